@@ -1,0 +1,8 @@
+//! Serves `POST /destinations`.
+
+use functions::destinations::create;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(create::create_destination, create::state).await
+}

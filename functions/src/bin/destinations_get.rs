@@ -1,0 +1,8 @@
+//! Serves `GET /destinations/{destinationId}`.
+
+use functions::destinations::get;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(get::get_destination, get::state).await
+}

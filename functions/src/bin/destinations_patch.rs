@@ -1,0 +1,8 @@
+//! Serves `PATCH /destinations/{destinationId}`.
+
+use functions::destinations::patch;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(patch::patch_destination, patch::state).await
+}

@@ -1,0 +1,8 @@
+//! Serves `GET /workflows/{workflowId}/errors`.
+
+use functions::errors::list;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(list::list_errors, list::state).await
+}

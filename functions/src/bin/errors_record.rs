@@ -1,0 +1,8 @@
+//! Serves `POST /workflows/{workflowId}/errors`.
+
+use functions::errors::record;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(record::record_errors, record::state).await
+}

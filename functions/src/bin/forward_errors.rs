@@ -1,0 +1,8 @@
+//! Serves the function that the stream of errors triggers.
+
+use functions::forward_errors;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(forward_errors::forward_errors, forward_errors::state).await
+}

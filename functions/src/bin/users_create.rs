@@ -1,0 +1,8 @@
+//! Serves `POST /users`.
+
+use functions::users::create;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(create::create_user, create::state).await
+}

@@ -1,0 +1,8 @@
+//! Serves `POST /workflows`.
+
+use functions::workflows::create;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(create::create_workflow, create::state).await
+}

@@ -1,0 +1,3 @@
+//! Environments: made by IAM callers, who have no route.
+
+pub mod create;

@@ -1,0 +1,4 @@
+//! The errors of workflows.
+
+pub mod list;
+pub mod record;

@@ -1,0 +1,177 @@
+//! `POST /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), a third where `_id`s are
+//! given, and one batch write for 25 errors.
+
+use std::collections::BTreeSet;
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use serde::Serialize;
+use tenon::{
+    domain::{
+        error_log::{EngineText, ErrorIdentity, ErrorLog, IdentityError, NewError, cut},
+        id::{ErrorId, WorkflowId},
+        timestamp::Timestamp,
+    },
+    http::{Accepted, EngineOrBackend, Fields, Input, Path, Problem, ProblemDocument, StartError, Valid},
+    nested_inputs,
+    store::{
+        Table,
+        errors::{Errors, Retention},
+        workflows::Workflows,
+    },
+};
+use utoipa::{
+    ToSchema,
+    openapi::{Array, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema},
+};
+
+/// The most errors of a request.
+const MAX_ERRORS: usize = 100;
+
+/// An error that the engine records.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct RecordError {
+    /// Made from `createdAt` where it is not given. The same id again on the same workflow changes nothing.
+    #[schema(rename = "_id")]
+    id: Option<ErrorId>,
+    /// When it went wrong: now, where nothing is said; at most five minutes ahead.
+    created_at: Option<Timestamp>,
+    /// The execution that failed.
+    execution_id: EngineText,
+    /// The block that failed.
+    block_id: EngineText,
+    /// The kind of block, such as `alloy.shopify`.
+    block_type: EngineText,
+    /// What went wrong; cut to 64 KiB of UTF-8.
+    error: String,
+}
+
+impl Input for RecordError {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let id = fields.optional("_id");
+        let created_at = fields.optional("createdAt");
+        let execution_id = fields.required("executionId");
+        let block_id = fields.required("blockId");
+        let block_type = fields.required("blockType");
+        let error = fields.required("error");
+        if let (Some(id), Some(created_at)) = (id, created_at)
+            && let Err(error) = ErrorIdentity::new(id, created_at, Timestamp::now())
+        {
+            let at_id = created_at.is_none() && error != IdentityError::Disagree;
+            fields.reject(if at_id { "_id" } else { "createdAt" }, error);
+        }
+        Some(Self {
+            id: id?,
+            created_at: created_at?,
+            execution_id: execution_id?,
+            block_id: block_id?,
+            block_type: block_type?,
+            error: error?,
+        })
+    }
+}
+
+nested_inputs! { RecordError }
+
+impl RecordError {
+    fn identified(self, now: Timestamp) -> Result<NewError, Problem> {
+        let Self { id, created_at, execution_id, block_id, block_type, error } = self;
+        let identity = ErrorIdentity::new(id, created_at, now).map_err(|error| Problem::internal(&error))?;
+        Ok(NewError { identity, execution_id, block_id, block_type, error: cut(error) })
+    }
+}
+
+/// One error, or up to a hundred as `{"errors": […]}`.
+#[derive(Debug)]
+pub struct RecordErrors {
+    errors: Vec<RecordError>,
+}
+
+impl utoipa::PartialSchema for RecordErrors {
+    fn schema() -> RefOr<Schema> {
+        let one = || Ref::from_schema_name("RecordError");
+        let list = Array::new(one());
+        let many = ObjectBuilder::new().property("errors", list).required("errors");
+        OneOfBuilder::new().item(one()).item(many).into()
+    }
+}
+
+impl ToSchema for RecordErrors {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("RecordError".into(), <RecordError as utoipa::PartialSchema>::schema()));
+        <RecordError as ToSchema>::schemas(schemas);
+    }
+}
+
+impl Input for RecordErrors {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        if !fields.has("errors") {
+            return Some(Self { errors: vec![fields.itself()?] });
+        }
+        let errors: Vec<RecordError> = fields.required("errors")?;
+        if !(1..=MAX_ERRORS).contains(&errors.len()) {
+            fields.reject("errors", format_args!("must have 1 to {MAX_ERRORS} entries"));
+        }
+        Some(Self { errors })
+    }
+}
+
+/// What was recorded.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Recorded {
+    /// The ids of the errors, in the order in which they were sent.
+    ids: Vec<ErrorId>,
+}
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    workflows: Workflows,
+    errors: Errors,
+}
+
+/// The stores of both tables.
+pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
+    let (directory, table) = tokio::join!(Table::directory(config), Table::errors(config));
+    let errors = Errors { table: table?, retention: Retention::from_env()? };
+    Ok(Stores { workflows: Workflows(directory?), errors })
+}
+
+/// Records errors of a workflow. The stream of the table then carries them to the environment's destinations.
+#[utoipa::path(post, path = "/workflows/{workflowId}/errors", tag = "errors",
+    security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])),
+    params(("workflowId" = WorkflowId, Path)), request_body = RecordErrors, responses(
+    (status = 202, body = Recorded),
+    (status = 404, body = ProblemDocument),
+    (status = 422, body = ProblemDocument),
+    (status = 503, body = ProblemDocument, description = "names the errors that were not recorded"),
+))]
+pub async fn record_errors(
+    caller: EngineOrBackend,
+    State(stores): State<Stores>,
+    Path(workflow_id): Path<WorkflowId>,
+    Valid(RecordErrors { errors }): Valid<RecordErrors>,
+) -> Result<Accepted<Recorded>, Problem> {
+    let environment = caller.environment;
+    let found = stores.workflows.find_with_owner(environment, workflow_id).await?;
+    let (_, user) = found.ok_or_else(|| Problem::not_found("workflow"))?;
+
+    let now = Timestamp::now();
+    let new: Vec<NewError> = errors.into_iter().map(|error| error.identified(now)).collect::<Result<_, _>>()?;
+    let ids: Vec<ErrorId> = new.iter().map(|error| error.identity.id).collect();
+    let given: BTreeSet<ErrorId> =
+        new.iter().filter(|error| error.identity.id_was_given).map(|error| error.identity.id).collect();
+
+    // What was recorded before, or stands earlier in the same request, is accepted and changes nothing.
+    let mut seen = stores.errors.existing(environment, workflow_id, &given).await?;
+    let fresh = new.into_iter().enumerate().filter(|(_, error)| seen.insert(error.identity.id));
+    let (places, fresh): (Vec<usize>, Vec<ErrorLog>) =
+        fresh.map(|(place, error)| (place, error.record(environment, workflow_id, user.user_id, now))).unzip();
+    let unwritten = stores.errors.record(&fresh).await?;
+    if !unwritten.is_empty() {
+        let places = unwritten.into_iter().filter_map(|index| places.get(index).copied());
+        return Err(Problem::not_recorded(places.collect(), ids.len()));
+    }
+    Ok(Accepted(Recorded { ids }))
+}

@@ -1,0 +1,25 @@
+//! `GET /.well-known/jwks.json`. AWS calls: one DynamoDB read.
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use axum::http::{HeaderMap, header::IF_NONE_MATCH};
+use tenon::{
+    http::{Cacheable, Problem, StartError},
+    store::{Table, signing_keys::SigningKeys},
+    tokens::Jwks,
+};
+
+/// The store that the function is given.
+pub async fn state(config: &SdkConfig) -> Result<SigningKeys, StartError> {
+    Ok(SigningKeys(Table::directory(config).await?))
+}
+
+/// Publishes the keys by which anyone can verify user tokens.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "tokens", security(()), responses(
+    (status = 200, body = Jwks),
+    (status = 304, description = "the set is the one of If-None-Match"),
+))]
+pub async fn show_jwks(State(keys): State<SigningKeys>, headers: HeaderMap) -> Result<Cacheable<Jwks>, Problem> {
+    let body = Jwks::new(&keys.list().await?);
+    Ok(Cacheable { body, if_none_match: headers.get(IF_NONE_MATCH).cloned() })
+}

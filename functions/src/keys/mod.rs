@@ -1,0 +1,3 @@
+//! API keys: made by IAM callers, who have no route.
+
+pub mod create;

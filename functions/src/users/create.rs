@@ -1,0 +1,73 @@
+//! `POST /users`. AWS calls: one DynamoDB transaction.
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use tenon::{
+    domain::{
+        names::{Email, Names, Username},
+        user::{FullName, Metadata, NewUser},
+    },
+    http::{Backend, Created, Fields, Input, Problem, ProblemDocument, StartError, Valid},
+    store::{Table, users::Users},
+};
+use utoipa::ToSchema;
+
+use super::UserBody;
+
+/// What is needed to create a user: an `email`, a `username`, or both.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct CreateUser {
+    /// Unique in the environment.
+    email: Option<Email>,
+    /// Unique in the environment; made from the e-mail address where there is none. One with an `@` counts as the
+    /// e-mail too, and must equal it where both are given.
+    username: Option<Username>,
+    /// A name for people.
+    full_name: Option<FullName>,
+    /// At most 50 string pairs of 8 KiB in all.
+    #[schema(required = false)]
+    metadata: Metadata,
+}
+
+impl Input for CreateUser {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let email = fields.optional("email");
+        let username = fields.optional("username");
+        let full_name = fields.optional("fullName");
+        let metadata = fields.optional("metadata");
+        if let (Some(email), Some(username)) = (&email, &username)
+            && let Err(error) = Names::check(username.as_ref(), email.as_ref())
+        {
+            fields.reject(if username.is_some() { "username" } else { "email" }, error);
+        }
+        Some(Self {
+            email: email?,
+            username: username?,
+            full_name: full_name?,
+            metadata: metadata?.unwrap_or_default(),
+        })
+    }
+}
+
+/// The store that the function is given.
+pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
+    Ok(Users(Table::directory(config).await?))
+}
+
+/// Creates a user and claims its username and e-mail address.
+#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), request_body = CreateUser, responses(
+    (status = 201, body = UserBody, headers(("Location", description = "where the user is found"))),
+    (status = 409, body = ProblemDocument, description = "names the field that is taken"),
+    (status = 422, body = ProblemDocument),
+))]
+pub async fn create_user(
+    caller: Backend,
+    State(users): State<Users>,
+    Valid(body): Valid<CreateUser>,
+) -> Result<Created<UserBody>, Problem> {
+    let CreateUser { email, username, full_name, metadata } = body;
+    let names = Names::new(username, email).map_err(|error| Problem::internal(&error))?;
+    let user = users.create(caller.environment, NewUser { names, full_name, metadata }).await?;
+    Ok(Created::at(format!("users/{}", user.user_id), user.into()))
+}

@@ -1,0 +1,82 @@
+//! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction.
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use tenon::{
+    domain::{
+        id::CredentialId,
+        names::UserRef,
+        workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
+    },
+    http::{Backend, Created, Fields, Input, Problem, ProblemDocument, StartError, Valid},
+    store::{Table, users::Users, workflows::Workflows},
+};
+use utoipa::ToSchema;
+
+use super::WorkflowBody;
+
+/// What is needed to create a workflow.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct CreateWorkflow {
+    /// Whose it is: a userId, a username or an e-mail address.
+    user_id: UserRef,
+    /// Unique for its user.
+    name: WorkflowName,
+    /// The integration that it is an instance of.
+    integration_id: Option<IntegrationId>,
+    /// The credentials that it uses: at most 50.
+    #[schema(required = false)]
+    credential_ids: Vec<CredentialId>,
+}
+
+impl Input for CreateWorkflow {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let user_id = fields.required("userId");
+        let name = fields.required("name");
+        let integration_id = fields.optional("integrationId");
+        let credential_ids = fields.optional::<Vec<_>>("credentialIds");
+        if credential_ids.iter().flatten().any(|ids| ids.len() > MAX_CREDENTIALS) {
+            fields.reject("credentialIds", format_args!("must have at most {MAX_CREDENTIALS} entries"));
+        }
+        Some(Self {
+            user_id: user_id?,
+            name: name?,
+            integration_id: integration_id?,
+            credential_ids: credential_ids?.unwrap_or_default(),
+        })
+    }
+}
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    users: Users,
+    workflows: Workflows,
+}
+
+/// The stores of the directory.
+pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
+    let directory = Table::directory(config).await?;
+    Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory) })
+}
+
+/// Creates a workflow of a user.
+#[utoipa::path(post, path = "/workflows", tag = "workflows", security(("apiKey" = ["manage"])),
+    request_body = CreateWorkflow, responses(
+    (status = 201, body = WorkflowBody, headers(("Location", description = "where the workflow is found"))),
+    (status = 404, body = ProblemDocument, description = "there is no such user"),
+    (status = 409, body = ProblemDocument, description = "the user has another workflow of this name"),
+    (status = 422, body = ProblemDocument),
+))]
+pub async fn create_workflow(
+    caller: Backend,
+    State(stores): State<Stores>,
+    Valid(body): Valid<CreateWorkflow>,
+) -> Result<Created<WorkflowBody>, Problem> {
+    let CreateWorkflow { user_id, name, integration_id, credential_ids } = body;
+    let user = stores.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids };
+    let workflow = stores.workflows.create(caller.environment, new).await?;
+    Ok(Created::at(format!("workflows/{}", workflow.workflow_id), WorkflowBody::new(workflow, user.status)))
+}

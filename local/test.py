@@ -1,0 +1,58 @@
+"""Runs a command with a stack of its own: an emulator on a free port, the template deployed into it, and their addresses
+in the command's environment. `make test` runs all tests so, beside whatever else is up."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import customer
+import emulator
+import stack
+from emulator import CUSTOMER_ACCOUNT, ROOT
+
+
+def main() -> None:
+    """Starts, deploys, runs the command, and stops."""
+    folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
+    stack.collect_functions()
+    print("starting a local AWS and deploying template.yaml into it (about half a minute) …", flush=True)
+    local = emulator.start(folder, persist=False)
+    try:
+        deployed = stack.deploy(local)
+        keys = customer.make_keys(local, "tenon-test", "tenon-test-*")
+        environment = {
+            **os.environ,
+            **local.environment(),
+            "TENON_URL": deployed.url,
+            **{f"TENON_STACK_{name}": value for name, value in deployed.outputs.items()},
+            "TENON_CUSTOMER_ACCOUNT": CUSTOMER_ACCOUNT,
+            "TENON_CUSTOMER_KEY_ID": keys.access_key_id,
+            "TENON_CUSTOMER_SECRET": keys.secret_access_key,
+            "TENON_PYTHON": sys.executable,
+            "TENON_ROOT": str(ROOT),
+        }
+        code = subprocess.run(sys.argv[1:], env=environment, cwd=ROOT).returncode
+        if code != 0:
+            keep_logs(local, folder)
+    finally:
+        local.stop()
+    if code == 0:
+        shutil.rmtree(folder)
+    sys.exit(code)
+
+
+def keep_logs(local: emulator.Emulator, folder: Path) -> None:
+    """Writes what the functions logged beside the emulator's own log."""
+    logs = local.client("logs")
+    with (folder / "functions.log").open("w") as file:
+        for group in logs.describe_log_groups()["logGroups"]:
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+                file.writelines(f"{group['logGroupName']} {event['message'].rstrip()}\n" for event in page["events"])
+    print(f"the logs of the emulator and the functions are in {folder}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+//! Sending errors to destinations.
+
+pub mod eventbridge;
+pub mod forward;

@@ -1,0 +1,179 @@
+//! Identifiers: 24 lower-case hex digits in the layout of a BSON ObjectId, so that they sort by time.
+
+use std::{fmt, str::FromStr};
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::timestamp::Timestamp;
+
+/// Twelve bytes: four of seconds since 1970 (big endian), eight at random.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId([u8; 12]);
+
+impl ObjectId {
+    /// A new id of the second in which `at` lies. Times before 1970 and after 2106 are held at these ends.
+    pub fn at(at: Timestamp) -> Self {
+        let seconds = u32::try_from(at.seconds().max(0)).unwrap_or(u32::MAX);
+        let [a, b, c, d] = seconds.to_be_bytes();
+        let [e, f, g, h, i, j, k, l] = rand::rng().random();
+        Self([a, b, c, d, e, f, g, h, i, j, k, l])
+    }
+
+    /// The second that the id carries.
+    pub fn timestamp(&self) -> Timestamp {
+        let [a, b, c, d, ..] = self.0;
+        Timestamp::from_seconds(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// A number below `shards`, always the same for the same id, that spreads ids evenly.
+    pub fn shard(&self, shards: u32) -> u32 {
+        crc32fast::hash(&self.0) % shards
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a text is not an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 24 lower-case hex digits")]
+pub struct IdError;
+
+impl FromStr for ObjectId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let mut bytes = [0; 12];
+        // One spelling an id: upper case would make two keys of one thing.
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(IdError);
+        }
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| IdError)?;
+        Ok(Self(bytes))
+    }
+}
+
+macro_rules! ids {
+    ($($(#[$meta:meta])* $name:ident)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(ObjectId);
+
+        impl $name {
+            /// A new id of this second.
+            pub fn new() -> Self {
+                Self(ObjectId::at(Timestamp::now()))
+            }
+
+            /// The id's twelve bytes with their meaning.
+            pub fn object_id(&self) -> &ObjectId {
+                &self.0
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl From<ObjectId> for $name {
+            fn from(id: ObjectId) -> Self {
+                Self(id)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                super::text::string_schema(|schema| schema.pattern(Some("^[0-9a-f]{24}$")))
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    )*};
+}
+
+ids! {
+    /// Names an environment, the unit of isolation.
+    EnvironmentId
+    /// Names an API key. It is not the key.
+    KeyId
+    /// Names a user within its environment.
+    UserId
+    /// Names a workflow within its environment.
+    WorkflowId
+    /// Names a credential within its environment.
+    CredentialId
+    /// Names a destination within its environment.
+    DestinationId
+    /// Names an error log within its workflow. Its seconds are what errors are ordered and selected by.
+    ErrorId
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_24_lower_case_hex_digits_are_an_id() {
+        for text in ["", "6155ac24609384001329737", "6155AC246093840013297377", "6155ac2460938400132973777", "xyz"] {
+            assert_eq!(text.parse::<UserId>(), Err(IdError), "{text}");
+        }
+        assert_eq!("6155ac246093840013297377".parse::<UserId>().unwrap().to_string(), "6155ac246093840013297377");
+    }
+
+    proptest! {
+        #[test]
+        fn ids_sort_by_their_seconds(a in any::<u32>(), b in any::<u32>()) {
+            let (first, second) = (ObjectId::at(Timestamp::from_seconds(a)), ObjectId::at(Timestamp::from_seconds(b)));
+            prop_assert_eq!(first.timestamp(), Timestamp::from_seconds(a));
+            if a != b {
+                prop_assert_eq!(a < b, first.to_string() < second.to_string());
+            }
+        }
+
+        #[test]
+        fn an_id_reads_back_as_it_was_written(bytes in any::<[u8; 12]>()) {
+            prop_assert_eq!(ObjectId(bytes).to_string().parse::<ObjectId>().unwrap(), ObjectId(bytes));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What things are and which values are valid. No I/O.
+
+pub mod api_key;
+pub mod delivery;
+pub mod destination;
+pub mod environment;
+pub mod error_log;
+pub mod id;
+pub mod names;
+pub mod secret;
+pub mod text;
+pub mod timestamp;
+pub mod user;
+pub mod workflow;

@@ -1,0 +1,91 @@
+//! Text that is bounded, and the schema of values that are written as text.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+
+/// The OpenAPI schema of a value that is written as a string.
+pub(crate) fn string_schema(describe: impl FnOnce(ObjectBuilder) -> ObjectBuilder) -> RefOr<Schema> {
+    describe(ObjectBuilder::new().schema_type(Type::String)).into()
+}
+
+/// Text of 1 to `MAX` characters without control characters: a name that a person gave, or an id of another system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Text<const MAX: usize>(String);
+
+impl<const MAX: usize> Text<MAX> {
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> fmt::Display for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// There is nothing in it.
+    #[error("must not be empty")]
+    Empty,
+    /// It has more characters than allowed.
+    #[error("must have at most {0} characters")]
+    TooLong(usize),
+    /// It has a character that does not belong into a single line of text.
+    #[error("must not contain control characters")]
+    Control,
+}
+
+impl<const MAX: usize> FromStr for Text<MAX> {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        if text.trim().is_empty() {
+            Err(TextError::Empty)
+        } else if text.chars().count() > MAX {
+            Err(TextError::TooLong(MAX))
+        } else if text.chars().any(char::is_control) {
+            Err(TextError::Control)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+impl<const MAX: usize> TryFrom<String> for Text<MAX> {
+    type Error = TextError;
+    fn try_from(text: String) -> Result<Self, TextError> {
+        text.parse()
+    }
+}
+
+impl<const MAX: usize> utoipa::PartialSchema for Text<MAX> {
+    fn schema() -> RefOr<Schema> {
+        string_schema(|schema| schema.min_length(Some(1)).max_length(Some(MAX)))
+    }
+}
+
+impl<const MAX: usize> utoipa::ToSchema for Text<MAX> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_bounded_in_characters_not_bytes() {
+        assert!("ßßß".parse::<Text<3>>().is_ok());
+        assert_eq!("ßßßß".parse::<Text<3>>(), Err(TextError::TooLong(3)));
+    }
+
+    #[test]
+    fn blank_text_and_control_characters_are_refused() {
+        assert_eq!("  ".parse::<Text<3>>(), Err(TextError::Empty));
+        assert_eq!("a\u{7}".parse::<Text<3>>(), Err(TextError::Control));
+    }
+}

@@ -1,0 +1,111 @@
+//! Points in time, to the millisecond.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize, de};
+
+/// A point in time in UTC with millisecond precision, written as ISO 8601 (`2026-11-24T05:30:50.123Z`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment of the call, from the system's clock.
+    pub fn now() -> Self {
+        Self(jiff::Timestamp::now().as_millisecond())
+    }
+
+    /// `seconds` after 1970-01-01T00:00:00Z.
+    pub const fn from_seconds(seconds: u32) -> Self {
+        Self(seconds as i64 * 1000)
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub const fn milliseconds(self) -> i64 {
+        self.0
+    }
+}
+
+impl std::ops::Add<Duration> for Timestamp {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp:.3}"),
+            Err(_) => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
+/// Why a text is not a time.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be an ISO 8601 time with an offset, such as 2026-11-24T05:30:50.123Z")]
+pub struct TimestampError;
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    /// Reads an ISO 8601 / RFC 3339 time with an offset; what is finer than a millisecond is cut off.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<jiff::Timestamp>().map(|at| Self(at.as_millisecond())).map_err(|_| TimestampError)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        super::text::string_schema(|schema| {
+            schema.format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
+        })
+    }
+}
+
+impl utoipa::ToSchema for Timestamp {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_always_written_with_milliseconds_in_utc() {
+        let time: Timestamp = "2026-11-24T06:30:50+01:00".parse().unwrap();
+        assert_eq!(time.to_string(), "2026-11-24T05:30:50.000Z");
+    }
+
+    #[test]
+    fn what_is_not_a_time_with_an_offset_is_refused() {
+        for text in ["", "yesterday", "2026-11-24", "2026-11-24T05:30:50", "1700000000"] {
+            assert_eq!(text.parse::<Timestamp>(), Err(TimestampError), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_reads_back_as_it_was_written(ms in 0i64..4_102_444_800_000) {
+            let time = Timestamp(ms);
+            prop_assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        }
+    }
+}

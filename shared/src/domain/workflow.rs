@@ -1,0 +1,70 @@
+//! Workflows: what a workflow engine runs for a user.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::{CredentialId, ObjectId, UserId, WorkflowId},
+    text::Text,
+    timestamp::Timestamp,
+};
+
+/// A workflow as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Workflow {
+    /// Its id.
+    pub workflow_id: WorkflowId,
+    /// Whose it is. This never changes.
+    pub user_id: UserId,
+    /// Its name, unique for its user.
+    pub name: WorkflowName,
+    /// The integration that it is an instance of, as the engine calls it.
+    pub integration_id: Option<IntegrationId>,
+    /// The credentials that it uses.
+    pub credential_ids: Vec<CredentialId>,
+    /// Whether it was switched on; it reads as inactive while its user is disabled.
+    pub active: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A workflow's name: 1 to 256 characters.
+pub type WorkflowName = Text<256>;
+
+/// An integration as the engine calls it: 1 to 128 characters.
+pub type IntegrationId = Text<128>;
+
+/// The most credentials that a workflow names.
+pub const MAX_CREDENTIALS: usize = 50;
+
+/// What is needed to create a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewWorkflow {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Its name.
+    pub name: WorkflowName,
+    /// The integration that it is an instance of.
+    pub integration_id: Option<IntegrationId>,
+    /// The credentials that it uses.
+    pub credential_ids: Vec<CredentialId>,
+}
+
+impl NewWorkflow {
+    /// The workflow that is created at `now`: active.
+    pub fn create(self, now: Timestamp) -> Workflow {
+        let Self { user_id, name, integration_id, credential_ids } = self;
+        Workflow {
+            workflow_id: ObjectId::at(now).into(),
+            user_id,
+            name,
+            integration_id,
+            credential_ids,
+            active: true,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}

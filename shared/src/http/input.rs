@@ -1,0 +1,448 @@
+//! What comes in: path parameters, query strings and JSON bodies, read so that **all** invalid fields are named at once.
+
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequest, FromRequestParts},
+};
+use http::{Method, Request, header, request::Parts};
+use lambda_http::RequestExt;
+use serde_json::{Map, Value};
+
+use super::{FieldError, Problem};
+use crate::domain::{
+    api_key::Scope,
+    destination::{AccessKeyId, AwsCredentials, BusName, Filter, MAX_FILTER_ENTRIES, Region},
+    environment::Kind,
+    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
+    names::{Email, UserRef, Username},
+    secret::Secret,
+    text::Text,
+    timestamp::Timestamp,
+    user::{Metadata, TtlSeconds},
+};
+
+/// The most bytes of a body.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// A path parameter: what is not of its form leads to nothing, and is 404.
+#[derive(Clone, Debug)]
+pub struct Path<T>(pub T);
+
+/// A value that is a path parameter, always of the same name.
+pub trait PathParameter: FromStr {
+    /// The parameter's name in the route.
+    const NAME: &'static str;
+    /// What it leads to, in words.
+    const LEADS_TO: &'static str;
+}
+
+macro_rules! path_parameters {
+    ($($type:ty: $name:literal, $leads_to:literal;)*) => {$(
+        impl PathParameter for $type {
+            const NAME: &'static str = $name;
+            const LEADS_TO: &'static str = $leads_to;
+        }
+    )*};
+}
+
+path_parameters! {
+    UserRef: "user", "user";
+    WorkflowId: "workflowId", "workflow";
+    DestinationId: "destinationId", "destination";
+}
+
+impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    // From the event, never from the path: that may have the base path of an API mapping in front, and is half decoded.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
+        text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::LEADS_TO))
+    }
+}
+
+/// What a request says, valid as a whole: from the query string of a GET, else from the JSON body.
+#[derive(Clone, Debug)]
+pub struct Valid<T>(pub T);
+
+/// Input that is read field by field.
+pub trait Input: Sized {
+    /// Reads the fields. None means that errors were noted; every field is to be read before that is found out.
+    fn read(fields: &mut Fields<'_>) -> Option<Self>;
+}
+
+impl<T: Input, S: Sync> FromRequest<S> for Valid<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Problem> {
+        let input = if request.method() == Method::GET {
+            let parameters = request.extensions().query_string_parameters();
+            let members =
+                parameters.iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
+            read(&Value::Object(members), Source::Query)
+        } else {
+            read(&json(request).await?, Source::Body)
+        };
+        input.map(Self)
+    }
+}
+
+impl<T: Input> Valid<T> {
+    /// What a function that only IAM may invoke was given.
+    pub fn payload(payload: &Value) -> Result<Self, Problem> {
+        read(payload, Source::Body).map(Self)
+    }
+}
+
+async fn json(request: Request<Body>) -> Result<Value, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| Problem::too_large(MAX_BODY))?;
+    let media_type = parts.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    match media_type {
+        Some(media_type) if !is_json(media_type) => return Err(Problem::unsupported_media_type()),
+        None if !bytes.is_empty() => return Err(Problem::unsupported_media_type()),
+        _ => {}
+    }
+    if bytes.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        // serde_json's own words for a syntax error; it quotes nothing of the body.
+        Problem::malformed_json(error.to_string())
+    })
+}
+
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn read<T: Input>(value: &Value, source: Source) -> Result<T, Problem> {
+    let mut errors = Vec::new();
+    let input = with_fields(value, String::new(), source, &mut errors, |fields| T::read(fields));
+    match input {
+        Some(input) if errors.is_empty() => Ok(input),
+        _ => Err(Problem::invalid(errors)),
+    }
+}
+
+fn with_fields<T>(
+    value: &Value,
+    pointer: String,
+    source: Source,
+    errors: &mut Vec<FieldError>,
+    read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
+) -> Option<T> {
+    let Value::Object(members) = value else {
+        errors.push(FieldError { pointer, detail: "must be an object".into() });
+        return None;
+    };
+    read(&mut Fields { members, pointer, source, errors })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Body,
+    Query,
+}
+
+/// The members of an object, read one by one; what is wrong with each is noted, so that all is named at once.
+///
+/// Nothing that was sent is repeated in an error: it may be a secret.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    members: &'a Map<String, Value>,
+    pointer: String,
+    source: Source,
+    errors: &'a mut Vec<FieldError>,
+}
+
+/// A member that may be absent: `Some(None)` where it is, `None` where it is invalid.
+pub type Optional<T> = Option<Option<T>>;
+
+impl Fields<'_> {
+    /// A member that must be there.
+    pub fn required<T: FromJson>(&mut self, name: &str) -> Option<T> {
+        match self.optional(name)? {
+            Some(value) => Some(value),
+            None => {
+                self.reject(name, "is required");
+                None
+            }
+        }
+    }
+
+    /// A member that may be absent or null.
+    pub fn optional<T: FromJson>(&mut self, name: &str) -> Optional<T> {
+        match self.members.get(name) {
+            None | Some(Value::Null) => Some(None),
+            Some(value) => {
+                let mut at = At { pointer: self.pointer_to(name), source: self.source, errors: self.errors };
+                T::from_json(value, &mut at).map(Some)
+            }
+        }
+    }
+
+    /// The one of two ways in which a body may come: an object with a list in it, or a single item.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// The object itself as an item.
+    pub fn itself<T: Input>(&mut self) -> Option<T> {
+        T::read(self)
+    }
+
+    /// Notes why a member is invalid.
+    pub fn reject(&mut self, name: &str, detail: impl Display) {
+        let pointer = self.pointer_to(name);
+        self.errors.push(FieldError { pointer, detail: detail.to_string() });
+    }
+
+    fn pointer_to(&self, name: &str) -> String {
+        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
+    }
+}
+
+/// The place of a value, where what is wrong with it is noted.
+#[derive(Debug)]
+pub struct At<'a> {
+    pointer: String,
+    source: Source,
+    errors: &'a mut Vec<FieldError>,
+}
+
+impl At<'_> {
+    /// An object, read as an input of its own.
+    pub fn object<T: Input>(&mut self, value: &Value) -> Option<T> {
+        with_fields(value, self.pointer.clone(), self.source, self.errors, |fields| T::read(fields))
+    }
+
+    /// Notes why the value is invalid.
+    pub fn reject<T>(&mut self, detail: impl Display) -> Option<T> {
+        self.errors.push(FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
+        None
+    }
+
+    fn text<'v>(&mut self, value: &'v Value) -> Option<&'v str> {
+        match value {
+            Value::String(text) => Some(text),
+            _ => self.reject("must be a string"),
+        }
+    }
+}
+
+/// A value that is read from JSON; in a query string every value is a text.
+pub trait FromJson: Sized {
+    /// Reads the value, or notes why it is none.
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self>;
+}
+
+macro_rules! read_from_text {
+    ($([$($generics:tt)*] $type:ty;)*) => {$(
+        impl<$($generics)*> FromJson for $type {
+            fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+                match at.text(value)?.parse() {
+                    Ok(value) => Some(value),
+                    Err(error) => at.reject(error),
+                }
+            }
+        }
+    )*};
+}
+
+read_from_text! {
+    [] Email;
+    [] Username;
+    [] UserRef;
+    [] UserId;
+    [] WorkflowId;
+    [] CredentialId;
+    [] EnvironmentId;
+    [] Kind;
+    [] Scope;
+    [] ErrorId;
+    [] Timestamp;
+    [] Region;
+    [] BusName;
+    [] AccessKeyId;
+    [] Secret;
+    [const MAX: usize] Text<MAX>;
+}
+
+impl FromJson for String {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        at.text(value).map(str::to_owned)
+    }
+}
+
+impl FromJson for bool {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        match value {
+            Value::Bool(value) => Some(*value),
+            _ => at.reject("must be true or false"),
+        }
+    }
+}
+
+impl FromJson for i64 {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        let number = match (value, at.source) {
+            (Value::String(text), Source::Query) => text.parse().ok(),
+            (value, _) => value.as_i64(),
+        };
+        number.or_else(|| at.reject("must be a whole number"))
+    }
+}
+
+impl FromJson for TtlSeconds {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        let seconds = i64::from_json(value, at)?;
+        match Self::try_from(seconds) {
+            Ok(seconds) => Some(seconds),
+            Err(error) => at.reject(error),
+        }
+    }
+}
+
+impl FromJson for Metadata {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        let pairs = with_fields(value, at.pointer.clone(), at.source, at.errors, |fields| {
+            let names: Vec<String> = fields.members.keys().cloned().collect();
+            let pairs: Vec<_> = names.into_iter().map(|name| (fields.required::<String>(&name), name)).collect();
+            pairs.into_iter().map(|(value, name)| Some((name, value?))).collect::<Option<BTreeMap<_, _>>>()
+        })?;
+        match Self::try_from(pairs) {
+            Ok(metadata) => Some(metadata),
+            Err(error) => at.reject(error),
+        }
+    }
+}
+
+/// A list; its length is for its reader to check.
+impl<T: FromJson> FromJson for Vec<T> {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        let Value::Array(items) = value else {
+            return at.reject("must be a list");
+        };
+        let items: Vec<Option<T>> = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| {
+                let pointer = format!("{}/{index}", at.pointer);
+                T::from_json(item, &mut At { pointer, source: at.source, errors: at.errors })
+            })
+            .collect();
+        items.into_iter().collect()
+    }
+}
+
+/// Lets input types stand inside a list or another object.
+#[macro_export]
+macro_rules! nested_inputs {
+    ($($type:ty)*) => {$(
+        impl $crate::http::FromJson for $type {
+            fn from_json(value: &serde_json::Value, at: &mut $crate::http::At<'_>) -> Option<Self> {
+                at.object(value)
+            }
+        }
+    )*};
+}
+
+nested_inputs! { AwsCredentials Filter }
+
+impl Input for AwsCredentials {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let access_key_id = fields.required("accessKeyId");
+        let secret_access_key = fields.required("secretAccessKey");
+        let session_token = fields.optional("sessionToken");
+        Some(Self {
+            access_key_id: access_key_id?,
+            secret_access_key: secret_access_key?,
+            session_token: session_token?,
+        })
+    }
+}
+
+impl Input for Filter {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fn list<T: FromJson>(fields: &mut Fields<'_>, name: &str) -> Option<Vec<T>> {
+            let list: Vec<T> = fields.optional(name)?.unwrap_or_default();
+            if list.len() > MAX_FILTER_ENTRIES {
+                fields.reject(name, format_args!("must have at most {MAX_FILTER_ENTRIES} entries"));
+            }
+            Some(list)
+        }
+        let workflow_id = list(fields, "workflowId");
+        let user_id = list(fields, "userId");
+        let block_type = list(fields, "blockType");
+        Some(Self { workflow_id: workflow_id?, user_id: user_id?, block_type: block_type? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Example {
+        _email: Email,
+        _metadata: Metadata,
+        _credentials: Option<AwsCredentials>,
+    }
+
+    impl Input for Example {
+        fn read(fields: &mut Fields<'_>) -> Option<Self> {
+            let email = fields.required("email");
+            let metadata = fields.optional("metadata");
+            let credentials = fields.optional("credentials");
+            Some(Self { _email: email?, _metadata: metadata?.unwrap_or_default(), _credentials: credentials? })
+        }
+    }
+
+    fn errors(value: &Value) -> Vec<(String, String)> {
+        let mut errors = Vec::new();
+        with_fields(value, String::new(), Source::Body, &mut errors, Example::read);
+        errors.into_iter().map(|FieldError { pointer, detail }| (pointer, detail)).collect()
+    }
+
+    #[test]
+    fn all_invalid_fields_are_named_at_once_wherever_they_are() {
+        let found = errors(&json!({
+            "metadata": { "a/b": 1, "ok": "x" },
+            "credentials": { "accessKeyId": "short" },
+        }));
+        let pointers: Vec<&str> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
+        assert_eq!(pointers, ["/email", "/metadata/a~1b", "/credentials/accessKeyId", "/credentials/secretAccessKey"]);
+    }
+
+    #[test]
+    fn an_error_repeats_nothing_that_was_sent() {
+        let found = errors(&json!({ "email": "joe@acme.example", "credentials": "wJalrXUtnFEMI" }));
+        assert_eq!(found, [("/credentials".to_owned(), "must be an object".to_owned())]);
+        let found = errors(&json!({ "email": "joe@acme.example",
+            "credentials": { "accessKeyId": "wJalr XUtnFEMI", "secretAccessKey": ["wJalrXUtnFEMI"] } }));
+        assert!(found.iter().all(|(_, detail)| !detail.contains("wJalr")), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused_as_a_whole() {
+        assert_eq!(errors(&json!([])), [(String::new(), "must be an object".to_owned())]);
+    }
+
+    #[test]
+    fn json_is_known_by_its_media_type() {
+        for yes in
+            ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"]
+        {
+            assert!(is_json(yes), "{yes}");
+        }
+        for no in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert!(!is_json(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What every endpoint shares: who is calling, what comes in, what goes out, and how a function starts.
+
+mod callers;
+mod input;
+mod pages;
+mod problem;
+mod responses;
+mod serve;
+
+pub use callers::{Backend, BackendOrUser, Caller, EngineOrBackend, Identity};
+pub use input::{At, Fields, FromJson, Input, Optional, Path, PathParameter, Valid};
+pub use pages::{Cursor, Limit};
+pub use problem::{FieldError, Problem, ProblemDocument};
+pub use responses::{Accepted, Cacheable, Created, Json, Private, Tagged};
+pub use serve::{Public, StartError, StartsWithCaller, invoke, serve, serve_public, service, start};

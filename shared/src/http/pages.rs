@@ -1,0 +1,101 @@
+//! Lists, page by page.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+use super::{At, FromJson, Problem};
+use crate::store::errors::Position;
+
+/// How many items a page has at most: 1 to 100, 50 where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit(pub usize);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl FromJson for Limit {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        match i64::from_json(value, at)? {
+            limit @ 1..=100 => usize::try_from(limit).ok().map(Self),
+            _ => at.reject("must be a whole number from 1 to 100"),
+        }
+    }
+}
+
+/// Where a page ended, as the client holds it: a version, a digest over the position and what was asked for, and the
+/// position. It needs no secret: keys are always built from the caller's own environment, so that a forged one reaches
+/// nothing new; the digest tells a mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+const VERSION: u8 = 1;
+const DIGEST: usize = 8;
+
+impl Cursor {
+    /// The cursor of a position in the list that `asked` describes: its path and filters.
+    pub fn new(asked: &str, position: &str) -> Self {
+        let mut bytes = vec![VERSION];
+        bytes.extend(digest(asked, position));
+        bytes.extend(position.as_bytes());
+        Self(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// As it is sent.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// The position, where the cursor was made for what is `asked` now.
+    pub fn position(&self, asked: &str) -> Result<Position, Problem> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(&self.0).map_err(|_| Problem::invalid_cursor())?;
+        let (digested, position) = match bytes.split_first() {
+            Some((&VERSION, rest)) => rest.split_at_checked(DIGEST).ok_or_else(Problem::invalid_cursor)?,
+            _ => return Err(Problem::invalid_cursor()),
+        };
+        let position = std::str::from_utf8(position).map_err(|_| Problem::invalid_cursor())?;
+        if position.is_empty() || digest(asked, position) != digested {
+            return Err(Problem::invalid_cursor());
+        }
+        Ok(position.to_owned())
+    }
+}
+
+fn digest(asked: &str, position: &str) -> Vec<u8> {
+    let whole = ring::digest::digest(&ring::digest::SHA256, format!("{asked}\n{position}").as_bytes());
+    whole.as_ref().iter().take(DIGEST).copied().collect()
+}
+
+impl FromJson for Cursor {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        String::from_json(value, at).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_refused_where_path_or_filters_are_others() {
+        let cursor = Cursor::new("/users?status=active", "6155ac246093840013297377");
+        assert_eq!(cursor.position("/users?status=active").unwrap(), "6155ac246093840013297377");
+        assert_eq!(cursor.position("/users"), Err(Problem::invalid_cursor()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_at_all_makes_reading_a_cursor_panic(text in "\\PC*") {
+            let _ = Cursor(text).position("/users");
+        }
+
+        #[test]
+        fn a_cursor_carries_its_position(position in "[0-9a-f#]{1,60}") {
+            prop_assert_eq!(Cursor::new("/users", &position).position("/users").unwrap(), position);
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Refusals, as problem documents (RFC 9457).
+
+use std::{error::Error, sync::Arc};
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    logs::Chain,
+    store::{
+        StoreError, destinations::CreateDestinationError, destinations::UpdateDestinationError, users::CreateUserError,
+        workflows::CreateWorkflowError,
+    },
+    tokens::KeyError,
+    vault::VaultError,
+};
+
+tokio::task_local! {
+    /// The id of the request that is being answered.
+    pub(super) static REQUEST_ID: String;
+}
+
+/// A field that is invalid, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where it is: a JSON pointer (RFC 6901) into the body; for a query parameter `/` and its name.
+    pub pointer: String,
+    /// Why it is invalid.
+    pub detail: String,
+}
+
+/// A refusal as it is sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument {
+    /// The kind of problem: a stable URI.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind of problem, in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong this time.
+    detail: String,
+    /// The id of the request, to be found in the logs.
+    instance: Option<String>,
+    /// The same as `detail`.
+    message: String,
+    /// All that is invalid, taken or was not recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+}
+
+/// A refusal. What is inside an [`Error`] that led to it is logged and never sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    kind: &'static str,
+    title: &'static str,
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldError>,
+}
+
+/// How long a client should wait before it tries again when AWS is busy, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+impl Problem {
+    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind, title, status, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// 400: the body is not JSON.
+    pub fn malformed_json(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not valid JSON", detail)
+    }
+
+    /// 400: the cursor is not one of this list.
+    pub fn invalid_cursor() -> Self {
+        let detail = "the cursor is not one that this list gave, or path or filters have changed since";
+        Self::new(StatusCode::BAD_REQUEST, "invalid-cursor", "The cursor is invalid", detail)
+    }
+
+    /// 401: it is not known who is calling.
+    pub fn unauthorized() -> Self {
+        let detail = "a valid API key or user token is required: Authorization: Bearer …";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Authentication is required", detail)
+    }
+
+    /// 403: the caller may not do this.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+    }
+
+    /// 404: there is no such thing, or it belongs to somebody else.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("there is no such {what}"))
+    }
+
+    /// 409: it clashes with what is there.
+    pub fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, "Conflict", detail)
+    }
+
+    /// 413: the body is too long.
+    pub fn too_large(most: usize) -> Self {
+        let detail = format!("a body may have at most {most} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+    }
+
+    /// 415: the body is not said to be JSON.
+    pub fn unsupported_media_type() -> Self {
+        let detail = "the body must be sent as application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
+    }
+
+    /// 422: fields are invalid; all of them are named.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let list: Vec<String> = errors
+            .iter()
+            .map(|FieldError { pointer, detail }| match pointer.as_str() {
+                "" => format!("the body {detail}"),
+                pointer => format!("{pointer} {detail}"),
+            })
+            .collect();
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Invalid input", list.join("; "));
+        Self { errors, ..problem }
+    }
+
+    /// 503: AWS is busy; the same request may succeed a little later.
+    pub fn busy(error: &dyn Error) -> Self {
+        tracing::warn!(error = %Chain(error), "busy");
+        let detail = "AWS is busy or out of reach for now: try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Try again", detail)
+    }
+
+    /// 503: of so many errors that were sent, those in these places were not recorded.
+    pub fn not_recorded(places: Vec<usize>, all: usize) -> Self {
+        let detail = format!("{} of {all} errors were not recorded: try these again", places.len());
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "Try again", detail);
+        places.iter().fold(problem, |problem, place| problem.naming(&format!("/errors/{place}"), "was not recorded"))
+    }
+
+    /// 500: something is wrong on this side. The error is logged and not sent.
+    pub fn internal(error: &dyn Error) -> Self {
+        tracing::error!(error = %Chain(error), "internal error");
+        Self::broken()
+    }
+
+    /// 500 for what has been logged already.
+    pub(super) fn broken() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "an internal error occurred")
+    }
+
+    fn naming(self, pointer: &str, detail: &str) -> Self {
+        let mut problem = self;
+        problem.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { kind, title, status, detail, errors } = self;
+        let document = ProblemDocument {
+            kind: format!("urn:tenon:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            message: detail.clone(),
+            detail,
+            instance: REQUEST_ID.try_with(Clone::clone).ok(),
+            errors,
+        };
+        let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, RETRY_AFTER),
+            StatusCode::UNAUTHORIZED => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            _ => None,
+        };
+        response
+    }
+}
+
+/// How a function that only IAM may invoke refuses.
+impl From<Problem> for lambda_runtime::Diagnostic {
+    fn from(problem: Problem) -> Self {
+        Self { error_type: problem.kind.to_owned(), error_message: problem.detail }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.is_passing() { Self::busy(&error) } else { Self::internal(&error) }
+    }
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        match &error {
+            VaultError::Busy(_) => Self::busy(&error),
+            VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => Self::internal(&error),
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<KeyError>> for Problem {
+    fn from(error: Arc<KeyError>) -> Self {
+        match &*error {
+            KeyError::Vault(VaultError::Busy(_)) | KeyError::Store(StoreError::Busy(_)) => Self::busy(&*error),
+            KeyError::Vault(_) | KeyError::Store(_) | KeyError::None | KeyError::Unusable => Self::internal(&*error),
+        }
+    }
+}
+
+impl From<CreateUserError> for Problem {
+    fn from(error: CreateUserError) -> Self {
+        match error {
+            CreateUserError::Taken { username, email } => {
+                let fields = [("username", username), ("email", email)];
+                let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
+                let problem = Self::conflict("user-exists", format!("another user has this {}", taken.join(" and ")));
+                taken.iter().fold(problem, |problem, name| problem.naming(&format!("/{name}"), "is taken"))
+            }
+            CreateUserError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateWorkflowError> for Problem {
+    fn from(error: CreateWorkflowError) -> Self {
+        match error {
+            CreateWorkflowError::NoUser => Self::not_found("user"),
+            CreateWorkflowError::NameTaken => {
+                Self::conflict("workflow-exists", "the user has another workflow of this name")
+                    .naming("/name", "is taken")
+            }
+            CreateWorkflowError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateDestinationError> for Problem {
+    fn from(error: CreateDestinationError) -> Self {
+        match error {
+            CreateDestinationError::TooMany => Self::conflict("too-many-destinations", error.to_string()),
+            CreateDestinationError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<UpdateDestinationError> for Problem {
+    fn from(error: UpdateDestinationError) -> Self {
+        match error {
+            UpdateDestinationError::Changed => {
+                Self::conflict("changed-meanwhile", "the destination was changed by another request: try again")
+            }
+            UpdateDestinationError::Store(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn body(problem: Problem) -> serde_json::Value {
+        let body = problem.into_response().into_body();
+        serde_json::from_slice(&axum::body::to_bytes(body, usize::MAX).await.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_conflict_names_what_is_taken() {
+        let document = body(CreateUserError::Taken { username: false, email: true }.into()).await;
+        assert_eq!(document["type"], "urn:tenon:problem:user-exists");
+        assert_eq!(document["errors"], serde_json::json!([{ "pointer": "/email", "detail": "is taken" }]));
+        assert_eq!(document["message"], document["detail"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_inside_an_error_is_not_sent() {
+        let inside = StoreError::Refused("table tenon-Directory-X of account 111111111111".into());
+        let document = body(inside.into()).await.to_string();
+        assert!(!document.contains("Directory") && !document.contains("1111"), "{document}");
+    }
+
+    #[test]
+    fn busy_answers_say_when_to_try_again() {
+        let response = Problem::from(StoreError::Busy("throttled".into())).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    }
+}

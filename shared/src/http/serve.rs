@@ -1,0 +1,150 @@
+//! How a function starts and answers.
+
+use std::{convert::Infallible, error::Error, fmt::Debug, future::Future, panic::AssertUnwindSafe, time::Instant};
+
+use aws_config::SdkConfig;
+use axum::{
+    handler::Handler,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use lambda_http::{Request, RequestExt, request::RequestContext};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+use tower::{Service, ServiceExt};
+use tracing::Instrument;
+
+use super::{Caller, Problem, problem::REQUEST_ID};
+
+/// Why a function did not start.
+pub type StartError = Box<dyn Error + Send + Sync>;
+
+/// Starts the logs and loads what all AWS clients share.
+pub async fn start() -> SdkConfig {
+    crate::logs::start();
+    crate::aws::config().await
+}
+
+/// Serves an endpoint whose signature begins with its caller, with the state that `state` makes once at start-up.
+pub async fn serve<H, T, S>(
+    handler: H,
+    state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
+) -> Result<(), StartError>
+where
+    H: Handler<T, S>,
+    T: StartsWithCaller + 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let state = state(&start().await).await?;
+    lambda_http::run(service(handler, state)).await
+}
+
+/// The endpoints that anyone may call.
+#[derive(Clone, Copy, Debug)]
+pub enum Public {
+    /// `GET /.well-known/jwks.json`
+    Jwks,
+    /// `GET /openapi.json`
+    OpenApi,
+}
+
+/// Serves one of the few endpoints that anyone may call.
+pub async fn serve_public<H, T, S>(
+    _: Public,
+    handler: H,
+    state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
+) -> Result<(), StartError>
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let state = state(&start().await).await?;
+    lambda_http::run(service(handler, state)).await
+}
+
+/// Serves a function that is not behind HTTP: for IAM callers, the gateway or a stream.
+pub async fn invoke<I, O, E, S, F>(
+    function: impl Fn(S, I) -> F,
+    state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
+) -> Result<(), StartError>
+where
+    I: DeserializeOwned,
+    O: Serialize,
+    E: Debug + Into<lambda_runtime::Diagnostic>,
+    S: Clone,
+    F: Future<Output = Result<O, E>>,
+{
+    let state = state(&start().await).await?;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<I>| function(state.clone(), event.payload).await)).await
+}
+
+/// A handler's arguments, the first of which says who may call. `Handler` puts a marker of its own before them.
+pub trait StartsWithCaller {}
+
+impl<M, C: Caller> StartsWithCaller for (M, C) {}
+impl<M, C: Caller, A> StartsWithCaller for (M, C, A) {}
+impl<M, C: Caller, A, B> StartsWithCaller for (M, C, A, B) {}
+impl<M, C: Caller, A, B, D> StartsWithCaller for (M, C, A, B, D) {}
+
+/// The handler as the service that Lambda calls: it answers every request, whatever happens inside.
+pub fn service<H, T, S>(
+    handler: H,
+    state: S,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let handler = handler.with_state(state);
+    tower::service_fn(move |request: Request| answer(handler.clone(), request))
+}
+
+async fn answer<H>(handler: H, request: Request) -> Result<Response, Infallible>
+where
+    H: Service<Request, Response = Response, Error = Infallible, Future: Send> + Send,
+{
+    let started = Instant::now();
+    // The id that API Gateway also sends to the client, as `apigw-requestid`.
+    let (id, route) = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => (context.request_id.clone(), context.route_key.clone()),
+        _ => (None, None),
+    };
+    let id = id.unwrap_or_default();
+    let span = tracing::info_span!("request", gateway_request_id = id, route);
+    let answered = async {
+        let answering = AssertUnwindSafe(handler.oneshot(request)).catch_unwind();
+        let response = match answering.await {
+            Ok(Ok(response)) => response,
+            // The panic's own message went to standard error; the process goes on.
+            Err(_) => {
+                tracing::error!("a handler panicked");
+                Problem::broken().into_response()
+            }
+        };
+        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(status = response.status().as_u16(), ms, "answered");
+        response
+    };
+    Ok(REQUEST_ID.scope(id, answered).instrument(span).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::State;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_takes_nothing_down() {
+        async fn handler(State(()): State<()>) -> &'static str {
+            panic!("on purpose")
+        }
+        let service = service(handler, ());
+        for _ in 0..2 {
+            let response = service.clone().oneshot(Request::default()).await.unwrap();
+            assert_eq!(response.status(), 500);
+        }
+    }
+}

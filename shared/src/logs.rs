@@ -1,0 +1,41 @@
+//! Logs: one JSON object a line, with constant messages and fields, and the request's id on every line.
+
+use std::{error::Error, fmt};
+
+use tracing_subscriber::filter::LevelFilter;
+
+/// Starts the logs at the level that Lambda's logging configuration names, `INFO` where it names none. A second start in
+/// one process keeps the first one's.
+pub fn start() {
+    let level =
+        std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let _ =
+        tracing_subscriber::fmt().json().with_max_level(level).with_target(false).with_current_span(false).try_init();
+}
+
+/// An error with all that led to it, for the logs only: `outer: inner: innermost`.
+pub struct Chain<'a>(pub &'a (dyn Error + 'a));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut inner = self.0.source();
+        while let Some(error) = inner {
+            write!(f, ": {error}")?;
+            inner = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_logged_error_tells_all_that_led_to_it() {
+        let error = StoreError::Refused("AccessDeniedException".into());
+        assert_eq!(Chain(&error).to_string(), "the store refused a request: AccessDeniedException");
+    }
+}

@@ -1,0 +1,32 @@
+//! Environments.
+
+use super::{
+    keys,
+    table::{StoreError, Table, to_item},
+};
+use crate::domain::{environment::Environment, id::EnvironmentId};
+
+/// The stack's environments.
+#[derive(Clone, Debug)]
+pub struct Environments(pub Table);
+
+impl Environments {
+    /// One write.
+    pub async fn create(&self, environment: &Environment) -> Result<(), StoreError> {
+        let item = to_item("environment", &keys::environment(environment.environment_id), environment, &[])?;
+        let Table { client, name } = &self.0;
+        client
+            .put_item()
+            .table_name(name)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// One read.
+    pub async fn find(&self, id: EnvironmentId) -> Result<Option<Environment>, StoreError> {
+        self.0.get(&keys::environment(id)).await
+    }
+}

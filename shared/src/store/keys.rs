@@ -1,0 +1,195 @@
+//! How keys are spelled. No other module knows.
+//!
+//! Every key of a tenant's data begins with the environment of the caller, so that nothing else can be reached.
+
+use std::{collections::HashMap, fmt::Display};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::domain::{
+    api_key::KeyHash,
+    id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
+    names::CanonicalName,
+    timestamp::Timestamp,
+    workflow::WorkflowName,
+};
+
+/// Items of the directory are listed over this many partitions an environment.
+const USER_SHARDS: u32 = 4;
+/// Errors of an environment are listed over this many partitions.
+const ERROR_SHARDS: u32 = 8;
+/// Pending deliveries of a destination lie in this many partitions.
+pub const PENDING_SHARDS: u32 = 8;
+
+/// A primary key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: impl Display, sk: impl Display) -> Self {
+        Self { pk: pk.to_string(), sk: sk.to_string() }
+    }
+
+    /// As DynamoDB takes it.
+    pub fn attributes(&self) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            ("pk".into(), AttributeValue::S(self.pk.clone())),
+            ("sk".into(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+/// Where an API key is found.
+pub fn api_key(hash: &KeyHash) -> Key {
+    Key::new(format_args!("key#{hash}"), "key")
+}
+
+/// Where an environment's keys are listed, by the index `listing`.
+pub fn api_keys(environment: EnvironmentId) -> String {
+    format!("env#{environment}#keys")
+}
+
+/// The partition of all signing keys.
+pub const SIGNING_KEYS: &str = "stack";
+/// How the sort key of every signing key begins.
+pub const SIGNING_KEY_PREFIX: &str = "signing#";
+
+/// Where a signing key is found.
+pub fn signing_key(kid: &str) -> Key {
+    Key::new(SIGNING_KEYS, format_args!("{SIGNING_KEY_PREFIX}{kid}"))
+}
+
+/// Where an environment is found.
+pub fn environment(environment: EnvironmentId) -> Key {
+    Key::new(format_args!("env#{environment}"), "environment")
+}
+
+/// Where a user is found.
+pub fn user(environment: EnvironmentId, user: UserId) -> Key {
+    Key::new(format_args!("env#{environment}#user#{user}"), "user")
+}
+
+/// The partition in which a user is listed, by the index `listing`.
+pub fn users_shard(environment: EnvironmentId, user: UserId) -> String {
+    format!("env#{environment}#users#{}", user.object_id().shard(USER_SHARDS))
+}
+
+/// Where the claim of a name is found.
+pub fn name_claim(environment: EnvironmentId, name: &CanonicalName) -> Key {
+    Key::new(format_args!("env#{environment}#name#{}", name.as_str()), "claim")
+}
+
+/// Where a workflow is found.
+pub fn workflow(environment: EnvironmentId, workflow: WorkflowId) -> Key {
+    Key::new(format_args!("env#{environment}#workflow#{workflow}"), "workflow")
+}
+
+/// Where the pointer to a user's workflow is found; it keeps the name unique for the user.
+pub fn workflow_pointer(environment: EnvironmentId, user: UserId, name: &WorkflowName) -> Key {
+    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("workflow#{name}"))
+}
+
+/// The partition of an environment's destinations.
+pub fn destinations(environment: EnvironmentId) -> String {
+    format!("env#{environment}#destinations")
+}
+
+/// How the sort key of every destination begins.
+pub const DESTINATION_PREFIX: &str = "destination#";
+
+/// Where a destination is found.
+pub fn destination(environment: EnvironmentId, destination: DestinationId) -> Key {
+    Key::new(destinations(environment), format_args!("{DESTINATION_PREFIX}{destination}"))
+}
+
+/// Where the number of an environment's destinations is kept.
+pub fn destinations_count(environment: EnvironmentId) -> Key {
+    Key::new(destinations(environment), "count")
+}
+
+/// The partition of a workflow's errors.
+pub fn errors(environment: EnvironmentId, workflow: WorkflowId) -> String {
+    format!("env#{environment}#workflow#{workflow}")
+}
+
+/// Where an error is found.
+pub fn error(environment: EnvironmentId, workflow: WorkflowId, error: ErrorId) -> Key {
+    Key::new(errors(environment, workflow), error)
+}
+
+/// Where a page of a workflow's errors ended.
+pub fn error_position(environment: EnvironmentId, workflow: WorkflowId, sk: String) -> Key {
+    Key { pk: errors(environment, workflow), sk }
+}
+
+/// The partition in which an error is listed among those of its environment, by the index `by-environment`.
+pub fn errors_shard(environment: EnvironmentId, error: ErrorId) -> String {
+    format!("env#{environment}#errors#{}", error.object_id().shard(ERROR_SHARDS))
+}
+
+/// The partition in which an error is listed among those of its user, by the index `by-user`.
+pub fn errors_of_user(environment: EnvironmentId, user: UserId) -> String {
+    format!("env#{environment}#user#{user}")
+}
+
+/// The bounds, both included, of a search by time: errors from the second in which `since` lies, to the last one that
+/// begins before `until`. None where there can be no such errors.
+pub fn error_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<(String, String)> {
+    let since = since.map_or(0, |since| since.seconds().max(0));
+    let last = until.map_or(i64::from(u32::MAX), |until| (until.milliseconds() - 1).div_euclid(1000));
+    // `g` is above every hex digit, and so above all ids of the last second and what lies beside them (`errorId#…`).
+    (since <= last).then(|| (format!("{since:08x}"), format!("{last:08x}g")))
+}
+
+/// Where a pending delivery is found: by destination, then by the time of its next attempt.
+pub fn pending_delivery(
+    environment: EnvironmentId,
+    destination: DestinationId,
+    next_attempt_at: Timestamp,
+    error: ErrorId,
+) -> Key {
+    let shard = error.object_id().shard(PENDING_SHARDS);
+    Key::new(pending_deliveries(environment, destination, shard), format_args!("{next_attempt_at}#{error}"))
+}
+
+/// A partition of a destination's pending deliveries.
+pub fn pending_deliveries(environment: EnvironmentId, destination: DestinationId, shard: u32) -> String {
+    format!("env#{environment}#destination#{destination}#pending#{shard}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::ObjectId;
+
+    #[test]
+    fn the_bounds_of_a_time_range_take_in_since_and_leave_out_until() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (low, high) = error_bounds(Some(at("2026-11-24T05:00:00.7Z")), Some(at("2026-11-24T06:00:00Z"))).unwrap();
+        let within = |text: &str| (&low..=&high).contains(&&ErrorId::from(ObjectId::at(at(text))).to_string());
+        assert!(!within("2026-11-24T04:59:59.999Z"));
+        assert!(within("2026-11-24T05:00:00Z") && within("2026-11-24T05:59:59.999Z"));
+        assert!(!within("2026-11-24T06:00:00Z"));
+        assert_eq!(error_bounds(None, Some(at("1970-01-01T00:00:00Z"))), None);
+    }
+
+    #[test]
+    fn without_bounds_every_error_is_within() {
+        let (low, high) = error_bounds(None, None).unwrap();
+        for id in ["0".repeat(24), "f".repeat(24)] {
+            assert!(low <= id && id <= high, "{id}");
+        }
+    }
+
+    #[test]
+    fn pending_deliveries_sort_by_their_next_attempt() {
+        let (environment, destination, error) = (EnvironmentId::new(), DestinationId::new(), ErrorId::new());
+        let key = |text: &str| pending_delivery(environment, destination, text.parse().unwrap(), error).sk;
+        assert!(key("2026-11-24T05:00:00.9Z") < key("2026-11-24T05:00:01Z"));
+    }
+}

@@ -1,0 +1,218 @@
+//! What the entities share: a table, its errors, and writing in batches.
+
+use std::{collections::HashMap, error::Error, time::Duration};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, CancellationReason, Put, PutRequest, TransactWriteItem, WriteRequest},
+};
+use rand::Rng;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::keys::Key;
+use crate::{
+    aws::{SettingError, setting},
+    logs::Chain,
+};
+
+/// An item as DynamoDB holds it.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// A table of this stack.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub(super) client: Client,
+    pub(super) name: String,
+}
+
+impl Table {
+    /// The table of users, workflows, destinations and keys. Its connection is opened here, where Lambda gives a full
+    /// CPU, so that no request pays the TLS handshake.
+    pub async fn directory(config: &SdkConfig) -> Result<Self, SettingError> {
+        Ok(Self::open(config, setting("DIRECTORY_TABLE")?).await)
+    }
+
+    /// The table of errors and deliveries, opened like the directory.
+    pub async fn errors(config: &SdkConfig) -> Result<Self, SettingError> {
+        Ok(Self::open(config, setting("ERRORS_TABLE")?).await)
+    }
+
+    async fn open(config: &SdkConfig, name: String) -> Self {
+        let table = Self { client: Client::new(config), name };
+        let nothing = Key { pk: "open".into(), sk: "open".into() };
+        if let Err(error) = table.get::<Placeholder>(&nothing).await {
+            // The function is of use as soon as DynamoDB is.
+            tracing::warn!(error = %Chain(&error), table = table.name, "no connection at start-up");
+        }
+        table
+    }
+
+    /// A table by its name, without opening a connection.
+    pub fn new(config: &SdkConfig, name: impl Into<String>) -> Self {
+        Self { client: Client::new(config), name: name.into() }
+    }
+
+    /// One strongly consistent read.
+    pub(super) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        let request =
+            self.client.get_item().table_name(&self.name).set_key(Some(key.attributes())).consistent_read(true);
+        request.send().await?.item.map(from_item).transpose()
+    }
+
+    /// Writes items in batches of 25, several at once; what DynamoDB leaves unprocessed is tried again with growing
+    /// pauses. Returns the indices of the items that could not be written.
+    pub(super) async fn put_all(&self, items: Vec<Item>) -> Vec<usize> {
+        let mut batches = tokio::task::JoinSet::new();
+        let mut remaining = items.into_iter().enumerate();
+        loop {
+            let batch: Vec<(usize, Item)> = remaining.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let table = self.clone();
+            batches.spawn(async move { table.put_batch(batch).await });
+        }
+        let mut unwritten: Vec<usize> = batches.join_all().await.into_iter().flatten().collect();
+        unwritten.sort_unstable();
+        unwritten
+    }
+
+    async fn put_batch(&self, mut batch: Vec<(usize, Item)>) -> Vec<usize> {
+        for round in 0..ROUNDS {
+            if round > 0 {
+                let longest = 50 << round;
+                let pause = rand::rng().random_range(longest / 2..=longest);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            let requests = batch.iter().map(|(_, item)| {
+                // Both of the builder's requirements are met: a put request with an item.
+                let put = PutRequest::builder().set_item(Some(item.clone())).build().ok();
+                WriteRequest::builder().set_put_request(put).build()
+            });
+            let answer = self.client.batch_write_item().request_items(&self.name, requests.collect()).send().await;
+            match answer {
+                Ok(answer) => {
+                    let unprocessed =
+                        answer.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
+                    let left: Vec<Item> = unprocessed.into_iter().filter_map(|w| Some(w.put_request?.item)).collect();
+                    batch.retain(|(_, item)| left.iter().any(|other| same_key(item, other)));
+                    if batch.is_empty() {
+                        return Vec::new();
+                    }
+                }
+                Err(error) => {
+                    let error = StoreError::from(error);
+                    tracing::warn!(error = %Chain(&error), "a batch was not written");
+                    if !error.is_passing() {
+                        break;
+                    }
+                }
+            }
+        }
+        batch.into_iter().map(|(index, _)| index).collect()
+    }
+}
+
+/// The most items of a `BatchWriteItem` (an AWS limit).
+const BATCH: usize = 25;
+/// How often a batch is sent before what is left is given back: pauses of up to 0.1, 0.2, 0.4 and 0.8 seconds.
+const ROUNDS: u32 = 5;
+
+fn same_key(a: &Item, b: &Item) -> bool {
+    a.get("pk") == b.get("pk") && a.get("sk") == b.get("sk")
+}
+
+#[derive(Deserialize)]
+struct Placeholder {}
+
+/// An item from an entity, its key, its `type`, and what else the indexes need.
+pub(super) fn to_item<T: Serialize>(
+    kind: &str,
+    key: &Key,
+    entity: &T,
+    more: &[(&str, String)],
+) -> Result<Item, StoreError> {
+    let mut item: Item = serde_dynamo::to_item(entity).map_err(StoreError::Malformed)?;
+    item.extend(key.attributes());
+    item.insert("type".into(), AttributeValue::S(kind.to_owned()));
+    item.extend(more.iter().map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone()))));
+    Ok(item)
+}
+
+/// An entity from an item; what the entity does not know is left alone.
+pub(super) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    serde_dynamo::from_item(item).map_err(StoreError::Malformed)
+}
+
+/// A put that fails where something is already.
+pub(super) fn put_new(table: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
+    let put = Put::builder().table_name(table).set_item(Some(item)).condition_expression("attribute_not_exists(pk)");
+    Ok(TransactWriteItem::builder().put(put.build().map_err(refused)?).build())
+}
+
+/// A request that the SDK itself would not build.
+pub(super) fn refused(error: impl Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Refused(error.into())
+}
+
+/// Whether each item of a cancelled transaction failed its condition, in the items' order.
+pub(super) fn cancellation_reasons(refusal: &TransactWriteItemsError) -> Vec<bool> {
+    let reasons: &[CancellationReason] = match refusal {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
+        _ => &[],
+    };
+    reasons.iter().map(|reason| reason.code() == Some("ConditionalCheckFailed")).collect()
+}
+
+/// Why DynamoDB did not do what was asked, other than by a condition.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It is busy or out of reach for now: try again later.
+    #[error("the store is busy or out of reach")]
+    Busy(#[source] Box<dyn Error + Send + Sync>),
+    /// It refused the request.
+    #[error("the store refused a request")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// An item is not what this version of Tenon writes.
+    #[error("an item cannot be read or written")]
+    Malformed(#[source] serde_dynamo::Error),
+}
+
+impl StoreError {
+    /// Whether the same request may succeed a little later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy(_) => true,
+            Self::Refused(_) | Self::Malformed(_) => false,
+        }
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for StoreError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        let busy = match &error {
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+            SdkError::ServiceError(refusal) => matches!(
+                refusal.err().code(),
+                Some(
+                    "ProvisionedThroughputExceededException"
+                        | "RequestLimitExceeded"
+                        | "ThrottlingException"
+                        | "TransactionConflictException"
+                        | "TransactionInProgressException"
+                        | "InternalServerError"
+                        | "ServiceUnavailable"
+                )
+            ),
+            _ => false,
+        };
+        if busy { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
+    }
+}

@@ -1,0 +1,225 @@
+//! Signing keys: made here, sealed by the vault, published as a JWK set (RFC 7517).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use moka::future::Cache;
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::{
+    es256,
+    token::{self, Claims, TokenError},
+};
+use crate::{
+    domain::{secret::Sealed, timestamp::Timestamp},
+    logs::Chain,
+    store::{StoreError, signing_keys::SigningKeys},
+    vault::{Context, Vault, VaultError},
+};
+
+/// A signing key as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredKey {
+    /// Names the key: the thumbprint of its public part (RFC 7638).
+    pub kid: String,
+    /// The public part: an uncompressed point of P-256, 65 bytes.
+    #[serde(with = "serde_bytes")]
+    pub public_key: Vec<u8>,
+    /// The private part: a PKCS #8 document, sealed.
+    pub private_key: Sealed,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Why no key could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The vault did not seal or open it.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The table did not hold or give it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no signing key yet: the first environment makes it.
+    #[error("there is no signing key yet")]
+    None,
+    /// A stored key is not a key.
+    #[error("a signing key cannot be used")]
+    Unusable,
+}
+
+fn context(kid: &str) -> Context {
+    Context { environment: "stack".into(), owner: kid.to_owned(), purpose: "token-signing" }
+}
+
+/// Makes a signing key and seals its private part. One KMS call.
+pub async fn create_signing_key(vault: &Vault, now: Timestamp) -> Result<StoredKey, KeyError> {
+    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+        .map_err(|_| KeyError::Unusable)?;
+    let private_key = Zeroizing::new(document.as_ref().to_vec());
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &private_key, &SystemRandom::new())
+        .map_err(|_| KeyError::Unusable)?;
+    let public_key = pair.public_key().as_ref().to_vec();
+    let kid = Jwk::new(String::new(), &public_key).thumbprint();
+    let private_key = vault.seal(&context(&kid), 1, &private_key).await?;
+    Ok(StoredKey { kid, public_key, private_key, created_at: now })
+}
+
+/// A public key as a JSON Web Key (RFC 7517).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Jwk {
+    /// The type of key: `EC`.
+    pub kty: &'static str,
+    /// The curve: `P-256`.
+    pub crv: &'static str,
+    /// The point's first coordinate.
+    pub x: String,
+    /// The point's second coordinate.
+    pub y: String,
+    /// Names the key.
+    pub kid: String,
+    /// What the key is for: `sig`.
+    #[serde(rename = "use")]
+    pub usage: &'static str,
+    /// The one algorithm that it is used with: `ES256`.
+    pub alg: &'static str,
+}
+
+impl Jwk {
+    fn new(kid: String, public_key: &[u8]) -> Self {
+        // 0x04, then two coordinates of 32 bytes each.
+        let (x, y) = public_key.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
+        let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        Self { kty: "EC", crv: "P-256", x: encode(x), y: encode(y), kid, usage: "sig", alg: "ES256" }
+    }
+
+    /// RFC 7638: the SHA-256 of the required members in the order of their names.
+    fn thumbprint(&self) -> String {
+        let Self { kty, crv, x, y, .. } = self;
+        let members = format!(r#"{{"crv":"{crv}","kty":"{kty}","x":"{x}","y":"{y}"}}"#);
+        BASE64_URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, members.as_bytes()))
+    }
+}
+
+/// The public keys of the stack (RFC 7517, 5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Jwks {
+    /// The keys, the newest first.
+    pub keys: Vec<Jwk>,
+}
+
+impl Jwks {
+    /// The set of all stored keys' public parts.
+    pub fn new(stored: &[StoredKey]) -> Self {
+        Self { keys: stored.iter().map(|key| Jwk::new(key.kid.clone(), &key.public_key)).collect() }
+    }
+}
+
+/// How long signing keys are kept in a process before they are read again.
+const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
+
+fn cache<T: Clone + Send + Sync + 'static>() -> Cache<(), T> {
+    Cache::builder().max_capacity(1).time_to_live(CACHED_FOR).build()
+}
+
+/// Signs user tokens with the newest key. No AWS call while the key is cached.
+#[derive(Clone)]
+pub struct Signer {
+    keys: SigningKeys,
+    vault: Vault,
+    current: Cache<(), Arc<(String, EncodingKey)>>,
+}
+
+impl Signer {
+    /// A signer that has read and opened the newest key, where there is one.
+    pub async fn load(keys: SigningKeys, vault: Vault) -> Self {
+        es256::install();
+        let signer = Self { keys, vault, current: cache() };
+        if let Err(error) = signer.current().await {
+            tracing::warn!(error = %Chain(&*error), "no signing key at start-up");
+        }
+        signer
+    }
+
+    async fn current(&self) -> Result<Arc<(String, EncodingKey)>, Arc<KeyError>> {
+        let read = async {
+            let stored = self.keys.list().await?.into_iter().next().ok_or(KeyError::None)?;
+            let private_key = self.vault.open(&context(&stored.kid), &stored.private_key).await?;
+            Ok(Arc::new((stored.kid, EncodingKey::from_ec_der(&private_key))))
+        };
+        self.current.try_get_with((), read).await
+    }
+
+    /// The token that carries these claims.
+    pub async fn sign(&self, claims: &Claims) -> Result<String, Arc<KeyError>> {
+        let key = self.current().await?;
+        token::sign(claims, &key.0, &key.1).map_err(|_| Arc::new(KeyError::Unusable))
+    }
+}
+
+/// Checks user tokens. No AWS call while the keys are cached.
+#[derive(Clone)]
+pub struct Verifier {
+    keys: SigningKeys,
+    issuer: String,
+    known: Cache<(), Arc<HashMap<String, DecodingKey>>>,
+    just_read: Cache<(), ()>,
+}
+
+/// How often the keys are read again at the most because a token names one that is unknown: invented names cost nothing.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+impl Verifier {
+    /// A verifier that has read the public keys.
+    pub async fn load(keys: SigningKeys, issuer: String) -> Self {
+        es256::install();
+        let just_read = Cache::builder().max_capacity(1).time_to_live(READ_AGAIN_AFTER).build();
+        let verifier = Self { keys, issuer, known: cache(), just_read };
+        if let Err(error) = verifier.known().await {
+            tracing::warn!(error = %Chain(&*error), "no signing keys at start-up");
+        }
+        verifier
+    }
+
+    async fn known(&self) -> Result<Arc<HashMap<String, DecodingKey>>, Arc<StoreError>> {
+        let read = async {
+            let stored = self.keys.list().await?;
+            Ok(Arc::new(stored.into_iter().map(|key| (key.kid, es256::decoding_key(&key.public_key))).collect()))
+        };
+        self.known.try_get_with((), read).await
+    }
+
+    /// What a token says, where it is one of this stack's and its time has neither to come nor passed. Whether its user
+    /// may still use it is another question.
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, VerifyError> {
+        let kid = token::key_id(token)?;
+        let mut keys = self.known().await?;
+        if !keys.contains_key(&kid) && !self.just_read.contains_key(&()) {
+            // A key may have been made since the set was read.
+            self.just_read.insert((), ()).await;
+            self.known.invalidate(&()).await;
+            keys = self.known().await?;
+        }
+        let key = keys.get(&kid).ok_or(TokenError::UnknownKey)?;
+        Ok(token::verify(token, key, &self.issuer, now)?)
+    }
+}
+
+/// Why a token was not verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// It is refused.
+    #[error(transparent)]
+    Refused(#[from] TokenError),
+    /// The public keys could not be read.
+    #[error("the public keys cannot be read")]
+    Store(#[from] Arc<StoreError>),
+}

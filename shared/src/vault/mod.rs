@@ -1,0 +1,174 @@
+//! Envelope encryption: a data key from KMS for each secret, AES-256-GCM for the secret itself.
+//!
+//! KMS binds the data key to its [`Context`]; the associated data bind the ciphertext to its owner and version. A
+//! ciphertext that is copied to another environment, owner, purpose or version does not decrypt.
+
+use std::{error::Error, time::Duration};
+
+use aws_config::SdkConfig;
+use aws_sdk_kms::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::Blob,
+    types::DataKeySpec,
+};
+use moka::future::Cache;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use crate::{domain::secret::Sealed, logs::Chain};
+
+/// What a secret belongs to.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The environment, or `stack` for what belongs to the stack as a whole.
+    pub environment: String,
+    /// The id of the item that holds the secret.
+    pub owner: String,
+    /// What the secret is for.
+    pub purpose: &'static str,
+}
+
+impl Context {
+    fn associated_data(&self, version: u32) -> Aad<Vec<u8>> {
+        let Self { environment, owner, purpose } = self;
+        Aad::from(format!("{environment}/{purpose}/{owner}/{version}").into_bytes())
+    }
+}
+
+/// Adds the encryption context to a KMS request; the SDK's builders share no trait.
+macro_rules! with_context {
+    ($request:expr, $context:expr) => {
+        $request
+            .encryption_context("environment", &$context.environment)
+            .encryption_context("owner", &$context.owner)
+            .encryption_context("purpose", $context.purpose)
+    };
+}
+/// Seals and opens secrets with one KMS key.
+#[derive(Clone)]
+pub struct Vault {
+    kms: Client,
+    key_id: String,
+    data_keys: Cache<Vec<u8>, Zeroizing<Vec<u8>>>,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault").field("key_id", &self.key_id).finish_non_exhaustive()
+    }
+}
+
+/// How many unwrapped data keys are kept.
+const CACHED_KEYS: u64 = 1000;
+/// How long an unwrapped data key is kept.
+const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Why a secret was not sealed or opened. None of these carries a part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// KMS is busy or out of reach for now.
+    #[error("KMS is busy or out of reach")]
+    Busy(#[source] Box<dyn Error + Send + Sync>),
+    /// KMS refused: the context is another, or the function may not.
+    #[error("KMS refused a request")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// The ciphertext is not what was sealed for this owner and version.
+    #[error("a secret does not decrypt in this place")]
+    Undecryptable,
+    /// The system gave no random bytes.
+    #[error("no random bytes")]
+    Random,
+}
+
+impl Vault {
+    /// A vault over a KMS key, named by its id, ARN or alias.
+    pub fn new(config: &SdkConfig, key_id: impl Into<String>) -> Self {
+        let data_keys = Cache::builder().max_capacity(CACHED_KEYS).time_to_live(CACHED_FOR).build();
+        Self { kms: Client::new(config), key_id: key_id.into(), data_keys }
+    }
+
+    /// Opens the connection to KMS while the function starts, where Lambda gives a full CPU.
+    pub async fn connect(&self) {
+        if let Err(error) = self.kms.describe_key().key_id(&self.key_id).send().await {
+            tracing::warn!(error = %Chain(&error), "no connection to KMS at start-up");
+        }
+    }
+
+    /// Encrypts a secret for its owner. One KMS call.
+    pub async fn seal(&self, context: &Context, version: u32, plaintext: &[u8]) -> Result<Sealed, VaultError> {
+        let answer = with_context!(self.kms.generate_data_key(), context)
+            .key_id(&self.key_id)
+            .key_spec(DataKeySpec::Aes256)
+            .send()
+            .await?;
+        let data_key = Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default());
+        let mut nonce = [0; NONCE_LEN];
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut nonce).map_err(|_| VaultError::Random)?;
+        let mut ciphertext = plaintext.to_vec();
+        cipher(&data_key)?
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                context.associated_data(version),
+                &mut ciphertext,
+            )
+            .map_err(|_| VaultError::Undecryptable)?;
+        let wrapped_key = answer.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
+        Ok(Sealed { version, wrapped_key, nonce: nonce.to_vec(), ciphertext })
+    }
+
+    /// Decrypts a secret of this owner. One KMS call the first time, none for the next five minutes.
+    pub async fn open(&self, context: &Context, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let Sealed { version, wrapped_key, nonce, ciphertext } = sealed;
+        let data_key = match self.data_keys.get(wrapped_key).await {
+            Some(known) => known,
+            None => {
+                let unwrapped = self.unwrap(context, wrapped_key).await?;
+                self.data_keys.insert(wrapped_key.clone(), unwrapped.clone()).await;
+                unwrapped
+            }
+        };
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Undecryptable)?;
+        let mut text = Zeroizing::new(ciphertext.clone());
+        let length = cipher(&data_key)?
+            .open_in_place(nonce, context.associated_data(*version), &mut text)
+            .map_err(|_| VaultError::Undecryptable)?
+            .len();
+        text.truncate(length);
+        Ok(text)
+    }
+
+    async fn unwrap(&self, context: &Context, wrapped_key: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let request =
+            with_context!(self.kms.decrypt(), context).key_id(&self.key_id).ciphertext_blob(Blob::new(wrapped_key));
+        let answer = request.send().await?;
+        Ok(Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default()))
+    }
+}
+
+fn cipher(data_key: &[u8]) -> Result<LessSafeKey, VaultError> {
+    UnboundKey::new(&AES_256_GCM, data_key).map(LessSafeKey::new).map_err(|_| VaultError::Undecryptable)
+}
+
+impl<E, R> From<SdkError<E, R>> for VaultError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        let busy = match &error {
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+            SdkError::ServiceError(refusal) => matches!(
+                refusal.err().code(),
+                Some(
+                    "ThrottlingException"
+                        | "KMSInternalException"
+                        | "DependencyTimeoutException"
+                        | "KeyUnavailableException"
+                )
+            ),
+            _ => false,
+        };
+        if busy { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
+    }
+}

@@ -1,0 +1,173 @@
+//! Who may do what, and what nobody sees of another environment or another user.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tests::{Api, Tenon, bus_settings, example_error, send, setting};
+use tokio::io::AsyncWriteExt;
+
+#[tokio::test]
+async fn without_a_valid_key_or_token_nothing_is_answered_but_the_public_documents() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let path = format!("/users/{user}");
+    Api::anonymous().get(&path).await.is(401);
+    let typo = format!("{}0", &acme.tenon.key(&acme.id, "manage").await[..56]);
+    let unknown = tenon::domain::api_key::ApiKey::generate(tenon::domain::environment::Kind::Test);
+    for credential in ["x", "tn_live_", &typo, unknown.expose(), "a.b.c", ""] {
+        let answer = Api::new(credential).get(&path).await.is(403);
+        assert_eq!(answer.body["message"], "Forbidden", "{credential}");
+    }
+    Api::anonymous().get("/openapi.json").await.is(200);
+    Api::anonymous().get("/.well-known/jwks.json").await.is(200);
+}
+
+#[tokio::test]
+async fn the_schemes_case_does_not_matter() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let key = acme.tenon.key(&acme.id, "manage").await;
+    for scheme in ["bearer", "BEARER"] {
+        let request = Api::anonymous().request("GET", &format!("/users/{user}"));
+        send(request.header("authorization", format!("{scheme} {key}"))).await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn another_environments_keys_see_and_change_nothing() {
+    let tenon = Tenon::deployed().await;
+    let (acme, other) = (tenon.environment().await, tenon.environment().await);
+    let user = acme.user("joe@acme.example").await;
+    let workflow = acme.workflow(&user, "Orders").await;
+    acme.record(&workflow, "Error").await;
+    let settings = bus_settings("tenon-test-bus");
+    let destination = acme.backend.post("/destinations", settings).await.is(201).text("destinationId");
+
+    let stranger = &other.backend;
+    for path in [
+        format!("/users/{user}"),
+        "/users/joe@acme.example".to_owned(),
+        format!("/users/{user}/token"),
+        format!("/workflows/{workflow}/errors"),
+        format!("/destinations/{destination}"),
+    ] {
+        stranger.get(&path).await.is_problem(404, "not-found");
+        acme.backend.get(&path).await.is(200);
+    }
+    let stolen = json!({ "userId": user, "name": "Stolen" });
+    stranger.post("/workflows", stolen).await.is_problem(404, "not-found");
+    stranger
+        .patch(&format!("/destinations/{destination}"), json!({ "enabled": false }))
+        .await
+        .is_problem(404, "not-found");
+    let errors = format!("/workflows/{workflow}/errors");
+    other.engine.post(&errors, example_error("forged")).await.is_problem(404, "not-found");
+
+    assert_eq!(acme.errors(&workflow).await, ["Error"]);
+    let shown = acme.backend.get(&format!("/destinations/{destination}")).await.is(200);
+    assert_eq!(shown.body["enabled"], true);
+    // Names are free in every environment.
+    other.user("joe@acme.example").await;
+}
+
+#[tokio::test]
+async fn an_engines_key_records_errors_and_does_nothing_else() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let workflow = acme.workflow(&user, "Orders").await;
+    acme.record(&workflow, "Error").await;
+    acme.engine.get(&format!("/users/{user}")).await.is_problem(403, "forbidden");
+    acme.engine.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
+    acme.engine.get(&format!("/workflows/{workflow}/errors")).await.is_problem(403, "forbidden");
+    acme.engine.post("/users", json!({ "email": "jim@acme.example" })).await.is_problem(403, "forbidden");
+    acme.engine.post("/workflows", json!({ "userId": user, "name": "x" })).await.is_problem(403, "forbidden");
+    acme.engine.post("/destinations", bus_settings("x")).await.is_problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_user_sees_what_is_its_own_and_nobody_elses() {
+    let acme = Tenon::deployed().await.environment().await;
+    let (joe, jim) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
+    let (joes, jims) = (acme.workflow(&joe, "Orders").await, acme.workflow(&jim, "Orders").await);
+    acme.record(&joes, "Joe's error").await;
+    let token = Api::new(acme.token(&joe).await);
+
+    assert_eq!(token.get(&format!("/users/{joe}")).await.is(200).text("email"), "joe@acme.example");
+    token.get("/users/joe@acme.example").await.is(200);
+    let errors = token.get(&format!("/workflows/{joes}/errors")).await.is(200);
+    assert_eq!(errors.body["errors"][0]["error"], "Joe's error");
+
+    for path in [format!("/users/{jim}"), "/users/jim@acme.example".to_owned(), format!("/workflows/{jims}/errors")] {
+        token.get(&path).await.is_problem(404, "not-found");
+    }
+    token.get(&format!("/users/{joe}/token")).await.is_problem(403, "forbidden");
+    token.post("/users", json!({ "email": "x@acme.example" })).await.is_problem(403, "forbidden");
+    token.post(&format!("/workflows/{joes}/errors"), example_error("forged")).await.is_problem(403, "forbidden");
+    token.post("/destinations", bus_settings("x")).await.is_problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_user_token_is_verified_by_another_implementation_from_the_published_keys() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let answer = acme.backend.post(&format!("/users/{user}/token"), json!({ "ttlSeconds": 60 })).await.is(200);
+    assert_eq!(answer.header("cache-control"), "no-store");
+
+    let claims = read_by_pyjwt(&answer.text("token")).await;
+
+    assert_eq!(claims["payload"]["sub"], user);
+    assert_eq!(claims["payload"]["env"], acme.id);
+    assert_eq!(claims["payload"]["exp"].as_i64().unwrap() - claims["payload"]["iat"].as_i64().unwrap(), 60);
+    assert_eq!(claims["header"]["typ"], "tenon-user+jwt");
+    assert_eq!(claims["header"]["alg"], "ES256");
+}
+
+#[tokio::test]
+async fn a_token_lasts_as_long_as_was_asked_and_never_more_than_thirty_minutes() {
+    let acme = Tenon::deployed().await.environment().await;
+    let path = format!("/users/{}/token", acme.user("joe@acme.example").await);
+    let seconds = async |path: &str| {
+        let claims = read_by_pyjwt(&acme.backend.get(path).await.is(200).text("token")).await;
+        claims["payload"]["exp"].as_i64().unwrap() - claims["payload"]["iat"].as_i64().unwrap()
+    };
+    assert_eq!(seconds(&path).await, 1800);
+    assert_eq!(seconds(&format!("{path}?ttlSeconds=90")).await, 90);
+    for refused in ["59", "1801", "-1", "x", ""] {
+        let answer = acme.backend.get(&format!("{path}?ttlSeconds={refused}")).await;
+        answer.is_problem(422, "validation").names(&["/ttlSeconds"]);
+    }
+}
+
+/// Reads a token with PyJWT, which is given nothing but the address of the published key set.
+async fn read_by_pyjwt(token: &str) -> Value {
+    const PROGRAM: &str = r#"
+import json, sys, jwt
+token, url = sys.stdin.read(), sys.argv[1]
+key = jwt.PyJWKClient(url).get_signing_key_from_jwt(token)
+read = jwt.decode_complete(token, key.key, algorithms=["ES256"], audience="tenon",
+    options={"require": ["iss", "aud", "sub", "iat", "nbf", "exp", "jti"]})
+print(json.dumps({"header": read["header"], "payload": read["payload"]}))
+"#;
+    let mut python = tokio::process::Command::new(setting("TENON_PYTHON"))
+        .args(["-c", PROGRAM, &format!("{}/.well-known/jwks.json", setting("TENON_URL"))])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python.stdin.take().unwrap().write_all(token.as_bytes()).await.unwrap();
+    let output = python.wait_with_output().await.unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn functions_for_iam_callers_name_what_is_wrong_with_their_input() {
+    let tenon = Tenon::deployed().await;
+    let refused = tenon.invoke("CreateEnvironment", json!({ "kind": "prod" })).await.unwrap_err();
+    assert_eq!(refused["errorType"], "validation");
+    assert_eq!(refused["errorMessage"], "/name is required; /kind must be `live` or `test`");
+    let nowhere = json!({ "environmentId": "0".repeat(24), "name": "x", "scopes": ["manage"] });
+    assert_eq!(tenon.invoke("CreateKey", nowhere).await.unwrap_err()["errorType"], "not-found");
+    let none = json!({ "environmentId": "0".repeat(24), "name": "x", "scopes": [] });
+    assert_eq!(tenon.invoke("CreateKey", none).await.unwrap_err()["errorMessage"], "/scopes must not be empty");
+}

@@ -1,0 +1,120 @@
+//! The main job, end to end through the deployed template: an error that an engine records arrives on a customer's own
+//! EventBridge bus.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
+use tests::{Bus, Tenon, bus_settings, eventually, example_error, setting};
+
+#[tokio::test]
+async fn an_error_that_an_engine_records_arrives_on_the_customers_own_bus() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe.smoe@acme.example").await;
+    let workflow = acme.workflow(&user, "Orders").await;
+    let bus = Bus::new().await;
+    acme.destination(&bus.name).await;
+
+    let id = acme.record(&workflow, "Error: Request failed with status code 403").await;
+    let event = bus.receive(1).await.remove(0);
+
+    assert_eq!(event["source"], "tenon.errors");
+    assert_eq!(event["detail-type"], "Workflow Error");
+    let error = &event["detail"];
+    assert_eq!(error["_id"], id);
+    assert_eq!(error["userId"], user);
+    assert_eq!(error["workflowId"], workflow);
+    assert_eq!(error["executionId"], "6155ac246093840013297377");
+    assert_eq!(error["blockId"], "edb4e8e8-1e0e-4fac-84fd-9f9d4855ce93");
+    assert_eq!(error["blockType"], "alloy.shopify");
+    assert_eq!(error["error"], "Error: Request failed with status code 403");
+    assert_eq!(error["__v"], 0);
+    let listed = acme.backend.get(&format!("/workflows/{workflow}/errors")).await.is(200).body;
+    assert_eq!(listed["errors"], json!([error]), "it is one and the same object in the API and on the bus");
+}
+
+#[tokio::test]
+async fn a_destination_that_is_off_receives_nothing_and_the_errors_are_kept() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let (toggled, witness) = (Bus::new().await, Bus::new().await);
+    let destination = acme.destination(&toggled.name).await;
+    acme.destination(&witness.name).await;
+
+    let path = format!("/destinations/{destination}");
+    let off = acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
+    assert_eq!(off.body["enabled"], false);
+    acme.record(&workflow, "while it is off").await;
+    // The other destination has it, so that the forwarder has read which ones are on.
+    witness.receive(1).await;
+    acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
+    acme.record(&workflow, "after it is on again").await;
+
+    let events = toggled.receive(1).await;
+    assert_eq!(events[0]["detail"]["error"], "after it is on again");
+    assert_eq!(acme.errors(&workflow).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_bus_that_refuses_every_entry_delays_nobody_and_loses_nothing() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let healthy = Bus::new().await;
+    acme.destination(&healthy.name).await;
+    let (region, account) = (setting("AWS_REGION"), setting("TENON_CUSTOMER_ACCOUNT"));
+    let refusing = acme.destination(&format!("arn:aws:events:{region}:{account}:event-bus/somebody-elses")).await;
+
+    let errors: Vec<_> = (0..25).map(|n| example_error(&format!("error {n}"))).collect();
+    let path = format!("/workflows/{workflow}/errors");
+    let recorded = acme.engine.post(&path, json!({ "errors": errors })).await.is(202);
+
+    let mut arrived: Vec<String> =
+        healthy.receive(25).await.iter().map(|event| event["detail"]["_id"].as_str().unwrap().to_owned()).collect();
+    let mut ids: Vec<String> = serde_json::from_value(recorded.body["ids"].clone()).unwrap();
+    let pending = eventually("the refused errors are pending deliveries", async || {
+        Some(acme.pending(&refusing).await).filter(|pending| pending.len() >= 25)
+    })
+    .await;
+    let text = |value: &AttributeValue| value.as_s().unwrap().clone();
+    let mut waiting: Vec<String> = pending.iter().map(|item| text(&item["errorId"])).collect();
+    arrived.sort();
+    ids.sort();
+    waiting.sort();
+    assert_eq!(arrived, ids);
+    assert_eq!(waiting, ids);
+    let attempt = pending[0]["attempts"].as_l().unwrap()[0].as_m().unwrap();
+    assert!(text(&attempt["response"]).contains("AccessDenied"), "{attempt:?}");
+}
+
+#[tokio::test]
+async fn the_keys_of_a_destination_are_ciphertext_in_the_table_and_masked_wherever_they_are_shown() {
+    let acme = Tenon::deployed().await.environment().await;
+    let (key_id, secret) = (setting("TENON_CUSTOMER_KEY_ID"), setting("TENON_CUSTOMER_SECRET"));
+    let created = acme.backend.post("/destinations", bus_settings("tenon-test-bus")).await.is(201);
+    let path = format!("/destinations/{}", created.text("destinationId"));
+    let patched = acme.backend.patch(&path, json!({ "credentials": bus_settings("x")["credentials"] })).await.is(200);
+    let shown = acme.backend.get(&path).await.is(200);
+
+    let masked = format!("{}…{}", &key_id[..4], &key_id[key_id.len() - 4..]);
+    for answer in [&created, &patched, &shown] {
+        assert_eq!(answer.body["credentials"], json!({ "accessKeyId": masked }), "{answer:?}");
+        let all = answer.body.to_string();
+        assert!(!all.contains(&key_id) && !all.contains(&secret), "{all}");
+    }
+    let items = acme.tenon.items("DirectoryTable", &format!("env#{}#destinations", acme.id)).await;
+    for item in &items {
+        // Bytes are compared as bytes: Debug shows them as numbers.
+        let mut bytes = Vec::new();
+        flatten(&AttributeValue::M(item.clone()), &mut bytes);
+        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(!has(&key_id) && !has(&secret), "{item:?}");
+    }
+}
+
+fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => bytes.extend(text.as_bytes()),
+        AttributeValue::B(blob) => bytes.extend(blob.as_ref()),
+        AttributeValue::L(list) => list.iter().for_each(|value| flatten(value, bytes)),
+        AttributeValue::M(members) => members.values().for_each(|value| flatten(value, bytes)),
+        _ => {}
+    }
+}

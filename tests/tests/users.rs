@@ -1,0 +1,101 @@
+//! Users and workflows through the deployed template.
+
+use serde_json::json;
+use tests::{Tenon, send};
+
+#[tokio::test]
+async fn a_user_is_created_with_a_username_made_from_its_email() {
+    let acme = Tenon::deployed().await.environment().await;
+    let body = json!({ "email": "joe.smoe@acme.example", "fullName": "Joe Smoe", "metadata": { "plan": "pro" } });
+    let created = acme.backend.post("/users", body).await.is(201);
+
+    let id = created.text("userId");
+    assert_eq!(created.header("location"), format!("users/{id}"));
+    assert!(created.text("username").starts_with("joe.smoe-"), "{created:?}");
+    assert_eq!(created.body["fullName"], "Joe Smoe");
+    assert_eq!(created.body["metadata"], json!({ "plan": "pro" }));
+    assert_eq!(created.body["status"], "active");
+    for reference in [id, created.text("username"), "JOE.SMOE@acme.example".to_owned()] {
+        let found = acme.backend.get(&format!("/users/{reference}")).await.is(200);
+        assert_eq!(found.body, created.body, "{reference}");
+        assert!(found.header("etag").starts_with('"'));
+    }
+}
+
+#[tokio::test]
+async fn an_email_that_is_taken_is_refused_and_nothing_changes() {
+    let acme = Tenon::deployed().await.environment().await;
+    let joe = acme.user("joe@acme.example").await;
+
+    let refused = acme.backend.post("/users", json!({ "email": "JOE@acme.example", "username": "jim" })).await;
+
+    refused.is_problem(409, "user-exists").names(&["/email"]);
+    acme.backend.get("/users/jim").await.is_problem(404, "not-found");
+    assert_eq!(acme.backend.get("/users/joe@acme.example").await.is(200).text("userId"), joe);
+}
+
+#[tokio::test]
+async fn of_concurrent_creations_of_one_email_exactly_one_succeeds() {
+    let acme = Tenon::deployed().await.environment().await;
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let backend = acme.backend.clone();
+        running.spawn(async move { backend.post("/users", json!({ "email": "joe@acme.example" })).await.status });
+    }
+    let mut statuses = running.join_all().await;
+    statuses.sort();
+    assert_eq!((statuses[0], &statuses[1..]), (201, &[409; 19][..]));
+}
+
+#[tokio::test]
+async fn every_invalid_field_is_named_at_once() {
+    let acme = Tenon::deployed().await.environment().await;
+    let body = json!({ "email": "joe", "username": "a b", "fullName": 7, "metadata": { "x": 1 } });
+    let refused = acme.backend.post("/users", body).await;
+    refused.is_problem(422, "validation").names(&["/email", "/username", "/fullName", "/metadata/x"]);
+    let empty = acme.backend.post("/users", json!({})).await;
+    empty.is_problem(422, "validation").names(&["/email"]);
+    let list = acme.backend.post("/users", json!([])).await;
+    list.is_problem(422, "validation").names(&[""]);
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_told_from_one_that_is_invalid() {
+    let acme = Tenon::deployed().await.environment().await;
+    let post = |media_type: &str, body: &str| {
+        send(acme.backend.request("POST", "/users").header("content-type", media_type).body(body.to_owned()))
+    };
+    post("application/json", "{").await.is_problem(400, "malformed-json");
+    post("application/json", "\u{feff}{}").await.is_problem(400, "malformed-json");
+    post("text/plain", "{}").await.is_problem(415, "unsupported-media-type");
+    let long = json!({ "fullName": "x".repeat(1024 * 1024) }).to_string();
+    post("application/json", &long).await.is_problem(413, "too-large");
+    let deep = "[".repeat(100_000);
+    post("application/json", &deep).await.is_problem(400, "malformed-json");
+    send(acme.backend.request("POST", "/users")).await.is_problem(422, "validation");
+}
+
+#[tokio::test]
+async fn unknown_members_are_ignored() {
+    let acme = Tenon::deployed().await.environment().await;
+    acme.backend.post("/users?x=y", json!({ "email": "joe@acme.example", "role": "admin" })).await.is(201);
+}
+
+#[tokio::test]
+async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
+    let acme = Tenon::deployed().await.environment().await;
+    let (joe, jim) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
+    let body = json!({ "userId": "joe@acme.example", "name": "Orders", "integrationId": "shopify" });
+    let created = acme.backend.post("/workflows", body.clone()).await.is(201);
+    assert_eq!(created.body["userId"], joe);
+    assert_eq!(created.body["active"], true);
+    assert_eq!(created.body["integrationId"], "shopify");
+    assert_eq!(created.body["credentialIds"], json!([]));
+
+    acme.backend.post("/workflows", body).await.is_problem(409, "workflow-exists").names(&["/name"]);
+    acme.workflow(&jim, "Orders").await;
+    let nobody = json!({ "userId": "0".repeat(24), "name": "Orders" });
+    acme.backend.post("/workflows", nobody).await.is_problem(404, "not-found");
+    let invalid = json!({ "name": "" });
+    acme.backend.post("/workflows", invalid).await.is_problem(422, "validation").names(&["/userId", "/name"]);
+}
