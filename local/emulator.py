@@ -2,6 +2,7 @@
 does on AWS."""
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -66,21 +67,26 @@ class Emulator:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
-def free_port() -> int:
-    """A port on loopback that nothing listens on."""
+def free_port(preferred: int = 0) -> int:
+    """A port on loopback that nothing listens on: the preferred one where it is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            return free_port()
         return probe.getsockname()[1]
 
 
-def start(folder: Path, persist: bool) -> Emulator:
+def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
     """Starts an emulator with its log, and its state where that is to outlive it, in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     secret_file = folder / "root-secret"
     if not secret_file.exists():
         secret_file.touch(mode=0o600)
         secret_file.write_text(secrets.token_hex(20))
-    port, secret = free_port(), secret_file.read_text()
+    _forget_stream_positions(folder / "state" / "lambda.json")
+    port, secret = free_port(preferred_port), secret_file.read_text()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "GATEWAY_PORT": str(port),
@@ -115,6 +121,15 @@ def start(folder: Path, persist: bool) -> Emulator:
         emulator.stop()
         raise
     return emulator
+
+
+def _forget_stream_positions(state: Path) -> None:
+    """Lets every stream be read from its start again. The emulator keeps how far a stream was read, but not the stream,
+    so that it would pass over as many new records as there were old ones."""
+    if state.exists():
+        kept = json.loads(state.read_text())
+        kept["payload"].pop("dynamodb_stream_positions", None)
+        state.write_text(json.dumps(kept))
 
 
 def _wait(emulator: Emulator, log: Path) -> None:

@@ -19,6 +19,8 @@ from stack import LOCAL
 STATE = LOCAL / "run"
 SETTINGS = LOCAL / "env"
 RUNNING = STATE / "running.json"
+# The port that local AWS emulators usually have.
+PORT = 4566
 
 
 def main() -> None:
@@ -44,7 +46,7 @@ def run() -> None:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: _interrupted(stop))
 
-    local = emulator.start(STATE, persist=True)
+    local = emulator.start(STATE, persist=True, preferred_port=PORT)
     try:
         deployed = deployed_stack(local)
         RUNNING.write_text(json.dumps({"port": local.port}))
@@ -54,6 +56,8 @@ def run() -> None:
         stop.armed = True
         stop.wait()
         print("\nstopping …", flush=True)
+    except KeyboardInterrupt:
+        sys.exit("\nstopped before the end")
     finally:
         RUNNING.unlink(missing_ok=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -16,6 +16,8 @@ from emulator import REGION, ROOT, Emulator
 LOCAL = ROOT / ".local"
 FUNCTIONS = LOCAL / "functions"
 STACK = "tenon"
+# The host's, for which the functions are built.
+ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
 @dataclass
@@ -43,13 +45,12 @@ def deploy(emulator: Emulator) -> Stack:
     """Deploys the template with the local binaries in place of the release's."""
     template = LOCAL / "template.yaml"
     template.write_text((ROOT / "template.yaml").read_text().replace("target/lambda/", "functions/"))
-    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
     command = [
         Path(sys.executable).with_name("sam"), "deploy",
         "--template-file", template, "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
         "--no-progressbar",
-        "--parameter-overrides", f"Architecture={architecture}", "DeletionProtection=false",
+        "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false",
     ]  # fmt: skip
     environment = {**os.environ, **emulator.environment(), "SAM_CLI_TELEMETRY": "0", "SAM_CLI_CONFIG_FOLDER": str(LOCAL)}
     done = subprocess.run(command, env=environment, cwd=LOCAL, capture_output=True, text=True)

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import samcli
+
 import customer
 import emulator
 import stack
@@ -31,8 +33,11 @@ def main() -> None:
             "TENON_CUSTOMER_ACCOUNT": CUSTOMER_ACCOUNT,
             "TENON_CUSTOMER_KEY_ID": keys.access_key_id,
             "TENON_CUSTOMER_SECRET": keys.secret_access_key,
+            **own_settings(local, deployed),
             "TENON_PYTHON": sys.executable,
             "TENON_ROOT": str(ROOT),
+            "TENON_FUNCTIONS": str(stack.FUNCTIONS),
+            "TENON_RIE": str(runtime_interface_emulator()),
         }
         code = subprocess.run(sys.argv[1:], env=environment, cwd=ROOT).returncode
         if code != 0:
@@ -42,6 +47,34 @@ def main() -> None:
     if code == 0:
         shutil.rmtree(folder)
     sys.exit(code)
+
+
+def runtime_interface_emulator() -> Path:
+    """AWS's own emulator of Lambda's runtime, which comes with SAM."""
+    return Path(samcli.__file__).parent / "local" / "rapid" / f"aws-lambda-rie-{stack.ARCHITECTURE}"
+
+
+def own_settings(local: emulator.Emulator, deployed: stack.Stack) -> dict[str, str]:
+    """What the template gives to every function, for tests that run functions by themselves: with tables of the same
+    form and a KMS key of their own, since the stack's keys serve none but the functions' roles."""
+    configuration = local.client("lambda").get_function_configuration(FunctionName=deployed.outputs["ForwardErrors"])
+    settings = configuration["Environment"]["Variables"]
+    dynamodb = local.client("dynamodb")
+    for name in ("DIRECTORY_TABLE", "ERRORS_TABLE"):
+        table = dynamodb.describe_table(TableName=settings[name])["Table"]
+        settings[name] += "-alone"
+        dynamodb.create_table(
+            TableName=settings[name],
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=table["AttributeDefinitions"],
+            KeySchema=table["KeySchema"],
+            GlobalSecondaryIndexes=[
+                {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
+                for index in table["GlobalSecondaryIndexes"]
+            ],
+        )
+    key = local.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    return {**settings, "SIGNING_KEY": key, "DESTINATIONS_KEY": key}
 
 
 def keep_logs(local: emulator.Emulator, folder: Path) -> None:

@@ -3,10 +3,22 @@
 //! `make test` deploys the template and gives its addresses in the environment. Nothing here uses the product's types for
 //! what travels over the wire: the tests read what a client would read.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::{config::Credentials, types::AttributeValue};
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+};
 use serde_json::{Value, json};
 
 /// A setting that `make test` gives.
@@ -330,4 +342,73 @@ impl Bus {
         .await;
         events.into_inner().unwrap()
     }
+}
+
+/// AWS as a script plays it: for each request, from its operation and body, a status and a body.
+pub async fn scripted(answer: impl Fn(&str, Value) -> (u16, Value) + Send + Sync + 'static) -> SdkConfig {
+    let client = infallible_client_fn(move |request| {
+        let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        let (status, body) =
+            answer(operation(request.headers().get("x-amz-target").and_then(|v| v.to_str().ok())), body);
+        let response = http::Response::builder().status(status).header("content-type", "application/x-amz-json-1.1");
+        response.body(body.to_string()).unwrap()
+    });
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(client)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "tests"))
+        .load()
+        .await
+}
+
+/// The operation that `x-amz-target` names.
+fn operation(target: Option<&str>) -> &str {
+    target.and_then(|target| target.rsplit('.').next()).unwrap_or_default()
+}
+
+/// The AWS calls of a client, counted at its HTTP layer by their operations.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    made: Arc<Mutex<Vec<String>>>,
+    client: SharedHttpClient,
+}
+
+impl Calls {
+    /// Counts what is sent with a configuration from now on.
+    pub fn count(config: &SdkConfig) -> (SdkConfig, Self) {
+        let calls = Self { made: Arc::default(), client: config.http_client().unwrap() };
+        let counting = config.clone().into_builder().http_client(SharedHttpClient::new(calls.clone())).build();
+        (counting, calls)
+    }
+
+    /// The calls since the last time that this was asked.
+    pub fn taken(&self) -> Vec<String> {
+        std::mem::take(&mut *self.made.lock().unwrap())
+    }
+}
+
+impl HttpClient for Calls {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(CountingConnector { made: self.made.clone(), connector })
+    }
+}
+
+#[derive(Debug)]
+struct CountingConnector {
+    made: Arc<Mutex<Vec<String>>>,
+    connector: SharedHttpConnector,
+}
+
+impl HttpConnector for CountingConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.made.lock().unwrap().push(operation(request.headers().get("x-amz-target")).to_owned());
+        self.connector.call(request)
+    }
+}
+
+/// The event file of a function.
+pub fn event(function: &str) -> Value {
+    let path = format!("{}/tests/events/{function}.json", setting("TENON_ROOT"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }

@@ -1,0 +1,231 @@
+//! What happens when AWS refuses, throttles, or does only a part: against answers that a script plays at the SDK's HTTP
+//! layer.
+
+use std::sync::{Arc, Mutex};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use tenon::{
+    delivery::{eventbridge::Buses, eventbridge::seal_credentials, forward::Forwarder},
+    domain::{
+        delivery::Attempt,
+        destination::{AwsCredentials, EventBridge},
+        error_log::{ErrorIdentity, ErrorLog, NewError, cut},
+        id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+        timestamp::Timestamp,
+    },
+    store::{
+        Table,
+        destinations::Destinations,
+        errors::{Errors, Retention},
+        pending::PendingDeliveries,
+    },
+    vault::Vault,
+};
+use tests::{event, scripted};
+
+fn error(text: &str) -> ErrorLog {
+    let now = Timestamp::now();
+    let new = NewError {
+        identity: ErrorIdentity::new(None, None, now).unwrap(),
+        execution_id: "e".parse().unwrap(),
+        block_id: "b".parse().unwrap(),
+        block_type: "shopify".parse().unwrap(),
+        error: text.into(),
+    };
+    new.record(EnvironmentId::new(), WorkflowId::new(), UserId::new(), now)
+}
+
+/// KMS's answers, with the one data key that it knows.
+fn kms(operation: &str) -> Option<(u16, Value)> {
+    let (key, wrapped) = (BASE64_STANDARD.encode([7; 32]), BASE64_STANDARD.encode([9; 64]));
+    match operation {
+        "GenerateDataKey" => Some((200, json!({ "KeyId": "k", "Plaintext": key, "CiphertextBlob": wrapped }))),
+        "Decrypt" => Some((200, json!({ "KeyId": "k", "Plaintext": key }))),
+        _ => None,
+    }
+}
+
+/// Sends errors to a bus whose `PutEvents` answers as scripted. Returns the outcomes and the entries of each request.
+async fn send(
+    errors: &[ErrorLog],
+    answer: impl Fn(&[Value]) -> (u16, Value) + Send + Sync + 'static,
+) -> (Vec<Option<Attempt>>, Vec<Vec<Value>>) {
+    let requests: Arc<Mutex<Vec<Vec<Value>>>> = Arc::default();
+    let seen = requests.clone();
+    let config = scripted(move |operation, body| {
+        kms(operation).unwrap_or_else(|| {
+            let entries = body["Entries"].as_array().unwrap().clone();
+            let answer = answer(&entries);
+            seen.lock().unwrap().push(entries);
+            answer
+        })
+    })
+    .await;
+    let vault = Vault::new(&config, "alias/x");
+    let (environment, destination) = (EnvironmentId::new(), DestinationId::new());
+    let credentials = AwsCredentials {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+        secret_access_key: "secret".parse().unwrap(),
+        session_token: None,
+    };
+    let bus = EventBridge {
+        region: "us-east-1".parse().unwrap(),
+        event_bus_name: "errors".parse().unwrap(),
+        masked_access_key_id: credentials.access_key_id.masked(),
+        credentials: seal_credentials(&vault, environment, destination, 1, &credentials).await.unwrap(),
+    };
+    let errors: Vec<&ErrorLog> = errors.iter().collect();
+    let outcomes = Buses::new(&config, vault).send(environment, (destination, 1), &bus, &errors).await;
+    let requests = requests.lock().unwrap().clone();
+    (outcomes, requests)
+}
+
+fn taken(entries: &[Value]) -> (u16, Value) {
+    let ids: Vec<Value> = entries.iter().map(|_| json!({ "EventId": "1" })).collect();
+    (200, json!({ "FailedEntryCount": 0, "Entries": ids }))
+}
+
+#[tokio::test]
+async fn of_a_partly_failed_request_only_the_failed_entries_count_as_failed() {
+    let errors: Vec<ErrorLog> = (0..3).map(|n| error(&n.to_string())).collect();
+    let refused = json!({ "ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded" });
+    let entries = json!([{ "EventId": "1" }, refused, { "EventId": "2" }]);
+    let (outcomes, _) = send(&errors, move |_| (200, json!({ "FailedEntryCount": 1, "Entries": entries }))).await;
+
+    let said: Vec<Option<&str>> =
+        outcomes.iter().map(|o| o.as_ref().map(|attempt| attempt.response.as_str())).collect();
+    assert_eq!(said, [None, Some("ThrottlingException: Rate exceeded"), None]);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_tell_of_an_entry_does_not_count_as_delivered() {
+    let errors = [error("a"), error("b")];
+    let one = json!({ "FailedEntryCount": 1, "Entries": [{ "EventId": "1" }] });
+    let (outcomes, _) = send(&errors, move |_| (200, one.clone())).await;
+    assert!(outcomes[0].is_none() && outcomes[1].is_some(), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_refused_request_fails_each_of_its_errors_with_what_aws_said() {
+    for (status, code) in
+        [(400, "AccessDeniedException"), (403, "InvalidSignatureException"), (400, "ExpiredTokenException")]
+    {
+        let refusal = json!({ "__type": code, "message": "no" });
+        let (outcomes, requests) = send(&[error("a"), error("b")], move |_| (status, refusal.clone())).await;
+        assert_eq!(requests.len(), 1, "the schedule of attempts is not the SDK's");
+        for outcome in outcomes {
+            let attempt = outcome.unwrap();
+            assert_eq!((attempt.status, attempt.response), (Some(status), format!("{code}: no")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_are_put_ten_at_a_time_and_never_more_than_a_megabyte() {
+    let short: Vec<ErrorLog> = (0..25).map(|n| error(&n.to_string())).collect();
+    let (outcomes, requests) = send(&short, taken).await;
+    assert!(outcomes.len() == 25 && outcomes.iter().all(Option::is_none));
+    let mut sizes: Vec<usize> = requests.iter().map(Vec::len).collect();
+    sizes.sort();
+    assert_eq!(sizes, [5, 10, 10]);
+
+    // As JSON every one of these characters is six bytes.
+    let long: Vec<ErrorLog> = (0..10).map(|_| error(&cut("\u{1}".repeat(70_000)))).collect();
+    let (outcomes, requests) = send(&long, taken).await;
+    assert!(outcomes.len() == 10 && outcomes.iter().all(Option::is_none));
+    for entries in &requests {
+        let bytes: usize = entries.iter().map(|entry| entry["Detail"].as_str().unwrap().len()).sum();
+        assert!(bytes <= 1_000_000, "{bytes}");
+    }
+}
+
+/// Writes errors to a table that leaves a number of items unprocessed each time. Returns what was not written, and the
+/// error ids of each request.
+async fn record(
+    errors: &[ErrorLog],
+    leaves: impl Fn(usize) -> usize + Send + Sync + 'static,
+) -> (Vec<usize>, Vec<usize>) {
+    let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let seen = sizes.clone();
+    let config = scripted(move |_, body| {
+        let requests = body["RequestItems"]["errors"].as_array().unwrap();
+        seen.lock().unwrap().push(requests.len());
+        match leaves(requests.len()) {
+            0 => (200, json!({ "UnprocessedItems": {} })),
+            left => (200, json!({ "UnprocessedItems": { "errors": requests[..left] } })),
+        }
+    })
+    .await;
+    let store = Errors { table: Table::new(&config, "errors"), retention: Retention::days(30) };
+    let unwritten = store.record(errors).await.unwrap();
+    let sizes = sizes.lock().unwrap().clone();
+    (unwritten, sizes)
+}
+
+#[tokio::test]
+async fn items_that_dynamodb_leaves_unprocessed_are_sent_again_and_no_others() {
+    let errors: Vec<ErrorLog> = (0..10).map(|n| error(&n.to_string())).collect();
+    let (unwritten, sizes) = record(&errors, |sent| sent / 3).await;
+    assert_eq!((unwritten, sizes), (vec![], vec![10, 3, 1]));
+}
+
+#[tokio::test]
+async fn what_dynamodb_never_takes_is_named() {
+    let errors: Vec<ErrorLog> = (0..10).map(|n| error(&n.to_string())).collect();
+    let (unwritten, _) = record(&errors, |sent| sent.min(2)).await;
+    assert_eq!(unwritten, [0, 1]);
+}
+
+/// Forwards records of several environments where DynamoDB answers as scripted. Returns the handler's answer.
+async fn forward(event: Value, answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> Value {
+    let config = scripted(move |operation, body| answer(operation, &body)).await;
+    let table = |name: &str| Table::new(&config, name);
+    let forwarder = Forwarder {
+        destinations: Destinations(table("directory")),
+        pending: PendingDeliveries { table: table("errors"), retention: Retention::days(30) },
+        buses: Buses::new(&config, Vault::new(&config, "alias/x")),
+    };
+    let event = serde_json::from_value(event).unwrap();
+    serde_json::to_value(forwarder.forward(event).await).unwrap()
+}
+
+/// A stream record of an environment, with a sequence number.
+fn record_of(environment: EnvironmentId, sequence_number: &str) -> Value {
+    let mut record = event("forward_errors")["Records"][0].clone();
+    record["dynamodb"]["NewImage"]["environmentId"] = json!({ "S": environment });
+    record["dynamodb"]["SequenceNumber"] = json!(sequence_number);
+    record
+}
+
+#[tokio::test]
+async fn the_lowest_sequence_number_that_could_be_neither_sent_nor_noted_is_answered() {
+    let (fine, broken) = (EnvironmentId::new(), EnvironmentId::new());
+    let records = [record_of(fine, "98"), record_of(broken, "100"), record_of(broken, "99"), record_of(fine, "101")];
+    let answer = forward(json!({ "Records": records }), move |_, body| {
+        let pk = body["ExpressionAttributeValues"][":pk"]["S"].as_str().unwrap();
+        if pk.contains(&broken.to_string()) {
+            (400, json!({ "__type": "AccessDeniedException", "message": "no" }))
+        } else {
+            (200, json!({ "Items": [], "Count": 0 }))
+        }
+    })
+    .await;
+    assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "99" }] }));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_holds_back_nobody_and_is_not_passed_over() {
+    let mut poisonous = record_of(EnvironmentId::new(), "5");
+    poisonous["dynamodb"]["NewImage"] = json!({ "type": { "S": "error" } });
+    let records = json!({ "Records": [poisonous, record_of(EnvironmentId::new(), "6")] });
+    let queries: Arc<Mutex<usize>> = Arc::default();
+    let seen = queries.clone();
+    let answer = forward(records, move |_, _| {
+        *seen.lock().unwrap() += 1;
+        (200, json!({ "Items": [], "Count": 0 }))
+    })
+    .await;
+    assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "5" }] }));
+    assert_eq!(*queries.lock().unwrap(), 1, "the other record was forwarded");
+}

@@ -1,0 +1,78 @@
+//! The functions' binaries with the event files, one of each kind, run by AWS's own Runtime Interface Emulator: as a
+//! developer runs them without Docker.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tests::{event, eventually, setting};
+
+/// A function's process, which ends with the test.
+struct Function {
+    process: Child,
+    url: String,
+}
+
+impl Function {
+    fn start(name: &str) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // The Runtime API has a port of its own.
+        let api = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Command::new(setting("TENON_RIE"))
+            .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
+            .args(["--runtime-api-address", &format!("127.0.0.1:{api}")])
+            .arg(PathBuf::from(setting("TENON_FUNCTIONS")).join(name).join("bootstrap"))
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { process, url: format!("http://127.0.0.1:{port}/2015-03-31/functions/function/invocations") }
+    }
+
+    async fn invoke(&self, event: &Value) -> Value {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        eventually("the function answers", async || {
+            let answer = client.post(&self.url).body(event.to_string()).send().await.ok()?;
+            answer.json().await.ok()
+        })
+        .await
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_answers_its_event_file() {
+    let answer = Function::start("users_create").invoke(&event("users_create")).await;
+    // The file's user may be there from another run.
+    assert!([json!(201), json!(409)].contains(&answer["statusCode"]), "{answer}");
+    let answer = Function::start("openapi").invoke(&event("openapi")).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+}
+
+#[tokio::test]
+async fn the_authorizer_answers_its_event_file() {
+    let answer = Function::start("authorizer").invoke(&event("authorizer")).await;
+    assert_eq!(answer, json!({ "isAuthorized": false }), "the key in the file is of nobody");
+}
+
+#[tokio::test]
+async fn a_function_for_iam_callers_answers_its_event_file() {
+    let answer = Function::start("create_environment").invoke(&event("create_environment")).await;
+    assert_eq!(answer["name"], "acme-production", "{answer}");
+}
+
+#[tokio::test]
+async fn the_forwarder_answers_its_event_file() {
+    let answer = Function::start("forward_errors").invoke(&event("forward_errors")).await;
+    assert_eq!(answer, json!({ "batchItemFailures": [] }));
+}

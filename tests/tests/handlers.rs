@@ -1,0 +1,185 @@
+//! The handlers by themselves, as Lambda calls them: events in, answers out, and the AWS calls between.
+
+use axum::{handler::Handler, response::Response};
+use functions::{destinations, environments, errors, keys, users, workflows};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tenon::http::service;
+use tests::{Calls, aws, event, example_error, scripted, setting};
+use tower::ServiceExt;
+
+async fn answer<H, T, S>(handler: H, state: &S, event: &Value) -> (StatusCode, Value)
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let response = response(handler, state, event).await;
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    (parts.status, serde_json::from_slice(&bytes).unwrap())
+}
+
+async fn response<H, T, S>(handler: H, state: &S, event: &Value) -> Response
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let request = lambda_http::request::from_reader(event.to_string().as_bytes()).unwrap();
+    service(handler, state.clone()).oneshot(request).await.unwrap()
+}
+
+/// The event file of a function, with another environment, path parameter and body.
+fn event_of(function: &str, environment: &str, parameter: Option<(&str, &str)>, body: Option<Value>) -> Value {
+    let mut event = event(function);
+    event["requestContext"]["authorizer"]["lambda"]["environment"] = json!(environment);
+    if let Some((name, value)) = parameter {
+        event["pathParameters"][name] = json!(value);
+    }
+    if let Some(body) = body {
+        event["body"] = json!(body.to_string());
+    }
+    event
+}
+
+#[tokio::test]
+async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
+    let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+
+    let state = environments::create::state(&config).await.unwrap();
+    let payload = json!({ "name": "acme", "kind": "test" });
+    let make = || environments::create::create_environment(state.clone(), payload.clone());
+    make().await.unwrap();
+    calls.taken();
+    let made = serde_json::to_value(make().await.unwrap()).unwrap();
+    assert_eq!(calls.taken(), ["Query", "PutItem"]);
+    let environment = made["environmentId"].as_str().unwrap();
+
+    let state = keys::create::state(&config).await.unwrap();
+    calls.taken();
+    let payload = json!({ "environmentId": environment, "name": "x", "scopes": ["manage"] });
+    keys::create::create_key(state, payload).await.unwrap();
+    assert_eq!(calls.taken(), ["GetItem", "PutItem"]);
+
+    let state = users::create::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("users_create", environment, None, None);
+    let (status, user) = answer(users::create::create_user, &state, &event).await;
+    assert_eq!((status, calls.taken()), (StatusCode::CREATED, vec!["TransactWriteItems".to_owned()]), "{user}");
+    let user = user["userId"].as_str().unwrap();
+
+    for (reference, expected) in [(user, vec!["GetItem"]), ("joe.smoe@acme.example", vec!["GetItem", "GetItem"])] {
+        let event = event_of("users_get", environment, Some(("user", reference)), None);
+        let (status, _) = answer(users::get::get_user, &state, &event).await;
+        assert_eq!((status, calls.taken()), (StatusCode::OK, expected.into_iter().map(str::to_owned).collect()));
+    }
+
+    let state = users::token::state(&config).await.unwrap();
+    assert_eq!(calls.taken(), ["GetItem", "Query", "Decrypt"], "the signing key is opened at start-up");
+    let event = event_of("users_token", environment, Some(("user", user)), None);
+    let (status, token) = answer(users::token::create_token, &state, &event).await;
+    assert_eq!((status, calls.taken()), (StatusCode::OK, vec!["GetItem".to_owned()]), "{token}");
+
+    let state = workflows::create::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("workflows_create", environment, None, Some(json!({ "userId": user, "name": "Orders" })));
+    let (status, workflow) = answer(workflows::create::create_workflow, &state, &event).await;
+    assert_eq!(status, StatusCode::CREATED, "{workflow}");
+    assert_eq!(calls.taken(), ["GetItem", "TransactWriteItems"]);
+    let workflow = Some(("workflowId", workflow["workflowId"].as_str().unwrap()));
+
+    let state = errors::record::state(&config).await.unwrap();
+    calls.taken();
+    let mut given = example_error("given");
+    given["_id"] = json!("6155ac246093840013297377");
+    for (body, expected) in [
+        (example_error("one"), vec!["GetItem", "GetItem", "BatchWriteItem"]),
+        (given, vec!["GetItem", "GetItem", "BatchGetItem", "BatchWriteItem"]),
+        (
+            json!({ "errors": vec![example_error("many"); 100] }),
+            vec!["GetItem", "GetItem", "BatchWriteItem", "BatchWriteItem", "BatchWriteItem", "BatchWriteItem"],
+        ),
+    ] {
+        let event = event_of("errors_record", environment, workflow, Some(body));
+        let (status, recorded) = answer(errors::record::record_errors, &state, &event).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{recorded}");
+        assert_eq!(calls.taken(), expected);
+    }
+
+    let state = errors::list::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("errors_list", environment, workflow, None);
+    let page = response(errors::list::list_errors, &state, &event).await;
+    assert_eq!((page.status(), calls.taken().join(" ")), (StatusCode::OK, "GetItem GetItem Query".to_owned()));
+
+    let state = destinations::create::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("destinations_create", environment, None, None);
+    let (status, destination) = answer(destinations::create::create_destination, &state, &event).await;
+    assert_eq!(status, StatusCode::CREATED, "{destination}");
+    assert_eq!(calls.taken(), ["GenerateDataKey", "TransactWriteItems"]);
+    let destination = Some(("destinationId", destination["destinationId"].as_str().unwrap()));
+
+    let event = event_of("destinations_patch", environment, destination, None);
+    let (status, _) = answer(destinations::patch::patch_destination, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem PutItem".to_owned()));
+
+    let state = destinations::get::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("destinations_get", environment, destination, None);
+    let (status, _) = answer(destinations::get::get_destination, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem".to_owned()));
+}
+
+#[tokio::test]
+async fn a_base_path_in_front_of_the_path_changes_nothing() {
+    let state = users::create::state(&aws(&setting("AWS_ACCESS_KEY_ID")).await).await.unwrap();
+    let environment = tenon::domain::id::EnvironmentId::new().to_string();
+    let mut event = event_of("users_create", &environment, None, None);
+    event["rawPath"] = json!("/2024-03/users");
+    event["requestContext"]["http"]["path"] = json!("/2024-03/users");
+    let (status, user) = answer(users::create::create_user, &state, &event).await;
+    assert_eq!(status, StatusCode::CREATED, "{user}");
+
+    // The parameter comes decoded with the event; the path may carry it in any spelling.
+    let mut event = event_of("users_get", &environment, Some(("user", "joe.smoe@acme.example")), None);
+    event["rawPath"] = json!("/2024-03/users/joe.smoe%40acme.example");
+    let (status, found) = answer(users::get::get_user, &state, &event).await;
+    assert_eq!((status, &found["userId"]), (StatusCode::OK, &user["userId"]));
+}
+
+#[tokio::test]
+async fn without_the_authorizers_context_nobody_is_served_and_an_expired_token_is_nobody() {
+    let state = users::get::state(&aws(&setting("AWS_ACCESS_KEY_ID")).await).await.unwrap();
+    let mut event = event("users_get");
+    let user = event["pathParameters"]["user"].clone();
+    let environment = event["requestContext"]["authorizer"]["lambda"]["environment"].clone();
+    let now = tenon::domain::timestamp::Timestamp::now().seconds();
+    let holder =
+        |exp: i64| json!({ "lambda": { "principal": "user", "environment": environment, "userId": user, "exp": exp } });
+    for (authorizer, status) in [
+        (Value::Null, StatusCode::UNAUTHORIZED),
+        (json!({ "lambda": {} }), StatusCode::UNAUTHORIZED),
+        (json!({ "lambda": { "principal": "key", "environment": "x", "scopes": "manage" } }), StatusCode::UNAUTHORIZED),
+        (holder(now), StatusCode::UNAUTHORIZED),
+        (holder(now + 60), StatusCode::NOT_FOUND),
+    ] {
+        event["requestContext"]["authorizer"] = authorizer;
+        assert_eq!(answer(users::get::get_user, &state, &event).await.0, status, "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_dynamodb_is_answered_with_503_and_when_to_try_again_and_a_refusal_with_500_without_a_word() {
+    for (code, status) in [("ThrottlingException", 503), ("AccessDeniedException", 500)] {
+        let config =
+            scripted(move |_, _| (400, json!({ "__type": code, "message": "of table tenon-Directory" }))).await;
+        let state = users::get::state(&config).await.unwrap();
+        let response = response(users::get::get_user, &state, &event("users_get")).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers().contains_key("retry-after"), status == 503);
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("tenon-Directory"));
+    }
+}
