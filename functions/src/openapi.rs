@@ -58,3 +58,67 @@ impl Modify for Principals {
 pub async fn show_openapi(headers: HeaderMap) -> Cacheable<Document> {
     Cacheable { body: Api::openapi(), if_none_match: headers.get(IF_NONE_MATCH).cloned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
+    use utoipa::OpenApi;
+
+    use super::Api;
+
+    const TEMPLATE: &str = include_str!("../../template.yaml");
+
+    /// The routes of the template, and whether anyone may call them.
+    fn routes_of_the_template() -> BTreeMap<(String, String), bool> {
+        let routes = TEMPLATE.lines().filter(|line| line.contains("ApiId: !Ref Api"));
+        routes
+            .map(|line| {
+                let after = |name: &str| line.split_once(name).unwrap().1;
+                let method = after("Method: ").split(',').next().unwrap().to_lowercase();
+                let path = after("Path: \"").split('"').next().unwrap().to_owned();
+                ((method, path), line.contains("Authorizer: NONE"))
+            })
+            .collect()
+    }
+
+    /// The operations of the document, and whether anyone may call them.
+    fn operations_of_the_document() -> BTreeMap<(String, String), bool> {
+        let document = serde_json::to_value(Api::openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap().clone();
+        let operations = paths.into_iter().flat_map(|(path, operations)| {
+            let operations = operations.as_object().unwrap().clone();
+            operations.into_iter().map(move |(method, operation)| {
+                let security =
+                    operation["security"].as_array().unwrap_or_else(|| panic!("{method} {path}: no security"));
+                ((method, path.clone()), security.contains(&Value::Object(Default::default())))
+            })
+        });
+        operations.collect()
+    }
+
+    #[test]
+    fn document_and_template_have_the_same_operations_and_agree_on_who_may_call() {
+        assert_eq!(operations_of_the_document(), routes_of_the_template());
+    }
+
+    #[test]
+    fn anyone_may_call_only_the_short_list_of_public_documents() {
+        let public = routes_of_the_template().into_iter().filter(|(_, public)| *public).map(|((_, path), _)| path);
+        assert_eq!(public.collect::<Vec<_>>(), ["/.well-known/jwks.json", "/openapi.json"]);
+    }
+
+    #[test]
+    fn every_function_has_a_binary_an_event_file_and_a_place_in_the_template() {
+        let names = |folder: &str| -> BTreeSet<String> {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+            files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        let deployed = TEMPLATE.lines().filter_map(|line| line.trim().strip_prefix("CodeUri: target/lambda/"));
+        let deployed: BTreeSet<String> = deployed.map(|uri| uri.trim_end_matches('/').to_owned()).collect();
+        assert_eq!(names("src/bin"), deployed);
+        assert_eq!(names("../tests/events"), deployed);
+    }
+}
