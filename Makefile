@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 ARCH ?= arm64
 STACK ?= tenon
+NAME ?= made by hand
+SCOPES ?= manage
+ENVIRONMENT ?=
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
@@ -22,6 +25,10 @@ run: setup functions ## Start Tenon on a local AWS, show its main job, and stay 
 .PHONY: demo
 demo: setup ## Show the main job again against what `make run` started
 	@$(PYTHON) local/run.py demo
+
+.PHONY: key
+key: setup ## Make an API key of a deployed stack (ENVIRONMENT=id, NAME, SCOPES=manage,engine)
+	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py
 
 .PHONY: test
 test: setup functions ## Run all tests: unit, store, delivery, and end to end against a deployed template

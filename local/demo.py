@@ -92,6 +92,7 @@ class Demonstration:
             "TENON_BACKEND_KEY": backend_key,
             "TENON_ENGINE_KEY": engine_key,
             "TENON_OTHER_BACKEND_KEY": other_key,
+            "TENON_ENVIRONMENT": acme,
             **self.emulator.environment(),
             "TENON_WORKFLOW": workflow["workflowId"],
         }

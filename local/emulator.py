@@ -59,12 +59,14 @@ class Emulator:
 
     def stop(self) -> None:
         """Ends the emulator and the function processes that it started."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        try:
+            if self.process.poll() is None:
+                self.process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -80,7 +82,7 @@ def free_port(preferred: int = 0) -> int:
 
 def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
     """Starts an emulator with its log, and its state where that is to outlive it, in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     secret_file = folder / "root-secret"
     if not secret_file.exists():
         secret_file.touch(mode=0o600)

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -36,7 +37,7 @@ def main() -> None:
 
 def run() -> None:
     """Starts what is needed, shows the main job, and stays up."""
-    STATE.mkdir(parents=True, exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = (STATE / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,11 +47,18 @@ def run() -> None:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: _interrupted(stop))
 
+    digest = stack.collect(STATE)
+    deployed = STATE / "deployed"
+    if not deployed.exists() or deployed.read_text() != digest:
+        # What an older version has stored is not for this one to read.
+        deployed.unlink(missing_ok=True)
+        shutil.rmtree(STATE / "state", ignore_errors=True)
     local = emulator.start(STATE, persist=True, preferred_port=PORT)
     try:
-        deployed = deployed_stack(local)
+        found = stack.describe(local) if deployed.exists() else deploy(local)
+        deployed.write_text(digest)
         RUNNING.write_text(json.dumps({"port": local.port}))
-        settings = Demonstration(local, deployed).run()
+        settings = Demonstration(local, found).run()
         write_settings(settings)
         print_what_to_try(settings)
         stop.armed = True
@@ -72,17 +80,11 @@ def _interrupted(stop: threading.Event) -> None:
         raise KeyboardInterrupt
 
 
-def deployed_stack(local: Emulator) -> stack.Stack:
-    """The stack as it was left by the last run, or deployed anew where it or the code has changed."""
-    digest, deployed = stack.collect_functions(), STATE / "deployed"
-    if deployed.exists() and deployed.read_text() == digest:
-        with contextlib.suppress(Exception):
-            return stack.describe(local)
-    deployed.unlink(missing_ok=True)
+def deploy(local: Emulator) -> stack.Stack:
+    """Deploys what was collected, and says how long that takes."""
     print("deploying template.yaml into the local AWS (about half a minute) …", flush=True)
     started = time.monotonic()
-    found = stack.deploy(local)
-    deployed.write_text(digest)
+    found = stack.deploy(local, STATE)
     print(f"deployed in {time.monotonic() - started:.0f} s", flush=True)
     return found
 

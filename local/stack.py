@@ -14,7 +14,6 @@ from pathlib import Path
 from emulator import REGION, ROOT, Emulator
 
 LOCAL = ROOT / ".local"
-FUNCTIONS = LOCAL / "functions"
 STACK = "tenon"
 # The host's, for which the functions are built.
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
@@ -28,32 +27,32 @@ class Stack:
     outputs: dict[str, str]
 
 
-def collect_functions() -> str:
-    """Puts every function's binary of the fast profile where the local template finds it. Returns a digest of all that
-    is deployed."""
+def collect(folder: Path) -> str:
+    """Puts every function's binary of the fast profile into a folder, and beside them the template with these in place of
+    the release's. Returns a digest of all that."""
     digest = hashlib.sha256((ROOT / "template.yaml").read_bytes())
     for source in sorted((ROOT / "functions/src/bin").glob("*.rs")):
         built = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / source.stem
-        folder = FUNCTIONS / source.stem
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(built, folder / "bootstrap")
+        bootstrap = folder / "functions" / source.stem / "bootstrap"
+        bootstrap.parent.mkdir(parents=True, exist_ok=True)
+        bootstrap.unlink(missing_ok=True)
+        shutil.copy2(built, bootstrap)
         digest.update(hashlib.sha256(built.read_bytes()).digest())
+    (folder / "template.yaml").write_text((ROOT / "template.yaml").read_text().replace("target/lambda/", "functions/"))
     return digest.hexdigest()
 
 
-def deploy(emulator: Emulator) -> Stack:
-    """Deploys the template with the local binaries in place of the release's."""
-    template = LOCAL / "template.yaml"
-    template.write_text((ROOT / "template.yaml").read_text().replace("target/lambda/", "functions/"))
+def deploy(emulator: Emulator, folder: Path) -> Stack:
+    """Deploys what was collected in a folder."""
     command = [
         Path(sys.executable).with_name("sam"), "deploy",
-        "--template-file", template, "--stack-name", STACK, "--region", REGION,
+        "--template-file", folder / "template.yaml", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
         "--no-progressbar",
         "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false",
     ]  # fmt: skip
     environment = {**os.environ, **emulator.environment(), "SAM_CLI_TELEMETRY": "0", "SAM_CLI_CONFIG_FOLDER": str(LOCAL)}
-    done = subprocess.run(command, env=environment, cwd=LOCAL, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"the deployment failed:\n{done.stdout}\n{done.stderr}")
     bridge_routes(emulator)

@@ -3,6 +3,7 @@ in the command's environment. `make test` runs all tests so, beside whatever els
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,11 +20,13 @@ from emulator import CUSTOMER_ACCOUNT, ROOT
 def main() -> None:
     """Starts, deploys, runs the command, and stops."""
     folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
-    stack.collect_functions()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit("ended"))
+    stack.collect(folder)
     print("starting a local AWS and deploying template.yaml into it (about half a minute) …", flush=True)
     local = emulator.start(folder, persist=False)
     try:
-        deployed = stack.deploy(local)
+        deployed = stack.deploy(local, folder)
         keys = customer.make_keys(local, "tenon-test", "tenon-test-*")
         environment = {
             **os.environ,
@@ -36,7 +39,7 @@ def main() -> None:
             **own_settings(local, deployed),
             "TENON_PYTHON": sys.executable,
             "TENON_ROOT": str(ROOT),
-            "TENON_FUNCTIONS": str(stack.FUNCTIONS),
+            "TENON_FUNCTIONS": str(folder / "functions"),
             "TENON_RIE": str(runtime_interface_emulator()),
         }
         code = subprocess.run(sys.argv[1:], env=environment, cwd=ROOT).returncode

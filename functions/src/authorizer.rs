@@ -1,5 +1,6 @@
 //! The Lambda authorizer: one answer for API keys and user tokens, which API Gateway keeps for 30 seconds. AWS calls: one
-//! DynamoDB read of the key or of the token's user; none for what is not of a key's or token's form.
+//! DynamoDB read of the key or of the token's user, and a write when a process first sees a key on a day; none for what is
+//! not of a key's or token's form.
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::apigw::ApiGatewayV2CustomAuthorizerV2Request;
@@ -14,7 +15,12 @@ use tenon::{
     },
     http::{Identity, StartError},
     logs::Chain,
-    store::{StoreError, Table, api_keys::ApiKeys, signing_keys::SigningKeys, users::Users},
+    store::{
+        StoreError, Table,
+        api_keys::{ApiKeys, LastUse},
+        signing_keys::SigningKeys,
+        users::Users,
+    },
     tokens::{TokenError, Verifier, VerifyError},
 };
 
@@ -32,6 +38,7 @@ pub struct Verdict {
 #[derive(Clone)]
 pub struct Authorizer {
     keys: ApiKeys,
+    last_use: LastUse,
     users: Users,
     verifier: Verifier,
 }
@@ -40,7 +47,8 @@ pub struct Authorizer {
 pub async fn state(config: &SdkConfig) -> Result<Authorizer, StartError> {
     let directory = Table::directory(config).await?;
     let verifier = Verifier::load(SigningKeys(directory.clone()), setting("TOKEN_ISSUER")?).await;
-    Ok(Authorizer { keys: ApiKeys(directory.clone()), users: Users(directory), verifier })
+    let keys = ApiKeys(directory.clone());
+    Ok(Authorizer { last_use: LastUse::new(keys.clone()), keys, users: Users(directory), verifier })
 }
 
 /// Why a caller is refused. It is logged and not told.
@@ -114,9 +122,10 @@ impl Authorizer {
     }
 
     async fn holder_of_key(&self, key: &ApiKey) -> Result<Identity, Outcome> {
-        let record = self.keys.find(&key.hash()).await?.ok_or(Refusal::UnknownKey)?;
-        let scopes = Identity::scopes(&record.scopes);
-        Ok(Identity::Key { environment: record.environment_id, key_id: record.key_id, scopes })
+        let holder = self.keys.find(&key.hash()).await?.ok_or(Refusal::UnknownKey)?;
+        self.last_use.tell(&holder, Timestamp::now()).await;
+        let scopes = Identity::scopes(&holder.scopes);
+        Ok(Identity::Key { environment: holder.environment_id, key_id: holder.key_id, scopes })
     }
 
     async fn holder_of_token(&self, token: &str) -> Result<Identity, Outcome> {

@@ -11,5 +11,7 @@ pub mod forward_errors;
 pub mod jwks;
 pub mod keys;
 pub mod openapi;
+pub mod session;
+pub mod signing_keys;
 pub mod users;
 pub mod workflows;

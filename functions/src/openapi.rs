@@ -10,7 +10,7 @@ use utoipa::{
     },
 };
 
-use crate::{destinations, errors, jwks, users, workflows};
+use crate::{destinations, errors, jwks, session, users, workflows};
 
 /// The API of Tenon.
 #[derive(Debug, OpenApi)]
@@ -28,6 +28,7 @@ use crate::{destinations, errors, jwks, users, workflows};
         destinations::create::create_destination,
         destinations::get::get_destination,
         destinations::patch::patch_destination,
+        session::show_session,
         jwks::show_jwks,
         show_openapi,
     )

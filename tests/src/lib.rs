@@ -134,6 +134,35 @@ impl Environment {
         self.backend.get(&format!("/users/{user}/token")).await.is(200).text("token")
     }
 
+    /// Switches a user off or on, as its endpoints will: off, the tokens made so far are ended too.
+    pub async fn set_status(&self, user: &str, status: &str) {
+        let ended = if status == "disabled" { "1" } else { "0" };
+        let request = aws_sdk_dynamodb::Client::new(&self.tenon.aws).update_item();
+        request
+            .table_name(setting("TENON_STACK_DirectoryTable"))
+            .set_key(Some(self.key_of_user(user)))
+            .update_expression("SET #status = :status ADD tokenEpoch :ended")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":status", AttributeValue::S(status.into()))
+            .expression_attribute_values(":ended", AttributeValue::N(ended.into()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// Removes a user's item.
+    pub async fn remove_user(&self, user: &str) {
+        let request = aws_sdk_dynamodb::Client::new(&self.tenon.aws).delete_item();
+        let table = setting("TENON_STACK_DirectoryTable");
+        request.table_name(table).set_key(Some(self.key_of_user(user))).send().await.unwrap();
+    }
+
+    fn key_of_user(&self, user: &str) -> std::collections::HashMap<String, AttributeValue> {
+        let pk = format!("env#{}#user#{user}", self.id);
+        [("pk", pk), ("sk", "user".into())].map(|(name, value)| (name.into(), AttributeValue::S(value))).into()
+    }
+
     /// Records an error of a workflow by its text. Returns its id.
     pub async fn record(&self, workflow: &str, error: &str) -> String {
         let answer = self.engine.post(&format!("/workflows/{workflow}/errors"), example_error(error)).await.is(202);

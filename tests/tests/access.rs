@@ -23,6 +23,16 @@ async fn without_a_valid_key_or_token_nothing_is_answered_but_the_public_documen
 }
 
 #[tokio::test]
+async fn the_key_set_may_be_kept_for_five_minutes_and_is_known_by_its_etag() {
+    let set = Api::anonymous().get("/.well-known/jwks.json").await.is(200);
+    assert_eq!(set.header("cache-control"), "public, max-age=300");
+    let again = Api::anonymous().request("GET", "/.well-known/jwks.json").header("if-none-match", set.header("etag"));
+    send(again).await.is(304);
+    let other = Api::anonymous().request("GET", "/.well-known/jwks.json").header("if-none-match", "\"other\"");
+    send(other).await.is(200);
+}
+
+#[tokio::test]
 async fn the_schemes_case_does_not_matter() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.user("joe@acme.example").await;

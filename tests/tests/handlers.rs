@@ -1,7 +1,7 @@
 //! The handlers by themselves, as Lambda calls them: events in, answers out, and the AWS calls between.
 
 use axum::{handler::Handler, response::Response};
-use functions::{destinations, environments, errors, keys, users, workflows};
+use functions::{authorizer, destinations, environments, errors, keys, session, users, workflows};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenon::http::service;
@@ -59,8 +59,9 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let state = keys::create::state(&config).await.unwrap();
     calls.taken();
     let payload = json!({ "environmentId": environment, "name": "x", "scopes": ["manage"] });
-    keys::create::create_key(state, payload).await.unwrap();
-    assert_eq!(calls.taken(), ["GetItem", "PutItem"]);
+    let made = serde_json::to_value(keys::create::create_key(state, payload).await.unwrap()).unwrap();
+    let key = made["key"].as_str().unwrap();
+    assert_eq!(calls.taken(), ["GetItem", "TransactWriteItems"]);
 
     let state = users::create::state(&config).await.unwrap();
     calls.taken();
@@ -81,6 +82,24 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let (status, token) = answer(users::token::create_token, &state, &event).await;
     assert_eq!((status, calls.taken()), (StatusCode::OK, vec!["GetItem".to_owned()]), "{token}");
 
+    let state = authorizer::state(&config).await.unwrap();
+    assert_eq!(calls.taken(), ["GetItem", "Query"], "the public keys are read at start-up");
+    let mut request = tests::event("authorizer");
+    request["identitySource"] = json!([format!("Bearer {}", token["token"].as_str().unwrap())]);
+    let verdict = authorizer::authorize(state.clone(), serde_json::from_value(request.clone()).unwrap()).await.unwrap();
+    assert_eq!(serde_json::to_value(verdict).unwrap()["context"]["userId"], user);
+    assert_eq!(calls.taken(), ["GetItem"]);
+    request["identitySource"] = json!([format!("Bearer {key}")]);
+    for expected in [vec!["GetItem", "UpdateItem"], vec!["GetItem"]] {
+        let verdict =
+            authorizer::authorize(state.clone(), serde_json::from_value(request.clone()).unwrap()).await.unwrap();
+        assert_eq!(serde_json::to_value(verdict).unwrap()["isAuthorized"], true);
+        assert_eq!(calls.taken(), expected, "the first use of a day is noted");
+    }
+    request["identitySource"] = json!([format!("Bearer {}0", &key[..key.len() - 1])]);
+    authorizer::authorize(state, serde_json::from_value(request).unwrap()).await.unwrap();
+    assert!(calls.taken().is_empty(), "a typo is refused without a read");
+
     let state = workflows::create::state(&config).await.unwrap();
     calls.taken();
     let event = event_of("workflows_create", environment, None, Some(json!({ "userId": user, "name": "Orders" })));
@@ -88,6 +107,14 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     assert_eq!(status, StatusCode::CREATED, "{workflow}");
     assert_eq!(calls.taken(), ["GetItem", "TransactWriteItems"]);
     let workflow = Some(("workflowId", workflow["workflowId"].as_str().unwrap()));
+
+    let state = session::state(&config).await.unwrap();
+    calls.taken();
+    let mut event = event_of("session", environment, None, None);
+    event["requestContext"]["authorizer"]["lambda"]["userId"] = json!(user);
+    let (status, session) = answer(session::show_session, &state, &event).await;
+    assert_eq!((status, session["workflows"].as_array().unwrap().len()), (StatusCode::OK, 1));
+    assert_eq!(calls.taken(), ["GetItem", "Query", "BatchGetItem"]);
 
     let state = errors::record::state(&config).await.unwrap();
     calls.taken();

@@ -1,5 +1,5 @@
 //! `create-environment`, for IAM callers: `{name, kind}` → `{environmentId, name, kind}`. AWS calls: one DynamoDB write
-//! and one read; for the stack's first environment one of KMS and a second write, which make the first signing key.
+//! and one read; for the stack's first environment one of KMS and a transaction, which make the first signing key.
 
 use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
@@ -65,7 +65,7 @@ pub async fn create_environment(stores: Stores, payload: Value) -> Result<Enviro
 async fn create(stores: Stores, name: Text<128>, kind: Kind) -> Result<EnvironmentBody, Problem> {
     let now = Timestamp::now();
     if stores.signing_keys.list().await?.is_empty() {
-        stores.signing_keys.create(&create_signing_key(&stores.vault, now).await?).await?;
+        stores.signing_keys.create_first(&create_signing_key(&stores.vault, now).await?).await?;
     }
     let environment = Environment { environment_id: EnvironmentId::new(), name, kind, created_at: now };
     stores.environments.create(&environment).await?;

@@ -109,9 +109,9 @@ impl Input for RecordErrors {
         if !fields.has("errors") {
             return Some(Self { errors: vec![fields.itself()?] });
         }
-        let errors: Vec<RecordError> = fields.required("errors")?;
-        if !(1..=MAX_ERRORS).contains(&errors.len()) {
-            fields.reject("errors", format_args!("must have 1 to {MAX_ERRORS} entries"));
+        let errors: Vec<RecordError> = fields.list("errors", MAX_ERRORS)?.unwrap_or_default();
+        if errors.is_empty() {
+            fields.reject("errors", "must not be empty");
         }
         Some(Self { errors })
     }

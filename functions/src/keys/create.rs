@@ -1,5 +1,5 @@
 //! `create-key`, for IAM callers: `{environmentId, name, scopes}` → `{keyId, key}`. AWS calls: one DynamoDB read and one
-//! write.
+//! transaction.
 
 use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
@@ -26,7 +26,7 @@ impl Input for CreateKey {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let environment_id = fields.required("environmentId");
         let name = fields.required("name");
-        let scopes: Option<Vec<Scope>> = fields.required("scopes");
+        let scopes = fields.list("scopes", 2).map(Option::unwrap_or_default);
         if scopes.as_ref().is_some_and(Vec::is_empty) {
             fields.reject("scopes", "must not be empty");
         }
@@ -66,7 +66,16 @@ async fn create(stores: Stores, body: CreateKey) -> Result<CreatedKey, Problem> 
     let environment =
         stores.environments.find(environment_id).await?.ok_or_else(|| Problem::not_found("environment"))?;
     let key = ApiKey::generate(environment.kind);
-    let record = KeyRecord { key_id: KeyId::new(), environment_id, name, scopes, created_at: Timestamp::now() };
-    stores.keys.create(&key.hash(), &record).await?;
+    let record = KeyRecord {
+        key_id: KeyId::new(),
+        prefix: key.prefix(),
+        hash: key.hash(),
+        name,
+        scopes,
+        created_at: Timestamp::now(),
+        last_used_on: None,
+        revoked_at: None,
+    };
+    stores.keys.create(environment_id, &record).await?;
     Ok(CreatedKey { key_id: record.key_id, key: key.expose().to_owned() })
 }

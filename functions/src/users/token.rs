@@ -79,8 +79,9 @@ pub async fn create_token(
     if user.status == Status::Disabled {
         return Err(Problem::forbidden("the user is disabled"));
     }
-    let claims = Claims::new(&tokens.issuer, caller.environment, &user, ttl_seconds, Timestamp::now());
-    let token = tokens.signer.sign(&claims).await?;
+    let now = Timestamp::now();
+    let claims = Claims::new(&tokens.issuer, caller.environment, &user, ttl_seconds, now);
+    let token = tokens.signer.sign(&claims, now).await?;
     Ok(Private(Json(Token { token, expires_at: claims.expires_at() })))
 }
 

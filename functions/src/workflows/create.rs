@@ -35,10 +35,7 @@ impl Input for CreateWorkflow {
         let user_id = fields.required("userId");
         let name = fields.required("name");
         let integration_id = fields.optional("integrationId");
-        let credential_ids = fields.optional::<Vec<_>>("credentialIds");
-        if credential_ids.iter().flatten().any(|ids| ids.len() > MAX_CREDENTIALS) {
-            fields.reject("credentialIds", format_args!("must have at most {MAX_CREDENTIALS} entries"));
-        }
+        let credential_ids = fields.list("credentialIds", MAX_CREDENTIALS);
         Some(Self {
             user_id: user_id?,
             name: name?,

@@ -40,6 +40,8 @@ const MAX_ENTRIES: usize = 10;
 /// The most bytes of all entries of a `PutEvents` together (an AWS limit, of 1 MiB; a little is left for the fields
 /// beside `Detail`).
 const MAX_BYTES: usize = 1_000_000;
+/// The most characters that are kept of what AWS says.
+const MAX_SAID: usize = 512;
 /// How long a bus may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How many clients are kept, and how long: a connection's worth of time, bounded so that keys do not stay for ever.
@@ -190,7 +192,11 @@ fn said(error: &SdkError<PutEventsError, aws_sdk_eventbridge::config::http::Http
     match error {
         SdkError::ServiceError(refusal) => {
             let refusal = refusal.err();
-            format!("{}: {}", refusal.code().unwrap_or("UnknownError"), refusal.message().unwrap_or_default())
+            let message = refusal.message().unwrap_or_default();
+            // For a wrong signature AWS repeats the request, with the session token in its headers.
+            let message = message.split("The Canonical String").next().unwrap_or_default();
+            let message: String = message.trim().chars().take(MAX_SAID).collect();
+            format!("{}: {message}", refusal.code().unwrap_or("UnknownError"))
         }
         SdkError::TimeoutError(_) => format!("no answer within {} seconds", TIMEOUT.as_secs()),
         SdkError::DispatchFailure(_) => "no connection to AWS".to_owned(),

@@ -10,11 +10,10 @@ use aws_lambda_events::event::{
 use super::eventbridge::Buses;
 use crate::{
     domain::{
-        delivery::{Attempt, next_attempt},
+        delivery::{Attempt, second_attempt},
         destination::{Destination, Target},
         error_log::ErrorLog,
         id::EnvironmentId,
-        timestamp::Timestamp,
     },
     logs::Chain,
     store::{
@@ -140,7 +139,6 @@ fn pending_after_first(
     error: &ErrorLog,
     attempt: Attempt,
 ) -> PendingDelivery {
-    let now = Timestamp::now();
     PendingDelivery {
         environment_id: environment,
         destination_id: destination.destination_id,
@@ -148,8 +146,7 @@ fn pending_after_first(
         error_id: error.error_id,
         first_failed_at: attempt.at,
         attempts: vec![attempt],
-        // There always is a second attempt.
-        next_attempt_at: next_attempt(1, now).unwrap_or(now),
+        next_attempt_at: second_attempt(error.updated_at, error.error_id, destination.destination_id),
     }
 }
 

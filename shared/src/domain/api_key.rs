@@ -10,13 +10,16 @@ use super::{
     environment::Kind,
     id::{EnvironmentId, KeyId},
     text::Text,
-    timestamp::Timestamp,
+    timestamp::{Day, Timestamp},
 };
 
 /// 43 base62 digits hold 256 random bits.
 const RANDOM_DIGITS: usize = 43;
 /// Six base62 digits hold a CRC32.
 const CHECKSUM_DIGITS: usize = 6;
+
+/// `tn_live_` and four digits, which leaves 232 random bits unknown.
+const SHOWN_CHARACTERS: usize = 12;
 
 /// A key in the clear: `tn_live_` or `tn_test_`, 43 random base62 digits and a CRC32 of all that in six more.
 ///
@@ -38,6 +41,11 @@ impl ApiKey {
     /// The plaintext, for the one answer that shows it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// How the key begins: its prefix and four random digits.
+    pub fn prefix(&self) -> String {
+        self.0.chars().take(SHOWN_CHARACTERS).collect()
     }
 
     /// What is stored in its place.
@@ -133,20 +141,38 @@ impl FromStr for Scope {
     }
 }
 
-/// What is stored of a key.
+/// What is found by a key: all that says who is calling. It is there as long as the key works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyHolder {
+    /// Names the key in lists and logs.
+    pub key_id: KeyId,
+    /// The environment that a request with this key is in.
+    pub environment_id: EnvironmentId,
+    /// What the key may do; never empty.
+    pub scopes: Vec<Scope>,
+}
+
+/// What is told of a key, also after it was revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRecord {
     /// Names the key in lists and logs.
     pub key_id: KeyId,
-    /// The environment that a request with this key is in.
-    pub environment_id: EnvironmentId,
+    /// How the key begins: enough for people to tell keys apart, and no help in guessing one.
+    pub prefix: String,
+    /// What leads to its [`KeyHolder`].
+    pub hash: KeyHash,
     /// A name for people.
     pub name: Text<128>,
     /// What the key may do; never empty.
     pub scopes: Vec<Scope>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The day on which it was last used.
+    pub last_used_on: Option<Day>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::timestamp::Timestamp;
+use super::{
+    id::{DestinationId, ErrorId},
+    timestamp::Timestamp,
+};
 
 /// One attempt to send an error to a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,6 +27,14 @@ pub struct Attempt {
 
 /// The waits between attempts, in seconds: twelve attempts in 77.6 hours.
 pub const RETRY_POLICY: [u32; 11] = [5, 300, 1_800, 7_200, 18_000, 36_000, 43_200, 43_200, 43_200, 43_200, 43_200];
+
+/// When the second attempt is due: like [`next_attempt`], but always the same for the same error and destination, so that
+/// a batch that is forwarded again notes its failures in the same places.
+pub fn second_attempt(recorded_at: Timestamp, error: ErrorId, destination: DestinationId) -> Timestamp {
+    let wait = u64::from(RETRY_POLICY[0]) * 1000;
+    let spread = crc32fast::hash(format!("{error}{destination}").as_bytes());
+    recorded_at + Duration::from_millis(wait + u64::from(spread) % (wait / 10 + 1))
+}
 
 /// When the next attempt is due after `attempts` have failed, the last one at `now`: the policy's wait and 0 to 10 %
 /// more, so that what failed together does not come back together. None after the twelfth.
@@ -51,6 +62,16 @@ mod tests {
         assert!(next_attempt(11, now).is_some());
         assert_eq!(next_attempt(12, now), None);
         assert_eq!(next_attempt(0, now), None);
+    }
+
+    #[test]
+    fn the_second_attempt_is_due_at_the_same_time_however_often_the_first_is_repeated() {
+        let (recorded_at, destination) = (Timestamp::now(), DestinationId::new());
+        for error in (0..100).map(|_| ErrorId::new()) {
+            let due = second_attempt(recorded_at, error, destination);
+            assert_eq!(due, second_attempt(recorded_at, error, destination));
+            assert!((5000..=5500).contains(&(due.milliseconds() - recorded_at.milliseconds())));
+        }
     }
 
     proptest! {

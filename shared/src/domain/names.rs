@@ -102,7 +102,7 @@ impl Username {
         let suffix: String =
             (0..SUFFIX).filter_map(|_| ALPHABET.choose(&mut rng)).map(|byte| char::from(*byte)).collect();
         let room = MAX_USERNAME - SUFFIX - 1;
-        let local: String = email.local_part().chars().filter(|c| is_username_character(*c)).take(room).collect();
+        let local: String = email.local_part().nfc().filter(|c| is_username_character(*c)).take(room).collect();
         Self(format!("{}-{suffix}", if local.is_empty() { "user" } else { &local }))
     }
 }
@@ -330,6 +330,12 @@ mod tests {
     }
 
     #[test]
+    fn letters_that_unicode_never_composes_make_a_valid_username_too() {
+        let made = Names::new(None, Some(email("\u{9df}\u{958}@acme.example"))).unwrap().username;
+        assert_eq!(made.as_str().parse::<Username>().unwrap(), made);
+    }
+
+    #[test]
     fn without_any_name_there_is_no_user() {
         assert_eq!(Names::new(None, None), Err(NamesError::Missing));
     }
@@ -342,9 +348,11 @@ mod tests {
         }
 
         #[test]
-        fn every_made_username_is_a_valid_one(local in "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,64}") {
-            let made = Names::new(None, Some(email(&format!("{local}@acme.example")))).unwrap().username;
-            prop_assert_eq!(made.as_str().parse::<Username>().unwrap(), made);
+        fn every_made_username_is_a_valid_one(local in "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~\u{80}-\u{ffff}-]{1,20}") {
+            if let Ok(email) = format!("{local}@acme.example").parse::<Email>() {
+                let made = Names::new(None, Some(email)).unwrap().username;
+                prop_assert_eq!(made.as_str().parse::<Username>().unwrap(), made);
+            }
         }
     }
 }

@@ -30,6 +30,25 @@ impl Timestamp {
     }
 }
 
+/// A day in UTC, written like `2026-11-24`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Day(String);
+
+impl Day {
+    /// The day as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Timestamp {
+    /// The day in which this lies.
+    pub fn day(self) -> Day {
+        Day(self.to_string().chars().take_while(|character| *character != 'T').collect())
+    }
+}
+
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
@@ -92,6 +111,12 @@ mod tests {
     fn a_time_is_always_written_with_milliseconds_in_utc() {
         let time: Timestamp = "2026-11-24T06:30:50+01:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-24T05:30:50.000Z");
+    }
+
+    #[test]
+    fn a_day_is_the_one_in_utc() {
+        let time: Timestamp = "2026-11-24T00:30:00+01:00".parse().unwrap();
+        assert_eq!(time.day().as_str(), "2026-11-23");
     }
 
     #[test]

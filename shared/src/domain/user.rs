@@ -85,7 +85,7 @@ impl NewUser {
 pub struct Metadata(BTreeMap<String, String>);
 
 /// The most pairs.
-const MAX_PAIRS: usize = 50;
+pub const MAX_PAIRS: usize = 50;
 /// The most bytes of all keys and values together.
 const MAX_BYTES: usize = 8 * 1024;
 

@@ -30,8 +30,8 @@ pub struct Workflow {
     pub updated_at: Timestamp,
 }
 
-/// A workflow's name: 1 to 256 characters.
-pub type WorkflowName = Text<256>;
+/// A workflow's name: 1 to 250 characters, which in a sort key have room in any script (1,024 bytes, an AWS limit).
+pub type WorkflowName = Text<250>;
 
 /// An integration as the engine calls it: 1 to 128 characters.
 pub type IntegrationId = Text<128>;

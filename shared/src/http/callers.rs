@@ -119,6 +119,28 @@ impl<S: Sync> FromRequestParts<S> for EngineOrBackend {
     }
 }
 
+/// A user, by its token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenUser {
+    /// The user's environment.
+    pub environment: EnvironmentId,
+    /// The user.
+    pub user: UserId,
+}
+
+impl Caller for TokenUser {}
+
+impl<S: Sync> FromRequestParts<S> for TokenUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Identity::of(parts)? {
+            Identity::User { environment, user_id, .. } => Ok(Self { environment, user: user_id }),
+            Identity::Key { .. } => Err(Problem::forbidden("a user token is required")),
+        }
+    }
+}
+
 /// The customer's back end, or a user that sees only what is its own.
 #[derive(Clone, Copy, Debug)]
 pub struct BackendOrUser {

@@ -15,12 +15,12 @@ use crate::domain::{
     api_key::Scope,
     destination::{AccessKeyId, AwsCredentials, BusName, Filter, MAX_FILTER_ENTRIES, Region},
     environment::Kind,
-    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
+    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
     names::{Email, UserRef, Username},
     secret::Secret,
     text::Text,
     timestamp::Timestamp,
-    user::{Metadata, TtlSeconds},
+    user::{MAX_PAIRS, Metadata, TtlSeconds},
 };
 
 /// The most bytes of a body.
@@ -185,6 +185,29 @@ impl Fields<'_> {
         }
     }
 
+    /// A list that may be absent or null, of at most so many items; a longer one is not read at all.
+    pub fn list<T: FromJson>(&mut self, name: &str, most: usize) -> Optional<Vec<T>> {
+        let items = match self.members.get(name) {
+            None | Some(Value::Null) => return Some(None),
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.reject(name, "must be a list");
+                return None;
+            }
+        };
+        if items.len() > most {
+            self.reject(name, format_args!("must have at most {most} entries"));
+            return None;
+        }
+        let list = self.pointer_to(name);
+        let mut read = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let mut at = At { pointer: format!("{list}/{index}"), source: self.source, errors: self.errors };
+            read.push(T::from_json(item, &mut at));
+        }
+        read.into_iter().collect::<Option<Vec<T>>>().map(Some)
+    }
+
     /// The one of two ways in which a body may come: an object with a list in it, or a single item.
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
@@ -261,6 +284,7 @@ read_from_text! {
     [] WorkflowId;
     [] CredentialId;
     [] EnvironmentId;
+    [] KeyId;
     [] Kind;
     [] Scope;
     [] ErrorId;
@@ -310,7 +334,8 @@ impl FromJson for TtlSeconds {
 impl FromJson for Metadata {
     fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
         let pairs = with_fields(value, at.pointer.clone(), at.source, at.errors, |fields| {
-            let names: Vec<String> = fields.members.keys().cloned().collect();
+            // One more than there may be is enough to know that there are too many.
+            let names: Vec<String> = fields.members.keys().take(MAX_PAIRS + 1).cloned().collect();
             let pairs: Vec<_> = names.into_iter().map(|name| (fields.required::<String>(&name), name)).collect();
             pairs.into_iter().map(|(value, name)| Some((name, value?))).collect::<Option<BTreeMap<_, _>>>()
         })?;
@@ -318,24 +343,6 @@ impl FromJson for Metadata {
             Ok(metadata) => Some(metadata),
             Err(error) => at.reject(error),
         }
-    }
-}
-
-/// A list; its length is for its reader to check.
-impl<T: FromJson> FromJson for Vec<T> {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-        let Value::Array(items) = value else {
-            return at.reject("must be a list");
-        };
-        let items: Vec<Option<T>> = items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                let pointer = format!("{}/{index}", at.pointer);
-                T::from_json(item, &mut At { pointer, source: at.source, errors: at.errors })
-            })
-            .collect();
-        items.into_iter().collect()
     }
 }
 
@@ -368,17 +375,14 @@ impl Input for AwsCredentials {
 
 impl Input for Filter {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fn list<T: FromJson>(fields: &mut Fields<'_>, name: &str) -> Option<Vec<T>> {
-            let list: Vec<T> = fields.optional(name)?.unwrap_or_default();
-            if list.len() > MAX_FILTER_ENTRIES {
-                fields.reject(name, format_args!("must have at most {MAX_FILTER_ENTRIES} entries"));
-            }
-            Some(list)
-        }
-        let workflow_id = list(fields, "workflowId");
-        let user_id = list(fields, "userId");
-        let block_type = list(fields, "blockType");
-        Some(Self { workflow_id: workflow_id?, user_id: user_id?, block_type: block_type? })
+        let workflow_id = fields.list("workflowId", MAX_FILTER_ENTRIES);
+        let user_id = fields.list("userId", MAX_FILTER_ENTRIES);
+        let block_type = fields.list("blockType", MAX_FILTER_ENTRIES);
+        Some(Self {
+            workflow_id: workflow_id?.unwrap_or_default(),
+            user_id: user_id?.unwrap_or_default(),
+            block_type: block_type?.unwrap_or_default(),
+        })
     }
 }
 

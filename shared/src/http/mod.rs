@@ -7,7 +7,7 @@ mod problem;
 mod responses;
 mod serve;
 
-pub use callers::{Backend, BackendOrUser, Caller, EngineOrBackend, Identity};
+pub use callers::{Backend, BackendOrUser, Caller, EngineOrBackend, Identity, TokenUser};
 pub use input::{At, Fields, FromJson, Input, Optional, Path, PathParameter, Valid};
 pub use pages::{Cursor, Limit};
 pub use problem::{FieldError, Problem, ProblemDocument};

@@ -1,33 +1,137 @@
-//! API keys, by their hash.
+//! API keys: who is found by the hash of one, and what is told of it.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
+
+use moka::future::Cache;
 
 use super::{
     keys,
-    table::{StoreError, Table, to_item},
+    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
 };
-use crate::domain::api_key::{KeyHash, KeyRecord};
+use crate::{
+    domain::{
+        api_key::{KeyHash, KeyHolder, KeyRecord},
+        id::{EnvironmentId, KeyId},
+        timestamp::{Day, Timestamp},
+    },
+    logs::Chain,
+};
 
 /// The stack's API keys.
 #[derive(Clone, Debug)]
 pub struct ApiKeys(pub Table);
 
 impl ApiKeys {
-    /// One write.
-    pub async fn create(&self, hash: &KeyHash, record: &KeyRecord) -> Result<(), StoreError> {
-        let listing = [("listPk", keys::api_keys(record.environment_id)), ("listSk", record.key_id.to_string())];
-        let item = to_item("apiKey", &keys::api_key(hash), record, &listing)?;
+    /// One transaction: the key works and is listed, or neither.
+    pub async fn create(&self, environment: EnvironmentId, record: &KeyRecord) -> Result<(), StoreError> {
+        let KeyRecord { key_id, hash, scopes, .. } = record;
+        let holder = KeyHolder { key_id: *key_id, environment_id: environment, scopes: scopes.clone() };
+        let listed = to_item("apiKeyRecord", &keys::api_key_record(environment, *key_id), record, &[])?;
         let Table { client, name } = &self.0;
-        client
-            .put_item()
-            .table_name(name)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .await?;
+        let request = client
+            .transact_write_items()
+            .transact_items(put_new(name, to_item("apiKey", &keys::api_key(hash), &holder, &[])?)?)
+            .transact_items(put_new(name, listed)?);
+        request.send().await?;
         Ok(())
     }
 
-    /// One read.
-    pub async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreError> {
+    /// Who holds a key that works. One read.
+    pub async fn find(&self, hash: &KeyHash) -> Result<Option<KeyHolder>, StoreError> {
         self.0.get(&keys::api_key(hash)).await
+    }
+
+    /// All keys that an environment ever had, the newest first. One query for a thousand or more.
+    pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<KeyRecord>, StoreError> {
+        let Table { client, name } = &self.0;
+        let mut pages = client
+            .query()
+            .table_name(name)
+            .consistent_read(true)
+            .scan_index_forward(false)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(keys::api_key_records(environment)))
+            .into_paginator()
+            .items()
+            .send();
+        let mut records = Vec::new();
+        while let Some(item) = pages.next().await {
+            records.push(from_item(item?)?);
+        }
+        Ok(records)
+    }
+
+    /// Ends a key; again changes nothing. One read and one transaction: the key is gone and its end is told, or neither.
+    pub async fn revoke(&self, environment: EnvironmentId, key: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let told = keys::api_key_record(environment, key);
+        let Some(record) = self.0.get::<KeyRecord>(&told).await? else {
+            return Ok(None);
+        };
+        if record.revoked_at.is_some() {
+            return Ok(Some(record));
+        }
+        let revoked_at = Timestamp::now();
+        let Table { client, name } = &self.0;
+        let works = Delete::builder().table_name(name).set_key(Some(keys::api_key(&record.hash).attributes()));
+        let tell = Update::builder()
+            .table_name(name)
+            .set_key(Some(told.attributes()))
+            .update_expression("SET revokedAt = :now")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":now", AttributeValue::S(revoked_at.to_string()));
+        let request = client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().delete(works.build().map_err(refused)?).build())
+            .transact_items(TransactWriteItem::builder().update(tell.build().map_err(refused)?).build());
+        match request.send().await {
+            Ok(_) => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
+            Err(error) if error.as_service_error().is_some_and(|e| cancellation_reasons(e).is_empty()) => {
+                Err(error.into())
+            }
+            // Another request is at it.
+            Err(error) => Err(StoreError::Busy(error.into())),
+        }
+    }
+
+    async fn used(&self, environment: EnvironmentId, key: KeyId, day: &Day) -> Result<(), StoreError> {
+        let Table { client, name } = &self.0;
+        let request = client
+            .update_item()
+            .table_name(name)
+            .set_key(Some(keys::api_key_record(environment, key).attributes()))
+            .update_expression("SET lastUsedOn = :day")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":day", AttributeValue::S(day.as_str().to_owned()));
+        request.send().await?;
+        Ok(())
+    }
+}
+
+/// Tells the day on which each key was last used.
+#[derive(Clone, Debug)]
+pub struct LastUse {
+    keys: ApiKeys,
+    told: Cache<KeyId, Day>,
+}
+
+/// The keys of which a process remembers that it has told their use.
+const REMEMBERED: u64 = 10_000;
+
+impl LastUse {
+    /// Of these keys.
+    pub fn new(keys: ApiKeys) -> Self {
+        Self { keys, told: Cache::new(REMEMBERED) }
+    }
+
+    /// Tells that a key is used now. One write a key, a day and a process; one that fails is left for the next use.
+    pub async fn tell(&self, holder: &KeyHolder, now: Timestamp) {
+        let (key, today) = (holder.key_id, now.day());
+        if self.told.get(&key).await.as_ref() == Some(&today) {
+            return;
+        }
+        match self.keys.used(holder.environment_id, key, &today).await {
+            Ok(()) => self.told.insert(key, today).await,
+            Err(error) => tracing::warn!(error = %Chain(&error), %key, "the use of a key was not noted"),
+        }
     }
 }

@@ -6,9 +6,12 @@ use super::{
     keys,
     table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
 };
-use crate::domain::{
-    destination::{Destination, MAX_DESTINATIONS},
-    id::{DestinationId, EnvironmentId},
+use crate::{
+    domain::{
+        destination::{Destination, MAX_DESTINATIONS},
+        id::{DestinationId, EnvironmentId},
+    },
+    logs::Chain,
 };
 
 /// The destinations of all environments.
@@ -80,11 +83,12 @@ impl Destinations {
         self.0.get(&keys::destination(environment, id)).await
     }
 
-    /// All destinations of an environment, the newest first. One strongly consistent read, so that a destination which
-    /// was just saved sees the next error: there are at most [`MAX_DESTINATIONS`].
+    /// All destinations of an environment, the newest first; one that cannot be read is logged and left out, so that it
+    /// holds up no other. Strongly consistent, so that a destination which was just saved sees the next error. One query,
+    /// and another for each megabyte of filters: there are at most [`MAX_DESTINATIONS`].
     pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<Destination>, StoreError> {
         let Table { client, name } = &self.0;
-        let answer = client
+        let mut items = client
             .query()
             .table_name(name)
             .consistent_read(true)
@@ -92,9 +96,17 @@ impl Destinations {
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .expression_attribute_values(":pk", AttributeValue::S(keys::destinations(environment)))
             .expression_attribute_values(":prefix", AttributeValue::S(keys::DESTINATION_PREFIX.into()))
-            .send()
-            .await?;
-        answer.items.unwrap_or_default().into_iter().map(from_item).collect()
+            .into_paginator()
+            .items()
+            .send();
+        let mut destinations = Vec::new();
+        while let Some(item) = items.next().await {
+            match from_item(item?) {
+                Ok(destination) => destinations.push(destination),
+                Err(error) => tracing::error!(error = %Chain(&error), %environment, "a destination cannot be read"),
+            }
+        }
+        Ok(destinations)
     }
 
     /// Replaces a destination, where its version is still the one before. One write.

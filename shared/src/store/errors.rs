@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Deserialize;
 
 use super::{
     keys,
-    table::{Item, StoreError, Table, from_item, refused, to_item},
+    table::{Item, StoreError, Table, from_item, to_item},
 };
 use crate::{
     aws::{SettingError, setting},
@@ -19,6 +20,12 @@ use crate::{
         timestamp::Timestamp,
     },
 };
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Existing {
+    error_id: ErrorId,
+}
 
 /// How long errors and deliveries are kept.
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +86,16 @@ pub struct Page<T> {
     pub next: Option<Position>,
 }
 
-/// A page ends before its errors have so many bytes in all, as JSON.
+/// The bytes of an error in a function's answer: as JSON, which is itself a string there (of 6 MB at most, an AWS limit).
+fn weight(error: &ErrorLog) -> usize {
+    let json = serde_json::to_vec(&error.document()).unwrap_or_default();
+    json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
+}
+
+/// A page ends before its errors have so many bytes in all.
 const MAX_PAGE_BYTES: usize = 4_000_000;
+/// No sort key in a partition of errors is longer: an id and what lies beside it.
+const LONGEST_POSITION: usize = 64;
 /// A page costs at most so many queries (of 1 MB each), whatever its filters leave out.
 const MAX_QUERIES: usize = 8;
 
@@ -92,29 +107,15 @@ impl Errors {
         workflow: WorkflowId,
         ids: &BTreeSet<ErrorId>,
     ) -> Result<HashSet<ErrorId>, StoreError> {
-        let mut found = HashSet::new();
-        let mut wanted: Vec<Item> = ids.iter().map(|id| keys::error(environment, workflow, *id).attributes()).collect();
-        while !wanted.is_empty() {
-            let request = KeysAndAttributes::builder()
-                .set_keys(Some(wanted))
-                .consistent_read(true)
-                .projection_expression("sk")
-                .build()
-                .map_err(refused)?;
-            let Table { client, name } = &self.table;
-            let answer = client.batch_get_item().request_items(name, request).send().await?;
-            for item in answer.responses.unwrap_or_default().remove(name).unwrap_or_default() {
-                found.extend(item.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.parse::<ErrorId>().ok()));
-            }
-            wanted = answer.unprocessed_keys.unwrap_or_default().remove(name).map(|left| left.keys).unwrap_or_default();
-        }
-        Ok(found)
+        let keys: Vec<_> = ids.iter().map(|id| keys::error(environment, workflow, *id)).collect();
+        let found: Vec<Existing> = self.table.get_all(&keys).await?;
+        Ok(found.into_iter().map(|error| error.error_id).collect())
     }
 
     /// Writes errors, 25 a request. Returns the indices of those that DynamoDB did not take.
     pub async fn record(&self, errors: &[ErrorLog]) -> Result<Vec<usize>, StoreError> {
         let items = errors.iter().map(|error| self.item(error)).collect::<Result<_, _>>()?;
-        Ok(self.table.put_all(items).await)
+        self.table.put_all(items).await
     }
 
     fn item(&self, error: &ErrorLog) -> Result<Item, StoreError> {
@@ -140,6 +141,11 @@ impl Errors {
         let Some((low, high)) = keys::error_bounds(query.since, query.until) else {
             return Ok(Page { items: Vec::new(), next: None });
         };
+        // A position that no page of this list can have had leads nowhere.
+        if query.after.as_ref().is_some_and(|after| !(&low..=&high).contains(&after) || after.len() > LONGEST_POSITION)
+        {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
         let mut filter = vec!["#type = :error", "expiresAt > :now"];
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let mut values = HashMap::from([
@@ -178,7 +184,7 @@ impl Errors {
             let answer = request.clone().set_limit(read_at_once).set_exclusive_start_key(start).send().await?;
             for item in answer.items.unwrap_or_default() {
                 let error: ErrorLog = from_item(item)?;
-                bytes += serde_json::to_vec(&error.document()).map_or(0, |json| json.len());
+                bytes += weight(&error);
                 if page.items.len() == query.limit || (bytes > MAX_PAGE_BYTES && !page.items.is_empty()) {
                     page.next = page.items.last().map(|last| last.error_id.to_string());
                     return Ok(page);

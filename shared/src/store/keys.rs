@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::domain::{
     api_key::KeyHash,
-    id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
+    id::{DestinationId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
     names::CanonicalName,
     timestamp::Timestamp,
     workflow::WorkflowName,
@@ -49,9 +49,14 @@ pub fn api_key(hash: &KeyHash) -> Key {
     Key::new(format_args!("key#{hash}"), "key")
 }
 
-/// Where an environment's keys are listed, by the index `listing`.
-pub fn api_keys(environment: EnvironmentId) -> String {
+/// The partition in which an environment's keys are told of.
+pub fn api_key_records(environment: EnvironmentId) -> String {
     format!("env#{environment}#keys")
+}
+
+/// Where is told of a key.
+pub fn api_key_record(environment: EnvironmentId, key: KeyId) -> Key {
+    Key::new(api_key_records(environment), format_args!("key#{key}"))
 }
 
 /// The partition of all signing keys.
@@ -62,6 +67,11 @@ pub const SIGNING_KEY_PREFIX: &str = "signing#";
 /// Where a signing key is found.
 pub fn signing_key(kid: &str) -> Key {
     Key::new(SIGNING_KEYS, format_args!("{SIGNING_KEY_PREFIX}{kid}"))
+}
+
+/// What tells that there was a first signing key, so that environments made at once do not make several.
+pub fn first_signing_key() -> Key {
+    Key::new(SIGNING_KEYS, "first-signing-key")
 }
 
 /// Where an environment is found.
@@ -89,9 +99,12 @@ pub fn workflow(environment: EnvironmentId, workflow: WorkflowId) -> Key {
     Key::new(format_args!("env#{environment}#workflow#{workflow}"), "workflow")
 }
 
+/// How the sort key of every pointer to a workflow begins.
+pub const WORKFLOW_POINTER_PREFIX: &str = "workflow#";
+
 /// Where the pointer to a user's workflow is found; it keeps the name unique for the user.
 pub fn workflow_pointer(environment: EnvironmentId, user: UserId, name: &WorkflowName) -> Key {
-    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("workflow#{name}"))
+    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("{WORKFLOW_POINTER_PREFIX}{name}"))
 }
 
 /// The partition of an environment's destinations.
@@ -140,8 +153,10 @@ pub fn errors_of_user(environment: EnvironmentId, user: UserId) -> String {
 /// The bounds, both included, of a search by time: errors from the second in which `since` lies, to the last one that
 /// begins before `until`. None where there can be no such errors.
 pub fn error_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<(String, String)> {
+    // An id has room for the seconds up to 2106.
+    let end = i64::from(u32::MAX);
     let since = since.map_or(0, |since| since.seconds().max(0));
-    let last = until.map_or(i64::from(u32::MAX), |until| (until.milliseconds() - 1).div_euclid(1000));
+    let last = until.map_or(end, |until| (until.milliseconds() - 1).div_euclid(1000).min(end));
     // `g` is above every hex digit, and so above all ids of the last second and what lies beside them (`errorId#…`).
     (since <= last).then(|| (format!("{since:08x}"), format!("{last:08x}g")))
 }
@@ -176,6 +191,8 @@ mod tests {
         assert!(within("2026-11-24T05:00:00Z") && within("2026-11-24T05:59:59.999Z"));
         assert!(!within("2026-11-24T06:00:00Z"));
         assert_eq!(error_bounds(None, Some(at("1970-01-01T00:00:00Z"))), None);
+        assert_eq!(error_bounds(None, Some(at("2200-01-01T00:00:00Z"))), error_bounds(None, None));
+        assert_eq!(error_bounds(Some(at("2200-01-01T00:00:00Z")), None), None);
     }
 
     #[test]

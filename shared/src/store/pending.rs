@@ -46,7 +46,7 @@ impl PendingDeliveries {
     /// Writes deliveries, 25 a request. Returns the indices of those that DynamoDB did not take.
     pub async fn add(&self, deliveries: &[PendingDelivery]) -> Result<Vec<usize>, StoreError> {
         let items = deliveries.iter().map(|delivery| self.item(delivery)).collect::<Result<_, _>>()?;
-        Ok(self.table.put_all(items).await)
+        self.table.put_all(items).await
     }
 
     fn item(&self, delivery: &PendingDelivery) -> Result<Item, StoreError> {

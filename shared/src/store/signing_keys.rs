@@ -1,12 +1,18 @@
 //! The keys that sign user tokens. Their private parts are sealed.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
 
 use super::{
     keys,
-    table::{StoreError, Table, from_item, to_item},
+    table::{StoreError, Table, cancellation_reasons, from_item, put_new, to_item},
 };
 use crate::tokens::StoredKey;
+
+#[derive(Serialize)]
+struct Marker<'a> {
+    kid: &'a str,
+}
 
 /// The stack's signing keys.
 #[derive(Clone, Debug)]
@@ -24,6 +30,30 @@ impl SigningKeys {
             .condition_expression("attribute_not_exists(pk)")
             .send()
             .await?;
+        Ok(())
+    }
+
+    /// Makes a key the stack's first, or does nothing where there ever was one. One transaction.
+    pub async fn create_first(&self, key: &StoredKey) -> Result<(), StoreError> {
+        let Table { client, name } = &self.0;
+        let marker = keys::first_signing_key();
+        let request = client
+            .transact_write_items()
+            .transact_items(put_new(name, to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?)?)
+            .transact_items(put_new(name, to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?)?);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
+                Some([true, ..]) => Ok(()),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Removes a key. One write.
+    pub async fn remove(&self, kid: &str) -> Result<(), StoreError> {
+        let Table { client, name } = &self.0;
+        client.delete_item().table_name(name).set_key(Some(keys::signing_key(kid).attributes())).send().await?;
         Ok(())
     }
 

@@ -1,13 +1,17 @@
 //! What the entities share: a table, its errors, and writing in batches.
 
-use std::{collections::HashMap, error::Error, time::Duration};
+use std::{
+    collections::HashMap,
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, CancellationReason, Put, PutRequest, TransactWriteItem, WriteRequest},
+    types::{AttributeValue, CancellationReason, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest},
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -62,9 +66,34 @@ impl Table {
         request.send().await?.item.map(from_item).transpose()
     }
 
+    /// Reads items by their keys, 100 a request, strongly consistent; what is not there is left out, in no order.
+    pub(super) async fn get_all<T: DeserializeOwned>(&self, wanted: &[Key]) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        for keys in wanted.chunks(BATCH_OF_READS) {
+            let mut left: Vec<Item> = keys.iter().map(Key::attributes).collect();
+            for round in 0..ROUNDS {
+                pause_before(round).await;
+                let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true);
+                let request = request.build().map_err(refused)?;
+                let answer = self.client.batch_get_item().request_items(&self.name, request).send().await?;
+                let items = answer.responses.unwrap_or_default().remove(&self.name).unwrap_or_default();
+                found.extend(items.into_iter().map(from_item).collect::<Result<Vec<T>, _>>()?);
+                left =
+                    answer.unprocessed_keys.unwrap_or_default().remove(&self.name).map(|l| l.keys).unwrap_or_default();
+                if left.is_empty() {
+                    break;
+                }
+            }
+            if !left.is_empty() {
+                return Err(StoreError::Busy("items were left unread".into()));
+            }
+        }
+        Ok(found)
+    }
+
     /// Writes items in batches of 25, several at once; what DynamoDB leaves unprocessed is tried again with growing
-    /// pauses. Returns the indices of the items that could not be written.
-    pub(super) async fn put_all(&self, items: Vec<Item>) -> Vec<usize> {
+    /// pauses, for as long as a caller can wait. Returns the indices of the items that could not be written.
+    pub(super) async fn put_all(&self, items: Vec<Item>) -> Result<Vec<usize>, StoreError> {
         let mut batches = tokio::task::JoinSet::new();
         let mut remaining = items.into_iter().enumerate();
         loop {
@@ -75,18 +104,19 @@ impl Table {
             let table = self.clone();
             batches.spawn(async move { table.put_batch(batch).await });
         }
-        let mut unwritten: Vec<usize> = batches.join_all().await.into_iter().flatten().collect();
+        let unwritten: Vec<Vec<usize>> = batches.join_all().await.into_iter().collect::<Result<_, _>>()?;
+        let mut unwritten = unwritten.concat();
         unwritten.sort_unstable();
-        unwritten
+        Ok(unwritten)
     }
 
-    async fn put_batch(&self, mut batch: Vec<(usize, Item)>) -> Vec<usize> {
+    async fn put_batch(&self, mut batch: Vec<(usize, Item)>) -> Result<Vec<usize>, StoreError> {
+        let started = Instant::now();
         for round in 0..ROUNDS {
-            if round > 0 {
-                let longest = 50 << round;
-                let pause = rand::rng().random_range(longest / 2..=longest);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+            if started.elapsed() > PATIENCE {
+                break;
             }
+            pause_before(round).await;
             let requests = batch.iter().map(|(_, item)| {
                 // Both of the builder's requirements are met: a put request with an item.
                 let put = PutRequest::builder().set_item(Some(item.clone())).build().ok();
@@ -100,26 +130,39 @@ impl Table {
                     let left: Vec<Item> = unprocessed.into_iter().filter_map(|w| Some(w.put_request?.item)).collect();
                     batch.retain(|(_, item)| left.iter().any(|other| same_key(item, other)));
                     if batch.is_empty() {
-                        return Vec::new();
+                        break;
                     }
                 }
                 Err(error) => {
                     let error = StoreError::from(error);
-                    tracing::warn!(error = %Chain(&error), "a batch was not written");
                     if !error.is_passing() {
-                        break;
+                        return Err(error);
                     }
+                    tracing::warn!(error = %Chain(&error), "a batch was not written");
                 }
             }
         }
-        batch.into_iter().map(|(index, _)| index).collect()
+        Ok(batch.into_iter().map(|(index, _)| index).collect())
     }
 }
 
 /// The most items of a `BatchWriteItem` (an AWS limit).
 const BATCH: usize = 25;
+/// The most items of a `BatchGetItem` (an AWS limit).
+const BATCH_OF_READS: usize = 100;
 /// How often a batch is sent before what is left is given back: pauses of up to 0.1, 0.2, 0.4 and 0.8 seconds.
 const ROUNDS: u32 = 5;
+
+/// How long after the first try of a batch another one begins: a try has six seconds, and a function twenty in all.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+async fn pause_before(round: u32) {
+    if round > 0 {
+        let longest = 50 << round;
+        let pause = rand::rng().random_range(longest / 2..=longest);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
 
 fn same_key(a: &Item, b: &Item) -> bool {
     a.get("pk") == b.get("pk") && a.get("sk") == b.get("sk")

@@ -1,15 +1,15 @@
 //! Workflows, and the pointers that keep their names unique for a user.
 
-use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
-use serde::Serialize;
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem};
+use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, put_new, refused, to_item},
+    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
     users::Users,
 };
 use crate::domain::{
-    id::{EnvironmentId, WorkflowId},
+    id::{EnvironmentId, UserId, WorkflowId},
     timestamp::Timestamp,
     user::User,
     workflow::{NewWorkflow, Workflow},
@@ -19,7 +19,7 @@ use crate::domain::{
 #[derive(Clone, Debug)]
 pub struct Workflows(pub Table);
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Pointer {
     workflow_id: WorkflowId,
@@ -75,6 +75,29 @@ impl Workflows {
                 _ => Err(StoreError::from(error).into()),
             },
         }
+    }
+
+    /// All workflows of a user, in the order of their names. One query, and one batch read for 100 workflows.
+    pub async fn of_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Workflow>, StoreError> {
+        let Table { client, name } = &self.0;
+        let mut pages = client
+            .query()
+            .table_name(name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":pk", AttributeValue::S(keys::user(environment, user).pk))
+            .expression_attribute_values(":prefix", AttributeValue::S(keys::WORKFLOW_POINTER_PREFIX.into()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut wanted = Vec::new();
+        while let Some(item) = pages.next().await {
+            let Pointer { workflow_id } = from_item(item?)?;
+            wanted.push(keys::workflow(environment, workflow_id));
+        }
+        let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
+        workflows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        Ok(workflows)
     }
 
     /// A workflow and the user that owns it: what belongs to a deleted user is not there. Two reads.

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::{
-    es256,
+    es256, rotation,
     token::{self, Claims, TokenError},
 };
 use crate::{
@@ -37,6 +37,8 @@ pub struct StoredKey {
     pub private_key: Sealed,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on it signs, until another does.
+    pub signs_from: Timestamp,
 }
 
 /// Why no key could be had.
@@ -61,7 +63,7 @@ fn context(kid: &str) -> Context {
 }
 
 /// Makes a signing key and seals its private part. One KMS call.
-pub async fn create_signing_key(vault: &Vault, now: Timestamp) -> Result<StoredKey, KeyError> {
+pub async fn create_signing_key(vault: &Vault, signs_from: Timestamp) -> Result<StoredKey, KeyError> {
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
         .map_err(|_| KeyError::Unusable)?;
     let private_key = Zeroizing::new(document.as_ref().to_vec());
@@ -70,7 +72,7 @@ pub async fn create_signing_key(vault: &Vault, now: Timestamp) -> Result<StoredK
     let public_key = pair.public_key().as_ref().to_vec();
     let kid = Jwk::new(String::new(), &public_key).thumbprint();
     let private_key = vault.seal(&context(&kid), 1, &private_key).await?;
-    Ok(StoredKey { kid, public_key, private_key, created_at: now })
+    Ok(StoredKey { kid, public_key, private_key, created_at: Timestamp::now(), signs_from })
 }
 
 /// A public key as a JSON Web Key (RFC 7517).
@@ -123,45 +125,47 @@ impl Jwks {
     }
 }
 
-/// How long signing keys are kept in a process before they are read again.
-const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
-
 fn cache<T: Clone + Send + Sync + 'static>() -> Cache<(), T> {
-    Cache::builder().max_capacity(1).time_to_live(CACHED_FOR).build()
+    Cache::builder().max_capacity(1).time_to_live(rotation::CACHED_FOR).build()
 }
 
-/// Signs user tokens with the newest key. No AWS call while the key is cached.
+/// Signs user tokens with the key whose turn it is. No AWS call while the keys are cached.
 #[derive(Clone)]
 pub struct Signer {
     keys: SigningKeys,
     vault: Vault,
-    current: Cache<(), Arc<(String, EncodingKey)>>,
+    known: Cache<(), Arc<Vec<StoredKey>>>,
 }
 
 impl Signer {
-    /// A signer that has read and opened the newest key, where there is one.
+    /// A signer that has read the keys and opened the one whose turn it is, where there is one.
     pub async fn load(keys: SigningKeys, vault: Vault) -> Self {
         es256::install();
-        let signer = Self { keys, vault, current: cache() };
-        if let Err(error) = signer.current().await {
+        let signer = Self { keys, vault, known: cache() };
+        if let Err(error) = signer.current(Timestamp::now()).await {
             tracing::warn!(error = %Chain(&*error), "no signing key at start-up");
         }
         signer
     }
 
-    async fn current(&self) -> Result<Arc<(String, EncodingKey)>, Arc<KeyError>> {
+    /// The key whose turn it is, with its name. The vault keeps its data key, so that opening it costs no call either.
+    async fn current(&self, now: Timestamp) -> Result<(String, EncodingKey), Arc<KeyError>> {
         let read = async {
-            let stored = self.keys.list().await?.into_iter().next().ok_or(KeyError::None)?;
-            let private_key = self.vault.open(&context(&stored.kid), &stored.private_key).await?;
-            Ok(Arc::new((stored.kid, EncodingKey::from_ec_der(&private_key))))
+            let stored = self.keys.list().await?;
+            // That there is no key is not remembered: the first environment makes one at any moment.
+            if stored.is_empty() { Err(KeyError::None) } else { Ok(Arc::new(stored)) }
         };
-        self.current.try_get_with((), read).await
+        let stored = self.known.try_get_with((), read).await?;
+        let turns: Vec<Timestamp> = stored.iter().map(|key| key.signs_from).collect();
+        let key = rotation::signing(&turns, now).and_then(|place| stored.get(place)).ok_or(KeyError::None)?;
+        let private_key = self.vault.open(&context(&key.kid), &key.private_key).await.map_err(KeyError::from)?;
+        Ok((key.kid.clone(), EncodingKey::from_ec_der(&private_key)))
     }
 
     /// The token that carries these claims.
-    pub async fn sign(&self, claims: &Claims) -> Result<String, Arc<KeyError>> {
-        let key = self.current().await?;
-        token::sign(claims, &key.0, &key.1).map_err(|_| Arc::new(KeyError::Unusable))
+    pub async fn sign(&self, claims: &Claims, now: Timestamp) -> Result<String, Arc<KeyError>> {
+        let (kid, key) = self.current(now).await?;
+        token::sign(claims, &kid, &key).map_err(|_| Arc::new(KeyError::Unusable))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod es256;
 mod keys;
+pub mod rotation;
 mod token;
 
 pub use keys::{Jwk, Jwks, KeyError, Signer, StoredKey, Verifier, VerifyError, create_signing_key};

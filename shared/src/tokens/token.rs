@@ -17,6 +17,9 @@ pub const AUDIENCE: &str = "tenon";
 /// No user token is nearly as long; what is longer is not read.
 const MAX_TOKEN_BYTES: usize = 4096;
 
+/// How far the clocks of two functions may be apart, in seconds. A token's end knows no such leniency.
+const CLOCK_SKEW: i64 = 5;
+
 /// What a user token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
@@ -78,11 +81,17 @@ pub enum TokenError {
     /// It names a key that this stack does not have.
     #[error("the token's key is unknown")]
     UnknownKey,
-    /// Its signature, issuer, audience or time is wrong.
+    /// Its signature, issuer or audience is wrong, or a claim is missing.
     #[error("the token is invalid")]
     Invalid(#[source] jsonwebtoken::errors::Error),
-    /// It was issued in the future.
-    #[error("the token was issued in the future")]
+    /// It lasts longer than any user token.
+    #[error("the token lasts too long")]
+    TooLasting,
+    /// Its time has passed.
+    #[error("the token has expired")]
+    Expired,
+    /// It was issued in the future, or its time has not come.
+    #[error("the token's time has not come")]
     Early,
 }
 
@@ -100,23 +109,30 @@ pub(super) fn key_id(token: &str) -> Result<String, TokenError> {
     if header.typ.as_deref() != Some(TOKEN_TYPE) {
         return Err(TokenError::Type);
     }
+    // Extensions that must be understood are not (RFC 7515, 4.1.11).
+    if header.crit.is_some() {
+        return Err(TokenError::Form);
+    }
     header.kid.ok_or(TokenError::UnknownKey)
 }
 
 pub(super) fn verify(token: &str, key: &DecodingKey, issuer: &str, now: Timestamp) -> Result<Claims, TokenError> {
     let mut validation = Validation::new(Algorithm::ES256);
-    validation.leeway = 0;
-    validation.validate_nbf = true;
+    // Times are held to the given clock below.
+    validation.validate_exp = false;
     validation.set_audience(&[AUDIENCE]);
     validation.set_issuer(&[issuer]);
     validation.set_required_spec_claims(&["iss", "aud", "sub", "nbf", "exp"]);
     let claims: Claims = decode(token, key, &validation).map_err(TokenError::Invalid)?.claims;
-    if claims.iat > now.seconds() {
+    if claims.iat > now.seconds() + CLOCK_SKEW || claims.nbf > now.seconds() + CLOCK_SKEW {
         return Err(TokenError::Early);
+    }
+    if claims.exp.saturating_sub(claims.iat) > i64::from(TtlSeconds::MAX.get()) {
+        return Err(TokenError::TooLasting);
     }
     // `exp` is the first second in which it no longer works (RFC 7519, 4.1.4).
     if claims.exp <= now.seconds() {
-        return Err(TokenError::Invalid(jsonwebtoken::errors::ErrorKind::ExpiredSignature.into()));
+        return Err(TokenError::Expired);
     }
     Ok(claims)
 }

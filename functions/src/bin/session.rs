@@ -1,0 +1,8 @@
+//! Serves `GET /session`.
+
+use functions::session;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(session::show_session, session::state).await
+}

@@ -1,0 +1,3 @@
+//! The keys that sign user tokens.
+
+pub mod rotate;

@@ -1,0 +1,147 @@
+//! Every operation of the OpenAPI document against every kind of caller. A new operation needs a row here.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tests::{Answer, Api, Environment, Tenon, bus_settings, example_error, send};
+use utoipa::OpenApi;
+
+/// What a caller is answered.
+struct Row {
+    method: &'static str,
+    /// As the document spells it.
+    path: &'static str,
+    body: fn(&World) -> Value,
+    /// A key of another environment's back end.
+    other: u16,
+    engine: u16,
+    backend: u16,
+    /// The token of the user that the path or body is about.
+    user: u16,
+    /// The token of another user of the environment.
+    another_user: u16,
+}
+
+/// What the rows are about.
+struct World {
+    user: String,
+    workflow: String,
+    destination: String,
+}
+
+const NO_BODY: fn(&World) -> Value = |_| Value::Null;
+
+fn unique(prefix: &str) -> String {
+    format!("{prefix}-{}", tenon::domain::id::UserId::new())
+}
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    Row { method: "post", path: "/users", body: |_| json!({ "username": unique("user") }),
+        other: 201, engine: 403, backend: 201, user: 403, another_user: 403 },
+    Row { method: "get", path: "/users/{user}", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
+    Row { method: "get", path: "/users/{user}/token", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "post", path: "/users/{user}/token", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "post", path: "/workflows", body: |world| json!({ "userId": world.user, "name": unique("workflow") }),
+        other: 404, engine: 403, backend: 201, user: 403, another_user: 403 },
+    Row { method: "post", path: "/workflows/{workflowId}/errors", body: |_| example_error("Error"),
+        other: 404, engine: 202, backend: 202, user: 403, another_user: 403 },
+    Row { method: "get", path: "/workflows/{workflowId}/errors", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
+    Row { method: "post", path: "/destinations", body: |_| bus_settings("errors"),
+        other: 201, engine: 403, backend: 201, user: 403, another_user: 403 },
+    Row { method: "get", path: "/destinations/{destinationId}", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "patch", path: "/destinations/{destinationId}", body: |_| json!({ "enabled": false }),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "get", path: "/session", body: NO_BODY,
+        other: 403, engine: 403, backend: 403, user: 200, another_user: 200 },
+];
+
+/// The operations that anyone may call.
+const PUBLIC: &[(&str, &str)] = &[("get", "/.well-known/jwks.json"), ("get", "/openapi.json")];
+
+#[tokio::test]
+async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
+    let tenon = Tenon::deployed().await;
+    let (acme, other) = (tenon.environment().await, tenon.environment().await);
+    let (user, another) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
+    let world = World {
+        workflow: acme.workflow(&user, "Orders").await,
+        destination: acme.backend.post("/destinations", bus_settings("errors")).await.is(201).text("destinationId"),
+        user: user.clone(),
+    };
+    let disabled = acme.user("gone@acme.example").await;
+    let callers: Vec<(&str, Api, fn(&Row) -> u16)> = vec![
+        ("nobody", Api::anonymous(), |_| 401),
+        ("a malformed key", Api::new("tn_test_nonsense"), |_| 403),
+        ("a malformed token", Api::new("e30.e30.e30"), |_| 403),
+        ("a revoked key", Api::new(revoked_key(&acme).await), |_| 403),
+        ("a disabled user's token", Api::new(token_of_disabled(&acme, &disabled).await), |_| 403),
+        ("another environment's key", other.backend.clone(), |row| row.other),
+        ("the engine's key", acme.engine.clone(), |row| row.engine),
+        ("the user's token", Api::new(acme.token(&user).await), |row| row.user),
+        ("another user's token", Api::new(acme.token(&another).await), |row| row.another_user),
+        ("the back end's key", acme.backend.clone(), |row| row.backend),
+    ];
+
+    let mut wrong = Vec::new();
+    for row in ROWS {
+        for (caller, api, expected) in &callers {
+            let answer = call(api, row, &world).await;
+            if answer.status != expected(row) {
+                wrong.push(format!("{} {} by {caller}: {} {}", row.method, row.path, answer.status, answer.body));
+            }
+        }
+    }
+    for (_, path) in PUBLIC {
+        for (caller, api, _) in &callers {
+            let answer = api.get(path).await;
+            if answer.status != 200 {
+                wrong.push(format!("{path} by {caller}: {}", answer.status));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_operation_of_the_document_has_a_row() {
+    let document = serde_json::to_value(functions::openapi::Api::openapi()).unwrap();
+    let mut operations = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        operations.extend(methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())));
+    }
+    let rows = ROWS.iter().map(|row| (row.method, row.path)).chain(PUBLIC.iter().copied());
+    let rows: BTreeSet<_> = rows.map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
+    assert_eq!(operations, rows, "add a row for each new operation: what is each kind of caller answered?");
+}
+
+async fn call(api: &Api, row: &Row, world: &World) -> Answer {
+    let path = row.path.replace("{user}", &world.user);
+    let path = path.replace("{workflowId}", &world.workflow).replace("{destinationId}", &world.destination);
+    let request = api.request(&row.method.to_uppercase(), &path);
+    match (row.body)(world) {
+        Value::Null => send(request).await,
+        body => send(request.json(&body)).await,
+    }
+}
+
+/// A key that was revoked before it was ever used.
+async fn revoked_key(acme: &Environment) -> String {
+    let payload = json!({ "environmentId": acme.id, "name": "revoked", "scopes": ["manage"] });
+    let made = acme.tenon.invoke("CreateKey", payload).await.unwrap();
+    let revoke = json!({ "environmentId": acme.id, "keyId": made["keyId"] });
+    acme.tenon.invoke("RevokeKey", revoke).await.unwrap();
+    made["key"].as_str().unwrap().to_owned()
+}
+
+/// A token that was made just before its user was disabled.
+async fn token_of_disabled(acme: &Environment, user: &str) -> String {
+    let token = acme.token(user).await;
+    acme.set_status(user, "disabled").await;
+    token
+}

@@ -1,0 +1,98 @@
+//! What is revoked, disabled, expired or deleted stops within a minute, through API Gateway's cache of verdicts.
+
+use serde_json::json;
+use tests::{Api, Tenon, eventually};
+
+/// Waits until a caller who was admitted is refused.
+async fn is_refused(who: &str, api: &Api, path: &str) {
+    eventually(who, async || [401, 403].contains(&api.get(path).await.status).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_revoked_key_stops_within_a_minute_and_its_end_is_told() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let path = format!("/users/{user}");
+    let made = json!({ "environmentId": acme.id, "name": "leaked", "scopes": ["manage"] });
+    let made = acme.tenon.invoke("CreateKey", made).await.unwrap();
+    let leaked = Api::new(made["key"].as_str().unwrap());
+    leaked.get(&path).await.is(200);
+
+    let revoke = json!({ "environmentId": acme.id, "keyId": made["keyId"] });
+    let revoked = acme.tenon.invoke("RevokeKey", revoke.clone()).await.unwrap();
+    assert!(revoked["revokedAt"].is_string(), "{revoked}");
+    assert_eq!(acme.tenon.invoke("RevokeKey", revoke).await.unwrap(), revoked, "again changes nothing");
+    is_refused("the revoked key", &leaked, &path).await;
+    acme.backend.get(&path).await.is(200);
+
+    let listed = acme.tenon.invoke("ListKeys", json!({ "environmentId": acme.id })).await.unwrap();
+    let listed = listed["keys"].as_array().unwrap();
+    assert_eq!(listed.len(), 3);
+    let told = listed.iter().find(|key| key["keyId"] == made["keyId"]).unwrap();
+    assert_eq!(told["name"], "leaked");
+    assert_eq!(told["scopes"], json!(["manage"]));
+    assert_eq!(told["revokedAt"], revoked["revokedAt"]);
+    assert_eq!(told["prefix"].as_str().unwrap(), &made["key"].as_str().unwrap()[..12]);
+    let day = tenon::domain::timestamp::Timestamp::now().day();
+    assert_eq!(told["lastUsedOn"], day.as_str());
+    assert!(!listed.iter().any(|key| key.to_string().contains(made["key"].as_str().unwrap())));
+}
+
+#[tokio::test]
+async fn another_environments_key_cannot_be_revoked_by_naming_it() {
+    let tenon = Tenon::deployed().await;
+    let (acme, other) = (tenon.environment().await, tenon.environment().await);
+    let made = json!({ "environmentId": acme.id, "name": "x", "scopes": ["manage"] });
+    let made = tenon.invoke("CreateKey", made).await.unwrap();
+    let crossed = json!({ "environmentId": other.id, "keyId": made["keyId"] });
+    assert_eq!(tenon.invoke("RevokeKey", crossed).await.unwrap_err()["errorType"], "not-found");
+}
+
+#[tokio::test]
+async fn a_disabled_users_token_stops_within_a_minute_and_stays_stopped_when_the_user_is_enabled_again() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let before = Api::new(acme.token(&user).await);
+    before.get("/session").await.is(200);
+
+    acme.set_status(&user, "disabled").await;
+    acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
+    is_refused("the disabled user's token", &before, "/session").await;
+
+    acme.set_status(&user, "active").await;
+    Api::new(acme.token(&user).await).get("/session").await.is(200);
+    // A path of its own asks the authorizer no sooner: its verdicts go by the header alone.
+    before.get("/session").await.is(403);
+}
+
+#[tokio::test]
+async fn a_deleted_users_token_stops_within_a_minute() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let token = Api::new(acme.token(&user).await);
+    token.get("/session").await.is(200);
+    acme.remove_user(&user).await;
+    token.get("/session").await.is_problem(404, "not-found");
+    is_refused("the deleted user's token", &token, "/session").await;
+}
+
+#[tokio::test]
+async fn a_token_does_not_work_past_its_time_though_the_gateway_keeps_its_verdict() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let made = acme.backend.get(&format!("/users/{user}/token?ttlSeconds=60")).await.is(200);
+    let token = Api::new(made.text("token"));
+    let expires_at: tenon::domain::timestamp::Timestamp = made.text("expiresAt").parse().unwrap();
+    // Asked all the time, so that the gateway always has a verdict of less than 30 seconds.
+    loop {
+        let before = tenon::domain::timestamp::Timestamp::now();
+        let status = token.get("/session").await.status;
+        let after = tenon::domain::timestamp::Timestamp::now();
+        if before >= expires_at {
+            assert!([401, 403].contains(&status), "{status}");
+            break;
+        }
+        assert!(status == 200 || after >= expires_at, "{status}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}

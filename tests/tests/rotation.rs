@@ -1,0 +1,138 @@
+//! Signing keys change under a stream of requests, and no valid token fails.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::json;
+use tenon::{
+    domain::{
+        id::EnvironmentId,
+        names::Names,
+        timestamp::Timestamp,
+        user::{Metadata, NewUser, TtlSeconds},
+    },
+    store::{Table, signing_keys::SigningKeys},
+    tokens::{Claims, Signer, Verifier, create_signing_key},
+    vault::Vault,
+};
+use tests::{Api, Tenon, aws, eventually, setting};
+
+#[tokio::test]
+async fn no_valid_token_fails_while_keys_are_rotated() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let first = acme.token(&user).await;
+
+    // A stream of requests: each makes a token and uses it, and uses the first one again.
+    let (going, made) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let stream = {
+        let (going, made) = (going.clone(), made.clone());
+        let (acme, user, first) = (acme.clone(), user.clone(), Api::new(first.clone()));
+        tokio::spawn(async move {
+            while going.load(Ordering::Relaxed) {
+                Api::new(acme.token(&user).await).get("/session").await.is(200);
+                first.get("/session").await.is(200);
+                made.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    let some_requests_later = async || {
+        let wanted = made.load(Ordering::Relaxed) + 10;
+        eventually("the stream goes on", async || {
+            (made.load(Ordering::Relaxed) >= wanted || stream.is_finished()).then_some(())
+        })
+        .await;
+    };
+
+    // The signing key's thirty days are over: its successor is published, and does not sign yet.
+    let old = key_of(&first);
+    sign_from(&acme.tenon, &old, Timestamp::from_seconds(1_700_000_000)).await;
+    let rotated = acme.tenon.invoke("RotateSigningKeys", json!({})).await.unwrap();
+    let new = rotated["made"][0].as_str().unwrap_or_else(|| panic!("{rotated}")).to_owned();
+    assert_eq!(rotated["removed"], json!([]));
+    assert!(published().await.contains(&new) && published().await.contains(&old));
+    assert_eq!(key_of(&acme.token(&user).await), old);
+    let again = acme.tenon.invoke("RotateSigningKeys", json!({})).await.unwrap();
+    assert_eq!(again, json!({ "made": [], "removed": [] }), "a second rotation at once changes nothing");
+    some_requests_later().await;
+
+    // Its turn has come: processes sign with one or the other, as they learn of it.
+    sign_from(&acme.tenon, &new, Timestamp::now()).await;
+    some_requests_later().await;
+    let rotated = acme.tenon.invoke("RotateSigningKeys", json!({})).await.unwrap();
+    assert_eq!(rotated["removed"], json!([]), "the old key's tokens still live");
+    some_requests_later().await;
+
+    going.store(false, Ordering::Relaxed);
+    stream.await.unwrap();
+}
+
+#[tokio::test]
+async fn processes_that_know_of_a_key_and_those_that_do_not_yet_understand_each_other() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let keys = SigningKeys(Table::new(&config, setting("DIRECTORY_TABLE")));
+    let vault = Vault::new(&config, setting("SIGNING_KEY"));
+    let new_user = NewUser {
+        names: Names::new(Some("joe".parse().unwrap()), None).unwrap(),
+        full_name: None,
+        metadata: Metadata::default(),
+    };
+    let now = Timestamp::now();
+    let claims = Claims::new("urn:tenon:test", EnvironmentId::new(), &new_user.create(now), TtlSeconds::MAX, now);
+
+    keys.create_first(&create_signing_key(&vault, now).await.unwrap()).await.unwrap();
+    let earlier_signer = Signer::load(keys.clone(), vault.clone()).await;
+    let earlier_verifier = Verifier::load(keys.clone(), "urn:tenon:test".into()).await;
+    let next = create_signing_key(&vault, now + Duration::from_secs(60)).await.unwrap();
+    keys.create(&next).await.unwrap();
+    let (signer, verifier) =
+        (Signer::load(keys.clone(), vault).await, Verifier::load(keys, "urn:tenon:test".into()).await);
+
+    let its_turn = now + Duration::from_secs(61);
+    let before = signer.sign(&claims, now).await.unwrap();
+    let after = signer.sign(&claims, its_turn).await.unwrap();
+    let unknowing = earlier_signer.sign(&claims, its_turn).await.unwrap();
+    assert_ne!(key_of(&before), next.kid);
+    assert_eq!(key_of(&after), next.kid);
+    assert_eq!(key_of(&unknowing), key_of(&before));
+    for token in [before, after, unknowing] {
+        assert_eq!(verifier.verify(&token, its_turn).await.unwrap(), claims);
+        assert_eq!(earlier_verifier.verify(&token, its_turn).await.unwrap(), claims);
+    }
+}
+
+/// The name of the key that signed a token.
+fn key_of(token: &str) -> String {
+    let header = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
+}
+
+/// The names of the published keys.
+async fn published() -> Vec<String> {
+    let set = Api::anonymous().get("/.well-known/jwks.json").await.is(200).body;
+    set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Moves a key's turn, as if time had passed.
+async fn sign_from(tenon: &Tenon, kid: &str, from: Timestamp) {
+    let text = |text: String| AttributeValue::S(text);
+    aws_sdk_dynamodb::Client::new(&tenon.aws)
+        .update_item()
+        .table_name(setting("TENON_STACK_DirectoryTable"))
+        .key("pk", text("stack".into()))
+        .key("sk", text(format!("signing#{kid}")))
+        .update_expression("SET signsFrom = :from")
+        .condition_expression("attribute_exists(pk)")
+        .expression_attribute_values(":from", text(from.to_string()))
+        .send()
+        .await
+        .unwrap();
+}
