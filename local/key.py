@@ -6,6 +6,7 @@ import os
 import sys
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 
 def main() -> None:
@@ -14,7 +15,11 @@ def main() -> None:
     if not environment:
         sys.exit("whose key? make key ENVIRONMENT=<environmentId> [NAME=…] [SCOPES=manage|engine|manage,engine] [STACK=tenon]")
     payload = {"environmentId": environment, "name": name, "scopes": scopes.split(",")}
-    answer = boto3.client("lambda").invoke(FunctionName=f"{stack}-create-key", Payload=json.dumps(payload))
+    try:
+        functions = boto3.client("lambda", region_name=os.environ.get("AWS_REGION"))
+        answer = functions.invoke(FunctionName=f"{stack}-create-key", Payload=json.dumps(payload))
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"AWS was not reached or refused: {error}")
     body = json.load(answer["Payload"])
     if "FunctionError" in answer:
         sys.exit(f"refused: {body['errorMessage']}")

@@ -22,6 +22,9 @@ struct Row {
     another_user: u16,
 }
 
+/// A kind of caller: in words, its API, and what a row says of it.
+type Caller = (&'static str, Api, fn(&Row) -> u16);
+
 /// What the rows are about.
 struct World {
     user: String,
@@ -75,7 +78,7 @@ async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
         user: user.clone(),
     };
     let disabled = acme.user("gone@acme.example").await;
-    let callers: Vec<(&str, Api, fn(&Row) -> u16)> = vec![
+    let callers: Vec<Caller> = vec![
         ("nobody", Api::anonymous(), |_| 401),
         ("a malformed key", Api::new("tn_test_nonsense"), |_| 403),
         ("a malformed token", Api::new("e30.e30.e30"), |_| 403),
