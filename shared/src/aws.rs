@@ -8,6 +8,7 @@ use aws_config::{
     environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
     timeout::TimeoutConfig,
 };
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -28,6 +29,15 @@ pub async fn config() -> SdkConfig {
         .timeout_config(timeouts)
         .load()
         .await
+}
+
+/// Whether a call failed because AWS is busy or out of reach for now, by the given codes of its service.
+pub fn is_passing<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &[&str]) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(refusal) => refusal.err().code().is_some_and(|code| codes.contains(&code)),
+        _ => false,
+    }
 }
 
 /// A setting that the template did not give to the function, or that cannot be read.

@@ -1,6 +1,6 @@
 //! Destinations: where the errors of an environment are sent.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use super::{
     error_log::{EngineText, ErrorLog},
     id::{DestinationId, UserId, WorkflowId},
     secret::{Sealed, Secret},
-    text::string_schema,
+    text::written_as_text,
     timestamp::Timestamp,
 };
 
@@ -151,26 +151,7 @@ macro_rules! checked_text {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = $error;
-            fn try_from(text: String) -> Result<Self, $error> {
-                text.parse()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl utoipa::PartialSchema for $name {
-            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                string_schema(|schema| schema.pattern(Some($pattern)))
-            }
-        }
-
-        impl ToSchema for $name {}
+        written_as_text!($name, $error, |schema| schema.pattern(Some($pattern)));
     };
 }
 

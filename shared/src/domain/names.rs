@@ -1,13 +1,16 @@
 //! The names that lead to a user: usernames and e-mail addresses, which share one namespace.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use email_address::{EmailAddress, Options};
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
-use super::id::{ObjectId, UserId};
+use super::{
+    id::{ObjectId, UserId},
+    text::written_as_text,
+};
 
 /// The form by which two names are the same: Unicode NFC, case folded. An environment has at most one claim of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -149,31 +152,6 @@ impl FromStr for Username {
             Ok(Self(text))
         }
     }
-}
-
-macro_rules! written_as_text {
-    ($name:ident, $error:ident, $describe:expr) => {
-        impl TryFrom<String> for $name {
-            type Error = $error;
-            fn try_from(text: String) -> Result<Self, $error> {
-                text.parse()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl utoipa::PartialSchema for $name {
-            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                super::text::string_schema($describe)
-            }
-        }
-
-        impl utoipa::ToSchema for $name {}
-    };
 }
 
 written_as_text!(Email, EmailError, |schema| {

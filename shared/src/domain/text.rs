@@ -10,6 +10,33 @@ pub(crate) fn string_schema(describe: impl FnOnce(ObjectBuilder) -> ObjectBuilde
     describe(ObjectBuilder::new().schema_type(Type::String)).into()
 }
 
+/// What a type has that wraps a checked text and is written as it: reading, showing, and an OpenAPI schema.
+macro_rules! written_as_text {
+    ($name:ident, $error:ident, $describe:expr) => {
+        impl TryFrom<String> for $name {
+            type Error = $error;
+            fn try_from(text: String) -> Result<Self, $error> {
+                text.parse()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                $crate::domain::text::string_schema($describe)
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+pub(crate) use written_as_text;
+
 /// Text of 1 to `MAX` characters without control characters: a name that a person gave, or an id of another system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]

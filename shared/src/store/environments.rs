@@ -14,15 +14,7 @@ impl Environments {
     /// One write.
     pub async fn create(&self, environment: &Environment) -> Result<(), StoreError> {
         let item = to_item("environment", &keys::environment(environment.environment_id), environment, &[])?;
-        let Table { client, name } = &self.0;
-        client
-            .put_item()
-            .table_name(name)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .await?;
-        Ok(())
+        self.0.create(item).await
     }
 
     /// One read.

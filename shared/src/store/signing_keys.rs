@@ -21,16 +21,7 @@ pub struct SigningKeys(pub Table);
 impl SigningKeys {
     /// One write.
     pub async fn create(&self, key: &StoredKey) -> Result<(), StoreError> {
-        let item = to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?;
-        let Table { client, name } = &self.0;
-        client
-            .put_item()
-            .table_name(name)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .await?;
-        Ok(())
+        self.0.create(to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?).await
     }
 
     /// Makes a key the stack's first, or does nothing where there ever was one. One transaction.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::keys::Key;
 use crate::{
-    aws::{SettingError, setting},
+    aws::{SettingError, is_passing, setting},
     logs::Chain,
 };
 
@@ -64,6 +64,13 @@ impl Table {
         let request =
             self.client.get_item().table_name(&self.name).set_key(Some(key.attributes())).consistent_read(true);
         request.send().await?.item.map(from_item).transpose()
+    }
+
+    /// One write of an item that is not there yet.
+    pub(super) async fn create(&self, item: Item) -> Result<(), StoreError> {
+        let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        request.condition_expression("attribute_not_exists(pk)").send().await?;
+        Ok(())
     }
 
     /// Reads items by their keys, 100 a request, strongly consistent; what is not there is left out, in no order.
@@ -240,22 +247,18 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     fn from(error: SdkError<E, R>) -> Self {
-        let busy = match &error {
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
-            SdkError::ServiceError(refusal) => matches!(
-                refusal.err().code(),
-                Some(
-                    "ProvisionedThroughputExceededException"
-                        | "RequestLimitExceeded"
-                        | "ThrottlingException"
-                        | "TransactionConflictException"
-                        | "TransactionInProgressException"
-                        | "InternalServerError"
-                        | "ServiceUnavailable"
-                )
-            ),
-            _ => false,
-        };
+        let busy = is_passing(
+            &error,
+            &[
+                "ProvisionedThroughputExceededException",
+                "RequestLimitExceeded",
+                "ThrottlingException",
+                "TransactionConflictException",
+                "TransactionInProgressException",
+                "InternalServerError",
+                "ServiceUnavailable",
+            ],
+        );
         if busy { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
     }
 }

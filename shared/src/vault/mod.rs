@@ -16,7 +16,7 @@ use moka::future::Cache;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::{domain::secret::Sealed, logs::Chain};
+use crate::{aws::is_passing, domain::secret::Sealed, logs::Chain};
 
 /// What a secret belongs to.
 #[derive(Clone, Debug)]
@@ -156,19 +156,9 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     fn from(error: SdkError<E, R>) -> Self {
-        let busy = match &error {
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
-            SdkError::ServiceError(refusal) => matches!(
-                refusal.err().code(),
-                Some(
-                    "ThrottlingException"
-                        | "KMSInternalException"
-                        | "DependencyTimeoutException"
-                        | "KeyUnavailableException"
-                )
-            ),
-            _ => false,
-        };
+        let codes =
+            ["ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException"];
+        let busy = is_passing(&error, &codes);
         if busy { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
     }
 }
