@@ -42,12 +42,14 @@ class Bus:
     queue_url: str
 
     def receive(self, seconds: float) -> dict | None:
-        """The next event that arrives within a time, or nothing."""
+        """The next error that arrives within a time, or nothing; test events are passed over."""
         sqs, deadline = self.emulator.client("sqs", CUSTOMER_ACCOUNT), time.monotonic() + seconds
         while time.monotonic() < deadline:
             for message in sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=1).get("Messages", []):
                 sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-                return json.loads(message["Body"])
+                event = json.loads(message["Body"])
+                if event["detail-type"] == "Workflow Error":
+                    return event
             time.sleep(0.01)
         return None
 

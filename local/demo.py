@@ -63,6 +63,7 @@ class Demonstration:
         credentials = {"accessKeyId": keys.access_key_id, "secretAccessKey": keys.secret_access_key}
         settings = {"type": "eventbridge", "region": REGION, "eventBusName": name, "credentials": credentials, "enabled": True}
         destination = self.call(backend, "POST", "/destinations", settings, expect=201, hide=keys.secret_access_key)
+        self.say(f"verified: {destination['verified']}: {destination['verification'].split(' (')[0]}")
         path = f"/destinations/{destination['destinationId']}"
         shown = self.call(backend, "GET", path)
         self.check("the key id is masked and the secret is not there", keys.access_key_id not in json.dumps(shown)

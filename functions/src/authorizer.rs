@@ -78,7 +78,7 @@ enum Outcome {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the public keys cannot be read")]
-    Keys(#[source] std::sync::Arc<StoreError>),
+    Keys(#[source] StoreError),
 }
 
 /// Decides who is calling.

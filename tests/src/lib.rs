@@ -6,7 +6,7 @@
 use std::{
     future::Future,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -38,9 +38,10 @@ pub async fn aws(account: &str) -> SdkConfig {
         .await
 }
 
-/// Asks again and again until there is an answer; panics when there is none for a minute.
+/// Asks again and again until there is an answer; panics when there is none within a minute.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
-    for _ in 0..1200 {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(60) {
         if let Some(found) = ask().await {
             return found;
         }
@@ -180,6 +181,23 @@ impl Environment {
         self.backend.post("/destinations", bus_settings(bus)).await.is(201).text("destinationId")
     }
 
+    /// Turns a destination to a bus that its keys may not use, as if the customer had taken the permission away since.
+    pub async fn take_permission_away(&self, destination: &str) {
+        let (region, account) = (setting("AWS_REGION"), setting("TENON_CUSTOMER_ACCOUNT"));
+        let forbidden = format!("arn:aws:events:{region}:{account}:event-bus/somebody-elses");
+        let request = aws_sdk_dynamodb::Client::new(&self.tenon.aws).update_item();
+        request
+            .table_name(setting("TENON_STACK_DirectoryTable"))
+            .key("pk", AttributeValue::S(format!("env#{}#destinations", self.id)))
+            .key("sk", AttributeValue::S(format!("destination#{destination}")))
+            .update_expression("SET target.eventbridge.eventBusName = :bus ADD version :one")
+            .expression_attribute_values(":bus", AttributeValue::S(forbidden))
+            .expression_attribute_values(":one", AttributeValue::N("1".into()))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// The pending deliveries of a destination.
     pub async fn pending(&self, destination: &str) -> Vec<std::collections::HashMap<String, AttributeValue>> {
         let mut found = Vec::new();
@@ -249,6 +267,11 @@ impl Api {
     /// A POST with a JSON body.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         send(self.request("POST", path).json(&body)).await
+    }
+
+    /// A DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        send(self.request("DELETE", path)).await
     }
 
     /// A PATCH with a JSON body.
@@ -359,11 +382,17 @@ impl Bus {
         events
     }
 
-    /// Waits for so many events.
-    pub async fn receive(&self, count: usize) -> Vec<Value> {
+    /// Waits for so many errors; test events are passed over.
+    pub async fn errors(&self, count: usize) -> Vec<Value> {
+        self.receive("Workflow Error", count).await
+    }
+
+    /// Waits for so many events of a type.
+    pub async fn receive(&self, detail_type: &str, count: usize) -> Vec<Value> {
         let events = std::sync::Mutex::new(Vec::new());
         eventually("the events arrive on the bus", async || {
-            let arrived = self.arrived().await;
+            let mut arrived = self.arrived().await;
+            arrived.retain(|event| event["detail-type"] == detail_type);
             let mut events = events.lock().unwrap();
             events.extend(arrived);
             (events.len() >= count).then_some(())

@@ -54,11 +54,18 @@ const ROWS: &[Row] = &[
         other: 404, engine: 202, backend: 202, user: 403, another_user: 403 },
     Row { method: "get", path: "/workflows/{workflowId}/errors", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
-    Row { method: "post", path: "/destinations", body: |_| bus_settings("errors"),
+    Row { method: "post", path: "/destinations", body: |_| bus_settings("tenon-test-errors"),
         other: 201, engine: 403, backend: 201, user: 403, another_user: 403 },
     Row { method: "get", path: "/destinations/{destinationId}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "patch", path: "/destinations/{destinationId}", body: |_| json!({ "enabled": false }),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "get", path: "/destinations", body: NO_BODY,
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "post", path: "/destinations/{destinationId}/test", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    // The back end comes last of all callers.
+    Row { method: "delete", path: "/destinations/{destinationId}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "get", path: "/session", body: NO_BODY,
         other: 403, engine: 403, backend: 403, user: 200, another_user: 200 },
@@ -74,9 +81,15 @@ async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
     let (user, another) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
     let world = World {
         workflow: acme.workflow(&user, "Orders").await,
-        destination: acme.backend.post("/destinations", bus_settings("errors")).await.is(201).text("destinationId"),
+        destination: acme
+            .backend
+            .post("/destinations", bus_settings("tenon-test-errors"))
+            .await
+            .is(201)
+            .text("destinationId"),
         user: user.clone(),
     };
+    let stranger = other.user("joe@acme.example").await;
     let disabled = acme.user("gone@acme.example").await;
     let callers: Vec<Caller> = vec![
         ("nobody", Api::anonymous(), |_| 401),
@@ -88,6 +101,7 @@ async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
         ("the engine's key", acme.engine.clone(), |row| row.engine),
         ("the user's token", Api::new(acme.token(&user).await), |row| row.user),
         ("another user's token", Api::new(acme.token(&another).await), |row| row.another_user),
+        ("the token of another environment's user", Api::new(other.token(&stranger).await), |row| row.another_user),
         ("the back end's key", acme.backend.clone(), |row| row.backend),
     ];
 

@@ -6,7 +6,7 @@ use tests::{Bus, Tenon, bus_settings, setting};
 #[tokio::test]
 async fn a_destination_shows_its_settings_its_policy_and_the_retry_policy_that_the_code_runs() {
     let acme = Tenon::deployed().await.environment().await;
-    let created = acme.backend.post("/destinations", bus_settings("errors")).await.is(201);
+    let created = acme.backend.post("/destinations", bus_settings("tenon-test-errors")).await.is(201);
     let path = format!("/destinations/{}", created.text("destinationId"));
     assert_eq!(created.header("location"), &path[1..]);
     let shown = acme.backend.get(&path).await.is(200).body;
@@ -18,7 +18,10 @@ async fn a_destination_shows_its_settings_its_policy_and_the_retry_policy_that_t
     assert_eq!(shown["verified"], false);
     let statement = &shown["policy"]["Statement"][0];
     assert_eq!(statement["Action"], json!(["events:PutEvents", "events:DescribeEventBus"]));
-    assert_eq!(statement["Resource"], format!("arn:aws:events:{}:*:event-bus/errors", setting("AWS_REGION")));
+    assert_eq!(
+        statement["Resource"],
+        format!("arn:aws:events:{}:*:event-bus/tenon-test-errors", setting("AWS_REGION"))
+    );
     assert_eq!(shown["retryPolicy"], json!(tenon::domain::delivery::RETRY_POLICY));
 }
 
@@ -66,7 +69,7 @@ async fn an_environment_has_at_most_twenty_destinations_also_when_they_are_creat
         running.spawn(async move {
             loop {
                 // Creations at once may get in each other's way, and are then to be tried again.
-                let answer = backend.post("/destinations", bus_settings("errors")).await;
+                let answer = backend.post("/destinations", bus_settings("tenon-test-errors")).await;
                 if answer.status != 503 {
                     return answer.status;
                 }
@@ -90,32 +93,129 @@ async fn a_filter_limits_a_destination_and_null_takes_the_limits_away() {
 
     acme.record(&stock, "left out").await;
     acme.record(&orders, "wanted").await;
-    assert_eq!(bus.receive(1).await[0]["detail"]["error"], "wanted");
+    assert_eq!(bus.errors(1).await[0]["detail"]["error"], "wanted");
 
     let patched = acme.backend.patch(&format!("/destinations/{destination}"), json!({ "filter": null })).await.is(200);
     assert_eq!(patched.body["filter"], json!({}));
     acme.record(&stock, "no limits").await;
-    let rest = bus.receive(1).await;
+    let rest = bus.errors(1).await;
     assert_eq!(rest[0]["detail"]["error"], "no limits");
 }
 
 #[tokio::test]
-async fn replaced_keys_are_used_from_the_next_error_on() {
+async fn a_replaced_bus_is_used_from_the_next_error_on() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
     let bus = Bus::new().await;
-    let mut wrong = bus_settings(&bus.name);
-    wrong["credentials"]["secretAccessKey"] = json!("wrong");
-    let destination = acme.backend.post("/destinations", wrong).await.is(201).text("destinationId");
-    let first = acme.record(&workflow, "with the wrong secret").await;
+    let destination = acme.destination(&bus.name).await;
+    acme.take_permission_away(&destination).await;
+    let first = acme.record(&workflow, "to a bus that refuses").await;
     let pending = tests::eventually("the refused error is pending", async || {
         Some(acme.pending(&destination).await).filter(|pending| !pending.is_empty())
     })
     .await;
     assert_eq!(pending[0]["errorId"].as_s().unwrap(), &first);
 
-    let credentials = json!({ "credentials": bus_settings("x")["credentials"] });
-    acme.backend.patch(&format!("/destinations/{destination}"), credentials).await.is(200);
-    acme.record(&workflow, "with the right secret").await;
-    assert_eq!(bus.receive(1).await[0]["detail"]["error"], "with the right secret");
+    let patch = json!({ "eventBusName": bus.name, "credentials": bus_settings("x")["credentials"] });
+    acme.backend.patch(&format!("/destinations/{destination}"), patch).await.is(200);
+    acme.record(&workflow, "to the right bus").await;
+    assert_eq!(bus.errors(1).await[0]["detail"]["error"], "to the right bus");
+}
+
+/// Settings with the keys of the customer's root, who may ask whether a bus is there.
+fn as_root(bus: &str) -> Value {
+    let mut settings = bus_settings(bus);
+    settings["credentials"] = json!({
+        "accessKeyId": setting("TENON_CUSTOMER_ACCOUNT"),
+        "secretAccessKey": setting("AWS_SECRET_ACCESS_KEY"),
+    });
+    settings
+}
+
+#[tokio::test]
+async fn saving_proves_the_connection_by_a_test_event_where_the_keys_allow_it() {
+    let acme = Tenon::deployed().await.environment().await;
+    let bus = Bus::new().await;
+    let proven = acme.backend.post("/destinations", as_root(&bus.name)).await.is(201);
+    assert_eq!(proven.body["verified"], true, "{proven:?}");
+    let event = bus.receive("Workflow Error Test", 1).await.remove(0);
+    assert_eq!(event["source"], "tenon.errors");
+    assert_eq!(event["detail"]["error"], "Tenon test event");
+
+    // Keys that may put events and no more: whether the bus is there cannot be known, and that is said.
+    let unproven = acme.backend.post("/destinations", bus_settings(&bus.name)).await.is(201);
+    assert_eq!(unproven.body["verified"], false, "{unproven:?}");
+    assert!(unproven.text("verification").contains("events:DescribeEventBus"), "{unproven:?}");
+}
+
+#[tokio::test]
+async fn what_aws_refuses_is_not_saved_and_told_so_that_a_person_understands() {
+    let acme = Tenon::deployed().await.environment().await;
+    let with = |member: &str, value: Value| {
+        let mut settings = bus_settings("tenon-test-errors");
+        settings["credentials"][member] = value;
+        settings
+    };
+    for (settings, pointer, code) in [
+        (as_root("tenon-test-missing"), "/eventBusName", "ResourceNotFoundException"),
+        (bus_settings("somebody-elses"), "/credentials", "AccessDenied"),
+        (with("secretAccessKey", json!("wrong")), "/credentials/secretAccessKey", "Signature"),
+        (with("accessKeyId", json!("AKIAIOSFODNN7EXAMPLE")), "/credentials/accessKeyId", ""),
+    ] {
+        let refused = acme.backend.post("/destinations", settings).await.is_problem(422, "connection-refused");
+        assert!(refused.text("detail").contains(code), "{refused:?}");
+        refused.names(&[pointer]);
+    }
+    let list = acme.backend.get("/destinations").await.is(200);
+    assert_eq!(list.body, json!({ "data": [] }));
+
+    let destination = acme.destination("tenon-test-errors").await;
+    let path = format!("/destinations/{destination}");
+    acme.backend.patch(&path, json!({ "eventBusName": "somebody-elses" })).await.is_problem(422, "connection-refused");
+    let shown = acme.backend.get(&path).await.is(200);
+    assert_eq!(shown.body["eventBusName"], "tenon-test-errors", "nothing is half done");
+}
+
+#[tokio::test]
+async fn a_test_event_is_sent_at_any_time_and_answered_with_what_the_other_side_said() {
+    let acme = Tenon::deployed().await.environment().await;
+    let bus = Bus::new().await;
+    let destination = acme.destination(&bus.name).await;
+    let path = format!("/destinations/{destination}/test");
+    let tested = acme.backend.post(&path, json!({})).await.is(200);
+    assert_eq!(tested.body, json!({ "delivered": true, "failure": null }));
+    // One from saving it, and one from now.
+    bus.receive("Workflow Error Test", 2).await;
+
+    acme.take_permission_away(&destination).await;
+    let tested = acme.backend.post(&path, json!({})).await.is(200);
+    assert_eq!(tested.body["delivered"], false);
+    assert!(tested.body["failure"]["response"].as_str().unwrap().contains("AccessDenied"), "{tested:?}");
+}
+
+#[tokio::test]
+async fn destinations_are_listed_page_by_page_and_removed_with_their_keys() {
+    let acme = Tenon::deployed().await.environment().await;
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(acme.destination("tenon-test-errors").await);
+    }
+    made.sort_by(|a, b| b.cmp(a));
+    let first = acme.backend.get("/destinations?limit=2").await.is(200);
+    let rest = acme.backend.get(&format!("/destinations?limit=2&cursor={}", first.text("cursor"))).await.is(200);
+    assert_eq!(rest.body["cursor"], Value::Null);
+    let ids = |answer: &tests::Answer| -> Vec<String> {
+        let data = answer.body["data"].as_array().unwrap();
+        data.iter().map(|destination| destination["destinationId"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!([ids(&first), ids(&rest)].concat(), made);
+
+    let path = format!("/destinations/{}", made[0]);
+    assert_eq!(acme.backend.delete(&path).await.is(200).body, json!({ "success": true }));
+    acme.backend.delete(&path).await.is_problem(404, "not-found");
+    acme.backend.get(&path).await.is_problem(404, "not-found");
+    let items = acme.tenon.items("DirectoryTable", &format!("env#{}#destinations", acme.id)).await;
+    assert!(!items.iter().any(|item| item["sk"].as_s().unwrap().contains(&made[0])), "nothing of it is kept");
+    let count = items.iter().find(|item| item["sk"].as_s().unwrap() == "count").unwrap();
+    assert_eq!(count["destinations"].as_n().unwrap(), "2");
 }

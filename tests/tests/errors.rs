@@ -18,14 +18,14 @@ async fn the_same_id_again_changes_nothing_and_delivers_nothing() {
     let (first, second) = ("6155ac246093840013297377", "6155ac246093840013297378");
 
     acme.engine.post(&path, with_id(first, "first")).await.is(202);
-    bus.receive(1).await;
+    bus.errors(1).await;
     // Half old, half new, and the new one twice.
     let batch = json!({ "errors": [with_id(first, "changed"), with_id(second, "second"), with_id(second, "twice")] });
     let answer = acme.engine.post(&path, batch).await.is(202);
 
     assert_eq!(answer.body["ids"], json!([first, second, second]));
     assert_eq!(acme.errors(&workflow).await, ["second", "first"]);
-    let arrived = bus.receive(1).await;
+    let arrived = bus.errors(1).await;
     assert_eq!(arrived[0]["detail"]["error"], "second");
     assert_eq!(arrived.len(), 1);
 }

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tenon::{
-    delivery::{eventbridge::Buses, eventbridge::seal_credentials, forward::Forwarder},
+    delivery::{
+        eventbridge::{Buses, Refusal, check, seal_credentials},
+        forward::Forwarder,
+    },
     domain::{
         delivery::Attempt,
-        destination::{AwsCredentials, EventBridge},
+        destination::{AwsCredentials, EventBridge, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, cut},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         timestamp::Timestamp,
@@ -228,4 +231,64 @@ async fn a_record_that_cannot_be_read_holds_back_nobody_and_is_not_passed_over()
     .await;
     assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "5" }] }));
     assert_eq!(*queries.lock().unwrap(), 1, "the other record was forwarded");
+}
+
+/// Checks a connection where AWS answers as scripted.
+async fn checked(described: (u16, Value), put: (u16, Value)) -> Result<Verification, Refusal> {
+    let config = scripted(move |operation, _| match operation {
+        "DescribeEventBus" => described.clone(),
+        "PutEvents" => put.clone(),
+        other => panic!("{other} is not called"),
+    })
+    .await;
+    let credentials = AwsCredentials {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+        secret_access_key: "secret".parse().unwrap(),
+        session_token: None,
+    };
+    let (region, bus) = ("us-east-1".parse().unwrap(), "errors".parse().unwrap());
+    check(&config, EnvironmentId::new(), (&region, &bus), &credentials).await
+}
+
+#[tokio::test]
+async fn what_a_check_proves_and_refuses_follows_from_what_aws_answers() {
+    let there = || (200, json!({ "Name": "errors" }));
+    let took = || (200, json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "1" }] }));
+    let refused = |code: &str| (400, json!({ "__type": code, "message": "no" }));
+    let entry = |code: &str| {
+        let entry = json!({ "ErrorCode": code, "ErrorMessage": "no" });
+        (200, json!({ "FailedEntryCount": 1, "Entries": [entry] }))
+    };
+
+    assert!(checked(there(), took()).await.unwrap().verified);
+    for (described, put) in [
+        (refused("AccessDeniedException"), took()),
+        (refused("ThrottlingException"), took()),
+        (there(), refused("ThrottlingException")),
+        (there(), entry("InternalFailure")),
+    ] {
+        let verification = checked(described, put).await.unwrap();
+        assert!(!verification.verified && !verification.reason.is_empty(), "{verification:?}");
+    }
+    for (described, put, pointer) in [
+        (refused("ResourceNotFoundException"), took(), "/eventBusName"),
+        (refused("UnrecognizedClientException"), took(), "/credentials/accessKeyId"),
+        (refused("InvalidSignatureException"), took(), "/credentials/secretAccessKey"),
+        (refused("ExpiredTokenException"), took(), "/credentials/sessionToken"),
+        (refused("AccessDeniedException"), refused("AccessDeniedException"), "/credentials"),
+        (there(), entry("AccessDeniedException"), "/credentials"),
+    ] {
+        let refusal = checked(described, put).await.unwrap_err();
+        assert_eq!(refusal.pointer, pointer, "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_aws_says_of_a_signature_is_kept_without_the_request_that_it_repeats() {
+    let message = "The signature does not match.\n\nThe Canonical String for this request should have been\n'POST\n\
+        x-amz-security-token:IQoJb3JpZ2luX2VjEXAMPLE'";
+    let refusal = json!({ "__type": "InvalidSignatureException", "message": message });
+    let (outcomes, _) = send(&[error("a")], move |_| (403, refusal.clone())).await;
+    let attempt = outcomes.into_iter().next().unwrap().unwrap();
+    assert_eq!(attempt.response, "InvalidSignatureException: The signature does not match.");
 }

@@ -1,11 +1,12 @@
 //! The handlers by themselves, as Lambda calls them: events in, answers out, and the AWS calls between.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{handler::Handler, response::Response};
 use functions::{authorizer, destinations, environments, errors, keys, session, users, workflows};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenon::http::service;
-use tests::{Calls, aws, event, example_error, scripted, setting};
+use tests::{Calls, aws, bus_settings, event, example_error, scripted, setting};
 use tower::ServiceExt;
 
 async fn answer<H, T, S>(handler: H, state: &S, event: &Value) -> (StatusCode, Value)
@@ -89,6 +90,26 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let verdict = authorizer::authorize(state.clone(), serde_json::from_value(request.clone()).unwrap()).await.unwrap();
     assert_eq!(serde_json::to_value(verdict).unwrap()["context"]["userId"], user);
     assert_eq!(calls.taken(), ["GetItem"]);
+    // A token of before a user was disabled does not come back with the user.
+    for (status, epoch, authorized) in [("disabled", "1", false), ("active", "1", false), ("active", "0", true)] {
+        let client = aws_sdk_dynamodb::Client::new(&config);
+        let text = |text: String| AttributeValue::S(text);
+        let update = client.update_item().table_name(setting("DIRECTORY_TABLE"));
+        update
+            .key("pk", text(format!("env#{environment}#user#{user}")))
+            .key("sk", text("user".into()))
+            .update_expression("SET #status = :status, tokenEpoch = :epoch")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":status", text(status.into()))
+            .expression_attribute_values(":epoch", AttributeValue::N(epoch.into()))
+            .send()
+            .await
+            .unwrap();
+        let verdict =
+            authorizer::authorize(state.clone(), serde_json::from_value(request.clone()).unwrap()).await.unwrap();
+        assert_eq!(serde_json::to_value(verdict).unwrap()["isAuthorized"], authorized, "{status} {epoch}");
+    }
+    calls.taken();
     request["identitySource"] = json!([format!("Bearer {key}")]);
     for expected in [vec!["GetItem", "UpdateItem"], vec!["GetItem"]] {
         let verdict =
@@ -142,21 +163,42 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
 
     let state = destinations::create::state(&config).await.unwrap();
     calls.taken();
-    let event = event_of("destinations_create", environment, None, None);
+    let event = event_of("destinations_create", environment, None, Some(bus_settings("tenon-test-errors")));
     let (status, destination) = answer(destinations::create::create_destination, &state, &event).await;
     assert_eq!(status, StatusCode::CREATED, "{destination}");
-    assert_eq!(calls.taken(), ["GenerateDataKey", "TransactWriteItems"]);
+    assert_eq!(calls.taken(), ["DescribeEventBus", "PutEvents", "GenerateDataKey", "TransactWriteItems"]);
     let destination = Some(("destinationId", destination["destinationId"].as_str().unwrap()));
 
     let event = event_of("destinations_patch", environment, destination, None);
     let (status, _) = answer(destinations::patch::patch_destination, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem PutItem".to_owned()));
 
+    let event =
+        event_of("destinations_patch", environment, destination, Some(json!({ "eventBusName": "tenon-test-x" })));
+    let (status, patched) = answer(destinations::patch::patch_destination, &state, &event).await;
+    assert_eq!(status, StatusCode::OK, "{patched}");
+    assert_eq!(calls.taken(), ["GetItem", "Decrypt", "DescribeEventBus", "PutEvents", "PutItem"]);
+
+    let state = destinations::test::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("destinations_test", environment, destination, None);
+    for expected in [vec!["GetItem", "Decrypt", "PutEvents"], vec!["GetItem", "PutEvents"]] {
+        let (status, tested) = answer(destinations::test::test_destination, &state, &event).await;
+        assert_eq!((status, &tested["delivered"]), (StatusCode::OK, &json!(true)));
+        assert_eq!(calls.taken(), expected);
+    }
+
     let state = destinations::get::state(&config).await.unwrap();
     calls.taken();
     let event = event_of("destinations_get", environment, destination, None);
     let (status, _) = answer(destinations::get::get_destination, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem".to_owned()));
+    let event = event_of("destinations_list", environment, None, None);
+    let (status, _) = answer(destinations::list::list_destinations, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "Query".to_owned()));
+    let event = event_of("destinations_delete", environment, destination, None);
+    let (status, _) = answer(destinations::delete::delete_destination, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "TransactWriteItems".to_owned()));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn an_error_that_an_engine_records_arrives_on_the_customers_own_bus() {
     acme.destination(&bus.name).await;
 
     let id = acme.record(&workflow, "Error: Request failed with status code 403").await;
-    let event = bus.receive(1).await.remove(0);
+    let event = bus.errors(1).await.remove(0);
 
     assert_eq!(event["source"], "tenon.errors");
     assert_eq!(event["detail-type"], "Workflow Error");
@@ -44,11 +44,11 @@ async fn a_destination_that_is_off_receives_nothing_and_the_errors_are_kept() {
     assert_eq!(off.body["enabled"], false);
     acme.record(&workflow, "while it is off").await;
     // The other destination has it, so that the forwarder has read which ones are on.
-    witness.receive(1).await;
+    witness.errors(1).await;
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
     acme.record(&workflow, "after it is on again").await;
 
-    let events = toggled.receive(1).await;
+    let events = toggled.errors(1).await;
     assert_eq!(events[0]["detail"]["error"], "after it is on again");
     assert_eq!(acme.errors(&workflow).await.len(), 2);
 }
@@ -59,15 +59,15 @@ async fn a_bus_that_refuses_every_entry_delays_nobody_and_loses_nothing() {
     let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
     let healthy = Bus::new().await;
     acme.destination(&healthy.name).await;
-    let (region, account) = (setting("AWS_REGION"), setting("TENON_CUSTOMER_ACCOUNT"));
-    let refusing = acme.destination(&format!("arn:aws:events:{region}:{account}:event-bus/somebody-elses")).await;
+    let refusing = acme.destination("tenon-test-refusing").await;
+    acme.take_permission_away(&refusing).await;
 
     let errors: Vec<_> = (0..25).map(|n| example_error(&format!("error {n}"))).collect();
     let path = format!("/workflows/{workflow}/errors");
     let recorded = acme.engine.post(&path, json!({ "errors": errors })).await.is(202);
 
     let mut arrived: Vec<String> =
-        healthy.receive(25).await.iter().map(|event| event["detail"]["_id"].as_str().unwrap().to_owned()).collect();
+        healthy.errors(25).await.iter().map(|event| event["detail"]["_id"].as_str().unwrap().to_owned()).collect();
     let mut ids: Vec<String> = serde_json::from_value(recorded.body["ids"].clone()).unwrap();
     let pending = eventually("the refused errors are pending deliveries", async || {
         Some(acme.pending(&refusing).await).filter(|pending| pending.len() >= 25)

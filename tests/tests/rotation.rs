@@ -84,10 +84,10 @@ async fn processes_that_know_of_a_key_and_those_that_do_not_yet_understand_each_
         full_name: None,
         metadata: Metadata::default(),
     };
+    keys.create_first(&create_signing_key(&vault, Timestamp::now()).await.unwrap()).await.unwrap();
     let now = Timestamp::now();
     let claims = Claims::new("urn:tenon:test", EnvironmentId::new(), &new_user.create(now), TtlSeconds::MAX, now);
 
-    keys.create_first(&create_signing_key(&vault, now).await.unwrap()).await.unwrap();
     let earlier_signer = Signer::load(keys.clone(), vault.clone()).await;
     let earlier_verifier = Verifier::load(keys.clone(), "urn:tenon:test".into()).await;
     let next = create_signing_key(&vault, now + Duration::from_secs(60)).await.unwrap();

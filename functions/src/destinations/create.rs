@@ -1,8 +1,8 @@
-//! `POST /destinations`. AWS calls: one of KMS and one DynamoDB transaction.
+//! `POST /destinations`. AWS calls: two to the customer's bus, one of KMS and one DynamoDB transaction.
 
 use axum::extract::State;
 use tenon::{
-    delivery::eventbridge::seal_credentials,
+    delivery::eventbridge::{check, seal_credentials},
     domain::{
         destination::{AwsCredentials, BusName, Destination, EventBridge, Filter, Region, Target},
         id::DestinationId,
@@ -12,8 +12,8 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-pub use super::state;
-use super::{DestinationBody, Writing};
+pub use super::connecting as state;
+use super::{Connecting, DestinationBody};
 
 /// What is needed to create a destination.
 #[derive(Debug, ToSchema)]
@@ -82,22 +82,26 @@ pub(super) fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'
     }
 }
 
-/// Saves where errors are to be sent. The keys are encrypted before they are stored.
+/// Saves where errors are to be sent, after the connection was checked by a test event. The keys are encrypted before they
+/// are stored.
 #[utoipa::path(post, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
     request_body = CreateDestination, responses(
     (status = 201, body = DestinationBody, headers(("Location", description = "where the destination is found"))),
     (status = 409, body = ProblemDocument, description = "there are 20 destinations already"),
-    (status = 422, body = ProblemDocument),
+    (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
 ))]
 pub async fn create_destination(
     caller: Backend,
-    State(writing): State<Writing>,
+    State(connecting): State<Connecting>,
     Valid(body): Valid<CreateDestination>,
 ) -> Result<Created<DestinationBody>, Problem> {
     let CreateDestination { kind: DestinationType::EventBridge, region, event_bus_name, credentials, enabled, filter } =
         body;
+    let Connecting { destinations, vault, config } = connecting;
+    let checked = check(&config, caller.environment, (&region, &event_bus_name), &credentials).await;
+    let verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
     let (destination_id, now) = (DestinationId::new(), Timestamp::now());
-    let sealed = seal_credentials(&writing.vault, caller.environment, destination_id, 1, &credentials).await?;
+    let sealed = seal_credentials(&vault, caller.environment, destination_id, 1, &credentials).await?;
     let destination = Destination {
         destination_id,
         version: 1,
@@ -110,9 +114,10 @@ pub async fn create_destination(
             masked_access_key_id: credentials.access_key_id.masked(),
             credentials: sealed,
         }),
+        verification,
         created_at: now,
         updated_at: now,
     };
-    writing.destinations.create(caller.environment, &destination).await?;
+    destinations.create(caller.environment, &destination).await?;
     Ok(Created::at(format!("destinations/{destination_id}"), destination.into()))
 }

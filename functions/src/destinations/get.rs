@@ -1,19 +1,14 @@
 //! `GET /destinations/{destinationId}`. AWS calls: one DynamoDB read.
 
-use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::id::DestinationId,
-    http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
-    store::{Table, destinations::Destinations},
+    http::{Backend, Json, Path, Problem, ProblemDocument},
+    store::destinations::Destinations,
 };
 
 use super::DestinationBody;
-
-/// The store that the function is given. It has no vault: what it shows was never secret.
-pub async fn state(config: &SdkConfig) -> Result<Destinations, StartError> {
-    Ok(Destinations(Table::directory(config).await?))
-}
+pub use super::state;
 
 /// Shows a destination; of its keys only the ends of the key id.
 #[utoipa::path(get, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),

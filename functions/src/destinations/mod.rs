@@ -6,7 +6,7 @@ use tenon::{
     aws::setting,
     domain::{
         delivery::RETRY_POLICY,
-        destination::{BusName, Destination, EventBridge, Filter, Region, Target},
+        destination::{BusName, Destination, EventBridge, Filter, Region, Target, Verification},
         id::DestinationId,
         timestamp::Timestamp,
     },
@@ -17,21 +17,31 @@ use tenon::{
 use utoipa::ToSchema;
 
 pub mod create;
+pub mod delete;
 pub mod get;
+pub mod list;
 pub mod patch;
+pub mod test;
 
-/// What the functions that write destinations are given.
+/// What the functions that check connections are given.
 #[derive(Clone, Debug)]
-pub struct Writing {
+pub struct Connecting {
     destinations: Destinations,
     vault: Vault,
+    /// What clients of the customer's AWS are made from.
+    config: SdkConfig,
 }
 
 /// Opens the connections to DynamoDB and KMS.
-pub async fn state(config: &SdkConfig) -> Result<Writing, StartError> {
+pub async fn connecting(config: &SdkConfig) -> Result<Connecting, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (directory, ()) = tokio::join!(Table::directory(config), vault.connect());
-    Ok(Writing { destinations: Destinations(directory?), vault })
+    Ok(Connecting { destinations: Destinations(directory?), vault, config: config.clone() })
+}
+
+/// The store alone, for functions that have no use of the vault.
+pub async fn state(config: &SdkConfig) -> Result<Destinations, StartError> {
+    Ok(Destinations(Table::directory(config).await?))
 }
 
 /// A destination as the API shows it.
@@ -54,7 +64,7 @@ pub struct DestinationBody {
     /// Whether the connection was proven when it was saved.
     pub verified: bool,
     /// What was proven, or why it was not.
-    pub verification: &'static str,
+    pub verification: String,
     /// The waits between attempts, in seconds; each is up to a tenth longer.
     #[schema(value_type = Vec<u32>)]
     pub retry_policy: &'static [u32],
@@ -100,6 +110,7 @@ impl From<Destination> for DestinationBody {
             disabled_reason,
             filter,
             target,
+            verification: Verification { verified, reason },
             created_at,
             updated_at,
         } = destination;
@@ -109,8 +120,8 @@ impl From<Destination> for DestinationBody {
             enabled,
             disabled_reason,
             filter,
-            verified: false,
-            verification: "the connection has not been checked",
+            verified,
+            verification: reason,
             retry_policy: &RETRY_POLICY,
             created_at,
             updated_at,

@@ -1,8 +1,9 @@
-//! `PATCH /destinations/{destinationId}`. AWS calls: one DynamoDB read, one write; one of KMS where keys are replaced.
+//! `PATCH /destinations/{destinationId}`. AWS calls: one DynamoDB read, one write; where the bus or its keys are
+//! replaced, two to the customer's bus and one or two of KMS.
 
 use axum::extract::State;
 use tenon::{
-    delivery::eventbridge::seal_credentials,
+    delivery::eventbridge::{check, open_credentials, seal_credentials},
     domain::{
         destination::{AwsCredentials, BusName, Filter, Region, Target},
         id::DestinationId,
@@ -12,8 +13,8 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-pub use super::state;
-use super::{DestinationBody, Writing};
+pub use super::connecting as state;
+use super::{Connecting, DestinationBody};
 
 /// What is to be changed; what is absent stays.
 #[derive(Debug, ToSchema)]
@@ -51,21 +52,22 @@ impl Input for PatchDestination {
     }
 }
 
-/// Changes a destination: switches it on or off, limits it, or replaces its bus or keys.
+/// Changes a destination: switches it on or off, limits it, or replaces its bus or keys, which are then checked by a test
+/// event.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), request_body = PatchDestination, responses(
     (status = 200, body = DestinationBody),
     (status = 404, body = ProblemDocument),
     (status = 409, body = ProblemDocument, description = "it was changed by another request meanwhile"),
-    (status = 422, body = ProblemDocument),
+    (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
 ))]
 pub async fn patch_destination(
     caller: Backend,
-    State(writing): State<Writing>,
+    State(connecting): State<Connecting>,
     Path(id): Path<DestinationId>,
     Valid(body): Valid<PatchDestination>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let Writing { destinations, vault } = writing;
+    let Connecting { destinations, vault, config } = connecting;
     let found = destinations.get(caller.environment, id).await?;
     let mut destination = found.ok_or_else(|| Problem::not_found("destination"))?;
     let PatchDestination { enabled, filter, region, event_bus_name, credentials } = body;
@@ -76,11 +78,20 @@ pub async fn patch_destination(
     }
     destination.filter = filter.unwrap_or(destination.filter);
     let Target::EventBridge(bus) = &mut destination.target;
+    let moved = region.is_some() || event_bus_name.is_some();
     bus.region = region.unwrap_or_else(|| bus.region.clone());
     bus.event_bus_name = event_bus_name.unwrap_or_else(|| bus.event_bus_name.clone());
     if bus.event_bus_name.region().is_some_and(|named| named != bus.region.as_str()) {
         let detail = "must name a bus in `region`".to_owned();
         return Err(Problem::invalid(vec![FieldError { pointer: "/eventBusName".into(), detail }]));
+    }
+    if moved || credentials.is_some() {
+        let keys = match &credentials {
+            Some(credentials) => credentials,
+            None => &open_credentials(&vault, caller.environment, id, &bus.credentials).await?,
+        };
+        let checked = check(&config, caller.environment, (&bus.region, &bus.event_bus_name), keys).await;
+        destination.verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
     }
     if let Some(credentials) = credentials {
         let version = bus.credentials.version + 1;

@@ -8,9 +8,8 @@ use std::{
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_eventbridge::{
     Client,
-    config::{Credentials, Region},
+    config::{Credentials, Region, http::HttpResponse},
     error::{ProvideErrorMetadata, SdkError},
-    operation::put_events::PutEventsError,
     primitives::DateTime,
     types::{PutEventsRequestEntry, PutEventsResultEntry},
 };
@@ -20,7 +19,7 @@ use moka::future::Cache;
 use crate::{
     domain::{
         delivery::Attempt,
-        destination::{AwsCredentials, EventBridge},
+        destination::{self, AwsCredentials, EventBridge, Verification},
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId},
         secret::Sealed,
@@ -34,6 +33,8 @@ use crate::{
 pub const SOURCE: &str = "tenon.errors";
 /// The `DetailType` of an error.
 pub const DETAIL_TYPE: &str = "Workflow Error";
+/// The `DetailType` of a test event.
+pub const TEST_DETAIL_TYPE: &str = "Workflow Error Test";
 
 /// The most entries of a `PutEvents` (an AWS limit).
 const MAX_ENTRIES: usize = 10;
@@ -65,6 +66,17 @@ pub async fn seal_credentials(
     vault.seal(&credentials_context(environment, destination), version, &plaintext).await
 }
 
+/// Opens the keys of a destination. One KMS call the first time.
+pub async fn open_credentials(
+    vault: &Vault,
+    environment: EnvironmentId,
+    destination: DestinationId,
+    sealed: &Sealed,
+) -> Result<AwsCredentials, VaultError> {
+    let plaintext = vault.open(&credentials_context(environment, destination), sealed).await?;
+    serde_json::from_slice(&plaintext).map_err(|_| VaultError::Undecryptable)
+}
+
 /// Sends errors to buses. Its clients share one HTTP client; they are cached by the version of their destination.
 #[derive(Clone, Debug)]
 pub struct Buses {
@@ -76,12 +88,19 @@ pub struct Buses {
 impl Buses {
     /// A sender that opens keys with this vault.
     pub fn new(config: &SdkConfig, vault: Vault) -> Self {
-        let timeouts = TimeoutConfig::builder().connect_timeout(TIMEOUT).operation_timeout(TIMEOUT).build();
-        // The schedule of attempts is ours, so that the SDK makes none of its own.
-        let config =
-            config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build();
         let clients = Cache::builder().max_capacity(CACHED_CLIENTS).time_to_live(CACHED_FOR).build();
-        Self { config, vault, clients }
+        Self { config: with_own_schedule(config), vault, clients }
+    }
+
+    /// Sends a test event now. Answers with nothing where the bus took it, else with the failed attempt.
+    pub async fn send_test(
+        &self,
+        environment: EnvironmentId,
+        identity: (DestinationId, u32),
+        bus: &EventBridge,
+    ) -> Result<Option<Attempt>, Arc<VaultError>> {
+        let client = self.client(environment, identity, bus).await?;
+        Ok(put_test(&client, environment, bus.event_bus_name.as_str()).await.err().map(|failure| failure.attempt))
     }
 
     /// Makes one attempt to send each error. The answer has one entry per error, in order: nothing where the bus took
@@ -117,45 +136,147 @@ impl Buses {
         bus: &EventBridge,
     ) -> Result<Client, Arc<VaultError>> {
         let make = async {
-            let plaintext = self.vault.open(&credentials_context(environment, destination), &bus.credentials).await?;
-            let AwsCredentials { access_key_id, secret_access_key, session_token } =
-                serde_json::from_slice(&plaintext).map_err(|_| VaultError::Undecryptable)?;
-            let credentials = Credentials::new(
-                access_key_id.as_str(),
-                secret_access_key.expose(),
-                session_token.map(|token| token.expose().to_owned()),
-                None,
-                "destination",
-            );
-            let config = aws_sdk_eventbridge::config::Builder::from(&self.config)
-                .region(Region::new(bus.region.as_str().to_owned()))
-                .credentials_provider(credentials)
-                .build();
-            Ok(Client::from_conf(config))
+            let credentials = open_credentials(&self.vault, environment, destination, &bus.credentials).await?;
+            Ok(client(&self.config, &bus.region, &credentials))
         };
         self.clients.try_get_with((destination, version), make).await
     }
+}
+
+/// The schedule of attempts is ours, so that the SDK makes none of its own.
+fn with_own_schedule(config: &SdkConfig) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().connect_timeout(TIMEOUT).operation_timeout(TIMEOUT).build();
+    config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build()
+}
+
+/// A client that acts with a customer's keys.
+fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCredentials) -> Client {
+    let AwsCredentials { access_key_id, secret_access_key, session_token } = credentials;
+    let credentials = Credentials::new(
+        access_key_id.as_str(),
+        secret_access_key.expose(),
+        session_token.as_ref().map(|token| token.expose().to_owned()),
+        None,
+        "destination",
+    );
+    let config = aws_sdk_eventbridge::config::Builder::from(config)
+        .region(Region::new(region.as_str().to_owned()))
+        .credentials_provider(credentials)
+        .build();
+    Client::from_conf(config)
+}
+
+/// Why a connection is not saved: AWS refused it, and would refuse every error.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{explanation} (AWS answered {said})")]
+pub struct Refusal {
+    /// The setting that is wrong, as a JSON pointer.
+    pub pointer: &'static str,
+    /// What that means.
+    pub explanation: &'static str,
+    /// What AWS said.
+    pub said: String,
+}
+
+impl Refusal {
+    /// What a code of AWS's means for the settings; none where it is not their fault.
+    fn of(code: &str, said: &str) -> Option<Self> {
+        let (pointer, explanation) = match code {
+            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
+                ("/credentials/accessKeyId", "AWS does not know this access key id")
+            }
+            "InvalidSignatureException" | "SignatureDoesNotMatch" => {
+                ("/credentials/secretAccessKey", "the secret access key is not that of the access key id")
+            }
+            "ExpiredTokenException" | "ExpiredToken" => ("/credentials/sessionToken", "the session token has expired"),
+            "IncompleteSignature" | "MissingAuthenticationToken" => ("/credentials", "AWS cannot read these keys"),
+            "AccessDeniedException" | "AccessDenied" | "NotAuthorizedForSourceException" => (
+                "/credentials",
+                "these keys may not put events on this bus: give them the policy that is shown with it",
+            ),
+            "ResourceNotFoundException" => ("/eventBusName", "there is no such bus in this account and region"),
+            _ => return None,
+        };
+        Some(Self { pointer, explanation, said: said.to_owned() })
+    }
+}
+
+/// Checks a connection before it is saved: two calls to the customer's AWS. `DescribeEventBus` first, where the keys allow
+/// it, because `PutEvents` to a bus that does not exist is reported to succeed (aws/aws-cli#9186); then a test event.
+pub async fn check(
+    config: &SdkConfig,
+    environment: EnvironmentId,
+    (region, bus): (&destination::Region, &destination::BusName),
+    credentials: &AwsCredentials,
+) -> Result<Verification, Refusal> {
+    let client = client(&with_own_schedule(config), region, credentials);
+    let described = match client.describe_event_bus().name(bus.as_str()).send().await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let (code, said) = (error.code().unwrap_or_default().to_owned(), said(&error));
+            match Refusal::of(&code, &said) {
+                // They need not be allowed to describe it.
+                Some(_) if code.starts_with("AccessDenied") => Err(said),
+                Some(refusal) => return Err(refusal),
+                None => Err(said),
+            }
+        }
+    };
+    let unproven = |reason: String| Ok(Verification { verified: false, reason });
+    match (put_test(&client, environment, bus.as_str()).await, described) {
+        (Ok(()), Ok(())) => {
+            Ok(Verification { verified: true, reason: "the bus is there and took a test event".into() })
+        }
+        (Ok(()), Err(said)) => unproven(format!(
+            "a test event was taken, which AWS also reports for a bus that does not exist, and whether this one exists could \
+             not be asked: allow events:DescribeEventBus to prove it (AWS answered {said})"
+        )),
+        (Err(failure), _) => match Refusal::of(&failure.code, &failure.attempt.response) {
+            Some(refusal) => Err(refusal),
+            None => unproven(format!("the test event was not taken: {}", failure.attempt.response)),
+        },
+    }
+}
+
+/// A failed attempt with AWS's code for it, empty where AWS was not reached.
+struct Failure {
+    code: String,
+    attempt: Attempt,
+}
+
+async fn put_test(client: &Client, environment: EnvironmentId, bus: &str) -> Result<(), Failure> {
+    let entry = entry(bus, TEST_DETAIL_TYPE, &ErrorLog::test_event(environment, Timestamp::now()));
+    match put(client, vec![entry]).await.into_iter().next().flatten() {
+        None => Ok(()),
+        Some(attempt) => {
+            let code = attempt.response.split(':').next().unwrap_or_default().to_owned();
+            Err(Failure { code, attempt })
+        }
+    }
+}
+
+fn entry(bus: &str, detail_type: &str, error: &ErrorLog) -> PutEventsRequestEntry {
+    PutEventsRequestEntry::builder()
+        .source(SOURCE)
+        .detail_type(detail_type)
+        .event_bus_name(bus)
+        .time(DateTime::from_millis(error.created_at.milliseconds()))
+        .detail(serde_json::to_string(&error.document()).unwrap_or_default())
+        .build()
 }
 
 /// The entries of all errors, in order, in batches that `PutEvents` takes.
 fn batches(bus: &EventBridge, errors: &[&ErrorLog]) -> Vec<Vec<PutEventsRequestEntry>> {
     let (mut full, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
     for error in errors {
-        let detail = serde_json::to_string(&error.document()).unwrap_or_default();
-        if !batch.is_empty() && (batch.len() == MAX_ENTRIES || bytes + detail.len() > MAX_BYTES) {
+        let entry = entry(bus.event_bus_name.as_str(), DETAIL_TYPE, error);
+        let length = entry.detail().map_or(0, str::len);
+        if !batch.is_empty() && (batch.len() == MAX_ENTRIES || bytes + length > MAX_BYTES) {
             full.push(std::mem::take(&mut batch));
             bytes = 0;
         }
-        bytes += detail.len();
-        batch.push(
-            PutEventsRequestEntry::builder()
-                .source(SOURCE)
-                .detail_type(DETAIL_TYPE)
-                .event_bus_name(bus.event_bus_name.as_str())
-                .time(DateTime::from_millis(error.created_at.milliseconds()))
-                .detail(detail)
-                .build(),
-        );
+        bytes += length;
+        batch.push(entry);
     }
     full.push(batch);
     full
@@ -188,7 +309,10 @@ async fn put(client: &Client, entries: Vec<PutEventsRequestEntry>) -> Vec<Option
 }
 
 /// What AWS said, or why it could not be asked, in words for the customer.
-fn said(error: &SdkError<PutEventsError, aws_sdk_eventbridge::config::http::HttpResponse>) -> String {
+fn said<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
     match error {
         SdkError::ServiceError(refusal) => {
             let refusal = refusal.err();

@@ -170,8 +170,10 @@ pub struct KeyRecord {
     /// When it was made.
     pub created_at: Timestamp,
     /// The day on which it was last used.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_on: Option<Day>,
     /// When it was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
 }
 

@@ -32,6 +32,8 @@ pub struct Destination {
     pub filter: Filter,
     /// Where to, and by which means.
     pub target: Target,
+    /// What was proven of the connection when the target was last saved.
+    pub verification: Verification,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -43,6 +45,16 @@ impl Destination {
     pub fn wants(&self, error: &ErrorLog) -> bool {
         self.enabled && self.filter.matches(error)
     }
+}
+
+/// What is known of a connection that was checked, and was not refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// Whether it is proven that errors will arrive.
+    pub verified: bool,
+    /// What was proven, or why it was not, in words.
+    pub reason: String,
 }
 
 /// The means by which a destination is reached.

@@ -99,6 +99,25 @@ impl ErrorLog {
     }
 }
 
+impl ErrorLog {
+    /// What is sent to test a destination: an error of no workflow, which is not stored.
+    pub fn test_event(environment_id: EnvironmentId, now: Timestamp) -> Self {
+        let text = |text: &'static str| EngineText::of(text);
+        Self {
+            error_id: ObjectId::at(now).into(),
+            environment_id,
+            workflow_id: WorkflowId::new(),
+            user_id: UserId::new(),
+            execution_id: text("test"),
+            block_id: text("test"),
+            block_type: text("tenon.test"),
+            error: "Tenon test event".into(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 /// The most bytes of an error's text; what is longer is cut, with a mark.
 pub const MAX_ERROR_BYTES: usize = 64 * 1024;
 

@@ -47,6 +47,11 @@ impl<const MAX: usize> Text<MAX> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A text of this program's own, which is known to be valid.
+    pub(super) fn of(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
 }
 
 impl<const MAX: usize> fmt::Display for Text<MAX> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    delivery::eventbridge::Refusal,
     logs::Chain,
     store::{
         StoreError, destinations::CreateDestinationError, destinations::UpdateDestinationError, users::CreateUserError,
@@ -132,6 +133,14 @@ impl Problem {
         Self { errors, ..problem }
     }
 
+    /// 422: the customer's AWS refused a connection that was to be saved.
+    pub fn connection_refused(refusal: &Refusal) -> Self {
+        let detail = refusal.to_string();
+        let problem =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "connection-refused", "AWS refused the connection", &*detail);
+        problem.naming(refusal.pointer, &detail)
+    }
+
     /// 503: AWS is busy; the same request may succeed a little later.
     pub fn busy(error: &dyn Error) -> Self {
         tracing::warn!(error = %Chain(error), "busy");
@@ -204,24 +213,24 @@ impl From<StoreError> for Problem {
 
 impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
-        match &error {
-            VaultError::Busy(_) => Self::busy(&error),
-            VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => Self::internal(&error),
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<VaultError>> for Problem {
+    fn from(error: Arc<VaultError>) -> Self {
+        match &*error {
+            VaultError::Busy(_) => Self::busy(&*error),
+            VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => Self::internal(&*error),
         }
     }
 }
 
 impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
-        Arc::new(error).into()
-    }
-}
-
-impl From<Arc<KeyError>> for Problem {
-    fn from(error: Arc<KeyError>) -> Self {
-        match &*error {
-            KeyError::Vault(VaultError::Busy(_)) | KeyError::Store(StoreError::Busy(_)) => Self::busy(&*error),
-            KeyError::Vault(_) | KeyError::Store(_) | KeyError::None | KeyError::Unusable => Self::internal(&*error),
+        match &error {
+            KeyError::Vault(VaultError::Busy(_)) | KeyError::Store(StoreError::Busy(_)) => Self::busy(&error),
+            KeyError::Vault(_) | KeyError::Store(_) | KeyError::None | KeyError::Unusable => Self::internal(&error),
         }
     }
 }

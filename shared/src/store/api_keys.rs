@@ -1,5 +1,7 @@
 //! API keys: who is found by the hash of one, and what is told of it.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
 use moka::future::Cache;
@@ -77,7 +79,7 @@ impl ApiKeys {
             .table_name(name)
             .set_key(Some(told.attributes()))
             .update_expression("SET revokedAt = :now")
-            .condition_expression("attribute_exists(pk)")
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(revokedAt)")
             .expression_attribute_values(":now", AttributeValue::S(revoked_at.to_string()));
         let request = client
             .transact_write_items()
@@ -85,11 +87,12 @@ impl ApiKeys {
             .transact_items(TransactWriteItem::builder().update(tell.build().map_err(refused)?).build());
         match request.send().await {
             Ok(_) => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
-            Err(error) if error.as_service_error().is_some_and(|e| cancellation_reasons(e).is_empty()) => {
-                Err(error.into())
-            }
-            // Another request is at it.
-            Err(error) => Err(StoreError::Busy(error.into())),
+            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
+                // Another request has revoked it meanwhile.
+                Some([_, true]) => self.0.get(&told).await,
+                Some([_, _]) => Err(StoreError::Busy(error.into())),
+                _ => Err(error.into()),
+            },
         }
     }
 
@@ -114,6 +117,8 @@ pub struct LastUse {
     told: Cache<KeyId, Day>,
 }
 
+/// How long a caller waits at most for the use of its key to be noted.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// The keys of which a process remembers that it has told their use.
 const REMEMBERED: u64 = 10_000;
 
@@ -123,15 +128,18 @@ impl LastUse {
         Self { keys, told: Cache::new(REMEMBERED) }
     }
 
-    /// Tells that a key is used now. One write a key, a day and a process; one that fails is left for the next use.
+    /// Tells that a key is used now. At most one write a key, a day and a process, which delays no caller for long: one that
+    /// does not succeed is left to the other processes.
     pub async fn tell(&self, holder: &KeyHolder, now: Timestamp) {
         let (key, today) = (holder.key_id, now.day());
         if self.told.get(&key).await.as_ref() == Some(&today) {
             return;
         }
-        match self.keys.used(holder.environment_id, key, &today).await {
-            Ok(()) => self.told.insert(key, today).await,
-            Err(error) => tracing::warn!(error = %Chain(&error), %key, "the use of a key was not noted"),
+        match tokio::time::timeout(PATIENCE, self.keys.used(holder.environment_id, key, &today)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), %key, "the use of a key was not noted"),
+            Err(_) => tracing::warn!(%key, "the use of a key was not noted in time"),
         }
+        self.told.insert(key, today).await;
     }
 }

@@ -1,6 +1,6 @@
 //! Destinations of an environment, and their number.
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
 use super::{
     keys,
@@ -107,6 +107,36 @@ impl Destinations {
             }
         }
         Ok(destinations)
+    }
+
+    /// Removes a destination with its secrets, and counts it down: one transaction. False where there is none.
+    pub async fn delete(&self, environment: EnvironmentId, id: DestinationId) -> Result<bool, StoreError> {
+        let Table { client, name } = &self.0;
+        let delete = Delete::builder()
+            .table_name(name)
+            .set_key(Some(keys::destination(environment, id).attributes()))
+            .condition_expression("attribute_exists(pk)")
+            .build()
+            .map_err(refused)?;
+        let count = Update::builder()
+            .table_name(name)
+            .set_key(Some(keys::destinations_count(environment).attributes()))
+            .update_expression("ADD destinations :less")
+            .expression_attribute_values(":less", AttributeValue::N("-1".into()))
+            .build()
+            .map_err(refused)?;
+        let request = client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().delete(delete).build())
+            .transact_items(TransactWriteItem::builder().update(count).build());
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
+                Some([true, ..]) => Ok(false),
+                Some([_, ..]) => Err(StoreError::Busy(error.into())),
+                _ => Err(error.into()),
+            },
+        }
     }
 
     /// Replaces a destination, where its version is still the one before. One write.

@@ -1,15 +1,23 @@
 //! Signing keys: made here, sealed by the vault, published as a JWK set (RFC 7517).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use moka::future::Cache;
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -125,47 +133,71 @@ impl Jwks {
     }
 }
 
-fn cache<T: Clone + Send + Sync + 'static>() -> Cache<(), T> {
-    Cache::builder().max_capacity(1).time_to_live(rotation::CACHED_FOR).build()
+/// What was read a short while ago. Its age is taken from the wall clock: the monotonic one may stand still while Lambda
+/// freezes a process.
+struct Recent<T>(Mutex<Option<(Timestamp, Arc<T>)>>);
+
+impl<T> Recent<T> {
+    fn nothing() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(None)))
+    }
+
+    /// What was read within [`rotation::CACHED_FOR`] and not before `since`, or what is read now; callers at once wait for
+    /// one read.
+    async fn get<E>(&self, since: Timestamp, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
+        let mut held = self.0.lock().await;
+        let now = Timestamp::now();
+        match &*held {
+            Some((read_at, value)) if *read_at >= since && now < *read_at + rotation::CACHED_FOR => Ok(value.clone()),
+            _ => {
+                let value = Arc::new(read.await?);
+                *held = Some((now, value.clone()));
+                Ok(value)
+            }
+        }
+    }
 }
+
+/// Any time will do.
+const EVER: Timestamp = Timestamp::from_seconds(0);
 
 /// Signs user tokens with the key whose turn it is. No AWS call while the keys are cached.
 #[derive(Clone)]
 pub struct Signer {
     keys: SigningKeys,
     vault: Vault,
-    known: Cache<(), Arc<Vec<StoredKey>>>,
+    known: Arc<Recent<Vec<StoredKey>>>,
 }
 
 impl Signer {
     /// A signer that has read the keys and opened the one whose turn it is, where there is one.
     pub async fn load(keys: SigningKeys, vault: Vault) -> Self {
         es256::install();
-        let signer = Self { keys, vault, known: cache() };
+        let signer = Self { keys, vault, known: Recent::nothing() };
         if let Err(error) = signer.current(Timestamp::now()).await {
-            tracing::warn!(error = %Chain(&*error), "no signing key at start-up");
+            tracing::warn!(error = %Chain(&error), "no signing key at start-up");
         }
         signer
     }
 
     /// The key whose turn it is, with its name. The vault keeps its data key, so that opening it costs no call either.
-    async fn current(&self, now: Timestamp) -> Result<(String, EncodingKey), Arc<KeyError>> {
+    async fn current(&self, now: Timestamp) -> Result<(String, EncodingKey), KeyError> {
         let read = async {
             let stored = self.keys.list().await?;
             // That there is no key is not remembered: the first environment makes one at any moment.
-            if stored.is_empty() { Err(KeyError::None) } else { Ok(Arc::new(stored)) }
+            if stored.is_empty() { Err(KeyError::None) } else { Ok(stored) }
         };
-        let stored = self.known.try_get_with((), read).await?;
+        let stored = self.known.get(EVER, read).await?;
         let turns: Vec<Timestamp> = stored.iter().map(|key| key.signs_from).collect();
         let key = rotation::signing(&turns, now).and_then(|place| stored.get(place)).ok_or(KeyError::None)?;
-        let private_key = self.vault.open(&context(&key.kid), &key.private_key).await.map_err(KeyError::from)?;
+        let private_key = self.vault.open(&context(&key.kid), &key.private_key).await?;
         Ok((key.kid.clone(), EncodingKey::from_ec_der(&private_key)))
     }
 
     /// The token that carries these claims.
-    pub async fn sign(&self, claims: &Claims, now: Timestamp) -> Result<String, Arc<KeyError>> {
+    pub async fn sign(&self, claims: &Claims, now: Timestamp) -> Result<String, KeyError> {
         let (kid, key) = self.current(now).await?;
-        token::sign(claims, &kid, &key).map_err(|_| Arc::new(KeyError::Unusable))
+        token::sign(claims, &kid, &key).map_err(|_| KeyError::Unusable)
     }
 }
 
@@ -174,8 +206,9 @@ impl Signer {
 pub struct Verifier {
     keys: SigningKeys,
     issuer: String,
-    known: Cache<(), Arc<HashMap<String, DecodingKey>>>,
-    just_read: Cache<(), ()>,
+    known: Arc<Recent<HashMap<String, DecodingKey>>>,
+    /// When the keys were last read because of an unknown one, in milliseconds since 1970.
+    read_again_at: Arc<AtomicI64>,
 }
 
 /// How often the keys are read again at the most because a token names one that is unknown: invented names cost nothing.
@@ -185,32 +218,38 @@ impl Verifier {
     /// A verifier that has read the public keys.
     pub async fn load(keys: SigningKeys, issuer: String) -> Self {
         es256::install();
-        let just_read = Cache::builder().max_capacity(1).time_to_live(READ_AGAIN_AFTER).build();
-        let verifier = Self { keys, issuer, known: cache(), just_read };
-        if let Err(error) = verifier.known().await {
-            tracing::warn!(error = %Chain(&*error), "no signing keys at start-up");
+        let verifier = Self { keys, issuer, known: Recent::nothing(), read_again_at: Arc::default() };
+        if let Err(error) = verifier.known(EVER).await {
+            tracing::warn!(error = %Chain(&error), "no signing keys at start-up");
         }
         verifier
     }
 
-    async fn known(&self) -> Result<Arc<HashMap<String, DecodingKey>>, Arc<StoreError>> {
+    async fn known(&self, since: Timestamp) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
         let read = async {
             let stored = self.keys.list().await?;
-            Ok(Arc::new(stored.into_iter().map(|key| (key.kid, es256::decoding_key(&key.public_key))).collect()))
+            Ok(stored.into_iter().map(|key| (key.kid, es256::decoding_key(&key.public_key))).collect())
         };
-        self.known.try_get_with((), read).await
+        self.known.get(since, read).await
+    }
+
+    fn may_read_again(&self) -> bool {
+        let now = Timestamp::now().milliseconds();
+        let before = self.read_again_at.load(Ordering::Relaxed);
+        let wait = i64::try_from(READ_AGAIN_AFTER.as_millis()).unwrap_or(i64::MAX);
+        // Of callers at once one goes on.
+        now.saturating_sub(before) >= wait
+            && self.read_again_at.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// What a token says, where it is one of this stack's and its time has neither to come nor passed. Whether its user
     /// may still use it is another question.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, VerifyError> {
         let kid = token::key_id(token)?;
-        let mut keys = self.known().await?;
-        if !keys.contains_key(&kid) && !self.just_read.contains_key(&()) {
+        let mut keys = self.known(EVER).await?;
+        if !keys.contains_key(&kid) && self.may_read_again() {
             // A key may have been made since the set was read.
-            self.just_read.insert((), ()).await;
-            self.known.invalidate(&()).await;
-            keys = self.known().await?;
+            keys = self.known(Timestamp::now()).await?;
         }
         let key = keys.get(&kid).ok_or(TokenError::UnknownKey)?;
         Ok(token::verify(token, key, &self.issuer, now)?)
@@ -225,5 +264,5 @@ pub enum VerifyError {
     Refused(#[from] TokenError),
     /// The public keys could not be read.
     #[error("the public keys cannot be read")]
-    Store(#[from] Arc<StoreError>),
+    Store(#[from] StoreError),
 }

@@ -16,7 +16,11 @@ use moka::future::Cache;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::{aws::is_passing, domain::secret::Sealed, logs::Chain};
+use crate::{
+    aws::is_passing,
+    domain::{secret::Sealed, timestamp::Timestamp},
+    logs::Chain,
+};
 
 /// What a secret belongs to.
 #[derive(Clone, Debug)]
@@ -50,7 +54,7 @@ macro_rules! with_context {
 pub struct Vault {
     kms: Client,
     key_id: String,
-    data_keys: Cache<Vec<u8>, Zeroizing<Vec<u8>>>,
+    data_keys: Cache<Vec<u8>, (Timestamp, Zeroizing<Vec<u8>>)>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -121,10 +125,11 @@ impl Vault {
     pub async fn open(&self, context: &Context, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let Sealed { version, wrapped_key, nonce, ciphertext } = sealed;
         let data_key = match self.data_keys.get(wrapped_key).await {
-            Some(known) => known,
-            None => {
+            // By the wall clock too: the monotonic one may stand still while Lambda freezes a process.
+            Some((since, known)) if Timestamp::now() < since + CACHED_FOR => known,
+            _ => {
                 let unwrapped = self.unwrap(context, wrapped_key).await?;
-                self.data_keys.insert(wrapped_key.clone(), unwrapped.clone()).await;
+                self.data_keys.insert(wrapped_key.clone(), (Timestamp::now(), unwrapped.clone())).await;
                 unwrapped
             }
         };

@@ -1,0 +1,8 @@
+//! Serves `GET /destinations`.
+
+use functions::destinations::list;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(list::list_destinations, list::state).await
+}

@@ -1,0 +1,8 @@
+//! Serves `POST /destinations/{destinationId}/test`.
+
+use functions::destinations::test;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(test::test_destination, test::state).await
+}

@@ -1,0 +1,69 @@
+//! `GET /destinations`. AWS calls: one DynamoDB query, and another for each megabyte of filters.
+
+use axum::extract::State;
+use serde::Serialize;
+use tenon::{
+    domain::destination::Destination,
+    http::{Backend, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, Valid},
+    store::destinations::Destinations,
+};
+use utoipa::{IntoParams, ToSchema};
+
+use super::DestinationBody;
+pub use super::state;
+
+/// Which part of the list is asked for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListDestinations {
+    /// How many destinations a page has at most.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Limit,
+    /// Where the page before ended.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
+
+impl Input for ListDestinations {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let limit = fields.optional("limit");
+        let cursor = fields.optional("cursor");
+        Some(Self { limit: limit?.unwrap_or_default(), cursor: cursor? })
+    }
+}
+
+/// A page of destinations, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DestinationPage {
+    /// The destinations.
+    data: Vec<DestinationBody>,
+    /// Where the next page starts; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+/// The list that a cursor belongs to.
+const LIST: &str = "/destinations";
+
+/// Lists the environment's destinations.
+#[utoipa::path(get, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
+    params(ListDestinations), responses(
+    (status = 200, body = DestinationPage),
+    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
+    (status = 422, body = ProblemDocument),
+))]
+pub async fn list_destinations(
+    caller: Backend,
+    State(destinations): State<Destinations>,
+    Valid(ListDestinations { limit: Limit(limit), cursor }): Valid<ListDestinations>,
+) -> Result<Json<DestinationPage>, Problem> {
+    let after = cursor.map(|cursor| cursor.position(LIST)).transpose()?;
+    let id = |destination: &Destination| destination.destination_id.to_string();
+    // There are 20 at most, the newest first: a page goes on below the id that it ended with.
+    let mut rest = destinations.list(caller.environment).await?;
+    rest.retain(|destination| after.as_ref().is_none_or(|after| id(destination) < *after));
+    let more = rest.len() > limit;
+    rest.truncate(limit);
+    let cursor = rest.last().filter(|_| more).map(|last| Cursor::new(LIST, &id(last)).into_string());
+    Ok(Json(DestinationPage { data: rest.into_iter().map(DestinationBody::from).collect(), cursor }))
+}
