@@ -20,6 +20,8 @@ use crate::{destinations, errors, jwks, session, users, workflows};
     paths(
         users::create::create_user,
         users::get::get_user,
+        users::status::set_status,
+        users::status::enable_user,
         users::token::create_token,
         users::token::post_token,
         workflows::create::create_workflow,

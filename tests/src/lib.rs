@@ -135,21 +135,16 @@ impl Environment {
         self.backend.get(&format!("/users/{user}/token")).await.is(200).text("token")
     }
 
-    /// Switches a user off or on, as its endpoints will: off, the tokens made so far are ended too.
-    pub async fn set_status(&self, user: &str, status: &str) {
-        let ended = if status == "disabled" { "1" } else { "0" };
-        let request = aws_sdk_dynamodb::Client::new(&self.tenon.aws).update_item();
-        request
-            .table_name(setting("TENON_STACK_DirectoryTable"))
-            .set_key(Some(self.key_of_user(user)))
-            .update_expression("SET #status = :status ADD tokenEpoch :ended")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":status", AttributeValue::S(status.into()))
-            .expression_attribute_values(":ended", AttributeValue::N(ended.into()))
-            .send()
-            .await
-            .unwrap();
+    /// Disables a user.
+    pub async fn disable(&self, user: &str) {
+        let answer = self.backend.post(&format!("/users/{user}/disable"), json!({})).await.is(200);
+        assert_eq!(answer.body["status"], "disabled");
+    }
+
+    /// Enables a user.
+    pub async fn enable(&self, user: &str) {
+        let answer = self.backend.post(&format!("/users/{user}/enable"), json!({})).await.is(200);
+        assert_eq!(answer.body["status"], "active");
     }
 
     /// Removes a user's item.

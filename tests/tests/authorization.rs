@@ -69,6 +69,11 @@ const ROWS: &[Row] = &[
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "get", path: "/session", body: NO_BODY,
         other: 403, engine: 403, backend: 403, user: 200, another_user: 200 },
+    // These come last: the user's token does not work any more after them.
+    Row { method: "post", path: "/users/{user}/enable", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "post", path: "/users/{user}/disable", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
 ];
 
 /// The operations that anyone may call.
@@ -159,6 +164,6 @@ async fn revoked_key(acme: &Environment) -> String {
 /// A token that was made just before its user was disabled.
 async fn token_of_disabled(acme: &Environment, user: &str) -> String {
     let token = acme.token(user).await;
-    acme.set_status(user, "disabled").await;
+    acme.disable(user).await;
     token
 }

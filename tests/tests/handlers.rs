@@ -1,6 +1,5 @@
 //! The handlers by themselves, as Lambda calls them: events in, answers out, and the AWS calls between.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{handler::Handler, response::Response};
 use functions::{authorizer, destinations, environments, errors, keys, session, users, workflows};
 use http::StatusCode;
@@ -91,23 +90,19 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     assert_eq!(serde_json::to_value(verdict).unwrap()["context"]["userId"], user);
     assert_eq!(calls.taken(), ["GetItem"]);
     // A token of before a user was disabled does not come back with the user.
-    for (status, epoch, authorized) in [("disabled", "1", false), ("active", "1", false), ("active", "0", true)] {
-        let client = aws_sdk_dynamodb::Client::new(&config);
-        let text = |text: String| AttributeValue::S(text);
-        let update = client.update_item().table_name(setting("DIRECTORY_TABLE"));
-        update
-            .key("pk", text(format!("env#{environment}#user#{user}")))
-            .key("sk", text("user".into()))
-            .update_expression("SET #status = :status, tokenEpoch = :epoch")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":status", text(status.into()))
-            .expression_attribute_values(":epoch", AttributeValue::N(epoch.into()))
-            .send()
-            .await
-            .unwrap();
+    let users = users::status::state(&config).await.unwrap();
+    calls.taken();
+    for route in ["disable", "disable", "enable", "enable"] {
+        let mut event = event_of("users_status", environment, Some(("user", user)), None);
+        event["requestContext"]["routeKey"] = json!(format!("POST /users/{{user}}/{route}"));
+        let (status, changed) = answer(users::status::set_status, &users, &event).await;
+        let expected = if route == "disable" { "disabled" } else { "active" };
+        assert_eq!((status, &changed["status"]), (StatusCode::OK, &json!(expected)), "{changed}");
+        assert_eq!(calls.taken(), ["UpdateItem"]);
         let verdict =
             authorizer::authorize(state.clone(), serde_json::from_value(request.clone()).unwrap()).await.unwrap();
-        assert_eq!(serde_json::to_value(verdict).unwrap()["isAuthorized"], authorized, "{status} {epoch}");
+        assert_eq!(serde_json::to_value(verdict).unwrap()["isAuthorized"], false, "{route}");
+        calls.taken();
     }
     calls.taken();
     request["identitySource"] = json!([format!("Bearer {key}")]);

@@ -58,11 +58,11 @@ async fn a_disabled_users_token_stops_within_a_minute_and_an_enabled_user_gets_a
     let before = Api::new(acme.token(&user).await);
     before.get("/session").await.is(200);
 
-    acme.set_status(&user, "disabled").await;
+    acme.disable(&user).await;
     acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
     is_refused("the disabled user's token", &before, "/session").await;
 
-    acme.set_status(&user, "active").await;
+    acme.enable(&user).await;
     Api::new(acme.token(&user).await).get("/session").await.is(200);
 }
 

@@ -99,3 +99,26 @@ async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
     let invalid = json!({ "name": "" });
     acme.backend.post("/workflows", invalid).await.is_problem(422, "validation").names(&["/userId", "/name"]);
 }
+
+#[tokio::test]
+async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let workflow = acme.workflow(&user, "Orders").await;
+    for reference in [&user, "joe@acme.example"] {
+        let disabled = acme.backend.post(&format!("/users/{reference}/disable"), json!({})).await.is(200);
+        assert_eq!(disabled.body["status"], "disabled", "again changes nothing");
+    }
+    assert_eq!(acme.backend.get(&format!("/users/{user}")).await.is(200).body["status"], "disabled");
+    acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
+    let second = json!({ "userId": user, "name": "Stock" });
+    assert_eq!(acme.backend.post("/workflows", second).await.is(201).body["active"], false);
+    acme.record(&workflow, "errors are still recorded").await;
+
+    acme.enable(&user).await;
+    let session = tests::Api::new(acme.token(&user).await).get("/session").await.is(200);
+    let workflows = session.body["workflows"].as_array().unwrap();
+    assert!(workflows.len() == 2 && workflows.iter().all(|workflow| workflow["active"] == true), "{session:?}");
+    acme.backend.post("/users/nobody/disable", json!({})).await.is_problem(404, "not-found");
+    acme.backend.post(&format!("/users/{}/disable", "0".repeat(24)), json!({})).await.is_problem(404, "not-found");
+}

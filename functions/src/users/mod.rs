@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 pub mod create;
 pub mod get;
+pub mod status;
 pub mod token;
 
 /// A user as the API shows it.

@@ -49,6 +49,16 @@ pub enum Status {
     Disabled,
 }
 
+impl Status {
+    /// As it is written in documents and items.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 /// What is needed to create a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {

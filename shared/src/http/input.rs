@@ -1,13 +1,13 @@
 //! What comes in: path parameters, query strings and JSON bodies, read so that **all** invalid fields are named at once.
 
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use std::{collections::BTreeMap, convert::Infallible, fmt::Display, str::FromStr};
 
 use axum::{
     body::{Body, to_bytes},
     extract::{FromRequest, FromRequestParts},
 };
 use http::{Method, Request, header, request::Parts};
-use lambda_http::RequestExt;
+use lambda_http::{RequestExt, request::RequestContext};
 use serde_json::{Map, Value};
 
 use super::{FieldError, Problem};
@@ -60,6 +60,22 @@ impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
         text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::LEADS_TO))
+    }
+}
+
+/// The route by which API Gateway led a request here, like `POST /users/{user}/disable`: for a handler of more than one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteKey(pub String);
+
+impl<S: Sync> FromRequestParts<S> for RouteKey {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let route = match parts.extensions.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
+            _ => None,
+        };
+        Ok(Self(route.unwrap_or_default()))
     }
 }
 

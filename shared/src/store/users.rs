@@ -1,16 +1,20 @@
 //! Users and the claims of their names.
 
+use aws_sdk_dynamodb::{
+    operation::update_item::UpdateItemError,
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, put_new, to_item},
+    table::{StoreError, Table, cancellation_reasons, from_item, put_new, to_item},
 };
 use crate::domain::{
     id::{EnvironmentId, UserId},
     names::{Names, UserRef},
     timestamp::Timestamp,
-    user::{NewUser, User},
+    user::{NewUser, Status, User},
 };
 
 /// The users of all environments.
@@ -69,6 +73,42 @@ impl Users {
     /// One read.
     pub async fn get(&self, environment: EnvironmentId, id: UserId) -> Result<Option<User>, StoreError> {
         self.0.get(&keys::user(environment, id)).await
+    }
+
+    /// Switches a user on or off; again changes nothing. Switching off ends the tokens made so far for good. One write.
+    pub async fn set_status(
+        &self,
+        environment: EnvironmentId,
+        id: UserId,
+        status: Status,
+    ) -> Result<Option<User>, StoreError> {
+        let ended = match status {
+            Status::Active => "0",
+            Status::Disabled => "1",
+        };
+        let Table { client, name } = &self.0;
+        let request = client
+            .update_item()
+            .table_name(name)
+            .set_key(Some(keys::user(environment, id).attributes()))
+            .update_expression("SET #status = :status, updatedAt = :now ADD tokenEpoch :ended")
+            .condition_expression("attribute_exists(pk) AND #status <> :status")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":status", AttributeValue::S(status.as_str().into()))
+            .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
+            .expression_attribute_values(":ended", AttributeValue::N(ended.into()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(answer) => answer.attributes.map(from_item).transpose(),
+            Err(error) => match error.as_service_error() {
+                // It is so already, or is not there.
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    failed.item.clone().map(from_item).transpose()
+                }
+                _ => Err(error.into()),
+            },
+        }
     }
 
     /// The id that a reference leads to. No read for an id, which is not looked up; one for a name.

@@ -1,0 +1,8 @@
+//! Serves `POST /users/{user}/disable` and `…/enable`.
+
+use functions::users::status;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(status::set_status, status::state).await
+}
