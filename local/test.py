@@ -2,6 +2,7 @@
 in the command's environment. `make test` runs all tests so, beside whatever else is up."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -43,12 +44,14 @@ def main() -> None:
             "TENON_RIE": str(runtime_interface_emulator()),
         }
         code = subprocess.run(sys.argv[1:], env=environment, cwd=ROOT).returncode
-        if code != 0:
-            keep_logs(local, folder)
+        keep_logs(local, folder / "functions.log")
+        code = code or search_for_secrets(folder / "functions.log", keys)
     finally:
         local.stop()
     if code == 0:
         shutil.rmtree(folder)
+    else:
+        print(f"the logs of the emulator and the functions are in {folder}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -80,14 +83,26 @@ def own_settings(local: emulator.Emulator, deployed: stack.Stack) -> dict[str, s
     return {**settings, "SIGNING_KEY": key, "DESTINATIONS_KEY": key}
 
 
-def keep_logs(local: emulator.Emulator, folder: Path) -> None:
-    """Writes what the functions logged beside the emulator's own log."""
+def keep_logs(local: emulator.Emulator, path: Path) -> None:
+    """Writes all that the functions logged into a file."""
     logs = local.client("logs")
-    with (folder / "functions.log").open("w") as file:
+    with path.open("w") as file:
         for group in logs.describe_log_groups()["logGroups"]:
             for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
                 file.writelines(f"{group['logGroupName']} {event['message'].rstrip()}\n" for event in page["events"])
-    print(f"the logs of the emulator and the functions are in {folder}", file=sys.stderr)
+
+
+def search_for_secrets(path: Path, keys: customer.Keys) -> int:
+    """Looks for what no function may ever log: API keys, tokens, and the customer's AWS keys. Returns an exit code."""
+    secret = re.compile(
+        rf"tn_(live|test)_[0-9A-Za-z]{{49}}|eyJ[\w-]{{8,}}\.eyJ[\w-]{{8,}}|{keys.access_key_id}|{re.escape(keys.secret_access_key)}"
+    )
+    lines = path.read_text().splitlines()
+    leaks = [line for line in lines if secret.search(line)]
+    for line in leaks:
+        print(f"a secret in the logs: {secret.sub('…', line)}", file=sys.stderr)
+    print(f"searched {len(lines)} lines of the functions' logs for secrets: found {len(leaks)}", flush=True)
+    return 1 if leaks or not lines else 0
 
 
 if __name__ == "__main__":
