@@ -204,6 +204,28 @@ impl Environment {
     }
 }
 
+/// Puts a credential of a user into the table. Returns its id.
+pub async fn put_credential(environment: &Environment, user: &str) -> String {
+    let id = tenon::domain::id::CredentialId::new().to_string();
+    let at = "2026-11-24T05:30:50.123Z";
+    let texts = [
+        ("pk", format!("env#{}#user#{user}", environment.id)),
+        ("sk", format!("credential#{id}")),
+        ("type", "credential".into()),
+        ("credentialId", id.clone()),
+        ("userId", user.into()),
+        ("credentialType", "shopify".into()),
+        ("name", "Shop".into()),
+        ("data", "what only the engine may see".into()),
+        ("createdAt", at.into()),
+        ("updatedAt", at.into()),
+    ];
+    let item = texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
+    let request = aws_sdk_dynamodb::Client::new(&environment.tenon.aws).put_item().set_item(Some(item));
+    request.table_name(setting("TENON_STACK_DirectoryTable")).send().await.unwrap();
+    id
+}
+
 /// An error as an engine records it.
 pub fn example_error(error: &str) -> Value {
     json!({

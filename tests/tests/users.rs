@@ -122,3 +122,23 @@ async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
     acme.backend.post("/users/nobody/disable", json!({})).await.is_problem(404, "not-found");
     acme.backend.post(&format!("/users/{}/disable", "0".repeat(24)), json!({})).await.is_problem(404, "not-found");
 }
+
+#[tokio::test]
+async fn a_session_shows_a_user_all_that_is_its_own_and_no_secret() {
+    let acme = Tenon::deployed().await.environment().await;
+    let (joe, jim) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
+    acme.workflow(&joe, "Stock").await;
+    acme.workflow(&joe, "Orders").await;
+    acme.workflow(&jim, "Jim's").await;
+    let credential = tests::put_credential(&acme, &joe).await;
+
+    let session = tests::Api::new(acme.token(&joe).await).get("/session").await.is(200);
+
+    assert_eq!(session.header("cache-control"), "no-store");
+    assert_eq!(session.body["user"]["userId"], joe);
+    let names: Vec<_> = session.body["workflows"].as_array().unwrap().iter().map(|w| w["name"].clone()).collect();
+    assert_eq!(names, ["Orders", "Stock"]);
+    let expected = json!([{ "credentialId": credential, "userId": joe, "type": "shopify", "name": "Shop",
+        "createdAt": "2026-11-24T05:30:50.123Z", "updatedAt": "2026-11-24T05:30:50.123Z" }]);
+    assert_eq!(session.body["credentials"], expected);
+}

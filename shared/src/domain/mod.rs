@@ -1,6 +1,7 @@
 //! What things are and which values are valid. No I/O.
 
 pub mod api_key;
+pub mod credential;
 pub mod delivery;
 pub mod destination;
 pub mod environment;

@@ -8,7 +8,7 @@ use moka::future::Cache;
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
+    table::{StoreError, Table, cancellation_reasons, put_new, refused, to_item},
 };
 use crate::{
     domain::{
@@ -45,21 +45,9 @@ impl ApiKeys {
 
     /// All keys that an environment ever had, the newest first. One query for a thousand or more.
     pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<KeyRecord>, StoreError> {
-        let Table { client, name } = &self.0;
-        let mut pages = client
-            .query()
-            .table_name(name)
-            .consistent_read(true)
-            .scan_index_forward(false)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(keys::api_key_records(environment)))
-            .into_paginator()
-            .items()
-            .send();
-        let mut records = Vec::new();
-        while let Some(item) = pages.next().await {
-            records.push(from_item(item?)?);
-        }
+        let mut records: Vec<KeyRecord> =
+            self.0.list(keys::api_key_records(environment), keys::API_KEY_RECORD_PREFIX).await?;
+        records.reverse();
         Ok(records)
     }
 

@@ -54,9 +54,12 @@ pub fn api_key_records(environment: EnvironmentId) -> String {
     format!("env#{environment}#keys")
 }
 
+/// How the sort key of what is told of every key begins.
+pub const API_KEY_RECORD_PREFIX: &str = "key#";
+
 /// Where is told of a key.
 pub fn api_key_record(environment: EnvironmentId, key: KeyId) -> Key {
-    Key::new(api_key_records(environment), format_args!("key#{key}"))
+    Key::new(api_key_records(environment), format_args!("{API_KEY_RECORD_PREFIX}{key}"))
 }
 
 /// The partition of all signing keys.
@@ -88,6 +91,9 @@ pub fn user(environment: EnvironmentId, user: UserId) -> Key {
 pub fn users_shard(environment: EnvironmentId, user: UserId) -> String {
     format!("env#{environment}#users#{}", user.object_id().shard(USER_SHARDS))
 }
+
+/// How the sort key of every credential begins, in its user's partition.
+pub const CREDENTIAL_PREFIX: &str = "credential#";
 
 /// Where the claim of a name is found.
 pub fn name_claim(environment: EnvironmentId, name: &CanonicalName) -> Key {

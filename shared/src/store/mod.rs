@@ -3,6 +3,7 @@
 //! Each type here is one entity's operations on one table; a function is handed those that its IAM policy grants.
 
 pub mod api_keys;
+pub mod credentials;
 pub mod destinations;
 pub mod environments;
 pub mod errors;

@@ -1,11 +1,10 @@
 //! The keys that sign user tokens. Their private parts are sealed.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, from_item, put_new, to_item},
+    table::{StoreError, Table, cancellation_reasons, put_new, to_item},
 };
 use crate::tokens::StoredKey;
 
@@ -50,18 +49,7 @@ impl SigningKeys {
 
     /// All keys, the newest first. One read: there are never more than a few.
     pub async fn list(&self) -> Result<Vec<StoredKey>, StoreError> {
-        let Table { client, name } = &self.0;
-        let answer = client
-            .query()
-            .table_name(name)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":pk", AttributeValue::S(keys::SIGNING_KEYS.into()))
-            .expression_attribute_values(":prefix", AttributeValue::S(keys::SIGNING_KEY_PREFIX.into()))
-            .send()
-            .await?;
-        let mut found: Vec<StoredKey> =
-            answer.items.unwrap_or_default().into_iter().map(from_item).collect::<Result<_, _>>()?;
+        let mut found: Vec<StoredKey> = self.0.list(keys::SIGNING_KEYS.into(), keys::SIGNING_KEY_PREFIX).await?;
         found.sort_by_key(|key| std::cmp::Reverse(key.created_at));
         Ok(found)
     }

@@ -66,6 +66,27 @@ impl Table {
         request.send().await?.item.map(from_item).transpose()
     }
 
+    /// All items of a partition whose sort keys begin so, strongly consistent, in the order of their sort keys. One query
+    /// for a megabyte.
+    pub(super) async fn list<T: DeserializeOwned>(&self, pk: String, prefix: &str) -> Result<Vec<T>, StoreError> {
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":pk", AttributeValue::S(pk))
+            .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut found = Vec::new();
+        while let Some(item) = items.next().await {
+            found.push(from_item(item?)?);
+        }
+        Ok(found)
+    }
+
     /// One write of an item that is not there yet.
     pub(super) async fn create(&self, item: Item) -> Result<(), StoreError> {
         let request = self.client.put_item().table_name(&self.name).set_item(Some(item));

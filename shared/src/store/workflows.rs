@@ -1,11 +1,11 @@
 //! Workflows, and the pointers that keep their names unique for a user.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
+    table::{StoreError, Table, cancellation_reasons, put_new, refused, to_item},
     users::Users,
 };
 use crate::domain::{
@@ -79,22 +79,9 @@ impl Workflows {
 
     /// All workflows of a user, in the order of their names. One query, and one batch read for 100 workflows.
     pub async fn of_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Workflow>, StoreError> {
-        let Table { client, name } = &self.0;
-        let mut pages = client
-            .query()
-            .table_name(name)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":pk", AttributeValue::S(keys::user(environment, user).pk))
-            .expression_attribute_values(":prefix", AttributeValue::S(keys::WORKFLOW_POINTER_PREFIX.into()))
-            .into_paginator()
-            .items()
-            .send();
-        let mut wanted = Vec::new();
-        while let Some(item) = pages.next().await {
-            let Pointer { workflow_id } = from_item(item?)?;
-            wanted.push(keys::workflow(environment, workflow_id));
-        }
+        let pointers: Vec<Pointer> =
+            self.0.list(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        let wanted: Vec<_> = pointers.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
         workflows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
         Ok(workflows)
