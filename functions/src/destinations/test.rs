@@ -5,14 +5,14 @@ use aws_config::SdkConfig;
 use axum::extract::State;
 use serde::Serialize;
 use tenon::{
-    aws::setting,
     delivery::eventbridge::Buses,
     domain::{delivery::Attempt, destination::Target, id::DestinationId},
     http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
-    store::{Table, destinations::Destinations},
-    vault::Vault,
+    store::destinations::Destinations,
 };
 use utoipa::ToSchema;
+
+use super::Connecting;
 
 /// What the function is given.
 #[derive(Clone, Debug)]
@@ -23,9 +23,8 @@ pub struct Testing {
 
 /// Opens the connections to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<Testing, StartError> {
-    let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
-    let (directory, ()) = tokio::join!(Table::directory(config), vault.connect());
-    Ok(Testing { destinations: Destinations(directory?), buses: Buses::new(config, vault) })
+    let Connecting { destinations, vault, config } = super::connecting(config).await?;
+    Ok(Testing { destinations, buses: Buses::new(&config, vault) })
 }
 
 /// What came of a test event.

@@ -102,15 +102,14 @@ impl ErrorLog {
 impl ErrorLog {
     /// What is sent to test a destination: an error of no workflow, which is not stored.
     pub fn test_event(environment_id: EnvironmentId, now: Timestamp) -> Self {
-        let text = |text: &'static str| EngineText::of(text);
         Self {
             error_id: ObjectId::at(now).into(),
             environment_id,
             workflow_id: WorkflowId::new(),
             user_id: UserId::new(),
-            execution_id: text("test"),
-            block_id: text("test"),
-            block_type: text("tenon.test"),
+            execution_id: EngineText::of("test"),
+            block_id: EngineText::of("test"),
+            block_type: EngineText::of("tenon.test"),
             error: "Tenon test event".into(),
             created_at: now,
             updated_at: now,
