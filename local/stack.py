@@ -49,7 +49,7 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
         "--template-file", folder / "template.yaml", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
         "--no-progressbar",
-        "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false",
+        "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false", "WebhookLoopback=true",
     ]  # fmt: skip
     environment = {**os.environ, **emulator.environment(), "SAM_CLI_TELEMETRY": "0", "SAM_CLI_CONFIG_FOLDER": str(LOCAL)}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)

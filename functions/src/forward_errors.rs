@@ -5,20 +5,24 @@ use aws_lambda_events::event::{dynamodb::Event as StreamEvent, streams::DynamoDb
 use lambda_runtime::Diagnostic;
 use tenon::{
     aws::setting,
-    delivery::{eventbridge::Buses, forward::Forwarder},
+    delivery::{
+        books::Books,
+        eventbridge::{Buses, FIRST_ATTEMPT},
+        forward::Forwarder,
+        queues::Queue,
+    },
     http::StartError,
-    store::{Table, destinations::Destinations, errors::Retention, pending::PendingDeliveries},
     vault::Vault,
 };
 
 /// Opens the connections to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<Forwarder, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
-    let (directory, errors, ()) = tokio::join!(Table::directory(config), Table::errors(config), vault.connect());
+    let (books, ()) = tokio::join!(Books::open(config), vault.connect());
     Ok(Forwarder {
-        destinations: Destinations(directory?),
-        pending: PendingDeliveries { table: errors?, retention: Retention::from_env()? },
-        buses: Buses::new(config, vault),
+        books: books?,
+        buses: Buses::new(config, vault, FIRST_ATTEMPT),
+        webhooks: Queue::new(config, setting("WEBHOOKS_QUEUE")?),
     })
 }
 

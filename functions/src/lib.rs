@@ -4,14 +4,20 @@
 //! in `bin/` serve one handler each.
 
 pub mod authorizer;
+pub mod deliver_webhooks;
 pub mod destinations;
+pub mod drain;
 pub mod environments;
 pub mod errors;
 pub mod forward_errors;
 pub mod jwks;
 pub mod keys;
+mod messages;
 pub mod openapi;
+pub mod replay;
+pub mod replays;
 pub mod session;
 pub mod signing_keys;
+pub mod sweep;
 pub mod users;
 pub mod workflows;

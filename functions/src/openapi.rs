@@ -10,7 +10,7 @@ use utoipa::{
     },
 };
 
-use crate::{destinations, errors, jwks, session, users, workflows};
+use crate::{destinations, errors, jwks, replays, session, users, workflows};
 
 /// The API of Tenon.
 #[derive(Debug, OpenApi)]
@@ -33,6 +33,11 @@ use crate::{destinations, errors, jwks, session, users, workflows};
         destinations::patch::patch_destination,
         destinations::delete::delete_destination,
         destinations::test::test_destination,
+        destinations::rotate_secret::rotate_secret,
+        destinations::deliveries::list_deliveries,
+        destinations::replay::start_replay,
+        replays::get::get_replay,
+        replays::cancel::cancel_replay,
         session::show_session,
         jwks::show_jwks,
         show_openapi,

@@ -3,6 +3,8 @@
 //! `make test` deploys the template and gives its addresses in the environment. Nothing here uses the product's types for
 //! what travels over the wire: the tests read what a client would read.
 
+pub mod receiver;
+
 use std::{
     future::Future,
     sync::{Arc, Mutex},
@@ -174,6 +176,59 @@ impl Environment {
     /// Saves a bus as a destination. Returns its id.
     pub async fn destination(&self, bus: &str) -> String {
         self.backend.post("/destinations", bus_settings(bus)).await.is(201).text("destinationId")
+    }
+
+    /// Saves a webhook as a destination. Returns its id and its secret.
+    pub async fn webhook(&self, url: &str) -> (String, String) {
+        let created = self.backend.post("/destinations", json!({ "type": "webhook", "url": url })).await.is(201);
+        (created.text("destinationId"), created.text("secret"))
+    }
+
+    /// A destination as the API shows it.
+    pub async fn shown(&self, destination: &str) -> Value {
+        self.backend.get(&format!("/destinations/{destination}")).await.is(200).body
+    }
+
+    /// The deliveries of a destination that stand so.
+    pub async fn deliveries(&self, destination: &str, status: &str) -> Vec<Value> {
+        let path = format!("/destinations/{destination}/deliveries?limit=100&status={status}");
+        self.backend.get(&path).await.is(200).body["data"].as_array().unwrap().clone()
+    }
+
+    /// Lets the time pass for which a destination's pending deliveries wait, and the one for which it is left alone: makes
+    /// all due, and tells its drain to run.
+    pub async fn hurry(&self, destination: &str) {
+        let dynamodb = aws_sdk_dynamodb::Client::new(&self.tenon.aws);
+        let now = tenon::domain::timestamp::Timestamp::now().to_string();
+        let table = setting("TENON_STACK_ErrorsTable");
+        for item in self.pending(destination).await {
+            let error = item["errorId"].as_s().unwrap();
+            let mut due = item.clone();
+            due.insert("sk".into(), AttributeValue::S(format!("{now}#{error}")));
+            due.insert("nextAttemptAt".into(), AttributeValue::S(now.clone()));
+            let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
+            let delete = aws_sdk_dynamodb::types::Delete::builder().table_name(&table).set_key(Some(key));
+            let delete = delete.condition_expression("attribute_exists(pk)").build().unwrap();
+            let put = aws_sdk_dynamodb::types::Put::builder().table_name(&table).set_item(Some(due)).build().unwrap();
+            let action = aws_sdk_dynamodb::types::TransactWriteItem::builder;
+            let request = dynamodb.transact_write_items();
+            let request = request.transact_items(action().delete(delete).build());
+            // A drain may have been quicker.
+            let _ = request.transact_items(action().put(put).build()).send().await;
+        }
+        let request = dynamodb.update_item().table_name(setting("TENON_STACK_DirectoryTable"));
+        let request = request.key("pk", AttributeValue::S(format!("env#{}#destinations", self.id)));
+        let request = request.key("sk", AttributeValue::S(format!("health#{destination}")));
+        request.update_expression("REMOVE holdUntil").send().await.unwrap();
+        self.wake(destination).await;
+    }
+
+    /// Tells a destination's drain to run.
+    pub async fn wake(&self, destination: &str) {
+        let message = json!({ "message": "DrainV1", "environmentId": self.id, "destinationId": destination });
+        let request = aws_sdk_sqs::Client::new(&self.tenon.aws).send_message();
+        let request = request.queue_url(setting("TENON_STACK_Drains")).message_body(message.to_string());
+        request.send().await.unwrap();
     }
 
     /// Turns a destination to a bus that its keys may not use, as if the customer had taken the permission away since.

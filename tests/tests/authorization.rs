@@ -30,6 +30,7 @@ struct World {
     user: String,
     workflow: String,
     destination: String,
+    replay: String,
 }
 
 const NO_BODY: fn(&World) -> Value = |_| Value::Null;
@@ -64,6 +65,18 @@ const ROWS: &[Row] = &[
         other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "post", path: "/destinations/{destinationId}/test", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "get", path: "/destinations/{destinationId}/deliveries", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "post", path: "/destinations/{destinationId}/rotate-secret", body: NO_BODY,
+        other: 404, engine: 403, backend: 409, user: 403, another_user: 403 },
+    Row { method: "patch", path: "/destinations/{destinationId}", body: |_| json!({ "enabled": true }),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "post", path: "/destinations/{destinationId}/replay", body: |_| json!({ "failed": true }),
+        other: 404, engine: 403, backend: 202, user: 403, another_user: 403 },
+    Row { method: "get", path: "/replays/{replayId}", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "delete", path: "/replays/{replayId}", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     // The back end comes last of all callers.
     Row { method: "delete", path: "/destinations/{destinationId}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
@@ -84,14 +97,12 @@ async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
     let (user, another) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
+    let destination = acme.destination("tenon-test-errors").await;
+    let replay = format!("/destinations/{destination}/replay");
     let world = World {
         workflow: acme.workflow(&user, "Orders").await,
-        destination: acme
-            .backend
-            .post("/destinations", bus_settings("tenon-test-errors"))
-            .await
-            .is(201)
-            .text("destinationId"),
+        replay: acme.backend.post(&replay, json!({ "failed": true })).await.is(202).text("replayId"),
+        destination,
         user: user.clone(),
     };
     let stranger = other.user("joe@acme.example").await;
@@ -145,6 +156,7 @@ fn every_operation_of_the_document_has_a_row() {
 async fn call(api: &Api, row: &Row, world: &World) -> Answer {
     let path = row.path.replace("{user}", &world.user);
     let path = path.replace("{workflowId}", &world.workflow).replace("{destinationId}", &world.destination);
+    let path = path.replace("{replayId}", &world.replay);
     let request = api.request(&row.method.to_uppercase(), &path);
     match (row.body)(world) {
         Value::Null => send(request).await,

@@ -7,11 +7,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tenon::{
     delivery::{
-        eventbridge::{Buses, Refusal, check, seal_credentials},
+        books::Books,
+        eventbridge::{Buses, FIRST_ATTEMPT, Refusal, check, seal_credentials},
         forward::Forwarder,
+        queues::Queue,
     },
     domain::{
-        delivery::Attempt,
+        delivery::{Attempt, Failure, Outcome, Route},
         destination::{AwsCredentials, EventBridge, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, cut},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
@@ -19,8 +21,10 @@ use tenon::{
     },
     store::{
         Table,
+        deliveries::Deliveries,
         destinations::Destinations,
         errors::{Errors, Retention},
+        health::Healths,
         pending::PendingDeliveries,
     },
     vault::Vault,
@@ -53,7 +57,7 @@ fn kms(operation: &str) -> Option<(u16, Value)> {
 async fn send(
     errors: &[ErrorLog],
     answer: impl Fn(&[Value]) -> (u16, Value) + Send + Sync + 'static,
-) -> (Vec<Option<Attempt>>, Vec<Vec<Value>>) {
+) -> (Vec<Outcome>, Vec<Vec<Value>>) {
     let requests: Arc<Mutex<Vec<Vec<Value>>>> = Arc::default();
     let seen = requests.clone();
     let config = scripted(move |operation, body| {
@@ -66,7 +70,7 @@ async fn send(
     })
     .await;
     let vault = Vault::new(&config, "alias/x");
-    let (environment, destination) = (EnvironmentId::new(), DestinationId::new());
+    let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
     let credentials = AwsCredentials {
         access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
         secret_access_key: "secret".parse().unwrap(),
@@ -76,12 +80,23 @@ async fn send(
         region: "us-east-1".parse().unwrap(),
         event_bus_name: "errors".parse().unwrap(),
         masked_access_key_id: credentials.access_key_id.masked(),
-        credentials: seal_credentials(&vault, environment, destination, 1, &credentials).await.unwrap(),
+        credentials: seal_credentials(&vault, route, 1, &credentials).await.unwrap(),
     };
     let errors: Vec<&ErrorLog> = errors.iter().collect();
-    let outcomes = Buses::new(&config, vault).send(environment, (destination, 1), &bus, &errors).await;
+    let outcomes = Buses::new(&config, vault, FIRST_ATTEMPT).send(route, 1, &bus, &errors).await;
     let requests = requests.lock().unwrap().clone();
     (outcomes, requests)
+}
+
+fn delivered(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Delivered(_))
+}
+
+fn failed(outcome: &Outcome) -> Option<(&Attempt, Failure)> {
+    match outcome {
+        Outcome::Failed(attempt, failure) => Some((attempt, *failure)),
+        Outcome::Delivered(_) | Outcome::NotMade => None,
+    }
 }
 
 fn taken(entries: &[Value]) -> (u16, Value) {
@@ -96,9 +111,8 @@ async fn of_a_partly_failed_request_only_the_failed_entries_count_as_failed() {
     let entries = json!([{ "EventId": "1" }, refused, { "EventId": "2" }]);
     let (outcomes, _) = send(&errors, move |_| (200, json!({ "FailedEntryCount": 1, "Entries": entries }))).await;
 
-    let said: Vec<Option<&str>> =
-        outcomes.iter().map(|o| o.as_ref().map(|attempt| attempt.response.as_str())).collect();
-    assert_eq!(said, [None, Some("ThrottlingException: Rate exceeded"), None]);
+    let said: Vec<_> = outcomes.iter().map(|o| failed(o).map(|(attempt, f)| (attempt.response.as_str(), f))).collect();
+    assert_eq!(said, [None, Some(("ThrottlingException: Rate exceeded", Failure::Busy(None))), None]);
 }
 
 #[tokio::test]
@@ -106,7 +120,7 @@ async fn an_answer_that_does_not_tell_of_an_entry_does_not_count_as_delivered() 
     let errors = [error("a"), error("b")];
     let one = json!({ "FailedEntryCount": 1, "Entries": [{ "EventId": "1" }] });
     let (outcomes, _) = send(&errors, move |_| (200, one.clone())).await;
-    assert!(outcomes[0].is_none() && outcomes[1].is_some(), "{outcomes:?}");
+    assert!(delivered(&outcomes[0]) && failed(&outcomes[1]).is_some(), "{outcomes:?}");
 }
 
 #[tokio::test]
@@ -118,8 +132,9 @@ async fn a_refused_request_fails_each_of_its_errors_with_what_aws_said() {
         let (outcomes, requests) = send(&[error("a"), error("b")], move |_| (status, refusal.clone())).await;
         assert_eq!(requests.len(), 1, "the schedule of attempts is not the SDK's");
         for outcome in outcomes {
-            let attempt = outcome.unwrap();
-            assert_eq!((attempt.status, attempt.response), (Some(status), format!("{code}: no")));
+            let (attempt, failure) = failed(&outcome).unwrap();
+            assert_eq!((attempt.status, &attempt.response), (Some(status), &format!("{code}: no")));
+            assert_eq!(failure, Failure::Refused);
         }
     }
 }
@@ -128,7 +143,7 @@ async fn a_refused_request_fails_each_of_its_errors_with_what_aws_said() {
 async fn errors_are_put_ten_at_a_time_and_never_more_than_a_megabyte() {
     let short: Vec<ErrorLog> = (0..25).map(|n| error(&n.to_string())).collect();
     let (outcomes, requests) = send(&short, taken).await;
-    assert!(outcomes.len() == 25 && outcomes.iter().all(Option::is_none));
+    assert!(outcomes.len() == 25 && outcomes.iter().all(delivered));
     let mut sizes: Vec<usize> = requests.iter().map(Vec::len).collect();
     sizes.sort();
     assert_eq!(sizes, [5, 10, 10]);
@@ -136,7 +151,7 @@ async fn errors_are_put_ten_at_a_time_and_never_more_than_a_megabyte() {
     // As JSON every one of these characters is six bytes.
     let long: Vec<ErrorLog> = (0..10).map(|_| error(&cut("\u{1}".repeat(70_000)))).collect();
     let (outcomes, requests) = send(&long, taken).await;
-    assert!(outcomes.len() == 10 && outcomes.iter().all(Option::is_none));
+    assert!(outcomes.len() == 10 && outcomes.iter().all(delivered));
     for entries in &requests {
         let bytes: usize = entries.iter().map(|entry| entry["Detail"].as_str().unwrap().len()).sum();
         assert!(bytes <= 1_000_000, "{bytes}");
@@ -185,9 +200,15 @@ async fn forward(event: Value, answer: impl Fn(&str, &Value) -> (u16, Value) + S
     let config = scripted(move |operation, body| answer(operation, &body)).await;
     let table = |name: &str| Table::new(&config, name);
     let forwarder = Forwarder {
-        destinations: Destinations(table("directory")),
-        pending: PendingDeliveries { table: table("errors"), retention: Retention::days(30) },
-        buses: Buses::new(&config, Vault::new(&config, "alias/x")),
+        books: Books {
+            destinations: Destinations(table("directory")),
+            healths: Healths(table("directory")),
+            deliveries: Deliveries { table: table("errors"), retention: Retention::days(30) },
+            pending: PendingDeliveries { table: table("errors"), retention: Retention::days(30) },
+            drains: Queue::new(&config, "https://sqs.us-east-1.amazonaws.com/1/drains".into()),
+        },
+        buses: Buses::new(&config, Vault::new(&config, "alias/x"), FIRST_ATTEMPT),
+        webhooks: Queue::new(&config, "https://sqs.us-east-1.amazonaws.com/1/webhooks".into()),
     };
     let event = serde_json::from_value(event).unwrap();
     serde_json::to_value(forwarder.forward(event).await).unwrap()
@@ -289,6 +310,6 @@ async fn what_aws_says_of_a_signature_is_kept_without_the_request_that_it_repeat
         x-amz-security-token:IQoJb3JpZ2luX2VjEXAMPLE'";
     let refusal = json!({ "__type": "InvalidSignatureException", "message": message });
     let (outcomes, _) = send(&[error("a")], move |_| (403, refusal.clone())).await;
-    let attempt = outcomes.into_iter().next().unwrap().unwrap();
+    let (attempt, _) = failed(&outcomes[0]).unwrap();
     assert_eq!(attempt.response, "InvalidSignatureException: The signature does not match.");
 }

@@ -76,3 +76,12 @@ async fn the_forwarder_answers_its_event_file() {
     let answer = Function::start("forward_errors").invoke(&event("forward_errors")).await;
     assert_eq!(answer, json!({ "batchItemFailures": [] }));
 }
+
+#[tokio::test]
+async fn a_function_that_a_queue_triggers_answers_its_event_file() {
+    for name in ["deliver_webhooks", "drain", "replay"] {
+        let answer = Function::start(name).invoke(&event(name)).await;
+        // What the files name is not there: nothing is to come again.
+        assert_eq!(answer, json!({ "batchItemFailures": [] }), "{name}");
+    }
+}

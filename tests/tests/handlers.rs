@@ -1,7 +1,7 @@
 //! The handlers by themselves, as Lambda calls them: events in, answers out, and the AWS calls between.
 
 use axum::{handler::Handler, response::Response};
-use functions::{authorizer, destinations, environments, errors, keys, session, users, workflows};
+use functions::{authorizer, destinations, environments, errors, keys, replays, session, users, workflows};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenon::http::service;
@@ -166,15 +166,34 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     assert_eq!(calls.taken(), ["DescribeEventBus", "PutEvents", "GenerateDataKey", "TransactWriteItems"]);
     let destination = Some(("destinationId", destination["destinationId"].as_str().unwrap()));
 
-    let event = event_of("destinations_patch", environment, destination, None);
-    let (status, _) = answer(destinations::patch::patch_destination, &state, &event).await;
-    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem PutItem".to_owned()));
+    let webhook = json!({ "type": "webhook", "url": "https://example.com/errors" });
+    let event = event_of("destinations_create", environment, None, Some(webhook));
+    let (status, webhook) = answer(destinations::create::create_destination, &state, &event).await;
+    assert_eq!(status, StatusCode::CREATED, "{webhook}");
+    assert_eq!(calls.taken(), ["GenerateDataKey", "TransactWriteItems"]);
+    let webhook = Some(("destinationId", webhook["destinationId"].as_str().unwrap()));
+    let event = event_of("destinations_rotate_secret", environment, webhook, None);
+    let (status, rotated) = answer(destinations::rotate_secret::rotate_secret, &state, &event).await;
+    assert_eq!(status, StatusCode::OK, "{rotated}");
+    assert_eq!(calls.taken(), ["GetItem", "GetItem", "GenerateDataKey", "PutItem"]);
 
-    let event =
-        event_of("destinations_patch", environment, destination, Some(json!({ "eventBusName": "tenon-test-x" })));
-    let (status, patched) = answer(destinations::patch::patch_destination, &state, &event).await;
-    assert_eq!(status, StatusCode::OK, "{patched}");
-    assert_eq!(calls.taken(), ["GetItem", "Decrypt", "DescribeEventBus", "PutEvents", "PutItem"]);
+    let state = destinations::patch::state(&config).await.unwrap();
+    calls.taken();
+    for (body, expected) in [
+        (json!({ "filter": { "blockType": ["shopify"] } }), vec!["GetItem", "GetItem", "PutItem"]),
+        (json!({ "filter": { "userId": ["joe.smoe@acme.example"] } }), vec!["GetItem", "GetItem", "GetItem", "PutItem"]),
+        (json!({ "enabled": false }), vec!["GetItem", "GetItem", "PutItem"]),
+        (json!({ "enabled": true }), vec!["GetItem", "GetItem", "PutItem", "UpdateItem"]),
+        (
+            json!({ "eventBusName": "tenon-test-x" }),
+            vec!["GetItem", "GetItem", "Decrypt", "DescribeEventBus", "PutEvents", "PutItem", "UpdateItem"],
+        ),
+    ] {
+        let event = event_of("destinations_patch", environment, destination, Some(body));
+        let (status, patched) = answer(destinations::patch::patch_destination, &state, &event).await;
+        assert_eq!(status, StatusCode::OK, "{patched}");
+        assert_eq!(calls.taken(), expected, "{patched}");
+    }
 
     let state = destinations::test::state(&config).await.unwrap();
     calls.taken();
@@ -185,11 +204,36 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
         assert_eq!(calls.taken(), expected);
     }
 
+    let state = destinations::deliveries::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("destinations_deliveries", environment, destination, None);
+    let (status, page) = answer(destinations::deliveries::list_deliveries, &state, &event).await;
+    assert_eq!((status, &page["data"]), (StatusCode::OK, &json!([])));
+    assert_eq!(calls.taken(), [vec!["GetItem"], vec!["Query"; 8]].concat());
+
+    let state = destinations::replay::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("destinations_replay", environment, destination, None);
+    let (status, replay) = answer(destinations::replay::start_replay, &state, &event).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{replay}");
+    assert_eq!(calls.taken(), ["GetItem", "PutItem", "SendMessage"]);
+    let replay = Some(("replayId", replay["replayId"].as_str().unwrap()));
+    let state = replays::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("replays_get", environment, replay, None);
+    let (status, shown) = answer(replays::get::get_replay, &state, &event).await;
+    assert_eq!((status, &shown["status"]), (StatusCode::OK, &json!("running")));
+    assert_eq!(calls.taken(), ["GetItem"]);
+    let event = event_of("replays_cancel", environment, replay, None);
+    let (status, shown) = answer(replays::cancel::cancel_replay, &state, &event).await;
+    assert_eq!((status, &shown["status"]), (StatusCode::OK, &json!("cancelled")));
+    assert_eq!(calls.taken(), ["UpdateItem"]);
+
     let state = destinations::get::state(&config).await.unwrap();
     calls.taken();
     let event = event_of("destinations_get", environment, destination, None);
     let (status, _) = answer(destinations::get::get_destination, &state, &event).await;
-    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem".to_owned()));
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem GetItem".to_owned()));
     let event = event_of("destinations_list", environment, None, None);
     let (status, _) = answer(destinations::list::list_destinations, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "Query".to_owned()));

@@ -1,39 +1,66 @@
-//! `POST /destinations`. AWS calls: two to the customer's bus, one of KMS and one DynamoDB transaction.
+//! `POST /destinations`. AWS calls: for each user that a filter names by a name one DynamoDB read, one of KMS, for a bus two
+//! to it, and one DynamoDB transaction.
 
 use axum::extract::State;
 use tenon::{
-    delivery::eventbridge::{check, seal_credentials},
-    domain::{
-        destination::{AwsCredentials, BusName, Destination, EventBridge, Filter, Region, Target},
-        id::DestinationId,
-        timestamp::Timestamp,
+    delivery::{
+        eventbridge::{check, seal_credentials},
+        webhook::{new_secret, seal_secret},
     },
-    http::{At, Backend, Created, Fields, FromJson, Input, Problem, ProblemDocument, Valid},
+    domain::{
+        delivery::Route,
+        destination::{AwsCredentials, BusName, Destination, EventBridge, Region, Target, Verification},
+        health::Health,
+        id::DestinationId,
+        text::Text,
+        timestamp::Timestamp,
+        webhook::{Webhook, WebhookUrl},
+    },
+    http::{At, Backend, Created, Fields, FromJson, Input, Private, Problem, ProblemDocument, Valid},
 };
 use utoipa::ToSchema;
 
 pub use super::connecting as state;
-use super::{Connecting, DestinationBody};
+use super::{Connecting, WithSecret, filter::NewFilter};
 
-/// What is needed to create a destination.
-#[derive(Debug, ToSchema)]
+/// What is needed to create a destination. A webhook needs a `url`; a bus its `region`, `eventBusName` and `credentials`.
+#[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-pub struct CreateDestination {
+#[expect(dead_code, reason = "it describes for the document what NewDestination reads")]
+struct CreateDestination {
     /// By which means.
     #[schema(rename = "type")]
     kind: DestinationType,
-    /// The bus's region.
-    region: Region,
-    /// The bus, by name or ARN.
-    event_bus_name: BusName,
-    /// Keys that may put events on the bus. They are encrypted and never shown again.
-    credentials: AwsCredentials,
+    /// Of a webhook: where errors are posted to.
+    url: Option<WebhookUrl>,
+    /// Of a webhook: what you call it.
+    description: Option<Text<256>>,
+    /// Of a bus: its region.
+    region: Option<Region>,
+    /// Of a bus: its name or ARN.
+    event_bus_name: Option<BusName>,
+    /// Of a bus: keys that may put events on it. They are encrypted and never shown again.
+    credentials: Option<AwsCredentials>,
     /// Whether errors are sent.
     #[schema(default = true, required = false)]
     enabled: bool,
     /// The errors to which it is limited.
-    #[schema(required = false)]
-    filter: Filter,
+    filter: Option<NewFilter>,
+}
+
+/// A destination before it is saved.
+#[derive(Debug)]
+pub struct NewDestination {
+    target: NewTarget,
+    enabled: bool,
+    filter: NewFilter,
+}
+
+/// What is particular to a type of destination, before it is saved.
+#[derive(Debug)]
+enum NewTarget {
+    EventBridge { region: Region, event_bus_name: BusName, credentials: AwsCredentials },
+    Webhook { url: WebhookUrl, description: Option<Text<256>> },
 }
 
 /// A type of destination.
@@ -42,33 +69,45 @@ pub struct CreateDestination {
 pub enum DestinationType {
     /// A customer's own Amazon EventBridge bus.
     EventBridge,
+    /// A customer's own HTTP endpoint.
+    Webhook,
 }
 
 impl FromJson for DestinationType {
     fn from_json(value: &serde_json::Value, at: &mut At<'_>) -> Option<Self> {
         match value.as_str() {
             Some("eventbridge") => Some(Self::EventBridge),
-            _ => at.reject("must be `eventbridge`"),
+            Some("webhook") => Some(Self::Webhook),
+            _ => at.reject("must be `eventbridge` or `webhook`"),
         }
     }
 }
 
-impl Input for CreateDestination {
+impl Input for NewDestination {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let kind = fields.required("type");
-        let region = fields.required("region");
-        let event_bus_name = fields.required("eventBusName");
-        let credentials = fields.required("credentials");
+        let target = match fields.required("type") {
+            Some(DestinationType::EventBridge) => {
+                let region = fields.required("region");
+                let event_bus_name = fields.required("eventBusName");
+                let credentials = fields.required("credentials");
+                if let (Some(region), Some(bus)) = (&region, &event_bus_name) {
+                    check_region(region, bus, fields);
+                }
+                region.zip(event_bus_name).zip(credentials).map(|((region, event_bus_name), credentials)| {
+                    NewTarget::EventBridge { region, event_bus_name, credentials }
+                })
+            }
+            Some(DestinationType::Webhook) => {
+                let url = fields.required("url");
+                let description = fields.optional("description");
+                url.zip(description).map(|(url, description)| NewTarget::Webhook { url, description })
+            }
+            None => None,
+        };
         let enabled = fields.optional("enabled");
         let filter = fields.optional("filter");
-        if let (Some(region), Some(bus)) = (&region, &event_bus_name) {
-            check_region(region, bus, fields);
-        }
         Some(Self {
-            kind: kind?,
-            region: region?,
-            event_bus_name: event_bus_name?,
-            credentials: credentials?,
+            target: target?,
             enabled: enabled?.unwrap_or(true),
             filter: filter?.unwrap_or_default(),
         })
@@ -76,48 +115,58 @@ impl Input for CreateDestination {
 }
 
 /// An ARN names a region of its own, which must be the one that is called.
-pub(super) fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
+fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
     if bus.region().is_some_and(|named| named != region.as_str()) {
         fields.reject("eventBusName", "must name a bus in `region`");
     }
 }
 
-/// Saves where errors are to be sent, after the connection was checked by a test event. The keys are encrypted before they
-/// are stored.
+/// Saves where errors are to be sent. A bus is checked by a test event before; a webhook is given a secret, which is shown
+/// this once. Keys and secrets are encrypted before they are stored.
 #[utoipa::path(post, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
     request_body = CreateDestination, responses(
-    (status = 201, body = DestinationBody, headers(("Location", description = "where the destination is found"))),
+    (status = 201, body = WithSecret, headers(("Location", description = "where the destination is found"))),
     (status = 409, body = ProblemDocument, description = "there are 20 destinations already"),
     (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
 ))]
 pub async fn create_destination(
     caller: Backend,
     State(connecting): State<Connecting>,
-    Valid(body): Valid<CreateDestination>,
-) -> Result<Created<DestinationBody>, Problem> {
-    let CreateDestination { kind: DestinationType::EventBridge, region, event_bus_name, credentials, enabled, filter } =
-        body;
-    let Connecting { destinations, vault, config } = connecting;
-    let checked = check(&config, caller.environment, (&region, &event_bus_name), &credentials).await;
-    let verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
+    Valid(NewDestination { target, enabled, filter }): Valid<NewDestination>,
+) -> Result<Private<Created<WithSecret>>, Problem> {
+    let filter = filter.resolve(&connecting.users, caller.environment).await?;
     let (destination_id, now) = (DestinationId::new(), Timestamp::now());
-    let sealed = seal_credentials(&vault, caller.environment, destination_id, 1, &credentials).await?;
+    let route = Route { environment: caller.environment, destination: destination_id };
+    let (target, verification, secret) = match target {
+        NewTarget::EventBridge { region, event_bus_name, credentials } => {
+            let checked =
+                check(&connecting.config, caller.environment, (&region, &event_bus_name), &credentials).await;
+            let verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
+            let masked_access_key_id = credentials.access_key_id.masked();
+            let credentials = seal_credentials(&connecting.vault, route, 1, &credentials).await?;
+            let bus = EventBridge { region, event_bus_name, masked_access_key_id, credentials };
+            (Target::EventBridge(bus), verification, None)
+        }
+        NewTarget::Webhook { url, description } => {
+            connecting.rules.allow(&url).map_err(|forbidden| Problem::invalid_field("/url", forbidden))?;
+            let secret = new_secret()?;
+            let sealed = seal_secret(&connecting.vault, route, 1, &secret).await?;
+            let webhook = Webhook { url, description, secret: sealed, previous: None };
+            (Target::Webhook(webhook), Verification::not_tested(), Some(secret))
+        }
+    };
     let destination = Destination {
         destination_id,
         version: 1,
         enabled,
         disabled_reason: None,
         filter,
-        target: Target::EventBridge(EventBridge {
-            region,
-            event_bus_name,
-            masked_access_key_id: credentials.access_key_id.masked(),
-            credentials: sealed,
-        }),
+        target,
         verification,
         created_at: now,
         updated_at: now,
     };
-    destinations.create(caller.environment, &destination).await?;
-    Ok(Created::at(format!("destinations/{destination_id}"), destination.into()))
+    connecting.destinations.create(caller.environment, &destination).await?;
+    let body = WithSecret { destination: (destination, Health::default()).into(), secret };
+    Ok(Private(Created::at(format!("destinations/{destination_id}"), body)))
 }

@@ -1,8 +1,8 @@
-//! `GET /destinations/{destinationId}`. AWS calls: one DynamoDB read.
+//! `GET /destinations/{destinationId}`. AWS calls: two DynamoDB reads.
 
 use axum::extract::State;
 use tenon::{
-    domain::id::DestinationId,
+    domain::{delivery::Route, id::DestinationId},
     http::{Backend, Json, Path, Problem, ProblemDocument},
     store::destinations::Destinations,
 };
@@ -21,6 +21,7 @@ pub async fn get_destination(
     State(destinations): State<Destinations>,
     Path(id): Path<DestinationId>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let destination = destinations.get(caller.environment, id).await?;
-    destination.map(|destination| Json(destination.into())).ok_or_else(|| Problem::not_found("destination"))
+    let route = Route { environment: caller.environment, destination: id };
+    let found = destinations.get_with_health(route).await?;
+    found.map(|found| Json(found.into())).ok_or_else(|| Problem::not_found("destination"))
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use serde::Serialize;
 use tenon::{
-    domain::destination::Destination,
+    domain::{destination::Destination, health::Health},
     http::{Backend, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, Valid},
     store::destinations::Destinations,
 };
@@ -58,9 +58,9 @@ pub async fn list_destinations(
     Valid(ListDestinations { limit: Limit(limit), cursor }): Valid<ListDestinations>,
 ) -> Result<Json<DestinationPage>, Problem> {
     let after = cursor.map(|cursor| cursor.position(LIST)).transpose()?;
-    let id = |destination: &Destination| destination.destination_id.to_string();
+    let id = |(destination, _): &(Destination, Health)| destination.destination_id.to_string();
     // There are 20 at most, the newest first: a page goes on below the id that it ended with.
-    let mut rest = destinations.list(caller.environment).await?;
+    let mut rest = destinations.list_with_health(caller.environment).await?;
     rest.retain(|destination| after.as_ref().is_none_or(|after| id(destination) < *after));
     let more = rest.len() > limit;
     rest.truncate(limit);

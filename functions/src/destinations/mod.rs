@@ -4,30 +4,41 @@ use aws_config::SdkConfig;
 use serde::Serialize;
 use tenon::{
     aws::setting,
+    delivery::{guard::Rules, queues::Queue},
     domain::{
         delivery::RETRY_POLICY,
         destination::{BusName, Destination, EventBridge, Filter, Region, Target, Verification},
+        health::{Circuit, Health},
         id::DestinationId,
+        secret::Secret,
+        text::Text,
         timestamp::Timestamp,
+        webhook::{Webhook, WebhookUrl},
     },
     http::StartError,
-    store::{Table, destinations::Destinations},
+    store::{Table, destinations::Destinations, users::Users},
     vault::Vault,
 };
 use utoipa::ToSchema;
 
 pub mod create;
 pub mod delete;
+pub mod deliveries;
+pub mod filter;
 pub mod get;
 pub mod list;
 pub mod patch;
+pub mod replay;
+pub mod rotate_secret;
 pub mod test;
 
-/// What the functions that check connections are given.
+/// What the functions that save connections are given.
 #[derive(Clone, Debug)]
 pub struct Connecting {
     destinations: Destinations,
+    users: Users,
     vault: Vault,
+    rules: Rules,
     /// What clients of the customer's AWS are made from.
     config: SdkConfig,
 }
@@ -36,7 +47,19 @@ pub struct Connecting {
 pub async fn connecting(config: &SdkConfig) -> Result<Connecting, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (directory, ()) = tokio::join!(Table::directory(config), vault.connect());
-    Ok(Connecting { destinations: Destinations(directory?), vault, config: config.clone() })
+    let directory = directory?;
+    Ok(Connecting {
+        destinations: Destinations(directory.clone()),
+        users: Users(directory),
+        vault,
+        rules: Rules::from_env()?,
+        config: config.clone(),
+    })
+}
+
+/// The queue by which drains are told to run.
+fn drains(config: &SdkConfig) -> Result<Queue, StartError> {
+    Ok(Queue::new(config, setting("DRAINS_QUEUE")?))
 }
 
 /// The store alone, for functions that have no use of the vault.
@@ -65,6 +88,8 @@ pub struct DestinationBody {
     pub verified: bool,
     /// What was proven, or why it was not.
     pub verification: String,
+    /// How it does.
+    pub health: HealthBody,
     /// The waits between attempts, in seconds; each is up to a tenth longer.
     #[schema(value_type = Vec<u32>)]
     pub retry_policy: &'static [u32],
@@ -72,6 +97,43 @@ pub struct DestinationBody {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// How a destination does.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Health)]
+pub struct HealthBody {
+    /// When an attempt last succeeded, to the minute.
+    #[schema(required = true)]
+    last_success_at: Option<Timestamp>,
+    /// When an attempt last failed.
+    #[schema(required = true)]
+    last_failure_at: Option<Timestamp>,
+    /// How many deliveries wait for their next attempt; while more than some hundreds wait, nearly.
+    pending: i64,
+    /// Whether attempts are made: an open circuit lets errors wait while one after the other is tried.
+    circuit: Circuit,
+}
+
+impl From<Health> for HealthBody {
+    fn from(health: Health) -> Self {
+        let circuit = health.circuit();
+        let Health { last_success_at, last_failure_at, pending, .. } = health;
+        Self { last_success_at, last_failure_at, pending: pending.max(0), circuit }
+    }
+}
+
+/// A destination with its secret, which is shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WithSecret {
+    /// The destination.
+    #[serde(flatten)]
+    destination: DestinationBody,
+    /// Of a webhook: the secret by which its requests are signed, `whsec_…`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    secret: Option<Secret>,
 }
 
 /// What is particular to a type of destination.
@@ -91,6 +153,14 @@ pub enum TargetBody {
         #[schema(value_type = Object)]
         policy: serde_json::Value,
     },
+    /// A customer's own HTTP endpoint.
+    Webhook {
+        /// Where errors are posted to.
+        url: WebhookUrl,
+        /// What the customer calls it.
+        #[schema(required = true)]
+        description: Option<Text<256>>,
+    },
 }
 
 /// Keys as far as they are shown.
@@ -101,8 +171,8 @@ pub struct MaskedCredentials {
     access_key_id: String,
 }
 
-impl From<Destination> for DestinationBody {
-    fn from(destination: Destination) -> Self {
+impl From<(Destination, Health)> for DestinationBody {
+    fn from((destination, health): (Destination, Health)) -> Self {
         let Destination {
             destination_id,
             version: _,
@@ -122,6 +192,7 @@ impl From<Destination> for DestinationBody {
             filter,
             verified,
             verification: reason,
+            health: health.into(),
             retry_policy: &RETRY_POLICY,
             created_at,
             updated_at,
@@ -138,6 +209,7 @@ impl From<Target> for TargetBody {
                 let credentials = MaskedCredentials { access_key_id: masked_access_key_id };
                 Self::EventBridge { region, event_bus_name, credentials, policy }
             }
+            Target::Webhook(Webhook { url, description, secret: _, previous: _ }) => Self::Webhook { url, description },
         }
     }
 }

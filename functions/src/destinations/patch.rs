@@ -1,20 +1,43 @@
-//! `PATCH /destinations/{destinationId}`. AWS calls: one DynamoDB read, one write; where the bus or its keys are
-//! replaced, two to the customer's bus and one or two of KMS.
+//! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads and one write, one more and perhaps a message where
+//! it is switched on or off or turned to another place; for each user that a filter names by a name one read; where the bus
+//! or its keys are replaced, two to the customer's bus and one or two of KMS.
 
+use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
-    delivery::eventbridge::{check, open_credentials, seal_credentials},
-    domain::{
-        destination::{AwsCredentials, BusName, Filter, Region, Target},
-        id::DestinationId,
-        timestamp::Timestamp,
+    delivery::{
+        eventbridge::{check, open_credentials, seal_credentials},
+        queues::{Drain, Queue},
     },
-    http::{Backend, FieldError, Fields, Input, Json, Path, Problem, ProblemDocument, Valid},
+    domain::{
+        delivery::Route,
+        destination::{AwsCredentials, BusName, EventBridge, Region, Target, Verification},
+        health::Health,
+        id::DestinationId,
+        text::Text,
+        timestamp::Timestamp,
+        webhook::WebhookUrl,
+    },
+    http::{Backend, FieldError, Fields, Input, Json, Path, Problem, ProblemDocument, StartError, Valid},
+    store::health::Healths,
 };
 use utoipa::ToSchema;
 
-pub use super::connecting as state;
-use super::{Connecting, DestinationBody};
+use super::{Connecting, DestinationBody, filter::NewFilter};
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct Patching {
+    connecting: Connecting,
+    healths: Healths,
+    drains: Queue,
+}
+
+/// Opens the connections to DynamoDB and KMS.
+pub async fn state(config: &SdkConfig) -> Result<Patching, StartError> {
+    let connecting = super::connecting(config).await?;
+    Ok(Patching { healths: Healths(connecting.destinations.0.clone()), drains: super::drains(config)?, connecting })
+}
 
 /// What is to be changed; what is absent stays.
 #[derive(Debug, ToSchema)]
@@ -23,12 +46,17 @@ pub struct PatchDestination {
     /// The toggle: whether errors are sent.
     enabled: Option<bool>,
     /// The errors to which it is limited, in place of those before; null takes the limits away.
-    filter: Option<Filter>,
-    /// The bus's region.
+    filter: Option<NewFilter>,
+    /// Of a webhook: where errors are posted to.
+    url: Option<WebhookUrl>,
+    /// Of a webhook: what you call it; null takes it away.
+    #[schema(value_type = Option<Text<256>>)]
+    description: Option<Option<Text<256>>>,
+    /// Of a bus: its region.
     region: Option<Region>,
-    /// The bus, by name or ARN.
+    /// Of a bus: its name or ARN.
     event_bus_name: Option<BusName>,
-    /// Other keys in place of those before.
+    /// Of a bus: other keys in place of those before.
     credentials: Option<AwsCredentials>,
 }
 
@@ -36,15 +64,19 @@ impl Input for PatchDestination {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let enabled = fields.optional("enabled");
         let filter = match (fields.has("filter"), fields.optional("filter")) {
-            (true, Some(None)) => Some(Some(Filter::default())),
+            (true, Some(None)) => Some(Some(NewFilter::default())),
             (_, filter) => filter,
         };
+        let url = fields.optional("url");
+        let description = fields.optional("description").map(|given| fields.has("description").then_some(given));
         let region = fields.optional("region");
         let event_bus_name = fields.optional("eventBusName");
         let credentials = fields.optional("credentials");
         Some(Self {
             enabled: enabled?,
             filter: filter?,
+            url: url?,
+            description: description?,
             region: region?,
             event_bus_name: event_bus_name?,
             credentials: credentials?,
@@ -52,8 +84,9 @@ impl Input for PatchDestination {
     }
 }
 
-/// Changes a destination: switches it on or off, limits it, or replaces its bus or keys, which are then checked by a test
-/// event.
+/// Changes a destination: switches it on or off, limits it, or replaces its place or keys. A bus is then checked by a test
+/// event. Switched on, or turned to another place, it is given another chance; switched off, what waits for it is
+/// cancelled.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), request_body = PatchDestination, responses(
     (status = 200, body = DestinationBody),
@@ -63,43 +96,108 @@ impl Input for PatchDestination {
 ))]
 pub async fn patch_destination(
     caller: Backend,
-    State(connecting): State<Connecting>,
+    State(patching): State<Patching>,
     Path(id): Path<DestinationId>,
     Valid(body): Valid<PatchDestination>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let Connecting { destinations, vault, config } = connecting;
-    let found = destinations.get(caller.environment, id).await?;
-    let mut destination = found.ok_or_else(|| Problem::not_found("destination"))?;
-    let PatchDestination { enabled, filter, region, event_bus_name, credentials } = body;
+    let Patching { connecting, healths, drains } = patching;
+    let route = Route { environment: caller.environment, destination: id };
+    let found = connecting.destinations.get_with_health(route).await?;
+    let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
+    let PatchDestination { enabled, filter, url, description, region, event_bus_name, credentials } = body;
 
+    let was_enabled = destination.enabled;
     if let Some(enabled) = enabled {
         destination.enabled = enabled;
         destination.disabled_reason = None;
     }
-    destination.filter = filter.unwrap_or(destination.filter);
-    let Target::EventBridge(bus) = &mut destination.target;
-    let moved = region.is_some() || event_bus_name.is_some();
+    if let Some(filter) = filter {
+        destination.filter = filter.resolve(&connecting.users, caller.environment).await?;
+    }
+    let for_buses = [
+        ("/region", region.is_some()),
+        ("/eventBusName", event_bus_name.is_some()),
+        ("/credentials", credentials.is_some()),
+    ];
+    let for_webhooks = [("/url", url.is_some()), ("/description", description.is_some())];
+    let moved = match &mut destination.target {
+        Target::EventBridge(bus) => {
+            refuse(&for_webhooks, "is only of a webhook")?;
+            let verification = connect(&connecting, route, bus, region, event_bus_name, credentials).await?;
+            let moved = verification.is_some();
+            destination.verification = verification.unwrap_or(destination.verification);
+            moved
+        }
+        Target::Webhook(webhook) => {
+            refuse(&for_buses, "is only of a bus")?;
+            webhook.description = description.unwrap_or(webhook.description.take());
+            let moved = url.as_ref().is_some_and(|url| *url != webhook.url);
+            if let Some(url) = url {
+                connecting.rules.allow(&url).map_err(|forbidden| Problem::invalid_field("/url", forbidden))?;
+                webhook.url = url;
+            }
+            if moved {
+                destination.verification = Verification::not_tested();
+            }
+            moved
+        }
+    };
+    destination.version += 1;
+    destination.updated_at = Timestamp::now();
+    connecting.destinations.update(caller.environment, &destination).await?;
+
+    let another_chance = destination.enabled && (moved || !was_enabled);
+    let health = if another_chance { healths.reset(route).await? } else { health };
+    let switched_off = was_enabled && !destination.enabled;
+    if health.waiting_since.is_some() && (another_chance || switched_off) {
+        wake(&drains, route, &health).await;
+    }
+    Ok(Json((destination, health).into()))
+}
+
+/// Refuses fields that are not of the destination's type.
+fn refuse(given: &[(&str, bool)], detail: &str) -> Result<(), Problem> {
+    let given = given.iter().filter(|(_, given)| *given);
+    let errors: Vec<FieldError> =
+        given.map(|(pointer, _)| FieldError { pointer: (*pointer).into(), detail: detail.into() }).collect();
+    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+}
+
+/// Replaces a bus or its keys, after the new connection was checked. None where neither is replaced.
+async fn connect(
+    connecting: &Connecting,
+    route: Route,
+    bus: &mut EventBridge,
+    region: Option<Region>,
+    event_bus_name: Option<BusName>,
+    credentials: Option<AwsCredentials>,
+) -> Result<Option<Verification>, Problem> {
+    if region.is_none() && event_bus_name.is_none() && credentials.is_none() {
+        return Ok(None);
+    }
     bus.region = region.unwrap_or_else(|| bus.region.clone());
     bus.event_bus_name = event_bus_name.unwrap_or_else(|| bus.event_bus_name.clone());
     if bus.event_bus_name.region().is_some_and(|named| named != bus.region.as_str()) {
-        let detail = "must name a bus in `region`".to_owned();
-        return Err(Problem::invalid(vec![FieldError { pointer: "/eventBusName".into(), detail }]));
+        return Err(Problem::invalid_field("/eventBusName", "must name a bus in `region`"));
     }
-    if moved || credentials.is_some() {
-        let keys = match &credentials {
-            Some(credentials) => credentials,
-            None => &open_credentials(&vault, caller.environment, id, &bus.credentials).await?,
-        };
-        let checked = check(&config, caller.environment, (&bus.region, &bus.event_bus_name), keys).await;
-        destination.verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
-    }
+    let keys = match &credentials {
+        Some(credentials) => credentials,
+        None => &open_credentials(&connecting.vault, route, &bus.credentials).await?,
+    };
+    let checked = check(&connecting.config, route.environment, (&bus.region, &bus.event_bus_name), keys).await;
+    let verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
     if let Some(credentials) = credentials {
         let version = bus.credentials.version + 1;
-        bus.credentials = seal_credentials(&vault, caller.environment, id, version, &credentials).await?;
+        bus.credentials = seal_credentials(&connecting.vault, route, version, &credentials).await?;
         bus.masked_access_key_id = credentials.access_key_id.masked();
     }
-    destination.version += 1;
-    destination.updated_at = Timestamp::now();
-    destinations.update(caller.environment, &destination).await?;
-    Ok(Json(destination.into()))
+    Ok(Some(verification))
+}
+
+/// Lets the drain see at once that something has changed. Without it, it sees that when it runs next.
+async fn wake(drains: &Queue, route: Route, health: &Health) {
+    let now = Timestamp::now();
+    if let Err(error) = drains.send(&Drain::of(route), now, now).await {
+        tracing::warn!(error = %tenon::logs::Chain(&error), pending = health.pending, "a drain was not told to run");
+    }
 }

@@ -18,7 +18,7 @@ use moka::future::Cache;
 
 use crate::{
     domain::{
-        delivery::Attempt,
+        delivery::{Attempt, Failure, Outcome, Route},
         destination::{self, AwsCredentials, EventBridge, Verification},
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId},
@@ -43,37 +43,38 @@ const MAX_ENTRIES: usize = 10;
 const MAX_BYTES: usize = 1_000_000;
 /// The most characters that are kept of what AWS says.
 const MAX_SAID: usize = 512;
-/// How long a bus may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a bus may take to answer a first attempt, which holds a batch of the stream.
+pub const FIRST_ATTEMPT: Duration = Duration::from_secs(2);
+/// How long a bus may take to answer where nobody waits behind.
+pub const PATIENT: Duration = Duration::from_secs(10);
 /// How many clients are kept, and how long: a connection's worth of time, bounded so that keys do not stay for ever.
 const CACHED_CLIENTS: u64 = 200;
 const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// What the keys of a destination are sealed for.
-pub fn credentials_context(environment: EnvironmentId, destination: DestinationId) -> Context {
+fn credentials_context(route: Route) -> Context {
+    let Route { environment, destination } = route;
     Context { environment: environment.to_string(), owner: destination.to_string(), purpose: "destination-credentials" }
 }
 
 /// Seals the keys of a destination. One KMS call.
 pub async fn seal_credentials(
     vault: &Vault,
-    environment: EnvironmentId,
-    destination: DestinationId,
+    route: Route,
     version: u32,
     credentials: &AwsCredentials,
 ) -> Result<Sealed, VaultError> {
     let plaintext = zeroize::Zeroizing::new(serde_json::to_vec(credentials).map_err(|_| VaultError::Undecryptable)?);
-    vault.seal(&credentials_context(environment, destination), version, &plaintext).await
+    vault.seal(&credentials_context(route), version, &plaintext).await
 }
 
 /// Opens the keys of a destination. One KMS call the first time.
 pub async fn open_credentials(
     vault: &Vault,
-    environment: EnvironmentId,
-    destination: DestinationId,
+    route: Route,
     sealed: &Sealed,
 ) -> Result<AwsCredentials, VaultError> {
-    let plaintext = vault.open(&credentials_context(environment, destination), sealed).await?;
+    let plaintext = vault.open(&credentials_context(route), sealed).await?;
     serde_json::from_slice(&plaintext).map_err(|_| VaultError::Undecryptable)
 }
 
@@ -83,69 +84,74 @@ pub struct Buses {
     config: SdkConfig,
     vault: Vault,
     clients: Cache<(DestinationId, u32), Client>,
+    timeout: Duration,
 }
 
 impl Buses {
-    /// A sender that opens keys with this vault.
-    pub fn new(config: &SdkConfig, vault: Vault) -> Self {
+    /// A sender that opens keys with this vault, and waits so long for an answer.
+    pub fn new(config: &SdkConfig, vault: Vault, timeout: Duration) -> Self {
         let clients = Cache::builder().max_capacity(CACHED_CLIENTS).time_to_live(CACHED_FOR).build();
-        Self { config: with_own_schedule(config), vault, clients }
+        Self { config: with_own_schedule(config, timeout), vault, clients, timeout }
     }
 
-    /// Sends a test event now. Answers with nothing where the bus took it, else with the failed attempt.
-    pub async fn send_test(
-        &self,
-        environment: EnvironmentId,
-        identity: (DestinationId, u32),
-        bus: &EventBridge,
-    ) -> Result<Option<Attempt>, Arc<VaultError>> {
-        let client = self.client(environment, identity, bus).await?;
-        Ok(put_test(&client, environment, bus.event_bus_name.as_str()).await.err().map(|failure| failure.attempt))
+    /// Sends a test event now.
+    pub async fn send_test(&self, route: Route, version: u32, bus: &EventBridge) -> Outcome {
+        let event = ErrorLog::test_event(route.environment, Timestamp::now());
+        self.put_all(route, version, bus, TEST_DETAIL_TYPE, &[&event]).await.pop().unwrap_or(Outcome::NotMade)
     }
 
-    /// Makes one attempt to send each error. The answer has one entry per error, in order: nothing where the bus took
-    /// it, else the failed attempt.
-    pub async fn send(
+    /// Makes one attempt to send each error. The answer has one outcome per error, in order.
+    pub async fn send(&self, route: Route, version: u32, bus: &EventBridge, errors: &[&ErrorLog]) -> Vec<Outcome> {
+        self.put_all(route, version, bus, DETAIL_TYPE, errors).await
+    }
+
+    async fn put_all(
         &self,
-        environment: EnvironmentId,
-        (destination, version): (DestinationId, u32),
+        route: Route,
+        version: u32,
         bus: &EventBridge,
+        detail_type: &str,
         errors: &[&ErrorLog],
-    ) -> Vec<Option<Attempt>> {
-        let at = Timestamp::now();
-        let client = match self.client(environment, (destination, version), bus).await {
+    ) -> Vec<Outcome> {
+        let client = match self.client(route, version, bus).await {
             Ok(client) => client,
             Err(error) => {
-                tracing::error!(error = %Chain(&*error), %destination, "the keys of a destination cannot be opened");
-                let response = "the stored keys could not be decrypted".to_owned();
-                return errors
-                    .iter()
-                    .map(|_| Some(Attempt { at, status: None, latency_ms: 0, response: response.clone() }))
-                    .collect();
+                let outcome = unopened(route, &error);
+                return errors.iter().map(|_| outcome.clone()).collect();
             }
         };
         // All at once: ten batches to a bus that does not answer take no longer than one.
-        let batches = batches(bus, errors).into_iter().map(|entries| put(&client, entries));
+        let batches = batches(bus, detail_type, errors).into_iter().map(|entries| put(&client, entries, self.timeout));
         join_all(batches).await.into_iter().flatten().collect()
     }
 
-    async fn client(
-        &self,
-        environment: EnvironmentId,
-        (destination, version): (DestinationId, u32),
-        bus: &EventBridge,
-    ) -> Result<Client, Arc<VaultError>> {
+    async fn client(&self, route: Route, version: u32, bus: &EventBridge) -> Result<Client, Arc<VaultError>> {
         let make = async {
-            let credentials = open_credentials(&self.vault, environment, destination, &bus.credentials).await?;
+            let credentials = open_credentials(&self.vault, route, &bus.credentials).await?;
             Ok(client(&self.config, &bus.region, &credentials))
         };
-        self.clients.try_get_with((destination, version), make).await
+        self.clients.try_get_with((route.destination, version), make).await
+    }
+}
+
+/// What it means for an attempt that the keys could not be opened.
+fn unopened(route: Route, error: &VaultError) -> Outcome {
+    match error {
+        VaultError::Busy(_) => {
+            tracing::warn!(error = %Chain(error), "the keys of a destination cannot be opened for now");
+            Outcome::NotMade
+        }
+        VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => {
+            tracing::error!(error = %Chain(error), destination = %route.destination, "keys cannot be opened");
+            let response = "the stored keys could not be decrypted".to_owned();
+            Outcome::Failed(Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response }, Failure::Refused)
+        }
     }
 }
 
 /// The schedule of attempts is ours, so that the SDK makes none of its own.
-fn with_own_schedule(config: &SdkConfig) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(TIMEOUT).operation_timeout(TIMEOUT).build();
+fn with_own_schedule(config: &SdkConfig, timeout: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
     config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build()
 }
 
@@ -209,11 +215,11 @@ pub async fn check(
     (region, bus): (&destination::Region, &destination::BusName),
     credentials: &AwsCredentials,
 ) -> Result<Verification, Refusal> {
-    let client = client(&with_own_schedule(config), region, credentials);
+    let client = client(&with_own_schedule(config, PATIENT), region, credentials);
     let described = match client.describe_event_bus().name(bus.as_str()).send().await {
         Ok(_) => Ok(()),
         Err(error) => {
-            let (code, said) = (error.code().unwrap_or_default().to_owned(), said(&error));
+            let (code, said) = (error.code().unwrap_or_default().to_owned(), said(&error, PATIENT));
             match Refusal::of(&code, &said) {
                 // They need not be allowed to describe it.
                 Some(_) if code.starts_with("AccessDenied") => Err(said),
@@ -223,35 +229,24 @@ pub async fn check(
         }
     };
     let unproven = |reason: String| Ok(Verification { verified: false, reason });
-    match (put_test(&client, environment, bus.as_str()).await, described) {
-        (Ok(()), Ok(())) => {
+    let event = ErrorLog::test_event(environment, Timestamp::now());
+    let put = put(&client, vec![entry(bus.as_str(), TEST_DETAIL_TYPE, &event)], PATIENT).await.pop();
+    match (put, described) {
+        (Some(Outcome::Delivered(_)), Ok(())) => {
             Ok(Verification { verified: true, reason: "the bus is there and took a test event".into() })
         }
-        (Ok(()), Err(said)) => unproven(format!(
+        (Some(Outcome::Delivered(_)), Err(said)) => unproven(format!(
             "a test event was taken, which AWS also reports for a bus that does not exist, and whether this one exists could \
              not be asked: allow events:DescribeEventBus to prove it (AWS answered {said})"
         )),
-        (Err(failure), _) => match Refusal::of(&failure.code, &failure.attempt.response) {
-            Some(refusal) => Err(refusal),
-            None => unproven(format!("the test event was not taken: {}", failure.attempt.response)),
-        },
-    }
-}
-
-/// A failed attempt with AWS's code for it, empty where AWS was not reached.
-struct Failure {
-    code: String,
-    attempt: Attempt,
-}
-
-async fn put_test(client: &Client, environment: EnvironmentId, bus: &str) -> Result<(), Failure> {
-    let entry = entry(bus, TEST_DETAIL_TYPE, &ErrorLog::test_event(environment, Timestamp::now()));
-    match put(client, vec![entry]).await.into_iter().next().flatten() {
-        None => Ok(()),
-        Some(attempt) => {
-            let code = attempt.response.split(':').next().unwrap_or_default().to_owned();
-            Err(Failure { code, attempt })
+        (Some(Outcome::Failed(attempt, _)), _) => {
+            let code = attempt.response.split(':').next().unwrap_or_default();
+            match Refusal::of(code, &attempt.response) {
+                Some(refusal) => Err(refusal),
+                None => unproven(format!("the test event was not taken: {}", attempt.response)),
+            }
         }
+        (Some(Outcome::NotMade) | None, _) => unproven("no test event was sent".into()),
     }
 }
 
@@ -266,10 +261,10 @@ fn entry(bus: &str, detail_type: &str, error: &ErrorLog) -> PutEventsRequestEntr
 }
 
 /// The entries of all errors, in order, in batches that `PutEvents` takes.
-fn batches(bus: &EventBridge, errors: &[&ErrorLog]) -> Vec<Vec<PutEventsRequestEntry>> {
+fn batches(bus: &EventBridge, detail_type: &str, errors: &[&ErrorLog]) -> Vec<Vec<PutEventsRequestEntry>> {
     let (mut full, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
     for error in errors {
-        let entry = entry(bus.event_bus_name.as_str(), DETAIL_TYPE, error);
+        let entry = entry(bus.event_bus_name.as_str(), detail_type, error);
         let length = entry.detail().map_or(0, str::len);
         if !batch.is_empty() && (batch.len() == MAX_ENTRIES || bytes + length > MAX_BYTES) {
             full.push(std::mem::take(&mut batch));
@@ -283,33 +278,51 @@ fn batches(bus: &EventBridge, errors: &[&ErrorLog]) -> Vec<Vec<PutEventsRequestE
 }
 
 /// One `PutEvents`, whose answer is read entry by entry.
-async fn put(client: &Client, entries: Vec<PutEventsRequestEntry>) -> Vec<Option<Attempt>> {
+async fn put(client: &Client, entries: Vec<PutEventsRequestEntry>, timeout: Duration) -> Vec<Outcome> {
     let (at, started, count) = (Timestamp::now(), Instant::now(), entries.len());
     let answer = client.put_events().set_entries(Some(entries)).send().await;
     let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-    let attempt = |status, response| Some(Attempt { at, status, latency_ms, response });
+    let attempt = |status, response| Attempt { at, status, latency_ms, response };
     match answer {
-        Ok(answer) if answer.failed_entry_count == 0 => vec![None; count],
         Ok(answer) => {
             let results = answer.entries.unwrap_or_default();
-            let refused = |result: Option<&PutEventsResultEntry>| match result {
-                Some(PutEventsResultEntry { error_code: None, event_id: Some(_), .. }) => None,
-                Some(PutEventsResultEntry { error_code: Some(code), error_message, .. }) => {
-                    attempt(Some(200), format!("{code}: {}", error_message.as_deref().unwrap_or_default()))
+            let outcome = |result: Option<&PutEventsResultEntry>| match result {
+                Some(PutEventsResultEntry { error_code: None, event_id: Some(id), .. }) => {
+                    Outcome::Delivered(attempt(Some(200), format!("event {id}")))
                 }
-                _ => attempt(Some(200), "the answer does not tell of this entry".into()),
+                Some(PutEventsResultEntry { error_code: Some(code), error_message, .. }) => {
+                    let said = format!("{code}: {}", error_message.as_deref().unwrap_or_default());
+                    Outcome::Failed(attempt(Some(200), said), failure(code))
+                }
+                _ => {
+                    let said = "the answer does not tell of this entry".to_owned();
+                    Outcome::Failed(attempt(Some(200), said), Failure::Unreachable)
+                }
             };
-            (0..count).map(|index| refused(results.get(index))).collect()
+            (0..count).map(|index| outcome(results.get(index))).collect()
         }
         Err(error) => {
             let status = error.raw_response().map(|response| response.status().as_u16());
-            vec![attempt(status, said(&error)); count]
+            let kind = error.code().map_or(Failure::Unreachable, failure);
+            vec![Outcome::Failed(attempt(status, said(&error, timeout)), kind); count]
         }
     }
 }
 
+/// What a code of `PutEvents` means, of a request or of one of its entries.
+fn failure(code: &str) -> Failure {
+    match code {
+        "ThrottlingException" | "ThrottledException" | "RequestLimitExceeded" | "LimitExceededException" => {
+            Failure::Busy(None)
+        }
+        "InternalFailure" | "InternalException" | "InternalServerError" | "ServiceUnavailable" => Failure::Unreachable,
+        "InvalidArgument" | "MalformedDetail" => Failure::Unacceptable,
+        _ => Failure::Refused,
+    }
+}
+
 /// What AWS said, or why it could not be asked, in words for the customer.
-fn said<E>(error: &SdkError<E, HttpResponse>) -> String
+fn said<E>(error: &SdkError<E, HttpResponse>, timeout: Duration) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -322,7 +335,7 @@ where
             let message: String = message.trim().chars().take(MAX_SAID).collect();
             format!("{}: {message}", refusal.code().unwrap_or("UnknownError"))
         }
-        SdkError::TimeoutError(_) => format!("no answer within {} seconds", TIMEOUT.as_secs()),
+        SdkError::TimeoutError(_) => format!("no answer within {} seconds", timeout.as_secs()),
         SdkError::DispatchFailure(_) => "no connection to AWS".to_owned(),
         other => {
             tracing::warn!(error = %Chain(other), "an unexpected answer of EventBridge");

@@ -1,36 +1,38 @@
 //! From the table's stream to the destinations: the first attempt for every error.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aws_lambda_events::event::{
     dynamodb::{Event as StreamEvent, EventRecord},
     streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse},
 };
 
-use super::eventbridge::Buses;
+use super::{
+    books::{Books, Sent},
+    eventbridge::Buses,
+    queues::{FirstAttempts, MAX_ERRORS, Queue},
+};
 use crate::{
     domain::{
-        delivery::{Attempt, second_attempt},
+        delivery::{Outcome, Route},
         destination::{Destination, Target},
         error_log::ErrorLog,
+        health::Health,
         id::EnvironmentId,
+        timestamp::Timestamp,
     },
     logs::Chain,
-    store::{
-        destinations::Destinations,
-        pending::{PendingDeliveries, PendingDelivery},
-    },
 };
 
 /// Forwards the errors of a batch of stream records.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
-    /// Where errors go.
-    pub destinations: Destinations,
-    /// What waits for its next attempt.
-    pub pending: PendingDeliveries,
-    /// The means of sending.
+    /// Where it is written down what came of it.
+    pub books: Books,
+    /// The means of sending to buses.
     pub buses: Buses,
+    /// Where errors for webhooks are handed on.
+    pub webhooks: Queue,
 }
 
 /// An error of the batch, and the place of its record.
@@ -40,12 +42,14 @@ struct Record {
 }
 
 impl Forwarder {
-    /// Makes the first attempt to send every error of the batch to every destination that wants it; what fails becomes a
-    /// pending delivery. Answers with the lowest sequence number that could be neither sent nor noted as pending: Lambda
-    /// tries everything from there on again, so that an error may arrive twice and is never lost.
+    /// Makes the first attempt to send every error of the batch to every bus that wants it, and hands those for webhooks
+    /// on: no customer's server decides how long a batch takes. Answers with the lowest sequence number of what could be
+    /// neither sent nor written down: Lambda tries everything from there on again, so that an error may arrive twice and
+    /// is never lost.
     ///
-    /// Environments do not wait for each other, nor do the destinations of one. AWS calls: one query an environment,
-    /// one `PutEvents` for ten errors and a destination, one `BatchWriteItem` for 25 failures.
+    /// Environments do not wait for each other, nor do the destinations of one. AWS calls: one query an environment; for
+    /// each bus one `PutEvents` for ten errors, and what [`Books::note`] says; for each webhook one `SendMessageBatch`
+    /// for a hundred errors.
     pub async fn forward(&self, event: StreamEvent) -> DynamoDbEventResponse {
         let mut undone = Vec::new();
         let mut environments: BTreeMap<EnvironmentId, Vec<Record>> = BTreeMap::new();
@@ -73,80 +77,61 @@ impl Forwarder {
         response
     }
 
-    /// Answers with the sequence numbers that could be neither sent nor noted.
+    /// Answers with the sequence numbers of what could be neither sent nor written down.
     async fn forward_environment(&self, environment: EnvironmentId, records: Vec<Record>) -> Vec<String> {
-        let destinations = match self.destinations.list(environment).await {
+        let destinations = match self.books.destinations.list_with_health(environment).await {
             Ok(destinations) => destinations,
             Err(error) => {
                 tracing::error!(error = %Chain(&error), %environment, "the destinations cannot be read");
                 return records.into_iter().map(|record| record.sequence_number).collect();
             }
         };
-        let records = std::sync::Arc::new(records);
+        let records = Arc::new(records);
         let mut running = tokio::task::JoinSet::new();
-        for destination in destinations {
+        for (destination, health) in destinations {
             let (forwarder, records) = (self.clone(), records.clone());
-            running.spawn(async move { forwarder.forward_to(environment, destination, &records).await });
+            running.spawn(async move { forwarder.forward_to(environment, destination, health, &records).await });
         }
         let undone = running.join_all().await.into_iter().flatten();
         undone.filter_map(|index| Some(records.get(index)?.sequence_number.clone())).collect()
     }
 
-    /// Answers with the places of the records that could be neither sent nor noted.
-    async fn forward_to(&self, environment: EnvironmentId, destination: Destination, records: &[Record]) -> Vec<usize> {
-        let (places, errors): (Vec<usize>, Vec<&ErrorLog>) = records
-            .iter()
-            .enumerate()
-            .filter(|(_, record)| destination.wants(&record.error))
-            .map(|(place, record)| (place, &record.error))
-            .unzip();
+    /// Answers with the places of the records that could be neither sent nor written down.
+    async fn forward_to(
+        &self,
+        environment: EnvironmentId,
+        destination: Destination,
+        health: Health,
+        records: &[Record],
+    ) -> Vec<usize> {
+        let route = Route { environment, destination: destination.destination_id };
+        let wanted = records.iter().enumerate().filter(|(_, record)| destination.wants(&record.error));
+        let (places, errors): (Vec<usize>, Vec<&ErrorLog>) =
+            wanted.map(|(place, record)| (place, &record.error)).unzip();
         if errors.is_empty() {
             return places;
         }
-        let identity = (destination.destination_id, destination.version);
-        let attempts = match &destination.target {
-            Target::EventBridge(bus) => self.buses.send(environment, identity, bus, &errors).await,
+        let outcomes = match &destination.target {
+            _ if health.holds_back(Timestamp::now()) => vec![Outcome::NotMade; errors.len()],
+            Target::EventBridge(bus) => self.buses.send(route, destination.version, bus, &errors).await,
+            Target::Webhook(_) => return self.hand_on(route, &errors, &places).await,
         };
-        let failures = places.iter().zip(&errors).zip(attempts);
-        let (places, failed): (Vec<usize>, Vec<PendingDelivery>) = failures
-            .filter_map(|((place, error), attempt)| {
-                Some((*place, pending_after_first(environment, &destination, error, attempt?)))
-            })
-            .unzip();
-        tracing::info!(
-            %environment,
-            destination = %destination.destination_id,
-            delivered = errors.len() - failed.len(),
-            failed = failed.len(),
-            "forwarded"
-        );
-        if failed.is_empty() {
-            return places;
-        }
-        match self.pending.add(&failed).await {
-            Ok(unwritten) => unwritten.into_iter().filter_map(|index| places.get(index).copied()).collect(),
-            Err(error) => {
-                tracing::error!(error = %Chain(&error), "pending deliveries cannot be written");
-                places
-            }
-        }
+        let errors: Vec<(&ErrorLog, Outcome)> = errors.into_iter().zip(outcomes).collect();
+        let sent = Sent { route, destination: &destination, health: &health, errors: &errors };
+        let undone = self.books.note(sent).await;
+        undone.into_iter().filter_map(|index| places.get(index).copied()).collect()
     }
-}
 
-fn pending_after_first(
-    environment: EnvironmentId,
-    destination: &Destination,
-    error: &ErrorLog,
-    attempt: Attempt,
-) -> PendingDelivery {
-    PendingDelivery {
-        environment_id: environment,
-        destination_id: destination.destination_id,
-        workflow_id: error.workflow_id,
-        error_id: error.error_id,
-        first_failed_at: attempt.at,
-        attempts: vec![attempt],
-        next_attempt_at: second_attempt(error.updated_at, error.error_id, destination.destination_id),
+    async fn hand_on(&self, route: Route, errors: &[&ErrorLog], places: &[usize]) -> Vec<usize> {
+        let messages = errors.chunks(MAX_ERRORS).map(|chunk| FirstAttempts::FirstAttemptsV1 {
+            environment_id: route.environment,
+            destination_id: route.destination,
+            errors: chunk.iter().map(|error| (error.workflow_id, error.error_id)).collect(),
+        });
+        let messages: Vec<FirstAttempts> = messages.collect();
+        let refused = self.webhooks.send_all(&route.destination.to_string(), &messages).await;
+        let undone = refused.into_iter().flat_map(|index| index * MAX_ERRORS..(index + 1) * MAX_ERRORS);
+        undone.filter_map(|index| places.get(index).copied()).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Deliveries: attempts to send an error to a destination, and when they are made.
+//! Deliveries: attempts to send an error to a destination, when they are made, and what comes of them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    id::{DestinationId, ErrorId},
+    id::{DestinationId, EnvironmentId, ErrorId, ReplayId, WorkflowId},
     timestamp::Timestamp,
 };
 
@@ -18,6 +18,7 @@ pub struct Attempt {
     /// When it began.
     pub at: Timestamp,
     /// The HTTP status that the other side answered with, where it answered.
+    #[schema(required = true)]
     pub status: Option<u16>,
     /// How long it took, in milliseconds.
     pub latency_ms: u32,
@@ -25,23 +26,197 @@ pub struct Attempt {
     pub response: String,
 }
 
+/// What came of an attempt to send one error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The other side took it.
+    Delivered(Attempt),
+    /// The other side did not take it, or could not be asked.
+    Failed(Attempt, Failure),
+    /// It was not made, for a reason on this side that passes. It does not count.
+    NotMade,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection, no answer in time, or an answer that broke off. Tried again.
+    Unreachable,
+    /// The other side is there and refused: a status, keys that may not. Tried again, since whoever runs it may mend it.
+    Refused,
+    /// The other side asks to be left alone, perhaps until a time. Tried again, never before that.
+    Busy(Option<Timestamp>),
+    /// The other side says that it is gone for good (410): the destination is switched off.
+    Gone,
+    /// The other side will never take this one error, such as one that is too large for it. Not tried again.
+    Unacceptable,
+}
+
+impl Failure {
+    /// Whether another attempt can have another end.
+    pub fn retryable(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Refused | Self::Busy(_) => true,
+            Self::Gone | Self::Unacceptable => false,
+        }
+    }
+
+    /// Before when the other side is not to be asked again.
+    pub fn not_before(self) -> Option<Timestamp> {
+        match self {
+            Self::Busy(until) => until,
+            Self::Unreachable | Self::Refused | Self::Gone | Self::Unacceptable => None,
+        }
+    }
+}
+
 /// The waits between attempts, in seconds: twelve attempts in 77.6 hours.
 pub const RETRY_POLICY: [u32; 11] = [5, 300, 1_800, 7_200, 18_000, 36_000, 43_200, 43_200, 43_200, 43_200, 43_200];
 
-/// When the second attempt is due: like [`next_attempt`], but always the same for the same error and destination, so that
-/// a batch that is forwarded again notes its failures in the same places.
-pub fn second_attempt(recorded_at: Timestamp, error: ErrorId, destination: DestinationId) -> Timestamp {
-    let wait = u64::from(RETRY_POLICY[0]) * 1000;
-    let spread = crc32fast::hash(format!("{error}{destination}").as_bytes());
-    recorded_at + Duration::from_millis(wait + u64::from(spread) % (wait / 10 + 1))
-}
+/// The longest time that an error waits for a destination that is not asked at all: the policy, every wait a tenth longer.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(279_305 * 11 / 10);
 
 /// When the next attempt is due after `attempts` have failed, the last one at `now`: the policy's wait and 0 to 10 %
 /// more, so that what failed together does not come back together. None after the twelfth.
-pub fn next_attempt(attempts: usize, now: Timestamp) -> Option<Timestamp> {
-    let wait = u64::from(*RETRY_POLICY.get(attempts.checked_sub(1)?)?) * 1000;
+pub fn next_attempt(attempts: u32, now: Timestamp) -> Option<Timestamp> {
+    let index = usize::try_from(attempts.checked_sub(1)?).ok()?;
+    let wait = u64::from(*RETRY_POLICY.get(index)?) * 1000;
     let jitter = rand::rng().random_range(0..=wait / 10);
     Some(now + Duration::from_millis(wait + jitter))
+}
+
+/// A delivery that waits for its next attempt. It names the error and does not repeat it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingDelivery {
+    /// The workflow of the error, by which the error is found.
+    pub workflow_id: WorkflowId,
+    /// The error that is to be sent.
+    pub error_id: ErrorId,
+    /// How many attempts have failed.
+    pub attempts: u32,
+    /// Since when it waits.
+    pub waiting_since: Timestamp,
+    /// When it is tried again.
+    pub next_attempt_at: Timestamp,
+    /// The replay that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_id: Option<ReplayId>,
+}
+
+impl PendingDelivery {
+    /// One that no attempt was made for yet, due five seconds after the error was recorded; always the same for the same
+    /// error, so that a batch that is forwarded again notes it in the same place.
+    pub fn held(workflow_id: WorkflowId, error_id: ErrorId, recorded_at: Timestamp) -> Self {
+        let due = recorded_at + Duration::from_secs(u64::from(RETRY_POLICY[0]));
+        Self { workflow_id, error_id, attempts: 0, waiting_since: recorded_at, next_attempt_at: due, replay_id: None }
+    }
+
+    /// What it becomes by an attempt at `now`.
+    pub fn after(&self, outcome: &Outcome, now: Timestamp) -> Next {
+        match outcome {
+            Outcome::Delivered(_) => Next::Delivered,
+            Outcome::Failed(_, failure) => match next_attempt(self.attempts + 1, now) {
+                Some(policy) if failure.retryable() => Next::Pending(Self {
+                    attempts: self.attempts + 1,
+                    next_attempt_at: failure.not_before().map_or(policy, |until| policy.max(until)),
+                    ..self.clone()
+                }),
+                _ => Next::Failed,
+            },
+            Outcome::NotMade => Next::Pending(Self {
+                next_attempt_at: now + Duration::from_secs(u64::from(RETRY_POLICY[0])),
+                ..self.clone()
+            }),
+        }
+    }
+
+    /// Whether it has waited longer than any schedule, for a destination that was not to be asked.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.waiting_since + LONGEST_WAIT < now
+    }
+}
+
+/// What becomes of a delivery that was pending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The other side has taken it.
+    Delivered,
+    /// It waits again.
+    Pending(PendingDelivery),
+    /// It has come to the end of its attempts.
+    Failed,
+    /// It is not wanted any more: the destination is off or limited otherwise, or the replay was cancelled.
+    Cancelled,
+    /// The error is not there any more.
+    Dropped,
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryStatus {
+    /// The other side has taken it.
+    Delivered,
+    /// It waits for its next attempt.
+    Pending,
+    /// It has come to the end of its attempts, and can be replayed.
+    Failed,
+    /// It was given up because the destination was switched off or limited otherwise, or its replay was cancelled.
+    Cancelled,
+}
+
+impl DeliveryStatus {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Pending => "pending",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Why a text is not the status of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `delivered`, `pending`, `failed` or `cancelled`")]
+pub struct DeliveryStatusError;
+
+impl std::str::FromStr for DeliveryStatus {
+    type Err = DeliveryStatusError;
+
+    fn from_str(text: &str) -> Result<Self, DeliveryStatusError> {
+        let all = [Self::Delivered, Self::Pending, Self::Failed, Self::Cancelled];
+        all.into_iter().find(|status| status.as_str() == text).ok_or(DeliveryStatusError)
+    }
+}
+
+/// A delivery as it is told of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    /// The error.
+    pub error_id: ErrorId,
+    /// Where it goes.
+    pub destination_id: DestinationId,
+    /// How it stands.
+    pub status: DeliveryStatus,
+    /// The attempts so far, the first one first.
+    pub attempts: Vec<Attempt>,
+    /// When it is tried again.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// Where a delivery belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The environment of error and destination.
+    pub environment: EnvironmentId,
+    /// Where errors go.
+    pub destination: DestinationId,
 }
 
 #[cfg(test)]
@@ -50,10 +225,19 @@ mod tests {
 
     use super::*;
 
+    fn attempt(at: Timestamp) -> Attempt {
+        Attempt { at, status: Some(500), latency_ms: 1, response: String::new() }
+    }
+
+    fn pending(now: Timestamp) -> PendingDelivery {
+        PendingDelivery { attempts: 0, ..PendingDelivery::held(WorkflowId::new(), ErrorId::new(), now) }
+    }
+
     #[test]
     fn twelve_attempts_take_77_6_hours() {
-        let hours = RETRY_POLICY.iter().sum::<u32>() as f64 / 3600.0;
-        assert_eq!((RETRY_POLICY.len() + 1, (hours * 10.0).round()), (12, 776.0));
+        let seconds = RETRY_POLICY.iter().sum::<u32>();
+        assert_eq!((RETRY_POLICY.len() + 1, (f64::from(seconds) / 360.0).round()), (12, 776.0));
+        assert_eq!(LONGEST_WAIT, Duration::from_secs(u64::from(seconds) * 11 / 10));
     }
 
     #[test]
@@ -65,22 +249,57 @@ mod tests {
     }
 
     #[test]
-    fn the_second_attempt_is_due_at_the_same_time_however_often_the_first_is_repeated() {
-        let (recorded_at, destination) = (Timestamp::now(), DestinationId::new());
-        for error in (0..100).map(|_| ErrorId::new()) {
-            let due = second_attempt(recorded_at, error, destination);
-            assert_eq!(due, second_attempt(recorded_at, error, destination));
-            assert!((5000..=5500).contains(&(due.milliseconds() - recorded_at.milliseconds())));
+    fn a_delivery_fails_for_good_after_twelve_attempts_and_at_once_where_another_would_have_no_other_end() {
+        let now = Timestamp::now();
+        for failure in [Failure::Gone, Failure::Unacceptable] {
+            assert_eq!(pending(now).after(&Outcome::Failed(attempt(now), failure), now), Next::Failed);
         }
+        let mut delivery = pending(now);
+        for made in 1..=11 {
+            match delivery.after(&Outcome::Failed(attempt(now), Failure::Refused), now) {
+                Next::Pending(next) => delivery = next,
+                other => panic!("{other:?} after {made} attempts"),
+            }
+        }
+        assert_eq!(delivery.after(&Outcome::Failed(attempt(now), Failure::Unreachable), now), Next::Failed);
+    }
+
+    #[test]
+    fn an_attempt_that_was_not_made_does_not_count() {
+        let now = Timestamp::now();
+        match pending(now).after(&Outcome::NotMade, now) {
+            Next::Pending(next) => assert_eq!(next.attempts, 0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_noted_in_the_same_place_however_often_it_is_repeated() {
+        let (workflow, error, at) = (WorkflowId::new(), ErrorId::new(), Timestamp::now());
+        assert_eq!(PendingDelivery::held(workflow, error, at), PendingDelivery::held(workflow, error, at));
     }
 
     proptest! {
         #[test]
-        fn a_wait_is_never_shorter_than_the_policy_nor_a_tenth_longer(attempts in 1usize..=11) {
+        fn a_wait_is_never_shorter_than_the_policy_nor_a_tenth_longer(attempts in 1u32..=11) {
             let now = Timestamp::now();
             let wait = next_attempt(attempts, now).unwrap().milliseconds() - now.milliseconds();
-            let policy = i64::from(RETRY_POLICY[attempts - 1]) * 1000;
+            let policy = i64::from(RETRY_POLICY[attempts as usize - 1]) * 1000;
             prop_assert!((policy..=policy + policy / 10).contains(&wait));
+        }
+
+        #[test]
+        fn no_attempt_is_made_before_the_other_side_wants_one(attempts in 0u32..11, seconds in 0u64..100_000) {
+            let now = Timestamp::now();
+            let until = now + Duration::from_secs(seconds);
+            let delivery = PendingDelivery { attempts, ..pending(now) };
+            match delivery.after(&Outcome::Failed(attempt(now), Failure::Busy(Some(until))), now) {
+                Next::Pending(next) => {
+                    prop_assert!(next.next_attempt_at >= until);
+                    prop_assert!(next.next_attempt_at >= now + Duration::from_secs(RETRY_POLICY[attempts as usize].into()));
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     secret::{Sealed, Secret},
     text::written_as_text,
     timestamp::Timestamp,
+    webhook::Webhook,
 };
 
 /// The most destinations of an environment.
@@ -43,7 +44,7 @@ pub struct Destination {
 impl Destination {
     /// Whether this error is to be sent there now.
     pub fn wants(&self, error: &ErrorLog) -> bool {
-        self.enabled && self.filter.matches(error)
+        self.enabled && self.filter.allows(error.workflow_id, error.user_id, &error.block_type)
     }
 }
 
@@ -57,12 +58,21 @@ pub struct Verification {
     pub reason: String,
 }
 
+impl Verification {
+    /// Of a webhook that nothing was sent to yet.
+    pub fn not_tested() -> Self {
+        Self { verified: false, reason: "nothing was sent there yet: send a test event".into() }
+    }
+}
+
 /// The means by which a destination is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
     /// A customer's own Amazon EventBridge bus.
     EventBridge(EventBridge),
+    /// A customer's own HTTP endpoint.
+    Webhook(Webhook),
 }
 
 /// A customer's own Amazon EventBridge bus.
@@ -127,13 +137,12 @@ pub struct Filter {
 pub const MAX_FILTER_ENTRIES: usize = 100;
 
 impl Filter {
-    fn matches(&self, error: &ErrorLog) -> bool {
-        fn allows<T: PartialEq>(list: &[T], value: &T) -> bool {
+    /// Whether an error of this workflow, user and kind of block is one of these.
+    pub fn allows(&self, workflow: WorkflowId, user: UserId, block_type: &EngineText) -> bool {
+        fn names<T: PartialEq>(list: &[T], value: &T) -> bool {
             list.is_empty() || list.contains(value)
         }
-        allows(&self.workflow_id, &error.workflow_id)
-            && allows(&self.user_id, &error.user_id)
-            && allows(&self.block_type, &error.block_type)
+        names(&self.workflow_id, &workflow) && names(&self.user_id, &user) && names(&self.block_type, block_type)
     }
 }
 

@@ -145,6 +145,8 @@ ids! {
     DestinationId
     /// Names an error log within its workflow. Its seconds are what errors are ordered and selected by.
     ErrorId
+    /// Names a replay within its environment.
+    ReplayId
 }
 
 #[cfg(test)]

@@ -13,14 +13,16 @@ use serde_json::{Map, Value};
 use super::{FieldError, Problem};
 use crate::domain::{
     api_key::Scope,
-    destination::{AccessKeyId, AwsCredentials, BusName, Filter, MAX_FILTER_ENTRIES, Region},
+    delivery::DeliveryStatus,
+    destination::{AccessKeyId, AwsCredentials, BusName, Region},
     environment::Kind,
-    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
+    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
     names::{Email, UserRef, Username},
     secret::Secret,
     text::Text,
     timestamp::Timestamp,
     user::{MAX_PAIRS, Metadata, TtlSeconds},
+    webhook::WebhookUrl,
 };
 
 /// The most bytes of a body.
@@ -51,6 +53,7 @@ path_parameters! {
     UserRef: "user", "user";
     WorkflowId: "workflowId", "workflow";
     DestinationId: "destinationId", "destination";
+    ReplayId: "replayId", "replay";
 }
 
 impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
@@ -240,6 +243,11 @@ impl Fields<'_> {
         self.errors.push(FieldError { pointer, detail: detail.to_string() });
     }
 
+    /// Notes why the object as a whole is invalid.
+    pub fn reject_all(&mut self, detail: impl Display) {
+        self.errors.push(FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
+    }
+
     fn pointer_to(&self, name: &str) -> String {
         format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
     }
@@ -304,6 +312,8 @@ read_from_text! {
     [] Kind;
     [] Scope;
     [] ErrorId;
+    [] DeliveryStatus;
+    [] WebhookUrl;
     [] Timestamp;
     [] Region;
     [] BusName;
@@ -374,7 +384,7 @@ macro_rules! nested_inputs {
     )*};
 }
 
-nested_inputs! { AwsCredentials Filter }
+nested_inputs! { AwsCredentials }
 
 impl Input for AwsCredentials {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
@@ -385,19 +395,6 @@ impl Input for AwsCredentials {
             access_key_id: access_key_id?,
             secret_access_key: secret_access_key?,
             session_token: session_token?,
-        })
-    }
-}
-
-impl Input for Filter {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let workflow_id = fields.list("workflowId", MAX_FILTER_ENTRIES);
-        let user_id = fields.list("userId", MAX_FILTER_ENTRIES);
-        let block_type = fields.list("blockType", MAX_FILTER_ENTRIES);
-        Some(Self {
-            workflow_id: workflow_id?.unwrap_or_default(),
-            user_id: user_id?.unwrap_or_default(),
-            block_type: block_type?.unwrap_or_default(),
         })
     }
 }

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use super::{At, FromJson, Problem};
-use crate::store::errors::Position;
+use crate::store::Position;
 
 /// How many items a page has at most: 1 to 100, 50 where nothing is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

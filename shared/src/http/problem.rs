@@ -141,6 +141,11 @@ impl Problem {
         problem.naming(refusal.pointer, &detail)
     }
 
+    /// 422: one field is invalid, for a reason beyond its form.
+    pub fn invalid_field(pointer: &str, detail: impl std::fmt::Display) -> Self {
+        Self::invalid(vec![FieldError { pointer: pointer.into(), detail: detail.to_string() }])
+    }
+
     /// 503: AWS is busy; the same request may succeed a little later.
     pub fn busy(error: &dyn Error) -> Self {
         tracing::warn!(error = %Chain(error), "busy");

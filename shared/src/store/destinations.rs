@@ -1,15 +1,21 @@
 //! Destinations of an environment, and their number.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
 use super::{
+    health::Healths,
     keys,
     table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
 };
 use crate::{
     domain::{
+        delivery::Route,
         destination::{Destination, MAX_DESTINATIONS},
+        health::Health,
         id::{DestinationId, EnvironmentId},
+        timestamp::Timestamp,
     },
     logs::Chain,
 };
@@ -17,6 +23,11 @@ use crate::{
 /// The destinations of all environments.
 #[derive(Clone, Debug)]
 pub struct Destinations(pub Table);
+
+/// Why a destination is off that said it was gone.
+pub const SWITCHED_OFF_BY_410: &str = "the endpoint answered 410 Gone";
+/// Why a destination is off that failed for five days.
+pub const SWITCHED_OFF_BY_FAILURES: &str = "every attempt of the last five days has failed";
 
 /// Why a destination was not created.
 #[derive(Debug, thiserror::Error)]
@@ -83,30 +94,106 @@ impl Destinations {
         self.0.get(&keys::destination(environment, id)).await
     }
 
-    /// All destinations of an environment, the newest first; one that cannot be read is logged and left out, so that it
-    /// holds up no other. Strongly consistent, so that a destination which was just saved sees the next error. One query,
-    /// and another for each megabyte of filters: there are at most [`MAX_DESTINATIONS`].
-    pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<Destination>, StoreError> {
+    /// A destination and its health. Two reads at once.
+    pub async fn get_with_health(&self, route: Route) -> Result<Option<(Destination, Health)>, StoreError> {
+        let healths = Healths(self.0.clone());
+        let (destination, health) =
+            tokio::try_join!(self.get(route.environment, route.destination), healths.get(route))?;
+        Ok(destination.map(|destination| (destination, health)))
+    }
+
+    /// All destinations of an environment with their health, the newest first; one that cannot be read is logged and left
+    /// out, so that it holds up no other. Strongly consistent, so that a destination which was just saved sees the next
+    /// error. One query, and another for each megabyte of filters: there are at most [`MAX_DESTINATIONS`].
+    pub async fn list_with_health(
+        &self,
+        environment: EnvironmentId,
+    ) -> Result<Vec<(Destination, Health)>, StoreError> {
         let Table { client, name } = &self.0;
         let mut items = client
             .query()
             .table_name(name)
             .consistent_read(true)
             .scan_index_forward(false)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(keys::destinations(environment)))
-            .expression_attribute_values(":prefix", AttributeValue::S(keys::DESTINATION_PREFIX.into()))
             .into_paginator()
             .items()
             .send();
-        let mut destinations = Vec::new();
+        let (mut destinations, mut healths) = (Vec::<Destination>::new(), HashMap::new());
         while let Some(item) = items.next().await {
-            match from_item(item?) {
-                Ok(destination) => destinations.push(destination),
-                Err(error) => tracing::error!(error = %Chain(&error), %environment, "a destination cannot be read"),
+            let item = item?;
+            let read = match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
+                Some("destination") => from_item(item).map(|destination| destinations.push(destination)),
+                Some("health") => from_item::<Told>(item).map(|told| {
+                    healths.insert(told.destination_id, told.health);
+                }),
+                _ => Ok(()),
+            };
+            if let Err(error) = read {
+                tracing::error!(error = %Chain(&error), %environment, "a destination cannot be read");
             }
         }
-        Ok(destinations)
+        let with_health = |destination: Destination| {
+            let health = healths.remove(&destination.destination_id).unwrap_or_default();
+            (destination, health)
+        };
+        Ok(destinations.into_iter().map(with_health).collect())
+    }
+
+    /// Switches a destination off, with the reason, where it is still as it was read. One write.
+    pub async fn switch_off(
+        &self,
+        Route { environment, destination }: Route,
+        version: u32,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Table { client, name } = &self.0;
+        let request = client
+            .update_item()
+            .table_name(name)
+            .set_key(Some(keys::destination(environment, destination).attributes()))
+            .update_expression("SET enabled = :off, disabledReason = :reason, updatedAt = :now ADD version :one")
+            .condition_expression("version = :read AND enabled = :on")
+            .expression_attribute_values(":off", AttributeValue::Bool(false))
+            .expression_attribute_values(":on", AttributeValue::Bool(true))
+            .expression_attribute_values(":reason", AttributeValue::S(reason.to_owned()))
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
+            .expression_attribute_values(":read", AttributeValue::N(version.to_string()))
+            .expression_attribute_values(":one", AttributeValue::N("1".into()));
+        match request.send().await {
+            Ok(_) => {
+                tracing::warn!(%environment, %destination, reason, "a destination was switched off");
+                Ok(())
+            }
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Notes that a test event was taken, where the destination is still as it was read. One write.
+    pub async fn verify(
+        &self,
+        Route { environment, destination }: Route,
+        version: u32,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let Table { client, name } = &self.0;
+        let request = client
+            .update_item()
+            .table_name(name)
+            .set_key(Some(keys::destination(environment, destination).attributes()))
+            .update_expression("SET verification.verified = :yes, verification.reason = :reason")
+            .condition_expression("version = :read")
+            .expression_attribute_values(":yes", AttributeValue::Bool(true))
+            .expression_attribute_values(":reason", AttributeValue::S(reason.to_owned()))
+            .expression_attribute_values(":read", AttributeValue::N(version.to_string()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Removes a destination with its secrets, and counts it down: one transaction. False where there is none.
@@ -125,10 +212,16 @@ impl Destinations {
             .expression_attribute_values(":less", AttributeValue::N("-1".into()))
             .build()
             .map_err(refused)?;
+        let health = Delete::builder()
+            .table_name(name)
+            .set_key(Some(keys::health(Route { environment, destination: id }).attributes()))
+            .build()
+            .map_err(refused)?;
         let request = client
             .transact_write_items()
             .transact_items(TransactWriteItem::builder().delete(delete).build())
-            .transact_items(TransactWriteItem::builder().update(count).build());
+            .transact_items(TransactWriteItem::builder().update(count).build())
+            .transact_items(TransactWriteItem::builder().delete(health).build());
         match request.send().await {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
@@ -163,4 +256,13 @@ impl Destinations {
             Err(error) => Err(StoreError::from(error).into()),
         }
     }
+}
+
+/// What is told of a destination's health, and of which one.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    destination_id: DestinationId,
+    #[serde(flatten)]
+    health: Health,
 }

@@ -10,13 +10,14 @@ use serde::Deserialize;
 
 use super::{
     keys,
+    listing::{BY_ENVIRONMENT, Page, Position, Range},
     table::{Item, StoreError, Table, from_item, to_item},
 };
 use crate::{
     aws::{SettingError, setting},
     domain::{
         error_log::{EngineText, ErrorLog},
-        id::{EnvironmentId, ErrorId, WorkflowId},
+        id::{EnvironmentId, ErrorId, UserId, WorkflowId},
         timestamp::Timestamp,
     },
 };
@@ -26,6 +27,32 @@ use crate::{
 struct Existing {
     error_id: ErrorId,
 }
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    expires_at: i64,
+    #[serde(flatten)]
+    error: ErrorLog,
+}
+
+/// An error as the indexes list it: what filters need.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedError {
+    /// Its id.
+    #[serde(rename = "sk")]
+    pub error_id: ErrorId,
+    /// Its workflow.
+    pub workflow_id: WorkflowId,
+    /// Its user.
+    pub user_id: UserId,
+    /// The kind of its block.
+    pub block_type: EngineText,
+}
+
+/// The number of partitions over which the errors of an environment are listed.
+pub const LISTED_OVER: u32 = keys::ERROR_SHARDS;
 
 /// How long errors and deliveries are kept.
 #[derive(Clone, Copy, Debug)]
@@ -74,18 +101,6 @@ pub struct ErrorQuery {
     pub limit: usize,
 }
 
-/// Where a page ends: the sort key of what was last read.
-pub type Position = String;
-
-/// A page of a list.
-#[derive(Clone, Debug)]
-pub struct Page<T> {
-    /// What is on it.
-    pub items: Vec<T>,
-    /// Where it ends, and the next one goes on; none at the certain end.
-    pub next: Option<Position>,
-}
-
 /// The bytes of an error in a function's answer: as JSON, which is itself a string there (of 6 MB at most, an AWS limit).
 fn weight(error: &ErrorLog) -> usize {
     let json = serde_json::to_vec(&error.document()).unwrap_or_default();
@@ -110,6 +125,49 @@ impl Errors {
         let keys: Vec<_> = ids.iter().map(|id| keys::error(environment, workflow, *id)).collect();
         let found: Vec<Existing> = self.table.get_all(&keys).await?;
         Ok(found.into_iter().map(|error| error.error_id).collect())
+    }
+
+    /// Errors by their workflows and ids; what is not there, or past its time, is left out. One read for 100.
+    pub async fn get_all(
+        &self,
+        environment: EnvironmentId,
+        wanted: &[(WorkflowId, ErrorId)],
+    ) -> Result<Vec<ErrorLog>, StoreError> {
+        let keys: Vec<_> = wanted.iter().map(|(workflow, id)| keys::error(environment, *workflow, *id)).collect();
+        let now = Timestamp::now().seconds();
+        let found: Vec<Kept> = self.table.get_all(&keys).await?;
+        Ok(found.into_iter().filter(|kept| now < kept.expires_at).map(|kept| kept.error).collect())
+    }
+
+    /// Errors of an environment that were recorded in a time range, the oldest first, of one of the partitions over which
+    /// they are listed: up to `limit` after an error. One query.
+    pub async fn listed(
+        &self,
+        environment: EnvironmentId,
+        shard: u32,
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
+        (after, limit): (Option<ErrorId>, usize),
+    ) -> Result<Vec<ListedError>, StoreError> {
+        let Some((low, high)) = keys::error_bounds(since, until) else {
+            return Ok(Vec::new());
+        };
+        let range = Range { view: BY_ENVIRONMENT, low, high, newest_first: false };
+        let range = match after {
+            Some(after) => range.after(&after.to_string()),
+            None => Some(range),
+        };
+        match range {
+            Some(range) => Ok(self.table.first(&[keys::errors_of_environment(environment, shard)], &range, limit).await?.0),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// An error of an environment as it is listed, by its id alone. One query.
+    pub async fn find(&self, environment: EnvironmentId, id: ErrorId) -> Result<Option<ListedError>, StoreError> {
+        let key = id.to_string();
+        let range = Range { view: BY_ENVIRONMENT, low: key.clone(), high: key, newest_first: false };
+        let (found, _) = self.table.first(&[keys::errors_shard(environment, id)], &range, 1).await?;
+        Ok(found.into_iter().next())
     }
 
     /// Writes errors, 25 a request. Returns the indices of those that DynamoDB did not take.

@@ -8,7 +8,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::domain::{
     api_key::KeyHash,
-    id::{DestinationId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
+    id::{DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
+    delivery::Route,
     names::CanonicalName,
     timestamp::Timestamp,
     workflow::WorkflowName,
@@ -17,9 +18,9 @@ use crate::domain::{
 /// Items of the directory are listed over this many partitions an environment.
 const USER_SHARDS: u32 = 4;
 /// Errors of an environment are listed over this many partitions.
-const ERROR_SHARDS: u32 = 8;
-/// Pending deliveries of a destination lie in this many partitions.
-pub const PENDING_SHARDS: u32 = 8;
+pub const ERROR_SHARDS: u32 = 8;
+/// The deliveries of a destination lie in this many partitions.
+pub const DELIVERY_SHARDS: u32 = 8;
 
 /// A primary key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +127,29 @@ pub fn destination(environment: EnvironmentId, destination: DestinationId) -> Ke
     Key::new(destinations(environment), format_args!("{DESTINATION_PREFIX}{destination}"))
 }
 
+/// Where is told how a destination does.
+pub fn health(Route { environment, destination }: Route) -> Key {
+    Key::new(destinations(environment), format_args!("health#{destination}"))
+}
+
+/// Destinations with pending deliveries are listed over this many partitions, by the index `listing`.
+pub const WAITING_SHARDS: u32 = 4;
+
+/// A partition in which destinations with pending deliveries are listed, those of all environments.
+pub fn waiting(shard: u32) -> String {
+    format!("waiting#{shard}")
+}
+
+/// Where a destination is listed while it has pending deliveries.
+pub fn waiting_destination(Route { environment, destination }: Route) -> Key {
+    Key::new(waiting(destination.object_id().shard(WAITING_SHARDS)), format_args!("{environment}#{destination}"))
+}
+
+/// Where a replay is found.
+pub fn replay(environment: EnvironmentId, replay: ReplayId) -> Key {
+    Key::new(format_args!("env#{environment}#replays"), format_args!("replay#{replay}"))
+}
+
 /// Where the number of an environment's destinations is kept.
 pub fn destinations_count(environment: EnvironmentId) -> Key {
     Key::new(destinations(environment), "count")
@@ -148,7 +172,12 @@ pub fn error_position(environment: EnvironmentId, workflow: WorkflowId, sk: Stri
 
 /// The partition in which an error is listed among those of its environment, by the index `by-environment`.
 pub fn errors_shard(environment: EnvironmentId, error: ErrorId) -> String {
-    format!("env#{environment}#errors#{}", error.object_id().shard(ERROR_SHARDS))
+    errors_of_environment(environment, error.object_id().shard(ERROR_SHARDS))
+}
+
+/// A partition in which errors of an environment are listed.
+pub fn errors_of_environment(environment: EnvironmentId, shard: u32) -> String {
+    format!("env#{environment}#errors#{shard}")
 }
 
 /// The partition in which an error is listed among those of its user, by the index `by-user`.
@@ -168,19 +197,37 @@ pub fn error_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Optio
 }
 
 /// Where a pending delivery is found: by destination, then by the time of its next attempt.
-pub fn pending_delivery(
-    environment: EnvironmentId,
-    destination: DestinationId,
-    next_attempt_at: Timestamp,
-    error: ErrorId,
-) -> Key {
-    let shard = error.object_id().shard(PENDING_SHARDS);
-    Key::new(pending_deliveries(environment, destination, shard), format_args!("{next_attempt_at}#{error}"))
+pub fn pending_delivery(route: Route, next_attempt_at: Timestamp, error: ErrorId) -> Key {
+    let shard = error.object_id().shard(DELIVERY_SHARDS);
+    Key::new(pending_deliveries(route, shard), format_args!("{next_attempt_at}#{error}"))
 }
 
 /// A partition of a destination's pending deliveries.
-pub fn pending_deliveries(environment: EnvironmentId, destination: DestinationId, shard: u32) -> String {
+pub fn pending_deliveries(Route { environment, destination }: Route, shard: u32) -> String {
     format!("env#{environment}#destination#{destination}#pending#{shard}")
+}
+
+/// The last sort key of pending deliveries that are due at a time.
+pub fn due_by(now: Timestamp) -> String {
+    // `$` comes after the `#` that ends the time.
+    format!("{now}$")
+}
+
+/// Where is told of a delivery whose first attempt did not succeed, or that was replayed.
+pub fn delivery(route: Route, error: ErrorId) -> Key {
+    Key::new(deliveries(route, error.object_id().shard(DELIVERY_SHARDS)), error)
+}
+
+/// A partition of what is told of a destination's deliveries.
+pub fn deliveries(Route { environment, destination }: Route, shard: u32) -> String {
+    format!("env#{environment}#destination#{destination}#attempts#{shard}")
+}
+
+/// Where is told of a delivery whose first attempt succeeded. It lies beside the partition of the workflow's errors and
+/// not in it, so that a page of errors reads errors alone.
+pub fn delivered(route: Route, workflow: WorkflowId, error: ErrorId) -> Key {
+    let Route { environment, destination } = route;
+    Key::new(format_args!("env#{environment}#workflow#{workflow}#delivered"), format_args!("{error}#{destination}"))
 }
 
 #[cfg(test)]
@@ -211,8 +258,10 @@ mod tests {
 
     #[test]
     fn pending_deliveries_sort_by_their_next_attempt() {
-        let (environment, destination, error) = (EnvironmentId::new(), DestinationId::new(), ErrorId::new());
-        let key = |text: &str| pending_delivery(environment, destination, text.parse().unwrap(), error).sk;
+        let (route, error) = (Route { environment: EnvironmentId::new(), destination: DestinationId::new() }, ErrorId::new());
+        let key = |text: &str| pending_delivery(route, text.parse().unwrap(), error).sk;
         assert!(key("2026-11-24T05:00:00.9Z") < key("2026-11-24T05:00:01Z"));
+        let now = "2026-11-24T05:00:01Z".parse().unwrap();
+        assert!(key("2026-11-24T05:00:01Z") < due_by(now) && due_by(now) < key("2026-11-24T05:00:01.001Z"));
     }
 }

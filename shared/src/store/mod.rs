@@ -4,14 +4,19 @@
 
 pub mod api_keys;
 pub mod credentials;
+pub mod deliveries;
 pub mod destinations;
 pub mod environments;
 pub mod errors;
+pub mod health;
 pub mod keys;
+mod listing;
 pub mod pending;
+pub mod replays;
 pub mod signing_keys;
 mod table;
 pub mod users;
 pub mod workflows;
 
+pub use listing::{Page, Position};
 pub use table::{StoreError, Table};

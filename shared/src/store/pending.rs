@@ -1,37 +1,22 @@
-//! Pending deliveries: what could not be sent and waits for its next attempt.
+//! Pending deliveries: what waits for its next attempt, and what becomes of it.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use futures_util::future::try_join_all;
 
 use super::{
     errors::Retention,
+    health::Waiting,
     keys,
-    table::{Item, StoreError, Table, to_item},
+    listing::{Range, TABLE},
+    table::{Item, StoreError, Table, pause_before, refused, to_item},
 };
 use crate::domain::{
-    delivery::Attempt,
-    id::{DestinationId, EnvironmentId, ErrorId, WorkflowId},
+    delivery::{Attempt, Delivery, DeliveryStatus, Next, PendingDelivery, Route},
+    id::ReplayId,
     timestamp::Timestamp,
 };
-
-/// A delivery that waits for its next attempt. It names the error and does not repeat it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PendingDelivery {
-    /// The environment of both.
-    pub environment_id: EnvironmentId,
-    /// Where it is to go.
-    pub destination_id: DestinationId,
-    /// The workflow of the error, by which the error is found.
-    pub workflow_id: WorkflowId,
-    /// The error that is to go there.
-    pub error_id: ErrorId,
-    /// The attempts so far, the first one first.
-    pub attempts: Vec<Attempt>,
-    /// When the first attempt failed.
-    pub first_failed_at: Timestamp,
-    /// When it is tried again.
-    pub next_attempt_at: Timestamp,
-}
 
 /// The pending deliveries of all destinations.
 #[derive(Clone, Debug)]
@@ -42,19 +27,185 @@ pub struct PendingDeliveries {
     pub retention: Retention,
 }
 
+/// What became of a delivery that was pending.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// As it was.
+    pub delivery: PendingDelivery,
+    /// The attempt that was made, where one was.
+    pub attempt: Option<Attempt>,
+    /// What it is now.
+    pub next: Next,
+}
+
+/// So many settlements go into a transaction: up to three items each, and one for a replay, of 100 (an AWS limit).
+const SETTLED_AT_ONCE: usize = 20;
+/// So many due or waiting deliveries of a partition are looked at.
+const COUNTED: usize = 100;
+/// How often a transaction is tried that others were in the way of.
+const TRIES: u32 = 5;
+
 impl PendingDeliveries {
-    /// Writes deliveries, 25 a request. Returns the indices of those that DynamoDB did not take.
-    pub async fn add(&self, deliveries: &[PendingDelivery]) -> Result<Vec<usize>, StoreError> {
-        let items = deliveries.iter().map(|delivery| self.item(delivery)).collect::<Result<_, _>>()?;
-        self.table.put_all(items).await
+    /// Writes deliveries that begin to wait, and what is told of each: two items, 25 a request. Returns the indices of
+    /// those of which DynamoDB did not take both.
+    pub async fn add(
+        &self,
+        route: Route,
+        deliveries: &[(PendingDelivery, Option<Attempt>)],
+    ) -> Result<Vec<usize>, StoreError> {
+        let told = deliveries.iter().map(|(pending, attempt)| {
+            let delivery = Delivery {
+                error_id: pending.error_id,
+                destination_id: route.destination,
+                status: DeliveryStatus::Pending,
+                attempts: attempt.iter().cloned().collect(),
+                next_attempt_at: Some(pending.next_attempt_at),
+            };
+            delivery_item(route, &delivery, self.retention, pending.waiting_since)
+        });
+        let items = told.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
+        let unwritten = self.table.put_all(items.collect::<Result<_, _>>()?).await?;
+        let mut unwritten: Vec<usize> = unwritten.into_iter().map(|index| index % deliveries.len().max(1)).collect();
+        unwritten.sort_unstable();
+        unwritten.dedup();
+        Ok(unwritten)
     }
 
-    fn item(&self, delivery: &PendingDelivery) -> Result<Item, StoreError> {
-        let PendingDelivery { environment_id, destination_id, error_id, next_attempt_at, first_failed_at, .. } =
-            delivery;
-        let key = keys::pending_delivery(*environment_id, *destination_id, *next_attempt_at, *error_id);
-        let mut item = to_item("pendingDelivery", &key, delivery, &[])?;
-        item.insert("expiresAt".into(), self.retention.expires(*first_failed_at));
+    fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
+        let key = keys::pending_delivery(route, pending.next_attempt_at, pending.error_id);
+        let mut item = to_item("pendingDelivery", &key, pending, &[])?;
+        item.insert("expiresAt".into(), self.retention.expires(pending.waiting_since));
         Ok(item)
     }
+
+    /// The deliveries that are due, those that are so for the longest time first; at most `limit`. One query a partition.
+    pub async fn due(&self, route: Route, now: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
+        let due = Range { high: keys::due_by(now), ..Range::all(TABLE) };
+        let (mut found, _): (Vec<PendingDelivery>, _) = self.table.first(&partitions(route), &due, limit).await?;
+        found.sort_by_key(|pending| pending.next_attempt_at);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// What waits, due or not. One query a partition.
+    pub async fn waiting(&self, route: Route) -> Result<Waiting, StoreError> {
+        let (found, all): (Vec<PendingDelivery>, bool) =
+            self.table.first(&partitions(route), &Range::all(TABLE), COUNTED).await?;
+        let earliest = found.iter().map(|pending| pending.next_attempt_at).min();
+        Ok(Waiting { earliest, count: all.then_some(i64::try_from(found.len()).unwrap_or(i64::MAX)) })
+    }
+
+    /// Writes down what became of deliveries: for each, all of it or nothing. One transaction for 20, all at once.
+    pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
+        try_join_all(settled.chunks(SETTLED_AT_ONCE).map(|chunk| self.settle_chunk(route, replays, chunk))).await?;
+        Ok(())
+    }
+
+    async fn settle_chunk(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
+        let mut actions = Vec::new();
+        for settlement in settled {
+            actions.extend(self.actions(route, settlement)?);
+        }
+        let mut counts: BTreeMap<ReplayId, (u32, u32)> = BTreeMap::new();
+        for Settlement { delivery, next, .. } in settled {
+            if let Some(replay) = delivery.replay_id {
+                let (delivered, failed) = counts.entry(replay).or_default();
+                *delivered += u32::from(*next == Next::Delivered);
+                *failed += u32::from(*next == Next::Failed);
+            }
+        }
+        for (replay, (delivered, failed)) in counts {
+            let update = Update::builder()
+                .table_name(&replays.name)
+                .set_key(Some(keys::replay(route.environment, replay).attributes()))
+                .update_expression("ADD delivered :delivered, #failed :failed")
+                .expression_attribute_names("#failed", "failed")
+                .expression_attribute_values(":delivered", AttributeValue::N(delivered.to_string()))
+                .expression_attribute_values(":failed", AttributeValue::N(failed.to_string()));
+            actions.push(TransactWriteItem::builder().update(update.build().map_err(refused)?).build());
+        }
+        for round in 0.. {
+            pause_before(round).await;
+            let request = self.table.client.transact_write_items().set_transact_items(Some(actions.clone()));
+            match request.send().await {
+                Ok(_) => break,
+                Err(error) => {
+                    let conflict = error.as_service_error().is_some_and(|e| e.is_transaction_canceled_exception());
+                    let error = if conflict { StoreError::Busy(error.into()) } else { error.into() };
+                    if round + 1 == TRIES || !error.is_passing() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The delivery is taken out of those that wait, put back at its next time, and told of.
+    fn actions(&self, route: Route, settlement: &Settlement) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let Settlement { delivery, attempt, next } = settlement;
+        let Table { name, .. } = &self.table;
+        let key = keys::pending_delivery(route, delivery.next_attempt_at, delivery.error_id);
+        let delete = |key: &keys::Key| {
+            let delete = Delete::builder().table_name(name).set_key(Some(key.attributes())).build().map_err(refused)?;
+            Ok::<_, StoreError>(TransactWriteItem::builder().delete(delete).build())
+        };
+        let mut actions = vec![delete(&key)?];
+        let told = keys::delivery(route, delivery.error_id);
+        let status = match next {
+            Next::Pending(pending) => {
+                let put = Put::builder().table_name(name).set_item(Some(self.item(route, pending)?));
+                actions.push(TransactWriteItem::builder().put(put.build().map_err(refused)?).build());
+                DeliveryStatus::Pending
+            }
+            Next::Delivered => DeliveryStatus::Delivered,
+            Next::Failed => DeliveryStatus::Failed,
+            Next::Cancelled => DeliveryStatus::Cancelled,
+            Next::Dropped => {
+                actions.push(delete(&told)?);
+                return Ok(actions);
+            }
+        };
+        let next_attempt_at = match next {
+            Next::Pending(pending) => AttributeValue::S(pending.next_attempt_at.to_string()),
+            _ => AttributeValue::Null(true),
+        };
+        let attempts: Vec<&Attempt> = attempt.iter().collect();
+        let text = |text: String| AttributeValue::S(text);
+        let update = Update::builder()
+            .table_name(name)
+            .set_key(Some(told.attributes()))
+            .update_expression(
+                "SET #status = :status, nextAttemptAt = :next, attempts = list_append(if_not_exists(attempts, :none), :made), \
+                 errorId = :error, destinationId = :destination, #type = :type, expiresAt = if_not_exists(expiresAt, :expires)",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":status", text(status.as_str().to_owned()))
+            .expression_attribute_values(":next", next_attempt_at)
+            .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+            .expression_attribute_values(":made", serde_dynamo::to_attribute_value(attempts).map_err(StoreError::Malformed)?)
+            .expression_attribute_values(":error", text(delivery.error_id.to_string()))
+            .expression_attribute_values(":destination", text(route.destination.to_string()))
+            .expression_attribute_values(":type", text("delivery".to_owned()))
+            .expression_attribute_values(":expires", self.retention.expires(delivery.waiting_since));
+        actions.push(TransactWriteItem::builder().update(update.build().map_err(refused)?).build());
+        Ok(actions)
+    }
+}
+
+fn partitions(route: Route) -> Vec<String> {
+    (0..keys::DELIVERY_SHARDS).map(|shard| keys::pending_deliveries(route, shard)).collect()
+}
+
+/// What is told of a delivery whose first attempt did not succeed.
+pub(super) fn delivery_item(
+    route: Route,
+    delivery: &Delivery,
+    retention: Retention,
+    since: Timestamp,
+) -> Result<Item, StoreError> {
+    let mut item = to_item("delivery", &keys::delivery(route, delivery.error_id), delivery, &[])?;
+    item.insert("expiresAt".into(), retention.expires(since));
+    Ok(item)
 }

@@ -184,7 +184,7 @@ const ROUNDS: u32 = 5;
 /// How long after the first try of a batch another one begins: a try has six seconds, and a function twenty in all.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-async fn pause_before(round: u32) {
+pub(super) async fn pause_before(round: u32) {
     if round > 0 {
         let longest = 50 << round;
         let pause = rand::rng().random_range(longest / 2..=longest);

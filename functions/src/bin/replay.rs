@@ -1,0 +1,8 @@
+//! Serves the function that makes the steps of replays.
+
+use functions::replay;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(replay::replay_step, replay::state).await
+}

@@ -1,0 +1,8 @@
+//! Serves `DELETE /replays/{replayId}`.
+
+use functions::replays::cancel;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(cancel::cancel_replay, cancel::state).await
+}

@@ -1,0 +1,45 @@
+//! `POST /destinations/{destinationId}/rotate-secret`. AWS calls: two DynamoDB reads, one of KMS, and one write.
+
+use axum::extract::State;
+use tenon::{
+    delivery::webhook::{new_secret, seal_secret},
+    domain::{
+        delivery::Route,
+        destination::Target,
+        id::DestinationId,
+        timestamp::Timestamp,
+        webhook::{PreviousSecret, SECRETS_OVERLAP},
+    },
+    http::{Backend, Json, Path, Private, Problem, ProblemDocument},
+};
+
+pub use super::connecting as state;
+use super::{Connecting, WithSecret};
+
+/// Gives a webhook a new secret, which is shown this once. The one before signs beside it for 24 hours.
+#[utoipa::path(post, path = "/destinations/{destinationId}/rotate-secret", tag = "destinations",
+    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path)), responses(
+    (status = 200, body = WithSecret),
+    (status = 404, body = ProblemDocument),
+    (status = 409, body = ProblemDocument, description = "it is not a webhook, or was changed by another request meanwhile"),
+))]
+pub async fn rotate_secret(
+    caller: Backend,
+    State(Connecting { destinations, vault, .. }): State<Connecting>,
+    Path(id): Path<DestinationId>,
+) -> Result<Private<Json<WithSecret>>, Problem> {
+    let route = Route { environment: caller.environment, destination: id };
+    let found = destinations.get_with_health(route).await?;
+    let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
+    let Target::Webhook(webhook) = &mut destination.target else {
+        return Err(Problem::conflict("no-secret", "only a webhook has a secret"));
+    };
+    let (secret, now) = (new_secret()?, Timestamp::now());
+    let sealed = seal_secret(&vault, route, webhook.secret.version + 1, &secret).await?;
+    let previous = std::mem::replace(&mut webhook.secret, sealed);
+    webhook.previous = Some(PreviousSecret { secret: previous, until: now + SECRETS_OVERLAP });
+    destination.version += 1;
+    destination.updated_at = now;
+    destinations.update(caller.environment, &destination).await?;
+    Ok(Private(Json(WithSecret { destination: (destination, health).into(), secret: Some(secret) })))
+}

@@ -1,0 +1,40 @@
+//! `replay`, triggered by the queue of replays' steps. AWS calls: see [`Replayer::step`].
+
+use aws_config::SdkConfig;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::Diagnostic;
+use tenon::{
+    aws::setting,
+    delivery::{
+        books::Books,
+        queues::{Queue, ReplayStep},
+        replay::Replayer,
+    },
+    http::StartError,
+    store::{errors::Errors, replays::Replays},
+};
+
+use crate::messages;
+
+/// Opens the connections to both tables.
+pub async fn state(config: &SdkConfig) -> Result<Replayer, StartError> {
+    let Books { destinations, healths, deliveries, pending, drains } = Books::open(config).await?;
+    Ok(Replayer {
+        replays: Replays(destinations.0.clone()),
+        errors: Errors { table: pending.table.clone(), retention: pending.retention },
+        destinations,
+        healths,
+        deliveries,
+        pending,
+        steps: Queue::new(config, setting("REPLAYS_QUEUE")?),
+        drains,
+    })
+}
+
+/// Makes the next step of a replay.
+pub async fn replay_step(replayer: Replayer, event: SqsEvent) -> Result<SqsBatchResponse, Diagnostic> {
+    messages::answer_each(event, async |ReplayStep::ReplayStepV1 { environment_id, replay_id }: &ReplayStep| {
+        replayer.step(*environment_id, *replay_id).await
+    })
+    .await
+}

@@ -1,0 +1,26 @@
+//! `DELETE /replays/{replayId}`. AWS calls: one DynamoDB write.
+
+use axum::extract::State;
+use tenon::{
+    domain::id::ReplayId,
+    http::{Backend, Json, Path, Problem, ProblemDocument},
+    store::replays::Replays,
+};
+
+use super::ReplayBody;
+pub use super::state;
+
+/// Cancels a replay: what still waits because of it is not sent.
+#[utoipa::path(delete, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
+    params(("replayId" = ReplayId, Path)), responses(
+    (status = 200, body = ReplayBody),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn cancel_replay(
+    caller: Backend,
+    State(replays): State<Replays>,
+    Path(id): Path<ReplayId>,
+) -> Result<Json<ReplayBody>, Problem> {
+    let cancelled = replays.cancel(caller.environment, id).await?;
+    cancelled.map(|replay| Json(replay.into())).ok_or_else(|| Problem::not_found("replay"))
+}

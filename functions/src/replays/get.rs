@@ -1,0 +1,26 @@
+//! `GET /replays/{replayId}`. AWS calls: one DynamoDB read.
+
+use axum::extract::State;
+use tenon::{
+    domain::id::ReplayId,
+    http::{Backend, Json, Path, Problem, ProblemDocument},
+    store::replays::Replays,
+};
+
+use super::ReplayBody;
+pub use super::state;
+
+/// Shows how far a replay is.
+#[utoipa::path(get, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
+    params(("replayId" = ReplayId, Path)), responses(
+    (status = 200, body = ReplayBody),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn get_replay(
+    caller: Backend,
+    State(replays): State<Replays>,
+    Path(id): Path<ReplayId>,
+) -> Result<Json<ReplayBody>, Problem> {
+    let replay = replays.get(caller.environment, id).await?;
+    replay.map(|replay| Json(replay.into())).ok_or_else(|| Problem::not_found("replay"))
+}

@@ -1,0 +1,33 @@
+//! `sweep`, by a schedule: wakes destinations that were forgotten. AWS calls: see [`Sweep::run`].
+
+use aws_config::SdkConfig;
+use lambda_runtime::Diagnostic;
+use serde::Serialize;
+use serde_json::Value;
+use tenon::{
+    aws::setting,
+    delivery::{queues::Queue, sweep::Sweep},
+    http::{Problem, StartError},
+    store::{Table, health::Healths},
+};
+
+/// Opens the connection to the directory.
+pub async fn state(config: &SdkConfig) -> Result<Sweep, StartError> {
+    Ok(Sweep {
+        healths: Healths(Table::directory(config).await?),
+        drains: Queue::new(config, setting("DRAINS_QUEUE")?),
+    })
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+pub struct Swept {
+    /// So many drains were told to run.
+    woken: usize,
+}
+
+/// Looks at all destinations with pending deliveries.
+pub async fn run_sweep(sweep: Sweep, _: Value) -> Result<Swept, Diagnostic> {
+    let woken = sweep.run().await.map_err(|error| Diagnostic::from(Problem::from(error)))?;
+    Ok(Swept { woken })
+}

@@ -1,0 +1,235 @@
+//! The guard: no webhook reaches an address that is not public.
+//!
+//! It sits in the connector, on the socket address that is about to be dialled: a name is resolved here, and the very
+//! addresses that were checked are dialled, so that a DNS answer cannot change between check and use. A URL's IP address
+//! in whatever spelling was made one by the URL parser and takes the same way. There is no proxy and no redirect.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::Instant};
+use tower::Service;
+use url::Host;
+
+use crate::{
+    aws::{SettingError, setting},
+    domain::webhook::WebhookUrl,
+};
+
+/// IPv4 networks that are not public, by their first address and the length of their prefix: the IANA IPv4
+/// Special-Purpose Address Registry, multicast (RFC 5771) and the reserved class E (RFC 1112).
+const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),          // this network
+    (Ipv4Addr::new(10, 0, 0, 0), 8),         // private
+    (Ipv4Addr::new(100, 64, 0, 0), 10),      // shared (CGNAT)
+    (Ipv4Addr::new(127, 0, 0, 0), 8),        // loopback
+    (Ipv4Addr::new(169, 254, 0, 0), 16),     // link-local, with the metadata services
+    (Ipv4Addr::new(172, 16, 0, 0), 12),      // private
+    (Ipv4Addr::new(192, 0, 0, 0), 24),       // protocol assignments
+    (Ipv4Addr::new(192, 0, 2, 0), 24),       // documentation
+    (Ipv4Addr::new(192, 31, 196, 0), 24),    // AS112
+    (Ipv4Addr::new(192, 52, 193, 0), 24),    // AMT
+    (Ipv4Addr::new(192, 88, 99, 0), 24),     // 6to4 relays
+    (Ipv4Addr::new(192, 168, 0, 0), 16),     // private
+    (Ipv4Addr::new(192, 175, 48, 0), 24),    // AS112
+    (Ipv4Addr::new(198, 18, 0, 0), 15),      // benchmarks
+    (Ipv4Addr::new(198, 51, 100, 0), 24),    // documentation
+    (Ipv4Addr::new(203, 0, 113, 0), 24),     // documentation
+    (Ipv4Addr::new(224, 0, 0, 0), 3),        // multicast, reserved, broadcast
+];
+
+/// The only IPv6 network with public addresses: global unicast (RFC 4291). So IPv4-mapped and -compatible forms, NAT64,
+/// unique local, link-local and multicast addresses are not.
+const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+
+/// Networks within it that are not public: the IANA IPv6 Special-Purpose Address Registry.
+const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 6] = [
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, with Teredo and benchmarks
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4, which carries an IPv4 address
+    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48), // AS112
+    (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16), // 6bone, returned
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
+];
+
+/// Whether an address is one of the public Internet.
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let within = |&(network, length): &(Ipv4Addr, u32)| {
+                (address.to_bits() ^ network.to_bits()).checked_shr(32 - length) == Some(0)
+            };
+            !NOT_PUBLIC_V4.iter().any(within)
+        }
+        IpAddr::V6(address) => {
+            let within = |&(network, length): &(Ipv6Addr, u32)| {
+                (address.to_bits() ^ network.to_bits()).checked_shr(128 - length) == Some(0)
+            };
+            within(&GLOBAL_UNICAST) && !NOT_PUBLIC_V6.iter().any(within)
+        }
+    }
+}
+
+/// Where webhooks may go.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The ports that may be named.
+    pub ports: Vec<u16>,
+    /// Whether plain HTTP is allowed, to loopback addresses and to nothing else: for a run on one machine.
+    pub loopback: bool,
+}
+
+/// Why a webhook may not go to an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    /// Plain HTTP.
+    #[error("must begin with https://")]
+    Scheme,
+    /// A port that is not among those that may be named.
+    #[error("must not name a port other than {0}")]
+    Port(String),
+    /// An address that is not one of the public Internet.
+    #[error("must lead to a public address")]
+    NotPublic,
+}
+
+impl Rules {
+    /// From the settings `WEBHOOK_PORTS`, a list like `443,8443`, and `WEBHOOK_LOOPBACK`.
+    pub fn from_env() -> Result<Self, SettingError> {
+        let list: String = setting("WEBHOOK_PORTS")?;
+        Ok(Self {
+            ports: list.split(',').filter_map(|port| port.trim().parse().ok()).collect(),
+            loopback: setting("WEBHOOK_LOOPBACK")?,
+        })
+    }
+
+    /// Whether what the URL itself says is allowed. Where its name leads to is decided when it is dialled.
+    pub fn allow(&self, url: &WebhookUrl) -> Result<(), Forbidden> {
+        let url = url.url().ok_or(Forbidden::NotPublic)?;
+        let plain = url.scheme() == "http";
+        let port = url.port_or_known_default().unwrap_or_default();
+        let literal = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::from(address)),
+            Some(Host::Domain(_)) | None => None,
+        };
+        if plain {
+            let loopback = literal.map_or(url.host_str() == Some("localhost"), |address| address.is_loopback());
+            return if self.loopback && loopback { Ok(()) } else { Err(Forbidden::Scheme) };
+        }
+        if !self.ports.contains(&port) {
+            let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+            return Err(Forbidden::Port(ports.join(", ")));
+        }
+        match literal {
+            Some(address) if !is_public(address) => Err(Forbidden::NotPublic),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a connection to this address may be opened.
+    fn may_dial(&self, address: SocketAddr, plain: bool) -> bool {
+        if plain {
+            self.loopback && address.ip().is_loopback()
+        } else {
+            is_public(address.ip()) && self.ports.contains(&address.port())
+        }
+    }
+}
+
+type Answer<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+
+/// Finds the addresses of a name.
+type Resolve = dyn Fn(String, u16) -> Answer<Vec<SocketAddr>> + Send + Sync;
+
+/// Opens connections to what may be reached, and to nothing else.
+#[derive(Clone)]
+pub struct GuardedConnector {
+    rules: Rules,
+    resolve: Arc<Resolve>,
+}
+
+impl fmt::Debug for GuardedConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedConnector").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+/// How long name resolution and the TCP handshakes may take together.
+const CONNECT: Duration = Duration::from_secs(5);
+
+impl GuardedConnector {
+    /// A connector that resolves names as the system does.
+    pub fn new(rules: Rules) -> Self {
+        Self::resolving(rules, |host, port| {
+            Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+        })
+    }
+
+    /// A connector that resolves names by this function.
+    pub fn resolving(
+        rules: Rules,
+        resolve: impl Fn(String, u16) -> Answer<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { rules, resolve: Arc::new(resolve) }
+    }
+
+    async fn dial(self, uri: Uri) -> io::Result<TcpStream> {
+        let plain = uri.scheme_str() == Some("http");
+        let port = uri.port_u16().unwrap_or(if plain { 80 } else { 443 });
+        let host = uri.host().unwrap_or_default();
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let addresses = match literal {
+            Ok(address) => vec![SocketAddr::new(address, port)],
+            Err(_) => (self.resolve)(host.to_owned(), port).await?,
+        };
+        let allowed: Vec<SocketAddr> =
+            addresses.into_iter().filter(|address| self.rules.may_dial(*address, plain)).collect();
+        let deadline = Instant::now() + CONNECT;
+        let mut last = io::Error::new(io::ErrorKind::PermissionDenied, Forbidden::NotPublic);
+        let mut left = allowed.len();
+        for address in allowed {
+            // Every address but the last leaves the next one half of the time.
+            let now = Instant::now();
+            let share = if left > 1 { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
+            left -= 1;
+            match tokio::time::timeout_at(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+}
+
+impl Service<Uri> for GuardedConnector {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Answer<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let dialling = self.clone().dial(uri);
+        Box::pin(async move {
+            match tokio::time::timeout(CONNECT, dialling).await {
+                Ok(stream) => stream.map(TokioIo::new),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! Replays: lets errors wait for delivery once more, step by step. A drain then sends them.
+
+use super::queues::{Drain, Queue, ReplayStep};
+use crate::{
+    domain::{
+        delivery::{DeliveryStatus, PendingDelivery, Route},
+        health::Note,
+        id::{EnvironmentId, ErrorId, ReplayId, WorkflowId},
+        replay::{Position, Replay, ReplayStatus, Selection},
+        timestamp::Timestamp,
+    },
+    store::{
+        StoreError,
+        deliveries::Deliveries,
+        destinations::Destinations,
+        errors::{Errors, LISTED_OVER, ListedError},
+        health::Healths,
+        pending::PendingDeliveries,
+        replays::Replays,
+    },
+};
+
+/// So many errors are looked at in a step.
+const STEP: usize = 200;
+
+/// Makes the steps of replays.
+#[derive(Clone, Debug)]
+pub struct Replayer {
+    /// The replays.
+    pub replays: Replays,
+    /// Where errors go.
+    pub destinations: Destinations,
+    /// How destinations do.
+    pub healths: Healths,
+    /// The errors.
+    pub errors: Errors,
+    /// Which deliveries have failed.
+    pub deliveries: Deliveries,
+    /// Where errors wait.
+    pub pending: PendingDeliveries,
+    /// Where the next step is asked for.
+    pub steps: Queue,
+    /// Where drains are told to run.
+    pub drains: Queue,
+}
+
+/// What a step has found.
+struct Found {
+    errors: Vec<(WorkflowId, ErrorId)>,
+    /// Where the next step goes on; none at the end.
+    next: Option<Position>,
+}
+
+impl Replayer {
+    /// Makes the next step of a replay and asks for the one after it. It may die anywhere and be run twice: errors wait in
+    /// the same places, and are counted once.
+    ///
+    /// AWS calls: two reads; for a time range one query, for ids a query for each; one `BatchWriteItem` for twelve errors
+    /// that are to wait; two writes and one or two messages.
+    pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
+        let Some(replay) = self.replays.get(environment, id).await? else {
+            return Ok(());
+        };
+        let route = Route { environment, destination: replay.destination_id };
+        let destination = self.destinations.get(environment, replay.destination_id).await?;
+        let Some(destination) = destination.filter(|_| replay.status == ReplayStatus::Running) else {
+            return Ok(());
+        };
+        let position = replay.position.clone().unwrap_or(Position { part: 0, after: None });
+        let wanted = |error: &ListedError| destination.filter.allows(error.workflow_id, error.user_id, &error.block_type);
+        let found = match &replay.selection {
+            Selection::Range { since, until } => self.of_range(environment, (*since, *until), position, wanted).await?,
+            Selection::Errors(ids) => self.of_ids(environment, ids, position, wanted).await?,
+            Selection::Failed => self.of_failed(route, &replay, position, wanted).await?,
+        };
+        let count = i64::try_from(found.errors.len()).unwrap_or(i64::MAX);
+        let waiting: Vec<_> = found
+            .errors
+            .into_iter()
+            .map(|(workflow_id, error_id)| {
+                let pending = PendingDelivery {
+                    workflow_id,
+                    error_id,
+                    attempts: 0,
+                    waiting_since: replay.created_at,
+                    // Due at once, and always in the same place.
+                    next_attempt_at: replay.created_at,
+                    replay_id: Some(id),
+                };
+                (pending, None)
+            })
+            .collect();
+        if !waiting.is_empty() && !self.pending.add(route, &waiting).await?.is_empty() {
+            return Err(StoreError::Busy("some deliveries were left unwritten".into()));
+        }
+        let now = Timestamp::now();
+        let more = found.next.is_some();
+        if count > 0 {
+            let note = Note { waiting: count, due: Some(now), ..Note::default() };
+            let health = self.healths.get(route).await?;
+            let before = self.healths.note(route, &health, &note, now).await?;
+            if before.needs_waking(now, now) {
+                self.drains.send(&Drain::of(route), now, now).await?;
+            }
+        }
+        let noted =
+            self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
+        tracing::info!(%environment, replay = %id, found = count, more, "a step of a replay");
+        if noted && more {
+            let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
+            self.steps.send(&step, now, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn of_range(
+        &self,
+        environment: EnvironmentId,
+        range: (Option<Timestamp>, Option<Timestamp>),
+        Position { part, after }: Position,
+        wanted: impl Fn(&ListedError) -> bool,
+    ) -> Result<Found, StoreError> {
+        let listed = self.errors.listed(environment, part, range, (after, STEP)).await?;
+        let last = listed.last().filter(|_| listed.len() == STEP).map(|last| last.error_id);
+        let errors = listed.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
+        Ok(Found { errors, next: next(part, last, LISTED_OVER) })
+    }
+
+    async fn of_ids(
+        &self,
+        environment: EnvironmentId,
+        ids: &[ErrorId],
+        Position { part, .. }: Position,
+        wanted: impl Fn(&ListedError) -> bool,
+    ) -> Result<Found, StoreError> {
+        let begin = usize::try_from(part).unwrap_or(usize::MAX);
+        let chunk = ids.iter().skip(begin).take(STEP);
+        let found = futures_util::future::try_join_all(chunk.map(|id| self.errors.find(environment, *id))).await?;
+        let errors = found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
+        let end = begin.saturating_add(STEP);
+        let next = (end < ids.len()).then(|| Position { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
+        Ok(Found { errors, next })
+    }
+
+    async fn of_failed(
+        &self,
+        route: Route,
+        replay: &Replay,
+        Position { after, .. }: Position,
+        wanted: impl Fn(&ListedError) -> bool,
+    ) -> Result<Found, StoreError> {
+        let after = after.map(|id| id.to_string());
+        let page = self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), STEP)).await?;
+        let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
+        let found = futures_util::future::try_join_all(ids).await?;
+        let errors = found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
+        let after = page.next.and_then(|position| position.parse().ok());
+        let part = replay.position.as_ref().map_or(0, |position| position.part);
+        Ok(Found { errors, next: after.map(|after| Position { part: part + 1, after: Some(after) }) })
+    }
+}
+
+/// Where a step goes on that has read a partition up to an error, or to its end.
+fn next(part: u32, last: Option<ErrorId>, parts: u32) -> Option<Position> {
+    match last {
+        Some(last) => Some(Position { part, after: Some(last) }),
+        None => (part + 1 < parts).then_some(Position { part: part + 1, after: None }),
+    }
+}

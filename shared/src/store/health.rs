@@ -1,0 +1,281 @@
+//! How destinations do, and the leases of their drains.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use serde::Deserialize;
+
+use super::{
+    keys::{self, Key},
+    listing::{LISTING, Range},
+    table::{Item, StoreError, Table, from_item},
+};
+use crate::domain::{
+    delivery::Route,
+    health::{Health, Note},
+    id::{DestinationId, EnvironmentId, ObjectId},
+    timestamp::Timestamp,
+};
+
+/// The health of all destinations.
+#[derive(Clone, Debug)]
+pub struct Healths(pub Table);
+
+/// Names the drain that has a destination for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease(String);
+
+impl Lease {
+    /// The name of a new drain.
+    pub fn new(now: Timestamp) -> Self {
+        Self(ObjectId::at(now).to_string())
+    }
+}
+
+/// What waits for a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// When the first of it is due; none where nothing waits.
+    pub earliest: Option<Timestamp>,
+    /// How many deliveries, where these could be counted at little cost.
+    pub count: Option<i64>,
+}
+
+/// What came of the end of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// It is free.
+    Free,
+    /// Deliveries have begun to wait since the drain looked: it is to look again.
+    NotYet,
+    /// The lease had run out, and another drain may have it.
+    Lost,
+}
+
+/// A destination that has pending deliveries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingDestination {
+    environment_id: EnvironmentId,
+    destination_id: DestinationId,
+    /// How it does.
+    #[serde(flatten)]
+    pub health: Health,
+}
+
+impl WaitingDestination {
+    /// Which one it is.
+    pub fn route(&self) -> Route {
+        Route { environment: self.environment_id, destination: self.destination_id }
+    }
+}
+
+fn text(text: impl ToString) -> AttributeValue {
+    AttributeValue::S(text.to_string())
+}
+
+fn number(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// An update of a health item, put together clause by clause.
+#[derive(Default)]
+struct Update {
+    set: Vec<String>,
+    add: Vec<String>,
+    remove: Vec<&'static str>,
+    values: Item,
+}
+
+impl Update {
+    fn set(&mut self, attribute: &str, value: AttributeValue) {
+        self.set.push(format!("#{attribute} = :{attribute}"));
+        self.values.insert(format!(":{attribute}"), value);
+    }
+
+    fn set_if_absent(&mut self, attribute: &str, value: AttributeValue) {
+        self.set.push(format!("#{attribute} = if_not_exists(#{attribute}, :{attribute})"));
+        self.values.insert(format!(":{attribute}"), value);
+    }
+
+    fn add(&mut self, attribute: &str, value: AttributeValue) {
+        self.add.push(format!("#{attribute} :{attribute}"));
+        self.values.insert(format!(":{attribute}"), value);
+    }
+
+    fn expression(&self) -> String {
+        let clauses = [
+            ("SET", self.set.join(", ")),
+            ("ADD", self.add.join(", ")),
+            ("REMOVE", self.remove.iter().map(|name| format!("#{name}")).collect::<Vec<_>>().join(", ")),
+        ];
+        let clauses = clauses.iter().filter(|(_, list)| !list.is_empty());
+        clauses.map(|(word, list)| format!("{word} {list}")).collect::<Vec<_>>().join(" ")
+    }
+
+    fn names(&self) -> std::collections::HashMap<String, String> {
+        let attributes = self.values.keys().map(|value| value.trim_start_matches(':'));
+        attributes.chain(self.remove.iter().copied()).map(|name| (format!("#{name}"), name.to_owned())).collect()
+    }
+}
+
+impl Healths {
+    /// One read. A destination of which nothing was noted yet is well.
+    pub async fn get(&self, route: Route) -> Result<Health, StoreError> {
+        Ok(self.0.get(&keys::health(route)).await?.unwrap_or_default())
+    }
+
+    /// Notes what came of attempts and what waits, as [`Health::after`] says. Answers with the health before. One write.
+    ///
+    /// Processes may note at once: counts are added up, and the row of failures begins only once.
+    pub async fn note(&self, route: Route, known: &Health, note: &Note, now: Timestamp) -> Result<Health, StoreError> {
+        let Note { tally, waiting, due } = note;
+        let after = known.after(note, now);
+        let mut update = Update::default();
+        update.set("type", text("health"));
+        update.set("environmentId", text(route.environment));
+        update.set("destinationId", text(route.destination));
+        if tally.failed > 0 {
+            update.set("lastFailureAt", text(now));
+        }
+        if tally.delivered > 0 {
+            update.set("lastSuccessAt", text(now));
+            update.set("failures", number(0));
+            update.set("probes", number(0));
+            update.remove.push("failingSince");
+        } else if tally.failed > 0 {
+            update.add("failures", number(tally.failed));
+            update.set_if_absent("failingSince", text(now));
+            update.set("probes", number(after.probes));
+        }
+        match after.hold_until {
+            Some(until) if after.hold_until != known.hold_until => update.set("holdUntil", text(until)),
+            None if tally.delivered > 0 => update.remove.push("holdUntil"),
+            _ => {}
+        }
+        if *waiting != 0 {
+            update.add("pending", number(waiting));
+        }
+        if *waiting > 0 {
+            let listed = keys::waiting_destination(route);
+            update.add("noted", number(1));
+            update.set_if_absent("waitingSince", text(now));
+            update.set("listPk", text(listed.pk));
+            update.set("listSk", text(listed.sk));
+            if let Some(due) = due {
+                update.set("wakeAt", text(due));
+            }
+        }
+        let before = self.update(&keys::health(route), update, None, ReturnValue::AllOld).await?;
+        before.map(from_item).transpose().map(Option::unwrap_or_default)
+    }
+
+    /// Gives a destination another chance: its row of failures is forgotten. Answers with its health. One write.
+    pub async fn reset(&self, route: Route) -> Result<Health, StoreError> {
+        let mut update = Update { remove: vec!["failingSince", "holdUntil"], ..Update::default() };
+        update.set("type", text("health"));
+        update.set("environmentId", text(route.environment));
+        update.set("destinationId", text(route.destination));
+        update.set("failures", number(0));
+        update.set("probes", number(0));
+        let item = self.update(&keys::health(route), update, None, ReturnValue::AllNew).await?;
+        item.map(from_item).transpose().map(Option::unwrap_or_default)
+    }
+
+    /// Takes the destination for one drain until a time. Answers with its health; none where another drain has it, or
+    /// nothing was ever noted. One write.
+    pub async fn lease(
+        &self,
+        route: Route,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<(Lease, Health)>, StoreError> {
+        let lease = Lease::new(now);
+        let mut update = Update::default();
+        update.set("leasedUntil", text(until));
+        update.set("lease", text(&lease.0));
+        let free = "attribute_exists(pk) AND (attribute_not_exists(#leasedUntil) OR #leasedUntil <= :now)";
+        let condition = (free, vec![(":now", text(now))]);
+        let item = self.update(&keys::health(route), update, Some(condition), ReturnValue::AllNew).await?;
+        Ok(item.map(from_item).transpose()?.map(|health| (lease, health)))
+    }
+
+    /// Ends a lease, where nothing has begun to wait since `noted` was read. One write, and a read where that failed.
+    pub async fn release(
+        &self,
+        route: Route,
+        lease: &Lease,
+        noted: u64,
+        waiting: Waiting,
+        wake_at: Option<Timestamp>,
+    ) -> Result<Released, StoreError> {
+        let mut update = Update { remove: vec!["leasedUntil", "lease"], ..Update::default() };
+        update.set("type", text("health"));
+        if let Some(count) = waiting.count {
+            update.set("pending", number(count));
+        }
+        match wake_at {
+            Some(at) => update.set("wakeAt", text(at)),
+            None => update.remove.push("wakeAt"),
+        }
+        if waiting.earliest.is_none() {
+            update.remove.extend(["waitingSince", "listPk", "listSk"]);
+        }
+        let seen = "#lease = :lease AND (noted = :noted OR attribute_not_exists(noted))";
+        let condition = (seen, vec![(":lease", text(&lease.0)), (":noted", number(noted))]);
+        match self.update(&keys::health(route), update, Some(condition), ReturnValue::AllNew).await? {
+            Some(_) => Ok(Released::Free),
+            None => {
+                #[derive(Deserialize)]
+                struct Leased {
+                    lease: Option<String>,
+                }
+                let leased: Option<Leased> = self.0.get(&keys::health(route)).await?;
+                let mine = leased.and_then(|leased| leased.lease).is_some_and(|id| id == lease.0);
+                Ok(if mine { Released::NotYet } else { Released::Lost })
+            }
+        }
+    }
+
+    /// Removes what is told of a destination that is not there any more. One write.
+    pub async fn forget(&self, route: Route) -> Result<(), StoreError> {
+        let Table { client, name } = &self.0;
+        client.delete_item().table_name(name).set_key(Some(keys::health(route).attributes())).send().await?;
+        Ok(())
+    }
+
+    /// Destinations with pending deliveries, of all environments, as the index tells of them: up to `most` of each of its
+    /// partitions. One query a partition.
+    pub async fn waiting(&self, most: usize) -> Result<Vec<WaitingDestination>, StoreError> {
+        let partitions: Vec<String> = (0..keys::WAITING_SHARDS).map(keys::waiting).collect();
+        Ok(self.0.first(&partitions, &Range::all(LISTING), most).await?.0)
+    }
+
+    /// None where the condition does not hold.
+    async fn update(
+        &self,
+        key: &Key,
+        update: Update,
+        condition: Option<(&str, Vec<(&str, AttributeValue)>)>,
+        returned: ReturnValue,
+    ) -> Result<Option<Item>, StoreError> {
+        let Table { client, name } = &self.0;
+        let mut request = client
+            .update_item()
+            .table_name(name)
+            .set_key(Some(key.attributes()))
+            .update_expression(update.expression())
+            .set_expression_attribute_names(Some(update.names()))
+            .set_expression_attribute_values(Some(update.values))
+            .return_values(returned);
+        if let Some((condition, values)) = condition {
+            request = request.condition_expression(condition);
+            for (name, value) in values {
+                request = request.expression_attribute_values(name, value);
+            }
+        }
+        match request.send().await {
+            Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default()).filter(|item| !item.is_empty())),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

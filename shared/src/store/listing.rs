@@ -1,0 +1,288 @@
+//! Reading ranges of sort keys, of one partition or of several that are merged in the order of their keys.
+
+use std::collections::{HashMap, VecDeque};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
+use serde::de::DeserializeOwned;
+
+use super::table::{Item, StoreError, Table, from_item};
+
+/// Where a page ends: the sort key of what was last read.
+pub type Position = String;
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where it ends, and the next one goes on; none at the certain end.
+    pub next: Option<Position>,
+}
+
+impl<T> Page<T> {
+    /// The page of a list that is certainly empty.
+    pub(super) fn empty() -> Self {
+        Self { items: Vec::new(), next: None }
+    }
+}
+
+/// A table or one of its indexes, with the names of its keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    index: Option<&'static str>,
+    pk: &'static str,
+    sk: &'static str,
+}
+
+/// A table itself.
+pub(super) const TABLE: View = View { index: None, pk: "pk", sk: "sk" };
+/// The index of the directory that lists users and destinations.
+pub(super) const LISTING: View = View { index: Some("listing"), pk: "listPk", sk: "listSk" };
+/// The index of errors by their environment.
+pub(super) const BY_ENVIRONMENT: View = View { index: Some("by-environment"), pk: "environmentPk", sk: "sk" };
+
+/// The sort keys from `low` to `high`, both included.
+#[derive(Clone, Debug)]
+pub(super) struct Range {
+    /// Where.
+    pub view: View,
+    /// From this sort key.
+    pub low: String,
+    /// To this one.
+    pub high: String,
+    /// In which order.
+    pub newest_first: bool,
+}
+
+impl Range {
+    /// All sort keys of a view, in their order.
+    pub(super) fn all(view: View) -> Self {
+        // A sort key is never empty.
+        Self { view, low: "\u{1}".into(), high: HIGHEST.into(), newest_first: false }
+    }
+
+    /// What is left of the range after a sort key. None where nothing is.
+    pub(super) fn after(&self, position: &str) -> Option<Self> {
+        let mut rest = self.clone();
+        if self.newest_first {
+            rest.high = rest.high.min(just_below(position));
+        } else {
+            rest.low = rest.low.max(format!("{position}\u{1}"));
+        }
+        (rest.low <= rest.high).then_some(rest)
+    }
+}
+
+/// Above every sort key.
+const HIGHEST: &str = "\u{10ffff}";
+
+/// A text above all sort keys that are below this one, and below it.
+fn just_below(key: &str) -> String {
+    let mut characters = key.chars();
+    let before = characters.next_back().and_then(|last| ('\u{1}'..last).next_back());
+    let start = characters.as_str();
+    before.map_or_else(|| start.to_owned(), |before| format!("{start}{before}{HIGHEST}"))
+}
+
+/// What is left out of what is read, as DynamoDB's filter expression.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter {
+    conditions: Vec<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Filter {
+    /// Adds a condition of an attribute and a value, such as `=`.
+    pub(super) fn and(mut self, attribute: &str, operator: &str, value: AttributeValue) -> Self {
+        let number = self.conditions.len();
+        self.conditions.push(format!("#f{number} {operator} :f{number}"));
+        self.names.insert(format!("#f{number}"), attribute.to_owned());
+        self.values.insert(format!(":f{number}"), value);
+        self
+    }
+
+    /// Adds the condition that an attribute has this text, where one is given.
+    pub(super) fn is(self, attribute: &str, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.and(attribute, "=", AttributeValue::S(text.to_owned())),
+            None => self,
+        }
+    }
+}
+
+/// What one query gave.
+struct Slice {
+    /// The items with their sort keys.
+    items: Vec<(String, Item)>,
+    /// The sort key that was last read, where there may be more.
+    read_to: Option<String>,
+}
+
+impl Table {
+    /// One query of at most so many items, before the filter. Strongly consistent where it is the table itself.
+    async fn slice(&self, pk: &str, range: &Range, filter: &Filter, limit: Option<i32>) -> Result<Slice, StoreError> {
+        let View { index, pk: pk_name, sk: sk_name } = range.view;
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let mut request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .set_index_name(index.map(str::to_owned))
+            .consistent_read(index.is_none())
+            .scan_index_forward(!range.newest_first)
+            .set_limit(limit)
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :low AND :high")
+            .expression_attribute_names("#pk", pk_name)
+            .expression_attribute_names("#sk", sk_name)
+            .expression_attribute_values(":pk", text(pk))
+            .expression_attribute_values(":low", text(&range.low))
+            .expression_attribute_values(":high", text(&range.high));
+        if !filter.conditions.is_empty() {
+            request = request.filter_expression(filter.conditions.join(" AND "));
+            for (name, attribute) in &filter.names {
+                request = request.expression_attribute_names(name, attribute);
+            }
+            for (name, value) in &filter.values {
+                request = request.expression_attribute_values(name, value.clone());
+            }
+        }
+        let answer = request.send().await?;
+        let sort_key = |item: &Item| item.get(sk_name).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
+        let read_to = answer.last_evaluated_key.as_ref().map(sort_key);
+        let items = answer.items.unwrap_or_default();
+        Ok(Slice { items: items.into_iter().map(|item| (sort_key(&item), item)).collect(), read_to })
+    }
+
+    /// The first items of each partition: one query each, all at once. Beside them, whether that was everything.
+    pub(super) async fn first<T: DeserializeOwned>(
+        &self,
+        partitions: &[String],
+        range: &Range,
+        limit: usize,
+    ) -> Result<(Vec<T>, bool), StoreError> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let filter = Filter::default();
+        let slices = partitions.iter().map(|pk| self.slice(pk, range, &filter, Some(limit)));
+        let slices = try_join_all(slices).await?;
+        let all = slices.iter().all(|slice| slice.read_to.is_none());
+        let items = slices.into_iter().flat_map(|slice| slice.items).map(|(_, item)| from_item(item));
+        Ok((items.collect::<Result<_, _>>()?, all))
+    }
+
+    /// A page of several partitions that are merged in the order of their sort keys. It is filled up to its limit wherever
+    /// a bounded number of queries can, whatever the filter leaves out; where they could not, it says where to go on.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        partitions: &[String],
+        range: &Range,
+        filter: &Filter,
+        (after, limit): (Option<&str>, usize),
+    ) -> Result<Page<T>, StoreError> {
+        let range = match after {
+            None => range.clone(),
+            Some(position) => match range.after(position) {
+                Some(rest) => rest,
+                None => return Ok(Page::empty()),
+            },
+        };
+        // Without a filter little more is read than is shown: a partition's even share, and a reserve for unevenness.
+        let at_once = filter.conditions.is_empty().then(|| {
+            let share = if partitions.len() > 1 { limit / partitions.len() * 3 / 2 + 8 } else { limit + 1 };
+            i32::try_from(share).unwrap_or(i32::MAX)
+        });
+        let mut sources: Vec<Source> = partitions.iter().map(|pk| Source::new(pk, &range)).collect();
+        let is_before = |a: &str, b: &str| if range.newest_first { a > b } else { a < b };
+        let first = |a: String, b: String| if is_before(&a, &b) { a } else { b };
+        let most = MAX_QUERIES.max(partitions.len());
+        let (mut queries, mut items, mut last) = (0, Vec::new(), None);
+        loop {
+            // Of a partition whose read items are used up nothing is known beyond the key to which it was read.
+            let known_to = sources.iter().filter(|source| source.is_dry()).map(|source| source.read_to.clone());
+            let known_to = known_to.reduce(|a, b| Some(first(a?, b?)));
+            let next = sources.iter_mut().filter(|source| !source.read.is_empty()).reduce(|a, b| {
+                if a.next_key().zip(b.next_key()).is_some_and(|(a, b)| is_before(b, a)) { b } else { a }
+            });
+            let next_is_known = match (&known_to, next.as_ref().and_then(|source| source.next_key())) {
+                (None, _) => true,
+                (Some(Some(known_to)), Some(key)) => is_before(key, known_to),
+                (Some(_), _) => false,
+            };
+            if next_is_known {
+                let Some((key, item)) = next.and_then(|source| source.read.pop_front()) else {
+                    return Ok(Page { items, next: None });
+                };
+                if items.len() == limit {
+                    return Ok(Page { items, next: last });
+                }
+                items.push(from_item(item)?);
+                last = Some(key);
+                continue;
+            }
+            let dry: Vec<&mut Source> = sources.iter_mut().filter(|source| source.is_dry()).collect();
+            if queries + dry.len() > most {
+                return Ok(Page { items, next: known_to.flatten().or(last) });
+            }
+            queries += dry.len();
+            try_join_all(dry.into_iter().map(|source| source.read_on(self, filter, at_once))).await?;
+        }
+    }
+}
+
+/// A page costs at most so many queries, whatever its filter leaves out.
+const MAX_QUERIES: usize = 32;
+
+/// A partition while a page is read.
+struct Source<'a> {
+    pk: &'a str,
+    /// What was read and not used yet.
+    read: VecDeque<(String, Item)>,
+    /// What was not read yet.
+    rest: Option<Range>,
+    /// The sort key to which it was read.
+    read_to: Option<String>,
+}
+
+impl<'a> Source<'a> {
+    fn new(pk: &'a str, range: &Range) -> Self {
+        Self { pk, read: VecDeque::new(), rest: Some(range.clone()), read_to: None }
+    }
+
+    /// Whether what was read is used up, and there may be more.
+    fn is_dry(&self) -> bool {
+        self.read.is_empty() && self.rest.is_some()
+    }
+
+    fn next_key(&self) -> Option<&str> {
+        self.read.front().map(|(key, _)| key.as_str())
+    }
+
+    async fn read_on(&mut self, table: &Table, filter: &Filter, limit: Option<i32>) -> Result<(), StoreError> {
+        if let Some(rest) = self.rest.take() {
+            let slice = table.slice(self.pk, &rest, filter, limit).await?;
+            self.rest = slice.read_to.as_ref().and_then(|read_to| rest.after(read_to));
+            self.read_to = slice.read_to;
+            self.read = slice.items.into();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn just_below_a_key_lies_above_all_lower_keys_and_below_it(key in "[0-9a-f#]{1,30}", other in "[0-9a-f#]{1,30}") {
+            let below = just_below(&key);
+            prop_assert!(below < key);
+            if other < key {
+                prop_assert!(other <= below);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Replays.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+
+use super::{
+    keys,
+    table::{StoreError, Table, from_item, to_item},
+};
+use crate::domain::{
+    id::{EnvironmentId, ReplayId},
+    replay::{Position, Replay, ReplayStatus},
+    timestamp::Timestamp,
+};
+
+/// The replays of all environments.
+#[derive(Clone, Debug)]
+pub struct Replays(pub Table);
+
+/// How long is told of a replay.
+const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl Replays {
+    /// One write.
+    pub async fn create(&self, environment: EnvironmentId, replay: &Replay) -> Result<(), StoreError> {
+        let mut item = to_item("replay", &keys::replay(environment, replay.replay_id), replay, &[])?;
+        let expires = (replay.created_at + KEPT_FOR).seconds().to_string();
+        item.insert("expiresAt".into(), AttributeValue::N(expires));
+        self.0.create(item).await
+    }
+
+    /// One read.
+    pub async fn get(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        self.0.get(&keys::replay(environment, id)).await
+    }
+
+    /// Notes how far a replay is, where it is still running and nobody else has made the step. One write. False where it
+    /// was not noted.
+    pub async fn advance(
+        &self,
+        environment: EnvironmentId,
+        replay: &Replay,
+        found: u64,
+        position: Option<&Position>,
+    ) -> Result<bool, StoreError> {
+        let status = if position.is_some() { ReplayStatus::Running } else { ReplayStatus::Done };
+        let stored = |value: &Option<&Position>| serde_dynamo::to_attribute_value(value).map_err(StoreError::Malformed);
+        let Table { client, name } = &self.0;
+        let request = client
+            .update_item()
+            .table_name(name)
+            .set_key(Some(keys::replay(environment, replay.replay_id).attributes()))
+            .update_expression("SET #status = :status, #position = :next, updatedAt = :now ADD #found :found")
+            .condition_expression("#status = :running AND #position = :before")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#position", "position")
+            .expression_attribute_names("#found", "found")
+            .expression_attribute_values(":status", status_value(status)?)
+            .expression_attribute_values(":running", status_value(ReplayStatus::Running)?)
+            .expression_attribute_values(":before", stored(&replay.position.as_ref())?)
+            .expression_attribute_values(":next", stored(&position)?)
+            .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
+            .expression_attribute_values(":found", AttributeValue::N(found.to_string()));
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Cancels a replay, also one that has found everything. Answers with it; none where there is none. One write.
+    pub async fn cancel(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        let Table { client, name } = &self.0;
+        let request = client
+            .update_item()
+            .table_name(name)
+            .set_key(Some(keys::replay(environment, id).attributes()))
+            .update_expression("SET #status = :cancelled, updatedAt = :now")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":cancelled", status_value(ReplayStatus::Cancelled)?)
+            .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
+            .return_values(ReturnValue::AllNew);
+        match request.send().await {
+            Ok(answer) => answer.attributes.map(from_item).transpose(),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn status_value(status: ReplayStatus) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(status).map_err(StoreError::Malformed)
+}
