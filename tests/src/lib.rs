@@ -184,6 +184,13 @@ impl Environment {
         (created.text("destinationId"), created.text("secret"))
     }
 
+    /// A webhook that takes everything: what has arrived there was forwarded, to all destinations that there were.
+    pub async fn witness(&self) -> receiver::Receiver {
+        let receiver = receiver::Receiver::new().await;
+        self.webhook(&receiver.url).await;
+        receiver
+    }
+
     /// A destination as the API shows it.
     pub async fn shown(&self, destination: &str) -> Value {
         self.backend.get(&format!("/destinations/{destination}")).await.is(200).body

@@ -52,7 +52,6 @@ async fn every_invalid_setting_is_named_and_no_secret_is_repeated() {
     refused.names(&[
         "/type",
         "/region",
-        "/eventBusName",
         "/credentials/accessKeyId",
         "/credentials/secretAccessKey",
         "/enabled",

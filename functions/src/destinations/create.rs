@@ -102,7 +102,14 @@ impl Input for NewDestination {
                 let description = fields.optional("description");
                 url.zip(description).map(|(url, description)| NewTarget::Webhook { url, description })
             }
-            None => None,
+            None => {
+                // What would be needed is not known; what is wrong in form is named all the same.
+                fields.optional::<Region>("region");
+                fields.optional::<BusName>("eventBusName");
+                fields.optional::<AwsCredentials>("credentials");
+                fields.optional::<WebhookUrl>("url");
+                None
+            }
         };
         let enabled = fields.optional("enabled");
         let filter = fields.optional("filter");
