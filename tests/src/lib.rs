@@ -3,6 +3,7 @@
 //! `make test` deploys the template and gives its addresses in the environment. Nothing here uses the product's types for
 //! what travels over the wire: the tests read what a client would read.
 
+pub mod inside;
 pub mod receiver;
 
 use std::{
@@ -202,31 +203,11 @@ impl Environment {
         self.backend.get(&path).await.is(200).body["data"].as_array().unwrap().clone()
     }
 
-    /// Lets the time pass for which a destination's pending deliveries wait, and the one for which it is left alone: makes
-    /// all due, and tells its drain to run.
+    /// Lets the time pass for which a destination's pending deliveries wait, the one for which it is left alone, and the one
+    /// for which a drain that died has it: makes all due, and tells its drain to run.
     pub async fn hurry(&self, destination: &str) {
-        let dynamodb = aws_sdk_dynamodb::Client::new(&self.tenon.aws);
-        let now = tenon::domain::timestamp::Timestamp::now().to_string();
-        let table = setting("TENON_STACK_ErrorsTable");
-        for item in self.pending(destination).await {
-            let error = item["errorId"].as_s().unwrap();
-            let mut due = item.clone();
-            due.insert("sk".into(), AttributeValue::S(format!("{now}#{error}")));
-            due.insert("nextAttemptAt".into(), AttributeValue::S(now.clone()));
-            let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
-            let delete = aws_sdk_dynamodb::types::Delete::builder().table_name(&table).set_key(Some(key));
-            let delete = delete.condition_expression("attribute_exists(pk)").build().unwrap();
-            let put = aws_sdk_dynamodb::types::Put::builder().table_name(&table).set_item(Some(due)).build().unwrap();
-            let action = aws_sdk_dynamodb::types::TransactWriteItem::builder;
-            let request = dynamodb.transact_write_items();
-            let request = request.transact_items(action().delete(delete).build());
-            // A drain may have been quicker.
-            let _ = request.transact_items(action().put(put).build()).send().await;
-        }
-        let request = dynamodb.update_item().table_name(setting("TENON_STACK_DirectoryTable"));
-        let request = request.key("pk", AttributeValue::S(format!("env#{}#destinations", self.id)));
-        let request = request.key("sk", AttributeValue::S(format!("health#{destination}")));
-        request.update_expression("REMOVE holdUntil").send().await.unwrap();
+        let tables = [setting("TENON_STACK_DirectoryTable"), setting("TENON_STACK_ErrorsTable")];
+        hurry(&self.tenon.aws, [&tables[0], &tables[1]], &self.id, destination).await;
         self.wake(destination).await;
     }
 
@@ -264,6 +245,37 @@ impl Environment {
         }
         found
     }
+}
+
+/// Lets time pass for a destination, in a directory and a table of errors.
+pub async fn hurry(aws: &SdkConfig, [directory, errors]: [&str; 2], environment: &str, destination: &str) {
+    let dynamodb = aws_sdk_dynamodb::Client::new(aws);
+    let now = tenon::domain::timestamp::Timestamp::now().to_string();
+    for shard in 0..8 {
+        let pk = format!("env#{environment}#destination#{destination}#pending#{shard}");
+        let query = dynamodb.query().table_name(errors).key_condition_expression("pk = :pk AND sk > :now");
+        let query = query.expression_attribute_values(":pk", AttributeValue::S(pk));
+        let query = query.expression_attribute_values(":now", AttributeValue::S(format!("{now}$")));
+        for item in query.send().await.unwrap().items.unwrap() {
+            let error = item["errorId"].as_s().unwrap();
+            let mut due = item.clone();
+            due.insert("sk".into(), AttributeValue::S(format!("{now}#{error}")));
+            due.insert("nextAttemptAt".into(), AttributeValue::S(now.clone()));
+            let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
+            let delete = aws_sdk_dynamodb::types::Delete::builder().table_name(errors).set_key(Some(key));
+            let delete = delete.condition_expression("attribute_exists(pk)").build().unwrap();
+            let put = aws_sdk_dynamodb::types::Put::builder().table_name(errors).set_item(Some(due)).build().unwrap();
+            let action = aws_sdk_dynamodb::types::TransactWriteItem::builder;
+            let request = dynamodb.transact_write_items();
+            let request = request.transact_items(action().delete(delete).build());
+            // A drain may have been quicker.
+            let _ = request.transact_items(action().put(put).build()).send().await;
+        }
+    }
+    let request = dynamodb.update_item().table_name(directory);
+    let request = request.key("pk", AttributeValue::S(format!("env#{environment}#destinations")));
+    let request = request.key("sk", AttributeValue::S(format!("health#{destination}")));
+    request.update_expression("REMOVE holdUntil, leasedUntil").send().await.unwrap();
 }
 
 /// Puts a credential of a user into the table. Returns its id.

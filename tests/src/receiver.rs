@@ -91,6 +91,11 @@ impl Receiver {
         self.barrier.send_replace(true);
     }
 
+    /// Whether stalled requests are let go.
+    pub fn is_let_go(&self) -> bool {
+        *self.barrier.borrow()
+    }
+
     /// All that has come in, whatever it was answered.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()

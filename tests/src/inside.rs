@@ -1,0 +1,294 @@
+//! Delivery by itself: forwarder, first attempts and drains in the test's own process, on tables and queues of their own,
+//! with an AWS that fails as a test wants.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    },
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+use tenon::{
+    delivery::{
+        books::Books,
+        drain::Drains,
+        eventbridge::{Buses, FIRST_ATTEMPT, PATIENT},
+        first_attempts::FirstSender,
+        forward::Forwarder,
+        guard::Rules,
+        outlets::Outlets,
+        queues::{Drain, FirstAttempts, Queue, read},
+        webhook::{Webhooks, new_secret, seal_secret},
+    },
+    domain::{
+        delivery::Route,
+        destination::{Destination, Filter, Target, Verification},
+        error_log::{ErrorIdentity, ErrorLog, NewError},
+        id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+        timestamp::Timestamp,
+        webhook::Webhook,
+    },
+    store::{
+        Table,
+        deliveries::Deliveries,
+        destinations::Destinations,
+        errors::{Errors, Retention},
+        health::Healths,
+        pending::PendingDeliveries,
+        replays::Replays,
+    },
+    vault::Vault,
+};
+
+use crate::{aws, event, setting};
+
+/// Delivery with all its parts.
+#[derive(Clone)]
+pub struct Inside {
+    /// AWS as it is, without faults.
+    pub aws: SdkConfig,
+    /// How many of a hundred calls fail.
+    pub faults: Arc<AtomicU32>,
+    /// The environment of all destinations and errors.
+    pub environment: EnvironmentId,
+    /// The parts.
+    pub forwarder: Forwarder,
+    first: FirstSender,
+    drains: Drains,
+    queues: [String; 2],
+    stopped: Arc<AtomicBool>,
+}
+
+impl Inside {
+    /// With queues of its own, in the tables that tests share.
+    pub async fn new() -> Self {
+        let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+        let faults = Arc::new(AtomicU32::new(0));
+        let client = Faulty { rate: faults.clone(), client: aws.http_client().unwrap() };
+        let config = aws.clone().into_builder().http_client(SharedHttpClient::new(client)).build();
+        let sqs = aws_sdk_sqs::Client::new(&aws);
+        let mut queues = Vec::new();
+        for name in ["webhooks", "drains"] {
+            let name = format!("{name}-{}", DestinationId::new());
+            queues.push(sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap());
+        }
+        let queues: [String; 2] = queues.try_into().unwrap();
+        let (directory, errors) = (setting("DIRECTORY_TABLE"), setting("ERRORS_TABLE"));
+        let (directory, table) = (Table::new(&config, directory), Table::new(&config, errors));
+        let retention = Retention::days(30);
+        let vault = Vault::new(&config, setting("DESTINATIONS_KEY"));
+        let books = Books {
+            destinations: Destinations(directory.clone()),
+            healths: Healths(directory.clone()),
+            deliveries: Deliveries { table: table.clone(), retention },
+            pending: PendingDeliveries { table: table.clone(), retention },
+            drains: Queue::new(&config, queues[1].clone()),
+        };
+        let rules = Rules { ports: vec![443], loopback: true };
+        let webhooks = Webhooks::new(rules, vault.clone());
+        let errors = Errors { table, retention };
+        Self {
+            forwarder: Forwarder {
+                books: books.clone(),
+                buses: Buses::new(&config, vault.clone(), FIRST_ATTEMPT),
+                webhooks: Queue::new(&config, queues[0].clone()),
+            },
+            first: FirstSender { books: books.clone(), errors: errors.clone(), webhooks: webhooks.clone() },
+            drains: Drains {
+                destinations: books.destinations,
+                healths: books.healths,
+                pending: books.pending,
+                errors,
+                replays: Replays(directory),
+                queue: books.drains,
+                outlets: Outlets { buses: Buses::new(&config, vault, PATIENT), webhooks },
+            },
+            environment: EnvironmentId::new(),
+            queues,
+            faults,
+            aws,
+            stopped: Arc::default(),
+        }
+    }
+
+    /// Saves a webhook.
+    pub async fn webhook(&self, url: &str) -> Route {
+        let route = Route { environment: self.environment, destination: DestinationId::new() };
+        let vault = Vault::new(&self.aws, setting("DESTINATIONS_KEY"));
+        let secret = seal_secret(&vault, route, 1, &new_secret().unwrap()).await.unwrap();
+        let now = Timestamp::now();
+        let destination = Destination {
+            destination_id: route.destination,
+            version: 1,
+            enabled: true,
+            disabled_reason: None,
+            filter: Filter::default(),
+            target: Target::Webhook(Webhook { url: url.parse().unwrap(), description: None, secret, previous: None }),
+            verification: Verification::not_tested(),
+            created_at: now,
+            updated_at: now,
+        };
+        self.drains.destinations.create(self.environment, &destination).await.unwrap();
+        route
+    }
+
+    /// Records errors, of a few workflows.
+    pub async fn record(&self, count: usize) -> Vec<ErrorLog> {
+        let workflows: Vec<WorkflowId> = (0..3).map(|_| WorkflowId::new()).collect();
+        let (user, now) = (UserId::new(), Timestamp::now());
+        let errors: Vec<ErrorLog> = (0..count)
+            .map(|n| {
+                let new = NewError {
+                    identity: ErrorIdentity::new(None, None, now).unwrap(),
+                    execution_id: "e".parse().unwrap(),
+                    block_id: "b".parse().unwrap(),
+                    block_type: "shopify".parse().unwrap(),
+                    error: format!("error {n}"),
+                };
+                new.record(self.environment, workflows[n % workflows.len()], user, now)
+            })
+            .collect();
+        assert!(self.drains.errors.record(&errors).await.unwrap().is_empty());
+        errors
+    }
+
+    /// Forwards errors as the stream does: what is reported comes again, with all that comes after it.
+    pub async fn forward(&self, errors: &[ErrorLog]) {
+        for batch in errors.chunks(20) {
+            let mut from = 0;
+            while from < batch.len() {
+                let records: Vec<Value> = (from..batch.len()).map(|n| stream_record(&batch[n], n)).collect();
+                let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+                let answer = serde_json::to_value(self.forwarder.forward(event).await).unwrap();
+                from = match answer["batchItemFailures"][0]["itemIdentifier"].as_str() {
+                    Some(lowest) => lowest.parse::<usize>().unwrap() - 1,
+                    None => batch.len(),
+                };
+            }
+        }
+    }
+
+    /// Works on both queues until it is stopped: messages that failed come again.
+    pub fn work(&self) -> tokio::task::JoinHandle<()> {
+        let inside = self.clone();
+        tokio::spawn(async move {
+            let sqs = aws_sdk_sqs::Client::new(&inside.aws);
+            while !inside.stopped.load(Ordering::SeqCst) {
+                for (number, queue) in inside.queues.iter().enumerate() {
+                    let received = sqs.receive_message().queue_url(queue).max_number_of_messages(10);
+                    let messages = received.visibility_timeout(3).send().await.unwrap().messages.unwrap_or_default();
+                    let done = messages.iter().map(async |message| {
+                        let done = match number {
+                            0 => {
+                                let message: FirstAttempts = read(message.body()).unwrap();
+                                inside.first.send(&[message]).await.is_empty()
+                            }
+                            _ => inside.drain(read::<Drain>(message.body()).unwrap().route()).await,
+                        };
+                        if done {
+                            let handle = message.receipt_handle().unwrap();
+                            sqs.delete_message().queue_url(queue).receipt_handle(handle).send().await.unwrap();
+                        }
+                    });
+                    futures_util::future::join_all(done).await;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+    }
+
+    /// Runs a destination's drain. Whether it came to its end.
+    pub async fn drain(&self, route: Route) -> bool {
+        self.drains.run(route).await.is_ok()
+    }
+
+    /// Ends what [`Self::work`] began.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets the time pass for which a destination's deliveries wait, and runs its drain.
+    pub async fn hurry(&self, route: Route) {
+        let (directory, errors) = (setting("DIRECTORY_TABLE"), setting("ERRORS_TABLE"));
+        let Route { environment, destination } = route;
+        let (environment, destination) = (environment.to_string(), destination.to_string());
+        crate::hurry(&self.aws, [&directory, &errors], &environment, &destination).await;
+        self.drain(route).await;
+    }
+}
+
+fn stream_record(error: &ErrorLog, place: usize) -> Value {
+    let mut record = event("forward_errors")["Records"][0].clone();
+    let members = serde_json::to_value(error).unwrap();
+    let image = members.as_object().unwrap().iter().map(|(name, value)| (name.clone(), json!({ "S": value })));
+    record["dynamodb"]["NewImage"] = image.collect();
+    record["dynamodb"]["SequenceNumber"] = json!((place + 1).to_string());
+    record
+}
+
+/// The ids of errors, sorted.
+pub fn ids(errors: &[ErrorLog]) -> Vec<String> {
+    let ids: BTreeSet<String> = errors.iter().map(|error| error.error_id.to_string()).collect();
+    ids.into_iter().collect()
+}
+
+/// AWS with faults: throttling, internal errors, unprocessed items, and answers that are lost after the work was done.
+#[derive(Debug)]
+struct Faulty {
+    rate: Arc<AtomicU32>,
+    client: SharedHttpClient,
+}
+
+impl HttpClient for Faulty {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(FaultyConnector { rate: self.rate.clone(), connector })
+    }
+}
+
+#[derive(Debug)]
+struct FaultyConnector {
+    rate: Arc<AtomicU32>,
+    connector: SharedHttpConnector,
+}
+
+impl HttpConnector for FaultyConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if rand::random_range(0..100) >= self.rate.load(Ordering::SeqCst) {
+            return self.connector.call(request);
+        }
+        let operation = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+        let body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        match rand::random_range(0..4) {
+            0 => answer(400, json!({ "__type": "ThrottlingException", "message": "Rate exceeded" })),
+            1 => answer(500, json!({ "__type": "InternalServerError", "message": "" })),
+            2 if operation.ends_with("BatchWriteItem") => answer(200, json!({ "UnprocessedItems": body["RequestItems"] })),
+            _ => {
+                let called = self.connector.call(request);
+                HttpConnectorFuture::new(async move {
+                    called.await?;
+                    Err(ConnectorError::io("the answer was lost".into()))
+                })
+            }
+        }
+    }
+}
+
+fn answer(status: u16, body: Value) -> HttpConnectorFuture {
+    let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    HttpConnectorFuture::ready(Ok(response))
+}

@@ -1,0 +1,183 @@
+//! What happens to errors when receivers, processes and AWS fail: after the faults have ended every one has arrived
+//! everywhere, at least once.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use serde_json::{Value, json};
+use tests::{
+    Environment, Tenon, eventually, example_error,
+    inside::{Inside, ids},
+    receiver::{Receiver, Reply},
+};
+
+/// How receivers fail.
+fn failing() -> Vec<(&'static str, Reply)> {
+    vec![
+        ("answers 500", Reply::Status(500, "")),
+        ("answers 429", Reply::Status(429, "")),
+        ("answers 503 with Retry-After", Reply::Status(503, "retry-after: 30\r\n")),
+        ("redirects", Reply::Status(302, "location: http://127.0.0.1/\r\n")),
+        ("breaks off", Reply::Cut),
+        ("stalls", Reply::Stall),
+        ("sends an endless body", Reply::Endless),
+    ]
+}
+
+/// Kills processes of a function, as if its machine had died.
+fn kill(function: &str) -> usize {
+    let mut killed = 0;
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        let name = format!("AWS_LAMBDA_FUNCTION_NAME=tenon-{function}");
+        if environment.split(|byte| *byte == 0).any(|variable| variable == name.as_bytes()) {
+            let pid = process.file_name().into_string().unwrap();
+            let done = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+            killed += usize::from(done.success());
+        }
+    }
+    killed
+}
+
+/// Records errors while processes die. Returns their ids.
+async fn record_while_processes_die(acme: &Environment, workflow: &str) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    let mut killed = 0;
+    for round in 0..10 {
+        let errors: Vec<Value> = (0..10).map(|n| example_error(&format!("error {round} {n}"))).collect();
+        let path = format!("/workflows/{workflow}/errors");
+        let recorded = acme.engine.post(&path, json!({ "errors": errors })).await.is(202);
+        ids.extend(serde_json::from_value::<Vec<String>>(recorded.body["ids"].clone()).unwrap());
+        // Somewhere in the middle of the work.
+        tokio::time::sleep(Duration::from_millis(rand::random_range(20..600))).await;
+        for function in ["forward-errors", "deliver-webhooks", "drain"] {
+            killed += kill(function);
+        }
+    }
+    assert!(killed > 0, "processes died");
+    ids
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn after_receivers_failed_and_processes_died_every_error_has_arrived_everywhere() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    // What was given to a process that died comes again when its time is over: let that be soon.
+    let sqs = aws_sdk_sqs::Client::new(&acme.tenon.aws);
+    let comes_again_after = async |queue: &str, seconds: &str| {
+        let request = sqs.set_queue_attributes().queue_url(tests::setting(&format!("TENON_STACK_{queue}")));
+        request.attributes(aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout, seconds).send().await.unwrap();
+    };
+    comes_again_after("Webhooks", "20").await;
+    comes_again_after("Drains", "20").await;
+    let mut receivers = vec![("is well", acme.witness().await, None)];
+    for (how, reply) in failing() {
+        let receiver = Receiver::that(move |_| reply.clone()).await;
+        let (webhook, _) = acme.webhook(&receiver.url).await;
+        receivers.push((how, receiver, Some(webhook)));
+    }
+    let mut recorded = vec![acme.record(&workflow, "before processes die").await];
+    for (_, receiver, _) in &receivers {
+        receiver.requests(1).await;
+    }
+    recorded.extend(record_while_processes_die(&acme, &workflow).await);
+    recorded.sort();
+
+    for (_, receiver, _) in &receivers {
+        receiver.behave(|_| Reply::Status(200, ""));
+        receiver.let_go();
+    }
+    let mut twice = 0;
+    for (how, receiver, webhook) in &receivers {
+        for _ in 0..3 {
+            let what = format!("all errors arrive at the one that {how}");
+            let arrived = eventually(&what, async || {
+                if let Some(webhook) = webhook {
+                    acme.hurry(webhook).await;
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                (receiver.ids() == recorded).then_some(())
+            });
+            if tokio::time::timeout(Duration::from_secs(55), arrived).await.is_ok() {
+                break;
+            }
+        }
+        assert_eq!(receiver.ids(), recorded, "{how}");
+        twice += receiver.received().len() - recorded.len();
+    }
+    comes_again_after("Webhooks", "180").await;
+    comes_again_after("Drains", "120").await;
+    println!("{twice} requests beside the {} that were needed", recorded.len() * receivers.len());
+}
+
+#[tokio::test]
+async fn after_aws_throttled_lost_answers_and_left_items_unprocessed_every_error_has_arrived_everywhere() {
+    let inside = Inside::new().await;
+    let mut receivers = vec![("is well", Receiver::new().await)];
+    for (how, reply) in failing().into_iter().filter(|(how, _)| *how != "stalls") {
+        receivers.push((how, Receiver::that(move |_| reply.clone()).await));
+    }
+    let mut routes = Vec::new();
+    for (_, receiver) in &receivers {
+        routes.push(inside.webhook(&receiver.url).await);
+    }
+    let errors = inside.record(200).await;
+    inside.faults.store(15, Ordering::SeqCst);
+    let working = inside.work();
+    inside.forward(&errors).await;
+    for route in &routes {
+        inside.hurry(*route).await;
+    }
+
+    inside.faults.store(0, Ordering::SeqCst);
+    let mut twice = 0;
+    for ((how, receiver), route) in receivers.iter().zip(&routes) {
+        receiver.behave(|_| Reply::Status(200, ""));
+        eventually(&format!("all errors arrive at the one that {how}"), async || {
+            inside.hurry(*route).await;
+            (receiver.ids() == ids(&errors)).then_some(())
+        })
+        .await;
+        twice += receiver.received().len() - errors.len();
+    }
+    inside.stop();
+    working.await.unwrap();
+    println!("{twice} requests beside the {} that were needed", errors.len() * receivers.len());
+}
+
+#[tokio::test]
+async fn healthy_destinations_have_everything_while_stalled_ones_are_still_held() {
+    let tenon = Tenon::deployed().await;
+    let (mut healthy, mut stalled, mut recorded) = (Vec::new(), Vec::new(), Vec::new());
+    let mut environments = Vec::new();
+    // Fifty destinations, of which half stall; an environment has at most twenty.
+    for size in [16, 17, 17] {
+        let acme = tenon.environment().await;
+        let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+        for _ in 0..size {
+            let stalls = (healthy.len() + stalled.len()) % 2 == 1;
+            let receiver = if stalls { Receiver::that(|_| Reply::Stall).await } else { Receiver::new().await };
+            acme.webhook(&receiver.url).await;
+            if stalls { stalled.push(receiver) } else { healthy.push((environments.len(), receiver)) }
+        }
+        environments.push((acme, workflow));
+    }
+    assert_eq!((healthy.len(), stalled.len()), (25, 25));
+    for (acme, workflow) in &environments {
+        let mut ids = Vec::new();
+        for n in 0..5 {
+            ids.push(acme.record(workflow, &format!("error {n}")).await);
+        }
+        ids.sort();
+        recorded.push(ids);
+    }
+    for (environment, receiver) in &healthy {
+        eventually("all errors arrive", async || (receiver.ids() == recorded[*environment]).then_some(())).await;
+    }
+    // They are held by the barrier to this moment: whatever they were asked, they have not answered.
+    assert!(stalled.iter().all(|receiver| !receiver.is_let_go()));
+    for receiver in &stalled {
+        assert!(!receiver.received().is_empty(), "it was asked");
+        receiver.let_go();
+    }
+}
