@@ -95,7 +95,7 @@ def keep_logs(local: emulator.Emulator, path: Path) -> None:
 def search_for_secrets(path: Path, keys: customer.Keys) -> int:
     """Looks for what no function may ever log: API keys, tokens, and the customer's AWS keys. Returns an exit code."""
     secret = re.compile(
-        rf"tn_(live|test)_[0-9A-Za-z]{{49}}|eyJ[\w-]{{8,}}\.eyJ[\w-]{{8,}}|{keys.access_key_id}|{re.escape(keys.secret_access_key)}"
+        rf"tn_(live|test)_[0-9A-Za-z]{{49}}|whsec_[0-9A-Za-z+/]{{8}}|eyJ[\w-]{{8,}}\.eyJ[\w-]{{8,}}|{keys.access_key_id}|{re.escape(keys.secret_access_key)}"
     )
     lines = path.read_text().splitlines()
     leaks = [line for line in lines if secret.search(line)]

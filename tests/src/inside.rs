@@ -2,7 +2,7 @@
 //! with an AWS that fails as a test wants.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -11,6 +11,7 @@ use std::{
 };
 
 use aws_config::SdkConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -20,6 +21,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tenon::{
     delivery::{
@@ -37,6 +39,7 @@ use tenon::{
         delivery::Route,
         destination::{Destination, Filter, Target, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError},
+        health::{Health, Note},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         timestamp::Timestamp,
         webhook::Webhook,
@@ -62,6 +65,8 @@ pub struct Inside {
     pub aws: SdkConfig,
     /// How many of a hundred calls fail.
     pub faults: Arc<AtomicU32>,
+    /// How many calls were made.
+    pub calls: Arc<AtomicU32>,
     /// The environment of all destinations and errors.
     pub environment: EnvironmentId,
     /// The parts.
@@ -76,8 +81,8 @@ impl Inside {
     /// With queues of its own, in the tables that tests share.
     pub async fn new() -> Self {
         let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
-        let faults = Arc::new(AtomicU32::new(0));
-        let client = Faulty { rate: faults.clone(), client: aws.http_client().unwrap() };
+        let (faults, calls) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let client = Faulty { rate: faults.clone(), calls: calls.clone(), client: aws.http_client().unwrap() };
         let config = aws.clone().into_builder().http_client(SharedHttpClient::new(client)).build();
         let sqs = aws_sdk_sqs::Client::new(&aws);
         let mut queues = Vec::new();
@@ -119,6 +124,7 @@ impl Inside {
             environment: EnvironmentId::new(),
             queues,
             faults,
+            calls,
             aws,
             stopped: Arc::default(),
         }
@@ -210,6 +216,45 @@ impl Inside {
         })
     }
 
+    /// Lets each error wait for a destination so many times, due since a while.
+    pub async fn pile_up(&self, route: Route, errors: &[ErrorLog], count: usize) {
+        let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
+        let now = Timestamp::now();
+        let items = (0..count).map(|n| {
+            let error = &errors[n % errors.len()];
+            let due = now - Duration::from_millis(n as u64 + 1);
+            let shard = error.error_id.object_id().shard(8);
+            let texts = [
+                ("pk", format!("env#{}#destination#{}#pending#{shard}", route.environment, route.destination)),
+                ("sk", format!("{due}#{}", error.error_id)),
+                ("type", "pendingDelivery".into()),
+                ("workflowId", error.workflow_id.to_string()),
+                ("errorId", error.error_id.to_string()),
+                ("waitingSince", now.to_string()),
+                ("nextAttemptAt", due.to_string()),
+            ];
+            let mut item: HashMap<String, AttributeValue> =
+                texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
+            item.insert("attempts".into(), AttributeValue::N("0".into()));
+            let put = aws_sdk_dynamodb::types::PutRequest::builder().set_item(Some(item)).build().unwrap();
+            aws_sdk_dynamodb::types::WriteRequest::builder().put_request(put).build()
+        });
+        let items: Vec<_> = items.collect();
+        let table = setting("ERRORS_TABLE");
+        let writing = items.chunks(25).map(|chunk| {
+            let request = dynamodb.batch_write_item().request_items(&table, chunk.to_vec());
+            async move { assert!(request.send().await.unwrap().unprocessed_items.unwrap_or_default().is_empty()) }
+        });
+        futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
+        let note = Note { waiting: count as i64, due: Some(now), ..Note::default() };
+        self.drains.healths.note(route, &Health::default(), &note, now).await.unwrap();
+    }
+
+    /// The health of a destination.
+    pub async fn health(&self, route: Route) -> Health {
+        self.drains.healths.get(route).await.unwrap()
+    }
+
     /// Runs a destination's drain. Whether it came to its end.
     pub async fn drain(&self, route: Route) -> bool {
         self.drains.run(route).await.is_ok()
@@ -249,24 +294,27 @@ pub fn ids(errors: &[ErrorLog]) -> Vec<String> {
 #[derive(Debug)]
 struct Faulty {
     rate: Arc<AtomicU32>,
+    calls: Arc<AtomicU32>,
     client: SharedHttpClient,
 }
 
 impl HttpClient for Faulty {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let connector = self.client.http_connector(settings, components);
-        SharedHttpConnector::new(FaultyConnector { rate: self.rate.clone(), connector })
+        SharedHttpConnector::new(FaultyConnector { rate: self.rate.clone(), calls: self.calls.clone(), connector })
     }
 }
 
 #[derive(Debug)]
 struct FaultyConnector {
     rate: Arc<AtomicU32>,
+    calls: Arc<AtomicU32>,
     connector: SharedHttpConnector,
 }
 
 impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         if rand::random_range(0..100) >= self.rate.load(Ordering::SeqCst) {
             return self.connector.call(request);
         }
@@ -275,7 +323,9 @@ impl HttpConnector for FaultyConnector {
         match rand::random_range(0..4) {
             0 => answer(400, json!({ "__type": "ThrottlingException", "message": "Rate exceeded" })),
             1 => answer(500, json!({ "__type": "InternalServerError", "message": "" })),
-            2 if operation.ends_with("BatchWriteItem") => answer(200, json!({ "UnprocessedItems": body["RequestItems"] })),
+            2 if operation.ends_with("BatchWriteItem") => {
+                answer(200, json!({ "UnprocessedItems": body["RequestItems"] }))
+            }
             _ => {
                 let called = self.connector.call(request);
                 HttpConnectorFuture::new(async move {

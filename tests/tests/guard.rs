@@ -155,7 +155,9 @@ async fn no_spelling_of_a_forbidden_place_is_dialled() {
 
 #[tokio::test]
 async fn spellings_that_only_other_parsers_take_for_an_address_are_refused_as_urls() {
-    for host in ["[fe80::1%25eth0]", "[fe80::1%eth0]", "[::1%25lo]", "127.0.0.1:80@example.com", "exa mple.com", "[::1", "::1"] {
+    for host in
+        ["[fe80::1%25eth0]", "[fe80::1%eth0]", "[::1%25lo]", "127.0.0.1:80@example.com", "exa mple.com", "[::1", "::1"]
+    {
         let url = format!("https://{host}/").parse::<WebhookUrl>();
         assert!(url.is_err(), "{host}: {url:?}");
     }
@@ -190,10 +192,9 @@ async fn of_a_mixed_answer_only_public_addresses_are_dialled() {
     let receiver = Receiver::new().await;
     let port: u16 = receiver.url.rsplit(':').next().unwrap().trim_end_matches("/errors").parse().unwrap();
     let mixed = [[10, 0, 0, 1], [127, 0, 0, 1], [169, 254, 169, 254]];
-    let mut connector =
-        GuardedConnector::resolving(Rules { ports: vec![port], loopback: false }, move |_, port| {
-            Box::pin(async move { Ok(mixed.map(|address| SocketAddr::from((address, port))).to_vec()) })
-        });
+    let mut connector = GuardedConnector::resolving(Rules { ports: vec![port], loopback: false }, move |_, port| {
+        Box::pin(async move { Ok(mixed.map(|address| SocketAddr::from((address, port))).to_vec()) })
+    });
     let refused = connector.call(format!("https://mixed.example:{port}/").parse().unwrap()).await;
     assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
 }

@@ -181,7 +181,10 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     calls.taken();
     for (body, expected) in [
         (json!({ "filter": { "blockType": ["shopify"] } }), vec!["GetItem", "GetItem", "PutItem"]),
-        (json!({ "filter": { "userId": ["joe.smoe@acme.example"] } }), vec!["GetItem", "GetItem", "GetItem", "PutItem"]),
+        (
+            json!({ "filter": { "userId": ["joe.smoe@acme.example"] } }),
+            vec!["GetItem", "GetItem", "GetItem", "PutItem"],
+        ),
         (json!({ "enabled": false }), vec!["GetItem", "GetItem", "PutItem"]),
         (json!({ "enabled": true }), vec!["GetItem", "GetItem", "PutItem", "UpdateItem"]),
         (

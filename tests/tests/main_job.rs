@@ -80,7 +80,8 @@ async fn a_bus_that_refuses_every_entry_delays_nobody_and_loses_nothing() {
     waiting.sort();
     assert_eq!(arrived, ids);
     assert_eq!(waiting, ids);
-    let page = acme.backend.get(&format!("/destinations/{refusing}/deliveries?status=pending&limit=1")).await.is(200).body;
+    let page =
+        acme.backend.get(&format!("/destinations/{refusing}/deliveries?status=pending&limit=1")).await.is(200).body;
     assert!(page["data"][0]["attempts"][0]["response"].as_str().unwrap().contains("AccessDenied"), "{page}");
 }
 

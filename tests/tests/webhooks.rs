@@ -173,7 +173,8 @@ async fn what_failed_is_tried_again_after_five_seconds_and_all_attempts_are_told
     receiver.requests(1).await;
     receiver.behave(|_| Reply::Status(200, ""));
 
-    let told = eventually("the second attempt succeeds", async || acme.deliveries(&webhook, "delivered").await.pop()).await;
+    let told =
+        eventually("the second attempt succeeds", async || acme.deliveries(&webhook, "delivered").await.pop()).await;
     assert_eq!(told["errorId"], id);
     assert_eq!(told["nextAttemptAt"], Value::Null);
     let attempts = told["attempts"].as_array().unwrap();
@@ -313,7 +314,9 @@ async fn errors_are_replayed_by_time_by_their_ids_and_where_they_have_failed() {
     assert_eq!((&done["found"], &done["delivered"]), (&json!(1), &json!(1)), "{done}");
     assert_eq!(receiver.received().last().unwrap().id(), ids[0]);
 
-    for which in [json!({}), json!({ "failed": true, "errorIds": [ids[0]] }), json!({ "until": "2026-11-20T05:20:00Z" })] {
+    for which in
+        [json!({}), json!({ "failed": true, "errorIds": [ids[0]] }), json!({ "until": "2026-11-20T05:20:00Z" })]
+    {
         acme.backend.post(&format!("{path}/replay"), which).await.is_problem(422, "validation");
     }
 }
@@ -324,7 +327,8 @@ async fn a_cancelled_replay_sends_nothing_that_still_waits() {
     let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
     let errors: Vec<Value> = (0..20).map(|n| example_error(&n.to_string())).collect();
     let witness = acme.witness().await;
-    let recorded = acme.engine.post(&format!("/workflows/{workflow}/errors"), json!({ "errors": errors })).await.is(202);
+    let recorded =
+        acme.engine.post(&format!("/workflows/{workflow}/errors"), json!({ "errors": errors })).await.is(202);
     witness.requests(20).await;
     let receiver = Receiver::that(|_| Reply::Status(429, "retry-after: 3600\r\n")).await;
     let (webhook, _) = acme.webhook(&receiver.url).await;

@@ -113,11 +113,7 @@ impl Input for NewDestination {
         };
         let enabled = fields.optional("enabled");
         let filter = fields.optional("filter");
-        Some(Self {
-            target: target?,
-            enabled: enabled?.unwrap_or(true),
-            filter: filter?.unwrap_or_default(),
-        })
+        Some(Self { target: target?, enabled: enabled?.unwrap_or(true), filter: filter?.unwrap_or_default() })
     }
 }
 
@@ -146,8 +142,7 @@ pub async fn create_destination(
     let route = Route { environment: caller.environment, destination: destination_id };
     let (target, verification, secret) = match target {
         NewTarget::EventBridge { region, event_bus_name, credentials } => {
-            let checked =
-                check(&connecting.config, caller.environment, (&region, &event_bus_name), &credentials).await;
+            let checked = check(&connecting.config, caller.environment, (&region, &event_bus_name), &credentials).await;
             let verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
             let masked_access_key_id = credentials.access_key_id.masked();
             let credentials = seal_credentials(&connecting.vault, route, 1, &credentials).await?;

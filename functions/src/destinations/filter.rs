@@ -57,6 +57,10 @@ impl NewFilter {
                 }),
             }
         }
-        if unknown.is_empty() { Ok(Filter { workflow_id, user_id, block_type }) } else { Err(Problem::invalid(unknown)) }
+        if unknown.is_empty() {
+            Ok(Filter { workflow_id, user_id, block_type })
+        } else {
+            Err(Problem::invalid(unknown))
+        }
     }
 }

@@ -136,7 +136,8 @@ async fn round(
         return Ok(Round::Over);
     }
     if !destination.enabled {
-        return settle(ledger, health, due.into_iter().map(|delivery| ended(delivery, Next::Cancelled)).collect()).await;
+        return settle(ledger, health, due.into_iter().map(|delivery| ended(delivery, Next::Cancelled)).collect())
+            .await;
     }
     let now = ledger.now();
     if health.is_left_alone(now) {
@@ -177,7 +178,7 @@ async fn round(
     let outcomes = if sending.is_empty() { Vec::new() } else { outlet.send(destination, &sending).await };
     let now = ledger.now();
     let tally: Tally = outcomes.iter().collect();
-    let not_made = outcomes.iter().any(|outcome| *outcome == Outcome::NotMade);
+    let not_made = outcomes.contains(&Outcome::NotMade);
     settled.extend(sent.into_iter().zip(&outcomes).map(|(delivery, outcome)| Settlement {
         next: delivery.after(outcome, now),
         attempt: attempt(outcome),

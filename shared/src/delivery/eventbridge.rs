@@ -69,11 +69,7 @@ pub async fn seal_credentials(
 }
 
 /// Opens the keys of a destination. One KMS call the first time.
-pub async fn open_credentials(
-    vault: &Vault,
-    route: Route,
-    sealed: &Sealed,
-) -> Result<AwsCredentials, VaultError> {
+pub async fn open_credentials(vault: &Vault, route: Route, sealed: &Sealed) -> Result<AwsCredentials, VaultError> {
     let plaintext = vault.open(&credentials_context(route), sealed).await?;
     serde_json::from_slice(&plaintext).map_err(|_| VaultError::Undecryptable)
 }

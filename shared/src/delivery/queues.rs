@@ -131,7 +131,13 @@ impl Queue {
             let first = number * BATCH;
             match sent {
                 Ok(answer) => {
-                    refused.extend(answer.failed.iter().filter_map(|failure| failure.id.parse::<usize>().ok()).map(|id| first + id));
+                    refused.extend(
+                        answer
+                            .failed
+                            .iter()
+                            .filter_map(|failure| failure.id.parse::<usize>().ok())
+                            .map(|id| first + id),
+                    );
                 }
                 Err(error) => {
                     tracing::error!(error = %crate::logs::Chain(&error), "messages were not sent");
@@ -158,7 +164,8 @@ where
     E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    let busy = is_passing(&error, &["RequestThrottled", "ThrottlingException", "ServiceUnavailable", "InternalFailure"]);
+    let busy =
+        is_passing(&error, &["RequestThrottled", "ThrottlingException", "ServiceUnavailable", "InternalFailure"]);
     if busy { StoreError::Busy(error.into()) } else { StoreError::Refused(error.into()) }
 }
 

@@ -67,7 +67,8 @@ impl Replayer {
             return Ok(());
         };
         let position = replay.position.clone().unwrap_or(Position { part: 0, after: None });
-        let wanted = |error: &ListedError| destination.filter.allows(error.workflow_id, error.user_id, &error.block_type);
+        let wanted =
+            |error: &ListedError| destination.filter.allows(error.workflow_id, error.user_id, &error.block_type);
         let found = match &replay.selection {
             Selection::Range { since, until } => self.of_range(environment, (*since, *until), position, wanted).await?,
             Selection::Errors(ids) => self.of_ids(environment, ids, position, wanted).await?,
@@ -103,8 +104,7 @@ impl Replayer {
                 self.drains.send(&Drain::of(route), now, now).await?;
             }
         }
-        let noted =
-            self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
+        let noted = self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
         tracing::info!(%environment, replay = %id, found = count, more, "a step of a replay");
         if noted && more {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
@@ -136,7 +136,8 @@ impl Replayer {
         let begin = usize::try_from(part).unwrap_or(usize::MAX);
         let chunk = ids.iter().skip(begin).take(STEP);
         let found = futures_util::future::try_join_all(chunk.map(|id| self.errors.find(environment, *id))).await?;
-        let errors = found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
+        let errors =
+            found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
         let end = begin.saturating_add(STEP);
         let next = (end < ids.len()).then(|| Position { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
         Ok(Found { errors, next })
@@ -153,7 +154,8 @@ impl Replayer {
         let page = self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), STEP)).await?;
         let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
         let found = futures_util::future::try_join_all(ids).await?;
-        let errors = found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
+        let errors =
+            found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
         let after = page.next.and_then(|position| position.parse().ok());
         let part = replay.position.as_ref().map_or(0, |position| position.part);
         Ok(Found { errors, next: after.map(|after| Position { part: part + 1, after: Some(after) }) })

@@ -1,21 +1,24 @@
 //! Errors to a customer's own endpoint, as signed POSTs (Standard Webhooks 1.0).
 
 use std::{
+    error::Error,
     io,
     time::{Duration, Instant, SystemTime},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::Client,
-    rt::{TokioExecutor, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower::util::BoxCloneSyncService;
 use zeroize::Zeroizing;
 
 use super::guard::{GuardedConnector, Rules};
@@ -68,17 +71,20 @@ fn context(route: Route) -> Context {
 pub struct Webhooks {
     rules: Rules,
     vault: Vault,
-    client: Client<HttpsConnector<GuardedConnector>, Full<bytes::Bytes>>,
+    client: Client<HttpsConnector<Connector>, Full<bytes::Bytes>>,
 }
+
+/// What opens connections.
+pub type Connector = BoxCloneSyncService<Uri, TokioIo<TcpStream>, io::Error>;
 
 impl Webhooks {
     /// A sender that opens secrets with this vault.
     pub fn new(rules: Rules, vault: Vault) -> Self {
-        Self::over(GuardedConnector::new(rules.clone()), rules, vault, None)
+        Self::over(BoxCloneSyncService::new(GuardedConnector::new(rules.clone())), rules, vault, None)
     }
 
     /// A sender over this connector, with other roots of trust than the public ones.
-    pub fn over(connector: GuardedConnector, rules: Rules, vault: Vault, tls: Option<ClientConfig>) -> Self {
+    pub fn over(connector: Connector, rules: Rules, vault: Vault, tls: Option<ClientConfig>) -> Self {
         let builder = HttpsConnectorBuilder::new();
         let builder = match tls {
             Some(config) => builder.with_tls_config(config),
@@ -249,20 +255,21 @@ fn kept(read: &[u8]) -> String {
 
 /// Why there is no answer, in words for the customer.
 fn why(error: &hyper_util::client::legacy::Error) -> String {
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(error) = inner.downcast_ref::<io::Error>() {
-            match error.kind() {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return format!("TLS failed: {tls}");
+        }
+        source = match inner.downcast_ref::<io::Error>() {
+            Some(error) => match error.kind() {
                 io::ErrorKind::PermissionDenied => return "the URL does not lead to a public address".into(),
                 io::ErrorKind::TimedOut => return "no connection within 5 seconds".into(),
                 io::ErrorKind::ConnectionRefused => return "the connection was refused".into(),
-                _ => {}
-            }
-            if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return format!("TLS failed: {tls}");
-            }
-        }
-        source = inner.source();
+                // Its own source is that of what it wraps.
+                _ => error.get_ref().map(|wrapped| wrapped as &dyn Error),
+            },
+            None => inner.source(),
+        };
     }
     if error.is_connect() { "no connection, or no such name".into() } else { "the connection broke off".into() }
 }

@@ -44,7 +44,12 @@ impl Deliveries {
 
     /// Notes deliveries that are not made, and do not wait. 25 a request. Returns the indices of those that DynamoDB did
     /// not take.
-    pub async fn note(&self, destination: Route, deliveries: &[Delivery], now: Timestamp) -> Result<Vec<usize>, StoreError> {
+    pub async fn note(
+        &self,
+        destination: Route,
+        deliveries: &[Delivery],
+        now: Timestamp,
+    ) -> Result<Vec<usize>, StoreError> {
         let items = deliveries.iter().map(|delivery| delivery_item(destination, delivery, self.retention, now));
         self.table.put_all(items.collect::<Result<_, _>>()?).await
     }

@@ -105,10 +105,7 @@ impl Destinations {
     /// All destinations of an environment with their health, the newest first; one that cannot be read is logged and left
     /// out, so that it holds up no other. Strongly consistent, so that a destination which was just saved sees the next
     /// error. One query, and another for each megabyte of filters: there are at most [`MAX_DESTINATIONS`].
-    pub async fn list_with_health(
-        &self,
-        environment: EnvironmentId,
-    ) -> Result<Vec<(Destination, Health)>, StoreError> {
+    pub async fn list_with_health(&self, environment: EnvironmentId) -> Result<Vec<(Destination, Health)>, StoreError> {
         let Table { client, name } = &self.0;
         let mut items = client
             .query()

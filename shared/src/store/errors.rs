@@ -157,7 +157,9 @@ impl Errors {
             None => Some(range),
         };
         match range {
-            Some(range) => Ok(self.table.first(&[keys::errors_of_environment(environment, shard)], &range, limit).await?.0),
+            Some(range) => {
+                Ok(self.table.first(&[keys::errors_of_environment(environment, shard)], &range, limit).await?.0)
+            }
             None => Ok(Vec::new()),
         }
     }

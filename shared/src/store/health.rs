@@ -274,7 +274,9 @@ impl Healths {
         }
         match request.send().await {
             Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default()).filter(|item| !item.is_empty())),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }

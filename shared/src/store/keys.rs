@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::domain::{
     api_key::KeyHash,
-    id::{DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
     delivery::Route,
+    id::{DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
     names::CanonicalName,
     timestamp::Timestamp,
     workflow::WorkflowName,
@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn pending_deliveries_sort_by_their_next_attempt() {
-        let (route, error) = (Route { environment: EnvironmentId::new(), destination: DestinationId::new() }, ErrorId::new());
+        let (route, error) =
+            (Route { environment: EnvironmentId::new(), destination: DestinationId::new() }, ErrorId::new());
         let key = |text: &str| pending_delivery(route, text.parse().unwrap(), error).sk;
         assert!(key("2026-11-24T05:00:00.9Z") < key("2026-11-24T05:00:01Z"));
         let now = "2026-11-24T05:00:01Z".parse().unwrap();

@@ -64,7 +64,9 @@ impl Replays {
             .expression_attribute_values(":found", AttributeValue::N(found.to_string()));
         match request.send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -84,7 +86,9 @@ impl Replays {
             .return_values(ReturnValue::AllNew);
         match request.send().await {
             Ok(answer) => answer.attributes.map(from_item).transpose(),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -229,7 +229,10 @@ impl Outlet for World {
         let (now, health) = (self.now.get(), self.known());
         assert!(destination.enabled, "nothing is sent to a destination that is off");
         assert!(!health.is_left_alone(now), "a destination that is to be left alone is left alone: {health:?}");
-        assert!(health.circuit() == Circuit::Closed || errors.len() == 1, "an open circuit is probed by a single error");
+        assert!(
+            health.circuit() == Circuit::Closed || errors.len() == 1,
+            "an open circuit is probed by a single error"
+        );
         let outcomes = errors.iter().map(|error| self.attempt(error)).collect();
         if (self.behaves)(now) == Behaviour::Stalls {
             self.now.set(now + Duration::from_secs(15));
@@ -404,7 +407,10 @@ fn a_dead_destination_is_switched_off_after_five_days_and_what_waits_is_cancelle
     assert_eq!(world.destination.borrow().disabled_reason.as_deref(), Some(SWITCHED_OFF_BY_FAILURES));
     assert!(world.pending.borrow().is_empty());
     let off = world.known().last_failure_at.unwrap();
-    assert!(off >= start() + SWITCHED_OFF_AFTER && off <= start() + SWITCHED_OFF_AFTER + Duration::from_secs(1200), "{off}");
+    assert!(
+        off >= start() + SWITCHED_OFF_AFTER && off <= start() + SWITCHED_OFF_AFTER + Duration::from_secs(1200),
+        "{off}"
+    );
     // What was recorded first had come to the end of its schedule before.
     assert!(world.status(DeliveryStatus::Failed) > 0 && world.status(DeliveryStatus::Cancelled) > 0);
 }

@@ -1,0 +1,138 @@
+//! Webhooks over TLS, against a server with a certificate of the test's own.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use http::{Response, Uri, Version};
+use http_body_util::Full;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
+use tenon::{
+    delivery::{
+        guard::Rules,
+        webhook::{Webhooks, new_secret, seal_secret},
+    },
+    domain::{
+        delivery::{Failure, Outcome, Route},
+        id::{DestinationId, EnvironmentId},
+        webhook::Webhook,
+    },
+    vault::Vault,
+};
+use tests::{aws, setting};
+use tokio::net::{TcpListener, TcpStream};
+use tower::util::BoxCloneSyncService;
+
+/// A server on loopback that speaks TLS under the name `hooks.example`.
+struct Server {
+    address: SocketAddr,
+    certificate: rustls::pki_types::CertificateDer<'static>,
+    connections: Arc<AtomicUsize>,
+    versions: Arc<Mutex<Vec<Version>>>,
+}
+
+impl Server {
+    /// That offers these protocols.
+    async fn offering(protocols: &[&str]) -> Self {
+        let signed = rcgen::generate_simple_self_signed(["hooks.example".to_owned()]).unwrap();
+        let certificate = signed.cert.der().clone();
+        let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Self {
+            address: listener.local_addr().unwrap(),
+            certificate,
+            connections: Arc::default(),
+            versions: Arc::default(),
+        };
+        let (connections, versions) = (server.connections.clone(), server.versions.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let (acceptor, versions) = (acceptor.clone(), versions.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                        versions.lock().unwrap().push(request.version());
+                        async { Ok::<_, Infallible>(Response::new(Full::new("ok".as_bytes()))) }
+                    });
+                    let _ =
+                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        server
+    }
+
+    /// A sender for which the name leads to the server, and which trusts its certificate or not.
+    async fn sender(&self, trusts: bool) -> (Webhooks, Route, Webhook) {
+        let address = self.address;
+        let connector =
+            tower::service_fn(move |_: Uri| async move { TcpStream::connect(address).await.map(TokioIo::new) });
+        let mut roots = RootCertStore::empty();
+        if trusts {
+            roots.add(self.certificate.clone()).unwrap();
+        }
+        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let vault = Vault::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting("DESTINATIONS_KEY"));
+        let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
+        let webhook = Webhook {
+            url: "https://hooks.example/errors".parse().unwrap(),
+            description: None,
+            secret: seal_secret(&vault, route, 1, &new_secret().unwrap()).await.unwrap(),
+            previous: None,
+        };
+        let rules = Rules { ports: vec![443], loopback: false };
+        (Webhooks::over(BoxCloneSyncService::new(connector), rules, vault, Some(tls)), route, webhook)
+    }
+}
+
+#[tokio::test]
+async fn webhooks_speak_http_2_where_it_is_offered_and_1_1_elsewhere_over_connections_that_are_used_again() {
+    for (protocols, version) in
+        [(&["h2", "http/1.1"][..], Version::HTTP_2), (&["http/1.1"], Version::HTTP_11), (&[], Version::HTTP_11)]
+    {
+        let server = Server::offering(protocols).await;
+        let (sender, route, webhook) = server.sender(true).await;
+        for _ in 0..3 {
+            let outcome = sender.send_test(route, &webhook).await;
+            assert!(matches!(&outcome, Outcome::Delivered(attempt) if attempt.response == "ok"), "{outcome:?}");
+        }
+        assert_eq!(*server.versions.lock().unwrap(), [version; 3]);
+        assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_server_whose_certificate_is_not_trusted() {
+    let server = Server::offering(&["http/1.1"]).await;
+    let (sender, route, webhook) = server.sender(false).await;
+    match sender.send_test(route, &webhook).await {
+        Outcome::Failed(attempt, failure) => {
+            assert_eq!((attempt.status, failure), (None, Failure::Unreachable));
+            assert!(attempt.response.contains("TLS failed"), "{attempt:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(server.versions.lock().unwrap().is_empty());
+}
