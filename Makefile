@@ -26,6 +26,10 @@ run: setup functions ## Start Tenon on a local AWS, show its main job, and stay 
 demo: setup ## Show the main job again against what `make run` started
 	@$(PYTHON) local/run.py demo
 
+.PHONY: status
+status: setup ## Show how deliveries do in what `make run` started
+	@$(PYTHON) local/run.py status
+
 .PHONY: key
 key: setup ## Make an API key of a deployed stack (ENVIRONMENT=id, NAME, SCOPES=manage,engine)
 	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py

@@ -1,6 +1,10 @@
-"""The customer's own AWS account: a bus, a rule and a queue behind it, and an IAM user's keys that may put events there."""
+"""What is the customer's own: an AWS account with a bus, a rule and a queue behind it, and an IAM user's keys that may put
+events there; and an HTTP endpoint for webhooks."""
 
+import http.server
 import json
+import queue
+import threading
 import time
 from dataclasses import dataclass
 
@@ -76,3 +80,50 @@ def make_bus(emulator: Emulator, name: str) -> Bus:
     }
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(allow)})
     return Bus(emulator, name, url)
+
+
+@dataclass
+class Received:
+    """A request that an endpoint has received."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+class Endpoint:
+    """An HTTP endpoint on loopback that answers with one status after the other, and then with the last one."""
+
+    def __init__(self, answers: list[int]):
+        received: queue.Queue[Received] = queue.Queue()
+        self.received, left = received, list(answers)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                received.put(Received({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(left.pop(0) if len(left) > 1 else left[0])
+                self.end_headers()
+
+            def log_message(self, *_) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/errors"
+
+    def receive(self, seconds: float) -> Received | None:
+        """The next request that comes in within a time, or nothing."""
+        try:
+            return self.received.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def __enter__(self) -> "Endpoint":
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.server.shutdown()
+        self.server.server_close()

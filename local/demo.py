@@ -7,6 +7,7 @@ import sys
 import time
 
 import jwt
+import standardwebhooks
 
 import customer
 import tenon
@@ -87,6 +88,7 @@ class Demonstration:
         self.check("both errors are listed", {error["error"] for error in listed} == {"Error: switched off", ERROR["error"]})
         self.check("nothing arrives within five seconds", bus.receive(5) is None)
         self.call(backend, "PATCH", path, {"enabled": True})
+        self.show_webhook(backend, engine, workflow["workflowId"])
 
         return {
             "TENON_URL": self.stack.url,
@@ -97,6 +99,36 @@ class Demonstration:
             **self.emulator.environment(),
             "TENON_WORKFLOW": workflow["workflowId"],
         }
+
+    def show_webhook(self, backend: tenon.Api, engine: tenon.Api, workflow: str) -> None:
+        """Sends an error to an endpoint that refuses it at first."""
+        self.step("A webhook, to an endpoint that answers 500 at first: the second attempt comes after five seconds")
+        with customer.Endpoint(answers=[500, 204]) as endpoint:
+            settings = {"type": "webhook", "url": endpoint.url, "description": "the customer's own endpoint"}
+            webhook = self.call(backend, "POST", "/destinations", settings, expect=201, hide_answer="secret")
+            path = f"/destinations/{webhook['destinationId']}"
+            error = {**ERROR, "error": "Error: to the webhook"}
+            recorded = self.call(engine, "POST", f"/workflows/{workflow}/errors", error, expect=202)
+            first, second = endpoint.receive(30), endpoint.receive(30)
+            self.check("the error has arrived, twice", first is not None and second is not None)
+            headers = {name: second.headers[name] for name in second.headers if name.startswith(("webhook-", "x-tenon-"))}
+            self.show("the endpoint received, beside the error itself", headers)
+            verified = standardwebhooks.Webhook(webhook["secret"]).verify(second.body, second.headers)
+            self.check("Standard Webhooks' own library verifies the signature", verified["_id"] == recorded["ids"][0])
+            delivery = self.delivered(backend, path)
+            self.show("the deliveries tell", delivery)
+            self.check("of both attempts", [attempt["status"] for attempt in delivery["attempts"]] == [500, 204])
+            self.call(backend, "DELETE", path)
+
+    def delivered(self, backend: tenon.Api, path: str) -> dict:
+        """Waits for the delivery that has succeeded at last."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found = backend.call("GET", f"{path}/deliveries?status=delivered").body["data"]
+            if found:
+                return found[0]
+            time.sleep(0.1)
+        sys.exit("   ✗ the delivery is told of")
 
     def verify(self, token: str, user_id: str) -> None:
         """Verifies a token with another implementation of JWT, from nothing but the published key set."""
@@ -120,11 +152,13 @@ class Demonstration:
         self.number += 1
         print(f"\n{BOLD}{self.number}. {title}{PLAIN}", flush=True)
 
-    def call(self, api: tenon.Api, method: str, path: str, body: dict | None = None, expect: int = 200, hide: str = "") -> dict:
+    def call(self, api: tenon.Api, method: str, path: str, body: dict | None = None, expect: int = 200, hide: str = "",
+             hide_answer: str = "") -> dict:  # fmt: skip
         sent = json.dumps(body, ensure_ascii=False) if body is not None else ""
         print(f"   → {method} {path} {DIM}{sent.replace(hide, '…') if hide else sent}{PLAIN}")
         answer = api.call(method, path, body)
-        print(f"   ← {answer.status} {DIM}{_short(answer.body)}{PLAIN}", flush=True)
+        shown = {name: "…" if name == hide_answer else value for name, value in answer.body.items()}
+        print(f"   ← {answer.status} {DIM}{_short(shown)}{PLAIN}", flush=True)
         if answer.status != expect:
             sys.exit(f"expected {expect}: {answer.body}")
         return answer.body

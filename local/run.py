@@ -1,4 +1,5 @@
-"""`make run`: starts the local stack, shows the main job, and stays up until Ctrl-C. `make demo`: shows it again."""
+"""`make run`: starts the local stack, shows the main job, and stays up until Ctrl-C. `make demo`: shows it again. `make
+status`: shows how deliveries do."""
 
 import contextlib
 import fcntl
@@ -13,6 +14,7 @@ import time
 
 import emulator
 import stack
+import status
 from demo import BOLD, DIM, PLAIN, Demonstration
 from emulator import Emulator
 from stack import LOCAL
@@ -31,8 +33,11 @@ def main() -> None:
             run()
         case ["demo"]:
             demonstrate_again()
+        case ["status"]:
+            local = running()
+            status.show(local, stack.describe(local))
         case _:
-            sys.exit("usage: run.py run | demo")
+            sys.exit("usage: run.py run | demo | status")
 
 
 def run() -> None:
@@ -91,13 +96,17 @@ def deploy(local: Emulator) -> stack.Stack:
 
 def demonstrate_again() -> None:
     """Shows the main job against what is up."""
-    if not RUNNING.exists():
-        sys.exit("nothing is up: start it with `make run`")
-    port = json.loads(RUNNING.read_text())["port"]
-    running = Emulator(port, (STATE / "root-secret").read_text(), None)
-    settings = Demonstration(running, stack.describe(running)).run()
+    local = running()
+    settings = Demonstration(local, stack.describe(local)).run()
     write_settings(settings)
     print_what_to_try(settings)
+
+
+def running() -> Emulator:
+    """The emulator that `make run` started."""
+    if not RUNNING.exists():
+        sys.exit("nothing is up: start it with `make run`")
+    return Emulator(json.loads(RUNNING.read_text())["port"], (STATE / "root-secret").read_text(), None)
 
 
 def write_settings(settings: dict[str, str]) -> None:

@@ -1,0 +1,93 @@
+"""How deliveries do: what the operator's metrics, queues and alarms would tell, for the local run."""
+
+import json
+from collections import Counter
+from datetime import datetime, timezone
+
+from demo import BOLD, DIM, PLAIN
+from emulator import Emulator
+from stack import Stack
+
+# The functions that measure, by the last part of their names.
+MEASURING = ("forward-errors", "deliver-webhooks", "drain", "sweep")
+COUNTS = {"Delivered": "delivered", "FailedAttempts": "failed attempts", "Retried": "attempts that were not the first", "Failed": "failed for good"}
+QUEUES = {
+    "Webhooks": "first attempts for webhooks",
+    "Drains": "wake-ups of drains",
+    "Replays": "steps of replays",
+    "ForwardFailures": "parts of the stream that were given up",
+    "DeliveryFailures": "messages that were given up",
+}
+# The partitions of the index in which destinations with pending deliveries are listed.
+SHARDS = 4
+
+
+def show(emulator: Emulator, stack: Stack) -> None:
+    """Prints what was measured since the local run began, what waits now, and for which destinations."""
+    lines = sorted(measurements(emulator), key=lambda line: line["_aws"]["Timestamp"])
+    counts: Counter = Counter()
+    for line in lines:
+        counts.update({name: line[name] for name in COUNTS if name in line})
+    lags = sorted(line["Lag"] for line in lines if "Lag" in line)
+    swept = next((line for line in reversed(lines) if "OldestUndelivered" in line), None)
+
+    print(f"{BOLD}Since the start{PLAIN}")
+    for name, words in COUNTS.items():
+        print(f"  {counts[name]:>8}  {words}")
+    if lags:
+        print(f"  {lags[len(lags) // 2]:>5} ms  from record to first attempt (median; at most {lags[-1]} ms)")
+    if swept:
+        print(f"  {swept['OldestUndelivered']:>6} s  the oldest undelivered error had waited when the sweep last ran")
+
+    print(f"\n{BOLD}In the queues{PLAIN}")
+    for output, words in QUEUES.items():
+        depth, under_way = queue_depth(emulator, stack.outputs[output])
+        print(f"  {depth:>8}  {words}{f' ({under_way} under way)' if under_way else ''}")
+
+    waiting = waiting_destinations(emulator, stack.outputs["DirectoryTable"])
+    print(f"\n{BOLD}Destinations with pending deliveries: {len(waiting)}{PLAIN}")
+    for one in waiting:
+        circuit = "open" if int(one.get("failures", "0")) >= 5 else "closed"
+        print(
+            f"  {one['pending']:>8}  {one['destinationId']} {DIM}of environment {one['environmentId']}: circuit {circuit}, "
+            f"waiting for {age(one['waitingSince'])}, next attempt {one.get('wakeAt', 'when the sweep runs')}{PLAIN}"
+        )
+
+
+def measurements(emulator: Emulator) -> list[dict]:
+    """The metrics in the functions' logs, which CloudWatch would count."""
+    logs = emulator.client("logs")
+    found = []
+    for group in logs.describe_log_groups()["logGroups"]:
+        if group["logGroupName"].endswith(MEASURING):
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+                found += [json.loads(event["message"]) for event in page["events"] if '"_aws"' in event["message"]]
+    return found
+
+
+def queue_depth(emulator: Emulator, url: str) -> tuple[int, int]:
+    """How many messages wait in a queue, and how many are worked on."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessagesNotVisible"]
+    answer = emulator.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    waiting, delayed, under_way = (int(answer[name]) for name in names)
+    return waiting + delayed, under_way
+
+
+def waiting_destinations(emulator: Emulator, table: str) -> list[dict[str, str]]:
+    """The destinations with pending deliveries, as the sweep finds them."""
+    found = []
+    for shard in range(SHARDS):
+        answer = emulator.client("dynamodb").query(
+            TableName=table,
+            IndexName="listing",
+            KeyConditionExpression="listPk = :shard",
+            ExpressionAttributeValues={":shard": {"S": f"waiting#{shard}"}},
+        )
+        found += [{name: next(iter(value.values())) for name, value in item.items()} for item in answer["Items"]]
+    return found
+
+
+def age(since: str) -> str:
+    """The time since then, in words."""
+    seconds = round((datetime.now(timezone.utc) - datetime.fromisoformat(since)).total_seconds())
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
