@@ -25,14 +25,14 @@ use crate::messages;
 pub async fn state(config: &SdkConfig) -> Result<Drains, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (books, ()) = tokio::join!(Books::open(config), vault.connect());
-    let Books { destinations, healths, deliveries: _, pending, drains } = books?;
+    let Books { destinations, healths, deliveries: _, pending, waker } = books?;
     Ok(Drains {
         errors: Errors { table: pending.table.clone(), retention: pending.retention },
         replays: Replays(destinations.0.clone()),
         destinations,
         healths,
         pending,
-        queue: drains,
+        waker,
         outlets: Outlets {
             buses: Buses::new(config, vault.clone(), PATIENT),
             webhooks: Webhooks::new(Rules::from_env()?, vault),

@@ -23,6 +23,7 @@ pub async fn state(config: &SdkConfig) -> Result<Forwarder, StartError> {
         books: books?,
         buses: Buses::new(config, vault, FIRST_ATTEMPT),
         webhooks: Queue::new(config, setting("WEBHOOKS_QUEUE")?),
+        failures: Queue::new(config, setting("FORWARD_FAILURES_QUEUE")?),
     })
 }
 

@@ -18,7 +18,7 @@ use crate::messages;
 
 /// Opens the connections to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Replayer, StartError> {
-    let Books { destinations, healths, deliveries, pending, drains } = Books::open(config).await?;
+    let Books { destinations, healths, deliveries, pending, waker } = Books::open(config).await?;
     Ok(Replayer {
         replays: Replays(destinations.0.clone()),
         errors: Errors { table: pending.table.clone(), retention: pending.retention },
@@ -27,7 +27,7 @@ pub async fn state(config: &SdkConfig) -> Result<Replayer, StartError> {
         deliveries,
         pending,
         steps: Queue::new(config, setting("REPLAYS_QUEUE")?),
-        drains,
+        waker,
     })
 }
 

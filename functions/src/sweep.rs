@@ -6,17 +6,16 @@ use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     aws::setting,
-    delivery::{queues::Queue, sweep::Sweep},
+    delivery::{queues::Queue, sweep::Sweep, wake::Waker},
     http::{Problem, StartError},
     store::{Table, health::Healths},
 };
 
 /// Opens the connection to the directory.
 pub async fn state(config: &SdkConfig) -> Result<Sweep, StartError> {
-    Ok(Sweep {
-        healths: Healths(Table::directory(config).await?),
-        drains: Queue::new(config, setting("DRAINS_QUEUE")?),
-    })
+    let healths = Healths(Table::directory(config).await?);
+    let queue = Queue::new(config, setting("DRAINS_QUEUE")?);
+    Ok(Sweep { waker: Waker { healths: healths.clone(), queue }, healths })
 }
 
 /// What was done.

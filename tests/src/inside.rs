@@ -33,6 +33,7 @@ use tenon::{
         guard::Rules,
         outlets::Outlets,
         queues::{Drain, FirstAttempts, Queue, read},
+        wake::Waker,
         webhook::{Webhooks, new_secret, seal_secret},
     },
     domain::{
@@ -100,7 +101,7 @@ impl Inside {
             healths: Healths(directory.clone()),
             deliveries: Deliveries { table: table.clone(), retention },
             pending: PendingDeliveries { table: table.clone(), retention },
-            drains: Queue::new(&config, queues[1].clone()),
+            waker: Waker { healths: Healths(directory.clone()), queue: Queue::new(&config, queues[1].clone()) },
         };
         let rules = Rules { ports: vec![443], loopback: true };
         let webhooks = Webhooks::new(rules, vault.clone());
@@ -110,6 +111,7 @@ impl Inside {
                 books: books.clone(),
                 buses: Buses::new(&config, vault.clone(), FIRST_ATTEMPT),
                 webhooks: Queue::new(&config, queues[0].clone()),
+                failures: Queue::new(&config, setting("FORWARD_FAILURES_QUEUE")),
             },
             first: FirstSender { books: books.clone(), errors: errors.clone(), webhooks: webhooks.clone() },
             drains: Drains {
@@ -118,7 +120,7 @@ impl Inside {
                 pending: books.pending,
                 errors,
                 replays: Replays(directory),
-                queue: books.drains,
+                waker: books.waker,
                 outlets: Outlets { buses: Buses::new(&config, vault, PATIENT), webhooks },
             },
             environment: EnvironmentId::new(),
@@ -142,7 +144,12 @@ impl Inside {
             enabled: true,
             disabled_reason: None,
             filter: Filter::default(),
-            target: Target::Webhook(Webhook { url: url.parse().unwrap(), description: None, secret, previous: None }),
+            target: Target::Webhook(Webhook {
+                url: url.parse().unwrap(),
+                description: None,
+                secret,
+                previous: Vec::new(),
+            }),
             verification: Verification::not_tested(),
             created_at: now,
             updated_at: now,
@@ -226,7 +233,7 @@ impl Inside {
             let shard = error.error_id.object_id().shard(8);
             let texts = [
                 ("pk", format!("env#{}#destination#{}#pending#{shard}", route.environment, route.destination)),
-                ("sk", format!("{due}#{}", error.error_id)),
+                ("sk", format!("{due}#{}#{}", error.error_id, error.workflow_id)),
                 ("type", "pendingDelivery".into()),
                 ("workflowId", error.workflow_id.to_string()),
                 ("errorId", error.error_id.to_string()),
@@ -246,7 +253,7 @@ impl Inside {
             async move { assert!(request.send().await.unwrap().unprocessed_items.unwrap_or_default().is_empty()) }
         });
         futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
-        let note = Note { waiting: count as i64, due: Some(now), ..Note::default() };
+        let note = Note { waiting: count as i64, ..Note::default() };
         self.drains.healths.note(route, &Health::default(), &note, now).await.unwrap();
     }
 

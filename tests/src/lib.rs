@@ -257,9 +257,9 @@ pub async fn hurry(aws: &SdkConfig, [directory, errors]: [&str; 2], environment:
         let query = query.expression_attribute_values(":pk", AttributeValue::S(pk));
         let query = query.expression_attribute_values(":now", AttributeValue::S(format!("{now}$")));
         for item in query.send().await.unwrap().items.unwrap() {
-            let error = item["errorId"].as_s().unwrap();
+            let (error, workflow) = (item["errorId"].as_s().unwrap(), item["workflowId"].as_s().unwrap());
             let mut due = item.clone();
-            due.insert("sk".into(), AttributeValue::S(format!("{now}#{error}")));
+            due.insert("sk".into(), AttributeValue::S(format!("{now}#{error}#{workflow}")));
             due.insert("nextAttemptAt".into(), AttributeValue::S(now.clone()));
             let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
             let delete = aws_sdk_dynamodb::types::Delete::builder().table_name(errors).set_key(Some(key));
@@ -275,7 +275,7 @@ pub async fn hurry(aws: &SdkConfig, [directory, errors]: [&str; 2], environment:
     let request = dynamodb.update_item().table_name(directory);
     let request = request.key("pk", AttributeValue::S(format!("env#{environment}#destinations")));
     let request = request.key("sk", AttributeValue::S(format!("health#{destination}")));
-    request.update_expression("REMOVE holdUntil, leasedUntil").send().await.unwrap();
+    request.update_expression("REMOVE holdUntil, retryAfter, leasedUntil").send().await.unwrap();
 }
 
 /// Puts a credential of a user into the table. Returns its id.

@@ -11,6 +11,7 @@ use tenon::{
         eventbridge::{Buses, FIRST_ATTEMPT, Refusal, check, seal_credentials},
         forward::Forwarder,
         queues::Queue,
+        wake::Waker,
     },
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
@@ -199,16 +200,18 @@ async fn what_dynamodb_never_takes_is_named() {
 async fn forward(event: Value, answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> Value {
     let config = scripted(move |operation, body| answer(operation, &body)).await;
     let table = |name: &str| Table::new(&config, name);
+    let queue = |name: &str| Queue::new(&config, format!("https://sqs.us-east-1.amazonaws.com/1/{name}"));
     let forwarder = Forwarder {
         books: Books {
             destinations: Destinations(table("directory")),
             healths: Healths(table("directory")),
             deliveries: Deliveries { table: table("errors"), retention: Retention::days(30) },
             pending: PendingDeliveries { table: table("errors"), retention: Retention::days(30) },
-            drains: Queue::new(&config, "https://sqs.us-east-1.amazonaws.com/1/drains".into()),
+            waker: Waker { healths: Healths(table("directory")), queue: queue("drains") },
         },
         buses: Buses::new(&config, Vault::new(&config, "alias/x"), FIRST_ATTEMPT),
-        webhooks: Queue::new(&config, "https://sqs.us-east-1.amazonaws.com/1/webhooks".into()),
+        webhooks: queue("webhooks"),
+        failures: queue("failures"),
     };
     let event = serde_json::from_value(event).unwrap();
     serde_json::to_value(forwarder.forward(event).await).unwrap()
@@ -245,13 +248,32 @@ async fn a_record_that_cannot_be_read_holds_back_nobody_and_is_not_passed_over()
     let records = json!({ "Records": [poisonous, record_of(EnvironmentId::new(), "6")] });
     let queries: Arc<Mutex<usize>> = Arc::default();
     let seen = queries.clone();
-    let answer = forward(records, move |_, _| {
-        *seen.lock().unwrap() += 1;
-        (200, json!({ "Items": [], "Count": 0 }))
+    let put_aside: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let messages = put_aside.clone();
+    let answer = forward(records.clone(), move |operation, body| match operation {
+        "SendMessage" => {
+            messages.lock().unwrap().push(serde_json::from_str(body["MessageBody"].as_str().unwrap()).unwrap());
+            (200, json!({ "MessageId": "1" }))
+        }
+        _ => {
+            *seen.lock().unwrap() += 1;
+            (200, json!({ "Items": [], "Count": 0 }))
+        }
+    })
+    .await;
+    assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    assert_eq!(*queries.lock().unwrap(), 1, "the other record was forwarded");
+    let message = put_aside.lock().unwrap().remove(0);
+    assert_eq!((&message["message"], &message["sequenceNumber"]), (&json!("UnreadableRecordV1"), &json!("5")));
+    assert!(message["keys"]["pk"].is_string(), "{message}");
+
+    // Where it cannot be put aside, it comes again.
+    let answer = forward(records, |operation, _| match operation {
+        "SendMessage" => (400, json!({ "__type": "AccessDenied", "message": "no" })),
+        _ => (200, json!({ "Items": [], "Count": 0 })),
     })
     .await;
     assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "5" }] }));
-    assert_eq!(*queries.lock().unwrap(), 1, "the other record was forwarded");
 }
 
 /// Checks a connection where AWS answers as scripted.

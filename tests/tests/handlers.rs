@@ -186,10 +186,10 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
             vec!["GetItem", "GetItem", "GetItem", "PutItem"],
         ),
         (json!({ "enabled": false }), vec!["GetItem", "GetItem", "PutItem"]),
-        (json!({ "enabled": true }), vec!["GetItem", "GetItem", "PutItem", "UpdateItem"]),
+        (json!({ "enabled": true }), vec!["GetItem", "GetItem", "UpdateItem", "PutItem"]),
         (
             json!({ "eventBusName": "tenon-test-x" }),
-            vec!["GetItem", "GetItem", "Decrypt", "DescribeEventBus", "PutEvents", "PutItem", "UpdateItem"],
+            vec!["GetItem", "GetItem", "Decrypt", "DescribeEventBus", "PutEvents", "UpdateItem", "PutItem"],
         ),
     ] {
         let event = event_of("destinations_patch", environment, destination, Some(body));

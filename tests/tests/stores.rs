@@ -6,7 +6,7 @@ use tenon::{
     domain::{
         delivery::{Delivery, DeliveryStatus, Route},
         health::{Health, Note, Tally},
-        id::{DestinationId, EnvironmentId, ErrorId, ObjectId},
+        id::{DestinationId, EnvironmentId, ErrorId, ObjectId, WorkflowId},
         timestamp::Timestamp,
     },
     store::{
@@ -41,7 +41,7 @@ async fn what_is_noted_of_a_destination_is_what_its_rules_say() {
                 _ => Tally { failed: rand::random_range(0..4), not_before, ..Tally::default() },
             };
             let waiting = rand::random_range(-3..6);
-            let note = Note { tally, waiting, due: (waiting > 0).then(|| now + Duration::from_secs(5)) };
+            let note = Note { tally, waiting, probe: rand::random_bool(0.3) };
             let before = healths.note(route, &model, &note, now).await.unwrap();
             assert_eq!(before, model);
             model = model.after(&note, now);
@@ -56,17 +56,17 @@ async fn a_destination_has_one_drain_at_a_time_and_it_does_not_end_before_it_has
     let (route, now) = (route(), Timestamp::now());
     let later = |seconds: u64| now + Duration::from_secs(seconds);
     assert!(healths.lease(route, now, later(75)).await.unwrap().is_none(), "nothing was ever noted");
-    let waits = Note { waiting: 1, due: Some(now), ..Note::default() };
+    let waits = Note { waiting: 1, ..Note::default() };
     healths.note(route, &Health::default(), &waits, now).await.unwrap();
     let (lease, health) = healths.lease(route, now, later(75)).await.unwrap().unwrap();
     assert!(healths.lease(route, later(74), later(150)).await.unwrap().is_none(), "another drain has it");
 
-    let nothing = Waiting { earliest: None, count: Some(0) };
+    let nothing = Waiting { earliest: None, counted: Some((0, None)) };
     healths.note(route, &health, &waits, now).await.unwrap();
-    let released = healths.release(route, &lease, health.noted, nothing, None).await.unwrap();
+    let released = healths.release(route, &lease, Some(health.noted), nothing, None).await.unwrap();
     assert_eq!(released, Released::NotYet, "something has begun to wait");
-    let some = Waiting { earliest: Some(later(9)), count: Some(2) };
-    let released = healths.release(route, &lease, health.noted + 1, some, Some(later(9))).await.unwrap();
+    let some = Waiting { earliest: Some(later(9)), counted: Some((2, Some(now))) };
+    let released = healths.release(route, &lease, Some(health.noted + 1), some, Some(later(9))).await.unwrap();
     assert_eq!(released, Released::Free);
     let health = healths.get(route).await.unwrap();
     assert_eq!((health.pending, health.wake_at, health.leased_until), (2, Some(later(9)), None));
@@ -76,8 +76,8 @@ async fn a_destination_has_one_drain_at_a_time_and_it_does_not_end_before_it_has
     // A drain whose time is over does not end the one that came after it.
     let (old, _) = healths.lease(route, now, later(75)).await.unwrap().unwrap();
     let (new, health) = healths.lease(route, later(75), later(150)).await.unwrap().unwrap();
-    assert_eq!(healths.release(route, &old, health.noted, nothing, None).await.unwrap(), Released::Lost);
-    assert_eq!(healths.release(route, &new, health.noted, nothing, None).await.unwrap(), Released::Free);
+    assert_eq!(healths.release(route, &old, Some(health.noted), nothing, None).await.unwrap(), Released::Lost);
+    assert_eq!(healths.release(route, &new, None, nothing, None).await.unwrap(), Released::Free);
     assert!(!listed().await);
     assert_eq!(healths.get(route).await.unwrap().waiting_since, None);
 }
@@ -87,18 +87,24 @@ async fn pages_of_several_partitions_have_everything_once_and_in_order_whatever_
     let deliveries = Deliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let (route, now) = (route(), Timestamp::now());
     let statuses = [DeliveryStatus::Pending, DeliveryStatus::Failed, DeliveryStatus::Failed, DeliveryStatus::Failed];
-    let mut model: Vec<Delivery> = (0..700)
+    let workflow = WorkflowId::new();
+    let mut model: Vec<Delivery> = (0..400)
         .map(|n: u64| Delivery {
             error_id: ErrorId::from(ObjectId::at(now - Duration::from_secs(rand::random_range(0..n + 1)))),
             destination_id: route.destination,
             // One status is rare.
-            status: if n % 97 == 0 { DeliveryStatus::Cancelled } else { statuses[n as usize % statuses.len()] },
+            status: if n.is_multiple_of(97) {
+                DeliveryStatus::Cancelled
+            } else {
+                statuses[n as usize % statuses.len()]
+            },
             attempts: Vec::new(),
             next_attempt_at: None,
         })
         .collect();
-    assert!(deliveries.note(route, &model, now).await.unwrap().is_empty());
-    model.sort_by(|a, b| b.error_id.cmp(&a.error_id));
+    let noted: Vec<_> = model.iter().map(|delivery| (workflow, delivery.clone())).collect();
+    assert!(deliveries.note(route, &noted, now).await.unwrap().is_empty());
+    model.sort_by_key(|delivery| std::cmp::Reverse(delivery.error_id));
 
     for status in [
         None,

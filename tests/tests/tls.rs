@@ -100,7 +100,7 @@ impl Server {
             url: "https://hooks.example/errors".parse().unwrap(),
             description: None,
             secret: seal_secret(&vault, route, 1, &new_secret().unwrap()).await.unwrap(),
-            previous: None,
+            previous: Vec::new(),
         };
         let rules = Rules { ports: vec![443], loopback: false };
         (Webhooks::over(BoxCloneSyncService::new(connector), rules, vault, Some(tls)), route, webhook)

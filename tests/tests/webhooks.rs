@@ -88,11 +88,11 @@ async fn a_webhooks_secret_is_shown_once_and_the_one_before_signs_beside_a_new_o
     let request = receiver.requests(1).await.remove(0);
     assert!(verifies(&second, &request).await && verifies(&first, &request).await, "{request:?}");
 
-    // Of three secrets the first one does not sign any more.
+    // One that was rotated twice by mistake still has the secret that its owner knows.
     let third = acme.backend.post(&format!("{path}/rotate-secret"), json!({})).await.is(200).text("secret");
     acme.record(&workflow, "Error").await;
     let request = receiver.requests(2).await.remove(1);
-    assert!(verifies(&third, &request).await && verifies(&second, &request).await && !verifies(&first, &request).await);
+    assert!(verifies(&third, &request).await && verifies(&second, &request).await && verifies(&first, &request).await);
 
     let table = acme.tenon.items("DirectoryTable", &format!("env#{}#destinations", acme.id)).await;
     let all = format!("{table:?}");
@@ -367,4 +367,70 @@ async fn nothing_of_a_destination_can_be_reached_from_another_environment() {
     acme.backend.get(&format!("/replays/{replay}")).await.is_problem(404, "not-found");
     acme.backend.delete(&format!("/replays/{replay}")).await.is_problem(404, "not-found");
     assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_error_that_waits_and_is_replayed_twice_arrives_and_blocks_nothing() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::that(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.webhook(&receiver.url).await;
+    let id = acme.record(&workflow, "Error").await;
+    eventually("it waits", async || acme.deliveries(&webhook, "pending").await.pop()).await;
+    let path = format!("/destinations/{webhook}/replay");
+    for _ in 0..2 {
+        acme.backend.post(&path, json!({ "errorIds": [id, id] })).await.is(202);
+    }
+    eventually("they have failed too", async || (receiver.received().len() >= 2).then_some(())).await;
+    receiver.behave(|_| Reply::Status(200, ""));
+    eventually("nothing waits any more", async || {
+        acme.hurry(&webhook).await;
+        (acme.pending(&webhook).await.is_empty() && acme.shown(&webhook).await["health"]["pending"] == 0).then_some(())
+    })
+    .await;
+    assert_eq!(acme.deliveries(&webhook, "delivered").await[0]["errorId"], id);
+}
+
+#[tokio::test]
+async fn the_same_id_on_two_workflows_is_two_errors_that_both_arrive() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let receiver = Receiver::that(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.webhook(&receiver.url).await;
+    for name in ["Orders", "Stock"] {
+        let workflow = acme.workflow(&user, name).await;
+        let mut error = example_error(name);
+        error["_id"] = json!("6155ac246093840013297377");
+        acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
+    }
+    eventually("both wait", async || (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())).await;
+    receiver.behave(|_| Reply::Status(200, ""));
+    acme.hurry(&webhook).await;
+    eventually("both have arrived", async || (acme.deliveries(&webhook, "delivered").await.len() == 2).then_some(()))
+        .await;
+    let all = format!("{:?}", receiver.received().iter().map(|request| &request.body).collect::<Vec<_>>());
+    assert!(all.contains("Orders") && all.contains("Stock"), "{all}");
+}
+
+#[tokio::test]
+async fn a_success_does_not_end_the_time_for_which_a_destination_asked() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::that(|request| match request.body.contains("asks") {
+        true => Reply::Status(429, "retry-after: 3600\r\n"),
+        false => Reply::Status(200, ""),
+    })
+    .await;
+    let (webhook, _) = acme.webhook(&receiver.url).await;
+    let errors = json!({ "errors": [example_error("asks for an hour"), example_error("is taken")] });
+    acme.engine.post(&format!("/workflows/{workflow}/errors"), errors).await.is(202);
+    receiver.requests(2).await;
+    eventually("both outcomes are noted", async || {
+        let health = acme.shown(&webhook).await["health"].clone();
+        (health["lastSuccessAt"].is_string() && health["pending"] == 1).then_some(())
+    })
+    .await;
+    acme.record(&workflow, "has to wait").await;
+    eventually("it waits", async || (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())).await;
+    assert_eq!(receiver.received().len(), 2);
 }

@@ -153,7 +153,7 @@ pub async fn create_destination(
             connecting.rules.allow(&url).map_err(|forbidden| Problem::invalid_field("/url", forbidden))?;
             let secret = new_secret()?;
             let sealed = seal_secret(&connecting.vault, route, 1, &secret).await?;
-            let webhook = Webhook { url, description, secret: sealed, previous: None };
+            let webhook = Webhook { url, description, secret: sealed, previous: Vec::new() };
             (Target::Webhook(webhook), Verification::not_tested(), Some(secret))
         }
     };

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use serde::Serialize;
 use tenon::{
     aws::setting,
-    delivery::{guard::Rules, queues::Queue},
+    delivery::guard::Rules,
     domain::{
         delivery::RETRY_POLICY,
         destination::{BusName, Destination, EventBridge, Filter, Region, Target, Verification},
@@ -55,11 +55,6 @@ pub async fn connecting(config: &SdkConfig) -> Result<Connecting, StartError> {
         rules: Rules::from_env()?,
         config: config.clone(),
     })
-}
-
-/// The queue by which drains are told to run.
-fn drains(config: &SdkConfig) -> Result<Queue, StartError> {
-    Ok(Queue::new(config, setting("DRAINS_QUEUE")?))
 }
 
 /// The store alone, for functions that have no use of the vault.

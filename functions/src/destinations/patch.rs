@@ -5,20 +5,22 @@
 use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
+    aws::setting,
     delivery::{
         eventbridge::{check, open_credentials, seal_credentials},
-        queues::{Drain, Queue},
+        queues::Queue,
+        wake::Waker,
     },
     domain::{
         delivery::Route,
         destination::{AwsCredentials, BusName, EventBridge, Region, Target, Verification},
-        health::Health,
         id::DestinationId,
         text::Text,
         timestamp::Timestamp,
         webhook::WebhookUrl,
     },
     http::{Backend, FieldError, Fields, Input, Json, Path, Problem, ProblemDocument, StartError, Valid},
+    logs::Chain,
     store::health::Healths,
 };
 use utoipa::ToSchema;
@@ -30,13 +32,15 @@ use super::{Connecting, DestinationBody, filter::NewFilter};
 pub struct Patching {
     connecting: Connecting,
     healths: Healths,
-    drains: Queue,
+    waker: Waker,
 }
 
 /// Opens the connections to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<Patching, StartError> {
     let connecting = super::connecting(config).await?;
-    Ok(Patching { healths: Healths(connecting.destinations.0.clone()), drains: super::drains(config)?, connecting })
+    let healths = Healths(connecting.destinations.0.clone());
+    let waker = Waker { healths: healths.clone(), queue: Queue::new(config, setting("DRAINS_QUEUE")?) };
+    Ok(Patching { connecting, healths, waker })
 }
 
 /// What is to be changed; what is absent stays.
@@ -100,7 +104,7 @@ pub async fn patch_destination(
     Path(id): Path<DestinationId>,
     Valid(body): Valid<PatchDestination>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let Patching { connecting, healths, drains } = patching;
+    let Patching { connecting, healths, waker } = patching;
     let route = Route { environment: caller.environment, destination: id };
     let found = connecting.destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
@@ -144,13 +148,17 @@ pub async fn patch_destination(
     };
     destination.version += 1;
     destination.updated_at = Timestamp::now();
-    connecting.destinations.update(caller.environment, &destination).await?;
-
-    let another_chance = destination.enabled && (moved || !was_enabled);
+    // Before the change, so that a repeat after a refusal does it again.
+    let another_chance = destination.enabled && (moved || enabled == Some(true));
     let health = if another_chance { healths.reset(route).await? } else { health };
+    connecting.destinations.update(caller.environment, &destination).await?;
     let switched_off = was_enabled && !destination.enabled;
     if health.waiting_since.is_some() && (another_chance || switched_off) {
-        wake(&drains, route, &health).await;
+        let now = Timestamp::now();
+        if let Err(error) = waker.wake(route, now, now).await {
+            // The drain sees what has changed when it runs next.
+            tracing::warn!(error = %Chain(&error), "a drain was not told to run");
+        }
     }
     Ok(Json((destination, health).into()))
 }
@@ -192,12 +200,4 @@ async fn connect(
         bus.masked_access_key_id = credentials.access_key_id.masked();
     }
     Ok(Some(verification))
-}
-
-/// Lets the drain see at once that something has changed. Without it, it sees that when it runs next.
-async fn wake(drains: &Queue, route: Route, health: &Health) {
-    let now = Timestamp::now();
-    if let Err(error) = drains.send(&Drain::of(route), now, now).await {
-        tracing::warn!(error = %tenon::logs::Chain(&error), pending = health.pending, "a drain was not told to run");
-    }
 }

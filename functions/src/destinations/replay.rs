@@ -65,7 +65,9 @@ impl Input for NewReplay {
                 }
                 Selection::Range { since: Some(since), until: Some(until.unwrap_or_else(Timestamp::now)) }
             }
-            (None, None, Some(ids), None | Some(false)) => {
+            (None, None, Some(mut ids), None | Some(false)) => {
+                ids.sort();
+                ids.dedup();
                 if ids.is_empty() {
                     fields.reject("errorIds", "must name at least one error");
                 }
@@ -128,7 +130,7 @@ pub async fn start_replay(
     };
     replays.create(caller.environment, &replay).await?;
     let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id: replay.replay_id };
-    if let Err(error) = steps.send(&step, now, now).await {
+    if let Err(error) = steps.send(&caller.environment.to_string(), &step, now, now).await {
         // Nobody would make its steps.
         replays.cancel(caller.environment, replay.replay_id).await?;
         return Err(error.into());

@@ -3,13 +3,7 @@
 use axum::extract::State;
 use tenon::{
     delivery::webhook::{new_secret, seal_secret},
-    domain::{
-        delivery::Route,
-        destination::Target,
-        id::DestinationId,
-        timestamp::Timestamp,
-        webhook::{PreviousSecret, SECRETS_OVERLAP},
-    },
+    domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
     http::{Backend, Json, Path, Private, Problem, ProblemDocument},
 };
 
@@ -36,8 +30,7 @@ pub async fn rotate_secret(
     };
     let (secret, now) = (new_secret()?, Timestamp::now());
     let sealed = seal_secret(&vault, route, webhook.secret.version + 1, &secret).await?;
-    let previous = std::mem::replace(&mut webhook.secret, sealed);
-    webhook.previous = Some(PreviousSecret { secret: previous, until: now + SECRETS_OVERLAP });
+    webhook.rotate(sealed, now);
     destination.version += 1;
     destination.updated_at = now;
     destinations.update(caller.environment, &destination).await?;

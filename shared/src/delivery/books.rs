@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 
-use super::queues::{Drain, Queue};
+use super::{queues::Queue, wake::Waker};
 use crate::{
     aws::{SettingError, setting},
     domain::{
@@ -36,8 +36,8 @@ pub struct Books {
     pub deliveries: Deliveries,
     /// What waits for its next attempt.
     pub pending: PendingDeliveries,
-    /// Where the drains are told to run.
-    pub drains: Queue,
+    /// By which the drains are told to run.
+    pub waker: Waker,
 }
 
 /// An error, where it goes, and what is known of that.
@@ -60,10 +60,10 @@ impl Books {
         let (directory, table, retention) = (directory?, errors?, Retention::from_env()?);
         Ok(Self {
             destinations: Destinations(directory.clone()),
-            healths: Healths(directory),
+            healths: Healths(directory.clone()),
             deliveries: Deliveries { table: table.clone(), retention },
             pending: PendingDeliveries { table, retention },
-            drains: Queue::new(config, setting("DRAINS_QUEUE")?),
+            waker: Waker { healths: Healths(directory), queue: Queue::new(config, setting("DRAINS_QUEUE")?) },
         })
     }
 
@@ -92,7 +92,10 @@ impl Books {
                 Outcome::NotMade => waiting.push((place, (held, None))),
                 Outcome::Failed(attempt, _) => match held.after(outcome, now) {
                     Next::Pending(pending) => waiting.push((place, (pending, Some(attempt.clone())))),
-                    _ => ended.push((place, told(DeliveryStatus::Failed, vec![attempt.clone()]))),
+                    _ => {
+                        let told = told(DeliveryStatus::Failed, vec![attempt.clone()]);
+                        ended.push((place, (error.workflow_id, told)));
+                    }
                 },
             }
         }
@@ -127,8 +130,13 @@ impl Books {
         self.deliveries.note_delivered(route, delivered, now).await
     }
 
-    async fn note_ended(&self, route: Route, ended: Vec<(usize, Delivery)>, now: Timestamp) -> Vec<usize> {
-        let (places, deliveries): (Vec<usize>, Vec<Delivery>) = ended.into_iter().unzip();
+    async fn note_ended(
+        &self,
+        route: Route,
+        ended: Vec<(usize, (WorkflowId, Delivery))>,
+        now: Timestamp,
+    ) -> Vec<usize> {
+        let (places, deliveries): (Vec<usize>, Vec<_>) = ended.into_iter().unzip();
         match self.deliveries.note(route, &deliveries, now).await {
             Ok(unwritten) => unwritten.into_iter().filter_map(|index| places.get(index).copied()).collect(),
             Err(error) => {
@@ -158,8 +166,8 @@ impl Books {
         }
         let written = i64::try_from(waiting.len().saturating_sub(undone.len())).unwrap_or(i64::MAX);
         let due = waiting.iter().map(|(pending, _)| pending.next_attempt_at).min().filter(|_| written > 0);
-        let note = Note { tally, waiting: written, due };
-        if let Err(error) = self.note_health(sent, &note, now).await {
+        let note = Note { tally, waiting: written, probe: false };
+        if let Err(error) = self.note_health(sent, &note, due, now).await {
             tracing::error!(error = %Chain(&error), "the health of a destination cannot be written");
             // No drain is told of what waits, and no sweep would find it.
             return if written > 0 { places } else { undone };
@@ -167,24 +175,32 @@ impl Books {
         undone
     }
 
-    async fn note_health(&self, sent: Sent<'_>, note: &Note, now: Timestamp) -> Result<(), StoreError> {
+    async fn note_health(
+        &self,
+        sent: Sent<'_>,
+        note: &Note,
+        due: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let Sent { route, destination, health, .. } = sent;
         if !health.is_news(note, now) {
             return Ok(());
         }
         let before = self.healths.note(route, health, note, now).await?;
+        // What comes now is done again by the next failure, the next error that waits, or the sweep.
         let reason = match () {
             () if note.tally.gone => Some(SWITCHED_OFF_BY_410),
             () if before.after(note, now).is_given_up(now) => Some(SWITCHED_OFF_BY_FAILURES),
             () => None,
         };
-        if let Some(reason) = reason {
-            self.destinations.switch_off(route, destination.version, reason, now).await?;
-        }
-        if let Some(due) = note.due.filter(|due| before.needs_waking(*due, now))
-            && let Err(error) = self.drains.send(&Drain::of(route), due, now).await
+        if let Some(reason) = reason
+            && let Err(error) = self.destinations.switch_off(route, destination.version, reason, now).await
         {
-            // The sweep finds the destination, a little later.
+            tracing::warn!(error = %Chain(&error), "a destination was not switched off");
+        }
+        if let Some(due) = due.filter(|due| before.needs_waking(*due, now))
+            && let Err(error) = self.waker.wake(route, due, now).await
+        {
             tracing::warn!(error = %Chain(&error), "a drain was not told to run");
         }
         Ok(())

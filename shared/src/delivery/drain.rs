@@ -3,19 +3,19 @@
 //! One drain at a time has a destination, by a lease. It may die between any two of its steps: what it had sent and not
 //! written down is sent again, what it had not sent is still waiting, and its lease runs out.
 
-use std::{collections::HashMap, time::Duration};
-
-use super::{
-    outlets::Outlets,
-    queues::{Drain, Queue},
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    time::Duration,
 };
+
+use super::{outlets::Outlets, queues::LONGEST_DELAY, wake::Waker};
 use crate::{
     domain::{
         delivery::{Attempt, Next, Outcome, PendingDelivery, Route},
         destination::Destination,
         error_log::ErrorLog,
         health::{Circuit, Health, Note, Tally},
-        id::{ErrorId, ReplayId},
+        id::{ErrorId, ReplayId, WorkflowId},
         replay::ReplayStatus,
         timestamp::Timestamp,
     },
@@ -37,21 +37,34 @@ const RUNS_FOR: Duration = Duration::from_secs(30);
 const LEASED_FOR: Duration = Duration::from_secs(75);
 /// So many deliveries are attempted at once.
 const ROUND: usize = 40;
+/// How often a drain looks again at what has begun to wait before it leaves that to the next one.
+const LOOKS: u32 = 3;
+/// What waits longer than this is not there: the longest time to a next attempt, and more.
+const FOR_EVER: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+/// A message that comes within this time may be the one that has woken this drain.
+const SOON: Duration = Duration::from_secs(1);
+
+/// An error's id is unique in its workflow only.
+type Identity = (WorkflowId, ErrorId);
+
+fn identity(delivery: &PendingDelivery) -> Identity {
+    (delivery.workflow_id, delivery.error_id)
+}
 
 /// What a drain reads and writes, of one destination.
 pub trait Ledger {
     /// What time it is.
     fn now(&self) -> Timestamp;
     /// Takes the destination for itself until a time; none where another drain has it or nothing was ever noted.
-    fn lease(&self, until: Timestamp) -> impl Future<Output = Result<Option<(Lease, Health)>, StoreError>>;
+    fn lease(&self, until: Timestamp) -> impl Future<Output = Result<Option<Lease>, StoreError>>;
     /// The destination, none where it was deleted.
     fn destination(&self) -> impl Future<Output = Result<Option<Destination>, StoreError>>;
     /// Its health.
     fn health(&self) -> impl Future<Output = Result<Health, StoreError>>;
-    /// What waits and is due, the longest time first.
-    fn due(&self, limit: usize) -> impl Future<Output = Result<Vec<PendingDelivery>, StoreError>>;
+    /// What waits and is due by a time, the longest time first.
+    fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<PendingDelivery>, StoreError>>;
     /// The errors of deliveries, as far as they are still there.
-    fn errors(&self, due: &[PendingDelivery]) -> impl Future<Output = Result<HashMap<ErrorId, ErrorLog>, StoreError>>;
+    fn errors(&self, due: &[PendingDelivery]) -> impl Future<Output = Result<HashMap<Identity, ErrorLog>, StoreError>>;
     /// Whether a replay was cancelled.
     fn is_cancelled(&self, replay: ReplayId) -> impl Future<Output = Result<bool, StoreError>>;
     /// Writes down what became of deliveries.
@@ -66,7 +79,7 @@ pub trait Ledger {
     fn release(
         &self,
         lease: &Lease,
-        noted: u64,
+        noted: Option<u64>,
         waiting: Waiting,
         wake_at: Option<Timestamp>,
     ) -> impl Future<Output = Result<Released, StoreError>>;
@@ -85,12 +98,12 @@ pub trait Outlet {
 /// Sends what waits for a destination and is due, for up to half a minute, and sees that a drain runs when the next of it
 /// is.
 ///
-/// AWS calls: three writes and two reads of the destination; for every forty deliveries one query for each of eight
-/// partitions, one `BatchGetItem` of the errors, a transaction for twenty and a write of the health; at the end eight
-/// queries and a message.
+/// AWS calls: a write; for every forty deliveries two reads of the destination, one query for each of eight partitions, one
+/// `BatchGetItem` of the errors, a transaction for twenty and a write of the health; at the end a read, eight queries, a write
+/// and a message.
 pub async fn drain(ledger: &impl Ledger, outlet: &impl Outlet) -> Result<(), StoreError> {
     let started = ledger.now();
-    let Some((lease, mut health)) = ledger.lease(started + LEASED_FOR).await? else {
+    let Some(lease) = ledger.lease(started + LEASED_FOR).await? else {
         // Whoever has it looks again before it ends.
         return Ok(());
     };
@@ -98,22 +111,37 @@ pub async fn drain(ledger: &impl Ledger, outlet: &impl Outlet) -> Result<(), Sto
         let Some(destination) = ledger.destination().await? else {
             return ledger.forget().await;
         };
-        match round(ledger, outlet, &destination, &mut health).await? {
+        match round(ledger, outlet, &destination).await? {
             Round::Again => {}
             Round::Over => break,
         }
     }
-    loop {
-        let noted = ledger.health().await?;
-        let waiting = ledger.waiting().await?;
+    for look in 1.. {
+        let health = ledger.health().await?;
+        let mut waiting = ledger.waiting().await?;
         let now = ledger.now();
-        let wake_at = waiting.earliest.map(|earliest| earliest.max(noted.hold_until.unwrap_or(now)).max(now));
-        match ledger.release(&lease, noted.noted, waiting, wake_at).await? {
-            Released::Free => return if let Some(at) = wake_at { ledger.wake(at).await } else { Ok(()) },
+        let last = look == LOOKS;
+        if last {
+            // Something may have begun to wait that was not seen.
+            waiting = Waiting { earliest: Some(now + SOON), counted: None };
+        }
+        let next = waiting.earliest.map(|earliest| earliest.max(health.left_alone_until().unwrap_or(now)).max(now));
+        let next = next.map(|next| next.min(now + LONGEST_DELAY));
+        // One message is enough: where another comes in time, none is sent, so that messages do not multiply.
+        let under_way = health.wake_at.filter(|at| now + SOON < *at && next.is_some_and(|next| *at <= next + SOON));
+        let wake_at = under_way.or(next);
+        match ledger.release(&lease, (!last).then_some(health.noted), waiting, wake_at).await? {
             Released::NotYet => {}
-            Released::Lost => return Ok(()),
+            // Where the lease was lost, it may have been by an answer that was lost.
+            Released::Free | Released::Lost => {
+                return match wake_at.filter(|_| under_way.is_none()) {
+                    Some(at) => ledger.wake(at).await,
+                    None => Ok(()),
+                };
+            }
         }
     }
+    Ok(())
 }
 
 enum Round {
@@ -125,29 +153,26 @@ enum Round {
 
 /// Attempts the deliveries that are due: forty at once, a single one while the circuit is open, none while the destination
 /// is to be left alone.
-async fn round(
-    ledger: &impl Ledger,
-    outlet: &impl Outlet,
-    destination: &Destination,
-    health: &mut Health,
-) -> Result<Round, StoreError> {
-    let mut due = ledger.due(ROUND).await?;
+async fn round(ledger: &impl Ledger, outlet: &impl Outlet, destination: &Destination) -> Result<Round, StoreError> {
+    let (health, now) = (ledger.health().await?, ledger.now());
+    // Off means off, also for what is not due yet.
+    let by = if destination.enabled { now } else { now + FOR_EVER };
+    let (mut due, twins) = without_twins(ledger.due(by, ROUND).await?);
     if due.is_empty() {
         return Ok(Round::Over);
     }
     if !destination.enabled {
-        return settle(ledger, health, due.into_iter().map(|delivery| ended(delivery, Next::Cancelled)).collect())
-            .await;
+        return settle(ledger, &health, due, Next::Cancelled, twins).await;
     }
-    let now = ledger.now();
     if health.is_left_alone(now) {
         due.retain(|delivery| delivery.has_expired(now));
         if due.is_empty() {
             return Ok(Round::Over);
         }
-        return settle(ledger, health, due.into_iter().map(|delivery| ended(delivery, Next::Failed)).collect()).await;
+        return settle(ledger, &health, due, Next::Failed, twins).await;
     }
-    if health.circuit() == Circuit::Open {
+    let probe = health.circuit() == Circuit::Open;
+    if probe {
         // What was never tried tells more of the destination than an error that it may have reasons to refuse.
         due.sort_by_key(|delivery| delivery.attempts);
         due.truncate(1);
@@ -155,16 +180,16 @@ async fn round(
     let errors = ledger.errors(&due).await?;
     let mut cancelled = HashMap::new();
     for replay in due.iter().filter_map(|delivery| delivery.replay_id) {
-        if let std::collections::hash_map::Entry::Vacant(entry) = cancelled.entry(replay) {
+        if let Entry::Vacant(entry) = cancelled.entry(replay) {
             entry.insert(ledger.is_cancelled(replay).await?);
         }
     }
     let is_cancelled = |delivery: &PendingDelivery| {
         delivery.replay_id.and_then(|replay| cancelled.get(&replay).copied()).unwrap_or(false)
     };
-    let (mut settled, mut sent, mut sending) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut settled, mut sent, mut sending) = (twins, Vec::new(), Vec::new());
     for delivery in due {
-        match errors.get(&delivery.error_id) {
+        match errors.get(&identity(&delivery)) {
             None => settled.push(ended(delivery, Next::Dropped)),
             Some(error) if !destination.wants(error) || is_cancelled(&delivery) => {
                 settled.push(ended(delivery, Next::Cancelled));
@@ -186,12 +211,11 @@ async fn round(
     }));
     emit(&settled, &tally);
     ledger.settle(&settled).await?;
-    let note = Note { tally, waiting: -gone(&settled), due: None };
-    ledger.note(health, &note).await?;
-    *health = health.after(&note, now);
+    let note = Note { tally, waiting: -gone(&settled), probe };
+    ledger.note(&health, &note).await?;
     let reason = match () {
         () if tally.gone => Some(SWITCHED_OFF_BY_410),
-        () if health.is_given_up(now) => Some(SWITCHED_OFF_BY_FAILURES),
+        () if health.after(&note, now).is_given_up(now) => Some(SWITCHED_OFF_BY_FAILURES),
         () => None,
     };
     if let Some(reason) = reason {
@@ -200,13 +224,27 @@ async fn round(
     Ok(if not_made { Round::Over } else { Round::Again })
 }
 
+/// An error may wait twice, by a replay or because its first attempt was written down twice: one is attempted, and the
+/// others are taken out.
+fn without_twins(due: Vec<PendingDelivery>) -> (Vec<PendingDelivery>, Vec<Settlement>) {
+    let mut seen = HashSet::new();
+    let (first, twins): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| seen.insert(identity(delivery)));
+    (first, twins.into_iter().map(|twin| ended(twin, Next::Twin)).collect())
+}
+
 /// Writes down what became of deliveries without an attempt.
-async fn settle(ledger: &impl Ledger, health: &mut Health, settled: Vec<Settlement>) -> Result<Round, StoreError> {
+async fn settle(
+    ledger: &impl Ledger,
+    health: &Health,
+    deliveries: Vec<PendingDelivery>,
+    next: Next,
+    twins: Vec<Settlement>,
+) -> Result<Round, StoreError> {
+    let mut settled = twins;
+    settled.extend(deliveries.into_iter().map(|delivery| ended(delivery, next.clone())));
     emit(&settled, &Tally::default());
     ledger.settle(&settled).await?;
-    let note = Note { waiting: -gone(&settled), ..Note::default() };
-    ledger.note(health, &note).await?;
-    *health = health.after(&note, ledger.now());
+    ledger.note(health, &Note { waiting: -gone(&settled), ..Note::default() }).await?;
     Ok(Round::Again)
 }
 
@@ -255,8 +293,8 @@ pub struct Drains {
     pub errors: Errors,
     /// The replays because of which some of it waits.
     pub replays: Replays,
-    /// Where drains are told to run.
-    pub queue: Queue,
+    /// By which drains are told to run.
+    pub waker: Waker,
     /// The means of sending.
     pub outlets: Outlets,
 }
@@ -287,8 +325,8 @@ impl Ledger for One<'_> {
         Timestamp::now()
     }
 
-    async fn lease(&self, until: Timestamp) -> Result<Option<(Lease, Health)>, StoreError> {
-        self.drains.healths.lease(self.route, self.now(), until).await
+    async fn lease(&self, until: Timestamp) -> Result<Option<Lease>, StoreError> {
+        Ok(self.drains.healths.lease(self.route, self.now(), until).await?.map(|(lease, _)| lease))
     }
 
     async fn destination(&self) -> Result<Option<Destination>, StoreError> {
@@ -299,14 +337,14 @@ impl Ledger for One<'_> {
         self.drains.healths.get(self.route).await
     }
 
-    async fn due(&self, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
-        self.drains.pending.due(self.route, self.now(), limit).await
+    async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
+        self.drains.pending.due(self.route, by, limit).await
     }
 
-    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<ErrorId, ErrorLog>, StoreError> {
-        let wanted: Vec<_> = due.iter().map(|delivery| (delivery.workflow_id, delivery.error_id)).collect();
+    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<Identity, ErrorLog>, StoreError> {
+        let wanted: Vec<_> = due.iter().map(identity).collect();
         let found = self.drains.errors.get_all(self.route.environment, &wanted).await?;
-        Ok(found.into_iter().map(|error| (error.error_id, error)).collect())
+        Ok(found.into_iter().map(|error| ((error.workflow_id, error.error_id), error)).collect())
     }
 
     async fn is_cancelled(&self, replay: ReplayId) -> Result<bool, StoreError> {
@@ -333,7 +371,7 @@ impl Ledger for One<'_> {
     async fn release(
         &self,
         lease: &Lease,
-        noted: u64,
+        noted: Option<u64>,
         waiting: Waiting,
         wake_at: Option<Timestamp>,
     ) -> Result<Released, StoreError> {
@@ -341,7 +379,7 @@ impl Ledger for One<'_> {
     }
 
     async fn wake(&self, at: Timestamp) -> Result<(), StoreError> {
-        self.drains.queue.send(&Drain::of(self.route), at, self.now()).await
+        self.drains.waker.send(self.route, at, self.now()).await
     }
 
     async fn forget(&self) -> Result<(), StoreError> {

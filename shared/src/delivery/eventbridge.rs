@@ -151,6 +151,9 @@ fn with_own_schedule(config: &SdkConfig, timeout: Duration) -> SdkConfig {
     config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build()
 }
 
+/// How long each call of a check may take: two of them, and what else a function does, fit into its time.
+const CHECK: Duration = Duration::from_secs(5);
+
 /// A client that acts with a customer's keys.
 fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCredentials) -> Client {
     let AwsCredentials { access_key_id, secret_access_key, session_token } = credentials;
@@ -211,11 +214,11 @@ pub async fn check(
     (region, bus): (&destination::Region, &destination::BusName),
     credentials: &AwsCredentials,
 ) -> Result<Verification, Refusal> {
-    let client = client(&with_own_schedule(config, PATIENT), region, credentials);
+    let client = client(&with_own_schedule(config, CHECK), region, credentials);
     let described = match client.describe_event_bus().name(bus.as_str()).send().await {
         Ok(_) => Ok(()),
         Err(error) => {
-            let (code, said) = (error.code().unwrap_or_default().to_owned(), said(&error, PATIENT));
+            let (code, said) = (error.code().unwrap_or_default().to_owned(), said(&error, CHECK));
             match Refusal::of(&code, &said) {
                 // They need not be allowed to describe it.
                 Some(_) if code.starts_with("AccessDenied") => Err(said),
@@ -226,7 +229,7 @@ pub async fn check(
     };
     let unproven = |reason: String| Ok(Verification { verified: false, reason });
     let event = ErrorLog::test_event(environment, Timestamp::now());
-    let put = put(&client, vec![entry(bus.as_str(), TEST_DETAIL_TYPE, &event)], PATIENT).await.pop();
+    let put = put(&client, vec![entry(bus.as_str(), TEST_DETAIL_TYPE, &event)], CHECK).await.pop();
     match (put, described) {
         (Some(Outcome::Delivered(_)), Ok(())) => {
             Ok(Verification { verified: true, reason: "the bus is there and took a test event".into() })

@@ -13,6 +13,7 @@ use crate::{
         destination::{Destination, Target},
         error_log::ErrorLog,
         health::Health,
+        id::WorkflowId,
         timestamp::Timestamp,
     },
     logs::Chain,
@@ -64,7 +65,6 @@ impl FirstSender {
         };
         let (wanted, unwanted): (Vec<&ErrorLog>, Vec<&ErrorLog>) =
             errors.iter().partition(|error| destination.wants(error));
-        let cancelled = self.cancel(route, &unwanted).await?;
         let outcomes = match &destination.target {
             _ if wanted.is_empty() => Vec::new(),
             _ if health.holds_back(Timestamp::now()) => vec![Outcome::NotMade; wanted.len()],
@@ -73,7 +73,8 @@ impl FirstSender {
             Target::EventBridge(_) => Vec::new(),
         };
         let sent: Vec<(&ErrorLog, Outcome)> = wanted.into_iter().zip(outcomes).collect();
-        Ok(cancelled && self.note(route, &destination, &health, &sent).await)
+        let noted = self.note(route, &destination, &health, &sent).await;
+        Ok(self.cancel(route, &unwanted).await? && noted)
     }
 
     async fn note(
@@ -88,14 +89,17 @@ impl FirstSender {
 
     /// Writes down that errors are not sent, because the destination was switched off or limited otherwise since.
     async fn cancel(&self, route: Route, errors: &[&ErrorLog]) -> Result<bool, StoreError> {
-        let told: Vec<Delivery> = errors
+        let told: Vec<(WorkflowId, Delivery)> = errors
             .iter()
-            .map(|error| Delivery {
-                error_id: error.error_id,
-                destination_id: route.destination,
-                status: DeliveryStatus::Cancelled,
-                attempts: Vec::new(),
-                next_attempt_at: None,
+            .map(|error| {
+                let delivery = Delivery {
+                    error_id: error.error_id,
+                    destination_id: route.destination,
+                    status: DeliveryStatus::Cancelled,
+                    attempts: Vec::new(),
+                    next_attempt_at: None,
+                };
+                (error.workflow_id, delivery)
             })
             .collect();
         Ok(told.is_empty() || self.books.deliveries.note(route, &told, Timestamp::now()).await?.is_empty())

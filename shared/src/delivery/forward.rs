@@ -10,7 +10,7 @@ use aws_lambda_events::event::{
 use super::{
     books::{Books, Sent},
     eventbridge::Buses,
-    queues::{FirstAttempts, MAX_ERRORS, Queue},
+    queues::{FirstAttempts, MAX_ERRORS, Queue, UnreadableRecord},
 };
 use crate::{
     domain::{
@@ -33,6 +33,8 @@ pub struct Forwarder {
     pub buses: Buses,
     /// Where errors for webhooks are handed on.
     pub webhooks: Queue,
+    /// Where is put aside what cannot be read.
+    pub failures: Queue,
 }
 
 /// An error of the batch, and the place of its record.
@@ -56,7 +58,7 @@ impl Forwarder {
         for record in event.records {
             match read(record) {
                 Ok(record) => environments.entry(record.error.environment_id).or_default().push(record),
-                Err(sequence_number) => undone.push(sequence_number),
+                Err(unreadable) => undone.extend(self.put_aside(unreadable).await),
             }
         }
         let mut running = tokio::task::JoinSet::new();
@@ -75,6 +77,20 @@ impl Forwarder {
         let mut response = DynamoDbEventResponse::default();
         response.batch_item_failures = lowest.into_iter().collect();
         response
+    }
+
+    /// Puts a record aside that no repeat would make readable, so that it holds up nothing behind it. Answers with its
+    /// sequence number where that could not be done.
+    async fn put_aside(&self, unreadable: UnreadableRecord) -> Option<String> {
+        let UnreadableRecord::UnreadableRecordV1 { sequence_number, .. } = &unreadable;
+        let now = Timestamp::now();
+        match self.failures.send("forwarder", &unreadable, now, now).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), sequence_number, "a record cannot be put aside");
+                Some(sequence_number.clone())
+            }
+        }
     }
 
     /// Answers with the sequence numbers of what could be neither sent nor written down.
@@ -135,14 +151,15 @@ impl Forwarder {
     }
 }
 
-/// The error of a stream record, or the sequence number of one that cannot be read.
-fn read(record: EventRecord) -> Result<Record, String> {
+/// The error of a stream record, or where one is that cannot be read.
+fn read(record: EventRecord) -> Result<Record, UnreadableRecord> {
     let sequence_number = record.change.sequence_number.unwrap_or_default();
     match serde_dynamo::from_item::<_, ErrorLog>(record.change.new_image) {
         Ok(error) => Ok(Record { sequence_number, error }),
         Err(error) => {
             tracing::error!(error = %Chain(&error), sequence_number, "a stream record cannot be read");
-            Err(sequence_number)
+            let keys = serde_dynamo::from_item(record.change.keys).unwrap_or_default();
+            Err(UnreadableRecord::UnreadableRecordV1 { sequence_number, keys })
         }
     }
 }

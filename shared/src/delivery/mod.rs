@@ -10,4 +10,5 @@ pub mod outlets;
 pub mod queues;
 pub mod replay;
 pub mod sweep;
+pub mod wake;
 pub mod webhook;

@@ -1,6 +1,8 @@
 //! What travels through queues: ids and no contents, with its version by name, so that a deployment in the middle of a
 //! backlog loses nothing.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use aws_config::SdkConfig;
 use aws_sdk_sqs::{
     Client,
@@ -75,6 +77,19 @@ pub enum ReplayStep {
     },
 }
 
+/// Tells the operator of a record of the stream that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "message", rename_all_fields = "camelCase")]
+pub enum UnreadableRecord {
+    /// One record.
+    UnreadableRecordV1 {
+        /// Its place in the stream.
+        sequence_number: String,
+        /// Where its item is in the table of errors.
+        keys: BTreeMap<String, String>,
+    },
+}
+
 /// Reads a message of a queue.
 pub fn read<M: DeserializeOwned>(body: Option<&str>) -> Result<M, serde_json::Error> {
     serde_json::from_str(body.unwrap_or_default())
@@ -90,7 +105,7 @@ pub struct Queue {
 /// The most messages of a `SendMessageBatch` (an AWS limit).
 const BATCH: usize = 10;
 /// The longest delay of a message (an AWS limit).
-const LONGEST_DELAY: i64 = 900;
+pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 impl Queue {
     /// A queue by its URL.
@@ -98,14 +113,21 @@ impl Queue {
         Self { client: Client::new(config), url }
     }
 
-    /// Sends a message that is seen from `at` on, or after fifteen minutes where that is later. One call.
-    pub async fn send<M: Serialize>(&self, message: &M, at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    /// Sends a message of a group that is seen from `at` on, or after fifteen minutes where that is later. One call.
+    pub async fn send<M: Serialize>(
+        &self,
+        group: &str,
+        message: &M,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let milliseconds = at.milliseconds() - now.milliseconds();
         // Rounded up: a drain that runs too early finds nothing due.
-        let seconds = ((milliseconds.max(0) + 999) / 1000).min(LONGEST_DELAY);
+        let seconds = ((milliseconds.max(0) + 999) / 1000).min(900);
         self.client
             .send_message()
             .queue_url(&self.url)
+            .message_group_id(group)
             .message_body(json(message)?)
             .delay_seconds(i32::try_from(seconds).unwrap_or(0))
             .send()

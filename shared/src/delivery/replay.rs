@@ -1,6 +1,9 @@
 //! Replays: lets errors wait for delivery once more, step by step. A drain then sends them.
 
-use super::queues::{Drain, Queue, ReplayStep};
+use super::{
+    queues::{Queue, ReplayStep},
+    wake::Waker,
+};
 use crate::{
     domain::{
         delivery::{DeliveryStatus, PendingDelivery, Route},
@@ -40,8 +43,8 @@ pub struct Replayer {
     pub pending: PendingDeliveries,
     /// Where the next step is asked for.
     pub steps: Queue,
-    /// Where drains are told to run.
-    pub drains: Queue,
+    /// By which drains are told to run.
+    pub waker: Waker,
 }
 
 /// What a step has found.
@@ -62,8 +65,11 @@ impl Replayer {
             return Ok(());
         };
         let route = Route { environment, destination: replay.destination_id };
-        let destination = self.destinations.get(environment, replay.destination_id).await?;
-        let Some(destination) = destination.filter(|_| replay.status == ReplayStatus::Running) else {
+        if replay.status != ReplayStatus::Running {
+            return Ok(());
+        }
+        let Some(destination) = self.destinations.get(environment, replay.destination_id).await? else {
+            self.replays.cancel(environment, id).await?;
             return Ok(());
         };
         let position = replay.position.clone().unwrap_or(Position { part: 0, after: None });
@@ -96,19 +102,20 @@ impl Replayer {
         }
         let now = Timestamp::now();
         let more = found.next.is_some();
-        if count > 0 {
-            let note = Note { waiting: count, due: Some(now), ..Note::default() };
-            let health = self.healths.get(route).await?;
-            let before = self.healths.note(route, &health, &note, now).await?;
-            if before.needs_waking(now, now) {
-                self.drains.send(&Drain::of(route), now, now).await?;
-            }
-        }
-        let noted = self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
+        let health = self.healths.get(route).await?;
+        let before = match count {
+            0 => health,
+            waiting => self.healths.note(route, &health, &Note { waiting, ..Note::default() }, now).await?,
+        };
+        // Before the drain runs, which counts up the same item.
+        self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
         tracing::info!(%environment, replay = %id, found = count, more, "a step of a replay");
-        if noted && more {
+        if count > 0 && before.needs_waking(now, now) {
+            self.waker.wake(route, now, now).await?;
+        }
+        if more {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
-            self.steps.send(&step, now, now).await?;
+            self.steps.send(&environment.to_string(), &step, now, now).await?;
         }
         Ok(())
     }
@@ -120,8 +127,8 @@ impl Replayer {
         Position { part, after }: Position,
         wanted: impl Fn(&ListedError) -> bool,
     ) -> Result<Found, StoreError> {
-        let listed = self.errors.listed(environment, part, range, (after, STEP)).await?;
-        let last = listed.last().filter(|_| listed.len() == STEP).map(|last| last.error_id);
+        let listed = self.errors.listed(environment, part, range, (after.as_deref(), STEP)).await?;
+        let last = listed.last().filter(|_| listed.len() == STEP).map(|last| last.error_id.to_string());
         let errors = listed.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
         Ok(Found { errors, next: next(part, last, LISTED_OVER) })
     }
@@ -150,20 +157,18 @@ impl Replayer {
         Position { after, .. }: Position,
         wanted: impl Fn(&ListedError) -> bool,
     ) -> Result<Found, StoreError> {
-        let after = after.map(|id| id.to_string());
         let page = self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), STEP)).await?;
         let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
         let found = futures_util::future::try_join_all(ids).await?;
         let errors =
             found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
-        let after = page.next.and_then(|position| position.parse().ok());
         let part = replay.position.as_ref().map_or(0, |position| position.part);
-        Ok(Found { errors, next: after.map(|after| Position { part: part + 1, after: Some(after) }) })
+        Ok(Found { errors, next: page.next.map(|after| Position { part: part + 1, after: Some(after) }) })
     }
 }
 
 /// Where a step goes on that has read a partition up to an error, or to its end.
-fn next(part: u32, last: Option<ErrorId>, parts: u32) -> Option<Position> {
+fn next(part: u32, last: Option<String>, parts: u32) -> Option<Position> {
     match last {
         Some(last) => Some(Position { part, after: Some(last) }),
         None => (part + 1 < parts).then_some(Position { part: part + 1, after: None }),

@@ -2,28 +2,29 @@
 
 use std::time::Duration;
 
-use super::queues::{Drain, Queue};
+use super::wake::Waker;
 use crate::{
     domain::{
         health::{Circuit, Health},
         timestamp::Timestamp,
     },
+    logs::Chain,
     metrics::{self, Metric},
     store::{StoreError, health::Healths},
 };
 
 /// A wake-up may come so much later than it was to, before it is taken for lost.
 const LATE: Duration = Duration::from_secs(60);
-/// So many destinations of each partition are looked at.
-const LOOKED_AT: usize = 1000;
+/// So many destinations are looked at.
+const LOOKED_AT: usize = 20_000;
 
 /// Wakes the drains of destinations that should have been drained by now.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     /// The destinations that have pending deliveries.
     pub healths: Healths,
-    /// Where drains are told to run.
-    pub drains: Queue,
+    /// By which drains are told to run.
+    pub waker: Waker,
 }
 
 impl Sweep {
@@ -41,8 +42,10 @@ impl Sweep {
         ]);
         let mut woken = 0;
         for forgotten in waiting.iter().filter(|one| is_forgotten(&one.health, now)) {
-            self.drains.send(&Drain::of(forgotten.route()), now, now).await?;
-            woken += 1;
+            match self.waker.wake(forgotten.route(), now, now).await {
+                Ok(()) => woken += 1,
+                Err(error) => tracing::warn!(error = %Chain(&error), "a drain was not told to run"),
+            }
         }
         tracing::info!(waiting = waiting.len(), woken, oldest, open, "swept");
         Ok(woken)

@@ -225,20 +225,23 @@ fn outcome(status: StatusCode, headers: &HeaderMap, attempt: Attempt) -> Outcome
     match status {
         status if status.is_success() => Outcome::Delivered(attempt),
         StatusCode::GONE => Outcome::Failed(attempt, Failure::Gone),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+        status => {
             let until = headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value, Timestamp::now()));
-            Outcome::Failed(attempt, Failure::Busy(until))
+            let busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            let failure = if busy || until.is_some() { Failure::Busy(until) } else { Failure::Refused };
+            Outcome::Failed(attempt, failure)
         }
-        _ => Outcome::Failed(attempt, Failure::Refused),
     }
 }
 
 /// The time that a `Retry-After` means, in seconds or as a date (RFC 9110, 10.2.3), at most 24 hours from now.
 fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = value.to_str().ok()?.trim();
-    let until = match text.parse::<u64>() {
-        Ok(seconds) => now + Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER.as_secs())),
-        Err(_) => {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let until = match is_number {
+        // A number that is too large to be read is a long time.
+        true => now + text.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs).min(LONGEST_RETRY_AFTER),
+        false => {
             let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             Timestamp::from_seconds(u32::try_from(date.as_secs()).ok()?)
         }
@@ -289,7 +292,8 @@ mod tests {
             ("120", Some("2026-11-24T05:32:00Z")),
             (" 0 ", Some("2026-11-24T05:30:00Z")),
             ("999999999", Some("2026-11-25T05:30:00Z")),
-            ("99999999999999999999999999", None),
+            ("99999999999999999999999999", Some("2026-11-25T05:30:00Z")),
+            ("", None),
             ("Tue, 24 Nov 2026 06:00:00 GMT", Some("2026-11-24T06:00:00Z")),
             ("Fri, 24 Nov 2090 06:00:00 GMT", Some("2026-11-25T05:30:00Z")),
             ("soon", None),

@@ -150,6 +150,8 @@ pub enum Next {
     Cancelled,
     /// The error is not there any more.
     Dropped,
+    /// It waits twice, and the other one is attempted.
+    Twin,
 }
 
 /// How a delivery stands.

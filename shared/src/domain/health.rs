@@ -41,8 +41,10 @@ pub struct Health {
     pub failing_since: Option<Timestamp>,
     /// The failed probes since the circuit opened.
     pub probes: u32,
-    /// Before when the destination is not to be asked.
+    /// Before when no probe is made.
     pub hold_until: Option<Timestamp>,
+    /// Before when the destination itself does not want to be asked. A success does not end it.
+    pub retry_after: Option<Timestamp>,
     /// The deliveries that wait. Exact when a drain has come to its end; between two drains it may be off by what a
     /// process that died had noted twice.
     pub pending: i64,
@@ -50,7 +52,7 @@ pub struct Health {
     pub waiting_since: Option<Timestamp>,
     /// Grows whenever deliveries begin to wait, so that a drain does not overlook those that it did not see.
     pub noted: u64,
-    /// When the drain was last told to run next.
+    /// For when a message is under way that wakes the drain.
     pub wake_at: Option<Timestamp>,
     /// Until when a drain has the destination for itself.
     pub leased_until: Option<Timestamp>,
@@ -79,12 +81,17 @@ impl Health {
 
     /// Whether no attempt at all is to be made now.
     pub fn is_left_alone(&self, now: Timestamp) -> bool {
-        self.hold_until.is_some_and(|until| now < until)
+        self.left_alone_until().is_some_and(|until| now < until)
+    }
+
+    /// Until when no attempt at all is to be made.
+    pub fn left_alone_until(&self) -> Option<Timestamp> {
+        self.hold_until.max(self.retry_after)
     }
 
     /// Whether this changes anything that is worth a write.
     pub fn is_news(&self, note: &Note, now: Timestamp) -> bool {
-        let Note { tally, waiting, due: _ } = note;
+        let Note { tally, waiting, probe: _ } = note;
         let success = tally.delivered > 0
             && (self.failing_since.is_some()
                 || self.failures > 0
@@ -95,7 +102,7 @@ impl Health {
     /// The health after what is noted at `now`. A success ends the row of failures.
     #[must_use]
     pub fn after(&self, note: &Note, now: Timestamp) -> Self {
-        let Note { tally, waiting, due } = note;
+        let Note { tally, waiting, probe } = note;
         let mut health = self.clone();
         if tally.failed > 0 {
             health.last_failure_at = Some(now);
@@ -106,19 +113,16 @@ impl Health {
         } else if tally.failed > 0 {
             health.failures = self.failures.saturating_add(tally.failed);
             health.failing_since = self.failing_since.or(Some(now));
-            if self.circuit() == Circuit::Open {
+            if *probe {
                 health.hold_until = Some(now + FIRST_HOLD.saturating_mul(1 << self.probes.min(16)).min(LONGEST_HOLD));
                 health.probes = self.probes.saturating_add(1);
             }
         }
-        if tally.not_before.is_some_and(|until| now < until) {
-            health.hold_until = health.hold_until.max(tally.not_before);
-        }
+        health.retry_after = self.retry_after.max(tally.not_before);
         health.pending += waiting;
         if *waiting > 0 {
             health.noted += 1;
             health.waiting_since = self.waiting_since.or(Some(now));
-            health.wake_at = due.or(self.wake_at);
         }
         health
     }
@@ -136,6 +140,7 @@ impl Health {
     /// Whether the drain needs to be told of a delivery that is due at this time: not where it is told already, nor where
     /// one is running, which finds all that was noted before it ends.
     pub fn needs_waking(&self, due: Timestamp, now: Timestamp) -> bool {
+        let due = self.left_alone_until().map_or(due, |until| due.max(until));
         let told = self.wake_at.is_some_and(|at| now <= at && at <= due + Duration::from_secs(1));
         !told && !self.is_leased(now)
     }
@@ -148,8 +153,8 @@ pub struct Note {
     pub tally: Tally,
     /// So many deliveries more wait now, or less where it is negative.
     pub waiting: i64,
-    /// When the first of those that began to wait is due.
-    pub due: Option<Timestamp>,
+    /// Whether the attempt was a probe, of an open circuit.
+    pub probe: bool,
 }
 
 /// What came of some attempts, counted.
@@ -198,6 +203,10 @@ mod tests {
         noted(Tally { failed: count, ..Tally::default() })
     }
 
+    fn probe() -> Note {
+        Note { probe: true, ..failed(1) }
+    }
+
     fn delivered(count: u32) -> Note {
         noted(Tally { delivered: count, ..Tally::default() })
     }
@@ -213,7 +222,7 @@ mod tests {
         health = health.after(&failed(1), now);
         assert_eq!(health.circuit(), Circuit::Open);
         assert!(!health.is_left_alone(now), "the first probe is the second attempt");
-        health = health.after(&failed(1), now);
+        health = health.after(&probe(), now);
         assert!(health.is_left_alone(now));
         health = health.after(&delivered(1), now);
         assert_eq!(health.circuit(), Circuit::Closed);
@@ -226,7 +235,7 @@ mod tests {
         let mut health = Health::default().after(&failed(5), now);
         let mut holds = Vec::new();
         for _ in 0..30 {
-            health = health.after(&failed(1), now);
+            health = health.after(&probe(), now);
             holds.push(health.hold_until.unwrap().milliseconds() - now.milliseconds());
         }
         assert_eq!(holds[..4], [5_000, 10_000, 20_000, 40_000]);
@@ -269,14 +278,28 @@ mod tests {
         assert!(!Health { leased_until: Some(due), ..Health::default() }.needs_waking(due, now));
     }
 
+    #[test]
+    fn a_drain_is_not_needed_before_the_destination_may_be_asked() {
+        let now = Timestamp::now();
+        let (soon, later) = (now + Duration::from_secs(5), now + Duration::from_secs(3600));
+        // The message that is under way comes before anything could be done.
+        let health = Health { retry_after: Some(later), wake_at: Some(later), ..Health::default() };
+        assert!(!health.needs_waking(soon, now));
+    }
+
     proptest! {
         #[test]
-        fn a_destination_that_asks_to_be_left_alone_is_left_alone(failures in 0u32..10, seconds in 1u64..86_400) {
+        fn a_destination_that_asks_to_be_left_alone_is_left_alone_whatever_else_happens(
+            failures in 0u32..10, seconds in 1u64..86_400, others in prop::collection::vec(0u8..3, 0..5)
+        ) {
             let now = Timestamp::now();
             let until = now + Duration::from_secs(seconds);
-            let health = Health { failures, ..Health::default() };
             let tally = Tally { failed: 1, not_before: Some(until), ..Tally::default() };
-            prop_assert!(health.after(&noted(tally), now).hold_until >= Some(until));
+            let mut health = Health { failures, ..Health::default() }.after(&noted(tally), now);
+            for other in others {
+                health = health.after(&match other { 0 => delivered(1), 1 => failed(1), _ => probe() }, now);
+            }
+            prop_assert!(health.left_alone_until() >= Some(until));
         }
     }
 }

@@ -62,8 +62,8 @@ pub enum Selection {
 pub struct Position {
     /// The number of the partition that is read, or of the errors that were looked for by their ids.
     pub part: u32,
-    /// The error that was read last there.
-    pub after: Option<ErrorId>,
+    /// The sort key that was read last there.
+    pub after: Option<String>,
 }
 
 /// How a replay stands.

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// After a rotation the secret before signs beside the new one for so long.
-pub const SECRETS_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+const SECRETS_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A customer's own HTTP endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +24,21 @@ pub struct Webhook {
     pub description: Option<Text<256>>,
     /// The secret that signs, encrypted.
     pub secret: Sealed,
-    /// The secret before, for as long as it signs too.
-    pub previous: Option<PreviousSecret>,
+    /// The secrets before, the newest first, for as long as they sign too.
+    pub previous: Vec<PreviousSecret>,
+}
+
+/// So many secrets sign beside the newest one, at most.
+const MOST_PREVIOUS: usize = 5;
+
+impl Webhook {
+    /// Puts another secret in place of the one before, which signs beside it for 24 hours.
+    pub fn rotate(&mut self, secret: Sealed, now: Timestamp) {
+        let before = std::mem::replace(&mut self.secret, secret);
+        self.previous.retain(|previous| now < previous.until);
+        self.previous.insert(0, PreviousSecret { secret: before, until: now + SECRETS_OVERLAP });
+        self.previous.truncate(MOST_PREVIOUS);
+    }
 }
 
 /// A secret that another has replaced.

@@ -1,7 +1,5 @@
 //! What is told of deliveries.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use super::{
     errors::Retention,
     keys,
@@ -47,10 +45,12 @@ impl Deliveries {
     pub async fn note(
         &self,
         destination: Route,
-        deliveries: &[Delivery],
+        deliveries: &[(WorkflowId, Delivery)],
         now: Timestamp,
     ) -> Result<Vec<usize>, StoreError> {
-        let items = deliveries.iter().map(|delivery| delivery_item(destination, delivery, self.retention, now));
+        let items = deliveries
+            .iter()
+            .map(|(workflow, delivery)| delivery_item(destination, *workflow, delivery, self.retention, now));
         self.table.put_all(items.collect::<Result<_, _>>()?).await
     }
 
@@ -64,8 +64,7 @@ impl Deliveries {
     ) -> Result<Page<Delivery>, StoreError> {
         let partitions: Vec<String> =
             (0..keys::DELIVERY_SHARDS).map(|shard| keys::deliveries(destination, shard)).collect();
-        let now = AttributeValue::N(Timestamp::now().seconds().to_string());
-        let filter = Filter::default().and("expiresAt", ">", now).is("status", status.map(DeliveryStatus::as_str));
+        let filter = Filter::default().kept(Timestamp::now()).is("status", status.map(DeliveryStatus::as_str));
         let newest_first = Range { newest_first: true, ..Range::all(TABLE) };
         self.table.page(&partitions, &newest_first, &filter, (after, limit)).await
     }

@@ -146,14 +146,14 @@ impl Errors {
         environment: EnvironmentId,
         shard: u32,
         (since, until): (Option<Timestamp>, Option<Timestamp>),
-        (after, limit): (Option<ErrorId>, usize),
+        (after, limit): (Option<&str>, usize),
     ) -> Result<Vec<ListedError>, StoreError> {
         let Some((low, high)) = keys::error_bounds(since, until) else {
             return Ok(Vec::new());
         };
         let range = Range { view: BY_ENVIRONMENT, low, high, newest_first: false };
         let range = match after {
-            Some(after) => range.after(&after.to_string()),
+            Some(after) => range.after(after),
             None => Some(range),
         };
         match range {

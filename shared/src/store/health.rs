@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     keys::{self, Key},
-    listing::{LISTING, Range},
+    listing::{Filter, LISTING, Range},
     table::{Item, StoreError, Table, from_item},
 };
 use crate::domain::{
@@ -35,8 +35,8 @@ impl Lease {
 pub struct Waiting {
     /// When the first of it is due; none where nothing waits.
     pub earliest: Option<Timestamp>,
-    /// How many deliveries, where these could be counted at little cost.
-    pub count: Option<i64>,
+    /// How many deliveries wait and since when the oldest does, where these could be counted at little cost.
+    pub counted: Option<(i64, Option<Timestamp>)>,
 }
 
 /// What came of the end of a lease.
@@ -123,11 +123,12 @@ impl Healths {
         Ok(self.0.get(&keys::health(route)).await?.unwrap_or_default())
     }
 
-    /// Notes what came of attempts and what waits, as [`Health::after`] says. Answers with the health before. One write.
+    /// Notes what came of attempts and what waits, as [`Health::after`] says. Answers with the health before. One write,
+    /// and another where a destination does not want to be asked for a while.
     ///
     /// Processes may note at once: counts are added up, and the row of failures begins only once.
     pub async fn note(&self, route: Route, known: &Health, note: &Note, now: Timestamp) -> Result<Health, StoreError> {
-        let Note { tally, waiting, due } = note;
+        let Note { tally, waiting, probe } = note;
         let after = known.after(note, now);
         let mut update = Update::default();
         update.set("type", text("health"));
@@ -144,10 +145,12 @@ impl Healths {
         } else if tally.failed > 0 {
             update.add("failures", number(tally.failed));
             update.set_if_absent("failingSince", text(now));
-            update.set("probes", number(after.probes));
         }
         match after.hold_until {
-            Some(until) if after.hold_until != known.hold_until => update.set("holdUntil", text(until)),
+            Some(until) if *probe && tally.delivered == 0 && tally.failed > 0 => {
+                update.set("holdUntil", text(until));
+                update.set("probes", number(after.probes));
+            }
             None if tally.delivered > 0 => update.remove.push("holdUntil"),
             _ => {}
         }
@@ -160,17 +163,38 @@ impl Healths {
             update.set_if_absent("waitingSince", text(now));
             update.set("listPk", text(listed.pk));
             update.set("listSk", text(listed.sk));
-            if let Some(due) = due {
-                update.set("wakeAt", text(due));
-            }
         }
         let before = self.update(&keys::health(route), update, None, ReturnValue::AllOld).await?;
+        if let Some(until) = tally.not_before {
+            self.leave_alone(route, until).await?;
+        }
         before.map(from_item).transpose().map(Option::unwrap_or_default)
+    }
+
+    /// Notes that a destination does not want to be asked before a time; an earlier time changes nothing. One write.
+    async fn leave_alone(&self, route: Route, until: Timestamp) -> Result<(), StoreError> {
+        let mut update = Update::default();
+        update.set("type", text("health"));
+        update.set("environmentId", text(route.environment));
+        update.set("destinationId", text(route.destination));
+        update.set("retryAfter", text(until));
+        let later = "attribute_not_exists(#retryAfter) OR #retryAfter < :retryAfter";
+        self.update(&keys::health(route), update, Some((later, Vec::new())), ReturnValue::None).await?;
+        Ok(())
+    }
+
+    /// Notes that a message is under way that wakes the drain. One write.
+    pub async fn told(&self, route: Route, at: Timestamp) -> Result<(), StoreError> {
+        let mut update = Update::default();
+        update.set("wakeAt", text(at));
+        self.update(&keys::health(route), update, Some(("attribute_exists(pk)", Vec::new())), ReturnValue::None)
+            .await?;
+        Ok(())
     }
 
     /// Gives a destination another chance: its row of failures is forgotten. Answers with its health. One write.
     pub async fn reset(&self, route: Route) -> Result<Health, StoreError> {
-        let mut update = Update { remove: vec!["failingSince", "holdUntil"], ..Update::default() };
+        let mut update = Update { remove: vec!["failingSince", "holdUntil", "retryAfter"], ..Update::default() };
         update.set("type", text("health"));
         update.set("environmentId", text(route.environment));
         update.set("destinationId", text(route.destination));
@@ -192,35 +216,49 @@ impl Healths {
         let mut update = Update::default();
         update.set("leasedUntil", text(until));
         update.set("lease", text(&lease.0));
-        let free = "attribute_exists(pk) AND (attribute_not_exists(#leasedUntil) OR #leasedUntil <= :now)";
+        // Its own lease may be there already: a request whose answer was lost is sent again.
+        let free =
+            "attribute_exists(pk) AND (attribute_not_exists(#leasedUntil) OR #leasedUntil <= :now OR #lease = :lease)";
         let condition = (free, vec![(":now", text(now))]);
         let item = self.update(&keys::health(route), update, Some(condition), ReturnValue::AllNew).await?;
         Ok(item.map(from_item).transpose()?.map(|health| (lease, health)))
     }
 
-    /// Ends a lease, where nothing has begun to wait since `noted` was read. One write, and a read where that failed.
+    /// Ends a lease, where nothing has begun to wait since `noted` was read; without it in any case. One write, and a read
+    /// where that failed.
     pub async fn release(
         &self,
         route: Route,
         lease: &Lease,
-        noted: u64,
+        noted: Option<u64>,
         waiting: Waiting,
         wake_at: Option<Timestamp>,
     ) -> Result<Released, StoreError> {
         let mut update = Update { remove: vec!["leasedUntil", "lease"], ..Update::default() };
         update.set("type", text("health"));
-        if let Some(count) = waiting.count {
+        if let Some((count, oldest)) = waiting.counted {
             update.set("pending", number(count));
+            if let Some(oldest) = oldest {
+                update.set("waitingSince", text(oldest));
+            }
         }
         match wake_at {
             Some(at) => update.set("wakeAt", text(at)),
             None => update.remove.push("wakeAt"),
         }
         if waiting.earliest.is_none() {
-            update.remove.extend(["waitingSince", "listPk", "listSk"]);
+            // Nothing fails any more that failed before: five days are counted anew.
+            update.remove.extend(["waitingSince", "listPk", "listSk", "failingSince"]);
         }
-        let seen = "#lease = :lease AND (noted = :noted OR attribute_not_exists(noted))";
-        let condition = (seen, vec![(":lease", text(&lease.0)), (":noted", number(noted))]);
+        let mut values = vec![(":lease", text(&lease.0))];
+        let seen = match noted {
+            Some(noted) => {
+                values.push((":noted", number(noted)));
+                "#lease = :lease AND (noted = :noted OR attribute_not_exists(noted))"
+            }
+            None => "#lease = :lease",
+        };
+        let condition = (seen, values);
         match self.update(&keys::health(route), update, Some(condition), ReturnValue::AllNew).await? {
             Some(_) => Ok(Released::Free),
             None => {
@@ -242,11 +280,12 @@ impl Healths {
         Ok(())
     }
 
-    /// Destinations with pending deliveries, of all environments, as the index tells of them: up to `most` of each of its
-    /// partitions. One query a partition.
+    /// Destinations with pending deliveries, of all environments, as the index tells of them: up to `most`. A query for
+    /// each megabyte of each of four partitions.
     pub async fn waiting(&self, most: usize) -> Result<Vec<WaitingDestination>, StoreError> {
         let partitions: Vec<String> = (0..keys::WAITING_SHARDS).map(keys::waiting).collect();
-        Ok(self.0.first(&partitions, &Range::all(LISTING), most).await?.0)
+        let page = self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, most)).await?;
+        Ok(page.items)
     }
 
     /// None where the condition does not hold.
@@ -273,7 +312,7 @@ impl Healths {
             }
         }
         match request.send().await {
-            Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default()).filter(|item| !item.is_empty())),
+            Ok(answer) => Ok(answer.attributes.filter(|item| !item.is_empty())),
             Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
                 Ok(None)
             }

@@ -23,7 +23,7 @@ pub const ERROR_SHARDS: u32 = 8;
 pub const DELIVERY_SHARDS: u32 = 8;
 
 /// A primary key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// Partition key.
     pub pk: String,
@@ -196,10 +196,11 @@ pub fn error_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Optio
     (since <= last).then(|| (format!("{since:08x}"), format!("{last:08x}g")))
 }
 
-/// Where a pending delivery is found: by destination, then by the time of its next attempt.
-pub fn pending_delivery(route: Route, next_attempt_at: Timestamp, error: ErrorId) -> Key {
+/// Where a pending delivery is found: by destination, then by the time of its next attempt. An error's id is unique in its
+/// workflow only.
+pub fn pending_delivery(route: Route, next_attempt_at: Timestamp, workflow: WorkflowId, error: ErrorId) -> Key {
     let shard = error.object_id().shard(DELIVERY_SHARDS);
-    Key::new(pending_deliveries(route, shard), format_args!("{next_attempt_at}#{error}"))
+    Key::new(pending_deliveries(route, shard), format_args!("{next_attempt_at}#{error}#{workflow}"))
 }
 
 /// A partition of a destination's pending deliveries.
@@ -214,8 +215,8 @@ pub fn due_by(now: Timestamp) -> String {
 }
 
 /// Where is told of a delivery whose first attempt did not succeed, or that was replayed.
-pub fn delivery(route: Route, error: ErrorId) -> Key {
-    Key::new(deliveries(route, error.object_id().shard(DELIVERY_SHARDS)), error)
+pub fn delivery(route: Route, workflow: WorkflowId, error: ErrorId) -> Key {
+    Key::new(deliveries(route, error.object_id().shard(DELIVERY_SHARDS)), format_args!("{error}#{workflow}"))
 }
 
 /// A partition of what is told of a destination's deliveries.
@@ -260,7 +261,7 @@ mod tests {
     fn pending_deliveries_sort_by_their_next_attempt() {
         let (route, error) =
             (Route { environment: EnvironmentId::new(), destination: DestinationId::new() }, ErrorId::new());
-        let key = |text: &str| pending_delivery(route, text.parse().unwrap(), error).sk;
+        let key = |text: &str| pending_delivery(route, text.parse().unwrap(), WorkflowId::new(), error).sk;
         assert!(key("2026-11-24T05:00:00.9Z") < key("2026-11-24T05:00:01Z"));
         let now = "2026-11-24T05:00:01Z".parse().unwrap();
         assert!(key("2026-11-24T05:00:01Z") < due_by(now) && due_by(now) < key("2026-11-24T05:00:01.001Z"));

@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
 
 use super::table::{Item, StoreError, Table, from_item};
+use crate::domain::timestamp::Timestamp;
 
 /// Where a page ends: the sort key of what was last read.
 pub type Position = String;
@@ -91,11 +92,13 @@ pub(super) struct Filter {
     conditions: Vec<String>,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
+    /// Whether it may leave out most of what is read.
+    narrow: bool,
 }
 
 impl Filter {
     /// Adds a condition of an attribute and a value, such as `=`.
-    pub(super) fn and(mut self, attribute: &str, operator: &str, value: AttributeValue) -> Self {
+    fn and(mut self, attribute: &str, operator: &str, value: AttributeValue) -> Self {
         let number = self.conditions.len();
         self.conditions.push(format!("#f{number} {operator} :f{number}"));
         self.names.insert(format!("#f{number}"), attribute.to_owned());
@@ -103,10 +106,15 @@ impl Filter {
         self
     }
 
+    /// Leaves out what is past its time, which DynamoDB removes within some days.
+    pub(super) fn kept(self, now: Timestamp) -> Self {
+        self.and("expiresAt", ">", AttributeValue::N(now.seconds().to_string()))
+    }
+
     /// Adds the condition that an attribute has this text, where one is given.
     pub(super) fn is(self, attribute: &str, text: Option<&str>) -> Self {
         match text {
-            Some(text) => self.and(attribute, "=", AttributeValue::S(text.to_owned())),
+            Some(text) => Self { narrow: true, ..self.and(attribute, "=", AttributeValue::S(text.to_owned())) },
             None => self,
         }
     }
@@ -122,7 +130,7 @@ struct Slice {
 
 impl Table {
     /// One query of at most so many items, before the filter. Strongly consistent where it is the table itself.
-    async fn slice(&self, pk: &str, range: &Range, filter: &Filter, limit: Option<i32>) -> Result<Slice, StoreError> {
+    async fn slice(&self, pk: &str, range: &Range, filter: &Filter, limit: i32) -> Result<Slice, StoreError> {
         let View { index, pk: pk_name, sk: sk_name } = range.view;
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let mut request = self
@@ -132,7 +140,7 @@ impl Table {
             .set_index_name(index.map(str::to_owned))
             .consistent_read(index.is_none())
             .scan_index_forward(!range.newest_first)
-            .set_limit(limit)
+            .limit(limit)
             .key_condition_expression("#pk = :pk AND #sk BETWEEN :low AND :high")
             .expression_attribute_names("#pk", pk_name)
             .expression_attribute_names("#sk", sk_name)
@@ -164,7 +172,7 @@ impl Table {
     ) -> Result<(Vec<T>, bool), StoreError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let filter = Filter::default();
-        let slices = partitions.iter().map(|pk| self.slice(pk, range, &filter, Some(limit)));
+        let slices = partitions.iter().map(|pk| self.slice(pk, range, &filter, limit));
         let slices = try_join_all(slices).await?;
         let all = slices.iter().all(|slice| slice.read_to.is_none());
         let items = slices.into_iter().flat_map(|slice| slice.items).map(|(_, item)| from_item(item));
@@ -187,11 +195,9 @@ impl Table {
                 None => return Ok(Page::empty()),
             },
         };
-        // Without a filter little more is read than is shown: a partition's even share, and a reserve for unevenness.
-        let at_once = filter.conditions.is_empty().then(|| {
-            let share = if partitions.len() > 1 { limit / partitions.len() * 3 / 2 + 8 } else { limit + 1 };
-            i32::try_from(share).unwrap_or(i32::MAX)
-        });
+        // Without a narrow filter little more is read than is shown: a partition's even share, and a reserve for unevenness.
+        let share = if partitions.len() > 1 { limit / partitions.len() * 3 / 2 + 8 } else { limit + 1 };
+        let at_once = i32::try_from(if filter.narrow { share.max(NARROW) } else { share }).unwrap_or(i32::MAX);
         let mut sources: Vec<Source> = partitions.iter().map(|pk| Source::new(pk, &range)).collect();
         let is_before = |a: &str, b: &str| if range.newest_first { a > b } else { a < b };
         let first = |a: String, b: String| if is_before(&a, &b) { a } else { b };
@@ -230,6 +236,8 @@ impl Table {
     }
 }
 
+/// A query reads so many items where a filter may leave out most of them.
+const NARROW: usize = 250;
 /// A page costs at most so many queries, whatever its filter leaves out.
 const MAX_QUERIES: usize = 32;
 
@@ -258,7 +266,7 @@ impl<'a> Source<'a> {
         self.read.front().map(|(key, _)| key.as_str())
     }
 
-    async fn read_on(&mut self, table: &Table, filter: &Filter, limit: Option<i32>) -> Result<(), StoreError> {
+    async fn read_on(&mut self, table: &Table, filter: &Filter, limit: i32) -> Result<(), StoreError> {
         if let Some(rest) = self.rest.take() {
             let slice = table.slice(self.pk, &rest, filter, limit).await?;
             self.rest = slice.read_to.as_ref().and_then(|read_to| rest.after(read_to));

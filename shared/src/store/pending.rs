@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
-use futures_util::future::try_join_all;
 
 use super::{
     errors::Retention,
     health::Waiting,
     keys,
     listing::{Range, TABLE},
-    table::{Item, StoreError, Table, pause_before, refused, to_item},
+    table::{Item, StoreError, TRIES, Table, pause_before, refused, to_item},
 };
 use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Next, PendingDelivery, Route},
-    id::ReplayId,
+    id::{ObjectId, ReplayId, WorkflowId},
     timestamp::Timestamp,
 };
 
@@ -42,12 +41,10 @@ pub struct Settlement {
 const SETTLED_AT_ONCE: usize = 20;
 /// So many due or waiting deliveries of a partition are looked at.
 const COUNTED: usize = 100;
-/// How often a transaction is tried that others were in the way of.
-const TRIES: u32 = 5;
 
 impl PendingDeliveries {
     /// Writes deliveries that begin to wait, and what is told of each: two items, 25 a request. Returns the indices of
-    /// those of which DynamoDB did not take both.
+    /// those of which DynamoDB did not take both. No error may be there twice.
     pub async fn add(
         &self,
         route: Route,
@@ -61,7 +58,7 @@ impl PendingDeliveries {
                 attempts: attempt.iter().cloned().collect(),
                 next_attempt_at: Some(pending.next_attempt_at),
             };
-            delivery_item(route, &delivery, self.retention, pending.waiting_since)
+            delivery_item(route, pending.workflow_id, &delivery, self.retention, pending.waiting_since)
         });
         let items = told.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
         let unwritten = self.table.put_all(items.collect::<Result<_, _>>()?).await?;
@@ -72,15 +69,16 @@ impl PendingDeliveries {
     }
 
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
-        let key = keys::pending_delivery(route, pending.next_attempt_at, pending.error_id);
+        let key = keys::pending_delivery(route, pending.next_attempt_at, pending.workflow_id, pending.error_id);
         let mut item = to_item("pendingDelivery", &key, pending, &[])?;
         item.insert("expiresAt".into(), self.retention.expires(pending.waiting_since));
         Ok(item)
     }
 
-    /// The deliveries that are due, those that are so for the longest time first; at most `limit`. One query a partition.
-    pub async fn due(&self, route: Route, now: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
-        let due = Range { high: keys::due_by(now), ..Range::all(TABLE) };
+    /// The deliveries that are due by a time, those that are so for the longest time first; at most `limit`. One query a
+    /// partition.
+    pub async fn due(&self, route: Route, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
+        let due = Range { high: keys::due_by(by), ..Range::all(TABLE) };
         let (mut found, _): (Vec<PendingDelivery>, _) = self.table.first(&partitions(route), &due, limit).await?;
         found.sort_by_key(|pending| pending.next_attempt_at);
         found.truncate(limit);
@@ -92,12 +90,17 @@ impl PendingDeliveries {
         let (found, all): (Vec<PendingDelivery>, bool) =
             self.table.first(&partitions(route), &Range::all(TABLE), COUNTED).await?;
         let earliest = found.iter().map(|pending| pending.next_attempt_at).min();
-        Ok(Waiting { earliest, count: all.then_some(i64::try_from(found.len()).unwrap_or(i64::MAX)) })
+        let oldest = found.iter().map(|pending| pending.waiting_since).min();
+        let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+        Ok(Waiting { earliest, counted: all.then_some((count, oldest)) })
     }
 
-    /// Writes down what became of deliveries: for each, all of it or nothing. One transaction for 20, all at once.
+    /// Writes down what became of deliveries: for each, all of it or nothing. One transaction for 20, one after the other,
+    /// since they count up the same replay. No error may be there twice, but for a twin.
     pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
-        try_join_all(settled.chunks(SETTLED_AT_ONCE).map(|chunk| self.settle_chunk(route, replays, chunk))).await?;
+        for chunk in settled.chunks(SETTLED_AT_ONCE) {
+            self.settle_chunk(route, replays, chunk).await?;
+        }
         Ok(())
     }
 
@@ -124,9 +127,12 @@ impl PendingDeliveries {
                 .expression_attribute_values(":failed", AttributeValue::N(failed.to_string()));
             actions.push(TransactWriteItem::builder().update(update.build().map_err(refused)?).build());
         }
+        // What was done by a request whose answer was lost is not done again.
+        let token = ObjectId::at(Timestamp::now()).to_string();
         for round in 0.. {
             pause_before(round).await;
-            let request = self.table.client.transact_write_items().set_transact_items(Some(actions.clone()));
+            let request = self.table.client.transact_write_items().client_request_token(&token);
+            let request = request.set_transact_items(Some(actions.clone()));
             match request.send().await {
                 Ok(_) => break,
                 Err(error) => {
@@ -145,13 +151,14 @@ impl PendingDeliveries {
     fn actions(&self, route: Route, settlement: &Settlement) -> Result<Vec<TransactWriteItem>, StoreError> {
         let Settlement { delivery, attempt, next } = settlement;
         let Table { name, .. } = &self.table;
-        let key = keys::pending_delivery(route, delivery.next_attempt_at, delivery.error_id);
+        let PendingDelivery { workflow_id, error_id, next_attempt_at, waiting_since, .. } = delivery;
+        let key = keys::pending_delivery(route, *next_attempt_at, *workflow_id, *error_id);
         let delete = |key: &keys::Key| {
             let delete = Delete::builder().table_name(name).set_key(Some(key.attributes())).build().map_err(refused)?;
             Ok::<_, StoreError>(TransactWriteItem::builder().delete(delete).build())
         };
         let mut actions = vec![delete(&key)?];
-        let told = keys::delivery(route, delivery.error_id);
+        let told = keys::delivery(route, *workflow_id, *error_id);
         let status = match next {
             Next::Pending(pending) => {
                 let put = Put::builder().table_name(name).set_item(Some(self.item(route, pending)?));
@@ -165,6 +172,7 @@ impl PendingDeliveries {
                 actions.push(delete(&told)?);
                 return Ok(actions);
             }
+            Next::Twin => return Ok(actions),
         };
         let next_attempt_at = match next {
             Next::Pending(pending) => AttributeValue::S(pending.next_attempt_at.to_string()),
@@ -185,10 +193,10 @@ impl PendingDeliveries {
             .expression_attribute_values(":next", next_attempt_at)
             .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
             .expression_attribute_values(":made", serde_dynamo::to_attribute_value(attempts).map_err(StoreError::Malformed)?)
-            .expression_attribute_values(":error", text(delivery.error_id.to_string()))
+            .expression_attribute_values(":error", text(error_id.to_string()))
             .expression_attribute_values(":destination", text(route.destination.to_string()))
             .expression_attribute_values(":type", text("delivery".to_owned()))
-            .expression_attribute_values(":expires", self.retention.expires(delivery.waiting_since));
+            .expression_attribute_values(":expires", self.retention.expires(*waiting_since));
         actions.push(TransactWriteItem::builder().update(update.build().map_err(refused)?).build());
         Ok(actions)
     }
@@ -201,11 +209,12 @@ fn partitions(route: Route) -> Vec<String> {
 /// What is told of a delivery whose first attempt did not succeed.
 pub(super) fn delivery_item(
     route: Route,
+    workflow: WorkflowId,
     delivery: &Delivery,
     retention: Retention,
     since: Timestamp,
 ) -> Result<Item, StoreError> {
-    let mut item = to_item("delivery", &keys::delivery(route, delivery.error_id), delivery, &[])?;
+    let mut item = to_item("delivery", &keys::delivery(route, workflow, delivery.error_id), delivery, &[])?;
     item.insert("expiresAt".into(), retention.expires(since));
     Ok(item)
 }

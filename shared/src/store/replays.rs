@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::{
     keys,
-    table::{StoreError, Table, from_item, to_item},
+    table::{StoreError, TRIES, Table, from_item, pause_before, to_item},
 };
 use crate::domain::{
     id::{EnvironmentId, ReplayId},
@@ -62,13 +62,23 @@ impl Replays {
             .expression_attribute_values(":next", stored(&position)?)
             .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
             .expression_attribute_values(":found", AttributeValue::N(found.to_string()));
-        match request.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Ok(false)
+        for round in 0.. {
+            pause_before(round).await;
+            match request.clone().send().await {
+                Ok(_) => return Ok(true),
+                Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                    return Ok(false);
+                }
+                // A drain counts up the same item.
+                Err(error) => {
+                    let error = StoreError::from(error);
+                    if round + 1 == TRIES || !error.is_passing() {
+                        return Err(error);
+                    }
+                }
             }
-            Err(error) => Err(error.into()),
         }
+        Ok(false)
     }
 
     /// Cancels a replay, also one that has found everything. Answers with it; none where there is none. One write.

@@ -1,7 +1,7 @@
 //! What the entities share: a table, its errors, and writing in batches.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     error::Error,
     time::{Duration, Instant},
 };
@@ -97,8 +97,10 @@ impl Table {
     /// Reads items by their keys, 100 a request, strongly consistent; what is not there is left out, in no order.
     pub(super) async fn get_all<T: DeserializeOwned>(&self, wanted: &[Key]) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
+        // DynamoDB refuses a request that names a key twice.
+        let wanted: Vec<&Key> = wanted.iter().collect::<BTreeSet<_>>().into_iter().collect();
         for keys in wanted.chunks(BATCH_OF_READS) {
-            let mut left: Vec<Item> = keys.iter().map(Key::attributes).collect();
+            let mut left: Vec<Item> = keys.iter().map(|key| key.attributes()).collect();
             for round in 0..ROUNDS {
                 pause_before(round).await;
                 let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true);
@@ -180,6 +182,9 @@ const BATCH: usize = 25;
 const BATCH_OF_READS: usize = 100;
 /// How often a batch is sent before what is left is given back: pauses of up to 0.1, 0.2, 0.4 and 0.8 seconds.
 const ROUNDS: u32 = 5;
+
+/// How often a write is tried that others were in the way of.
+pub(super) const TRIES: u32 = 5;
 
 /// How long after the first try of a batch another one begins: a try has six seconds, and a function twenty in all.
 const PATIENCE: Duration = Duration::from_secs(6);

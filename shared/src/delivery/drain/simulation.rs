@@ -35,11 +35,13 @@ struct World {
     destination: RefCell<Destination>,
     health: RefCell<Option<Health>>,
     lease: RefCell<Option<Lease>>,
-    errors: RefCell<HashMap<ErrorId, ErrorLog>>,
+    errors: RefCell<BTreeMap<ErrorId, ErrorLog>>,
     pending: RefCell<BTreeMap<(Timestamp, ErrorId), PendingDelivery>>,
     told: RefCell<BTreeMap<ErrorId, (DeliveryStatus, Vec<Timestamp>)>>,
     /// When the queue gives a message to a drain.
     queue: RefCell<Vec<Timestamp>>,
+    /// The errors that were let wait once more.
+    replayed: Cell<u32>,
     /// How often each error has arrived.
     arrived: RefCell<BTreeMap<ErrorId, u32>>,
     /// The steps that the process has left to live.
@@ -85,6 +87,7 @@ impl World {
             pending: RefCell::default(),
             told: RefCell::default(),
             queue: RefCell::default(),
+            replayed: Cell::default(),
             arrived: RefCell::default(),
             lives_for: Cell::new(None),
             behaves: Box::new(behaves),
@@ -142,26 +145,55 @@ impl World {
         let made = if held { vec![] } else { vec![now] };
         let pending = PendingDelivery::held(error.workflow_id, id, now);
         let next = if held { Next::Pending(pending) } else { pending.after(&outcome, now) };
-        let note = match next {
+        let (note, due) = match next {
             Next::Pending(pending) => {
                 let due = pending.next_attempt_at;
                 self.pending.borrow_mut().insert((due, id), pending);
                 self.told.borrow_mut().insert(id, (DeliveryStatus::Pending, made));
-                Note { tally, waiting: 1, due: Some(due) }
+                (Note { tally, waiting: 1, probe: false }, Some(due))
             }
-            Next::Delivered => Note { tally, ..Note::default() },
+            Next::Delivered => (Note { tally, ..Note::default() }, None),
             _ => {
                 self.told.borrow_mut().insert(id, (DeliveryStatus::Failed, made));
-                Note { tally, ..Note::default() }
+                (Note { tally, ..Note::default() }, None)
             }
         };
         let before = self.apply(&note);
         if tally.gone {
             self.destination.borrow_mut().enabled = false;
         }
-        if note.due.is_some_and(|due| before.needs_waking(due, now)) {
-            self.queue.borrow_mut().extend(note.due);
+        if let Some(due) = due.filter(|due| before.needs_waking(*due, now)) {
+            self.tell(due);
         }
+    }
+
+    /// Lets the drain run at a time, and notes that.
+    fn tell(&self, at: Timestamp) {
+        let now = self.now.get();
+        let at = at.max(now).min(now + LONGEST_DELAY);
+        self.queue.borrow_mut().push(at);
+        let health = Health { wake_at: Some(at), ..self.known() };
+        *self.health.borrow_mut() = Some(health);
+    }
+
+    /// Lets some errors wait once more, whatever has become of them, as a replay does.
+    fn replay(&self) -> u32 {
+        let now = self.now.get();
+        let errors: Vec<ErrorLog> = self.errors.borrow().values().take(10).cloned().collect();
+        for error in &errors {
+            let held = PendingDelivery::held(error.workflow_id, error.error_id, now);
+            let pending = PendingDelivery { next_attempt_at: now, ..held };
+            self.pending.borrow_mut().insert((now, error.error_id), pending);
+            self.told.borrow_mut().insert(error.error_id, (DeliveryStatus::Pending, vec![]));
+        }
+        let count = u32::try_from(errors.len()).unwrap();
+        if count > 0 {
+            let before = self.apply(&Note { waiting: count.into(), ..Note::default() });
+            if before.needs_waking(now, now) {
+                self.tell(now);
+            }
+        }
+        count
     }
 
     fn attempt(&self, error: &ErrorLog) -> Outcome {
@@ -183,12 +215,24 @@ impl World {
 
     /// Lets time pass: errors are recorded at their times, messages reach drains, the sweep runs every five minutes.
     /// `dies` says after how many steps a drain's process dies, if at all.
-    fn run(&self, records: &[Timestamp], until: Timestamp, mut dies: impl FnMut(Timestamp) -> Option<u32>) -> u32 {
-        let (mut records, mut deaths, mut swept) = (records.iter().copied().peekable(), 0, start());
+    fn run(&self, records: &[Timestamp], until: Timestamp, dies: impl FnMut(Timestamp) -> Option<u32>) -> u32 {
+        self.run_with_replays(records, &[], until, dies)
+    }
+
+    fn run_with_replays(
+        &self,
+        records: &[Timestamp],
+        replays: &[Timestamp],
+        until: Timestamp,
+        mut dies: impl FnMut(Timestamp) -> Option<u32>,
+    ) -> u32 {
+        let (mut records, mut replays) = (records.iter().copied().peekable(), replays.iter().copied().peekable());
+        let (mut deaths, mut swept) = (0, start());
         loop {
             let message = self.queue.borrow().iter().copied().min();
             let sweep = swept + Duration::from_secs(300);
-            let next = [message, records.peek().copied(), Some(sweep)].into_iter().flatten().min().unwrap();
+            let next = [message, records.peek().copied(), replays.peek().copied(), Some(sweep)];
+            let next = next.into_iter().flatten().min().unwrap();
             if next > until {
                 return deaths;
             }
@@ -196,6 +240,9 @@ impl World {
             if records.peek() == Some(&next) {
                 records.next();
                 self.record();
+            } else if replays.peek() == Some(&next) {
+                replays.next();
+                self.replayed.set(self.replayed.get() + self.replay());
             } else if message == Some(next) {
                 let place = self.queue.borrow().iter().position(|at| *at == next);
                 place.map(|place| self.queue.borrow_mut().swap_remove(place));
@@ -213,7 +260,7 @@ impl World {
                 let (health, now) = (self.known(), self.now.get());
                 let late = health.wake_at.is_none_or(|at| at + Duration::from_secs(60) <= now);
                 if health.waiting_since.is_some() && !health.is_leased(now) && late {
-                    self.queue.borrow_mut().push(now);
+                    self.tell(now);
                 }
             }
         }
@@ -246,14 +293,14 @@ impl Ledger for World {
         self.now.get()
     }
 
-    async fn lease(&self, until: Timestamp) -> Result<Option<(Lease, Health)>, StoreError> {
+    async fn lease(&self, until: Timestamp) -> Result<Option<Lease>, StoreError> {
         self.does(|| {
             let health = self.health.borrow().clone().filter(|health| !health.is_leased(self.now.get()))?;
             let health = Health { leased_until: Some(until), ..health };
             let lease = Lease::new(self.now.get());
-            *self.health.borrow_mut() = Some(health.clone());
+            *self.health.borrow_mut() = Some(health);
             *self.lease.borrow_mut() = Some(lease.clone());
-            Some((lease, health))
+            Some(lease)
         })
     }
 
@@ -265,17 +312,16 @@ impl Ledger for World {
         self.does(|| self.known())
     }
 
-    async fn due(&self, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
-        let now = self.now.get();
+    async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
         self.does(|| {
             let pending = self.pending.borrow();
-            pending.values().filter(|delivery| delivery.next_attempt_at <= now).take(limit).cloned().collect()
+            pending.values().filter(|delivery| delivery.next_attempt_at <= by).take(limit).cloned().collect()
         })
     }
 
-    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<ErrorId, ErrorLog>, StoreError> {
+    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<Identity, ErrorLog>, StoreError> {
         let errors = self.errors.borrow();
-        self.does(|| due.iter().filter_map(|one| Some((one.error_id, errors.get(&one.error_id)?.clone()))).collect())
+        self.does(|| due.iter().filter_map(|one| Some((identity(one), errors.get(&one.error_id)?.clone()))).collect())
     }
 
     async fn is_cancelled(&self, _: ReplayId) -> Result<bool, StoreError> {
@@ -285,6 +331,11 @@ impl Ledger for World {
     async fn settle(&self, settled: &[Settlement]) -> Result<(), StoreError> {
         // All of a chunk or nothing; the process may die between two.
         for chunk in settled.chunks(20) {
+            // DynamoDB refuses a transaction that names an item twice.
+            let told = chunk.iter().filter(|settlement| settlement.next != Next::Twin);
+            let mut names: Vec<Identity> = told.map(|settlement| identity(&settlement.delivery)).collect();
+            names.sort();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "an error is settled once");
             self.does(|| {
                 for Settlement { delivery, attempt, next } in chunk {
                     self.pending.borrow_mut().remove(&(delivery.next_attempt_at, delivery.error_id));
@@ -297,6 +348,7 @@ impl Ledger for World {
                         Next::Delivered => DeliveryStatus::Delivered,
                         Next::Failed => DeliveryStatus::Failed,
                         Next::Cancelled | Next::Dropped => DeliveryStatus::Cancelled,
+                        Next::Twin => continue,
                     };
                     let mut told = self.told.borrow_mut();
                     let (stands, attempts) = told.entry(delivery.error_id).or_insert((status, vec![]));
@@ -325,14 +377,15 @@ impl Ledger for World {
         self.does(|| {
             let pending = self.pending.borrow();
             let earliest = pending.keys().next().map(|(due, _)| *due);
-            Waiting { earliest, count: i64::try_from(pending.len()).ok() }
+            let oldest = pending.values().map(|delivery| delivery.waiting_since).min();
+            Waiting { earliest, counted: i64::try_from(pending.len()).ok().map(|count| (count, oldest)) }
         })
     }
 
     async fn release(
         &self,
         lease: &Lease,
-        noted: u64,
+        noted: Option<u64>,
         waiting: Waiting,
         wake_at: Option<Timestamp>,
     ) -> Result<Released, StoreError> {
@@ -341,14 +394,16 @@ impl Ledger for World {
             if self.lease.borrow().as_ref() != Some(lease) {
                 return Released::Lost;
             }
-            if health.noted != noted {
+            if noted.is_some_and(|noted| health.noted != noted) {
                 return Released::NotYet;
             }
             health.leased_until = None;
             health.wake_at = wake_at;
-            health.pending = waiting.count.unwrap_or(health.pending);
+            if let Some((count, oldest)) = waiting.counted {
+                (health.pending, health.waiting_since) = (count, oldest.or(health.waiting_since));
+            }
             if waiting.earliest.is_none() {
-                health.waiting_since = None;
+                (health.waiting_since, health.failing_since) = (None, None);
             }
             *self.lease.borrow_mut() = None;
             *self.health.borrow_mut() = Some(health);
@@ -357,8 +412,7 @@ impl Ledger for World {
     }
 
     async fn wake(&self, at: Timestamp) -> Result<(), StoreError> {
-        let latest = self.now.get() + Duration::from_secs(900);
-        self.does(|| self.queue.borrow_mut().push(at.min(latest)))
+        self.does(|| self.queue.borrow_mut().push(at))
     }
 
     async fn forget(&self) -> Result<(), StoreError> {
@@ -439,6 +493,7 @@ proptest! {
     fn whatever_fails_and_dies_every_error_arrives_once_the_faults_have_ended(
         phases in prop::collection::vec((1u64..6 * HOUR, 0u8..5, 1u64..20_000), 1..8),
         records in prop::collection::vec(0u64..20 * HOUR, 1..120),
+        replays in prop::collection::vec(0u64..30 * HOUR, 0..5),
         lives in prop::collection::vec(prop::option::weighted(0.5, 0u32..60), 1..50),
     ) {
         let mut end = 0;
@@ -459,7 +514,9 @@ proptest! {
         records.sort();
         let faults_end = after(end);
         let mut drains = 0;
-        let deaths = world.run(&records, after(200 * HOUR), |now| {
+        let mut replays: Vec<Timestamp> = replays.into_iter().map(after).collect();
+        replays.sort();
+        let deaths = world.run_with_replays(&records, &replays, after(200 * HOUR), |now| {
             drains += 1;
             lives.get(drains % lives.len()).copied().flatten().filter(|_| now < faults_end)
         });
@@ -468,11 +525,14 @@ proptest! {
         prop_assert!(world.pending.borrow().is_empty());
         prop_assert_eq!(world.known().pending, 0);
         prop_assert_eq!(world.status(DeliveryStatus::Pending), 0);
-        // Nothing arrives twice but what was sent by a process that died.
+        // Nothing arrives twice but what was sent by a process that died, or replayed.
         let twice: u32 = world.arrived.borrow().values().map(|times| times - 1).sum();
-        prop_assert!(twice as usize <= deaths as usize * ROUND, "{} duplicates of {} deaths", twice, deaths);
+        let most = deaths as usize * ROUND + world.replayed.get() as usize;
+        prop_assert!(twice as usize <= most, "{} duplicates of {} deaths", twice, deaths);
+        // One message is under way, and none while nothing waits: messages do not multiply.
+        prop_assert!(world.queue.borrow().is_empty());
         // No attempt that was written down came too early after the one before.
-        for (_, attempts) in world.told.borrow().values() {
+        for (_, attempts) in world.told.borrow().values().filter(|_| replays.is_empty()) {
             for (wait, policy) in waits(attempts).into_iter().zip(RETRY_POLICY) {
                 prop_assert!(wait >= i64::from(policy) * 1000);
             }
