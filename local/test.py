@@ -80,7 +80,7 @@ def own_settings(local: emulator.Emulator, deployed: stack.Stack) -> dict[str, s
             ],
         )
     key = local.client("kms").create_key()["KeyMetadata"]["KeyId"]
-    return {**settings, "SIGNING_KEY": key, "DESTINATIONS_KEY": key}
+    return {**settings, "SIGNING_KEY": key, "DESTINATIONS_KEY": key, "CREDENTIALS_KEY": key}
 
 
 def keep_logs(local: emulator.Emulator, path: Path) -> None:

@@ -4,6 +4,7 @@
 //! in `bin/` serve one handler each.
 
 pub mod authorizer;
+pub mod credentials;
 pub mod deliver_webhooks;
 pub mod destinations;
 pub mod drain;
@@ -14,10 +15,12 @@ pub mod jwks;
 pub mod keys;
 mod messages;
 pub mod openapi;
+pub mod remove_owned;
 pub mod replay;
 pub mod replays;
 pub mod session;
 pub mod signing_keys;
+pub mod success;
 pub mod sweep;
 pub mod users;
 pub mod workflows;

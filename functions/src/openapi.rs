@@ -10,7 +10,7 @@ use utoipa::{
     },
 };
 
-use crate::{destinations, errors, jwks, replays, session, users, workflows};
+use crate::{credentials, destinations, errors, jwks, replays, session, users, workflows};
 
 /// The API of Tenon.
 #[derive(Debug, OpenApi)]
@@ -19,12 +19,29 @@ use crate::{destinations, errors, jwks, replays, session, users, workflows};
     modifiers(&Principals),
     paths(
         users::create::create_user,
+        users::batch::create_users,
+        users::list::list_users,
         users::get::get_user,
+        users::update::update_user,
+        users::update::patch_user,
+        users::delete::delete_user,
         users::status::set_status,
         users::status::enable_user,
         users::token::create_token,
         users::token::post_token,
+        credentials::create::create_credential,
+        credentials::list::list_credentials,
+        credentials::list::list_credentials_of_user,
+        credentials::get::get_credential,
+        credentials::delete::delete_credential,
+        credentials::reveal::reveal_credential,
         workflows::create::create_workflow,
+        workflows::list::list_workflows,
+        workflows::get::get_workflow,
+        workflows::delete::delete_workflow,
+        workflows::activate::set_active,
+        workflows::activate::deactivate_workflow,
+        workflows::deactivate_all::deactivate_workflows,
         errors::record::record_errors,
         errors::list::list_errors,
         destinations::create::create_destination,

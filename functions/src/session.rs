@@ -5,18 +5,12 @@ use aws_config::SdkConfig;
 use axum::extract::State;
 use serde::Serialize;
 use tenon::{
-    domain::{
-        credential::Credential,
-        id::{CredentialId, UserId},
-        text::Text,
-        timestamp::Timestamp,
-    },
     http::{Json, Private, Problem, ProblemDocument, StartError, TokenUser},
     store::{Table, credentials::Credentials, users::Users, workflows::Workflows},
 };
 use utoipa::ToSchema;
 
-use crate::{users::UserBody, workflows::WorkflowBody};
+use crate::{credentials::CredentialBody, users::UserBody, workflows::WorkflowBody};
 
 /// All that a modal needs to show itself.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,33 +21,6 @@ pub struct Session {
     workflows: Vec<WorkflowBody>,
     /// The user's credentials, the oldest first, without their data.
     credentials: Vec<CredentialBody>,
-}
-
-/// A credential as the API shows it.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Credential)]
-pub struct CredentialBody {
-    /// Its id.
-    credential_id: CredentialId,
-    /// Whose it is.
-    user_id: UserId,
-    /// What it is for, such as `shopify`.
-    #[serde(rename = "type")]
-    credential_type: Text<128>,
-    /// A name for people.
-    name: Text<256>,
-    /// When it was created.
-    created_at: Timestamp,
-    /// When it was last changed.
-    updated_at: Timestamp,
-}
-
-impl From<Credential> for CredentialBody {
-    fn from(credential: Credential) -> Self {
-        let Credential { credential_id, user_id, credential_type, name, created_at, updated_at } = credential;
-        Self { credential_id, user_id, credential_type, name, created_at, updated_at }
-    }
 }
 
 /// What the function is given.

@@ -19,15 +19,15 @@ use super::UserBody;
 #[schema(rename_all = "camelCase")]
 pub struct CreateUser {
     /// Unique in the environment.
-    email: Option<Email>,
+    pub(super) email: Option<Email>,
     /// Unique in the environment; made from the e-mail address where there is none. One with an `@` counts as the
     /// e-mail too, and must equal it where both are given.
-    username: Option<Username>,
+    pub(super) username: Option<Username>,
     /// A name for people.
-    full_name: Option<FullName>,
+    pub(super) full_name: Option<FullName>,
     /// At most 50 string pairs of 8 KiB in all.
     #[schema(required = false)]
-    metadata: Metadata,
+    pub(super) metadata: Metadata,
 }
 
 impl Input for CreateUser {

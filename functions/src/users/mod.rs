@@ -9,10 +9,14 @@ use tenon::domain::{
 };
 use utoipa::ToSchema;
 
+pub mod batch;
 pub mod create;
+pub mod delete;
 pub mod get;
+pub mod list;
 pub mod status;
 pub mod token;
+pub mod update;
 
 /// A user as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,6 +1,5 @@
 //! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction.
 
-use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::{
@@ -8,12 +7,12 @@ use tenon::{
         names::UserRef,
         workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
     },
-    http::{Backend, Created, Fields, Input, Problem, ProblemDocument, StartError, Valid},
-    store::{Table, users::Users, workflows::Workflows},
+    http::{Backend, Created, Fields, Input, Problem, ProblemDocument, Valid},
 };
 use utoipa::ToSchema;
 
-use super::WorkflowBody;
+pub use super::state;
+use super::{Stores, WorkflowBody};
 
 /// What is needed to create a workflow.
 #[derive(Debug, ToSchema)]
@@ -43,19 +42,6 @@ impl Input for CreateWorkflow {
             credential_ids: credential_ids?.unwrap_or_default(),
         })
     }
-}
-
-/// What the function is given.
-#[derive(Clone, Debug)]
-pub struct Stores {
-    users: Users,
-    workflows: Workflows,
-}
-
-/// The stores of the directory.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let directory = Table::directory(config).await?;
-    Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory) })
 }
 
 /// Creates a workflow of a user.

@@ -8,6 +8,9 @@ use super::{
     timestamp::Timestamp,
 };
 
+/// The most bytes of a credential's data, as JSON.
+pub const MAX_DATA: usize = 16 * 1024;
+
 /// What may be shown of a credential. Its data stay sealed in the item and are no part of this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -88,6 +88,26 @@ impl NewUser {
     }
 }
 
+impl User {
+    /// A time of a change that is after every earlier one, so that no two changes look alike.
+    pub fn changed_at(&self, now: Timestamp) -> Timestamp {
+        now.max(self.updated_at + std::time::Duration::from_millis(1))
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = StatusError;
+
+    fn from_str(text: &str) -> Result<Self, StatusError> {
+        [Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == text).ok_or(StatusError)
+    }
+}
+
+/// Why a text is not a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `active` or `disabled`")]
+pub struct StatusError;
+
 /// String pairs that the customer attaches to a user: at most 50, at most 8 KiB in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -111,6 +131,20 @@ pub enum MetadataError {
     /// A key is empty.
     #[error("must not have an empty key")]
     EmptyKey,
+}
+
+impl Metadata {
+    /// The pairs with others in their place; those without a value are taken away.
+    pub fn merged(&self, others: BTreeMap<String, Option<String>>) -> Result<Self, MetadataError> {
+        let mut pairs = self.0.clone();
+        for (key, value) in others {
+            match value {
+                Some(value) => pairs.insert(key, value),
+                None => pairs.remove(&key),
+            };
+        }
+        pairs.try_into()
+    }
 }
 
 impl TryFrom<BTreeMap<String, String>> for Metadata {

@@ -174,3 +174,51 @@ impl<S: Sync> FromRequestParts<S> for BackendOrUser {
         }
     }
 }
+
+/// The workflow engine: a key with the scope `engine`.
+#[derive(Clone, Copy, Debug)]
+pub struct Engine {
+    /// The caller's environment.
+    pub environment: EnvironmentId,
+    /// Which key it is, for the logs.
+    pub key: KeyId,
+}
+
+impl Caller for Engine {}
+
+impl<S: Sync> FromRequestParts<S> for Engine {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Identity::of(parts)? {
+            identity @ Identity::Key { environment, key_id, .. } if identity.has(Scope::Engine) => {
+                Ok(Self { environment, key: key_id })
+            }
+            _ => Err(Problem::forbidden("an API key with the scope `engine` is required")),
+        }
+    }
+}
+
+/// The customer's back end, the workflow engine, or a user that sees only what is its own.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyPrincipal {
+    /// The caller's environment.
+    pub environment: EnvironmentId,
+    /// The user, where a user is calling.
+    pub user: Option<UserId>,
+}
+
+impl Caller for AnyPrincipal {}
+
+impl<S: Sync> FromRequestParts<S> for AnyPrincipal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let identity = Identity::of(parts)?;
+        let environment = identity.environment();
+        match identity {
+            Identity::User { user_id, .. } => Ok(Self { environment, user: Some(user_id) }),
+            Identity::Key { .. } => Ok(Self { environment, user: None }),
+        }
+    }
+}

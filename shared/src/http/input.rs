@@ -21,7 +21,7 @@ use crate::domain::{
     secret::Secret,
     text::Text,
     timestamp::Timestamp,
-    user::{MAX_PAIRS, Metadata, TtlSeconds},
+    user::{MAX_PAIRS, Metadata, Status, TtlSeconds},
     webhook::WebhookUrl,
 };
 
@@ -52,6 +52,7 @@ macro_rules! path_parameters {
 path_parameters! {
     UserRef: "user", "user";
     WorkflowId: "workflowId", "workflow";
+    CredentialId: "credentialId", "credential";
     DestinationId: "destinationId", "destination";
     ReplayId: "replayId", "replay";
 }
@@ -82,7 +83,28 @@ impl<S: Sync> FromRequestParts<S> for RouteKey {
     }
 }
 
-/// What a request says, valid as a whole: from the query string of a GET, else from the JSON body.
+/// The request's `If-Match` (RFC 9110, 13.1.1), where it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IfMatch(Option<String>);
+
+impl IfMatch {
+    /// Whether what is known by this ETag may be changed.
+    pub fn allows(&self, etag: &str) -> bool {
+        let is = |tag: &str| tag == "*" || tag == etag;
+        self.0.as_ref().is_none_or(|list| list.split(',').any(|tag| is(tag.trim())))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let value = parts.headers.get(header::IF_MATCH);
+        Ok(Self(value.map(|value| value.to_str().unwrap_or_default().to_owned())))
+    }
+}
+
+/// What a request says, valid as a whole: from the query string of a GET or DELETE, else from the JSON body.
 #[derive(Clone, Debug)]
 pub struct Valid<T>(pub T);
 
@@ -96,7 +118,7 @@ impl<T: Input, S: Sync> FromRequest<S> for Valid<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Problem> {
-        let input = if request.method() == Method::GET {
+        let input = if matches!(*request.method(), Method::GET | Method::DELETE) {
             let parameters = request.extensions().query_string_parameters();
             let members =
                 parameters.iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
@@ -112,6 +134,18 @@ impl<T: Input> Valid<T> {
     /// What a function that only IAM may invoke was given.
     pub fn payload(payload: &Value) -> Result<Self, Problem> {
         read(payload, Source::Body).map(Self)
+    }
+}
+
+/// A JSON body as it is, for what is more than one input.
+#[derive(Clone, Debug)]
+pub struct JsonBody(pub Value);
+
+impl<S: Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Problem> {
+        json(request).await.map(Self)
     }
 }
 
@@ -313,6 +347,7 @@ read_from_text! {
     [] Scope;
     [] ErrorId;
     [] DeliveryStatus;
+    [] Status;
     [] WebhookUrl;
     [] Timestamp;
     [] Region;
@@ -354,6 +389,25 @@ impl FromJson for TtlSeconds {
             Ok(seconds) => Some(seconds),
             Err(error) => at.reject(error),
         }
+    }
+}
+
+/// Pairs that are to be merged: null takes a pair away.
+impl FromJson for BTreeMap<String, Option<String>> {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        with_fields(value, at.pointer.clone(), at.source, at.errors, |fields| {
+            if fields.members.len() > MAX_PAIRS {
+                let pointer = fields.pointer.clone();
+                fields.errors.push(FieldError { pointer, detail: format!("must have at most {MAX_PAIRS} pairs") });
+                return None;
+            }
+            let names: Vec<String> = fields.members.keys().cloned().collect();
+            let mut pairs = Vec::new();
+            for name in names {
+                pairs.push(fields.optional::<String>(&name).map(|value| (name, value)));
+            }
+            pairs.into_iter().collect()
+        })
     }
 }
 

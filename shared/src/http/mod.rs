@@ -7,8 +7,10 @@ mod problem;
 mod responses;
 mod serve;
 
-pub use callers::{Backend, BackendOrUser, Caller, EngineOrBackend, Identity, TokenUser};
-pub use input::{At, Fields, FromJson, Input, Optional, Path, PathParameter, RouteKey, Valid};
+pub use callers::{
+    AnyPrincipal, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser,
+};
+pub use input::{At, Fields, FromJson, IfMatch, Input, JsonBody, Optional, Path, PathParameter, RouteKey, Valid};
 pub use pages::{Cursor, Limit};
 pub use problem::{FieldError, Problem, ProblemDocument};
 pub use responses::{Accepted, Cacheable, Created, Json, Private, Tagged};

@@ -14,7 +14,7 @@ use crate::{
     delivery::eventbridge::Refusal,
     logs::Chain,
     store::{
-        StoreError, destinations::CreateDestinationError, destinations::UpdateDestinationError, users::CreateUserError,
+        StoreError, credentials::CreateCredentialError, destinations::CreateDestinationError, destinations::UpdateDestinationError, users::ChangeUserError, users::CreateUserError,
         workflows::CreateWorkflowError,
     },
     tokens::KeyError,
@@ -171,6 +171,17 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "an internal error occurred")
     }
 
+    /// 412: what was to be changed is not any more what the caller has seen.
+    pub fn precondition_failed() -> Self {
+        let detail = "it was changed since: read it again, and send the ETag of what you have seen";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "It was changed since", detail)
+    }
+
+    /// What is wrong, in words, and all that is invalid or taken.
+    pub fn into_parts(self) -> (String, Vec<FieldError>) {
+        (self.detail, self.errors)
+    }
+
     fn naming(self, pointer: &str, detail: &str) -> Self {
         let mut problem = self;
         problem.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
@@ -254,6 +265,18 @@ impl From<CreateUserError> for Problem {
     }
 }
 
+impl From<ChangeUserError> for Problem {
+    fn from(error: ChangeUserError) -> Self {
+        match error {
+            ChangeUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
+            ChangeUserError::Changed => {
+                Self::conflict("changed-meanwhile", "the user was changed by another request: try again")
+            }
+            ChangeUserError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<CreateWorkflowError> for Problem {
     fn from(error: CreateWorkflowError) -> Self {
         match error {
@@ -263,6 +286,15 @@ impl From<CreateWorkflowError> for Problem {
                     .naming("/name", "is taken")
             }
             CreateWorkflowError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateCredentialError> for Problem {
+    fn from(error: CreateCredentialError) -> Self {
+        match error {
+            CreateCredentialError::NoUser => Self::not_found("user"),
+            CreateCredentialError::Store(error) => error.into(),
         }
     }
 }

@@ -91,10 +91,16 @@ impl<T: Serialize> IntoResponse for Cacheable<T> {
 #[derive(Clone, Debug)]
 pub struct Tagged<T>(pub T);
 
+impl<T: Serialize> Tagged<T> {
+    /// The ETag by which the body is known.
+    pub fn etag(&self) -> String {
+        serde_json::to_vec(&self.0).map(|bytes| etag(&bytes)).unwrap_or_default()
+    }
+}
+
 impl<T: Serialize> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
-        let etag = serde_json::to_vec(&self.0).map(|bytes| etag(&bytes)).unwrap_or_default();
-        ([(header::ETAG, etag)], Json(self.0)).into_response()
+        ([(header::ETAG, self.etag())], Json(self.0)).into_response()
     }
 }
 

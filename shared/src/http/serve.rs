@@ -86,6 +86,8 @@ impl<M, C: Caller> StartsWithCaller for (M, C) {}
 impl<M, C: Caller, A> StartsWithCaller for (M, C, A) {}
 impl<M, C: Caller, A, B> StartsWithCaller for (M, C, A, B) {}
 impl<M, C: Caller, A, B, D> StartsWithCaller for (M, C, A, B, D) {}
+impl<M, C: Caller, A, B, D, E> StartsWithCaller for (M, C, A, B, D, E) {}
+impl<M, C: Caller, A, B, D, E, F> StartsWithCaller for (M, C, A, B, D, E, F) {}
 
 /// The handler as the service that Lambda calls: it answers every request, whatever happens inside.
 pub fn service<H, T, S>(

@@ -1,21 +1,125 @@
 //! Credentials of users.
 
+use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
+use serde::{Deserialize, Serialize};
+
 use super::{
     keys,
-    table::{StoreError, Table},
+    listing::{Filter, Page, Range, TABLE},
+    table::{StoreError, Table, cancellation_reasons, put_new, refused, to_item},
 };
 use crate::domain::{
     credential::Credential,
-    id::{EnvironmentId, UserId},
+    id::{CredentialId, EnvironmentId, UserId},
+    secret::Sealed,
 };
 
 /// The credentials of all environments.
 #[derive(Clone, Debug)]
 pub struct Credentials(pub Table);
 
+/// A credential with its data, sealed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SealedCredential {
+    /// What may be shown of it.
+    #[serde(flatten)]
+    pub credential: Credential,
+    /// What the user entered, encrypted.
+    pub data: Sealed,
+}
+
+/// The data alone, which are never read beside what is shown.
+#[derive(Deserialize)]
+struct Data {
+    data: Sealed,
+}
+
+/// Why a credential was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateCredentialError {
+    /// The environment has no such user.
+    #[error("there is no such user")]
+    NoUser,
+    /// DynamoDB did not answer as it should.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Credentials {
-    /// All credentials of a user, the oldest first, without their data. One query.
+    /// One transaction: the credential, where the user exists, or nothing.
+    pub async fn create(
+        &self,
+        environment: EnvironmentId,
+        new: &SealedCredential,
+    ) -> Result<(), CreateCredentialError> {
+        let Credential { credential_id, user_id, .. } = new.credential;
+        let Table { client, name: table } = &self.0;
+        let user_exists = ConditionCheck::builder()
+            .table_name(table)
+            .set_key(Some(keys::user(environment, user_id).attributes()))
+            .condition_expression("attribute_exists(pk)")
+            .build()
+            .map_err(refused)?;
+        let key = keys::credential(environment, user_id, credential_id);
+        let request = client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().condition_check(user_exists).build())
+            .transact_items(put_new(table, to_item("credential", &key, new, &[])?)?);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
+                Some([true, ..]) => Err(CreateCredentialError::NoUser),
+                Some([_, ..]) => Err(StoreError::Busy(error.into()).into()),
+                _ => Err(StoreError::from(error).into()),
+            },
+        }
+    }
+
+    /// All credentials of a user, the oldest first, without their data. One query for a megabyte.
     pub async fn of_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
         self.0.list(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await
+    }
+
+    /// A page of a user's credentials, the newest first, without their data. One query.
+    pub async fn page(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        (after, limit): (Option<&str>, usize),
+    ) -> Result<Page<Credential>, StoreError> {
+        let prefix = keys::CREDENTIAL_PREFIX;
+        let range = Range { view: TABLE, low: prefix.into(), high: format!("{prefix}g"), newest_first: true };
+        self.0.page(&[keys::user(environment, user).pk], &range, &Filter::default(), (after, limit)).await
+    }
+
+    /// One read, without its data.
+    pub async fn get(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        id: CredentialId,
+    ) -> Result<Option<Credential>, StoreError> {
+        self.0.get(&keys::credential(environment, user, id)).await
+    }
+
+    /// The sealed data of a credential. One read.
+    pub async fn data(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        id: CredentialId,
+    ) -> Result<Option<Sealed>, StoreError> {
+        let found: Option<Data> = self.0.get(&keys::credential(environment, user, id)).await?;
+        Ok(found.map(|found| found.data))
+    }
+
+    /// Removes a credential with its data. False where there is none. One write.
+    pub async fn delete(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        id: CredentialId,
+    ) -> Result<bool, StoreError> {
+        self.0.delete(&keys::credential(environment, user, id)).await
     }
 }

@@ -9,14 +9,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
-    id::{DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
+    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
     names::CanonicalName,
     timestamp::Timestamp,
     workflow::WorkflowName,
 };
 
 /// Items of the directory are listed over this many partitions an environment.
-const USER_SHARDS: u32 = 4;
+pub const USER_SHARDS: u32 = 4;
 /// Errors of an environment are listed over this many partitions.
 pub const ERROR_SHARDS: u32 = 8;
 /// The deliveries of a destination lie in this many partitions.
@@ -90,11 +90,39 @@ pub fn user(environment: EnvironmentId, user: UserId) -> Key {
 
 /// The partition in which a user is listed, by the index `listing`.
 pub fn users_shard(environment: EnvironmentId, user: UserId) -> String {
-    format!("env#{environment}#users#{}", user.object_id().shard(USER_SHARDS))
+    users_of_environment(environment, user.object_id().shard(USER_SHARDS))
 }
 
 /// How the sort key of every credential begins, in its user's partition.
 pub const CREDENTIAL_PREFIX: &str = "credential#";
+
+/// Where a credential is found.
+pub fn credential(environment: EnvironmentId, user: UserId, credential: CredentialId) -> Key {
+    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("{CREDENTIAL_PREFIX}{credential}"))
+}
+
+/// Where the deletion of what a user owned is found.
+pub fn deletion(environment: EnvironmentId, user: UserId) -> Key {
+    Key::new(format_args!("env#{environment}#deletions"), format_args!("deletion#{user}"))
+}
+
+/// Deletions are listed over this many partitions, by the index `listing`.
+pub const DELETION_SHARDS: u32 = 4;
+
+/// A partition in which deletions are listed, those of all environments.
+pub fn deletions(shard: u32) -> String {
+    format!("deletions#{shard}")
+}
+
+/// Where a deletion is listed until it is done.
+pub fn listed_deletion(environment: EnvironmentId, user: UserId) -> Key {
+    Key::new(deletions(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
+}
+
+/// A partition in which users are listed.
+pub fn users_of_environment(environment: EnvironmentId, shard: u32) -> String {
+    format!("env#{environment}#users#{shard}")
+}
 
 /// Where the claim of a name is found.
 pub fn name_claim(environment: EnvironmentId, name: &CanonicalName) -> Key {

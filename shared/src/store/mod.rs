@@ -4,6 +4,7 @@
 
 pub mod api_keys;
 pub mod credentials;
+pub mod deletions;
 pub mod deliveries;
 pub mod destinations;
 pub mod environments;

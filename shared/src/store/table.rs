@@ -87,6 +87,16 @@ impl Table {
         Ok(found)
     }
 
+    /// Removes an item. False where there is none. One write.
+    pub(super) async fn delete(&self, key: &Key) -> Result<bool, StoreError> {
+        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
+        match request.condition_expression("attribute_exists(pk)").send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// One write of an item that is not there yet.
     pub(super) async fn create(&self, item: Item) -> Result<(), StoreError> {
         let request = self.client.put_item().table_name(&self.name).set_item(Some(item));

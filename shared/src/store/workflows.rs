@@ -1,18 +1,23 @@
 //! Workflows, and the pointers that keep their names unique for a user.
 
-use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
+use aws_sdk_dynamodb::{
+    operation::update_item::UpdateItemError,
+    types::{
+        AttributeValue, ConditionCheck, Delete, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    },
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, put_new, refused, to_item},
+    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
     users::Users,
 };
 use crate::domain::{
     id::{EnvironmentId, UserId, WorkflowId},
     timestamp::Timestamp,
     user::User,
-    workflow::{NewWorkflow, Workflow},
+    workflow::{NewWorkflow, Workflow, WorkflowName},
 };
 
 /// The workflows of all environments.
@@ -85,6 +90,96 @@ impl Workflows {
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
         workflows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
         Ok(workflows)
+    }
+
+    /// The ids of all workflows of a user, the newest first. One query for a megabyte.
+    pub async fn ids_of_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<WorkflowId>, StoreError> {
+        let pointers: Vec<Pointer> =
+            self.0.list(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
+        ids.sort_by_key(|id| std::cmp::Reverse(*id));
+        Ok(ids)
+    }
+
+    /// Workflows by their ids, the newest first; what is not there is left out. One read for 100.
+    pub async fn get_all(
+        &self,
+        environment: EnvironmentId,
+        ids: &[WorkflowId],
+    ) -> Result<Vec<Workflow>, StoreError> {
+        let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
+        let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
+        workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
+        Ok(workflows)
+    }
+
+    /// The id of a user's workflow, by its name. One read.
+    pub async fn named(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        name: &WorkflowName,
+    ) -> Result<Option<WorkflowId>, StoreError> {
+        let pointer: Option<Pointer> = self.0.get(&keys::workflow_pointer(environment, user, name)).await?;
+        Ok(pointer.map(|pointer| pointer.workflow_id))
+    }
+
+    /// Switches a user's workflow on or off; again changes nothing. Answers with it; none where the user has none of this
+    /// id. One write.
+    pub async fn set_active(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        id: WorkflowId,
+        active: bool,
+    ) -> Result<Option<Workflow>, StoreError> {
+        let Table { client, name } = &self.0;
+        let request = client
+            .update_item()
+            .table_name(name)
+            .set_key(Some(keys::workflow(environment, id).attributes()))
+            .update_expression("SET active = :active, updatedAt = :now")
+            .condition_expression("userId = :user AND active <> :active")
+            .expression_attribute_values(":active", AttributeValue::Bool(active))
+            .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
+            .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let found: Option<Workflow> = match request.send().await {
+            Ok(answer) => answer.attributes.map(from_item).transpose()?,
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    failed.item.clone().map(from_item).transpose()?
+                }
+                _ => return Err(error.into()),
+            },
+        };
+        Ok(found.filter(|workflow| workflow.user_id == user))
+    }
+
+    /// Removes a workflow and the pointer to it: one transaction. False where it is not there any more.
+    pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
+        let Workflow { workflow_id, user_id, name, .. } = workflow;
+        let Table { client, name: table } = &self.0;
+        let delete = |key: keys::Key| {
+            let delete = Delete::builder().table_name(table).set_key(Some(key.attributes()));
+            let delete = delete.condition_expression("workflowId = :id");
+            let delete = delete.expression_attribute_values(":id", AttributeValue::S(workflow_id.to_string()));
+            let delete = delete.build().map_err(refused)?;
+            Ok::<_, StoreError>(TransactWriteItem::builder().delete(delete).build())
+        };
+        let request = client
+            .transact_write_items()
+            .transact_items(delete(keys::workflow(environment, *workflow_id))?)
+            .transact_items(delete(keys::workflow_pointer(environment, *user_id, name))?);
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
+                Some([true, ..] | [_, true]) => Ok(false),
+                Some([_, ..]) => Err(StoreError::Busy(error.into())),
+                _ => Err(error.into()),
+            },
+        }
     }
 
     /// A workflow and the user that owns it: what belongs to a deleted user is not there. Two reads.

@@ -1,0 +1,8 @@
+//! Serves `POST /users/{user}/credentials`.
+
+use functions::credentials::create;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(create::create_credential, create::state).await
+}

@@ -1,0 +1,8 @@
+//! Serves `DELETE /users/{user}/credentials/{credentialId}`.
+
+use functions::credentials::delete;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(delete::delete_credential, delete::state).await
+}

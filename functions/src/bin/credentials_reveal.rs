@@ -1,0 +1,8 @@
+//! Serves `POST /users/{user}/credentials/{credentialId}/reveal`.
+
+use functions::credentials::reveal;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(reveal::reveal_credential, reveal::state).await
+}

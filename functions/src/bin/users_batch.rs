@@ -1,0 +1,8 @@
+//! Serves `POST /users/batch`.
+
+use functions::users::batch;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(batch::create_users, batch::state).await
+}

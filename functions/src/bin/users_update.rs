@@ -1,0 +1,8 @@
+//! Serves `PUT /users/{user}` and `PATCH /users/{user}`.
+
+use functions::users::update;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(update::update_user, update::state).await
+}

@@ -1,0 +1,8 @@
+//! Serves `PUT /users/{user}/deactivate-workflows`.
+
+use functions::workflows::deactivate_all;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(deactivate_all::deactivate_workflows, deactivate_all::state).await
+}

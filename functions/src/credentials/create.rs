@@ -1,0 +1,104 @@
+//! `POST /users/{user}/credentials`. AWS calls: one DynamoDB read of the user by id, two by name; one of KMS, and one
+//! transaction.
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use serde_json::Value;
+use tenon::{
+    aws::setting,
+    domain::{
+        credential::{Credential, MAX_DATA},
+        id::CredentialId,
+        names::UserRef,
+        text::Text,
+        timestamp::Timestamp,
+    },
+    http::{At, Backend, Created, Fields, FromJson, Input, Path, Problem, ProblemDocument, StartError, Valid},
+    store::credentials::SealedCredential,
+    vault::Vault,
+};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::{CredentialBody, Stores, context};
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct Sealing {
+    stores: Stores,
+    vault: Vault,
+}
+
+/// Opens the connections to DynamoDB and KMS.
+pub async fn state(config: &SdkConfig) -> Result<Sealing, StartError> {
+    let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
+    let (stores, ()) = tokio::join!(super::state(config), vault.connect());
+    Ok(Sealing { stores: stores?, vault })
+}
+
+/// What is needed to create a credential.
+#[derive(ToSchema)]
+pub struct CreateCredential {
+    /// What it is for, such as `shopify`.
+    #[schema(rename = "type")]
+    credential_type: Text<128>,
+    /// A name for people.
+    name: Text<256>,
+    /// What the user entered, up to 16 KiB. It is encrypted, and shown to the engine alone.
+    #[schema(value_type = Object)]
+    data: SecretObject,
+}
+
+/// A JSON object that is a secret, as text.
+struct SecretObject(Zeroizing<String>);
+
+impl FromJson for SecretObject {
+    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+        let Value::Object(_) = value else {
+            return at.reject("must be an object");
+        };
+        let text = Zeroizing::new(value.to_string());
+        if text.len() > MAX_DATA {
+            return at.reject(format_args!("must have at most {MAX_DATA} bytes"));
+        }
+        Some(Self(text))
+    }
+}
+
+impl Input for CreateCredential {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let credential_type = fields.required("type");
+        let name = fields.required("name");
+        let data = fields.required("data");
+        Some(Self { credential_type: credential_type?, name: name?, data: data? })
+    }
+}
+
+/// Creates a credential of a user. Its data are encrypted before they are stored.
+#[utoipa::path(post, path = "/users/{user}/credentials", tag = "credentials", security(("apiKey" = ["manage"])),
+    params(("user" = UserRef, Path)), request_body = CreateCredential, responses(
+    (status = 201, body = CredentialBody, headers(("Location", description = "where the credential is found"))),
+    (status = 404, body = ProblemDocument),
+    (status = 422, body = ProblemDocument),
+))]
+pub async fn create_credential(
+    caller: Backend,
+    State(Sealing { stores, vault }): State<Sealing>,
+    Path(user): Path<UserRef>,
+    Valid(body): Valid<CreateCredential>,
+) -> Result<Created<CredentialBody>, Problem> {
+    let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
+    let owner = stores.owner(caller.environment, &user, |_| true).await?;
+    let (credential_id, now) = (CredentialId::new(), Timestamp::now());
+    let data = vault.seal(&context(caller.environment, credential_id), 1, data.as_bytes()).await?;
+    let credential = Credential {
+        credential_id,
+        user_id: owner.user_id,
+        credential_type,
+        name,
+        created_at: now,
+        updated_at: now,
+    };
+    stores.credentials.create(caller.environment, &SealedCredential { credential: credential.clone(), data }).await?;
+    Ok(Created::at(format!("users/{}/credentials/{credential_id}", owner.user_id), credential.into()))
+}

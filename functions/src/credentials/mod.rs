@@ -1,0 +1,82 @@
+//! Credentials: what users entered so that integrations can act for them.
+
+use aws_config::SdkConfig;
+use serde::Serialize;
+use tenon::{
+    domain::{
+        credential::Credential,
+        id::{CredentialId, EnvironmentId, UserId},
+        names::UserRef,
+        text::Text,
+        timestamp::Timestamp,
+        user::User,
+    },
+    http::{Problem, StartError},
+    store::{Table, credentials::Credentials, users::Users},
+    vault::Context,
+};
+use utoipa::ToSchema;
+
+pub mod create;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod reveal;
+
+/// What the functions are given that need no vault.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    users: Users,
+    credentials: Credentials,
+}
+
+/// The stores of the directory.
+pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
+    let directory = Table::directory(config).await?;
+    Ok(Stores { users: Users(directory.clone()), credentials: Credentials(directory) })
+}
+
+impl Stores {
+    /// The user whose credentials are asked for: one that the caller may see.
+    async fn owner(
+        &self,
+        environment: EnvironmentId,
+        user: &UserRef,
+        sees: impl Fn(UserId) -> bool,
+    ) -> Result<User, Problem> {
+        let found = self.users.find(environment, user).await?;
+        found.filter(|user| sees(user.user_id)).ok_or_else(|| Problem::not_found("user"))
+    }
+}
+
+/// What the data of a credential are sealed for.
+fn context(environment: EnvironmentId, id: CredentialId) -> Context {
+    Context { environment: environment.to_string(), owner: id.to_string(), purpose: "credential-data" }
+}
+
+/// A credential as the API shows it, without its data.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Credential)]
+pub struct CredentialBody {
+    /// Its id.
+    credential_id: CredentialId,
+    /// Whose it is.
+    user_id: UserId,
+    /// What it is for, such as `shopify`.
+    #[serde(rename = "type")]
+    credential_type: Text<128>,
+    /// A name for people.
+    name: Text<256>,
+    /// When it was created.
+    created_at: Timestamp,
+    /// When it was last changed.
+    updated_at: Timestamp,
+}
+
+impl From<Credential> for CredentialBody {
+    fn from(credential: Credential) -> Self {
+        let Credential { credential_id, user_id, credential_type, name, created_at, updated_at } = credential;
+        Self { credential_id, user_id, credential_type, name, created_at, updated_at }
+    }
+}
