@@ -42,7 +42,9 @@ use tenon::{
         error_log::{ErrorIdentity, ErrorLog, NewError},
         health::{Health, Note},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+        names::Names,
         timestamp::Timestamp,
+        user::{Metadata, NewUser, User},
         webhook::Webhook,
     },
     store::{
@@ -53,6 +55,7 @@ use tenon::{
         health::Healths,
         pending::PendingDeliveries,
         replays::Replays,
+        users::Users,
     },
     vault::Vault,
 };
@@ -68,6 +71,8 @@ pub struct Inside {
     pub faults: Arc<AtomicU32>,
     /// How many calls were made.
     pub calls: Arc<AtomicU32>,
+    /// The directory, with the faults.
+    pub directory: Table,
     /// The environment of all destinations and errors.
     pub environment: EnvironmentId,
     /// The parts.
@@ -107,6 +112,7 @@ impl Inside {
         let webhooks = Webhooks::new(rules, vault.clone());
         let errors = Errors { table, retention };
         Self {
+            directory: directory.clone(),
             forwarder: Forwarder {
                 books: books.clone(),
                 buses: Buses::new(&config, vault.clone(), FIRST_ATTEMPT),
@@ -119,7 +125,7 @@ impl Inside {
                 healths: books.healths,
                 pending: books.pending,
                 errors,
-                replays: Replays(directory),
+                replays: Replays(directory.clone()),
                 waker: books.waker,
                 outlets: Outlets { buses: Buses::new(&config, vault, PATIENT), webhooks },
             },
@@ -255,6 +261,60 @@ impl Inside {
         futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
         let note = Note { waiting: count as i64, ..Note::default() };
         self.drains.healths.note(route, &Health::default(), &note, now).await.unwrap();
+    }
+
+    /// A user that owns so many things: half of them credentials, half workflows.
+    pub async fn user_with(&self, count: usize) -> User {
+        let names = Names::new(Some("joe".parse().unwrap()), None).unwrap();
+        let new = NewUser { names, full_name: None, metadata: Metadata::default() };
+        let user = Users(self.directory.clone()).create(self.environment, new).await.unwrap();
+        let pk = format!("env#{}#user#{}", self.environment, user.user_id);
+        let mut items: Vec<HashMap<String, AttributeValue>> = Vec::new();
+        let item = |texts: &[(&str, String)]| {
+            texts.iter().map(|(name, text)| ((*name).to_owned(), AttributeValue::S(text.clone()))).collect()
+        };
+        for n in 0..count / 2 {
+            items.push(item(&[("pk", pk.clone()), ("sk", format!("credential#{n:024x}"))]));
+            let id = WorkflowId::new().to_string();
+            items.push(item(&[("pk", pk.clone()), ("sk", format!("workflow#{n}")), ("workflowId", id.clone())]));
+            let workflow = format!("env#{}#workflow#{id}", self.environment);
+            items.push(item(&[("pk", workflow), ("sk", "workflow".into()), ("userId", user.user_id.to_string())]));
+        }
+        let table = setting("DIRECTORY_TABLE");
+        let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
+        let writing = items.chunks(25).map(|chunk| {
+            let put = |item: &HashMap<_, _>| {
+                let put = aws_sdk_dynamodb::types::PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
+                aws_sdk_dynamodb::types::WriteRequest::builder().put_request(put).build()
+            };
+            let request = dynamodb.batch_write_item().request_items(&table, chunk.iter().map(put).collect());
+            async move { drop(request.send().await.unwrap()) }
+        });
+        futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
+        user
+    }
+
+    /// How many items there are of a user, in its own partition and as its workflows.
+    pub async fn owned(&self, user: &User) -> usize {
+        let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
+        let mut scanned = dynamodb
+            .scan()
+            .table_name(setting("DIRECTORY_TABLE"))
+            .filter_expression("pk = :pk OR userId = :user")
+            .expression_attribute_values(
+                ":pk",
+                AttributeValue::S(format!("env#{}#user#{}", self.environment, user.user_id)),
+            )
+            .expression_attribute_values(":user", AttributeValue::S(user.user_id.to_string()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut count = 0;
+        while let Some(item) = scanned.next().await {
+            item.unwrap();
+            count += 1;
+        }
+        count
     }
 
     /// The health of a destination.

@@ -133,6 +133,17 @@ impl Environment {
         self.backend.post("/workflows", json!({ "userId": user, "name": name })).await.is(201).text("workflowId")
     }
 
+    /// Creates a credential of a user with these data. Returns its id.
+    pub async fn credential(&self, user: &str, data: Value) -> String {
+        let body = json!({ "type": "shopify", "name": "Shop", "data": data });
+        self.backend.post(&format!("/users/{user}/credentials"), body).await.is(201).text("credentialId")
+    }
+
+    /// Deletes a user.
+    pub async fn delete_user(&self, user: &str) {
+        self.backend.delete(&format!("/users/{user}")).await.is(200);
+    }
+
     /// A user's token.
     pub async fn token(&self, user: &str) -> String {
         self.backend.get(&format!("/users/{user}/token")).await.is(200).text("token")
@@ -148,18 +159,6 @@ impl Environment {
     pub async fn enable(&self, user: &str) {
         let answer = self.backend.post(&format!("/users/{user}/enable"), json!({})).await.is(200);
         assert_eq!(answer.body["status"], "active");
-    }
-
-    /// Removes a user's item.
-    pub async fn remove_user(&self, user: &str) {
-        let request = aws_sdk_dynamodb::Client::new(&self.tenon.aws).delete_item();
-        let table = setting("TENON_STACK_DirectoryTable");
-        request.table_name(table).set_key(Some(self.key_of_user(user))).send().await.unwrap();
-    }
-
-    fn key_of_user(&self, user: &str) -> std::collections::HashMap<String, AttributeValue> {
-        let pk = format!("env#{}#user#{user}", self.id);
-        [("pk", pk), ("sk", "user".into())].map(|(name, value)| (name.into(), AttributeValue::S(value))).into()
     }
 
     /// Records an error of a workflow by its text. Returns its id.
@@ -278,28 +277,6 @@ pub async fn hurry(aws: &SdkConfig, [directory, errors]: [&str; 2], environment:
     request.update_expression("REMOVE holdUntil, retryAfter, leasedUntil").send().await.unwrap();
 }
 
-/// Puts a credential of a user into the table. Returns its id.
-pub async fn put_credential(environment: &Environment, user: &str) -> String {
-    let id = tenon::domain::id::CredentialId::new().to_string();
-    let at = "2026-11-24T05:30:50.123Z";
-    let texts = [
-        ("pk", format!("env#{}#user#{user}", environment.id)),
-        ("sk", format!("credential#{id}")),
-        ("type", "credential".into()),
-        ("credentialId", id.clone()),
-        ("userId", user.into()),
-        ("credentialType", "shopify".into()),
-        ("name", "Shop".into()),
-        ("data", "what only the engine may see".into()),
-        ("createdAt", at.into()),
-        ("updatedAt", at.into()),
-    ];
-    let item = texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
-    let request = aws_sdk_dynamodb::Client::new(&environment.tenon.aws).put_item().set_item(Some(item));
-    request.table_name(setting("TENON_STACK_DirectoryTable")).send().await.unwrap();
-    id
-}
-
 /// An error as an engine records it.
 pub fn example_error(error: &str) -> Value {
     json!({
@@ -363,6 +340,11 @@ impl Api {
     /// A DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         send(self.request("DELETE", path)).await
+    }
+
+    /// A PUT with a JSON body.
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        send(self.request("PUT", path).json(&body)).await
     }
 
     /// A PATCH with a JSON body.

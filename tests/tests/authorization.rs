@@ -31,6 +31,7 @@ struct World {
     workflow: String,
     destination: String,
     replay: String,
+    credential: String,
 }
 
 const NO_BODY: fn(&World) -> Value = |_| Value::Null;
@@ -80,12 +81,51 @@ const ROWS: &[Row] = &[
     // The back end comes last of all callers.
     Row { method: "delete", path: "/destinations/{destinationId}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "post", path: "/users/batch", body: |_| json!([{ "username": unique("user") }]),
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "get", path: "/users", body: NO_BODY,
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "put", path: "/users/{user}", body: |_| json!({}),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "patch", path: "/users/{user}", body: |_| json!({}),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "post", path: "/users/{user}/credentials",
+        body: |_| json!({ "type": "shopify", "name": "Shop", "data": {} }),
+        other: 404, engine: 403, backend: 201, user: 403, another_user: 403 },
+    Row { method: "get", path: "/users/{user}/credentials", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
+    Row { method: "get", path: "/credentials/users/{user}", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
+    Row { method: "get", path: "/users/{user}/credentials/{credentialId}", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
+    Row { method: "post", path: "/users/{user}/credentials/{credentialId}/reveal", body: NO_BODY,
+        other: 403, engine: 200, backend: 403, user: 403, another_user: 403 },
+    // The user removes it before the back end comes.
+    Row { method: "delete", path: "/users/{user}/credentials/{credentialId}", body: NO_BODY,
+        other: 404, engine: 403, backend: 404, user: 200, another_user: 404 },
+    // Only a user may leave out whose workflows it means.
+    Row { method: "get", path: "/workflows", body: NO_BODY,
+        other: 422, engine: 422, backend: 422, user: 200, another_user: 200 },
+    Row { method: "get", path: "/workflows/{workflowId}", body: NO_BODY,
+        other: 404, engine: 200, backend: 200, user: 200, another_user: 404 },
+    Row { method: "put", path: "/workflows/activate",
+        body: |world| json!({ "userId": world.user, "workflowId": world.workflow }),
+        other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
+    Row { method: "put", path: "/workflows/deactivate",
+        body: |world| json!({ "userId": world.user, "workflowId": world.workflow }),
+        other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
+    Row { method: "put", path: "/users/{user}/deactivate-workflows", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "delete", path: "/workflows/{workflowId}", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "get", path: "/session", body: NO_BODY,
         other: 403, engine: 403, backend: 403, user: 200, another_user: 200 },
     // These come last: the user's token does not work any more after them.
     Row { method: "post", path: "/users/{user}/enable", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "post", path: "/users/{user}/disable", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "delete", path: "/users/{user}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
 ];
 
@@ -102,6 +142,7 @@ async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
     let world = World {
         workflow: acme.workflow(&user, "Orders").await,
         replay: acme.backend.post(&replay, json!({ "failed": true })).await.is(202).text("replayId"),
+        credential: acme.credential(&user, json!({ "token": "shpat_1" })).await,
         destination,
         user: user.clone(),
     };
@@ -156,7 +197,7 @@ fn every_operation_of_the_document_has_a_row() {
 async fn call(api: &Api, row: &Row, world: &World) -> Answer {
     let path = row.path.replace("{user}", &world.user);
     let path = path.replace("{workflowId}", &world.workflow).replace("{destinationId}", &world.destination);
-    let path = path.replace("{replayId}", &world.replay);
+    let path = path.replace("{replayId}", &world.replay).replace("{credentialId}", &world.credential);
     let request = api.request(&row.method.to_uppercase(), &path);
     match (row.body)(world) {
         Value::Null => send(request).await,

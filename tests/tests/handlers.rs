@@ -1,7 +1,9 @@
 //! The handlers by themselves, as Lambda calls them: events in, answers out, and the AWS calls between.
 
 use axum::{handler::Handler, response::Response};
-use functions::{authorizer, destinations, environments, errors, keys, replays, session, users, workflows};
+use functions::{
+    authorizer, credentials, destinations, environments, errors, keys, replays, session, users, workflows,
+};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenon::http::service;
@@ -76,6 +78,63 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
         assert_eq!((status, calls.taken()), (StatusCode::OK, expected.into_iter().map(str::to_owned).collect()));
     }
 
+    let state = users::update::state(&config).await.unwrap();
+    calls.taken();
+    for (reference, body, expected) in [
+        (user, json!({ "fullName": "Joe" }), vec!["GetItem", "TransactWriteItems"]),
+        (
+            "joe.smoe@acme.example",
+            json!({ "metadata": { "a": "1" } }),
+            vec!["GetItem", "GetItem", "TransactWriteItems"],
+        ),
+        (user, json!({}), vec!["GetItem"]),
+    ] {
+        let event = event_of("users_update", environment, Some(("user", reference)), Some(body));
+        let (status, changed) = answer(users::update::update_user, &state, &event).await;
+        assert_eq!(
+            (status, calls.taken()),
+            (StatusCode::OK, expected.into_iter().map(str::to_owned).collect()),
+            "{changed}"
+        );
+    }
+    let event = event_of("users_list", environment, None, None);
+    let (status, _) = answer(users::list::list_users, &state, &event).await;
+    assert_eq!((status, calls.taken()), (StatusCode::OK, vec!["Query".to_owned(); 4]));
+    let thousand: Vec<Value> = (0..1000).map(|n| json!({ "email": format!("{n}@acme.example") })).collect();
+    let event = event_of("users_batch", environment, None, Some(json!({ "users": thousand })));
+    let (status, batch) = answer(users::batch::create_users, &state, &event).await;
+    assert_eq!((status, &batch["invalidUsers"]), (StatusCode::OK, &json!([])));
+    assert_eq!(calls.taken(), ["TransactWriteItems"; 31]);
+
+    let state = credentials::create::state(&config).await.unwrap();
+    calls.taken();
+    let of_user = Some(("user", user));
+    let event = event_of("credentials_create", environment, of_user, None);
+    let (status, credential) = answer(credentials::create::create_credential, &state, &event).await;
+    assert_eq!(status, StatusCode::CREATED, "{credential}");
+    assert_eq!(calls.taken(), ["GetItem", "GenerateDataKey", "TransactWriteItems"]);
+    let state = credentials::reveal::state(&config).await.unwrap();
+    calls.taken();
+    let mut event = event_of("credentials_reveal", environment, of_user, None);
+    event["pathParameters"]["credentialId"] = credential["credentialId"].clone();
+    let (status, revealed) = answer(credentials::reveal::reveal_credential, &state, &event).await;
+    assert_eq!((status, &revealed["data"]["token"]), (StatusCode::OK, &json!("shpat_example")));
+    assert_eq!(calls.taken(), ["GetItem", "GetItem", "Decrypt"]);
+    let state = credentials::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("credentials_list", environment, of_user, None);
+    let (status, _) = answer(credentials::list::list_credentials, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem Query".to_owned()));
+    for (method, expected) in [("get", "GetItem GetItem"), ("delete", "GetItem DeleteItem")] {
+        let mut event = event_of(&format!("credentials_{method}"), environment, of_user, None);
+        event["pathParameters"]["credentialId"] = credential["credentialId"].clone();
+        let (status, _) = match method {
+            "get" => answer(credentials::get::get_credential, &state, &event).await,
+            _ => answer(credentials::delete::delete_credential, &state, &event).await,
+        };
+        assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, expected.to_owned()));
+    }
+
     let state = users::token::state(&config).await.unwrap();
     assert_eq!(calls.taken(), ["GetItem", "Query", "Decrypt"], "the signing key is opened at start-up");
     let event = event_of("users_token", environment, Some(("user", user)), None);
@@ -123,6 +182,24 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     assert_eq!(status, StatusCode::CREATED, "{workflow}");
     assert_eq!(calls.taken(), ["GetItem", "TransactWriteItems"]);
     let workflow = Some(("workflowId", workflow["workflowId"].as_str().unwrap()));
+    let mut event = event_of("workflows_list", environment, None, None);
+    event["queryStringParameters"]["userId"] = json!(user);
+    let (status, _) = answer(workflows::list::list_workflows, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem Query BatchGetItem".to_owned()));
+    let event = event_of("workflows_get", environment, workflow, None);
+    let (status, _) = answer(workflows::get::get_workflow, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem GetItem".to_owned()));
+    for (body, expected) in [
+        (json!({ "userId": user, "workflowId": workflow.unwrap().1 }), "GetItem UpdateItem"),
+        (json!({ "userId": user, "workflowName": "Orders" }), "GetItem GetItem UpdateItem"),
+    ] {
+        let event = event_of("workflows_activate", environment, None, Some(body));
+        let (status, _) = answer(workflows::activate::set_active, &state, &event).await;
+        assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, expected.to_owned()));
+    }
+    let event = event_of("workflows_deactivate_all", environment, Some(("user", user)), None);
+    let (status, _) = answer(workflows::deactivate_all::deactivate_workflows, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem Query UpdateItem".to_owned()));
 
     let state = session::state(&config).await.unwrap();
     calls.taken();
@@ -243,6 +320,17 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let event = event_of("destinations_delete", environment, destination, None);
     let (status, _) = answer(destinations::delete::delete_destination, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "TransactWriteItems".to_owned()));
+
+    let state = workflows::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("workflows_delete", environment, workflow, None);
+    let (status, _) = answer(workflows::delete::delete_workflow, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem GetItem TransactWriteItems".to_owned()));
+    let state = users::delete::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("users_delete", environment, Some(("user", user)), None);
+    let (status, _) = answer(users::delete::delete_user, &state, &event).await;
+    assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem TransactWriteItems".to_owned()));
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ async fn a_deleted_users_token_stops_within_a_minute() {
     let user = acme.user("joe@acme.example").await;
     let token = Api::new(acme.token(&user).await);
     token.get("/session").await.is(200);
-    acme.remove_user(&user).await;
+    acme.delete_user(&user).await;
     token.get("/session").await.is_problem(404, "not-found");
     is_refused("the deleted user's token", &token, "/session").await;
 }

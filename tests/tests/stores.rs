@@ -11,12 +11,14 @@ use tenon::{
     },
     store::{
         Table,
+        deletions::Deletions,
         deliveries::Deliveries,
         errors::Retention,
         health::{Healths, Released, Waiting},
+        users::Users,
     },
 };
-use tests::{aws, setting};
+use tests::{aws, inside::Inside, setting};
 
 async fn table(name: &str) -> Table {
     Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
@@ -132,4 +134,33 @@ async fn pages_of_several_partitions_have_everything_once_and_in_order_whatever_
             assert!(found.iter().eq(wanted.iter().copied()), "{status:?} by {limit}");
         }
     }
+}
+
+#[tokio::test]
+async fn ten_thousand_owned_items_are_removed_step_by_step_however_often_a_step_is_repeated_or_broken_off() {
+    let inside = Inside::new().await;
+    let directory = Table::new(&inside.aws, setting("DIRECTORY_TABLE"));
+    let user = inside.user_with(10_000).await;
+    let deletion = Users(directory.clone()).delete(inside.environment, &user).await.unwrap();
+    let listed = async || Deletions(directory.clone()).open(1000).await.unwrap().contains(&deletion);
+    assert!(listed().await);
+
+    // Of every hundred calls ten fail, some of them after the work was done: whoever runs the job dies there.
+    inside.faults.store(10, std::sync::atomic::Ordering::SeqCst);
+    let broken = Deletions(inside.directory.clone());
+    let mut deaths = 0;
+    let running = std::cell::Cell::new(true);
+    while running.get() {
+        match broken.step(&deletion).await {
+            Ok(done) => running.set(!done),
+            Err(_) => deaths += 1,
+        }
+        // Another runs the same job meanwhile.
+        if deaths % 7 == 3 {
+            let _ = broken.step(&deletion).await;
+        }
+    }
+    assert!(deaths > 0);
+    assert_eq!(inside.owned(&user).await, 0);
+    assert!(!listed().await);
 }

@@ -91,14 +91,8 @@ pub async fn create_credential(
     let owner = stores.owner(caller.environment, &user, |_| true).await?;
     let (credential_id, now) = (CredentialId::new(), Timestamp::now());
     let data = vault.seal(&context(caller.environment, credential_id), 1, data.as_bytes()).await?;
-    let credential = Credential {
-        credential_id,
-        user_id: owner.user_id,
-        credential_type,
-        name,
-        created_at: now,
-        updated_at: now,
-    };
+    let credential =
+        Credential { credential_id, user_id: owner.user_id, credential_type, name, created_at: now, updated_at: now };
     stores.credentials.create(caller.environment, &SealedCredential { credential: credential.clone(), data }).await?;
     Ok(Created::at(format!("users/{}/credentials/{credential_id}", owner.user_id), credential.into()))
 }

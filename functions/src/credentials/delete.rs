@@ -7,8 +7,8 @@ use tenon::{
     http::{BackendOrUser, Json, Path, Problem, ProblemDocument},
 };
 
-pub use super::state;
 use super::Stores;
+pub use super::state;
 use crate::success::Success;
 
 /// Removes a credential. Its data are erased at once.

@@ -15,8 +15,8 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{UserBody, create::CreateUser};
 pub use super::create::state;
+use super::{UserBody, create::CreateUser};
 
 /// The most users of a batch.
 const MOST: usize = 1000;
@@ -144,11 +144,7 @@ fn items(body: &Value) -> Result<&Vec<Value>, Problem> {
 }
 
 /// One item, valid and with names that no earlier item has.
-fn read(
-    item: &Value,
-    place: usize,
-    claimed: &mut HashMap<CanonicalName, usize>,
-) -> Result<NewUser, BatchResult> {
+fn read(item: &Value, place: usize, claimed: &mut HashMap<CanonicalName, usize>) -> Result<NewUser, BatchResult> {
     let Valid(CreateUser { email, username, full_name, metadata }) =
         Valid::<CreateUser>::payload(item).map_err(|problem| BatchResult::Invalid(problem.into()))?;
     let names = Names::new(username, email)

@@ -81,7 +81,9 @@ pub async fn list_users(
         // The two share one namespace: a name may be the other one of the user's.
         let is = |user: &User| {
             status.is_none_or(|status| user.status == status)
-                && email.as_ref().is_none_or(|email| user.email.as_ref().is_some_and(|own| own.canonical() == email.canonical()))
+                && email
+                    .as_ref()
+                    .is_none_or(|email| user.email.as_ref().is_some_and(|own| own.canonical() == email.canonical()))
                 && username.as_ref().is_none_or(|username| user.username.canonical() == username.canonical())
         };
         let data = found.into_iter().filter(|user| is(user)).map(UserBody::from).collect();

@@ -7,9 +7,7 @@ mod problem;
 mod responses;
 mod serve;
 
-pub use callers::{
-    AnyPrincipal, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser,
-};
+pub use callers::{AnyPrincipal, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser};
 pub use input::{At, Fields, FromJson, IfMatch, Input, JsonBody, Optional, Path, PathParameter, RouteKey, Valid};
 pub use pages::{Cursor, Limit};
 pub use problem::{FieldError, Problem, ProblemDocument};

@@ -14,7 +14,8 @@ use crate::{
     delivery::eventbridge::Refusal,
     logs::Chain,
     store::{
-        StoreError, credentials::CreateCredentialError, destinations::CreateDestinationError, destinations::UpdateDestinationError, users::ChangeUserError, users::CreateUserError,
+        StoreError, credentials::CreateCredentialError, destinations::CreateDestinationError,
+        destinations::UpdateDestinationError, users::ChangeUserError, users::CreateUserError,
         workflows::CreateWorkflowError,
     },
     tokens::KeyError,

@@ -114,12 +114,7 @@ impl Credentials {
     }
 
     /// Removes a credential with its data. False where there is none. One write.
-    pub async fn delete(
-        &self,
-        environment: EnvironmentId,
-        user: UserId,
-        id: CredentialId,
-    ) -> Result<bool, StoreError> {
+    pub async fn delete(&self, environment: EnvironmentId, user: UserId, id: CredentialId) -> Result<bool, StoreError> {
         self.0.delete(&keys::credential(environment, user, id)).await
     }
 }

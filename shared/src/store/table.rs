@@ -92,7 +92,9 @@ impl Table {
         let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
         match request.condition_expression("attribute_exists(pk)").send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
             Err(error) => Err(error.into()),
         }
     }

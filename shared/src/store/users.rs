@@ -157,7 +157,8 @@ impl Users {
     async fn create_chunk(&self, environment: EnvironmentId, users: Vec<(User, Names)>) -> Vec<Created> {
         let mut outcomes: Vec<Option<Created>> = users.iter().map(|_| None).collect();
         for round in 0..=users.len() as u32 {
-            let open: Vec<usize> = (0..users.len()).filter(|place| outcomes.get(*place).is_some_and(Option::is_none)).collect();
+            let open: Vec<usize> =
+                (0..users.len()).filter(|place| outcomes.get(*place).is_some_and(Option::is_none)).collect();
             if open.is_empty() {
                 break;
             }
@@ -225,12 +226,7 @@ impl Users {
     }
 
     /// Replaces a user, where it is still as it was read, and moves its claims: one transaction.
-    pub async fn update(
-        &self,
-        environment: EnvironmentId,
-        before: &User,
-        after: &User,
-    ) -> Result<(), ChangeUserError> {
+    pub async fn update(&self, environment: EnvironmentId, before: &User, after: &User) -> Result<(), ChangeUserError> {
         let Table { client, name } = &self.0;
         let (old, new) = (names_of(before).claims(), names_of(after).claims());
         let put = Put::builder()
@@ -250,8 +246,12 @@ impl Users {
             Ok(_) => Ok(()),
             Err(error) => {
                 let reasons = error.as_service_error().map(cancellation_reasons).unwrap_or_default();
-                let taken: Vec<&CanonicalName> =
-                    added.iter().zip(reasons.iter().skip(1)).filter(|(_, failed)| **failed).map(|(name, _)| *name).collect();
+                let taken: Vec<&CanonicalName> = added
+                    .iter()
+                    .zip(reasons.iter().skip(1))
+                    .filter(|(_, failed)| **failed)
+                    .map(|(name, _)| *name)
+                    .collect();
                 if reasons.first() == Some(&true) {
                     Err(ChangeUserError::Changed)
                 } else if !taken.is_empty() {

@@ -102,11 +102,7 @@ impl Workflows {
     }
 
     /// Workflows by their ids, the newest first; what is not there is left out. One read for 100.
-    pub async fn get_all(
-        &self,
-        environment: EnvironmentId,
-        ids: &[WorkflowId],
-    ) -> Result<Vec<Workflow>, StoreError> {
+    pub async fn get_all(&self, environment: EnvironmentId, ids: &[WorkflowId]) -> Result<Vec<Workflow>, StoreError> {
         let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
         workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));

@@ -1,0 +1,250 @@
+//! Users in numbers: found, listed, changed, and created in bulk.
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt};
+use serde_json::{Value, json};
+use tests::{Tenon, eventually, send};
+
+fn names(page: &Value) -> Vec<String> {
+    page["data"].as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_batch_creates_all_that_it_can_and_tells_of_each_item_in_order() {
+    let acme = Tenon::deployed().await.environment().await;
+    acme.user("joe@acme.example").await;
+    let users = json!([
+        { "username": "anna", "fullName": "Anna A" },
+        { "email": "JOE@acme.example" },
+        { "email": "not an address", "metadata": { "a": 1 } },
+        { "email": "jim@acme.example", "username": "jim" },
+        { "username": "Anna" },
+        { "email": "jim@acme.example" },
+        7,
+        { "email": "kim@acme.example" },
+    ]);
+    let answer = acme.backend.post("/users/batch", json!({ "users": users })).await.is(200).body;
+    assert_eq!(answer["message"], "success");
+    let results = answer["results"].as_array().unwrap();
+    let statuses: Vec<&str> = results.iter().map(|result| result["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["created", "conflict", "invalid", "created", "conflict", "conflict", "invalid", "created"]);
+    assert_eq!(results[0]["user"]["fullName"], "Anna A");
+    let pointers = |place: usize| -> Vec<&str> {
+        results[place]["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
+    };
+    assert_eq!(
+        (pointers(1), pointers(2), pointers(4)),
+        (vec!["/email"], vec!["/email", "/metadata/a"], vec!["/username"])
+    );
+    let invalid: Vec<u64> =
+        answer["invalidUsers"].as_array().unwrap().iter().map(|one| one["index"].as_u64().unwrap()).collect();
+    assert_eq!(invalid, [1, 2, 4, 5, 6]);
+    for name in ["anna", "jim", "kim@acme.example"] {
+        acme.backend.get(&format!("/users/{name}")).await.is(200);
+    }
+    for body in [json!([]), json!({}), json!({ "users": 1 }), json!(vec![json!({ "username": "x" }); 1001])] {
+        acme.backend.post("/users/batch", body).await.is_problem(422, "validation");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_users_are_created_in_one_request_and_listed_page_by_page_each_once() {
+    let acme = Tenon::deployed().await.environment().await;
+    let wanted: BTreeSet<String> = (0..1000).map(|n| format!("user-{n}")).collect();
+    let users: Vec<Value> = wanted.iter().map(|name| json!({ "username": name, "fullName": name })).collect();
+    let answer = acme.backend.post("/users/batch", json!(users)).await.is(200).body;
+    assert_eq!(answer["invalidUsers"], json!([]));
+    let order: Vec<&str> =
+        answer["results"].as_array().unwrap().iter().map(|r| r["user"]["username"].as_str().unwrap()).collect();
+    assert!(order.iter().copied().eq(wanted.iter().map(String::as_str)), "in order");
+
+    let (mut found, mut path) = (Vec::new(), "/users?limit=100".to_owned());
+    loop {
+        let page = acme.backend.get(&path).await.is(200).body;
+        found.extend(names(&page));
+        // What is inserted meanwhile moves nothing.
+        acme.user(&format!("late-{}@acme.example", found.len())).await;
+        match page["cursor"].as_str() {
+            Some(cursor) => path = format!("/users?limit=100&cursor={cursor}"),
+            None => break,
+        }
+    }
+    found.retain(|name| name.starts_with("user-"));
+    assert_eq!(found.len(), 1000);
+    assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), wanted);
+}
+
+#[tokio::test]
+async fn two_hundred_creations_of_one_email_at_once_make_one_user() {
+    let acme = Tenon::deployed().await.environment().await;
+    let creating = (0..200).map(|_| async {
+        loop {
+            // Creations at once may get in each other's way, and are then to be tried again.
+            let answer = acme.backend.post("/users", json!({ "email": "joe@acme.example" })).await;
+            if answer.status != 503 {
+                return answer.status;
+            }
+        }
+    });
+    let mut statuses: Vec<u16> = stream::iter(creating).buffer_unordered(20).collect().await;
+    statuses.sort();
+    assert_eq!((statuses[0], &statuses[1..]), (201, &[409; 199][..]));
+    eventually("one is listed", async || {
+        (acme.backend.get("/users").await.is(200).body["data"].as_array().unwrap().len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn users_are_found_by_their_names_and_listed_by_their_status() {
+    let acme = Tenon::deployed().await.environment().await;
+    let joe = acme.backend.post("/users", json!({ "username": "joe", "email": "joe@acme.example" })).await.is(201);
+    acme.user("jim@acme.example").await;
+    for (query, expected) in [
+        ("email=JOE@acme.example", 1),
+        ("username=JOE", 1),
+        ("username=joe&email=joe@acme.example", 1),
+        ("username=joe&email=jim@acme.example", 0),
+        ("email=nobody@acme.example", 0),
+        // Not his e-mail address, though the name leads to him.
+        ("username=joe@acme.example", 0),
+        ("username=joe&status=disabled", 0),
+    ] {
+        let page = acme.backend.get(&format!("/users?{query}")).await.is(200).body;
+        assert_eq!(page["data"].as_array().unwrap().len(), expected, "{query}: {page}");
+    }
+    acme.disable(&joe.text("userId")).await;
+    for (status, name) in [("disabled", "joe"), ("active", "jim@acme.example")] {
+        eventually("the list follows", async || {
+            let page = acme.backend.get(&format!("/users?status={status}")).await.is(200).body;
+            let emails: Vec<&str> =
+                page["data"].as_array().unwrap().iter().map(|u| u["email"].as_str().unwrap()).collect();
+            (emails.len() == 1 && emails[0].starts_with(&name[..3])).then_some(())
+        })
+        .await;
+    }
+    acme.backend.get("/users?status=gone&limit=0").await.is_problem(422, "validation").names(&["/status", "/limit"]);
+}
+
+#[tokio::test]
+async fn a_changed_users_old_names_are_free_and_its_new_ones_are_taken() {
+    let acme = Tenon::deployed().await.environment().await;
+    let body = json!({ "username": "joe", "email": "joe@acme.example", "fullName": "Joe", "metadata": { "a": "1", "b": "2" } });
+    let id = acme.backend.post("/users", body).await.is(201).text("userId");
+    acme.backend.post("/users", json!({ "username": "jim" })).await.is(201);
+
+    let patched = acme
+        .backend
+        .patch(
+            &format!("/users/{id}"),
+            json!({ "username": "joseph", "fullName": null, "metadata": { "a": null, "c": "3" } }),
+        )
+        .await
+        .is(200)
+        .body;
+    assert_eq!((&patched["username"], &patched["fullName"]), (&json!("joseph"), &Value::Null));
+    assert_eq!((&patched["email"], &patched["metadata"]), (&json!("joe@acme.example"), &json!({ "b": "2", "c": "3" })));
+    acme.backend.get("/users/joe").await.is_problem(404, "not-found");
+    assert_eq!(acme.backend.get("/users/JOSEPH").await.is(200).body["userId"], id);
+    let put = acme.backend.put("/users/joseph", json!({ "metadata": { "d": "4" }, "email": null })).await.is(200).body;
+    assert_eq!((&put["metadata"], &put["email"]), (&json!({ "d": "4" }), &Value::Null));
+    // Free again.
+    acme.user("joe@acme.example").await;
+    acme.backend.post("/users", json!({ "username": "joe" })).await.is(201);
+
+    let taken = json!({ "username": "JIM", "email": "joe@acme.example" });
+    acme.backend.patch("/users/joseph", taken).await.is_problem(409, "user-exists").names(&["/username", "/email"]);
+    for (body, pointers) in [
+        (json!({ "username": null }), vec!["/username"]),
+        (json!({ "username": "x@acme.example", "email": "y@acme.example" }), vec!["/username"]),
+        (
+            json!({ "username": 1, "fullName": "" , "metadata": { "a": 1 } }),
+            vec!["/username", "/fullName", "/metadata/a"],
+        ),
+    ] {
+        acme.backend.patch("/users/joseph", body).await.is_problem(422, "validation").names(&pointers);
+    }
+    // A username that is an e-mail address brings it with it, and holds it.
+    let renamed = acme.backend.patch("/users/joseph", json!({ "username": "jo@acme.example" })).await.is(200).body;
+    assert_eq!(renamed["email"], "jo@acme.example");
+    acme.backend
+        .patch("/users/jo@acme.example", json!({ "email": null }))
+        .await
+        .is_problem(422, "validation")
+        .names(&["/email"]);
+}
+
+#[tokio::test]
+async fn if_match_lets_only_what_was_seen_be_changed() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let path = format!("/users/{user}");
+    let etag = acme.backend.get(&path).await.is(200).header("etag").to_owned();
+    let change = async |etag: &str, name: &str| {
+        send(acme.backend.request("PATCH", &path).header("if-match", etag).json(&json!({ "fullName": name }))).await
+    };
+    let changed = change(&etag, "Joe").await.is(200);
+    assert_ne!(changed.header("etag"), etag);
+    change(&etag, "Jim").await.is_problem(412, "precondition-failed");
+    change(&format!("\"other\", {}", changed.header("etag")), "Jack").await.is(200);
+    change("*", "John").await.is(200);
+    // Of changes at once from the same state, one is made.
+    let etag = acme.backend.get(&path).await.is(200).header("etag").to_owned();
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..10 {
+        let request =
+            acme.backend.request("PATCH", &path).header("if-match", &etag).json(&json!({ "fullName": n.to_string() }));
+        running.spawn(async move { send(request).await.status });
+    }
+    let statuses = running.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 412].contains(status)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn the_calls_of_an_existing_client_work_as_it_sends_them() {
+    let acme = Tenon::deployed().await.environment().await;
+    let call = async |method: &str, path: &str, body: Option<Value>| {
+        let request = acme.backend.request(method, path).header("x-api-version", "2025-09");
+        let answer = match body {
+            Some(body) => send(request.json(&body)).await,
+            None => send(request).await,
+        };
+        answer
+            .is(if method == "POST" && path == "/users" {
+                201
+            } else if path == "/workflows" && method == "POST" {
+                201
+            } else {
+                200
+            })
+            .body
+    };
+    let user = call("POST", "/users", Some(json!({ "username": "localUser", "fullName": "Local User" }))).await;
+    let id = user["userId"].as_str().unwrap().to_owned();
+    assert!(call("GET", "/users", Some(json!({}))).await["data"].is_array());
+    assert_eq!(call("GET", "/users/localUser", Some(json!({}))).await["userId"], id);
+    assert_eq!(call("PUT", &format!("/users/{id}"), Some(json!({ "fullName": "Other" }))).await["userId"], id);
+    let batch = json!({ "users": [{ "username": "a", "fullName": "A" }, { "username": "b", "fullName": "B" }] });
+    let batch = call("POST", "/users/batch", Some(batch)).await;
+    assert_eq!((&batch["message"], &batch["invalidUsers"]), (&json!("success"), &json!([])));
+    assert!(call("GET", "/users/localUser/token", None).await["token"].is_string());
+    assert_eq!(call("PUT", &format!("/users/{id}/deactivate-workflows"), None).await["message"], "Success");
+    assert_eq!(call("GET", &format!("/users/{id}/credentials"), None).await["data"], json!([]));
+    assert_eq!(call("GET", "/credentials/users/localUser", None).await["data"], json!([]));
+    let credential = acme.credential(&id, json!({})).await;
+    assert_eq!(call("DELETE", &format!("/users/localUser/credentials/{credential}"), None).await["success"], true);
+    let workflow = acme.workflow(&id, "Orders").await;
+    assert_eq!(call("GET", "/workflows?userId=localUser", None).await["data"][0]["workflowId"], workflow);
+    assert_eq!(call("GET", &format!("/workflows/{workflow}?userId={id}"), None).await["workflowId"], workflow);
+    let which = json!({ "userId": id, "workflowId": workflow });
+    assert_eq!(call("PUT", "/workflows/deactivate", Some(which)).await["active"], false);
+    let which = json!({ "userId": "localUser", "workflowName": "Orders" });
+    assert_eq!(call("PUT", "/workflows/activate", Some(which)).await["active"], true);
+    assert_eq!(call("GET", &format!("/workflows/{workflow}/errors?userId={id}"), None).await["errors"], json!([]));
+    call("DELETE", &format!("/workflows/{workflow}?userId={id}"), None).await;
+    assert_eq!(call("DELETE", "/users/localUser", None).await["success"], true);
+    let refused = acme.backend.get("/users/localUser").await.is(404);
+    assert!(refused.body["message"].is_string());
+}
