@@ -1,6 +1,6 @@
 //! `remove_owned`, triggered by the stream of the directory for each user that is deleted, and by a schedule for deletions that are
-//! not done: removes what the users owned. It may die anywhere and be run twice. AWS calls: for 25 items one DynamoDB query and up
-//! to three writes.
+//! not done: removes what the users owned. It may die anywhere and be run twice. AWS calls: for 200 items one DynamoDB query and
+//! up to 16 writes.
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::{

@@ -7,7 +7,9 @@ use tenon::{
         delivery::{Delivery, DeliveryStatus, Route},
         health::{Health, Note, Tally},
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, WorkflowId},
+        names::{CanonicalName, Names, UserRef},
         timestamp::Timestamp,
+        user::{Metadata, NewUser, User},
     },
     store::{
         Table,
@@ -15,7 +17,7 @@ use tenon::{
         deliveries::Deliveries,
         errors::Retention,
         health::{Healths, Released, Waiting},
-        users::Users,
+        users::{ChangeUserError, UserQuery, Users},
     },
 };
 use tests::{aws, inside::Inside, setting};
@@ -137,16 +139,17 @@ async fn pages_of_several_partitions_have_everything_once_and_in_order_whatever_
 }
 
 #[tokio::test]
-async fn ten_thousand_owned_items_are_removed_step_by_step_however_often_a_step_is_repeated_or_broken_off() {
+async fn thousands_of_owned_items_are_removed_step_by_step_however_often_a_step_is_repeated_or_broken_off() {
     let inside = Inside::new().await;
     let directory = Table::new(&inside.aws, setting("DIRECTORY_TABLE"));
-    let user = inside.user_with(10_000).await;
+    let user = inside.user_with(2_000).await;
     let deletion = Users(directory.clone()).delete(inside.environment, &user).await.unwrap();
     let listed = async || Deletions(directory.clone()).open(1000).await.unwrap().contains(&deletion);
     assert!(listed().await);
 
-    // Of every hundred calls ten fail, some of them after the work was done: whoever runs the job dies there.
-    inside.faults.store(10, std::sync::atomic::Ordering::SeqCst);
+    // Of every hundred calls forty fail, some of them after the work was done, and more than the SDK tries again: whoever
+    // runs the job dies there.
+    inside.faults.store(40, std::sync::atomic::Ordering::SeqCst);
     let broken = Deletions(inside.directory.clone());
     let mut deaths = 0;
     let running = std::cell::Cell::new(true);
@@ -163,4 +166,124 @@ async fn ten_thousand_owned_items_are_removed_step_by_step_however_often_a_step_
     assert!(deaths > 0);
     assert_eq!(inside.owned(&user).await, 0);
     assert!(!listed().await);
+}
+
+/// Users as simply as they can be told: who has which names.
+#[derive(Default)]
+struct Model {
+    users: Vec<User>,
+}
+
+impl Model {
+    fn holder(&self, name: &CanonicalName) -> Option<&User> {
+        self.users.iter().find(|user| claims(user).contains(name))
+    }
+}
+
+fn claims(user: &User) -> Vec<CanonicalName> {
+    Names { username: user.username.clone(), email: user.email.clone() }.claims()
+}
+
+/// Names of few people, so that they clash: in other cases, as username, as e-mail address, as both.
+fn some_names() -> Names {
+    let person = rand::random_range(0..6);
+    let address = if rand::random() { format!("p{person}@acme.example") } else { format!("P{person}@ACME.example") };
+    let name = if rand::random() { format!("p{person}") } else { format!("P{}", rand::random_range(0..6)) };
+    let (username, email) = match rand::random_range(0..4) {
+        0 => (Some(name), Some(address)),
+        1 => (Some(address), None),
+        2 => (Some(name), None),
+        _ => (None, Some(address)),
+    };
+    Names::new(username.map(|name| name.parse().unwrap()), email.map(|email| email.parse().unwrap())).unwrap()
+}
+
+#[tokio::test]
+async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_of_changes() {
+    let users = Users(table("DIRECTORY_TABLE").await);
+    for _ in 0..8 {
+        let (environment, mut model) = (EnvironmentId::new(), Model::default());
+        for _ in 0..40 {
+            let some = (!model.users.is_empty()).then(|| rand::random_range(0..model.users.len()));
+            match (rand::random_range(0..5), some) {
+                (0, Some(place)) => {
+                    let gone = model.users.remove(place);
+                    users.delete(environment, &gone).await.unwrap();
+                    // What was deleted cannot be deleted or changed again.
+                    assert!(matches!(users.delete(environment, &gone).await, Err(ChangeUserError::Changed)));
+                }
+                (1 | 2, Some(place)) => {
+                    let before = model.users[place].clone();
+                    let names = some_names();
+                    let after = User {
+                        username: names.username,
+                        email: names.email,
+                        updated_at: before.changed_at(Timestamp::now()),
+                        ..before.clone()
+                    };
+                    let taken = |name: &CanonicalName| {
+                        model.holder(name).is_some_and(|holder| holder.user_id != before.user_id)
+                    };
+                    let (username, email) = (
+                        taken(&after.username.canonical()),
+                        after.email.as_ref().is_some_and(|email| taken(&email.canonical())),
+                    );
+                    match users.update(environment, &before, &after).await {
+                        Ok(()) => {
+                            assert!(!username && !email);
+                            // What was seen before is not there any more.
+                            let again = users.update(environment, &before, &after).await;
+                            assert!(matches!(again, Err(ChangeUserError::Changed)));
+                            model.users[place] = after;
+                        }
+                        Err(ChangeUserError::Taken { username: u, email: e }) => {
+                            assert_eq!((u, e), (username, email), "{after:?}");
+                        }
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+                (3, _) => {
+                    // Several at once, whose names do not clash with each other.
+                    let mut batch: Vec<NewUser> = Vec::new();
+                    for _ in 0..4 {
+                        let names = some_names();
+                        let clashes = batch
+                            .iter()
+                            .any(|new| new.names.claims().iter().any(|claim| names.claims().contains(claim)));
+                        if !clashes {
+                            batch.push(NewUser { names, full_name: None, metadata: Metadata::default() });
+                        }
+                    }
+                    let expected: Vec<bool> = batch
+                        .iter()
+                        .map(|new| new.names.claims().iter().all(|claim| model.holder(claim).is_none()))
+                        .collect();
+                    let created = users.create_all(environment, batch).await;
+                    assert_eq!(created.iter().map(Result::is_ok).collect::<Vec<_>>(), expected);
+                    model.users.extend(created.into_iter().flatten());
+                }
+                _ => {
+                    let names = some_names();
+                    let free = names.claims().iter().all(|claim| model.holder(claim).is_none());
+                    let new = NewUser { names, full_name: None, metadata: Metadata::default() };
+                    let created = users.create(environment, new).await;
+                    assert_eq!(created.is_ok(), free);
+                    model.users.extend(created);
+                }
+            }
+        }
+        for user in &model.users {
+            assert_eq!(users.get(environment, user.user_id).await.unwrap().as_ref(), Some(user));
+        }
+        for person in 0..6 {
+            for text in [format!("p{person}"), format!("p{person}@acme.example")] {
+                let name: UserRef = text.parse().unwrap();
+                let UserRef::Name(canonical) = &name else { panic!("{text}") };
+                assert_eq!(users.find(environment, &name).await.unwrap().as_ref(), model.holder(canonical), "{text}");
+            }
+        }
+        let page = users.list(environment, UserQuery { limit: 1000, ..UserQuery::default() }).await.unwrap();
+        model.users.sort_by_key(|user| std::cmp::Reverse(user.user_id));
+        assert_eq!(page.items, model.users);
+    }
 }
