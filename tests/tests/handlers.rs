@@ -181,7 +181,8 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let (status, workflow) = answer(workflows::create::create_workflow, &state, &event).await;
     assert_eq!(status, StatusCode::CREATED, "{workflow}");
     assert_eq!(calls.taken(), ["GetItem", "TransactWriteItems"]);
-    let workflow = Some(("workflowId", workflow["workflowId"].as_str().unwrap()));
+    let workflow_id = workflow["workflowId"].as_str().unwrap();
+    let workflow = Some(("workflowId", workflow_id));
     let event = event_of("workflows_list", environment, None, None);
     let (status, _) = answer(workflows::list::list_workflows, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem GetItem Query BatchGetItem".to_owned()));
@@ -189,7 +190,7 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let (status, _) = answer(workflows::get::get_workflow, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem GetItem".to_owned()));
     for (body, expected) in [
-        (json!({ "userId": user, "workflowId": workflow.unwrap().1 }), "GetItem UpdateItem"),
+        (json!({ "userId": user, "workflowId": workflow_id }), "GetItem UpdateItem"),
         (json!({ "userId": user, "workflowName": "Orders" }), "GetItem GetItem UpdateItem"),
     ] {
         let event = event_of("workflows_activate", environment, None, Some(body));
