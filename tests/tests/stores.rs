@@ -218,7 +218,7 @@ async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_o
                     let after = User {
                         username: names.username,
                         email: names.email,
-                        updated_at: before.changed_at(Timestamp::now()),
+                        version: before.version + 1,
                         ..before.clone()
                     };
                     let taken = |name: &CanonicalName| {

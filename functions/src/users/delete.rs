@@ -50,7 +50,8 @@ pub async fn delete_user(
     let id = users.resolve(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
     let mut tries = 0;
     loop {
-        let found = users.get(caller.environment, id).await?.ok_or_else(|| Problem::not_found("user"))?;
+        let found = users.get(caller.environment, id).await?.filter(|found| found.is(&user));
+        let found = found.ok_or_else(|| Problem::not_found("user"))?;
         tries += 1;
         match users.delete(caller.environment, &found).await {
             Ok(deletion) => {

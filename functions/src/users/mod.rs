@@ -45,8 +45,18 @@ pub struct UserBody {
 
 impl From<User> for UserBody {
     fn from(user: User) -> Self {
-        let User { user_id, username, email, full_name, metadata, status, token_epoch: _, created_at, updated_at } =
-            user;
+        let User {
+            user_id,
+            username,
+            email,
+            full_name,
+            metadata,
+            status,
+            token_epoch: _,
+            version: _,
+            created_at,
+            updated_at,
+        } = user;
         Self { user_id, username, email, full_name, metadata, status, created_at, updated_at }
     }
 }

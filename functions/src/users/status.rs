@@ -23,7 +23,7 @@ pub async fn set_status(
     Path(user): Path<UserRef>,
     RouteKey(route): RouteKey,
 ) -> Result<Json<UserBody>, Problem> {
-    let status = if route.ends_with("/disable") { Status::Disabled } else { Status::Active };
+    let status = if route == "POST /users/{user}/enable" { Status::Active } else { Status::Disabled };
     let not_found = || Problem::not_found("user");
     let id = users.resolve(caller.environment, &user).await?.ok_or_else(not_found)?;
     let user = users.set_status(caller.environment, id, status).await?.ok_or_else(not_found)?;

@@ -72,7 +72,8 @@ pub async fn update_user(
     let id = users.resolve(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
     let mut tries = 0;
     loop {
-        let before = users.get(caller.environment, id).await?.ok_or_else(|| Problem::not_found("user"))?;
+        let before = users.get(caller.environment, id).await?.filter(|found| found.is(&user));
+        let before = before.ok_or_else(|| Problem::not_found("user"))?;
         if !if_match.allows(&Tagged(UserBody::from(before.clone())).etag()) {
             return Err(Problem::precondition_failed());
         }
@@ -80,7 +81,7 @@ pub async fn update_user(
         if after == before {
             return Ok(Tagged(before.into()));
         }
-        let after = User { updated_at: before.changed_at(Timestamp::now()), ..after };
+        let after = User { version: before.version + 1, updated_at: Timestamp::now(), ..after };
         tries += 1;
         match users.update(caller.environment, &before, &after).await {
             Ok(()) => return Ok(Tagged(after.into())),

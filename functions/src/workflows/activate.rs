@@ -61,7 +61,7 @@ pub async fn set_active(
         (Some(id), Some(_)) if named != Some(id) => return Err(not_found()),
         _ => named.ok_or_else(not_found)?,
     };
-    let active = !route.ends_with("/deactivate");
+    let active = route == "PUT /workflows/activate";
     let changed = stores.workflows.set_active(caller.environment, owner.user_id, id, active).await?;
     Ok(Json(WorkflowBody::new(changed.ok_or_else(not_found)?, owner.status)))
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     id::UserId,
-    names::{Email, Names, Username},
+    names::{Email, Names, UserRef, Username},
     text::Text,
     timestamp::Timestamp,
 };
@@ -30,6 +30,8 @@ pub struct User {
     pub status: Status,
     /// Grows whenever the tokens made so far must stop; a token carries the epoch it was made in.
     pub token_epoch: u32,
+    /// Grows with every change, so that two changes at once do not undo each other.
+    pub version: u32,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -82,6 +84,7 @@ impl NewUser {
             metadata,
             status: Status::Active,
             token_epoch: 0,
+            version: 1,
             created_at: now,
             updated_at: now,
         }
@@ -89,9 +92,15 @@ impl NewUser {
 }
 
 impl User {
-    /// A time of a change that is after every earlier one, so that no two changes look alike.
-    pub fn changed_at(&self, now: Timestamp) -> Timestamp {
-        now.max(self.updated_at + std::time::Duration::from_millis(1))
+    /// Whether a reference means this user: its names may have moved to another since they were looked up.
+    pub fn is(&self, reference: &UserRef) -> bool {
+        match reference {
+            UserRef::Id(id) => self.user_id == *id,
+            UserRef::Name(name) => {
+                let email = self.email.as_ref().map(Email::canonical);
+                self.username.canonical() == *name || email.as_ref() == Some(name)
+            }
+        }
     }
 }
 

@@ -167,7 +167,13 @@ impl Users {
                 Ok(taken) if taken.is_empty() => {
                     (open.iter().filter_map(|place| Some((*place, Ok(users.get(*place)?.0.clone())))).collect(), false)
                 }
-                Ok(taken) => (taken.into_iter().map(|(place, error)| (place, Err(error))).collect::<Vec<_>>(), false),
+                Ok(known) => {
+                    let outcome = |(place, error): (usize, Option<CreateUserError>)| {
+                        let created = || users.get(place).map(|(user, _)| Ok(user.clone()));
+                        Some((place, error.map_or_else(created, |error| Some(Err(error)))?))
+                    };
+                    (known.into_iter().filter_map(outcome).collect::<Vec<_>>(), false)
+                }
                 Err(error) => {
                     let busy = error.is_passing() && round < MOST_PAUSES;
                     let failed = |place: &usize| (*place, Err(StoreError::Busy(error.to_string().into()).into()));
@@ -187,13 +193,14 @@ impl Users {
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(left)).collect()
     }
 
-    /// One transaction. Answers with the places of users whose names are taken, in which case none was created.
+    /// One transaction. Answers with the places of users whose names are taken, or that are there
+    /// already, in which case it has created none.
     async fn try_chunk(
         &self,
         environment: EnvironmentId,
         users: &[(User, Names)],
         open: &[usize],
-    ) -> Result<Vec<(usize, CreateUserError)>, StoreError> {
+    ) -> Result<Vec<(usize, Option<CreateUserError>)>, StoreError> {
         let Table { client, name } = &self.0;
         let (mut actions, mut sizes) = (Vec::new(), Vec::new());
         for (place, (user, names)) in open.iter().filter_map(|place| Some((*place, users.get(*place)?))) {
@@ -212,8 +219,11 @@ impl Users {
                 for (place, size) in sizes {
                     let (own, others) = rest.split_at_checked(size).unwrap_or_default();
                     rest = others;
-                    if let Some(error) = users.get(place).and_then(|(_, names)| taken(names, own)) {
-                        conflicts.push((place, error));
+                    if own.first() == Some(&true) {
+                        // Its id is random: it was this request, whose answer was lost, that has created it.
+                        conflicts.push((place, None));
+                    } else if let Some(error) = users.get(place).and_then(|(_, names)| taken(names, own)) {
+                        conflicts.push((place, Some(error)));
                     }
                 }
                 if conflicts.is_empty() {
@@ -232,8 +242,8 @@ impl Users {
         let put = Put::builder()
             .table_name(name)
             .set_item(Some(user_item(environment, after)?))
-            .condition_expression("updatedAt = :before")
-            .expression_attribute_values(":before", AttributeValue::S(before.updated_at.to_string()));
+            .condition_expression("version = :read")
+            .expression_attribute_values(":read", AttributeValue::N(before.version.to_string()));
         let mut actions = vec![TransactWriteItem::builder().put(put.build().map_err(refused)?).build()];
         let added: Vec<&CanonicalName> = new.iter().filter(|claim| !old.contains(claim)).collect();
         for claim in &added {
@@ -300,8 +310,8 @@ impl Users {
         let delete = Delete::builder()
             .table_name(name)
             .set_key(Some(keys::user(environment, user.user_id).attributes()))
-            .condition_expression("updatedAt = :before")
-            .expression_attribute_values(":before", AttributeValue::S(user.updated_at.to_string()));
+            .condition_expression("version = :read")
+            .expression_attribute_values(":read", AttributeValue::N(user.version.to_string()));
         let put = Put::builder().table_name(name).set_item(Some(job)).build().map_err(refused)?;
         let mut actions = vec![
             TransactWriteItem::builder().delete(delete.build().map_err(refused)?).build(),
@@ -356,12 +366,13 @@ impl Users {
             .update_item()
             .table_name(name)
             .set_key(Some(keys::user(environment, id).attributes()))
-            .update_expression("SET #status = :status, updatedAt = :now ADD tokenEpoch :ended")
+            .update_expression("SET #status = :status, updatedAt = :now ADD tokenEpoch :ended, version :one")
             .condition_expression("attribute_exists(pk) AND #status <> :status")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":status", AttributeValue::S(status.as_str().into()))
             .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
             .expression_attribute_values(":ended", AttributeValue::N(ended.into()))
+            .expression_attribute_values(":one", AttributeValue::N("1".into()))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
