@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
@@ -64,7 +65,15 @@ impl Receiver {
 
     /// Opens an endpoint that behaves so.
     pub async fn that(behaviour: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::open(TcpListener::bind("127.0.0.1:0").await.unwrap(), behaviour)
+    }
+
+    /// Opens an endpoint that takes everything, at an address where nobody has listened so far.
+    pub async fn at(address: SocketAddr) -> Self {
+        Self::open(TcpListener::bind(address).await.unwrap(), |_| Reply::Status(200, ""))
+    }
+
+    fn open(listener: TcpListener, behaviour: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let receiver = Self {
             url: format!("http://{}/errors", listener.local_addr().unwrap()),
             received: Arc::default(),

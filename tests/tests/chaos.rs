@@ -76,13 +76,30 @@ async fn after_receivers_failed_and_processes_died_every_error_has_arrived_every
         let (webhook, _) = acme.webhook(&receiver.url).await;
         receivers.push((how, receiver, Some(webhook)));
     }
+    // One that refuses connections, and one that says it is gone.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (refusing, _) = acme.webhook(&format!("http://{address}/errors")).await;
+    let gone = Receiver::that(|_| Reply::Status(410, "")).await;
+    let (switched_off, _) = acme.webhook(&gone.url).await;
+
     let mut recorded = vec![acme.record(&workflow, "before processes die").await];
     for (_, receiver, _) in &receivers {
         receiver.requests(1).await;
     }
+    gone.requests(1).await;
     recorded.extend(record_while_processes_die(&acme, &workflow).await);
     recorded.sort();
 
+    receivers.push(("refuses connections", Receiver::at(address).await, Some(refusing)));
+    // What was switched off is switched on again, and gets what it missed by a replay of the time.
+    eventually("it is switched off", async || (acme.shown(&switched_off).await["enabled"] == false).then_some(()))
+        .await;
+    gone.behave(|_| Reply::Status(200, ""));
+    let path = format!("/destinations/{switched_off}");
+    acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
+    let since = tenon::domain::timestamp::Timestamp::now() - Duration::from_secs(3600);
+    acme.backend.post(&format!("{path}/replay"), json!({ "since": since })).await.is(202);
+    receivers.push(("was gone", gone, Some(switched_off)));
     for (_, receiver, _) in &receivers {
         receiver.behave(|_| Reply::Status(200, ""));
         receiver.let_go();
