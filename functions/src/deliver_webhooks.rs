@@ -7,7 +7,6 @@ use tenon::{
     aws::setting,
     delivery::{books::Books, first_attempts::FirstSender, guard::Rules, webhook::Webhooks},
     http::StartError,
-    store::errors::Errors,
     vault::Vault,
 };
 
@@ -18,8 +17,7 @@ pub async fn state(config: &SdkConfig) -> Result<FirstSender, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (books, ()) = tokio::join!(Books::open(config), vault.connect());
     let books = books?;
-    let errors = Errors { table: books.pending.table.clone(), retention: books.pending.retention };
-    Ok(FirstSender { books, errors, webhooks: Webhooks::new(Rules::from_env()?, vault) })
+    Ok(FirstSender { errors: books.errors(), books, webhooks: Webhooks::new(Rules::from_env()?, vault) })
 }
 
 /// Makes the first attempt to send every error of the messages.

@@ -15,7 +15,7 @@ use tenon::{
         webhook::Webhooks,
     },
     http::StartError,
-    store::{errors::Errors, replays::Replays},
+    store::replays::Replays,
     vault::Vault,
 };
 
@@ -25,9 +25,11 @@ use crate::messages;
 pub async fn state(config: &SdkConfig) -> Result<Drains, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (books, ()) = tokio::join!(Books::open(config), vault.connect());
-    let Books { destinations, healths, deliveries: _, pending, waker } = books?;
+    let books = books?;
+    let errors = books.errors();
+    let Books { destinations, healths, deliveries: _, pending, waker } = books;
     Ok(Drains {
-        errors: Errors { table: pending.table.clone(), retention: pending.retention },
+        errors,
         replays: Replays(destinations.0.clone()),
         destinations,
         healths,

@@ -11,17 +11,19 @@ use tenon::{
         replay::Replayer,
     },
     http::StartError,
-    store::{errors::Errors, replays::Replays},
+    store::replays::Replays,
 };
 
 use crate::messages;
 
 /// Opens the connections to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Replayer, StartError> {
-    let Books { destinations, healths, deliveries, pending, waker } = Books::open(config).await?;
+    let books = Books::open(config).await?;
+    let errors = books.errors();
+    let Books { destinations, healths, deliveries, pending, waker } = books;
     Ok(Replayer {
         replays: Replays(destinations.0.clone()),
-        errors: Errors { table: pending.table.clone(), retention: pending.retention },
+        errors,
         destinations,
         healths,
         deliveries,

@@ -1,11 +1,9 @@
 //! `POST /users/{user}/credentials`. AWS calls: one DynamoDB read of the user by id, two by name; one of KMS, and one
 //! transaction.
 
-use aws_config::SdkConfig;
 use axum::extract::State;
 use serde_json::Value;
 use tenon::{
-    aws::setting,
     domain::{
         credential::{Credential, MAX_DATA},
         id::CredentialId,
@@ -13,28 +11,14 @@ use tenon::{
         text::Text,
         timestamp::Timestamp,
     },
-    http::{At, Backend, Created, Fields, FromJson, Input, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{At, Backend, Created, Fields, FromJson, Input, Path, Problem, ProblemDocument, Valid},
     store::credentials::SealedCredential,
-    vault::Vault,
 };
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::{CredentialBody, Stores, context};
-
-/// What the function is given.
-#[derive(Clone, Debug)]
-pub struct Sealing {
-    stores: Stores,
-    vault: Vault,
-}
-
-/// Opens the connections to DynamoDB and KMS.
-pub async fn state(config: &SdkConfig) -> Result<Sealing, StartError> {
-    let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
-    let (stores, ()) = tokio::join!(super::state(config), vault.connect());
-    Ok(Sealing { stores: stores?, vault })
-}
+pub use super::with_vault as state;
+use super::{CredentialBody, WithVault, context};
 
 /// What is needed to create a credential.
 #[derive(ToSchema)]
@@ -83,7 +67,7 @@ impl Input for CreateCredential {
 ))]
 pub async fn create_credential(
     caller: Backend,
-    State(Sealing { stores, vault }): State<Sealing>,
+    State(WithVault { stores, vault }): State<WithVault>,
     Path(user): Path<UserRef>,
     Valid(body): Valid<CreateCredential>,
 ) -> Result<Created<CredentialBody>, Problem> {

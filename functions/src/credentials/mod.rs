@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 use serde::Serialize;
 use tenon::{
+    aws::setting,
     domain::{
         credential::Credential,
         id::{CredentialId, EnvironmentId, UserId},
@@ -13,7 +14,7 @@ use tenon::{
     },
     http::{Problem, StartError},
     store::{Table, credentials::Credentials, users::Users},
-    vault::Context,
+    vault::{Context, Vault},
 };
 use utoipa::ToSchema;
 
@@ -34,6 +35,20 @@ pub struct Stores {
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let directory = Table::directory(config).await?;
     Ok(Stores { users: Users(directory.clone()), credentials: Credentials(directory) })
+}
+
+/// What the functions are given that seal or open data.
+#[derive(Clone, Debug)]
+pub struct WithVault {
+    stores: Stores,
+    vault: Vault,
+}
+
+/// Opens the connections to DynamoDB and KMS.
+pub async fn with_vault(config: &SdkConfig) -> Result<WithVault, StartError> {
+    let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
+    let (stores, ()) = tokio::join!(state(config), vault.connect());
+    Ok(WithVault { stores: stores?, vault })
 }
 
 impl Stores {

@@ -1,33 +1,18 @@
 //! `POST /users/{user}/credentials/{credentialId}/reveal`. AWS calls: one DynamoDB read of the user by id, two by name, one read
 //! and one of KMS.
 
-use aws_config::SdkConfig;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenon::{
-    aws::setting,
     domain::{id::CredentialId, names::UserRef},
-    http::{Engine, Json, Path, Private, Problem, ProblemDocument, StartError},
-    vault::{Vault, VaultError},
+    http::{Engine, Json, Path, Private, Problem, ProblemDocument},
+    vault::VaultError,
 };
 use utoipa::ToSchema;
 
-use super::{Stores, context};
-
-/// What the function is given.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    stores: Stores,
-    vault: Vault,
-}
-
-/// Opens the connections to DynamoDB and KMS.
-pub async fn state(config: &SdkConfig) -> Result<Opening, StartError> {
-    let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
-    let (stores, ()) = tokio::join!(super::state(config), vault.connect());
-    Ok(Opening { stores: stores?, vault })
-}
+pub use super::with_vault as state;
+use super::{WithVault, context};
 
 /// The data of a credential.
 #[derive(Serialize, ToSchema)]
@@ -45,7 +30,7 @@ pub struct Revealed {
 ))]
 pub async fn reveal_credential(
     caller: Engine,
-    State(Opening { stores, vault }): State<Opening>,
+    State(WithVault { stores, vault }): State<WithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
 ) -> Result<Private<Json<Revealed>>, Problem> {

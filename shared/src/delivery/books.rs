@@ -18,8 +18,8 @@ use crate::{
     store::{
         StoreError, Table,
         deliveries::Deliveries,
-        destinations::{Destinations, SWITCHED_OFF_BY_410, SWITCHED_OFF_BY_FAILURES},
-        errors::Retention,
+        destinations::Destinations,
+        errors::{Errors, Retention},
         health::Healths,
         pending::PendingDeliveries,
     },
@@ -67,6 +67,11 @@ impl Books {
         })
     }
 
+    /// The errors, in the table of the deliveries.
+    pub fn errors(&self) -> Errors {
+        Errors { table: self.pending.table.clone(), retention: self.pending.retention }
+    }
+
     /// Writes down what came of the first attempts to send errors to a destination. Answers with the places of those of
     /// which that could not be done: they are to be sent again.
     ///
@@ -77,13 +82,7 @@ impl Books {
         let mut delivered: Vec<(WorkflowId, Delivery)> = Vec::new();
         let (mut waiting, mut ended) = (Vec::new(), Vec::new());
         for (place, (error, outcome)) in sent.errors.iter().enumerate() {
-            let told = |status, attempts| Delivery {
-                error_id: error.error_id,
-                destination_id: sent.route.destination,
-                status,
-                attempts,
-                next_attempt_at: None,
-            };
+            let told = |status, attempts| Delivery::ended(error.error_id, sent.route.destination, status, attempts);
             let held = PendingDelivery::held(error.workflow_id, error.error_id, error.updated_at);
             match outcome {
                 Outcome::Delivered(attempt) => {
@@ -110,7 +109,7 @@ impl Books {
             "first attempts"
         );
         let (delivered, waiting, ended) = tokio::join!(
-            self.note_delivered(sent.route, &delivered, now),
+            self.deliveries.note_delivered(sent.route, &delivered, now),
             self.note_waiting(sent, tally, waiting, now),
             self.note_ended(sent.route, ended, now),
         );
@@ -119,15 +118,6 @@ impl Books {
             tracing::warn!(error = %Chain(&error), "deliveries were not noted");
         }
         [waiting, ended].concat()
-    }
-
-    async fn note_delivered(
-        &self,
-        route: Route,
-        delivered: &[(WorkflowId, Delivery)],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.deliveries.note_delivered(route, delivered, now).await
     }
 
     async fn note_ended(
@@ -188,12 +178,7 @@ impl Books {
         }
         let before = self.healths.note(route, health, note, now).await?;
         // What comes now is done again by the next failure, the next error that waits, or the sweep.
-        let reason = match () {
-            () if note.tally.gone => Some(SWITCHED_OFF_BY_410),
-            () if before.after(note, now).is_given_up(now) => Some(SWITCHED_OFF_BY_FAILURES),
-            () => None,
-        };
-        if let Some(reason) = reason
+        if let Some(reason) = before.reason_to_switch_off(note, now)
             && let Err(error) = self.destinations.switch_off(route, destination.version, reason, now).await
         {
             tracing::warn!(error = %Chain(&error), "a destination was not switched off");

@@ -22,7 +22,7 @@ use crate::{
     metrics::{self, Metric},
     store::{
         StoreError,
-        destinations::{Destinations, SWITCHED_OFF_BY_410, SWITCHED_OFF_BY_FAILURES},
+        destinations::Destinations,
         errors::Errors,
         health::{Healths, Lease, Released, Waiting},
         pending::{PendingDeliveries, Settlement},
@@ -213,12 +213,7 @@ async fn round(ledger: &impl Ledger, outlet: &impl Outlet, destination: &Destina
     ledger.settle(&settled).await?;
     let note = Note { tally, waiting: -gone(&settled), probe };
     ledger.note(&health, &note).await?;
-    let reason = match () {
-        () if tally.gone => Some(SWITCHED_OFF_BY_410),
-        () if health.after(&note, now).is_given_up(now) => Some(SWITCHED_OFF_BY_FAILURES),
-        () => None,
-    };
-    if let Some(reason) = reason {
+    if let Some(reason) = health.reason_to_switch_off(&note, now) {
         ledger.switch_off(destination.version, reason).await?;
     }
     Ok(if not_made { Round::Over } else { Round::Again })

@@ -89,19 +89,9 @@ impl FirstSender {
 
     /// Writes down that errors are not sent, because the destination was switched off or limited otherwise since.
     async fn cancel(&self, route: Route, errors: &[&ErrorLog]) -> Result<bool, StoreError> {
-        let told: Vec<(WorkflowId, Delivery)> = errors
-            .iter()
-            .map(|error| {
-                let delivery = Delivery {
-                    error_id: error.error_id,
-                    destination_id: route.destination,
-                    status: DeliveryStatus::Cancelled,
-                    attempts: Vec::new(),
-                    next_attempt_at: None,
-                };
-                (error.workflow_id, delivery)
-            })
-            .collect();
+        let cancelled = |id| Delivery::ended(id, route.destination, DeliveryStatus::Cancelled, Vec::new());
+        let told: Vec<(WorkflowId, Delivery)> =
+            errors.iter().map(|error| (error.workflow_id, cancelled(error.error_id))).collect();
         Ok(told.is_empty() || self.books.deliveries.note(route, &told, Timestamp::now()).await?.is_empty())
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     domain::{
         delivery::{DeliveryStatus, PendingDelivery, Route},
-        health::Note,
+        health::{Health, Note},
         id::{EnvironmentId, ErrorId, ReplayId, WorkflowId},
         replay::{Position, Replay, ReplayStatus, Selection},
         timestamp::Timestamp,
@@ -59,7 +59,7 @@ impl Replayer {
     /// the same places, and are counted once.
     ///
     /// AWS calls: two reads; for a time range one query, for ids a query for each; one `BatchWriteItem` for twelve errors
-    /// that are to wait; two writes and one or two messages.
+    /// that are to wait; two writes and up to two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
@@ -102,15 +102,16 @@ impl Replayer {
         }
         let now = Timestamp::now();
         let more = found.next.is_some();
-        let health = self.healths.get(route).await?;
+        let note = Note { waiting: count, ..Note::default() };
+        // Of what is known of its health, only what waits is noted.
         let before = match count {
-            0 => health,
-            waiting => self.healths.note(route, &health, &Note { waiting, ..Note::default() }, now).await?,
+            0 => None,
+            _ => Some(self.healths.note(route, &Health::default(), &note, now).await?),
         };
         // Before the drain runs, which counts up the same item.
         self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
         tracing::info!(%environment, replay = %id, found = count, more, "a step of a replay");
-        if count > 0 && before.needs_waking(now, now) {
+        if before.is_some_and(|before| before.needs_waking(now, now)) {
             self.waker.wake(route, now, now).await?;
         }
         if more {
@@ -129,8 +130,7 @@ impl Replayer {
     ) -> Result<Found, StoreError> {
         let listed = self.errors.listed(environment, part, range, (after.as_deref(), STEP)).await?;
         let last = listed.last().filter(|_| listed.len() == STEP).map(|last| last.error_id.to_string());
-        let errors = listed.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
-        Ok(Found { errors, next: next(part, last, LISTED_OVER) })
+        Ok(Found { errors: identities(listed, wanted), next: next(part, last, LISTED_OVER) })
     }
 
     async fn of_ids(
@@ -143,8 +143,7 @@ impl Replayer {
         let begin = usize::try_from(part).unwrap_or(usize::MAX);
         let chunk = ids.iter().skip(begin).take(STEP);
         let found = futures_util::future::try_join_all(chunk.map(|id| self.errors.find(environment, *id))).await?;
-        let errors =
-            found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
+        let errors = identities(found.into_iter().flatten(), wanted);
         let end = begin.saturating_add(STEP);
         let next = (end < ids.len()).then(|| Position { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
         Ok(Found { errors, next })
@@ -160,11 +159,18 @@ impl Replayer {
         let page = self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), STEP)).await?;
         let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
         let found = futures_util::future::try_join_all(ids).await?;
-        let errors =
-            found.into_iter().flatten().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect();
+        let errors = identities(found.into_iter().flatten(), wanted);
         let part = replay.position.as_ref().map_or(0, |position| position.part);
         Ok(Found { errors, next: page.next.map(|after| Position { part: part + 1, after: Some(after) }) })
     }
+}
+
+/// The identities of those errors that are wanted.
+fn identities(
+    errors: impl IntoIterator<Item = ListedError>,
+    wanted: impl Fn(&ListedError) -> bool,
+) -> Vec<(WorkflowId, ErrorId)> {
+    errors.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect()
 }
 
 /// Where a step goes on that has read a partition up to an error, or to its end.

@@ -212,6 +212,18 @@ pub struct Delivery {
     pub next_attempt_at: Option<Timestamp>,
 }
 
+impl Delivery {
+    /// One that is not tried again.
+    pub fn ended(
+        error_id: ErrorId,
+        destination_id: DestinationId,
+        status: DeliveryStatus,
+        attempts: Vec<Attempt>,
+    ) -> Self {
+        Self { error_id, destination_id, status, attempts, next_attempt_at: None }
+    }
+}
+
 /// Where a delivery belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {

@@ -24,6 +24,10 @@ pub const LONGEST_HOLD: Duration = Duration::from_secs(15 * 60);
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// After so long a time of failures without a success a destination is switched off.
 pub const SWITCHED_OFF_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+/// Why a destination is off that said it was gone.
+pub const SWITCHED_OFF_BY_410: &str = "the endpoint answered 410 Gone";
+/// Why a destination is off that failed for five days.
+pub const SWITCHED_OFF_BY_FAILURES: &str = "every attempt of the last five days has failed";
 /// A success is noted again after this time: one write a minute is enough to tell of it.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
 
@@ -125,6 +129,17 @@ impl Health {
             health.waiting_since = self.waiting_since.or(Some(now));
         }
         health
+    }
+
+    /// Why a destination is to be switched off after what is noted at `now`; none where it is not.
+    pub fn reason_to_switch_off(&self, note: &Note, now: Timestamp) -> Option<&'static str> {
+        if note.tally.gone {
+            Some(SWITCHED_OFF_BY_410)
+        } else if self.after(note, now).is_given_up(now) {
+            Some(SWITCHED_OFF_BY_FAILURES)
+        } else {
+            None
+        }
     }
 
     /// Whether it has failed for so long that nobody is expected to mend it.

@@ -69,7 +69,6 @@ impl Credentials {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
                 Some([true, ..]) => Err(CreateCredentialError::NoUser),
-                Some([_, ..]) => Err(StoreError::Busy(error.into()).into()),
                 _ => Err(StoreError::from(error).into()),
             },
         }

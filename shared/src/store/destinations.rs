@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update}
 use super::{
     health::Healths,
     keys,
-    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
+    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item, where_it_holds},
 };
 use crate::{
     domain::{
@@ -23,11 +23,6 @@ use crate::{
 /// The destinations of all environments.
 #[derive(Clone, Debug)]
 pub struct Destinations(pub Table);
-
-/// Why a destination is off that said it was gone.
-pub const SWITCHED_OFF_BY_410: &str = "the endpoint answered 410 Gone";
-/// Why a destination is off that failed for five days.
-pub const SWITCHED_OFF_BY_FAILURES: &str = "every attempt of the last five days has failed";
 
 /// Why a destination was not created.
 #[derive(Debug, thiserror::Error)]
@@ -159,14 +154,10 @@ impl Destinations {
             .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
             .expression_attribute_values(":read", AttributeValue::N(version.to_string()))
             .expression_attribute_values(":one", AttributeValue::N("1".into()));
-        match request.send().await {
-            Ok(_) => {
-                tracing::warn!(%environment, %destination, reason, "a destination was switched off");
-                Ok(())
-            }
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(error) => Err(error.into()),
+        if where_it_holds(request.send().await)?.is_some() {
+            tracing::warn!(%environment, %destination, reason, "a destination was switched off");
         }
+        Ok(())
     }
 
     /// Notes that a test event was taken, where the destination is still as it was read. One write.
@@ -186,11 +177,7 @@ impl Destinations {
             .expression_attribute_values(":yes", AttributeValue::Bool(true))
             .expression_attribute_values(":reason", AttributeValue::S(reason.to_owned()))
             .expression_attribute_values(":read", AttributeValue::N(version.to_string()));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        where_it_holds(request.send().await).map(|_| ())
     }
 
     /// Removes a destination with its secrets, and counts it down: one transaction. False where there is none.
@@ -223,7 +210,6 @@ impl Destinations {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
                 Some([true, ..]) => Ok(false),
-                Some([_, ..]) => Err(StoreError::Busy(error.into())),
                 _ => Err(error.into()),
             },
         }
@@ -245,13 +231,7 @@ impl Destinations {
             .set_item(Some(item))
             .condition_expression("version = :before")
             .expression_attribute_values(":before", AttributeValue::N(before));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Err(UpdateDestinationError::Changed)
-            }
-            Err(error) => Err(StoreError::from(error).into()),
-        }
+        where_it_holds(request.send().await)?.map(|_| ()).ok_or(UpdateDestinationError::Changed)
     }
 }
 

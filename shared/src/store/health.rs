@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     keys::{self, Key},
     listing::{Filter, LISTING, Range},
-    table::{Item, StoreError, Table, from_item},
+    table::{Item, StoreError, Table, from_item, where_it_holds},
 };
 use crate::domain::{
     delivery::Route,
@@ -311,12 +311,7 @@ impl Healths {
                 request = request.expression_attribute_values(name, value);
             }
         }
-        match request.send().await {
-            Ok(answer) => Ok(answer.attributes.filter(|item| !item.is_empty())),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
+        let answer = where_it_holds(request.send().await)?;
+        Ok(answer.and_then(|answer| answer.attributes).filter(|item| !item.is_empty()))
     }
 }

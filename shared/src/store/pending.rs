@@ -136,8 +136,7 @@ impl PendingDeliveries {
             match request.send().await {
                 Ok(_) => break,
                 Err(error) => {
-                    let conflict = error.as_service_error().is_some_and(|e| e.is_transaction_canceled_exception());
-                    let error = if conflict { StoreError::Busy(error.into()) } else { error.into() };
+                    let error = StoreError::from(error);
                     if round + 1 == TRIES || !error.is_passing() {
                         return Err(error);
                     }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::{
     keys,
-    table::{StoreError, TRIES, Table, from_item, pause_before, to_item},
+    table::{StoreError, TRIES, Table, from_item, pause_before, to_item, where_it_holds},
 };
 use crate::domain::{
     id::{EnvironmentId, ReplayId},
@@ -64,18 +64,11 @@ impl Replays {
             .expression_attribute_values(":found", AttributeValue::N(found.to_string()));
         for round in 0.. {
             pause_before(round).await;
-            match request.clone().send().await {
-                Ok(_) => return Ok(true),
-                Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                    return Ok(false);
-                }
+            match where_it_holds(request.clone().send().await) {
+                Ok(noted) => return Ok(noted.is_some()),
                 // A drain counts up the same item.
-                Err(error) => {
-                    let error = StoreError::from(error);
-                    if round + 1 == TRIES || !error.is_passing() {
-                        return Err(error);
-                    }
-                }
+                Err(error) if round + 1 == TRIES || !error.is_passing() => return Err(error),
+                Err(_) => {}
             }
         }
         Ok(false)
@@ -94,13 +87,8 @@ impl Replays {
             .expression_attribute_values(":cancelled", status_value(ReplayStatus::Cancelled)?)
             .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
             .return_values(ReturnValue::AllNew);
-        match request.send().await {
-            Ok(answer) => answer.attributes.map(from_item).transpose(),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
+        let cancelled = where_it_holds(request.send().await)?;
+        cancelled.and_then(|answer| answer.attributes).map(from_item).transpose()
     }
 }
 

@@ -90,13 +90,8 @@ impl Table {
     /// Removes an item. False where there is none. One write.
     pub(super) async fn delete(&self, key: &Key) -> Result<bool, StoreError> {
         let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
-        match request.condition_expression("attribute_exists(pk)").send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
+        let answer = request.condition_expression("attribute_exists(pk)").send().await;
+        Ok(where_it_holds(answer)?.is_some())
     }
 
     /// One write of an item that is not there yet.
@@ -241,6 +236,21 @@ pub(super) fn put_new(table: &str, item: Item) -> Result<TransactWriteItem, Stor
     Ok(TransactWriteItem::builder().put(put.build().map_err(refused)?).build())
 }
 
+/// The answer of a conditional write; none where its condition does not hold.
+pub(super) fn where_it_holds<T, E, R>(answer: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(SdkError::ServiceError(refusal)) if refusal.err().code() == Some("ConditionalCheckFailedException") => {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// A request that the SDK itself would not build.
 pub(super) fn refused(error: impl Error + Send + Sync + 'static) -> StoreError {
     StoreError::Refused(error.into())
@@ -291,6 +301,8 @@ where
                 "ProvisionedThroughputExceededException",
                 "RequestLimitExceeded",
                 "ThrottlingException",
+                // Without a failed condition, which callers look for first: others were in the way.
+                "TransactionCanceledException",
                 "TransactionConflictException",
                 "TransactionInProgressException",
                 "InternalServerError",

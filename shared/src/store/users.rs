@@ -226,11 +226,7 @@ impl Users {
                         conflicts.push((place, Some(error)));
                     }
                 }
-                if conflicts.is_empty() {
-                    let cancelled = error.as_service_error().is_some_and(|e| e.is_transaction_canceled_exception());
-                    return Err(if cancelled { StoreError::Busy(error.into()) } else { error.into() });
-                }
-                Ok(conflicts)
+                if conflicts.is_empty() { Err(error.into()) } else { Ok(conflicts) }
             }
         }
     }
@@ -272,8 +268,6 @@ impl Users {
                     })
                 } else if reasons.iter().any(|failed| *failed) {
                     Err(ChangeUserError::Changed)
-                } else if error.as_service_error().is_some_and(|e| e.is_transaction_canceled_exception()) {
-                    Err(StoreError::Busy(error.into()).into())
                 } else {
                     Err(StoreError::from(error).into())
                 }
@@ -326,8 +320,6 @@ impl Users {
                 let reasons = error.as_service_error().map(cancellation_reasons).unwrap_or_default();
                 if reasons.iter().any(|failed| *failed) {
                     Err(ChangeUserError::Changed)
-                } else if error.as_service_error().is_some_and(|e| e.is_transaction_canceled_exception()) {
-                    Err(StoreError::Busy(error.into()).into())
                 } else {
                     Err(StoreError::from(error).into())
                 }

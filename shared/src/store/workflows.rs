@@ -172,7 +172,6 @@ impl Workflows {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
                 Some([true, ..] | [_, true]) => Ok(false),
-                Some([_, ..]) => Err(StoreError::Busy(error.into())),
                 _ => Err(error.into()),
             },
         }

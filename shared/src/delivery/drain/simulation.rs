@@ -14,7 +14,7 @@ use crate::domain::{
     delivery::{DeliveryStatus, Failure, RETRY_POLICY},
     destination::{EventBridge, Filter, Target, Verification},
     error_log::{ErrorIdentity, NewError},
-    health::SWITCHED_OFF_AFTER,
+    health::{SWITCHED_OFF_AFTER, SWITCHED_OFF_BY_410, SWITCHED_OFF_BY_FAILURES},
     id::{DestinationId, EnvironmentId, UserId, WorkflowId},
     secret::Sealed,
 };
