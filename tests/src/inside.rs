@@ -43,6 +43,7 @@ use tenon::{
         health::{Health, Note},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
+        origin::Origin,
         timestamp::Timestamp,
         user::{Metadata, NewUser, User},
         webhook::Webhook,
@@ -171,7 +172,7 @@ impl Inside {
         let errors: Vec<ErrorLog> = (0..count)
             .map(|n| {
                 let new = NewError {
-                    identity: ErrorIdentity::new(None, None, now).unwrap(),
+                    identity: ErrorIdentity::new(None, None, &Origin::of(now), 0).unwrap(),
                     execution_id: "e".parse().unwrap(),
                     block_id: "b".parse().unwrap(),
                     block_type: "shopify".parse().unwrap(),
@@ -265,9 +266,9 @@ impl Inside {
 
     /// A user that owns so many things: half of them credentials, half workflows.
     pub async fn user_with(&self, count: usize) -> User {
-        let names = Names::new(Some("joe".parse().unwrap()), None).unwrap();
-        let new = NewUser { names, full_name: None, metadata: Metadata::default() };
-        let user = Users(self.directory.clone()).create(self.environment, new).await.unwrap();
+        let names = Names::of("joe".parse().unwrap(), None).unwrap();
+        let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&Origin::new(), 0);
+        Users(self.directory.clone()).create(self.environment, &user).await.unwrap();
         let pk = format!("env#{}#user#{}", self.environment, user.user_id);
         let mut items: Vec<HashMap<String, AttributeValue>> = Vec::new();
         let item = |texts: &[(&str, String)]| {

@@ -18,6 +18,7 @@ use tenon::{
         destination::{AwsCredentials, EventBridge, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, cut},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+        origin::Origin,
         timestamp::Timestamp,
     },
     store::{
@@ -35,7 +36,7 @@ use tests::{event, scripted};
 fn error(text: &str) -> ErrorLog {
     let now = Timestamp::now();
     let new = NewError {
-        identity: ErrorIdentity::new(None, None, now).unwrap(),
+        identity: ErrorIdentity::new(None, None, &Origin::of(now), 0).unwrap(),
         execution_id: "e".parse().unwrap(),
         block_id: "b".parse().unwrap(),
         block_type: "shopify".parse().unwrap(),

@@ -15,6 +15,7 @@ use tenon::{
     domain::{
         id::EnvironmentId,
         names::Names,
+        origin::Origin,
         timestamp::Timestamp,
         user::{Metadata, NewUser, TtlSeconds},
     },
@@ -80,13 +81,19 @@ async fn processes_that_know_of_a_key_and_those_that_do_not_yet_understand_each_
     let keys = SigningKeys(Table::new(&config, setting("DIRECTORY_TABLE")));
     let vault = Vault::new(&config, setting("SIGNING_KEY"));
     let new_user = NewUser {
-        names: Names::new(Some("joe".parse().unwrap()), None).unwrap(),
+        names: Names::of("joe".parse().unwrap(), None).unwrap(),
         full_name: None,
         metadata: Metadata::default(),
     };
     keys.create_first(&create_signing_key(&vault, Timestamp::now()).await.unwrap()).await.unwrap();
     let now = Timestamp::now();
-    let claims = Claims::new("urn:tenon:test", EnvironmentId::new(), &new_user.create(now), TtlSeconds::MAX, now);
+    let claims = Claims::new(
+        "urn:tenon:test",
+        EnvironmentId::new(),
+        &new_user.create(&Origin::of(now), 0),
+        TtlSeconds::MAX,
+        now,
+    );
 
     let earlier_signer = Signer::load(keys.clone(), vault.clone()).await;
     let earlier_verifier = Verifier::load(keys.clone(), "urn:tenon:test".into()).await;

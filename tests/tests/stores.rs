@@ -8,6 +8,7 @@ use tenon::{
         health::{Health, Note, Tally},
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, WorkflowId},
         names::{CanonicalName, Names, UserRef},
+        origin::Origin,
         timestamp::Timestamp,
         user::{Metadata, NewUser, User},
     },
@@ -195,7 +196,8 @@ fn some_names() -> Names {
         2 => (Some(name), None),
         _ => (None, Some(address)),
     };
-    Names::new(username.map(|name| name.parse().unwrap()), email.map(|email| email.parse().unwrap())).unwrap()
+    let suffix = Origin::new().suffix(0);
+    Names::new(username.map(|name| name.parse().unwrap()), email.map(|email| email.parse().unwrap()), &suffix).unwrap()
 }
 
 #[tokio::test]
@@ -258,17 +260,26 @@ async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_o
                         .iter()
                         .map(|new| new.names.claims().iter().all(|claim| model.holder(claim).is_none()))
                         .collect();
-                    let created = users.create_all(environment, batch).await;
-                    assert_eq!(created.iter().map(Result::is_ok).collect::<Vec<_>>(), expected);
-                    model.users.extend(created.into_iter().flatten());
+                    let origin = Origin::new();
+                    let batch: Vec<User> =
+                        batch.into_iter().enumerate().map(|(place, new)| new.create(&origin, place)).collect();
+                    // Again changes nothing: what is there is known by its id.
+                    for _ in 0..2 {
+                        let created = users.create_all(environment, &batch).await;
+                        assert_eq!(created.iter().map(Result::is_ok).collect::<Vec<_>>(), expected);
+                    }
+                    let created = batch.into_iter().zip(expected);
+                    model.users.extend(created.filter(|(_, created)| *created).map(|(user, _)| user));
                 }
                 _ => {
                     let names = some_names();
                     let free = names.claims().iter().all(|claim| model.holder(claim).is_none());
                     let new = NewUser { names, full_name: None, metadata: Metadata::default() };
-                    let created = users.create(environment, new).await;
-                    assert_eq!(created.is_ok(), free);
-                    model.users.extend(created);
+                    let user = new.create(&Origin::new(), 0);
+                    for _ in 0..2 {
+                        assert_eq!(users.create(environment, &user).await.is_ok(), free);
+                    }
+                    model.users.extend(free.then_some(user));
                 }
             }
         }

@@ -4,5 +4,5 @@ use functions::credentials::create;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(create::create_credential, create::state).await
+    tenon::http::serve_once(create::create_credential, create::state).await
 }

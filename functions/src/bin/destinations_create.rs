@@ -4,5 +4,5 @@ use functions::destinations::create;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(create::create_destination, create::state).await
+    tenon::http::serve_once(create::create_destination, create::state).await
 }

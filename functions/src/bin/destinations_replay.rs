@@ -4,5 +4,5 @@ use functions::destinations::replay;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(replay::start_replay, replay::state).await
+    tenon::http::serve_once(replay::start_replay, replay::state).await
 }

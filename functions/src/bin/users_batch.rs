@@ -4,5 +4,5 @@ use functions::users::batch;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(batch::create_users, batch::state).await
+    tenon::http::serve_once(batch::create_users, batch::state).await
 }

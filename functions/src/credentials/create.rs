@@ -1,15 +1,14 @@
 //! `POST /users/{user}/credentials`. AWS calls: one DynamoDB read of the user by id, two by name; one of KMS, and one
-//! transaction.
+//! transaction; two writes more with an Idempotency-Key.
 
 use axum::extract::State;
 use serde_json::Value;
 use tenon::{
     domain::{
         credential::{Credential, MAX_DATA},
-        id::CredentialId,
         names::UserRef,
+        origin::Origin,
         text::Text,
-        timestamp::Timestamp,
     },
     http::{At, Backend, Created, Fields, FromJson, Input, Path, Problem, ProblemDocument, Valid},
     store::credentials::SealedCredential,
@@ -41,11 +40,25 @@ impl FromJson for SecretObject {
         let Value::Object(_) = value else {
             return at.reject("must be an object");
         };
+        if !is_exact(value) {
+            return at.reject("has a number that cannot be kept exactly: send it as a string");
+        }
         let text = Zeroizing::new(value.to_string());
         if text.len() > MAX_DATA {
             return at.reject(format_args!("must have at most {MAX_DATA} bytes"));
         }
         Some(Self(text))
+    }
+}
+
+/// Whether all numbers are whole ones of 64 bits, or are small enough for a double to tell them apart.
+fn is_exact(value: &Value) -> bool {
+    const SMALL: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => !number.is_f64() || number.as_f64().is_some_and(|number| number.abs() < SMALL),
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 
@@ -60,7 +73,7 @@ impl Input for CreateCredential {
 
 /// Creates a credential of a user. Its data are encrypted before they are stored.
 #[utoipa::path(post, path = "/users/{user}/credentials", tag = "credentials", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path)), request_body = CreateCredential, responses(
+    params(("user" = UserRef, Path), ("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateCredential, responses(
     (status = 201, body = CredentialBody, headers(("Location", description = "where the credential is found"))),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
@@ -69,11 +82,12 @@ pub async fn create_credential(
     caller: Backend,
     State(WithVault { stores, vault }): State<WithVault>,
     Path(user): Path<UserRef>,
+    origin: Origin,
     Valid(body): Valid<CreateCredential>,
 ) -> Result<Created<CredentialBody>, Problem> {
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
     let owner = stores.owner(caller.environment, &user, |_| true).await?;
-    let (credential_id, now) = (CredentialId::new(), Timestamp::now());
+    let (credential_id, now) = (origin.id(0), origin.at);
     let data = vault.seal(&context(caller.environment, credential_id), 1, data.as_bytes()).await?;
     let credential =
         Credential { credential_id, user_id: owner.user_id, credential_type, name, created_at: now, updated_at: now };

@@ -12,7 +12,7 @@ use tenon::{
         timestamp::Timestamp,
         user::User,
     },
-    http::{Problem, StartError},
+    http::{KnowsRequests, Problem, StartError},
     store::{Table, credentials::Credentials, users::Users},
     vault::{Context, Vault},
 };
@@ -49,6 +49,12 @@ pub async fn with_vault(config: &SdkConfig) -> Result<WithVault, StartError> {
     let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
     let (stores, ()) = tokio::join!(state(config), vault.connect());
     Ok(WithVault { stores: stores?, vault })
+}
+
+impl KnowsRequests for WithVault {
+    fn directory(&self) -> &Table {
+        &self.stores.credentials.0
+    }
 }
 
 impl Stores {

@@ -38,7 +38,8 @@ pub async fn reveal_credential(
     let owner = stores.owner(environment, &user, |_| true).await?;
     let sealed = stores.credentials.data(environment, owner.user_id, id).await?;
     let sealed = sealed.ok_or_else(|| Problem::not_found("credential"))?;
-    tracing::info!(%environment, %key, user = %owner.user_id, credential = %id, "a credential is revealed");
+    // A warning, so that it is kept at any level that an operator would choose.
+    tracing::warn!(%environment, %key, user = %owner.user_id, credential = %id, "a credential is revealed");
     let data = vault.open(&context(environment, id), &sealed).await?;
     let data = serde_json::from_slice(&data).map_err(|_| VaultError::Undecryptable)?;
     Ok(Private(Json(Revealed { data })))

@@ -1,19 +1,19 @@
-//! `POST /destinations`. AWS calls: for each user that a filter names by a name one DynamoDB read, one of KMS, for a bus two
-//! to it, and one DynamoDB transaction.
+//! `POST /destinations`. AWS calls: for each user that a filter names by a name one DynamoDB read, one of KMS, for a
+//! bus two to it, and one DynamoDB transaction; two writes and one of KMS more with an Idempotency-Key.
 
 use axum::extract::State;
 use tenon::{
     delivery::{
         eventbridge::{check, seal_credentials},
-        webhook::{new_secret, seal_secret},
+        webhook::{new_secret, open_secret, seal_secret},
     },
     domain::{
         delivery::Route,
         destination::{AwsCredentials, BusName, Destination, EventBridge, Region, Target, Verification},
         health::Health,
-        id::DestinationId,
+        origin::Origin,
+        secret::Secret,
         text::Text,
-        timestamp::Timestamp,
         webhook::{Webhook, WebhookUrl},
     },
     http::{At, Backend, Created, Fields, FromJson, Input, Private, Problem, ProblemDocument, Valid},
@@ -127,7 +127,7 @@ fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
 /// Saves where errors are to be sent. A bus is checked by a test event before; a webhook is given a secret, which is shown
 /// this once. Keys and secrets are encrypted before they are stored.
 #[utoipa::path(post, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
-    request_body = CreateDestination, responses(
+    params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateDestination, responses(
     (status = 201, body = WithSecret, headers(("Location", description = "where the destination is found"))),
     (status = 409, body = ProblemDocument, description = "there are 20 destinations already"),
     (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
@@ -135,11 +135,21 @@ fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
 pub async fn create_destination(
     caller: Backend,
     State(connecting): State<Connecting>,
+    origin: Origin,
     Valid(NewDestination { target, enabled, filter }): Valid<NewDestination>,
 ) -> Result<Private<Created<WithSecret>>, Problem> {
     let filter = filter.resolve(&connecting.users, caller.environment).await?;
-    let (destination_id, now) = (DestinationId::new(), Timestamp::now());
+    let (destination_id, now) = (origin.id(0), origin.at);
     let route = Route { environment: caller.environment, destination: destination_id };
+    if origin.is_repeat
+        && let Some(earlier) = connecting.destinations.get(caller.environment, destination_id).await?
+    {
+        let secret = match &earlier.target {
+            Target::Webhook(webhook) => Some(open_secret(&connecting.vault, route, &webhook.secret).await?),
+            Target::EventBridge(_) => None,
+        };
+        return Ok(created(earlier, secret));
+    }
     let (target, verification, secret) = match target {
         NewTarget::EventBridge { region, event_bus_name, credentials } => {
             let checked = check(&connecting.config, caller.environment, (&region, &event_bus_name), &credentials).await;
@@ -169,6 +179,10 @@ pub async fn create_destination(
         updated_at: now,
     };
     connecting.destinations.create(caller.environment, &destination).await?;
-    let body = WithSecret { destination: (destination, Health::default()).into(), secret };
-    Ok(Private(Created::at(format!("destinations/{destination_id}"), body)))
+    Ok(created(destination, secret))
+}
+
+fn created(destination: Destination, secret: Option<Secret>) -> Private<Created<WithSecret>> {
+    let location = format!("destinations/{}", destination.destination_id);
+    Private(Created::at(location, WithSecret { destination: (destination, Health::default()).into(), secret }))
 }

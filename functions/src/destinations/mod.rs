@@ -15,7 +15,7 @@ use tenon::{
         timestamp::Timestamp,
         webhook::{Webhook, WebhookUrl},
     },
-    http::StartError,
+    http::{KnowsRequests, StartError},
     store::{Table, destinations::Destinations, users::Users},
     vault::Vault,
 };
@@ -55,6 +55,17 @@ pub async fn connecting(config: &SdkConfig) -> Result<Connecting, StartError> {
         rules: Rules::from_env()?,
         config: config.clone(),
     })
+}
+
+impl KnowsRequests for Connecting {
+    fn directory(&self) -> &Table {
+        &self.destinations.0
+    }
+
+    // The answer to the creation of a webhook has its secret.
+    fn vault(&self) -> Option<&Vault> {
+        Some(&self.vault)
+    }
 }
 
 /// The store alone, for functions that have no use of the vault.

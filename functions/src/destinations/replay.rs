@@ -1,4 +1,5 @@
-//! `POST /destinations/{destinationId}/replay`. AWS calls: one DynamoDB read, one write and one message.
+//! `POST /destinations/{destinationId}/replay`. AWS calls: one DynamoDB read, one write and one message; two writes
+//! more with an Idempotency-Key.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -8,10 +9,11 @@ use tenon::{
     delivery::queues::{Queue, ReplayStep},
     domain::{
         id::{DestinationId, ErrorId, ReplayId},
+        origin::Origin,
         replay::{MAX_ERROR_IDS, Replay, ReplayStatus, Selection},
         timestamp::Timestamp,
     },
-    http::{Accepted, Backend, Fields, Input, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{Accepted, Backend, Fields, Input, KnowsRequests, Path, Problem, ProblemDocument, StartError, Valid},
     store::{Table, destinations::Destinations, replays::Replays},
 };
 use utoipa::ToSchema;
@@ -22,6 +24,12 @@ pub struct Starting {
     destinations: Destinations,
     replays: Replays,
     steps: Queue,
+}
+
+impl KnowsRequests for Starting {
+    fn directory(&self) -> &Table {
+        &self.replays.0
+    }
 }
 
 /// Opens the connection to DynamoDB.
@@ -97,7 +105,7 @@ pub struct Started {
 
 /// Sends errors to a destination once more, also such as were recorded while it was off.
 #[utoipa::path(post, path = "/destinations/{destinationId}/replay", tag = "destinations",
-    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path)), request_body = StartReplay,
+    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = StartReplay,
     responses(
     (status = 202, body = Started),
     (status = 404, body = ProblemDocument),
@@ -108,6 +116,7 @@ pub async fn start_replay(
     caller: Backend,
     State(Starting { destinations, replays, steps }): State<Starting>,
     Path(id): Path<DestinationId>,
+    origin: Origin,
     Valid(NewReplay { selection }): Valid<NewReplay>,
 ) -> Result<Accepted<Started>, Problem> {
     let found = destinations.get(caller.environment, id).await?;
@@ -115,9 +124,9 @@ pub async fn start_replay(
     if !destination.enabled {
         return Err(Problem::conflict("destination-off", "the destination is off: switch it on before a replay"));
     }
-    let now = Timestamp::now();
+    let now = origin.at;
     let replay = Replay {
-        replay_id: ReplayId::new(),
+        replay_id: origin.id(0),
         destination_id: id,
         selection,
         status: ReplayStatus::Running,
@@ -130,9 +139,9 @@ pub async fn start_replay(
     };
     replays.create(caller.environment, &replay).await?;
     let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id: replay.replay_id };
-    if let Err(error) = steps.send(&caller.environment.to_string(), &step, now, now).await {
+    if let Err(error) = steps.send(&caller.environment.to_string(), &step, Timestamp::now(), Timestamp::now()).await {
         // Nobody would make its steps.
-        replays.cancel(caller.environment, replay.replay_id).await?;
+        replays.take_back(caller.environment, replay.replay_id).await?;
         return Err(error.into());
     }
     Ok(Accepted(Started { replay_id: replay.replay_id }))

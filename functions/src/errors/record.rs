@@ -1,5 +1,5 @@
 //! `POST /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), a third where `_id`s are
-//! given, and one batch write for 25 errors.
+//! given, and one batch write for 25 errors; two writes more with an Idempotency-Key.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,12 @@ use tenon::{
     domain::{
         error_log::{EngineText, ErrorIdentity, ErrorLog, IdentityError, NewError, cut},
         id::{ErrorId, WorkflowId},
+        origin::Origin,
         timestamp::Timestamp,
     },
-    http::{Accepted, EngineOrBackend, Fields, Input, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{
+        Accepted, EngineOrBackend, Fields, Input, KnowsRequests, Path, Problem, ProblemDocument, StartError, Valid,
+    },
     nested_inputs,
     store::{
         Table,
@@ -56,7 +59,7 @@ impl Input for RecordError {
         let block_type = fields.required("blockType");
         let error = fields.required("error");
         if let (Some(id), Some(created_at)) = (id, created_at)
-            && let Err(error) = ErrorIdentity::new(id, created_at, Timestamp::now())
+            && let Err(error) = ErrorIdentity::new(id, created_at, &Origin::new(), 0)
         {
             let at_id = created_at.is_none() && error != IdentityError::Disagree;
             fields.reject(if at_id { "_id" } else { "createdAt" }, error);
@@ -75,9 +78,9 @@ impl Input for RecordError {
 nested_inputs! { RecordError }
 
 impl RecordError {
-    fn identified(self, now: Timestamp) -> Result<NewError, Problem> {
+    fn identified(self, origin: &Origin, place: usize) -> Result<NewError, Problem> {
         let Self { id, created_at, execution_id, block_id, block_type, error } = self;
-        let identity = ErrorIdentity::new(id, created_at, now).map_err(|error| Problem::internal(&error))?;
+        let identity = ErrorIdentity::new(id, created_at, origin, place).map_err(|error| Problem::internal(&error))?;
         Ok(NewError { identity, execution_id, block_id, block_type, error: cut(error) })
     }
 }
@@ -131,6 +134,12 @@ pub struct Stores {
     errors: Errors,
 }
 
+impl KnowsRequests for Stores {
+    fn directory(&self) -> &Table {
+        &self.workflows.0
+    }
+}
+
 /// The stores of both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let (directory, table) = tokio::join!(Table::directory(config), Table::errors(config));
@@ -141,7 +150,7 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 /// Records errors of a workflow. The stream of the table then carries them to the environment's destinations.
 #[utoipa::path(post, path = "/workflows/{workflowId}/errors", tag = "errors",
     security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])),
-    params(("workflowId" = WorkflowId, Path)), request_body = RecordErrors, responses(
+    params(("workflowId" = WorkflowId, Path), ("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = RecordErrors, responses(
     (status = 202, body = Recorded),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
@@ -151,20 +160,22 @@ pub async fn record_errors(
     caller: EngineOrBackend,
     State(stores): State<Stores>,
     Path(workflow_id): Path<WorkflowId>,
+    origin: Origin,
     Valid(RecordErrors { errors }): Valid<RecordErrors>,
 ) -> Result<Accepted<Recorded>, Problem> {
     let environment = caller.environment;
     let found = stores.workflows.find_with_owner(environment, workflow_id).await?;
     let (_, user) = found.ok_or_else(|| Problem::not_found("workflow"))?;
 
-    let now = Timestamp::now();
-    let new: Vec<NewError> = errors.into_iter().map(|error| error.identified(now)).collect::<Result<_, _>>()?;
+    let now = origin.at;
+    let new = errors.into_iter().enumerate().map(|(place, error)| error.identified(&origin, place));
+    let new: Vec<NewError> = new.collect::<Result<_, _>>()?;
     let ids: Vec<ErrorId> = new.iter().map(|error| error.identity.id).collect();
-    let given: BTreeSet<ErrorId> =
-        new.iter().filter(|error| error.identity.id_was_given).map(|error| error.identity.id).collect();
+    let may_be_there = new.iter().filter(|error| error.identity.id_was_given || origin.is_repeat);
+    let may_be_there: BTreeSet<ErrorId> = may_be_there.map(|error| error.identity.id).collect();
 
     // What was recorded before, or stands earlier in the same request, is accepted and changes nothing.
-    let mut seen = stores.errors.existing(environment, workflow_id, &given).await?;
+    let mut seen = stores.errors.existing(environment, workflow_id, &may_be_there).await?;
     let fresh = new.into_iter().enumerate().filter(|(_, error)| seen.insert(error.identity.id));
     let (places, fresh): (Vec<usize>, Vec<ErrorLog>) =
         fresh.map(|(place, error)| (place, error.record(environment, workflow_id, user.user_id, now))).unzip();

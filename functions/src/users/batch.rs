@@ -1,4 +1,5 @@
-//! `POST /users/batch`. AWS calls: one DynamoDB transaction for 33 users, and another for each round of conflicts in it.
+//! `POST /users/batch`. AWS calls: one DynamoDB transaction for 33 users, and another for each round of conflicts in
+//! it; two writes more with an Idempotency-Key.
 
 use std::collections::HashMap;
 
@@ -8,9 +9,11 @@ use serde_json::Value;
 use tenon::{
     domain::{
         names::{CanonicalName, Names},
-        user::NewUser,
+        origin::Origin,
+        user::{NewUser, User},
     },
     http::{Backend, FieldError, Json, JsonBody, Problem, ProblemDocument, Valid},
+    logs::Chain,
     store::users::{CreateUserError, Users},
 };
 use utoipa::ToSchema;
@@ -84,21 +87,23 @@ impl From<Problem> for Reason {
 }
 
 /// Creates up to 1,000 users, each of them or not at all; the others are not held up by one that conflicts.
-#[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), request_body = CreateUsers,
+#[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateUsers,
     responses(
     (status = 200, body = CreatedUsers),
     (status = 422, body = ProblemDocument, description = "there is no list, or it is empty or too long"),
+    (status = 503, body = ProblemDocument, description = "names the users that were not created; the others were"),
 ))]
 pub async fn create_users(
     caller: Backend,
     State(users): State<Users>,
+    origin: Origin,
     JsonBody(body): JsonBody,
 ) -> Result<Json<CreatedUsers>, Problem> {
     let items = items(&body)?;
     let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(items.len());
     let (mut new, mut places, mut claimed) = (Vec::new(), Vec::new(), HashMap::new());
     for (place, item) in items.iter().enumerate() {
-        match read(item, place, &mut claimed) {
+        match read(item, &origin, place, &mut claimed) {
             Ok(user) => {
                 new.push(user);
                 places.push(place);
@@ -107,17 +112,25 @@ pub async fn create_users(
             Err(refused) => results.push(Some(refused)),
         }
     }
-    let created = users.create_all(caller.environment, new).await;
-    for (place, outcome) in places.into_iter().zip(created) {
+    let created = users.create_all(caller.environment, &new).await;
+    let mut not_created = Vec::new();
+    for ((place, user), outcome) in places.into_iter().zip(new).zip(created) {
         let result = match outcome {
-            Ok(user) => BatchResult::Created { user: Box::new(user.into()) },
+            Ok(()) => BatchResult::Created { user: Box::new(user.into()) },
             Err(taken @ CreateUserError::Taken { .. }) => BatchResult::Conflict(Problem::from(taken).into()),
-            // What was created stays; the same batch again names it as taken.
-            Err(CreateUserError::Store(error)) => return Err(error.into()),
+            Err(CreateUserError::Store(error)) if error.is_passing() => {
+                tracing::warn!(error = %Chain(&*error), "a user was not created");
+                not_created.push(place);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
         if let Some(slot) = results.get_mut(place) {
             *slot = Some(result);
         }
+    }
+    if !not_created.is_empty() {
+        return Err(Problem::not_created(not_created, items.len()));
     }
     let results: Vec<BatchResult> = results.into_iter().flatten().collect();
     let invalid_users = results.iter().enumerate().filter_map(|(index, result)| match result {
@@ -144,10 +157,15 @@ fn items(body: &Value) -> Result<&Vec<Value>, Problem> {
 }
 
 /// One item, valid and with names that no earlier item has.
-fn read(item: &Value, place: usize, claimed: &mut HashMap<CanonicalName, usize>) -> Result<NewUser, BatchResult> {
+fn read(
+    item: &Value,
+    origin: &Origin,
+    place: usize,
+    claimed: &mut HashMap<CanonicalName, usize>,
+) -> Result<User, BatchResult> {
     let Valid(CreateUser { email, username, full_name, metadata }) =
         Valid::<CreateUser>::payload(item).map_err(|problem| BatchResult::Invalid(problem.into()))?;
-    let names = Names::new(username, email)
+    let names = Names::new(username, email, &origin.suffix(place))
         .map_err(|error| BatchResult::Invalid(Problem::invalid_field("/email", error).into()))?;
     let claims = names.claims();
     if let Some((first, earlier)) = claims.iter().find_map(|name| Some((name, *claimed.get(name)?))) {
@@ -157,5 +175,5 @@ fn read(item: &Value, place: usize, claimed: &mut HashMap<CanonicalName, usize>)
         return Err(BatchResult::Conflict(Reason { detail: format!("the {field} {detail}"), errors }));
     }
     claimed.extend(claims.into_iter().map(|name| (name, place)));
-    Ok(NewUser { names, full_name, metadata })
+    Ok(NewUser { names, full_name, metadata }.create(origin, place))
 }

@@ -1,10 +1,11 @@
-//! `POST /users`. AWS calls: one DynamoDB transaction.
+//! `POST /users`. AWS calls: one DynamoDB transaction; two writes more with an Idempotency-Key.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::{
         names::{Email, Names, Username},
+        origin::Origin,
         user::{FullName, Metadata, NewUser},
     },
     http::{Backend, Created, Fields, Input, Problem, ProblemDocument, StartError, Valid},
@@ -56,7 +57,7 @@ pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
 }
 
 /// Creates a user and claims its username and e-mail address.
-#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), request_body = CreateUser, responses(
+#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateUser, responses(
     (status = 201, body = UserBody, headers(("Location", description = "where the user is found"))),
     (status = 409, body = ProblemDocument, description = "names the field that is taken"),
     (status = 422, body = ProblemDocument),
@@ -64,10 +65,12 @@ pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
 pub async fn create_user(
     caller: Backend,
     State(users): State<Users>,
+    origin: Origin,
     Valid(body): Valid<CreateUser>,
 ) -> Result<Created<UserBody>, Problem> {
     let CreateUser { email, username, full_name, metadata } = body;
-    let names = Names::new(username, email).map_err(|error| Problem::internal(&error))?;
-    let user = users.create(caller.environment, NewUser { names, full_name, metadata }).await?;
+    let names = Names::new(username, email, &origin.suffix(0)).map_err(|error| Problem::internal(&error))?;
+    let user = NewUser { names, full_name, metadata }.create(&origin, 0);
+    users.create(caller.environment, &user).await?;
     Ok(Created::at(format!("users/{}", user.user_id), user.into()))
 }

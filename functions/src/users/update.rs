@@ -115,7 +115,7 @@ fn changed(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<
         None if renamed && username.as_str().contains('@') => None,
         None => before.email.clone(),
     };
-    let names = Names::new(Some(username), email.clone());
+    let names = Names::of(username, email.clone());
     let names = names.map_err(|error| Problem::invalid_field(if renamed { "/username" } else { "/email" }, error))?;
     if email.is_none() && names.email.is_some() && !renamed {
         let detail = "cannot be taken away while the username is an e-mail address: give another username";

@@ -1,10 +1,14 @@
-//! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction.
+//! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction; two writes more
+//! with an Idempotency-Key.
+
+use std::collections::BTreeSet;
 
 use axum::extract::State;
 use tenon::{
     domain::{
         id::CredentialId,
         names::UserRef,
+        origin::Origin,
         workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
     },
     http::{Backend, Created, Fields, Input, Problem, ProblemDocument, Valid},
@@ -24,7 +28,7 @@ pub struct CreateWorkflow {
     name: WorkflowName,
     /// The integration that it is an instance of.
     integration_id: Option<IntegrationId>,
-    /// The credentials that it uses: at most 50.
+    /// The credentials that it uses, of the same user: at most 50.
     #[schema(required = false)]
     credential_ids: Vec<CredentialId>,
 }
@@ -39,14 +43,19 @@ impl Input for CreateWorkflow {
             user_id: user_id?,
             name: name?,
             integration_id: integration_id?,
-            credential_ids: credential_ids?.unwrap_or_default(),
+            credential_ids: each_once(credential_ids?.unwrap_or_default()),
         })
     }
 }
 
+fn each_once(ids: Vec<CredentialId>) -> Vec<CredentialId> {
+    let mut known = BTreeSet::new();
+    ids.into_iter().filter(|id| known.insert(*id)).collect()
+}
+
 /// Creates a workflow of a user.
 #[utoipa::path(post, path = "/workflows", tag = "workflows", security(("apiKey" = ["manage"])),
-    request_body = CreateWorkflow, responses(
+    params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateWorkflow, responses(
     (status = 201, body = WorkflowBody, headers(("Location", description = "where the workflow is found"))),
     (status = 404, body = ProblemDocument, description = "there is no such user"),
     (status = 409, body = ProblemDocument, description = "the user has another workflow of this name"),
@@ -55,11 +64,13 @@ impl Input for CreateWorkflow {
 pub async fn create_workflow(
     caller: Backend,
     State(stores): State<Stores>,
+    origin: Origin,
     Valid(body): Valid<CreateWorkflow>,
 ) -> Result<Created<WorkflowBody>, Problem> {
     let CreateWorkflow { user_id, name, integration_id, credential_ids } = body;
     let user = stores.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids };
-    let workflow = stores.workflows.create(caller.environment, new).await?;
+    let workflow = new.create(&origin);
+    stores.workflows.create(caller.environment, &workflow).await?;
     Ok(Created::at(format!("workflows/{}", workflow.workflow_id), WorkflowBody::new(workflow, user.status)))
 }

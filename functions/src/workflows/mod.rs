@@ -10,7 +10,7 @@ use tenon::{
         user::{Status, User},
         workflow::{IntegrationId, Workflow, WorkflowName},
     },
-    http::{Fields, Input, Problem, StartError},
+    http::{Fields, Input, KnowsRequests, Problem, StartError},
     store::{Table, users::Users, workflows::Workflows},
 };
 use utoipa::{IntoParams, ToSchema};
@@ -33,6 +33,12 @@ pub struct Stores {
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let directory = Table::directory(config).await?;
     Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory) })
+}
+
+impl KnowsRequests for Stores {
+    fn directory(&self) -> &Table {
+        &self.workflows.0
+    }
 }
 
 /// Whose workflow is meant.

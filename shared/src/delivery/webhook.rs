@@ -60,6 +60,13 @@ pub async fn seal_secret(vault: &Vault, route: Route, version: u32, secret: &Sec
     vault.seal(&context(route), version, secret.expose().as_bytes()).await
 }
 
+/// Opens a webhook's secret.
+pub async fn open_secret(vault: &Vault, route: Route, sealed: &Sealed) -> Result<Secret, VaultError> {
+    let secret = vault.open(&context(route), sealed).await?;
+    let text = std::str::from_utf8(&secret).map_err(|_| VaultError::Undecryptable)?;
+    Ok(text.to_owned().into())
+}
+
 /// What the secret of a webhook is sealed for.
 fn context(route: Route) -> Context {
     let Route { environment, destination } = route;
@@ -131,9 +138,9 @@ impl Webhooks {
         let previous = webhook.previous.iter().filter(|previous| Timestamp::now() < previous.until);
         let mut signers = Vec::new();
         for sealed in std::iter::once(&webhook.secret).chain(previous.map(|previous| &previous.secret)) {
-            let secret = self.vault.open(&context(route), sealed).await?;
-            let text = std::str::from_utf8(&secret).map_err(|_| VaultError::Undecryptable)?;
-            signers.push(standardwebhooks::Webhook::new(text).map_err(|_| VaultError::Undecryptable)?);
+            let secret = open_secret(&self.vault, route, sealed).await?;
+            let signer = standardwebhooks::Webhook::new(secret.expose()).map_err(|_| VaultError::Undecryptable)?;
+            signers.push(signer);
         }
         Ok(signers)
     }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     id::{EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
+    origin::Origin,
     text::Text,
     timestamp::Timestamp,
 };
@@ -200,8 +201,15 @@ pub enum IdentityError {
 }
 
 impl ErrorIdentity {
-    /// Completes what was given: the id is made from the time, the time read from the id, or both are made from `now`.
-    pub fn new(id: Option<ErrorId>, created_at: Option<Timestamp>, now: Timestamp) -> Result<Self, IdentityError> {
+    /// Completes what was given: the id is made from the time, the time read from the id, or both are made, for the error in
+    /// this place of the request of this origin.
+    pub fn new(
+        id: Option<ErrorId>,
+        created_at: Option<Timestamp>,
+        origin: &Origin,
+        place: usize,
+    ) -> Result<Self, IdentityError> {
+        let now = origin.at;
         let at = created_at.or(id.map(|id| id.object_id().timestamp())).unwrap_or(now);
         if at > now + CLOCK_SKEW {
             return Err(IdentityError::Future);
@@ -212,7 +220,7 @@ impl ErrorIdentity {
         if id.is_some_and(|id| id.object_id().timestamp().seconds() != at.seconds()) {
             return Err(IdentityError::Disagree);
         }
-        Ok(Self { id: id.unwrap_or_else(|| ObjectId::at(at).into()), created_at: at, id_was_given: id.is_some() })
+        Ok(Self { id: id.unwrap_or_else(|| origin.id_at(place, at)), created_at: at, id_was_given: id.is_some() })
     }
 }
 
@@ -226,10 +234,14 @@ mod tests {
         "2026-11-24T05:30:50.123Z".parse().unwrap()
     }
 
+    fn identity(id: Option<ErrorId>, created_at: Option<Timestamp>) -> Result<ErrorIdentity, IdentityError> {
+        ErrorIdentity::new(id, created_at, &Origin::of(now()), 0)
+    }
+
     #[test]
     fn an_id_is_made_from_the_time() {
         let at = "2026-11-23T05:30:50.500Z".parse().unwrap();
-        let identity = ErrorIdentity::new(None, Some(at), now()).unwrap();
+        let identity = identity(None, Some(at)).unwrap();
         assert_eq!(identity.created_at, at);
         assert_eq!(identity.id.object_id().timestamp().seconds(), at.seconds());
         assert!(!identity.id_was_given);
@@ -238,21 +250,21 @@ mod tests {
     #[test]
     fn a_time_is_read_from_the_id() {
         let id: ErrorId = "6155ac246093840013297377".parse().unwrap();
-        let identity = ErrorIdentity::new(Some(id), None, now()).unwrap();
+        let identity = identity(Some(id), None).unwrap();
         assert_eq!(identity.created_at.to_string(), "2021-09-30T12:23:00.000Z");
     }
 
     #[test]
     fn an_id_and_a_time_must_agree_to_the_second() {
         let id: ErrorId = "6155ac246093840013297377".parse().unwrap();
-        let at = |text: &str| ErrorIdentity::new(Some(id), Some(text.parse().unwrap()), now());
+        let at = |text: &str| identity(Some(id), Some(text.parse().unwrap()));
         assert!(at("2021-09-30T12:23:00.999Z").is_ok());
         assert_eq!(at("2021-09-30T12:23:01.000Z"), Err(IdentityError::Disagree));
     }
 
     #[test]
     fn an_error_may_be_five_minutes_ahead_and_no_more() {
-        let at = |duration| ErrorIdentity::new(None, Some(now() + duration), now());
+        let at = |duration| identity(None, Some(now() + duration));
         assert!(at(CLOCK_SKEW).is_ok());
         assert_eq!(at(CLOCK_SKEW + Duration::from_millis(1)), Err(IdentityError::Future));
     }
@@ -260,7 +272,7 @@ mod tests {
     #[test]
     fn the_document_has_the_contracts_names() {
         let new = NewError {
-            identity: ErrorIdentity::new(Some("6155ac246093840013297377".parse().unwrap()), None, now()).unwrap(),
+            identity: identity(Some("6155ac246093840013297377".parse().unwrap()), None).unwrap(),
             execution_id: "e".parse().unwrap(),
             block_id: "b".parse().unwrap(),
             block_type: "alloy.shopify".parse().unwrap(),

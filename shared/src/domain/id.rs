@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::timestamp::Timestamp;
@@ -12,11 +11,17 @@ use super::timestamp::Timestamp;
 pub struct ObjectId([u8; 12]);
 
 impl ObjectId {
-    /// A new id of the second in which `at` lies. Times before 1970 and after 2106 are held at these ends.
+    /// A new id of the second in which `at` lies.
     pub fn at(at: Timestamp) -> Self {
+        Self::of(at, rand::random())
+    }
+
+    /// The id of the second in which `at` lies, and of eight random bytes. Times before 1970 and after 2106 are held at
+    /// these ends.
+    pub fn of(at: Timestamp, random: [u8; 8]) -> Self {
         let seconds = u32::try_from(at.seconds().max(0)).unwrap_or(u32::MAX);
         let [a, b, c, d] = seconds.to_be_bytes();
-        let [e, f, g, h, i, j, k, l] = rand::rng().random();
+        let [e, f, g, h, i, j, k, l] = random;
         Self([a, b, c, d, e, f, g, h, i, j, k, l])
     }
 

@@ -9,6 +9,7 @@ pub mod error_log;
 pub mod health;
 pub mod id;
 pub mod names;
+pub mod origin;
 pub mod replay;
 pub mod secret;
 pub mod text;

@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use email_address::{EmailAddress, Options};
-use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
@@ -97,14 +96,9 @@ impl Username {
         self.0.contains('@')
     }
 
-    /// Makes a name from an e-mail address: its local part and six random characters.
-    fn from_email(email: &Email) -> Self {
-        const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-        const SUFFIX: usize = 6;
-        let mut rng = rand::rng();
-        let suffix: String =
-            (0..SUFFIX).filter_map(|_| ALPHABET.choose(&mut rng)).map(|byte| char::from(*byte)).collect();
-        let room = MAX_USERNAME - SUFFIX - 1;
+    /// Makes a name from an e-mail address: its local part and a suffix.
+    fn from_email(email: &Email, suffix: &str) -> Self {
+        let room = MAX_USERNAME - suffix.len() - 1;
         let local: String = email.local_part().nfc().filter(|c| is_username_character(*c)).take(room).collect();
         Self(format!("{}-{suffix}", if local.is_empty() { "user" } else { &local }))
     }
@@ -180,17 +174,21 @@ pub enum NamesError {
 }
 
 impl Names {
-    /// Completes what was given: a username is made where there is none, and one with an `@` counts as the e-mail.
-    pub fn new(username: Option<Username>, email: Option<Email>) -> Result<Self, NamesError> {
-        Self::check(username.as_ref(), email.as_ref())?;
+    /// Completes what was given: a username is made where there is none, with this suffix, and one with an `@` counts as the
+    /// e-mail.
+    pub fn new(username: Option<Username>, email: Option<Email>, suffix: &str) -> Result<Self, NamesError> {
         match (username, email) {
             (None, None) => Err(NamesError::Missing),
-            (None, Some(email)) => Ok(Self { username: Username::from_email(&email), email: Some(email) }),
-            (Some(username), None) if username.is_email() => {
-                Ok(Self { email: Some(Email(username.0.clone())), username })
-            }
-            (Some(username), email) => Ok(Self { username, email }),
+            (None, Some(email)) => Ok(Self { username: Username::from_email(&email, suffix), email: Some(email) }),
+            (Some(username), email) => Self::of(username, email),
         }
+    }
+
+    /// A username, and the e-mail address that belongs to it: one with an `@` counts as the e-mail.
+    pub fn of(username: Username, email: Option<Email>) -> Result<Self, NamesError> {
+        Self::check(Some(&username), email.as_ref())?;
+        let email = email.or_else(|| username.is_email().then(|| Email(username.0.clone())));
+        Ok(Self { username, email })
     }
 
     /// Whether what was given can be a user's names.
@@ -291,31 +289,30 @@ mod tests {
     }
 
     #[test]
-    fn a_username_is_made_from_the_local_part_and_six_random_characters() {
-        let names = Names::new(None, Some(email("joe.smoe@acme.example"))).unwrap();
-        assert!(names.username.as_str().starts_with("joe.smoe-"));
-        assert_eq!(names.username.as_str().len(), "joe.smoe-".len() + 6);
+    fn a_username_is_made_from_the_local_part_and_a_suffix() {
+        let names = Names::new(None, Some(email("joe.smoe@acme.example")), "x7k2mq").unwrap();
+        assert_eq!(names.username.as_str(), "joe.smoe-x7k2mq");
         assert_eq!(names.claims().len(), 2);
     }
 
     #[test]
     fn a_username_with_an_at_sign_is_the_email_too_and_one_claim() {
-        let names = Names::new(Some(username("joe@acme.example")), None).unwrap();
+        let names = Names::new(Some(username("joe@acme.example")), None, "x").unwrap();
         assert_eq!(names.email, Some(email("joe@acme.example")));
         assert_eq!(names.claims().len(), 1);
-        let different = Names::new(Some(username("joe@acme.example")), Some(email("jim@acme.example")));
+        let different = Names::new(Some(username("joe@acme.example")), Some(email("jim@acme.example")), "x");
         assert_eq!(different, Err(NamesError::Different));
     }
 
     #[test]
     fn letters_that_unicode_never_composes_make_a_valid_username_too() {
-        let made = Names::new(None, Some(email("\u{9df}\u{958}@acme.example"))).unwrap().username;
+        let made = Names::new(None, Some(email("\u{9df}\u{958}@acme.example")), "x").unwrap().username;
         assert_eq!(made.as_str().parse::<Username>().unwrap(), made);
     }
 
     #[test]
     fn without_any_name_there_is_no_user() {
-        assert_eq!(Names::new(None, None), Err(NamesError::Missing));
+        assert_eq!(Names::new(None, None, "x"), Err(NamesError::Missing));
     }
 
     proptest! {
@@ -328,7 +325,7 @@ mod tests {
         #[test]
         fn every_made_username_is_a_valid_one(local in "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~\u{80}-\u{ffff}-]{1,20}") {
             if let Ok(email) = format!("{local}@acme.example").parse::<Email>() {
-                let made = Names::new(None, Some(email)).unwrap().username;
+                let made = Names::new(None, Some(email), "x7k2mq").unwrap().username;
                 prop_assert_eq!(made.as_str().parse::<Username>().unwrap(), made);
             }
         }

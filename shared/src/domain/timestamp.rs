@@ -19,6 +19,11 @@ impl Timestamp {
         Self(seconds as i64 * 1000)
     }
 
+    /// `milliseconds` after 1970-01-01T00:00:00Z.
+    pub fn from_milliseconds(milliseconds: u64) -> Self {
+        Self(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+    }
+
     /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)

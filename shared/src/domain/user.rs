@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{
     id::UserId,
     names::{Email, Names, UserRef, Username},
+    origin::Origin,
     text::Text,
     timestamp::Timestamp,
 };
@@ -73,11 +74,12 @@ pub struct NewUser {
 }
 
 impl NewUser {
-    /// The user that is created at `now`.
-    pub fn create(self, now: Timestamp) -> User {
+    /// The user that the request of this origin creates in this place.
+    pub fn create(self, origin: &Origin, place: usize) -> User {
+        let now = origin.at;
         let Self { names: Names { username, email }, full_name, metadata } = self;
         User {
-            user_id: super::id::ObjectId::at(now).into(),
+            user_id: origin.id(place),
             username,
             email,
             full_name,

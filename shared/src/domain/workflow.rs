@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    id::{CredentialId, ObjectId, UserId, WorkflowId},
+    id::{CredentialId, UserId, WorkflowId},
+    origin::Origin,
     text::Text,
     timestamp::Timestamp,
 };
@@ -53,11 +54,12 @@ pub struct NewWorkflow {
 }
 
 impl NewWorkflow {
-    /// The workflow that is created at `now`: active.
-    pub fn create(self, now: Timestamp) -> Workflow {
+    /// The workflow that the request of this origin creates: active.
+    pub fn create(self, origin: &Origin) -> Workflow {
+        let now = origin.at;
         let Self { user_id, name, integration_id, credential_ids } = self;
         Workflow {
-            workflow_id: ObjectId::at(now).into(),
+            workflow_id: origin.id(0),
             user_id,
             name,
             integration_id,

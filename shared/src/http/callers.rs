@@ -5,7 +5,7 @@
 //! keys that are built from the caller's own environment and from [`BackendOrUser::sees`].
 
 use axum::extract::FromRequestParts;
-use http::request::Parts;
+use http::{Extensions, request::Parts};
 use lambda_http::{RequestExt, request::RequestContext};
 use serde::{Deserialize, Serialize};
 
@@ -60,8 +60,8 @@ impl Identity {
     }
 
     /// From API Gateway's context; a token is held to its `exp` again, since API Gateway keeps verdicts for a while.
-    fn of(parts: &Parts) -> Result<Self, Problem> {
-        let Some(RequestContext::ApiGatewayV2(context)) = parts.extensions.request_context_ref() else {
+    pub(super) fn of(extensions: &Extensions) -> Result<Self, Problem> {
+        let Some(RequestContext::ApiGatewayV2(context)) = extensions.request_context_ref() else {
             return Err(Problem::unauthorized());
         };
         let fields = context.authorizer.as_ref().map(|authorizer| authorizer.fields.clone().into_iter().collect());
@@ -90,7 +90,7 @@ impl<S: Sync> FromRequestParts<S> for Backend {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let identity = Identity::of(parts)?;
+        let identity = Identity::of(&parts.extensions)?;
         if !identity.has(Scope::Manage) {
             return Err(Problem::forbidden("an API key with the scope `manage` is required"));
         }
@@ -111,7 +111,7 @@ impl<S: Sync> FromRequestParts<S> for EngineOrBackend {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let identity = Identity::of(parts)?;
+        let identity = Identity::of(&parts.extensions)?;
         if !identity.has(Scope::Engine) && !identity.has(Scope::Manage) {
             return Err(Problem::forbidden("an API key with the scope `engine` or `manage` is required"));
         }
@@ -134,7 +134,7 @@ impl<S: Sync> FromRequestParts<S> for TokenUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match Identity::of(parts)? {
+        match Identity::of(&parts.extensions)? {
             Identity::User { environment, user_id, .. } => Ok(Self { environment, user: user_id }),
             Identity::Key { .. } => Err(Problem::forbidden("a user token is required")),
         }
@@ -163,7 +163,7 @@ impl<S: Sync> FromRequestParts<S> for BackendOrUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let identity = Identity::of(parts)?;
+        let identity = Identity::of(&parts.extensions)?;
         let environment = identity.environment();
         match identity {
             Identity::User { user_id, .. } => Ok(Self { environment, user: Some(user_id) }),
@@ -190,7 +190,7 @@ impl<S: Sync> FromRequestParts<S> for Engine {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match Identity::of(parts)? {
+        match Identity::of(&parts.extensions)? {
             identity @ Identity::Key { environment, key_id, .. } if identity.has(Scope::Engine) => {
                 Ok(Self { environment, key: key_id })
             }
@@ -214,7 +214,7 @@ impl<S: Sync> FromRequestParts<S> for AnyPrincipal {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let identity = Identity::of(parts)?;
+        let identity = Identity::of(&parts.extensions)?;
         let environment = identity.environment();
         match identity {
             Identity::User { user_id, .. } => Ok(Self { environment, user: Some(user_id) }),

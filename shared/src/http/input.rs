@@ -6,7 +6,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::{FromRequest, FromRequestParts},
 };
-use http::{Method, Request, header, request::Parts};
+use http::{Extensions, Method, Request, header, request::Parts};
 use lambda_http::{RequestExt, request::RequestContext};
 use serde_json::{Map, Value};
 
@@ -75,11 +75,17 @@ impl<S: Sync> FromRequestParts<S> for RouteKey {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let route = match parts.extensions.request_context_ref() {
+        Ok(Self::of(&parts.extensions))
+    }
+}
+
+impl RouteKey {
+    pub(super) fn of(extensions: &Extensions) -> Self {
+        let route = match extensions.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
             _ => None,
         };
-        Ok(Self(route.unwrap_or_default()))
+        Self(route.unwrap_or_default())
     }
 }
 

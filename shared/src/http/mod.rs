@@ -1,6 +1,7 @@
 //! What every endpoint shares: who is calling, what comes in, what goes out, and how a function starts.
 
 mod callers;
+mod idempotency;
 mod input;
 mod pages;
 mod problem;
@@ -8,6 +9,7 @@ mod responses;
 mod serve;
 
 pub use callers::{AnyPrincipal, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser};
+pub use idempotency::{KnowsRequests, serve_once, service_once};
 pub use input::{At, Fields, FromJson, IfMatch, Input, JsonBody, Optional, Path, PathParameter, RouteKey, Valid};
 pub use pages::{Cursor, Limit};
 pub use problem::{FieldError, Problem, ProblemDocument};

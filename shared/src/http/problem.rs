@@ -161,6 +161,25 @@ impl Problem {
         places.iter().fold(problem, |problem, place| problem.naming(&format!("/errors/{place}"), "was not recorded"))
     }
 
+    /// 503: of so many users that were sent, those in these places were not created.
+    pub fn not_created(places: Vec<usize>, all: usize) -> Self {
+        let detail = format!("{} of {all} users were not created: try these again", places.len());
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-created", "Try again", detail);
+        places.iter().fold(problem, |problem, place| problem.naming(&format!("/users/{place}"), "was not created"))
+    }
+
+    /// 409: an earlier request with the same Idempotency-Key has not been answered yet.
+    pub(super) fn under_way() -> Self {
+        let detail = "a request with this Idempotency-Key is under way: try again in a moment";
+        Self::conflict("idempotency-key-under-way", detail)
+    }
+
+    /// 422: the Idempotency-Key came with another body before.
+    pub(super) fn other_body() -> Self {
+        let detail = "this Idempotency-Key was sent with another body: give another request a key of its own";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key was used before", detail)
+    }
+
     /// 500: something is wrong on this side. The error is logged and not sent.
     pub fn internal(error: &dyn Error) -> Self {
         tracing::error!(error = %Chain(error), "internal error");
@@ -224,7 +243,13 @@ impl From<Problem> for lambda_runtime::Diagnostic {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if error.is_passing() { Self::busy(&error) } else { Self::internal(&error) }
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
+        if error.is_passing() { Self::busy(error) } else { Self::internal(error) }
     }
 }
 
@@ -261,7 +286,7 @@ impl From<CreateUserError> for Problem {
                 let problem = Self::conflict("user-exists", format!("another user has this {}", taken.join(" and ")));
                 taken.iter().fold(problem, |problem, name| problem.naming(&format!("/{name}"), "is taken"))
             }
-            CreateUserError::Store(error) => error.into(),
+            CreateUserError::Store(error) => Self::from(&*error),
         }
     }
 }
@@ -285,6 +310,13 @@ impl From<CreateWorkflowError> for Problem {
             CreateWorkflowError::NameTaken => {
                 Self::conflict("workflow-exists", "the user has another workflow of this name")
                     .naming("/name", "is taken")
+            }
+            CreateWorkflowError::NoCredentials(ids) => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                Self::invalid_field(
+                    "/credentialIds",
+                    format_args!("names no credentials of the user: {}", ids.join(", ")),
+                )
             }
             CreateWorkflowError::Store(error) => error.into(),
         }

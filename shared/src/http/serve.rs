@@ -103,7 +103,7 @@ where
     tower::service_fn(move |request: Request| answer(handler.clone(), request))
 }
 
-async fn answer<H>(handler: H, request: Request) -> Result<Response, Infallible>
+pub(super) async fn answer<H>(handler: H, request: Request) -> Result<Response, Infallible>
 where
     H: Service<Request, Response = Response, Error = Infallible, Future: Send> + Send,
 {

@@ -8,7 +8,7 @@ use moka::future::Cache;
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, put_new, refused, to_item},
+    table::{StoreError, Table, put_new, refused, to_item},
 };
 use crate::{
     domain::{
@@ -29,13 +29,13 @@ impl ApiKeys {
         let KeyRecord { key_id, hash, scopes, .. } = record;
         let holder = KeyHolder { key_id: *key_id, environment_id: environment, scopes: scopes.clone() };
         let listed = to_item("apiKeyRecord", &keys::api_key_record(environment, *key_id), record, &[])?;
-        let Table { client, name } = &self.0;
-        let request = client
-            .transact_write_items()
-            .transact_items(put_new(name, to_item("apiKey", &keys::api_key(hash), &holder, &[])?)?)
-            .transact_items(put_new(name, listed)?);
-        request.send().await?;
-        Ok(())
+        let name = &self.0.name;
+        let found = put_new(name, to_item("apiKey", &keys::api_key(hash), &holder, &[])?)?;
+        match self.0.transact(vec![found, put_new(name, listed)?]).await?[..] {
+            [] => Ok(()),
+            // Of 256 random bits; or it was this request, whose answer was lost.
+            _ => Err(StoreError::Busy("the key is there already".into())),
+        }
     }
 
     /// Who holds a key that works. One read.
@@ -61,7 +61,7 @@ impl ApiKeys {
             return Ok(Some(record));
         }
         let revoked_at = Timestamp::now();
-        let Table { client, name } = &self.0;
+        let name = &self.0.name;
         let works = Delete::builder().table_name(name).set_key(Some(keys::api_key(&record.hash).attributes()));
         let tell = Update::builder()
             .table_name(name)
@@ -69,18 +69,15 @@ impl ApiKeys {
             .update_expression("SET revokedAt = :now")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(revokedAt)")
             .expression_attribute_values(":now", AttributeValue::S(revoked_at.to_string()));
-        let request = client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().delete(works.build().map_err(refused)?).build())
-            .transact_items(TransactWriteItem::builder().update(tell.build().map_err(refused)?).build());
-        match request.send().await {
-            Ok(_) => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
-            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
-                // Another request has revoked it meanwhile.
-                Some([_, true]) => self.0.get(&told).await,
-                Some([_, _]) => Err(StoreError::Busy(error.into())),
-                _ => Err(error.into()),
-            },
+        let action = TransactWriteItem::builder;
+        let actions = vec![
+            action().delete(works.build().map_err(refused)?).build(),
+            action().update(tell.build().map_err(refused)?).build(),
+        ];
+        match self.0.transact(actions).await?[..] {
+            [] => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
+            // Another request has revoked it meanwhile.
+            _ => self.0.get(&told).await,
         }
     }
 

@@ -1,12 +1,11 @@
 //! Credentials of users.
 
-use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
     listing::{Filter, Page, Range, TABLE},
-    table::{StoreError, Table, cancellation_reasons, put_new, refused, to_item},
+    table::{StoreError, Table, exists, put_new, to_item},
 };
 use crate::domain::{
     credential::Credential,
@@ -46,31 +45,23 @@ pub enum CreateCredentialError {
 }
 
 impl Credentials {
-    /// One transaction: the credential, where the user exists, or nothing.
+    /// One transaction: the credential, where the user exists, or nothing. One that is there already stays as it is: it is
+    /// from an earlier try of the same request.
     pub async fn create(
         &self,
         environment: EnvironmentId,
         new: &SealedCredential,
     ) -> Result<(), CreateCredentialError> {
         let Credential { credential_id, user_id, .. } = new.credential;
-        let Table { client, name: table } = &self.0;
-        let user_exists = ConditionCheck::builder()
-            .table_name(table)
-            .set_key(Some(keys::user(environment, user_id).attributes()))
-            .condition_expression("attribute_exists(pk)")
-            .build()
-            .map_err(refused)?;
+        let table = &self.0.name;
         let key = keys::credential(environment, user_id, credential_id);
-        let request = client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().condition_check(user_exists).build())
-            .transact_items(put_new(table, to_item("credential", &key, new, &[])?)?);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
-                Some([true, ..]) => Err(CreateCredentialError::NoUser),
-                _ => Err(StoreError::from(error).into()),
-            },
+        let actions = vec![
+            exists(table, &keys::user(environment, user_id))?,
+            put_new(table, to_item("credential", &key, new, &[])?)?,
+        ];
+        match self.0.transact(actions).await?[..] {
+            [true, ..] => Err(CreateCredentialError::NoUser),
+            _ => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update}
 use super::{
     health::Healths,
     keys,
-    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item, where_it_holds},
+    table::{StoreError, Table, from_item, put_new, refused, to_item, where_it_holds},
 };
 use crate::{
     domain::{
@@ -53,7 +53,7 @@ impl Destinations {
         environment: EnvironmentId,
         destination: &Destination,
     ) -> Result<(), CreateDestinationError> {
-        let Table { client, name } = &self.0;
+        let name = &self.0.name;
         let number = |n: u32| AttributeValue::N(n.to_string());
         let count = Update::builder()
             .table_name(name)
@@ -67,20 +67,15 @@ impl Destinations {
             .build()
             .map_err(refused)?;
         let key = keys::destination(environment, destination.destination_id);
-        let request = client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().update(count).build())
-            .transact_items(put_new(name, to_item("destination", &key, destination, &[])?)?);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(refusal) if refusal.is_transaction_canceled_exception() => match cancellation_reasons(refusal)[..]
-                {
-                    [true, ..] => Err(CreateDestinationError::TooMany),
-                    _ => Err(StoreError::Busy(error.into()).into()),
-                },
-                _ => Err(StoreError::from(error).into()),
-            },
+        let actions = vec![
+            TransactWriteItem::builder().update(count).build(),
+            put_new(name, to_item("destination", &key, destination, &[])?)?,
+        ];
+        match self.0.transact(actions).await?[..] {
+            [] => Ok(()),
+            // An earlier try of the same request was not over yet.
+            [_, true] => Err(StoreError::Busy("the destination is there already".into()).into()),
+            _ => Err(CreateDestinationError::TooMany),
         }
     }
 
@@ -182,7 +177,7 @@ impl Destinations {
 
     /// Removes a destination with its secrets, and counts it down: one transaction. False where there is none.
     pub async fn delete(&self, environment: EnvironmentId, id: DestinationId) -> Result<bool, StoreError> {
-        let Table { client, name } = &self.0;
+        let name = &self.0.name;
         let delete = Delete::builder()
             .table_name(name)
             .set_key(Some(keys::destination(environment, id).attributes()))
@@ -201,18 +196,10 @@ impl Destinations {
             .set_key(Some(keys::health(Route { environment, destination: id }).attributes()))
             .build()
             .map_err(refused)?;
-        let request = client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().delete(delete).build())
-            .transact_items(TransactWriteItem::builder().update(count).build())
-            .transact_items(TransactWriteItem::builder().delete(health).build());
-        match request.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
-                Some([true, ..]) => Ok(false),
-                _ => Err(error.into()),
-            },
-        }
+        let action = TransactWriteItem::builder;
+        let actions =
+            vec![action().delete(delete).build(), action().update(count).build(), action().delete(health).build()];
+        Ok(self.0.transact(actions).await?.is_empty())
     }
 
     /// Replaces a destination, where its version is still the one before. One write.

@@ -6,6 +6,7 @@ use std::{collections::HashMap, fmt::Display};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::requests::RequestKey;
 use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
@@ -176,6 +177,16 @@ pub fn waiting_destination(Route { environment, destination }: Route) -> Key {
 /// Where a replay is found.
 pub fn replay(environment: EnvironmentId, replay: ReplayId) -> Key {
     Key::new(format_args!("env#{environment}#replays"), format_args!("replay#{replay}"))
+}
+
+/// Where a request with an Idempotency-Key is known.
+pub fn request(RequestKey { environment, digest }: &RequestKey) -> Key {
+    Key::new(format_args!("env#{environment}#idempotency#{digest}"), "record")
+}
+
+/// Where a piece of its answer lies, one of those beside the first.
+pub fn request_piece(request: &RequestKey, number: u32) -> Key {
+    Key { sk: format!("piece#{number}"), ..self::request(request) }
 }
 
 /// Where the number of an environment's destinations is kept.

@@ -14,6 +14,7 @@ pub mod keys;
 mod listing;
 pub mod pending;
 pub mod replays;
+pub mod requests;
 pub mod signing_keys;
 mod table;
 pub mod users;

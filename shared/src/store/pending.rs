@@ -9,11 +9,11 @@ use super::{
     health::Waiting,
     keys,
     listing::{Range, TABLE},
-    table::{Item, StoreError, TRIES, Table, pause_before, refused, to_item},
+    table::{Item, StoreError, Table, refused, to_item},
 };
 use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Next, PendingDelivery, Route},
-    id::{ObjectId, ReplayId, WorkflowId},
+    id::{ReplayId, WorkflowId},
     timestamp::Timestamp,
 };
 
@@ -127,22 +127,7 @@ impl PendingDeliveries {
                 .expression_attribute_values(":failed", AttributeValue::N(failed.to_string()));
             actions.push(TransactWriteItem::builder().update(update.build().map_err(refused)?).build());
         }
-        // What was done by a request whose answer was lost is not done again.
-        let token = ObjectId::at(Timestamp::now()).to_string();
-        for round in 0.. {
-            pause_before(round).await;
-            let request = self.table.client.transact_write_items().client_request_token(&token);
-            let request = request.set_transact_items(Some(actions.clone()));
-            match request.send().await {
-                Ok(_) => break,
-                Err(error) => {
-                    let error = StoreError::from(error);
-                    if round + 1 == TRIES || !error.is_passing() {
-                        return Err(error);
-                    }
-                }
-            }
-        }
+        self.table.transact(actions).await?;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ pub struct Replays(pub Table);
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Replays {
-    /// One write.
+    /// One write. One that is there already stays as it is: it is from an earlier try of the same request.
     pub async fn create(&self, environment: EnvironmentId, replay: &Replay) -> Result<(), StoreError> {
         let mut item = to_item("replay", &keys::replay(environment, replay.replay_id), replay, &[])?;
         let expires = (replay.created_at + KEPT_FOR).seconds().to_string();
@@ -33,6 +33,11 @@ impl Replays {
     /// One read.
     pub async fn get(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         self.0.get(&keys::replay(environment, id)).await
+    }
+
+    /// Removes a replay of which nobody was told. One write.
+    pub async fn take_back(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
+        self.0.delete(&keys::replay(environment, id)).await.map(|_| ())
     }
 
     /// Notes how far a replay is, where it is still running and nobody else has made the step. One write. False where it

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, put_new, to_item},
+    table::{StoreError, Table, put_new, to_item},
 };
 use crate::tokens::StoredKey;
 
@@ -25,19 +25,14 @@ impl SigningKeys {
 
     /// Makes a key the stack's first, or does nothing where there ever was one. One transaction.
     pub async fn create_first(&self, key: &StoredKey) -> Result<(), StoreError> {
-        let Table { client, name } = &self.0;
+        let name = &self.0.name;
         let marker = keys::first_signing_key();
-        let request = client
-            .transact_write_items()
-            .transact_items(put_new(name, to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?)?)
-            .transact_items(put_new(name, to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?)?);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
-                Some([true, ..]) => Ok(()),
-                _ => Err(error.into()),
-            },
-        }
+        let actions = vec![
+            put_new(name, to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?)?,
+            put_new(name, to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?)?,
+        ];
+        self.0.transact(actions).await?;
+        Ok(())
     }
 
     /// Removes a key. One write.

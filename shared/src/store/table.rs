@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, CancellationReason, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest},
+    types::{AttributeValue, ConditionCheck, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest},
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -94,11 +94,38 @@ impl Table {
         Ok(where_it_holds(answer)?.is_some())
     }
 
-    /// One write of an item that is not there yet.
+    /// One write of an item that is identified by random bytes: one that is there already, from an earlier try of the same
+    /// request, stays as it is.
     pub(super) async fn create(&self, item: Item) -> Result<(), StoreError> {
         let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        request.condition_expression("attribute_not_exists(pk)").send().await?;
+        where_it_holds(request.condition_expression("attribute_not_exists(pk)").send().await)?;
         Ok(())
+    }
+
+    /// All of the actions are done, or none. Answers with whether the condition of each failed, in their order; with nothing
+    /// where all was done. One transaction, and another for each time that others were in the way.
+    pub(super) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<Vec<bool>, StoreError> {
+        let started = Instant::now();
+        // What was done by a request whose answer was lost is not done again.
+        let token = hex::encode(rand::rng().random::<[u8; 16]>());
+        let request = self.client.transact_write_items().client_request_token(token).set_transact_items(Some(actions));
+        let mut round = 0;
+        loop {
+            pause_before(round).await;
+            let Err(error) = request.clone().send().await else {
+                return Ok(Vec::new());
+            };
+            match error.as_service_error().and_then(why_cancelled) {
+                Some(Cancelled::Conditions(failed)) => return Ok(failed),
+                Some(Cancelled::ForGood) => return Err(refused(error)),
+                Some(Cancelled::Passing) | None => {}
+            }
+            round += 1;
+            let error = StoreError::from(error);
+            if round == TRIES || !error.is_passing() || started.elapsed() > PATIENCE {
+                return Err(error);
+            }
+        }
     }
 
     /// Reads items by their keys, 100 a request, strongly consistent; what is not there is left out, in no order.
@@ -236,6 +263,15 @@ pub(super) fn put_new(table: &str, item: Item) -> Result<TransactWriteItem, Stor
     Ok(TransactWriteItem::builder().put(put.build().map_err(refused)?).build())
 }
 
+/// A check that fails where nothing is.
+pub(super) fn exists(table: &str, key: &Key) -> Result<TransactWriteItem, StoreError> {
+    let check = ConditionCheck::builder()
+        .table_name(table)
+        .set_key(Some(key.attributes()))
+        .condition_expression("attribute_exists(pk)");
+    Ok(TransactWriteItem::builder().condition_check(check.build().map_err(refused)?).build())
+}
+
 /// The answer of a conditional write; none where its condition does not hold.
 pub(super) fn where_it_holds<T, E, R>(answer: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
 where
@@ -256,13 +292,29 @@ pub(super) fn refused(error: impl Error + Send + Sync + 'static) -> StoreError {
     StoreError::Refused(error.into())
 }
 
-/// Whether each item of a cancelled transaction failed its condition, in the items' order.
-pub(super) fn cancellation_reasons(refusal: &TransactWriteItemsError) -> Vec<bool> {
-    let reasons: &[CancellationReason] = match refusal {
-        TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
-        _ => &[],
+/// Why a transaction was cancelled.
+enum Cancelled {
+    /// So far each action's condition failed or not, in the actions' order.
+    Conditions(Vec<bool>),
+    /// Others were in the way.
+    Passing,
+    /// It can never be done, such as when an item is too large.
+    ForGood,
+}
+
+fn why_cancelled(refusal: &TransactWriteItemsError) -> Option<Cancelled> {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = refusal else {
+        return None;
     };
-    reasons.iter().map(|reason| reason.code() == Some("ConditionalCheckFailed")).collect()
+    let codes: Vec<&str> = cancelled.cancellation_reasons().iter().map(|r| r.code().unwrap_or("None")).collect();
+    let passing = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+    Some(if codes.contains(&"ConditionalCheckFailed") {
+        Cancelled::Conditions(codes.iter().map(|code| *code == "ConditionalCheckFailed").collect())
+    } else if codes.iter().all(|code| passing.contains(code)) {
+        Cancelled::Passing
+    } else {
+        Cancelled::ForGood
+    })
 }
 
 /// Why DynamoDB did not do what was asked, other than by a condition.
@@ -301,7 +353,7 @@ where
                 "ProvisionedThroughputExceededException",
                 "RequestLimitExceeded",
                 "ThrottlingException",
-                // Without a failed condition, which callers look for first: others were in the way.
+                // Without a failed condition, which is looked for first: others were in the way.
                 "TransactionCanceledException",
                 "TransactionConflictException",
                 "TransactionInProgressException",

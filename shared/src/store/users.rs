@@ -1,5 +1,7 @@
 //! Users and the claims of their names.
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
     types::{AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
@@ -10,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     keys,
     listing::{Filter, LISTING, Page, Range},
-    table::{Item, StoreError, Table, cancellation_reasons, from_item, pause_before, put_new, refused, to_item},
+    table::{Item, StoreError, Table, from_item, put_new, refused, to_item},
 };
 use crate::domain::{
     id::{EnvironmentId, UserId},
     names::{CanonicalName, Names, UserRef},
     timestamp::Timestamp,
-    user::{NewUser, Status, User},
+    user::{Status, User},
 };
 
 /// The users of all environments.
@@ -40,9 +42,9 @@ pub enum CreateUserError {
         /// It is the e-mail address.
         email: bool,
     },
-    /// DynamoDB did not answer as it should.
+    /// DynamoDB did not answer as it should; many users may share this.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] Arc<StoreError>),
 }
 
 /// Why a user was not changed or deleted.
@@ -87,17 +89,14 @@ pub struct UserQuery<'a> {
     pub limit: usize,
 }
 
-/// What came of one user of many.
-pub type Created = Result<User, CreateUserError>;
-
 /// So many users go into a transaction: a user and two claims each, of 100 items (an AWS limit).
 const CREATED_AT_ONCE: usize = 33;
 /// So many transactions are under way at once.
 const TRANSACTIONS_AT_ONCE: usize = 8;
 
-fn items_of(environment: EnvironmentId, user: &User, names: &Names) -> Result<Vec<Item>, StoreError> {
+fn items_of(environment: EnvironmentId, user: &User) -> Result<Vec<Item>, StoreError> {
     let mut items = vec![user_item(environment, user)?];
-    for name in names.claims() {
+    for name in names_of(user).claims() {
         items.push(claim_item(environment, user.user_id, &name)?);
     }
     Ok(items)
@@ -113,127 +112,79 @@ fn claim_item(environment: EnvironmentId, user: UserId, name: &CanonicalName) ->
 }
 
 impl Users {
-    /// One transaction: the user and its claims, or nothing.
-    pub async fn create(&self, environment: EnvironmentId, new: NewUser) -> Result<User, CreateUserError> {
-        let names = new.names.clone();
-        let user = new.create(Timestamp::now());
-        let items = items_of(environment, &user, &names)?;
-        let Table { client, name } = &self.0;
-        let request = client
-            .transact_write_items()
-            .set_transact_items(Some(items.into_iter().map(|item| put_new(name, item)).collect::<Result<_, _>>()?));
-        match request.send().await {
-            Ok(_) => Ok(user),
-            Err(error) => match error.as_service_error() {
-                Some(refusal) if refusal.is_transaction_canceled_exception() => {
-                    let reasons = cancellation_reasons(refusal);
-                    taken(&names, &reasons).map_or_else(|| Err(StoreError::Busy(error.into()).into()), Err)
-                }
-                _ => Err(StoreError::from(error).into()),
-            },
-        }
+    /// Creates a user with its claims, or nothing. One that is there already stays as it is: it is from an earlier try of
+    /// the same request. One transaction.
+    pub async fn create(&self, environment: EnvironmentId, user: &User) -> Result<(), CreateUserError> {
+        let created = self.create_together(environment, std::slice::from_ref(user)).await;
+        created.into_iter().next().unwrap_or(Ok(()))
     }
 
     /// Creates many users, each with its claims or not at all. The answer has one entry for each, in order. One transaction
     /// for 33 users, eight at once, and one more for each round of conflicts in it. No name may be there twice.
-    pub async fn create_all(&self, environment: EnvironmentId, new: Vec<NewUser>) -> Vec<Created> {
-        let now = Timestamp::now();
-        let users: Vec<(User, Names)> = new
-            .into_iter()
-            .map(|new| {
-                let names = new.names.clone();
-                (new.create(now), names)
-            })
-            .collect();
-        let mut chunks = Vec::new();
-        for chunk in users.chunks(CREATED_AT_ONCE) {
-            chunks.push(self.create_chunk(environment, chunk.to_vec()));
-        }
-        stream::iter(chunks).buffered(TRANSACTIONS_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
+    pub async fn create_all(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
+        let transactions = users.chunks(CREATED_AT_ONCE).map(|users| self.create_together(environment, users));
+        // They are collected first: a stream of closures that borrow is not Send.
+        let transactions: Vec<_> = transactions.collect();
+        let created = stream::iter(transactions).buffered(TRANSACTIONS_AT_ONCE).collect::<Vec<_>>().await;
+        created.into_iter().flatten().collect()
     }
 
-    /// Creates users in one transaction; those whose names are taken, which the reasons of its cancellation tell, are left
+    /// Creates users in one transaction; those that cannot be created, which the reasons of its cancellation tell, are left
     /// out of the next.
-    async fn create_chunk(&self, environment: EnvironmentId, users: Vec<(User, Names)>) -> Vec<Created> {
-        let mut outcomes: Vec<Option<Created>> = users.iter().map(|_| None).collect();
-        for round in 0..=users.len() as u32 {
-            let open: Vec<usize> =
-                (0..users.len()).filter(|place| outcomes.get(*place).is_some_and(Option::is_none)).collect();
+    async fn create_together(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
+        let mut outcomes: Vec<Option<Result<(), CreateUserError>>> = users.iter().map(|_| None).collect();
+        loop {
+            let mut open: Vec<_> = users.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()).collect();
             if open.is_empty() {
-                break;
+                return outcomes.into_iter().flatten().collect();
             }
-            pause_before(round.min(MOST_PAUSES)).await;
-            let (done, passing) = match self.try_chunk(environment, &users, &open).await {
-                Ok(taken) if taken.is_empty() => {
-                    (open.iter().filter_map(|place| Some((*place, Ok(users.get(*place)?.0.clone())))).collect(), false)
-                }
+            let trying: Vec<&User> = open.iter().map(|(user, _)| *user).collect();
+            match self.try_to_create(environment, &trying).await {
                 Ok(known) => {
-                    let outcome = |(place, error): (usize, Option<CreateUserError>)| {
-                        let created = || users.get(place).map(|(user, _)| Ok(user.clone()));
-                        Some((place, error.map_or_else(created, |error| Some(Err(error)))?))
-                    };
-                    (known.into_iter().filter_map(outcome).collect::<Vec<_>>(), false)
-                }
-                Err(error) => {
-                    let busy = error.is_passing() && round < MOST_PAUSES;
-                    let failed = |place: &usize| (*place, Err(StoreError::Busy(error.to_string().into()).into()));
-                    (if busy { Vec::new() } else { open.iter().map(failed).collect() }, busy)
-                }
-            };
-            if done.is_empty() && !passing {
-                break;
-            }
-            for (place, outcome) in done {
-                if let Some(slot) = outcomes.get_mut(place) {
-                    *slot = Some(outcome);
-                }
-            }
-        }
-        let left = || Err(StoreError::Busy("the user was not created".into()).into());
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(left)).collect()
-    }
-
-    /// One transaction. Answers with the places of users whose names are taken, or that are there
-    /// already, in which case it has created none.
-    async fn try_chunk(
-        &self,
-        environment: EnvironmentId,
-        users: &[(User, Names)],
-        open: &[usize],
-    ) -> Result<Vec<(usize, Option<CreateUserError>)>, StoreError> {
-        let Table { client, name } = &self.0;
-        let (mut actions, mut sizes) = (Vec::new(), Vec::new());
-        for (place, (user, names)) in open.iter().filter_map(|place| Some((*place, users.get(*place)?))) {
-            let items = items_of(environment, user, names)?;
-            sizes.push((place, items.len()));
-            for item in items {
-                actions.push(put_new(name, item)?);
-            }
-        }
-        match client.transact_write_items().set_transact_items(Some(actions)).send().await {
-            Ok(_) => Ok(Vec::new()),
-            Err(error) => {
-                let reasons = error.as_service_error().map(cancellation_reasons).unwrap_or_default();
-                let mut rest = reasons.as_slice();
-                let mut conflicts = Vec::new();
-                for (place, size) in sizes {
-                    let (own, others) = rest.split_at_checked(size).unwrap_or_default();
-                    rest = others;
-                    if own.first() == Some(&true) {
-                        // Its id is random: it was this request, whose answer was lost, that has created it.
-                        conflicts.push((place, None));
-                    } else if let Some(error) = users.get(place).and_then(|(_, names)| taken(names, own)) {
-                        conflicts.push((place, Some(error)));
+                    for ((_, outcome), known) in open.iter_mut().zip(known) {
+                        **outcome = known;
                     }
                 }
-                if conflicts.is_empty() { Err(error.into()) } else { Ok(conflicts) }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    open.into_iter().for_each(|(_, outcome)| *outcome = Some(Err(error.clone().into())));
+                }
             }
         }
+    }
+
+    /// One transaction. Answers for each user with what is known of it: created, or why not, or nothing, where another one
+    /// was in the way. Something is known of one at least.
+    async fn try_to_create(
+        &self,
+        environment: EnvironmentId,
+        users: &[&User],
+    ) -> Result<Vec<Option<Result<(), CreateUserError>>>, StoreError> {
+        let (mut actions, mut sizes) = (Vec::new(), Vec::new());
+        for user in users {
+            let items = items_of(environment, user)?;
+            sizes.push(items.len());
+            for item in items {
+                actions.push(put_new(&self.0.name, item)?);
+            }
+        }
+        let failed = self.0.transact(actions).await?;
+        let mut rest = failed.as_slice();
+        let known = users.iter().zip(sizes).map(|(user, size)| {
+            let (own, others) = rest.split_at_checked(size).unwrap_or_default();
+            rest = others;
+            match own {
+                // All was done; or its id is there already, which is random: an earlier try of the request has made it.
+                [] | [true, ..] => Some(Ok(())),
+                [_, claims @ ..] => taken(user, claims).map(Err),
+            }
+        });
+        Ok(known.collect())
     }
 
     /// Replaces a user, where it is still as it was read, and moves its claims: one transaction.
     pub async fn update(&self, environment: EnvironmentId, before: &User, after: &User) -> Result<(), ChangeUserError> {
-        let Table { client, name } = &self.0;
+        let name = &self.0.name;
         let (old, new) = (names_of(before).claims(), names_of(after).claims());
         let put = Put::builder()
             .table_name(name)
@@ -248,30 +199,19 @@ impl Users {
         for claim in old.iter().filter(|claim| !new.contains(claim)) {
             actions.push(self.delete_claim(environment, before.user_id, claim)?);
         }
-        match client.transact_write_items().set_transact_items(Some(actions)).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let reasons = error.as_service_error().map(cancellation_reasons).unwrap_or_default();
-                let taken: Vec<&CanonicalName> = added
-                    .iter()
-                    .zip(reasons.iter().skip(1))
-                    .filter(|(_, failed)| **failed)
-                    .map(|(name, _)| *name)
-                    .collect();
-                if reasons.first() == Some(&true) {
-                    Err(ChangeUserError::Changed)
-                } else if !taken.is_empty() {
-                    let email = after.email.as_ref().map(|email| email.canonical());
-                    Err(ChangeUserError::Taken {
-                        username: taken.contains(&&after.username.canonical()),
-                        email: email.is_some_and(|email| taken.contains(&&email)),
-                    })
-                } else if reasons.iter().any(|failed| *failed) {
-                    Err(ChangeUserError::Changed)
-                } else {
-                    Err(StoreError::from(error).into())
-                }
+        let failed = self.0.transact(actions).await?;
+        let claims = added.iter().zip(failed.iter().skip(1));
+        let taken: Vec<&CanonicalName> = claims.filter(|(_, failed)| **failed).map(|(name, _)| *name).collect();
+        match failed[..] {
+            [] => Ok(()),
+            [false, ..] if !taken.is_empty() => {
+                let email = after.email.as_ref().map(|email| email.canonical());
+                Err(ChangeUserError::Taken {
+                    username: taken.contains(&&after.username.canonical()),
+                    email: email.is_some_and(|email| taken.contains(&&email)),
+                })
             }
+            _ => Err(ChangeUserError::Changed),
         }
     }
 
@@ -292,7 +232,7 @@ impl Users {
     /// Removes a user and its claims, where it is still as it was read, and notes that what it owned is to be removed: one
     /// transaction.
     pub async fn delete(&self, environment: EnvironmentId, user: &User) -> Result<Deletion, ChangeUserError> {
-        let Table { client, name } = &self.0;
+        let name = &self.0.name;
         let deletion = Deletion { environment_id: environment, user_id: user.user_id, started_at: Timestamp::now() };
         let listed = keys::listed_deletion(environment, user.user_id);
         let job = to_item(
@@ -314,17 +254,7 @@ impl Users {
         for claim in names_of(user).claims() {
             actions.push(self.delete_claim(environment, user.user_id, &claim)?);
         }
-        match client.transact_write_items().set_transact_items(Some(actions)).send().await {
-            Ok(_) => Ok(deletion),
-            Err(error) => {
-                let reasons = error.as_service_error().map(cancellation_reasons).unwrap_or_default();
-                if reasons.iter().any(|failed| *failed) {
-                    Err(ChangeUserError::Changed)
-                } else {
-                    Err(StoreError::from(error).into())
-                }
-            }
-        }
+        if self.0.transact(actions).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Changed) }
     }
 
     /// A page of the environment's users, the newest first, as the index tells of them. One query for each of four
@@ -404,16 +334,13 @@ fn names_of(user: &User) -> Names {
     Names { username: user.username.clone(), email: user.email.clone() }
 }
 
-/// A transaction that others were in the way of is tried again so often.
-const MOST_PAUSES: u32 = 4;
-
-/// Which names are taken; none where the transaction was cancelled for another reason.
-fn taken(names: &Names, failed: &[bool]) -> Option<CreateUserError> {
-    let claim = |index: usize| failed.get(index + 1).copied().unwrap_or(false);
-    let (username, email) = match names.claims().len() {
+/// Which names are taken, by whose claims failed; none where none did.
+fn taken(user: &User, failed: &[bool]) -> Option<CreateUserError> {
+    let (username, email) = match *failed {
         // One claim serves both where the username is the e-mail address.
-        1 => (claim(0), claim(0) && names.email.is_some()),
-        _ => (claim(0), claim(1)),
+        [both] => (both, both && user.email.is_some()),
+        [username, email] => (username, email),
+        _ => (false, false),
     };
     (username || email).then_some(CreateUserError::Taken { username, email })
 }

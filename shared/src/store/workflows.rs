@@ -2,22 +2,20 @@
 
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
-    types::{
-        AttributeValue, ConditionCheck, Delete, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-    },
+    types::{AttributeValue, Delete, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{StoreError, Table, cancellation_reasons, from_item, put_new, refused, to_item},
+    table::{StoreError, Table, exists, from_item, put_new, refused, to_item},
     users::Users,
 };
 use crate::domain::{
-    id::{EnvironmentId, UserId, WorkflowId},
+    id::{CredentialId, EnvironmentId, UserId, WorkflowId},
     timestamp::Timestamp,
     user::User,
-    workflow::{NewWorkflow, Workflow, WorkflowName},
+    workflow::{Workflow, WorkflowName},
 };
 
 /// The workflows of all environments.
@@ -39,46 +37,38 @@ pub enum CreateWorkflowError {
     /// The user has another workflow of this name.
     #[error("the name is taken")]
     NameTaken,
+    /// The user has no credentials of these ids.
+    #[error("the user has no such credentials")]
+    NoCredentials(Vec<CredentialId>),
     /// DynamoDB did not answer as it should.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Workflows {
-    /// One transaction: the workflow and the pointer to it, where the user exists, or nothing.
-    pub async fn create(&self, environment: EnvironmentId, new: NewWorkflow) -> Result<Workflow, CreateWorkflowError> {
-        let workflow = new.create(Timestamp::now());
-        let Workflow { workflow_id, user_id, name, .. } = &workflow;
-        let Table { client, name: table } = &self.0;
-        let user_exists = ConditionCheck::builder()
-            .table_name(table)
-            .set_key(Some(keys::user(environment, *user_id).attributes()))
-            .condition_expression("attribute_exists(pk)")
-            .build()
-            .map_err(refused)?;
+    /// One transaction: the workflow and the pointer to it, where the user and its credentials exist, or nothing. One that
+    /// is there already stays as it is: it is from an earlier try of the same request.
+    pub async fn create(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<(), CreateWorkflowError> {
+        let Workflow { workflow_id, user_id, name, credential_ids, .. } = workflow;
+        let table = &self.0.name;
         let pointer = keys::workflow_pointer(environment, *user_id, name);
-        let request = client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().condition_check(user_exists).build())
-            .transact_items(put_new(
-                table,
-                to_item("workflowPointer", &pointer, &Pointer { workflow_id: *workflow_id }, &[])?,
-            )?)
-            .transact_items(put_new(
-                table,
-                to_item("workflow", &keys::workflow(environment, *workflow_id), &workflow, &[])?,
-            )?);
-        match request.send().await {
-            Ok(_) => Ok(workflow),
-            Err(error) => match error.as_service_error() {
-                Some(refusal) if refusal.is_transaction_canceled_exception() => match cancellation_reasons(refusal)[..]
-                {
-                    [true, ..] => Err(CreateWorkflowError::NoUser),
-                    [_, true, ..] => Err(CreateWorkflowError::NameTaken),
-                    _ => Err(StoreError::Busy(error.into()).into()),
-                },
-                _ => Err(StoreError::from(error).into()),
-            },
+        let mut actions = vec![
+            exists(table, &keys::user(environment, *user_id))?,
+            put_new(table, to_item("workflowPointer", &pointer, &Pointer { workflow_id: *workflow_id }, &[])?)?,
+            put_new(table, to_item("workflow", &keys::workflow(environment, *workflow_id), workflow, &[])?)?,
+        ];
+        for credential in credential_ids {
+            actions.push(exists(table, &keys::credential(environment, *user_id, *credential))?);
+        }
+        match &self.0.transact(actions).await?[..] {
+            [true, ..] => Err(CreateWorkflowError::NoUser),
+            [] | [_, _, true, ..] => Ok(()),
+            [_, true, ..] => Err(CreateWorkflowError::NameTaken),
+            [_, _, _, credentials @ ..] => {
+                let missing = credential_ids.iter().zip(credentials).filter(|(_, missing)| **missing);
+                Err(CreateWorkflowError::NoCredentials(missing.map(|(id, _)| *id).collect()))
+            }
+            _ => Err(StoreError::Busy("the transaction was cancelled".into()).into()),
         }
     }
 
@@ -156,7 +146,7 @@ impl Workflows {
     /// Removes a workflow and the pointer to it: one transaction. False where it is not there any more.
     pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
         let Workflow { workflow_id, user_id, name, .. } = workflow;
-        let Table { client, name: table } = &self.0;
+        let table = &self.0.name;
         let delete = |key: keys::Key| {
             let delete = Delete::builder().table_name(table).set_key(Some(key.attributes()));
             let delete = delete.condition_expression("workflowId = :id");
@@ -164,17 +154,11 @@ impl Workflows {
             let delete = delete.build().map_err(refused)?;
             Ok::<_, StoreError>(TransactWriteItem::builder().delete(delete).build())
         };
-        let request = client
-            .transact_write_items()
-            .transact_items(delete(keys::workflow(environment, *workflow_id))?)
-            .transact_items(delete(keys::workflow_pointer(environment, *user_id, name))?);
-        match request.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error().map(cancellation_reasons).as_deref() {
-                Some([true, ..] | [_, true]) => Ok(false),
-                _ => Err(error.into()),
-            },
-        }
+        let actions = vec![
+            delete(keys::workflow(environment, *workflow_id))?,
+            delete(keys::workflow_pointer(environment, *user_id, name))?,
+        ];
+        Ok(self.0.transact(actions).await?.is_empty())
     }
 
     /// A workflow and the user that owns it: what belongs to a deleted user is not there. Two reads.

@@ -16,6 +16,7 @@ use crate::domain::{
     error_log::{ErrorIdentity, NewError},
     health::{SWITCHED_OFF_AFTER, SWITCHED_OFF_BY_410, SWITCHED_OFF_BY_FAILURES},
     id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+    origin::Origin,
     secret::Sealed,
 };
 
@@ -127,7 +128,7 @@ impl World {
     fn record(&self) {
         let now = self.now.get();
         let new = NewError {
-            identity: ErrorIdentity::new(None, None, now).unwrap(),
+            identity: ErrorIdentity::new(None, None, &Origin::of(now), 0).unwrap(),
             execution_id: "e".parse().unwrap(),
             block_id: "b".parse().unwrap(),
             block_type: "shopify".parse().unwrap(),

@@ -1,0 +1,95 @@
+//! Where the ids, names and times of what a request makes come from.
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::{id::ObjectId, timestamp::Timestamp};
+
+/// What a request makes is identified by its origin: a repeat of the request, which has the same, makes the same again and
+/// recognises what is there already as its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// When the request was made first.
+    pub at: Timestamp,
+    #[serde(with = "hex")]
+    seed: [u8; 16],
+    /// Whether an earlier try may have done some of the work.
+    #[serde(skip)]
+    pub is_repeat: bool,
+}
+
+/// The characters of [`Origin::suffix`]: 32, none of which is taken for another.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+impl Origin {
+    /// The origin of a request that is made now, unlike any other.
+    pub fn new() -> Self {
+        Self::of(Timestamp::now())
+    }
+
+    /// The origin of a request that is made at this time, unlike any other.
+    pub fn of(at: Timestamp) -> Self {
+        Self { at, seed: rand::random(), is_repeat: false }
+    }
+
+    /// The same origin, for another try of the request.
+    pub fn repeated(self) -> Self {
+        Self { is_repeat: true, ..self }
+    }
+
+    /// The id of the thing in this place of the request, of the second in which `at` lies.
+    pub fn id_at<T: From<ObjectId>>(&self, place: usize, at: Timestamp) -> T {
+        let [a, b, c, d, e, f, g, h, ..] = self.random(place, "id");
+        ObjectId::of(at, [a, b, c, d, e, f, g, h]).into()
+    }
+
+    /// The id of the thing in this place of the request.
+    pub fn id<T: From<ObjectId>>(&self, place: usize) -> T {
+        self.id_at(place, self.at)
+    }
+
+    /// Six characters, of 30 random bits, for the thing in this place of the request.
+    pub fn suffix(&self, place: usize) -> String {
+        let random = self.random(place, "suffix");
+        random.iter().take(6).filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).map(|c| char::from(*c)).collect()
+    }
+
+    fn random(&self, place: usize, what: &str) -> [u8; 32] {
+        let text = [&self.seed[..], &(place as u64).to_be_bytes(), what.as_bytes()].concat();
+        digest(&SHA256, &text).as_ref().try_into().unwrap_or_default()
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::id::UserId;
+
+    #[test]
+    fn a_repeat_makes_the_same_ids_and_names_and_another_request_makes_others() {
+        let first = Origin::new();
+        let stored = serde_json::to_string(&first).unwrap();
+        let repeat: Origin = serde_json::from_str(&stored).unwrap();
+        let made = |origin: &Origin| (0..100).map(|n| (origin.id::<UserId>(n), origin.suffix(n))).collect::<Vec<_>>();
+        assert_eq!(made(&first), made(&repeat));
+        let mut all: BTreeSet<_> = made(&first).into_iter().collect();
+        all.extend(made(&Origin::new()));
+        assert_eq!(all.len(), 200);
+        assert!(all.iter().all(|(_, suffix)| suffix.len() == 6));
+    }
+
+    #[test]
+    fn an_id_is_of_the_second_in_which_the_request_was_made_first() {
+        let origin = Origin::new();
+        assert_eq!(origin.id::<UserId>(7).object_id().timestamp().seconds(), origin.at.seconds());
+    }
+}

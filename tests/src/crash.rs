@@ -1,0 +1,81 @@
+//! A process that dies at a chosen AWS call: before it is sent, or when it was done and the answer is on its way.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, Ordering},
+};
+
+use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+};
+use tokio::sync::Notify;
+
+/// When the process dies.
+#[derive(Clone, Debug)]
+pub struct Crash {
+    calls_left: Arc<AtomicI64>,
+    when_done: Arc<AtomicBool>,
+    died: Arc<Notify>,
+    client: SharedHttpClient,
+}
+
+impl Crash {
+    /// AWS clients of this configuration are those of a process that does not die yet.
+    pub fn of(config: &SdkConfig) -> (SdkConfig, Self) {
+        let crash = Self {
+            calls_left: Arc::new(AtomicI64::new(i64::MAX)),
+            when_done: Arc::default(),
+            died: Arc::default(),
+            client: config.http_client().unwrap(),
+        };
+        let mortal = config.clone().into_builder().http_client(SharedHttpClient::new(crash.clone())).build();
+        (mortal, crash)
+    }
+
+    /// Runs something as a process that dies at its next call but so many. None where it did.
+    pub async fn at<T>(&self, call: i64, when_done: bool, running: impl Future<Output = T>) -> Option<T> {
+        self.when_done.store(when_done, Ordering::SeqCst);
+        self.calls_left.store(call, Ordering::SeqCst);
+        let ended = tokio::select! {
+            ended = running => Some(ended),
+            () = self.died.notified() => None,
+        };
+        self.calls_left.store(i64::MAX, Ordering::SeqCst);
+        ended
+    }
+}
+
+impl HttpClient for Crash {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(MortalConnector { crash: self.clone(), connector })
+    }
+}
+
+#[derive(Debug)]
+struct MortalConnector {
+    crash: Crash,
+    connector: SharedHttpConnector,
+}
+
+impl HttpConnector for MortalConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if self.crash.calls_left.fetch_sub(1, Ordering::SeqCst) != 0 {
+            return self.connector.call(request);
+        }
+        let called = self.crash.when_done.load(Ordering::SeqCst).then(|| self.connector.call(request));
+        let died = self.crash.died.clone();
+        HttpConnectorFuture::new(async move {
+            if let Some(called) = called {
+                let _ = called.await;
+            }
+            died.notify_one();
+            std::future::pending().await
+        })
+    }
+}

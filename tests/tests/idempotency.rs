@@ -1,0 +1,442 @@
+//! Idempotency-Key: what is sent again is done once, whatever happens between.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::handler::Handler;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use functions::{credentials, destinations, errors, users, workflows};
+use lambda_http::RequestExt;
+use serde_json::{Value, json};
+use tenon::{
+    domain::{id::EnvironmentId, timestamp::Timestamp},
+    http::{KnowsRequests, service_once},
+};
+use tests::{
+    Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, receiver::Receiver,
+    send, setting,
+};
+use tower::ServiceExt;
+
+async fn post(api: &Api, path: &str, key: &str, body: &Value) -> Answer {
+    send(api.request("POST", path).header("idempotency-key", key).json(body)).await
+}
+
+/// Requests of all endpoints that create, with another body for each.
+async fn creations(acme: &Environment) -> Vec<(String, Value, Value)> {
+    let user = acme.user("owner@acme.example").await;
+    let workflow = acme.workflow(&user, "Workflow").await;
+    let (destination, _) = acme.webhook(&Receiver::new().await.url).await;
+    vec![
+        ("/users".into(), json!({ "email": "joe@acme.example" }), json!({ "email": "jim@acme.example" })),
+        ("/users/batch".into(), json!([{ "username": "a" }, { "email": "OWNER@acme.example" }]), json!([{}])),
+        (
+            format!("/users/{user}/credentials"),
+            json!({ "type": "shopify", "name": "Shop", "data": { "token": "shpat_6f1c2b9a7d3e4f51" } }),
+            json!({ "type": "shopify", "name": "Shop", "data": { "token": "shpat_other" } }),
+        ),
+        (
+            "/workflows".into(),
+            json!({ "userId": user, "name": "Orders" }),
+            json!({ "userId": user, "name": "Customers" }),
+        ),
+        (format!("/workflows/{workflow}/errors"), example_error("once"), example_error("twice")),
+        (
+            "/destinations".into(),
+            json!({ "type": "webhook", "url": "http://127.0.0.1:9/" }),
+            json!({ "type": "webhook", "url": "http://127.0.0.1:10/" }),
+        ),
+        (
+            format!("/destinations/{destination}/replay"),
+            json!({ "failed": true }),
+            json!({ "errorIds": ["0".repeat(24)] }),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_first_answer_again_and_another_body_is_refused() {
+    let acme = Tenon::deployed().await.environment().await;
+    for (path, body, other) in creations(&acme).await {
+        let first = post(&acme.backend, &path, "key-1", &body).await;
+        assert!((200..300).contains(&first.status), "{path}: {first:?}");
+        for _ in 0..2 {
+            let again = post(&acme.backend, &path, "key-1", &body).await;
+            assert_eq!((again.status, &again.body), (first.status, &first.body), "{path}");
+            for header in ["location", "cache-control", "content-type"] {
+                assert_eq!(again.header(header), first.header(header), "{path}");
+            }
+        }
+        post(&acme.backend, &path, "key-1", &other).await.is_problem(422, "idempotency-key-reused");
+        // Another key is another request, and so is no key: names are taken by now.
+        let second = post(&acme.backend, &path, "key-2", &body).await;
+        assert_ne!(second.body, first.body, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_that_of_its_api_key_and_path_alone() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let workflows = [acme.workflow(&user, "Orders").await, acme.workflow(&user, "Customers").await];
+    let body = example_error("once");
+    let mut ids = Vec::new();
+    for (api, workflow) in [(&acme.engine, 0), (&acme.backend, 0), (&acme.engine, 1), (&acme.engine, 0)] {
+        let answer = post(api, &format!("/workflows/{}/errors", workflows[workflow]), "key", &body).await.is(202);
+        ids.push(answer.body["ids"][0].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids[0], ids[3]);
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+    assert_eq!((acme.errors(&workflows[0]).await.len(), acme.errors(&workflows[1]).await.len()), (2, 1));
+    for key in ["", &"k".repeat(256), "käse"] {
+        let request = acme.backend.request("POST", "/users").header("idempotency-key", key.as_bytes());
+        let refused = send(request.json(&json!({ "username": "x" }))).await;
+        refused.is_problem(422, "validation").names(&["/Idempotency-Key"]);
+    }
+    post(&acme.backend, "/users", &"k".repeat(255), &json!({ "username": "x" })).await.is(201);
+}
+
+#[tokio::test]
+async fn of_requests_at_once_with_one_key_one_is_done() {
+    let acme = Tenon::deployed().await.environment().await;
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let api = acme.backend.clone();
+        running.spawn(async move { post(&api, "/users", "key", &json!({ "email": "joe@acme.example" })).await });
+    }
+    let answers = running.join_all().await;
+    let first = answers.iter().find(|answer| answer.status == 201).unwrap();
+    for answer in &answers {
+        match answer.status {
+            201 => assert_eq!(answer.body, first.body),
+            _ => drop(answer.clone().is_problem(409, "idempotency-key-under-way")),
+        }
+    }
+    let again = post(&acme.backend, "/users", "key", &json!({ "email": "joe@acme.example" })).await.is(201);
+    assert_eq!(again.body, first.body);
+    eventually("one is listed", async || {
+        (acme.backend.get("/users").await.is(200).body["data"].as_array().unwrap().len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_kept() {
+    let acme = Tenon::deployed().await.environment().await;
+    acme.user("joe@acme.example").await;
+    post(&acme.backend, "/users", "key", &json!({ "email": "x" })).await.is_problem(422, "validation");
+    post(&acme.backend, "/users", "key", &json!({ "email": "joe@acme.example" })).await.is_problem(409, "user-exists");
+    post(&acme.backend, "/users", "key", &json!({ "email": "jim@acme.example" })).await.is(201);
+}
+
+#[tokio::test]
+async fn a_kept_answer_shows_no_secret_in_the_table_and_may_be_longer_than_an_item() {
+    let acme = Tenon::deployed().await.environment().await;
+    let webhook = json!({ "type": "webhook", "url": "http://127.0.0.1:9/" });
+    let secret = post(&acme.backend, "/destinations", "key", &webhook).await.is(201).text("secret");
+    let again = post(&acme.backend, "/destinations", "key", &webhook).await.is(201);
+    assert_eq!((again.text("secret"), again.header("cache-control")), (secret.clone(), "no-store"));
+    let items = kept(&acme).await;
+    let shown = format!("{items:?}");
+    assert!(items.len() == 1 && !shown.contains(&secret) && shown.contains("sealed"), "{shown}");
+
+    let noise = |_| BASE64_STANDARD.encode((0..600).map(|_| rand::random()).collect::<Vec<u8>>());
+    let users: Vec<Value> =
+        (0..1000).map(|n| json!({ "username": format!("user-{n}"), "metadata": { "noise": noise(n) } })).collect();
+    let first = post(&acme.backend, "/users/batch", "key", &json!(users)).await.is(200);
+    assert!(kept(&acme).await.len() > 2, "in pieces");
+    let again = post(&acme.backend, "/users/batch", "key", &json!(users)).await.is(200);
+    assert!(first.body == again.body);
+}
+
+/// What is kept of the requests of an environment.
+async fn kept(acme: &Environment) -> Vec<HashMap<String, AttributeValue>> {
+    let mut scanned = aws_sdk_dynamodb::Client::new(&acme.tenon.aws)
+        .scan()
+        .table_name(setting("TENON_STACK_DirectoryTable"))
+        .filter_expression("begins_with(pk, :idempotency)")
+        .expression_attribute_values(":idempotency", AttributeValue::S(format!("env#{}#idempotency#", acme.id)))
+        .into_paginator()
+        .items()
+        .send();
+    let mut found = Vec::new();
+    while let Some(item) = scanned.next().await {
+        found.push(item.unwrap());
+    }
+    found
+}
+
+/// A request as a function gets it, in an environment of its own, with a time-out that is over.
+fn request(function: &str, environment: EnvironmentId, change: impl Fn(&mut Value)) -> lambda_http::Request {
+    let mut event = event(function);
+    event["requestContext"]["authorizer"]["lambda"]["environment"] = json!(environment);
+    event["headers"]["idempotency-key"] = json!("key");
+    change(&mut event);
+    let mut context = lambda_http::Context::default();
+    context.deadline = (Timestamp::now() - Duration::from_secs(1)).milliseconds() as u64;
+    lambda_http::request::from_reader(event.to_string().as_bytes()).unwrap().with_lambda_context(context)
+}
+
+/// What a service answers: status, location and body.
+async fn answer<H, T, S>(handler: H, state: &S, request: lambda_http::Request) -> (u16, Value)
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: KnowsRequests + Clone + Send + Sync + 'static,
+{
+    let response = service_once(handler, state.clone()).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    (parts.status.as_u16(), serde_json::from_slice(&bytes).unwrap())
+}
+
+/// Lets a function die at each of its AWS calls, before it and after it, and repeats the request: the repeat is answered as
+/// if nothing had happened, and what there is then was made once.
+async fn survives<H, T, S, R>(
+    handler: H,
+    state: (&S, &Crash),
+    prepare: impl AsyncFn(EnvironmentId) -> R,
+    made: impl AsyncFn(EnvironmentId, &Value) -> usize,
+    expected: usize,
+) where
+    H: Handler<T, S>,
+    T: 'static,
+    S: KnowsRequests + Clone + Send + Sync + 'static,
+    R: Fn() -> lambda_http::Request,
+{
+    let (state, crash) = state;
+    for call in 0.. {
+        let mut finished = 0;
+        for when_done in [false, true] {
+            let environment = EnvironmentId::new();
+            let request = prepare(environment).await;
+            if crash.at(call, when_done, answer(handler.clone(), state, request())).await.is_some() {
+                finished += 1;
+            }
+            let (status, repeated) = answer(handler.clone(), state, request()).await;
+            assert!((200..300).contains(&status), "{call} {when_done}: {repeated}");
+            assert_eq!(made(environment, &repeated).await, expected, "{call} {when_done}: {repeated}");
+            assert_eq!(answer(handler.clone(), state, request()).await, (status, repeated), "{call} {when_done}");
+        }
+        if finished == 2 {
+            assert!(call >= 3, "it died {call} times");
+            return;
+        }
+    }
+}
+
+struct Counting(aws_sdk_dynamodb::Client);
+
+impl Counting {
+    fn new(config: &SdkConfig) -> Self {
+        Self(aws_sdk_dynamodb::Client::new(config))
+    }
+
+    /// How many items of a partition have sort keys that begin so.
+    async fn items(&self, table: &str, pk: String, sk: &str) -> usize {
+        let query =
+            self.0.query().table_name(setting(table)).key_condition_expression("pk = :pk AND begins_with(sk, :sk)");
+        let query = query.expression_attribute_values(":pk", AttributeValue::S(pk));
+        let query = query.expression_attribute_values(":sk", AttributeValue::S(sk.to_owned()));
+        query.send().await.unwrap().items.unwrap().len()
+    }
+
+    /// How many users are listed in an environment.
+    async fn users(&self, environment: EnvironmentId) -> usize {
+        let mut count = 0;
+        for shard in 0..4 {
+            let query = self.0.query().table_name(setting("DIRECTORY_TABLE")).index_name("listing");
+            let pk = AttributeValue::S(format!("env#{environment}#users#{shard}"));
+            let query = query.key_condition_expression("listPk = :pk").expression_attribute_values(":pk", pk);
+            count += query.send().await.unwrap().items.unwrap().len();
+        }
+        count
+    }
+}
+
+/// Makes a user and a workflow of it.
+async fn user_and_workflow(config: &SdkConfig, environment: EnvironmentId) -> (String, String) {
+    let state = users::create::state(config).await.unwrap();
+    let (_, user) = answer(users::create::create_user, &state, request("users_create", environment, |_| {})).await;
+    let user = user["userId"].as_str().unwrap().to_owned();
+    let state = workflows::state(config).await.unwrap();
+    let body = json!({ "userId": user, "name": "Orders" }).to_string();
+    let request = request("workflows_create", environment, |event| {
+        event["headers"]["idempotency-key"] = json!("preparation");
+        event["body"] = json!(body);
+    });
+    let (_, workflow) = answer(workflows::create::create_workflow, &state, request).await;
+    (user, workflow["workflowId"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_knows_its_own() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (mortal, crash) = Crash::of(&config);
+    let there = Counting::new(&config);
+
+    let state = users::create::state(&mortal).await.unwrap();
+    survives(
+        users::create::create_user,
+        (&state, &crash),
+        async |environment| move || request("users_create", environment, |_| {}),
+        async |environment, user| {
+            let pk = format!("env#{environment}#user#{}", user["userId"].as_str().unwrap());
+            there.users(environment).await + there.items("DIRECTORY_TABLE", pk, "user").await
+        },
+        2,
+    )
+    .await;
+
+    survives(
+        users::batch::create_users,
+        (&state, &crash),
+        async |environment| {
+            let users: Vec<Value> = (0..40).map(|n| json!({ "email": format!("{n}@acme.example") })).collect();
+            let body = json!(users).to_string();
+            move || request("users_batch", environment, |event| event["body"] = json!(body))
+        },
+        async |environment, answer| {
+            assert_eq!(answer["invalidUsers"], json!([]), "all are its own");
+            there.users(environment).await
+        },
+        40,
+    )
+    .await;
+
+    let state = credentials::create::state(&mortal).await.unwrap();
+    survives(
+        credentials::create::create_credential,
+        (&state, &crash),
+        async |environment| {
+            let (user, _) = user_and_workflow(&config, environment).await;
+            move || request("credentials_create", environment, |event| event["pathParameters"]["user"] = json!(user))
+        },
+        async |environment, credential| {
+            let pk = format!("env#{environment}#user#{}", credential["userId"].as_str().unwrap());
+            there.items("DIRECTORY_TABLE", pk, "credential#").await
+        },
+        1,
+    )
+    .await;
+
+    let state = workflows::state(&mortal).await.unwrap();
+    survives(
+        workflows::create::create_workflow,
+        (&state, &crash),
+        async |environment| {
+            let (user, _) = user_and_workflow(&config, environment).await;
+            let body = json!({ "userId": user, "name": "Customers" }).to_string();
+            move || request("workflows_create", environment, |event| event["body"] = json!(body))
+        },
+        async |environment, workflow| {
+            let pk = format!("env#{environment}#user#{}", workflow["userId"].as_str().unwrap());
+            there.items("DIRECTORY_TABLE", pk, "workflow#").await
+        },
+        2,
+    )
+    .await;
+
+    let state = errors::record::state(&mortal).await.unwrap();
+    survives(
+        errors::record::record_errors,
+        (&state, &crash),
+        async |environment| {
+            let (_, workflow) = user_and_workflow(&config, environment).await;
+            let body = json!({ "errors": vec![example_error("many"); 40] }).to_string();
+            move || {
+                request("errors_record", environment, |event| {
+                    event["pathParameters"]["workflowId"] = json!(workflow);
+                    event["body"] = json!(body);
+                })
+            }
+        },
+        async |environment, recorded| {
+            // The workflow is known from the first error, which is listed by its environment.
+            let mut count = 0;
+            for shard in 0..8 {
+                let query = there.0.query().table_name(setting("ERRORS_TABLE")).index_name("by-environment");
+                let pk = AttributeValue::S(format!("env#{environment}#errors#{shard}"));
+                let query =
+                    query.key_condition_expression("environmentPk = :pk").expression_attribute_values(":pk", pk);
+                let found = query.send().await.unwrap().items.unwrap();
+                let ids = recorded["ids"].as_array().unwrap();
+                assert!(found.iter().all(|error| ids.contains(&json!(error["sk"].as_s().unwrap()))));
+                count += found.len();
+            }
+            count
+        },
+        40,
+    )
+    .await;
+
+    let state = destinations::create::state(&mortal).await.unwrap();
+    survives(
+        destinations::create::create_destination,
+        (&state, &crash),
+        async |environment| {
+            let body = json!({ "type": "webhook", "url": "https://example.com/errors" }).to_string();
+            move || request("destinations_create", environment, |event| event["body"] = json!(body))
+        },
+        async |environment, destination| {
+            assert!(destination["secret"].as_str().unwrap().starts_with("whsec_"));
+            there.items("DIRECTORY_TABLE", format!("env#{environment}#destinations"), "destination#").await
+        },
+        1,
+    )
+    .await;
+
+    let replaying = destinations::replay::state(&mortal).await.unwrap();
+    survives(
+        destinations::replay::start_replay,
+        (&replaying, &crash),
+        async |environment| {
+            let body = json!({ "type": "webhook", "url": "https://example.com/errors" }).to_string();
+            let creating = request("destinations_create", environment, |event| event["body"] = json!(body));
+            let (_, destination) = answer(destinations::create::create_destination, &state, creating).await;
+            let destination = destination["destinationId"].clone();
+            move || {
+                request("destinations_replay", environment, |event| {
+                    event["pathParameters"]["destinationId"] = destination.clone();
+                })
+            }
+        },
+        async |environment, _| there.items("DIRECTORY_TABLE", format!("env#{environment}#replays"), "replay#").await,
+        1,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_costs_two_aws_calls_more_and_its_repeat_one() {
+    let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    let state = users::create::state(&config).await.unwrap();
+    let environment = EnvironmentId::new();
+    calls.taken();
+    for expected in [vec!["PutItem", "TransactWriteItems", "UpdateItem"], vec!["PutItem"]] {
+        let (status, _) =
+            answer(users::create::create_user, &state, request("users_create", environment, |_| {})).await;
+        assert_eq!((status, calls.taken()), (201, expected.into_iter().map(str::to_owned).collect()));
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_refused_until_its_functions_time_is_over() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (mortal, crash) = Crash::of(&config);
+    let state = users::create::state(&mortal).await.unwrap();
+    let environment = EnvironmentId::new();
+    let lasting = |seconds: u64| {
+        let mut context = lambda_http::Context::default();
+        context.deadline = (Timestamp::now() + Duration::from_secs(seconds)).milliseconds() as u64;
+        request("users_create", environment, |_| {}).with_lambda_context(context)
+    };
+    assert!(crash.at(1, false, answer(users::create::create_user, &state, lasting(2))).await.is_none());
+    let (status, refused) = answer(users::create::create_user, &state, lasting(2)).await;
+    assert_eq!((status, &refused["type"]), (409, &json!("urn:tenon:problem:idempotency-key-under-way")));
+    eventually("its time is over", async || {
+        (answer(users::create::create_user, &state, lasting(2)).await.0 == 201).then_some(())
+    })
+    .await;
+}
