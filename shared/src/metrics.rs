@@ -26,6 +26,8 @@ pub enum Metric {
     OldestUndelivered,
     /// The destinations whose circuit is open.
     OpenCircuits,
+    /// The seconds for which the oldest removal is under way: of what a deleted user owned, or of a user's errors.
+    OldestJob,
 }
 
 impl Metric {
@@ -33,7 +35,7 @@ impl Metric {
         match self {
             Self::Delivered | Self::FailedAttempts | Self::Retried | Self::Failed | Self::OpenCircuits => "Count",
             Self::Lag => "Milliseconds",
-            Self::OldestUndelivered => "Seconds",
+            Self::OldestUndelivered | Self::OldestJob => "Seconds",
         }
     }
 }

@@ -57,6 +57,7 @@ use tenon::{
         pending::PendingDeliveries,
         replays::Replays,
         users::Users,
+        workflows::Workflows,
     },
     vault::Vault,
 };
@@ -74,6 +75,8 @@ pub struct Inside {
     pub calls: Arc<AtomicU32>,
     /// The directory, with the faults.
     pub directory: Table,
+    /// The table of errors, with the faults.
+    pub errors: Table,
     /// The environment of all destinations and errors.
     pub environment: EnvironmentId,
     /// The parts.
@@ -114,6 +117,7 @@ impl Inside {
         let errors = Errors { table, retention };
         Self {
             directory: directory.clone(),
+            errors: errors.table.clone(),
             forwarder: Forwarder {
                 books: books.clone(),
                 buses: Buses::new(&config, vault.clone(), FIRST_ATTEMPT),
@@ -232,7 +236,6 @@ impl Inside {
 
     /// Lets each error wait for a destination so many times, due since a while.
     pub async fn pile_up(&self, route: Route, errors: &[ErrorLog], count: usize) {
-        let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
         let now = Timestamp::now();
         let items = (0..count).map(|n| {
             let error = &errors[n % errors.len()];
@@ -250,22 +253,15 @@ impl Inside {
             let mut item: HashMap<String, AttributeValue> =
                 texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
             item.insert("attempts".into(), AttributeValue::N("0".into()));
-            let put = aws_sdk_dynamodb::types::PutRequest::builder().set_item(Some(item)).build().unwrap();
-            aws_sdk_dynamodb::types::WriteRequest::builder().put_request(put).build()
+            item
         });
-        let items: Vec<_> = items.collect();
-        let table = setting("ERRORS_TABLE");
-        let writing = items.chunks(25).map(|chunk| {
-            let request = dynamodb.batch_write_item().request_items(&table, chunk.to_vec());
-            async move { assert!(request.send().await.unwrap().unprocessed_items.unwrap_or_default().is_empty()) }
-        });
-        futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
+        load(&self.aws, &setting("ERRORS_TABLE"), items.collect()).await;
         let note = Note { waiting: count as i64, ..Note::default() };
         self.drains.healths.note(route, &Health::default(), &note, now).await.unwrap();
     }
 
-    /// A user that owns so many things: half of them credentials, half workflows.
-    pub async fn user_with(&self, count: usize) -> User {
+    /// A user that owns so many things: half of them credentials, half workflows, whose ids stand beside it.
+    pub async fn user_with(&self, count: usize) -> (User, Vec<WorkflowId>) {
         let names = Names::of("joe".parse().unwrap(), None).unwrap();
         let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&Origin::new(), 0);
         Users(self.directory.clone()).create(self.environment, &user).await.unwrap();
@@ -274,46 +270,62 @@ impl Inside {
         let item = |texts: &[(&str, String)]| {
             texts.iter().map(|(name, text)| ((*name).to_owned(), AttributeValue::S(text.clone()))).collect()
         };
-        for n in 0..count / 2 {
+        let workflows: Vec<WorkflowId> = (0..count / 2).map(|_| WorkflowId::new()).collect();
+        for (n, id) in workflows.iter().enumerate() {
             items.push(item(&[("pk", pk.clone()), ("sk", format!("credential#{n:024x}"))]));
-            let id = WorkflowId::new().to_string();
+            let id = id.to_string();
             items.push(item(&[("pk", pk.clone()), ("sk", format!("workflow#{n}")), ("workflowId", id.clone())]));
             let workflow = format!("env#{}#workflow#{id}", self.environment);
             items.push(item(&[("pk", workflow), ("sk", "workflow".into()), ("userId", user.user_id.to_string())]));
         }
-        let table = setting("DIRECTORY_TABLE");
-        let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
-        let writing = items.chunks(25).map(|chunk| {
-            let put = |item: &HashMap<_, _>| {
-                let put = aws_sdk_dynamodb::types::PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
-                aws_sdk_dynamodb::types::WriteRequest::builder().put_request(put).build()
-            };
-            let request = dynamodb.batch_write_item().request_items(&table, chunk.iter().map(put).collect());
-            async move { drop(request.send().await.unwrap()) }
-        });
-        futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
-        user
+        load(&self.aws, &setting("DIRECTORY_TABLE"), items).await;
+        (user, workflows)
     }
 
-    /// How many items there are of a user, in its own partition and as its workflows.
-    pub async fn owned(&self, user: &User) -> usize {
+    /// Whether nothing is there any more of a user and of these workflows.
+    pub async fn nothing_is_left(&self, user: &User, workflows: &[WorkflowId]) -> bool {
         let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
-        let mut scanned = dynamodb
-            .scan()
-            .table_name(setting("DIRECTORY_TABLE"))
-            .filter_expression("pk = :pk OR userId = :user")
-            .expression_attribute_values(
-                ":pk",
-                AttributeValue::S(format!("env#{}#user#{}", self.environment, user.user_id)),
-            )
-            .expression_attribute_values(":user", AttributeValue::S(user.user_id.to_string()))
-            .into_paginator()
-            .items()
-            .send();
+        let pk = AttributeValue::S(format!("env#{}#user#{}", self.environment, user.user_id));
+        let query = dynamodb.query().table_name(setting("DIRECTORY_TABLE")).key_condition_expression("pk = :pk");
+        if query.expression_attribute_values(":pk", pk).send().await.unwrap().count > 0 {
+            return false;
+        }
+        Workflows(Table::new(&self.aws, setting("DIRECTORY_TABLE")))
+            .get_all(self.environment, workflows)
+            .await
+            .unwrap()
+            .is_empty()
+    }
+
+    /// Remembers a destination as one that was deleted.
+    pub async fn former_destination(&self, Route { environment, destination }: Route) {
+        let item = [
+            ("pk", format!("env#{environment}#former-destinations")),
+            ("sk", format!("destination#{destination}")),
+            ("destinationId", destination.to_string()),
+        ];
+        let item = item.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
+        load(&self.aws, &setting("DIRECTORY_TABLE"), vec![item]).await;
+    }
+
+    /// How many items there are of the deliveries of these errors: what is told of them, and those that wait.
+    pub async fn told_of(&self, Route { environment, destination }: Route, errors: &[ErrorLog]) -> usize {
+        let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
         let mut count = 0;
-        while let Some(item) = scanned.next().await {
-            item.unwrap();
-            count += 1;
+        for part in ["attempts", "pending"] {
+            for shard in 0..8 {
+                let pk = AttributeValue::S(format!("env#{environment}#destination#{destination}#{part}#{shard}"));
+                let query = dynamodb.query().table_name(setting("ERRORS_TABLE")).key_condition_expression("pk = :pk");
+                let items = query.expression_attribute_values(":pk", pk).send().await.unwrap().items.unwrap();
+                let of = |text: &str| errors.iter().any(|error| text == error.error_id.to_string());
+                count += items.iter().filter(|item| of(item["errorId"].as_s().unwrap())).count();
+            }
+        }
+        for error in errors {
+            let pk = AttributeValue::S(format!("env#{environment}#workflow#{}#delivered", error.workflow_id));
+            let sk = AttributeValue::S(format!("{}#{destination}", error.error_id));
+            let get = dynamodb.get_item().table_name(setting("ERRORS_TABLE")).key("pk", pk).key("sk", sk);
+            count += usize::from(get.send().await.unwrap().item.is_some());
         }
         count
     }
@@ -341,6 +353,20 @@ impl Inside {
         crate::hurry(&self.aws, [&directory, &errors], &environment, &destination).await;
         self.drain(route).await;
     }
+}
+
+/// Writes many items into a table.
+pub async fn load(aws: &SdkConfig, table: &str, items: Vec<HashMap<String, AttributeValue>>) {
+    let dynamodb = aws_sdk_dynamodb::Client::new(aws);
+    let writing = items.chunks(25).map(|chunk| {
+        let put = |item: &HashMap<_, _>| {
+            let put = aws_sdk_dynamodb::types::PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
+            aws_sdk_dynamodb::types::WriteRequest::builder().put_request(put).build()
+        };
+        let request = dynamodb.batch_write_item().request_items(table, chunk.iter().map(put).collect());
+        async move { assert!(request.send().await.unwrap().unprocessed_items.unwrap_or_default().is_empty()) }
+    });
+    futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
 }
 
 fn stream_record(error: &ErrorLog, place: usize) -> Value {

@@ -28,6 +28,7 @@ type Caller = (&'static str, Api, fn(&Row) -> u16);
 /// What the rows are about.
 struct World {
     user: String,
+    error: String,
     workflow: String,
     destination: String,
     replay: String,
@@ -118,8 +119,17 @@ const ROWS: &[Row] = &[
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "delete", path: "/workflows/{workflowId}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "get", path: "/logs", body: NO_BODY,
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "get", path: "/errors/groups", body: NO_BODY,
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "get", path: "/errors/{errorId}", body: NO_BODY,
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "get", path: "/session", body: NO_BODY,
         other: 403, engine: 403, backend: 403, user: 200, another_user: 200 },
+    // Always 202: another environment's user has no errors there.
+    Row { method: "delete", path: "/users/{user}/logs", body: NO_BODY,
+        other: 202, engine: 403, backend: 202, user: 403, another_user: 403 },
     // These come last: the user's token does not work any more after them.
     Row { method: "post", path: "/users/{user}/enable", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
@@ -139,8 +149,10 @@ async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
     let (user, another) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
     let destination = acme.destination("tenon-test-errors").await;
     let replay = format!("/destinations/{destination}/replay");
+    let workflow = acme.workflow(&user, "Orders").await;
     let world = World {
-        workflow: acme.workflow(&user, "Orders").await,
+        error: acme.record(&workflow, "Error").await,
+        workflow,
         replay: acme.backend.post(&replay, json!({ "failed": true })).await.is(202).text("replayId"),
         credential: acme.credential(&user, json!({ "token": "shpat_1" })).await,
         destination,
@@ -197,7 +209,10 @@ fn every_operation_of_the_document_has_a_row() {
 async fn call(api: &Api, row: &Row, world: &World) -> Answer {
     let path = row.path.replace("{user}", &world.user);
     let path = path.replace("{workflowId}", &world.workflow).replace("{destinationId}", &world.destination);
-    let path = path.replace("{replayId}", &world.replay).replace("{credentialId}", &world.credential);
+    let path = path
+        .replace("{replayId}", &world.replay)
+        .replace("{errorId}", &world.error)
+        .replace("{credentialId}", &world.credential);
     let request = api.request(&row.method.to_uppercase(), &path);
     match (row.body)(world) {
         Value::Null => send(request).await,

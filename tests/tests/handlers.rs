@@ -235,6 +235,29 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let page = response(errors::list::list_errors, &state, &event).await;
     assert_eq!((page.status(), calls.taken().join(" ")), (StatusCode::OK, "GetItem GetItem Query".to_owned()));
 
+    let state = errors::logs::state(&config).await.unwrap();
+    calls.taken();
+    let whose = [
+        (String::new(), [vec!["Query"; 8], vec!["BatchGetItem"]].concat()),
+        (format!("userId={user}"), vec!["Query", "BatchGetItem"]),
+        ("userId=joe.smoe@acme.example".into(), vec!["GetItem", "Query", "BatchGetItem"]),
+        (format!("workflowId={workflow_id}"), vec!["Query"]),
+    ];
+    for (query, expected) in whose {
+        let mut event = event_of("errors_logs", environment, None, None);
+        event["rawQueryString"] = json!(query);
+        let (status, page) = answer(errors::logs::list_logs, &state, &event).await;
+        assert_eq!((status, page["errors"].as_array().unwrap().len()), (StatusCode::OK, 50), "{page}");
+        assert_eq!(calls.taken(), expected);
+    }
+    let state = errors::groups::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("errors_groups", environment, None, None);
+    let (status, groups) = answer(errors::groups::group_errors, &state, &event).await;
+    assert_eq!((status, &groups["complete"]), (StatusCode::OK, &json!(true)), "{groups}");
+    assert_eq!(calls.taken(), [vec!["Query"; 8], vec!["BatchGetItem"]].concat());
+    let example = groups["groups"][0]["example"]["_id"].as_str().unwrap();
+
     let state = destinations::create::state(&config).await.unwrap();
     calls.taken();
     let event = event_of("destinations_create", environment, None, Some(bus_settings("tenon-test-errors")));
@@ -242,6 +265,13 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     assert_eq!(status, StatusCode::CREATED, "{destination}");
     assert_eq!(calls.taken(), ["DescribeEventBus", "PutEvents", "GenerateDataKey", "TransactWriteItems"]);
     let destination = Some(("destinationId", destination["destinationId"].as_str().unwrap()));
+
+    let state_of_errors = errors::get::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("errors_get", environment, Some(("errorId", example)), None);
+    let (status, shown) = answer(errors::get::get_error, &state_of_errors, &event).await;
+    assert_eq!((status, &shown["deliveries"]), (StatusCode::OK, &json!([])), "{shown}");
+    assert_eq!(calls.taken(), ["Query", "Query", "Query", "BatchGetItem", "BatchGetItem"]);
 
     let webhook = json!({ "type": "webhook", "url": "https://example.com/errors" });
     let event = event_of("destinations_create", environment, None, Some(webhook));
@@ -317,6 +347,8 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let event = event_of("destinations_list", environment, None, None);
     let (status, _) = answer(destinations::list::list_destinations, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "Query".to_owned()));
+    let state = destinations::delete::state(&config).await.unwrap();
+    calls.taken();
     let event = event_of("destinations_delete", environment, destination, None);
     let (status, _) = answer(destinations::delete::delete_destination, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "TransactWriteItems".to_owned()));
@@ -328,6 +360,12 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem GetItem TransactWriteItems".to_owned()));
     let state = users::delete::state(&config).await.unwrap();
     calls.taken();
+    for (reference, expected) in [(user, vec!["PutItem"]), ("joe.smoe@acme.example", vec!["GetItem", "PutItem"])] {
+        let event = event_of("users_erase_logs", environment, Some(("user", reference)), None);
+        let (status, erased) = answer(users::erase_logs::erase_logs, &state, &event).await;
+        assert_eq!((status, &erased["success"]), (StatusCode::ACCEPTED, &json!(true)));
+        assert_eq!(calls.taken(), expected);
+    }
     let event = event_of("users_delete", environment, Some(("user", user)), None);
     let (status, _) = answer(users::delete::delete_user, &state, &event).await;
     assert_eq!((status, calls.taken().join(" ")), (StatusCode::OK, "GetItem TransactWriteItems".to_owned()));

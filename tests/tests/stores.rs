@@ -143,7 +143,7 @@ async fn pages_of_several_partitions_have_everything_once_and_in_order_whatever_
 async fn thousands_of_owned_items_are_removed_step_by_step_however_often_a_step_is_repeated_or_broken_off() {
     let inside = Inside::new().await;
     let directory = Table::new(&inside.aws, setting("DIRECTORY_TABLE"));
-    let user = inside.user_with(2_000).await;
+    let (user, workflows) = inside.user_with(2_000).await;
     let deletion = Users(directory.clone()).delete(inside.environment, &user).await.unwrap();
     let listed = async || Deletions(directory.clone()).open(1000).await.unwrap().contains(&deletion);
     assert!(listed().await);
@@ -165,7 +165,7 @@ async fn thousands_of_owned_items_are_removed_step_by_step_however_often_a_step_
         }
     }
     assert!(deaths > 0);
-    assert_eq!(inside.owned(&user).await, 0);
+    assert!(inside.nothing_is_left(&user, &workflows).await);
     assert!(!listed().await);
 }
 

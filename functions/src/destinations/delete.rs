@@ -1,14 +1,26 @@
 //! `DELETE /destinations/{destinationId}`. AWS calls: one DynamoDB transaction.
 
+use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::id::DestinationId,
-    http::{Backend, Json, Path, Problem, ProblemDocument},
-    store::destinations::Destinations,
+    http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
+    store::{destinations::Destinations, errors::Retention},
 };
 
-pub use super::state;
 use crate::success::Success;
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct Deleting {
+    destinations: Destinations,
+    retention: Retention,
+}
+
+/// Opens the connection to DynamoDB.
+pub async fn state(config: &SdkConfig) -> Result<Deleting, StartError> {
+    Ok(Deleting { destinations: super::state(config).await?, retention: Retention::from_env()? })
+}
 
 /// Removes a destination. Its keys are erased at once.
 #[utoipa::path(delete, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
@@ -18,10 +30,10 @@ use crate::success::Success;
 ))]
 pub async fn delete_destination(
     caller: Backend,
-    State(destinations): State<Destinations>,
+    State(Deleting { destinations, retention }): State<Deleting>,
     Path(id): Path<DestinationId>,
 ) -> Result<Json<Success>, Problem> {
-    if destinations.delete(caller.environment, id).await? {
+    if destinations.delete(caller.environment, id, retention).await? {
         Ok(Json(Success::new()))
     } else {
         Err(Problem::not_found("destination"))

@@ -2,24 +2,20 @@
 //! name, and one query; more queries only where filters leave out most of what is read.
 
 use aws_config::SdkConfig;
-use axum::extract::State;
-use serde::Serialize;
+use axum::{extract::State, response::Response};
 use tenon::{
-    domain::{
-        error_log::{EngineText, ErrorDocument},
-        id::WorkflowId,
-        names::UserRef,
-        timestamp::Timestamp,
-    },
-    http::{BackendOrUser, Cursor, Fields, Input, Json, Limit, Path, Problem, ProblemDocument, StartError, Valid},
+    domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
+    http::{BackendOrUser, Cursor, Fields, Input, Limit, Path, Problem, ProblemDocument, StartError, Valid},
     store::{
         Table,
-        errors::{ErrorQuery, Errors, Retention},
+        errors::{ErrorQuery, Errors, Retention, Within},
         users::Users,
         workflows::Workflows,
     },
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
+
+use super::{ErrorPage, answer};
 
 /// Which errors are asked for.
 #[derive(Debug, IntoParams)]
@@ -64,16 +60,6 @@ impl Input for ListErrors {
     }
 }
 
-/// A page of errors, the newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorPage<'a> {
-    /// The errors.
-    errors: Vec<ErrorDocument<'a>>,
-    /// Where the next page starts; absent at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
-}
-
 /// What the function is given.
 #[derive(Clone, Debug)]
 pub struct Stores {
@@ -104,7 +90,7 @@ pub async fn list_errors(
     State(stores): State<Stores>,
     Path(workflow_id): Path<WorkflowId>,
     Valid(asked): Valid<ListErrors>,
-) -> Result<axum::response::Response, Problem> {
+) -> Result<Response, Problem> {
     let environment = caller.environment;
     let list = asked.describe(workflow_id);
     let ListErrors { since, until, execution_id, block_type, user_id, limit: Limit(limit), cursor } = asked;
@@ -120,11 +106,9 @@ pub async fn list_errors(
         return Err(not_found());
     }
 
-    let query = ErrorQuery { since, until, execution_id, block_type, after, limit };
-    let page = stores.errors.list(environment, workflow_id, &query).await?;
-    let errors = page.items.iter().map(|error| error.document()).collect();
-    let cursor = page.next.map(|position| Cursor::new(&list, &position).into_string());
-    Ok(axum::response::IntoResponse::into_response(Json(ErrorPage { errors, cursor })))
+    let within = Within::Workflow(workflow_id);
+    let query = ErrorQuery { within, since, until, execution_id, block_type, after, limit, ..ErrorQuery::default() };
+    Ok(answer(&stores.errors.page(environment, &query).await?, &list))
 }
 
 impl ListErrors {

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 pub mod batch;
 pub mod create;
 pub mod delete;
+pub mod erase_logs;
 pub mod get;
 pub mod list;
 pub mod status;

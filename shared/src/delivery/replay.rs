@@ -129,7 +129,7 @@ impl Replayer {
         wanted: impl Fn(&ListedError) -> bool,
     ) -> Result<Found, StoreError> {
         let listed = self.errors.listed(environment, part, range, (after.as_deref(), STEP)).await?;
-        let last = listed.last().filter(|_| listed.len() == STEP).map(|last| last.error_id.to_string());
+        let last = listed.last().filter(|_| listed.len() == STEP).map(|last| last.position());
         Ok(Found { errors: identities(listed, wanted), next: next(part, last, LISTED_OVER) })
     }
 

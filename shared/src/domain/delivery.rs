@@ -222,6 +222,16 @@ impl Delivery {
     ) -> Self {
         Self { error_id, destination_id, status, attempts, next_attempt_at: None }
     }
+
+    /// One delivery of two that are told of, as when one that had succeeded at once was replayed: it stands as the one says
+    /// that waits, or was attempted last.
+    pub fn joined(self, other: Self) -> Self {
+        let stands = |delivery: &Self| (delivery.next_attempt_at, delivery.attempts.last().map(|attempt| attempt.at));
+        let (now, before) = if stands(&self) < stands(&other) { (other, self) } else { (self, other) };
+        let mut attempts = [before.attempts, now.attempts].concat();
+        attempts.sort_by_key(|attempt| attempt.at);
+        Self { attempts, ..now }
+    }
 }
 
 /// Where a delivery belongs.
@@ -245,6 +255,26 @@ mod tests {
 
     fn pending(now: Timestamp) -> PendingDelivery {
         PendingDelivery { attempts: 0, ..PendingDelivery::held(WorkflowId::new(), ErrorId::new(), now) }
+    }
+
+    #[test]
+    fn a_delivery_that_was_replayed_stands_as_its_later_attempts_say() {
+        let now = Timestamp::now();
+        let (error, destination) = (ErrorId::new(), DestinationId::new());
+        let at_once = Delivery::ended(error, destination, DeliveryStatus::Delivered, vec![attempt(now)]);
+        let later = now + Duration::from_secs(60);
+        let failed = Delivery::ended(error, destination, DeliveryStatus::Failed, vec![attempt(later)]);
+        let waiting = Delivery {
+            status: DeliveryStatus::Pending,
+            attempts: Vec::new(),
+            next_attempt_at: Some(later),
+            ..at_once.clone()
+        };
+        for (a, b) in [(&at_once, &failed), (&failed, &at_once)] {
+            let joined = a.clone().joined(b.clone());
+            assert_eq!((joined.status, joined.attempts), (DeliveryStatus::Failed, vec![attempt(now), attempt(later)]));
+        }
+        assert_eq!(at_once.joined(waiting.clone()), Delivery { attempts: vec![attempt(now)], ..waiting });
     }
 
     #[test]

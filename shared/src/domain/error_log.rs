@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    fingerprint::Fingerprint,
     id::{EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
     origin::Origin,
     text::Text,
@@ -39,6 +40,8 @@ pub struct ErrorLog {
     pub created_at: Timestamp,
     /// When it was recorded.
     pub updated_at: Timestamp,
+    /// By which equal errors are one.
+    pub fingerprint: Fingerprint,
 }
 
 /// An error as the world sees it: one and the same object in the API, in a webhook and on a bus.
@@ -84,6 +87,7 @@ impl ErrorLog {
             error,
             created_at,
             updated_at,
+            fingerprint: _,
         } = self;
         ErrorDocument {
             id: *error_id,
@@ -103,18 +107,14 @@ impl ErrorLog {
 impl ErrorLog {
     /// What is sent to test a destination: an error of no workflow, which is not stored.
     pub fn test_event(environment_id: EnvironmentId, now: Timestamp) -> Self {
-        Self {
-            error_id: ObjectId::at(now).into(),
-            environment_id,
-            workflow_id: WorkflowId::new(),
-            user_id: UserId::new(),
+        let new = NewError {
+            identity: ErrorIdentity { id: ObjectId::at(now).into(), created_at: now, id_was_given: false },
             execution_id: EngineText::of("test"),
             block_id: EngineText::of("test"),
             block_type: EngineText::of("tenon.test"),
             error: "Tenon test event".into(),
-            created_at: now,
-            updated_at: now,
-        }
+        };
+        new.record(environment_id, WorkflowId::new(), UserId::new(), now)
     }
 }
 
@@ -158,6 +158,7 @@ impl NewError {
     ) -> ErrorLog {
         let Self { identity: ErrorIdentity { id, created_at, .. }, execution_id, block_id, block_type, error } = self;
         ErrorLog {
+            fingerprint: Fingerprint::of(workflow_id, block_type.as_str(), &error),
             error_id: id,
             environment_id,
             workflow_id,

@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod destination;
 pub mod environment;
 pub mod error_log;
+pub mod fingerprint;
 pub mod health;
 pub mod id;
 pub mod names;

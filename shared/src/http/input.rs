@@ -55,6 +55,7 @@ path_parameters! {
     CredentialId: "credentialId", "credential";
     DestinationId: "destinationId", "destination";
     ReplayId: "replayId", "replay";
+    ErrorId: "errorId", "error";
 }
 
 impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {

@@ -1,13 +1,11 @@
 //! Deletions: what deleted users owned is removed behind them.
 
-use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
-use futures_util::future::try_join_all;
 use serde::Deserialize;
 
 use super::{
     keys::{self, Key},
     listing::{Filter, LISTING, Range, TABLE},
-    table::{StoreError, TRIES, Table, pause_before, refused},
+    table::{StoreError, Table},
     users::Deletion,
 };
 use crate::domain::id::WorkflowId;
@@ -26,14 +24,18 @@ struct Owned {
 
 /// So many owned items are removed in a step.
 const STEP: usize = 200;
-/// The most items of a `BatchWriteItem` (an AWS limit).
-const BATCH: usize = 25;
 
 impl Deletions {
     /// Deletions that are not done, up to `most`. One query for each of four partitions.
     pub async fn open(&self, most: usize) -> Result<Vec<Deletion>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::deletions).collect();
         Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, most)).await?.items)
+    }
+
+    /// Removes all that a user owned. Always true in the end: there is nothing to wait for.
+    pub async fn run(&self, deletion: &Deletion) -> Result<bool, StoreError> {
+        while !self.step(deletion).await? {}
+        Ok(true)
     }
 
     /// Removes the next items that a user owned: workflows before what leads to them. True when nothing is left, which is
@@ -46,34 +48,8 @@ impl Deletions {
             return Ok(true);
         }
         let workflows = owned.iter().filter_map(|item| item.workflow_id);
-        self.delete_all(workflows.map(|id| keys::workflow(deletion.environment_id, id)).collect()).await?;
-        self.delete_all(owned.into_iter().map(|item| Key { pk: pk.clone(), sk: item.sk }).collect()).await?;
+        self.0.delete_all(workflows.map(|id| keys::workflow(deletion.environment_id, id)).collect()).await?;
+        self.0.delete_all(owned.into_iter().map(|item| Key { pk: pk.clone(), sk: item.sk }).collect()).await?;
         Ok(false)
-    }
-
-    async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
-        try_join_all(keys.chunks(BATCH).map(|chunk| self.delete_batch(chunk))).await?;
-        Ok(())
-    }
-
-    /// Removes up to 25 items; what DynamoDB leaves unprocessed is tried again.
-    async fn delete_batch(&self, keys: &[Key]) -> Result<(), StoreError> {
-        let Table { client, name } = &self.0;
-        let mut left = keys
-            .iter()
-            .map(|key| {
-                let delete = DeleteRequest::builder().set_key(Some(key.attributes())).build().map_err(refused)?;
-                Ok(WriteRequest::builder().delete_request(delete).build())
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        for round in 0..TRIES {
-            if left.is_empty() {
-                return Ok(());
-            }
-            pause_before(round).await;
-            let answer = client.batch_write_item().request_items(name, left).send().await?;
-            left = answer.unprocessed_items.unwrap_or_default().remove(name).unwrap_or_default();
-        }
-        if left.is_empty() { Ok(()) } else { Err(StoreError::Busy("items were left".into())) }
     }
 }

@@ -1,5 +1,7 @@
 //! What is told of deliveries.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
     errors::Retention,
     keys,
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     delivery::{Delivery, DeliveryStatus, Route},
-    id::WorkflowId,
+    id::{DestinationId, EnvironmentId, ErrorId, WorkflowId},
     timestamp::Timestamp,
 };
 
@@ -52,6 +54,31 @@ impl Deliveries {
             .iter()
             .map(|(workflow, delivery)| delivery_item(destination, *workflow, delivery, self.retention, now));
         self.table.put_all(items.collect::<Result<_, _>>()?).await
+    }
+
+    /// What is told of an error's deliveries to these destinations. One read for 50 destinations.
+    pub async fn of_error(
+        &self,
+        environment: EnvironmentId,
+        (workflow, error): (WorkflowId, ErrorId),
+        destinations: &BTreeSet<DestinationId>,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let keys: Vec<_> = destinations
+            .iter()
+            .map(|destination| Route { environment, destination: *destination })
+            .flat_map(|route| [keys::delivered(route, workflow, error), keys::delivery(route, workflow, error)])
+            .collect();
+        let mut found: BTreeMap<DestinationId, Delivery> = BTreeMap::new();
+        let told: Vec<Delivery> = self.table.get_all_kept(&keys, Timestamp::now()).await?;
+        for delivery in told {
+            let destination = delivery.destination_id;
+            let delivery = match found.remove(&destination) {
+                Some(other) => other.joined(delivery),
+                None => delivery,
+            };
+            found.insert(destination, delivery);
+        }
+        Ok(found.into_values().collect())
     }
 
     /// A page of the deliveries of a destination whose first attempt did not succeed, those of the newest errors first.

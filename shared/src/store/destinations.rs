@@ -1,10 +1,11 @@
 //! Destinations of an environment, and their number.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
 use super::{
+    errors::Retention,
     health::Healths,
     keys,
     table::{StoreError, Table, from_item, put_new, refused, to_item, where_it_holds},
@@ -175,9 +176,19 @@ impl Destinations {
         where_it_holds(request.send().await).map(|_| ())
     }
 
-    /// Removes a destination with its secrets, and counts it down: one transaction. False where there is none.
-    pub async fn delete(&self, environment: EnvironmentId, id: DestinationId) -> Result<bool, StoreError> {
+    /// Removes a destination with its secrets, counts it down, and remembers its id for as long as there may be deliveries
+    /// of it: one transaction. False where there is none.
+    pub async fn delete(
+        &self,
+        environment: EnvironmentId,
+        id: DestinationId,
+        retention: Retention,
+    ) -> Result<bool, StoreError> {
         let name = &self.0.name;
+        let former = keys::former_destination(environment, id);
+        let mut former = to_item("formerDestination", &former, &Known { destination_id: id }, &[])?;
+        former.insert("expiresAt".into(), retention.expires(Timestamp::now()));
+        let remember = Put::builder().table_name(name).set_item(Some(former)).build().map_err(refused)?;
         let delete = Delete::builder()
             .table_name(name)
             .set_key(Some(keys::destination(environment, id).attributes()))
@@ -197,9 +208,22 @@ impl Destinations {
             .build()
             .map_err(refused)?;
         let action = TransactWriteItem::builder;
-        let actions =
-            vec![action().delete(delete).build(), action().update(count).build(), action().delete(health).build()];
+        let actions = vec![
+            action().delete(delete).build(),
+            action().update(count).build(),
+            action().delete(health).build(),
+            action().put(remember).build(),
+        ];
         Ok(self.0.transact(actions).await?.is_empty())
+    }
+
+    /// The ids of all destinations for whose deliveries there may be something, also of those that were deleted. Two queries
+    /// at once.
+    pub async fn ids_ever(&self, environment: EnvironmentId) -> Result<BTreeSet<DestinationId>, StoreError> {
+        let list = |pk| self.0.list::<Known>(pk, keys::DESTINATION_PREFIX);
+        let (now, before) =
+            tokio::try_join!(list(keys::destinations(environment)), list(keys::former_destinations(environment)))?;
+        Ok(now.into_iter().chain(before).map(|known| known.destination_id).collect())
     }
 
     /// Replaces a destination, where its version is still the one before. One write.
@@ -220,6 +244,13 @@ impl Destinations {
             .expression_attribute_values(":before", AttributeValue::N(before));
         where_it_holds(request.send().await)?.map(|_| ()).ok_or(UpdateDestinationError::Changed)
     }
+}
+
+/// A destination of which only the id counts.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Known {
+    destination_id: DestinationId,
 }
 
 /// What is told of a destination's health, and of which one.

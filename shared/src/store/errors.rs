@@ -10,13 +10,14 @@ use serde::Deserialize;
 
 use super::{
     keys,
-    listing::{BY_ENVIRONMENT, Page, Position, Range},
-    table::{Item, StoreError, Table, from_item, to_item},
+    listing::{BY_ENVIRONMENT, BY_USER, Filter, Page, Position, Range, TABLE, View},
+    table::{Item, StoreError, Table, to_item},
 };
 use crate::{
     aws::{SettingError, setting},
     domain::{
         error_log::{EngineText, ErrorLog},
+        fingerprint::Fingerprint,
         id::{EnvironmentId, ErrorId, UserId, WorkflowId},
         timestamp::Timestamp,
     },
@@ -26,14 +27,6 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 struct Existing {
     error_id: ErrorId,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Kept {
-    expires_at: i64,
-    #[serde(flatten)]
-    error: ErrorLog,
 }
 
 /// An error as the indexes list it: what filters need.
@@ -49,6 +42,17 @@ pub struct ListedError {
     pub user_id: UserId,
     /// The kind of its block.
     pub block_type: EngineText,
+    /// When it went wrong.
+    pub created_at: Timestamp,
+    /// By which equal errors are one.
+    pub fingerprint: Fingerprint,
+}
+
+impl ListedError {
+    /// Its place in the indexes.
+    pub fn position(&self) -> Position {
+        keys::listed_error(self.workflow_id, self.error_id)
+    }
 }
 
 /// The number of partitions over which the errors of an environment are listed.
@@ -84,21 +88,54 @@ pub struct Errors {
     pub retention: Retention,
 }
 
-/// Which errors of a workflow are asked for.
+/// Among which errors is looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Within {
+    /// All of the environment.
+    #[default]
+    Environment,
+    /// Those of a user.
+    User(UserId),
+    /// Those of a workflow.
+    Workflow(WorkflowId),
+}
+
+/// Which errors are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorQuery {
+    /// Among which.
+    pub within: Within,
     /// From the second in which this lies.
     pub since: Option<Timestamp>,
     /// To the last second that begins before this.
     pub until: Option<Timestamp>,
+    /// Of this user, where a workflow is looked at.
+    pub user_id: Option<UserId>,
     /// Of this execution.
     pub execution_id: Option<EngineText>,
     /// Of this kind of block.
     pub block_type: Option<EngineText>,
+    /// The oldest first, and not the newest.
+    pub oldest_first: bool,
+    /// So many are passed over.
+    pub skip: usize,
     /// Where the page before ended.
     pub after: Option<Position>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// Errors that are equal but for their numbers, ids and values.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// How many there are.
+    pub count: usize,
+    /// When the first of them went wrong.
+    pub first_seen: Timestamp,
+    /// When the last of them went wrong.
+    pub last_seen: Timestamp,
+    /// The last one that was found.
+    pub example: ErrorLog,
 }
 
 /// The bytes of an error in a function's answer: as JSON, which is itself a string there (of 6 MB at most, an AWS limit).
@@ -109,10 +146,14 @@ fn weight(error: &ErrorLog) -> usize {
 
 /// A page ends before its errors have so many bytes in all.
 const MAX_PAGE_BYTES: usize = 4_000_000;
-/// No sort key in a partition of errors is longer: an id and what lies beside it.
-const LONGEST_POSITION: usize = 64;
-/// A page costs at most so many queries (of 1 MB each), whatever its filters leave out.
-const MAX_QUERIES: usize = 8;
+/// The most errors that may be passed over.
+pub const MAX_SKIP: usize = 1000;
+/// So many errors of one id are found.
+const SAME_ID: usize = 100;
+/// So many errors are looked at to make groups of them.
+const GROUPED: usize = 5000;
+/// So many groups are told of.
+const MOST_GROUPS: usize = 100;
 
 impl Errors {
     /// Which of these errors of a workflow are there. One read, at most 100 ids; none for no ids.
@@ -134,9 +175,7 @@ impl Errors {
         wanted: &[(WorkflowId, ErrorId)],
     ) -> Result<Vec<ErrorLog>, StoreError> {
         let keys: Vec<_> = wanted.iter().map(|(workflow, id)| keys::error(environment, *workflow, *id)).collect();
-        let now = Timestamp::now().seconds();
-        let found: Vec<Kept> = self.table.get_all(&keys).await?;
-        Ok(found.into_iter().filter(|kept| now < kept.expires_at).map(|kept| kept.error).collect())
+        self.table.get_all_kept(&keys, Timestamp::now()).await
     }
 
     /// Errors of an environment that were recorded in a time range, the oldest first, of one of the partitions over which
@@ -164,12 +203,11 @@ impl Errors {
         }
     }
 
-    /// An error of an environment as it is listed, by its id alone. One query.
-    pub async fn find(&self, environment: EnvironmentId, id: ErrorId) -> Result<Option<ListedError>, StoreError> {
-        let key = id.to_string();
-        let range = Range { view: BY_ENVIRONMENT, low: key.clone(), high: key, newest_first: false };
-        let (found, _) = self.table.first(&[keys::errors_shard(environment, id)], &range, 1).await?;
-        Ok(found.into_iter().next())
+    /// Errors of an environment as they are listed, by their id alone: one, or as many as there are workflows on which the
+    /// engine has given the same id. One query.
+    pub async fn find(&self, environment: EnvironmentId, id: ErrorId) -> Result<Vec<ListedError>, StoreError> {
+        let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
+        Ok(self.table.first(&[keys::errors_shard(environment, id)], &range, SAME_ID).await?.0)
     }
 
     /// Writes errors, 25 a request. Returns the indices of those that DynamoDB did not take.
@@ -184,78 +222,138 @@ impl Errors {
         let listing = [
             ("environmentPk", keys::errors_shard(*environment_id, *error_id)),
             ("userPk", keys::errors_of_user(*environment_id, *user_id)),
+            ("listSk", keys::listed_error(*workflow_id, *error_id)),
         ];
         let mut item = to_item("error", &key, error, &listing)?;
         item.insert("expiresAt".into(), self.retention.expires(*updated_at));
         Ok(item)
     }
 
-    /// A page of a workflow's errors, the newest first: filled up to its limit wherever a bounded number of reads can.
-    /// One query, and more only where filters leave out most of what is read.
-    pub async fn list(
+    /// A page of errors, filled up to its limit wherever a bounded number of reads can, whatever the filters leave out. Of
+    /// a workflow one strongly consistent query; of a user one, of an environment eight at once, and one read for the texts.
+    /// More queries only where filters leave out most of what is read.
+    pub async fn page(&self, environment: EnvironmentId, query: &ErrorQuery) -> Result<Page<ErrorLog>, StoreError> {
+        let Some((low, high)) = keys::error_bounds(query.since, query.until) else {
+            return Ok(Page::empty());
+        };
+        let (after, skip) = match &query.after {
+            Some(position) => still_to_skip(position),
+            None => (None, query.skip),
+        };
+        let (view, partitions) = place(environment, query.within);
+        let range = Range { view, low, high, newest_first: !query.oldest_first };
+        let user = query.user_id.map(|user| user.to_string());
+        let filter = Filter::default()
+            .kept(Timestamp::now())
+            .is("userId", user.as_deref())
+            .is("executionId", query.execution_id.as_ref().map(EngineText::as_str))
+            .is("blockType", query.block_type.as_ref().map(EngineText::as_str));
+        let asked = (after, skip + query.limit);
+        let (found, errors, next) = if let Within::Workflow(_) = query.within {
+            let Page { items, next } = self.table.page::<ErrorLog>(&partitions, &range, &filter, asked).await?;
+            let found = items.len();
+            let errors = items.into_iter().skip(skip).map(|error| (error.error_id.to_string(), error));
+            (found, errors.collect(), next)
+        } else {
+            let Page { items, next } = self.table.page(&partitions, &range, &filter, asked).await?;
+            let found = items.len();
+            let listed: Vec<ListedError> = items.into_iter().skip(skip).collect();
+            (found, self.with_texts(environment, listed).await?, next)
+        };
+        let next = next.map(|next| match skip.saturating_sub(found) {
+            0 => next,
+            left => format!("{next}{SKIPPING}{left}"),
+        });
+        Ok(within_an_answer(errors, next))
+    }
+
+    /// What is listed with its texts, in the same order; what is not there any more is left out.
+    async fn with_texts(
         &self,
         environment: EnvironmentId,
-        workflow: WorkflowId,
-        query: &ErrorQuery,
-    ) -> Result<Page<ErrorLog>, StoreError> {
-        let Some((low, high)) = keys::error_bounds(query.since, query.until) else {
-            return Ok(Page { items: Vec::new(), next: None });
-        };
-        // A position that no page of this list can have had leads nowhere.
-        if query.after.as_ref().is_some_and(|after| !(&low..=&high).contains(&after) || after.len() > LONGEST_POSITION)
-        {
-            return Ok(Page { items: Vec::new(), next: None });
-        }
-        let mut filter = vec!["#type = :error", "expiresAt > :now"];
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let mut values = HashMap::from([
-            (":pk".to_owned(), AttributeValue::S(keys::errors(environment, workflow))),
-            (":low".to_owned(), AttributeValue::S(low)),
-            (":high".to_owned(), AttributeValue::S(high)),
-            (":error".to_owned(), text("error")),
-            (":now".to_owned(), AttributeValue::N(Timestamp::now().seconds().to_string())),
-        ]);
-        if let Some(execution) = &query.execution_id {
-            filter.push("executionId = :execution");
-            values.insert(":execution".into(), text(execution.as_str()));
-        }
-        if let Some(block_type) = &query.block_type {
-            filter.push("blockType = :block");
-            values.insert(":block".into(), text(block_type.as_str()));
-        }
-        let Table { client, name } = &self.table;
-        let request = client
-            .query()
-            .table_name(name)
-            .consistent_read(true)
-            .scan_index_forward(false)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-            .filter_expression(filter.join(" AND "))
-            .expression_attribute_names("#type", "type")
-            .set_expression_attribute_values(Some(values));
-        // Without a filter that leaves things out, no more is read than is shown.
-        let narrow = query.execution_id.is_some() || query.block_type.is_some();
-        let read_at_once = (!narrow).then(|| i32::try_from(query.limit).unwrap_or(i32::MAX));
-
-        let mut page: Page<ErrorLog> = Page { items: Vec::new(), next: query.after.clone() };
-        let mut bytes = 0;
-        for _ in 0..MAX_QUERIES {
-            let start = page.next.take().map(|sk| keys::error_position(environment, workflow, sk).attributes());
-            let answer = request.clone().set_limit(read_at_once).set_exclusive_start_key(start).send().await?;
-            for item in answer.items.unwrap_or_default() {
-                let error: ErrorLog = from_item(item)?;
-                bytes += weight(&error);
-                if page.items.len() == query.limit || (bytes > MAX_PAGE_BYTES && !page.items.is_empty()) {
-                    page.next = page.items.last().map(|last| last.error_id.to_string());
-                    return Ok(page);
-                }
-                page.items.push(error);
-            }
-            page.next = answer.last_evaluated_key.and_then(|key| key.get("sk")?.as_s().ok().cloned());
-            if page.next.is_none() || page.items.len() == query.limit {
-                return Ok(page);
-            }
-        }
-        Ok(page)
+        listed: Vec<ListedError>,
+    ) -> Result<Vec<(Position, ErrorLog)>, StoreError> {
+        let wanted: Vec<_> = listed.iter().map(|error| (error.workflow_id, error.error_id)).collect();
+        let errors = self.get_all(environment, &wanted).await?;
+        let mut texts: HashMap<_, _> =
+            errors.into_iter().map(|error| ((error.workflow_id, error.error_id), error)).collect();
+        let listed = listed.iter();
+        Ok(listed
+            .filter_map(|listed| Some((listed.position(), texts.remove(&(listed.workflow_id, listed.error_id))?)))
+            .collect())
     }
+
+    /// The errors of a time range as groups, the largest first. Beside them, whether these are all: the newest 5,000 errors
+    /// are looked at, and up to 100 groups are told of. Eight queries at once, and one read for the examples.
+    pub async fn groups(
+        &self,
+        environment: EnvironmentId,
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
+    ) -> Result<(Vec<Group>, bool), StoreError> {
+        let Some((low, high)) = keys::error_bounds(since, until) else {
+            return Ok((Vec::new(), true));
+        };
+        let (view, partitions) = place(environment, Within::Environment);
+        let range = Range { view, low, high, newest_first: true };
+        let filter = Filter::default().kept(Timestamp::now());
+        let page = self.table.page::<ListedError>(&partitions, &range, &filter, (None, GROUPED)).await?;
+        let mut groups: HashMap<Fingerprint, Vec<ListedError>> = HashMap::new();
+        for error in page.items {
+            groups.entry(error.fingerprint.clone()).or_default().push(error);
+        }
+        let mut groups: Vec<Vec<ListedError>> = groups.into_values().collect();
+        let when = |group: &[ListedError]| group.iter().map(|error| error.created_at).max();
+        groups.sort_by_key(|group| std::cmp::Reverse((group.len(), when(group))));
+        let mut complete = page.next.is_none() && groups.len() <= MOST_GROUPS;
+        groups.truncate(MOST_GROUPS);
+
+        let newest = groups.iter().filter_map(|group| group.first().cloned()).collect();
+        let examples = within_an_answer(self.with_texts(environment, newest).await?, None);
+        complete &= examples.next.is_none();
+        let mut examples: HashMap<Fingerprint, ErrorLog> =
+            examples.items.into_iter().map(|error| (error.fingerprint.clone(), error)).collect();
+        let told = groups.into_iter().filter_map(|group| {
+            let example = examples.remove(&group.first()?.fingerprint)?;
+            let times = group.iter().map(|error| error.created_at);
+            Some(Group { count: group.len(), first_seen: times.clone().min()?, last_seen: times.max()?, example })
+        });
+        Ok((told.collect(), complete))
+    }
+}
+
+/// Where errors are listed.
+fn place(environment: EnvironmentId, within: Within) -> (View, Vec<String>) {
+    match within {
+        Within::Environment => {
+            let shards = 0..keys::ERROR_SHARDS;
+            (BY_ENVIRONMENT, shards.map(|shard| keys::errors_of_environment(environment, shard)).collect())
+        }
+        Within::User(user) => (BY_USER, vec![keys::errors_of_user(environment, user)]),
+        Within::Workflow(workflow) => (TABLE, vec![keys::errors(environment, workflow)]),
+    }
+}
+
+/// What stands in a position before the number of errors that are still to be passed over.
+const SKIPPING: char = '~';
+
+fn still_to_skip(position: &str) -> (Option<&str>, usize) {
+    match position.split_once(SKIPPING) {
+        Some((position, left)) => (Some(position), left.parse().unwrap_or(0).min(MAX_SKIP)),
+        None => (Some(position), 0),
+    }
+}
+
+/// So many of the errors that they fit a function's answer; one at least.
+fn within_an_answer(errors: Vec<(Position, ErrorLog)>, next: Option<Position>) -> Page<ErrorLog> {
+    let mut page = Page { items: Vec::new(), next };
+    let (mut bytes, mut last) = (0, None);
+    for (position, error) in errors {
+        bytes += weight(&error);
+        if bytes > MAX_PAGE_BYTES && last.is_some() {
+            return Page { next: last, ..page };
+        }
+        last = Some(position);
+        page.items.push(error);
+    }
+    page
 }

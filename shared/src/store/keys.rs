@@ -107,7 +107,7 @@ pub fn deletion(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(format_args!("env#{environment}#deletions"), format_args!("deletion#{user}"))
 }
 
-/// Deletions are listed over this many partitions, by the index `listing`.
+/// Deletions and erasures are each listed over this many partitions, by the index `listing`.
 pub const DELETION_SHARDS: u32 = 4;
 
 /// A partition in which deletions are listed, those of all environments.
@@ -118,6 +118,21 @@ pub fn deletions(shard: u32) -> String {
 /// Where a deletion is listed until it is done.
 pub fn listed_deletion(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(deletions(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
+}
+
+/// Where the erasure of a user's errors is found.
+pub fn erasure(environment: EnvironmentId, user: UserId) -> Key {
+    Key::new(format_args!("env#{environment}#erasures"), format_args!("erasure#{user}"))
+}
+
+/// A partition in which erasures are listed, those of all environments.
+pub fn erasures(shard: u32) -> String {
+    format!("erasures#{shard}")
+}
+
+/// Where an erasure is listed until it is over.
+pub fn listed_erasure(environment: EnvironmentId, user: UserId) -> Key {
+    Key::new(erasures(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
 }
 
 /// A partition in which users are listed.
@@ -159,6 +174,16 @@ pub fn destination(environment: EnvironmentId, destination: DestinationId) -> Ke
 /// Where is told how a destination does.
 pub fn health(Route { environment, destination }: Route) -> Key {
     Key::new(destinations(environment), format_args!("health#{destination}"))
+}
+
+/// The partition in which an environment's destinations are remembered that were deleted.
+pub fn former_destinations(environment: EnvironmentId) -> String {
+    format!("env#{environment}#former-destinations")
+}
+
+/// Where a destination is remembered that was deleted, for as long as there may be deliveries of it.
+pub fn former_destination(environment: EnvironmentId, destination: DestinationId) -> Key {
+    Key::new(former_destinations(environment), format_args!("{DESTINATION_PREFIX}{destination}"))
 }
 
 /// Destinations with pending deliveries are listed over this many partitions, by the index `listing`.
@@ -204,9 +229,9 @@ pub fn error(environment: EnvironmentId, workflow: WorkflowId, error: ErrorId) -
     Key::new(errors(environment, workflow), error)
 }
 
-/// Where a page of a workflow's errors ended.
-pub fn error_position(environment: EnvironmentId, workflow: WorkflowId, sk: String) -> Key {
-    Key { pk: errors(environment, workflow), sk }
+/// The sort key by which the indexes list an error: an id is unique in its workflow only.
+pub fn listed_error(workflow: WorkflowId, error: ErrorId) -> String {
+    format!("{error}#{workflow}")
 }
 
 /// The partition in which an error is listed among those of its environment, by the index `by-environment`.

@@ -41,7 +41,9 @@ pub(super) const TABLE: View = View { index: None, pk: "pk", sk: "sk" };
 /// The index of the directory that lists users and destinations.
 pub(super) const LISTING: View = View { index: Some("listing"), pk: "listPk", sk: "listSk" };
 /// The index of errors by their environment.
-pub(super) const BY_ENVIRONMENT: View = View { index: Some("by-environment"), pk: "environmentPk", sk: "sk" };
+pub(super) const BY_ENVIRONMENT: View = View { index: Some("by-environment"), pk: "environmentPk", sk: "listSk" };
+/// The index of errors by their user.
+pub(super) const BY_USER: View = View { index: Some("by-user"), pk: "userPk", sk: "listSk" };
 
 /// The sort keys from `low` to `high`, both included.
 #[derive(Clone, Debug)]
@@ -109,6 +111,11 @@ impl Filter {
     /// Leaves out what is past its time, which DynamoDB removes within some days.
     pub(super) fn kept(self, now: Timestamp) -> Self {
         self.and("expiresAt", ">", AttributeValue::N(now.seconds().to_string()))
+    }
+
+    /// Leaves out what was changed after this time.
+    pub(super) fn changed_by(self, at: Timestamp) -> Self {
+        self.and("updatedAt", "<=", AttributeValue::S(at.to_string()))
     }
 
     /// Adds the condition that an attribute has this text, where one is given.

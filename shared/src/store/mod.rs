@@ -8,6 +8,7 @@ pub mod deletions;
 pub mod deliveries;
 pub mod destinations;
 pub mod environments;
+pub mod erasures;
 pub mod errors;
 pub mod health;
 pub mod keys;

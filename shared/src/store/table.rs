@@ -11,14 +11,19 @@ use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, ConditionCheck, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest},
+    types::{
+        AttributeValue, ConditionCheck, DeleteRequest, KeysAndAttributes, Put, PutRequest, TransactWriteItem,
+        WriteRequest,
+    },
 };
+use futures_util::future::try_join_all;
 use rand::Rng;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::keys::Key;
 use crate::{
     aws::{SettingError, is_passing, setting},
+    domain::timestamp::Timestamp,
     logs::Chain,
 };
 
@@ -155,6 +160,43 @@ impl Table {
         Ok(found)
     }
 
+    /// The same of items with a time, without those that are past it, which DynamoDB removes within some days.
+    pub(super) async fn get_all_kept<T: DeserializeOwned>(
+        &self,
+        wanted: &[Key],
+        now: Timestamp,
+    ) -> Result<Vec<T>, StoreError> {
+        let found: Vec<Kept<T>> = self.get_all(wanted).await?;
+        Ok(found.into_iter().filter(|kept| now.seconds() < kept.expires_at).map(|kept| kept.what).collect())
+    }
+
+    /// Removes items by their keys, 25 a request, all at once.
+    pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        try_join_all(keys.chunks(BATCH).map(|chunk| self.delete_batch(chunk))).await?;
+        Ok(())
+    }
+
+    /// Removes up to 25 items; what DynamoDB leaves unprocessed is tried again.
+    async fn delete_batch(&self, keys: &[Key]) -> Result<(), StoreError> {
+        let Table { client, name } = self;
+        let mut left = keys
+            .iter()
+            .map(|key| {
+                let delete = DeleteRequest::builder().set_key(Some(key.attributes())).build().map_err(refused)?;
+                Ok(WriteRequest::builder().delete_request(delete).build())
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        for round in 0..TRIES {
+            if left.is_empty() {
+                return Ok(());
+            }
+            pause_before(round).await;
+            let answer = client.batch_write_item().request_items(name, left).send().await?;
+            left = answer.unprocessed_items.unwrap_or_default().remove(name).unwrap_or_default();
+        }
+        if left.is_empty() { Ok(()) } else { Err(StoreError::Busy("items were left".into())) }
+    }
+
     /// Writes items in batches of 25, several at once; what DynamoDB leaves unprocessed is tried again with growing
     /// pauses, for as long as a caller can wait. Returns the indices of the items that could not be written.
     pub(super) async fn put_all(&self, items: Vec<Item>) -> Result<Vec<usize>, StoreError> {
@@ -237,6 +279,15 @@ fn same_key(a: &Item, b: &Item) -> bool {
 
 #[derive(Deserialize)]
 struct Placeholder {}
+
+/// An item with a time.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept<T> {
+    expires_at: i64,
+    #[serde(flatten)]
+    what: T,
+}
 
 /// An item from an entity, its key, its `type`, and what else the indexes need.
 pub(super) fn to_item<T: Serialize>(

@@ -1,0 +1,8 @@
+//! Serves the function that removes the errors of users.
+
+use functions::erase_logs;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(erase_logs::erase_logs, erase_logs::state).await
+}

@@ -1,0 +1,8 @@
+//! Serves `GET /logs`.
+
+use functions::errors::logs;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(logs::list_logs, logs::state).await
+}

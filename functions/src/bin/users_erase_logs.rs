@@ -1,0 +1,8 @@
+//! Serves `DELETE /users/{user}/logs`.
+
+use functions::users::erase_logs;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(erase_logs::erase_logs, erase_logs::state).await
+}

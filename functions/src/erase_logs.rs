@@ -1,0 +1,25 @@
+//! `erase_logs`, triggered by the stream of the directory for each user whose errors are to be erased, and by a schedule for
+//! erasures that are not over. It may die anywhere and be run twice. AWS calls: two DynamoDB queries, and for 50 errors one query,
+//! one read for 100 deliveries that there may be, and one write for 25 items.
+
+use aws_config::SdkConfig;
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
+use lambda_runtime::Diagnostic;
+use tenon::{
+    http::StartError,
+    store::{Table, erasures::Erasures},
+};
+
+use crate::jobs::{self, Trigger};
+
+/// Opens the connections to both tables.
+pub async fn state(config: &SdkConfig) -> Result<Erasures, StartError> {
+    let (directory, errors) = tokio::join!(Table::directory(config), Table::errors(config));
+    Ok(Erasures { directory: directory?, errors: errors? })
+}
+
+/// Erases the errors of users.
+pub async fn erase_logs(erasures: Erasures, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
+    let open = async |most| erasures.open(most).await;
+    Ok(jobs::run(trigger, open, async |job| erasures.run(job).await, |job| job.started_at).await)
+}

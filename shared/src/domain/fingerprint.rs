@@ -1,0 +1,118 @@
+//! Which errors are the same but for their numbers, ids and values.
+
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+
+use super::id::WorkflowId;
+
+/// Tells errors of a workflow and a kind of block that say the same: 32 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+/// So many bytes of a text are looked at: what errors say is at their beginning.
+const LOOKED_AT: usize = 4096;
+/// So many bytes count of what is left of them, so that the length of what is taken out makes no difference at the end.
+const COUNTED: usize = 1024;
+
+/// What is taken out of a text, in this order, and what is put in its place.
+static TAKEN_OUT: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
+    #[expect(clippy::unwrap_used, reason = "the patterns are constants, which every test of this module compiles")]
+    let pattern = |text| Regex::new(text).unwrap();
+    [
+        // The query and fragment of a URL.
+        (pattern(r#"(\bhttps?://[^\s?#"'<>]*)[?#][^\s"'<>]*"#), "$1"),
+        // Quoted values; not what stands between two apostrophes.
+        (pattern(r#""[^"]*"|`[^`]*`|(^|\W)'[^']*'"#), "$1…"),
+        // Addresses, and all words with a digit in them: numbers, UUIDs, hashes, keys.
+        (pattern(r"[\w.+-]+@[\w.-]+|[\w-]*\d[\w-]*"), "#"),
+        (pattern(r"\s+"), " "),
+    ]
+});
+
+impl Fingerprint {
+    /// Of an error's workflow, kind of block and text.
+    pub fn of(workflow: WorkflowId, block_type: &str, text: &str) -> Self {
+        let mut digest = Context::new(&SHA256);
+        for part in [workflow.to_string().as_str(), block_type, &essence(text)] {
+            digest.update(&(part.len() as u64).to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        let half: Vec<u8> = digest.finish().as_ref().iter().take(16).copied().collect();
+        Self(hex::encode(half))
+    }
+}
+
+fn essence(text: &str) -> String {
+    let mut essence = text.to_owned();
+    essence.truncate(text.floor_char_boundary(LOOKED_AT));
+    for (pattern, replacement) in TAKEN_OUT.iter() {
+        essence = pattern.replace_all(&essence, *replacement).into_owned();
+    }
+    essence.truncate(essence.floor_char_boundary(COUNTED));
+    essence
+}
+
+impl utoipa::PartialSchema for Fingerprint {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        super::text::string_schema(|schema| schema.pattern(Some("^[0-9a-f]{32}$")))
+    }
+}
+
+impl utoipa::ToSchema for Fingerprint {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_ids_queries_and_quoted_values_make_no_difference() {
+        for (a, b) in [
+            ("Request failed with status code 403", "Request failed with status code 500"),
+            ("order 6155ac246093840013297377 not found", "order 7f0c not found"),
+            ("GET https://x.example/a?page=1&t=ab failed", "GET https://x.example/a?page=2 failed"),
+            ("no field \"email\" in 'Contact'", "no field \"phone\" in 'Lead'"),
+            ("joe@acme.example is unknown", "jim.x+1@other.example is unknown"),
+            ("key edb4e8e8-1e0e-4fac-84fd-9f9d4855ce93", "key 00000000-1e0e-4fac-84fd-9f9d4855ce93"),
+            ("a  b\n c", "a b c"),
+        ] {
+            assert_eq!(essence(a), essence(b));
+        }
+    }
+
+    #[test]
+    fn words_paths_workflows_and_blocks_make_a_difference() {
+        for (a, b) in [
+            ("access denied", "access granted"),
+            ("GET https://x.example/a failed", "GET https://x.example/b failed"),
+            ("can't read, won't try", "can't write, won't try"),
+        ] {
+            assert_ne!(essence(a), essence(b));
+        }
+        let (one, other) = (WorkflowId::new(), WorkflowId::new());
+        assert_ne!(Fingerprint::of(one, "shopify", "x"), Fingerprint::of(other, "shopify", "x"));
+        assert_ne!(Fingerprint::of(one, "shopify", "x"), Fingerprint::of(one, "slack", "x"));
+        assert_eq!(Fingerprint::of(one, "shopify", "x 1"), Fingerprint::of(one, "shopify", "x 2"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_fingerprint_and_any_number_in_it_makes_the_same(
+            before in "\\PC{0,40}", after in "\\PC{0,40}", a in any::<u64>(), b in any::<u64>(),
+        ) {
+            let text = |n: u64| format!("{before} {n} {after}");
+            prop_assert_eq!(essence(&text(a)), essence(&text(b)));
+        }
+
+        #[test]
+        fn of_a_long_text_too_a_number_makes_no_difference(a in any::<u64>(), b in any::<u64>(), c in any::<char>()) {
+            let text = |n: u64| format!("status {n}: {}", format!("{c} at ").repeat(2000));
+            prop_assert_eq!(essence(&text(a)), essence(&text(b)));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Erasures: a user's errors are removed, with all that is told of their deliveries.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    destinations::Destinations,
+    keys::{self, Key},
+    listing::{BY_USER, Filter, LISTING, Position, Range},
+    table::{StoreError, Table, to_item, where_it_holds},
+};
+use crate::domain::{
+    delivery::Route,
+    id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
+    timestamp::Timestamp,
+};
+
+/// The erasures of all environments.
+#[derive(Clone, Debug)]
+pub struct Erasures {
+    /// Where they are noted.
+    pub directory: Table,
+    /// What they empty.
+    pub errors: Table,
+}
+
+/// That a user's errors are to be erased, those that were recorded before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Erasure {
+    /// The environment of the user.
+    pub environment_id: EnvironmentId,
+    /// The user, who need not be there any more.
+    pub user_id: UserId,
+    /// When it was asked for.
+    pub started_at: Timestamp,
+}
+
+/// An error as the index lists it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    #[serde(rename = "sk")]
+    error_id: ErrorId,
+    workflow_id: WorkflowId,
+}
+
+/// What is told of a delivery, as far as it leads on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    pk: String,
+    sk: String,
+    destination_id: DestinationId,
+    next_attempt_at: Option<Timestamp>,
+}
+
+/// So many errors are erased in a step.
+const STEP: usize = 50;
+
+/// The index tells of an error after a moment: an erasure is not over before that.
+const INDEXED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Notes in the directory that a user's errors are to be erased. One write.
+pub async fn begin(directory: &Table, erasure: &Erasure) -> Result<(), StoreError> {
+    let key = keys::erasure(erasure.environment_id, erasure.user_id);
+    let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
+    let item = to_item("erasure", &key, erasure, &[("listPk", listed.pk), ("listSk", listed.sk)])?;
+    let Table { client, name } = directory;
+    client.put_item().table_name(name).set_item(Some(item)).send().await?;
+    Ok(())
+}
+
+impl Erasures {
+    /// Erasures that are not over, up to `most`. One query for each of four partitions.
+    pub async fn open(&self, most: usize) -> Result<Vec<Erasure>, StoreError> {
+        let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::erasures).collect();
+        Ok(self.directory.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, most)).await?.items)
+    }
+
+    /// Erases all that is listed now. True where the erasure is over with that. It may die anywhere and be run twice: an
+    /// error goes last, since it leads to the rest.
+    pub async fn run(&self, erasure: &Erasure) -> Result<bool, StoreError> {
+        let destinations = Destinations(self.directory.clone()).ids_ever(erasure.environment_id).await?;
+        let (mut after, mut found) = (None, false);
+        loop {
+            let (erased, next) = self.step(erasure, &destinations, after.as_deref()).await?;
+            found |= erased;
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if found || Timestamp::now() < erasure.started_at + INDEXED_WITHIN {
+            return Ok(false);
+        }
+        self.over(erasure).await.map(|()| true)
+    }
+
+    /// Erases the next errors. Answers with whether there were any, and where the next step goes on.
+    async fn step(
+        &self,
+        erasure: &Erasure,
+        destinations: &BTreeSet<DestinationId>,
+        after: Option<&str>,
+    ) -> Result<(bool, Option<Position>), StoreError> {
+        let Erasure { environment_id: environment, user_id, started_at } = *erasure;
+        let partition = keys::errors_of_user(environment, user_id);
+        let recorded_before = Filter::default().changed_by(started_at);
+        let page = self.errors.page(&[partition], &Range::all(BY_USER), &recorded_before, (after, STEP)).await?;
+        let errors: Vec<Listed> = page.items;
+
+        let mut may_be_told = Vec::new();
+        for Listed { error_id, workflow_id } in &errors {
+            for destination in destinations {
+                let route = Route { environment, destination: *destination };
+                may_be_told.push(keys::delivered(route, *workflow_id, *error_id));
+                may_be_told.push(keys::delivery(route, *workflow_id, *error_id));
+            }
+        }
+        let told: Vec<Told> = self.errors.get_all(&may_be_told).await?;
+        let mut deliveries = Vec::new();
+        for Told { pk, sk, destination_id, next_attempt_at } in told {
+            if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
+                let route = Route { environment, destination: destination_id };
+                deliveries.push(keys::pending_delivery(route, at, workflow, error));
+            }
+            deliveries.push(Key { pk, sk });
+        }
+        self.errors.delete_all(deliveries).await?;
+        let gone: Vec<Key> =
+            errors.iter().map(|error| keys::error(environment, error.workflow_id, error.error_id)).collect();
+        self.errors.delete_all(gone).await?;
+        Ok((!errors.is_empty(), page.next))
+    }
+
+    /// Forgets an erasure, unless it was asked for again. One write.
+    async fn over(&self, erasure: &Erasure) -> Result<(), StoreError> {
+        let Table { client, name } = &self.directory;
+        let request = client
+            .delete_item()
+            .table_name(name)
+            .set_key(Some(keys::erasure(erasure.environment_id, erasure.user_id).attributes()))
+            .condition_expression("startedAt = :started")
+            .expression_attribute_values(":started", AttributeValue::S(erasure.started_at.to_string()));
+        where_it_holds(request.send().await).map(|_| ())
+    }
+}
+
+/// The error and workflow that the sort key of a delivery names.
+fn identity(sk: &str) -> Option<(ErrorId, WorkflowId)> {
+    let (error, workflow) = sk.split_once('#')?;
+    Some((error.parse().ok()?, workflow.parse().ok()?))
+}

@@ -1,0 +1,89 @@
+//! Numbers in which a customer comes: what is there does not slow what is asked for.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::to_value;
+use tenon::{
+    domain::{
+        id::EnvironmentId,
+        names::Names,
+        origin::Origin,
+        user::{Metadata, NewUser},
+    },
+    store::{
+        Table,
+        deletions::Deletions,
+        users::{UserQuery, Users},
+    },
+};
+use tests::{
+    Calls, aws,
+    inside::{Inside, load},
+    setting,
+};
+
+#[tokio::test]
+async fn a_page_of_a_hundred_thousand_users_costs_what_one_of_a_thousand_does() {
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (config, calls) = Calls::count(&aws);
+    let users = Users(Table::new(&config, setting("DIRECTORY_TABLE")));
+    let mut costs = Vec::new();
+    for count in [1000, 100_000] {
+        let (environment, origin) = (EnvironmentId::new(), Origin::new());
+        let items = (0..count).map(|n| {
+            let names = Names::of(format!("user-{n}").parse().unwrap(), None).unwrap();
+            let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&origin, n);
+            let id = user.user_id;
+            let mut item: HashMap<String, AttributeValue> = HashMap::new();
+            for (name, value) in to_value(&user).unwrap().as_object().unwrap() {
+                let value = match value {
+                    serde_json::Value::String(text) => AttributeValue::S(text.clone()),
+                    serde_json::Value::Number(number) => AttributeValue::N(number.to_string()),
+                    serde_json::Value::Null => AttributeValue::Null(true),
+                    _ => AttributeValue::M(HashMap::new()),
+                };
+                item.insert(name.clone(), value);
+            }
+            for (name, text) in [
+                ("pk", format!("env#{environment}#user#{id}")),
+                ("sk", "user".into()),
+                ("type", "user".into()),
+                ("listPk", format!("env#{environment}#users#{}", id.object_id().shard(4))),
+                ("listSk", id.to_string()),
+            ] {
+                item.insert(name.into(), AttributeValue::S(text));
+            }
+            item
+        });
+        load(&aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
+
+        calls.taken();
+        let (mut after, mut most) = (None, 0);
+        // The first pages, and as many as there are of a thousand.
+        for _ in 0..10 {
+            let query = UserQuery { after: after.as_deref(), limit: 100, ..UserQuery::default() };
+            let page = users.list(environment, query).await.unwrap();
+            assert_eq!(page.items.len(), 100);
+            after = page.next;
+            most = most.max(calls.taken().len());
+        }
+        costs.push(most);
+    }
+    assert!(costs[1] <= costs[0].max(5), "{costs:?}");
+}
+
+#[tokio::test]
+async fn ten_thousand_owned_items_are_removed_by_a_bounded_number_of_calls() {
+    let inside = Inside::new().await;
+    let (user, workflows) = inside.user_with(10_000).await;
+    let deletion = Users(inside.directory.clone()).delete(inside.environment, &user).await.unwrap();
+    inside.calls.store(0, std::sync::atomic::Ordering::SeqCst);
+    let deletions = Deletions(inside.directory.clone());
+    while !deletions.step(&deletion).await.unwrap() {}
+    let calls = inside.calls.load(std::sync::atomic::Ordering::SeqCst);
+    // 200 an item's step: a query, and twice eight writes at most. At ten milliseconds a call one after the other that would
+    // be eight seconds of the five minutes that the function has.
+    assert!(calls <= 52 * 17, "{calls}");
+    assert!(inside.nothing_is_left(&user, &workflows).await);
+}
