@@ -30,6 +30,10 @@ demo: setup ## Show the main job again against what `make run` started
 status: setup ## Show how deliveries do in what `make run` started
 	@$(PYTHON) local/run.py status
 
+.PHONY: tail
+tail: setup ## Follow the errors of the local run, or of TENON_URL with TENON_BACKEND_KEY
+	@$(PYTHON) local/tail.py
+
 .PHONY: key
 key: setup ## Make an API key of a deployed stack (ENVIRONMENT=id, NAME, SCOPES=manage,engine)
 	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py

@@ -6,6 +6,7 @@
 pub mod crash;
 pub mod inside;
 pub mod receiver;
+pub mod units;
 
 use std::{
     future::Future,
@@ -312,6 +313,11 @@ impl Api {
     /// With a key or a token.
     pub fn new(credential: impl Into<String>) -> Self {
         Self { credential: Some(credential.into()), client: reqwest::Client::new() }
+    }
+
+    /// The key or token itself.
+    pub fn credential(&self) -> &str {
+        self.credential.as_deref().unwrap_or_default()
     }
 
     /// Without the header.

@@ -32,6 +32,7 @@ use tests::{
     receiver::{Receiver, Reply},
     setting,
 };
+use tokio::io::AsyncBufReadExt;
 
 /// The texts of a page of errors.
 async fn texts(acme: &Environment, path: &str) -> String {
@@ -195,6 +196,32 @@ async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
     acme.record(&jims, "later").await;
     acme.tenon.invoke("EraseLogs", json!({ "source": "aws.events" })).await.unwrap();
     assert_eq!(acme.errors(&jims).await, ["later"]);
+}
+
+#[tokio::test]
+async fn make_tail_shows_each_error_once_as_it_comes_and_nothing_that_a_terminal_would_obey() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    acme.record(&workflow, "before").await;
+    let mut tail = tokio::process::Command::new(setting("TENON_PYTHON"))
+        .arg(format!("{}/local/tail.py", setting("TENON_ROOT")))
+        .env("TENON_BACKEND_KEY", acme.backend.credential())
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::BufReader::new(tail.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await.expect("a line").unwrap();
+        line.expect("it follows")
+    };
+    assert!(next().await.ends_with("before"));
+    for n in 0..3 {
+        acme.record(&workflow, &format!("after {n}\u{1b}[2J\nand more")).await;
+        let line = next().await;
+        assert!(line.contains(&workflow) && line.contains("alloy.shopify"), "{line}");
+        assert!(line.ends_with(&format!("after {n} [2J and more")), "{line}");
+    }
 }
 
 /// Errors as simply as they can be kept: in a list.

@@ -89,6 +89,8 @@ impl RecordError {
 #[derive(Debug)]
 pub struct RecordErrors {
     errors: Vec<RecordError>,
+    /// Whether they came as a list, and not one by itself.
+    list: bool,
 }
 
 impl utoipa::PartialSchema for RecordErrors {
@@ -110,13 +112,13 @@ impl ToSchema for RecordErrors {
 impl Input for RecordErrors {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         if !fields.has("errors") {
-            return Some(Self { errors: vec![fields.itself()?] });
+            return Some(Self { errors: vec![fields.itself()?], list: false });
         }
         let errors: Vec<RecordError> = fields.list("errors", MAX_ERRORS)?.unwrap_or_default();
         if errors.is_empty() {
             fields.reject("errors", "must not be empty");
         }
-        Some(Self { errors })
+        Some(Self { errors, list: true })
     }
 }
 
@@ -161,7 +163,7 @@ pub async fn record_errors(
     State(stores): State<Stores>,
     Path(workflow_id): Path<WorkflowId>,
     origin: Origin,
-    Valid(RecordErrors { errors }): Valid<RecordErrors>,
+    Valid(RecordErrors { errors, list }): Valid<RecordErrors>,
 ) -> Result<Accepted<Recorded>, Problem> {
     let environment = caller.environment;
     let found = stores.workflows.find_with_owner(environment, workflow_id).await?;
@@ -181,8 +183,9 @@ pub async fn record_errors(
         fresh.map(|(place, error)| (place, error.record(environment, workflow_id, user.user_id, now))).unzip();
     let unwritten = stores.errors.record(&fresh).await?;
     if !unwritten.is_empty() {
-        let places = unwritten.into_iter().filter_map(|index| places.get(index).copied());
-        return Err(Problem::not_recorded(places.collect(), ids.len()));
+        let places = unwritten.into_iter().filter_map(|index| places.get(index));
+        let pointers = places.map(|place| if list { format!("/errors/{place}") } else { String::new() });
+        return Err(Problem::not_recorded(pointers.collect(), ids.len()));
     }
     Ok(Accepted(Recorded { ids }))
 }

@@ -120,7 +120,8 @@ pub async fn create_users(
             Err(taken @ CreateUserError::Taken { .. }) => BatchResult::Conflict(Problem::from(taken).into()),
             Err(CreateUserError::Store(error)) if error.is_passing() => {
                 tracing::warn!(error = %Chain(&*error), "a user was not created");
-                not_created.push(place);
+                let list = if body.is_array() { "" } else { "/users" };
+                not_created.push(format!("{list}/{place}"));
                 continue;
             }
             Err(error) => return Err(error.into()),

@@ -154,18 +154,18 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Try again", detail)
     }
 
-    /// 503: of so many errors that were sent, those in these places were not recorded.
-    pub fn not_recorded(places: Vec<usize>, all: usize) -> Self {
-        let detail = format!("{} of {all} errors were not recorded: try these again", places.len());
+    /// 503: of so many errors that were sent, these were not recorded.
+    pub fn not_recorded(pointers: Vec<String>, all: usize) -> Self {
+        let detail = format!("{} of {all} errors were not recorded: try these again", pointers.len());
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "Try again", detail);
-        places.iter().fold(problem, |problem, place| problem.naming(&format!("/errors/{place}"), "was not recorded"))
+        pointers.iter().fold(problem, |problem, pointer| problem.naming(pointer, "was not recorded"))
     }
 
-    /// 503: of so many users that were sent, those in these places were not created.
-    pub fn not_created(places: Vec<usize>, all: usize) -> Self {
-        let detail = format!("{} of {all} users were not created: try these again", places.len());
+    /// 503: of so many users that were sent, these were not created.
+    pub fn not_created(pointers: Vec<String>, all: usize) -> Self {
+        let detail = format!("{} of {all} users were not created: try these again", pointers.len());
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-created", "Try again", detail);
-        places.iter().fold(problem, |problem, place| problem.naming(&format!("/users/{place}"), "was not created"))
+        pointers.iter().fold(problem, |problem, pointer| problem.naming(pointer, "was not created"))
     }
 
     /// 409: an earlier request with the same Idempotency-Key has not been answered yet.

@@ -61,7 +61,12 @@ impl Table {
 
     /// A table by its name, without opening a connection.
     pub fn new(config: &SdkConfig, name: impl Into<String>) -> Self {
-        Self { client: Client::new(config), name: name.into() }
+        Self::of(Client::new(config), name)
+    }
+
+    /// A table by its name, with a client that is there.
+    pub fn of(client: Client, name: impl Into<String>) -> Self {
+        Self { client, name: name.into() }
     }
 
     /// One strongly consistent read.
