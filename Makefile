@@ -91,10 +91,10 @@ functions:
 	@echo "building the functions (the first time takes some minutes) …"
 	@cargo build --locked --workspace --bins
 
-$(VENV)/.done: local/requirements.txt
+$(VENV)/.done: local/requirements.txt local/axe-requirements.txt
 	@echo "installing the local AWS and SAM into $(VENV) …"
 	@python3 -m venv --clear $(VENV)
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@
 
 $(RELEASE_VENV)/.done: local/release-requirements.txt

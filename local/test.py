@@ -8,14 +8,19 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+import axe_playwright_python
 import samcli
 
 import customer
 import emulator
 import stack
 from emulator import CUSTOMER_ACCOUNT, ROOT
+
+# The script of axe-core.
+AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
 
 def main() -> None:
@@ -26,6 +31,7 @@ def main() -> None:
     stack.collect(folder)
     print("starting a local AWS and deploying template.yaml into it (about half a minute) …", flush=True)
     local = emulator.start(folder, persist=False)
+    browser = None
     try:
         deployed = stack.deploy(local, folder)
         keys = customer.make_keys(local, "tenon-test", "tenon-test-*")
@@ -43,16 +49,41 @@ def main() -> None:
             "TENON_FUNCTIONS": str(folder / "functions"),
             "TENON_RIE": str(runtime_interface_emulator()),
         }
+        browser = start_browser()
+        if browser:
+            environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
         code = subprocess.run(sys.argv[1:], env=environment, cwd=ROOT).returncode
         keep_logs(local, folder / "functions.log")
         code = code or search_for_secrets(folder / "functions.log", keys)
     finally:
+        if browser:
+            browser.process.terminate()
         local.stop()
     if code == 0:
         shutil.rmtree(folder)
     else:
         print(f"the logs of the emulator and the functions are in {folder}", file=sys.stderr)
     sys.exit(code)
+
+
+@dataclass
+class Browser:
+    """A ChromeDriver that starts a Chromium for each session."""
+
+    process: subprocess.Popen
+    url: str
+
+
+def start_browser() -> Browser | None:
+    """Starts ChromeDriver for the tests of the console, where it is installed with Chromium."""
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        if os.environ.get("TENON_REQUIRE_BROWSER"):
+            sys.exit("the browser tests need chromium and chromedriver (Debian: chromium, chromium-driver)")
+        print("the browser tests are skipped: there is no chromium and chromedriver (Debian: chromium, chromium-driver)")
+        return None
+    port = emulator.free_port()
+    process = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return Browser(process, f"http://127.0.0.1:{port}")
 
 
 def runtime_interface_emulator() -> Path:

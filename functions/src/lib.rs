@@ -4,6 +4,7 @@
 //! in `bin/` serve one handler each.
 
 pub mod authorizer;
+pub mod console;
 pub mod credentials;
 pub mod deliver_webhooks;
 pub mod destinations;

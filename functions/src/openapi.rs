@@ -10,7 +10,7 @@ use utoipa::{
     },
 };
 
-use crate::{credentials, destinations, errors, jwks, replays, session, users, workflows};
+use crate::{console, credentials, destinations, environments, errors, jwks, replays, session, users, workflows};
 
 /// The API of Tenon.
 #[derive(Debug, OpenApi)]
@@ -60,6 +60,8 @@ use crate::{credentials, destinations, errors, jwks, replays, session, users, wo
         replays::get::get_replay,
         replays::cancel::cancel_replay,
         session::show_session,
+        environments::get::get_environment,
+        console::show_console,
         jwks::show_jwks,
         show_openapi,
     )
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn anyone_may_call_only_the_short_list_of_public_documents() {
         let public = routes_of_the_template().into_iter().filter(|(_, public)| *public).map(|((_, path), _)| path);
-        assert_eq!(public.collect::<Vec<_>>(), ["/.well-known/jwks.json", "/openapi.json"]);
+        assert_eq!(public.collect::<Vec<_>>(), ["/.well-known/jwks.json", "/console", "/openapi.json"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! `make test` deploys the template and gives its addresses in the environment. Nothing here uses the product's types for
 //! what travels over the wire: the tests read what a client would read.
 
+pub mod browser;
 pub mod crash;
 pub mod inside;
 pub mod receiver;

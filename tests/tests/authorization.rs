@@ -125,6 +125,8 @@ const ROWS: &[Row] = &[
         other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "get", path: "/errors/{errorId}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Row { method: "get", path: "/environment", body: NO_BODY,
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "get", path: "/session", body: NO_BODY,
         other: 403, engine: 403, backend: 403, user: 200, another_user: 200 },
     // Always 202: another environment's user has no errors there.
@@ -140,7 +142,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// The operations that anyone may call.
-const PUBLIC: &[(&str, &str)] = &[("get", "/.well-known/jwks.json"), ("get", "/openapi.json")];
+const PUBLIC: &[(&str, &str)] = &[("get", "/.well-known/jwks.json"), ("get", "/openapi.json"), ("get", "/console")];
 
 #[tokio::test]
 async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {

@@ -65,6 +65,16 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let key = made["key"].as_str().unwrap();
     assert_eq!(calls.taken(), ["GetItem", "TransactWriteItems"]);
 
+    let state = environments::get::state(&config).await.unwrap();
+    calls.taken();
+    let event = event_of("environments_get", environment, None, None);
+    let (status, shown) = answer(environments::get::get_environment, &state, &event).await;
+    assert_eq!(
+        (status, &shown),
+        (StatusCode::OK, &json!({ "environmentId": environment, "name": "acme", "kind": "test" }))
+    );
+    assert_eq!(calls.taken(), ["GetItem"]);
+
     let state = users::create::state(&config).await.unwrap();
     calls.taken();
     let event = event_of("users_create", environment, None, None);

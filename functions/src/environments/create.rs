@@ -3,7 +3,6 @@
 
 use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
-use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     aws::setting,
@@ -19,6 +18,8 @@ use tenon::{
     vault::Vault,
 };
 
+use super::EnvironmentBody;
+
 struct CreateEnvironment {
     name: Text<128>,
     kind: Kind,
@@ -30,15 +31,6 @@ impl Input for CreateEnvironment {
         let kind = fields.required("kind");
         Some(Self { name: name?, kind: kind? })
     }
-}
-
-/// An environment as its maker sees it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvironmentBody {
-    environment_id: EnvironmentId,
-    name: Text<128>,
-    kind: Kind,
 }
 
 /// What the function is given.
@@ -69,6 +61,5 @@ async fn create(stores: Stores, name: Text<128>, kind: Kind) -> Result<Environme
     }
     let environment = Environment { environment_id: EnvironmentId::new(), name, kind, created_at: now };
     stores.environments.create(&environment).await?;
-    let Environment { environment_id, name, kind, created_at: _ } = environment;
-    Ok(EnvironmentBody { environment_id, name, kind })
+    Ok(environment.into())
 }

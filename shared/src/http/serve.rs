@@ -46,6 +46,8 @@ pub enum Public {
     Jwks,
     /// `GET /openapi.json`
     OpenApi,
+    /// `GET /console`
+    Console,
 }
 
 /// Serves one of the few endpoints that anyone may call.

@@ -1,0 +1,99 @@
+// Users: found, created, disabled, enabled, deleted; what belongs to them.
+
+function usersPage() {
+  const list = h("div", {});
+  let status = "";
+  let found = [];
+  let cursor = null;
+
+  async function load() {
+    const page = await call("GET", `users${query({ status, limit: 50 })}`);
+    [found, cursor] = [page.data, page.cursor];
+    draw();
+  }
+
+  function draw() {
+    const more = cursor && button("More users", async () => {
+      const page = await call("GET", `users${query({ status, limit: 50, cursor })}`);
+      found.push(...page.data);
+      cursor = page.cursor;
+      draw();
+    });
+    list.replaceChildren(found.length
+      ? h("div", { class: "scroll" }, h("table", { class: "stack" },
+          h("thead", {}, h("tr", {}, ["Username", "E-mail", "Name", "Status", "Created"].map((name) => h("th", { scope: "col" }, name)))),
+          h("tbody", {}, found.map((user) => h("tr", {},
+            h("td", { class: "text" }, h("button", { type: "button", class: "plain", onclick: () => showUser(user.userId, load) }, user.username)),
+            h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
+            h("td", {}, badge(user.status, user.status === "active" ? "good" : "warn")),
+            h("td", {}, when(user.createdAt)))))))
+      : h("p", { class: "quiet" }, "No users."),
+      ...(more ? [more] : []));
+  }
+
+  const find = form([field("E-mail, username or id", "user", { wide: true, required: true, type: "search" })], "Find", async ({ user }) => {
+    if (!user) throw Object.assign(new Error(), { errors: [{ pointer: "/user", detail: "is required" }] });
+    await showUser(user, load);
+  });
+  const create = form([
+    field("E-mail", "email", { type: "email" }), field("Username", "username", {}, "made from the e-mail where it is empty"),
+    field("Full name", "fullName"),
+  ], "Create user", async (given, made) => {
+    const user = await call("POST", "users", Object.fromEntries(Object.entries(given).filter(([, value]) => value)));
+    made.reset();
+    say(`${user.username} is created.`);
+    await load();
+  });
+  const which = h("select", { "aria-label": "Status", onchange: (event) => {
+    status = event.target.value;
+    working(event.target, load);
+  } }, [["", "All users"], ["active", "Active"], ["disabled", "Disabled"]].map(([value, text]) => h("option", { value }, text)));
+
+  const page = h("section", { "aria-labelledby": "users-title" },
+    h("h2", { id: "users-title", tabindex: -1 }, "Users"),
+    h("div", { class: "card" }, h("h3", {}, "Find a user"), find),
+    h("details", { class: "card" }, h("summary", {}, "Create a user"), create),
+    h("div", { class: "row" }, which), list);
+  return { page, load, stop: () => {} };
+}
+
+async function showUser(reference, reload) {
+  const content = h("div", {});
+  const user = await call("GET", `users/${segment(reference)}`);
+  const opened = dialog(user.username, content);
+  const path = `users/${segment(user.userId)}`;
+
+  async function draw() {
+    const [now, { data: workflows }, { data: credentials }] = await Promise.all([
+      call("GET", path), call("GET", `workflows${query({ userId: user.userId, limit: 100 })}`), call("GET", `${path}/credentials?limit=100`),
+    ]);
+    const change = async (verb) => {
+      await call("POST", `${path}/${verb}`);
+      say(`${now.username} is ${verb}d.`);
+      await Promise.all([draw(), reload()]);
+    };
+    const metadata = Object.entries(now.metadata);
+    content.replaceChildren(
+      facts([["Status", badge(now.status, now.status === "active" ? "good" : "warn")], ["Username", now.username], ["E-mail", now.email ?? "none"],
+        ["Name", now.fullName ?? "none"], ["Id", h("code", {}, now.userId)], ["Created", when(now.createdAt)],
+        ...metadata.map(([name, value]) => [name, value])]),
+      h("div", { class: "row" },
+        now.status === "active" ? button("Disable", () => change("disable")) : button("Enable", () => change("enable")),
+        button("Delete", async () => confirmed("Delete user",
+          "The user, its workflows and credentials are deleted for good. Its errors stay until their time is over.", now.username, async () => {
+            await call("DELETE", path);
+            opened.close();
+            say(`${now.username} is deleted.`);
+            await reload();
+          }), "danger")),
+      h("h3", {}, "Workflows"),
+      workflows.length ? h("ul", {}, workflows.map((workflow) => h("li", {}, workflow.name, " ",
+        badge(workflow.active ? "active" : "inactive", workflow.active ? "good" : "quiet"), " ", h("code", {}, workflow.workflowId))))
+        : h("p", { class: "quiet" }, "None."),
+      h("h3", {}, "Credentials"),
+      credentials.length ? h("ul", {}, credentials.map((credential) => h("li", {}, `${credential.name} (${credential.type}) `, h("code", {}, credential.credentialId))))
+        : h("p", { class: "quiet" }, "None."));
+  }
+
+  await draw();
+}

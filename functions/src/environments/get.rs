@@ -1,0 +1,28 @@
+//! `GET /environment`. AWS calls: one DynamoDB read.
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use tenon::{
+    http::{Backend, Json, Problem, ProblemDocument, StartError},
+    store::{Table, environments::Environments},
+};
+
+use super::EnvironmentBody;
+
+/// The store that the function is given.
+pub async fn state(config: &SdkConfig) -> Result<Environments, StartError> {
+    Ok(Environments(Table::directory(config).await?))
+}
+
+/// Shows the environment of the caller's key.
+#[utoipa::path(get, path = "/environment", tag = "environment", security(("apiKey" = ["manage"])), responses(
+    (status = 200, body = EnvironmentBody),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn get_environment(
+    caller: Backend,
+    State(environments): State<Environments>,
+) -> Result<Json<EnvironmentBody>, Problem> {
+    let found = environments.find(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
+    Ok(Json(found.into()))
+}
