@@ -125,6 +125,7 @@ def print_what_to_try(settings: dict[str, str]) -> None:
     print(f"""
 {BOLD}Tenon is up at{PLAIN} {url}
 
+  console               {url}/console   {DIM}(sign in with the key of the back end){PLAIN}
   key of the back end   {backend}
   key of the engine     {engine}
   settings for scripts  .local/env   {DIM}(. .local/env){PLAIN}

@@ -5,6 +5,7 @@ use aws_lambda_events::event::{
     dynamodb::Event as StreamEvent,
     streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse},
 };
+use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tenon::{
@@ -26,6 +27,8 @@ pub enum Trigger {
 
 /// So many jobs are looked at by the schedule.
 const LOOKED_AT: usize = 1000;
+/// So many of them run at once.
+const AT_ONCE: usize = 8;
 
 /// Runs the jobs of a trigger, as far as they go. `open` finds those that are not over, up to so many; `run` runs one that
 /// began at `since`, and says whether it is over.
@@ -55,18 +58,17 @@ pub(crate) async fn run<J: DeserializeOwned>(
         }
         Trigger::Schedule(_) => match open(LOOKED_AT).await {
             Ok(open) => {
-                let mut left = Vec::new();
-                for job in open {
-                    let over = run(&job).await.unwrap_or_else(|error| {
+                // Before they are run, so that it is told also when the function's time is over meanwhile.
+                let oldest = open.iter().map(&since).min();
+                let age = oldest.map_or(0, |since| Timestamp::now().seconds() - since.seconds());
+                metrics::emit(&[(Metric::OldestJob, age)]);
+                // Several at once: a long one holds up no short one.
+                let running = open.iter().map(async |job| {
+                    if let Err(error) = run(job).await {
                         tracing::warn!(error = %Chain(&error), "a job has stopped, and will be gone on with");
-                        false
-                    });
-                    if !over {
-                        left.push(since(&job));
                     }
-                }
-                let oldest = left.into_iter().min().map_or(0, |since| Timestamp::now().seconds() - since.seconds());
-                metrics::emit(&[(Metric::OldestJob, oldest)]);
+                });
+                stream::iter(running.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
             }
             Err(error) => tracing::error!(error = %Chain(&error), "the jobs that are not over cannot be read"),
         },

@@ -98,6 +98,18 @@ impl Tenon {
         made["key"].as_str().unwrap().to_owned()
     }
 
+    /// The lines of a function's log in which a text stands.
+    pub async fn logs(&self, function: &str, text: &str) -> String {
+        let script = "import boto3, sys\n\
+            pages = boto3.client('logs').get_paginator('filter_log_events').paginate(logGroupName=sys.argv[1])\n\
+            print('\\n'.join(e['message'] for page in pages for e in page['events'] if sys.argv[2] in e['message']))";
+        let python = tokio::process::Command::new(setting("TENON_PYTHON"))
+            .args(["-c", script, &format!("/aws/lambda/tenon-{function}"), text])
+            .env("AWS_DEFAULT_REGION", setting("AWS_REGION"))
+            .output();
+        String::from_utf8(python.await.unwrap().stdout).unwrap()
+    }
+
     /// All items of a partition of a table.
     pub async fn items(&self, table: &str, pk: &str) -> Vec<std::collections::HashMap<String, AttributeValue>> {
         let answer = aws_sdk_dynamodb::Client::new(&self.aws)

@@ -153,21 +153,24 @@ async fn a_hundred_errors_of_64_kib_are_recorded_and_listed_within_the_limits_of
         let errors = vec![example_error(&"é".repeat(40_000)); 10];
         acme.engine.post(&path, json!({ "errors": errors })).await.is(202);
     }
-    let (mut count, mut query) = (0, "limit=100".to_owned());
-    loop {
-        let page = acme.backend.get(&format!("{path}?{query}")).await.is(200).body;
-        assert!(page.to_string().len() <= 4_100_000);
-        for error in page["errors"].as_array().unwrap() {
-            let text = error["error"].as_str().unwrap();
-            assert!(text.len() <= 64 * 1024 && text.ends_with("[cut: 80000 bytes in all]"));
-            count += 1;
+    // Of the workflow, and of the environment, whose texts are read one by one.
+    for path in [path.as_str(), "/logs"] {
+        let (mut count, mut query) = (0, "limit=100".to_owned());
+        loop {
+            let page = acme.backend.get(&format!("{path}?{query}")).await.is(200).body;
+            assert!(page.to_string().len() <= 4_100_000);
+            for error in page["errors"].as_array().unwrap() {
+                let text = error["error"].as_str().unwrap();
+                assert!(text.len() <= 64 * 1024 && text.ends_with("[cut: 80000 bytes in all]"));
+                count += 1;
+            }
+            match page["cursor"].as_str() {
+                Some(cursor) => query = format!("limit=100&cursor={cursor}"),
+                None => break,
+            }
         }
-        match page["cursor"].as_str() {
-            Some(cursor) => query = format!("limit=100&cursor={cursor}"),
-            None => break,
-        }
+        assert_eq!(count, 100);
     }
-    assert_eq!(count, 100);
 }
 
 #[tokio::test]

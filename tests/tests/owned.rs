@@ -40,6 +40,23 @@ async fn a_credentials_data_are_shown_to_the_engine_alone_and_stored_nowhere_in_
 }
 
 #[tokio::test]
+async fn every_reveal_is_logged_with_who_and_what_and_without_the_data() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.user("joe@acme.example").await;
+    let credential = acme.credential(&user, json!({ "token": SECRET })).await;
+    acme.engine.post(&format!("/users/{user}/credentials/{credential}/reveal"), json!({})).await.is(200);
+    let line = eventually("it is logged", async || {
+        let lines = acme.tenon.logs("credentials-reveal", &credential).await;
+        lines.lines().find(|line| line.contains("a credential is revealed")).map(str::to_owned)
+    })
+    .await;
+    assert!(
+        line.contains(&acme.id) && line.contains(&user) && line.contains("WARN") && !line.contains(SECRET),
+        "{line}"
+    );
+}
+
+#[tokio::test]
 async fn a_ciphertext_that_is_moved_to_another_credential_does_not_decrypt() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.user("joe@acme.example").await;

@@ -211,7 +211,12 @@ async fn the_calls_of_an_existing_client_work_as_it_sends_them() {
             Some(body) => send(request.json(&body)).await,
             None => send(request).await,
         };
-        answer.is(if (method, path) == ("POST", "/users") { 201 } else { 200 }).body
+        let expected = match (method, path) {
+            ("POST", "/users") => 201,
+            ("DELETE", path) if path.ends_with("/logs") => 202,
+            _ => 200,
+        };
+        answer.is(expected).body
     };
     let user = call("POST", "/users", Some(json!({ "username": "localUser", "fullName": "Local User" }))).await;
     let id = user["userId"].as_str().unwrap().to_owned();
@@ -235,6 +240,8 @@ async fn the_calls_of_an_existing_client_work_as_it_sends_them() {
     let which = json!({ "userId": "localUser", "workflowName": "Orders" });
     assert_eq!(call("PUT", "/workflows/activate", Some(which)).await["active"], true);
     assert_eq!(call("GET", &format!("/workflows/{workflow}/errors?userId={id}"), None).await["errors"], json!([]));
+    assert!(call("GET", "/logs", None).await["errors"].is_array());
+    call("DELETE", "/users/localUser/logs", None).await;
     call("DELETE", &format!("/workflows/{workflow}?userId={id}"), None).await;
     assert_eq!(call("DELETE", "/users/localUser", None).await["success"], true);
     let refused = acme.backend.get("/users/localUser").await.is(404);

@@ -2,6 +2,7 @@
 
 const LIVE_MS = 2000;
 const CHARTED_PAGES = 5;
+const FIRST_GROUPS = 5;
 
 function errorsPage() {
   const filters = { workflowId: "", userId: "", blockType: "", since: "", until: "" };
@@ -12,6 +13,7 @@ function errorsPage() {
   let shown = [];
   let cursor = null;
   let older = false;
+  let everyGroup = false;
 
   const asked = () => ({ ...filters, since: asTime(filters.since), until: asTime(filters.until) });
 
@@ -61,7 +63,8 @@ function errorsPage() {
   }
 
   async function drawGroups() {
-    const { groups: found, complete } = await call("GET", `errors/groups${query({ since: asTime(filters.since), until: asTime(filters.until) })}`);
+    const { groups: all, complete } = await call("GET", `errors/groups${query({ since: asTime(filters.since), until: asTime(filters.until) })}`);
+    const found = everyGroup ? all : all.slice(0, FIRST_GROUPS);
     groups.replaceChildren(found.length
       ? h("div", { class: "scroll" }, h("table", { class: "stack" },
           h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "number" }, "Count"),
@@ -74,6 +77,10 @@ function errorsPage() {
             h("td", { class: "mono" }, group.workflowId),
           )))))
       : h("p", { class: "quiet" }, "Nothing to group."),
+      ...(found.length < all.length ? [button(`All ${all.length} groups`, async () => {
+        everyGroup = true;
+        await drawGroups();
+      })] : []),
       ...(complete ? [] : [h("p", { class: "quiet" }, "There are more: these are the largest groups of the newest errors.")]));
   }
 
@@ -108,7 +115,7 @@ function errorsPage() {
   const page = h("section", { "aria-labelledby": "errors-title" },
     h("div", { class: "row spread" }, h("h2", { id: "errors-title", tabindex: -1 }, "Error logs"),
       h("label", { class: "inline" }, live, "Follow live")),
-    filterForm, chart, list, h("h3", {}, "Groups"), groups);
+    filterForm, chart, h("h3", {}, "Groups"), groups, h("h3", {}, "Newest first"), list);
   return { page, load, stop };
 }
 

@@ -138,7 +138,6 @@ pub async fn create_destination(
     origin: Origin,
     Valid(NewDestination { target, enabled, filter }): Valid<NewDestination>,
 ) -> Result<Private<Created<WithSecret>>, Problem> {
-    let filter = filter.resolve(&connecting.users, caller.environment).await?;
     let (destination_id, now) = (origin.id(0), origin.at);
     let route = Route { environment: caller.environment, destination: destination_id };
     if origin.is_repeat
@@ -150,6 +149,7 @@ pub async fn create_destination(
         };
         return Ok(created(earlier, secret));
     }
+    let filter = filter.resolve(&connecting.users, caller.environment).await?;
     let (target, verification, secret) = match target {
         NewTarget::EventBridge { region, event_bus_name, credentials } => {
             let checked = check(&connecting.config, caller.environment, (&region, &event_bus_name), &credentials).await;

@@ -119,30 +119,37 @@ pub async fn start_replay(
     origin: Origin,
     Valid(NewReplay { selection }): Valid<NewReplay>,
 ) -> Result<Accepted<Started>, Problem> {
-    let found = destinations.get(caller.environment, id).await?;
-    let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
-    if !destination.enabled {
-        return Err(Problem::conflict("destination-off", "the destination is off: switch it on before a replay"));
+    let replay_id = origin.id(0);
+    let mine = if origin.is_repeat { replays.get(caller.environment, replay_id).await? } else { None };
+    if mine.is_none() {
+        let found = destinations.get(caller.environment, id).await?;
+        let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
+        if !destination.enabled {
+            return Err(Problem::conflict("destination-off", "the destination is off: switch it on before a replay"));
+        }
+        let now = origin.at;
+        let replay = Replay {
+            replay_id,
+            destination_id: id,
+            selection,
+            status: ReplayStatus::Running,
+            position: None,
+            found: 0,
+            delivered: 0,
+            failed: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        replays.create(caller.environment, &replay).await?;
     }
-    let now = origin.at;
-    let replay = Replay {
-        replay_id: origin.id(0),
-        destination_id: id,
-        selection,
-        status: ReplayStatus::Running,
-        position: None,
-        found: 0,
-        delivered: 0,
-        failed: 0,
-        created_at: now,
-        updated_at: now,
-    };
-    replays.create(caller.environment, &replay).await?;
-    let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id: replay.replay_id };
-    if let Err(error) = steps.send(&caller.environment.to_string(), &step, Timestamp::now(), Timestamp::now()).await {
-        // Nobody would make its steps.
-        replays.take_back(caller.environment, replay.replay_id).await?;
+    let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id };
+    let now = Timestamp::now();
+    if let Err(error) = steps.send(&caller.environment.to_string(), &step, now, now).await {
+        if mine.is_none() {
+            // Nobody would make its steps.
+            replays.take_back(caller.environment, replay_id).await?;
+        }
         return Err(error.into());
     }
-    Ok(Accepted(Started { replay_id: replay.replay_id }))
+    Ok(Accepted(Started { replay_id }))
 }

@@ -1,4 +1,4 @@
-//! `GET /errors/{errorId}`. AWS calls: three DynamoDB queries, of which two at once, and two reads at once.
+//! `GET /errors/{errorId}`. AWS calls: three DynamoDB queries at once, and two reads.
 
 use aws_config::SdkConfig;
 use axum::{
@@ -61,12 +61,10 @@ pub async fn get_error(
     let environment = caller.environment;
     let not_found = || Problem::not_found("error");
     let (listed, destinations) = tokio::try_join!(errors.find(environment, id), destinations.ids_ever(environment))?;
-    let workflow = listed.first().ok_or_else(not_found)?.workflow_id;
-    let wanted = [(workflow, id)];
-    let (found, deliveries) = tokio::try_join!(
-        errors.get_all(environment, &wanted),
-        deliveries.of_error(environment, (workflow, id), &destinations)
-    )?;
+    let listed: Vec<_> = listed.iter().map(|error| (error.workflow_id, error.error_id)).collect();
+    // Of those that are listed, one may be past its time, or erased.
+    let found = errors.get_all(environment, &listed).await?;
     let error = found.first().ok_or_else(not_found)?;
+    let deliveries = deliveries.of_error(environment, (error.workflow_id, id), &destinations).await?;
     Ok(Json(ErrorWithDeliveries { error: error.document(), deliveries }).into_response())
 }

@@ -80,7 +80,9 @@ nested_inputs! { RecordError }
 impl RecordError {
     fn identified(self, origin: &Origin, place: usize) -> Result<NewError, Problem> {
         let Self { id, created_at, execution_id, block_id, block_type, error } = self;
-        let identity = ErrorIdentity::new(id, created_at, origin, place).map_err(|error| Problem::internal(&error))?;
+        let identity = ErrorIdentity::new(id, created_at, origin, place)
+            // It was looked at before; but the time of the first try, which counts, may be another.
+            .map_err(|error| Problem::invalid_field("/createdAt", error))?;
         Ok(NewError { identity, execution_id, block_id, block_type, error: cut(error) })
     }
 }

@@ -1,8 +1,5 @@
 //! Which errors are the same but for their numbers, ids and values.
 
-use std::sync::LazyLock;
-
-use regex_lite::Regex;
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
@@ -18,20 +15,8 @@ const LOOKED_AT: usize = 4096;
 /// So many bytes count of what is left of them, so that the length of what is taken out makes no difference at the end.
 const COUNTED: usize = 1024;
 
-/// What is taken out of a text, in this order, and what is put in its place.
-static TAKEN_OUT: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
-    #[expect(clippy::unwrap_used, reason = "the patterns are constants, which every test of this module compiles")]
-    let pattern = |text| Regex::new(text).unwrap();
-    [
-        // The query and fragment of a URL.
-        (pattern(r#"(\bhttps?://[^\s?#"'<>]*)[?#][^\s"'<>]*"#), "$1"),
-        // Quoted values; not what stands between two apostrophes.
-        (pattern(r#""[^"]*"|`[^`]*`|(^|\W)'[^']*'"#), "$1…"),
-        // Addresses, and all words with a digit in them: numbers, UUIDs, hashes, keys.
-        (pattern(r"[\w.+-]+@[\w.-]+|[\w-]*\d[\w-]*"), "#"),
-        (pattern(r"\s+"), " "),
-    ]
-});
+/// What may stand around a value.
+const QUOTES: [char; 3] = ['"', '`', '\''];
 
 impl Fingerprint {
     /// Of an error's workflow, kind of block and text.
@@ -46,14 +31,67 @@ impl Fingerprint {
     }
 }
 
+/// The text without what differs from one error to the next: quoted values, queries and fragments of URLs, addresses, and all
+/// words with a digit in them (numbers, UUIDs, hashes, keys). One pass, so that no text takes long.
 fn essence(text: &str) -> String {
-    let mut essence = text.to_owned();
-    essence.truncate(text.floor_char_boundary(LOOKED_AT));
-    for (pattern, replacement) in TAKEN_OUT.iter() {
-        essence = pattern.replace_all(&essence, *replacement).into_owned();
+    let (mut rest, _) = text.split_at(text.floor_char_boundary(LOOKED_AT));
+    let (mut essence, mut before, mut unclosed) = (String::new(), ' ', Vec::new());
+    while let Some(first) = rest.chars().next().filter(|_| essence.len() < COUNTED) {
+        let after = rest.strip_prefix(first).unwrap_or_default();
+        // Between two letters it is an apostrophe.
+        let opens = QUOTES.contains(&first) && !(first == '\'' && is_word(before)) && !unclosed.contains(&first);
+        let quoted = if opens { after.split_once(first) } else { None };
+        before = first;
+        if first.is_whitespace() {
+            rest = rest.trim_start();
+            essence.push(' ');
+        } else if let Some((_, after)) = quoted {
+            rest = after;
+            essence.push('…');
+        } else if rest.starts_with("http://") || rest.starts_with("https://") {
+            let (url, after) = run(rest, |c| !c.is_whitespace() && !QUOTES.contains(&c) && c != '<' && c != '>');
+            rest = after;
+            essence.extend(url.split(['?', '#']).next());
+        } else if is_word(first) {
+            let (word, after) = run(rest, is_word);
+            rest = after;
+            before = 'a';
+            take_out(word, &mut essence);
+        } else {
+            if opens {
+                unclosed.push(first);
+            }
+            rest = after;
+            essence.push(first);
+        }
     }
     essence.truncate(essence.floor_char_boundary(COUNTED));
     essence
+}
+
+/// Whether a character is one of words, or joins them to a number, a version or an address.
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '+' | '@')
+}
+
+fn take_out(word: &str, essence: &mut String) {
+    if word.contains('@') {
+        essence.push('#');
+        return;
+    }
+    for part in word.split_inclusive(['.', '+']) {
+        if part.contains(char::is_numeric) {
+            essence.push('#');
+            essence.extend(part.chars().last().filter(|last| matches!(last, '.' | '+')));
+        } else {
+            essence.push_str(part);
+        }
+    }
+}
+
+/// The beginning of a text whose characters are such, and the rest.
+fn run(text: &str, such: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !such(c)).unwrap_or(text.len()))
 }
 
 impl utoipa::PartialSchema for Fingerprint {
@@ -98,6 +136,15 @@ mod tests {
         assert_ne!(Fingerprint::of(one, "shopify", "x"), Fingerprint::of(other, "shopify", "x"));
         assert_ne!(Fingerprint::of(one, "shopify", "x"), Fingerprint::of(one, "slack", "x"));
         assert_eq!(Fingerprint::of(one, "shopify", "x 1"), Fingerprint::of(one, "shopify", "x 2"));
+    }
+
+    #[test]
+    fn what_opens_and_never_closes_is_read_once() {
+        for part in ["1.", "\"", "``", "a@", "'x ", "https://", "é1"] {
+            for before in ["", "\"", "`"] {
+                assert!(essence(&format!("{before}{}", part.repeat(LOOKED_AT))).len() <= COUNTED);
+            }
+        }
     }
 
     proptest! {

@@ -177,7 +177,8 @@ impl Memory {
         let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let remembered = if status.is_success() {
             self.keep(key, this, &parts, &body).await
-        } else if status.is_server_error() {
+        } else if status.is_server_error() || this.origin.is_repeat {
+            // Also where an earlier try may have done some of the work, which a later one is to recognise.
             self.requests.failed(key, this).await.map_err(Into::into)
         } else {
             self.requests.refused(key, this).await.map_err(Into::into)
@@ -199,7 +200,7 @@ impl Memory {
         DeflateEncoder::new(&**body, Compression::default()).read_to_end(&mut compressed)?;
         let body = match &self.vault {
             None => KeptBody::Compressed(compressed),
-            Some(vault) => KeptBody::Sealed(vault.seal(&context(key), this.number, &compressed).await?),
+            Some(vault) => KeptBody::Sealed(vault.seal(&context(key), 1, &compressed).await?),
         };
         let headers = parts.headers.iter();
         let headers = headers.map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned())));

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::domain::{
     delivery::Route,
+    error_log::CLOCK_SKEW,
     id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
     timestamp::Timestamp,
 };
@@ -59,6 +60,8 @@ struct Told {
 
 /// So many errors are erased in a step.
 const STEP: usize = 50;
+/// The deliveries to so many destinations are looked at at once.
+const DESTINATIONS_AT_ONCE: usize = 20;
 
 /// The index tells of an error after a moment: an erasure is not over before that.
 const INDEXED_WITHIN: Duration = Duration::from_secs(60);
@@ -83,9 +86,10 @@ impl Erasures {
     /// Erases all that is listed now. True where the erasure is over with that. It may die anywhere and be run twice: an
     /// error goes last, since it leads to the rest.
     pub async fn run(&self, erasure: &Erasure) -> Result<bool, StoreError> {
-        let destinations = Destinations(self.directory.clone()).ids_ever(erasure.environment_id).await?;
         let (mut after, mut found) = (None, false);
         loop {
+            // Read for each step: errors may be replayed to a destination that is new.
+            let destinations = Destinations(self.directory.clone()).ids_ever(erasure.environment_id).await?;
             let (erased, next) = self.step(erasure, &destinations, after.as_deref()).await?;
             found |= erased;
             after = next;
@@ -108,28 +112,32 @@ impl Erasures {
     ) -> Result<(bool, Option<Position>), StoreError> {
         let Erasure { environment_id: environment, user_id, started_at } = *erasure;
         let partition = keys::errors_of_user(environment, user_id);
-        let recorded_before = Filter::default().changed_by(started_at);
-        let page = self.errors.page(&[partition], &Range::all(BY_USER), &recorded_before, (after, STEP)).await?;
+        // No error that was recorded by then can have a later id.
+        let latest = started_at + CLOCK_SKEW + Duration::from_secs(1);
+        let Some((low, high)) = keys::error_bounds(None, Some(latest)) else { return Ok((false, None)) };
+        let range = Range { view: BY_USER, low, high, newest_first: false };
+        let recorded_by_then = Filter::default().changed_by(started_at);
+        let page = self.errors.page(&[partition], &range, &recorded_by_then, (after, STEP)).await?;
         let errors: Vec<Listed> = page.items;
 
-        let mut may_be_told = Vec::new();
-        for Listed { error_id, workflow_id } in &errors {
-            for destination in destinations {
-                let route = Route { environment, destination: *destination };
-                may_be_told.push(keys::delivered(route, *workflow_id, *error_id));
-                may_be_told.push(keys::delivery(route, *workflow_id, *error_id));
+        for destinations in destinations.iter().collect::<Vec<_>>().chunks(DESTINATIONS_AT_ONCE) {
+            let routes = destinations.iter().map(|destination| Route { environment, destination: **destination });
+            let may_be_told = routes.flat_map(|route| {
+                errors.iter().flat_map(move |Listed { error_id, workflow_id }| {
+                    [keys::delivered(route, *workflow_id, *error_id), keys::delivery(route, *workflow_id, *error_id)]
+                })
+            });
+            let told: Vec<Told> = self.errors.get_all(&may_be_told.collect::<Vec<_>>()).await?;
+            let mut deliveries = Vec::new();
+            for Told { pk, sk, destination_id, next_attempt_at } in told {
+                if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
+                    let route = Route { environment, destination: destination_id };
+                    deliveries.push(keys::pending_delivery(route, at, workflow, error));
+                }
+                deliveries.push(Key { pk, sk });
             }
+            self.errors.delete_all(deliveries).await?;
         }
-        let told: Vec<Told> = self.errors.get_all(&may_be_told).await?;
-        let mut deliveries = Vec::new();
-        for Told { pk, sk, destination_id, next_attempt_at } in told {
-            if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
-                let route = Route { environment, destination: destination_id };
-                deliveries.push(keys::pending_delivery(route, at, workflow, error));
-            }
-            deliveries.push(Key { pk, sk });
-        }
-        self.errors.delete_all(deliveries).await?;
         let gone: Vec<Key> =
             errors.iter().map(|error| keys::error(environment, error.workflow_id, error.error_id)).collect();
         self.errors.delete_all(gone).await?;

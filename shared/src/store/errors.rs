@@ -312,12 +312,16 @@ impl Errors {
         complete &= examples.next.is_none();
         let mut examples: HashMap<Fingerprint, ErrorLog> =
             examples.items.into_iter().map(|error| (error.fingerprint.clone(), error)).collect();
+        let grouped = groups.len();
         let told = groups.into_iter().filter_map(|group| {
             let example = examples.remove(&group.first()?.fingerprint)?;
             let times = group.iter().map(|error| error.created_at);
             Some(Group { count: group.len(), first_seen: times.clone().min()?, last_seen: times.max()?, example })
         });
-        Ok((told.collect(), complete))
+        let told: Vec<Group> = told.collect();
+        // The example of one may have been erased meanwhile.
+        complete &= told.len() == grouped;
+        Ok((told, complete))
     }
 }
 

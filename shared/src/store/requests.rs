@@ -33,8 +33,8 @@ pub struct RequestKey {
 /// A try of a request, which only its holder may end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Try {
-    /// Which one it is, from 1 on.
-    pub number: u32,
+    /// Names it among the tries of the request.
+    holder: String,
     /// Of what it makes.
     pub origin: Origin,
 }
@@ -79,9 +79,9 @@ struct Record {
     /// What the body came to.
     body_digest: String,
     origin: Origin,
-    /// The number of tries.
-    tries: u32,
-    /// Until when the last of them may be running.
+    /// Names the last try.
+    holder: String,
+    /// Until when it may be running.
     running_until: Timestamp,
     /// None while it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,13 +112,13 @@ impl Requests {
         body_digest: String,
         running_until: Timestamp,
     ) -> Result<Known, StoreError> {
-        let origin = Origin::new();
+        let (origin, holder) = (Origin::new(), holder());
         let now = origin.at;
         let expires_at = (now + KNOWN_FOR).seconds();
         let record = Record {
             body_digest: body_digest.clone(),
             origin: origin.clone(),
-            tries: 1,
+            holder: holder.clone(),
             running_until,
             answer: None,
             more_pieces: 0,
@@ -133,7 +133,7 @@ impl Requests {
             .expression_attribute_values(":now", AttributeValue::N(now.seconds().to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let known: Record = match put.send().await {
-            Ok(_) => return Ok(Known::Try(Try { number: 1, origin })),
+            Ok(_) => return Ok(Known::Try(Try { holder, origin })),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                     from_item(failed.item.clone().unwrap_or_default())?
@@ -142,10 +142,12 @@ impl Requests {
             },
         };
         match known {
+            // It was written by this very call, whose answer was lost.
+            Record { holder: holds, .. } if holds == holder => Ok(Known::Try(Try { holder, origin })),
             Record { body_digest: before, .. } if before != body_digest => Ok(Known::OtherBody),
             Record { answer: Some(answer), more_pieces, .. } => self.whole(key, answer, more_pieces).await,
             Record { running_until: before, .. } if now < before => Ok(Known::UnderWay),
-            Record { origin, tries, .. } => self.try_again(key, origin, tries, running_until).await,
+            Record { origin, holder: before, .. } => self.try_again(key, origin, (before, holder), running_until).await,
         }
     }
 
@@ -167,22 +169,22 @@ impl Requests {
         &self,
         key: &RequestKey,
         origin: Origin,
-        tries: u32,
+        (before, holder): (String, String),
         running_until: Timestamp,
     ) -> Result<Known, StoreError> {
-        let number = tries + 1;
         let Table { client, name } = &self.0;
         let request = client
             .update_item()
             .table_name(name)
             .set_key(Some(keys::request(key).attributes()))
-            .update_expression("SET tries = :tries, runningUntil = :until")
-            .condition_expression("tries = :before AND attribute_not_exists(answer)")
-            .expression_attribute_values(":tries", AttributeValue::N(number.to_string()))
+            .update_expression("SET holder = :holder, runningUntil = :until")
+            // Or it is this very call that has written it, whose answer was lost.
+            .condition_expression("holder IN (:before, :holder) AND attribute_not_exists(answer)")
+            .expression_attribute_values(":holder", AttributeValue::S(holder.clone()))
             .expression_attribute_values(":until", AttributeValue::S(running_until.to_string()))
-            .expression_attribute_values(":before", AttributeValue::N(tries.to_string()));
+            .expression_attribute_values(":before", AttributeValue::S(before));
         Ok(match where_it_holds(request.send().await)? {
-            Some(_) => Known::Try(Try { number, origin: origin.repeated() }),
+            Some(_) => Known::Try(Try { holder, origin: origin.repeated() }),
             // Somebody else was faster.
             None => Known::UnderWay,
         })
@@ -208,7 +210,7 @@ impl Requests {
             .set_key(Some(keys::request(key).attributes()))
             .update_expression("SET answer = :answer, morePieces = :more")
             .condition_expression(LAST_TRY)
-            .expression_attribute_values(":try", AttributeValue::N(ended.number.to_string()))
+            .expression_attribute_values(":try", AttributeValue::S(ended.holder.clone()))
             .expression_attribute_values(
                 ":answer",
                 serde_dynamo::to_attribute_value(answer).map_err(StoreError::Malformed)?,
@@ -227,7 +229,7 @@ impl Requests {
             .set_key(Some(keys::request(key).attributes()))
             .update_expression("SET runningUntil = :now")
             .condition_expression(LAST_TRY)
-            .expression_attribute_values(":try", AttributeValue::N(ended.number.to_string()))
+            .expression_attribute_values(":try", AttributeValue::S(ended.holder.clone()))
             .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()));
         where_it_holds(request.send().await).map(|_| ())
     }
@@ -240,13 +242,17 @@ impl Requests {
             .table_name(name)
             .set_key(Some(keys::request(key).attributes()))
             .condition_expression(LAST_TRY)
-            .expression_attribute_values(":try", AttributeValue::N(ended.number.to_string()));
+            .expression_attribute_values(":try", AttributeValue::S(ended.holder.clone()));
         where_it_holds(request.send().await).map(|_| ())
     }
 }
 
 /// Nobody has tried again since, and the request has no answer.
-const LAST_TRY: &str = "tries = :try AND attribute_not_exists(answer)";
+const LAST_TRY: &str = "holder = :try AND attribute_not_exists(answer)";
+
+fn holder() -> String {
+    hex::encode(rand::random::<[u8; 16]>())
+}
 
 /// Cuts what is too long for one item.
 fn cut(answer: Answer) -> (Answer, Vec<Piece>) {
