@@ -1,5 +1,5 @@
 //! `erase_logs`, triggered by the stream of the directory for each user whose errors are to be erased, and by a schedule for
-//! erasures that are not over. It may die anywhere and be run twice. AWS calls: two DynamoDB queries, and for 50 errors one query,
+//! erasures that are not over. It may die anywhere and be run twice. AWS calls: for 50 errors three DynamoDB queries,
 //! one read for 100 deliveries that there may be, and one write for 25 items.
 
 use aws_config::SdkConfig;

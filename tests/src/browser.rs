@@ -65,19 +65,22 @@ impl Browser {
         let path = format!(
             "//*[self::button or self::a or self::summary][normalize-space()=\"{text}\" or @aria-label=\"{text}\"]"
         );
-        self.find(&path).await;
-        let mut shown = None;
-        for element in self.0.find_all(Locator::XPath(&path)).await.unwrap() {
-            if element.is_displayed().await.unwrap_or(false) {
-                shown = Some(element);
+        let started = Instant::now();
+        // What is found may be drawn anew before it is pressed.
+        while started.elapsed() < Duration::from_secs(30) {
+            for element in self.0.find_all(Locator::XPath(&path)).await.unwrap().into_iter().rev() {
+                if element.is_displayed().await.unwrap_or(false) && element.click().await.is_ok() {
+                    return;
+                }
             }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        shown.unwrap().click().await.unwrap();
+        panic!("not to be pressed: {text}\n{}", self.text().await);
     }
 
-    /// Presses a switch or a box by its label, within what an aria-label names.
-    pub async fn switch(&self, within: &str) {
-        self.find(&format!("//*[@aria-label=\"{within}\"]//input[@type='checkbox']")).await.click().await.unwrap();
+    /// Presses the switch of this label.
+    pub async fn switch(&self, label: &str) {
+        self.find(&format!("//input[@role='switch' and @aria-label=\"{label}\"]")).await.click().await.unwrap();
     }
 
     /// Types into the field of this label.

@@ -36,6 +36,9 @@ async fn an_operator_signs_in_with_a_key_that_stays_in_memory_and_always_sees_wh
     let acme = Tenon::deployed().await.environment().await;
     browser.fill("API key", "tn_test_nonsense").await;
     browser.press("Sign in").await;
+    browser.sees("is not an API key").await;
+    browser.fill("API key", &format!("tn_test_{}", "0".repeat(49))).await;
+    browser.press("Sign in").await;
     browser.sees("This key is not accepted.").await;
     browser.fill("API key", acme.engine.credential()).await;
     browser.press("Sign in").await;
@@ -68,6 +71,7 @@ async fn an_operator_saves_eventbridge_keys_sees_what_aws_says_and_switches_stre
     browser.sees("must be a URL").await;
     save_bus(&browser, "wrong-secret-wrong-secret-wrong-secret", &bus.name).await;
     browser.sees("InvalidSignatureException").await;
+    browser.sees("events:PutEvents").await;
     save_bus(&browser, &setting("TENON_CUSTOMER_SECRET"), &bus.name).await;
     browser.sees(&format!("EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
     browser.sees("not proven").await;
@@ -81,8 +85,7 @@ async fn an_operator_saves_eventbridge_keys_sees_what_aws_says_and_switches_stre
 
     acme.record(&workflow, "streams").await;
     assert_eq!(bus.errors(1).await[0]["detail"]["error"], "streams");
-    let card = format!("EventBridge {} in {}", bus.name, setting("AWS_REGION"));
-    browser.switch(&card).await;
+    browser.switch(&format!("Send errors to EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
     browser.sees("Switched off.").await;
     let witness = acme.witness().await;
     acme.record(&workflow, "off").await;
@@ -114,8 +117,11 @@ async fn a_webhooks_secret_is_shown_once_and_an_error_is_seen_live_and_replayed(
     browser.press("Close").await;
     browser.sees_no("whsec_").await;
     browser.press("Rotate secret").await;
+    browser.fill("Type rotate to confirm", "rotate").await;
+    browser.press("Rotate the secret").await;
     browser.sees("whsec_").await;
     browser.press("Close").await;
+    browser.sees_no("whsec_").await;
 
     browser.go("Error logs").await;
     browser.sees("No errors are recorded here.").await;

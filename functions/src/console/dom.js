@@ -20,27 +20,41 @@ const h = element;
 const when = (time) => h("time", { datetime: time, title: time }, new Date(time).toLocaleString());
 const badge = (text, kind = "quiet") => h("span", { class: `badge ${kind}` }, text);
 const facts = (pairs) => h("dl", {}, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-const button = (text, act, kind = "") => h("button", { type: "button", class: kind, onclick: (event) => working(event.currentTarget, act) }, text);
+// A button; `focus` names it among others of the same text, so that it keeps the focus when it is drawn anew.
+const button = (text, act, kind = "", focus = text) => h("button", {
+  type: "button", class: kind, "data-focus": focus, onclick: (event) => working(event.currentTarget, act),
+}, text);
+
+// Draws the inside of a place anew; what had the focus has it again.
+function redraw(place, ...children) {
+  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+  place.replaceChildren(...children.flat(Infinity).filter((child) => child));
+  if (focused) place.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+}
 
 let quiet;
 
-// Tells of something that happened, to eyes and screen readers.
-function say(text) {
+// Tells of something that happened, to eyes and screen readers; of a problem for longer.
+function say(text, milliseconds = 6000) {
   const status = document.getElementById("status");
   status.textContent = text;
   clearTimeout(quiet);
-  quiet = setTimeout(() => { status.textContent = ""; }, 6000);
+  quiet = setTimeout(() => { status.textContent = ""; }, milliseconds);
 }
 
-// Runs what a button does; it cannot be pressed again meanwhile, and what goes wrong is said.
-async function working(pressed, act) {
-  pressed.disabled = true;
+// What goes wrong is said, unless it belongs to a session that is over.
+const sayProblem = (problem) => { if (!problem.stale) say(problem.message, 20000); };
+
+// Runs what a control does. It does nothing meanwhile, and keeps the focus.
+async function working(control, act) {
+  if (control.getAttribute("aria-disabled")) return;
+  control.setAttribute("aria-disabled", "true");
   try {
     await act();
   } catch (problem) {
-    say(problem.message);
+    sayProblem(problem);
   } finally {
-    pressed.disabled = false;
+    control.removeAttribute("aria-disabled");
   }
 }
 
@@ -65,10 +79,10 @@ function field(label, name, properties = {}, hint = "") {
 }
 
 // A form that sends what was entered, and shows at each field what is wrong with it.
-function form(fields, submit, send, kind = "fields") {
-  const problem = h("p", { class: "notice wide", role: "alert", hidden: true });
+function form(fields, submit, send) {
+  const problem = h("div", { class: "notice wide", role: "alert", hidden: true });
   const press = h("button", { class: "primary" }, submit);
-  const made = h("form", { class: kind, novalidate: true, onsubmit: (event) => {
+  const made = h("form", { class: "fields", novalidate: true, onsubmit: (event) => {
     event.preventDefault();
     working(press, async () => {
       problem.hidden = true;
@@ -77,16 +91,24 @@ function form(fields, submit, send, kind = "fields") {
       try {
         await send(Object.fromEntries(new FormData(made)), made);
       } catch (refusal) {
-        const unknown = (refusal.errors ?? []).filter(({ pointer, detail }) => !mark(made, pointer, detail));
-        if (unknown.length || !refusal.errors?.length) {
-          problem.textContent = refusal.errors?.length ? unknown.map((one) => `${one.pointer} ${one.detail}`).join("; ") : refusal.message;
-          problem.hidden = false;
-        }
+        if (refusal.stale) return;
+        const unmarked = (refusal.errors ?? []).filter(({ pointer, detail }) => !mark(made, pointer, detail));
+        const words = refusal.errors?.length ? unmarked.map(({ detail }) => detail).join("; ") : refusal.message;
+        const policy = refusal.policy && policyToCopy(refusal.policy);
+        problem.replaceChildren(...[words && h("p", {}, words), policy].filter(Boolean));
+        problem.hidden = !problem.hasChildNodes();
         (made.querySelector("[aria-invalid]") ?? press).focus();
       }
     });
   } }, fields, problem, h("div", { class: "wide row" }, press));
   return made;
+}
+
+// The IAM policy that the keys of a bus need.
+function policyToCopy(policy, open = true) {
+  const text = JSON.stringify(policy, null, 2);
+  return h("details", { open }, h("summary", {}, "The least-privilege policy for these keys"),
+    h("pre", { tabindex: 0, "aria-label": "IAM policy" }, text), copyable(text, "Copy the policy"));
 }
 
 function mark(made, pointer, detail) {
@@ -99,14 +121,19 @@ function mark(made, pointer, detail) {
   return true;
 }
 
-// A dialog over the page; it is closed by its button, Escape, or by whoever opened it.
+// A dialog over the page; it is closed by its button, Escape, or by whoever opened it. What is said is said in it, since
+// nothing outside of it is heard, and it names the environment that it acts in.
 function dialog(title, content) {
   const id = `title-${numbers += 1}`;
-  const opened = h("dialog", { "aria-labelledby": id, onclose: () => opened.remove() },
-    h("div", {}, h("div", { class: "row spread" }, h("h2", { id }, title),
-      h("button", { type: "button", "aria-label": "Close", onclick: () => opened.close() }, "Close")), content));
+  const status = document.getElementById("status");
+  const opened = h("dialog", { "aria-labelledby": id, onclose: () => {
+    opened.remove();
+    ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(status);
+  } }, h("div", {}, h("div", { class: "row spread" }, h("h2", { id }, title),
+    h("span", { class: "row" }, whereabouts(), h("button", { type: "button", onclick: () => opened.close() }, "Close"))), content));
   document.body.append(opened);
   opened.showModal();
+  opened.append(status);
   return opened;
 }
 

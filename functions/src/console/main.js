@@ -14,7 +14,7 @@ function every(milliseconds, act) {
       await act();
       failing = false;
     } catch (problem) {
-      if (!failing) say(problem.message);
+      if (!failing) sayProblem(problem);
       failing = true;
     }
     if (timer !== null) timer = setTimeout(next, milliseconds);
@@ -26,21 +26,26 @@ function every(milliseconds, act) {
   };
 }
 
+// Where one is: always in sight.
+const whereabouts = () => environment && h("span", { class: "where" }, h("strong", {}, environment.name),
+  badge(environment.kind, environment.kind === "live" ? "bad" : "good"));
+
 function showSignIn() {
+  endSession();
   shown?.stop();
   shown = null;
+  environment = null;
   document.querySelectorAll("dialog").forEach((open) => open.close());
+  document.title = "Tenon console";
+  say("");
   app.replaceChildren(h("main", { class: "sign-in" }, h("div", { class: "card" },
     h("h1", {}, "Tenon console"),
-    form([field("API key", "key", { type: "password", wide: true, required: true, placeholder: "tn_live_… or tn_test_…" },
-      "with the scope manage; it stays in this page's memory")], "Sign in", async ({ key: given }) => {
-      signIn(given.trim());
-      try {
-        environment = await call("GET", "environment");
-      } catch (refusal) {
-        signOut();
-        throw refusal;
-      }
+    form([field("API key", "key", { class: "secret", wide: true, required: true, placeholder: "tn_live_… or tn_test_…" },
+      "with the scope manage; it stays in this page's memory")], "Sign in", async ({ key }) => {
+      if (!KEY.test(key.trim())) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "is not an API key" }] });
+      const candidate = newSession(key.trim());
+      environment = await call("GET", "environment", undefined, candidate);
+      session = candidate;
       showConsole();
     }))));
   app.querySelector("input").focus();
@@ -49,18 +54,15 @@ function showSignIn() {
 function showConsole() {
   const links = Object.entries(PAGES).map(([name, [title]]) => h("a", { href: `#${name}` }, title));
   app.replaceChildren(
-    h("header", {},
-      h("h1", {}, "Tenon"),
-      h("p", { class: "where" }, h("strong", {}, environment.name), badge(environment.kind, environment.kind === "live" ? "bad" : "good")),
-      h("nav", { "aria-label": "Console" }, links),
-      h("button", { type: "button", onclick: () => { signOut(); showSignIn(); } }, "Sign out")),
+    h("header", {}, h("h1", {}, "Tenon"), whereabouts(), h("nav", { "aria-label": "Console" }, links),
+      h("button", { type: "button", onclick: showSignIn }, "Sign out")),
     h("main", {}));
   route();
 }
 
 function route() {
-  if (!signedIn()) return;
-  const name = location.hash.slice(1) in PAGES ? location.hash.slice(1) : "errors";
+  if (!session) return;
+  const name = Object.hasOwn(PAGES, location.hash.slice(1)) ? location.hash.slice(1) : "errors";
   shown?.stop();
   const [title, make] = PAGES[name];
   shown = make();
@@ -69,10 +71,25 @@ function route() {
     if (link.getAttribute("href") === `#${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  app.querySelector("main").replaceChildren(shown.page);
-  shown.page.querySelector("h2").focus();
-  shown.load().catch((problem) => say(problem.message));
+  const { page, load } = shown;
+  app.querySelector("main").replaceChildren(page);
+  page.querySelector("h2").focus();
+  // What cannot be loaded is said in its place, until it can.
+  const failed = h("div", { class: "notice", role: "alert", hidden: true }, h("p", {}), button("Try again", () => first()));
+  page.querySelector("h2").after(failed);
+  const first = async () => {
+    try {
+      await load();
+      failed.hidden = true;
+    } catch (problem) {
+      failed.querySelector("p").textContent = problem.message;
+      failed.hidden = Boolean(problem.stale);
+    }
+  };
+  first();
 }
 
 addEventListener("hashchange", route);
+// A page that is kept for the Back button would keep its key.
+addEventListener("pagehide", showSignIn);
 showSignIn();

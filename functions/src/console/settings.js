@@ -3,9 +3,19 @@
 const placeOf = (destination) => (destination.type === "webhook"
   ? `Webhook ${destination.url}` : `EventBridge ${destination.eventBusName} in ${destination.region}`);
 
+// How often the health of destinations is looked at.
+const HEALTH_MS = 15000;
+
+const keyFields = () => [
+  field("Access key id", "accessKeyId", { required: true }),
+  field("Secret access key", "secretAccessKey", { class: "secret", required: true }),
+];
+
 function settingsPage() {
-  const buses = h("div", {});
-  const webhooks = h("div", {});
+  const buses = h("div", { class: "cards" });
+  const webhooks = h("div", { class: "cards" });
+  // What the last test of each destination said.
+  const told = new Map();
 
   async function load() {
     const found = [];
@@ -16,14 +26,13 @@ function settingsPage() {
       cursor = page.cursor;
     } while (cursor);
     for (const [place, type] of [[buses, "eventbridge"], [webhooks, "webhook"]]) {
-      const cards = found.filter((destination) => destination.type === type).map((destination) => card(destination, load));
-      place.replaceChildren(...(cards.length ? cards : [h("p", { class: "quiet" }, "None yet.")]));
+      const cards = found.filter((destination) => destination.type === type).map((destination) => card(destination, told, load));
+      redraw(place, cards.length ? cards : h("p", { class: "quiet" }, "None yet."));
     }
   }
 
   const bus = form([
-    field("Access key id", "accessKeyId", { required: true }),
-    field("Secret access key", "secretAccessKey", { type: "password", required: true }),
+    ...keyFields(),
     field("Region", "region", { required: true }, "such as eu-central-1"),
     field("Event bus name or ARN", "eventBusName", { required: true }),
     h("p", { class: "wide quiet" }, "Saving checks the connection: it asks AWS whether the bus is there, and sends a test event."),
@@ -49,7 +58,11 @@ function settingsPage() {
       h("div", { class: "card" }, bus)),
     h("section", { "aria-labelledby": "webhooks-title" }, h("h3", { id: "webhooks-title" }, "Webhook"), webhooks,
       h("div", { class: "card" }, webhook)));
-  return { page, load, stop: () => {} };
+  const stop = every(HEALTH_MS, async () => {
+    // What somebody reads or copies stays as it is.
+    if (!document.hidden && !page.querySelector("details[open]") && !document.querySelector("dialog")) await load();
+  });
+  return { page, load, stop };
 }
 
 function showSecret(secret) {
@@ -57,22 +70,37 @@ function showSecret(secret) {
     h("p", {}, "It signs the requests, and is shown this once."), h("pre", { tabindex: 0 }, secret), h("div", { class: "row" }, copyable(secret, "Copy the secret"))));
 }
 
-function card(destination, reload) {
-  const path = `destinations/${segment(destination.destinationId)}`;
-  const toggle = h("input", { type: "checkbox", role: "switch", checked: destination.enabled, onchange: (event) => working(event.currentTarget, async () => {
-    try {
-      await call("PATCH", path, { enabled: toggle.checked });
-      say(toggle.checked ? "Errors are sent from now on." : "Switched off.");
-    } finally {
-      await reload();
-    }
-  }) });
-  const { health, filter } = destination;
+function card(destination, told, reload) {
+  const { destinationId: id, health, filter } = destination;
+  const path = `destinations/${segment(id)}`;
+  const name = placeOf(destination);
+  const toggle = h("input", {
+    type: "checkbox", role: "switch", checked: destination.enabled, "data-focus": `toggle-${id}`, "aria-label": `Send errors to ${name}`,
+    onchange: (event) => working(event.currentTarget, async () => {
+      try {
+        await call("PATCH", path, { enabled: toggle.checked });
+        say(toggle.checked ? "Errors are sent from now on." : "Switched off.");
+      } finally {
+        await reload();
+      }
+    }),
+  });
   const limited = Object.entries(filter ?? {}).filter(([, values]) => values?.length);
-  const said = h("p", { role: "status", class: "quiet" });
-  return h("article", { class: "card", "aria-label": placeOf(destination) },
+  const tell = async (text) => {
+    told.set(id, text);
+    await reload();
+  };
+  const changed = (title, fields, body) => {
+    const opened = dialog(title, form(fields, title, async (given) => {
+      await call("PATCH", path, body(given));
+      opened.close();
+      say("Saved.");
+      await reload();
+    }));
+  };
+  return h("article", { class: "card", "aria-label": name },
     h("div", { class: "row spread" },
-      h("h4", {}, placeOf(destination)),
+      h("h4", {}, name),
       h("label", { class: "inline" }, toggle, destination.enabled ? "On" : "Off")),
     destination.disabledReason && h("p", { class: "notice" }, `Switched off: ${destination.disabledReason}`),
     destination.description && h("p", {}, destination.description),
@@ -83,24 +111,28 @@ function card(destination, reload) {
       ["Waiting", `${health.pending} errors`],
       ["Last success", health.lastSuccessAt ? when(health.lastSuccessAt) : "none yet"],
       health.lastFailureAt && ["Last failure", when(health.lastFailureAt)],
-      limited.length > 0 && ["Only", limited.map(([name, values]) => `${name}: ${values.join(", ")}`).join("; ")],
+      limited.length > 0 && ["Only", limited.map(([member, values]) => `${member}: ${values.join(", ")}`).join("; ")],
+      told.has(id) && ["Last test", told.get(id)],
     ]),
-    destination.policy && h("details", {}, h("summary", {}, "The least-privilege policy for these keys"),
-      h("pre", { tabindex: 0 }, JSON.stringify(destination.policy, null, 2)), copyable(JSON.stringify(destination.policy, null, 2), "Copy the policy")),
-    said,
+    destination.policy && policyToCopy(destination.policy, false),
     h("div", { class: "row" },
       button("Send test event", async () => {
-        said.textContent = "Sending …";
+        say("Sending …");
         const { delivered, attempt } = await call("POST", `${path}/test`);
-        said.textContent = `${delivered ? "Delivered" : "Not delivered"}: ${attempt.status ?? "no answer"} in ${attempt.latencyMs} ms. ${short(attempt.response)}`;
-      }),
-      destination.type === "webhook" && button("Rotate secret", async () => {
-        const { secret } = await call("POST", `${path}/rotate-secret`);
-        showSecret(secret);
-      }),
+        const words = `${delivered ? "Delivered" : "Not delivered"}: ${attempt.status ?? "no answer"} in ${attempt.latencyMs} ms. ${short(attempt.response)}`;
+        say(words);
+        await tell(words);
+      }, "", `test-${id}`),
+      destination.type === "webhook"
+        ? [button("Change URL", async () => changed("Change URL", [field("New URL", "url", { wide: true, required: true })], ({ url }) => ({ url })), "", `url-${id}`),
+          button("Rotate secret", async () => confirmed("Rotate the secret", "A new secret signs from now on; for 24 hours the one before signs beside it.", "rotate", async () => {
+            const { secret } = await call("POST", `${path}/rotate-secret`);
+            showSecret(secret);
+          }), "", `rotate-${id}`)]
+        : button("Replace keys", async () => changed("Replace keys", keyFields(), (credentials) => ({ credentials })), "", `keys-${id}`),
       button("Delete", async () => confirmed("Delete destination", "Its keys and secrets are erased at once.", "delete", async () => {
         await call("DELETE", path);
         say("Deleted.");
         await reload();
-      }), "danger")));
+      }), "danger", `delete-${id}`)));
 }

@@ -19,16 +19,15 @@ function usersPage() {
       cursor = page.cursor;
       draw();
     });
-    list.replaceChildren(found.length
+    redraw(list, found.length
       ? h("div", { class: "scroll" }, h("table", { class: "stack" },
           h("thead", {}, h("tr", {}, ["Username", "E-mail", "Name", "Status", "Created"].map((name) => h("th", { scope: "col" }, name)))),
           h("tbody", {}, found.map((user) => h("tr", {},
-            h("td", { class: "text" }, h("button", { type: "button", class: "plain", onclick: () => showUser(user.userId, load) }, user.username)),
+            h("td", { class: "text" }, button(user.username, () => showUser(user.userId, load), "plain", user.userId)),
             h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
             h("td", {}, badge(user.status, user.status === "active" ? "good" : "warn")),
             h("td", {}, when(user.createdAt)))))))
-      : h("p", { class: "quiet" }, "No users."),
-      ...(more ? [more] : []));
+      : h("p", { class: "quiet" }, "No users."), more);
   }
 
   const find = form([field("E-mail, username or id", "user", { wide: true, required: true, type: "search" })], "Find", async ({ user }) => {
@@ -58,10 +57,13 @@ function usersPage() {
 }
 
 async function showUser(reference, reload) {
-  const content = h("div", {});
-  const user = await call("GET", `users/${segment(reference)}`);
-  const opened = dialog(user.username, content);
+  const content = h("div", { class: "card" });
+  // These are names of users too, and mean something else in an address.
+  const isDots = reference === "." || reference === "..";
+  const user = isDots ? (await call("GET", `users${query({ username: reference })}`)).data[0] : await call("GET", `users/${segment(reference)}`);
+  if (!user) throw new Error("There is no such user.");
   const path = `users/${segment(user.userId)}`;
+  let opened = null;
 
   async function draw() {
     const [now, { data: workflows }, { data: credentials }] = await Promise.all([
@@ -73,10 +75,10 @@ async function showUser(reference, reload) {
       await Promise.all([draw(), reload()]);
     };
     const metadata = Object.entries(now.metadata);
-    content.replaceChildren(
+    redraw(content,
       facts([["Status", badge(now.status, now.status === "active" ? "good" : "warn")], ["Username", now.username], ["E-mail", now.email ?? "none"],
-        ["Name", now.fullName ?? "none"], ["Id", h("code", {}, now.userId)], ["Created", when(now.createdAt)],
-        ...metadata.map(([name, value]) => [name, value])]),
+        ["Name", now.fullName ?? "none"], ["Id", h("code", {}, now.userId)], ["Created", when(now.createdAt)]]),
+      metadata.length > 0 && [h("h3", {}, "Metadata"), facts(metadata)],
       h("div", { class: "row" },
         now.status === "active" ? button("Disable", () => change("disable")) : button("Enable", () => change("enable")),
         button("Delete", async () => confirmed("Delete user",
@@ -88,12 +90,15 @@ async function showUser(reference, reload) {
           }), "danger")),
       h("h3", {}, "Workflows"),
       workflows.length ? h("ul", {}, workflows.map((workflow) => h("li", {}, workflow.name, " ",
-        badge(workflow.active ? "active" : "inactive", workflow.active ? "good" : "quiet"), " ", h("code", {}, workflow.workflowId))))
+        badge(workflow.active ? "active" : "inactive", workflow.active ? "good" : "quiet"), " ", h("code", {}, workflow.workflowId))), cut(workflows))
         : h("p", { class: "quiet" }, "None."),
       h("h3", {}, "Credentials"),
-      credentials.length ? h("ul", {}, credentials.map((credential) => h("li", {}, `${credential.name} (${credential.type}) `, h("code", {}, credential.credentialId))))
+      credentials.length ? h("ul", {}, credentials.map((credential) => h("li", {}, `${credential.name} (${credential.type}) `, h("code", {}, credential.credentialId))), cut(credentials))
         : h("p", { class: "quiet" }, "None."));
   }
 
   await draw();
+  opened = dialog(user.username, content);
 }
+
+const cut = (items) => items.length >= 100 && h("li", { class: "quiet" }, "and perhaps more: these are the newest");

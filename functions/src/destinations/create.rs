@@ -9,7 +9,9 @@ use tenon::{
     },
     domain::{
         delivery::Route,
-        destination::{AwsCredentials, BusName, Destination, EventBridge, Region, Target, Verification},
+        destination::{
+            AwsCredentials, BusName, Destination, EventBridge, Region, Target, Verification, least_privilege_policy,
+        },
         health::Health,
         origin::Origin,
         secret::Secret,
@@ -153,7 +155,9 @@ pub async fn create_destination(
     let (target, verification, secret) = match target {
         NewTarget::EventBridge { region, event_bus_name, credentials } => {
             let checked = check(&connecting.config, caller.environment, (&region, &event_bus_name), &credentials).await;
-            let verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
+            let verification = checked.map_err(|refusal| {
+                Problem::connection_refused(&refusal, least_privilege_policy(&region, &event_bus_name))
+            })?;
             let masked_access_key_id = credentials.access_key_id.masked();
             let credentials = seal_credentials(&connecting.vault, route, 1, &credentials).await?;
             let bus = EventBridge { region, event_bus_name, masked_access_key_id, credentials };

@@ -1,4 +1,4 @@
-//! `DELETE /destinations/{destinationId}`. AWS calls: one DynamoDB read and one transaction.
+//! `DELETE /destinations/{destinationId}`. AWS calls: one DynamoDB transaction.
 
 use aws_config::SdkConfig;
 use axum::extract::State;

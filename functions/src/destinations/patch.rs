@@ -193,7 +193,8 @@ async fn connect(
         None => &open_credentials(&connecting.vault, route, &bus.credentials).await?,
     };
     let checked = check(&connecting.config, route.environment, (&bus.region, &bus.event_bus_name), keys).await;
-    let verification = checked.map_err(|refusal| Problem::connection_refused(&refusal))?;
+    let verification =
+        checked.map_err(|refusal| Problem::connection_refused(&refusal, bus.least_privilege_policy()))?;
     if let Some(credentials) = credentials {
         let version = bus.credentials.version + 1;
         bus.credentials = seal_credentials(&connecting.vault, route, version, &credentials).await?;

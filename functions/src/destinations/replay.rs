@@ -144,12 +144,7 @@ pub async fn start_replay(
     }
     let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id };
     let now = Timestamp::now();
-    if let Err(error) = steps.send(&caller.environment.to_string(), &step, now, now).await {
-        if mine.is_none() {
-            // Nobody would make its steps.
-            replays.take_back(caller.environment, replay_id).await?;
-        }
-        return Err(error.into());
-    }
+    // Where this fails, nobody is told of the replay; a repeat with the same Idempotency-Key goes on with it.
+    steps.send(&caller.environment.to_string(), &step, now, now).await?;
     Ok(Accepted(Started { replay_id }))
 }

@@ -64,7 +64,8 @@ pub async fn get_error(
     let listed: Vec<_> = listed.iter().map(|error| (error.workflow_id, error.error_id)).collect();
     // Of those that are listed, one may be past its time, or erased.
     let found = errors.get_all(environment, &listed).await?;
-    let error = found.first().ok_or_else(not_found)?;
+    let error = listed.iter().find_map(|(workflow, _)| found.iter().find(|error| error.workflow_id == *workflow));
+    let error = error.ok_or_else(not_found)?;
     let deliveries = deliveries.of_error(environment, (error.workflow_id, id), &destinations).await?;
     Ok(Json(ErrorWithDeliveries { error: error.document(), deliveries }).into_response())
 }

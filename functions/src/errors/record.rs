@@ -78,11 +78,11 @@ impl Input for RecordError {
 nested_inputs! { RecordError }
 
 impl RecordError {
-    fn identified(self, origin: &Origin, place: usize) -> Result<NewError, Problem> {
+    fn identified(self, origin: &Origin, place: usize, list: bool) -> Result<NewError, Problem> {
         let Self { id, created_at, execution_id, block_id, block_type, error } = self;
         let identity = ErrorIdentity::new(id, created_at, origin, place)
             // It was looked at before; but the time of the first try, which counts, may be another.
-            .map_err(|error| Problem::invalid_field("/createdAt", error))?;
+            .map_err(|error| Problem::invalid_field(&(pointer(place, list) + "/createdAt"), error))?;
         Ok(NewError { identity, execution_id, block_id, block_type, error: cut(error) })
     }
 }
@@ -122,6 +122,11 @@ impl Input for RecordErrors {
         }
         Some(Self { errors, list: true })
     }
+}
+
+/// Where an error stands in the body.
+fn pointer(place: usize, list: bool) -> String {
+    if list { format!("/errors/{place}") } else { String::new() }
 }
 
 /// What was recorded.
@@ -172,7 +177,7 @@ pub async fn record_errors(
     let (_, user) = found.ok_or_else(|| Problem::not_found("workflow"))?;
 
     let now = origin.at;
-    let new = errors.into_iter().enumerate().map(|(place, error)| error.identified(&origin, place));
+    let new = errors.into_iter().enumerate().map(|(place, error)| error.identified(&origin, place, list));
     let new: Vec<NewError> = new.collect::<Result<_, _>>()?;
     let ids: Vec<ErrorId> = new.iter().map(|error| error.identity.id).collect();
     let may_be_there = new.iter().filter(|error| error.identity.id_was_given || origin.is_repeat);
@@ -186,7 +191,7 @@ pub async fn record_errors(
     let unwritten = stores.errors.record(&fresh).await?;
     if !unwritten.is_empty() {
         let places = unwritten.into_iter().filter_map(|index| places.get(index));
-        let pointers = places.map(|place| if list { format!("/errors/{place}") } else { String::new() });
+        let pointers = places.map(|place| pointer(*place, list));
         return Err(Problem::not_recorded(pointers.collect(), ids.len()));
     }
     Ok(Accepted(Recorded { ids }))

@@ -197,7 +197,7 @@ impl Refusal {
             "IncompleteSignature" | "MissingAuthenticationToken" => ("/credentials", "AWS cannot read these keys"),
             "AccessDeniedException" | "AccessDenied" | "NotAuthorizedForSourceException" => (
                 "/credentials",
-                "these keys may not put events on this bus: give them the policy that is shown with it",
+                "these keys may not put events on this bus: give them the policy that stands in `policy`",
             ),
             "ResourceNotFoundException" => ("/eventBusName", "there is no such bus in this account and region"),
             _ => return None,

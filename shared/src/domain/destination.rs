@@ -92,15 +92,20 @@ pub struct EventBridge {
 impl EventBridge {
     /// The policy with the least that Tenon needs of the customer's keys, as an IAM policy document.
     pub fn least_privilege_policy(&self) -> serde_json::Value {
-        serde_json::json!({
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Effect": "Allow",
-                "Action": ["events:PutEvents", "events:DescribeEventBus"],
-                "Resource": self.event_bus_name.arn(&self.region),
-            }]
-        })
+        least_privilege_policy(&self.region, &self.event_bus_name)
     }
+}
+
+/// The least-privilege IAM policy for keys that put events on a bus.
+pub fn least_privilege_policy(region: &Region, bus: &BusName) -> serde_json::Value {
+    serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Action": ["events:PutEvents", "events:DescribeEventBus"],
+            "Resource": bus.arn(region),
+        }]
+    })
 }
 
 /// The AWS keys of a customer. They are stored as a [`Sealed`] and nowhere else.

@@ -51,7 +51,8 @@ fn essence(text: &str) -> String {
         } else if rest.starts_with("http://") || rest.starts_with("https://") {
             let (url, after) = run(rest, |c| !c.is_whitespace() && !QUOTES.contains(&c) && c != '<' && c != '>');
             rest = after;
-            essence.extend(url.split(['?', '#']).next());
+            before = 'a';
+            take_out_of_url(url, &mut essence);
         } else if is_word(first) {
             let (word, after) = run(rest, is_word);
             rest = after;
@@ -72,6 +73,21 @@ fn essence(text: &str) -> String {
 /// Whether a character is one of words, or joins them to a number, a version or an address.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '+' | '@')
+}
+
+/// The words of a URL up to its query or fragment.
+fn take_out_of_url(url: &str, essence: &mut String) {
+    let (mut rest, _) = run(url, |c| c != '?' && c != '#');
+    while let Some(first) = rest.chars().next() {
+        let (word, after) = run(rest, is_word);
+        if word.is_empty() {
+            essence.push(first);
+            rest = rest.strip_prefix(first).unwrap_or_default();
+        } else {
+            take_out(word, essence);
+            rest = after;
+        }
+    }
 }
 
 fn take_out(word: &str, essence: &mut String) {
@@ -114,6 +130,10 @@ mod tests {
             ("Request failed with status code 403", "Request failed with status code 500"),
             ("order 6155ac246093840013297377 not found", "order 7f0c not found"),
             ("GET https://x.example/a?page=1&t=ab failed", "GET https://x.example/a?page=2 failed"),
+            (
+                "GET https://shop.example:8080/orders/450789469.json failed",
+                "GET https://shop.example:9/orders/470.json failed",
+            ),
             ("no field \"email\" in 'Contact'", "no field \"phone\" in 'Lead'"),
             ("joe@acme.example is unknown", "jim.x+1@other.example is unknown"),
             ("key edb4e8e8-1e0e-4fac-84fd-9f9d4855ce93", "key 00000000-1e0e-4fac-84fd-9f9d4855ce93"),

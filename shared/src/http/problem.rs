@@ -57,6 +57,10 @@ pub struct ProblemDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
+    /// Where AWS refused keys: the IAM policy that they need.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    policy: Option<serde_json::Value>,
 }
 
 /// A refusal. What is inside an [`Error`] that led to it is logged and never sent.
@@ -67,6 +71,7 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
+    policy: Option<serde_json::Value>,
 }
 
 /// How long a client should wait before it tries again when AWS is busy, in seconds.
@@ -74,7 +79,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, title, status, detail: detail.into(), errors: Vec::new() }
+        Self { kind, title, status, detail: detail.into(), errors: Vec::new(), policy: None }
     }
 
     /// 400: the body is not JSON.
@@ -134,12 +139,12 @@ impl Problem {
         Self { errors, ..problem }
     }
 
-    /// 422: the customer's AWS refused a connection that was to be saved.
-    pub fn connection_refused(refusal: &Refusal) -> Self {
+    /// 422: the customer's AWS refused a connection that was to be saved; with the policy that its keys need.
+    pub fn connection_refused(refusal: &Refusal, policy: serde_json::Value) -> Self {
         let detail = refusal.to_string();
         let problem =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "connection-refused", "AWS refused the connection", &*detail);
-        problem.naming(refusal.pointer, &detail)
+        Self { policy: Some(policy), ..problem.naming(refusal.pointer, &detail) }
     }
 
     /// 422: one field is invalid, for a reason beyond its form.
@@ -211,7 +216,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { kind, title, status, detail, errors } = self;
+        let Self { kind, title, status, detail, errors, policy } = self;
         let document = ProblemDocument {
             kind: format!("urn:tenon:problem:{kind}"),
             title,
@@ -220,6 +225,7 @@ impl IntoResponse for Problem {
             detail,
             instance: REQUEST_ID.try_with(Clone::clone).ok(),
             errors,
+            policy,
         };
         let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
         *response.status_mut() = status;

@@ -176,8 +176,8 @@ impl Destinations {
         where_it_holds(request.send().await).map(|_| ())
     }
 
-    /// Removes a destination with its secrets and counts it down; where something was ever sent to it, remembers its id for
-    /// as long as there may be deliveries of it. One read and one transaction. False where there is none.
+    /// Removes a destination with its secrets, counts it down, and remembers its id for as long as there may be deliveries
+    /// of it: one transaction. False where there is none.
     pub async fn delete(
         &self,
         environment: EnvironmentId,
@@ -208,12 +208,12 @@ impl Destinations {
             .build()
             .map_err(refused)?;
         let action = TransactWriteItem::builder;
-        let mut actions =
-            vec![action().delete(delete).build(), action().update(count).build(), action().delete(health).build()];
-        let route = Route { environment, destination: id };
-        if Healths(self.0.clone()).get(route).await? != Health::default() {
-            actions.push(action().put(remember).build());
-        }
+        let actions = vec![
+            action().delete(delete).build(),
+            action().update(count).build(),
+            action().delete(health).build(),
+            action().put(remember).build(),
+        ];
         Ok(self.0.transact(actions).await?.is_empty())
     }
 

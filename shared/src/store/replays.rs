@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
-use serde::Deserialize;
-
 use super::{
     keys,
     table::{StoreError, TRIES, Table, from_item, pause_before, to_item, where_it_holds},
@@ -23,14 +21,6 @@ pub struct Replays(pub Table);
 /// How long is told of a replay.
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Found {
-    Replay(Replay),
-    /// What is counted of a replay that is not there any more.
-    Counts {},
-}
-
 impl Replays {
     /// One write. One that is there already stays as it is: it is from an earlier try of the same request.
     pub async fn create(&self, environment: EnvironmentId, replay: &Replay) -> Result<(), StoreError> {
@@ -42,27 +32,7 @@ impl Replays {
 
     /// One read.
     pub async fn get(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
-        Ok(match self.0.get(&keys::replay(environment, id)).await? {
-            Some(Found::Replay(replay)) => Some(replay),
-            Some(Found::Counts {}) | None => None,
-        })
-    }
-
-    /// Removes a replay of which nobody was told, where no step of it was made. One write.
-    pub async fn take_back(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
-        let Table { client, name } = &self.0;
-        let request = client
-            .delete_item()
-            .table_name(name)
-            .set_key(Some(keys::replay(environment, id).attributes()))
-            .condition_expression("#status = :running AND #found = :none AND #position = :no_position")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#found", "found")
-            .expression_attribute_names("#position", "position")
-            .expression_attribute_values(":running", status_value(ReplayStatus::Running)?)
-            .expression_attribute_values(":none", AttributeValue::N("0".into()))
-            .expression_attribute_values(":no_position", AttributeValue::Null(true));
-        where_it_holds(request.send().await).map(|_| ())
+        self.0.get(&keys::replay(environment, id)).await
     }
 
     /// Notes how far a replay is, where it is still running and nobody else has made the step. One write. False where it

@@ -80,6 +80,7 @@ struct Record {
     body_digest: String,
     origin: Origin,
     /// Names the last try.
+    #[serde(default)]
     holder: String,
     /// Until when it may be running.
     running_until: Timestamp,
