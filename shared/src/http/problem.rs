@@ -71,7 +71,8 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
-    policy: Option<serde_json::Value>,
+    // On the heap, so that every result that may be a refusal stays small.
+    policy: Option<Box<serde_json::Value>>,
 }
 
 /// How long a client should wait before it tries again when AWS is busy, in seconds.
@@ -144,7 +145,7 @@ impl Problem {
         let detail = refusal.to_string();
         let problem =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "connection-refused", "AWS refused the connection", &*detail);
-        Self { policy: Some(policy), ..problem.naming(refusal.pointer, &detail) }
+        Self { policy: Some(Box::new(policy)), ..problem.naming(refusal.pointer, &detail) }
     }
 
     /// 422: one field is invalid, for a reason beyond its form.
@@ -225,7 +226,7 @@ impl IntoResponse for Problem {
             detail,
             instance: REQUEST_ID.try_with(Clone::clone).ok(),
             errors,
-            policy,
+            policy: policy.map(|policy| *policy),
         };
         let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
         *response.status_mut() = status;
