@@ -1,9 +1,12 @@
-//! Where the ids, names and times of what a request makes come from.
+//! Where the ids, names and times of what a request makes come from, and how a request is known again.
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::{id::ObjectId, timestamp::Timestamp};
+use super::{
+    id::{EnvironmentId, ObjectId},
+    timestamp::Timestamp,
+};
 
 /// What a request makes is identified by its origin: a repeat of the request, which has the same, makes the same again and
 /// recognises what is there already as its own.
@@ -59,6 +62,15 @@ impl Origin {
         let text = [&self.seed[..], &(place as u64).to_be_bytes(), what.as_bytes()].concat();
         digest(&SHA256, &text).as_ref().try_into().unwrap_or_default()
     }
+}
+
+/// Which request is meant: what its key, method, path and caller come to, as 64 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The environment of the caller.
+    pub environment: EnvironmentId,
+    /// The digest.
+    pub digest: String,
 }
 
 impl Default for Origin {

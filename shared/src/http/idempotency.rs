@@ -28,11 +28,14 @@ use super::{
     serve::{answer, start},
 };
 use crate::{
-    domain::{origin::Origin, timestamp::Timestamp},
+    domain::{
+        origin::{Origin, RequestKey},
+        timestamp::Timestamp,
+    },
     logs::Chain,
     store::{
         Table,
-        requests::{Answer, KeptBody, Known, RequestKey, Requests, Try},
+        requests::{Answer, KeptBody, Known, Requests, Try},
         users::Users,
     },
     vault::{Context, Vault},

@@ -6,12 +6,12 @@ use std::{collections::HashMap, fmt::Display};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::requests::RequestKey;
 use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
     id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
     names::CanonicalName,
+    origin::RequestKey,
     timestamp::Timestamp,
     workflow::WorkflowName,
 };

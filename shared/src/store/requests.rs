@@ -12,7 +12,11 @@ use super::{
     keys,
     table::{Item, StoreError, Table, from_item, to_item, where_it_holds},
 };
-use crate::domain::{id::EnvironmentId, origin::Origin, secret::Sealed, timestamp::Timestamp};
+use crate::domain::{
+    origin::{Origin, RequestKey},
+    secret::Sealed,
+    timestamp::Timestamp,
+};
 
 /// The requests with an Idempotency-Key, of all environments.
 #[derive(Clone, Debug)]
@@ -20,15 +24,6 @@ pub struct Requests(pub Table);
 
 /// How long a request is known.
 const KNOWN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Which request is meant: what its key, method, path and caller come to, as 64 hex digits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestKey {
-    /// The environment of the caller.
-    pub environment: EnvironmentId,
-    /// The digest.
-    pub digest: String,
-}
 
 /// A try of a request, which only its holder may end.
 #[derive(Clone, Debug, PartialEq, Eq)]
