@@ -50,15 +50,6 @@ check: setup ## Check format, lints and template
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template template.yaml --region us-east-1
 
-# What `make bench` measures, beside its own two small functions.
-BENCHED := users_get users_create errors_record errors_list forward_errors console
-
-.PHONY: bench
-bench: tools ## Measure starts, warm requests and sizes; writes docs/benchmarks.md
-	cargo build --locked --release --package bench --package functions --bin bench --bin hello --bin minimal \
-		$(BENCHED:%=--bin %)
-	target/release/bench target/release tests/events docs/benchmarks.md
-
 .PHONY: build
 build: $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=arm64 or x86_64)
 	PATH="$(CURDIR)/$(RELEASE_VENV)/bin:$$PATH" cargo lambda build --locked --release --package functions \
