@@ -161,7 +161,7 @@ function barChart(times, partial) {
   const most = Math.max(...counts);
   const [from, to] = [new Date(first).toLocaleString(), new Date(last).toLocaleString()];
   const told = `${partial ? "The newest " : ""}${times.length} errors from ${from} to ${to}, at most ${most} in a bar`;
-  return h("figure", { class: "figure" },
+  return h("figure", {},
     h("svg", { class: "chart", viewBox: `0 0 ${bars * 10} 90`, preserveAspectRatio: "none", role: "img", "aria-label": told },
       h("line", { x1: 0, x2: bars * 10, y1: 89, y2: 89 }),
       counts.map((count, place) => count && h("rect", {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_dynamodb::{
-    operation::put_item::PutItemError,
+    operation::{put_item::PutItemError, update_item::builders::UpdateItemFluentBuilder},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use serde::{Deserialize, Serialize};
@@ -199,14 +199,9 @@ impl Requests {
         if !self.0.put_all(items).await?.is_empty() {
             return Err(StoreError::Busy("an answer was not kept".into()));
         }
-        let Table { client, name } = &self.0;
-        let request = client
-            .update_item()
-            .table_name(name)
-            .set_key(Some(keys::request(key).attributes()))
+        let request = self
+            .end(key, ended)
             .update_expression("SET answer = :answer, morePieces = :more")
-            .condition_expression(LAST_TRY)
-            .expression_attribute_values(":try", AttributeValue::S(ended.holder.clone()))
             .expression_attribute_values(
                 ":answer",
                 serde_dynamo::to_attribute_value(answer).map_err(StoreError::Malformed)?,
@@ -215,17 +210,23 @@ impl Requests {
         where_it_holds(request.send().await).map(|_| ())
     }
 
-    /// Ends a try that has failed on this side: the next one may follow at once, and goes on with what this one has begun.
-    /// One write.
-    pub async fn failed(&self, key: &RequestKey, ended: &Try) -> Result<(), StoreError> {
+    /// A change that only the last try of a request may make, while it has no answer.
+    fn end(&self, key: &RequestKey, ended: &Try) -> UpdateItemFluentBuilder {
         let Table { client, name } = &self.0;
-        let request = client
+        client
             .update_item()
             .table_name(name)
             .set_key(Some(keys::request(key).attributes()))
-            .update_expression("SET runningUntil = :now")
             .condition_expression(LAST_TRY)
             .expression_attribute_values(":try", AttributeValue::S(ended.holder.clone()))
+    }
+
+    /// Ends a try that has failed on this side: the next one may follow at once, and goes on with what this one has begun.
+    /// One write.
+    pub async fn failed(&self, key: &RequestKey, ended: &Try) -> Result<(), StoreError> {
+        let request = self
+            .end(key, ended)
+            .update_expression("SET runningUntil = :now")
             .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()));
         where_it_holds(request.send().await).map(|_| ())
     }
