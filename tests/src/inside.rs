@@ -69,14 +69,14 @@ use crate::{aws, event, setting};
 pub struct Inside {
     /// AWS as it is, without faults.
     pub aws: SdkConfig,
+    /// AWS with the faults.
+    pub faulty: SdkConfig,
     /// How many of a hundred calls fail.
     pub faults: Arc<AtomicU32>,
     /// How many calls were made.
     pub calls: Arc<AtomicU32>,
     /// The directory, with the faults.
     pub directory: Table,
-    /// The table of errors, with the faults.
-    pub errors: Table,
     /// The environment of all destinations and errors.
     pub environment: EnvironmentId,
     /// The parts.
@@ -117,7 +117,6 @@ impl Inside {
         let errors = Errors { table, retention };
         Self {
             directory: directory.clone(),
-            errors: errors.table.clone(),
             forwarder: Forwarder {
                 books: books.clone(),
                 buses: Buses::new(&config, vault.clone(), FIRST_ATTEMPT),
@@ -139,6 +138,7 @@ impl Inside {
             faults,
             calls,
             aws,
+            faulty: config,
             stopped: Arc::default(),
         }
     }
