@@ -9,6 +9,7 @@ STACK ?= tenon
 NAME ?= made by hand
 SCOPES ?= manage
 ENVIRONMENT ?=
+PARTS ?=
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
@@ -49,6 +50,20 @@ check: setup ## Check format, lints and template
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template template.yaml --region us-east-1
+	$(PYTHON) local/sizes.py check
+
+# The functions and what they are compared with are built together, of the same libraries. The one with its symbols, by which
+# its crates are told, is put aside before it is built again without.
+SYMBOLS := target/bench/forward_errors
+.PHONY: bench
+bench: setup ## Measure speed, size and cost; writes docs/benchmarks.md and docs/cost.md (PARTS="starts requests …")
+	@echo "building all functions for release (the first time takes about half an hour on two cores) …"
+	cargo rustc --locked --release --package functions --bin forward_errors -- -C strip=none
+	mkdir -p $(dir $(SYMBOLS)) && cp target/release/forward_errors $(SYMBOLS)
+	cargo build --locked --release --package functions --package baselines --bins
+	cargo build --locked --quiet --workspace --bins
+	TENON_PROFILE=release TENON_SYMBOLS=$(SYMBOLS) $(PYTHON) local/test.py target/debug/bench $(PARTS)
+	$(if $(PARTS),,$(PYTHON) local/cost.py)
 
 .PHONY: build
 build: $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=arm64 or x86_64)

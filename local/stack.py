@@ -28,11 +28,11 @@ class Stack:
 
 
 def collect(folder: Path) -> str:
-    """Puts every function's binary of the fast profile into a folder, and beside them the template with these in place of
-    the release's. Returns a digest of all that."""
+    """Puts every function's binary of the fast profile, or of the one that TENON_PROFILE names, into a folder, and beside
+    them the template with these in place of the release's. Returns a digest of all that."""
     digest = hashlib.sha256((ROOT / "template.yaml").read_bytes())
     for source in sorted((ROOT / "functions/src/bin").glob("*.rs")):
-        built = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / source.stem
+        built = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / os.environ.get("TENON_PROFILE", "debug") / source.stem
         bootstrap = folder / "functions" / source.stem / "bootstrap"
         bootstrap.parent.mkdir(parents=True, exist_ok=True)
         bootstrap.unlink(missing_ok=True)

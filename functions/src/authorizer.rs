@@ -45,7 +45,7 @@ pub struct Authorizer {
 
 /// Reads the public keys, which also opens the connection to DynamoDB.
 pub async fn state(config: &SdkConfig) -> Result<Authorizer, StartError> {
-    let directory = Table::directory(config).await?;
+    let directory = Table::directory(config, 1).await?;
     let verifier = Verifier::load(SigningKeys(directory.clone()), setting("TOKEN_ISSUER")?).await;
     let keys = ApiKeys(directory.clone());
     Ok(Authorizer { last_use: LastUse::new(keys.clone()), keys, users: Users(directory), verifier })

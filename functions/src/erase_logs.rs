@@ -14,8 +14,8 @@ use crate::jobs::{self, Trigger};
 
 /// Opens the connections to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Erasures, StartError> {
-    let (directory, errors) = tokio::join!(Table::directory(config), Table::errors(config));
-    Ok(Erasures { directory: directory?, errors: errors? })
+    let (directory, errors) = Table::both(config, 1).await?;
+    Ok(Erasures { directory, errors })
 }
 
 /// Erases the errors of users.

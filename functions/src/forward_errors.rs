@@ -9,7 +9,6 @@ use tenon::{
         books::Books,
         eventbridge::{Buses, FIRST_ATTEMPT},
         forward::Forwarder,
-        queues::Queue,
     },
     http::StartError,
     vault::Vault,
@@ -19,11 +18,13 @@ use tenon::{
 pub async fn state(config: &SdkConfig) -> Result<Forwarder, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (books, ()) = tokio::join!(Books::open(config), vault.connect());
+    let books = books?;
+    let queue = |url| books.waker.queue.beside(url);
     Ok(Forwarder {
-        books: books?,
         buses: Buses::new(config, vault, FIRST_ATTEMPT),
-        webhooks: Queue::new(config, setting("WEBHOOKS_QUEUE")?),
-        failures: Queue::new(config, setting("FORWARD_FAILURES_QUEUE")?),
+        webhooks: queue(setting("WEBHOOKS_QUEUE")?),
+        failures: queue(setting("FORWARD_FAILURES_QUEUE")?),
+        books,
     })
 }
 

@@ -11,7 +11,7 @@ use tenon::{
 
 /// The store that the function is given.
 pub async fn state(config: &SdkConfig) -> Result<SigningKeys, StartError> {
-    Ok(SigningKeys(Table::directory(config).await?))
+    Ok(SigningKeys(Table::directory(config, 1).await?))
 }
 
 /// Publishes the keys by which anyone can verify user tokens.

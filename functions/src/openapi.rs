@@ -1,7 +1,12 @@
 //! `GET /openapi.json`: the document of the API, made from the handlers. AWS calls: none.
 
-use axum::http::{HeaderMap, header::IF_NONE_MATCH};
-use tenon::http::Cacheable;
+use aws_config::SdkConfig;
+use axum::{
+    extract::State,
+    http::{HeaderMap, header::IF_NONE_MATCH},
+};
+use serde_json::value::{RawValue, to_raw_value};
+use tenon::http::{Cacheable, StartError};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -84,13 +89,18 @@ impl Modify for Principals {
     }
 }
 
+/// The document as it is sent.
+pub async fn state(_: &SdkConfig) -> Result<Box<RawValue>, StartError> {
+    Ok(to_raw_value(&Api::openapi())?)
+}
+
 /// Describes the API as an OpenAPI 3.1 document.
 #[utoipa::path(get, path = "/openapi.json", tag = "document", security(()), responses(
     (status = 200, description = "an OpenAPI 3.1 document", body = Object),
     (status = 304, description = "the document is the one of If-None-Match"),
 ))]
-pub async fn show_openapi(headers: HeaderMap) -> Cacheable<Document> {
-    Cacheable { body: Api::openapi(), if_none_match: headers.get(IF_NONE_MATCH).cloned() }
+pub async fn show_openapi(State(document): State<Box<RawValue>>, headers: HeaderMap) -> Cacheable<Box<RawValue>> {
+    Cacheable { body: document, if_none_match: headers.get(IF_NONE_MATCH).cloned() }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::jobs::{self, Trigger};
 
 /// Opens the connection to the directory.
 pub async fn state(config: &SdkConfig) -> Result<Deletions, StartError> {
-    Ok(Deletions(Table::directory(config).await?))
+    Ok(Deletions(Table::directory(config, 1).await?))
 }
 
 /// Removes what deleted users owned.

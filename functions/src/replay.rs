@@ -5,11 +5,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::Diagnostic;
 use tenon::{
     aws::setting,
-    delivery::{
-        books::Books,
-        queues::{Queue, ReplayStep},
-        replay::Replayer,
-    },
+    delivery::{books::Books, queues::ReplayStep, replay::Replayer},
     http::StartError,
     store::replays::Replays,
 };
@@ -19,7 +15,7 @@ use crate::messages;
 /// Opens the connections to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Replayer, StartError> {
     let books = Books::open(config).await?;
-    let errors = books.errors();
+    let (errors, steps) = (books.errors(), books.waker.queue.beside(setting("REPLAYS_QUEUE")?));
     let Books { destinations, healths, deliveries, pending, waker } = books;
     Ok(Replayer {
         replays: Replays(destinations.0.clone()),
@@ -28,7 +24,7 @@ pub async fn state(config: &SdkConfig) -> Result<Replayer, StartError> {
         healths,
         deliveries,
         pending,
-        steps: Queue::new(config, setting("REPLAYS_QUEUE")?),
+        steps,
         waker,
     })
 }

@@ -33,7 +33,7 @@ pub struct Stores {
 
 /// The stores of the directory.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let directory = Table::directory(config).await?;
+    let directory = Table::directory(config, 3).await?;
     Ok(Stores {
         users: Users(directory.clone()),
         workflows: Workflows(directory.clone()),

@@ -13,7 +13,7 @@ use tenon::{
 
 /// Opens the connection to the directory.
 pub async fn state(config: &SdkConfig) -> Result<Sweep, StartError> {
-    let healths = Healths(Table::directory(config).await?);
+    let healths = Healths(Table::directory(config, 1).await?);
     let queue = Queue::new(config, setting("DRAINS_QUEUE")?);
     Ok(Sweep { waker: Waker { healths: healths.clone(), queue }, healths })
 }

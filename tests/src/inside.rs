@@ -369,6 +369,37 @@ pub async fn load(aws: &SdkConfig, table: &str, items: Vec<HashMap<String, Attri
     futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
 }
 
+/// Writes so many users into the directory.
+pub async fn load_users(aws: &SdkConfig, environment: EnvironmentId, count: usize) {
+    let origin = Origin::new();
+    let items = (0..count).map(|n| {
+        let names = Names::of(format!("user-{n}").parse().unwrap(), None).unwrap();
+        let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&origin, n);
+        let id = user.user_id;
+        let mut item: HashMap<String, AttributeValue> = HashMap::new();
+        for (name, value) in serde_json::to_value(&user).unwrap().as_object().unwrap() {
+            let value = match value {
+                Value::String(text) => AttributeValue::S(text.clone()),
+                Value::Number(number) => AttributeValue::N(number.to_string()),
+                Value::Null => AttributeValue::Null(true),
+                _ => AttributeValue::M(HashMap::new()),
+            };
+            item.insert(name.clone(), value);
+        }
+        for (name, text) in [
+            ("pk", format!("env#{environment}#user#{id}")),
+            ("sk", "user".into()),
+            ("type", "user".into()),
+            ("listPk", format!("env#{environment}#users#{}", id.object_id().shard(4))),
+            ("listSk", id.to_string()),
+        ] {
+            item.insert(name.into(), AttributeValue::S(text));
+        }
+        item
+    });
+    load(aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
+}
+
 fn stream_record(error: &ErrorLog, place: usize) -> Value {
     let mut record = event("forward_errors")["Records"][0].clone();
     let members = serde_json::to_value(error).unwrap();

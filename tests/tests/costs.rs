@@ -1,11 +1,12 @@
-//! What operations cost in DynamoDB's units, held to what docs/costs.md says.
+//! What operations cost in DynamoDB's units, held to what docs/cost.md says.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use tenon::{
     domain::{
+        delivery::{Attempt, Delivery, DeliveryStatus, Route},
         error_log::{ErrorIdentity, ErrorLog, NewError, cut},
-        id::EnvironmentId,
+        id::{DestinationId, EnvironmentId},
         names::{Names, UserRef},
         origin::Origin,
         timestamp::Timestamp,
@@ -14,6 +15,7 @@ use tenon::{
     },
     store::{
         Table,
+        deliveries::Deliveries,
         erasures::{Erasure, Erasures, begin},
         errors::{ErrorQuery, Errors, Retention, Within},
         users::{UserQuery, Users},
@@ -27,7 +29,7 @@ use tests::{
 
 /// The rows of the table: an operation, its read units and its write units.
 fn stated() -> BTreeMap<String, Spent> {
-    let document = std::fs::read_to_string(format!("{}/docs/costs.md", setting("TENON_ROOT"))).unwrap();
+    let document = std::fs::read_to_string(format!("{}/docs/cost.md", setting("TENON_ROOT"))).unwrap();
     let rows = document.lines().filter_map(|line| {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [operation, read, write] = cells[..] else { return None };
@@ -91,6 +93,7 @@ async fn each_operation_costs_what_the_document_says() {
         });
         let new: Vec<ErrorLog> = new.collect();
         assert!(errors.record(&new).await.unwrap().is_empty());
+        new
     };
     workflows.find_with_owner(environment, workflow.workflow_id).await.unwrap();
     record(1, &"x".repeat(300)).await;
@@ -122,13 +125,30 @@ async fn each_operation_costs_what_the_document_says() {
     note("erase 101 errors that were sent nowhere");
     record(1, &"z".repeat(64 * 1024)).await;
     note("write an error of 64 KiB");
+    let mut recorded = Vec::new();
     for _ in 0..50 {
-        record(100, &format!("{}{}", "w".repeat(300), rand::random::<u64>())).await;
+        recorded = record(100, &format!("{}{}", "w".repeat(300), rand::random::<u64>())).await;
     }
     units.taken();
     let (groups, _) = errors.groups(environment, (None, None)).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), 5000);
     note("group 5,000 errors");
+
+    let ten: Vec<_> = recorded.iter().take(10).map(|error| (error.workflow_id, error.error_id)).collect();
+    assert_eq!(errors.get_all(environment, &ten).await.unwrap().len(), 10);
+    note("read 10 errors to send them");
+    let route = Route { environment, destination: DestinationId::new() };
+    let delivered: Vec<_> = recorded
+        .iter()
+        .map(|error| {
+            let attempt = Attempt { at: origin.at, status: Some(200), latency_ms: 12, response: "x".repeat(300) };
+            let status = DeliveryStatus::Delivered;
+            (error.workflow_id, Delivery::ended(error.error_id, route.destination, status, vec![attempt]))
+        })
+        .collect();
+    let deliveries = Deliveries { table, retention: errors.retention };
+    deliveries.note_delivered(route, &delivered, origin.at).await.unwrap();
+    note("note 100 deliveries at the first attempt");
 
     // What is stated is never less than what is charged, and little more.
     let stated = stated();

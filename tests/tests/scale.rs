@@ -1,16 +1,7 @@
 //! Numbers in which a customer comes: what is there does not slow what is asked for.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::to_value;
 use tenon::{
-    domain::{
-        id::EnvironmentId,
-        names::Names,
-        origin::Origin,
-        user::{Metadata, NewUser},
-    },
+    domain::id::EnvironmentId,
     store::{
         Table,
         deletions::Deletions,
@@ -19,7 +10,7 @@ use tenon::{
 };
 use tests::{
     Calls, aws,
-    inside::{Inside, load},
+    inside::{Inside, load_users},
     setting,
 };
 
@@ -30,33 +21,8 @@ async fn a_page_of_a_hundred_thousand_users_costs_what_one_of_a_thousand_does() 
     let users = Users(Table::new(&config, setting("DIRECTORY_TABLE")));
     let mut costs = Vec::new();
     for count in [1000, 100_000] {
-        let (environment, origin) = (EnvironmentId::new(), Origin::new());
-        let items = (0..count).map(|n| {
-            let names = Names::of(format!("user-{n}").parse().unwrap(), None).unwrap();
-            let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&origin, n);
-            let id = user.user_id;
-            let mut item: HashMap<String, AttributeValue> = HashMap::new();
-            for (name, value) in to_value(&user).unwrap().as_object().unwrap() {
-                let value = match value {
-                    serde_json::Value::String(text) => AttributeValue::S(text.clone()),
-                    serde_json::Value::Number(number) => AttributeValue::N(number.to_string()),
-                    serde_json::Value::Null => AttributeValue::Null(true),
-                    _ => AttributeValue::M(HashMap::new()),
-                };
-                item.insert(name.clone(), value);
-            }
-            for (name, text) in [
-                ("pk", format!("env#{environment}#user#{id}")),
-                ("sk", "user".into()),
-                ("type", "user".into()),
-                ("listPk", format!("env#{environment}#users#{}", id.object_id().shard(4))),
-                ("listSk", id.to_string()),
-            ] {
-                item.insert(name.into(), AttributeValue::S(text));
-            }
-            item
-        });
-        load(&aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
+        let environment = EnvironmentId::new();
+        load_users(&aws, environment, count).await;
 
         calls.taken();
         let (mut after, mut most) = (None, 0);

@@ -10,7 +10,12 @@ use tenon::{
         id::DestinationId,
     },
     http::{Backend, Cursor, Fields, Input, Json, Limit, Path, Problem, ProblemDocument, StartError, Valid},
-    store::{Table, deliveries::Deliveries, destinations::Destinations, errors::Retention},
+    store::{
+        Table,
+        deliveries::{Deliveries, LISTED_OVER},
+        destinations::Destinations,
+        errors::Retention,
+    },
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,9 +28,9 @@ pub struct Listing {
 
 /// Opens the connections to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Listing, StartError> {
-    let (directory, errors) = tokio::join!(Table::directory(config), Table::errors(config));
-    let deliveries = Deliveries { table: errors?, retention: Retention::from_env()? };
-    Ok(Listing { destinations: Destinations(directory?), deliveries })
+    let (directory, errors) = Table::both(config, LISTED_OVER).await?;
+    let deliveries = Deliveries { table: errors, retention: Retention::from_env()? };
+    Ok(Listing { destinations: Destinations(directory), deliveries })
 }
 
 /// Which deliveries are asked for.

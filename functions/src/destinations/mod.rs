@@ -46,7 +46,7 @@ pub struct Connecting {
 /// Opens the connections to DynamoDB and KMS.
 pub async fn connecting(config: &SdkConfig) -> Result<Connecting, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
-    let (directory, ()) = tokio::join!(Table::directory(config), vault.connect());
+    let (directory, ()) = tokio::join!(Table::directory(config, 1), vault.connect());
     let directory = directory?;
     Ok(Connecting {
         destinations: Destinations(directory.clone()),
@@ -70,7 +70,7 @@ impl KnowsRequests for Connecting {
 
 /// The store alone, for functions that have no use of the vault.
 pub async fn state(config: &SdkConfig) -> Result<Destinations, StartError> {
-    Ok(Destinations(Table::directory(config).await?))
+    Ok(Destinations(Table::directory(config, 1).await?))
 }
 
 /// A destination as the API shows it.

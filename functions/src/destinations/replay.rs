@@ -34,7 +34,7 @@ impl KnowsRequests for Starting {
 
 /// Opens the connection to DynamoDB.
 pub async fn state(config: &SdkConfig) -> Result<Starting, StartError> {
-    let directory = Table::directory(config).await?;
+    let directory = Table::directory(config, 1).await?;
     let steps = Queue::new(config, setting("REPLAYS_QUEUE")?);
     Ok(Starting { destinations: Destinations(directory.clone()), replays: Replays(directory), steps })
 }

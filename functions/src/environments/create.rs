@@ -43,7 +43,7 @@ pub struct Stores {
 
 /// The directory, and the vault of signing keys.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let directory = Table::directory(config).await?;
+    let directory = Table::directory(config, 1).await?;
     let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
     Ok(Stores { environments: Environments(directory.clone()), signing_keys: SigningKeys(directory), vault })
 }

@@ -11,7 +11,7 @@ use super::EnvironmentBody;
 
 /// The store that the function is given.
 pub async fn state(config: &SdkConfig) -> Result<Environments, StartError> {
-    Ok(Environments(Table::directory(config).await?))
+    Ok(Environments(Table::directory(config, 1).await?))
 }
 
 /// Shows the environment of the caller's key.

@@ -38,10 +38,10 @@ pub struct Stores {
 
 /// The stores of both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let (directory, table) = tokio::join!(Table::directory(config), Table::errors(config));
-    let (table, retention) = (table?, Retention::from_env()?);
+    let (directory, table) = Table::both(config, 3).await?;
+    let retention = Retention::from_env()?;
     Ok(Stores {
-        destinations: Destinations(directory?),
+        destinations: Destinations(directory),
         errors: Errors { table: table.clone(), retention },
         deliveries: Deliveries { table, retention },
     })

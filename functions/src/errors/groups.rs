@@ -11,7 +11,7 @@ use tenon::{
     http::{Backend, Fields, Input, Json, Problem, ProblemDocument, StartError, Valid},
     store::{
         Table,
-        errors::{Errors, Group, Retention},
+        errors::{Errors, Group, LISTED_OVER, Retention},
     },
 };
 use utoipa::{IntoParams, ToSchema};
@@ -80,7 +80,7 @@ impl<'a> From<&'a Group> for ErrorGroup<'a> {
 
 /// The store that the function is given.
 pub async fn state(config: &SdkConfig) -> Result<Errors, StartError> {
-    Ok(Errors { table: Table::errors(config).await?, retention: Retention::from_env()? })
+    Ok(Errors { table: Table::errors(config, LISTED_OVER).await?, retention: Retention::from_env()? })
 }
 
 /// Groups the errors of a time range, so that what went wrong thousands of times is one line.

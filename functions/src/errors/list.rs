@@ -70,9 +70,8 @@ pub struct Stores {
 
 /// The stores of both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let (directory, table) = tokio::join!(Table::directory(config), Table::errors(config));
-    let directory = directory?;
-    let errors = Errors { table: table?, retention: Retention::from_env()? };
+    let (directory, table) = Table::both(config, 1).await?;
+    let errors = Errors { table, retention: Retention::from_env()? };
     Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory), errors })
 }
 

@@ -9,7 +9,7 @@ use tenon::{
     http::{At, Backend, Cursor, Fields, FromJson, Input, Limit, Problem, ProblemDocument, StartError, Valid},
     store::{
         Table,
-        errors::{ErrorQuery, Errors, MAX_SKIP, Retention, Within},
+        errors::{ErrorQuery, Errors, LISTED_OVER, MAX_SKIP, Retention, Within},
         users::Users,
     },
 };
@@ -118,8 +118,8 @@ pub struct Stores {
 
 /// The stores of both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let (directory, table) = tokio::join!(Table::directory(config), Table::errors(config));
-    Ok(Stores { users: Users(directory?), errors: Errors { table: table?, retention: Retention::from_env()? } })
+    let (directory, table) = Table::both(config, LISTED_OVER).await?;
+    Ok(Stores { users: Users(directory), errors: Errors { table, retention: Retention::from_env()? } })
 }
 
 /// Lists the errors of the environment, also those of users and workflows that were deleted.

@@ -151,9 +151,10 @@ impl KnowsRequests for Stores {
 
 /// The stores of both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let (directory, table) = tokio::join!(Table::directory(config), Table::errors(config));
-    let errors = Errors { table: table?, retention: Retention::from_env()? };
-    Ok(Stores { workflows: Workflows(directory?), errors })
+    // A hundred errors are four batches.
+    let (directory, table) = Table::both(config, 4).await?;
+    let errors = Errors { table, retention: Retention::from_env()? };
+    Ok(Stores { workflows: Workflows(directory), errors })
 }
 
 /// Records errors of a workflow. The stream of the table then carries them to the environment's destinations.

@@ -51,7 +51,7 @@ pub struct Stores {
 
 /// The directory.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let directory = Table::directory(config).await?;
+    let directory = Table::directory(config, 1).await?;
     Ok(Stores { environments: Environments(directory.clone()), keys: ApiKeys(directory) })
 }
 

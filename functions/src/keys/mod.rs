@@ -19,7 +19,7 @@ pub mod revoke;
 
 /// The store that list and revoke are given.
 pub async fn state(config: &SdkConfig) -> Result<ApiKeys, StartError> {
-    Ok(ApiKeys(Table::directory(config).await?))
+    Ok(ApiKeys(Table::directory(config, 1).await?))
 }
 
 /// What is told of a key.

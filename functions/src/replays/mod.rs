@@ -18,7 +18,7 @@ pub mod get;
 
 /// The directory.
 pub async fn state(config: &SdkConfig) -> Result<Replays, StartError> {
-    Ok(Replays(Table::directory(config).await?))
+    Ok(Replays(Table::directory(config, 1).await?))
 }
 
 /// A replay as the API shows it.

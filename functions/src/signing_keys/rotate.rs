@@ -24,7 +24,7 @@ pub struct Rotation {
 /// The directory, and the vault of signing keys.
 pub async fn state(config: &SdkConfig) -> Result<Rotation, StartError> {
     let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
-    Ok(Rotation { keys: SigningKeys(Table::directory(config).await?), vault })
+    Ok(Rotation { keys: SigningKeys(Table::directory(config, 1).await?), vault })
 }
 
 /// What was done.

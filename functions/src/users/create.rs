@@ -53,7 +53,7 @@ impl Input for CreateUser {
 
 /// The store that the function is given.
 pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
-    Ok(Users(Table::directory(config).await?))
+    Ok(Users(Table::directory(config, 1).await?))
 }
 
 /// Creates a user and claims its username and e-mail address.

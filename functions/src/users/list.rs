@@ -1,6 +1,7 @@
 //! `GET /users`. AWS calls: four DynamoDB queries at once, more only where a filter leaves out most of what is read; by a name two
 //! reads instead.
 
+use aws_config::SdkConfig;
 use axum::extract::State;
 use serde::Serialize;
 use tenon::{
@@ -8,13 +9,20 @@ use tenon::{
         names::{Email, UserRef, Username},
         user::{Status, User},
     },
-    http::{Backend, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, Valid},
-    store::users::{UserQuery, Users},
+    http::{Backend, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, StartError, Valid},
+    store::{
+        Table,
+        users::{LISTED_OVER, UserQuery, Users},
+    },
 };
 use utoipa::{IntoParams, ToSchema};
 
 use super::UserBody;
-pub use super::create::state;
+
+/// The store that the function is given.
+pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
+    Ok(Users(Table::directory(config, LISTED_OVER).await?))
+}
 
 /// Which users are asked for.
 #[derive(Debug, IntoParams)]

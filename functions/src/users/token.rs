@@ -55,7 +55,7 @@ pub struct Tokens {
 
 /// Reads and opens the signing key, which also opens the connections to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<Tokens, StartError> {
-    let directory = Table::directory(config).await?;
+    let directory = Table::directory(config, 1).await?;
     let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
     let signer = Signer::load(SigningKeys(directory.clone()), vault).await;
     Ok(Tokens { users: Users(directory), signer, issuer: setting("TOKEN_ISSUER")? })

@@ -56,8 +56,8 @@ pub struct Sent<'a> {
 impl Books {
     /// Opens the connections to both tables.
     pub async fn open(config: &SdkConfig) -> Result<Self, SettingError> {
-        let (directory, errors) = tokio::join!(Table::directory(config), Table::errors(config));
-        let (directory, table, retention) = (directory?, errors?, Retention::from_env()?);
+        let (directory, table) = Table::both(config, 1).await?;
+        let retention = Retention::from_env()?;
         Ok(Self {
             destinations: Destinations(directory.clone()),
             healths: Healths(directory.clone()),

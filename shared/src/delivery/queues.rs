@@ -113,6 +113,11 @@ impl Queue {
         Self { client: Client::new(config), url }
     }
 
+    /// Another queue, with the same client.
+    pub fn beside(&self, url: String) -> Self {
+        Self { client: self.client.clone(), url }
+    }
+
     /// Sends a message of a group that is seen from `at` on, or after fifteen minutes where that is later. One call.
     pub async fn send<M: Serialize>(
         &self,

@@ -68,7 +68,7 @@ where
     T: StartsWithCaller + 'static,
     S: KnowsRequests + Clone + Send + Sync + 'static,
 {
-    let state = state(&start().await).await?;
+    let state = state(&start()?).await?;
     lambda_http::run(service_once(handler, state)).await
 }
 

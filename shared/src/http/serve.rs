@@ -19,10 +19,10 @@ use super::{Caller, Problem, problem::REQUEST_ID};
 /// Why a function did not start.
 pub type StartError = Box<dyn Error + Send + Sync>;
 
-/// Starts the logs and loads what all AWS clients share.
-pub async fn start() -> SdkConfig {
+/// Starts the logs, and makes what all AWS clients share.
+pub fn start() -> Result<SdkConfig, StartError> {
     crate::logs::start();
-    crate::aws::config().await
+    Ok(crate::aws::config()?)
 }
 
 /// Serves an endpoint whose signature begins with its caller, with the state that `state` makes once at start-up.
@@ -35,7 +35,7 @@ where
     T: StartsWithCaller + 'static,
     S: Clone + Send + Sync + 'static,
 {
-    let state = state(&start().await).await?;
+    let state = state(&start()?).await?;
     lambda_http::run(service(handler, state)).await
 }
 
@@ -61,7 +61,7 @@ where
     T: 'static,
     S: Clone + Send + Sync + 'static,
 {
-    let state = state(&start().await).await?;
+    let state = state(&start()?).await?;
     lambda_http::run(service(handler, state)).await
 }
 
@@ -77,8 +77,10 @@ where
     S: Clone,
     F: Future<Output = Result<O, E>>,
 {
-    let state = state(&start().await).await?;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<I>| function(state.clone(), event.payload).await)).await
+    let state = state(&start()?).await?;
+    // Boxed: with Lambda's library around it, a function's future would be nested deeper than the compiler looks.
+    let answer = async |event: LambdaEvent<I>| Box::pin(function(state.clone(), event.payload)).await;
+    lambda_runtime::run(service_fn(answer)).await
 }
 
 /// A handler's arguments, the first of which says who may call. `Handler` puts a marker of its own before them.

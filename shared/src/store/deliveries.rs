@@ -15,6 +15,9 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
+/// The number of partitions over which the deliveries of a destination are listed.
+pub const LISTED_OVER: u32 = keys::DELIVERY_SHARDS;
+
 /// The deliveries of all destinations.
 #[derive(Clone, Debug)]
 pub struct Deliveries {

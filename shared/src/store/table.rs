@@ -38,25 +38,35 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of users, workflows, destinations and keys. Its connection is opened here, where Lambda gives a full
-    /// CPU, so that no request pays the TLS handshake.
-    pub async fn directory(config: &SdkConfig) -> Result<Self, SettingError> {
-        Ok(Self::open(config, setting("DIRECTORY_TABLE")?).await)
+    /// The table of users, workflows, destinations and keys. As many connections are opened here as requests are made at
+    /// once, since Lambda gives a full CPU here: no request of a caller's pays a TLS handshake.
+    pub async fn directory(config: &SdkConfig, connections: u32) -> Result<Self, SettingError> {
+        let table = Self::new(config, setting::<String>("DIRECTORY_TABLE")?);
+        table.open(connections).await;
+        Ok(table)
     }
 
     /// The table of errors and deliveries, opened like the directory.
-    pub async fn errors(config: &SdkConfig) -> Result<Self, SettingError> {
-        Ok(Self::open(config, setting("ERRORS_TABLE")?).await)
+    pub async fn errors(config: &SdkConfig, connections: u32) -> Result<Self, SettingError> {
+        let table = Self::new(config, setting::<String>("ERRORS_TABLE")?);
+        table.open(connections).await;
+        Ok(table)
     }
 
-    async fn open(config: &SdkConfig, name: String) -> Self {
-        let table = Self { client: Client::new(config), name };
+    /// The directory and the table of errors, with one client and connections for both.
+    pub async fn both(config: &SdkConfig, connections: u32) -> Result<(Self, Self), SettingError> {
+        let errors = Self::errors(config, connections).await?;
+        Ok((Self::of(errors.client.clone(), setting::<String>("DIRECTORY_TABLE")?), errors))
+    }
+
+    async fn open(&self, connections: u32) {
         let nothing = Key { pk: "open".into(), sk: "open".into() };
-        if let Err(error) = table.get::<Placeholder>(&nothing).await {
+        // Boxed: with what starts a function, the futures would be nested deeper than the compiler looks.
+        let opening = (0..connections).map(|_| Box::pin(self.get::<Placeholder>(&nothing)));
+        if let Err(error) = try_join_all(opening).await {
             // The function is of use as soon as DynamoDB is.
-            tracing::warn!(error = %Chain(&error), table = table.name, "no connection at start-up");
+            tracing::warn!(error = %Chain(&error), table = self.name, "no connection at start-up");
         }
-        table
     }
 
     /// A table by its name, without opening a connection.

@@ -93,6 +93,8 @@ pub struct UserQuery<'a> {
 const CREATED_AT_ONCE: usize = 33;
 /// So many transactions are under way at once.
 const TRANSACTIONS_AT_ONCE: usize = 8;
+/// The number of partitions over which the users of an environment are listed.
+pub const LISTED_OVER: u32 = keys::USER_SHARDS;
 
 fn items_of(environment: EnvironmentId, user: &User) -> Result<Vec<Item>, StoreError> {
     let mut items = vec![user_item(environment, user)?];

@@ -1,0 +1,61 @@
+//! Bare loops, which do nothing but send: ten entries to a bus by the SDK, or one POST by an HTTP client, so many times, one
+//! after the other. It tells the processor time of one in nanoseconds.
+
+use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::rt::TokioExecutor;
+use lambda_http::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [kind, count, detail, url] = arguments.as_slice() else {
+        return Err("usage: bare_loop (events|posts) COUNT BODY URL".into());
+    };
+    let count: u32 = count.parse()?;
+    let started = if kind == "events" { put_events(count, detail).await? } else { post(count, detail, url).await? };
+    let text = ((processor_time()? - started) / u64::from(count)).to_string();
+    std::fs::write(std::env::var("ANSWER")?, text)?;
+    Ok(())
+}
+
+async fn put_events(count: u32, detail: &str) -> Result<u64, Error> {
+    let client = Client::new(&tenon::aws::config()?);
+    let entry = PutEventsRequestEntry::builder().source("bench").detail_type("bench").event_bus_name("bench");
+    let entry = entry.detail(detail).build();
+    let put = || client.put_events().set_entries(Some(vec![entry.clone(); 10])).send();
+    put().await?;
+    let started = processor_time()?;
+    for _ in 0..count {
+        put().await?;
+    }
+    Ok(started)
+}
+
+async fn post(count: u32, body: &str, url: &str) -> Result<u64, Error> {
+    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let body = Bytes::from(body.to_owned());
+    let post = async || {
+        let request = Request::post(url).header("content-type", "application/json").body(Full::new(body.clone()))?;
+        client.request(request).await?.into_body().collect().await?;
+        Ok::<_, Error>(())
+    };
+    post().await?;
+    let started = processor_time()?;
+    for _ in 0..count {
+        post().await?;
+    }
+    Ok(started)
+}
+
+/// The processor time that this process has had, in nanoseconds.
+fn processor_time() -> Result<u64, Error> {
+    // What is not yet counted of the running thread is counted when it sleeps.
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    let text = std::fs::read_to_string("/proc/self/schedstat")?;
+    Ok(text.split_whitespace().next().unwrap_or_default().parse()?)
+}

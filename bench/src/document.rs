@@ -1,0 +1,158 @@
+//! docs/benchmarks.md.
+
+use std::process::Command;
+
+use tests::setting;
+
+use crate::{
+    forwarding::{Forwarding, Recording},
+    local::Arrival,
+    requests::Warm,
+    scale::Page,
+    starts::{First, Start},
+};
+
+/// What stands after this line is written by hand, and stays.
+const BY_HAND: &str = "<!-- written by hand from here on -->\n";
+
+/// The machine, and how this is read.
+pub fn head() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = model.trim_start_matches([':', '\t', ' ']);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "# Benchmarks\n\n`make bench` measures this on one machine, without a cloud account, and writes this page. Figures are \
+         medians ± half the\ndistance between the quartiles; ratios are taken side by side, turn by turn, in one run, and are what \
+         is to be compared: a machine's\nown speed is in all of them. No test looks at a clock.\n\nMachine: {model}, {cores} cores. \
+         Date: {}. {}, {}, release profile.\n",
+        said("date", &["-u", "+%F"]),
+        said("rustc", &["--version"]),
+        said("uname", &["-sr"]),
+    )
+}
+
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).trim().to_owned()
+}
+
+/// The starts.
+pub fn starts(starts: &[Start]) -> String {
+    let rows = starts
+        .iter()
+        .map(|Start { kind: (name, what), time, ratio }| format!("| `{name}` | {what} | {time} | {ratio} |\n"));
+    format!(
+        "\n## Cold start\n\nMilliseconds from the start of the process until it asks a Lambda Runtime API on loopback for work. \
+         The connections that a function\nopens meanwhile lead to an AWS that answers at once. `by_hand` is a function with \
+         DynamoDB's client alone, written by hand.\n\n| function | what it is | ms | × `hello` |\n|---|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
+/// The first requests.
+pub fn first_requests(first: &[First]) -> String {
+    let rows = first.iter().map(|First { name, first, second }| format!("| `{name}` | {first} | {second} |\n"));
+    format!(
+        "\n## First request\n\nMilliseconds of the first and the second request of a process that may run 2.5 ms of each 20 ms \
+         since it asked for work, an eighth of a\ncore as with 256 MB, over TLS to an AWS on loopback. `by_hand` opens its \
+         connection with its first request, as `users_get` would if\nit opened none at start-up.\n\n| function | first | second \
+         |\n|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
+/// The warm requests.
+pub fn requests(warm: &[Warm]) -> String {
+    let rows = warm.iter().map(|Warm { name, cpu, minimal, ratio, calls }| {
+        format!("| `{name}` | {cpu} | {minimal} | {ratio} | {} |\n", counted(calls))
+    });
+    format!(
+        "\n## Warm requests\n\nProcessor time of a request in µs, its AWS calls, and the processor time of a minimal handler: it \
+         makes the same AWS calls, with bodies\nthat are there from the beginning, reads nothing of their answers, and answers \
+         what it was told to.\n\n| function | µs | minimal | × minimal | AWS calls |\n|---|---|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
+/// Operations with how often each is called.
+fn counted(calls: &[String]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for call in calls {
+        match counts.iter_mut().find(|(name, _)| name == call) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((call, 1)),
+        }
+    }
+    let names: Vec<String> = counts
+        .iter()
+        .map(|(name, count)| if *count == 1 { (*name).to_owned() } else { format!("{count} {name}") })
+        .collect();
+    if names.is_empty() { "0".into() } else { format!("{}: {}", calls.len(), names.join(", ")) }
+}
+
+/// Recording and forwarding.
+pub fn forwarding(recording: &[Recording], forwarding: &[Forwarding]) -> String {
+    let recorded =
+        recording.iter().map(|Recording { errors, rate }| format!("| {errors} | {rate} |\n")).collect::<String>();
+    let rows = forwarding.iter().flat_map(|Forwarding { name, rate, beside, .. }| {
+        beside.iter().map(move |(what, theirs, ratio)| format!("| `{name}` | {rate} | {what} | {theirs} | {ratio} |\n"))
+    });
+    let invocations = forwarding
+        .iter()
+        .map(|Forwarding { name, cpu, calls, .. }| format!("| `{name}` | {cpu} | {} |\n", counted(calls)));
+    format!(
+        "\n## Recording and forwarding\n\nErrors for each second of a core's time that `errors_record` takes:\n\n| errors a request \
+         | errors a second |\n|---|---|\n{recorded}\nErrors for each second of a core's time that are sent, in batches of a hundred, \
+         with all bookkeeping:\n\n| function | errors a second | beside | errors a second | ratio \
+         |\n|---|---|---|---|---|\n{}\nAn invocation with a hundred errors, in µs:\n\n| function | µs | AWS calls \
+         |\n|---|---|---|\n{}",
+        rows.collect::<String>(),
+        invocations.collect::<String>(),
+    )
+}
+
+/// The stack in the local AWS.
+pub fn arrivals(arrivals: &[Arrival]) -> String {
+    let rows = arrivals.iter().map(|Arrival { destinations, stalled, time, slow }| {
+        format!("| {destinations} | {stalled} | {time} | {slow:.0} |\n")
+    });
+    format!(
+        "\n## From record to arrival, and isolation\n\nMilliseconds from the answer to a record until the webhooks that take it \
+         have the error, in the local AWS, which does one thing at a\ntime: so most of it is its. The others stall until they are \
+         timed out.\n\n| webhooks | of which stall | ms | slowest 5 % from |\n|---|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
+/// Pages.
+pub fn scale(pages: &[Page]) -> String {
+    let rows =
+        pages.iter().map(|Page { what, there, units, time }| format!("| {what} | {there} | {units} | {time} |\n"));
+    format!(
+        "\n## Scale\n\nA page of a hundred in the local AWS: its read units, by DynamoDB's rules from the sizes of what is read, \
+         and milliseconds.\n\n| of | there are | read units | ms |\n|---|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
+/// The sizes.
+pub fn sizes() -> String {
+    let script = format!("{}/local/sizes.py", setting("TENON_ROOT"));
+    let symbols = std::env::var("TENON_SYMBOLS").unwrap_or_default();
+    format!(
+        "\n## Size\n\nMegabytes of the binaries of this machine's architecture, and as they are uploaded. `functions/sizes.toml` \
+         holds the most that each may\nhave, and `make check` holds a release build to it.\n\n{}\n\nThe crates that fill most of \
+         the largest, `forward_errors`:\n\n{}\n",
+        said(&setting("TENON_PYTHON"), &[&script, "table"]),
+        said(&setting("TENON_PYTHON"), &[&script, "crates", &symbols]),
+    )
+}
+
+/// Writes the page, and keeps what is written by hand.
+pub fn write(text: &str) -> std::io::Result<()> {
+    let path = format!("{}/docs/benchmarks.md", setting("TENON_ROOT"));
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    let by_hand = before.split_once(BY_HAND).map_or("", |(_, by_hand)| by_hand);
+    std::fs::write(path, format!("{text}\n{BY_HAND}{by_hand}"))
+}

@@ -1,0 +1,35 @@
+//! Figures: medians with their spread.
+
+use std::fmt;
+
+/// The median of many runs, and half the distance between the quartiles.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spread {
+    /// The median.
+    pub median: f64,
+    /// Half the distance between the quartiles.
+    pub spread: f64,
+}
+
+/// Of what was measured.
+pub fn spread(mut measured: Vec<f64>) -> Spread {
+    measured.sort_by(f64::total_cmp);
+    let at = |part: f64| {
+        let place = part * (measured.len().max(1) - 1) as f64;
+        let (low, high) = (place.floor() as usize, place.ceil() as usize);
+        let value = |place: usize| measured.get(place).copied().unwrap_or_default();
+        value(low) + (value(high) - value(low)) * place.fract()
+    };
+    Spread { median: at(0.5), spread: (at(0.75) - at(0.25)) / 2.0 }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = match self.median {
+            median if median >= 100.0 => 0,
+            median if median >= 10.0 => 1,
+            _ => 2,
+        };
+        write!(f, "{:.digits$} ± {:.digits$}", self.median, self.spread)
+    }
+}

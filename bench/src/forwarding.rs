@@ -1,0 +1,184 @@
+//! How fast errors are forwarded, in errors for each second of a core's time, beside bare loops that do nothing but send.
+
+use axum::{Router, body::Bytes};
+use serde_json::{Value, json};
+use tests::{bus_settings, event, example_error};
+use tokio::net::TcpListener;
+
+use crate::{
+    aws::Aws,
+    figures::{Spread, spread},
+    process::Functions,
+    requests::{Story, text},
+};
+
+/// How often a function and its bare loop take turns, and how many batches of a hundred errors each then sends.
+const TURNS: usize = 7;
+const BATCHES: usize = 40;
+/// The errors of a batch.
+const ERRORS: usize = 100;
+
+/// How fast errors are forwarded.
+#[derive(Debug)]
+pub struct Forwarding {
+    /// By which function.
+    pub name: &'static str,
+    /// Errors a second.
+    pub rate: Spread,
+    /// What it is compared with, its errors a second, and how many times these the function's are.
+    pub beside: Vec<(&'static str, Spread, Spread)>,
+    /// The microseconds of an invocation with a hundred errors.
+    pub cpu: Spread,
+    /// Its AWS calls.
+    pub calls: Vec<String>,
+}
+
+/// How fast errors are recorded.
+#[derive(Debug)]
+pub struct Recording {
+    /// The errors of a request.
+    pub errors: usize,
+    /// Errors a second.
+    pub rate: Spread,
+}
+
+/// Records errors by requests of different sizes.
+pub async fn recording(functions: &Functions, aws: &Aws) -> Vec<Recording> {
+    let mut story = Story::new(functions, aws, false);
+    let workflow = story.begin().await;
+    let mut recording = Vec::new();
+    for errors in [1, 10, 100] {
+        let body = json!({ "errors": vec![example_error("Error: status code 403"); errors] });
+        let event = story.event("errors_record", &[("workflowId", &workflow)], Some(body));
+        aws.record();
+        let (process, mut runtime) = functions.ready("errors_record", aws).await;
+        let event = Bytes::from(event.to_string());
+        runtime.invoke(&event).await;
+        aws.alone();
+        process.on_one_core();
+        let mut rates = Vec::new();
+        for _ in 0..=TURNS {
+            let sent = (BATCHES * errors) as f64;
+            rates.push(sent / process.busy(&mut runtime, &event, BATCHES).await.as_secs_f64());
+        }
+        // The first turn warms up.
+        rates.remove(0);
+        recording.push(Recording { errors, rate: spread(rates) });
+    }
+    recording
+}
+
+/// Forwards to a bus, and to a webhook on loopback.
+pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forwarding> {
+    let mut story = Story::new(functions, aws, false);
+    let workflow = story.begin().await;
+    let errors: Vec<Value> = (0..ERRORS).map(|n| example_error(&format!("Error: status code 403 ({n})"))).collect();
+    let body = json!({ "errors": errors });
+    let recorded = story.ask("errors_record", &[("workflowId", &workflow)], Some(body)).await;
+    let ids: Vec<String> = serde_json::from_value(recorded["ids"].clone()).expect("ids");
+
+    story.ask("destinations_create", &[], Some(bus_settings(bus))).await;
+    let records: Vec<Value> = ids.iter().map(|id| stream_record(&story.environment, &workflow, id)).collect();
+    let to_bus = json!({ "Records": records });
+    let detail = document(&records);
+    let events = measure(functions, aws, "forward_errors", &to_bus, &["events", &detail, ""], Some(bus)).await;
+
+    let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("http://{}/errors", receiver.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(receiver, Router::new().fallback(async || "taken")).await });
+    let webhook = json!({ "type": "webhook", "url": url });
+    let destination = text(&story.ask("destinations_create", &[], Some(webhook)).await, "destinationId");
+    let attempts: Vec<(&str, &String)> = ids.iter().map(|id| (workflow.as_str(), id)).collect();
+    let mut to_webhook = event("deliver_webhooks");
+    let messages = attempts.chunks(ERRORS / 10).map(|errors| {
+        let mut message = to_webhook["Records"][0].clone();
+        let body = json!({ "message": "FirstAttemptsV1", "environmentId": story.environment,
+            "destinationId": destination, "errors": errors });
+        message["body"] = json!(body.to_string());
+        message
+    });
+    let messages: Value = messages.collect();
+    to_webhook["Records"] = messages;
+    let posts = measure(functions, aws, "deliver_webhooks", &to_webhook, &["posts", &detail, &url], None).await;
+    vec![events, posts]
+}
+
+async fn measure(
+    functions: &Functions,
+    aws: &Aws,
+    name: &'static str,
+    event: &Value,
+    loop_of: &[&str; 3],
+    bus: Option<&str>,
+) -> Forwarding {
+    let event = Bytes::from(event.to_string());
+    aws.record();
+    let (process, mut runtime) = functions.ready(name, aws).await;
+    let answer = runtime.invoke(&event).await.1;
+    assert_eq!(answer, r#"{"batchItemFailures":[]}"#, "{name}");
+    aws.alone();
+    runtime.invoke(&event).await;
+    aws.listen();
+    runtime.invoke(&event).await;
+    let calls = aws.heard().into_iter().map(|(operation, _)| operation).collect();
+    process.on_one_core();
+    let minimal = match bus {
+        Some(bus) => {
+            let mut functions = functions.clone();
+            functions.settings.push(("BUS".into(), bus.into()));
+            let (process, mut runtime) = functions.ready("minimal_forwarder", aws).await;
+            process.on_one_core();
+            runtime.invoke(&event).await;
+            Some((process, runtime))
+        }
+        None => None,
+    };
+    let (mut ours, mut bare, mut least) = (Vec::new(), Vec::new(), Vec::new());
+    let mut minimal = minimal;
+    for _ in 0..TURNS {
+        let sent = (BATCHES * ERRORS) as f64;
+        ours.push(sent / process.busy(&mut runtime, &event, BATCHES).await.as_secs_f64());
+        if let Some((process, runtime)) = &mut minimal {
+            least.push(sent / process.busy(runtime, &event, BATCHES).await.as_secs_f64());
+        }
+        bare.push(bare_loop(functions, aws, loop_of).await);
+    }
+    let ratio = |theirs: &[f64]| spread(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect());
+    let mut beside = vec![("bare loop", spread(bare.clone()), ratio(&bare))];
+    if !least.is_empty() {
+        beside.push(("minimal forwarder, which writes nothing down", spread(least.clone()), ratio(&least)));
+    }
+    let cpu = spread(ours.iter().map(|rate| ERRORS as f64 * 1e6 / rate).collect());
+    Forwarding { name, rate: spread(ours), beside, cpu, calls }
+}
+
+/// The errors for each second of a core's time that a bare loop sends.
+async fn bare_loop(functions: &Functions, aws: &Aws, [kind, body, url]: &[&str; 3]) -> f64 {
+    let (count, errors) = if *kind == "events" { ("300", 10.0) } else { ("3000", 1.0) };
+    let nanoseconds: f64 = functions.run("bare_loop", aws, &[kind, count, body, url]).await.parse().expect("a number");
+    errors * 1e9 / nanoseconds
+}
+
+/// The document that is sent of an error.
+fn document(records: &[Value]) -> String {
+    let image = records[0]["dynamodb"]["NewImage"].as_object().expect("an image");
+    let members = image.iter().filter(|(name, _)| !["pk", "sk", "type", "expiresAt"].contains(&name.as_str()));
+    members
+        .map(|(name, value)| (name.clone(), value["S"].clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into_iter()
+        .collect::<Value>()
+        .to_string()
+}
+
+fn stream_record(environment: &str, workflow: &str, id: &str) -> Value {
+    let mut record = event("forward_errors")["Records"][0].clone();
+    let pk = format!("env#{environment}#workflow#{workflow}");
+    for (name, value) in
+        [("pk", pk.as_str()), ("sk", id), ("errorId", id), ("environmentId", environment), ("workflowId", workflow)]
+    {
+        record["dynamodb"]["NewImage"][name] = json!({ "S": value });
+    }
+    record["dynamodb"]["Keys"] = json!({ "pk": { "S": pk }, "sk": { "S": id } });
+    record
+}

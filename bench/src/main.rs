@@ -1,0 +1,70 @@
+//! `make bench`: how fast functions start, what requests cost, how fast errors are forwarded, how large the functions are,
+//! and what that costs, on this machine, beside the least that can be written by hand.
+//!
+//! The figures are compared with each other within one run, and decide no test.
+
+mod aws;
+mod document;
+mod figures;
+mod forwarding;
+mod local;
+mod process;
+mod requests;
+mod runtime;
+mod scale;
+mod starts;
+
+use process::Functions;
+use tests::setting;
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    // Which parts: all, where none is named. Only then the page is written.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
+    let aws = aws::Aws::before(&setting("AWS_ENDPOINT_URL")).await?;
+    let certificate = std::env::temp_dir().join(format!("tenon-bench-{}.pem", std::process::id()));
+    std::fs::write(&certificate, &aws.certificate)?;
+    let mut settings: Vec<(String, String)> = std::env::vars().collect();
+    settings.retain(|(name, _)| !name.starts_with("TENON_") && name != "AWS_ENDPOINT_URL" && name != "AWS_CA_BUNDLE");
+    let functions =
+        Functions { folder: std::env::var("TENON_BINARIES").unwrap_or("target/release".into()).into(), settings };
+    let mut document = document::head();
+    print!("{document}");
+    let mut tell = |section: String| {
+        print!("{section}");
+        document += &section;
+    };
+    aws.alone();
+    if wanted("starts") {
+        tell(document::starts(&starts::starts(&functions, &aws).await));
+    }
+    if wanted("first") {
+        let mut functions = functions.clone();
+        functions.settings.push(("AWS_CA_BUNDLE".into(), certificate.display().to_string()));
+        tell(document::first_requests(&starts::first_requests(&functions, &aws).await));
+    }
+    let bus = tests::Bus::new().await;
+    if wanted("requests") {
+        let mut story = requests::Story::new(&functions, &aws, true);
+        story.tell_all(&bus.name).await;
+        tell(document::requests(&story.warm));
+    }
+    if wanted("forwarding") {
+        let recording = forwarding::recording(&functions, &aws).await;
+        tell(document::forwarding(&recording, &forwarding::forwarding(&functions, &aws, &bus.name).await));
+    }
+    if wanted("arrivals") {
+        tell(document::arrivals(&local::arrivals().await));
+    }
+    if wanted("scale") {
+        tell(document::scale(&scale::scale().await));
+    }
+    if wanted("sizes") {
+        tell(document::sizes());
+    }
+    if arguments.is_empty() {
+        document::write(&document)?;
+    }
+    std::fs::remove_file(certificate)
+}

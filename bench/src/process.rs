@@ -1,0 +1,154 @@
+//! A function's process.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use axum::body::Bytes;
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    thread::{CpuSet, sched_setaffinity},
+};
+
+use crate::{aws::Aws, runtime::Runtime};
+
+/// Where binaries are, and what the template gives to every function.
+#[derive(Clone, Debug)]
+pub struct Functions {
+    /// The folder with the release's binaries.
+    pub folder: PathBuf,
+    /// The environment.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Functions {
+    /// Starts a function.
+    pub fn start(&self, name: &str, runtime: &Runtime, aws: &str) -> Process {
+        let mut command = Command::new(self.folder.join(name));
+        command.env_clear().envs(self.settings.iter().cloned());
+        command.envs([
+            ("AWS_LAMBDA_RUNTIME_API", runtime.address.as_str()),
+            ("AWS_LAMBDA_FUNCTION_NAME", name),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "bench"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "bench"),
+            ("AWS_ENDPOINT_URL", aws),
+        ]);
+        let started = Instant::now();
+        let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
+        Process { child: child.unwrap_or_else(|error| panic!("{name} does not start: {error}")), started }
+    }
+
+    /// Runs a program on the machine's last core, to its end. Answers with what it wrote into the file that `ANSWER` names.
+    pub async fn run(&self, name: &str, aws: &Aws, arguments: &[&str]) -> String {
+        let answer = std::env::temp_dir().join(format!("tenon-bench-{}.txt", std::process::id()));
+        let mut command = tokio::process::Command::new(self.folder.join(name));
+        command
+            .env_clear()
+            .envs(self.settings.iter().cloned())
+            .env("AWS_ENDPOINT_URL", &aws.url)
+            .env("ANSWER", &answer);
+        let mut child =
+            command.args(arguments).spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            on_one_core(pid);
+        }
+        assert!(child.wait().await.is_ok_and(|status| status.success()), "{name} failed");
+        std::fs::read_to_string(&answer).expect("an answer")
+    }
+
+    /// Starts a function and waits until it asks for work.
+    pub async fn ready(&self, name: &str, aws: &Aws) -> (Process, Runtime) {
+        let mut runtime = Runtime::new().await.expect("a port is free");
+        let process = self.start(name, &runtime, &aws.url);
+        runtime.asked().await;
+        (process, runtime)
+    }
+}
+
+/// A process that ends with its value.
+pub struct Process {
+    child: Child,
+    /// When it was started.
+    pub started: Instant,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// From now on it runs on the machine's last core only.
+    pub fn on_one_core(&self) {
+        on_one_core(self.pid());
+    }
+
+    /// The processor time that it has for so many invocations.
+    pub async fn busy(&self, runtime: &mut Runtime, event: &Bytes, times: usize) -> Duration {
+        let before = processor_time(self.child.id());
+        for _ in 0..times {
+            runtime.invoke(event).await;
+        }
+        processor_time(self.child.id()) - before
+    }
+
+    /// From now on, until what is returned is dropped, it runs for so long of each 20 ms and is stopped for the rest, as
+    /// Lambda shares out its cores.
+    pub fn held_to(&self, share: Duration) -> Held {
+        let (over, is_over) = std::sync::mpsc::channel::<()>();
+        let pid = self.pid();
+        let holding = std::thread::spawn(move || {
+            while is_over.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+                std::thread::sleep(share);
+                let _ = kill_process(pid, Signal::STOP);
+                std::thread::sleep(PERIOD.saturating_sub(share));
+                let _ = kill_process(pid, Signal::CONT);
+            }
+        });
+        Held { over: Some(over), holding: Some(holding) }
+    }
+}
+
+/// The period in which Lambda shares out its cores.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// A process that is held to a share of a core.
+pub struct Held {
+    over: Option<std::sync::mpsc::Sender<()>>,
+    holding: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.over.take();
+        if let Some(holding) = self.holding.take() {
+            let _ = holding.join();
+        }
+    }
+}
+
+fn on_one_core(pid: Pid) {
+    let mut cores = CpuSet::new();
+    cores.set(std::thread::available_parallelism().map_or(1, usize::from) - 1);
+    sched_setaffinity(Some(pid), &cores).expect("a process of one's own");
+}
+
+/// The processor time that a process has had, by the scheduler's own count in nanoseconds.
+fn processor_time(id: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let times = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(times.sum())
+}

@@ -1,0 +1,248 @@
+//! What a warm request costs: every endpoint's binary answers its event file again and again, with an AWS that answers at
+//! once what the local AWS answered before, by turns with a function written by hand that makes the same AWS calls.
+
+use axum::body::Bytes;
+use serde_json::{Value, json};
+use tests::{bus_settings, event, example_error};
+
+use crate::{
+    aws::{Aws, Call},
+    figures::{Spread, spread},
+    process::{Functions, Process},
+    runtime::Runtime,
+};
+
+/// How often the two take turns, and how many requests each then answers.
+const TURNS: usize = 7;
+const REQUESTS: usize = 100;
+
+/// What a warm request of a function costs.
+#[derive(Debug)]
+pub struct Warm {
+    /// The function.
+    pub name: String,
+    /// Its processor time in microseconds.
+    pub cpu: Spread,
+    /// That of the minimal handler.
+    pub minimal: Spread,
+    /// How many times that of the minimal handler, turn by turn.
+    pub ratio: Spread,
+    /// Its AWS calls.
+    pub calls: Vec<String>,
+}
+
+/// Every function in a story in which one leads to the next, and what was measured of it.
+pub struct Story<'a> {
+    functions: &'a Functions,
+    aws: &'a Aws,
+    /// The environment of all.
+    pub environment: String,
+    /// What was measured.
+    pub warm: Vec<Warm>,
+    measuring: bool,
+}
+
+impl<'a> Story<'a> {
+    /// Before its beginning.
+    pub fn new(functions: &'a Functions, aws: &'a Aws, measuring: bool) -> Self {
+        Self { functions, aws, environment: String::new(), warm: Vec::new(), measuring }
+    }
+
+    /// Lets a function answer an event once, with the local AWS, and measures it then. Answers with what it said.
+    async fn tell(&mut self, name: &str, event: &Value) -> Value {
+        self.aws.record();
+        let (process, mut runtime) = self.functions.ready(name, self.aws).await;
+        let event = Bytes::from(event.to_string());
+        let said = runtime.invoke(&event).await.1;
+        let answer: Value = serde_json::from_slice(&said).unwrap_or_default();
+        let http = answer.get("statusCode").is_some();
+        if http {
+            let status = answer["statusCode"].as_u64().unwrap_or_default();
+            assert!((200..300).contains(&status), "{name}: {answer}");
+        }
+        if self.measuring {
+            self.aws.alone();
+            let warm = self.measure(name, http, (process, &mut runtime), (&event, &said)).await;
+            eprintln!("{name}: {} µs, {} × minimal", warm.cpu, warm.ratio);
+            self.warm.push(warm);
+        }
+        match answer["body"].as_str() {
+            Some(body) if http => serde_json::from_str(body).unwrap_or_default(),
+            _ => answer,
+        }
+    }
+
+    async fn measure(
+        &self,
+        name: &str,
+        http: bool,
+        (process, runtime): (Process, &mut Runtime),
+        (event, said): (&Bytes, &Bytes),
+    ) -> Warm {
+        runtime.invoke(event).await;
+        self.aws.listen();
+        runtime.invoke(event).await;
+        let calls = self.aws.heard();
+
+        let script = std::env::temp_dir().join(format!("tenon-bench-{}.json", std::process::id()));
+        let texts: Vec<(&str, &str)> = calls
+            .iter()
+            .map(|(operation, body)| (operation.as_str(), std::str::from_utf8(body).unwrap_or("{}")))
+            .collect();
+        let answer = String::from_utf8_lossy(said);
+        let written = json!({ "http": http, "calls": texts, "answer": answer }).to_string();
+        std::fs::write(&script, written).expect("a temporary file");
+        let mut functions = self.functions.clone();
+        functions.settings.push(("MINIMAL".into(), script.display().to_string()));
+        let (minimal, mut minimal_runtime) = functions.ready("minimal", self.aws).await;
+        self.aws.listen();
+        minimal_runtime.invoke(event).await;
+        let operations = |calls: &[Call]| {
+            let mut names: Vec<String> = calls.iter().map(|(operation, _)| operation.clone()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(operations(&self.aws.heard()), operations(&calls), "the minimal handler makes the calls of {name}");
+
+        process.on_one_core();
+        minimal.on_one_core();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        turn(&process, runtime, event).await;
+        turn(&minimal, &mut minimal_runtime, event).await;
+        for _ in 0..TURNS {
+            ours.push(turn(&process, runtime, event).await);
+            theirs.push(turn(&minimal, &mut minimal_runtime, event).await);
+        }
+        let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
+        let _ = std::fs::remove_file(&script);
+        Warm {
+            name: name.to_owned(),
+            cpu: spread(ours),
+            minimal: spread(theirs),
+            ratio: spread(ratios),
+            calls: calls.into_iter().map(|(operation, _)| operation).collect(),
+        }
+    }
+
+    /// An endpoint's event file, in this environment, with other path parameters and another body.
+    pub fn event(&self, function: &str, parameters: &[(&str, &str)], body: Option<Value>) -> Value {
+        let mut event = event(function);
+        event["requestContext"]["authorizer"]["lambda"]["environment"] = json!(self.environment);
+        for (name, value) in parameters {
+            event["pathParameters"][*name] = json!(value);
+        }
+        if let Some(body) = body {
+            event["body"] = json!(body.to_string());
+        }
+        event
+    }
+
+    /// Lets an endpoint answer its event file, with other path parameters and another body.
+    pub async fn ask(&mut self, function: &str, parameters: &[(&str, &str)], body: Option<Value>) -> Value {
+        let event = self.event(function, parameters, body);
+        self.tell(function, &event).await
+    }
+
+    /// Makes an environment, a user and a workflow. Answers with the workflow's id.
+    pub async fn begin(&mut self) -> String {
+        let made = self.tell("create_environment", &event("create_environment")).await;
+        self.environment = text(&made, "environmentId");
+        let user = text(&self.ask("users_create", &[], None).await, "userId");
+        let body = json!({ "userId": user, "name": "Orders" });
+        text(&self.ask("workflows_create", &[], Some(body)).await, "workflowId")
+    }
+
+    /// All functions behind HTTP, and those of operators.
+    pub async fn tell_all(&mut self, bus: &str) {
+        let made = self.tell("create_environment", &event("create_environment")).await;
+        self.environment = text(&made, "environmentId");
+        let environment = self.environment.clone();
+        let payload = json!({ "environmentId": environment, "name": "bench", "scopes": ["manage"] });
+        let key = text(&self.tell("create_key", &payload).await, "key");
+        self.tell("list_keys", &json!({ "environmentId": environment })).await;
+        self.ask("environments_get", &[], None).await;
+        let mut authorized = event("authorizer");
+        authorized["identitySource"] = json!([format!("Bearer {key}")]);
+        let measuring = std::mem::replace(&mut self.measuring, false);
+        // The first use of a day is noted.
+        self.tell("authorizer", &authorized).await;
+        self.measuring = measuring;
+        self.tell("authorizer", &authorized).await;
+
+        let user = text(&self.ask("users_create", &[], None).await, "userId");
+        let of_user = [("user", user.as_str())];
+        self.ask("users_get", &of_user, None).await;
+        self.ask("users_update", &of_user, Some(json!({ "fullName": "Joe" }))).await;
+        self.ask("users_batch", &[], None).await;
+        self.ask("users_list", &[], None).await;
+        self.ask("users_status", &of_user, None).await;
+        let mut enable = self.event("users_status", &of_user, None);
+        enable["requestContext"]["routeKey"] = json!("POST /users/{user}/enable");
+        let measuring = std::mem::replace(&mut self.measuring, false);
+        self.tell("users_status", &enable).await;
+        self.measuring = measuring;
+        self.ask("users_token", &of_user, None).await;
+        self.ask("jwks", &[], None).await;
+        self.ask("openapi", &[], None).await;
+        self.ask("console", &[], None).await;
+
+        let credential = text(&self.ask("credentials_create", &of_user, None).await, "credentialId");
+        let of_credential = [("user", user.as_str()), ("credentialId", credential.as_str())];
+        self.ask("credentials_list", &of_user, None).await;
+        self.ask("credentials_get", &of_credential, None).await;
+        self.ask("credentials_reveal", &of_credential, None).await;
+        self.ask("credentials_delete", &of_credential, None).await;
+
+        let body = json!({ "userId": user, "name": "Orders" });
+        let workflow = text(&self.ask("workflows_create", &[], Some(body)).await, "workflowId");
+        let of_workflow = [("workflowId", workflow.as_str())];
+        self.ask("workflows_list", &[], None).await;
+        self.ask("workflows_get", &of_workflow, None).await;
+        let body = json!({ "userId": user, "workflowId": workflow });
+        self.ask("workflows_activate", &[], Some(body)).await;
+        self.ask("workflows_deactivate_all", &of_user, None).await;
+        let mut session = self.event("session", &[], None);
+        session["requestContext"]["authorizer"]["lambda"]["userId"] = json!(user);
+        self.tell("session", &session).await;
+
+        let errors: Vec<Value> = (0..100).map(|n| example_error(&format!("Error: status code 403 ({n})"))).collect();
+        let recorded = self.ask("errors_record", &of_workflow, Some(json!({ "errors": errors }))).await;
+        let error = recorded["ids"][0].as_str().unwrap_or_default().to_owned();
+        self.ask("errors_list", &of_workflow, None).await;
+        self.ask("errors_logs", &[], None).await;
+        self.ask("errors_groups", &[], None).await;
+
+        let made = self.ask("destinations_create", &[], Some(bus_settings(bus))).await;
+        let destination = text(&made, "destinationId");
+        let of_destination = [("destinationId", destination.as_str())];
+        self.ask("errors_get", &[("errorId", &error)], None).await;
+        self.ask("destinations_list", &[], None).await;
+        self.ask("destinations_get", &of_destination, None).await;
+        self.ask("destinations_patch", &of_destination, Some(json!({ "filter": { "blockType": ["shopify"] } }))).await;
+        self.ask("destinations_test", &of_destination, None).await;
+        self.ask("destinations_deliveries", &of_destination, None).await;
+        let replay = text(&self.ask("destinations_replay", &of_destination, None).await, "replayId");
+        self.ask("replays_get", &[("replayId", &replay)], None).await;
+        self.ask("replays_cancel", &[("replayId", &replay)], None).await;
+        let measuring = std::mem::replace(&mut self.measuring, false);
+        let webhook = json!({ "type": "webhook", "url": "https://example.com/errors" });
+        let webhook = text(&self.ask("destinations_create", &[], Some(webhook)).await, "destinationId");
+        self.measuring = measuring;
+        self.ask("destinations_rotate_secret", &[("destinationId", &webhook)], None).await;
+        self.ask("destinations_delete", &of_destination, None).await;
+        self.ask("workflows_delete", &of_workflow, None).await;
+        self.ask("users_erase_logs", &of_user, None).await;
+        self.ask("users_delete", &of_user, None).await;
+        self.tell("revoke_key", &json!({ "environmentId": environment, "key": key })).await;
+    }
+}
+
+/// A member of an answer.
+pub fn text(answer: &Value, member: &str) -> String {
+    answer[member].as_str().unwrap_or_else(|| panic!("no {member} in {answer}")).to_owned()
+}
+
+/// The processor time of a request, in microseconds.
+async fn turn(process: &Process, runtime: &mut Runtime, event: &Bytes) -> f64 {
+    process.busy(runtime, event, REQUESTS).await.as_secs_f64() * 1e6 / REQUESTS as f64
+}

@@ -1,0 +1,81 @@
+//! What a page costs where there is little, and where there is much.
+
+use std::time::Instant;
+
+use tenon::{
+    domain::id::EnvironmentId,
+    store::{
+        Table,
+        errors::{ErrorQuery, Errors, Retention},
+        users::{UserQuery, Users},
+    },
+};
+use tests::{
+    aws,
+    inside::{Inside, load_users},
+    setting,
+    units::Units,
+};
+
+use crate::figures::{Spread, spread};
+
+/// Pages that are read of each.
+const PAGES: usize = 10;
+
+/// A page of a hundred.
+#[derive(Debug)]
+pub struct Page {
+    /// Of what.
+    pub what: &'static str,
+    /// How many there are.
+    pub there: usize,
+    /// The read units of a page.
+    pub units: Spread,
+    /// Its milliseconds, most of which are the local AWS's.
+    pub time: Spread,
+}
+
+/// Users of an environment with a thousand and with a hundred thousand; errors of one with a thousand and with a hundred
+/// thousand.
+pub async fn scale() -> Vec<Page> {
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (client, units) = Units::count(&aws);
+    let users = Users(Table::of(client.clone(), setting("DIRECTORY_TABLE")));
+    let errors = Errors { table: Table::of(client, setting("ERRORS_TABLE")), retention: Retention::days(30) };
+    let mut pages = Vec::new();
+    for there in [1_000, 100_000] {
+        let environment = EnvironmentId::new();
+        load_users(&aws, environment, there).await;
+        let (mut after, mut figures) = (None, Vec::new());
+        for _ in 0..PAGES {
+            units.taken();
+            let started = Instant::now();
+            let query = UserQuery { after: after.as_deref(), limit: 100, ..UserQuery::default() };
+            let page = users.list(environment, query).await.expect("a page of users");
+            figures.push((units.taken().read, started.elapsed().as_secs_f64() * 1e3));
+            after = page.next;
+        }
+        pages.push(page("users", there, &figures));
+    }
+    for there in [1_000, 100_000] {
+        let inside = Inside::new().await;
+        for _ in 0..there / 1_000 {
+            inside.record(1_000).await;
+        }
+        let (mut query, mut figures) = (ErrorQuery { limit: 100, ..ErrorQuery::default() }, Vec::new());
+        for _ in 0..PAGES {
+            units.taken();
+            let started = Instant::now();
+            let page = errors.page(inside.environment, &query).await.expect("a page of errors");
+            figures.push((units.taken().read, started.elapsed().as_secs_f64() * 1e3));
+            query.after = page.next;
+        }
+        pages.push(page("errors of an environment", there, &figures));
+    }
+    pages
+}
+
+fn page(what: &'static str, there: usize, figures: &[(f64, f64)]) -> Page {
+    let (units, times) = figures.iter().copied().unzip();
+    Page { what, there, units: spread(units), time: spread(times) }
+}

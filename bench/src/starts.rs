@@ -1,0 +1,101 @@
+//! How long a function takes from the start of its process until it asks for work, and until its first answer.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use tests::event;
+
+use crate::{
+    aws::Aws,
+    figures::{Spread, spread},
+    process::Functions,
+    runtime::Runtime,
+};
+
+/// How often each is started.
+const STARTS: usize = 41;
+
+/// What is started: the smallest function, and one of each kind.
+const KINDS: [(&str, &str); 10] = [
+    ("hello", "nothing but Lambda's library"),
+    ("by_hand", "a client of DynamoDB, its connection opened"),
+    ("openapi", "an endpoint without AWS"),
+    ("users_get", "an endpoint with DynamoDB"),
+    ("errors_record", "an endpoint with DynamoDB"),
+    ("authorizer", "the authorizer"),
+    ("credentials_create", "an endpoint with DynamoDB and KMS"),
+    ("destinations_create", "an endpoint with DynamoDB, KMS and EventBridge"),
+    ("forward_errors", "from the stream to buses and SQS"),
+    ("deliver_webhooks", "from SQS to webhooks"),
+];
+
+/// The start of a function.
+#[derive(Debug)]
+pub struct Start {
+    /// Its name and kind.
+    pub kind: (&'static str, &'static str),
+    /// Milliseconds until it asks for work.
+    pub time: Spread,
+    /// How many times that of the smallest function, round by round.
+    pub ratio: Spread,
+}
+
+/// Starts all kinds by turns, so that what else the machine does meets all of them.
+pub async fn starts(functions: &Functions, aws: &Aws) -> Vec<Start> {
+    let mut times: Vec<Vec<f64>> = KINDS.iter().map(|_| Vec::new()).collect();
+    for _ in 0..STARTS {
+        for ((name, _), times) in KINDS.iter().zip(&mut times) {
+            let mut runtime = Runtime::new().await.expect("a port is free");
+            let mut functions = functions.clone();
+            if *name == "by_hand" {
+                functions.settings.push(("OPEN".into(), "1".into()));
+            }
+            let process = functions.start(name, &runtime, &aws.url);
+            times.push((runtime.asked().await - process.started).as_secs_f64() * 1e3);
+        }
+    }
+    let hello = times[0].clone();
+    let kinds = KINDS.into_iter().zip(times);
+    kinds
+        .map(|(kind, times)| {
+            let ratios = times.iter().zip(&hello).map(|(time, hello)| time / hello).collect();
+            Start { kind, time: spread(times), ratio: spread(ratios) }
+        })
+        .collect()
+}
+
+/// The first request of a process that has an eighth of a core since it asked for work, as with 256 MB of memory, and the
+/// one after that; in milliseconds.
+#[derive(Debug)]
+pub struct First {
+    /// The function.
+    pub name: &'static str,
+    /// The first request.
+    pub first: Spread,
+    /// The second.
+    pub second: Spread,
+}
+
+/// An eighth of a core.
+const EIGHTH: Duration = Duration::from_micros(2_500);
+
+/// Over TLS to an AWS on loopback.
+pub async fn first_requests(functions: &Functions, aws: &Aws) -> Vec<First> {
+    let names = ["hello", "users_get", "by_hand"];
+    let mut times: Vec<[Vec<f64>; 2]> = names.iter().map(|_| Default::default()).collect();
+    let event = Bytes::from(event("users_get").to_string());
+    for _ in 0..STARTS {
+        for (name, times) in names.iter().zip(&mut times) {
+            let mut runtime = Runtime::new().await.expect("a port is free");
+            let process = functions.start(name, &runtime, &aws.secure);
+            runtime.asked().await;
+            let held = process.held_to(EIGHTH);
+            for times in times {
+                times.push(runtime.invoke(&event).await.0.as_secs_f64() * 1e3);
+            }
+            drop(held);
+        }
+    }
+    let all = names.into_iter().zip(times);
+    all.map(|(name, [first, second])| First { name, first: spread(first), second: spread(second) }).collect()
+}

@@ -1,0 +1,139 @@
+"""What Tenon costs on AWS: computes the table of money in docs/cost.md from the units that stand there, which a test holds,
+from what docs/benchmarks.md measured, and from local/prices.toml."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COST, BENCHMARKS = ROOT / "docs/cost.md", ROOT / "docs/benchmarks.md"
+BEGIN, END = "<!-- computed by local/cost.py -->\n", "<!-- end -->\n"
+MILLION = 1_000_000
+MONTH_SECONDS = 30 * 24 * 3600
+
+# Assumed, since they are not a matter of the code: how long a call of DynamoDB or SQS takes within a region, how long a
+# customer's endpoint takes to answer, how long a line of a log is, and how large an error is as it is sent and kept.
+AWS_CALL_SECONDS = 0.005
+ENDPOINT_SECONDS = 0.3
+LOG_BYTES = 400
+SENT_BYTES = 1_200
+KEPT_BYTES = 2_000
+# Lambda gives a function a whole core at this memory, and less in proportion.
+CORE_MB = 1769
+
+
+class Prices:
+    """The list prices."""
+
+    def __init__(self) -> None:
+        prices = tomllib.loads((ROOT / "local/prices.toml").read_text())
+        self.million, self.unit = prices["million"], prices["unit"]
+
+    def of(self, name: str, count: float) -> float:
+        """The price of so many."""
+        return self.million[name] * count / MILLION if name in self.million else self.unit[name] * count
+
+
+def units() -> dict[str, tuple[float, float]]:
+    """Read and write units of each operation."""
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \|$", COST.read_text(), re.MULTILINE)
+    return {operation: (float(read), float(write)) for operation, read, write in rows}
+
+
+def measured() -> dict[str, tuple[float, int]]:
+    """The processor time of an invocation in seconds, and its AWS calls, of each function."""
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) ± [\d.]+ \|.*\| (\d+)[^|]*\|$", BENCHMARKS.read_text(), re.MULTILINE)
+    return {name: (float(cpu) / MILLION, int(calls)) for name, cpu, calls in rows}
+
+
+def gb_seconds(function: str, memory_mb: int = 256, waiting: float | None = None, part: float = 1) -> float:
+    """GB-seconds of an invocation, or of one with so much less to do: its processor time at its share of a core, and the AWS
+    calls that it waits for, one after the other unless told otherwise; in whole milliseconds, as they are charged."""
+    cpu, calls = measured()[function]
+    seconds = cpu * part * CORE_MB / memory_mb + (calls * AWS_CALL_SECONDS if waiting is None else waiting)
+    return max(1, round(seconds * 1000 + 0.5)) / 1000 * memory_mb / 1024
+
+
+def bills() -> dict[str, dict[str, tuple[str, float]]]:
+    """What is charged: by bill and line, how many of which price."""
+    cost = units()
+    batches = MILLION / 100
+    posts = MILLION / 10
+    authorizations = MONTH_SECONDS / 30
+    schedules = 3 * MONTH_SECONDS / 300
+    invocations = 2 * batches + posts
+    return {
+        "the tokens of a million users, in a month": {
+            "requests": ("api_requests", MILLION),
+            "invocations": ("lambda_requests", MILLION + authorizations),
+            "GB-seconds": (
+                "lambda_gb_second",
+                MILLION * gb_seconds("users_token") + authorizations * gb_seconds("authorizer"),
+            ),
+            "read units": ("read_units", MILLION * cost["find a user by its id"][0] + authorizations),
+            "GB of logs": ("log_gb", MILLION * LOG_BYTES / 1e9),
+        },
+        "a million errors, recorded by 100 and delivered to one bus and one webhook": {
+            "requests": ("api_requests", batches),
+            "invocations": ("lambda_requests", invocations),
+            "GB-seconds": (
+                "lambda_gb_second",
+                batches * gb_seconds("errors_record")
+                + batches * gb_seconds("forward_errors", 512)
+                # At worst each message by itself; what is measured are ten.
+                + posts * gb_seconds("deliver_webhooks", 512, ENDPOINT_SECONDS + 3 * AWS_CALL_SECONDS, 1 / 10),
+            ),
+            "write units of the errors": ("write_units", batches * cost["record 100 errors of 300 bytes"][1]),
+            "write units of the deliveries": (
+                "write_units",
+                2 * batches * cost["note 100 deliveries at the first attempt"][1],
+            ),
+            "read units": (
+                "read_units",
+                batches * (cost["record 100 errors of 300 bytes"][0] + 2)
+                + posts * (cost["read 10 errors to send them"][0] + 2),
+            ),
+            # A message for ten errors: sent by tens, received and deleted one by one at worst.
+            "SQS requests": ("sqs_requests", batches + 2 * posts),
+            # What a process has opened it keeps for five minutes: so often for each of ten processes.
+            "KMS requests": ("kms_requests", 10 * 2 * MONTH_SECONDS / 300),
+            "GB of logs": ("log_gb", invocations * LOG_BYTES / 1e9),
+            "GB to the endpoint": ("transfer_gb", MILLION * SENT_BYTES / 1e9),
+            "GB kept for a month": ("storage_gb_month", MILLION * KEPT_BYTES / 1e9),
+        },
+        "an idle month": {
+            "invocations by schedules": ("lambda_requests", schedules),
+            "GB-seconds": ("lambda_gb_second", schedules * 0.050 * 256 / 1024),
+            "read units": ("read_units", schedules * 4),
+            "GB of logs": ("log_gb", schedules * LOG_BYTES / 1e9),
+            "KMS keys": ("kms_key_month", 3),
+            "alarms": ("alarm_month", 8),
+            "metrics of one's own": ("metric_month", 8),
+        },
+    }
+
+
+def table() -> str:
+    """The bills."""
+    prices, lines = Prices(), []
+    for bill, entries in bills().items():
+        sums = {line: prices.of(price, count) for line, (price, count) in entries.items()}
+        lines += [f"### {bill[0].upper()}{bill[1:]}: {sum(sums.values()):.2f} USD", "", "| what | how many | USD |", "|---|---|---|"]
+        lines += [f"| {line} | {count:,.1f} | {sums[line]:.3f} |" for line, (_, count) in entries.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Writes the table into docs/cost.md, and shows it."""
+    text = COST.read_text()
+    if BEGIN not in text or END not in text:
+        sys.exit(f"{COST} has no place for the table")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    COST.write_text(f"{before}{BEGIN}{table()}{END}{after}")
+    print(table())
+
+
+if __name__ == "__main__":
+    main()

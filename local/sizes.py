@@ -1,0 +1,96 @@
+"""How large the functions are: holds a release build to functions/sizes.toml, and tells the sizes as a table."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+MEGABYTE = 1_000_000
+LARGEST_CRATES = 10
+
+
+def main() -> None:
+    """`check`, or `table`, or `crates BINARY`: which of the crates fill a binary with symbols."""
+    match sys.argv[1:]:
+        case ["check"]:
+            check()
+        case ["table"]:
+            print(table())
+        case ["crates", binary]:
+            print(crates(Path(binary)))
+        case _:
+            sys.exit("usage: sizes.py check | table | crates BINARY")
+
+
+def binaries() -> dict[str, Path]:
+    """The binaries of a release build, as `make build` or else `make bench` leaves them."""
+    names = sorted(source.stem for source in (ROOT / "functions/src/bin").glob("*.rs"))
+    found = {}
+    for name in names:
+        built = [path for path in (TARGET / "lambda" / name / "bootstrap", TARGET / "release" / name) if path.is_file()]
+        if built:
+            found[name] = max(built, key=lambda path: path.stat().st_mtime)
+    return found
+
+
+def zipped(path: Path) -> int:
+    """The bytes of a binary as it is uploaded."""
+    return len(zlib.compress(path.read_bytes(), 6))
+
+
+def sizes() -> dict[str, tuple[int, int]]:
+    """The bytes of each function, unzipped and zipped."""
+    found = binaries()
+    with ThreadPoolExecutor() as pool:
+        return {name: (path.stat().st_size, size) for (name, path), size in zip(found.items(), pool.map(zipped, found.values()))}
+
+
+def check() -> None:
+    """Ends with an error where a function is larger than it may be."""
+    budget = tomllib.loads((ROOT / "functions/sizes.toml").read_text())
+    found = sizes()
+    if not found:
+        print("the functions' sizes are not checked: there is no release build")
+        return
+    wrong = [
+        f"{name} has {size / MEGABYTE:.2f} MB zipped, and may have {most} MB (functions/sizes.toml)"
+        for name, (_, size) in found.items()
+        if size > (most := budget["larger"].get(name, budget["most"])) * MEGABYTE
+    ]
+    unknown = [f"functions/sizes.toml names {name}, which is no function" for name in budget["larger"] if not
+               (ROOT / f"functions/src/bin/{name}.rs").exists()]  # fmt: skip
+    if wrong or unknown:
+        sys.exit("\n".join(wrong + unknown))
+    print(f"the sizes of {len(found)} functions are within functions/sizes.toml")
+
+
+def table() -> str:
+    """The sizes as a table, the largest first."""
+    rows = sorted(sizes().items(), key=lambda row: -row[1][1])
+    lines = [f"| `{name}` | {size / MEGABYTE:.2f} | {small / MEGABYTE:.2f} |" for name, (size, small) in rows]
+    return "\n".join(["| function | MB | MB zipped |", "|---|---|---|", *lines])
+
+
+def crates(binary: Path) -> str:
+    """The crates that fill most of a binary, by the symbols of its code: what is generic counts for the crate that is named
+    first in its symbol."""
+    listed = subprocess.run(["nm", "--print-size", "--demangle", binary], capture_output=True, text=True, check=True)
+    sizes: Counter[str] = Counter()
+    for line in listed.stdout.splitlines():
+        symbol = re.fullmatch(r"[0-9a-f]+ ([0-9a-f]+) [tTwW] (.*)", line)
+        if symbol:
+            named = re.search(r"([a-z_][a-z0-9_]*)::", symbol[2])
+            sizes[named[1] if named else "C and assembly"] += int(symbol[1], 16)
+    lines = [f"| {name} | {size / 1000:.0f} |" for name, size in sizes.most_common(LARGEST_CRATES)]
+    return "\n".join(["| crate | kB of code |", "|---|---|", *lines])
+
+
+if __name__ == "__main__":
+    main()
