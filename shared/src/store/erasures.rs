@@ -128,14 +128,16 @@ impl Erasures {
                 })
             });
             let told: Vec<Told> = self.errors.get_all(&may_be_told.collect::<Vec<_>>()).await?;
-            let mut deliveries = Vec::new();
+            let (mut pending, mut deliveries) = (Vec::new(), Vec::new());
             for Told { pk, sk, destination_id, next_attempt_at } in told {
                 if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
                     let route = Route { environment, destination: destination_id };
-                    deliveries.push(keys::pending_delivery(route, at, workflow, error));
+                    pending.push(keys::pending_delivery(route, at, workflow, error));
                 }
                 deliveries.push(Key { pk, sk });
             }
+            // What is told of a delivery leads to where it waits, and so goes after that.
+            self.errors.delete_all(pending).await?;
             self.errors.delete_all(deliveries).await?;
         }
         let gone: Vec<Key> =
