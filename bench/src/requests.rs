@@ -158,7 +158,8 @@ impl<'a> Story<'a> {
         self.environment = text(&made, "environmentId");
         let environment = self.environment.clone();
         let payload = json!({ "environmentId": environment, "name": "bench", "scopes": ["manage"] });
-        let key = text(&self.tell("create_key", &payload).await, "key");
+        let made = self.tell("create_key", &payload).await;
+        let (key, key_id) = (text(&made, "key"), text(&made, "keyId"));
         self.tell("list_keys", &json!({ "environmentId": environment })).await;
         self.ask("environments_get", &[], None).await;
         let mut authorized = event("authorizer");
@@ -233,7 +234,7 @@ impl<'a> Story<'a> {
         self.ask("workflows_delete", &of_workflow, None).await;
         self.ask("users_erase_logs", &of_user, None).await;
         self.ask("users_delete", &of_user, None).await;
-        self.tell("revoke_key", &json!({ "environmentId": environment, "key": key })).await;
+        self.tell("revoke_key", &json!({ "environmentId": environment, "keyId": key_id })).await;
     }
 }
 
