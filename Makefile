@@ -45,6 +45,10 @@ test: setup functions ## Run all tests: unit, store, delivery, and end to end ag
 	@cargo build --locked --quiet --workspace --tests
 	@$(PYTHON) local/test.py $(TEST_RUNNER) --locked --workspace $(TESTS)
 
+.PHONY: openapi
+openapi: ## Write docs/openapi.json from the handlers
+	UPDATE_EXPECT=1 cargo test --locked --quiet --package functions --lib -- make_openapi_writes_it
+
 .PHONY: check
 check: setup ## Check format, lints and template
 	cargo fmt --all --check

@@ -1,11 +1,12 @@
-//! `GET /openapi.json`: the document of the API, made from the handlers. AWS calls: none.
+//! `GET /openapi.json`: the document of the API, made from the handlers and kept in `docs/openapi.json`, so that no function
+//! makes it anew. AWS calls: none.
 
 use aws_config::SdkConfig;
 use axum::{
     extract::State,
     http::{HeaderMap, header::IF_NONE_MATCH},
 };
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use tenon::http::{Cacheable, StartError};
 use utoipa::{
     Modify, OpenApi,
@@ -90,8 +91,8 @@ impl Modify for Principals {
 }
 
 /// The document as it is sent.
-pub async fn state(_: &SdkConfig) -> Result<Box<RawValue>, StartError> {
-    Ok(to_raw_value(&Api::openapi())?)
+pub async fn state(_: &SdkConfig) -> Result<&'static RawValue, StartError> {
+    Ok(serde_json::from_str(include_str!("../../docs/openapi.json"))?)
 }
 
 /// Describes the API as an OpenAPI 3.1 document.
@@ -99,7 +100,10 @@ pub async fn state(_: &SdkConfig) -> Result<Box<RawValue>, StartError> {
     (status = 200, description = "an OpenAPI 3.1 document", body = Object),
     (status = 304, description = "the document is the one of If-None-Match"),
 ))]
-pub async fn show_openapi(State(document): State<Box<RawValue>>, headers: HeaderMap) -> Cacheable<Box<RawValue>> {
+pub async fn show_openapi(
+    State(document): State<&'static RawValue>,
+    headers: HeaderMap,
+) -> Cacheable<&'static RawValue> {
     Cacheable { body: document, if_none_match: headers.get(IF_NONE_MATCH).cloned() }
 }
 
@@ -107,6 +111,7 @@ pub async fn show_openapi(State(document): State<Box<RawValue>>, headers: Header
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use expect_test::expect_file;
     use serde_json::Value;
     use utoipa::OpenApi;
 
@@ -140,6 +145,12 @@ mod tests {
             })
         });
         operations.collect()
+    }
+
+    #[test]
+    fn the_document_that_is_served_is_the_one_of_the_handlers_and_make_openapi_writes_it() {
+        let document = Api::openapi().to_pretty_json().unwrap();
+        expect_file!["../../docs/openapi.json"].assert_eq(&(document + "\n"));
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::{
     domain::{
         delivery::{Attempt, Next, Outcome, PendingDelivery, Route},
         destination::Destination,
-        error_log::ErrorLog,
+        error_log::{ErrorKey, ErrorLog},
         health::{Circuit, Health, Note, Tally},
-        id::{ErrorId, ReplayId, WorkflowId},
+        id::ReplayId,
         replay::ReplayStatus,
         timestamp::Timestamp,
     },
@@ -44,10 +44,7 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 /// A message that comes within this time may be the one that has woken this drain.
 const SOON: Duration = Duration::from_secs(1);
 
-/// An error's id is unique in its workflow only.
-type Identity = (WorkflowId, ErrorId);
-
-fn identity(delivery: &PendingDelivery) -> Identity {
+fn key(delivery: &PendingDelivery) -> ErrorKey {
     (delivery.workflow_id, delivery.error_id)
 }
 
@@ -64,7 +61,7 @@ pub trait Ledger {
     /// What waits and is due by a time, the longest time first.
     fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<PendingDelivery>, StoreError>>;
     /// The errors of deliveries, as far as they are still there.
-    fn errors(&self, due: &[PendingDelivery]) -> impl Future<Output = Result<HashMap<Identity, ErrorLog>, StoreError>>;
+    fn errors(&self, due: &[PendingDelivery]) -> impl Future<Output = Result<HashMap<ErrorKey, ErrorLog>, StoreError>>;
     /// Whether a replay was cancelled.
     fn is_cancelled(&self, replay: ReplayId) -> impl Future<Output = Result<bool, StoreError>>;
     /// Writes down what became of deliveries.
@@ -189,7 +186,7 @@ async fn round(ledger: &impl Ledger, outlet: &impl Outlet, destination: &Destina
     };
     let (mut settled, mut sent, mut sending) = (twins, Vec::new(), Vec::new());
     for delivery in due {
-        match errors.get(&identity(&delivery)) {
+        match errors.get(&key(&delivery)) {
             None => settled.push(ended(delivery, Next::Dropped)),
             Some(error) if !destination.wants(error) || is_cancelled(&delivery) => {
                 settled.push(ended(delivery, Next::Cancelled));
@@ -223,7 +220,7 @@ async fn round(ledger: &impl Ledger, outlet: &impl Outlet, destination: &Destina
 /// others are taken out.
 fn without_twins(due: Vec<PendingDelivery>) -> (Vec<PendingDelivery>, Vec<Settlement>) {
     let mut seen = HashSet::new();
-    let (first, twins): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| seen.insert(identity(delivery)));
+    let (first, twins): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| seen.insert(key(delivery)));
     (first, twins.into_iter().map(|twin| ended(twin, Next::Twin)).collect())
 }
 
@@ -336,8 +333,8 @@ impl Ledger for One<'_> {
         self.drains.pending.due(self.route, by, limit).await
     }
 
-    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<Identity, ErrorLog>, StoreError> {
-        let wanted: Vec<_> = due.iter().map(identity).collect();
+    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<ErrorKey, ErrorLog>, StoreError> {
+        let wanted: Vec<_> = due.iter().map(key).collect();
         let found = self.drains.errors.get_all(self.route.environment, &wanted).await?;
         Ok(found.into_iter().map(|error| ((error.workflow_id, error.error_id), error)).collect())
     }

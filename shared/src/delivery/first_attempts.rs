@@ -1,5 +1,7 @@
 //! From the queue to the webhooks: the first attempt for every error, with all the time that an endpoint may take.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::future::join_all;
 
 use super::{
@@ -11,7 +13,7 @@ use crate::{
     domain::{
         delivery::{Delivery, DeliveryStatus, Outcome, Route},
         destination::{Destination, Target},
-        error_log::ErrorLog,
+        error_log::{ErrorKey, ErrorLog},
         health::Health,
         id::WorkflowId,
         timestamp::Timestamp,
@@ -32,36 +34,51 @@ pub struct FirstSender {
 }
 
 impl FirstSender {
-    /// Makes the first attempt to send every error of each message; messages do not wait for each other. Answers with the
-    /// indices of those of which something could be neither sent nor written down.
+    /// Makes the first attempt to send every error of the messages; destinations do not wait for each other. Answers with
+    /// the indices of the messages of which something could be neither sent nor written down.
     ///
-    /// AWS calls for a message: one read of the destination and one of its health, one `BatchGetItem`, and what
-    /// [`Books::note`] says.
+    /// AWS calls for a destination: one read of it and one of its health, one `BatchGetItem` for a hundred errors, and
+    /// what [`Books::note`] says.
     pub async fn send(&self, messages: &[FirstAttempts]) -> Vec<usize> {
-        let sending = messages.iter().map(|message| self.send_one(message));
-        let done = join_all(sending).await.into_iter().enumerate();
-        done.filter_map(|(index, done)| match done {
-            Ok(true) => None,
-            Ok(false) => Some(index),
-            Err(error) => {
-                tracing::error!(error = %Chain(&error), "first attempts were not made");
-                Some(index)
-            }
-        })
-        .collect()
+        let mut routes: BTreeMap<Route, Vec<(usize, &[ErrorKey])>> = BTreeMap::new();
+        for (index, message) in messages.iter().enumerate() {
+            let FirstAttempts::FirstAttemptsV1 { environment_id, destination_id, errors } = message;
+            let route = Route { environment: *environment_id, destination: *destination_id };
+            routes.entry(route).or_default().push((index, errors));
+        }
+        join_all(routes.iter().map(|(route, messages)| self.send_together(*route, messages))).await.concat()
     }
 
-    /// Whether all of the message was sent or written down.
-    async fn send_one(&self, message: &FirstAttempts) -> Result<bool, StoreError> {
-        let FirstAttempts::FirstAttemptsV1 { environment_id, destination_id, errors } = message;
-        let route = Route { environment: *environment_id, destination: *destination_id };
+    /// Answers with those of a destination's messages that are to come again.
+    async fn send_together(&self, route: Route, messages: &[(usize, &[ErrorKey])]) -> Vec<usize> {
+        let errors: Vec<ErrorKey> = messages.iter().flat_map(|(_, errors)| *errors).copied().collect();
+        match self.send_to(route, &errors).await {
+            Ok(undone) => {
+                let again = messages.iter().filter(|(_, errors)| errors.iter().any(|key| undone.contains(key)));
+                again.map(|(index, _)| *index).collect()
+            }
+            // What cannot be read holds up only its own message.
+            Err(StoreError::Malformed(_)) if messages.len() > 1 => {
+                let each =
+                    messages.iter().map(|message| Box::pin(self.send_together(route, std::slice::from_ref(message))));
+                join_all(each).await.concat()
+            }
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "first attempts were not made");
+                messages.iter().map(|(index, _)| *index).collect()
+            }
+        }
+    }
+
+    /// Answers with the errors that could be neither sent nor written down.
+    async fn send_to(&self, route: Route, errors: &[ErrorKey]) -> Result<BTreeSet<ErrorKey>, StoreError> {
         let (destination, errors) = tokio::try_join!(
             self.books.destinations.get_with_health(route),
             self.errors.get_all(route.environment, errors),
         )?;
         let Some((destination, health)) = destination else {
             // It was deleted since, and all that waits for it with it.
-            return Ok(true);
+            return Ok(BTreeSet::new());
         };
         let (wanted, unwanted): (Vec<&ErrorLog>, Vec<&ErrorLog>) =
             errors.iter().partition(|error| destination.wants(error));
@@ -73,8 +90,9 @@ impl FirstSender {
             Target::EventBridge(_) => Vec::new(),
         };
         let sent: Vec<(&ErrorLog, Outcome)> = wanted.into_iter().zip(outcomes).collect();
-        let noted = self.note(route, &destination, &health, &sent).await;
-        Ok(self.cancel(route, &unwanted).await? && noted)
+        let (unnoted, uncancelled) =
+            tokio::join!(self.note(route, &destination, &health, &sent), self.cancel(route, &unwanted));
+        Ok(unnoted.into_iter().chain(uncancelled).collect())
     }
 
     async fn note(
@@ -83,15 +101,25 @@ impl FirstSender {
         destination: &Destination,
         health: &Health,
         errors: &[(&ErrorLog, Outcome)],
-    ) -> bool {
-        errors.is_empty() || self.books.note(Sent { route, destination, health, errors }).await.is_empty()
+    ) -> Vec<ErrorKey> {
+        if errors.is_empty() {
+            return Vec::new();
+        }
+        let undone = self.books.note(Sent { route, destination, health, errors }).await;
+        undone.into_iter().filter_map(|index| errors.get(index)).map(|(error, _)| error.key()).collect()
     }
 
     /// Writes down that errors are not sent, because the destination was switched off or limited otherwise since.
-    async fn cancel(&self, route: Route, errors: &[&ErrorLog]) -> Result<bool, StoreError> {
+    async fn cancel(&self, route: Route, errors: &[&ErrorLog]) -> Vec<ErrorKey> {
         let cancelled = |id| Delivery::ended(id, route.destination, DeliveryStatus::Cancelled, Vec::new());
         let told: Vec<(WorkflowId, Delivery)> =
             errors.iter().map(|error| (error.workflow_id, cancelled(error.error_id))).collect();
-        Ok(told.is_empty() || self.books.deliveries.note(route, &told, Timestamp::now()).await?.is_empty())
+        match self.books.deliveries.note(route, &told, Timestamp::now()).await {
+            Ok(undone) => undone.into_iter().filter_map(|index| errors.get(index)).map(|error| error.key()).collect(),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "deliveries cannot be written");
+                errors.iter().map(|error| error.key()).collect()
+            }
+        }
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     aws::is_passing,
     domain::{
         delivery::Route,
-        id::{DestinationId, EnvironmentId, ErrorId, ReplayId, WorkflowId},
+        error_log::ErrorKey,
+        id::{DestinationId, EnvironmentId, ReplayId},
         timestamp::Timestamp,
     },
     store::StoreError,
@@ -31,7 +32,7 @@ pub enum FirstAttempts {
         /// Where they go.
         destination_id: DestinationId,
         /// The errors, each by its workflow and its id.
-        errors: Vec<(WorkflowId, ErrorId)>,
+        errors: Vec<ErrorKey>,
     },
 }
 

@@ -7,8 +7,9 @@ use super::{
 use crate::{
     domain::{
         delivery::{DeliveryStatus, PendingDelivery, Route},
+        error_log::ErrorKey,
         health::{Health, Note},
-        id::{EnvironmentId, ErrorId, ReplayId, WorkflowId},
+        id::{EnvironmentId, ErrorId, ReplayId},
         replay::{Position, Replay, ReplayStatus, Selection},
         timestamp::Timestamp,
     },
@@ -49,7 +50,7 @@ pub struct Replayer {
 
 /// What a step has found.
 struct Found {
-    errors: Vec<(WorkflowId, ErrorId)>,
+    errors: Vec<ErrorKey>,
     /// Where the next step goes on; none at the end.
     next: Option<Position>,
 }
@@ -130,7 +131,7 @@ impl Replayer {
     ) -> Result<Found, StoreError> {
         let listed = self.errors.listed(environment, part, range, (after.as_deref(), STEP)).await?;
         let last = listed.last().filter(|_| listed.len() == STEP).map(|last| last.position());
-        Ok(Found { errors: identities(listed, wanted), next: next(part, last, LISTED_OVER) })
+        Ok(Found { errors: keys(listed, wanted), next: next(part, last, LISTED_OVER) })
     }
 
     async fn of_ids(
@@ -143,7 +144,7 @@ impl Replayer {
         let begin = usize::try_from(part).unwrap_or(usize::MAX);
         let chunk = ids.iter().skip(begin).take(STEP);
         let found = futures_util::future::try_join_all(chunk.map(|id| self.errors.find(environment, *id))).await?;
-        let errors = identities(found.into_iter().flatten(), wanted);
+        let errors = keys(found.into_iter().flatten(), wanted);
         let end = begin.saturating_add(STEP);
         let next = (end < ids.len()).then(|| Position { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
         Ok(Found { errors, next })
@@ -159,17 +160,14 @@ impl Replayer {
         let page = self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), STEP)).await?;
         let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
         let found = futures_util::future::try_join_all(ids).await?;
-        let errors = identities(found.into_iter().flatten(), wanted);
+        let errors = keys(found.into_iter().flatten(), wanted);
         let part = replay.position.as_ref().map_or(0, |position| position.part);
         Ok(Found { errors, next: page.next.map(|after| Position { part: part + 1, after: Some(after) }) })
     }
 }
 
-/// The identities of those errors that are wanted.
-fn identities(
-    errors: impl IntoIterator<Item = ListedError>,
-    wanted: impl Fn(&ListedError) -> bool,
-) -> Vec<(WorkflowId, ErrorId)> {
+/// The keys of those errors that are wanted.
+fn keys(errors: impl IntoIterator<Item = ListedError>, wanted: impl Fn(&ListedError) -> bool) -> Vec<ErrorKey> {
     errors.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect()
 }
 

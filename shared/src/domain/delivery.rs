@@ -235,7 +235,7 @@ impl Delivery {
 }
 
 /// Where a delivery belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
     /// The environment of error and destination.
     pub environment: EnvironmentId,

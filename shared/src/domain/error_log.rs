@@ -73,7 +73,15 @@ pub struct ErrorDocument<'a> {
     pub user_id: UserId,
 }
 
+/// What identifies an error of an environment: its id is unique in its workflow only.
+pub type ErrorKey = (WorkflowId, ErrorId);
+
 impl ErrorLog {
+    /// What identifies it.
+    pub fn key(&self) -> ErrorKey {
+        (self.workflow_id, self.error_id)
+    }
+
     /// The object that the world sees.
     pub fn document(&self) -> ErrorDocument<'_> {
         let Self {

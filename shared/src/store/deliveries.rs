@@ -11,7 +11,8 @@ use super::{
 };
 use crate::domain::{
     delivery::{Delivery, DeliveryStatus, Route},
-    id::{DestinationId, EnvironmentId, ErrorId, WorkflowId},
+    error_log::ErrorKey,
+    id::{DestinationId, EnvironmentId, WorkflowId},
     timestamp::Timestamp,
 };
 
@@ -63,7 +64,7 @@ impl Deliveries {
     pub async fn of_error(
         &self,
         environment: EnvironmentId,
-        (workflow, error): (WorkflowId, ErrorId),
+        (workflow, error): ErrorKey,
         destinations: &BTreeSet<DestinationId>,
     ) -> Result<Vec<Delivery>, StoreError> {
         let keys: Vec<_> = destinations

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     aws::{SettingError, setting},
     domain::{
-        error_log::{EngineText, ErrorLog},
+        error_log::{EngineText, ErrorKey, ErrorLog},
         fingerprint::Fingerprint,
         id::{EnvironmentId, ErrorId, UserId, WorkflowId},
         timestamp::Timestamp,
@@ -169,11 +169,7 @@ impl Errors {
     }
 
     /// Errors by their workflows and ids; what is not there, or past its time, is left out. One read for 100.
-    pub async fn get_all(
-        &self,
-        environment: EnvironmentId,
-        wanted: &[(WorkflowId, ErrorId)],
-    ) -> Result<Vec<ErrorLog>, StoreError> {
+    pub async fn get_all(&self, environment: EnvironmentId, wanted: &[ErrorKey]) -> Result<Vec<ErrorLog>, StoreError> {
         let keys: Vec<_> = wanted.iter().map(|(workflow, id)| keys::error(environment, *workflow, *id)).collect();
         self.table.get_all_kept(&keys, Timestamp::now()).await
     }

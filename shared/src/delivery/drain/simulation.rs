@@ -15,7 +15,7 @@ use crate::domain::{
     destination::{EventBridge, Filter, Target, Verification},
     error_log::{ErrorIdentity, NewError},
     health::{SWITCHED_OFF_AFTER, SWITCHED_OFF_BY_410, SWITCHED_OFF_BY_FAILURES},
-    id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+    id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
     origin::Origin,
     secret::Sealed,
 };
@@ -320,9 +320,9 @@ impl Ledger for World {
         })
     }
 
-    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<Identity, ErrorLog>, StoreError> {
+    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<ErrorKey, ErrorLog>, StoreError> {
         let errors = self.errors.borrow();
-        self.does(|| due.iter().filter_map(|one| Some((identity(one), errors.get(&one.error_id)?.clone()))).collect())
+        self.does(|| due.iter().filter_map(|one| Some((key(one), errors.get(&one.error_id)?.clone()))).collect())
     }
 
     async fn is_cancelled(&self, _: ReplayId) -> Result<bool, StoreError> {
@@ -334,7 +334,7 @@ impl Ledger for World {
         for chunk in settled.chunks(20) {
             // DynamoDB refuses a transaction that names an item twice.
             let told = chunk.iter().filter(|settlement| settlement.next != Next::Twin);
-            let mut names: Vec<Identity> = told.map(|settlement| identity(&settlement.delivery)).collect();
+            let mut names: Vec<ErrorKey> = told.map(|settlement| key(&settlement.delivery)).collect();
             names.sort();
             assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "an error is settled once");
             self.does(|| {
