@@ -42,16 +42,18 @@ def units() -> dict[str, tuple[float, float]]:
 
 
 def measured() -> dict[str, tuple[float, int]]:
-    """The processor time of an invocation in seconds, and its AWS calls, of each function."""
-    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) ± [\d.]+ \|.*\| (\d+)[^|]*\|$", BENCHMARKS.read_text(), re.MULTILINE)
-    return {name: (float(cpu) / MILLION, int(calls)) for name, cpu, calls in rows}
+    """The processor time of an invocation in seconds, and its AWS calls, of each function; of those that forward, by how many
+    errors it has."""
+    row = r"^\| `(\w+)` \|( \d+ \|)? ([\d.]+) ± [\d.]+ \|.*\| (\d+): [^|]*\|$"
+    rows = re.findall(row, BENCHMARKS.read_text(), re.MULTILINE)
+    return {name + errors.removesuffix(" |"): (float(cpu) / MILLION, int(calls)) for name, errors, cpu, calls in rows}
 
 
-def gb_seconds(function: str, memory_mb: int = 256, waiting: float | None = None, part: float = 1) -> float:
-    """GB-seconds of an invocation, or of one with so much less to do: its processor time at its share of a core, and the AWS
-    calls that it waits for, one after the other unless told otherwise; in whole milliseconds, as they are charged."""
+def gb_seconds(function: str, memory_mb: int = 256, waiting: float | None = None) -> float:
+    """GB-seconds of an invocation: its processor time at its share of a core, and the AWS calls that it waits for, one after
+    the other unless told otherwise; in whole milliseconds, as they are charged."""
     cpu, calls = measured()[function]
-    seconds = cpu * part * CORE_MB / memory_mb + (calls * AWS_CALL_SECONDS if waiting is None else waiting)
+    seconds = cpu * CORE_MB / memory_mb + (calls * AWS_CALL_SECONDS if waiting is None else waiting)
     return max(1, round(seconds * 1000 + 0.5)) / 1000 * memory_mb / 1024
 
 
@@ -80,9 +82,9 @@ def bills() -> dict[str, dict[str, tuple[str, float]]]:
             "GB-seconds": (
                 "lambda_gb_second",
                 batches * gb_seconds("errors_record")
-                + batches * gb_seconds("forward_errors", 512)
-                # At worst each message by itself; what is measured are ten.
-                + posts * gb_seconds("deliver_webhooks", 512, ENDPOINT_SECONDS + 3 * AWS_CALL_SECONDS, 1 / 10),
+                + batches * gb_seconds("forward_errors 100", 512)
+                # At worst each message by itself, which reads, posts, and notes.
+                + posts * gb_seconds("deliver_webhooks 10", 512, ENDPOINT_SECONDS + 2 * AWS_CALL_SECONDS),
             ),
             "write units of the errors": ("write_units", batches * cost["record 100 errors of 300 bytes"][1]),
             "write units of the deliveries": (

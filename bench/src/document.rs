@@ -6,7 +6,7 @@ use tests::setting;
 
 use crate::{
     forwarding::{Forwarding, Recording},
-    local::Arrival,
+    local::{Arrival, OnBus},
     requests::Warm,
     scale::Page,
     starts::{First, Start},
@@ -95,32 +95,36 @@ fn counted(calls: &[String]) -> String {
 pub fn forwarding(recording: &[Recording], forwarding: &[Forwarding]) -> String {
     let recorded =
         recording.iter().map(|Recording { errors, rate }| format!("| {errors} | {rate} |\n")).collect::<String>();
-    let rows = forwarding.iter().flat_map(|Forwarding { name, rate, beside, .. }| {
-        beside.iter().map(move |(what, theirs, ratio)| format!("| `{name}` | {rate} | {what} | {theirs} | {ratio} |\n"))
+    let rows = forwarding.iter().flat_map(|Forwarding { name, errors, rate, beside, .. }| {
+        beside.iter().map(move |(what, theirs, ratio)| {
+            format!("| `{name}` | {errors} | {rate} | {what} | {theirs} | {ratio} |\n")
+        })
     });
-    let invocations = forwarding
-        .iter()
-        .map(|Forwarding { name, cpu, calls, .. }| format!("| `{name}` | {cpu} | {} |\n", counted(calls)));
+    let invocations = forwarding.iter().map(|Forwarding { name, errors, cpu, calls, .. }| {
+        format!("| `{name}` | {errors} | {cpu} | {} |\n", counted(calls))
+    });
     format!(
         "\n## Recording and forwarding\n\nErrors for each second of a core's time that `errors_record` takes:\n\n| errors a request \
-         | errors a second |\n|---|---|\n{recorded}\nErrors for each second of a core's time that are sent, in batches of a hundred, \
-         with all bookkeeping:\n\n| function | errors a second | beside | errors a second | ratio \
-         |\n|---|---|---|---|---|\n{}\nAn invocation with a hundred errors, in µs:\n\n| function | µs | AWS calls \
-         |\n|---|---|---|\n{}",
+         | errors a second |\n|---|---|\n{recorded}\nErrors for each second of a core's time that are sent, with all bookkeeping, by how \
+         many an invocation has:\n\n| function | errors | errors a second | beside | errors a second | ratio \
+         |\n|---|---|---|---|---|---|\n{}\nAn invocation, in µs of processor time:\n\n| function | errors | µs | AWS calls \
+         |\n|---|---|---|---|\n{}",
         rows.collect::<String>(),
         invocations.collect::<String>(),
     )
 }
 
 /// The stack in the local AWS.
-pub fn arrivals(arrivals: &[Arrival]) -> String {
+pub fn arrivals(buses: &[OnBus], arrivals: &[Arrival]) -> String {
     let rows = arrivals.iter().map(|Arrival { destinations, stalled, time, slow }| {
         format!("| {destinations} | {stalled} | {time} | {slow:.0} |\n")
     });
+    let on_buses = buses.iter().map(|OnBus { by, time }| format!("| {by} | {time} |\n")).collect::<String>();
     format!(
-        "\n## From record to arrival, and isolation\n\nMilliseconds from the answer to a record until the webhooks that take it \
-         have the error, in the local AWS, which does one thing at a\ntime: so most of it is its. The others stall until they are \
-         timed out.\n\n| webhooks | of which stall | ms | slowest 5 % from |\n|---|---|---|---|\n{}",
+        "\n## From record to arrival, and isolation\n\nIn the local AWS, which does one thing at a time: so most of it is its. \
+         Milliseconds from the answer to a record until the error is on a bus,\nbeside a minimal forwarder on the same stream:\n\n\
+         | by | ms |\n|---|---|\n{on_buses}\nAnd until the webhooks that take it have the error; the others stall until they are \
+         timed out:\n\n| webhooks | of which stall | ms | slowest 5 % from |\n|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
 }

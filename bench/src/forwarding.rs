@@ -12,22 +12,26 @@ use crate::{
     requests::{Story, text},
 };
 
-/// How often a function and its bare loop take turns, and how many batches of a hundred errors each then sends.
+/// How often a function and its bare loop take turns, and how many batches each then sends.
 const TURNS: usize = 7;
 const BATCHES: usize = 40;
 /// The errors of a batch.
 const ERRORS: usize = 100;
+/// The errors of a message for webhooks.
+const ERRORS_OF_A_MESSAGE: usize = 10;
 
 /// How fast errors are forwarded.
 #[derive(Debug)]
 pub struct Forwarding {
     /// By which function.
     pub name: &'static str,
+    /// The errors of an invocation.
+    pub errors: usize,
     /// Errors a second.
     pub rate: Spread,
     /// What it is compared with, its errors a second, and how many times these the function's are.
     pub beside: Vec<(&'static str, Spread, Spread)>,
-    /// The microseconds of an invocation with a hundred errors.
+    /// The microseconds of an invocation.
     pub cpu: Spread,
     /// Its AWS calls.
     pub calls: Vec<String>,
@@ -68,7 +72,7 @@ pub async fn recording(functions: &Functions, aws: &Aws) -> Vec<Recording> {
     recording
 }
 
-/// Forwards to a bus, and to a webhook on loopback.
+/// Forwards to a bus, and to a webhook on loopback: a whole batch, and a message by itself.
 pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forwarding> {
     let mut story = Story::new(functions, aws, false);
     let workflow = story.begin().await;
@@ -81,7 +85,8 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     let records: Vec<Value> = ids.iter().map(|id| stream_record(&story.environment, &workflow, id)).collect();
     let to_bus = json!({ "Records": records });
     let detail = document(&records);
-    let events = measure(functions, aws, "forward_errors", &to_bus, &["events", &detail, ""], Some(bus)).await;
+    let bare = ["events", detail.as_str(), ""];
+    let events = measure(functions, aws, ("forward_errors", ERRORS), &to_bus, &bare, Some(bus)).await;
 
     let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}/errors", receiver.local_addr().expect("an address"));
@@ -90,7 +95,7 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     let destination = text(&story.ask("destinations_create", &[], Some(webhook)).await, "destinationId");
     let attempts: Vec<(&str, &String)> = ids.iter().map(|id| (workflow.as_str(), id)).collect();
     let mut to_webhook = event("deliver_webhooks");
-    let messages = attempts.chunks(ERRORS / 10).map(|errors| {
+    let messages = attempts.chunks(ERRORS_OF_A_MESSAGE).map(|errors| {
         let mut message = to_webhook["Records"][0].clone();
         let body = json!({ "message": "FirstAttemptsV1", "environmentId": story.environment,
             "destinationId": destination, "errors": errors });
@@ -99,14 +104,17 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     });
     let messages: Value = messages.collect();
     to_webhook["Records"] = messages;
-    let posts = measure(functions, aws, "deliver_webhooks", &to_webhook, &["posts", &detail, &url], None).await;
-    vec![events, posts]
+    let bare = ["posts", detail.as_str(), url.as_str()];
+    let posts = measure(functions, aws, ("deliver_webhooks", ERRORS), &to_webhook, &bare, None).await;
+    let alone = json!({ "Records": [to_webhook["Records"][0]] });
+    let alone = measure(functions, aws, ("deliver_webhooks", ERRORS_OF_A_MESSAGE), &alone, &bare, None).await;
+    vec![events, posts, alone]
 }
 
 async fn measure(
     functions: &Functions,
     aws: &Aws,
-    name: &'static str,
+    (name, errors): (&'static str, usize),
     event: &Value,
     loop_of: &[&str; 3],
     bus: Option<&str>,
@@ -136,7 +144,7 @@ async fn measure(
     let (mut ours, mut bare, mut least) = (Vec::new(), Vec::new(), Vec::new());
     let mut minimal = minimal;
     for _ in 0..TURNS {
-        let sent = (BATCHES * ERRORS) as f64;
+        let sent = (BATCHES * errors) as f64;
         ours.push(sent / process.busy(&mut runtime, &event, BATCHES).await.as_secs_f64());
         if let Some((process, runtime)) = &mut minimal {
             least.push(sent / process.busy(runtime, &event, BATCHES).await.as_secs_f64());
@@ -148,8 +156,8 @@ async fn measure(
     if !least.is_empty() {
         beside.push(("minimal forwarder, which writes nothing down", spread(least.clone()), ratio(&least)));
     }
-    let cpu = spread(ours.iter().map(|rate| ERRORS as f64 * 1e6 / rate).collect());
-    Forwarding { name, rate: spread(ours), beside, cpu, calls }
+    let cpu = spread(ours.iter().map(|rate| errors as f64 * 1e6 / rate).collect());
+    Forwarding { name, errors, rate: spread(ours), beside, cpu, calls }
 }
 
 /// The errors for each second of a core's time that a bare loop sends.

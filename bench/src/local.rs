@@ -4,16 +4,20 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::future::join_all;
 use tests::{
-    Environment, Tenon, eventually,
+    Bus, Environment, Tenon, eventually,
     receiver::{Receiver, Reply},
+    setting,
 };
 
-use crate::figures::{Spread, spread};
+use crate::{
+    figures::{Spread, spread},
+    process::Functions,
+};
 
 /// The destinations of an environment (a limit of the product).
 const OF_ENVIRONMENT: usize = 20;
@@ -31,6 +35,53 @@ pub struct Arrival {
     pub time: Spread,
     /// Of a hundred such times, five are longer.
     pub slow: f64,
+}
+
+/// How long errors take to a bus.
+#[derive(Debug)]
+pub struct OnBus {
+    /// Who puts them there.
+    pub by: &'static str,
+    /// The milliseconds from the answer to the record until the bus has handed the error on.
+    pub time: Spread,
+}
+
+/// To a bus of the customer's, and by the minimal forwarder, from the same stream, to one of the product's account.
+pub async fn buses(functions: &Functions, bus: &Bus) -> Vec<OnBus> {
+    let minimal = Bus::of(&setting("AWS_ACCESS_KEY_ID")).await;
+    let script = format!("{}/local/minimal.py", setting("TENON_ROOT"));
+    let binary = functions.folder.join("minimal_forwarder");
+    let mut deploying = tokio::process::Command::new(setting("TENON_PYTHON"));
+    let deployed = deploying.arg(script).arg(binary).arg(&minimal.name).status().await;
+    assert!(deployed.is_ok_and(|status| status.success()), "the minimal forwarder was not deployed");
+
+    let customer = Customer::new().await;
+    customer.acme.destination(&bus.name).await;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let id = customer.acme.record(&customer.workflow, "status code 403").await;
+        let recorded = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
+        let times = tokio::join!(arrival_on(bus, &id), arrival_on(&minimal, &id));
+        // What starts functions is not what is measured.
+        if round > 0 {
+            ours.push(times.0 - recorded);
+            theirs.push(times.1 - recorded);
+        }
+    }
+    vec![
+        OnBus { by: "`forward_errors`", time: spread(ours) },
+        OnBus { by: "a minimal forwarder", time: spread(theirs) },
+    ]
+}
+
+/// When an error was handed on by a bus, in milliseconds since 1970.
+async fn arrival_on(bus: &Bus, id: &str) -> f64 {
+    eventually("the error is on the bus", async || {
+        let arrived = bus.arrived_at().await;
+        let (at, _) = arrived.into_iter().find(|(_, event)| event["detail"].to_string().contains(id))?;
+        Some(at as f64)
+    })
+    .await
 }
 
 /// To one webhook, and to fifty of which none, half and all but one stall.

@@ -55,7 +55,8 @@ async fn main() -> std::io::Result<()> {
         tell(document::forwarding(&recording, &forwarding::forwarding(&functions, &aws, &bus.name).await));
     }
     if wanted("arrivals") {
-        tell(document::arrivals(&local::arrivals().await));
+        let buses = local::buses(&functions, &bus).await;
+        tell(document::arrivals(&buses, &local::arrivals().await));
     }
     if wanted("scale") {
         tell(document::scale(&scale::scale().await));

@@ -1,4 +1,4 @@
-//! `deliver_webhooks`, triggered by the queue of first attempts. AWS calls for a message: see [`FirstSender::send`].
+//! `deliver_webhooks`, triggered by the queue of first attempts. AWS calls for a destination: see [`FirstSender::send`].
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};

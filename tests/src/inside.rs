@@ -81,7 +81,8 @@ pub struct Inside {
     pub environment: EnvironmentId,
     /// The parts.
     pub forwarder: Forwarder,
-    first: FirstSender,
+    /// What makes the first attempts for webhooks.
+    pub first: FirstSender,
     drains: Drains,
     queues: [String; 2],
     stopped: Arc<AtomicBool>,
@@ -214,20 +215,24 @@ impl Inside {
                 for (number, queue) in inside.queues.iter().enumerate() {
                     let received = sqs.receive_message().queue_url(queue).max_number_of_messages(10);
                     let messages = received.visibility_timeout(3).send().await.unwrap().messages.unwrap_or_default();
-                    let done = messages.iter().map(async |message| {
-                        let done = match number {
-                            0 => {
-                                let message: FirstAttempts = read(message.body()).unwrap();
-                                inside.first.send(&[message]).await.is_empty()
-                            }
-                            _ => inside.drain(read::<Drain>(message.body()).unwrap().route()).await,
-                        };
-                        if done {
-                            let handle = message.receipt_handle().unwrap();
-                            sqs.delete_message().queue_url(queue).receipt_handle(handle).send().await.unwrap();
+                    let done: Vec<bool> = match number {
+                        0 => {
+                            let attempts: Vec<FirstAttempts> =
+                                messages.iter().map(|message| read(message.body()).unwrap()).collect();
+                            let again = inside.first.send(&attempts).await;
+                            (0..messages.len()).map(|index| !again.contains(&index)).collect()
                         }
-                    });
-                    futures_util::future::join_all(done).await;
+                        _ => {
+                            let drained = messages.iter().map(async |message| {
+                                inside.drain(read::<Drain>(message.body()).unwrap().route()).await
+                            });
+                            futures_util::future::join_all(drained).await
+                        }
+                    };
+                    for (message, _) in messages.iter().zip(done).filter(|(_, done)| *done) {
+                        let handle = message.receipt_handle().unwrap();
+                        sqs.delete_message().queue_url(queue).receipt_handle(handle).send().await.unwrap();
+                    }
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

@@ -17,6 +17,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::{config::Credentials, types::AttributeValue};
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_runtime_api::client::{
     http::{
@@ -446,15 +447,20 @@ pub struct Bus {
 impl Bus {
     /// Makes a bus with a name that the customer's keys may put events on, a queue, and a rule between them.
     pub async fn new() -> Self {
-        let aws = aws(&setting("TENON_CUSTOMER_ACCOUNT")).await;
+        Self::of(&setting("TENON_CUSTOMER_ACCOUNT")).await
+    }
+
+    /// The same in another account.
+    pub async fn of(account: &str) -> Self {
+        let aws = aws(account).await;
         let name = format!("tenon-test-{}", tenon::domain::id::UserId::new());
         let (events, sqs) = (aws_sdk_eventbridge::Client::new(&aws), aws_sdk_sqs::Client::new(&aws));
         events.create_event_bus().name(&name).send().await.unwrap();
         let queue = sqs.create_queue().queue_name(&name).send().await.unwrap().queue_url.unwrap();
-        let arn = format!("arn:aws:sqs:{}:{}:{name}", setting("AWS_REGION"), setting("TENON_CUSTOMER_ACCOUNT"));
+        let arn = format!("arn:aws:sqs:{}:{account}:{name}", setting("AWS_REGION"));
         let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow",
             "Principal": { "Service": "events.amazonaws.com" }, "Action": "sqs:SendMessage", "Resource": arn }] });
-        let allow = aws_sdk_sqs::types::QueueAttributeName::Policy;
+        let allow = QueueAttributeName::Policy;
         sqs.set_queue_attributes().queue_url(&queue).attributes(allow, policy.to_string()).send().await.unwrap();
         let pattern = json!({ "source": ["tenon.errors"] }).to_string();
         events.put_rule().name(&name).event_bus_name(&name).event_pattern(pattern).send().await.unwrap();
@@ -465,12 +471,20 @@ impl Bus {
 
     /// Events that have arrived since the last call, none where there are none.
     pub async fn arrived(&self) -> Vec<Value> {
-        let answer = self.sqs.receive_message().queue_url(&self.queue).max_number_of_messages(10).send().await.unwrap();
+        self.arrived_at().await.into_iter().map(|(_, event)| event).collect()
+    }
+
+    /// The same with the milliseconds since 1970 at which each arrived.
+    pub async fn arrived_at(&self) -> Vec<(i64, Value)> {
+        let sent_at = MessageSystemAttributeName::SentTimestamp;
+        let request = self.sqs.receive_message().queue_url(&self.queue).max_number_of_messages(10);
+        let answer = request.message_system_attribute_names(sent_at.clone()).send().await.unwrap();
         let mut events = Vec::new();
         for message in answer.messages.unwrap_or_default() {
             let receipt = message.receipt_handle.unwrap();
             self.sqs.delete_message().queue_url(&self.queue).receipt_handle(receipt).send().await.unwrap();
-            events.push(serde_json::from_str(&message.body.unwrap()).unwrap());
+            let at = message.attributes.unwrap()[&sent_at].parse().unwrap();
+            events.push((at, serde_json::from_str(&message.body.unwrap()).unwrap()));
         }
         events
     }

@@ -336,3 +336,14 @@ async fn what_aws_says_of_a_signature_is_kept_without_the_request_that_it_repeat
     let (attempt, _) = failed(&outcomes[0]).unwrap();
     assert_eq!(attempt.response, "InvalidSignatureException: The signature does not match.");
 }
+
+#[tokio::test]
+async fn of_a_hundred_errors_only_those_of_a_refused_batch_count_as_unwritten() {
+    let errors: Vec<ErrorLog> = (0..100).map(|n| error(&format!("error {n:02}"))).collect();
+    let config = scripted(|_, body| match body.to_string().contains("error 30") {
+        true => (400, json!({ "__type": "ValidationException", "message": "no" })),
+        false => (200, json!({ "UnprocessedItems": {} })),
+    });
+    let store = Errors { table: Table::new(&config.await, "errors"), retention: Retention::days(30) };
+    assert_eq!(store.record(&errors).await.unwrap(), (25..50).collect::<Vec<_>>());
+}

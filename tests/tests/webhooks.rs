@@ -1,10 +1,20 @@
 //! Webhooks through the deployed template, against an endpoint on loopback.
 
-use std::process::Stdio;
+use std::{
+    collections::{BTreeSet, HashMap},
+    process::Stdio,
+    sync::atomic::Ordering,
+};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
+use tenon::{
+    delivery::queues::{FirstAttempts, MAX_ERRORS},
+    domain::{delivery::Route, error_log::ErrorLog},
+};
 use tests::{
     Tenon, eventually, example_error,
+    inside::{Inside, ids, load},
     receiver::{Received, Receiver, Reply},
     setting,
 };
@@ -433,4 +443,48 @@ async fn a_success_does_not_end_the_time_for_which_a_destination_asked() {
     acme.record(&workflow, "has to wait").await;
     eventually("it waits", async || (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())).await;
     assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_webhooks_messages_are_sent_together_and_cost_seven_aws_calls_for_a_hundred_errors() {
+    let (inside, receiver) = (Inside::new().await, Receiver::new().await);
+    let (route, errors) = (inside.webhook(&receiver.url).await, inside.record(100).await);
+    // The first time a secret is opened, KMS is asked, and a success is noted once a minute.
+    assert_eq!(inside.first.send(&first_attempts(route, &errors[..1])).await, [0; 0]);
+    let before = inside.calls.load(Ordering::SeqCst);
+    assert_eq!(inside.first.send(&first_attempts(route, &errors)).await, [0; 0]);
+    let calls = inside.calls.load(Ordering::SeqCst) - before;
+    assert_eq!(calls, 7, "two reads of the destination, one of the errors, four notes of deliveries");
+    let arrived: BTreeSet<String> = receiver.ids().into_iter().collect();
+    assert_eq!(arrived, ids(&errors).into_iter().collect());
+    assert_eq!(inside.told_of(route, &errors).await, 100);
+}
+
+#[tokio::test]
+async fn an_error_that_cannot_be_read_holds_up_only_its_own_message() {
+    let (inside, receiver) = (Inside::new().await, Receiver::new().await);
+    let (route, errors) = (inside.webhook(&receiver.url).await, inside.record(30).await);
+    let broken = [
+        ("pk", format!("env#{}#workflow#{}", route.environment, errors[15].workflow_id)),
+        ("sk", errors[15].error_id.to_string()),
+        ("type", "error".into()),
+    ];
+    let mut broken: HashMap<String, AttributeValue> =
+        broken.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
+    broken.insert("expiresAt".into(), AttributeValue::N("4000000000".into()));
+    load(&inside.aws, &setting("ERRORS_TABLE"), vec![broken]).await;
+    assert_eq!(inside.first.send(&first_attempts(route, &errors)).await, [1]);
+    let arrived: BTreeSet<String> = receiver.ids().into_iter().collect();
+    let readable = errors[..10].iter().chain(&errors[20..]);
+    assert_eq!(arrived, readable.map(|error| error.error_id.to_string()).collect());
+}
+
+/// The messages by which errors are handed on.
+fn first_attempts(route: Route, errors: &[ErrorLog]) -> Vec<FirstAttempts> {
+    let message = |errors: &[ErrorLog]| FirstAttempts::FirstAttemptsV1 {
+        environment_id: route.environment,
+        destination_id: route.destination,
+        errors: errors.iter().map(ErrorLog::key).collect(),
+    };
+    errors.chunks(MAX_ERRORS).map(message).collect()
 }

@@ -37,8 +37,9 @@ impl FirstSender {
     /// Makes the first attempt to send every error of the messages; destinations do not wait for each other. Answers with
     /// the indices of the messages of which something could be neither sent nor written down.
     ///
-    /// AWS calls for a destination: one read of it and one of its health, one `BatchGetItem` for a hundred errors, and
-    /// what [`Books::note`] says.
+    /// AWS calls for a destination: one read of it and one of its health, one `BatchGetItem` for a hundred errors, what
+    /// [`Books::note`] says, and one `BatchWriteItem` for 25 errors that it does not want any more. All but the notes for each
+    /// message where something cannot be read.
     pub async fn send(&self, messages: &[FirstAttempts]) -> Vec<usize> {
         let mut routes: BTreeMap<Route, Vec<(usize, &[ErrorKey])>> = BTreeMap::new();
         for (index, message) in messages.iter().enumerate() {
@@ -64,7 +65,8 @@ impl FirstSender {
                 join_all(each).await.concat()
             }
             Err(error) => {
-                tracing::error!(error = %Chain(&error), "first attempts were not made");
+                let Route { environment, destination } = route;
+                tracing::error!(error = %Chain(&error), %environment, %destination, "first attempts were not made");
                 messages.iter().map(|(index, _)| *index).collect()
             }
         }

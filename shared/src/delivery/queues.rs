@@ -36,7 +36,7 @@ pub enum FirstAttempts {
     },
 }
 
-/// The most errors of a message: so many are sent to one webhook at once.
+/// The most errors of a message; those of ten messages are sent to one webhook at once.
 pub const MAX_ERRORS: usize = 10;
 
 /// Tells a destination's drain to run.

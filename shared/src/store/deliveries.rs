@@ -42,7 +42,7 @@ impl Deliveries {
             item.insert("expiresAt".into(), self.retention.expires(now));
             Ok(item)
         });
-        let unwritten = self.table.put_all(items.collect::<Result<_, StoreError>>()?).await?;
+        let unwritten = self.table.put_all(items.collect::<Result<_, StoreError>>()?).await;
         if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("deliveries were left unnoted".into())) }
     }
 
@@ -57,7 +57,7 @@ impl Deliveries {
         let items = deliveries
             .iter()
             .map(|(workflow, delivery)| delivery_item(destination, *workflow, delivery, self.retention, now));
-        self.table.put_all(items.collect::<Result<_, _>>()?).await
+        Ok(self.table.put_all(items.collect::<Result<_, _>>()?).await)
     }
 
     /// What is told of an error's deliveries to these destinations. One read for 50 destinations.

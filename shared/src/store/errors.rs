@@ -209,7 +209,7 @@ impl Errors {
     /// Writes errors, 25 a request. Returns the indices of those that DynamoDB did not take.
     pub async fn record(&self, errors: &[ErrorLog]) -> Result<Vec<usize>, StoreError> {
         let items = errors.iter().map(|error| self.item(error)).collect::<Result<_, _>>()?;
-        self.table.put_all(items).await
+        Ok(self.table.put_all(items).await)
     }
 
     fn item(&self, error: &ErrorLog) -> Result<Item, StoreError> {

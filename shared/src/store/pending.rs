@@ -61,7 +61,7 @@ impl PendingDeliveries {
             delivery_item(route, pending.workflow_id, &delivery, self.retention, pending.waiting_since)
         });
         let items = told.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
-        let unwritten = self.table.put_all(items.collect::<Result<_, _>>()?).await?;
+        let unwritten = self.table.put_all(items.collect::<Result<_, _>>()?).await;
         let mut unwritten: Vec<usize> = unwritten.into_iter().map(|index| index % deliveries.len().max(1)).collect();
         unwritten.sort_unstable();
         unwritten.dedup();

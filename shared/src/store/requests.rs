@@ -196,7 +196,7 @@ impl Requests {
             Ok(item)
         });
         let items = items.collect::<Result<Vec<Item>, StoreError>>()?;
-        if !self.0.put_all(items).await?.is_empty() {
+        if !self.0.put_all(items).await.is_empty() {
             return Err(StoreError::Busy("an answer was not kept".into()));
         }
         let request = self

@@ -61,8 +61,7 @@ impl Table {
 
     async fn open(&self, connections: u32) {
         let nothing = Key { pk: "open".into(), sk: "open".into() };
-        // Boxed: with what starts a function, the futures would be nested deeper than the compiler looks.
-        let opening = (0..connections).map(|_| Box::pin(self.get::<Placeholder>(&nothing)));
+        let opening = (0..connections).map(|_| self.get::<Placeholder>(&nothing));
         if let Err(error) = try_join_all(opening).await {
             // The function is of use as soon as DynamoDB is.
             tracing::warn!(error = %Chain(&error), table = self.name, "no connection at start-up");
@@ -213,8 +212,8 @@ impl Table {
     }
 
     /// Writes items in batches of 25, several at once; what DynamoDB leaves unprocessed is tried again with growing
-    /// pauses, for as long as a caller can wait. Returns the indices of the items that could not be written.
-    pub(super) async fn put_all(&self, items: Vec<Item>) -> Result<Vec<usize>, StoreError> {
+    /// pauses, for as long as a caller can wait. Returns the indices of the items that could not be written; why is logged.
+    pub(super) async fn put_all(&self, items: Vec<Item>) -> Vec<usize> {
         let mut batches = tokio::task::JoinSet::new();
         let mut remaining = items.into_iter().enumerate();
         loop {
@@ -225,13 +224,12 @@ impl Table {
             let table = self.clone();
             batches.spawn(async move { table.put_batch(batch).await });
         }
-        let unwritten: Vec<Vec<usize>> = batches.join_all().await.into_iter().collect::<Result<_, _>>()?;
-        let mut unwritten = unwritten.concat();
+        let mut unwritten = batches.join_all().await.concat();
         unwritten.sort_unstable();
-        Ok(unwritten)
+        unwritten
     }
 
-    async fn put_batch(&self, mut batch: Vec<(usize, Item)>) -> Result<Vec<usize>, StoreError> {
+    async fn put_batch(&self, mut batch: Vec<(usize, Item)>) -> Vec<usize> {
         let started = Instant::now();
         for round in 0..ROUNDS {
             if started.elapsed() > PATIENCE {
@@ -257,13 +255,14 @@ impl Table {
                 Err(error) => {
                     let error = StoreError::from(error);
                     if !error.is_passing() {
-                        return Err(error);
+                        tracing::error!(error = %Chain(&error), "a batch was refused");
+                        break;
                     }
                     tracing::warn!(error = %Chain(&error), "a batch was not written");
                 }
             }
         }
-        Ok(batch.into_iter().map(|(index, _)| index).collect())
+        batch.into_iter().map(|(index, _)| index).collect()
     }
 }
 
