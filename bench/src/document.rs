@@ -122,7 +122,7 @@ pub fn arrivals(buses: &[OnBus], arrivals: &[Arrival]) -> String {
     let on_buses = buses.iter().map(|OnBus { by, time }| format!("| {by} | {time} |\n")).collect::<String>();
     format!(
         "\n## From record to arrival, and isolation\n\nIn the local AWS, which does one thing at a time: so most of it is its. \
-         Milliseconds from the answer to a record until the error is on a bus,\nbeside a minimal forwarder on the same stream:\n\n\
+         Milliseconds from the request that records an error until it is on a bus,\nbeside a minimal forwarder on the same stream:\n\n\
          | by | ms |\n|---|---|\n{on_buses}\nAnd until the webhooks that take it have the error; the others stall until they are \
          timed out:\n\n| webhooks | of which stall | ms | slowest 5 % from |\n|---|---|---|---|\n{}",
         rows.collect::<String>()

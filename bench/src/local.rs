@@ -31,7 +31,7 @@ pub struct Arrival {
     pub destinations: usize,
     /// So many of them stall.
     pub stalled: usize,
-    /// The milliseconds from the answer to the record until a healthy destination has the error.
+    /// The milliseconds from the request that records until a healthy destination has the error.
     pub time: Spread,
     /// Of a hundred such times, five are longer.
     pub slow: f64,
@@ -42,7 +42,7 @@ pub struct Arrival {
 pub struct OnBus {
     /// Who puts them there.
     pub by: &'static str,
-    /// The milliseconds from the answer to the record until the bus has handed the error on.
+    /// The milliseconds from the request that records until the bus has handed the error on.
     pub time: Spread,
 }
 
@@ -59,13 +59,13 @@ pub async fn buses(functions: &Functions, bus: &Bus) -> Vec<OnBus> {
     customer.acme.destination(&bus.name).await;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
+        let asked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
         let id = customer.acme.record(&customer.workflow, "status code 403").await;
-        let recorded = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
         let times = tokio::join!(arrival_on(bus, &id), arrival_on(&minimal, &id));
         // What starts functions is not what is measured.
         if round > 0 {
-            ours.push(times.0 - recorded);
-            theirs.push(times.1 - recorded);
+            ours.push(times.0 - asked);
+            theirs.push(times.1 - asked);
         }
     }
     vec![
@@ -113,14 +113,12 @@ impl Customer {
 
     /// Records an error and waits until all healthy destinations have it. Answers with their milliseconds.
     async fn record(&self) -> Vec<f64> {
+        let asked = Instant::now();
         let id = self.acme.record(&self.workflow, "status code 403").await;
-        let recorded = Instant::now();
         let arrived = |times: &Times| times.lock().expect("nobody panics with it").get(&id).copied();
         eventually("the error has arrived", async || {
             let times: Option<Vec<Instant>> = self.healthy.iter().map(arrived).collect();
-            times.map(|times| {
-                times.iter().map(|at| at.saturating_duration_since(recorded).as_secs_f64() * 1e3).collect()
-            })
+            times.map(|times| times.iter().map(|at| at.saturating_duration_since(asked).as_secs_f64() * 1e3).collect())
         })
         .await
     }
