@@ -1,5 +1,6 @@
-"""Puts the minimal forwarder of the benchmark beside the stack that is deployed: on the same stream, with the stack's own
-settings of batches, to a bus of the product's account. Run by `make bench`, in the environment of local/test.py."""
+"""Puts the minimal forwarder of the benchmark in the place of the stack's own: on the same stream, with the same batches and
+the same filter, to a bus of the product's account; and takes it away again. Run by `make bench`, in the environment of
+local/test.py."""
 
 import io
 import json
@@ -15,11 +16,26 @@ BESIDE = "tenon-forward-errors"
 REGION = os.environ["AWS_REGION"]
 
 
-def main(binary: Path, bus: str) -> None:
-    """Deploys a binary that forwards to a bus."""
-    functions, iam = boto3.client("lambda", REGION), boto3.client("iam", REGION)
-    beside = functions.get_function_configuration(FunctionName=BESIDE)
+def main() -> None:
+    """`begin BINARY BUS`, or `end`."""
+    functions = boto3.client("lambda", REGION)
     [stream] = functions.list_event_source_mappings(FunctionName=BESIDE)["EventSourceMappings"]
+    match sys.argv[1:]:
+        case ["begin", binary, bus]:
+            functions.update_event_source_mapping(UUID=stream["UUID"], Enabled=False)
+            deploy(functions, stream, Path(binary), bus)
+        case ["end"]:
+            for mapping in functions.list_event_source_mappings(FunctionName=NAME)["EventSourceMappings"]:
+                functions.delete_event_source_mapping(UUID=mapping["UUID"])
+            functions.update_event_source_mapping(UUID=stream["UUID"], Enabled=True)
+        case _:
+            sys.exit("usage: minimal.py begin BINARY BUS | end")
+
+
+def deploy(functions, stream: dict, binary: Path, bus: str) -> None:
+    """Deploys a binary that forwards what a stream carries to a bus."""
+    iam = boto3.client("iam", REGION)
+    beside = functions.get_function_configuration(FunctionName=BESIDE)
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     reads = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
     allowed = {"Effect": "Allow", "Action": [*reads, "events:PutEvents"], "Resource": "*"}
@@ -40,6 +56,7 @@ def main(binary: Path, bus: str) -> None:
         EventSourceArn=stream["EventSourceArn"],
         StartingPosition="LATEST",
         BatchSize=stream["BatchSize"],
+        FilterCriteria=stream["FilterCriteria"],
     )
 
 
@@ -59,4 +76,4 @@ def zipped(binary: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main()

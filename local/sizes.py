@@ -7,6 +7,7 @@ import sys
 import tomllib
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,15 +30,15 @@ def main() -> None:
             sys.exit("usage: sizes.py check | table | crates BINARY")
 
 
-def binaries() -> dict[str, Path]:
-    """The binaries of a release build, as `make build` or else `make bench` leaves them."""
-    names = sorted(source.stem for source in (ROOT / "functions/src/bin").glob("*.rs"))
-    found = {}
-    for name in names:
-        built = [path for path in (TARGET / "lambda" / name / "bootstrap", TARGET / "release" / name) if path.is_file()]
-        if built:
-            found[name] = max(built, key=lambda path: path.stat().st_mtime)
-    return found
+def release(name: str) -> Path:
+    """A function's binary as `make bench` leaves it, for this machine."""
+    return TARGET / "release" / name
+
+
+def newest(name: str) -> Path:
+    """A function's binary as `make build` or `make bench` leaves it, whichever was last."""
+    built = [path for path in (TARGET / "lambda" / name / "bootstrap", release(name)) if path.is_file()]
+    return max(built, key=lambda path: path.stat().st_mtime, default=release(name))
 
 
 def zipped(path: Path) -> int:
@@ -45,9 +46,10 @@ def zipped(path: Path) -> int:
     return len(zlib.compress(path.read_bytes(), 6))
 
 
-def sizes() -> dict[str, tuple[int, int]]:
-    """The bytes of each function, unzipped and zipped."""
-    found = binaries()
+def sizes(of: Callable[[str], Path]) -> dict[str, tuple[int, int]]:
+    """The bytes of each function that is built, unzipped and zipped."""
+    names = sorted(source.stem for source in (ROOT / "functions/src/bin").glob("*.rs"))
+    found = {name: path for name in names if (path := of(name)).is_file()}
     with ThreadPoolExecutor() as pool:
         return {name: (path.stat().st_size, size) for (name, path), size in zip(found.items(), pool.map(zipped, found.values()))}
 
@@ -55,7 +57,7 @@ def sizes() -> dict[str, tuple[int, int]]:
 def check() -> None:
     """Ends with an error where a function is larger than it may be."""
     budget = tomllib.loads((ROOT / "functions/sizes.toml").read_text())
-    found = sizes()
+    found = sizes(newest)
     if not found:
         print("the functions' sizes are not checked: there is no release build")
         return
@@ -73,7 +75,7 @@ def check() -> None:
 
 def table() -> str:
     """The sizes as a table, the largest first."""
-    rows = sorted(sizes().items(), key=lambda row: -row[1][1])
+    rows = sorted(sizes(release).items(), key=lambda row: -row[1][1])
     lines = [f"| `{name}` | {size / MEGABYTE:.2f} | {small / MEGABYTE:.2f} |" for name, (size, small) in rows]
     return "\n".join(["| function | MB | MB zipped |", "|---|---|---|", *lines])
 

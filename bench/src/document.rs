@@ -19,7 +19,9 @@ const BY_HAND: &str = "<!-- written by hand from here on -->\n";
 pub fn head() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let model = model.trim_start_matches([':', '\t', ' ']);
+    // Only on x86 the kernel tells the model.
+    let model = Some(model.trim_start_matches([':', '\t', ' '])).filter(|model| !model.is_empty());
+    let model = model.unwrap_or(std::env::consts::ARCH);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!(
         "# Benchmarks\n\n`make bench` measures this on one machine, without a cloud account, and writes this page. Figures are \
@@ -33,8 +35,10 @@ pub fn head() -> String {
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&output).trim().to_owned()
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program} does not run: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// The starts.
@@ -44,7 +48,7 @@ pub fn starts(starts: &[Start]) -> String {
         .map(|Start { kind: (name, what), time, ratio }| format!("| `{name}` | {what} | {time} | {ratio} |\n"));
     format!(
         "\n## Cold start\n\nMilliseconds from the start of the process until it asks a Lambda Runtime API on loopback for work. \
-         The connections that a function\nopens meanwhile lead to an AWS that answers at once. `by_hand` is a function with \
+         The connections that a function\nopens meanwhile lead to an AWS that answers at once, without TLS. `by_hand` is a function with \
          DynamoDB's client alone, written by hand.\n\n| function | what it is | ms | × `hello` |\n|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
@@ -55,7 +59,7 @@ pub fn first_requests(first: &[First]) -> String {
     let rows = first.iter().map(|First { name, first, second }| format!("| `{name}` | {first} | {second} |\n"));
     format!(
         "\n## First request\n\nMilliseconds of the first and the second request of a process that may run 2.5 ms of each 20 ms \
-         since it asked for work, an eighth of a\ncore as with 256 MB, over TLS to an AWS on loopback. `by_hand` opens its \
+         since it asked for work, about\nas with 256 MB (what it waits in its turn is lost, which Lambda does not count), over TLS to an AWS on loopback. `by_hand` opens its \
          connection with its first request, as `users_get` would if\nit opened none at start-up.\n\n| function | first | second \
          |\n|---|---|---|\n{}",
         rows.collect::<String>()
@@ -69,8 +73,8 @@ pub fn requests(warm: &[Warm]) -> String {
     });
     format!(
         "\n## Warm requests\n\nProcessor time of a request in µs, its AWS calls, and the processor time of a minimal handler: it \
-         makes the same AWS calls, with bodies\nthat are there from the beginning, reads nothing of their answers, and answers \
-         what it was told to.\n\n| function | µs | minimal | × minimal | AWS calls |\n|---|---|---|---|---|\n{}",
+         makes the same AWS calls one after the\nother, with bodies that are there from the beginning, makes nothing of their answers, \
+         and answers what it was told to. Functions that make calls at once\ncan be below it.\n\n| function | µs | minimal | × minimal | AWS calls |\n|---|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
 }
@@ -122,9 +126,9 @@ pub fn arrivals(buses: &[OnBus], arrivals: &[Arrival]) -> String {
     let on_buses = buses.iter().map(|OnBus { by, time }| format!("| {by} | {time} |\n")).collect::<String>();
     format!(
         "\n## From record to arrival, and isolation\n\nIn the local AWS, which does one thing at a time: so most of it is its. \
-         Milliseconds from the request that records an error until it is on a bus,\nbeside a minimal forwarder on the same stream:\n\n\
-         | by | ms |\n|---|---|\n{on_buses}\nAnd until the webhooks that take it have the error; the others stall until they are \
-         timed out:\n\n| webhooks | of which stall | ms | slowest 5 % from |\n|---|---|---|---|\n{}",
+         Milliseconds from the request that records an error until it is on a bus,\nbeside a minimal forwarder in its place on the same stream:\n\n\
+         | by | ms |\n|---|---|\n{on_buses}\nAnd until the webhooks that take it have it, of environments with twenty each in which \
+         an error is recorded at once; the others stall\nuntil they are timed out:\n\n| webhooks | of which stall | ms | slowest 5 % from |\n|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
 }
@@ -135,7 +139,7 @@ pub fn scale(pages: &[Page]) -> String {
         pages.iter().map(|Page { what, there, units, time }| format!("| {what} | {there} | {units} | {time} |\n"));
     format!(
         "\n## Scale\n\nA page of a hundred in the local AWS: its read units, by DynamoDB's rules from the sizes of what is read, \
-         and milliseconds.\n\n| of | there are | read units | ms |\n|---|---|---|---|\n{}",
+         and milliseconds, which are\nthose of the local AWS: it looks through the whole table for each query.\n\n| of | there are | read units | ms |\n|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
 }

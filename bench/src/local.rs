@@ -48,30 +48,26 @@ pub struct OnBus {
 
 /// To a bus of the customer's, and by the minimal forwarder, from the same stream, to one of the product's account.
 pub async fn buses(functions: &Functions, bus: &Bus) -> Vec<OnBus> {
-    let minimal = Bus::of(&setting("AWS_ACCESS_KEY_ID")).await;
-    let script = format!("{}/local/minimal.py", setting("TENON_ROOT"));
-    let binary = functions.folder.join("minimal_forwarder");
-    let mut deploying = tokio::process::Command::new(setting("TENON_PYTHON"));
-    let deployed = deploying.arg(script).arg(binary).arg(&minimal.name).status().await;
-    assert!(deployed.is_ok_and(|status| status.success()), "the minimal forwarder was not deployed");
-
     let customer = Customer::new().await;
-    customer.acme.destination(&bus.name).await;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
-        let asked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
-        let id = customer.acme.record(&customer.workflow, "status code 403").await;
-        let times = tokio::join!(arrival_on(bus, &id), arrival_on(&minimal, &id));
-        // What starts functions is not what is measured.
-        if round > 0 {
-            ours.push(times.0 - asked);
-            theirs.push(times.1 - asked);
-        }
-    }
-    vec![
-        OnBus { by: "`forward_errors`", time: spread(ours) },
-        OnBus { by: "a minimal forwarder", time: spread(theirs) },
-    ]
+    let destination = customer.acme.destination(&bus.name).await;
+    let ours = customer.arrivals_on(bus).await;
+    let minimal = Bus::of(&setting("AWS_ACCESS_KEY_ID")).await;
+    let binary = functions.folder.join("minimal_forwarder");
+    in_place_of_ours(&["begin", &binary.display().to_string(), &minimal.name]).await;
+    let theirs = customer.arrivals_on(&minimal).await;
+    in_place_of_ours(&["end"]).await;
+    // What has waited meanwhile is not to be in the way of what is measured next.
+    let id = customer.acme.record(&customer.workflow, "status code 403").await;
+    arrival_on(bus, &id).await;
+    customer.acme.backend.delete(&format!("/destinations/{destination}")).await.is(200);
+    vec![OnBus { by: "`forward_errors`", time: ours }, OnBus { by: "a minimal forwarder", time: theirs }]
+}
+
+/// Puts the minimal forwarder in the place of `forward_errors` on the stream, and takes it away.
+async fn in_place_of_ours(arguments: &[&str]) {
+    let mut command = tokio::process::Command::new(setting("TENON_PYTHON"));
+    let done = command.arg(format!("{}/local/minimal.py", setting("TENON_ROOT"))).args(arguments).status().await;
+    assert!(done.is_ok_and(|status| status.success()), "the minimal forwarder: {arguments:?}");
 }
 
 /// When an error was handed on by a bus, in milliseconds since 1970.
@@ -101,6 +97,7 @@ struct Customer {
     acme: Environment,
     workflow: String,
     healthy: Vec<Times>,
+    destinations: Vec<String>,
 }
 
 impl Customer {
@@ -108,7 +105,22 @@ impl Customer {
         let acme = Tenon::deployed().await.environment().await;
         let user = acme.user("joe@acme.example").await;
         let workflow = acme.workflow(&user, "Orders").await;
-        Self { acme, workflow, healthy: Vec::new() }
+        Self { acme, workflow, healthy: Vec::new(), destinations: Vec::new() }
+    }
+
+    /// Records errors, one after the other. Answers with the milliseconds until each is on a bus.
+    async fn arrivals_on(&self, bus: &Bus) -> Spread {
+        let mut times = Vec::new();
+        for round in 0..=ROUNDS {
+            let asked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
+            let id = self.acme.record(&self.workflow, "status code 403").await;
+            let arrived = arrival_on(bus, &id).await;
+            // What starts functions is not what is measured.
+            if round > 0 {
+                times.push(arrived - asked);
+            }
+        }
+        spread(times)
     }
 
     /// Records an error and waits until all healthy destinations have it. Answers with their milliseconds.
@@ -140,7 +152,8 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
             if stalls { Reply::Stall } else { Reply::Status(200, "") }
         });
         let receiver = receiver.await;
-        customer.acme.webhook(&receiver.url).await;
+        let (destination, _) = customer.acme.webhook(&receiver.url).await;
+        customer.destinations.push(destination);
         if stalls { stalling.push(receiver) } else { customer.healthy.push(times) }
     }
     // What starts functions is not what is measured.
@@ -151,6 +164,12 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
     }
     for receiver in &stalling {
         receiver.let_go();
+    }
+    // What waits for them goes with them, and is not in the way of what is measured next.
+    for customer in &customers {
+        for destination in &customer.destinations {
+            customer.acme.backend.delete(&format!("/destinations/{destination}")).await.is(200);
+        }
     }
     times.sort_by(f64::total_cmp);
     let slow = times[times.len() * 95 / 100];

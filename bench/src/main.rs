@@ -23,8 +23,8 @@ async fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let aws = aws::Aws::before(&setting("AWS_ENDPOINT_URL")).await?;
-    let certificate = std::env::temp_dir().join(format!("tenon-bench-{}.pem", std::process::id()));
-    std::fs::write(&certificate, &aws.certificate)?;
+    let certificate = tempfile::NamedTempFile::new()?;
+    std::fs::write(certificate.path(), &aws.certificate)?;
     let mut settings: Vec<(String, String)> = std::env::vars().collect();
     settings.retain(|(name, _)| !name.starts_with("TENON_") && name != "AWS_ENDPOINT_URL" && name != "AWS_CA_BUNDLE");
     let functions =
@@ -41,7 +41,7 @@ async fn main() -> std::io::Result<()> {
     }
     if wanted("first") {
         let mut functions = functions.clone();
-        functions.settings.push(("AWS_CA_BUNDLE".into(), certificate.display().to_string()));
+        functions.settings.push(("AWS_CA_BUNDLE".into(), certificate.path().display().to_string()));
         tell(document::first_requests(&starts::first_requests(&functions, &aws).await));
     }
     let bus = tests::Bus::new().await;
@@ -67,5 +67,5 @@ async fn main() -> std::io::Result<()> {
     if arguments.is_empty() {
         document::write(&document)?;
     }
-    std::fs::remove_file(certificate)
+    Ok(())
 }

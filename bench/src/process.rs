@@ -9,10 +9,13 @@ use std::{
 use axum::body::Bytes;
 use rustix::{
     process::{Pid, Signal, kill_process},
-    thread::{CpuSet, sched_setaffinity},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
-use crate::{aws::Aws, runtime::Runtime};
+use crate::{
+    aws::Aws,
+    runtime::{Runtime, succeeded},
+};
 
 /// Where binaries are, and what the template gives to every function.
 #[derive(Clone, Debug)]
@@ -44,20 +47,20 @@ impl Functions {
 
     /// Runs a program on the machine's last core, to its end. Answers with what it wrote into the file that `ANSWER` names.
     pub async fn run(&self, name: &str, aws: &Aws, arguments: &[&str]) -> String {
-        let answer = std::env::temp_dir().join(format!("tenon-bench-{}.txt", std::process::id()));
+        let answer = tempfile::NamedTempFile::new().expect("a temporary file");
         let mut command = tokio::process::Command::new(self.folder.join(name));
         command
             .env_clear()
             .envs(self.settings.iter().cloned())
             .env("AWS_ENDPOINT_URL", &aws.url)
-            .env("ANSWER", &answer);
+            .env("ANSWER", answer.path());
         let mut child =
             command.args(arguments).spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             on_one_core(pid);
         }
         assert!(child.wait().await.is_ok_and(|status| status.success()), "{name} failed");
-        std::fs::read_to_string(&answer).expect("an answer")
+        std::fs::read_to_string(answer.path()).expect("an answer")
     }
 
     /// Starts a function and waits until it asks for work.
@@ -93,11 +96,12 @@ impl Process {
         on_one_core(self.pid());
     }
 
-    /// The processor time that it has for so many invocations.
+    /// The processor time that it has for so many invocations, all of which succeed.
     pub async fn busy(&self, runtime: &mut Runtime, event: &Bytes, times: usize) -> Duration {
         let before = processor_time(self.child.id());
         for _ in 0..times {
-            runtime.invoke(event).await;
+            let answer = runtime.invoke(event).await.1;
+            assert!(succeeded(&answer), "{}", String::from_utf8_lossy(&answer));
         }
         processor_time(self.child.id()) - before
     }
@@ -138,8 +142,10 @@ impl Drop for Held {
 }
 
 fn on_one_core(pid: Pid) {
+    let allowed = sched_getaffinity(None).expect("the cores of this process");
+    let last = (0..CpuSet::MAX_CPU).rev().find(|core| allowed.is_set(*core)).expect("there is one");
     let mut cores = CpuSet::new();
-    cores.set(std::thread::available_parallelism().map_or(1, usize::from) - 1);
+    cores.set(last);
     sched_setaffinity(Some(pid), &cores).expect("a process of one's own");
 }
 

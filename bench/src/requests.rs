@@ -9,7 +9,7 @@ use crate::{
     aws::{Aws, Call},
     figures::{Spread, spread},
     process::{Functions, Process},
-    runtime::Runtime,
+    runtime::{Runtime, succeeded},
 };
 
 /// How often the two take turns, and how many requests each then answers.
@@ -82,16 +82,16 @@ impl<'a> Story<'a> {
         assert!(succeeded(&again), "{name}, with answers that are remembered: {}", String::from_utf8_lossy(&again));
         let calls = self.aws.heard();
 
-        let script = std::env::temp_dir().join(format!("tenon-bench-{}.json", std::process::id()));
+        let script = tempfile::NamedTempFile::new().expect("a temporary file");
         let texts: Vec<(&str, &str)> = calls
             .iter()
             .map(|(operation, body)| (operation.as_str(), std::str::from_utf8(body).unwrap_or("{}")))
             .collect();
         let answer = String::from_utf8_lossy(said);
         let written = json!({ "http": http, "calls": texts, "answer": answer }).to_string();
-        std::fs::write(&script, written).expect("a temporary file");
+        std::fs::write(script.path(), written).expect("a temporary file");
         let mut functions = self.functions.clone();
-        functions.settings.push(("MINIMAL".into(), script.display().to_string()));
+        functions.settings.push(("MINIMAL".into(), script.path().display().to_string()));
         let (minimal, mut minimal_runtime) = functions.ready("minimal", self.aws).await;
         self.aws.listen();
         minimal_runtime.invoke(event).await;
@@ -112,7 +112,6 @@ impl<'a> Story<'a> {
             theirs.push(turn(&minimal, &mut minimal_runtime, event).await);
         }
         let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
-        let _ = std::fs::remove_file(&script);
         Warm {
             name: name.to_owned(),
             cpu: spread(ours),
@@ -157,7 +156,8 @@ impl<'a> Story<'a> {
         answer
     }
 
-    async fn make_environment(&mut self) {
+    /// Makes the environment of all that follows.
+    pub async fn make_environment(&mut self) {
         let made = self.tell("create_environment", &event("create_environment")).await;
         self.environment = text(&made, "environmentId");
     }
@@ -240,12 +240,6 @@ impl<'a> Story<'a> {
         self.ask("users_delete", &of_user, None).await;
         self.tell("revoke_key", &json!({ "environmentId": environment, "keyId": key_id })).await;
     }
-}
-
-/// Whether an answer has a status of success, or none.
-fn succeeded(answer: &Bytes) -> bool {
-    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    answer["statusCode"].as_u64().is_none_or(|status| (200..300).contains(&status))
 }
 
 /// A member of an answer.

@@ -132,3 +132,9 @@ async fn failure(State(lambda): State<Lambda>, body: Bytes) -> StatusCode {
     let _ = lambda.said.send(Said::Failure(body)).await;
     StatusCode::ACCEPTED
 }
+
+/// Whether an answer has a status of success, or none.
+pub fn succeeded(answer: &Bytes) -> bool {
+    let answer: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
+    answer["statusCode"].as_u64().is_none_or(|status| (200..300).contains(&status))
+}

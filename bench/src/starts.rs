@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use tests::event;
 
 use crate::{
     aws::Aws,
     figures::{Spread, spread},
     process::Functions,
-    runtime::Runtime,
+    requests::{Story, text},
+    runtime::{Runtime, succeeded},
 };
 
 /// How often each is started.
@@ -64,8 +64,8 @@ pub async fn starts(functions: &Functions, aws: &Aws) -> Vec<Start> {
         .collect()
 }
 
-/// The first request of a process that has an eighth of a core since it asked for work, as with 256 MB of memory, and the
-/// one after that; in milliseconds.
+/// The first request of a process that may run for an eighth of the time since it asked for work, about as with 256 MB of
+/// memory, and the one after that; in milliseconds.
 #[derive(Debug)]
 pub struct First {
     /// The function.
@@ -76,14 +76,19 @@ pub struct First {
     pub second: Spread,
 }
 
-/// An eighth of a core.
+/// An eighth of the time.
 const EIGHTH: Duration = Duration::from_micros(2_500);
 
 /// Over TLS to an AWS on loopback.
 pub async fn first_requests(functions: &Functions, aws: &Aws) -> Vec<First> {
     let names = ["hello", "users_get", "by_hand"];
     let mut times: Vec<[Vec<f64>; 2]> = names.iter().map(|_| Default::default()).collect();
-    let event = Bytes::from(event("users_get").to_string());
+    let mut story = Story::new(functions, aws, false);
+    story.make_environment().await;
+    let user = text(&story.ask("users_create", &[], None).await, "userId");
+    story.ask("users_get", &[("user", &user)], None).await;
+    let event = Bytes::from(story.event("users_get", &[("user", &user)], None).to_string());
+    aws.alone();
     for _ in 0..STARTS {
         for (name, times) in names.iter().zip(&mut times) {
             let mut runtime = Runtime::new().await.expect("a port is free");
@@ -91,7 +96,9 @@ pub async fn first_requests(functions: &Functions, aws: &Aws) -> Vec<First> {
             runtime.asked().await;
             let held = process.held_to(EIGHTH);
             for times in times {
-                times.push(runtime.invoke(&event).await.0.as_secs_f64() * 1e3);
+                let (time, answer) = runtime.invoke(&event).await;
+                assert!(succeeded(&answer), "{name}: {}", String::from_utf8_lossy(&answer));
+                times.push(time.as_secs_f64() * 1e3);
             }
             drop(held);
         }
