@@ -31,7 +31,7 @@ def main() -> None:
     stack.collect(folder)
     print("starting a local AWS and deploying template.yaml into it (about half a minute) …", flush=True)
     local = emulator.start(folder, persist=False)
-    browser = None
+    browser = code = None
     try:
         deployed = stack.deploy(local, folder)
         keys = customer.make_keys(local, "tenon-test", "tenon-test-*")
@@ -59,9 +59,10 @@ def main() -> None:
         if browser:
             browser.process.terminate()
         local.stop()
-    if code == 0:
-        shutil.rmtree(folder)
-    else:
+        # Nothing is left of a run that was interrupted.
+        if not code:
+            shutil.rmtree(folder, ignore_errors=True)
+    if code:
         print(f"the logs of the emulator and the functions are in {folder}", file=sys.stderr)
     sys.exit(code)
 
