@@ -31,7 +31,7 @@ pub async fn state(config: &SdkConfig) -> Result<Forwarder, StartError> {
 
 /// Makes the first attempt to send every error of the batch.
 pub async fn forward_errors(forwarder: Forwarder, event: Box<RawValue>) -> Result<DynamoDbEventResponse, Diagnostic> {
-    // Read here, since Lambda's library notes the path of each value that it reads, which takes a third of the time.
+    // Read here, since Lambda's library notes the path of each value that it reads, for its messages.
     let event: StreamEvent = serde_json::from_str(event.get())
         .map_err(|error| Diagnostic { error_type: "UnreadableEvent".into(), error_message: error.to_string() })?;
     Ok(forwarder.forward(event).await)
