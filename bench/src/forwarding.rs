@@ -130,7 +130,7 @@ async fn measure(
     runtime.invoke(&event).await;
     let calls = aws.heard().into_iter().map(|(operation, _)| operation).collect();
     process.on_one_core();
-    let minimal = match bus {
+    let mut minimal = match bus {
         Some(bus) => {
             let mut functions = functions.clone();
             functions.settings.push(("BUS".into(), bus.into()));
@@ -142,7 +142,6 @@ async fn measure(
         None => None,
     };
     let (mut ours, mut bare, mut least) = (Vec::new(), Vec::new(), Vec::new());
-    let mut minimal = minimal;
     for _ in 0..TURNS {
         let sent = (BATCHES * errors) as f64;
         ours.push(sent / process.busy(&mut runtime, &event, BATCHES).await.as_secs_f64());
@@ -171,12 +170,7 @@ async fn bare_loop(functions: &Functions, aws: &Aws, [kind, body, url]: &[&str; 
 fn document(records: &[Value]) -> String {
     let image = records[0]["dynamodb"]["NewImage"].as_object().expect("an image");
     let members = image.iter().filter(|(name, _)| !["pk", "sk", "type", "expiresAt"].contains(&name.as_str()));
-    members
-        .map(|(name, value)| (name.clone(), value["S"].clone()))
-        .collect::<serde_json::Map<_, _>>()
-        .into_iter()
-        .collect::<Value>()
-        .to_string()
+    members.map(|(name, value)| (name.clone(), value["S"].clone())).collect::<Value>().to_string()
 }
 
 fn stream_record(environment: &str, workflow: &str, id: &str) -> Value {

@@ -133,8 +133,9 @@ async fn failure(State(lambda): State<Lambda>, body: Bytes) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-/// Whether an answer has a status of success, or none.
+/// Whether an answer has a status of success, or none, and hands nothing of a batch back.
 pub fn succeeded(answer: &Bytes) -> bool {
     let answer: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
     answer["statusCode"].as_u64().is_none_or(|status| (200..300).contains(&status))
+        && answer["batchItemFailures"].as_array().is_none_or(Vec::is_empty)
 }
