@@ -326,11 +326,14 @@ impl Inside {
                 count += items.iter().filter(|item| of(item["errorId"].as_s().unwrap())).count();
             }
         }
-        for error in errors {
-            let pk = AttributeValue::S(format!("env#{environment}#workflow#{}#delivered", error.workflow_id));
-            let sk = AttributeValue::S(format!("{}#{destination}", error.error_id));
-            let get = dynamodb.get_item().table_name(setting("ERRORS_TABLE")).key("pk", pk).key("sk", sk);
-            count += usize::from(get.send().await.unwrap().item.is_some());
+        let workflows: BTreeSet<WorkflowId> = errors.iter().map(|error| error.workflow_id).collect();
+        for workflow in workflows {
+            let pk = AttributeValue::S(format!("env#{environment}#workflow#{workflow}#delivered"));
+            let query = dynamodb.query().table_name(setting("ERRORS_TABLE")).key_condition_expression("pk = :pk");
+            let items = query.expression_attribute_values(":pk", pk).send().await.unwrap().items.unwrap();
+            let here = items.iter().filter(|item| item["destinationId"].as_s().unwrap() == &destination.to_string());
+            let told: BTreeSet<&String> = here.flat_map(|item| item["attempts"].as_m().unwrap().keys()).collect();
+            count += errors.iter().filter(|error| told.contains(&error.error_id.to_string())).count();
         }
         count
     }

@@ -281,7 +281,7 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
     let event = event_of("errors_get", environment, Some(("errorId", example)), None);
     let (status, shown) = answer(errors::get::get_error, &state_of_errors, &event).await;
     assert_eq!((status, &shown["deliveries"]), (StatusCode::OK, &json!([])), "{shown}");
-    assert_eq!(calls.taken(), ["Query", "Query", "Query", "BatchGetItem", "BatchGetItem"]);
+    assert_eq!(calls.taken(), ["Query", "Query", "Query", "BatchGetItem", "BatchGetItem", "Query"]);
 
     let webhook = json!({ "type": "webhook", "url": "https://example.com/errors" });
     let event = event_of("destinations_create", environment, None, Some(webhook));

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tenon::{
     domain::{
-        delivery::{Attempt, Delivery, DeliveryStatus, PendingDelivery, Route},
+        delivery::{Attempt, PendingDelivery, Route},
         error_log::{ErrorIdentity, ErrorLog, NewError},
         fingerprint::Fingerprint,
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
@@ -188,8 +188,11 @@ async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
     })
     .await;
     assert_eq!(acme.deliveries(&bad, "pending").await.len(), 5);
-    assert!(acme.tenon.items("ErrorsTable", &format!("env#{}#workflow#{joes}#delivered", acme.id)).await.is_empty());
-    assert_eq!(acme.tenon.items("ErrorsTable", &format!("env#{}#workflow#{jims}#delivered", acme.id)).await.len(), 5);
+    let delivered = async |workflow: &str| {
+        let items = acme.tenon.items("ErrorsTable", &format!("env#{}#workflow#{workflow}#delivered", acme.id)).await;
+        items.iter().map(|item| item["attempts"].as_m().unwrap().len()).sum::<usize>()
+    };
+    assert_eq!((delivered(&joes).await, delivered(&jims).await), (0, 5));
     assert_eq!(acme.errors(&jims).await.len(), 5);
 
     // What is recorded after that stays.
@@ -400,18 +403,26 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
     let inside = Inside::new().await;
     let (mine, others) = (inside.record(120).await, inside.record(30).await);
     let user = mine[0].user_id;
+    // Of the same workflows and the same second, but recorded after the erasure was asked for.
+    let later: Vec<ErrorLog> = mine
+        .iter()
+        .take(30)
+        .map(|error| ErrorLog {
+            error_id: ObjectId::at(error.error_id.object_id().timestamp()).into(),
+            updated_at: Timestamp::now() + Duration::from_secs(600),
+            ..error.clone()
+        })
+        .collect();
+    assert!(store().await.record(&later).await.unwrap().is_empty());
     let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let table = Table::new(&aws, setting("ERRORS_TABLE"));
     let retention = Retention::days(30);
     let route = Route { environment: inside.environment, destination: DestinationId::new() };
     let now = Timestamp::now();
-    let told = |error: &ErrorLog| {
-        let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: "ok".into() };
-        let ended = Delivery::ended(error.error_id, route.destination, DeliveryStatus::Delivered, vec![attempt]);
-        (error.workflow_id, ended)
-    };
+    let told =
+        |error: &ErrorLog| (error.key(), Attempt { at: now, status: Some(200), latency_ms: 1, response: "ok".into() });
     let deliveries = Deliveries { table: table.clone(), retention };
-    let all: Vec<_> = mine.iter().chain(&others).map(told).collect();
+    let all: Vec<_> = mine.iter().chain(&others).chain(&later).map(told).collect();
     deliveries.note_delivered(route, &all, now).await.unwrap();
     let pending = PendingDeliveries { table: table.clone(), retention };
     let waiting: Vec<_> = mine
@@ -448,9 +459,12 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
     assert!(erasures.open(1000).await.unwrap().contains(&erasure));
     let store = store().await;
     let of = |user| ErrorQuery { within: Within::User(user), limit: 100, ..ErrorQuery::default() };
-    assert!(store.page(inside.environment, &of(user)).await.unwrap().items.is_empty());
+    let left = store.page(inside.environment, &of(user)).await.unwrap().items;
+    let keys = |errors: &[ErrorLog]| errors.iter().map(ErrorLog::key).collect::<BTreeSet<_>>();
+    assert_eq!(keys(&left), keys(&later));
     assert_eq!(store.page(inside.environment, &of(others[0].user_id)).await.unwrap().items.len(), 30);
     assert_eq!(inside.told_of(route, &mine).await, 0);
+    assert_eq!(inside.told_of(route, &later).await, 30);
     assert_eq!(inside.told_of(route, &others).await, 90);
 
     let long_ago = Erasure { started_at: now - Duration::from_secs(120), ..erasure };
@@ -458,6 +472,60 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
     assert!(!erasures.run(&erasure).await.unwrap(), "another was asked for since");
     assert!(erasures.run(&long_ago).await.unwrap());
     assert!(!erasures.open(1000).await.unwrap().contains(&long_ago));
+}
+
+#[tokio::test]
+async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows_its_own() {
+    let inside = Inside::new().await;
+    let errors = inside.record(120).await;
+    let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    let deliveries = Deliveries { table: Table::new(&config, setting("ERRORS_TABLE")), retention: Retention::days(30) };
+    let now = Timestamp::now();
+    let attempt = |after: u64, response: String| Attempt {
+        at: now + Duration::from_millis(after),
+        status: Some(200),
+        latency_ms: 1,
+        response,
+    };
+    let [a, b] = [(); 2].map(|()| Route { environment: inside.environment, destination: DestinationId::new() });
+    for route in [a, b] {
+        let note = |error: &ErrorLog| (error.key(), attempt(0, format!("{} {}", route.destination, error.error_id)));
+        let noted: Vec<_> = errors.iter().map(note).collect();
+        deliveries.note_delivered(route, &noted, now).await.unwrap();
+        assert_eq!(calls.taken(), ["BatchWriteItem"]);
+    }
+    // It arrived once more, since its batch was repeated.
+    let again = (errors[0].key(), attempt(1, "again".into()));
+    deliveries.note_delivered(a, &[again], now).await.unwrap();
+
+    let responses = async |environment, error: &ErrorLog| -> BTreeSet<Vec<String>> {
+        let told = deliveries.of_error(environment, error.key(), &BTreeSet::new()).await.unwrap();
+        told.into_iter()
+            .map(|delivery| delivery.attempts.into_iter().map(|attempt| attempt.response).collect())
+            .collect()
+    };
+    for (number, error) in errors.iter().enumerate() {
+        let of = |route: Route| format!("{} {}", route.destination, error.error_id);
+        let of_a = if number == 0 { vec![of(a), "again".to_owned()] } else { vec![of(a)] };
+        assert_eq!(responses(inside.environment, error).await, BTreeSet::from([of_a, vec![of(b)]]));
+    }
+    assert_eq!(responses(EnvironmentId::new(), &errors[0]).await, BTreeSet::new(), "of another environment");
+}
+
+#[tokio::test]
+async fn deliveries_whose_answers_are_long_are_noted_like_all_others() {
+    let inside = Inside::new().await;
+    let deliveries = &inside.first.books.deliveries;
+    let route = Route { environment: inside.environment, destination: DestinationId::new() };
+    // The most characters that are kept of an answer, of the most bytes.
+    let attempt = Attempt { at: Timestamp::now(), status: Some(200), latency_ms: 1, response: "😀".repeat(512) };
+    let (workflow, second) = (WorkflowId::new(), Timestamp::now());
+    let noted: Vec<_> = (0..250).map(|_| ((workflow, ObjectId::at(second).into()), attempt.clone())).collect();
+    deliveries.note_delivered(route, &noted, Timestamp::now()).await.unwrap();
+    for (key, _) in [&noted[0], &noted[249]] {
+        let told = deliveries.of_error(route.environment, *key, &BTreeSet::new()).await.unwrap();
+        assert_eq!(told[0].attempts, [attempt.clone()]);
+    }
 }
 
 #[tokio::test]

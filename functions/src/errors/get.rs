@@ -1,4 +1,4 @@
-//! `GET /errors/{errorId}`. AWS calls: three DynamoDB queries at once, and two reads.
+//! `GET /errors/{errorId}`. AWS calls: three DynamoDB queries at once, a read, and a query and a read at once.
 
 use aws_config::SdkConfig;
 use axum::{

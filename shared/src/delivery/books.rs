@@ -75,24 +75,22 @@ impl Books {
     /// Writes down what came of the first attempts to send errors to a destination. Answers with the places of those of
     /// which that could not be done: they are to be sent again.
     ///
-    /// AWS calls: one `BatchWriteItem` for 25 deliveries, or for 12 that wait; one write of the destination's health
+    /// AWS calls: one `BatchWriteItem` for what was delivered, of 25 workflows and seconds at most, and one for 12 errors that
+    /// wait, or 25 that are not tried again; one write of the destination's health
     /// where something is new, and one message where its drain is to be told.
     pub async fn note(&self, sent: Sent<'_>) -> Vec<usize> {
         let now = Timestamp::now();
-        let mut delivered: Vec<(WorkflowId, Delivery)> = Vec::new();
-        let (mut waiting, mut ended) = (Vec::new(), Vec::new());
+        let (mut delivered, mut waiting, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         for (place, (error, outcome)) in sent.errors.iter().enumerate() {
-            let told = |status, attempts| Delivery::ended(error.error_id, sent.route.destination, status, attempts);
             let held = PendingDelivery::held(error.workflow_id, error.error_id, error.updated_at);
             match outcome {
-                Outcome::Delivered(attempt) => {
-                    delivered.push((error.workflow_id, told(DeliveryStatus::Delivered, vec![attempt.clone()])));
-                }
+                Outcome::Delivered(attempt) => delivered.push((error.key(), attempt.clone())),
                 Outcome::NotMade => waiting.push((place, (held, None))),
                 Outcome::Failed(attempt, _) => match held.after(outcome, now) {
                     Next::Pending(pending) => waiting.push((place, (pending, Some(attempt.clone())))),
                     _ => {
-                        let told = told(DeliveryStatus::Failed, vec![attempt.clone()]);
+                        let (id, attempts) = (error.error_id, vec![attempt.clone()]);
+                        let told = Delivery::ended(id, sent.route.destination, DeliveryStatus::Failed, attempts);
                         ended.push((place, (error.workflow_id, told)));
                     }
                 },

@@ -1,11 +1,16 @@
 //! Erasures: a user's errors are removed, with all that is told of their deliveries.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    deliveries::forget_delivered,
     destinations::Destinations,
     keys::{self, Key},
     listing::{BY_USER, Filter, LISTING, Position, Range},
@@ -120,12 +125,18 @@ impl Erasures {
         let page = self.errors.page(&[partition], &range, &recorded_by_then, (after, STEP)).await?;
         let errors: Vec<Listed> = page.items;
 
+        let mut of_workflows: BTreeMap<WorkflowId, BTreeSet<ErrorId>> = BTreeMap::new();
+        for Listed { error_id, workflow_id } in &errors {
+            of_workflows.entry(*workflow_id).or_default().insert(*error_id);
+        }
+        let forgotten = of_workflows
+            .iter()
+            .map(|(workflow, errors)| forget_delivered(&self.errors, environment, *workflow, errors));
+        try_join_all(forgotten).await?;
         for destinations in destinations.iter().collect::<Vec<_>>().chunks(DESTINATIONS_AT_ONCE) {
             let routes = destinations.iter().map(|destination| Route { environment, destination: **destination });
             let may_be_told = routes.flat_map(|route| {
-                errors.iter().flat_map(move |Listed { error_id, workflow_id }| {
-                    [keys::delivered(route, *workflow_id, *error_id), keys::delivery(route, *workflow_id, *error_id)]
-                })
+                errors.iter().map(move |error| keys::delivery(route, error.workflow_id, error.error_id))
             });
             let told: Vec<Told> = self.errors.get_all(&may_be_told.collect::<Vec<_>>()).await?;
             let (mut pending, mut deliveries) = (Vec::new(), Vec::new());

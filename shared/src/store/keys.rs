@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
-    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
+    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ObjectId, ReplayId, UserId, WorkflowId},
     names::CanonicalName,
     origin::RequestKey,
     timestamp::Timestamp,
@@ -288,17 +288,25 @@ pub fn deliveries(Route { environment, destination }: Route, shard: u32) -> Stri
     format!("env#{environment}#destination#{destination}#attempts#{shard}")
 }
 
-/// Where is told of a delivery whose first attempt succeeded. It lies beside the partition of the workflow's errors and
-/// not in it, so that a page of errors reads errors alone.
-pub fn delivered(route: Route, workflow: WorkflowId, error: ErrorId) -> Key {
-    let Route { environment, destination } = route;
-    Key::new(format_args!("env#{environment}#workflow#{workflow}#delivered"), format_args!("{error}#{destination}"))
+/// The partition in which is told of the errors of a workflow that were delivered at the first attempt. It lies beside that of
+/// the errors themselves and not in it, so that a page of errors reads errors alone.
+pub fn delivered_of_workflow(environment: EnvironmentId, workflow: WorkflowId) -> String {
+    format!("env#{environment}#workflow#{workflow}#delivered")
+}
+
+/// A new place in which to tell of such errors, whose ids are all of one second.
+pub fn delivered(environment: EnvironmentId, workflow: WorkflowId, second: Timestamp) -> Key {
+    Key::new(delivered_of_workflow(environment, workflow), ObjectId::at(second))
+}
+
+/// The bounds, both included, of the places in which is told of such errors of these seconds.
+pub fn delivered_bounds(first: Timestamp, last: Timestamp) -> (String, String) {
+    (ObjectId::of(first, [0; 8]).to_string(), ObjectId::of(last, [u8::MAX; 8]).to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::ObjectId;
 
     #[test]
     fn the_bounds_of_a_time_range_take_in_since_and_leave_out_until() {

@@ -118,6 +118,15 @@ impl Filter {
         self.and("updatedAt", "<=", AttributeValue::S(at.to_string()))
     }
 
+    /// Leaves out what has no such member of an attribute.
+    pub(super) fn has(mut self, attribute: &str, member: &str) -> Self {
+        let number = self.conditions.len();
+        self.conditions.push(format!("attribute_exists(#f{number}.#m{number})"));
+        self.names.insert(format!("#f{number}"), attribute.to_owned());
+        self.names.insert(format!("#m{number}"), member.to_owned());
+        Self { narrow: true, ..self }
+    }
+
     /// Adds the condition that an attribute has this text, where one is given.
     pub(super) fn is(self, attribute: &str, text: Option<&str>) -> Self {
         match text {
