@@ -30,7 +30,7 @@ pub struct Forwarding {
     /// Errors a second.
     pub rate: Spread,
     /// What it is compared with, its errors a second, and how many times these the function's are.
-    pub beside: Vec<(&'static str, Spread, Spread)>,
+    pub beside: Vec<(String, Spread, Spread)>,
     /// The microseconds of an invocation.
     pub cpu: Spread,
     /// Its AWS calls.
@@ -85,8 +85,8 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     let records: Vec<Value> = ids.iter().map(|id| stream_record(&story.environment, &workflow, id)).collect();
     let to_bus = json!({ "Records": records });
     let detail = document(&records);
-    let bare = ["events", detail.as_str(), ""];
-    let events = measure(functions, aws, ("forward_errors", ERRORS), &to_bus, &bare, Some(bus)).await;
+    let beside = Beside { bare: ["events", detail.as_str(), ""], minimal: "minimal_forwarder", setting: ("BUS", bus) };
+    let events = measure(functions, aws, ("forward_errors", ERRORS), &to_bus, &beside).await;
 
     let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}/errors", receiver.local_addr().expect("an address"));
@@ -104,11 +104,22 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     });
     let messages: Value = messages.collect();
     to_webhook["Records"] = messages;
-    let bare = ["posts", detail.as_str(), url.as_str()];
-    let posts = measure(functions, aws, ("deliver_webhooks", ERRORS), &to_webhook, &bare, None).await;
+    let beside =
+        Beside { bare: ["posts", detail.as_str(), &url], minimal: "minimal_sender", setting: ("URL", url.as_str()) };
+    let posts = measure(functions, aws, ("deliver_webhooks", ERRORS), &to_webhook, &beside).await;
     let alone = json!({ "Records": [to_webhook["Records"][0]] });
-    let alone = measure(functions, aws, ("deliver_webhooks", ERRORS_OF_A_MESSAGE), &alone, &bare, None).await;
+    let alone = measure(functions, aws, ("deliver_webhooks", ERRORS_OF_A_MESSAGE), &alone, &beside).await;
     vec![events, posts, alone]
+}
+
+/// What a function is compared with.
+struct Beside<'a> {
+    /// The arguments of the bare loop, but for how often it sends.
+    bare: [&'a str; 3],
+    /// A function that sends the same, and writes nothing down.
+    minimal: &'static str,
+    /// What that is told.
+    setting: (&'static str, &'a str),
 }
 
 async fn measure(
@@ -116,8 +127,7 @@ async fn measure(
     aws: &Aws,
     (name, errors): (&'static str, usize),
     event: &Value,
-    loop_of: &[&str; 3],
-    bus: Option<&str>,
+    beside: &Beside<'_>,
 ) -> Forwarding {
     let event = Bytes::from(event.to_string());
     aws.record();
@@ -130,31 +140,23 @@ async fn measure(
     runtime.invoke(&event).await;
     let calls = aws.heard().into_iter().map(|(operation, _)| operation).collect();
     process.on_one_core();
-    let mut minimal = match bus {
-        Some(bus) => {
-            let mut functions = functions.clone();
-            functions.settings.push(("BUS".into(), bus.into()));
-            let (process, mut runtime) = functions.ready("minimal_forwarder", aws).await;
-            process.on_one_core();
-            runtime.invoke(&event).await;
-            Some((process, runtime))
-        }
-        None => None,
-    };
+    let mut told = functions.clone();
+    told.settings.push((beside.setting.0.into(), beside.setting.1.into()));
+    let (minimal, mut minimal_runtime) = told.ready(beside.minimal, aws).await;
+    minimal.on_one_core();
+    minimal_runtime.invoke(&event).await;
     let (mut ours, mut bare, mut least) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
         let sent = (BATCHES * errors) as f64;
         ours.push(sent / process.busy(&mut runtime, &event, BATCHES).await.as_secs_f64());
-        if let Some((process, runtime)) = &mut minimal {
-            least.push(sent / process.busy(runtime, &event, BATCHES).await.as_secs_f64());
-        }
-        bare.push(bare_loop(functions, aws, loop_of).await);
+        least.push(sent / minimal.busy(&mut minimal_runtime, &event, BATCHES).await.as_secs_f64());
+        bare.push(bare_loop(functions, aws, &beside.bare).await);
     }
     let ratio = |theirs: &[f64]| spread(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect());
-    let mut beside = vec![("bare loop", spread(bare.clone()), ratio(&bare))];
-    if !least.is_empty() {
-        beside.push(("minimal forwarder, which writes nothing down", spread(least.clone()), ratio(&least)));
-    }
+    let beside = vec![
+        ("bare loop".to_owned(), spread(bare.clone()), ratio(&bare)),
+        (format!("`{}`", beside.minimal), spread(least.clone()), ratio(&least)),
+    ];
     let cpu = spread(ours.iter().map(|rate| errors as f64 * 1e6 / rate).collect());
     Forwarding { name, errors, rate: spread(ours), beside, cpu, calls }
 }

@@ -48,7 +48,8 @@ async fn main() -> std::io::Result<()> {
     if wanted("requests") {
         let mut story = requests::Story::new(&functions, &aws, true);
         story.tell_all(&bus.name).await;
-        tell(document::requests(&story.warm));
+        let signature = requests::signature(&functions, &aws).await;
+        tell(document::requests(&story.warm, &signature));
     }
     if wanted("forwarding") {
         let recording = forwarding::recording(&functions, &aws).await;

@@ -27,6 +27,8 @@ pub struct Warm {
     pub minimal: Spread,
     /// How many times that of the minimal handler, turn by turn.
     pub ratio: Spread,
+    /// How many times that of the minimal handler which has the SDK write the items that are put, where there are some.
+    pub ratio_of_items: Option<Spread>,
     /// Its AWS calls.
     pub calls: Vec<String>,
 }
@@ -85,43 +87,60 @@ impl<'a> Story<'a> {
         assert!(succeeded(&again), "{name}, with answers that are remembered: {}", String::from_utf8_lossy(&again));
         let calls = self.aws.heard();
 
+        process.on_one_core();
+        let mut minimal = vec![self.minimal(name, (http, false), &calls, (event, said)).await];
+        if puts_items(&calls) {
+            minimal.push(self.minimal(name, (http, true), &calls, (event, said)).await);
+        }
+        turn(&process, runtime, event).await;
+        let (mut ours, mut theirs) = (Vec::new(), vec![Vec::new(); minimal.len()]);
+        for _ in 0..TURNS {
+            ours.push(turn(&process, runtime, event).await);
+            for ((process, runtime, _), theirs) in minimal.iter_mut().zip(&mut theirs) {
+                theirs.push(turn(process, runtime, event).await);
+            }
+        }
+        let ratio = |theirs: &Vec<f64>| spread(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect());
+        Warm {
+            name: name.to_owned(),
+            ratio: ratio(&theirs[0]),
+            ratio_of_items: theirs.get(1).map(ratio),
+            cpu: spread(ours),
+            minimal: spread(theirs.swap_remove(0)),
+            calls: calls.into_iter().map(|(operation, _)| operation).collect(),
+        }
+    }
+
+    /// A minimal handler that makes these calls, warm. It ends with its script.
+    async fn minimal(
+        &self,
+        name: &str,
+        (http, items): (bool, bool),
+        calls: &[Call],
+        (event, said): (&Bytes, &Bytes),
+    ) -> (Process, Runtime, tempfile::NamedTempFile) {
         let script = tempfile::NamedTempFile::new().expect("a temporary file");
         let texts: Vec<(&str, &str)> = calls
             .iter()
             .map(|(operation, body)| (operation.as_str(), std::str::from_utf8(body).unwrap_or("{}")))
             .collect();
         let answer = String::from_utf8_lossy(said);
-        let written = json!({ "http": http, "calls": texts, "answer": answer }).to_string();
+        let written = json!({ "http": http, "items": items, "calls": texts, "answer": answer }).to_string();
         std::fs::write(script.path(), written).expect("a temporary file");
         let mut functions = self.functions.clone();
         functions.settings.push(("MINIMAL".into(), script.path().display().to_string()));
-        let (minimal, mut minimal_runtime) = functions.ready("minimal", self.aws).await;
+        let (process, mut runtime) = functions.ready("minimal", self.aws).await;
         self.aws.listen();
-        minimal_runtime.invoke(event).await;
+        runtime.invoke(event).await;
         let operations = |calls: &[Call]| {
             let mut names: Vec<String> = calls.iter().map(|(operation, _)| operation.clone()).collect();
             names.sort();
             names
         };
-        assert_eq!(operations(&self.aws.heard()), operations(&calls), "the minimal handler makes the calls of {name}");
-
+        assert_eq!(operations(&self.aws.heard()), operations(calls), "the minimal handler makes the calls of {name}");
         process.on_one_core();
-        minimal.on_one_core();
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        turn(&process, runtime, event).await;
-        turn(&minimal, &mut minimal_runtime, event).await;
-        for _ in 0..TURNS {
-            ours.push(turn(&process, runtime, event).await);
-            theirs.push(turn(&minimal, &mut minimal_runtime, event).await);
-        }
-        let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
-        Warm {
-            name: name.to_owned(),
-            cpu: spread(ours),
-            minimal: spread(theirs),
-            ratio: spread(ratios),
-            calls: calls.into_iter().map(|(operation, _)| operation).collect(),
-        }
+        turn(&process, &mut runtime, event).await;
+        (process, runtime, script)
     }
 
     /// An endpoint's event file, in this environment, with other path parameters and another body.
@@ -243,6 +262,41 @@ impl<'a> Story<'a> {
         self.ask("users_delete", &of_user, None).await;
         self.tell("revoke_key", &json!({ "environmentId": environment, "keyId": key_id })).await;
     }
+}
+
+/// Whether items are put in a batch or a transaction, and nothing else is done there.
+fn puts_items(calls: &[Call]) -> bool {
+    let mut writes = calls.iter().filter_map(|(operation, body)| {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        match operation.as_str() {
+            "BatchWriteItem" => {
+                let tables = body["RequestItems"].as_object()?.values();
+                Some(
+                    tables
+                        .flat_map(|requests| requests.as_array())
+                        .flatten()
+                        .all(|request| request["PutRequest"].is_object()),
+                )
+            }
+            "TransactWriteItems" => {
+                Some(body["TransactItems"].as_array()?.iter().all(|action| action["Put"].is_object()))
+            }
+            _ => None,
+        }
+    });
+    writes.next().is_some_and(|first| first && writes.all(|other| other))
+}
+
+/// The microseconds of a signature with ES256, whose key is read for it.
+pub async fn signature(functions: &Functions, aws: &Aws) -> Spread {
+    // As long as what is signed of a user token.
+    let message = "x".repeat(500);
+    let mut times = Vec::new();
+    for _ in 0..TURNS {
+        let nanoseconds = functions.run("bare_loop", aws, &["signatures", "2000", &message, ""]).await;
+        times.push(nanoseconds.parse::<f64>().expect("a number") / 1e3);
+    }
+    spread(times)
 }
 
 /// A member of an answer.

@@ -1,10 +1,9 @@
 //! `GET /.well-known/jwks.json`. AWS calls: one DynamoDB read.
 
 use aws_config::SdkConfig;
-use axum::extract::State;
-use axum::http::{HeaderMap, header::IF_NONE_MATCH};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use tenon::{
-    http::{Cacheable, Problem, StartError},
+    http::{Cacheable, JSON_FOR_FIVE_MINUTES, Problem, StartError},
     store::{Table, signing_keys::SigningKeys},
     tokens::Jwks,
 };
@@ -19,7 +18,7 @@ pub async fn state(config: &SdkConfig) -> Result<SigningKeys, StartError> {
     (status = 200, body = Jwks),
     (status = 304, description = "the set is the one of If-None-Match"),
 ))]
-pub async fn show_jwks(State(keys): State<SigningKeys>, headers: HeaderMap) -> Result<Cacheable<Jwks>, Problem> {
-    let body = Jwks::new(&keys.list().await?);
-    Ok(Cacheable { body, if_none_match: headers.get(IF_NONE_MATCH).cloned() })
+pub async fn show_jwks(State(keys): State<SigningKeys>, request: HeaderMap) -> Result<Response, Problem> {
+    let keys = Jwks::new(&keys.list().await?);
+    Ok(Cacheable::json(&keys)?.answer(&request, JSON_FOR_FIVE_MINUTES))
 }

@@ -2,12 +2,8 @@
 //! makes it anew. AWS calls: none.
 
 use aws_config::SdkConfig;
-use axum::{
-    extract::State,
-    http::{HeaderMap, header::IF_NONE_MATCH},
-};
-use serde_json::value::RawValue;
-use tenon::http::{Cacheable, StartError};
+use axum::{extract::State, http::HeaderMap, response::Response};
+use tenon::http::{Cacheable, JSON_FOR_FIVE_MINUTES, StartError};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -91,8 +87,8 @@ impl Modify for Principals {
 }
 
 /// The document as it is sent.
-pub async fn state(_: &SdkConfig) -> Result<&'static RawValue, StartError> {
-    Ok(serde_json::from_str(include_str!("../../docs/openapi.json"))?)
+pub async fn state(_: &SdkConfig) -> Result<Cacheable, StartError> {
+    Ok(Cacheable::new(include_str!("../../docs/openapi.json")))
 }
 
 /// Describes the API as an OpenAPI 3.1 document.
@@ -100,11 +96,8 @@ pub async fn state(_: &SdkConfig) -> Result<&'static RawValue, StartError> {
     (status = 200, description = "an OpenAPI 3.1 document", body = Object),
     (status = 304, description = "the document is the one of If-None-Match"),
 ))]
-pub async fn show_openapi(
-    State(document): State<&'static RawValue>,
-    headers: HeaderMap,
-) -> Cacheable<&'static RawValue> {
-    Cacheable { body: document, if_none_match: headers.get(IF_NONE_MATCH).cloned() }
+pub async fn show_openapi(State(document): State<Cacheable>, request: HeaderMap) -> Response {
+    document.answer(&request, JSON_FOR_FIVE_MINUTES)
 }
 
 #[cfg(test)]

@@ -524,7 +524,7 @@ async fn deliveries_whose_answers_are_long_are_noted_like_all_others() {
     deliveries.note_delivered(route, &noted, Timestamp::now()).await.unwrap();
     for (key, _) in [&noted[0], &noted[249]] {
         let told = deliveries.of_error(route.environment, *key, &BTreeSet::new()).await.unwrap();
-        assert_eq!(told[0].attempts, [attempt.clone()]);
+        assert_eq!(told[0].attempts, std::slice::from_ref(&attempt));
     }
 }
 

@@ -4,14 +4,11 @@
 //! by their digests alone (Content Security Policy 3). Its files are one module, in the order of [`SCRIPT`].
 
 use aws_config::SdkConfig;
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use ring::digest::{SHA256, digest};
-use tenon::http::StartError;
+use tenon::http::{Cacheable, StartError};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -24,31 +21,29 @@ const SCRIPT: &str = concat!(
     include_str!("main.js"),
 );
 
-/// The page as it is sent.
+/// The page as it is sent, and what it may load.
 #[derive(Clone, Debug)]
 pub struct Console {
-    page: String,
-    policy: String,
-    etag: String,
+    page: Cacheable,
+    policy: HeaderValue,
 }
 
 /// Puts the page together.
 pub async fn state(_: &SdkConfig) -> Result<Console, StartError> {
-    Ok(Console::new())
+    Ok(Console { page: Cacheable::new(page()), policy: policy().try_into()? })
 }
 
-impl Console {
-    fn new() -> Self {
-        let page = PAGE.replace("{style}", STYLE).replace("{script}", SCRIPT);
-        let policy = format!(
-            "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
-             form-action 'none'; frame-ancestors 'none'",
-            source(SCRIPT),
-            source(STYLE)
-        );
-        let etag = format!("\"{}\"", source(&page));
-        Self { page, policy, etag }
-    }
+fn page() -> String {
+    PAGE.replace("{style}", STYLE).replace("{script}", SCRIPT)
+}
+
+fn policy() -> String {
+    format!(
+        "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        source(SCRIPT),
+        source(STYLE)
+    )
 }
 
 /// How a policy names a text by its digest.
@@ -61,17 +56,16 @@ fn source(text: &str) -> String {
     (status = 200, description = "the page", content_type = "text/html"),
     (status = 304, description = "the page is the one of If-None-Match"),
 ))]
-pub async fn show_console(State(Console { page, policy, etag }): State<Console>, request: HeaderMap) -> Response {
-    let known = request.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+pub async fn show_console(State(Console { page, policy }): State<Console>, request: HeaderMap) -> Response {
+    let fixed = HeaderValue::from_static;
     let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+        (header::CONTENT_TYPE, fixed("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, policy),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (header::REFERRER_POLICY, "no-referrer".to_owned()),
-        (header::CACHE_CONTROL, "no-cache".to_owned()),
-        (header::ETAG, etag),
+        (header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
+        (header::REFERRER_POLICY, fixed("no-referrer")),
+        (header::CACHE_CONTROL, fixed("no-cache")),
     ];
-    if known { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, page).into_response() }
+    page.answer(&request, headers)
 }
 
 #[cfg(test)]
@@ -80,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_page_loads_nothing_from_elsewhere_and_makes_no_markup_of_data() {
-        let Console { page, .. } = Console::new();
+        let page = page();
         for word in [
             "innerHTML",
             "outerHTML",

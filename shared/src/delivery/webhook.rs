@@ -118,19 +118,26 @@ impl Webhooks {
     }
 
     async fn post_all(&self, route: Route, webhook: &Webhook, errors: &[&ErrorLog], test: bool) -> Vec<Outcome> {
+        let none_made = |outcome: Outcome| vec![outcome; errors.len()];
+        // The rules may have been tightened since it was saved.
+        if let Err(forbidden) = self.rules.allow(&webhook.url) {
+            return none_made(failed(Failure::Refused, &format!("the URL {forbidden}")));
+        }
+        let Ok(uri) = webhook.url.as_str().parse::<Uri>() else {
+            return none_made(failed(Failure::Refused, "the URL cannot be called"));
+        };
         let signers = match self.signers(route, webhook).await {
             Ok(signers) => signers,
             Err(VaultError::Busy(error)) => {
                 tracing::warn!(error = %Chain(&*error), "a secret cannot be opened for now");
-                return errors.iter().map(|_| Outcome::NotMade).collect();
+                return none_made(Outcome::NotMade);
             }
             Err(error) => {
                 tracing::error!(error = %Chain(&error), destination = %route.destination, "a secret cannot be opened");
-                let said = "the stored secret could not be decrypted";
-                return errors.iter().map(|_| failed(Failure::Refused, said)).collect();
+                return none_made(failed(Failure::Refused, "the stored secret could not be decrypted"));
             }
         };
-        join_all(errors.iter().map(|error| self.post(webhook, &signers, error, test))).await
+        join_all(errors.iter().map(|error| self.post(&uri, &signers, error, test))).await
     }
 
     /// The new secret first, and the one before while it signs too.
@@ -145,19 +152,9 @@ impl Webhooks {
         Ok(signers)
     }
 
-    async fn post(
-        &self,
-        webhook: &Webhook,
-        signers: &[standardwebhooks::Webhook],
-        error: &ErrorLog,
-        test: bool,
-    ) -> Outcome {
-        // The rules may have been tightened since it was saved.
-        if let Err(forbidden) = self.rules.allow(&webhook.url) {
-            return failed(Failure::Refused, &format!("the URL {forbidden}"));
-        }
+    async fn post(&self, uri: &Uri, signers: &[standardwebhooks::Webhook], error: &ErrorLog, test: bool) -> Outcome {
         let (at, started) = (Timestamp::now(), Instant::now());
-        let Some(request) = request(webhook, signers, error, at, test) else {
+        let Some(request) = request(uri, signers, error, at, test) else {
             return failed(Failure::Unacceptable, "the error cannot be written as a request");
         };
         let answered = tokio::time::timeout(TIMEOUT, async {
@@ -200,7 +197,7 @@ fn failed(failure: Failure, said: &str) -> Outcome {
 
 /// The signed request. None where the error cannot be written as one.
 fn request(
-    webhook: &Webhook,
+    uri: &Uri,
     signers: &[standardwebhooks::Webhook],
     error: &ErrorLog,
     at: Timestamp,
@@ -210,7 +207,7 @@ fn request(
     let id = error.error_id.to_string();
     let signatures: Vec<String> =
         signers.iter().map(|signer| signer.sign(&id, at.seconds(), &body)).collect::<Result<_, _>>().ok()?;
-    let mut request = Request::post(webhook.url.as_str())
+    let mut request = Request::post(uri.clone())
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::USER_AGENT, concat!("Tenon/", env!("CARGO_PKG_VERSION")))
         .header("webhook-id", &id)

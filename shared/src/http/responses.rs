@@ -1,7 +1,8 @@
 //! What goes out. The type names the status.
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, IntoResponseParts, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::Problem;
@@ -59,33 +60,41 @@ impl<R: IntoResponse> IntoResponse for Private<R> {
     }
 }
 
-/// An answer that anyone may keep for five minutes, known by its ETag (RFC 9110, 8.8.3).
+/// A body that is known by its ETag (RFC 9110, 8.8.3), and is not sent to those who have it.
 #[derive(Clone, Debug)]
-pub struct Cacheable<T> {
-    /// The body.
-    pub body: T,
-    /// The request's `If-None-Match`.
-    pub if_none_match: Option<HeaderValue>,
+pub struct Cacheable {
+    body: Bytes,
+    etag: String,
 }
 
-impl<T: Serialize> IntoResponse for Cacheable<T> {
-    fn into_response(self) -> Response {
-        let bytes = match serde_json::to_vec(&self.body) {
-            Ok(bytes) => bytes,
-            Err(error) => return Problem::internal(&error).into_response(),
-        };
-        let etag = etag(&bytes);
-        let known = self.if_none_match.as_ref().and_then(|value| value.to_str().ok()).is_some_and(|list| {
+impl Cacheable {
+    /// A body as it is sent.
+    pub fn new(body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self { etag: etag(&body), body }
+    }
+
+    /// A JSON body.
+    pub fn json<T: Serialize>(body: &T) -> Result<Self, Problem> {
+        serde_json::to_vec(body).map(Self::new).map_err(|error| Problem::internal(&error))
+    }
+
+    /// 200 with the body and these headers, or 304 where the request's `If-None-Match` names it.
+    pub fn answer(self, request: &HeaderMap, headers: impl IntoResponseParts) -> Response {
+        let Self { body, etag } = self;
+        let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|list| {
             list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
         });
-        let headers = [
-            (header::CACHE_CONTROL, "public, max-age=300".to_owned()),
-            (header::ETAG, etag),
-            (header::CONTENT_TYPE, "application/json".to_owned()),
-        ];
-        if known { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, bytes).into_response() }
+        let headers = (headers, [(header::ETAG, etag)]);
+        if known { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, body).into_response() }
     }
 }
+
+/// The headers of JSON that anyone may keep for five minutes.
+pub const JSON_FOR_FIVE_MINUTES: [(HeaderName, HeaderValue); 2] = [
+    (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+];
 
 /// 200 with a JSON body that is known by its ETag, for a later `If-Match`.
 #[derive(Clone, Debug)]

@@ -149,6 +149,10 @@ impl Table {
 
     /// Reads items by their keys, 100 a request, strongly consistent; what is not there is left out, in no order.
     pub(super) async fn get_all<T: DeserializeOwned>(&self, wanted: &[Key]) -> Result<Vec<T>, StoreError> {
+        self.get_items(wanted).await?.into_iter().map(from_item).collect()
+    }
+
+    async fn get_items(&self, wanted: &[Key]) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
         // DynamoDB refuses a request that names a key twice.
         let wanted: Vec<&Key> = wanted.iter().collect::<BTreeSet<_>>().into_iter().collect();
@@ -159,8 +163,7 @@ impl Table {
                 let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true);
                 let request = request.build().map_err(refused)?;
                 let answer = self.client.batch_get_item().request_items(&self.name, request).send().await?;
-                let items = answer.responses.unwrap_or_default().remove(&self.name).unwrap_or_default();
-                found.extend(items.into_iter().map(from_item).collect::<Result<Vec<T>, _>>()?);
+                found.extend(answer.responses.unwrap_or_default().remove(&self.name).unwrap_or_default());
                 left =
                     answer.unprocessed_keys.unwrap_or_default().remove(&self.name).map(|l| l.keys).unwrap_or_default();
                 if left.is_empty() {
@@ -180,8 +183,8 @@ impl Table {
         wanted: &[Key],
         now: Timestamp,
     ) -> Result<Vec<T>, StoreError> {
-        let found: Vec<Kept<T>> = self.get_all(wanted).await?;
-        Ok(found.into_iter().filter(|kept| now.seconds() < kept.expires_at).map(|kept| kept.what).collect())
+        let found = self.get_items(wanted).await?;
+        found.into_iter().filter(|item| is_kept(item, now)).map(from_item).collect()
     }
 
     /// Removes items by their keys, 25 a request, all at once.
@@ -294,13 +297,10 @@ fn same_key(a: &Item, b: &Item) -> bool {
 #[derive(Deserialize)]
 struct Placeholder {}
 
-/// An item with a time.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Kept<T> {
-    expires_at: i64,
-    #[serde(flatten)]
-    what: T,
+/// Whether an item is not past its time. One without a time stays.
+fn is_kept(item: &Item, now: Timestamp) -> bool {
+    let expires_at = item.get("expiresAt").and_then(|time| time.as_n().ok()).and_then(|time| time.parse::<i64>().ok());
+    expires_at.is_none_or(|expires_at| now.seconds() < expires_at)
 }
 
 /// An item from an entity, its key, its `type`, and what else the indexes need.

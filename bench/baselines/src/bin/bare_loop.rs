@@ -1,5 +1,5 @@
-//! Bare loops, which do nothing but send: ten entries to a bus by the SDK, or one POST by an HTTP client, so many times, one
-//! after the other. It tells the processor time of one in nanoseconds.
+//! Bare loops: ten entries to a bus by the SDK, one POST by an HTTP client, or one signature with ES256 by a key that is read for
+//! it, so many times, one after the other. It tells the processor time of one in nanoseconds.
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 use bytes::Bytes;
@@ -8,15 +8,23 @@ use http_body_util::{BodyExt, Full};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::rt::TokioExecutor;
 use lambda_http::Error;
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [kind, count, detail, url] = arguments.as_slice() else {
-        return Err("usage: bare_loop (events|posts) COUNT BODY URL".into());
+        return Err("usage: bare_loop (events|posts|signatures) COUNT BODY URL".into());
     };
     let count: u32 = count.parse()?;
-    let started = if kind == "events" { put_events(count, detail).await? } else { post(count, detail, url).await? };
+    let started = match kind.as_str() {
+        "events" => put_events(count, detail).await?,
+        "posts" => post(count, detail, url).await?,
+        _ => sign(count, detail)?,
+    };
     let text = ((processor_time()? - started) / u64::from(count)).to_string();
     std::fs::write(std::env::var("ANSWER")?, text)?;
     Ok(())
@@ -48,6 +56,21 @@ async fn post(count: u32, body: &str, url: &str) -> Result<u64, Error> {
     let started = processor_time()?;
     for _ in 0..count {
         post().await?;
+    }
+    Ok(started)
+}
+
+fn sign(count: u32, message: &str) -> Result<u64, Error> {
+    let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+    let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| "no key was made")?;
+    let sign = || {
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).map_err(|_| "the key was not read")?;
+        pair.sign(&random, message.as_bytes()).map_err(|_| "nothing was signed")
+    };
+    sign()?;
+    let started = processor_time()?;
+    for _ in 0..count {
+        std::hint::black_box(sign()?);
     }
     Ok(started)
 }

@@ -1,8 +1,10 @@
 //! A function written by hand that makes given AWS calls, one after the other, and gives a given answer: what an endpoint
-//! that makes these calls cannot do without. The requests' bodies are there from the beginning.
+//! that makes these calls cannot do without. The requests' bodies are there from the beginning, or, of items that are put, the
+//! items themselves, which the SDK then writes.
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::types::{AttributeValue, Put, PutRequest, TransactWriteItem, WriteRequest};
 use aws_smithy_runtime_api::client::{orchestrator::HttpRequest, result::SdkError};
 use lambda_http::{Body, Error, Request, Response, service_fn};
 use lambda_runtime::LambdaEvent;
@@ -28,6 +30,58 @@ macro_rules! send {
     }};
 }
 
+/// What is sent.
+enum Sent {
+    /// An operation with a body.
+    Body(String, String),
+    /// Items by tables, in a batch.
+    Batch(HashMap<String, Vec<WriteRequest>>),
+    /// New items, in a transaction.
+    Transaction(Vec<TransactWriteItem>),
+}
+
+impl Sent {
+    fn body((operation, body): (String, String)) -> Result<Self, Error> {
+        Ok(Self::Body(operation, body))
+    }
+
+    /// The items of a body.
+    fn items((operation, body): (String, String)) -> Result<Self, Error> {
+        let value: Value = serde_json::from_str(&body)?;
+        Ok(match operation.as_str() {
+            "BatchWriteItem" => {
+                let tables: HashMap<String, Vec<Value>> = serde_json::from_value(value["RequestItems"].clone())?;
+                let tables = tables.into_iter().map(|(table, requests)| {
+                    let requests = requests.iter().map(|request| {
+                        let put =
+                            PutRequest::builder().set_item(Some(item(&request["PutRequest"]["Item"])?)).build()?;
+                        Ok(WriteRequest::builder().put_request(put).build())
+                    });
+                    Ok((table, requests.collect::<Result<_, Error>>()?))
+                });
+                Self::Batch(tables.collect::<Result<_, Error>>()?)
+            }
+            "TransactWriteItems" => {
+                let actions: Vec<Value> = serde_json::from_value(value["TransactItems"].clone())?;
+                let actions = actions.iter().map(|action| {
+                    let put = Put::builder()
+                        .table_name(TABLE)
+                        .set_item(Some(item(&action["Put"]["Item"])?))
+                        .condition_expression("attribute_not_exists(pk)");
+                    Ok(TransactWriteItem::builder().put(put.build()?).build())
+                });
+                Self::Transaction(actions.collect::<Result<_, Error>>()?)
+            }
+            _ => Self::Body(operation, body),
+        })
+    }
+}
+
+fn item(value: &Value) -> Result<HashMap<String, AttributeValue>, Error> {
+    let item: serde_dynamo::Item = serde_json::from_value(value.clone())?;
+    Ok(item.into())
+}
+
 #[derive(Clone)]
 struct Aws {
     dynamodb: aws_sdk_dynamodb::Client,
@@ -37,6 +91,20 @@ struct Aws {
 }
 
 impl Aws {
+    async fn send(&self, sent: &Sent) -> Result<(), Error> {
+        match sent {
+            Sent::Body(operation, body) => self.call(operation, body).await?,
+            Sent::Batch(tables) => {
+                self.dynamodb.batch_write_item().set_request_items(Some(tables.clone())).send().await?;
+            }
+            Sent::Transaction(actions) => {
+                let request = self.dynamodb.transact_write_items().set_transact_items(Some(actions.clone()));
+                request.client_request_token("token").send().await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn call(&self, operation: &str, body: &str) -> Result<(), Error> {
         match operation {
             "GetItem" => send!(self.dynamodb.get_item().table_name(TABLE), body),
@@ -64,6 +132,8 @@ impl Aws {
 async fn main() -> Result<(), Error> {
     let script: Value = serde_json::from_slice(&std::fs::read(std::env::var("MINIMAL")?)?)?;
     let calls: Vec<(String, String)> = serde_json::from_value(script["calls"].clone())?;
+    let read = if script["items"] == true { Sent::items } else { Sent::body };
+    let calls: Vec<Sent> = calls.into_iter().map(read).collect::<Result<_, _>>()?;
     let answer = script["answer"].as_str().unwrap_or_default().to_owned();
     let config = tenon::aws::config()?;
     let aws = Aws {
@@ -77,8 +147,8 @@ async fn main() -> Result<(), Error> {
         let answer: Value = serde_json::from_str(&answer)?;
         let body = answer["body"].as_str().unwrap_or_default();
         let handler = async |_: Request| {
-            for (operation, body) in calls {
-                aws.call(operation, body).await?;
+            for call in calls {
+                aws.send(call).await?;
             }
             Ok::<_, Error>(Response::new(Body::from(body)))
         };
@@ -86,8 +156,8 @@ async fn main() -> Result<(), Error> {
     }
     let answer: Value = serde_json::from_str(&answer)?;
     let handler = async |_: LambdaEvent<Value>| {
-        for (operation, body) in calls {
-            aws.call(operation, body).await?;
+        for call in calls {
+            aws.send(call).await?;
         }
         Ok::<_, Error>(answer.clone())
     };

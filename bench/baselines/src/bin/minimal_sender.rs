@@ -1,0 +1,74 @@
+//! The least that sends errors to a webhook: a function on the same queue that reads the errors, signs each and posts them all at
+//! once, and writes nothing down.
+
+use std::collections::HashMap;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::rt::TokioExecutor;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+
+/// The errors of a message: the workflow and the id of each.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Message {
+    environment_id: String,
+    errors: Vec<(String, String)>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let dynamodb = aws_sdk_dynamodb::Client::new(&tenon::aws::config()?);
+    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let (table, url) = (std::env::var("ERRORS_TABLE")?, std::env::var("URL")?);
+    let signer = Webhook::from_bytes(vec![7; 32])?;
+    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let mut keys = Vec::new();
+        for record in event.payload.records {
+            let message: Message = serde_json::from_str(&record.body.unwrap_or_default())?;
+            keys.extend(message.errors.into_iter().map(|(workflow, error)| {
+                let pk = format!("env#{}#workflow#{workflow}", message.environment_id);
+                HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(error))])
+            }));
+        }
+        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build()?;
+        let answer = dynamodb.batch_get_item().request_items(&table, keys).send().await?;
+        let items = answer.responses.unwrap_or_default().remove(&table).unwrap_or_default();
+        try_join_all(items.into_iter().map(async |item| {
+            let error: Value = serde_dynamo::from_item(item)?;
+            let text = |member: &str| error[member].as_str().unwrap_or_default();
+            let body = json!({
+                "_id": error["errorId"], "workflowId": error["workflowId"], "executionId": error["executionId"],
+                "blockId": error["blockId"], "blockType": error["blockType"], "error": error["error"],
+                "createdAt": error["createdAt"], "updatedAt": error["updatedAt"], "__v": 0, "userId": error["userId"],
+            });
+            let (id, body) = (text("errorId"), body.to_string());
+            // Any time will do.
+            let signature = signer.sign(id, 0, body.as_bytes())?;
+            let request = Request::post(&url)
+                .header("content-type", "application/json")
+                .header("webhook-id", id)
+                .header("webhook-timestamp", "0")
+                .header("webhook-signature", signature)
+                .header("x-tenon-workflow-id", text("workflowId"))
+                .header("x-tenon-user-id", text("userId"))
+                .header("x-tenon-block-type", text("blockType"))
+                .header("x-tenon-execution-id", text("executionId"))
+                .body(Full::new(Bytes::from(body)))?;
+            client.request(request).await?.into_body().collect().await?;
+            Ok::<_, Error>(())
+        }))
+        .await?;
+        Ok::<_, Error>(json!({ "batchItemFailures": [] }))
+    }))
+    .await
+}
