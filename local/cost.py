@@ -23,7 +23,7 @@ SCHEDULE_SECONDS = 0.05
 LOG_BYTES = 400
 ANSWER_BYTES = 1_000
 SENT_BYTES = 1_200
-KEPT_BYTES = 1_800
+KEPT_BYTES = 1_350
 INDEXED_BYTES = 1_200
 PROCESSES = 10
 # Lambda gives a function a whole core at this memory, and less in proportion.
@@ -85,7 +85,7 @@ def bills() -> dict[str, dict[str, tuple[str, float]]]:
             "GB of logs": ("log_gb", (MILLION + authorizations) * LOG_BYTES / 1e9),
             "GB of answers": ("transfer_gb", MILLION * ANSWER_BYTES / 1e9),
         },
-        "a million errors, recorded by 100 in the course of a month and delivered to one bus and one webhook": {
+        "a million errors, recorded by 100 in the course of a month, delivered to one bus and one webhook, and kept for 30 days": {
             "requests": ("api_requests", batches),
             "invocations": ("lambda_requests", 2 * batches + posts + authorizations),
             "GB-seconds": (
@@ -97,9 +97,11 @@ def bills() -> dict[str, dict[str, tuple[str, float]]]:
                 + authorizer,
             ),
             "write units of the errors": ("write_units", batches * cost["record 100 errors of 300 bytes"][1]),
+            # To the bus by the batch, to the webhook at worst by the message.
             "write units of the deliveries": (
                 "write_units",
-                2 * batches * cost["note 100 deliveries at the first attempt"][1],
+                batches * cost["note 100 deliveries at the first attempt"][1]
+                + posts * cost["note 10 deliveries at the first attempt"][1],
             ),
             # A success is noted once a minute.
             "write units of health": ("write_units", min(batches, MONTH_MINUTES) + min(posts, MONTH_MINUTES)),
@@ -119,8 +121,6 @@ def bills() -> dict[str, dict[str, tuple[str, float]]]:
             ),
             "GB of logs": ("log_gb", (batches + 2 * (batches + posts) + authorizations) * LOG_BYTES / 1e9),
             "GB to the endpoint": ("transfer_gb", MILLION * SENT_BYTES / 1e9),
-        },
-        "a million errors, kept for 30 days with their deliveries": {
             "GB of items and indexes": ("storage_gb_month", MILLION * (KEPT_BYTES + INDEXED_BYTES) / 1e9),
             "GB that can be restored": ("backup_gb_month", MILLION * KEPT_BYTES / 1e9),
         },

@@ -1,6 +1,7 @@
 //! `erase_logs`, triggered by the stream of the directory for each user whose errors are to be erased, and by a schedule for
-//! erasures that are not over. It may die anywhere and be run twice. AWS calls: for 50 errors three DynamoDB queries,
-//! one read for 100 deliveries that there may be, and one write for 25 items.
+//! erasures that are not over. It may die anywhere and be run twice. AWS calls: for 50 errors three DynamoDB queries and
+//! one for each workflow and second in which they were recorded, one read for 100 deliveries that there may be, one write for 25
+//! items, and one for each item that tells of other errors too.
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;

@@ -88,7 +88,7 @@ impl Modify for Principals {
 
 /// The document as it is sent.
 pub async fn state(_: &SdkConfig) -> Result<Cacheable, StartError> {
-    Ok(Cacheable::new(include_str!("../../docs/openapi.json")))
+    Ok(Cacheable::new(include_str!("../../docs/openapi.json").trim_end()))
 }
 
 /// Describes the API as an OpenAPI 3.1 document.

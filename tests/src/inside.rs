@@ -328,7 +328,7 @@ impl Inside {
         }
         let workflows: BTreeSet<WorkflowId> = errors.iter().map(|error| error.workflow_id).collect();
         for workflow in workflows {
-            let pk = AttributeValue::S(format!("env#{environment}#workflow#{workflow}#delivered"));
+            let pk = AttributeValue::S(format!("env#{environment}#workflow#{workflow}#deliveries"));
             let query = dynamodb.query().table_name(setting("ERRORS_TABLE")).key_condition_expression("pk = :pk");
             let items = query.expression_attribute_values(":pk", pk).send().await.unwrap().items.unwrap();
             let here = items.iter().filter(|item| item["destinationId"].as_s().unwrap() == &destination.to_string());

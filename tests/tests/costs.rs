@@ -142,7 +142,7 @@ async fn each_operation_costs_what_the_document_says() {
     // As EventBridge answers, with the id of the event.
     let response = format!("event {}", "0".repeat(36));
     let attempt = Attempt { at: origin.at, status: Some(200), latency_ms: 123, response };
-    let delivered: Vec<_> = recorded.iter().map(|error| (error.key(), attempt.clone())).collect();
+    let delivered: Vec<_> = recorded.iter().map(|error| (error, attempt.clone())).collect();
     let deliveries = Deliveries { table, retention: errors.retention };
     deliveries.note_delivered(route, &delivered[..10], origin.at).await.unwrap();
     note("note 10 deliveries at the first attempt");

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tenon::{
     domain::{
-        delivery::{Attempt, PendingDelivery, Route},
+        delivery::{Attempt, Delivery, PendingDelivery, Route},
         error_log::{ErrorIdentity, ErrorLog, NewError},
         fingerprint::Fingerprint,
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
@@ -189,7 +189,7 @@ async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
     .await;
     assert_eq!(acme.deliveries(&bad, "pending").await.len(), 5);
     let delivered = async |workflow: &str| {
-        let items = acme.tenon.items("ErrorsTable", &format!("env#{}#workflow#{workflow}#delivered", acme.id)).await;
+        let items = acme.tenon.items("ErrorsTable", &format!("env#{}#workflow#{workflow}#deliveries", acme.id)).await;
         items.iter().map(|item| item["attempts"].as_m().unwrap().len()).sum::<usize>()
     };
     assert_eq!((delivered(&joes).await, delivered(&jims).await), (0, 5));
@@ -403,26 +403,25 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
     let inside = Inside::new().await;
     let (mine, others) = (inside.record(120).await, inside.record(30).await);
     let user = mine[0].user_id;
-    // Of the same workflows and the same second, but recorded after the erasure was asked for.
-    let later: Vec<ErrorLog> = mine
-        .iter()
-        .take(30)
-        .map(|error| ErrorLog {
-            error_id: ObjectId::at(error.error_id.object_id().timestamp()).into(),
-            updated_at: Timestamp::now() + Duration::from_secs(600),
-            ..error.clone()
-        })
+    let second = mine[0].updated_at.second();
+    let after = |milliseconds| second + Duration::from_millis(milliseconds);
+    let mine: Vec<_> = mine.into_iter().map(|error| ErrorLog { updated_at: second, ..error }).collect();
+    // Of the same workflows, recorded in the same second, but after the erasure was asked for.
+    let later = mine.iter().take(30);
+    let later: Vec<_> = later
+        .map(|error| ErrorLog { error_id: ObjectId::at(second).into(), updated_at: after(500), ..error.clone() })
         .collect();
-    assert!(store().await.record(&later).await.unwrap().is_empty());
+    for errors in [&mine, &later] {
+        assert!(store().await.record(errors).await.unwrap().is_empty());
+    }
     let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let table = Table::new(&aws, setting("ERRORS_TABLE"));
     let retention = Retention::days(30);
     let route = Route { environment: inside.environment, destination: DestinationId::new() };
     let now = Timestamp::now();
-    let told =
-        |error: &ErrorLog| (error.key(), Attempt { at: now, status: Some(200), latency_ms: 1, response: "ok".into() });
+    let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: "ok".into() };
     let deliveries = Deliveries { table: table.clone(), retention };
-    let all: Vec<_> = mine.iter().chain(&others).chain(&later).map(told).collect();
+    let all: Vec<_> = mine.iter().chain(&others).chain(&later).map(|error| (error, attempt.clone())).collect();
     deliveries.note_delivered(route, &all, now).await.unwrap();
     let pending = PendingDeliveries { table: table.clone(), retention };
     let waiting: Vec<_> = mine
@@ -437,7 +436,7 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
     // It is no destination any more, and was one.
     inside.former_destination(route).await;
 
-    let erasure = Erasure { environment_id: inside.environment, user_id: user, started_at: Timestamp::now() };
+    let erasure = Erasure { environment_id: inside.environment, user_id: user, started_at: after(250) };
     let directory = Table::new(&aws, setting("DIRECTORY_TABLE"));
     begin(&directory, &erasure).await.unwrap();
     // It dies at its first call, then at its second, and so on, by turns before and after the call is done; and of every
@@ -481,50 +480,59 @@ async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let deliveries = Deliveries { table: Table::new(&config, setting("ERRORS_TABLE")), retention: Retention::days(30) };
     let now = Timestamp::now();
-    let attempt = |after: u64, response: String| Attempt {
-        at: now + Duration::from_millis(after),
-        status: Some(200),
-        latency_ms: 1,
-        response,
-    };
     let [a, b] = [(); 2].map(|()| Route { environment: inside.environment, destination: DestinationId::new() });
-    for route in [a, b] {
-        let note = |error: &ErrorLog| (error.key(), attempt(0, format!("{} {}", route.destination, error.error_id)));
-        let noted: Vec<_> = errors.iter().map(note).collect();
+    let attempts = |route: Route, errors: &[ErrorLog]| -> Vec<Attempt> {
+        let response = |error: &ErrorLog| format!("{} {}", route.destination, error.error_id);
+        errors
+            .iter()
+            .map(|error| Attempt { at: now, status: Some(200), latency_ms: 1, response: response(error) })
+            .collect()
+    };
+    // By the second, noted twice, as when its batch was repeated.
+    for route in [a, b, b] {
+        let noted: Vec<_> = errors.iter().zip(attempts(route, &errors)).collect();
         deliveries.note_delivered(route, &noted, now).await.unwrap();
         assert_eq!(calls.taken(), ["BatchWriteItem"]);
     }
-    // It arrived once more, since its batch was repeated.
-    let again = (errors[0].key(), attempt(1, "again".into()));
-    deliveries.note_delivered(a, &[again], now).await.unwrap();
+    // One has arrived once more, in another batch.
+    let again =
+        Attempt { at: now + Duration::from_millis(1), status: Some(200), latency_ms: 1, response: "again".into() };
+    deliveries.note_delivered(a, &[(&errors[0], again)], now).await.unwrap();
 
-    let responses = async |environment, error: &ErrorLog| -> BTreeSet<Vec<String>> {
-        let told = deliveries.of_error(environment, error.key(), &BTreeSet::new()).await.unwrap();
-        told.into_iter()
-            .map(|delivery| delivery.attempts.into_iter().map(|attempt| attempt.response).collect())
-            .collect()
+    let responses = async |error: &ErrorLog| -> BTreeSet<Vec<String>> {
+        let told = deliveries.of_error(error, &BTreeSet::new()).await.unwrap();
+        let responses = |delivery: Delivery| delivery.attempts.into_iter().map(|attempt| attempt.response).collect();
+        told.into_iter().map(responses).collect()
     };
     for (number, error) in errors.iter().enumerate() {
-        let of = |route: Route| format!("{} {}", route.destination, error.error_id);
+        let of = |route: Route| attempts(route, std::slice::from_ref(error)).remove(0).response;
         let of_a = if number == 0 { vec![of(a), "again".to_owned()] } else { vec![of(a)] };
-        assert_eq!(responses(inside.environment, error).await, BTreeSet::from([of_a, vec![of(b)]]));
+        assert_eq!(responses(error).await, BTreeSet::from([of_a, vec![of(b)]]));
     }
-    assert_eq!(responses(EnvironmentId::new(), &errors[0]).await, BTreeSet::new(), "of another environment");
+    let elsewhere = ErrorLog { environment_id: EnvironmentId::new(), ..errors[0].clone() };
+    assert_eq!(responses(&elsewhere).await, BTreeSet::new(), "of another environment");
 }
 
 #[tokio::test]
-async fn deliveries_whose_answers_are_long_are_noted_like_all_others() {
+async fn however_much_was_delivered_in_one_second_an_error_shows_all_of_its_deliveries() {
     let inside = Inside::new().await;
     let deliveries = &inside.first.books.deliveries;
-    let route = Route { environment: inside.environment, destination: DestinationId::new() };
-    // The most characters that are kept of an answer, of the most bytes.
+    // The most characters that are kept of an answer, of the most bytes: a query's megabyte ends after five items.
     let attempt = Attempt { at: Timestamp::now(), status: Some(200), latency_ms: 1, response: "😀".repeat(512) };
-    let (workflow, second) = (WorkflowId::new(), Timestamp::now());
-    let noted: Vec<_> = (0..250).map(|_| ((workflow, ObjectId::at(second).into()), attempt.clone())).collect();
-    deliveries.note_delivered(route, &noted, Timestamp::now()).await.unwrap();
-    for (key, _) in [&noted[0], &noted[249]] {
-        let told = deliveries.of_error(route.environment, *key, &BTreeSet::new()).await.unwrap();
-        assert_eq!(told[0].attempts, std::slice::from_ref(&attempt));
+    let error = inside.record(1).await.remove(0);
+    let errors: Vec<ErrorLog> = (0..250)
+        .map(|_| ErrorLog { error_id: ObjectId::at(error.created_at).into(), ..error.clone() })
+        .chain([error.clone()])
+        .collect();
+    let noted: Vec<_> = errors.iter().map(|error| (error, attempt.clone())).collect();
+    for _ in 0..5 {
+        let route = Route { environment: inside.environment, destination: DestinationId::new() };
+        deliveries.note_delivered(route, &noted, Timestamp::now()).await.unwrap();
+    }
+    for error in [&errors[0], &errors[249], &errors[250]] {
+        let told = deliveries.of_error(error, &BTreeSet::new()).await.unwrap();
+        assert_eq!(told.len(), 5);
+        assert!(told.iter().all(|delivery| delivery.attempts == std::slice::from_ref(&attempt)));
     }
 }
 

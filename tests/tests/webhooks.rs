@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tenon::{
     delivery::queues::{FirstAttempts, MAX_ERRORS},
-    domain::{delivery::Route, error_log::ErrorLog},
+    domain::{delivery::Route, error_log::ErrorLog, timestamp::Timestamp},
 };
 use tests::{
     Tenon, eventually, example_error,
@@ -190,9 +190,7 @@ async fn what_failed_is_tried_again_after_five_seconds_and_all_attempts_are_told
     let attempts = told["attempts"].as_array().unwrap();
     let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [500, 200]);
-    let at = |index: usize| -> tenon::domain::timestamp::Timestamp {
-        attempts[index]["at"].as_str().unwrap().parse().unwrap()
-    };
+    let at = |index: usize| -> Timestamp { attempts[index]["at"].as_str().unwrap().parse().unwrap() };
     assert!(at(1).milliseconds() - at(0).milliseconds() >= 5000);
     assert!(acme.pending(&webhook).await.is_empty());
     let health = eventually("the drain has ended", async || {
@@ -424,25 +422,20 @@ async fn the_same_id_on_two_workflows_is_two_errors_that_both_arrive() {
 
 #[tokio::test]
 async fn a_success_does_not_end_the_time_for_which_a_destination_asked() {
-    let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
-    let receiver = Receiver::that(|request| match request.body.contains("asks") {
+    let receiver = Receiver::that(|request| match request.body.contains("error 0") {
         true => Reply::Status(429, "retry-after: 3600\r\n"),
         false => Reply::Status(200, ""),
     })
     .await;
-    let (webhook, _) = acme.webhook(&receiver.url).await;
-    let errors = json!({ "errors": [example_error("asks for an hour"), example_error("is taken")] });
-    acme.engine.post(&format!("/workflows/{workflow}/errors"), errors).await.is(202);
-    receiver.requests(2).await;
-    eventually("both outcomes are noted", async || {
-        let health = acme.shown(&webhook).await["health"].clone();
-        (health["lastSuccessAt"].is_string() && health["pending"] == 1).then_some(())
-    })
-    .await;
-    acme.record(&workflow, "has to wait").await;
-    eventually("it waits", async || (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())).await;
-    assert_eq!(receiver.received().len(), 2);
+    let inside = Inside::new().await;
+    let (route, errors) = (inside.webhook(&receiver.url).await, inside.record(3).await);
+    // Both at once: one is taken, and one answered with a time.
+    assert_eq!(inside.first.send(&first_attempts(route, &errors[..2])).await, [0; 0]);
+    let health = inside.health(route).await;
+    assert!(health.last_success_at.is_some() && health.holds_back(Timestamp::now()), "{health:?}");
+    assert_eq!(inside.first.send(&first_attempts(route, &errors[2..])).await, [0; 0]);
+    assert_eq!(receiver.received().len(), 2, "the third has to wait");
+    assert_eq!(inside.told_of(route, &errors[2..]).await, 2, "told of, and waiting");
 }
 
 #[tokio::test]

@@ -66,6 +66,6 @@ pub async fn get_error(
     let found = errors.get_all(environment, &listed).await?;
     let error = listed.iter().find_map(|(workflow, _)| found.iter().find(|error| error.workflow_id == *workflow));
     let error = error.ok_or_else(not_found)?;
-    let deliveries = deliveries.of_error(environment, (error.workflow_id, id), &destinations).await?;
+    let deliveries = deliveries.of_error(error, &destinations).await?;
     Ok(Json(ErrorWithDeliveries { error: error.document(), deliveries }).into_response())
 }

@@ -84,7 +84,7 @@ impl Books {
         for (place, (error, outcome)) in sent.errors.iter().enumerate() {
             let held = PendingDelivery::held(error.workflow_id, error.error_id, error.updated_at);
             match outcome {
-                Outcome::Delivered(attempt) => delivered.push((error.key(), attempt.clone())),
+                Outcome::Delivered(attempt) => delivered.push((*error, attempt.clone())),
                 Outcome::NotMade => waiting.push((place, (held, None))),
                 Outcome::Failed(attempt, _) => match held.after(outcome, now) {
                     Next::Pending(pending) => waiting.push((place, (pending, Some(attempt.clone())))),
@@ -106,14 +106,14 @@ impl Books {
             failed = ended.len(),
             "first attempts"
         );
-        let (delivered, waiting, ended) = tokio::join!(
+        let (noted, waiting, ended) = tokio::join!(
             self.deliveries.note_delivered(sent.route, &delivered, now),
             self.note_waiting(sent, tally, waiting, now),
             self.note_ended(sent.route, ended, now),
         );
-        if let Err(error) = delivered {
+        if let Err(error) = noted {
             // They have arrived: sending them again would be worse than not telling of it.
-            tracing::warn!(error = %Chain(&error), "deliveries were not noted");
+            tracing::warn!(error = %Chain(&error), errors = delivered.len(), "deliveries were not noted");
         }
         [waiting, ended].concat()
     }

@@ -29,6 +29,11 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// The beginning of the second in which this lies.
+    pub const fn second(self) -> Self {
+        Self(self.seconds() * 1000)
+    }
+
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub const fn milliseconds(self) -> i64 {
         self.0

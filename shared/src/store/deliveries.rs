@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Route},
-    error_log::ErrorKey,
+    error_log::ErrorLog,
     id::{DestinationId, EnvironmentId, ErrorId, WorkflowId},
     timestamp::Timestamp,
 };
@@ -24,8 +24,6 @@ pub const LISTED_OVER: u32 = keys::DELIVERY_SHARDS;
 
 /// So many errors are told of by one item: it stays below 400 KB (an AWS limit), with 2 KiB of an answer for each.
 const TOGETHER: usize = 100;
-/// An error is sent at once so often at most, to 20 destinations, again where a batch is repeated.
-const SENT_AT_MOST: usize = 100;
 
 /// Errors of a workflow that a destination took at the first attempt, as one item tells of them.
 #[derive(Serialize, Deserialize)]
@@ -45,25 +43,29 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Notes errors that a destination took at the first attempt, all of a workflow and of one second in one item, which
-    /// spares nearly all write units. 25 items a request.
+    /// Notes errors that a destination took at the first attempt: those of a workflow that were recorded in the same second
+    /// in one item, which spares nearly all write units. 25 items a request.
+    ///
+    /// The second is that of the record and not of the id, which an engine may give: so however old errors are said to be,
+    /// no more of them lie in one place than can be recorded in a second.
     pub async fn note_delivered(
         &self,
         route: Route,
-        delivered: &[(ErrorKey, Attempt)],
+        delivered: &[(&ErrorLog, Attempt)],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut together: BTreeMap<(WorkflowId, Timestamp), Vec<(ErrorId, &Attempt)>> = BTreeMap::new();
-        for ((workflow, error), attempt) in delivered {
-            together.entry((*workflow, error.object_id().timestamp())).or_default().push((*error, attempt));
+        for (error, attempt) in delivered {
+            let place = (error.workflow_id, error.updated_at.second());
+            together.entry(place).or_default().push((error.error_id, attempt));
         }
         let mut items: Vec<Item> = Vec::new();
         for ((workflow, second), attempts) in together {
             for attempts in attempts.chunks(TOGETHER) {
-                let key = keys::delivered(route.environment, workflow, second);
-                let attempts = attempts.iter().copied().collect();
-                let mut item =
-                    to_item("delivered", &key, &Delivered { destination_id: route.destination, attempts }, &[])?;
+                let attempts: BTreeMap<ErrorId, &Attempt> = attempts.iter().copied().collect();
+                let key = keys::delivered(route, workflow, second, attempts.keys().copied());
+                let delivered = Delivered { destination_id: route.destination, attempts };
+                let mut item = to_item("delivered", &key, &delivered, &[])?;
                 item.insert("expiresAt".into(), self.retention.expires(now));
                 items.push(item);
             }
@@ -86,31 +88,20 @@ impl Deliveries {
         Ok(self.table.put_all(items.collect::<Result<_, _>>()?).await)
     }
 
-    /// What is told of an error's deliveries. One query, and one read for a hundred destinations that it may have been sent
-    /// to.
+    /// What is told of an error's deliveries. One read for a hundred destinations that it may have been sent to, and one query
+    /// for a megabyte of what was recorded of its workflow in the same second.
     pub async fn of_error(
         &self,
-        environment: EnvironmentId,
-        (workflow, error): ErrorKey,
+        error: &ErrorLog,
         destinations: &BTreeSet<DestinationId>,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let now = Timestamp::now();
+        let (environment, now) = (error.environment_id, Timestamp::now());
         let routes = destinations.iter().map(|destination| Route { environment, destination: *destination });
-        let keys: Vec<Key> = routes.map(|route| keys::delivery(route, workflow, error)).collect();
-        let partition = [keys::delivered_of_workflow(environment, workflow)];
-        let second = error.object_id().timestamp();
-        let range = delivered_between(second, second);
-        let of_this = Filter::default().kept(now).has("attempts", &error.to_string());
-        let (told, at_once) = tokio::try_join!(
-            self.table.get_all_kept::<Delivery>(&keys, now),
-            self.table.page::<Delivered<Attempt>>(&partition, &range, &of_this, (None, SENT_AT_MOST)),
-        )?;
-        let at_once = at_once.items.into_iter().filter_map(|Delivered { destination_id, mut attempts }| {
-            let attempt = attempts.remove(&error)?;
-            Some(Delivery::ended(error, destination_id, DeliveryStatus::Delivered, vec![attempt]))
-        });
+        let keys: Vec<Key> = routes.map(|route| keys::delivery(route, error.workflow_id, error.error_id)).collect();
+        let (told, at_once) =
+            tokio::try_join!(self.table.get_all_kept::<Delivery>(&keys, now), self.at_once(error, now))?;
         let mut found: BTreeMap<DestinationId, Delivery> = BTreeMap::new();
-        for delivery in at_once.chain(told) {
+        for delivery in at_once.into_iter().chain(told) {
             let destination = delivery.destination_id;
             let delivery = match found.remove(&destination) {
                 Some(other) => other.joined(delivery),
@@ -119,6 +110,30 @@ impl Deliveries {
             found.insert(destination, delivery);
         }
         Ok(found.into_values().collect())
+    }
+
+    /// An error's deliveries that succeeded at the first attempt.
+    async fn at_once(&self, error: &ErrorLog, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+        let ErrorLog { environment_id, workflow_id, error_id, updated_at, .. } = error;
+        let partition = [keys::delivered_of_workflow(*environment_id, *workflow_id)];
+        let low = keys::delivered_prefix(*updated_at);
+        // `g` is above every hex digit.
+        let range = Range { high: format!("{low}g"), low, ..Range::all(TABLE) };
+        let of_this = Filter::default().kept(now).has("attempts", &error_id.to_string());
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page =
+                self.table.page::<Delivered<Attempt>>(&partition, &range, &of_this, (after.as_deref(), TOGETHER));
+            let page = page.await?;
+            found.extend(page.items.into_iter().filter_map(|Delivered { destination_id, mut attempts }| {
+                let attempt = attempts.remove(error_id)?;
+                Some(Delivery::ended(*error_id, destination_id, DeliveryStatus::Delivered, vec![attempt]))
+            }));
+            after = page.next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// A page of the deliveries of a destination whose first attempt did not succeed, those of the newest errors first.
@@ -137,58 +152,40 @@ impl Deliveries {
     }
 }
 
-/// What is told of errors of these seconds that were delivered at the first attempt, the earlier ones first.
-fn delivered_between(first: Timestamp, last: Timestamp) -> Range {
-    let (low, high) = keys::delivered_bounds(first, last);
-    Range { low, high, ..Range::all(TABLE) }
-}
-
-/// Forgets that errors of a workflow were delivered at the first attempt; what is told of others beside them stays. One query
-/// for a page of items, one `BatchWriteItem` for 25 of them that tell of nothing else, and a write for each one that does. It
-/// may die anywhere and be run twice.
+/// Forgets that errors of a workflow, recorded in this second, were delivered at the first attempt; what is told of others
+/// beside them stays. One query for a megabyte, one `BatchWriteItem` for 25 items that tell of nothing else, and a write for
+/// each one that does. It may die anywhere and be run twice, also at once.
 pub(super) async fn forget_delivered(
     table: &Table,
     environment: EnvironmentId,
-    workflow: WorkflowId,
+    (workflow, second): (WorkflowId, Timestamp),
     errors: &BTreeSet<ErrorId>,
 ) -> Result<(), StoreError> {
-    let second = |error: &ErrorId| error.object_id().timestamp();
-    let (Some(first), Some(last)) = (errors.first().map(second), errors.last().map(second)) else {
-        return Ok(());
-    };
-    let (partition, range) = ([keys::delivered_of_workflow(environment, workflow)], delivered_between(first, last));
-    let mut after = None;
-    loop {
-        let page = table.page::<Placed>(&partition, &range, &Filter::default(), (after.as_deref(), TOGETHER)).await?;
-        let (whole, parts): (Vec<Placed>, Vec<Placed>) = page
-            .items
-            .into_iter()
-            .partition(|placed| placed.delivered.attempts.keys().all(|error| errors.contains(error)));
-        table.delete_all(whole.into_iter().map(|Placed { pk, sk, .. }| Key { pk, sk }).collect()).await?;
-        try_join_all(parts.iter().map(|placed| placed.forget(table, errors))).await?;
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
-        }
+    let partition = keys::delivered_of_workflow(environment, workflow);
+    let placed: Vec<Placed> = table.list(partition, &keys::delivered_prefix(second)).await?;
+    let (whole, parts): (Vec<Placed>, Vec<Placed>) =
+        placed.into_iter().partition(|placed| placed.delivered.attempts.keys().all(|error| errors.contains(error)));
+    table.delete_all(whole.into_iter().map(|placed| placed.key).collect()).await?;
+    for placed in parts {
+        placed.forget(table, errors).await?;
     }
+    Ok(())
 }
 
 /// An item that tells of what was delivered at the first attempt, with its place.
 #[derive(Deserialize)]
 struct Placed {
-    pk: String,
-    sk: String,
+    #[serde(flatten)]
+    key: Key,
     #[serde(flatten)]
     delivered: Delivered<IgnoredAny>,
 }
 
 impl Placed {
-    /// Forgets these errors of those that it tells of. None or one write.
+    /// Forgets these errors of those that it tells of. None, one or two writes.
     async fn forget(&self, table: &Table, errors: &BTreeSet<ErrorId>) -> Result<(), StoreError> {
-        let Table { client, name } = table;
+        let mut update = table.client.update_item().table_name(&table.name).set_key(Some(self.key.attributes()));
         let mut paths = Vec::new();
-        let key = Key { pk: self.pk.clone(), sk: self.sk.clone() };
-        let mut update = client.update_item().table_name(name).set_key(Some(key.attributes()));
         for (number, error) in self.delivered.attempts.keys().filter(|error| errors.contains(error)).enumerate() {
             paths.push(format!("attempts.#e{number}"));
             update = update.expression_attribute_names(format!("#e{number}"), error.to_string());
@@ -196,8 +193,17 @@ impl Placed {
         if paths.is_empty() {
             return Ok(());
         }
-        // An update would make the item anew that another run has removed.
-        let update = update.update_expression(format!("REMOVE {}", paths.join(", ")));
-        where_it_holds(update.condition_expression("attribute_exists(pk)").send().await).map(|_| ())
+        let update = update
+            .update_expression(format!("REMOVE {}", paths.join(", ")))
+            // Without it an item would be made anew that another run has removed.
+            .condition_expression("attribute_exists(pk)")
+            .return_values(ReturnValue::AllNew);
+        let left = where_it_holds(update.send().await)?.and_then(|answer| answer.attributes);
+        let left = left.as_ref().and_then(|item| item.get("attempts")).and_then(|attempts| attempts.as_m().ok());
+        if left.is_some_and(|attempts| attempts.is_empty()) {
+            // Another run has forgotten the others.
+            table.delete(&self.key).await?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -51,6 +51,7 @@ struct Listed {
     #[serde(rename = "sk")]
     error_id: ErrorId,
     workflow_id: WorkflowId,
+    updated_at: Timestamp,
 }
 
 /// What is told of a delivery, as far as it leads on.
@@ -65,6 +66,8 @@ struct Told {
 
 /// So many errors are erased in a step.
 const STEP: usize = 50;
+/// What was delivered at once is forgotten in so many places at once.
+const PLACES_AT_ONCE: usize = 8;
 /// The deliveries to so many destinations are looked at at once.
 const DESTINATIONS_AT_ONCE: usize = 20;
 
@@ -125,14 +128,15 @@ impl Erasures {
         let page = self.errors.page(&[partition], &range, &recorded_by_then, (after, STEP)).await?;
         let errors: Vec<Listed> = page.items;
 
-        let mut of_workflows: BTreeMap<WorkflowId, BTreeSet<ErrorId>> = BTreeMap::new();
-        for Listed { error_id, workflow_id } in &errors {
-            of_workflows.entry(*workflow_id).or_default().insert(*error_id);
+        let mut places: BTreeMap<(WorkflowId, Timestamp), BTreeSet<ErrorId>> = BTreeMap::new();
+        for Listed { error_id, workflow_id, updated_at } in &errors {
+            places.entry((*workflow_id, updated_at.second())).or_default().insert(*error_id);
         }
-        let forgotten = of_workflows
-            .iter()
-            .map(|(workflow, errors)| forget_delivered(&self.errors, environment, *workflow, errors));
-        try_join_all(forgotten).await?;
+        stream::iter(places.iter().map(Ok))
+            .try_for_each_concurrent(PLACES_AT_ONCE, |(place, errors)| {
+                forget_delivered(&self.errors, environment, *place, errors)
+            })
+            .await?;
         for destinations in destinations.iter().collect::<Vec<_>>().chunks(DESTINATIONS_AT_ONCE) {
             let routes = destinations.iter().map(|destination| Route { environment, destination: **destination });
             let may_be_told = routes.flat_map(|route| {

@@ -5,11 +5,13 @@
 use std::{collections::HashMap, fmt::Display};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use ring::digest::{SHA256, digest};
+use serde::Deserialize;
 
 use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
-    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ObjectId, ReplayId, UserId, WorkflowId},
+    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
     names::CanonicalName,
     origin::RequestKey,
     timestamp::Timestamp,
@@ -24,7 +26,7 @@ pub const ERROR_SHARDS: u32 = 8;
 pub const DELIVERY_SHARDS: u32 = 8;
 
 /// A primary key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Key {
     /// Partition key.
     pub pk: String,
@@ -291,22 +293,28 @@ pub fn deliveries(Route { environment, destination }: Route, shard: u32) -> Stri
 /// The partition in which is told of the errors of a workflow that were delivered at the first attempt. It lies beside that of
 /// the errors themselves and not in it, so that a page of errors reads errors alone.
 pub fn delivered_of_workflow(environment: EnvironmentId, workflow: WorkflowId) -> String {
-    format!("env#{environment}#workflow#{workflow}#delivered")
+    format!("env#{environment}#workflow#{workflow}#deliveries")
 }
 
-/// A new place in which to tell of such errors, whose ids are all of one second.
-pub fn delivered(environment: EnvironmentId, workflow: WorkflowId, second: Timestamp) -> Key {
-    Key::new(delivered_of_workflow(environment, workflow), ObjectId::at(second))
+/// How the sort key begins of what is told of such errors that were recorded in one second.
+pub fn delivered_prefix(second: Timestamp) -> String {
+    format!("{:08x}#", second.seconds())
 }
 
-/// The bounds, both included, of the places in which is told of such errors of these seconds.
-pub fn delivered_bounds(first: Timestamp, last: Timestamp) -> (String, String) {
-    (ObjectId::of(first, [0; 8]).to_string(), ObjectId::of(last, [u8::MAX; 8]).to_string())
+/// Where is told of such errors, always in the same place for the same errors and destination, so that a repeat changes
+/// nothing.
+pub fn delivered(route: Route, workflow: WorkflowId, second: Timestamp, errors: impl Iterator<Item = ErrorId>) -> Key {
+    let mut text = route.destination.to_string();
+    text.extend(errors.map(|error| error.to_string()));
+    let digest = hex::encode(digest(&SHA256, text.as_bytes()));
+    let which: String = digest.chars().take(16).collect();
+    Key::new(delivered_of_workflow(route.environment, workflow), format_args!("{}{which}", delivered_prefix(second)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::ObjectId;
 
     #[test]
     fn the_bounds_of_a_time_range_take_in_since_and_leave_out_until() {
