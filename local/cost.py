@@ -103,8 +103,8 @@ def bills() -> dict[str, dict[str, tuple[str, float]]]:
                 batches * cost["note 100 deliveries at the first attempt"][1]
                 + posts * cost["note 10 deliveries at the first attempt"][1],
             ),
-            # A success is noted once a minute.
-            "write units of health": ("write_units", min(batches, MONTH_MINUTES) + min(posts, MONTH_MINUTES)),
+            # A success is noted once a minute, of a webhook at worst by each of the messages that are sent at once.
+            "write units of health": ("write_units", min(batches, MONTH_MINUTES) + posts),
             "read units": (
                 "read_units",
                 batches * (cost["record 100 errors of 300 bytes"][0] + 2)

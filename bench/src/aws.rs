@@ -50,6 +50,8 @@ struct Answers {
 struct Memory {
     answers: HashMap<String, Answers>,
     calls: Vec<Call>,
+    /// What was asked for and nothing was known of.
+    unknown: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -108,6 +110,11 @@ impl Aws {
     /// From now on it hands on what it is asked, and has forgotten all.
     pub fn record(&self) {
         *self.memory() = Memory::default();
+        self.record_more();
+    }
+
+    /// From now on it hands on what it is asked, and remembers it beside the rest.
+    pub fn record_more(&self) {
         self.fake.recording.store(true, Ordering::SeqCst);
     }
 
@@ -121,6 +128,12 @@ impl Aws {
     pub fn heard(&self) -> Vec<Call> {
         self.fake.listening.store(false, Ordering::SeqCst);
         std::mem::take(&mut self.memory().calls)
+    }
+
+    /// That it had an answer to all that it was asked.
+    pub fn assert_all_known(&self) {
+        let unknown = std::mem::take(&mut self.memory().unknown);
+        assert!(unknown.is_empty(), "nothing was known of {unknown:?}");
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -164,7 +177,11 @@ async fn serve(State(fake): State<Fake>, request: Request) -> Response {
             // What opens a connection finds nothing.
             "GetItem" | "DescribeKey" => Answer::of("{}".into()),
             "Query" => Answer::of(r#"{"Items":[],"Count":0,"ScannedCount":0}"#.into()),
-            _ => return (StatusCode::NOT_IMPLEMENTED, format!("nothing is known of {operation}")).into_response(),
+            _ => {
+                let refusal = format!("nothing is known of {operation}");
+                memory.unknown.push(operation);
+                return (StatusCode::NOT_IMPLEMENTED, refusal).into_response();
+            }
         },
     };
     if fake.listening.load(Ordering::SeqCst) {

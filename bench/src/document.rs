@@ -76,8 +76,8 @@ pub fn requests(warm: &[Warm], signature: &Spread) -> String {
     format!(
         "\n## Warm requests\n\nProcessor time of a request in µs, its AWS calls, and the processor time of a minimal handler: it \
          makes the same AWS calls one after the\nother, with bodies that are there from the beginning, makes nothing of their answers, \
-         and answers what it was told to. Functions that make calls at once\ncan be below it. Where items are put, a second one has \
-         the items from the beginning, and the SDK write them, as it does in any function.\n\n| function | µs | minimal | × minimal | × that of \
+         and answers what it was told to. Functions that make calls at once\ncan be below it. Where batches or transactions do nothing \
+         but put items, a second one has\nthe items from the beginning, of which the SDK writes a copy.\n\n| function | µs | minimal | × minimal | × that of \
          items | AWS calls |\n|---|---|---|---|---|---|\n{}\nA signature with ES256, with its key read as `users_token` does, takes {signature} µs.\n",
         rows.collect::<String>()
     )
@@ -114,8 +114,8 @@ pub fn forwarding(recording: &[Recording], forwarding: &[Forwarding]) -> String 
     format!(
         "\n## Recording and forwarding\n\nErrors for each second of a core's time that `errors_record` takes:\n\n| errors a request \
          | errors a second |\n|---|---|\n{recorded}\nErrors for each second of a core's time that are sent, with all bookkeeping, by how \
-         many an invocation has.\n`minimal_forwarder` and `minimal_sender` are functions written by hand that are given the same events, \
-         send the same, and write nothing down:\n\n| function | errors | errors a second | beside | errors a second | ratio \
+         many an invocation has; all are of\none workflow and were recorded together. `minimal_forwarder` and `minimal_sender` are functions written by hand \
+         that are given the same events and\nsend the same; they know where to and with which keys, and neither ask for destinations nor write anything down:\n\n| function | errors | errors a second | beside | errors a second | ratio \
          |\n|---|---|---|---|---|---|\n{}\nAn invocation, in µs of processor time:\n\n| function | errors | µs | AWS calls \
          |\n|---|---|---|---|\n{}",
         rows.collect::<String>(),

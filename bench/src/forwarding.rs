@@ -1,4 +1,10 @@
-//! How fast errors are forwarded, in errors for each second of a core's time, beside bare loops that do nothing but send.
+//! How fast errors are forwarded, in errors for each second of a core's time, beside bare loops that do nothing but send, and
+//! functions written by hand that do little else.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use axum::{Router, body::Bytes};
 use serde_json::{Value, json};
@@ -6,10 +12,11 @@ use tests::{bus_settings, event, example_error};
 use tokio::net::TcpListener;
 
 use crate::{
-    aws::Aws,
+    aws::{Aws, Call},
     figures::{Spread, spread},
-    process::Functions,
-    requests::{Story, text},
+    process::{Functions, Process},
+    requests::{Story, stream_record, text},
+    runtime::Runtime,
 };
 
 /// How often a function and its bare loop take turns, and how many batches each then sends.
@@ -82,15 +89,32 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     let ids: Vec<String> = serde_json::from_value(recorded["ids"].clone()).expect("ids");
 
     story.ask("destinations_create", &[], Some(bus_settings(bus))).await;
-    let records: Vec<Value> = ids.iter().map(|id| stream_record(&story.environment, &workflow, id)).collect();
+    let mut listed = story.event("errors_list", &[("workflowId", &workflow)], None);
+    listed["rawQueryString"] = json!("limit=100");
+    listed["queryStringParameters"] = json!({ "limit": "100" });
+    let listed = story.tell("errors_list", &listed).await;
+    let listed = listed["errors"].as_array().expect("errors");
+    let records: Vec<Value> = listed.iter().map(|error| stream_record(&story.environment, error)).collect();
     let to_bus = json!({ "Records": records });
     let detail = document(&records);
-    let beside = Beside { bare: ["events", detail.as_str(), ""], minimal: "minimal_forwarder", setting: ("BUS", bus) };
+    let beside = Beside {
+        bare: ["events", detail.as_str(), ""],
+        minimal: "minimal_forwarder",
+        setting: ("BUS", bus),
+        taken: None,
+    };
+    aws.record();
     let events = measure(functions, aws, ("forward_errors", ERRORS), &to_bus, &beside).await;
 
     let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}/errors", receiver.local_addr().expect("an address"));
-    tokio::spawn(async move { axum::serve(receiver, Router::new().fallback(async || "taken")).await });
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = taken.clone();
+    let router = Router::new().fallback(async move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        "taken"
+    });
+    tokio::spawn(async move { axum::serve(receiver, router).await });
     let webhook = json!({ "type": "webhook", "url": url });
     let destination = text(&story.ask("destinations_create", &[], Some(webhook)).await, "destinationId");
     let attempts: Vec<(&str, &String)> = ids.iter().map(|id| (workflow.as_str(), id)).collect();
@@ -104,10 +128,17 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     });
     let messages: Value = messages.collect();
     to_webhook["Records"] = messages;
-    let beside =
-        Beside { bare: ["posts", detail.as_str(), &url], minimal: "minimal_sender", setting: ("URL", url.as_str()) };
+    let beside = Beside {
+        bare: ["posts", detail.as_str(), &url],
+        minimal: "minimal_sender",
+        setting: ("URL", url.as_str()),
+        taken: Some(&taken),
+    };
+    aws.record();
     let posts = measure(functions, aws, ("deliver_webhooks", ERRORS), &to_webhook, &beside).await;
     let alone = json!({ "Records": [to_webhook["Records"][0]] });
+    // What is noted once a minute may come now, and has been answered before.
+    aws.record_more();
     let alone = measure(functions, aws, ("deliver_webhooks", ERRORS_OF_A_MESSAGE), &alone, &beside).await;
     vec![events, posts, alone]
 }
@@ -120,6 +151,36 @@ struct Beside<'a> {
     minimal: &'static str,
     /// What that is told.
     setting: (&'static str, &'a str),
+    /// How many errors a receiver has taken, where there is one; else they are put on a bus by tens.
+    taken: Option<&'a AtomicUsize>,
+}
+
+impl Beside<'_> {
+    /// Lets a function have its event so many times. Answers with the errors for each second of a core's time, all of which
+    /// were sent.
+    async fn rate(
+        &self,
+        aws: &Aws,
+        (process, runtime): (&Process, &mut Runtime),
+        event: &Bytes,
+        (times, errors): (usize, usize),
+    ) -> f64 {
+        let before = self.taken.map(|taken| taken.load(Ordering::Relaxed));
+        let busy = process.busy(runtime, event, times).await;
+        let sent = times * errors;
+        if let Some(before) = before {
+            let taken = self.taken.map_or(0, |taken| taken.load(Ordering::Relaxed)) - before;
+            assert_eq!(taken, sent, "errors that the receiver has taken");
+        }
+        aws.assert_all_known();
+        sent as f64 / busy.as_secs_f64()
+    }
+
+    /// That the calls of an invocation have put all of its errors on a bus, where they go to one.
+    fn assert_put(&self, calls: &[Call], errors: usize) {
+        let puts = calls.iter().filter(|(operation, _)| operation == "PutEvents").count();
+        assert_eq!(puts, if self.taken.is_none() { errors / 10 } else { 0 }, "{}", self.minimal);
+    }
 }
 
 async fn measure(
@@ -130,7 +191,6 @@ async fn measure(
     beside: &Beside<'_>,
 ) -> Forwarding {
     let event = Bytes::from(event.to_string());
-    aws.record();
     let (process, mut runtime) = functions.ready(name, aws).await;
     let answer = runtime.invoke(&event).await.1;
     assert_eq!(answer, r#"{"batchItemFailures":[]}"#, "{name}");
@@ -138,18 +198,21 @@ async fn measure(
     runtime.invoke(&event).await;
     aws.listen();
     runtime.invoke(&event).await;
-    let calls = aws.heard().into_iter().map(|(operation, _)| operation).collect();
+    let calls = aws.heard();
+    beside.assert_put(&calls, errors);
+    let calls = calls.into_iter().map(|(operation, _)| operation).collect();
     process.on_one_core();
     let mut told = functions.clone();
     told.settings.push((beside.setting.0.into(), beside.setting.1.into()));
     let (minimal, mut minimal_runtime) = told.ready(beside.minimal, aws).await;
     minimal.on_one_core();
+    aws.listen();
     minimal_runtime.invoke(&event).await;
+    beside.assert_put(&aws.heard(), errors);
     let (mut ours, mut bare, mut least) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        let sent = (BATCHES * errors) as f64;
-        ours.push(sent / process.busy(&mut runtime, &event, BATCHES).await.as_secs_f64());
-        least.push(sent / minimal.busy(&mut minimal_runtime, &event, BATCHES).await.as_secs_f64());
+        ours.push(beside.rate(aws, (&process, &mut runtime), &event, (BATCHES, errors)).await);
+        least.push(beside.rate(aws, (&minimal, &mut minimal_runtime), &event, (BATCHES, errors)).await);
         bare.push(bare_loop(functions, aws, &beside.bare).await);
     }
     let ratio = |theirs: &[f64]| spread(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect());
@@ -171,18 +234,7 @@ async fn bare_loop(functions: &Functions, aws: &Aws, [kind, body, url]: &[&str; 
 /// The document that is sent of an error.
 fn document(records: &[Value]) -> String {
     let image = records[0]["dynamodb"]["NewImage"].as_object().expect("an image");
-    let members = image.iter().filter(|(name, _)| !["pk", "sk", "type", "expiresAt"].contains(&name.as_str()));
+    let kept_inside = ["pk", "sk", "type", "expiresAt", "environmentId", "fingerprint"];
+    let members = image.iter().filter(|(name, _)| !kept_inside.contains(&name.as_str()));
     members.map(|(name, value)| (name.clone(), value["S"].clone())).collect::<Value>().to_string()
-}
-
-fn stream_record(environment: &str, workflow: &str, id: &str) -> Value {
-    let mut record = event("forward_errors")["Records"][0].clone();
-    let pk = format!("env#{environment}#workflow#{workflow}");
-    for (name, value) in
-        [("pk", pk.as_str()), ("sk", id), ("errorId", id), ("environmentId", environment), ("workflowId", workflow)]
-    {
-        record["dynamodb"]["NewImage"][name] = json!({ "S": value });
-    }
-    record["dynamodb"]["Keys"] = json!({ "pk": { "S": pk }, "sk": { "S": id } });
-    record
 }

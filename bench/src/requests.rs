@@ -51,7 +51,7 @@ impl<'a> Story<'a> {
     }
 
     /// Lets a function answer an event once, with the local AWS, and measures it then. Answers with what it said.
-    async fn tell(&mut self, name: &str, event: &Value) -> Value {
+    pub async fn tell(&mut self, name: &str, event: &Value) -> Value {
         self.aws.record();
         let (process, mut runtime) = self.functions.ready(name, self.aws).await;
         let event = Bytes::from(event.to_string());
@@ -100,6 +100,7 @@ impl<'a> Story<'a> {
                 theirs.push(turn(process, runtime, event).await);
             }
         }
+        self.aws.assert_all_known();
         let ratio = |theirs: &Vec<f64>| spread(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect());
         Warm {
             name: name.to_owned(),
@@ -235,7 +236,11 @@ impl<'a> Story<'a> {
 
         let errors: Vec<Value> = (0..100).map(|n| example_error(&format!("Error: status code 403 ({n})"))).collect();
         let recorded = self.ask("errors_record", &of_workflow, Some(json!({ "errors": errors }))).await;
-        let error = recorded["ids"][0].as_str().unwrap_or_default().to_owned();
+        assert_eq!(recorded["ids"].as_array().map(Vec::len), Some(100), "{recorded}");
+        let mut all = self.event("errors_list", &of_workflow, None);
+        all["queryStringParameters"] = json!({ "limit": "100" });
+        all["rawQueryString"] = json!("limit=100");
+        let listed = self.unmeasured("errors_list", &all).await;
         self.ask("errors_list", &of_workflow, None).await;
         self.ask("errors_logs", &[], None).await;
         self.ask("errors_groups", &[], None).await;
@@ -243,7 +248,14 @@ impl<'a> Story<'a> {
         let made = self.ask("destinations_create", &[], Some(bus_settings(bus))).await;
         let destination = text(&made, "destinationId");
         let of_destination = [("destinationId", destination.as_str())];
-        self.ask("errors_get", &[("errorId", &error)], None).await;
+        // An error whose delivery is told of together with 99 others.
+        let records = listed["errors"].as_array().into_iter().flatten();
+        let records: Vec<Value> = records.map(|error| stream_record(&environment, error)).collect();
+        assert_eq!(records.len(), 100);
+        self.unmeasured("forward_errors", &json!({ "Records": records })).await;
+        let error = text(&listed["errors"][0], "_id");
+        let shown = self.ask("errors_get", &[("errorId", &error)], None).await;
+        assert_eq!(shown["deliveries"][0]["status"], "delivered", "{shown}");
         self.ask("destinations_list", &[], None).await;
         self.ask("destinations_get", &of_destination, None).await;
         self.ask("destinations_patch", &of_destination, Some(json!({ "filter": { "blockType": ["shopify"] } }))).await;
@@ -264,7 +276,25 @@ impl<'a> Story<'a> {
     }
 }
 
-/// Whether items are put in a batch or a transaction, and nothing else is done there.
+/// The stream's record of an error that is listed so.
+pub fn stream_record(environment: &str, error: &Value) -> Value {
+    let mut record = event("forward_errors")["Records"][0].clone();
+    let pk = json!({ "S": format!("env#{environment}#workflow#{}", text(error, "workflowId")) });
+    let image = &mut record["dynamodb"]["NewImage"];
+    for (name, value) in error.as_object().into_iter().flatten().filter(|(_, value)| value.is_string()) {
+        image[name] = json!({ "S": value });
+    }
+    let sk = image["_id"].take();
+    image.as_object_mut().expect("an image").remove("_id");
+    image["pk"] = pk.clone();
+    image["sk"] = sk.clone();
+    image["errorId"] = sk.clone();
+    image["environmentId"] = json!({ "S": environment });
+    record["dynamodb"]["Keys"] = json!({ "pk": pk, "sk": sk });
+    record
+}
+
+/// Whether all that is done in batches and transactions is to put items.
 fn puts_items(calls: &[Call]) -> bool {
     let mut writes = calls.iter().filter_map(|(operation, body)| {
         let body: Value = serde_json::from_slice(body).ok()?;

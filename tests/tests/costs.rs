@@ -148,6 +148,9 @@ async fn each_operation_costs_what_the_document_says() {
     note("note 10 deliveries at the first attempt");
     deliveries.note_delivered(route, &delivered, origin.at).await.unwrap();
     note("note 100 deliveries at the first attempt");
+    let told = deliveries.of_error(&recorded[50], &[route.destination].into()).await.unwrap();
+    assert_eq!(told.len(), 1);
+    note("show the delivery of one of 100 errors");
 
     // What is stated is never less than what is charged, and little more.
     let stated = stated();

@@ -23,7 +23,8 @@ async fn main() -> Result<(), Error> {
     let started = match kind.as_str() {
         "events" => put_events(count, detail).await?,
         "posts" => post(count, detail, url).await?,
-        _ => sign(count, detail)?,
+        "signatures" => sign(count, detail)?,
+        other => return Err(format!("there is no loop of {other}").into()),
     };
     let text = ((processor_time()? - started) / u64::from(count)).to_string();
     std::fs::write(std::env::var("ANSWER")?, text)?;
@@ -49,7 +50,11 @@ async fn post(count: u32, body: &str, url: &str) -> Result<u64, Error> {
     let body = Bytes::from(body.to_owned());
     let post = async || {
         let request = Request::post(url).header("content-type", "application/json").body(Full::new(body.clone()))?;
-        client.request(request).await?.into_body().collect().await?;
+        let answer = client.request(request).await?;
+        if !answer.status().is_success() {
+            return Err("a request was not taken".into());
+        }
+        answer.into_body().collect().await?;
         Ok::<_, Error>(())
     };
     post().await?;

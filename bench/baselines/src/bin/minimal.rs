@@ -1,6 +1,6 @@
 //! A function written by hand that makes given AWS calls, one after the other, and gives a given answer: what an endpoint
 //! that makes these calls cannot do without. The requests' bodies are there from the beginning, or, of items that are put, the
-//! items themselves, which the SDK then writes.
+//! items themselves, of which the SDK writes a copy.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ enum Sent {
     Body(String, String),
     /// Items by tables, in a batch.
     Batch(HashMap<String, Vec<WriteRequest>>),
-    /// New items, in a transaction.
+    /// Items, in a transaction.
     Transaction(Vec<TransactWriteItem>),
 }
 
