@@ -181,7 +181,8 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
         assert_eq!(serde_json::to_value(verdict).unwrap()["isAuthorized"], true);
         assert_eq!(calls.taken(), expected, "the first use of a day is noted");
     }
-    request["identitySource"] = json!([format!("Bearer {}0", &key[..key.len() - 1])]);
+    let typo = format!("{}{}", &key[..key.len() - 1], if key.ends_with('0') { '1' } else { '0' });
+    request["identitySource"] = json!([format!("Bearer {typo}")]);
     authorizer::authorize(state, serde_json::from_value(request).unwrap()).await.unwrap();
     assert!(calls.taken().is_empty(), "a typo is refused without a read");
 
