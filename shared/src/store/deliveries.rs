@@ -183,7 +183,7 @@ struct Placed {
 
 impl Placed {
     /// Forgets these errors of those that it tells of. None, one or two writes.
-    async fn forget(&self, table: &Table, errors: &BTreeSet<ErrorId>) -> Result<(), StoreError> {
+    async fn forget(self, table: &Table, errors: &BTreeSet<ErrorId>) -> Result<(), StoreError> {
         let mut update = table.client.update_item().table_name(&table.name).set_key(Some(self.key.attributes()));
         let mut paths = Vec::new();
         for (number, error) in self.delivered.attempts.keys().filter(|error| errors.contains(error)).enumerate() {
@@ -202,7 +202,7 @@ impl Placed {
         let left = left.as_ref().and_then(|item| item.get("attempts")).and_then(|attempts| attempts.as_m().ok());
         if left.is_some_and(|attempts| attempts.is_empty()) {
             // Another run has forgotten the others.
-            table.delete(&self.key).await?;
+            table.delete_all(vec![self.key]).await?;
         }
         Ok(())
     }
