@@ -1,6 +1,7 @@
 //! Lambda's side of a function: a Runtime API on loopback, which hands out events and takes the answers.
 
 use std::{
+    future::pending,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -110,7 +111,8 @@ fn tcp_nodelay(listener: TcpListener) -> impl axum::serve::Listener<Addr = std::
 async fn next(State(lambda): State<Lambda>) -> Response {
     let _ = lambda.said.send(Said::Next(Instant::now())).await;
     let Some(event) = lambda.work.lock().await.recv().await else {
-        return StatusCode::GONE.into_response();
+        // There is no more work: like Lambda, it stops the process without an answer.
+        return pending().await;
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let headers = [

@@ -429,3 +429,21 @@ where
         if busy { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_read_until_its_second_comes_and_always_where_it_has_none() {
+        let now: Timestamp = "2026-11-25T12:00:00.500Z".parse().unwrap();
+        let item = |expires_at: AttributeValue| Item::from([("expiresAt".to_owned(), expires_at)]);
+        let at = |seconds: i64| item(AttributeValue::N((now.seconds() + seconds).to_string()));
+        assert!(is_kept(&at(1), now));
+        assert!(!is_kept(&at(0), now));
+        assert!(!is_kept(&at(-1), now));
+        assert!(is_kept(&Item::new(), now));
+        // What is no time is left to whoever reads the item.
+        assert!(is_kept(&item(AttributeValue::S("soon".into())), now));
+    }
+}
