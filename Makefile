@@ -58,15 +58,17 @@ check: setup ## Check format, lints and template
 
 # The functions and what they are compared with are built together, of the same libraries. The one with its symbols, by which
 # its crates are told, is put aside before it is built again without.
-SYMBOLS := target/bench/forward_errors
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SYMBOLS := $(TARGET)/bench/forward_errors
 .PHONY: bench
 bench: setup ## Measure speed, size and cost; writes docs/benchmarks.md and docs/cost.md (PARTS="starts requests …")
 	@echo "building all functions for release (the first time takes about half an hour on two cores) …"
 	cargo rustc --locked --release --package functions --bin forward_errors -- -C strip=none
-	mkdir -p $(dir $(SYMBOLS)) && cp target/release/forward_errors $(SYMBOLS)
+	mkdir -p $(dir $(SYMBOLS)) && cp $(TARGET)/release/forward_errors $(SYMBOLS)
 	cargo build --locked --release --package functions --package baselines --bins
 	cargo build --locked --quiet --workspace --bins
-	TENON_PROFILE=release TENON_SYMBOLS=$(SYMBOLS) $(PYTHON) local/test.py target/debug/bench $(PARTS)
+	TENON_PROFILE=release TENON_BINARIES=$(TARGET)/release TENON_SYMBOLS=$(SYMBOLS) \
+		$(PYTHON) local/test.py $(TARGET)/debug/bench $(PARTS)
 	$(if $(PARTS),,$(PYTHON) local/cost.py)
 
 .PHONY: build

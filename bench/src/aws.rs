@@ -203,7 +203,8 @@ impl Fake {
         let mut memory = self.memory.lock().expect("nobody panics with it");
         // The read that opens a connection finds nothing, which is to be no answer to anything else.
         let opening = br#"{"S":"open"}"#;
-        if !body.windows(opening.len()).any(|part| part == opening) {
+        // Nor is that it was too busy, after which it is asked again.
+        if !status.is_server_error() && !body.windows(opening.len()).any(|part| part == opening) {
             let answers = memory.answers.entry(operation.clone()).or_default();
             if READS.contains(&operation.as_str()) {
                 answers.same.insert(sorted(&body), answer.clone());

@@ -7,7 +7,7 @@ use tests::setting;
 use crate::{
     figures::Spread,
     forwarding::{Forwarding, Recording},
-    local::{Arrival, OnBus},
+    local::{Arrival, OnBus, ROUNDS},
     requests::Warm,
     scale::Page,
     starts::{First, Start},
@@ -50,7 +50,7 @@ pub fn starts(starts: &[Start]) -> String {
     format!(
         "\n## Cold start\n\nMilliseconds from the start of the process until it asks a Lambda Runtime API on loopback for work. \
          The connections that a function\nopens meanwhile lead to an AWS that answers at once, without TLS. `by_hand` is a function with \
-         DynamoDB's client alone, written by hand.\n\n| function | what it is | ms | × `hello` |\n|---|---|---|---|\n{}",
+         DynamoDB's client alone, written by hand,\nand `by_hand_forwarder` one with the clients that forwarding needs.\n\n| function | what it is | ms | × `hello` |\n|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
 }
@@ -125,15 +125,21 @@ pub fn forwarding(recording: &[Recording], forwarding: &[Forwarding]) -> String 
 
 /// The stack in the local AWS.
 pub fn arrivals(buses: &[OnBus], arrivals: &[Arrival]) -> String {
-    let rows = arrivals.iter().map(|Arrival { destinations, stalled, time, slow }| {
-        format!("| {destinations} | {stalled} | {time} | {slow:.0} |\n")
+    let rows = arrivals.iter().map(|Arrival { destinations, stalled, time, slowest, slowest_read }| {
+        let arrivals = (destinations - stalled) * ROUNDS;
+        format!("| {destinations} | {stalled} | {arrivals} | {time} | {slowest:.0} | {slowest_read:.0} |\n")
     });
     let on_buses = buses.iter().map(|OnBus { by, time }| format!("| {by} | {time} |\n")).collect::<String>();
     format!(
         "\n## From record to arrival, and isolation\n\nIn the local AWS, which does one thing at a time: so most of it is its. \
-         Milliseconds from the request that records an error until it is on a bus,\nbeside a minimal forwarder in its place on the same stream:\n\n\
-         | by | ms |\n|---|---|\n{on_buses}\nAnd until the webhooks that take it have it, of environments with twenty each in which \
-         an error is recorded at once; the others stall\nuntil they are timed out:\n\n| webhooks | of which stall | ms | slowest 5 % from |\n|---|---|---|---|\n{}",
+         Milliseconds from the request that records an error until it is on\na customer's bus, and then, of a minimal forwarder in its \
+         place on the same stream, until it is on one of the product's own account:\n\n\
+         | by | ms |\n|---|---|\n{on_buses}\nAnd until the webhooks that take it have it, of environments with up to \
+         twenty each. An error is recorded in all of them at the same time, \
+         {ROUNDS} times,\nat least two seconds apart and after the last one has arrived. The others stall until they are timed out after 15 seconds; after \
+         five such failures,\nin about the second half of the rounds, they are only tried now and then. Beside it, the longest that the \
+         local AWS takes meanwhile to read\nan item that is not there:\n\n\
+         | webhooks | of which stall | arrivals | ms | slowest | slowest read |\n|---|---|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
 }
@@ -152,11 +158,11 @@ pub fn scale(pages: &[Page]) -> String {
 /// The sizes.
 pub fn sizes() -> String {
     let script = format!("{}/local/sizes.py", setting("TENON_ROOT"));
-    let symbols = std::env::var("TENON_SYMBOLS").unwrap_or_default();
+    let symbols = setting("TENON_SYMBOLS");
     format!(
         "\n## Size\n\nMegabytes of the binaries of this machine's architecture, and as they are uploaded. `functions/sizes.toml` \
          holds the most that each may\nhave, and `make check` holds a release build to it.\n\n{}\n\nThe crates that fill most of \
-         the largest, `forward_errors`:\n\n{}\n",
+         `forward_errors`:\n\n{}\n",
         said(&setting("TENON_PYTHON"), &[&script, "table"]),
         said(&setting("TENON_PYTHON"), &[&script, "crates", &symbols]),
     )

@@ -33,3 +33,8 @@ impl fmt::Display for Spread {
         write!(f, "{:.digits$} ± {:.digits$}", self.median, self.spread)
     }
 }
+
+/// The largest of what was measured.
+pub fn largest(measured: &[f64]) -> f64 {
+    measured.iter().copied().fold(0.0, f64::max)
+}

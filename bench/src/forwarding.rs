@@ -15,7 +15,7 @@ use crate::{
     aws::{Aws, Call},
     figures::{Spread, spread},
     process::{Functions, Process},
-    requests::{Story, stream_record, text},
+    requests::{Story, text},
     runtime::Runtime,
 };
 
@@ -89,12 +89,7 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     let ids: Vec<String> = serde_json::from_value(recorded["ids"].clone()).expect("ids");
 
     story.ask("destinations_create", &[], Some(bus_settings(bus))).await;
-    let mut listed = story.event("errors_list", &[("workflowId", &workflow)], None);
-    listed["rawQueryString"] = json!("limit=100");
-    listed["queryStringParameters"] = json!({ "limit": "100" });
-    let listed = story.tell("errors_list", &listed).await;
-    let listed = listed["errors"].as_array().expect("errors");
-    let records: Vec<Value> = listed.iter().map(|error| stream_record(&story.environment, error)).collect();
+    let records = story.stream_records(&workflow).await;
     let to_bus = json!({ "Records": records });
     let detail = document(&records);
     let beside = Beside {

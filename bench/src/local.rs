@@ -3,30 +3,33 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
+use serde_json::json;
 use tests::{
-    Bus, Environment, Tenon, eventually, example_error,
+    Answer, Bus, Environment, Tenon, eventually, example_error,
     receiver::{Receiver, Reply},
     setting,
 };
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
-    figures::{Spread, spread},
+    figures::{Spread, largest, spread},
     process::Functions,
 };
 
 /// The destinations of an environment (a limit of the product).
 const OF_ENVIRONMENT: usize = 20;
 /// How often an error is recorded in each environment.
-const ROUNDS: usize = 20;
+pub const ROUNDS: usize = 20;
 /// How long after one another. What stalls is held for 15 seconds, so that with one a second the notes of 49 failures come
 /// each second, which is more than the local AWS can take: it answers after its callers' time is over, they repeat, and all
-/// that is measured is the row before it.
+/// that is measured is the queue before it.
 const PACE: Duration = Duration::from_secs(2);
 
 /// How long errors take to the destinations that take them.
@@ -38,8 +41,10 @@ pub struct Arrival {
     pub stalled: usize,
     /// The milliseconds from the request that records until a healthy destination has the error.
     pub time: Spread,
-    /// Of a hundred such times, five are longer.
-    pub slow: f64,
+    /// The longest of them.
+    pub slowest: f64,
+    /// The most milliseconds that the local AWS takes meanwhile to read an item.
+    pub slowest_read: f64,
 }
 
 /// How long errors take to a bus.
@@ -66,6 +71,19 @@ pub async fn buses(functions: &Functions, bus: &Bus) -> Vec<OnBus> {
     arrival_on(bus, &id).await;
     customer.delete(&destination).await;
     vec![OnBus { by: "`forward_errors`", time: ours }, OnBus { by: "a minimal forwarder", time: theirs }]
+}
+
+/// Asks again and again, for as long as the local AWS is too busy.
+async fn taken(what: &str, ask: impl AsyncFn() -> Answer) -> Answer {
+    eventually(what, async || {
+        let answer = ask().await;
+        if answer.status >= 500 {
+            eprintln!("{what}: the local AWS is too busy: {}", answer.status);
+            return None;
+        }
+        Some(answer)
+    })
+    .await
 }
 
 /// Puts the minimal forwarder in the place of `forward_errors` on the stream, and takes it away.
@@ -115,11 +133,9 @@ impl Customer {
 
     /// Deletes a destination, for which the local AWS may be too busy at first.
     async fn delete(&self, destination: &str) {
-        eventually("the destination is deleted", async || {
-            let answer = self.acme.backend.delete(&format!("/destinations/{destination}")).await;
-            matches!(answer.status, 200 | 404).then_some(())
-        })
-        .await;
+        let path = format!("/destinations/{destination}");
+        let answer = taken("a destination is deleted", async || self.acme.backend.delete(&path).await).await;
+        assert!(matches!(answer.status, 200 | 404), "{answer:?}");
     }
 
     /// Records errors, one after the other. Answers with the milliseconds until each is on a bus.
@@ -150,19 +166,13 @@ impl Customer {
     }
 
     /// Asks for an error to be recorded until that is done, for which the local AWS may be too busy at first. Answers with
-    /// its id, and with when that was asked that was done.
+    /// its id, and with when it was first asked for.
     async fn ask(&self) -> (String, SystemTime) {
         let path = format!("/workflows/{}/errors", self.workflow);
-        eventually("the error is recorded", async || {
-            let asked = SystemTime::now();
-            let answer = self.acme.engine.post(&path, example_error("status code 403")).await;
-            if answer.status == 503 {
-                eprintln!("the local AWS was too busy: {answer:?}");
-                return None;
-            }
-            Some((answer.is(202).body["ids"][0].as_str().unwrap_or_default().to_owned(), asked))
-        })
-        .await
+        let asked = SystemTime::now();
+        let error = example_error("status code 403");
+        let answer = taken("an error is recorded", async || self.acme.engine.post(&path, error.clone()).await).await;
+        (answer.is(202).body["ids"][0].as_str().expect("an id").to_owned(), asked)
     }
 }
 
@@ -182,19 +192,28 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
             if stalls { Reply::Stall } else { Reply::Status(200, "") }
         });
         let receiver = receiver.await;
-        let (destination, _) = customer.acme.webhook(&receiver.url).await;
-        customer.destinations.push(destination);
+        let webhook = json!({ "type": "webhook", "url": receiver.url });
+        let backend = &customer.acme.backend;
+        let made = taken("a webhook is made", async || backend.post("/destinations", webhook.clone()).await).await;
+        customer.destinations.push(made.is(201).text("destinationId"));
         if stalls { stalling.push(receiver) } else { customer.healthy.push(times) }
     }
     // What starts functions is not what is measured.
     join_all(customers.iter().map(Customer::record)).await;
-    let mut times = Vec::new();
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for _ in 0..ROUNDS {
-        pace.tick().await;
-        times.extend(join_all(customers.iter().map(Customer::record)).await.into_iter().flatten());
-    }
+    let rounds = async {
+        let (mut times, mut pace) = (Vec::new(), interval(PACE));
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for _ in 0..ROUNDS {
+            pace.tick().await;
+            times.extend(join_all(customers.iter().map(Customer::record)).await.into_iter().flatten());
+        }
+        times
+    };
+    let mut reads = Vec::new();
+    let times = tokio::select! {
+        times = rounds => times,
+        never = read_on(&mut reads) => match never {},
+    };
     for receiver in &stalling {
         receiver.let_go();
     }
@@ -204,7 +223,22 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
             customer.delete(destination).await;
         }
     }
-    times.sort_by(f64::total_cmp);
-    let slow = times[times.len() * 95 / 100];
-    Arrival { destinations, stalled, time: spread(times), slow }
+    Arrival { destinations, stalled, slowest: largest(&times), time: spread(times), slowest_read: largest(&reads) }
+}
+
+/// Reads what is not there, again and again, and notes the milliseconds of each read.
+async fn read_on(times: &mut Vec<f64>) -> Infallible {
+    let aws = tests::aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let client = aws_sdk_dynamodb::Client::new(&aws);
+    let nothing = AttributeValue::S("nothing".into());
+    loop {
+        let read = client.get_item().table_name(setting("DIRECTORY_TABLE"));
+        let started = Instant::now();
+        let answer = read.key("pk", nothing.clone()).key("sk", nothing.clone()).send().await;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+        if let Err(error) = answer {
+            eprintln!("the local AWS does not answer a read: {error:?}");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }

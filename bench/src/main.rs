@@ -17,18 +17,23 @@ mod starts;
 use process::Functions;
 use tests::setting;
 
+/// What can be measured by itself.
+const PARTS: [&str; 7] = ["starts", "first", "requests", "forwarding", "arrivals", "scale", "sizes"];
+
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     // Which parts: all, where none is named. Only then the page is written.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    for argument in &arguments {
+        assert!(PARTS.contains(&argument.as_str()), "no part is called {argument}: there are {}", PARTS.join(", "));
+    }
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let aws = aws::Aws::before(&setting("AWS_ENDPOINT_URL")).await?;
     let certificate = tempfile::NamedTempFile::new()?;
     std::fs::write(certificate.path(), &aws.certificate)?;
     let mut settings: Vec<(String, String)> = std::env::vars().collect();
     settings.retain(|(name, _)| !name.starts_with("TENON_") && name != "AWS_ENDPOINT_URL" && name != "AWS_CA_BUNDLE");
-    let functions =
-        Functions { folder: std::env::var("TENON_BINARIES").unwrap_or("target/release".into()).into(), settings };
+    let functions = Functions { folder: setting("TENON_BINARIES").into(), settings };
     let mut document = document::head();
     print!("{document}");
     let mut tell = |section: String| {

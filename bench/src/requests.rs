@@ -64,9 +64,6 @@ impl<'a> Story<'a> {
             let warm = self.measure(name, http, (process, &mut runtime), (&event, &said)).await;
             eprintln!("{name}: {} µs, {} × minimal", warm.cpu, warm.ratio);
             self.warm.push(warm);
-        } else {
-            // Before its Runtime API goes away, of which it would complain.
-            drop(process);
         }
         match answer["body"].as_str() {
             Some(body) if http => serde_json::from_str(body).unwrap_or_default(),
@@ -171,6 +168,16 @@ impl<'a> Story<'a> {
         text(&self.ask("workflows_create", &[], Some(body)).await, "workflowId")
     }
 
+    /// The stream's records of the newest hundred errors of a workflow.
+    pub async fn stream_records(&mut self, workflow: &str) -> Vec<Value> {
+        let mut list = self.event("errors_list", &[("workflowId", workflow)], None);
+        list["rawQueryString"] = json!("limit=100");
+        list["queryStringParameters"] = json!({ "limit": "100" });
+        let listed = self.unmeasured("errors_list", &list).await;
+        let listed = listed["errors"].as_array().expect("errors");
+        listed.iter().map(|error| stream_record(&self.environment, error)).collect()
+    }
+
     /// What leads to the next part and is measured elsewhere.
     async fn unmeasured(&mut self, name: &str, event: &Value) -> Value {
         let measuring = std::mem::replace(&mut self.measuring, false);
@@ -237,10 +244,6 @@ impl<'a> Story<'a> {
         let errors: Vec<Value> = (0..100).map(|n| example_error(&format!("Error: status code 403 ({n})"))).collect();
         let recorded = self.ask("errors_record", &of_workflow, Some(json!({ "errors": errors }))).await;
         assert_eq!(recorded["ids"].as_array().map(Vec::len), Some(100), "{recorded}");
-        let mut all = self.event("errors_list", &of_workflow, None);
-        all["queryStringParameters"] = json!({ "limit": "100" });
-        all["rawQueryString"] = json!("limit=100");
-        let listed = self.unmeasured("errors_list", &all).await;
         self.ask("errors_list", &of_workflow, None).await;
         self.ask("errors_logs", &[], None).await;
         self.ask("errors_groups", &[], None).await;
@@ -249,11 +252,10 @@ impl<'a> Story<'a> {
         let destination = text(&made, "destinationId");
         let of_destination = [("destinationId", destination.as_str())];
         // An error whose delivery is told of together with 99 others.
-        let records = listed["errors"].as_array().into_iter().flatten();
-        let records: Vec<Value> = records.map(|error| stream_record(&environment, error)).collect();
+        let records = self.stream_records(&workflow).await;
         assert_eq!(records.len(), 100);
+        let error = text(&records[0]["dynamodb"]["Keys"]["sk"], "S");
         self.unmeasured("forward_errors", &json!({ "Records": records })).await;
-        let error = text(&listed["errors"][0], "_id");
         let shown = self.ask("errors_get", &[("errorId", &error)], None).await;
         assert_eq!(shown["deliveries"][0]["status"], "delivered", "{shown}");
         self.ask("destinations_list", &[], None).await;
@@ -277,7 +279,7 @@ impl<'a> Story<'a> {
 }
 
 /// The stream's record of an error that is listed so.
-pub fn stream_record(environment: &str, error: &Value) -> Value {
+fn stream_record(environment: &str, error: &Value) -> Value {
     let mut record = event("forward_errors")["Records"][0].clone();
     let pk = json!({ "S": format!("env#{environment}#workflow#{}", text(error, "workflowId")) });
     let image = &mut record["dynamodb"]["NewImage"];

@@ -46,36 +46,36 @@ pub async fn scale() -> Vec<Page> {
     for there in [1_000, 100_000] {
         let environment = EnvironmentId::new();
         load_users(&aws, environment, there).await;
-        let (mut after, mut figures) = (None, Vec::new());
-        for _ in 0..PAGES {
-            units.taken();
-            let started = Instant::now();
+        let mut after = None;
+        let page = read("users", there, &units, async || {
             let query = UserQuery { after: after.as_deref(), limit: 100, ..UserQuery::default() };
-            let page = users.list(environment, query).await.expect("a page of users");
-            figures.push((units.taken().read, started.elapsed().as_secs_f64() * 1e3));
-            after = page.next;
-        }
-        pages.push(page("users", there, &figures));
+            after = users.list(environment, query).await.expect("a page of users").next;
+        });
+        pages.push(page.await);
     }
     for there in [1_000, 100_000] {
         let inside = Inside::new().await;
         for _ in 0..there / 1_000 {
             inside.record(1_000).await;
         }
-        let (mut query, mut figures) = (ErrorQuery { limit: 100, ..ErrorQuery::default() }, Vec::new());
-        for _ in 0..PAGES {
-            units.taken();
-            let started = Instant::now();
-            let page = errors.page(inside.environment, &query).await.expect("a page of errors");
-            figures.push((units.taken().read, started.elapsed().as_secs_f64() * 1e3));
-            query.after = page.next;
-        }
-        pages.push(page("errors of an environment", there, &figures));
+        let mut query = ErrorQuery { limit: 100, ..ErrorQuery::default() };
+        let page = read("errors of an environment", there, &units, async || {
+            query.after = errors.page(inside.environment, &query).await.expect("a page of errors").next;
+        });
+        pages.push(page.await);
     }
     pages
 }
 
-fn page(what: &'static str, there: usize, figures: &[(f64, f64)]) -> Page {
-    let (units, times) = figures.iter().copied().unzip();
-    Page { what, there, units: spread(units), time: spread(times) }
+/// Reads one page after the other.
+async fn read(what: &'static str, there: usize, units: &Units, mut next: impl AsyncFnMut()) -> Page {
+    let (mut read, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..PAGES {
+        units.taken();
+        let started = Instant::now();
+        next().await;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+        read.push(units.taken().read);
+    }
+    Page { what, there, units: spread(read), time: spread(times) }
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, PutRequest, TransactWriteItem, WriteRequest};
 use aws_smithy_runtime_api::client::{orchestrator::HttpRequest, result::SdkError};
+use bytes::Bytes;
 use lambda_http::{Body, Error, Request, Response, service_fn};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
@@ -17,7 +18,7 @@ const QUEUE: &str = "http://127.0.0.1/queue";
 /// Sends an operation with a given body.
 macro_rules! send {
     ($operation:expr, $body:expr) => {{
-        let body = $body.as_bytes().to_vec();
+        let body: Bytes = $body.clone();
         let given = move |request: &mut HttpRequest| {
             request.headers_mut().insert("content-length", body.len().to_string());
             *request.body_mut() = body.clone().into();
@@ -33,7 +34,7 @@ macro_rules! send {
 /// What is sent.
 enum Sent {
     /// An operation with a body.
-    Body(String, String),
+    Body(String, Bytes),
     /// Items by tables, in a batch.
     Batch(HashMap<String, Vec<WriteRequest>>),
     /// Items, in a transaction.
@@ -42,7 +43,7 @@ enum Sent {
 
 impl Sent {
     fn body((operation, body): (String, String)) -> Result<Self, Error> {
-        Ok(Self::Body(operation, body))
+        Ok(Self::Body(operation, body.into()))
     }
 
     /// The items of a body.
@@ -72,7 +73,7 @@ impl Sent {
                 });
                 Self::Transaction(actions.collect::<Result<_, Error>>()?)
             }
-            _ => Self::Body(operation, body),
+            _ => Self::Body(operation, body.into()),
         })
     }
 }
@@ -105,7 +106,7 @@ impl Aws {
         Ok(())
     }
 
-    async fn call(&self, operation: &str, body: &str) -> Result<(), Error> {
+    async fn call(&self, operation: &str, body: &Bytes) -> Result<(), Error> {
         match operation {
             "GetItem" => send!(self.dynamodb.get_item().table_name(TABLE), body),
             "PutItem" => send!(self.dynamodb.put_item().table_name(TABLE), body),

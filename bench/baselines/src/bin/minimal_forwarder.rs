@@ -19,8 +19,9 @@ async fn main() -> Result<(), Error> {
             let entry = PutEventsRequestEntry::builder().source("tenon.errors").detail_type("Workflow Error");
             entries.push(entry.event_bus_name(&bus).detail(serde_json::to_string(&error)?).build());
         }
-        for ten in entries.chunks(10) {
-            let answer = client.put_events().set_entries(Some(ten.to_vec())).send().await?;
+        while !entries.is_empty() {
+            let ten = entries.drain(..entries.len().min(10)).collect();
+            let answer = client.put_events().set_entries(Some(ten)).send().await?;
             if answer.failed_entry_count() > 0 {
                 return Err("an entry was not taken".into());
             }
