@@ -57,12 +57,11 @@ pub fn starts(starts: &[Start]) -> String {
 
 /// The first requests.
 pub fn first_requests(first: &[First]) -> String {
-    let rows = first.iter().map(|First { name, first, second }| format!("| `{name}` | {first} | {second} |\n"));
+    let rows = first.iter().map(|First { name, time }| format!("| `{name}` | {time} |\n"));
     format!(
-        "\n## First request\n\nMilliseconds of the first and the second request of a process that may run 2.5 ms of each 20 ms \
+        "\n## First request\n\nMilliseconds of the first request of a process that may run 2.5 ms of each 20 ms \
          since it asked for work, about\nas with 256 MB (what it waits in its turn is lost, which Lambda does not count), over TLS to an AWS on loopback. `by_hand` opens its \
-         connection with its first request, as `users_get` would if\nit opened none at start-up.\n\n| function | first | second \
-         |\n|---|---|---|\n{}",
+         connection with its first request, as `users_get` would if\nit opened none at start-up.\n\n| function | ms |\n|---|---|\n{}",
         rows.collect::<String>()
     )
 }
