@@ -120,10 +120,12 @@ async fn a_replaced_bus_is_used_from_the_next_error_on() {
     let patch = json!({ "eventBusName": bus.name, "credentials": bus_settings("x")["credentials"] });
     acme.backend.patch(&format!("/destinations/{destination}"), patch).await.is(200);
     acme.record(&workflow, "to the right bus").await;
-    // The one that was refused is sent there too when it is next tried, which may be before.
-    let arrived = bus.errors(2).await;
-    let texts: BTreeSet<&str> = arrived.iter().filter_map(|event| event["detail"]["error"].as_str()).collect();
-    assert_eq!(texts, BTreeSet::from(["to a bus that refuses", "to the right bus"]));
+    // The one that was refused is sent there too when it is next tried, which may be before, and may be more than once.
+    let mut arrived = BTreeSet::new();
+    while arrived.len() < 2 {
+        arrived.extend(bus.errors(1).await.iter().map(|event| event["detail"]["error"].to_string()));
+    }
+    assert_eq!(arrived, BTreeSet::from(["\"to a bus that refuses\"", "\"to the right bus\""].map(str::to_owned)));
 }
 
 /// Settings with the keys of the customer's root, who may ask whether a bus is there.
