@@ -1,0 +1,4 @@
+//! User tokens: verification and key rotation.
+
+mod forgery;
+mod rotation;
