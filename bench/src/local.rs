@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tests::{
     Answer, Bus, Environment, Tenon, eventually, example_error,
-    receiver::{Receiver, Reply},
+    webhook_receiver::{Receiver, Reply},
     setting,
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -59,9 +59,9 @@ pub struct OnBus {
 /// To a bus of the customer's, and by the minimal forwarder, from the same stream, to one of the product's account.
 pub async fn buses(functions: &Functions, bus: &Bus) -> Vec<OnBus> {
     let customer = Customer::new().await;
-    let destination = customer.acme.destination(&bus.name).await;
+    let destination = customer.acme.create_bus_destination(&bus.name).await;
     let ours = customer.arrivals_on(bus).await;
-    let minimal = Bus::of(&setting("AWS_ACCESS_KEY_ID")).await;
+    let minimal = Bus::in_account(&setting("AWS_ACCESS_KEY_ID")).await;
     let binary = functions.folder.join("minimal_forwarder");
     in_place_of_ours(&["begin", &binary.display().to_string(), &minimal.name]).await;
     let theirs = customer.arrivals_on(&minimal).await;
@@ -96,7 +96,7 @@ async fn in_place_of_ours(arguments: &[&str]) {
 /// When an error was handed on by a bus, in milliseconds since 1970.
 async fn arrival_on(bus: &Bus, id: &str) -> f64 {
     eventually("the error is on the bus", async || {
-        let arrived = bus.arrived_at().await;
+        let arrived = bus.poll_with_times().await;
         let (at, _) = arrived.into_iter().find(|(_, event)| event["detail"].to_string().contains(id))?;
         Some(at as f64)
     })
@@ -126,8 +126,8 @@ struct Customer {
 impl Customer {
     async fn new() -> Self {
         let acme = Tenon::deployed().await.environment().await;
-        let user = acme.user("joe@acme.example").await;
-        let workflow = acme.workflow(&user, "Orders").await;
+        let user = acme.create_user("joe@acme.example").await;
+        let workflow = acme.create_workflow(&user, "Orders").await;
         Self { acme, workflow, healthy: Vec::new(), destinations: Vec::new() }
     }
 
@@ -187,7 +187,7 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
         // Spread evenly: the n-th stalls where the part of those that do rises to a whole number.
         let stalls = (n + 1) * stalled / destinations > n * stalled / destinations;
         let noting = times.clone();
-        let receiver = Receiver::that(move |received| {
+        let receiver = Receiver::with_behavior(move |received| {
             noting.lock().expect("nobody panics with it").insert(received.id(), SystemTime::now());
             if stalls { Reply::Stall } else { Reply::Status(200, "") }
         });
@@ -215,7 +215,7 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
         never = read_on(&mut reads) => match never {},
     };
     for receiver in &stalling {
-        receiver.let_go();
+        receiver.release();
     }
     // What waits for them goes with them, and is not in the way of what is measured next.
     for customer in &customers {

@@ -12,9 +12,10 @@ use tenon::{
 };
 use tests::{
     aws,
-    inside::{Inside, load_users},
+    delivery_harness::DeliveryHarness,
     setting,
-    units::Units,
+    capacity::CapacityMeter,
+    table_items::load_users,
 };
 
 use crate::figures::{Spread, spread};
@@ -39,7 +40,7 @@ pub struct Page {
 /// thousand.
 pub async fn scale() -> Vec<Page> {
     let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
-    let (client, units) = Units::count(&aws);
+    let (client, units) = CapacityMeter::attach(&aws);
     let users = Users(Table::of(client.clone(), setting("DIRECTORY_TABLE")));
     let errors = Errors { table: Table::of(client, setting("ERRORS_TABLE")), retention: Retention::days(30) };
     let mut pages = Vec::new();
@@ -54,13 +55,13 @@ pub async fn scale() -> Vec<Page> {
         pages.push(page.await);
     }
     for there in [1_000, 100_000] {
-        let inside = Inside::new().await;
+        let harness = DeliveryHarness::new().await;
         for _ in 0..there / 1_000 {
-            inside.record(1_000).await;
+            harness.record_errors(1_000).await;
         }
         let mut query = ErrorQuery { limit: 100, ..ErrorQuery::default() };
         let page = read("errors of an environment", there, &units, async || {
-            query.after = errors.page(inside.environment, &query).await.expect("a page of errors").next;
+            query.after = errors.page(harness.environment, &query).await.expect("a page of errors").next;
         });
         pages.push(page.await);
     }
@@ -68,14 +69,14 @@ pub async fn scale() -> Vec<Page> {
 }
 
 /// Reads one page after the other.
-async fn read(what: &'static str, there: usize, units: &Units, mut next: impl AsyncFnMut()) -> Page {
+async fn read(what: &'static str, there: usize, units: &CapacityMeter, mut next: impl AsyncFnMut()) -> Page {
     let (mut read, mut times) = (Vec::new(), Vec::new());
     for _ in 0..PAGES {
-        units.taken();
+        units.take();
         let started = Instant::now();
         next().await;
         times.push(started.elapsed().as_secs_f64() * 1e3);
-        read.push(units.taken().read);
+        read.push(units.take().read);
     }
     Page { what, there, units: spread(read), time: spread(times) }
 }

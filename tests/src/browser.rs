@@ -1,4 +1,4 @@
-//! A real browser, by WebDriver: what a person sees and does.
+//! Headless Chromium, driven over WebDriver.
 
 use std::time::{Duration, Instant};
 
@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 
 use crate::setting;
 
-/// A window of headless Chromium on the console.
+/// Browser window on the console.
 #[derive(Clone, Debug)]
 pub struct Browser(Client);
 
-/// How a window looks.
+/// Appearance of a window.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// Its width in CSS pixels.
+pub struct Appearance {
+    /// Width in CSS pixels.
     pub width: u32,
-    /// Whether the person prefers dark colours.
+    /// Whether the user prefers a dark color scheme.
     pub dark: bool,
 }
 
 impl Browser {
-    /// Opens the console. None where there is no browser, which `make test` has said.
-    pub async fn open(Look { width, dark }: Look) -> Option<Self> {
+    /// Opens the console. Returns `None` if no browser is installed, which `make test` reports.
+    pub async fn open(Appearance { width, dark }: Appearance) -> Option<Self> {
         let driver = std::env::var("TENON_CHROMEDRIVER").ok()?;
         let scheme = format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 });
         let options = json!({
@@ -38,14 +38,14 @@ impl Browser {
         Some(Self(client))
     }
 
-    /// Signs in with a key.
+    /// Signs in with an API key.
     pub async fn sign_in(&self, key: &str) {
         self.fill("API key", key).await;
-        self.press("Sign in").await;
-        self.sees("Sign out").await;
+        self.click_on("Sign in").await;
+        self.wait_for_text("Sign out").await;
     }
 
-    /// Waits for what an XPath leads to, and is shown.
+    /// Waits for a visible element at an XPath.
     async fn find(&self, path: &str) -> Element {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(30) {
@@ -56,17 +56,17 @@ impl Browser {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("not shown: {path}\n{}", self.text().await);
+        panic!("not visible: {path}\n{}", self.text().await);
     }
 
-    /// Presses the last button, link or summary of this text or label that is shown, whatever lies over it: a dialog's are
-    /// after the page's.
-    pub async fn press(&self, text: &str) {
+    /// Clicks the last visible button, link or summary with this text or label. The elements of a dialog come
+    /// after those of the page.
+    pub async fn click_on(&self, text: &str) {
         let path = format!(
             "//*[self::button or self::a or self::summary][normalize-space()=\"{text}\" or @aria-label=\"{text}\"]"
         );
         let started = Instant::now();
-        // What is found may be drawn anew before it is pressed.
+        // An element may be replaced between finding and clicking it.
         while started.elapsed() < Duration::from_secs(30) {
             for element in self.0.find_all(Locator::XPath(&path)).await.unwrap().into_iter().rev() {
                 if element.is_displayed().await.unwrap_or(false) && element.click().await.is_ok() {
@@ -75,15 +75,15 @@ impl Browser {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("not to be pressed: {text}\n{}", self.text().await);
+        panic!("not clickable: {text}\n{}", self.text().await);
     }
 
-    /// Presses the switch of this label.
-    pub async fn switch(&self, label: &str) {
+    /// Clicks the switch with this label.
+    pub async fn toggle(&self, label: &str) {
         self.find(&format!("//input[@role='switch' and @aria-label=\"{label}\"]")).await.click().await.unwrap();
     }
 
-    /// Types into the field of this label.
+    /// Replaces the content of the field with this label.
     pub async fn fill(&self, label: &str, text: &str) {
         let label = self.find(&format!("//label[normalize-space()=\"{label}\"]")).await;
         let id = label.attr("for").await.unwrap().unwrap();
@@ -92,62 +92,62 @@ impl Browser {
         field.send_keys(text).await.unwrap();
     }
 
-    /// All that is shown.
+    /// Returns the visible text of the page.
     pub async fn text(&self) -> String {
         let text = self.0.execute("return document.body.innerText", Vec::new()).await.unwrap();
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until a text is shown.
-    pub async fn sees(&self, text: &str) {
+    /// Waits until a text is visible.
+    pub async fn wait_for_text(&self, text: &str) {
         let started = Instant::now();
         while !self.text().await.contains(text) {
-            assert!(started.elapsed() < Duration::from_secs(30), "not shown: {text}\n{}", self.text().await);
+            assert!(started.elapsed() < Duration::from_secs(30), "not visible: {text}\n{}", self.text().await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Waits until a text is not shown any more.
-    pub async fn sees_no(&self, text: &str) {
+    /// Waits until a text is no longer visible.
+    pub async fn wait_for_no_text(&self, text: &str) {
         let started = Instant::now();
         while self.text().await.contains(text) {
-            assert!(started.elapsed() < Duration::from_secs(30), "still shown: {text}\n{}", self.text().await);
+            assert!(started.elapsed() < Duration::from_secs(30), "still visible: {text}\n{}", self.text().await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Runs a script in the page.
-    pub async fn run(&self, script: &str) -> Value {
+    /// Executes a script in the page.
+    pub async fn execute(&self, script: &str) -> Value {
         self.0.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// What axe-core finds wrong, and whether something is wider than the window.
-    pub async fn flaws(&self) -> Vec<String> {
+    /// Returns the accessibility violations found by axe-core, and whether the page overflows the window.
+    pub async fn accessibility_violations(&self) -> Vec<String> {
         let axe = std::fs::read_to_string(setting("TENON_AXE")).unwrap();
         self.0.execute(&axe, Vec::new()).await.unwrap();
         let run = "const done = arguments[0]; axe.run().then((found) => done(found.violations.map((violation) => \
                    `${violation.id}: ${violation.help}: ${violation.nodes.map((node) => node.html).join(' ')}`)))";
         let found = self.0.execute_async(run, Vec::new()).await.unwrap();
-        let mut flaws: Vec<String> =
-            found.as_array().unwrap().iter().map(|flaw| flaw.as_str().unwrap().to_owned()).collect();
-        if self.run("return document.documentElement.scrollWidth > innerWidth").await == true {
-            flaws.push("the page is wider than the window".into());
+        let mut violations: Vec<String> =
+            found.as_array().unwrap().iter().map(|violation| violation.as_str().unwrap().to_owned()).collect();
+        if self.execute("return document.documentElement.scrollWidth > innerWidth").await == true {
+            violations.push("the page is wider than the window".into());
         }
-        flaws
+        violations
     }
 
-    /// Keeps a picture of what is shown, where `TENON_SCREENSHOTS` names a folder.
-    pub async fn picture(&self, name: &str) {
+    /// Saves a screenshot to the folder named by `TENON_SCREENSHOTS`, if set.
+    pub async fn screenshot(&self, name: &str) {
         if let Ok(folder) = std::env::var("TENON_SCREENSHOTS") {
-            let picture = self.0.screenshot().await.unwrap();
-            std::fs::write(format!("{folder}/{name}.png"), picture).unwrap();
+            let image = self.0.screenshot().await.unwrap();
+            std::fs::write(format!("{folder}/{name}.png"), image).unwrap();
         }
     }
 
-    /// Goes to a part of the console.
-    pub async fn go(&self, part: &str) {
-        self.find(&format!("//nav//a[normalize-space()=\"{part}\"]")).await.click().await.unwrap();
-        self.find(&format!("//h2[normalize-space()=\"{part}\"]")).await;
+    /// Opens a section of the console.
+    pub async fn open_section(&self, section: &str) {
+        self.find(&format!("//nav//a[normalize-space()=\"{section}\"]")).await.click().await.unwrap();
+        self.find(&format!("//h2[normalize-space()=\"{section}\"]")).await;
     }
 
     /// Closes the window.

@@ -1,4 +1,5 @@
-//! A process that dies at a chosen AWS call: before it is sent, or when it was done and the answer is on its way.
+//! Process that crashes at a chosen AWS call: before the request is sent, or after it was processed and
+//! before the response arrives.
 
 use std::sync::{
     Arc,
@@ -15,21 +16,21 @@ use aws_smithy_runtime_api::client::{
 };
 use tokio::sync::Notify;
 
-/// When the process dies.
+/// Crash of a process at one of its AWS calls.
 #[derive(Clone, Debug)]
 pub struct Crash {
     calls_left: Arc<AtomicI64>,
-    when_done: Arc<AtomicBool>,
+    after_call: Arc<AtomicBool>,
     died: Arc<Notify>,
     client: SharedHttpClient,
 }
 
 impl Crash {
-    /// AWS clients of this configuration are those of a process that does not die yet.
-    pub fn of(config: &SdkConfig) -> (SdkConfig, Self) {
+    /// Returns a configuration for the clients of a process that can crash, and the crash.
+    pub fn wrap(config: &SdkConfig) -> (SdkConfig, Self) {
         let crash = Self {
             calls_left: Arc::new(AtomicI64::new(i64::MAX)),
-            when_done: Arc::default(),
+            after_call: Arc::default(),
             died: Arc::default(),
             client: config.http_client().unwrap(),
         };
@@ -37,9 +38,9 @@ impl Crash {
         (mortal, crash)
     }
 
-    /// Runs something as a process that dies at its next call but so many. None where it did.
-    pub async fn at<T>(&self, call: i64, when_done: bool, running: impl Future<Output = T>) -> Option<T> {
-        self.when_done.store(when_done, Ordering::SeqCst);
+    /// Runs a future as a process that crashes at the AWS call of this index. Returns `None` if it crashed.
+    pub async fn at<T>(&self, call: i64, after_call: bool, running: impl Future<Output = T>) -> Option<T> {
+        self.after_call.store(after_call, Ordering::SeqCst);
         self.calls_left.store(call, Ordering::SeqCst);
         let ended = tokio::select! {
             ended = running => Some(ended),
@@ -68,7 +69,7 @@ impl HttpConnector for MortalConnector {
         if self.crash.calls_left.fetch_sub(1, Ordering::SeqCst) != 0 {
             return self.connector.call(request);
         }
-        let called = self.crash.when_done.load(Ordering::SeqCst).then(|| self.connector.call(request));
+        let called = self.crash.after_call.load(Ordering::SeqCst).then(|| self.connector.call(request));
         let died = self.crash.died.clone();
         HttpConnectorFuture::new(async move {
             if let Some(called) = called {

@@ -148,20 +148,20 @@ const PUBLIC: &[(&str, &str)] = &[("get", "/.well-known/jwks.json"), ("get", "/o
 async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
-    let (user, another) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
-    let destination = acme.destination("tenon-test-errors").await;
+    let (user, another) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
+    let destination = acme.create_bus_destination("tenon-test-errors").await;
     let replay = format!("/destinations/{destination}/replay");
-    let workflow = acme.workflow(&user, "Orders").await;
+    let workflow = acme.create_workflow(&user, "Orders").await;
     let world = World {
-        error: acme.record(&workflow, "Error").await,
+        error: acme.record_error(&workflow, "Error").await,
         workflow,
         replay: acme.backend.post(&replay, json!({ "failed": true })).await.is(202).text("replayId"),
-        credential: acme.credential(&user, json!({ "token": "shpat_1" })).await,
+        credential: acme.create_credential(&user, json!({ "token": "shpat_1" })).await,
         destination,
         user: user.clone(),
     };
-    let stranger = other.user("joe@acme.example").await;
-    let disabled = acme.user("gone@acme.example").await;
+    let stranger = other.create_user("joe@acme.example").await;
+    let disabled = acme.create_user("gone@acme.example").await;
     let callers: Vec<Caller> = vec![
         ("nobody", Api::anonymous(), |_| 401),
         ("a malformed key", Api::new("tn_test_nonsense"), |_| 403),
@@ -170,9 +170,11 @@ async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
         ("a disabled user's token", Api::new(token_of_disabled(&acme, &disabled).await), |_| 403),
         ("another environment's key", other.backend.clone(), |row| row.other),
         ("the engine's key", acme.engine.clone(), |row| row.engine),
-        ("the user's token", Api::new(acme.token(&user).await), |row| row.user),
-        ("another user's token", Api::new(acme.token(&another).await), |row| row.another_user),
-        ("the token of another environment's user", Api::new(other.token(&stranger).await), |row| row.another_user),
+        ("the user's token", Api::new(acme.user_token(&user).await), |row| row.user),
+        ("another user's token", Api::new(acme.user_token(&another).await), |row| row.another_user),
+        ("the token of another environment's user", Api::new(other.user_token(&stranger).await), |row| {
+            row.another_user
+        }),
         ("the back end's key", acme.backend.clone(), |row| row.backend),
     ];
 
@@ -225,15 +227,15 @@ async fn call(api: &Api, row: &Row, world: &World) -> Answer {
 /// A key that was revoked before it was ever used.
 async fn revoked_key(acme: &Environment) -> String {
     let payload = json!({ "environmentId": acme.id, "name": "revoked", "scopes": ["manage"] });
-    let made = acme.tenon.invoke("CreateKey", payload).await.unwrap();
+    let made = acme.tenon.invoke("KeysCreate", payload).await.unwrap();
     let revoke = json!({ "environmentId": acme.id, "keyId": made["keyId"] });
-    acme.tenon.invoke("RevokeKey", revoke).await.unwrap();
+    acme.tenon.invoke("KeysRevoke", revoke).await.unwrap();
     made["key"].as_str().unwrap().to_owned()
 }
 
 /// A token that was made just before its user was disabled.
 async fn token_of_disabled(acme: &Environment, user: &str) -> String {
-    let token = acme.token(user).await;
-    acme.disable(user).await;
+    let token = acme.user_token(user).await;
+    acme.disable_user(user).await;
     token
 }

@@ -23,18 +23,19 @@ use tenon::{
     },
 };
 use tests::{
-    aws, setting,
-    units::{Spent, Units},
+    aws,
+    capacity::{CapacityMeter, ConsumedUnits},
+    setting,
 };
 
 /// The rows of the table: an operation, its read units and its write units.
-fn stated() -> BTreeMap<String, Spent> {
+fn stated() -> BTreeMap<String, ConsumedUnits> {
     let document = std::fs::read_to_string(format!("{}/docs/cost.md", setting("TENON_ROOT"))).unwrap();
     let (counted, _) = document.split_once("## In money").unwrap();
     let rows = counted.lines().filter_map(|line| {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [operation, read, write] = cells[..] else { return None };
-        Some((operation.to_owned(), Spent { read: read.parse().ok()?, write: write.parse().ok()? }))
+        Some((operation.to_owned(), ConsumedUnits { read: read.parse().ok()?, write: write.parse().ok()? }))
     });
     rows.collect()
 }
@@ -46,15 +47,15 @@ fn user(name: &str, origin: &Origin, place: usize) -> User {
 
 #[tokio::test]
 async fn each_operation_costs_what_the_document_says() {
-    let (client, units) = Units::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    let (client, units) = CapacityMeter::attach(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let directory = Table::of(client.clone(), setting("DIRECTORY_TABLE"));
     let table = Table::of(client, setting("ERRORS_TABLE"));
     let (users, workflows) = (Users(directory.clone()), Workflows(directory.clone()));
     let errors = Errors { table: table.clone(), retention: Retention::days(30) };
     let (environment, origin) = (EnvironmentId::new(), Origin::new());
-    let mut measured: BTreeMap<String, Spent> = BTreeMap::new();
+    let mut measured: BTreeMap<String, ConsumedUnits> = BTreeMap::new();
     let mut note = |operation: &str| {
-        measured.insert(operation.to_owned(), units.taken());
+        measured.insert(operation.to_owned(), units.take());
     };
 
     let joe = user("joe", &origin, 0);
@@ -115,11 +116,11 @@ async fn each_operation_costs_what_the_document_says() {
     let erasure =
         Erasure { environment_id: environment, user_id: joe.user_id, started_at: origin.at - Duration::from_secs(120) };
     let erasures = Erasures { directory: directory.clone(), errors: table.clone() };
-    units.taken();
+    units.take();
     begin(&directory, &erasure).await.unwrap();
     // They were recorded after it.
     assert!(erasures.run(&erasure).await.unwrap());
-    units.taken();
+    units.take();
     let erasure = Erasure { started_at: Timestamp::now(), ..erasure };
     begin(&directory, &erasure).await.unwrap();
     assert!(!erasures.run(&erasure).await.unwrap());
@@ -130,7 +131,7 @@ async fn each_operation_costs_what_the_document_says() {
     for _ in 0..50 {
         recorded = record(100, &format!("{}{}", "w".repeat(300), rand::random::<u64>())).await;
     }
-    units.taken();
+    units.take();
     let (groups, _) = errors.groups(environment, (None, None)).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), 5000);
     note("group 5,000 errors");
@@ -154,7 +155,7 @@ async fn each_operation_costs_what_the_document_says() {
 
     // What is stated is never less than what is charged, and little more.
     let stated = stated();
-    let holds = |operation: &String, spent: &Spent| {
+    let holds = |operation: &String, spent: &ConsumedUnits| {
         let near = |stated: f64, charged: f64| charged <= stated && stated <= charged * 1.2 + 1.0;
         stated.get(operation).is_some_and(|s| near(s.read, spent.read) && near(s.write, spent.write))
     };

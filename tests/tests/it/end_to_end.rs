@@ -8,13 +8,13 @@ use tests::{Bus, Tenon, bus_settings, eventually, example_error, setting};
 #[tokio::test]
 async fn an_error_that_an_engine_records_arrives_on_the_customers_own_bus() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe.smoe@acme.example").await;
-    let workflow = acme.workflow(&user, "Orders").await;
+    let user = acme.create_user("joe.smoe@acme.example").await;
+    let workflow = acme.create_workflow(&user, "Orders").await;
     let bus = Bus::new().await;
-    acme.destination(&bus.name).await;
+    acme.create_bus_destination(&bus.name).await;
 
-    let id = acme.record(&workflow, "Error: Request failed with status code 403").await;
-    let event = bus.errors(1).await.remove(0);
+    let id = acme.record_error(&workflow, "Error: Request failed with status code 403").await;
+    let event = bus.wait_for_errors(1).await.remove(0);
 
     assert_eq!(event["source"], "tenon.errors");
     assert_eq!(event["detail-type"], "Workflow Error");
@@ -34,43 +34,47 @@ async fn an_error_that_an_engine_records_arrives_on_the_customers_own_bus() {
 #[tokio::test]
 async fn a_destination_that_is_off_receives_nothing_and_the_errors_are_kept() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
-    let (toggled, witness) = (Bus::new().await, Bus::new().await);
-    let destination = acme.destination(&toggled.name).await;
-    acme.destination(&witness.name).await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let (toggled, control) = (Bus::new().await, Bus::new().await);
+    let destination = acme.create_bus_destination(&toggled.name).await;
+    acme.create_bus_destination(&control.name).await;
 
     let path = format!("/destinations/{destination}");
     let off = acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
     assert_eq!(off.body["enabled"], false);
-    acme.record(&workflow, "while it is off").await;
+    acme.record_error(&workflow, "while it is off").await;
     // The other destination has it, so that the forwarder has read which ones are on.
-    witness.errors(1).await;
+    control.wait_for_errors(1).await;
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
-    acme.record(&workflow, "after it is on again").await;
+    acme.record_error(&workflow, "after it is on again").await;
 
-    let events = toggled.errors(1).await;
+    let events = toggled.wait_for_errors(1).await;
     assert_eq!(events[0]["detail"]["error"], "after it is on again");
-    assert_eq!(acme.errors(&workflow).await.len(), 2);
+    assert_eq!(acme.error_texts(&workflow).await.len(), 2);
 }
 
 #[tokio::test]
 async fn a_bus_that_refuses_every_entry_delays_nobody_and_loses_nothing() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let healthy = Bus::new().await;
-    acme.destination(&healthy.name).await;
-    let refusing = acme.destination("tenon-test-refusing").await;
-    acme.take_permission_away(&refusing).await;
+    acme.create_bus_destination(&healthy.name).await;
+    let refusing = acme.create_bus_destination("tenon-test-refusing").await;
+    acme.revoke_bus_permission(&refusing).await;
 
     let errors: Vec<_> = (0..25).map(|n| example_error(&format!("error {n}"))).collect();
     let path = format!("/workflows/{workflow}/errors");
     let recorded = acme.engine.post(&path, json!({ "errors": errors })).await.is(202);
 
-    let mut arrived: Vec<String> =
-        healthy.errors(25).await.iter().map(|event| event["detail"]["_id"].as_str().unwrap().to_owned()).collect();
+    let mut arrived: Vec<String> = healthy
+        .wait_for_errors(25)
+        .await
+        .iter()
+        .map(|event| event["detail"]["_id"].as_str().unwrap().to_owned())
+        .collect();
     let mut ids: Vec<String> = serde_json::from_value(recorded.body["ids"].clone()).unwrap();
     let pending = eventually("the refused errors are pending deliveries", async || {
-        Some(acme.pending(&refusing).await).filter(|pending| pending.len() >= 25)
+        Some(acme.pending_items(&refusing).await).filter(|pending| pending.len() >= 25)
     })
     .await;
     let text = |value: &AttributeValue| value.as_s().unwrap().clone();

@@ -67,7 +67,7 @@ async fn the_authorizer_answers_its_event_file() {
 
 #[tokio::test]
 async fn a_function_for_iam_callers_answers_its_event_file() {
-    let answer = Function::start("create_environment").invoke(&event("create_environment")).await;
+    let answer = Function::start("environments_create").invoke(&event("environments_create")).await;
     assert_eq!(answer["name"], "acme-production", "{answer}");
 }
 

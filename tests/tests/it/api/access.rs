@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 #[tokio::test]
 async fn without_a_valid_key_or_token_nothing_is_answered_but_the_public_documents() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let path = format!("/users/{user}");
     Api::anonymous().get(&path).await.is(401);
     let key = acme.tenon.key(&acme.id, "manage").await;
@@ -36,7 +36,7 @@ async fn the_key_set_may_be_kept_for_five_minutes_and_is_known_by_its_etag() {
 #[tokio::test]
 async fn the_schemes_case_does_not_matter() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let key = acme.tenon.key(&acme.id, "manage").await;
     for scheme in ["bearer", "BEARER"] {
         let request = Api::anonymous().request("GET", &format!("/users/{user}"));
@@ -48,9 +48,9 @@ async fn the_schemes_case_does_not_matter() {
 async fn another_environments_keys_see_and_change_nothing() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
-    let user = acme.user("joe@acme.example").await;
-    let workflow = acme.workflow(&user, "Orders").await;
-    acme.record(&workflow, "Error").await;
+    let user = acme.create_user("joe@acme.example").await;
+    let workflow = acme.create_workflow(&user, "Orders").await;
+    acme.record_error(&workflow, "Error").await;
     let settings = bus_settings("tenon-test-bus");
     let destination = acme.backend.post("/destinations", settings).await.is(201).text("destinationId");
 
@@ -74,19 +74,19 @@ async fn another_environments_keys_see_and_change_nothing() {
     let errors = format!("/workflows/{workflow}/errors");
     other.engine.post(&errors, example_error("forged")).await.is_problem(404, "not-found");
 
-    assert_eq!(acme.errors(&workflow).await, ["Error"]);
+    assert_eq!(acme.error_texts(&workflow).await, ["Error"]);
     let shown = acme.backend.get(&format!("/destinations/{destination}")).await.is(200);
     assert_eq!(shown.body["enabled"], true);
     // Names are free in every environment.
-    other.user("joe@acme.example").await;
+    other.create_user("joe@acme.example").await;
 }
 
 #[tokio::test]
 async fn an_engines_key_records_errors_and_does_nothing_else() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let workflow = acme.workflow(&user, "Orders").await;
-    acme.record(&workflow, "Error").await;
+    let user = acme.create_user("joe@acme.example").await;
+    let workflow = acme.create_workflow(&user, "Orders").await;
+    acme.record_error(&workflow, "Error").await;
     acme.engine.get(&format!("/users/{user}")).await.is_problem(403, "forbidden");
     acme.engine.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
     acme.engine.get(&format!("/workflows/{workflow}/errors")).await.is_problem(403, "forbidden");
@@ -98,10 +98,10 @@ async fn an_engines_key_records_errors_and_does_nothing_else() {
 #[tokio::test]
 async fn a_user_sees_what_is_its_own_and_nobody_elses() {
     let acme = Tenon::deployed().await.environment().await;
-    let (joe, jim) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
-    let (joes, jims) = (acme.workflow(&joe, "Orders").await, acme.workflow(&jim, "Orders").await);
-    acme.record(&joes, "Joe's error").await;
-    let token = Api::new(acme.token(&joe).await);
+    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
+    let (joes, jims) = (acme.create_workflow(&joe, "Orders").await, acme.create_workflow(&jim, "Orders").await);
+    acme.record_error(&joes, "Joe's error").await;
+    let token = Api::new(acme.user_token(&joe).await);
 
     assert_eq!(token.get(&format!("/users/{joe}")).await.is(200).text("email"), "joe@acme.example");
     token.get("/users/joe@acme.example").await.is(200);
@@ -120,7 +120,7 @@ async fn a_user_sees_what_is_its_own_and_nobody_elses() {
 #[tokio::test]
 async fn a_user_token_is_verified_by_another_implementation_from_the_published_keys() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let answer = acme.backend.post(&format!("/users/{user}/token"), json!({ "ttlSeconds": 60 })).await.is(200);
     assert_eq!(answer.header("cache-control"), "no-store");
 
@@ -136,7 +136,7 @@ async fn a_user_token_is_verified_by_another_implementation_from_the_published_k
 #[tokio::test]
 async fn a_token_lasts_as_long_as_was_asked_and_never_more_than_thirty_minutes() {
     let acme = Tenon::deployed().await.environment().await;
-    let path = format!("/users/{}/token", acme.user("joe@acme.example").await);
+    let path = format!("/users/{}/token", acme.create_user("joe@acme.example").await);
     let seconds = async |path: &str| {
         let claims = read_by_pyjwt(&acme.backend.get(path).await.is(200).text("token")).await;
         claims["payload"]["exp"].as_i64().unwrap() - claims["payload"]["iat"].as_i64().unwrap()
@@ -174,11 +174,11 @@ print(json.dumps({"header": read["header"], "payload": read["payload"]}))
 #[tokio::test]
 async fn functions_for_iam_callers_name_what_is_wrong_with_their_input() {
     let tenon = Tenon::deployed().await;
-    let refused = tenon.invoke("CreateEnvironment", json!({ "kind": "prod" })).await.unwrap_err();
+    let refused = tenon.invoke("EnvironmentsCreate", json!({ "kind": "prod" })).await.unwrap_err();
     assert_eq!(refused["errorType"], "validation");
     assert_eq!(refused["errorMessage"], "/name is required; /kind must be `live` or `test`");
     let nowhere = json!({ "environmentId": "0".repeat(24), "name": "x", "scopes": ["manage"] });
-    assert_eq!(tenon.invoke("CreateKey", nowhere).await.unwrap_err()["errorType"], "not-found");
+    assert_eq!(tenon.invoke("KeysCreate", nowhere).await.unwrap_err()["errorType"], "not-found");
     let none = json!({ "environmentId": "0".repeat(24), "name": "x", "scopes": [] });
-    assert_eq!(tenon.invoke("CreateKey", none).await.unwrap_err()["errorMessage"], "/scopes must not be empty");
+    assert_eq!(tenon.invoke("KeysCreate", none).await.unwrap_err()["errorMessage"], "/scopes must not be empty");
 }

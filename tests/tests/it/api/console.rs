@@ -3,13 +3,12 @@
 use serde_json::json;
 use tests::{
     Api, Bus, Tenon,
-    browser::{Browser, Look},
-    eventually, example_error,
-    receiver::{Receiver, Reply},
-    setting,
+    browser::{Appearance, Browser},
+    eventually, example_error, setting,
+    webhook_receiver::{Receiver, Reply},
 };
 
-const WIDE: Look = Look { width: 1200, dark: false };
+const WIDE: Appearance = Appearance { width: 1200, dark: false };
 
 /// A text that would run a script, were it taken for markup.
 const MARKUP: &str = "<img src=x onerror=\"window.obeyed=1\"><script>window.obeyed=1</script>";
@@ -35,24 +34,24 @@ async fn an_operator_signs_in_with_a_key_that_stays_in_memory_and_always_sees_wh
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
     browser.fill("API key", "tn_test_nonsense").await;
-    browser.press("Sign in").await;
-    browser.sees("is not an API key").await;
+    browser.click_on("Sign in").await;
+    browser.wait_for_text("is not an API key").await;
     browser.fill("API key", &format!("tn_test_{}", "0".repeat(49))).await;
-    browser.press("Sign in").await;
-    browser.sees("This key is not accepted.").await;
+    browser.click_on("Sign in").await;
+    browser.wait_for_text("This key is not accepted.").await;
     browser.fill("API key", acme.engine.credential()).await;
-    browser.press("Sign in").await;
-    browser.sees("an API key with the scope `manage` is required").await;
+    browser.click_on("Sign in").await;
+    browser.wait_for_text("an API key with the scope `manage` is required").await;
     browser.sign_in(acme.backend.credential()).await;
     for part in ["Users", "Settings", "Error logs"] {
-        browser.go(part).await;
-        browser.sees("acme").await;
-        browser.sees("test").await;
+        browser.open_section(part).await;
+        browser.wait_for_text("acme").await;
+        browser.wait_for_text("test").await;
     }
-    let kept = browser.run("return [localStorage.length, sessionStorage.length, document.cookie]").await;
+    let kept = browser.execute("return [localStorage.length, sessionStorage.length, document.cookie]").await;
     assert_eq!(kept, json!([0, 0, ""]));
-    browser.press("Sign out").await;
-    browser.sees("API key").await;
+    browser.click_on("Sign out").await;
+    browser.wait_for_text("API key").await;
     assert!(!browser.text().await.contains("Error logs"));
     browser.close().await;
 }
@@ -61,36 +60,36 @@ async fn an_operator_signs_in_with_a_key_that_stays_in_memory_and_always_sees_wh
 async fn an_operator_saves_eventbridge_keys_sees_what_aws_says_and_switches_streaming() {
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let bus = Bus::new().await;
     browser.sign_in(acme.backend.credential()).await;
-    browser.go("Settings").await;
-    browser.sees("None yet.").await;
+    browser.open_section("Settings").await;
+    browser.wait_for_text("None yet.").await;
     // The webhook's form is the last one: its URL is missing.
-    browser.press("Save").await;
-    browser.sees("must be a URL").await;
+    browser.click_on("Save").await;
+    browser.wait_for_text("must be a URL").await;
     save_bus(&browser, "wrong-secret-wrong-secret-wrong-secret", &bus.name).await;
-    browser.sees("InvalidSignatureException").await;
-    browser.sees("events:PutEvents").await;
+    browser.wait_for_text("InvalidSignatureException").await;
+    browser.wait_for_text("events:PutEvents").await;
     save_bus(&browser, &setting("TENON_CUSTOMER_SECRET"), &bus.name).await;
-    browser.sees(&format!("EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
-    browser.sees("not proven").await;
+    browser.wait_for_text(&format!("EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
+    browser.wait_for_text("not proven").await;
     let shown = browser.text().await;
     assert!(!shown.contains(&setting("TENON_CUSTOMER_SECRET")) && !shown.contains(&setting("TENON_CUSTOMER_KEY_ID")));
-    browser.press("The least-privilege policy for these keys").await;
-    browser.sees("events:PutEvents").await;
-    browser.press("Send test event").await;
-    browser.sees("Delivered: ").await;
-    bus.receive("Workflow Error Test", 2).await;
+    browser.click_on("The least-privilege policy for these keys").await;
+    browser.wait_for_text("events:PutEvents").await;
+    browser.click_on("Send test event").await;
+    browser.wait_for_text("Delivered: ").await;
+    bus.wait_for("Workflow Error Test", 2).await;
 
-    acme.record(&workflow, "streams").await;
-    assert_eq!(bus.errors(1).await[0]["detail"]["error"], "streams");
-    browser.switch(&format!("Send errors to EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
-    browser.sees("Switched off.").await;
-    let witness = acme.witness().await;
-    acme.record(&workflow, "off").await;
-    eventually("it was forwarded", async || (witness.ids().len() == 1).then_some(())).await;
-    assert!(bus.arrived().await.is_empty());
+    acme.record_error(&workflow, "streams").await;
+    assert_eq!(bus.wait_for_errors(1).await[0]["detail"]["error"], "streams");
+    browser.toggle(&format!("Send errors to EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
+    browser.wait_for_text("Switched off.").await;
+    let control = acme.control_webhook().await;
+    acme.record_error(&workflow, "off").await;
+    eventually("it was forwarded", async || (control.ids().len() == 1).then_some(())).await;
+    assert!(bus.poll().await.is_empty());
     browser.close().await;
 }
 
@@ -99,47 +98,47 @@ async fn save_bus(browser: &Browser, secret: &str, bus: &str) {
     browser.fill("Secret access key", secret).await;
     browser.fill("Region", &setting("AWS_REGION")).await;
     browser.fill("Event bus name or ARN", bus).await;
-    browser.run("document.querySelector('form').requestSubmit()").await;
+    browser.execute("document.querySelector('form').requestSubmit()").await;
 }
 
 #[tokio::test]
 async fn a_webhooks_secret_is_shown_once_and_an_error_is_seen_live_and_replayed() {
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let workflow = acme.workflow(&user, "Orders").await;
+    let user = acme.create_user("joe@acme.example").await;
+    let workflow = acme.create_workflow(&user, "Orders").await;
     let receiver = Receiver::new().await;
     browser.sign_in(acme.backend.credential()).await;
-    browser.go("Settings").await;
+    browser.open_section("Settings").await;
     browser.fill("URL", &receiver.url).await;
-    browser.press("Save").await;
-    browser.sees("whsec_").await;
-    browser.press("Close").await;
-    browser.sees_no("whsec_").await;
-    browser.press("Rotate secret").await;
+    browser.click_on("Save").await;
+    browser.wait_for_text("whsec_").await;
+    browser.click_on("Close").await;
+    browser.wait_for_no_text("whsec_").await;
+    browser.click_on("Rotate secret").await;
     browser.fill("Type rotate to confirm", "rotate").await;
-    browser.press("Rotate the secret").await;
-    browser.sees("whsec_").await;
-    browser.press("Close").await;
-    browser.sees_no("whsec_").await;
+    browser.click_on("Rotate the secret").await;
+    browser.wait_for_text("whsec_").await;
+    browser.click_on("Close").await;
+    browser.wait_for_no_text("whsec_").await;
 
-    browser.go("Error logs").await;
-    browser.sees("No errors are recorded here.").await;
-    acme.record(&workflow, "Request failed with status code 403").await;
-    browser.sees("Request failed with status code 403").await;
-    browser.sees("1 ×").await;
-    acme.record(&workflow, "Request failed with status code 500").await;
-    browser.sees("2 ×").await;
-    browser.sees("errors from").await;
-    browser.press("Request failed with status code 403").await;
-    browser.sees("delivered").await;
-    browser.press("Replay").await;
-    browser.sees("Replayed: 1 delivered, 0 failed.").await;
+    browser.open_section("Error logs").await;
+    browser.wait_for_text("No errors are recorded here.").await;
+    acme.record_error(&workflow, "Request failed with status code 403").await;
+    browser.wait_for_text("Request failed with status code 403").await;
+    browser.wait_for_text("1 ×").await;
+    acme.record_error(&workflow, "Request failed with status code 500").await;
+    browser.wait_for_text("2 ×").await;
+    browser.wait_for_text("errors from").await;
+    browser.click_on("Request failed with status code 403").await;
+    browser.wait_for_text("delivered").await;
+    browser.click_on("Replay").await;
+    browser.wait_for_text("Replayed: 1 delivered, 0 failed.").await;
     eventually("it has arrived again", async || (receiver.received().len() == 3).then_some(())).await;
-    browser.press("Close").await;
+    browser.click_on("Close").await;
     browser.fill("Block type", "slack").await;
-    browser.press("Apply filters").await;
-    browser.sees("No errors are recorded here.").await;
+    browser.click_on("Apply filters").await;
+    browser.wait_for_text("No errors are recorded here.").await;
     browser.close().await;
 }
 
@@ -148,35 +147,35 @@ async fn an_operator_creates_finds_disables_and_deletes_a_user() {
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
     browser.sign_in(acme.backend.credential()).await;
-    browser.go("Users").await;
-    browser.press("Create a user").await;
+    browser.open_section("Users").await;
+    browser.click_on("Create a user").await;
     browser.fill("E-mail", "not an address").await;
-    browser.press("Create user").await;
-    browser.sees("must be an e-mail address").await;
+    browser.click_on("Create user").await;
+    browser.wait_for_text("must be an e-mail address").await;
     browser.fill("E-mail", "joe@acme.example").await;
     browser.fill("Username", "joe").await;
-    browser.press("Create user").await;
-    browser.sees("joe is created.").await;
+    browser.click_on("Create user").await;
+    browser.wait_for_text("joe is created.").await;
     let user = acme.backend.get("/users/joe").await.is(200).text("userId");
-    acme.workflow(&user, "Orders").await;
-    acme.credential(&user, json!({ "token": "shpat_6f1c2b9a7d3e4f52" })).await;
+    acme.create_workflow(&user, "Orders").await;
+    acme.create_credential(&user, json!({ "token": "shpat_6f1c2b9a7d3e4f52" })).await;
     browser.fill("E-mail, username or id", "JOE@acme.example").await;
-    browser.press("Find").await;
-    browser.sees("Orders").await;
-    browser.sees("Shop (shopify)").await;
-    browser.press("Disable").await;
-    browser.sees("joe is disabled.").await;
+    browser.click_on("Find").await;
+    browser.wait_for_text("Orders").await;
+    browser.wait_for_text("Shop (shopify)").await;
+    browser.click_on("Disable").await;
+    browser.wait_for_text("joe is disabled.").await;
     assert_eq!(acme.backend.get("/users/joe").await.is(200).body["status"], "disabled");
-    browser.press("Enable").await;
-    browser.sees("joe is enabled.").await;
-    browser.press("Delete").await;
+    browser.click_on("Enable").await;
+    browser.wait_for_text("joe is enabled.").await;
+    browser.click_on("Delete").await;
     browser.fill("Type joe to confirm", "jo").await;
-    browser.press("Delete user").await;
-    browser.sees("is not the same").await;
+    browser.click_on("Delete user").await;
+    browser.wait_for_text("is not the same").await;
     acme.backend.get("/users/joe").await.is(200);
     browser.fill("Type joe to confirm", "joe").await;
-    browser.press("Delete user").await;
-    browser.sees("joe is deleted.").await;
+    browser.click_on("Delete user").await;
+    browser.wait_for_text("joe is deleted.").await;
     acme.backend.get("/users/joe").await.is(404);
     browser.close().await;
 }
@@ -187,11 +186,11 @@ async fn what_is_stored_is_shown_as_text_and_never_obeyed() {
     let acme = Tenon::deployed().await.environment().await;
     let body = json!({ "username": "joe", "fullName": MARKUP, "metadata": { MARKUP: MARKUP } });
     let user = acme.backend.post("/users", body).await.is(201).text("userId");
-    let workflow = acme.workflow(&user, MARKUP).await;
+    let workflow = acme.create_workflow(&user, MARKUP).await;
     let credential = json!({ "type": MARKUP, "name": MARKUP, "data": {} });
     acme.backend.post(&format!("/users/{user}/credentials"), credential).await.is(201);
     // What a customer's server says is shown too.
-    let receiver = Receiver::that(|_| Reply::Status(500, "")).await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
     let webhook = json!({ "type": "webhook", "url": format!("{}?{}", receiver.url, "q=%3Cscript%3E"), "description": MARKUP,
         "filter": { "blockType": [MARKUP] } });
     acme.backend.post("/destinations", webhook).await.is(201);
@@ -202,20 +201,20 @@ async fn what_is_stored_is_shown_as_text_and_never_obeyed() {
     acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
 
     browser.sign_in(acme.backend.credential()).await;
-    browser.sees(MARKUP).await;
-    browser.run("document.querySelector('td.text button').click()").await;
-    browser.sees("Deliveries").await;
-    browser.press("Close").await;
-    browser.go("Users").await;
-    browser.sees(MARKUP).await;
-    browser.press("joe").await;
-    browser.sees("Credentials").await;
-    browser.press("Close").await;
-    browser.go("Settings").await;
-    browser.sees(MARKUP).await;
+    browser.wait_for_text(MARKUP).await;
+    browser.execute("document.querySelector('td.text button').click()").await;
+    browser.wait_for_text("Deliveries").await;
+    browser.click_on("Close").await;
+    browser.open_section("Users").await;
+    browser.wait_for_text(MARKUP).await;
+    browser.click_on("joe").await;
+    browser.wait_for_text("Credentials").await;
+    browser.click_on("Close").await;
+    browser.open_section("Settings").await;
+    browser.wait_for_text(MARKUP).await;
     assert_eq!(
         browser
-            .run("return [window.obeyed, document.querySelectorAll('main img, main script, dialog img').length]")
+            .execute("return [window.obeyed, document.querySelectorAll('main img, main script, dialog img').length]")
             .await,
         json!([null, 0])
     );
@@ -225,11 +224,11 @@ async fn what_is_stored_is_shown_as_text_and_never_obeyed() {
 #[tokio::test]
 async fn everybody_can_use_it_in_both_colour_schemes_from_360_pixels_on() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let workflow = acme.workflow(&user, "Orders to Shopify").await;
-    acme.credential(&user, json!({})).await;
-    acme.destination("tenon-test-errors").await;
-    acme.webhook(&Receiver::new().await.url).await;
+    let user = acme.create_user("joe@acme.example").await;
+    let workflow = acme.create_workflow(&user, "Orders to Shopify").await;
+    acme.create_credential(&user, json!({})).await;
+    acme.create_bus_destination("tenon-test-errors").await;
+    acme.create_webhook(&Receiver::new().await.url).await;
     let now = tenon::domain::timestamp::Timestamp::now();
     for n in 0..40_u64 {
         let mut error = example_error(
@@ -243,32 +242,32 @@ async fn everybody_can_use_it_in_both_colour_schemes_from_360_pixels_on() {
         acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
     }
     for (width, dark) in [(1200, false), (1200, true), (360, false), (360, true)] {
-        let Some(browser) = Browser::open(Look { width, dark }).await else { return };
+        let Some(browser) = Browser::open(Appearance { width, dark }).await else { return };
         let name = |part: &str| format!("{part}-{width}-{}", if dark { "dark" } else { "light" });
-        let mut flaws = browser.flaws().await;
-        browser.picture(&name("sign-in")).await;
+        let mut flaws = browser.accessibility_violations().await;
+        browser.screenshot(&name("sign-in")).await;
         browser.sign_in(acme.backend.credential()).await;
-        browser.sees("at most").await;
-        flaws.extend(browser.flaws().await);
-        browser.picture(&name("errors")).await;
-        browser.run("document.querySelector('td.text button').click()").await;
-        browser.sees("Replay").await;
-        flaws.extend(browser.flaws().await);
-        browser.picture(&name("error")).await;
-        browser.press("Close").await;
-        browser.go("Users").await;
-        browser.sees("joe@acme.example").await;
-        flaws.extend(browser.flaws().await);
-        browser.picture(&name("users")).await;
-        browser.run("document.querySelector('td.text button').click()").await;
-        browser.sees("Orders to Shopify").await;
-        flaws.extend(browser.flaws().await);
-        browser.picture(&name("user")).await;
-        browser.press("Close").await;
-        browser.go("Settings").await;
-        browser.sees("Send test event").await;
-        flaws.extend(browser.flaws().await);
-        browser.picture(&name("settings")).await;
+        browser.wait_for_text("at most").await;
+        flaws.extend(browser.accessibility_violations().await);
+        browser.screenshot(&name("errors")).await;
+        browser.execute("document.querySelector('td.text button').click()").await;
+        browser.wait_for_text("Replay").await;
+        flaws.extend(browser.accessibility_violations().await);
+        browser.screenshot(&name("error")).await;
+        browser.click_on("Close").await;
+        browser.open_section("Users").await;
+        browser.wait_for_text("joe@acme.example").await;
+        flaws.extend(browser.accessibility_violations().await);
+        browser.screenshot(&name("users")).await;
+        browser.execute("document.querySelector('td.text button').click()").await;
+        browser.wait_for_text("Orders to Shopify").await;
+        flaws.extend(browser.accessibility_violations().await);
+        browser.screenshot(&name("user")).await;
+        browser.click_on("Close").await;
+        browser.open_section("Settings").await;
+        browser.wait_for_text("Send test event").await;
+        flaws.extend(browser.accessibility_violations().await);
+        browser.screenshot(&name("settings")).await;
         assert!(flaws.is_empty(), "{width} {dark}: {flaws:#?}");
         browser.close().await;
     }

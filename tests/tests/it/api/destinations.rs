@@ -85,45 +85,45 @@ async fn an_environment_has_at_most_twenty_destinations_also_when_they_are_creat
 #[tokio::test]
 async fn a_filter_limits_a_destination_and_null_takes_the_limits_away() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let (orders, stock) = (acme.workflow(&user, "Orders").await, acme.workflow(&user, "Stock").await);
+    let user = acme.create_user("joe@acme.example").await;
+    let (orders, stock) = (acme.create_workflow(&user, "Orders").await, acme.create_workflow(&user, "Stock").await);
     let bus = Bus::new().await;
     let mut settings = bus_settings(&bus.name);
     settings["filter"] = json!({ "workflowId": [orders] });
     let destination = acme.backend.post("/destinations", settings).await.is(201).text("destinationId");
 
-    acme.record(&stock, "left out").await;
-    acme.record(&orders, "wanted").await;
-    assert_eq!(bus.errors(1).await[0]["detail"]["error"], "wanted");
+    acme.record_error(&stock, "left out").await;
+    acme.record_error(&orders, "wanted").await;
+    assert_eq!(bus.wait_for_errors(1).await[0]["detail"]["error"], "wanted");
 
     let patched = acme.backend.patch(&format!("/destinations/{destination}"), json!({ "filter": null })).await.is(200);
     assert_eq!(patched.body["filter"], json!({}));
-    acme.record(&stock, "no limits").await;
-    let rest = bus.errors(1).await;
+    acme.record_error(&stock, "no limits").await;
+    let rest = bus.wait_for_errors(1).await;
     assert_eq!(rest[0]["detail"]["error"], "no limits");
 }
 
 #[tokio::test]
 async fn a_replaced_bus_is_used_from_the_next_error_on() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let bus = Bus::new().await;
-    let destination = acme.destination(&bus.name).await;
-    acme.take_permission_away(&destination).await;
-    let first = acme.record(&workflow, "to a bus that refuses").await;
+    let destination = acme.create_bus_destination(&bus.name).await;
+    acme.revoke_bus_permission(&destination).await;
+    let first = acme.record_error(&workflow, "to a bus that refuses").await;
     let pending = tests::eventually("the refused error is pending", async || {
-        Some(acme.pending(&destination).await).filter(|pending| !pending.is_empty())
+        Some(acme.pending_items(&destination).await).filter(|pending| !pending.is_empty())
     })
     .await;
     assert_eq!(pending[0]["errorId"].as_s().unwrap(), &first);
 
     let patch = json!({ "eventBusName": bus.name, "credentials": bus_settings("x")["credentials"] });
     acme.backend.patch(&format!("/destinations/{destination}"), patch).await.is(200);
-    acme.record(&workflow, "to the right bus").await;
+    acme.record_error(&workflow, "to the right bus").await;
     // The one that was refused is sent there too when it is next tried, which may be before, and may be more than once.
     let mut arrived = BTreeSet::new();
     while arrived.len() < 2 {
-        arrived.extend(bus.errors(1).await.iter().map(|event| event["detail"]["error"].to_string()));
+        arrived.extend(bus.wait_for_errors(1).await.iter().map(|event| event["detail"]["error"].to_string()));
     }
     assert_eq!(arrived, BTreeSet::from(["\"to a bus that refuses\"", "\"to the right bus\""].map(str::to_owned)));
 }
@@ -144,7 +144,7 @@ async fn saving_proves_the_connection_by_a_test_event_where_the_keys_allow_it() 
     let bus = Bus::new().await;
     let proven = acme.backend.post("/destinations", as_root(&bus.name)).await.is(201);
     assert_eq!(proven.body["verified"], true, "{proven:?}");
-    let event = bus.receive("Workflow Error Test", 1).await.remove(0);
+    let event = bus.wait_for("Workflow Error Test", 1).await.remove(0);
     assert_eq!(event["source"], "tenon.errors");
     assert_eq!(event["detail"]["error"], "Tenon test event");
 
@@ -175,7 +175,7 @@ async fn what_aws_refuses_is_not_saved_and_told_so_that_a_person_understands() {
     let list = acme.backend.get("/destinations").await.is(200);
     assert_eq!(list.body, json!({ "data": [] }));
 
-    let destination = acme.destination("tenon-test-errors").await;
+    let destination = acme.create_bus_destination("tenon-test-errors").await;
     let path = format!("/destinations/{destination}");
     acme.backend.patch(&path, json!({ "eventBusName": "somebody-elses" })).await.is_problem(422, "connection-refused");
     let shown = acme.backend.get(&path).await.is(200);
@@ -186,14 +186,14 @@ async fn what_aws_refuses_is_not_saved_and_told_so_that_a_person_understands() {
 async fn a_test_event_is_sent_at_any_time_and_answered_with_what_the_other_side_said() {
     let acme = Tenon::deployed().await.environment().await;
     let bus = Bus::new().await;
-    let destination = acme.destination(&bus.name).await;
+    let destination = acme.create_bus_destination(&bus.name).await;
     let path = format!("/destinations/{destination}/test");
     let tested = acme.backend.post(&path, json!({})).await.is(200);
     assert_eq!((&tested.body["delivered"], &tested.body["attempt"]["status"]), (&json!(true), &json!(200)));
     // One from saving it, and one from now.
-    bus.receive("Workflow Error Test", 2).await;
+    bus.wait_for("Workflow Error Test", 2).await;
 
-    acme.take_permission_away(&destination).await;
+    acme.revoke_bus_permission(&destination).await;
     let tested = acme.backend.post(&path, json!({})).await.is(200);
     assert_eq!(tested.body["delivered"], false);
     assert!(tested.body["attempt"]["response"].as_str().unwrap().contains("AccessDenied"), "{tested:?}");
@@ -204,7 +204,7 @@ async fn destinations_are_listed_page_by_page_and_removed_with_their_keys() {
     let acme = Tenon::deployed().await.environment().await;
     let mut made = Vec::new();
     for _ in 0..3 {
-        made.push(acme.destination("tenon-test-errors").await);
+        made.push(acme.create_bus_destination("tenon-test-errors").await);
     }
     made.sort_by(|a, b| b.cmp(a));
     let first = acme.backend.get("/destinations?limit=2").await.is(200);

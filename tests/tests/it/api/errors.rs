@@ -6,10 +6,10 @@ use tests::{Bus, Tenon, example_error};
 #[tokio::test]
 async fn the_same_id_again_changes_nothing_and_delivers_nothing() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
     let bus = Bus::new().await;
-    acme.destination(&bus.name).await;
+    acme.create_bus_destination(&bus.name).await;
     let with_id = |id: &str, text: &str| {
         let mut error = example_error(text);
         error["_id"] = json!(id);
@@ -18,14 +18,14 @@ async fn the_same_id_again_changes_nothing_and_delivers_nothing() {
     let (first, second) = ("6155ac246093840013297377", "6155ac246093840013297378");
 
     acme.engine.post(&path, with_id(first, "first")).await.is(202);
-    bus.errors(1).await;
+    bus.wait_for_errors(1).await;
     // Half old, half new, and the new one twice.
     let batch = json!({ "errors": [with_id(first, "changed"), with_id(second, "second"), with_id(second, "twice")] });
     let answer = acme.engine.post(&path, batch).await.is(202);
 
     assert_eq!(answer.body["ids"], json!([first, second, second]));
-    assert_eq!(acme.errors(&workflow).await, ["second", "first"]);
-    let arrived = bus.errors(1).await;
+    assert_eq!(acme.error_texts(&workflow).await, ["second", "first"]);
+    let arrived = bus.wait_for_errors(1).await;
     assert_eq!(arrived[0]["detail"]["error"], "second");
     assert_eq!(arrived.len(), 1);
 }
@@ -33,7 +33,7 @@ async fn the_same_id_again_changes_nothing_and_delivers_nothing() {
 #[tokio::test]
 async fn ids_are_answered_in_order_and_carry_the_time() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
     let at = |text: &str| {
         let mut error = example_error(text);
@@ -55,7 +55,7 @@ async fn ids_are_answered_in_order_and_carry_the_time() {
 #[tokio::test]
 async fn what_is_wrong_with_each_error_of_a_batch_is_named() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
     let mut late = example_error("late");
     late["createdAt"] = json!("2100-01-01T00:00:00Z");
@@ -74,7 +74,7 @@ async fn what_is_wrong_with_each_error_of_a_batch_is_named() {
         "/errors/3/createdAt",
         "/errors/4",
     ]);
-    assert!(acme.errors(&workflow).await.is_empty(), "nothing is recorded of a batch that is refused");
+    assert!(acme.error_texts(&workflow).await.is_empty(), "nothing is recorded of a batch that is refused");
     let many = vec![example_error("x"); 101];
     acme.engine.post(&path, json!({ "errors": many })).await.is_problem(422, "validation").names(&["/errors"]);
     acme.engine.post(&path, json!({ "errors": [] })).await.is_problem(422, "validation").names(&["/errors"]);
@@ -83,7 +83,7 @@ async fn what_is_wrong_with_each_error_of_a_batch_is_named() {
 #[tokio::test]
 async fn a_long_list_is_paged_to_its_certain_end_and_each_error_is_seen_once() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
     for batch in 0..2 {
         let errors: Vec<_> = (0..60).map(|n| example_error(&format!("{}", batch * 60 + n))).collect();
@@ -115,7 +115,7 @@ async fn a_long_list_is_paged_to_its_certain_end_and_each_error_is_seen_once() {
 #[tokio::test]
 async fn filters_select_by_time_execution_and_kind_of_block() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
     let error = |text: &str, at: &str, execution: &str, block_type: &str| json!({ "error": text, "createdAt": at, "executionId": execution, "blockId": "b", "blockType": block_type });
     let errors = json!({ "errors": [
@@ -146,7 +146,7 @@ async fn filters_select_by_time_execution_and_kind_of_block() {
 #[tokio::test]
 async fn a_hundred_errors_of_64_kib_are_recorded_and_listed_within_the_limits_of_an_answer() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
     for _ in 0..10 {
         // A request has at most 1 MiB; what is over 64 KiB is cut and never refused.

@@ -14,8 +14,8 @@ use tenon::{
     http::{KnowsRequests, service_once},
 };
 use tests::{
-    Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, receiver::Receiver,
-    send, setting,
+    Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, send, setting,
+    webhook_receiver::Receiver,
 };
 use tower::ServiceExt;
 
@@ -25,9 +25,9 @@ async fn post(api: &Api, path: &str, key: &str, body: &Value) -> Answer {
 
 /// Requests of all endpoints that create, with another body for each.
 async fn creations(acme: &Environment) -> Vec<(String, Value, Value)> {
-    let user = acme.user("owner@acme.example").await;
-    let workflow = acme.workflow(&user, "Workflow").await;
-    let (destination, _) = acme.webhook(&Receiver::new().await.url).await;
+    let user = acme.create_user("owner@acme.example").await;
+    let workflow = acme.create_workflow(&user, "Workflow").await;
+    let (destination, _) = acme.create_webhook(&Receiver::new().await.url).await;
     vec![
         ("/users".into(), json!({ "email": "joe@acme.example" }), json!({ "email": "jim@acme.example" })),
         ("/users/batch".into(), json!([{ "username": "a" }, { "email": "OWNER@acme.example" }]), json!([{}])),
@@ -78,8 +78,8 @@ async fn the_same_request_gets_the_first_answer_again_and_another_body_is_refuse
 #[tokio::test]
 async fn a_key_is_that_of_its_api_key_and_path_alone() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let workflows = [acme.workflow(&user, "Orders").await, acme.workflow(&user, "Customers").await];
+    let user = acme.create_user("joe@acme.example").await;
+    let workflows = [acme.create_workflow(&user, "Orders").await, acme.create_workflow(&user, "Customers").await];
     let body = example_error("once");
     let mut ids = Vec::new();
     for (api, workflow) in [(&acme.engine, 0), (&acme.backend, 0), (&acme.engine, 1), (&acme.engine, 0)] {
@@ -88,7 +88,7 @@ async fn a_key_is_that_of_its_api_key_and_path_alone() {
     }
     assert_eq!(ids[0], ids[3]);
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
-    assert_eq!((acme.errors(&workflows[0]).await.len(), acme.errors(&workflows[1]).await.len()), (2, 1));
+    assert_eq!((acme.error_texts(&workflows[0]).await.len(), acme.error_texts(&workflows[1]).await.len()), (2, 1));
     for key in ["", &"k".repeat(256), "käse"] {
         let request = acme.backend.request("POST", "/users").header("idempotency-key", key.as_bytes());
         let refused = send(request.json(&json!({ "username": "x" }))).await;
@@ -110,7 +110,7 @@ async fn of_requests_at_once_with_one_key_one_is_done() {
     for answer in &answers {
         match answer.status {
             201 => assert_eq!(answer.body, first.body),
-            _ => drop(answer.clone().is_problem(409, "idempotency-key-under-way")),
+            _ => drop(answer.clone().is_problem(409, "idempotency-key-in-progress")),
         }
     }
     let again = post(&acme.backend, "/users", "key", &json!({ "email": "joe@acme.example" })).await.is(201);
@@ -124,7 +124,7 @@ async fn of_requests_at_once_with_one_key_one_is_done() {
 #[tokio::test]
 async fn a_refusal_is_not_kept() {
     let acme = Tenon::deployed().await.environment().await;
-    acme.user("joe@acme.example").await;
+    acme.create_user("joe@acme.example").await;
     post(&acme.backend, "/users", "key", &json!({ "email": "x" })).await.is_problem(422, "validation");
     post(&acme.backend, "/users", "key", &json!({ "email": "joe@acme.example" })).await.is_problem(409, "user-exists");
     post(&acme.backend, "/users", "key", &json!({ "email": "jim@acme.example" })).await.is(201);
@@ -273,7 +273,7 @@ async fn user_and_workflow(config: &SdkConfig, environment: EnvironmentId) -> (S
 #[tokio::test]
 async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_knows_its_own() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
-    let (mortal, crash) = Crash::of(&config);
+    let (mortal, crash) = Crash::wrap(&config);
     let there = Counting::new(&config);
 
     let state = users::create::state(&mortal).await.unwrap();
@@ -413,18 +413,18 @@ async fn a_key_costs_two_aws_calls_more_and_its_repeat_one() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let state = users::create::state(&config).await.unwrap();
     let environment = EnvironmentId::new();
-    calls.taken();
+    calls.take();
     for expected in [vec!["PutItem", "TransactWriteItems", "UpdateItem"], vec!["PutItem"]] {
         let (status, _) =
             answer(users::create::create_user, &state, request("users_create", environment, |_| {})).await;
-        assert_eq!((status, calls.taken()), (201, expected.into_iter().map(str::to_owned).collect()));
+        assert_eq!((status, calls.take()), (201, expected.into_iter().map(str::to_owned).collect()));
     }
 }
 
 #[tokio::test]
 async fn a_request_under_way_is_refused_until_its_functions_time_is_over() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
-    let (mortal, crash) = Crash::of(&config);
+    let (mortal, crash) = Crash::wrap(&config);
     let state = users::create::state(&mortal).await.unwrap();
     let environment = EnvironmentId::new();
     let lasting = |seconds: u64| {
@@ -434,7 +434,7 @@ async fn a_request_under_way_is_refused_until_its_functions_time_is_over() {
     };
     assert!(crash.at(1, false, answer(users::create::create_user, &state, lasting(2))).await.is_none());
     let (status, refused) = answer(users::create::create_user, &state, lasting(2)).await;
-    assert_eq!((status, &refused["type"]), (409, &json!("urn:tenon:problem:idempotency-key-under-way")));
+    assert_eq!((status, &refused["type"]), (409, &json!("urn:tenon:problem:idempotency-key-in-progress")));
     eventually("its time is over", async || {
         (answer(users::create::create_user, &state, lasting(2)).await.0 == 201).then_some(())
     })

@@ -29,10 +29,9 @@ use tenon::{
 use tests::{
     Bus, Calls, Environment, Tenon, aws,
     crash::Crash,
-    eventually, example_error,
-    inside::Inside,
-    receiver::{Receiver, Reply},
-    setting,
+    delivery_harness::DeliveryHarness,
+    eventually, example_error, setting,
+    webhook_receiver::{Receiver, Reply},
 };
 use tokio::io::AsyncBufReadExt;
 
@@ -46,8 +45,12 @@ async fn texts(acme: &Environment, path: &str) -> String {
 async fn the_errors_of_an_environment_are_listed_by_user_workflow_time_execution_and_kind_of_block() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
-    let (joe, jim) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
-    let (a, b, c) = (acme.workflow(&joe, "A").await, acme.workflow(&joe, "B").await, acme.workflow(&jim, "C").await);
+    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
+    let (a, b, c) = (
+        acme.create_workflow(&joe, "A").await,
+        acme.create_workflow(&joe, "B").await,
+        acme.create_workflow(&jim, "C").await,
+    );
     let error = |text: &str, hour: u8, execution: &str, block_type: &str| json!({ "error": text, "createdAt": format!("2026-11-20T{hour:02}:00:00Z"), "executionId": execution, "blockId": "b", "blockType": block_type });
     for (workflow, errors) in [
         (&a, vec![error("1", 10, "e1", "shopify"), error("4", 13, "e2", "slack")]),
@@ -100,15 +103,16 @@ async fn the_errors_of_an_environment_are_listed_by_user_workflow_time_execution
 #[tokio::test]
 async fn what_went_wrong_hundreds_of_times_is_one_line() {
     let acme = Tenon::deployed().await.environment().await;
-    let joe = acme.user("joe@acme.example").await;
-    let (orders, customers) = (acme.workflow(&joe, "Orders").await, acme.workflow(&joe, "Customers").await);
+    let joe = acme.create_user("joe@acme.example").await;
+    let (orders, customers) =
+        (acme.create_workflow(&joe, "Orders").await, acme.create_workflow(&joe, "Customers").await);
     let path = |workflow: &str| format!("/workflows/{workflow}/errors");
     for batch in 0..3 {
         let many = (0..100).map(|n| example_error(&format!("order {n}{batch} failed with status code 403")));
         acme.engine.post(&path(&orders), json!({ "errors": many.collect::<Vec<_>>() })).await.is(202);
     }
-    acme.record(&customers, "order 7 failed with status code 500").await;
-    acme.record(&orders, "access denied").await;
+    acme.record_error(&customers, "order 7 failed with status code 500").await;
+    acme.record_error(&orders, "access denied").await;
 
     let answer = acme.backend.get("/errors/groups").await.is(200).body;
     let groups = answer["groups"].as_array().unwrap();
@@ -129,12 +133,12 @@ async fn what_went_wrong_hundreds_of_times_is_one_line() {
 #[tokio::test]
 async fn an_error_is_shown_by_its_id_with_its_deliveries() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let bus = Bus::new().await;
-    let good = acme.destination(&bus.name).await;
-    let receiver = Receiver::that(|_| Reply::Status(500, "")).await;
-    let (bad, _) = acme.webhook(&receiver.url).await;
-    let error = acme.record(&workflow, "Error").await;
+    let good = acme.create_bus_destination(&bus.name).await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (bad, _) = acme.create_webhook(&receiver.url).await;
+    let error = acme.record_error(&workflow, "Error").await;
 
     let shown = eventually("both were attempted", async || {
         let shown = acme.backend.get(&format!("/errors/{error}")).await.is(200).body;
@@ -164,17 +168,17 @@ async fn an_error_is_shown_by_its_id_with_its_deliveries() {
 #[tokio::test]
 async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
     let acme = Tenon::deployed().await.environment().await;
-    let (joe, jim) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
-    let (joes, jims) = (acme.workflow(&joe, "Orders").await, acme.workflow(&jim, "Orders").await);
+    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
+    let (joes, jims) = (acme.create_workflow(&joe, "Orders").await, acme.create_workflow(&jim, "Orders").await);
     let good = Receiver::new().await;
-    acme.webhook(&good.url).await;
-    let bad = Receiver::that(|_| Reply::Status(500, "")).await;
-    let (bad, _) = acme.webhook(&bad.url).await;
+    acme.create_webhook(&good.url).await;
+    let bad = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (bad, _) = acme.create_webhook(&bad.url).await;
     for n in 0..5 {
-        acme.record(&joes, &format!("joe {n}")).await;
-        acme.record(&jims, &format!("jim {n}")).await;
+        acme.record_error(&joes, &format!("joe {n}")).await;
+        acme.record_error(&jims, &format!("jim {n}")).await;
     }
-    eventually("all wait for the bad one", async || (acme.pending(&bad).await.len() == 10).then_some(())).await;
+    eventually("all wait for the bad one", async || (acme.pending_items(&bad).await.len() == 10).then_some(())).await;
     eventually("all are with the good one", async || (good.ids().len() == 10).then_some(())).await;
     acme.delete_user(&joe).await;
 
@@ -184,7 +188,7 @@ async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
     acme.backend.delete("/users/nobody/logs").await.is(202);
     eventually("they are gone", async || {
         let gone = acme.backend.get(&format!("/logs?userId={joe}")).await.is(200).body == json!({ "errors": [] });
-        (gone && acme.pending(&bad).await.len() == 5).then_some(())
+        (gone && acme.pending_items(&bad).await.len() == 5).then_some(())
     })
     .await;
     assert_eq!(acme.deliveries(&bad, "pending").await.len(), 5);
@@ -193,21 +197,21 @@ async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
         items.iter().map(|item| item["attempts"].as_m().unwrap().len()).sum::<usize>()
     };
     assert_eq!((delivered(&joes).await, delivered(&jims).await), (0, 5));
-    assert_eq!(acme.errors(&jims).await.len(), 5);
+    assert_eq!(acme.error_texts(&jims).await.len(), 5);
 
     // What is recorded after that stays.
     acme.backend.delete("/users/jim@acme.example/logs").await.is(202);
-    eventually("his are gone too", async || acme.errors(&jims).await.is_empty().then_some(())).await;
-    acme.record(&jims, "later").await;
+    eventually("his are gone too", async || acme.error_texts(&jims).await.is_empty().then_some(())).await;
+    acme.record_error(&jims, "later").await;
     acme.tenon.invoke("EraseLogs", json!({ "source": "aws.events" })).await.unwrap();
-    assert_eq!(acme.errors(&jims).await, ["later"]);
+    assert_eq!(acme.error_texts(&jims).await, ["later"]);
 }
 
 #[tokio::test]
 async fn make_tail_shows_each_error_once_as_it_comes_and_nothing_that_a_terminal_would_obey() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
-    acme.record(&workflow, "before").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    acme.record_error(&workflow, "before").await;
     let mut tail = tokio::process::Command::new(setting("TENON_PYTHON"))
         .arg(format!("{}/local/tail.py", setting("TENON_ROOT")))
         .env("TENON_BACKEND_KEY", acme.backend.credential())
@@ -222,7 +226,7 @@ async fn make_tail_shows_each_error_once_as_it_comes_and_nothing_that_a_terminal
     };
     assert!(next().await.ends_with("before"));
     for n in 0..3 {
-        acme.record(&workflow, &format!("after {n}\u{1b}[2J\nand more")).await;
+        acme.record_error(&workflow, &format!("after {n}\u{1b}[2J\nand more")).await;
         let line = next().await;
         assert!(line.contains(&workflow) && line.contains("alloy.shopify"), "{line}");
         assert!(line.ends_with(&format!("after {n} [2J and more")), "{line}");
@@ -363,16 +367,16 @@ async fn what_is_asked_for_is_what_a_simple_list_says_whatever_the_filters_and_t
 
 #[tokio::test]
 async fn a_reader_sees_what_was_there_when_it_began_exactly_once_while_many_record() {
-    let inside = Inside::new().await;
-    let there: BTreeSet<ErrorId> = inside.record(400).await.iter().map(|error| error.error_id).collect();
+    let harness = DeliveryHarness::new().await;
+    let there: BTreeSet<ErrorId> = harness.record_errors(400).await.iter().map(|error| error.error_id).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let (inside, stop) = (inside.clone(), stop.clone());
+        let (harness, stop) = (harness.clone(), stop.clone());
         writers.spawn(async move {
             let mut count = 0;
             loop {
-                count += inside.record(5).await.len();
+                count += harness.record_errors(5).await.len();
                 if stop.load(Ordering::SeqCst) {
                     break count;
                 }
@@ -383,7 +387,7 @@ async fn a_reader_sees_what_was_there_when_it_began_exactly_once_while_many_reco
     let mut seen: Vec<ErrorId> = Vec::new();
     let mut query = ErrorQuery { limit: 7, ..ErrorQuery::default() };
     loop {
-        let page = errors.page(inside.environment, &query).await.unwrap();
+        let page = errors.page(harness.environment, &query).await.unwrap();
         seen.extend(page.items.iter().map(|error| error.error_id));
         match page.next {
             Some(next) => query.after = Some(next),
@@ -400,8 +404,8 @@ async fn a_reader_sees_what_was_there_when_it_began_exactly_once_while_many_reco
 
 #[tokio::test]
 async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touches_nobody_else() {
-    let inside = Inside::new().await;
-    let (mine, others) = (inside.record(120).await, inside.record(30).await);
+    let harness = DeliveryHarness::new().await;
+    let (mine, others) = (harness.record_errors(120).await, harness.record_errors(30).await);
     let user = mine[0].user_id;
     let second = mine[0].updated_at.second();
     let after = |milliseconds| second + Duration::from_millis(milliseconds);
@@ -417,7 +421,7 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
     let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let table = Table::new(&aws, setting("ERRORS_TABLE"));
     let retention = Retention::days(30);
-    let route = Route { environment: inside.environment, destination: DestinationId::new() };
+    let route = Route { environment: harness.environment, destination: DestinationId::new() };
     let now = Timestamp::now();
     let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: "ok".into() };
     let deliveries = Deliveries { table: table.clone(), retention };
@@ -434,15 +438,15 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
         .collect();
     assert!(pending.add(route, &waiting).await.unwrap().is_empty());
     // It is no destination any more, and was one.
-    inside.former_destination(route).await;
+    harness.seed_deleted_destination(route).await;
 
-    let erasure = Erasure { environment_id: inside.environment, user_id: user, started_at: after(250) };
+    let erasure = Erasure { environment_id: harness.environment, user_id: user, started_at: after(250) };
     let directory = Table::new(&aws, setting("DIRECTORY_TABLE"));
     begin(&directory, &erasure).await.unwrap();
     // It dies at its first call, then at its second, and so on, by turns before and after the call is done; and of every
     // hundred calls thirty fail, so that it gives up where the SDK has tried often enough.
-    inside.faults.store(30, Ordering::SeqCst);
-    let (mortal, crash) = Crash::of(&inside.faulty);
+    harness.faults.store(30, Ordering::SeqCst);
+    let (mortal, crash) = Crash::wrap(&harness.faulty);
     let [mortal_directory, mortal_errors] =
         ["DIRECTORY_TABLE", "ERRORS_TABLE"].map(|name| Table::new(&mortal, setting(name)));
     let mortal = Erasures { directory: mortal_directory, errors: mortal_errors };
@@ -451,20 +455,20 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
         call += 1;
     }
     assert!(call > 0);
-    inside.faults.store(0, Ordering::SeqCst);
+    harness.faults.store(0, Ordering::SeqCst);
     let erasures = Erasures { directory: directory.clone(), errors: table.clone() };
     // The index may not tell of the last errors yet: it is not over before a minute.
     assert!(!erasures.run(&erasure).await.unwrap());
     assert!(erasures.open(1000).await.unwrap().contains(&erasure));
     let store = store().await;
     let of = |user| ErrorQuery { within: Within::User(user), limit: 100, ..ErrorQuery::default() };
-    let left = store.page(inside.environment, &of(user)).await.unwrap().items;
+    let left = store.page(harness.environment, &of(user)).await.unwrap().items;
     let keys = |errors: &[ErrorLog]| errors.iter().map(ErrorLog::key).collect::<BTreeSet<_>>();
     assert_eq!(keys(&left), keys(&later));
-    assert_eq!(store.page(inside.environment, &of(others[0].user_id)).await.unwrap().items.len(), 30);
-    assert_eq!(inside.told_of(route, &mine).await, 0);
-    assert_eq!(inside.told_of(route, &later).await, 30);
-    assert_eq!(inside.told_of(route, &others).await, 90);
+    assert_eq!(store.page(harness.environment, &of(others[0].user_id)).await.unwrap().items.len(), 30);
+    assert_eq!(harness.count_delivery_items(route, &mine).await, 0);
+    assert_eq!(harness.count_delivery_items(route, &later).await, 30);
+    assert_eq!(harness.count_delivery_items(route, &others).await, 90);
 
     let long_ago = Erasure { started_at: now - Duration::from_secs(120), ..erasure };
     begin(&directory, &long_ago).await.unwrap();
@@ -475,12 +479,12 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
 
 #[tokio::test]
 async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows_its_own() {
-    let inside = Inside::new().await;
-    let errors = inside.record(120).await;
+    let harness = DeliveryHarness::new().await;
+    let errors = harness.record_errors(120).await;
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let deliveries = Deliveries { table: Table::new(&config, setting("ERRORS_TABLE")), retention: Retention::days(30) };
     let now = Timestamp::now();
-    let [a, b] = [(); 2].map(|()| Route { environment: inside.environment, destination: DestinationId::new() });
+    let [a, b] = [(); 2].map(|()| Route { environment: harness.environment, destination: DestinationId::new() });
     let attempts = |route: Route, errors: &[ErrorLog]| -> Vec<Attempt> {
         let response = |error: &ErrorLog| format!("{} {}", route.destination, error.error_id);
         errors
@@ -492,7 +496,7 @@ async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows
     for route in [a, b, b] {
         let noted: Vec<_> = errors.iter().zip(attempts(route, &errors)).collect();
         deliveries.note_delivered(route, &noted, now).await.unwrap();
-        assert_eq!(calls.taken(), ["BatchWriteItem"]);
+        assert_eq!(calls.take(), ["BatchWriteItem"]);
     }
     // One has arrived once more, in another batch.
     let again =
@@ -515,18 +519,18 @@ async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows
 
 #[tokio::test]
 async fn however_much_was_delivered_in_one_second_an_error_shows_all_of_its_deliveries() {
-    let inside = Inside::new().await;
-    let deliveries = &inside.first.books.deliveries;
+    let harness = DeliveryHarness::new().await;
+    let deliveries = &harness.first_attempts.books.deliveries;
     // The most characters that are kept of an answer, of the most bytes: a query's megabyte ends after five items.
     let attempt = Attempt { at: Timestamp::now(), status: Some(200), latency_ms: 1, response: "😀".repeat(512) };
-    let error = inside.record(1).await.remove(0);
+    let error = harness.record_errors(1).await.remove(0);
     let errors: Vec<ErrorLog> = (0..250)
         .map(|_| ErrorLog { error_id: ObjectId::at(error.created_at).into(), ..error.clone() })
         .chain([error.clone()])
         .collect();
     let noted: Vec<_> = errors.iter().map(|error| (error, attempt.clone())).collect();
     for _ in 0..5 {
-        let route = Route { environment: inside.environment, destination: DestinationId::new() };
+        let route = Route { environment: harness.environment, destination: DestinationId::new() };
         deliveries.note_delivered(route, &noted, Timestamp::now()).await.unwrap();
     }
     for error in [&errors[0], &errors[249], &errors[250]] {
@@ -540,25 +544,25 @@ async fn however_much_was_delivered_in_one_second_an_error_shows_all_of_its_deli
 async fn a_page_of_fifty_thousand_errors_costs_what_one_of_a_thousand_does() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let errors = Errors { table: Table::new(&config, setting("ERRORS_TABLE")), retention: Retention::days(30) };
-    let inside = Inside::new().await;
+    let harness = DeliveryHarness::new().await;
     let mut costs = Vec::new();
     for count in [1000, 49_000] {
         for _ in 0..count / 1000 {
-            inside.record(1000).await;
+            harness.record_errors(1000).await;
         }
         let mut query = ErrorQuery { limit: 100, ..ErrorQuery::default() };
-        calls.taken();
+        calls.take();
         let mut most = 0;
         for _ in 0..9 {
-            let page = errors.page(inside.environment, &query).await.unwrap();
+            let page = errors.page(harness.environment, &query).await.unwrap();
             assert_eq!(page.items.len(), 100);
             query.after = page.next;
-            most = most.max(calls.taken().len());
+            most = most.max(calls.take().len());
         }
         costs.push(most);
     }
     assert!(costs.iter().all(|cost| *cost <= 12), "{costs:?}");
-    let (groups, complete) = errors.groups(inside.environment, (None, None)).await.unwrap();
+    let (groups, complete) = errors.groups(harness.environment, (None, None)).await.unwrap();
     assert_eq!((groups.iter().map(|group| group.count).sum::<usize>(), complete), (5000, false));
-    assert!(calls.taken().len() <= 20);
+    assert!(calls.take().len() <= 20);
 }

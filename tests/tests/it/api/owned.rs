@@ -9,7 +9,7 @@ const SECRET: &str = "shpat_6f1c2b9a7d3e4f50";
 #[tokio::test]
 async fn a_credentials_data_are_shown_to_the_engine_alone_and_stored_nowhere_in_the_clear() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let body = json!({ "type": "shopify", "name": "Shop", "data": { "token": SECRET, "shop": { "id": 7 } } });
     let created = acme.backend.post("/users/joe@acme.example/credentials", body).await.is(201);
     let id = created.text("credentialId");
@@ -42,8 +42,8 @@ async fn a_credentials_data_are_shown_to_the_engine_alone_and_stored_nowhere_in_
 #[tokio::test]
 async fn every_reveal_is_logged_with_who_and_what_and_without_the_data() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let credential = acme.credential(&user, json!({ "token": SECRET })).await;
+    let user = acme.create_user("joe@acme.example").await;
+    let credential = acme.create_credential(&user, json!({ "token": SECRET })).await;
     acme.engine.post(&format!("/users/{user}/credentials/{credential}/reveal"), json!({})).await.is(200);
     let line = eventually("it is logged", async || {
         let lines = acme.tenon.logs("credentials-reveal", &credential).await;
@@ -59,9 +59,11 @@ async fn every_reveal_is_logged_with_who_and_what_and_without_the_data() {
 #[tokio::test]
 async fn a_ciphertext_that_is_moved_to_another_credential_does_not_decrypt() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let (one, other) =
-        (acme.credential(&user, json!({ "a": 1 })).await, acme.credential(&user, json!({ "b": 2 })).await);
+    let user = acme.create_user("joe@acme.example").await;
+    let (one, other) = (
+        acme.create_credential(&user, json!({ "a": 1 })).await,
+        acme.create_credential(&user, json!({ "b": 2 })).await,
+    );
     let dynamodb = aws_sdk_dynamodb::Client::new(&acme.tenon.aws);
     let pk = format!("env#{}#user#{user}", acme.id);
     let items = acme.tenon.items("DirectoryTable", &pk).await;
@@ -88,7 +90,7 @@ fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
 #[tokio::test]
 async fn every_invalid_field_of_a_credential_is_named_and_nothing_of_it_is_repeated() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let path = format!("/users/{user}/credentials");
     let body = json!({ "type": "", "data": SECRET });
     let refused = acme.backend.post(&path, body).await.is_problem(422, "validation");
@@ -101,10 +103,10 @@ async fn every_invalid_field_of_a_credential_is_named_and_nothing_of_it_is_repea
 #[tokio::test]
 async fn workflows_are_listed_switched_and_removed_and_their_names_are_free_again() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let mut made = Vec::new();
     for name in ["Orders", "Stock", "Returns"] {
-        made.push(acme.workflow(&user, name).await);
+        made.push(acme.create_workflow(&user, name).await);
     }
     made.sort_by(|a, b| b.cmp(a));
     let first = acme.backend.get("/workflows?userId=joe@acme.example&limit=2").await.is(200);
@@ -129,7 +131,7 @@ async fn workflows_are_listed_switched_and_removed_and_their_names_are_free_agai
         .is_problem(422, "validation")
         .names(&["/workflowId"]);
     // A user's own, without saying whose.
-    let joe = tests::Api::new(acme.token(&user).await);
+    let joe = tests::Api::new(acme.user_token(&user).await);
     joe.put("/workflows/deactivate", json!({ "workflowId": made[0] })).await.is(200);
     assert_eq!(joe.get("/workflows").await.is(200).body["data"].as_array().unwrap().len(), 3);
 
@@ -149,27 +151,27 @@ async fn workflows_are_listed_switched_and_removed_and_their_names_are_free_agai
         .as_str()
         .unwrap()
         .to_owned();
-    acme.disable(&user).await;
+    acme.disable_user(&user).await;
     assert_eq!(acme.backend.get(&format!("/workflows/{orders}")).await.is(200).body["active"], false);
-    acme.enable(&user).await;
+    acme.enable_user(&user).await;
     assert_eq!(acme.backend.get(&format!("/workflows/{orders}")).await.is(200).body["active"], true);
 
     acme.backend.delete(&format!("/workflows/{orders}?userId=nobody")).await.is_problem(404, "not-found");
     assert_eq!(acme.backend.delete(&format!("/workflows/{orders}?userId={user}")).await.is(200).body["success"], true);
     acme.backend.get(&format!("/workflows/{orders}")).await.is_problem(404, "not-found");
-    acme.workflow(&user, "Orders").await;
+    acme.create_workflow(&user, "Orders").await;
 }
 
 #[tokio::test]
 async fn a_deleted_user_and_all_that_it_owned_are_gone_at_once_and_removed_behind_it() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let credential = acme.credential(&user, json!({ "token": SECRET })).await;
+    let user = acme.create_user("joe@acme.example").await;
+    let credential = acme.create_credential(&user, json!({ "token": SECRET })).await;
     let mut workflows = Vec::new();
     for n in 0..60 {
-        workflows.push(acme.workflow(&user, &format!("Workflow {n}")).await);
+        workflows.push(acme.create_workflow(&user, &format!("Workflow {n}")).await);
     }
-    let error = acme.record(&workflows[0], "Error").await;
+    let error = acme.record_error(&workflows[0], "Error").await;
     let deleted = acme.backend.delete("/users/joe@acme.example").await.is(200);
     assert_eq!((&deleted.body["success"], &deleted.body["deletion"]["status"]), (&json!(true), &json!("running")));
 
@@ -184,7 +186,7 @@ async fn a_deleted_user_and_all_that_it_owned_are_gone_at_once_and_removed_behin
     }
     acme.backend.delete(&format!("/users/{user}")).await.is_problem(404, "not-found");
     // Its names are free at once.
-    acme.user("joe@acme.example").await;
+    acme.create_user("joe@acme.example").await;
 
     let pk = format!("env#{}#user#{user}", acme.id);
     eventually("nothing of it is left", async || {

@@ -14,21 +14,21 @@ async fn is_refused(who: &str, api: &Api, path: &str) {
 #[tokio::test]
 async fn a_revoked_key_stops_within_a_minute_and_its_end_is_told() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let path = format!("/users/{user}");
     let made = json!({ "environmentId": acme.id, "name": "leaked", "scopes": ["manage"] });
-    let made = acme.tenon.invoke("CreateKey", made).await.unwrap();
+    let made = acme.tenon.invoke("KeysCreate", made).await.unwrap();
     let leaked = Api::new(made["key"].as_str().unwrap());
     leaked.get(&path).await.is(200);
 
     let revoke = json!({ "environmentId": acme.id, "keyId": made["keyId"] });
-    let revoked = acme.tenon.invoke("RevokeKey", revoke.clone()).await.unwrap();
+    let revoked = acme.tenon.invoke("KeysRevoke", revoke.clone()).await.unwrap();
     assert!(revoked["revokedAt"].is_string(), "{revoked}");
-    assert_eq!(acme.tenon.invoke("RevokeKey", revoke).await.unwrap(), revoked, "again changes nothing");
+    assert_eq!(acme.tenon.invoke("KeysRevoke", revoke).await.unwrap(), revoked, "again changes nothing");
     is_refused("the revoked key", &leaked, &path).await;
     acme.backend.get(&path).await.is(200);
 
-    let listed = acme.tenon.invoke("ListKeys", json!({ "environmentId": acme.id })).await.unwrap();
+    let listed = acme.tenon.invoke("KeysList", json!({ "environmentId": acme.id })).await.unwrap();
     let listed = listed["keys"].as_array().unwrap();
     assert_eq!(listed.len(), 3);
     let told = listed.iter().find(|key| key["keyId"] == made["keyId"]).unwrap();
@@ -46,31 +46,31 @@ async fn another_environments_key_cannot_be_revoked_by_naming_it() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
     let made = json!({ "environmentId": acme.id, "name": "x", "scopes": ["manage"] });
-    let made = tenon.invoke("CreateKey", made).await.unwrap();
+    let made = tenon.invoke("KeysCreate", made).await.unwrap();
     let crossed = json!({ "environmentId": other.id, "keyId": made["keyId"] });
-    assert_eq!(tenon.invoke("RevokeKey", crossed).await.unwrap_err()["errorType"], "not-found");
+    assert_eq!(tenon.invoke("KeysRevoke", crossed).await.unwrap_err()["errorType"], "not-found");
 }
 
 #[tokio::test]
 async fn a_disabled_users_token_stops_within_a_minute_and_an_enabled_user_gets_a_new_one() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let before = Api::new(acme.token(&user).await);
+    let user = acme.create_user("joe@acme.example").await;
+    let before = Api::new(acme.user_token(&user).await);
     before.get("/session").await.is(200);
 
-    acme.disable(&user).await;
+    acme.disable_user(&user).await;
     acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
     is_refused("the disabled user's token", &before, "/session").await;
 
-    acme.enable(&user).await;
-    Api::new(acme.token(&user).await).get("/session").await.is(200);
+    acme.enable_user(&user).await;
+    Api::new(acme.user_token(&user).await).get("/session").await.is(200);
 }
 
 #[tokio::test]
 async fn a_deleted_users_token_stops_within_a_minute() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let token = Api::new(acme.token(&user).await);
+    let user = acme.create_user("joe@acme.example").await;
+    let token = Api::new(acme.user_token(&user).await);
     token.get("/session").await.is(200);
     acme.delete_user(&user).await;
     token.get("/session").await.is_problem(404, "not-found");
@@ -80,7 +80,7 @@ async fn a_deleted_users_token_stops_within_a_minute() {
 #[tokio::test]
 async fn a_token_does_not_work_past_its_time_though_the_gateway_keeps_its_verdict() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let made = acme.backend.get(&format!("/users/{user}/token?ttlSeconds=60")).await.is(200);
     let token = Api::new(made.text("token"));
     let expires_at: Timestamp = made.text("expiresAt").parse().unwrap();

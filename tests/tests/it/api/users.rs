@@ -25,7 +25,7 @@ async fn a_user_is_created_with_a_username_made_from_its_email() {
 #[tokio::test]
 async fn an_email_that_is_taken_is_refused_and_nothing_changes() {
     let acme = Tenon::deployed().await.environment().await;
-    let joe = acme.user("joe@acme.example").await;
+    let joe = acme.create_user("joe@acme.example").await;
 
     let refused = acme.backend.post("/users", json!({ "email": "JOE@acme.example", "username": "jim" })).await;
 
@@ -84,7 +84,7 @@ async fn unknown_members_are_ignored() {
 #[tokio::test]
 async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
     let acme = Tenon::deployed().await.environment().await;
-    let (joe, jim) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
+    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
     let body = json!({ "userId": "joe@acme.example", "name": "Orders", "integrationId": "shopify" });
     let created = acme.backend.post("/workflows", body.clone()).await.is(201);
     assert_eq!(created.body["userId"], joe);
@@ -93,7 +93,7 @@ async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
     assert_eq!(created.body["credentialIds"], json!([]));
 
     acme.backend.post("/workflows", body).await.is_problem(409, "workflow-exists").names(&["/name"]);
-    acme.workflow(&jim, "Orders").await;
+    acme.create_workflow(&jim, "Orders").await;
     let nobody = json!({ "userId": "0".repeat(24), "name": "Orders" });
     acme.backend.post("/workflows", nobody).await.is_problem(404, "not-found");
     let invalid = json!({ "name": "" });
@@ -103,8 +103,8 @@ async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
 #[tokio::test]
 async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let workflow = acme.workflow(&user, "Orders").await;
+    let user = acme.create_user("joe@acme.example").await;
+    let workflow = acme.create_workflow(&user, "Orders").await;
     for reference in [&user, "joe@acme.example"] {
         let disabled = acme.backend.post(&format!("/users/{reference}/disable"), json!({})).await.is(200);
         assert_eq!(disabled.body["status"], "disabled", "again changes nothing");
@@ -113,10 +113,10 @@ async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
     acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
     let second = json!({ "userId": user, "name": "Stock" });
     assert_eq!(acme.backend.post("/workflows", second).await.is(201).body["active"], false);
-    acme.record(&workflow, "errors are still recorded").await;
+    acme.record_error(&workflow, "errors are still recorded").await;
 
-    acme.enable(&user).await;
-    let session = tests::Api::new(acme.token(&user).await).get("/session").await.is(200);
+    acme.enable_user(&user).await;
+    let session = tests::Api::new(acme.user_token(&user).await).get("/session").await.is(200);
     let workflows = session.body["workflows"].as_array().unwrap();
     assert!(workflows.len() == 2 && workflows.iter().all(|workflow| workflow["active"] == true), "{session:?}");
     acme.backend.post("/users/nobody/disable", json!({})).await.is_problem(404, "not-found");
@@ -126,13 +126,13 @@ async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
 #[tokio::test]
 async fn a_session_shows_a_user_all_that_is_its_own_and_no_secret() {
     let acme = Tenon::deployed().await.environment().await;
-    let (joe, jim) = (acme.user("joe@acme.example").await, acme.user("jim@acme.example").await);
-    acme.workflow(&joe, "Stock").await;
-    acme.workflow(&joe, "Orders").await;
-    acme.workflow(&jim, "Jim's").await;
-    let credential = acme.credential(&joe, json!({ "token": "what only the engine may see" })).await;
+    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
+    acme.create_workflow(&joe, "Stock").await;
+    acme.create_workflow(&joe, "Orders").await;
+    acme.create_workflow(&jim, "Jim's").await;
+    let credential = acme.create_credential(&joe, json!({ "token": "what only the engine may see" })).await;
 
-    let session = tests::Api::new(acme.token(&joe).await).get("/session").await.is(200);
+    let session = tests::Api::new(acme.user_token(&joe).await).get("/session").await.is(200);
 
     assert_eq!(session.header("cache-control"), "no-store");
     assert_eq!(session.body["user"]["userId"], joe);

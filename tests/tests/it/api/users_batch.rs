@@ -13,7 +13,7 @@ fn names(page: &Value) -> Vec<String> {
 #[tokio::test]
 async fn a_batch_creates_all_that_it_can_and_tells_of_each_item_in_order() {
     let acme = Tenon::deployed().await.environment().await;
-    acme.user("joe@acme.example").await;
+    acme.create_user("joe@acme.example").await;
     let users = json!([
         { "username": "anna", "fullName": "Anna A" },
         { "email": "JOE@acme.example" },
@@ -64,7 +64,7 @@ async fn a_thousand_users_are_created_in_one_request_and_listed_page_by_page_eac
         let page = acme.backend.get(&path).await.is(200).body;
         found.extend(names(&page));
         // What is inserted meanwhile moves nothing.
-        acme.user(&format!("late-{}@acme.example", found.len())).await;
+        acme.create_user(&format!("late-{}@acme.example", found.len())).await;
         match page["cursor"].as_str() {
             Some(cursor) => path = format!("/users?limit=100&cursor={cursor}"),
             None => break,
@@ -100,7 +100,7 @@ async fn two_hundred_creations_of_one_email_at_once_make_one_user() {
 async fn users_are_found_by_their_names_and_listed_by_their_status() {
     let acme = Tenon::deployed().await.environment().await;
     let joe = acme.backend.post("/users", json!({ "username": "joe", "email": "joe@acme.example" })).await.is(201);
-    acme.user("jim@acme.example").await;
+    acme.create_user("jim@acme.example").await;
     for (query, expected) in [
         ("email=JOE@acme.example", 1),
         ("username=JOE", 1),
@@ -114,7 +114,7 @@ async fn users_are_found_by_their_names_and_listed_by_their_status() {
         let page = acme.backend.get(&format!("/users?{query}")).await.is(200).body;
         assert_eq!(page["data"].as_array().unwrap().len(), expected, "{query}: {page}");
     }
-    acme.disable(&joe.text("userId")).await;
+    acme.disable_user(&joe.text("userId")).await;
     for (status, name) in [("disabled", "joe"), ("active", "jim@acme.example")] {
         eventually("the list follows", async || {
             let page = acme.backend.get(&format!("/users?status={status}")).await.is(200).body;
@@ -150,7 +150,7 @@ async fn a_changed_users_old_names_are_free_and_its_new_ones_are_taken() {
     let put = acme.backend.put("/users/joseph", json!({ "metadata": { "d": "4" }, "email": null })).await.is(200).body;
     assert_eq!((&put["metadata"], &put["email"]), (&json!({ "d": "4" }), &Value::Null));
     // Free again.
-    acme.user("joe@acme.example").await;
+    acme.create_user("joe@acme.example").await;
     acme.backend.post("/users", json!({ "username": "joe" })).await.is(201);
 
     let taken = json!({ "username": "JIM", "email": "joe@acme.example" });
@@ -178,7 +178,7 @@ async fn a_changed_users_old_names_are_free_and_its_new_ones_are_taken() {
 #[tokio::test]
 async fn if_match_lets_only_what_was_seen_be_changed() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
+    let user = acme.create_user("joe@acme.example").await;
     let path = format!("/users/{user}");
     let etag = acme.backend.get(&path).await.is(200).header("etag").to_owned();
     let change = async |etag: &str, name: &str| {
@@ -230,9 +230,9 @@ async fn the_calls_of_an_existing_client_work_as_it_sends_them() {
     assert_eq!(call("PUT", &format!("/users/{id}/deactivate-workflows"), None).await["message"], "Success");
     assert_eq!(call("GET", &format!("/users/{id}/credentials"), None).await["data"], json!([]));
     assert_eq!(call("GET", "/credentials/users/localUser", None).await["data"], json!([]));
-    let credential = acme.credential(&id, json!({})).await;
+    let credential = acme.create_credential(&id, json!({})).await;
     assert_eq!(call("DELETE", &format!("/users/localUser/credentials/{credential}"), None).await["success"], true);
-    let workflow = acme.workflow(&id, "Orders").await;
+    let workflow = acme.create_workflow(&id, "Orders").await;
     assert_eq!(call("GET", "/workflows?userId=localUser", None).await["data"][0]["workflowId"], workflow);
     assert_eq!(call("GET", &format!("/workflows/{workflow}?userId={id}"), None).await["workflowId"], workflow);
     let which = json!({ "userId": id, "workflowId": workflow });

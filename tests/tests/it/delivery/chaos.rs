@@ -5,9 +5,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::{Value, json};
 use tests::{
-    Environment, Tenon, eventually, example_error,
-    inside::{Inside, ids},
-    receiver::{Receiver, Reply},
+    Environment, Tenon,
+    delivery_harness::{DeliveryHarness, ids},
+    eventually, example_error,
+    webhook_receiver::{Receiver, Reply},
 };
 
 /// How receivers fail.
@@ -17,7 +18,7 @@ fn failing() -> Vec<(&'static str, Reply)> {
         ("answers 429", Reply::Status(429, "")),
         ("answers 503 with Retry-After", Reply::Status(503, "retry-after: 30\r\n")),
         ("redirects", Reply::Status(302, "location: http://127.0.0.1/\r\n")),
-        ("breaks off", Reply::Cut),
+        ("breaks off", Reply::Truncate),
         ("stalls", Reply::Stall),
         ("sends an endless body", Reply::Endless),
     ]
@@ -61,7 +62,7 @@ async fn record_while_processes_die(acme: &Environment, workflow: &str) -> Vec<S
 #[tokio::test]
 async fn after_receivers_failed_and_processes_died_every_error_has_arrived_everywhere() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     // What was given to a process that died comes again when its time is over: let that be soon.
     let sqs = aws_sdk_sqs::Client::new(&acme.tenon.aws);
     let comes_again_after = async |queue: &str, seconds: &str| {
@@ -70,39 +71,41 @@ async fn after_receivers_failed_and_processes_died_every_error_has_arrived_every
     };
     comes_again_after("Webhooks", "20").await;
     comes_again_after("Drains", "20").await;
-    let mut receivers = vec![("is well", acme.witness().await, None)];
+    let mut receivers = vec![("is well", acme.control_webhook().await, None)];
     for (how, reply) in failing() {
-        let receiver = Receiver::that(move |_| reply.clone()).await;
-        let (webhook, _) = acme.webhook(&receiver.url).await;
+        let receiver = Receiver::with_behavior(move |_| reply.clone()).await;
+        let (webhook, _) = acme.create_webhook(&receiver.url).await;
         receivers.push((how, receiver, Some(webhook)));
     }
     // One that refuses connections, and one that says it is gone.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (refusing, _) = acme.webhook(&format!("http://{address}/errors")).await;
-    let gone = Receiver::that(|_| Reply::Status(410, "")).await;
-    let (switched_off, _) = acme.webhook(&gone.url).await;
+    let (refusing, _) = acme.create_webhook(&format!("http://{address}/errors")).await;
+    let gone = Receiver::with_behavior(|_| Reply::Status(410, "")).await;
+    let (switched_off, _) = acme.create_webhook(&gone.url).await;
 
-    let mut recorded = vec![acme.record(&workflow, "before processes die").await];
+    let mut recorded = vec![acme.record_error(&workflow, "before processes die").await];
     for (_, receiver, _) in &receivers {
-        receiver.requests(1).await;
+        receiver.wait_for_requests(1).await;
     }
-    gone.requests(1).await;
+    gone.wait_for_requests(1).await;
     recorded.extend(record_while_processes_die(&acme, &workflow).await);
     recorded.sort();
 
     receivers.push(("refuses connections", Receiver::at(address).await, Some(refusing)));
     // What was switched off is switched on again, and gets what it missed by a replay of the time.
-    eventually("it is switched off", async || (acme.shown(&switched_off).await["enabled"] == false).then_some(()))
-        .await;
-    gone.behave(|_| Reply::Status(200, ""));
+    eventually("it is switched off", async || {
+        (acme.get_destination(&switched_off).await["enabled"] == false).then_some(())
+    })
+    .await;
+    gone.set_behavior(|_| Reply::Status(200, ""));
     let path = format!("/destinations/{switched_off}");
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
     let since = tenon::domain::timestamp::Timestamp::now() - Duration::from_secs(3600);
     acme.backend.post(&format!("{path}/replay"), json!({ "since": since })).await.is(202);
     receivers.push(("was gone", gone, Some(switched_off)));
     for (_, receiver, _) in &receivers {
-        receiver.behave(|_| Reply::Status(200, ""));
-        receiver.let_go();
+        receiver.set_behavior(|_| Reply::Status(200, ""));
+        receiver.release();
     }
     let mut twice = 0;
     for (how, receiver, webhook) in &receivers {
@@ -110,7 +113,7 @@ async fn after_receivers_failed_and_processes_died_every_error_has_arrived_every
             let what = format!("all errors arrive at the one that {how}");
             let arrived = eventually(&what, async || {
                 if let Some(webhook) = webhook {
-                    acme.hurry(webhook).await;
+                    acme.fast_forward(webhook).await;
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 (receiver.ids() == recorded).then_some(())
@@ -129,35 +132,35 @@ async fn after_receivers_failed_and_processes_died_every_error_has_arrived_every
 
 #[tokio::test]
 async fn after_aws_throttled_lost_answers_and_left_items_unprocessed_every_error_has_arrived_everywhere() {
-    let inside = Inside::new().await;
+    let harness = DeliveryHarness::new().await;
     let mut receivers = vec![("is well", Receiver::new().await)];
     for (how, reply) in failing().into_iter().filter(|(how, _)| *how != "stalls") {
-        receivers.push((how, Receiver::that(move |_| reply.clone()).await));
+        receivers.push((how, Receiver::with_behavior(move |_| reply.clone()).await));
     }
     let mut routes = Vec::new();
     for (_, receiver) in &receivers {
-        routes.push(inside.webhook(&receiver.url).await);
+        routes.push(harness.create_webhook(&receiver.url).await);
     }
-    let errors = inside.record(200).await;
-    inside.faults.store(15, Ordering::SeqCst);
-    let working = inside.work();
-    inside.forward(&errors).await;
+    let errors = harness.record_errors(200).await;
+    harness.faults.store(15, Ordering::SeqCst);
+    let working = harness.start_workers();
+    harness.forward(&errors).await;
     for route in &routes {
-        inside.hurry(*route).await;
+        harness.fast_forward(*route).await;
     }
 
-    inside.faults.store(0, Ordering::SeqCst);
+    harness.faults.store(0, Ordering::SeqCst);
     let mut twice = 0;
     for ((how, receiver), route) in receivers.iter().zip(&routes) {
-        receiver.behave(|_| Reply::Status(200, ""));
+        receiver.set_behavior(|_| Reply::Status(200, ""));
         eventually(&format!("all errors arrive at the one that {how}"), async || {
-            inside.hurry(*route).await;
+            harness.fast_forward(*route).await;
             (receiver.ids() == ids(&errors)).then_some(())
         })
         .await;
         twice += receiver.received().len() - errors.len();
     }
-    inside.stop();
+    harness.stop();
     working.await.unwrap();
     println!("{twice} requests beside the {} that were needed", errors.len() * receivers.len());
 }
@@ -170,11 +173,11 @@ async fn healthy_destinations_have_everything_while_stalled_ones_are_still_held(
     // Fifty destinations, of which half stall; an environment has at most twenty.
     for size in [16, 17, 17] {
         let acme = tenon.environment().await;
-        let workflow = acme.workflow(&acme.user("joe@acme.example").await, "Orders").await;
+        let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
         for _ in 0..size {
             let stalls = (healthy.len() + stalled.len()) % 2 == 1;
-            let receiver = if stalls { Receiver::that(|_| Reply::Stall).await } else { Receiver::new().await };
-            acme.webhook(&receiver.url).await;
+            let receiver = if stalls { Receiver::with_behavior(|_| Reply::Stall).await } else { Receiver::new().await };
+            acme.create_webhook(&receiver.url).await;
             if stalls { stalled.push(receiver) } else { healthy.push((environments.len(), receiver)) }
         }
         environments.push((acme, workflow));
@@ -183,7 +186,7 @@ async fn healthy_destinations_have_everything_while_stalled_ones_are_still_held(
     for (acme, workflow) in &environments {
         let mut ids = Vec::new();
         for n in 0..5 {
-            ids.push(acme.record(workflow, &format!("error {n}")).await);
+            ids.push(acme.record_error(workflow, &format!("error {n}")).await);
         }
         ids.sort();
         recorded.push(ids);
@@ -192,9 +195,9 @@ async fn healthy_destinations_have_everything_while_stalled_ones_are_still_held(
         eventually("all errors arrive", async || (receiver.ids() == recorded[*environment]).then_some(())).await;
     }
     // They are held by the barrier to this moment: whatever they were asked, they have not answered.
-    assert!(stalled.iter().all(|receiver| !receiver.is_let_go()));
+    assert!(stalled.iter().all(|receiver| !receiver.is_released()));
     for receiver in &stalled {
         assert!(!receiver.received().is_empty(), "it was asked");
-        receiver.let_go();
+        receiver.release();
     }
 }

@@ -13,7 +13,7 @@ use tenon::{
     delivery::guard::{GuardedConnector, Rules, is_public},
     domain::webhook::WebhookUrl,
 };
-use tests::receiver::Receiver;
+use tests::webhook_receiver::Receiver;
 use tower::Service;
 
 fn rules(loopback: bool) -> Rules {

@@ -21,7 +21,7 @@ use tenon::{
         users::{ChangeUserError, UserQuery, Users},
     },
 };
-use tests::{aws, inside::Inside, setting};
+use tests::{aws, delivery_harness::DeliveryHarness, setting};
 
 async fn table(name: &str) -> Table {
     Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
@@ -141,17 +141,17 @@ async fn pages_of_several_partitions_have_everything_once_and_in_order_whatever_
 
 #[tokio::test]
 async fn thousands_of_owned_items_are_removed_step_by_step_however_often_a_step_is_repeated_or_broken_off() {
-    let inside = Inside::new().await;
-    let directory = Table::new(&inside.aws, setting("DIRECTORY_TABLE"));
-    let (user, workflows) = inside.user_with(2_000).await;
-    let deletion = Users(directory.clone()).delete(inside.environment, &user).await.unwrap();
+    let harness = DeliveryHarness::new().await;
+    let directory = Table::new(&harness.aws, setting("DIRECTORY_TABLE"));
+    let (user, workflows) = harness.seed_user(2_000).await;
+    let deletion = Users(directory.clone()).delete(harness.environment, &user).await.unwrap();
     let listed = async || Deletions(directory.clone()).open(1000).await.unwrap().contains(&deletion);
     assert!(listed().await);
 
     // Of every hundred calls forty fail, some of them after the work was done, and more than the SDK tries again: whoever
     // runs the job dies there.
-    inside.faults.store(40, std::sync::atomic::Ordering::SeqCst);
-    let broken = Deletions(inside.directory.clone());
+    harness.faults.store(40, std::sync::atomic::Ordering::SeqCst);
+    let broken = Deletions(harness.directory.clone());
     let mut deaths = 0;
     let running = std::cell::Cell::new(true);
     while running.get() {
@@ -165,7 +165,7 @@ async fn thousands_of_owned_items_are_removed_step_by_step_however_often_a_step_
         }
     }
     assert!(deaths > 0);
-    assert!(inside.nothing_is_left(&user, &workflows).await);
+    assert!(harness.is_fully_deleted(&user, &workflows).await);
     assert!(!listed().await);
 }
 

@@ -8,11 +8,7 @@ use tenon::{
         users::{UserQuery, Users},
     },
 };
-use tests::{
-    Calls, aws,
-    inside::{Inside, load_users},
-    setting,
-};
+use tests::{Calls, aws, delivery_harness::DeliveryHarness, setting, table_items::load_users};
 
 #[tokio::test]
 async fn a_page_of_a_hundred_thousand_users_costs_what_one_of_a_thousand_does() {
@@ -24,7 +20,7 @@ async fn a_page_of_a_hundred_thousand_users_costs_what_one_of_a_thousand_does() 
         let environment = EnvironmentId::new();
         load_users(&aws, environment, count).await;
 
-        calls.taken();
+        calls.take();
         let (mut after, mut most) = (None, 0);
         // The first pages, and as many as there are of a thousand.
         for _ in 0..10 {
@@ -32,7 +28,7 @@ async fn a_page_of_a_hundred_thousand_users_costs_what_one_of_a_thousand_does() 
             let page = users.list(environment, query).await.unwrap();
             assert_eq!(page.items.len(), 100);
             after = page.next;
-            most = most.max(calls.taken().len());
+            most = most.max(calls.take().len());
         }
         costs.push(most);
     }
@@ -41,15 +37,15 @@ async fn a_page_of_a_hundred_thousand_users_costs_what_one_of_a_thousand_does() 
 
 #[tokio::test]
 async fn ten_thousand_owned_items_are_removed_by_a_bounded_number_of_calls() {
-    let inside = Inside::new().await;
-    let (user, workflows) = inside.user_with(10_000).await;
-    let deletion = Users(inside.directory.clone()).delete(inside.environment, &user).await.unwrap();
-    inside.calls.store(0, std::sync::atomic::Ordering::SeqCst);
-    let deletions = Deletions(inside.directory.clone());
+    let harness = DeliveryHarness::new().await;
+    let (user, workflows) = harness.seed_user(10_000).await;
+    let deletion = Users(harness.directory.clone()).delete(harness.environment, &user).await.unwrap();
+    harness.calls.store(0, std::sync::atomic::Ordering::SeqCst);
+    let deletions = Deletions(harness.directory.clone());
     while !deletions.step(&deletion).await.unwrap() {}
-    let calls = inside.calls.load(std::sync::atomic::Ordering::SeqCst);
+    let calls = harness.calls.load(std::sync::atomic::Ordering::SeqCst);
     // 200 an item's step: a query, and twice eight writes at most. At ten milliseconds a call one after the other that would
     // be eight seconds of the five minutes that the function has.
     assert!(calls <= 52 * 17, "{calls}");
-    assert!(inside.nothing_is_left(&user, &workflows).await);
+    assert!(harness.is_fully_deleted(&user, &workflows).await);
 }

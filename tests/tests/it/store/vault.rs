@@ -56,9 +56,9 @@ async fn kms_is_called_once_to_seal_and_once_a_process_to_open() {
     let vault = Vault::new(&config, setting("DESTINATIONS_KEY"));
     let place = context("acme", "destination-1", "destination-credentials");
     let sealed = vault.seal(&place, 1, b"a secret").await.unwrap();
-    assert_eq!(calls.taken(), ["GenerateDataKey"]);
+    assert_eq!(calls.take(), ["GenerateDataKey"]);
     for _ in 0..3 {
         vault.open(&place, &sealed).await.unwrap();
     }
-    assert_eq!(calls.taken(), ["Decrypt"]);
+    assert_eq!(calls.take(), ["Decrypt"]);
 }

@@ -28,8 +28,8 @@ use tests::{Api, Tenon, aws, eventually, setting};
 #[tokio::test]
 async fn no_valid_token_fails_while_keys_are_rotated() {
     let acme = Tenon::deployed().await.environment().await;
-    let user = acme.user("joe@acme.example").await;
-    let first = acme.token(&user).await;
+    let user = acme.create_user("joe@acme.example").await;
+    let first = acme.user_token(&user).await;
 
     // A stream of requests: each makes a token and uses it, and uses the first one again.
     let (going, made) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
@@ -38,7 +38,7 @@ async fn no_valid_token_fails_while_keys_are_rotated() {
         let (acme, user, first) = (acme.clone(), user.clone(), Api::new(first.clone()));
         tokio::spawn(async move {
             while going.load(Ordering::Relaxed) {
-                Api::new(acme.token(&user).await).get("/session").await.is(200);
+                Api::new(acme.user_token(&user).await).get("/session").await.is(200);
                 first.get("/session").await.is(200);
                 made.fetch_add(1, Ordering::Relaxed);
             }
@@ -55,19 +55,19 @@ async fn no_valid_token_fails_while_keys_are_rotated() {
     // The signing key's thirty days are over: its successor is published, and does not sign yet.
     let old = key_of(&first);
     sign_from(&acme.tenon, &old, Timestamp::from_seconds(1_700_000_000)).await;
-    let rotated = acme.tenon.invoke("RotateSigningKeys", json!({})).await.unwrap();
+    let rotated = acme.tenon.invoke("SigningKeysRotate", json!({})).await.unwrap();
     let new = rotated["made"][0].as_str().unwrap_or_else(|| panic!("{rotated}")).to_owned();
     assert_eq!(rotated["removed"], json!([]));
     assert!(published().await.contains(&new) && published().await.contains(&old));
-    assert_eq!(key_of(&acme.token(&user).await), old);
-    let again = acme.tenon.invoke("RotateSigningKeys", json!({})).await.unwrap();
+    assert_eq!(key_of(&acme.user_token(&user).await), old);
+    let again = acme.tenon.invoke("SigningKeysRotate", json!({})).await.unwrap();
     assert_eq!(again, json!({ "made": [], "removed": [] }), "a second rotation at once changes nothing");
     some_requests_later().await;
 
     // Its turn has come: processes sign with one or the other, as they learn of it.
     sign_from(&acme.tenon, &new, Timestamp::now()).await;
     some_requests_later().await;
-    let rotated = acme.tenon.invoke("RotateSigningKeys", json!({})).await.unwrap();
+    let rotated = acme.tenon.invoke("SigningKeysRotate", json!({})).await.unwrap();
     assert_eq!(rotated["removed"], json!([]), "the old key's tokens still live");
     some_requests_later().await;
 

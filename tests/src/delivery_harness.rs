@@ -1,8 +1,8 @@
-//! Delivery by itself: forwarder, first attempts and drains in the test's own process, on tables and queues of their own,
-//! with an AWS that fails as a test wants.
+//! Forwarder, first attempts and drains in the test's own process, with their own queues and an AWS that
+//! fails at a chosen rate.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -12,16 +12,7 @@ use std::{
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_smithy_runtime_api::client::{
-    http::{
-        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-    },
-    orchestrator::{HttpRequest, HttpResponse},
-    result::ConnectorError,
-    runtime_components::RuntimeComponents,
-};
-use aws_smithy_types::body::SdkBody;
-use futures_util::StreamExt;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use serde_json::{Value, json};
 use tenon::{
     delivery::{
@@ -62,34 +53,39 @@ use tenon::{
     vault::Vault,
 };
 
-use crate::{aws, event, setting};
+use crate::{
+    aws, event,
+    faulty_aws::Faulty,
+    keys, setting,
+    table_items::{self, Item, load},
+};
 
-/// Delivery with all its parts.
+/// Delivery pipeline of one environment.
 #[derive(Clone)]
-pub struct Inside {
-    /// AWS as it is, without faults.
+pub struct DeliveryHarness {
+    /// AWS without faults.
     pub aws: SdkConfig,
-    /// AWS with the faults.
+    /// AWS with faults.
     pub faulty: SdkConfig,
-    /// How many of a hundred calls fail.
+    /// Percentage of calls that fail.
     pub faults: Arc<AtomicU32>,
-    /// How many calls were made.
+    /// Number of calls made.
     pub calls: Arc<AtomicU32>,
-    /// The directory, with the faults.
+    /// Directory table, with faults.
     pub directory: Table,
-    /// The environment of all destinations and errors.
+    /// Environment of all destinations and errors.
     pub environment: EnvironmentId,
-    /// The parts.
+    /// Forwarder.
     pub forwarder: Forwarder,
-    /// What makes the first attempts for webhooks.
-    pub first: FirstSender,
+    /// Sender of the first attempts for webhooks.
+    pub first_attempts: FirstSender,
     drains: Drains,
     queues: [String; 2],
     stopped: Arc<AtomicBool>,
 }
 
-impl Inside {
-    /// With queues of its own, in the tables that tests share.
+impl DeliveryHarness {
+    /// Creates a pipeline with its own queues on the tables that tests share.
     pub async fn new() -> Self {
         let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
         let (faults, calls) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
@@ -124,7 +120,7 @@ impl Inside {
                 webhooks: Queue::new(&config, queues[0].clone()),
                 failures: Queue::new(&config, setting("FORWARD_FAILURES_QUEUE")),
             },
-            first: FirstSender { books: books.clone(), errors: errors.clone(), webhooks: webhooks.clone() },
+            first_attempts: FirstSender { books: books.clone(), errors: errors.clone(), webhooks: webhooks.clone() },
             drains: Drains {
                 destinations: books.destinations,
                 healths: books.healths,
@@ -144,8 +140,8 @@ impl Inside {
         }
     }
 
-    /// Saves a webhook.
-    pub async fn webhook(&self, url: &str) -> Route {
+    /// Stores a webhook destination.
+    pub async fn create_webhook(&self, url: &str) -> Route {
         let route = Route { environment: self.environment, destination: DestinationId::new() };
         let vault = Vault::new(&self.aws, setting("DESTINATIONS_KEY"));
         let secret = seal_secret(&vault, route, 1, &new_secret().unwrap()).await.unwrap();
@@ -170,8 +166,8 @@ impl Inside {
         route
     }
 
-    /// Records errors, of a few workflows.
-    pub async fn record(&self, count: usize) -> Vec<ErrorLog> {
+    /// Records errors of three workflows.
+    pub async fn record_errors(&self, count: usize) -> Vec<ErrorLog> {
         let workflows: Vec<WorkflowId> = (0..3).map(|_| WorkflowId::new()).collect();
         let (user, now) = (UserId::new(), Timestamp::now());
         let errors: Vec<ErrorLog> = (0..count)
@@ -190,7 +186,7 @@ impl Inside {
         errors
     }
 
-    /// Forwards errors as the stream does: what is reported comes again, with all that comes after it.
+    /// Forwards errors like the stream: the lowest failed record and all records after it come again.
     pub async fn forward(&self, errors: &[ErrorLog]) {
         for batch in errors.chunks(20) {
             let mut from = 0;
@@ -206,25 +202,25 @@ impl Inside {
         }
     }
 
-    /// Works on both queues until it is stopped: messages that failed come again.
-    pub fn work(&self) -> tokio::task::JoinHandle<()> {
-        let inside = self.clone();
+    /// Processes both queues until [`Self::stop`]. Failed messages come again.
+    pub fn start_workers(&self) -> tokio::task::JoinHandle<()> {
+        let harness = self.clone();
         tokio::spawn(async move {
-            let sqs = aws_sdk_sqs::Client::new(&inside.aws);
-            while !inside.stopped.load(Ordering::SeqCst) {
-                for (number, queue) in inside.queues.iter().enumerate() {
+            let sqs = aws_sdk_sqs::Client::new(&harness.aws);
+            while !harness.stopped.load(Ordering::SeqCst) {
+                for (number, queue) in harness.queues.iter().enumerate() {
                     let received = sqs.receive_message().queue_url(queue).max_number_of_messages(10);
                     let messages = received.visibility_timeout(3).send().await.unwrap().messages.unwrap_or_default();
                     let done: Vec<bool> = match number {
                         0 => {
                             let attempts: Vec<FirstAttempts> =
                                 messages.iter().map(|message| read(message.body()).unwrap()).collect();
-                            let again = inside.first.send(&attempts).await;
+                            let again = harness.first_attempts.send(&attempts).await;
                             (0..messages.len()).map(|index| !again.contains(&index)).collect()
                         }
                         _ => {
                             let drained = messages.iter().map(async |message| {
-                                inside.drain(read::<Drain>(message.body()).unwrap().route()).await
+                                harness.drain(read::<Drain>(message.body()).unwrap().route()).await
                             });
                             futures_util::future::join_all(drained).await
                         }
@@ -239,24 +235,23 @@ impl Inside {
         })
     }
 
-    /// Lets each error wait for a destination so many times, due since a while.
-    pub async fn pile_up(&self, route: Route, errors: &[ErrorLog], count: usize) {
+    /// Stores a number of pending deliveries of a destination, all due.
+    pub async fn seed_backlog(&self, route: Route, errors: &[ErrorLog], count: usize) {
         let now = Timestamp::now();
         let items = (0..count).map(|n| {
             let error = &errors[n % errors.len()];
             let due = now - Duration::from_millis(n as u64 + 1);
-            let shard = error.error_id.object_id().shard(8);
+            let shard = error.error_id.object_id().shard(keys::DELIVERY_SHARDS);
             let texts = [
-                ("pk", format!("env#{}#destination#{}#pending#{shard}", route.environment, route.destination)),
-                ("sk", format!("{due}#{}#{}", error.error_id, error.workflow_id)),
+                ("pk", keys::pending_deliveries(route.environment, route.destination, shard)),
+                ("sk", keys::pending_delivery(due, error.error_id, error.workflow_id)),
                 ("type", "pendingDelivery".into()),
                 ("workflowId", error.workflow_id.to_string()),
                 ("errorId", error.error_id.to_string()),
                 ("waitingSince", now.to_string()),
                 ("nextAttemptAt", due.to_string()),
             ];
-            let mut item: HashMap<String, AttributeValue> =
-                texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
+            let mut item: Item = texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
             item.insert("attempts".into(), AttributeValue::N("0".into()));
             item
         });
@@ -265,34 +260,33 @@ impl Inside {
         self.drains.healths.note(route, &Health::default(), &note, now).await.unwrap();
     }
 
-    /// A user that owns so many things: half of them credentials, half workflows, whose ids stand beside it.
-    pub async fn user_with(&self, count: usize) -> (User, Vec<WorkflowId>) {
+    /// Stores a user that owns a number of items, half of them credentials and half workflows. Returns the
+    /// user and the ids of its workflows.
+    pub async fn seed_user(&self, count: usize) -> (User, Vec<WorkflowId>) {
         let names = Names::of("joe".parse().unwrap(), None).unwrap();
         let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&Origin::new(), 0);
         Users(self.directory.clone()).create(self.environment, &user).await.unwrap();
-        let pk = format!("env#{}#user#{}", self.environment, user.user_id);
-        let mut items: Vec<HashMap<String, AttributeValue>> = Vec::new();
+        let pk = keys::user(self.environment, user.user_id);
+        let mut items: Vec<Item> = Vec::new();
         let item = |texts: &[(&str, String)]| {
             texts.iter().map(|(name, text)| ((*name).to_owned(), AttributeValue::S(text.clone()))).collect()
         };
         let workflows: Vec<WorkflowId> = (0..count / 2).map(|_| WorkflowId::new()).collect();
         for (n, id) in workflows.iter().enumerate() {
-            items.push(item(&[("pk", pk.clone()), ("sk", format!("credential#{n:024x}"))]));
+            items.push(item(&[("pk", pk.clone()), ("sk", keys::credential(format_args!("{n:024x}")))]));
             let id = id.to_string();
-            items.push(item(&[("pk", pk.clone()), ("sk", format!("workflow#{n}")), ("workflowId", id.clone())]));
-            let workflow = format!("env#{}#workflow#{id}", self.environment);
+            items.push(item(&[("pk", pk.clone()), ("sk", keys::workflow_name(n)), ("workflowId", id.clone())]));
+            let workflow = keys::workflow(self.environment, &id);
             items.push(item(&[("pk", workflow), ("sk", "workflow".into()), ("userId", user.user_id.to_string())]));
         }
         load(&self.aws, &setting("DIRECTORY_TABLE"), items).await;
         (user, workflows)
     }
 
-    /// Whether nothing is there any more of a user and of these workflows.
-    pub async fn nothing_is_left(&self, user: &User, workflows: &[WorkflowId]) -> bool {
-        let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
-        let pk = AttributeValue::S(format!("env#{}#user#{}", self.environment, user.user_id));
-        let query = dynamodb.query().table_name(setting("DIRECTORY_TABLE")).key_condition_expression("pk = :pk");
-        if query.expression_attribute_values(":pk", pk).send().await.unwrap().count > 0 {
+    /// Returns whether nothing of a user and of these workflows is stored.
+    pub async fn is_fully_deleted(&self, user: &User, workflows: &[WorkflowId]) -> bool {
+        let pk = keys::user(self.environment, user.user_id);
+        if !table_items::query(&self.aws, &setting("DIRECTORY_TABLE"), &pk).await.is_empty() {
             return false;
         }
         Workflows(Table::new(&self.aws, setting("DIRECTORY_TABLE")))
@@ -302,35 +296,34 @@ impl Inside {
             .is_empty()
     }
 
-    /// Remembers a destination as one that was deleted.
-    pub async fn former_destination(&self, Route { environment, destination }: Route) {
+    /// Stores a destination as deleted.
+    pub async fn seed_deleted_destination(&self, Route { environment, destination }: Route) {
         let item = [
-            ("pk", format!("env#{environment}#former-destinations")),
-            ("sk", format!("destination#{destination}")),
+            ("pk", keys::former_destinations(environment)),
+            ("sk", keys::destination(destination)),
             ("destinationId", destination.to_string()),
         ];
         let item = item.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
         load(&self.aws, &setting("DIRECTORY_TABLE"), vec![item]).await;
     }
 
-    /// How many items there are of the deliveries of these errors: what is told of them, and those that wait.
-    pub async fn told_of(&self, Route { environment, destination }: Route, errors: &[ErrorLog]) -> usize {
-        let dynamodb = aws_sdk_dynamodb::Client::new(&self.aws);
+    /// Counts the stored deliveries of these errors: finished, retried and pending.
+    pub async fn count_delivery_items(&self, Route { environment, destination }: Route, errors: &[ErrorLog]) -> usize {
         let mut count = 0;
-        for part in ["attempts", "pending"] {
-            for shard in 0..8 {
-                let pk = AttributeValue::S(format!("env#{environment}#destination#{destination}#{part}#{shard}"));
-                let query = dynamodb.query().table_name(setting("ERRORS_TABLE")).key_condition_expression("pk = :pk");
-                let items = query.expression_attribute_values(":pk", pk).send().await.unwrap().items.unwrap();
+        for shard in 0..keys::DELIVERY_SHARDS {
+            for pk in [
+                keys::delivery_attempts(environment, destination, shard),
+                keys::pending_deliveries(environment, destination, shard),
+            ] {
+                let items = table_items::query(&self.aws, &setting("ERRORS_TABLE"), &pk).await;
                 let of = |text: &str| errors.iter().any(|error| text == error.error_id.to_string());
                 count += items.iter().filter(|item| of(item["errorId"].as_s().unwrap())).count();
             }
         }
         let workflows: BTreeSet<WorkflowId> = errors.iter().map(|error| error.workflow_id).collect();
         for workflow in workflows {
-            let pk = AttributeValue::S(format!("env#{environment}#workflow#{workflow}#deliveries"));
-            let query = dynamodb.query().table_name(setting("ERRORS_TABLE")).key_condition_expression("pk = :pk");
-            let items = query.expression_attribute_values(":pk", pk).send().await.unwrap().items.unwrap();
+            let pk = keys::workflow_deliveries(environment, workflow);
+            let items = table_items::query(&self.aws, &setting("ERRORS_TABLE"), &pk).await;
             let here = items.iter().filter(|item| item["destinationId"].as_s().unwrap() == &destination.to_string());
             let told: BTreeSet<&String> = here.flat_map(|item| item["attempts"].as_m().unwrap().keys()).collect();
             count += errors.iter().filter(|error| told.contains(&error.error_id.to_string())).count();
@@ -338,140 +331,42 @@ impl Inside {
         count
     }
 
-    /// The health of a destination.
+    /// Returns the health of a destination.
     pub async fn health(&self, route: Route) -> Health {
         self.drains.healths.get(route).await.unwrap()
     }
 
-    /// Runs a destination's drain. Whether it came to its end.
+    /// Runs a destination's drain. Returns whether it succeeded.
     pub async fn drain(&self, route: Route) -> bool {
         self.drains.run(route).await.is_ok()
     }
 
-    /// Ends what [`Self::work`] began.
+    /// Stops the tasks started by [`Self::start_workers`].
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
     }
 
-    /// Lets the time pass for which a destination's deliveries wait, and runs its drain.
-    pub async fn hurry(&self, route: Route) {
+    /// Makes all pending deliveries of a destination due and runs its drain.
+    pub async fn fast_forward(&self, route: Route) {
         let (directory, errors) = (setting("DIRECTORY_TABLE"), setting("ERRORS_TABLE"));
         let Route { environment, destination } = route;
         let (environment, destination) = (environment.to_string(), destination.to_string());
-        crate::hurry(&self.aws, [&directory, &errors], &environment, &destination).await;
+        table_items::fast_forward(&self.aws, [&directory, &errors], &environment, &destination).await;
         self.drain(route).await;
     }
 }
 
-/// Writes many items into a table.
-pub async fn load(aws: &SdkConfig, table: &str, items: Vec<HashMap<String, AttributeValue>>) {
-    let dynamodb = aws_sdk_dynamodb::Client::new(aws);
-    let writing = items.chunks(25).map(|chunk| {
-        let put = |item: &HashMap<_, _>| {
-            let put = aws_sdk_dynamodb::types::PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
-            aws_sdk_dynamodb::types::WriteRequest::builder().put_request(put).build()
-        };
-        let request = dynamodb.batch_write_item().request_items(table, chunk.iter().map(put).collect());
-        async move { assert!(request.send().await.unwrap().unprocessed_items.unwrap_or_default().is_empty()) }
-    });
-    futures_util::stream::iter(writing).buffer_unordered(16).collect::<Vec<()>>().await;
-}
-
-/// Writes so many users into the directory.
-pub async fn load_users(aws: &SdkConfig, environment: EnvironmentId, count: usize) {
-    let origin = Origin::new();
-    let items = (0..count).map(|n| {
-        let names = Names::of(format!("user-{n}").parse().unwrap(), None).unwrap();
-        let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&origin, n);
-        let id = user.user_id;
-        let mut item: HashMap<String, AttributeValue> = HashMap::new();
-        for (name, value) in serde_json::to_value(&user).unwrap().as_object().unwrap() {
-            let value = match value {
-                Value::String(text) => AttributeValue::S(text.clone()),
-                Value::Number(number) => AttributeValue::N(number.to_string()),
-                Value::Null => AttributeValue::Null(true),
-                _ => AttributeValue::M(HashMap::new()),
-            };
-            item.insert(name.clone(), value);
-        }
-        for (name, text) in [
-            ("pk", format!("env#{environment}#user#{id}")),
-            ("sk", "user".into()),
-            ("type", "user".into()),
-            ("listPk", format!("env#{environment}#users#{}", id.object_id().shard(4))),
-            ("listSk", id.to_string()),
-        ] {
-            item.insert(name.into(), AttributeValue::S(text));
-        }
-        item
-    });
-    load(aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
-}
-
-fn stream_record(error: &ErrorLog, place: usize) -> Value {
+fn stream_record(error: &ErrorLog, index: usize) -> Value {
     let mut record = event("forward_errors")["Records"][0].clone();
     let members = serde_json::to_value(error).unwrap();
     let image = members.as_object().unwrap().iter().map(|(name, value)| (name.clone(), json!({ "S": value })));
     record["dynamodb"]["NewImage"] = image.collect();
-    record["dynamodb"]["SequenceNumber"] = json!((place + 1).to_string());
+    record["dynamodb"]["SequenceNumber"] = json!((index + 1).to_string());
     record
 }
 
-/// The ids of errors, sorted.
+/// Returns the ids of errors, sorted and without duplicates.
 pub fn ids(errors: &[ErrorLog]) -> Vec<String> {
     let ids: BTreeSet<String> = errors.iter().map(|error| error.error_id.to_string()).collect();
     ids.into_iter().collect()
-}
-
-/// AWS with faults: throttling, internal errors, unprocessed items, and answers that are lost after the work was done.
-#[derive(Debug)]
-struct Faulty {
-    rate: Arc<AtomicU32>,
-    calls: Arc<AtomicU32>,
-    client: SharedHttpClient,
-}
-
-impl HttpClient for Faulty {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let connector = self.client.http_connector(settings, components);
-        SharedHttpConnector::new(FaultyConnector { rate: self.rate.clone(), calls: self.calls.clone(), connector })
-    }
-}
-
-#[derive(Debug)]
-struct FaultyConnector {
-    rate: Arc<AtomicU32>,
-    calls: Arc<AtomicU32>,
-    connector: SharedHttpConnector,
-}
-
-impl HttpConnector for FaultyConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        if rand::random_range(0..100) >= self.rate.load(Ordering::SeqCst) {
-            return self.connector.call(request);
-        }
-        let operation = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
-        let body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
-        match rand::random_range(0..4) {
-            0 => answer(400, json!({ "__type": "ThrottlingException", "message": "Rate exceeded" })),
-            1 => answer(500, json!({ "__type": "InternalServerError", "message": "" })),
-            2 if operation.ends_with("BatchWriteItem") => {
-                answer(200, json!({ "UnprocessedItems": body["RequestItems"] }))
-            }
-            _ => {
-                let called = self.connector.call(request);
-                HttpConnectorFuture::new(async move {
-                    called.await?;
-                    Err(ConnectorError::io("the answer was lost".into()))
-                })
-            }
-        }
-    }
-}
-
-fn answer(status: u16, body: Value) -> HttpConnectorFuture {
-    let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()));
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
-    HttpConnectorFuture::ready(Ok(response))
 }

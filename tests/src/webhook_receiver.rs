@@ -1,4 +1,4 @@
-//! A customer's own endpoint on loopback, which behaves as a test wants.
+//! Webhook endpoint of a customer, on loopback, with a configurable behavior.
 
 use std::{
     collections::HashMap,
@@ -13,71 +13,71 @@ use tokio::{
     sync::watch,
 };
 
-/// A request that has come in.
+/// Received request.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The method and the path.
+    /// Request line: method, path and version.
     pub line: String,
-    /// The headers, by their names in lower case.
+    /// Headers by lower-case name.
     pub headers: HashMap<String, String>,
-    /// The body as it came.
+    /// Body as received.
     pub body: String,
 }
 
 impl Received {
-    /// The body's `_id`.
+    /// Returns the `_id` of the error in the body.
     pub fn id(&self) -> String {
         let body: Value = serde_json::from_str(&self.body).unwrap();
         body["_id"].as_str().unwrap().to_owned()
     }
 }
 
-/// How the endpoint answers.
+/// Response of the endpoint.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// With a status and headers, and a short body.
+    /// Status, header lines and a short body.
     Status(u16, &'static str),
-    /// Not before the test lets go, then with 200.
+    /// No response until [`Receiver::release`], then 200.
     Stall,
-    /// By closing the connection in the middle of the answer.
-    Cut,
-    /// With 200 and a body that never ends.
+    /// Connection closed in the middle of the response.
+    Truncate,
+    /// 200 with an endless body.
     Endless,
 }
 
-type Behaviour = dyn Fn(&Received) -> Reply + Send + Sync;
+type Behavior = dyn Fn(&Received) -> Reply + Send + Sync;
 
-/// The endpoint.
+/// Webhook endpoint.
 #[derive(Clone)]
 pub struct Receiver {
-    /// Where it is.
+    /// URL of the endpoint.
     pub url: String,
     received: Arc<Mutex<Vec<Received>>>,
-    behaviour: Arc<Mutex<Arc<Behaviour>>>,
+    behavior: Arc<Mutex<Arc<Behavior>>>,
     barrier: Arc<watch::Sender<bool>>,
 }
 
 impl Receiver {
-    /// Opens an endpoint that takes everything.
+    /// Starts an endpoint that accepts everything.
     pub async fn new() -> Self {
-        Self::that(|_| Reply::Status(200, "")).await
+        Self::with_behavior(|_| Reply::Status(200, "")).await
     }
 
-    /// Opens an endpoint that behaves so.
-    pub async fn that(behaviour: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
-        Self::open(TcpListener::bind("127.0.0.1:0").await.unwrap(), behaviour)
+    /// Starts an endpoint with a behavior.
+    pub async fn with_behavior(behavior: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::open(TcpListener::bind("127.0.0.1:0").await.unwrap(), behavior)
     }
 
-    /// Opens an endpoint that takes everything, at an address where nobody has listened so far.
+    /// Starts an endpoint that accepts everything, at a given address.
     pub async fn at(address: SocketAddr) -> Self {
         Self::open(TcpListener::bind(address).await.unwrap(), |_| Reply::Status(200, ""))
     }
 
-    fn open(listener: TcpListener, behaviour: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+    fn open(listener: TcpListener, behavior: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let receiver = Self {
             url: format!("http://{}/errors", listener.local_addr().unwrap()),
             received: Arc::default(),
-            behaviour: Arc::new(Mutex::new(Arc::new(behaviour))),
+            behavior: Arc::new(Mutex::new(Arc::new(behavior))),
             barrier: Arc::new(watch::channel(false).0),
         };
         let serving = receiver.clone();
@@ -90,27 +90,27 @@ impl Receiver {
         receiver
     }
 
-    /// From now on it behaves so.
-    pub fn behave(&self, behaviour: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
-        *self.behaviour.lock().unwrap() = Arc::new(behaviour);
+    /// Replaces the behavior.
+    pub fn set_behavior(&self, behavior: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+        *self.behavior.lock().unwrap() = Arc::new(behavior);
     }
 
-    /// Lets go of all requests that are stalled, now and later.
-    pub fn let_go(&self) {
+    /// Answers all stalled requests, current and future.
+    pub fn release(&self) {
         self.barrier.send_replace(true);
     }
 
-    /// Whether stalled requests are let go.
-    pub fn is_let_go(&self) -> bool {
+    /// Returns whether [`Self::release`] was called.
+    pub fn is_released(&self) -> bool {
         *self.barrier.borrow()
     }
 
-    /// All that has come in, whatever it was answered.
+    /// Returns all received requests, whatever the response was.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 
-    /// The ids of the errors that have come in, each once.
+    /// Returns the ids of the received errors, sorted and without duplicates.
     pub fn ids(&self) -> Vec<String> {
         let mut ids: Vec<String> = self.received().iter().map(Received::id).collect();
         ids.sort();
@@ -118,8 +118,8 @@ impl Receiver {
         ids
     }
 
-    /// Waits until so many requests have come in.
-    pub async fn requests(&self, count: usize) -> Vec<Received> {
+    /// Waits for a number of requests. Returns all received requests.
+    pub async fn wait_for_requests(&self, count: usize) -> Vec<Received> {
         crate::eventually(&format!("{count} requests at {}", self.url), async || {
             Some(self.received()).filter(|received| received.len() >= count)
         })
@@ -130,8 +130,8 @@ impl Receiver {
         let mut buffer = Vec::new();
         loop {
             let request = read_request(&mut stream, &mut buffer).await?;
-            let behaviour = self.behaviour.lock().unwrap().clone();
-            let reply = behaviour(&request);
+            let behavior = self.behavior.lock().unwrap().clone();
+            let reply = behavior(&request);
             self.received.lock().unwrap().push(request);
             match reply {
                 Reply::Status(status, headers) => {
@@ -143,7 +143,7 @@ impl Receiver {
                     barrier.wait_for(|open| *open).await.ok()?;
                     stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n").await.ok()?;
                 }
-                Reply::Cut => {
+                Reply::Truncate => {
                     stream.write_all(b"HTTP/1.1 20").await.ok()?;
                     return None;
                 }

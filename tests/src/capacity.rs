@@ -1,5 +1,5 @@
-//! What DynamoDB charges: the write units of requests as it says itself; the read units by its rules from the sizes of what
-//! was read, since the local one does not count these.
+//! Consumed capacity of DynamoDB requests. Write units are those that DynamoDB returns. Read units are
+//! calculated from the sizes of the items read, since the local DynamoDB does not return them.
 
 use std::{
     collections::HashMap,
@@ -28,55 +28,55 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 
-/// Read and write units.
+/// Consumed read and write units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spent {
-    /// Of reads.
+pub struct ConsumedUnits {
+    /// Read units.
     pub read: f64,
-    /// Of writes.
+    /// Write units.
     pub write: f64,
 }
 
-/// What a request asks for, as far as its answer does not tell.
+/// Properties of a request that its response does not repeat.
 #[derive(Debug)]
-struct Asked {
+struct RequestProperties {
     consistent: bool,
     keys: usize,
 }
 
-impl Storable for Asked {
+impl Storable for RequestProperties {
     type Storer = StoreReplace<Self>;
 }
 
-/// Counts the units of a client.
+/// Meter of the capacity consumed by a client.
 #[derive(Clone, Debug, Default)]
-pub struct Units(Arc<Mutex<Spent>>);
+pub struct CapacityMeter(Arc<Mutex<ConsumedUnits>>);
 
-impl Units {
-    /// A client whose units are counted.
-    pub fn count(config: &SdkConfig) -> (Client, Self) {
-        let units = Self::default();
-        let counted = aws_sdk_dynamodb::config::Builder::from(config).interceptor(units.clone()).build();
-        (Client::from_conf(counted), units)
+impl CapacityMeter {
+    /// Returns a client and the meter of its requests.
+    pub fn attach(config: &SdkConfig) -> (Client, Self) {
+        let meter = Self::default();
+        let counted = aws_sdk_dynamodb::config::Builder::from(config).interceptor(meter.clone()).build();
+        (Client::from_conf(counted), meter)
     }
 
-    /// The units since the last time that this was asked.
-    pub fn taken(&self) -> Spent {
+    /// Returns the units consumed since the previous `take`.
+    pub fn take(&self) -> ConsumedUnits {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
-    fn charged(&self, consumed: &[ConsumedCapacity]) {
+    fn add_writes(&self, consumed: &[ConsumedCapacity]) {
         self.0.lock().unwrap().write += consumed.iter().filter_map(|consumed| consumed.capacity_units()).sum::<f64>();
     }
 
-    /// Of items that are read together, or each by itself.
-    fn read(&self, together: &[usize], consistent: bool) {
-        let units: usize = together.iter().map(|bytes| bytes.div_ceil(4096).max(1)).sum();
+    /// Adds the read units of reads of these sizes.
+    fn add_reads(&self, sizes: &[usize], consistent: bool) {
+        let units: usize = sizes.iter().map(|bytes| bytes.div_ceil(4096).max(1)).sum();
         self.0.lock().unwrap().read += if consistent { units as f64 } else { units as f64 / 2.0 };
     }
 }
 
-/// The bytes that an item counts.
+/// Returns the size of an item in bytes.
 fn size(item: &HashMap<String, AttributeValue>) -> usize {
     item.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
 }
@@ -92,9 +92,9 @@ fn size_of_value(value: &AttributeValue) -> usize {
     }
 }
 
-impl Intercept for Units {
+impl Intercept for CapacityMeter {
     fn name(&self) -> &'static str {
-        "Units"
+        "CapacityMeter"
     }
 
     fn modify_before_serialization(
@@ -107,7 +107,7 @@ impl Intercept for Units {
         let consistent = input.downcast_ref::<QueryInput>().and_then(|query| query.consistent_read);
         let tables = input.downcast_ref::<BatchGetItemInput>().and_then(|input| input.request_items.as_ref());
         let keys = tables.into_iter().flat_map(|tables| tables.values().map(|keys| keys.keys.len())).sum();
-        bag.interceptor_state().store_put(Asked { consistent: consistent.unwrap_or(false), keys });
+        bag.interceptor_state().store_put(RequestProperties { consistent: consistent.unwrap_or(false), keys });
         let asked = Some(ReturnConsumedCapacity::Total);
         macro_rules! ask {
             ($($input:ty),*) => {$(
@@ -127,25 +127,25 @@ impl Intercept for Units {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Some(Ok(output)) = context.output_or_error() else { return Ok(()) };
-        macro_rules! charged {
+        macro_rules! add_writes {
             ($($output:ty),*) => {$(
                 if let Some(output) = output.downcast_ref::<$output>() {
-                    self.charged(&output.consumed_capacity().into_iter().cloned().collect::<Vec<_>>());
+                    self.add_writes(&output.consumed_capacity().into_iter().cloned().collect::<Vec<_>>());
                 }
             )*};
         }
-        charged!(BatchWriteItemOutput, DeleteItemOutput, PutItemOutput, TransactWriteItemsOutput, UpdateItemOutput);
-        let Some(Asked { consistent, keys }) = bag.load::<Asked>() else { return Ok(()) };
+        add_writes!(BatchWriteItemOutput, DeleteItemOutput, PutItemOutput, TransactWriteItemsOutput, UpdateItemOutput);
+        let Some(RequestProperties { consistent, keys }) = bag.load::<RequestProperties>() else { return Ok(()) };
         if let Some(found) = output.downcast_ref::<QueryOutput>() {
-            self.read(&[found.items().iter().map(size).sum()], *consistent);
+            self.add_reads(&[found.items().iter().map(size).sum()], *consistent);
         }
         if let Some(found) = output.downcast_ref::<GetItemOutput>() {
-            self.read(&[found.item().map_or(0, size)], true);
+            self.add_reads(&[found.item().map_or(0, size)], true);
         }
         if let Some(found) = output.downcast_ref::<BatchGetItemOutput>() {
             let sizes: Vec<usize> =
                 found.responses().into_iter().flat_map(|r| r.values().flatten().map(size)).collect();
-            self.read(&[sizes.clone(), vec![0; keys.saturating_sub(sizes.len())]].concat(), true);
+            self.add_reads(&[sizes.clone(), vec![0; keys.saturating_sub(sizes.len())]].concat(), true);
         }
         Ok(())
     }

@@ -1,0 +1,93 @@
+//! AWS configurations: the local AWS, scripted responses, and a client whose calls are counted.
+
+use std::sync::{Arc, Mutex};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+};
+use serde_json::Value;
+
+use crate::setting;
+
+/// Loads the configuration of the local AWS with the root credentials of an account.
+pub async fn aws(account: &str) -> SdkConfig {
+    let credentials = Credentials::new(account, setting("AWS_SECRET_ACCESS_KEY"), None, None, "tests");
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .region(Region::new(setting("AWS_REGION")))
+        .endpoint_url(setting("AWS_ENDPOINT_URL"))
+        .credentials_provider(credentials)
+        .load()
+        .await
+}
+
+/// Returns a configuration whose responses are scripted: `answer` maps the operation and the body of a
+/// request to the status and the body of its response.
+pub async fn scripted(answer: impl Fn(&str, Value) -> (u16, Value) + Send + Sync + 'static) -> SdkConfig {
+    let client = infallible_client_fn(move |request| {
+        let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        let (status, body) =
+            answer(operation(request.headers().get("x-amz-target").and_then(|v| v.to_str().ok())), body);
+        let response = http::Response::builder().status(status).header("content-type", "application/x-amz-json-1.1");
+        response.body(body.to_string()).unwrap()
+    });
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(client)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "tests"))
+        .load()
+        .await
+}
+
+/// Returns the operation named by `x-amz-target`.
+fn operation(target: Option<&str>) -> &str {
+    target.and_then(|target| target.rsplit('.').next()).unwrap_or_default()
+}
+
+/// AWS calls of a client, recorded by operation at its HTTP layer.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    made: Arc<Mutex<Vec<String>>>,
+    client: SharedHttpClient,
+}
+
+impl Calls {
+    /// Returns a configuration whose calls are recorded, and the recorder.
+    pub fn count(config: &SdkConfig) -> (SdkConfig, Self) {
+        let calls = Self { made: Arc::default(), client: config.http_client().unwrap() };
+        let counting = config.clone().into_builder().http_client(SharedHttpClient::new(calls.clone())).build();
+        (counting, calls)
+    }
+
+    /// Returns the calls since the previous `take`.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.made.lock().unwrap())
+    }
+}
+
+impl HttpClient for Calls {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(CountingConnector { made: self.made.clone(), connector })
+    }
+}
+
+#[derive(Debug)]
+struct CountingConnector {
+    made: Arc<Mutex<Vec<String>>>,
+    connector: SharedHttpConnector,
+}
+
+impl HttpConnector for CountingConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.made.lock().unwrap().push(operation(request.headers().get("x-amz-target")).to_owned());
+        self.connector.call(request)
+    }
+}

@@ -1,0 +1,71 @@
+//! AWS with faults: throttling, internal errors, unprocessed items, and responses lost after the request was
+//! processed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    },
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+
+/// HTTP client that fails a percentage of the calls.
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    pub(crate) rate: Arc<AtomicU32>,
+    pub(crate) calls: Arc<AtomicU32>,
+    pub(crate) client: SharedHttpClient,
+}
+
+impl HttpClient for Faulty {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(FaultyConnector { rate: self.rate.clone(), calls: self.calls.clone(), connector })
+    }
+}
+
+#[derive(Debug)]
+struct FaultyConnector {
+    rate: Arc<AtomicU32>,
+    calls: Arc<AtomicU32>,
+    connector: SharedHttpConnector,
+}
+
+impl HttpConnector for FaultyConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if rand::random_range(0..100) >= self.rate.load(Ordering::SeqCst) {
+            return self.connector.call(request);
+        }
+        let operation = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+        let body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        match rand::random_range(0..4) {
+            0 => respond(400, json!({ "__type": "ThrottlingException", "message": "Rate exceeded" })),
+            1 => respond(500, json!({ "__type": "InternalServerError", "message": "" })),
+            2 if operation.ends_with("BatchWriteItem") => {
+                respond(200, json!({ "UnprocessedItems": body["RequestItems"] }))
+            }
+            _ => {
+                let called = self.connector.call(request);
+                HttpConnectorFuture::new(async move {
+                    called.await?;
+                    Err(ConnectorError::io("response lost".into()))
+                })
+            }
+        }
+    }
+}
+
+fn respond(status: u16, body: Value) -> HttpConnectorFuture {
+    let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    HttpConnectorFuture::ready(Ok(response))
+}
