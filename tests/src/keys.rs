@@ -97,6 +97,11 @@ pub fn replays(environment: impl Display) -> String {
     format!("env#{environment}#replays")
 }
 
+/// Returns the sort key of a replay.
+pub fn replay(replay: impl Display) -> String {
+    format!("replay#{replay}")
+}
+
 /// Returns the prefix of all partitions of an environment's idempotency records.
 pub fn idempotency_prefix(environment: impl Display) -> String {
     format!("env#{environment}#idempotency#")

@@ -3,7 +3,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
-use tests::{Bus, Tenon, bus_settings, eventually, example_error, setting};
+use tests::{Bus, Tenon, bus_settings, eventually, example_error, setting, keys};
 
 #[tokio::test]
 async fn an_error_that_an_engine_records_arrives_on_the_customers_own_bus() {
@@ -108,7 +108,7 @@ async fn the_keys_of_a_destination_are_ciphertext_in_the_table_and_masked_wherev
         let all = answer.body.to_string();
         assert!(!all.contains(&key_id) && !all.contains(&secret), "{all}");
     }
-    let items = acme.tenon.items("DirectoryTable", &format!("env#{}#destinations", acme.id)).await;
+    let items = acme.tenon.items("DirectoryTable", &keys::destinations(&acme.id)).await;
     for item in &items {
         // Bytes are compared as bytes: Debug shows them as numbers.
         let mut bytes = Vec::new();

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tests::{Api, Tenon, bus_settings, example_error, send, setting};
+use tests::{Api, Tenon, bus_settings, example_error, python, send, setting};
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
@@ -151,16 +151,8 @@ async fn a_token_lasts_as_long_as_was_asked_and_never_more_than_thirty_minutes()
 
 /// Reads a token with PyJWT, which is given nothing but the address of the published key set.
 async fn read_by_pyjwt(token: &str) -> Value {
-    const PROGRAM: &str = r#"
-import json, sys, jwt
-token, url = sys.stdin.read(), sys.argv[1]
-key = jwt.PyJWKClient(url).get_signing_key_from_jwt(token)
-read = jwt.decode_complete(token, key.key, algorithms=["ES256"], audience="tenon",
-    options={"require": ["iss", "aud", "sub", "iat", "nbf", "exp", "jti"]})
-print(json.dumps({"header": read["header"], "payload": read["payload"]}))
-"#;
-    let mut python = tokio::process::Command::new(setting("TENON_PYTHON"))
-        .args(["-c", PROGRAM, &format!("{}/.well-known/jwks.json", setting("TENON_URL"))])
+    let mut python = python("verify_user_token.py")
+        .arg(format!("{}/.well-known/jwks.json", setting("TENON_URL")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

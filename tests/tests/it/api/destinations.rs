@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::{Bus, Tenon, bus_settings, setting};
+use tests::{Bus, Tenon, bus_settings, setting, keys};
 
 #[tokio::test]
 async fn a_destination_shows_its_settings_its_policy_and_the_retry_policy_that_the_code_runs() {
@@ -220,7 +220,7 @@ async fn destinations_are_listed_page_by_page_and_removed_with_their_keys() {
     assert_eq!(acme.backend.delete(&path).await.is(200).body, json!({ "success": true }));
     acme.backend.delete(&path).await.is_problem(404, "not-found");
     acme.backend.get(&path).await.is_problem(404, "not-found");
-    let items = acme.tenon.items("DirectoryTable", &format!("env#{}#destinations", acme.id)).await;
+    let items = acme.tenon.items("DirectoryTable", &keys::destinations(&acme.id)).await;
     assert!(!items.iter().any(|item| item["sk"].as_s().unwrap().contains(&made[0])), "nothing of it is kept");
     let count = items.iter().find(|item| item["sk"].as_s().unwrap() == "count").unwrap();
     assert_eq!(count["destinations"].as_n().unwrap(), "2");

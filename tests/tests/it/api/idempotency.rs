@@ -15,8 +15,7 @@ use tenon::{
 };
 use tests::{
     Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, send, setting,
-    webhook_receiver::Receiver,
-};
+    webhook_receiver::Receiver, keys};
 use tower::ServiceExt;
 
 async fn post(api: &Api, path: &str, key: &str, body: &Value) -> Answer {
@@ -156,7 +155,7 @@ async fn kept(acme: &Environment) -> Vec<HashMap<String, AttributeValue>> {
         .scan()
         .table_name(setting("TENON_STACK_DirectoryTable"))
         .filter_expression("begins_with(pk, :idempotency)")
-        .expression_attribute_values(":idempotency", AttributeValue::S(format!("env#{}#idempotency#", acme.id)))
+        .expression_attribute_values(":idempotency", keys::attribute(keys::idempotency_prefix(&acme.id)))
         .into_paginator()
         .items()
         .send();
@@ -245,9 +244,9 @@ impl Counting {
     /// How many users are listed in an environment.
     async fn users(&self, environment: EnvironmentId) -> usize {
         let mut count = 0;
-        for shard in 0..4 {
+        for shard in 0..keys::USER_SHARDS {
             let query = self.0.query().table_name(setting("DIRECTORY_TABLE")).index_name("listing");
-            let pk = AttributeValue::S(format!("env#{environment}#users#{shard}"));
+            let pk = keys::attribute(keys::listed_users(environment, shard));
             let query = query.key_condition_expression("listPk = :pk").expression_attribute_values(":pk", pk);
             count += query.send().await.unwrap().items.unwrap().len();
         }
@@ -282,7 +281,7 @@ async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_kn
         (&state, &crash),
         async |environment| move || request("users_create", environment, |_| {}),
         async |environment, user| {
-            let pk = format!("env#{environment}#user#{}", user["userId"].as_str().unwrap());
+            let pk = keys::user(environment, user["userId"].as_str().unwrap());
             there.users(environment).await + there.items("DIRECTORY_TABLE", pk, "user").await
         },
         2,
@@ -314,8 +313,8 @@ async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_kn
             move || request("credentials_create", environment, |event| event["pathParameters"]["user"] = json!(user))
         },
         async |environment, credential| {
-            let pk = format!("env#{environment}#user#{}", credential["userId"].as_str().unwrap());
-            there.items("DIRECTORY_TABLE", pk, "credential#").await
+            let pk = keys::user(environment, credential["userId"].as_str().unwrap());
+            there.items("DIRECTORY_TABLE", pk, &keys::credential("")).await
         },
         1,
     )
@@ -331,8 +330,8 @@ async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_kn
             move || request("workflows_create", environment, |event| event["body"] = json!(body))
         },
         async |environment, workflow| {
-            let pk = format!("env#{environment}#user#{}", workflow["userId"].as_str().unwrap());
-            there.items("DIRECTORY_TABLE", pk, "workflow#").await
+            let pk = keys::user(environment, workflow["userId"].as_str().unwrap());
+            there.items("DIRECTORY_TABLE", pk, &keys::workflow_name("")).await
         },
         2,
     )
@@ -355,9 +354,9 @@ async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_kn
         async |environment, recorded| {
             // The workflow is known from the first error, which is listed by its environment.
             let mut count = 0;
-            for shard in 0..8 {
+            for shard in 0..keys::ERROR_SHARDS {
                 let query = there.0.query().table_name(setting("ERRORS_TABLE")).index_name("by-environment");
-                let pk = AttributeValue::S(format!("env#{environment}#errors#{shard}"));
+                let pk = keys::attribute(keys::listed_errors(environment, shard));
                 let query =
                     query.key_condition_expression("environmentPk = :pk").expression_attribute_values(":pk", pk);
                 let found = query.send().await.unwrap().items.unwrap();
@@ -381,7 +380,7 @@ async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_kn
         },
         async |environment, destination| {
             assert!(destination["secret"].as_str().unwrap().starts_with("whsec_"));
-            there.items("DIRECTORY_TABLE", format!("env#{environment}#destinations"), "destination#").await
+            there.items("DIRECTORY_TABLE", keys::destinations(environment), &keys::destination("")).await
         },
         1,
     )
@@ -402,7 +401,7 @@ async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_kn
                 })
             }
         },
-        async |environment, _| there.items("DIRECTORY_TABLE", format!("env#{environment}#replays"), "replay#").await,
+        async |environment, _| there.items("DIRECTORY_TABLE", keys::replays(environment), &keys::replay("")).await,
         1,
     )
     .await;

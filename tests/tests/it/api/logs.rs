@@ -31,8 +31,7 @@ use tests::{
     crash::Crash,
     delivery_harness::DeliveryHarness,
     eventually, example_error, setting,
-    webhook_receiver::{Receiver, Reply},
-};
+    webhook_receiver::{Receiver, Reply}, keys};
 use tokio::io::AsyncBufReadExt;
 
 /// The texts of a page of errors.
@@ -193,7 +192,7 @@ async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
     .await;
     assert_eq!(acme.deliveries(&bad, "pending").await.len(), 5);
     let delivered = async |workflow: &str| {
-        let items = acme.tenon.items("ErrorsTable", &format!("env#{}#workflow#{workflow}#deliveries", acme.id)).await;
+        let items = acme.tenon.items("ErrorsTable", &keys::workflow_deliveries(&acme.id, workflow)).await;
         items.iter().map(|item| item["attempts"].as_m().unwrap().len()).sum::<usize>()
     };
     assert_eq!((delivered(&joes).await, delivered(&jims).await), (0, 5));

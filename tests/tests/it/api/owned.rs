@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use tests::{Tenon, eventually, setting};
+use tests::{Tenon, eventually, setting, keys};
 
 const SECRET: &str = "shpat_6f1c2b9a7d3e4f50";
 
@@ -27,7 +27,7 @@ async fn a_credentials_data_are_shown_to_the_engine_alone_and_stored_nowhere_in_
     assert_eq!(revealed.header("cache-control"), "no-store");
     assert_eq!(revealed.body, json!({ "data": { "token": SECRET, "shop": { "id": 7 } } }));
 
-    let items = acme.tenon.items("DirectoryTable", &format!("env#{}#user#{user}", acme.id)).await;
+    let items = acme.tenon.items("DirectoryTable", &keys::user(&acme.id, &user)).await;
     assert!(items.len() >= 2);
     for item in &items {
         let mut bytes = Vec::new();
@@ -65,9 +65,9 @@ async fn a_ciphertext_that_is_moved_to_another_credential_does_not_decrypt() {
         acme.create_credential(&user, json!({ "b": 2 })).await,
     );
     let dynamodb = aws_sdk_dynamodb::Client::new(&acme.tenon.aws);
-    let pk = format!("env#{}#user#{user}", acme.id);
+    let pk = keys::user(&acme.id, &user);
     let items = acme.tenon.items("DirectoryTable", &pk).await;
-    let of = |id: &str| items.iter().find(|item| item["sk"].as_s().unwrap() == &format!("credential#{id}")).unwrap();
+    let of = |id: &str| items.iter().find(|item| item["sk"].as_s().unwrap() == &keys::credential(id)).unwrap();
     let mut moved = of(&other).clone();
     moved.insert("data".into(), of(&one)["data"].clone());
     let table = setting("TENON_STACK_DirectoryTable");
@@ -188,17 +188,17 @@ async fn a_deleted_user_and_all_that_it_owned_are_gone_at_once_and_removed_behin
     // Its names are free at once.
     acme.create_user("joe@acme.example").await;
 
-    let pk = format!("env#{}#user#{user}", acme.id);
+    let pk = keys::user(&acme.id, &user);
     eventually("nothing of it is left", async || {
-        let jobs = acme.tenon.items("DirectoryTable", &format!("env#{}#deletions", acme.id)).await;
+        let jobs = acme.tenon.items("DirectoryTable", &keys::deletions(&acme.id)).await;
         (acme.tenon.items("DirectoryTable", &pk).await.is_empty() && jobs.is_empty()).then_some(())
     })
     .await;
     for workflow in &workflows {
-        let pk = format!("env#{}#workflow#{workflow}", acme.id);
+        let pk = keys::workflow(&acme.id, workflow);
         assert!(acme.tenon.items("DirectoryTable", &pk).await.is_empty());
     }
     // Its errors stay until their time is over.
-    let kept = acme.tenon.items("ErrorsTable", &format!("env#{}#workflow#{}", acme.id, workflows[0])).await;
+    let kept = acme.tenon.items("ErrorsTable", &keys::workflow(&acme.id, &workflows[0])).await;
     assert_eq!(kept[0]["errorId"].as_s().unwrap(), &error);
 }

@@ -15,25 +15,17 @@ use tenon::{
 use tests::{
     Tenon,
     delivery_harness::{DeliveryHarness, ids},
-    eventually, example_error, setting,
+    eventually, example_error, keys, python, setting,
     table_items::load,
-    webhook_receiver::{Received, Receiver, Reply},
-};
+    webhook_receiver::{Received, Receiver, Reply}};
 use tokio::io::AsyncWriteExt;
 
-/// Whether a request is what its secret has signed, as Standard Webhooks' own library for Python sees it.
+/// Returns whether the reference library of Standard Webhooks accepts a request's signature.
 async fn verifies(secret: &str, request: &Received) -> bool {
-    let program = "import sys, json, standardwebhooks\n\
-        given = json.load(sys.stdin)\n\
-        standardwebhooks.Webhook(given['secret']).verify(given['body'], given['headers'])";
-    let mut python = tokio::process::Command::new(setting("TENON_PYTHON"))
-        .args(["-c", program])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let given = json!({ "secret": secret, "body": request.body, "headers": request.headers }).to_string();
-    python.stdin.take().unwrap().write_all(given.as_bytes()).await.unwrap();
+    let mut python =
+        python("verify_webhook.py").stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let input = json!({ "secret": secret, "body": request.body, "headers": request.headers }).to_string();
+    python.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
     python.wait().await.unwrap().success()
 }
 
@@ -105,7 +97,7 @@ async fn a_webhooks_secret_is_shown_once_and_the_one_before_signs_beside_a_new_o
     let request = receiver.wait_for_requests(2).await.remove(1);
     assert!(verifies(&third, &request).await && verifies(&second, &request).await && verifies(&first, &request).await);
 
-    let table = acme.tenon.items("DirectoryTable", &format!("env#{}#destinations", acme.id)).await;
+    let table = acme.tenon.items("DirectoryTable", &keys::destinations(&acme.id)).await;
     let all = format!("{table:?}");
     for secret in [&first, &second, &third] {
         assert!(!all.contains(secret.as_str()));
@@ -464,7 +456,7 @@ async fn an_error_that_cannot_be_read_holds_up_only_its_own_message() {
     let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
     let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(30).await);
     let broken = [
-        ("pk", format!("env#{}#workflow#{}", route.environment, errors[15].workflow_id)),
+        ("pk", keys::workflow(route.environment, errors[15].workflow_id)),
         ("sk", errors[15].error_id.to_string()),
         ("type", "error".into()),
     ];

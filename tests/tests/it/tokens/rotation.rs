@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 use tenon::{
@@ -23,7 +22,7 @@ use tenon::{
     tokens::{Claims, Signer, Verifier, create_signing_key},
     vault::Vault,
 };
-use tests::{Api, Tenon, aws, eventually, setting};
+use tests::{Api, Tenon, aws, eventually, setting, keys};
 
 #[tokio::test]
 async fn no_valid_token_fails_while_keys_are_rotated() {
@@ -130,15 +129,14 @@ async fn published() -> Vec<String> {
 
 /// Moves a key's turn, as if time had passed.
 async fn sign_from(tenon: &Tenon, kid: &str, from: Timestamp) {
-    let text = |text: String| AttributeValue::S(text);
     aws_sdk_dynamodb::Client::new(&tenon.aws)
         .update_item()
         .table_name(setting("TENON_STACK_DirectoryTable"))
-        .key("pk", text("stack".into()))
-        .key("sk", text(format!("signing#{kid}")))
+        .key("pk", keys::attribute(keys::SIGNING_KEYS))
+        .key("sk", keys::attribute(keys::signing_key(kid)))
         .update_expression("SET signsFrom = :from")
         .condition_expression("attribute_exists(pk)")
-        .expression_attribute_values(":from", text(from.to_string()))
+        .expression_attribute_values(":from", keys::attribute(from.to_string()))
         .send()
         .await
         .unwrap();
