@@ -3,7 +3,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
-use tests::{Bus, Tenon, bus_settings, eventually, example_error, setting, keys};
+use tests::{Bus, Tenon, bus_settings, eventually, example_error, keys, setting};
 
 #[tokio::test]
 async fn an_error_that_an_engine_records_arrives_on_the_customers_own_bus() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::{Bus, Tenon, bus_settings, setting, keys};
+use tests::{Bus, Tenon, bus_settings, keys, setting};
 
 #[tokio::test]
 async fn a_destination_shows_its_settings_its_policy_and_the_retry_policy_that_the_code_runs() {

@@ -14,8 +14,9 @@ use tenon::{
     http::{KnowsRequests, service_once},
 };
 use tests::{
-    Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, send, setting,
-    webhook_receiver::Receiver, keys};
+    Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, keys, send, setting,
+    webhook_receiver::Receiver,
+};
 use tower::ServiceExt;
 
 async fn post(api: &Api, path: &str, key: &str, body: &Value) -> Answer {

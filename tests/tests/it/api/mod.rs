@@ -2,12 +2,15 @@
 
 mod access;
 mod console;
+mod credentials;
 mod destinations;
 mod errors;
 mod handlers;
 mod idempotency;
 mod logs;
-mod owned;
+mod replays;
 mod revocation;
+mod session;
 mod users;
 mod users_batch;
+mod workflows;

@@ -1,7 +1,7 @@
-//! Users and workflows through the deployed template.
+//! Users: creation, status and deletion.
 
 use serde_json::json;
-use tests::{Tenon, send};
+use tests::{Tenon, eventually, keys, send};
 
 #[tokio::test]
 async fn a_user_is_created_with_a_username_made_from_its_email() {
@@ -82,25 +82,6 @@ async fn unknown_members_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
-    let acme = Tenon::deployed().await.environment().await;
-    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
-    let body = json!({ "userId": "joe@acme.example", "name": "Orders", "integrationId": "shopify" });
-    let created = acme.backend.post("/workflows", body.clone()).await.is(201);
-    assert_eq!(created.body["userId"], joe);
-    assert_eq!(created.body["active"], true);
-    assert_eq!(created.body["integrationId"], "shopify");
-    assert_eq!(created.body["credentialIds"], json!([]));
-
-    acme.backend.post("/workflows", body).await.is_problem(409, "workflow-exists").names(&["/name"]);
-    acme.create_workflow(&jim, "Orders").await;
-    let nobody = json!({ "userId": "0".repeat(24), "name": "Orders" });
-    acme.backend.post("/workflows", nobody).await.is_problem(404, "not-found");
-    let invalid = json!({ "name": "" });
-    acme.backend.post("/workflows", invalid).await.is_problem(422, "validation").names(&["/userId", "/name"]);
-}
-
-#[tokio::test]
 async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
@@ -124,21 +105,42 @@ async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
 }
 
 #[tokio::test]
-async fn a_session_shows_a_user_all_that_is_its_own_and_no_secret() {
+async fn a_deleted_user_and_all_that_it_owned_are_gone_at_once_and_removed_behind_it() {
     let acme = Tenon::deployed().await.environment().await;
-    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
-    acme.create_workflow(&joe, "Stock").await;
-    acme.create_workflow(&joe, "Orders").await;
-    acme.create_workflow(&jim, "Jim's").await;
-    let credential = acme.create_credential(&joe, json!({ "token": "what only the engine may see" })).await;
+    let user = acme.create_user("joe@acme.example").await;
+    let credential = acme.create_credential(&user, json!({ "token": "shpat_6f1c2b9a7d3e4f50" })).await;
+    let mut workflows = Vec::new();
+    for n in 0..60 {
+        workflows.push(acme.create_workflow(&user, &format!("Workflow {n}")).await);
+    }
+    let error = acme.record_error(&workflows[0], "Error").await;
+    let deleted = acme.backend.delete("/users/joe@acme.example").await.is(200);
+    assert_eq!((&deleted.body["success"], &deleted.body["deletion"]["status"]), (&json!(true), &json!("running")));
 
-    let session = tests::Api::new(acme.user_token(&joe).await).get("/session").await.is(200);
+    for path in [
+        format!("/users/{user}"),
+        "/users/joe@acme.example".into(),
+        format!("/users/{user}/credentials/{credential}"),
+        format!("/workflows/{}", workflows[0]),
+        format!("/workflows?userId={user}"),
+    ] {
+        acme.backend.get(&path).await.is_problem(404, "not-found");
+    }
+    acme.backend.delete(&format!("/users/{user}")).await.is_problem(404, "not-found");
+    // Its names are free at once.
+    acme.create_user("joe@acme.example").await;
 
-    assert_eq!(session.header("cache-control"), "no-store");
-    assert_eq!(session.body["user"]["userId"], joe);
-    let names: Vec<_> = session.body["workflows"].as_array().unwrap().iter().map(|w| w["name"].clone()).collect();
-    assert_eq!(names, ["Orders", "Stock"]);
-    let shown = acme.backend.get(&format!("/users/{joe}/credentials/{credential}")).await.is(200).body;
-    assert_eq!(session.body["credentials"], json!([shown]));
-    assert!(!session.body.to_string().contains("only the engine"));
+    let pk = keys::user(&acme.id, &user);
+    eventually("nothing of it is left", async || {
+        let jobs = acme.tenon.items("DirectoryTable", &keys::deletions(&acme.id)).await;
+        (acme.tenon.items("DirectoryTable", &pk).await.is_empty() && jobs.is_empty()).then_some(())
+    })
+    .await;
+    for workflow in &workflows {
+        let pk = keys::workflow(&acme.id, workflow);
+        assert!(acme.tenon.items("DirectoryTable", &pk).await.is_empty());
+    }
+    // Its errors stay until their time is over.
+    let kept = acme.tenon.items("ErrorsTable", &keys::workflow(&acme.id, &workflows[0])).await;
+    assert_eq!(kept[0]["errorId"].as_s().unwrap(), &error);
 }

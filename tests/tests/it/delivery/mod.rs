@@ -3,6 +3,8 @@
 mod aws_faults;
 mod backlog;
 mod chaos;
+mod first_attempts;
 mod guard;
+mod retries;
 mod tls;
 mod webhooks;

@@ -1,5 +1,10 @@
 //! The stores and the vault against real tables and a real KMS API.
 
-mod models;
+mod deletions;
+mod deliveries;
+mod erasures;
+mod errors;
+mod health;
 mod scale;
+mod users;
 mod vault;

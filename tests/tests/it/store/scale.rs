@@ -1,10 +1,11 @@
-//! Numbers in which a customer comes: what is there does not slow what is asked for.
+//! Cost of reads and deletions at large numbers of items.
 
 use tenon::{
     domain::id::EnvironmentId,
     store::{
         Table,
         deletions::Deletions,
+        errors::{ErrorQuery, Errors, Retention},
         users::{UserQuery, Users},
     },
 };
@@ -48,4 +49,31 @@ async fn ten_thousand_owned_items_are_removed_by_a_bounded_number_of_calls() {
     // be eight seconds of the five minutes that the function has.
     assert!(calls <= 52 * 17, "{calls}");
     assert!(harness.is_fully_deleted(&user, &workflows).await);
+}
+
+#[tokio::test]
+async fn a_page_of_fifty_thousand_errors_costs_what_one_of_a_thousand_does() {
+    let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    let errors = Errors { table: Table::new(&config, setting("ERRORS_TABLE")), retention: Retention::days(30) };
+    let harness = DeliveryHarness::new().await;
+    let mut costs = Vec::new();
+    for count in [1000, 49_000] {
+        for _ in 0..count / 1000 {
+            harness.record_errors(1000).await;
+        }
+        let mut query = ErrorQuery { limit: 100, ..ErrorQuery::default() };
+        calls.take();
+        let mut most = 0;
+        for _ in 0..9 {
+            let page = errors.page(harness.environment, &query).await.unwrap();
+            assert_eq!(page.items.len(), 100);
+            query.after = page.next;
+            most = most.max(calls.take().len());
+        }
+        costs.push(most);
+    }
+    assert!(costs.iter().all(|cost| *cost <= 12), "{costs:?}");
+    let (groups, complete) = errors.groups(harness.environment, (None, None)).await.unwrap();
+    assert_eq!((groups.iter().map(|group| group.count).sum::<usize>(), complete), (5000, false));
+    assert!(calls.take().len() <= 20);
 }

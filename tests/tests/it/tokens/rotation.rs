@@ -22,7 +22,7 @@ use tenon::{
     tokens::{Claims, Signer, Verifier, create_signing_key},
     vault::Vault,
 };
-use tests::{Api, Tenon, aws, eventually, setting, keys};
+use tests::{Api, Tenon, aws, eventually, keys, setting};
 
 #[tokio::test]
 async fn no_valid_token_fails_while_keys_are_rotated() {

@@ -1,0 +1,138 @@
+//! Replays of recorded errors.
+
+use serde_json::{Value, json};
+use tests::{
+    Tenon, eventually, example_error,
+    webhook_receiver::{Receiver, Reply},
+};
+
+#[tokio::test]
+async fn errors_are_replayed_by_time_by_their_ids_and_where_they_have_failed() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let (orders, stock) = (acme.create_workflow(&user, "Orders").await, acme.create_workflow(&user, "Stock").await);
+    // Of another time, recorded before there is the destination.
+    let control = acme.control_webhook().await;
+    let mut errors: Vec<Value> = Vec::new();
+    for minute in 0..30 {
+        let mut error = example_error(&format!("error {minute}"));
+        error["createdAt"] = json!(format!("2026-11-20T05:{minute:02}:00Z"));
+        errors.push(error);
+    }
+    let recorded = acme.engine.post(&format!("/workflows/{orders}/errors"), json!({ "errors": errors })).await.is(202);
+    let ids: Vec<String> = serde_json::from_value(recorded.body["ids"].clone()).unwrap();
+    let mut other = example_error("of another workflow");
+    other["createdAt"] = json!("2026-11-20T05:15:00Z");
+    acme.engine.post(&format!("/workflows/{stock}/errors"), other).await.is(202);
+    control.wait_for_requests(31).await;
+    let receiver = Receiver::new().await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}");
+    acme.backend.patch(&path, json!({ "filter": { "workflowId": [orders] } })).await.is(200);
+    let replay = async |which: Value| {
+        let id = acme.backend.post(&format!("{path}/replay"), which).await.is(202).text("replayId");
+        eventually("the replay is done", async || {
+            let shown = acme.backend.get(&format!("/replays/{id}")).await.is(200).body;
+            let arrived = shown["delivered"].as_u64().unwrap() + shown["failed"].as_u64().unwrap();
+            (shown["status"] == "done" && shown["found"] == arrived).then_some(shown)
+        })
+        .await
+    };
+
+    let done = replay(json!({ "since": "2026-11-20T05:10:00Z", "until": "2026-11-20T05:20:00Z" })).await;
+    assert_eq!((&done["found"], &done["delivered"]), (&json!(10), &json!(10)), "{done}");
+    assert_eq!(receiver.ids(), ids[10..20]);
+
+    let done = replay(json!({ "errorIds": [ids[3], ids[10], "ffffffffffffffffffffffff"] })).await;
+    assert_eq!((&done["found"], &done["delivered"]), (&json!(2), &json!(2)), "{done}");
+    assert_eq!(receiver.received().len(), 12);
+    // What arrived twice arrived under one id.
+    assert_eq!(receiver.ids().len(), 11);
+
+    receiver.set_behavior(|_| Reply::Status(410, ""));
+    let failed = replay(json!({ "errorIds": [ids[0]] })).await;
+    assert_eq!(failed["failed"], 1, "{failed}");
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
+    let done = replay(json!({ "failed": true })).await;
+    assert_eq!((&done["found"], &done["delivered"]), (&json!(1), &json!(1)), "{done}");
+    assert_eq!(receiver.received().last().unwrap().id(), ids[0]);
+
+    for which in
+        [json!({}), json!({ "failed": true, "errorIds": [ids[0]] }), json!({ "until": "2026-11-20T05:20:00Z" })]
+    {
+        acme.backend.post(&format!("{path}/replay"), which).await.is_problem(422, "validation");
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_replay_sends_nothing_that_still_waits() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let errors: Vec<Value> = (0..20).map(|n| example_error(&n.to_string())).collect();
+    let control = acme.control_webhook().await;
+    let recorded =
+        acme.engine.post(&format!("/workflows/{workflow}/errors"), json!({ "errors": errors })).await.is(202);
+    control.wait_for_requests(20).await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(429, "retry-after: 3600\r\n")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}/replay");
+    let replay = acme.backend.post(&path, json!({ "errorIds": recorded.body["ids"] })).await.is(202).text("replayId");
+    receiver.wait_for_requests(20).await;
+    let cancelled = acme.backend.delete(&format!("/replays/{replay}")).await.is(200);
+    assert_eq!(cancelled.body["status"], "cancelled");
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    let before = receiver.received().len();
+    eventually("all that waited is cancelled", async || {
+        acme.fast_forward(&webhook).await;
+        (acme.deliveries(&webhook, "cancelled").await.len() == 20).then_some(())
+    })
+    .await;
+    assert_eq!(receiver.received().len(), before);
+}
+
+#[tokio::test]
+async fn nothing_of_a_destination_can_be_reached_from_another_environment() {
+    let tenon = Tenon::deployed().await;
+    let (acme, other) = (tenon.environment().await, tenon.environment().await);
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let id = acme.record_error(&workflow, "Error").await;
+    let receiver = Receiver::new().await;
+    let (webhook, _) = other.create_webhook(&receiver.url).await;
+    // An error of another environment is not found by its id.
+    let path = format!("/destinations/{webhook}/replay");
+    let replay = other.backend.post(&path, json!({ "errorIds": [id] })).await.is(202).text("replayId");
+    let done = eventually("the replay is done", async || {
+        let shown = other.backend.get(&format!("/replays/{replay}")).await.is(200).body;
+        (shown["status"] == "done").then_some(shown)
+    })
+    .await;
+    assert_eq!(done["found"], 0);
+    acme.backend.get(&format!("/replays/{replay}")).await.is_problem(404, "not-found");
+    acme.backend.delete(&format!("/replays/{replay}")).await.is_problem(404, "not-found");
+    assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_error_that_waits_and_is_replayed_twice_arrives_and_blocks_nothing() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let id = acme.record_error(&workflow, "Error").await;
+    eventually("it waits", async || acme.deliveries(&webhook, "pending").await.pop()).await;
+    let path = format!("/destinations/{webhook}/replay");
+    for _ in 0..2 {
+        acme.backend.post(&path, json!({ "errorIds": [id, id] })).await.is(202);
+    }
+    eventually("they have failed too", async || (receiver.received().len() >= 2).then_some(())).await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    eventually("nothing waits any more", async || {
+        acme.fast_forward(&webhook).await;
+        (acme.pending_items(&webhook).await.is_empty()
+            && acme.get_destination(&webhook).await["health"]["pending"] == 0)
+            .then_some(())
+    })
+    .await;
+    assert_eq!(acme.deliveries(&webhook, "delivered").await[0]["errorId"], id);
+}

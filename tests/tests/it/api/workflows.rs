@@ -1,0 +1,85 @@
+//! Workflows of users.
+
+use serde_json::{Value, json};
+use tests::Tenon;
+
+#[tokio::test]
+async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
+    let acme = Tenon::deployed().await.environment().await;
+    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
+    let body = json!({ "userId": "joe@acme.example", "name": "Orders", "integrationId": "shopify" });
+    let created = acme.backend.post("/workflows", body.clone()).await.is(201);
+    assert_eq!(created.body["userId"], joe);
+    assert_eq!(created.body["active"], true);
+    assert_eq!(created.body["integrationId"], "shopify");
+    assert_eq!(created.body["credentialIds"], json!([]));
+
+    acme.backend.post("/workflows", body).await.is_problem(409, "workflow-exists").names(&["/name"]);
+    acme.create_workflow(&jim, "Orders").await;
+    let nobody = json!({ "userId": "0".repeat(24), "name": "Orders" });
+    acme.backend.post("/workflows", nobody).await.is_problem(404, "not-found");
+    let invalid = json!({ "name": "" });
+    acme.backend.post("/workflows", invalid).await.is_problem(422, "validation").names(&["/userId", "/name"]);
+}
+
+#[tokio::test]
+async fn workflows_are_listed_switched_and_removed_and_their_names_are_free_again() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let mut made = Vec::new();
+    for name in ["Orders", "Stock", "Returns"] {
+        made.push(acme.create_workflow(&user, name).await);
+    }
+    made.sort_by(|a, b| b.cmp(a));
+    let first = acme.backend.get("/workflows?userId=joe@acme.example&limit=2").await.is(200);
+    let path = format!("/workflows?userId={user}&limit=2&cursor={}", first.text("cursor"));
+    let rest = acme.engine.get(&path).await.is(200).body;
+    assert_eq!(rest["cursor"], Value::Null);
+    let ids = |page: &Value| -> Vec<String> {
+        page["data"].as_array().unwrap().iter().map(|one| one["workflowId"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!([ids(&first.body), ids(&rest)].concat(), made);
+
+    let by_name = json!({ "userId": "joe@acme.example", "workflowName": "Orders" });
+    for (verb, active) in [("deactivate", false), ("deactivate", false), ("activate", true)] {
+        let shown = acme.backend.put(&format!("/workflows/{verb}"), by_name.clone()).await.is(200).body;
+        assert_eq!((&shown["active"], &shown["name"]), (&json!(active), &json!("Orders")));
+    }
+    let nobody = json!({ "userId": user, "workflowName": "Nothing" });
+    acme.backend.put("/workflows/activate", nobody).await.is_problem(404, "not-found");
+    acme.backend
+        .put("/workflows/activate", json!({ "userId": user }))
+        .await
+        .is_problem(422, "validation")
+        .names(&["/workflowId"]);
+    // A user's own, without saying whose.
+    let joe = tests::Api::new(acme.user_token(&user).await);
+    joe.put("/workflows/deactivate", json!({ "workflowId": made[0] })).await.is(200);
+    assert_eq!(joe.get("/workflows").await.is(200).body["data"].as_array().unwrap().len(), 3);
+
+    let all = acme.backend.put(&format!("/users/{user}/deactivate-workflows"), json!({})).await.is(200);
+    assert_eq!(all.body, json!({ "message": "Success" }));
+    let shown = acme.backend.get(&format!("/workflows?userId={user}")).await.is(200).body;
+    assert!(shown["data"].as_array().unwrap().iter().all(|one| one["active"] == false), "{shown}");
+
+    // While its user is disabled an active workflow reads as inactive.
+    acme.backend.put("/workflows/activate", by_name).await.is(200);
+    let orders = acme.backend.get(&format!("/workflows?userId={user}")).await.is(200).body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["name"] == "Orders")
+        .unwrap()["workflowId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    acme.disable_user(&user).await;
+    assert_eq!(acme.backend.get(&format!("/workflows/{orders}")).await.is(200).body["active"], false);
+    acme.enable_user(&user).await;
+    assert_eq!(acme.backend.get(&format!("/workflows/{orders}")).await.is(200).body["active"], true);
+
+    acme.backend.delete(&format!("/workflows/{orders}?userId=nobody")).await.is_problem(404, "not-found");
+    assert_eq!(acme.backend.delete(&format!("/workflows/{orders}?userId={user}")).await.is(200).body["success"], true);
+    acme.backend.get(&format!("/workflows/{orders}")).await.is_problem(404, "not-found");
+    acme.create_workflow(&user, "Orders").await;
+}

@@ -1,0 +1,80 @@
+//! First attempts of webhook deliveries, from queue messages.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::Ordering,
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use tenon::{
+    delivery::queues::{FirstAttempts, MAX_ERRORS},
+    domain::{delivery::Route, error_log::ErrorLog, timestamp::Timestamp},
+};
+use tests::{
+    delivery_harness::{DeliveryHarness, ids},
+    keys, setting,
+    table_items::load,
+    webhook_receiver::{Receiver, Reply},
+};
+
+#[tokio::test]
+async fn a_success_does_not_end_the_time_for_which_a_destination_asked() {
+    let receiver = Receiver::with_behavior(|request| match request.body.contains("error 0") {
+        true => Reply::Status(429, "retry-after: 3600\r\n"),
+        false => Reply::Status(200, ""),
+    })
+    .await;
+    let harness = DeliveryHarness::new().await;
+    let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(3).await);
+    // Both at once: one is taken, and one answered with a time.
+    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors[..2])).await, [0; 0]);
+    let health = harness.health(route).await;
+    assert!(health.last_success_at.is_some() && health.holds_back(Timestamp::now()), "{health:?}");
+    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors[2..])).await, [0; 0]);
+    assert_eq!(receiver.received().len(), 2, "the third has to wait");
+    assert_eq!(harness.count_delivery_items(route, &errors[2..]).await, 2, "told of, and waiting");
+}
+
+#[tokio::test]
+async fn a_webhooks_messages_are_sent_together_and_cost_four_aws_calls_for_a_hundred_errors() {
+    let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
+    let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(100).await);
+    // The first time a secret is opened, KMS is asked, and a success is noted once a minute.
+    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors[..1])).await, [0; 0]);
+    let before = harness.calls.load(Ordering::SeqCst);
+    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors)).await, [0; 0]);
+    let calls = harness.calls.load(Ordering::SeqCst) - before;
+    assert_eq!(calls, 4, "two reads of the destination, one of the errors, one note of all deliveries");
+    let arrived: BTreeSet<String> = receiver.ids().into_iter().collect();
+    assert_eq!(arrived, ids(&errors).into_iter().collect());
+    assert_eq!(harness.count_delivery_items(route, &errors).await, 100);
+}
+
+#[tokio::test]
+async fn an_error_that_cannot_be_read_holds_up_only_its_own_message() {
+    let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
+    let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(30).await);
+    let broken = [
+        ("pk", keys::workflow(route.environment, errors[15].workflow_id)),
+        ("sk", errors[15].error_id.to_string()),
+        ("type", "error".into()),
+    ];
+    let mut broken: HashMap<String, AttributeValue> =
+        broken.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
+    broken.insert("expiresAt".into(), AttributeValue::N("4000000000".into()));
+    load(&harness.aws, &setting("ERRORS_TABLE"), vec![broken]).await;
+    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors)).await, [1]);
+    let arrived: BTreeSet<String> = receiver.ids().into_iter().collect();
+    let readable = errors[..10].iter().chain(&errors[20..]);
+    assert_eq!(arrived, readable.map(|error| error.error_id.to_string()).collect());
+}
+
+/// The messages by which errors are handed on.
+fn first_attempts(route: Route, errors: &[ErrorLog]) -> Vec<FirstAttempts> {
+    let message = |errors: &[ErrorLog]| FirstAttempts::FirstAttemptsV1 {
+        environment_id: route.environment,
+        destination_id: route.destination,
+        errors: errors.iter().map(ErrorLog::key).collect(),
+    };
+    errors.chunks(MAX_ERRORS).map(message).collect()
+}

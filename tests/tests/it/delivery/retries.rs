@@ -1,0 +1,129 @@
+//! Retries of failed webhook deliveries.
+
+use serde_json::{Value, json};
+use tenon::domain::timestamp::Timestamp;
+use tests::{
+    Tenon, eventually, example_error,
+    webhook_receiver::{Received, Receiver, Reply},
+};
+
+#[tokio::test]
+async fn what_failed_is_tried_again_after_five_seconds_and_all_attempts_are_told_of() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let id = acme.record_error(&workflow, "Error").await;
+    receiver.wait_for_requests(1).await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+
+    let told =
+        eventually("the second attempt succeeds", async || acme.deliveries(&webhook, "delivered").await.pop()).await;
+    assert_eq!(told["errorId"], id);
+    assert_eq!(told["nextAttemptAt"], Value::Null);
+    let attempts = told["attempts"].as_array().unwrap();
+    let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [500, 200]);
+    let at = |index: usize| -> Timestamp { attempts[index]["at"].as_str().unwrap().parse().unwrap() };
+    assert!(at(1).milliseconds() - at(0).milliseconds() >= 5000);
+    assert!(acme.pending_items(&webhook).await.is_empty());
+    let health = eventually("the drain has ended", async || {
+        Some(acme.get_destination(&webhook).await["health"].clone()).filter(|health| health["pending"] == 0)
+    })
+    .await;
+    assert!(health["lastFailureAt"].is_string() && health["lastSuccessAt"].is_string(), "{health}");
+}
+
+#[tokio::test]
+async fn retry_after_is_honoured_for_the_whole_destination() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(503, "retry-after: 8\r\n")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    acme.record_error(&workflow, "asks for patience").await;
+    let first = receiver.wait_for_requests(1).await;
+    eventually("the failure is noted", async || {
+        acme.get_destination(&webhook).await["health"]["lastFailureAt"].is_string().then_some(())
+    })
+    .await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    acme.record_error(&workflow, "waits too").await;
+
+    let all = receiver.wait_for_requests(3).await;
+    let at = |request: &Received| request.headers["webhook-timestamp"].parse::<i64>().unwrap();
+    for later in &all[1..] {
+        assert!(at(later) - at(&first[0]) >= 8, "{all:?}");
+    }
+    assert_eq!(receiver.ids().len(), 2);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_is_switched_off_with_the_reason_and_comes_back_by_the_toggle() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(410, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let control = acme.control_webhook().await;
+    let gone = acme.record_error(&workflow, "Error").await;
+    let off = eventually("it is switched off", async || {
+        Some(acme.get_destination(&webhook).await).filter(|shown| shown["enabled"] == false)
+    })
+    .await;
+    assert!(off["disabledReason"].as_str().unwrap().contains("410"), "{off}");
+    assert_eq!(acme.deliveries(&webhook, "failed").await[0]["errorId"], gone);
+
+    let while_off = acme.record_error(&workflow, "while it is off").await;
+    control.wait_for_requests(2).await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    let on = acme.backend.patch(&format!("/destinations/{webhook}"), json!({ "enabled": true })).await.is(200).body;
+    assert_eq!((&on["disabledReason"], &on["health"]["circuit"]), (&Value::Null, &json!("closed")));
+    let after = acme.record_error(&workflow, "Error").await;
+    receiver.wait_for_requests(2).await;
+    assert!(receiver.ids().contains(&after) && !receiver.ids().contains(&while_off));
+}
+
+#[tokio::test]
+async fn the_toggle_stops_deliveries_that_wait_and_they_can_be_replayed() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}");
+    let id = acme.record_error(&workflow, "Error").await;
+    receiver.wait_for_requests(1).await;
+    eventually("it waits", async || acme.deliveries(&webhook, "pending").await.pop()).await;
+    acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    let cancelled = eventually("it is cancelled", async || acme.deliveries(&webhook, "cancelled").await.pop()).await;
+    assert_eq!((&cancelled["errorId"], &cancelled["nextAttemptAt"]), (&json!(id), &Value::Null));
+    assert_eq!(receiver.received().len(), 1);
+    acme.backend
+        .post(&format!("{path}/replay"), json!({ "errorIds": [id] }))
+        .await
+        .is_problem(409, "destination-disabled");
+
+    acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
+    acme.backend.post(&format!("{path}/replay"), json!({ "errorIds": [id] })).await.is(202);
+    assert_eq!(receiver.wait_for_requests(2).await[1].id(), id);
+}
+
+#[tokio::test]
+async fn the_same_id_on_two_workflows_is_two_errors_that_both_arrive() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    for name in ["Orders", "Stock"] {
+        let workflow = acme.create_workflow(&user, name).await;
+        let mut error = example_error(name);
+        error["_id"] = json!("6155ac246093840013297377");
+        acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
+    }
+    eventually("both wait", async || (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())).await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    acme.fast_forward(&webhook).await;
+    eventually("both have arrived", async || (acme.deliveries(&webhook, "delivered").await.len() == 2).then_some(()))
+        .await;
+    let all = format!("{:?}", receiver.received().iter().map(|request| &request.body).collect::<Vec<_>>());
+    assert!(all.contains("Orders") && all.contains("Stock"), "{all}");
+}

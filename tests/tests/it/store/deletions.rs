@@ -1,0 +1,34 @@
+//! Deletion of everything a user owned.
+
+use tenon::store::{Table, deletions::Deletions, users::Users};
+use tests::{delivery_harness::DeliveryHarness, setting};
+
+#[tokio::test]
+async fn thousands_of_owned_items_are_removed_step_by_step_however_often_a_step_is_repeated_or_broken_off() {
+    let harness = DeliveryHarness::new().await;
+    let directory = Table::new(&harness.aws, setting("DIRECTORY_TABLE"));
+    let (user, workflows) = harness.seed_user(2_000).await;
+    let deletion = Users(directory.clone()).delete(harness.environment, &user).await.unwrap();
+    let listed = async || Deletions(directory.clone()).open(1000).await.unwrap().contains(&deletion);
+    assert!(listed().await);
+
+    // Of every hundred calls forty fail, some of them after the work was done, and more than the SDK tries again: whoever
+    // runs the job dies there.
+    harness.faults.store(40, std::sync::atomic::Ordering::SeqCst);
+    let broken = Deletions(harness.directory.clone());
+    let mut deaths = 0;
+    let running = std::cell::Cell::new(true);
+    while running.get() {
+        match broken.step(&deletion).await {
+            Ok(done) => running.set(!done),
+            Err(_) => deaths += 1,
+        }
+        // Another runs the same job meanwhile.
+        if deaths % 7 == 3 {
+            let _ = broken.step(&deletion).await;
+        }
+    }
+    assert!(deaths > 0);
+    assert!(harness.is_fully_deleted(&user, &workflows).await);
+    assert!(!listed().await);
+}

@@ -1,0 +1,137 @@
+//! Stored deliveries: batching, lookup by error and pages over several partitions.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tenon::{
+    domain::{
+        delivery::{Attempt, Delivery, DeliveryStatus, Route},
+        error_log::ErrorLog,
+        id::{DestinationId, EnvironmentId, ErrorId, ObjectId, WorkflowId},
+        timestamp::Timestamp,
+    },
+    store::{Table, deliveries::Deliveries, errors::Retention},
+};
+use tests::{Calls, aws, delivery_harness::DeliveryHarness, setting};
+
+async fn table(name: &str) -> Table {
+    Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
+}
+
+fn route() -> Route {
+    Route { environment: EnvironmentId::new(), destination: DestinationId::new() }
+}
+
+#[tokio::test]
+async fn pages_of_several_partitions_have_everything_once_and_in_order_whatever_is_left_out() {
+    let deliveries = Deliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let (route, now) = (route(), Timestamp::now());
+    let statuses = [DeliveryStatus::Pending, DeliveryStatus::Failed, DeliveryStatus::Failed, DeliveryStatus::Failed];
+    let workflow = WorkflowId::new();
+    let mut model: Vec<Delivery> = (0..400)
+        .map(|n: u64| Delivery {
+            error_id: ErrorId::from(ObjectId::at(now - Duration::from_secs(rand::random_range(0..n + 1)))),
+            destination_id: route.destination,
+            // One status is rare.
+            status: if n.is_multiple_of(97) {
+                DeliveryStatus::Cancelled
+            } else {
+                statuses[n as usize % statuses.len()]
+            },
+            attempts: Vec::new(),
+            next_attempt_at: None,
+        })
+        .collect();
+    let noted: Vec<_> = model.iter().map(|delivery| (workflow, delivery.clone())).collect();
+    assert!(deliveries.note(route, &noted, now).await.unwrap().is_empty());
+    model.sort_by_key(|delivery| std::cmp::Reverse(delivery.error_id));
+
+    for status in [
+        None,
+        Some(DeliveryStatus::Pending),
+        Some(DeliveryStatus::Failed),
+        Some(DeliveryStatus::Cancelled),
+        Some(DeliveryStatus::Delivered),
+    ] {
+        let wanted: Vec<&Delivery> =
+            model.iter().filter(|one| status.is_none_or(|status| one.status == status)).collect();
+        for limit in [1, 7, 100, 1000] {
+            if limit == 1 && wanted.len() > 50 {
+                continue;
+            }
+            let (mut found, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let page = deliveries.list(route, status, (after.as_deref(), limit)).await.unwrap();
+                assert!(page.items.len() <= limit);
+                found.extend(page.items);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert!(found.iter().eq(wanted.iter().copied()), "{status:?} by {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows_its_own() {
+    let harness = DeliveryHarness::new().await;
+    let errors = harness.record_errors(120).await;
+    let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    let deliveries = Deliveries { table: Table::new(&config, setting("ERRORS_TABLE")), retention: Retention::days(30) };
+    let now = Timestamp::now();
+    let [a, b] = [(); 2].map(|()| Route { environment: harness.environment, destination: DestinationId::new() });
+    let attempts = |route: Route, errors: &[ErrorLog]| -> Vec<Attempt> {
+        let response = |error: &ErrorLog| format!("{} {}", route.destination, error.error_id);
+        errors
+            .iter()
+            .map(|error| Attempt { at: now, status: Some(200), latency_ms: 1, response: response(error) })
+            .collect()
+    };
+    // By the second, noted twice, as when its batch was repeated.
+    for route in [a, b, b] {
+        let noted: Vec<_> = errors.iter().zip(attempts(route, &errors)).collect();
+        deliveries.note_delivered(route, &noted, now).await.unwrap();
+        assert_eq!(calls.take(), ["BatchWriteItem"]);
+    }
+    // One has arrived once more, in another batch.
+    let again =
+        Attempt { at: now + Duration::from_millis(1), status: Some(200), latency_ms: 1, response: "again".into() };
+    deliveries.note_delivered(a, &[(&errors[0], again)], now).await.unwrap();
+
+    let responses = async |error: &ErrorLog| -> BTreeSet<Vec<String>> {
+        let told = deliveries.of_error(error, &BTreeSet::new()).await.unwrap();
+        let responses = |delivery: Delivery| delivery.attempts.into_iter().map(|attempt| attempt.response).collect();
+        told.into_iter().map(responses).collect()
+    };
+    for (number, error) in errors.iter().enumerate() {
+        let of = |route: Route| attempts(route, std::slice::from_ref(error)).remove(0).response;
+        let of_a = if number == 0 { vec![of(a), "again".to_owned()] } else { vec![of(a)] };
+        assert_eq!(responses(error).await, BTreeSet::from([of_a, vec![of(b)]]));
+    }
+    let elsewhere = ErrorLog { environment_id: EnvironmentId::new(), ..errors[0].clone() };
+    assert_eq!(responses(&elsewhere).await, BTreeSet::new(), "of another environment");
+}
+
+#[tokio::test]
+async fn however_much_was_delivered_in_one_second_an_error_shows_all_of_its_deliveries() {
+    let harness = DeliveryHarness::new().await;
+    let deliveries = &harness.first_attempts.books.deliveries;
+    // The most characters that are kept of an answer, of the most bytes: a query's megabyte ends after five items.
+    let attempt = Attempt { at: Timestamp::now(), status: Some(200), latency_ms: 1, response: "😀".repeat(512) };
+    let error = harness.record_errors(1).await.remove(0);
+    let errors: Vec<ErrorLog> = (0..250)
+        .map(|_| ErrorLog { error_id: ObjectId::at(error.created_at).into(), ..error.clone() })
+        .chain([error.clone()])
+        .collect();
+    let noted: Vec<_> = errors.iter().map(|error| (error, attempt.clone())).collect();
+    for _ in 0..5 {
+        let route = Route { environment: harness.environment, destination: DestinationId::new() };
+        deliveries.note_delivered(route, &noted, Timestamp::now()).await.unwrap();
+    }
+    for error in [&errors[0], &errors[249], &errors[250]] {
+        let told = deliveries.of_error(error, &BTreeSet::new()).await.unwrap();
+        assert_eq!(told.len(), 5);
+        assert!(told.iter().all(|delivery| delivery.attempts == std::slice::from_ref(&attempt)));
+    }
+}

@@ -1,0 +1,100 @@
+//! Erasure of a user's errors and their deliveries.
+
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+
+use tenon::{
+    domain::{
+        delivery::{Attempt, PendingDelivery, Route},
+        error_log::ErrorLog,
+        id::{DestinationId, ObjectId},
+        timestamp::Timestamp,
+    },
+    store::{
+        Table,
+        deliveries::Deliveries,
+        erasures::{Erasure, Erasures, begin},
+        errors::{ErrorQuery, Errors, Retention, Within},
+        pending::PendingDeliveries,
+    },
+};
+use tests::{aws, crash::Crash, delivery_harness::DeliveryHarness, setting};
+
+async fn store() -> Errors {
+    let table = Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting("ERRORS_TABLE"));
+    Errors { table, retention: Retention::days(30) }
+}
+
+#[tokio::test]
+async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touches_nobody_else() {
+    let harness = DeliveryHarness::new().await;
+    let (mine, others) = (harness.record_errors(120).await, harness.record_errors(30).await);
+    let user = mine[0].user_id;
+    let second = mine[0].updated_at.second();
+    let after = |milliseconds| second + Duration::from_millis(milliseconds);
+    let mine: Vec<_> = mine.into_iter().map(|error| ErrorLog { updated_at: second, ..error }).collect();
+    // Of the same workflows, recorded in the same second, but after the erasure was asked for.
+    let later = mine.iter().take(30);
+    let later: Vec<_> = later
+        .map(|error| ErrorLog { error_id: ObjectId::at(second).into(), updated_at: after(500), ..error.clone() })
+        .collect();
+    for errors in [&mine, &later] {
+        assert!(store().await.record(errors).await.unwrap().is_empty());
+    }
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let table = Table::new(&aws, setting("ERRORS_TABLE"));
+    let retention = Retention::days(30);
+    let route = Route { environment: harness.environment, destination: DestinationId::new() };
+    let now = Timestamp::now();
+    let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: "ok".into() };
+    let deliveries = Deliveries { table: table.clone(), retention };
+    let all: Vec<_> = mine.iter().chain(&others).chain(&later).map(|error| (error, attempt.clone())).collect();
+    deliveries.note_delivered(route, &all, now).await.unwrap();
+    let pending = PendingDeliveries { table: table.clone(), retention };
+    let waiting: Vec<_> = mine
+        .iter()
+        .chain(&others)
+        .map(|error| {
+            let attempt = Attempt { at: now, status: Some(500), latency_ms: 1, response: "no".into() };
+            (PendingDelivery::held(error.workflow_id, error.error_id, now), Some(attempt))
+        })
+        .collect();
+    assert!(pending.add(route, &waiting).await.unwrap().is_empty());
+    // It is no destination any more, and was one.
+    harness.seed_deleted_destination(route).await;
+
+    let erasure = Erasure { environment_id: harness.environment, user_id: user, started_at: after(250) };
+    let directory = Table::new(&aws, setting("DIRECTORY_TABLE"));
+    begin(&directory, &erasure).await.unwrap();
+    // It dies at its first call, then at its second, and so on, by turns before and after the call is done; and of every
+    // hundred calls thirty fail, so that it gives up where the SDK has tried often enough.
+    harness.faults.store(30, Ordering::SeqCst);
+    let (mortal, crash) = Crash::wrap(&harness.faulty);
+    let [mortal_directory, mortal_errors] =
+        ["DIRECTORY_TABLE", "ERRORS_TABLE"].map(|name| Table::new(&mortal, setting(name)));
+    let mortal = Erasures { directory: mortal_directory, errors: mortal_errors };
+    let mut call = 0;
+    while !matches!(crash.at(call, call % 2 == 1, mortal.run(&erasure)).await, Some(Ok(_))) {
+        call += 1;
+    }
+    assert!(call > 0);
+    harness.faults.store(0, Ordering::SeqCst);
+    let erasures = Erasures { directory: directory.clone(), errors: table.clone() };
+    // The index may not tell of the last errors yet: it is not over before a minute.
+    assert!(!erasures.run(&erasure).await.unwrap());
+    assert!(erasures.open(1000).await.unwrap().contains(&erasure));
+    let store = store().await;
+    let of = |user| ErrorQuery { within: Within::User(user), limit: 100, ..ErrorQuery::default() };
+    let left = store.page(harness.environment, &of(user)).await.unwrap().items;
+    let keys = |errors: &[ErrorLog]| errors.iter().map(ErrorLog::key).collect::<BTreeSet<_>>();
+    assert_eq!(keys(&left), keys(&later));
+    assert_eq!(store.page(harness.environment, &of(others[0].user_id)).await.unwrap().items.len(), 30);
+    assert_eq!(harness.count_delivery_items(route, &mine).await, 0);
+    assert_eq!(harness.count_delivery_items(route, &later).await, 30);
+    assert_eq!(harness.count_delivery_items(route, &others).await, 90);
+
+    let long_ago = Erasure { started_at: now - Duration::from_secs(120), ..erasure };
+    begin(&directory, &long_ago).await.unwrap();
+    assert!(!erasures.run(&erasure).await.unwrap(), "another was asked for since");
+    assert!(erasures.run(&long_ago).await.unwrap());
+    assert!(!erasures.open(1000).await.unwrap().contains(&long_ago));
+}

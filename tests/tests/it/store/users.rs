@@ -1,0 +1,149 @@
+//! Users and their unique names against a model in memory.
+
+use tenon::{
+    domain::{
+        id::EnvironmentId,
+        names::{CanonicalName, Names, UserRef},
+        origin::Origin,
+        user::{Metadata, NewUser, User},
+    },
+    store::{
+        Table,
+        users::{ChangeUserError, UserQuery, Users},
+    },
+};
+use tests::{aws, setting};
+
+async fn table(name: &str) -> Table {
+    Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
+}
+
+/// Users as simply as they can be told: who has which names.
+#[derive(Default)]
+struct Model {
+    users: Vec<User>,
+}
+
+impl Model {
+    fn holder(&self, name: &CanonicalName) -> Option<&User> {
+        self.users.iter().find(|user| claims(user).contains(name))
+    }
+}
+
+fn claims(user: &User) -> Vec<CanonicalName> {
+    Names { username: user.username.clone(), email: user.email.clone() }.claims()
+}
+
+/// Names of few people, so that they clash: in other cases, as username, as e-mail address, as both.
+fn some_names() -> Names {
+    let person = rand::random_range(0..6);
+    let address = if rand::random() { format!("p{person}@acme.example") } else { format!("P{person}@ACME.example") };
+    let name = if rand::random() { format!("p{person}") } else { format!("P{}", rand::random_range(0..6)) };
+    let (username, email) = match rand::random_range(0..4) {
+        0 => (Some(name), Some(address)),
+        1 => (Some(address), None),
+        2 => (Some(name), None),
+        _ => (None, Some(address)),
+    };
+    let suffix = Origin::new().suffix(0);
+    Names::new(username.map(|name| name.parse().unwrap()), email.map(|email| email.parse().unwrap()), &suffix).unwrap()
+}
+
+#[tokio::test]
+async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_of_changes() {
+    let users = Users(table("DIRECTORY_TABLE").await);
+    for _ in 0..8 {
+        let (environment, mut model) = (EnvironmentId::new(), Model::default());
+        for _ in 0..40 {
+            let some = (!model.users.is_empty()).then(|| rand::random_range(0..model.users.len()));
+            match (rand::random_range(0..5), some) {
+                (0, Some(place)) => {
+                    let gone = model.users.remove(place);
+                    users.delete(environment, &gone).await.unwrap();
+                    // What was deleted cannot be deleted or changed again.
+                    assert!(matches!(users.delete(environment, &gone).await, Err(ChangeUserError::Changed)));
+                }
+                (1 | 2, Some(place)) => {
+                    let before = model.users[place].clone();
+                    let names = some_names();
+                    let after = User {
+                        username: names.username,
+                        email: names.email,
+                        version: before.version + 1,
+                        ..before.clone()
+                    };
+                    let taken = |name: &CanonicalName| {
+                        model.holder(name).is_some_and(|holder| holder.user_id != before.user_id)
+                    };
+                    let (username, email) = (
+                        taken(&after.username.canonical()),
+                        after.email.as_ref().is_some_and(|email| taken(&email.canonical())),
+                    );
+                    match users.update(environment, &before, &after).await {
+                        Ok(()) => {
+                            assert!(!username && !email);
+                            // What was seen before is not there any more.
+                            let again = users.update(environment, &before, &after).await;
+                            assert!(matches!(again, Err(ChangeUserError::Changed)));
+                            model.users[place] = after;
+                        }
+                        Err(ChangeUserError::Taken { username: u, email: e }) => {
+                            assert_eq!((u, e), (username, email), "{after:?}");
+                        }
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+                (3, _) => {
+                    // Several at once, whose names do not clash with each other.
+                    let mut batch: Vec<NewUser> = Vec::new();
+                    for _ in 0..4 {
+                        let names = some_names();
+                        let clashes = batch
+                            .iter()
+                            .any(|new| new.names.claims().iter().any(|claim| names.claims().contains(claim)));
+                        if !clashes {
+                            batch.push(NewUser { names, full_name: None, metadata: Metadata::default() });
+                        }
+                    }
+                    let expected: Vec<bool> = batch
+                        .iter()
+                        .map(|new| new.names.claims().iter().all(|claim| model.holder(claim).is_none()))
+                        .collect();
+                    let origin = Origin::new();
+                    let batch: Vec<User> =
+                        batch.into_iter().enumerate().map(|(place, new)| new.create(&origin, place)).collect();
+                    // Again changes nothing: what is there is known by its id.
+                    for _ in 0..2 {
+                        let created = users.create_all(environment, &batch).await;
+                        assert_eq!(created.iter().map(Result::is_ok).collect::<Vec<_>>(), expected);
+                    }
+                    let created = batch.into_iter().zip(expected);
+                    model.users.extend(created.filter(|(_, created)| *created).map(|(user, _)| user));
+                }
+                _ => {
+                    let names = some_names();
+                    let free = names.claims().iter().all(|claim| model.holder(claim).is_none());
+                    let new = NewUser { names, full_name: None, metadata: Metadata::default() };
+                    let user = new.create(&Origin::new(), 0);
+                    for _ in 0..2 {
+                        assert_eq!(users.create(environment, &user).await.is_ok(), free);
+                    }
+                    model.users.extend(free.then_some(user));
+                }
+            }
+        }
+        for user in &model.users {
+            assert_eq!(users.get(environment, user.user_id).await.unwrap().as_ref(), Some(user));
+        }
+        for person in 0..6 {
+            for text in [format!("p{person}"), format!("p{person}@acme.example")] {
+                let name: UserRef = text.parse().unwrap();
+                let UserRef::Name(canonical) = &name else { panic!("{text}") };
+                assert_eq!(users.find(environment, &name).await.unwrap().as_ref(), model.holder(canonical), "{text}");
+            }
+        }
+        let page = users.list(environment, UserQuery { limit: 1000, ..UserQuery::default() }).await.unwrap();
+        model.users.sort_by_key(|user| std::cmp::Reverse(user.user_id));
+        assert_eq!(page.items, model.users);
+    }
+}
