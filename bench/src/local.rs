@@ -12,9 +12,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use serde_json::json;
 use tests::{
-    Answer, Bus, Environment, Tenon, eventually, example_error,
+    Answer, Bus, Environment, Tenon, eventually, example_error, setting,
     webhook_receiver::{Receiver, Reply},
-    setting,
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
 

@@ -10,13 +10,7 @@ use tenon::{
         users::{UserQuery, Users},
     },
 };
-use tests::{
-    aws,
-    delivery_harness::DeliveryHarness,
-    setting,
-    capacity::CapacityMeter,
-    table_items::load_users,
-};
+use tests::{aws, capacity::CapacityMeter, delivery_harness::DeliveryHarness, setting, table_items::load_users};
 
 use crate::figures::{Spread, spread};
 

@@ -16,25 +16,25 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use serde_json::{Value, json};
 use tenon::{
     delivery::{
-        books::Books,
         drain::Drains,
-        eventbridge::{Buses, FIRST_ATTEMPT, PATIENT},
-        first_attempts::FirstSender,
+        drain_scheduler::DrainScheduler,
+        eventbridge::{DEFAULT_TIMEOUT, EventBridgeSender, FIRST_ATTEMPT_TIMEOUT},
+        first_attempts::FirstAttemptSender,
         forward::Forwarder,
-        guard::Rules,
-        outlets::Outlets,
-        queues::{Drain, FirstAttempts, Queue, read},
-        wake::Waker,
-        webhook::{Webhooks, new_secret, seal_secret},
+        guard::EgressRules,
+        queues::{DrainRequest, FirstAttempts, Queue, read},
+        recorder::DeliveryRecorder,
+        senders::Senders,
+        webhook::{WebhookSender, new_secret, seal_secret},
     },
     domain::{
         delivery::Route,
         destination::{Destination, Filter, Target, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError},
-        health::{Health, Note},
+        health::{Health, HealthUpdate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
-        origin::Origin,
+        request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser, User},
         webhook::Webhook,
@@ -44,7 +44,7 @@ use tenon::{
         deliveries::Deliveries,
         destinations::Destinations,
         errors::{Errors, Retention},
-        health::Healths,
+        health::HealthStore,
         pending::PendingDeliveries,
         replays::Replays,
         users::Users,
@@ -78,7 +78,7 @@ pub struct DeliveryHarness {
     /// Forwarder.
     pub forwarder: Forwarder,
     /// Sender of the first attempts for webhooks.
-    pub first_attempts: FirstSender,
+    pub first_attempts: FirstAttemptSender,
     drains: Drains,
     queues: [String; 2],
     stopped: Arc<AtomicBool>,
@@ -102,33 +102,40 @@ impl DeliveryHarness {
         let (directory, table) = (Table::new(&config, directory), Table::new(&config, errors));
         let retention = Retention::days(30);
         let vault = Vault::new(&config, setting("DESTINATIONS_KEY"));
-        let books = Books {
+        let recorder = DeliveryRecorder {
             destinations: Destinations(directory.clone()),
-            healths: Healths(directory.clone()),
+            health_store: HealthStore(directory.clone()),
             deliveries: Deliveries { table: table.clone(), retention },
             pending: PendingDeliveries { table: table.clone(), retention },
-            waker: Waker { healths: Healths(directory.clone()), queue: Queue::new(&config, queues[1].clone()) },
+            scheduler: DrainScheduler {
+                health_store: HealthStore(directory.clone()),
+                queue: Queue::new(&config, queues[1].clone()),
+            },
         };
-        let rules = Rules { ports: vec![443], loopback: true };
-        let webhooks = Webhooks::new(rules, vault.clone());
+        let rules = EgressRules { ports: vec![443], loopback: true };
+        let webhooks = WebhookSender::new(rules, vault.clone());
         let errors = Errors { table, retention };
         Self {
             directory: directory.clone(),
             forwarder: Forwarder {
-                books: books.clone(),
-                buses: Buses::new(&config, vault.clone(), FIRST_ATTEMPT),
+                recorder: recorder.clone(),
+                buses: EventBridgeSender::new(&config, vault.clone(), FIRST_ATTEMPT_TIMEOUT),
                 webhooks: Queue::new(&config, queues[0].clone()),
                 failures: Queue::new(&config, setting("FORWARD_FAILURES_QUEUE")),
             },
-            first_attempts: FirstSender { books: books.clone(), errors: errors.clone(), webhooks: webhooks.clone() },
+            first_attempts: FirstAttemptSender {
+                recorder: recorder.clone(),
+                errors: errors.clone(),
+                webhooks: webhooks.clone(),
+            },
             drains: Drains {
-                destinations: books.destinations,
-                healths: books.healths,
-                pending: books.pending,
+                destinations: recorder.destinations,
+                health_store: recorder.health_store,
+                pending: recorder.pending,
                 errors,
                 replays: Replays(directory.clone()),
-                waker: books.waker,
-                outlets: Outlets { buses: Buses::new(&config, vault, PATIENT), webhooks },
+                scheduler: recorder.scheduler,
+                senders: Senders { buses: EventBridgeSender::new(&config, vault, DEFAULT_TIMEOUT), webhooks },
             },
             environment: EnvironmentId::new(),
             queues,
@@ -158,7 +165,7 @@ impl DeliveryHarness {
                 secret,
                 previous: Vec::new(),
             }),
-            verification: Verification::not_tested(),
+            verification: Verification::untested(),
             created_at: now,
             updated_at: now,
         };
@@ -173,7 +180,7 @@ impl DeliveryHarness {
         let errors: Vec<ErrorLog> = (0..count)
             .map(|n| {
                 let new = NewError {
-                    identity: ErrorIdentity::new(None, None, &Origin::of(now), 0).unwrap(),
+                    identity: ErrorIdentity::new(None, None, &RequestSeed::of(now), 0).unwrap(),
                     execution_id: "e".parse().unwrap(),
                     block_id: "b".parse().unwrap(),
                     block_type: "shopify".parse().unwrap(),
@@ -220,7 +227,7 @@ impl DeliveryHarness {
                         }
                         _ => {
                             let drained = messages.iter().map(async |message| {
-                                harness.drain(read::<Drain>(message.body()).unwrap().route()).await
+                                harness.drain(parse::<DrainRequest>(message.body()).unwrap().route()).await
                             });
                             futures_util::future::join_all(drained).await
                         }
@@ -248,7 +255,7 @@ impl DeliveryHarness {
                 ("type", "pendingDelivery".into()),
                 ("workflowId", error.workflow_id.to_string()),
                 ("errorId", error.error_id.to_string()),
-                ("waitingSince", now.to_string()),
+                ("pendingSince", now.to_string()),
                 ("nextAttemptAt", due.to_string()),
             ];
             let mut item: Item = texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
@@ -256,15 +263,15 @@ impl DeliveryHarness {
             item
         });
         load(&self.aws, &setting("ERRORS_TABLE"), items.collect()).await;
-        let note = Note { waiting: count as i64, ..Note::default() };
-        self.drains.healths.note(route, &Health::default(), &note, now).await.unwrap();
+        let note = HealthUpdate { waiting: count as i64, ..HealthUpdate::default() };
+        self.drains.health_store.note(route, &Health::default(), &note, now).await.unwrap();
     }
 
     /// Stores a user that owns a number of items, half of them credentials and half workflows. Returns the
     /// user and the ids of its workflows.
     pub async fn seed_user(&self, count: usize) -> (User, Vec<WorkflowId>) {
         let names = Names::of("joe".parse().unwrap(), None).unwrap();
-        let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&Origin::new(), 0);
+        let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&RequestSeed::new(), 0);
         Users(self.directory.clone()).create(self.environment, &user).await.unwrap();
         let pk = keys::user(self.environment, user.user_id);
         let mut items: Vec<Item> = Vec::new();
@@ -299,7 +306,7 @@ impl DeliveryHarness {
     /// Stores a destination as deleted.
     pub async fn seed_deleted_destination(&self, Route { environment, destination }: Route) {
         let item = [
-            ("pk", keys::former_destinations(environment)),
+            ("pk", keys::deleted_destinations(environment)),
             ("sk", keys::destination(destination)),
             ("destinationId", destination.to_string()),
         ];
@@ -333,7 +340,7 @@ impl DeliveryHarness {
 
     /// Returns the health of a destination.
     pub async fn health(&self, route: Route) -> Health {
-        self.drains.healths.get(route).await.unwrap()
+        self.drains.health_store.get(route).await.unwrap()
     }
 
     /// Runs a destination's drain. Returns whether it succeeded.

@@ -33,8 +33,8 @@ pub fn health(destination: impl Display) -> String {
 }
 
 /// Returns the partition of an environment's deleted destinations.
-pub fn former_destinations(environment: impl Display) -> String {
-    format!("env#{environment}#former-destinations")
+pub fn deleted_destinations(environment: impl Display) -> String {
+    format!("env#{environment}#deleted-destinations")
 }
 
 /// Returns a partition of a destination's pending deliveries.

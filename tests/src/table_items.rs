@@ -9,7 +9,7 @@ use serde_json::Value;
 use tenon::domain::{
     id::EnvironmentId,
     names::Names,
-    origin::Origin,
+    request_seed::RequestSeed,
     timestamp::Timestamp,
     user::{Metadata, NewUser},
 };
@@ -53,7 +53,7 @@ pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], envir
     let request = dynamodb.update_item().table_name(directory);
     let request = request.key("pk", keys::attribute(keys::destinations(environment)));
     let request = request.key("sk", keys::attribute(keys::health(destination)));
-    request.update_expression("REMOVE holdUntil, retryAfter, leasedUntil").send().await.unwrap();
+    request.update_expression("REMOVE nextProbeAt, retryAfter, leasedUntil").send().await.unwrap();
 }
 
 /// Writes items to a table.
@@ -72,7 +72,7 @@ pub async fn load(aws: &SdkConfig, table: &str, items: Vec<Item>) {
 
 /// Writes a number of users to the directory.
 pub async fn load_users(aws: &SdkConfig, environment: EnvironmentId, count: usize) {
-    let origin = Origin::new();
+    let origin = RequestSeed::new();
     let items = (0..count).map(|n| {
         let names = Names::of(format!("user-{n}").parse().unwrap(), None).unwrap();
         let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&origin, n);

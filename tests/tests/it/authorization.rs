@@ -145,7 +145,7 @@ const ROWS: &[Row] = &[
 const PUBLIC: &[(&str, &str)] = &[("get", "/.well-known/jwks.json"), ("get", "/openapi.json"), ("get", "/console")];
 
 #[tokio::test]
-async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
+async fn every_operation_returns_the_expected_status_to_each_caller() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
     let (user, another) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
@@ -199,7 +199,7 @@ async fn every_operation_answers_every_kind_of_caller_as_its_row_says() {
 }
 
 #[test]
-fn every_operation_of_the_document_has_a_row() {
+fn every_documented_operation_has_an_authorization_row() {
     let document = serde_json::to_value(functions::openapi::Api::openapi()).unwrap();
     let mut operations = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {

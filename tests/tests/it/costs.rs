@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use tenon::{
     domain::{
         delivery::{Attempt, Route},
-        error_log::{ErrorIdentity, ErrorLog, NewError, cut},
+        error_log::{ErrorIdentity, ErrorLog, NewError, truncate},
         id::{DestinationId, EnvironmentId},
         names::{Names, UserRef},
-        origin::Origin,
+        request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser, User},
         workflow::NewWorkflow,
@@ -17,7 +17,7 @@ use tenon::{
         Table,
         deliveries::Deliveries,
         erasures::{Erasure, Erasures, begin},
-        errors::{ErrorQuery, Errors, Retention, Within},
+        errors::{ErrorQuery, ErrorScope, Errors, Retention},
         users::{UserQuery, Users},
         workflows::Workflows,
     },
@@ -40,19 +40,19 @@ fn stated() -> BTreeMap<String, ConsumedUnits> {
     rows.collect()
 }
 
-fn user(name: &str, origin: &Origin, place: usize) -> User {
+fn user(name: &str, origin: &RequestSeed, place: usize) -> User {
     let names = Names::new(None, Some(format!("{name}@acme.example").parse().unwrap()), &origin.suffix(place)).unwrap();
     NewUser { names, full_name: Some("Joe Smoe".parse().unwrap()), metadata: Metadata::default() }.create(origin, place)
 }
 
 #[tokio::test]
-async fn each_operation_costs_what_the_document_says() {
+async fn operations_consume_the_documented_capacity() {
     let (client, units) = CapacityMeter::attach(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let directory = Table::of(client.clone(), setting("DIRECTORY_TABLE"));
     let table = Table::of(client, setting("ERRORS_TABLE"));
     let (users, workflows) = (Users(directory.clone()), Workflows(directory.clone()));
     let errors = Errors { table: table.clone(), retention: Retention::days(30) };
-    let (environment, origin) = (EnvironmentId::new(), Origin::new());
+    let (environment, origin) = (EnvironmentId::new(), RequestSeed::new());
     let mut measured: BTreeMap<String, ConsumedUnits> = BTreeMap::new();
     let mut note = |operation: &str| {
         measured.insert(operation.to_owned(), units.take());
@@ -82,7 +82,7 @@ async fn each_operation_costs_what_the_document_says() {
     note("create a workflow");
 
     let record = async |count: usize, text: &str| {
-        let made = Origin::of(origin.at);
+        let made = RequestSeed::of(origin.at);
         let new = (0..count).map(|place| {
             let new = NewError {
                 identity: ErrorIdentity::new(None, None, &made, place).unwrap(),
@@ -104,13 +104,13 @@ async fn each_operation_costs_what_the_document_says() {
     record(100, &"y".repeat(301)).await;
     note("record 100 errors of 300 bytes");
     let of_workflow =
-        ErrorQuery { within: Within::Workflow(workflow.workflow_id), limit: 100, ..ErrorQuery::default() };
+        ErrorQuery { within: ErrorScope::Workflow(workflow.workflow_id), limit: 100, ..ErrorQuery::default() };
     errors.page(environment, &of_workflow).await.unwrap();
     note("list 100 errors of a workflow");
     let all = ErrorQuery { limit: 100, ..ErrorQuery::default() };
     errors.page(environment, &all).await.unwrap();
     note("list 100 errors of an environment");
-    let of_user = ErrorQuery { within: Within::User(joe.user_id), ..all };
+    let of_user = ErrorQuery { within: ErrorScope::User(joe.user_id), ..all };
     errors.page(environment, &of_user).await.unwrap();
     note("list 100 errors of a user");
     let erasure =
@@ -145,11 +145,11 @@ async fn each_operation_costs_what_the_document_says() {
     let attempt = Attempt { at: origin.at, status: Some(200), latency_ms: 123, response };
     let delivered: Vec<_> = recorded.iter().map(|error| (error, attempt.clone())).collect();
     let deliveries = Deliveries { table, retention: errors.retention };
-    deliveries.note_delivered(route, &delivered[..10], origin.at).await.unwrap();
+    deliveries.record_delivered(route, &delivered[..10], origin.at).await.unwrap();
     note("note 10 deliveries at the first attempt");
-    deliveries.note_delivered(route, &delivered, origin.at).await.unwrap();
+    deliveries.record_delivered(route, &delivered, origin.at).await.unwrap();
     note("note 100 deliveries at the first attempt");
-    let told = deliveries.of_error(&recorded[50], &[route.destination].into()).await.unwrap();
+    let told = deliveries.list_by_error(&recorded[50], &[route.destination].into()).await.unwrap();
     assert_eq!(told.len(), 1);
     note("show the delivery of one of 100 errors");
 

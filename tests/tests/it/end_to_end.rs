@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::{Bus, Tenon, bus_settings, eventually, example_error, keys, setting};
 
 #[tokio::test]
-async fn an_error_that_an_engine_records_arrives_on_the_customers_own_bus() {
+async fn recorded_error_arrives_on_the_customers_bus() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe.smoe@acme.example").await;
     let workflow = acme.create_workflow(&user, "Orders").await;
@@ -32,7 +32,7 @@ async fn an_error_that_an_engine_records_arrives_on_the_customers_own_bus() {
 }
 
 #[tokio::test]
-async fn a_destination_that_is_off_receives_nothing_and_the_errors_are_kept() {
+async fn disabled_destination_receives_nothing_and_errors_are_kept() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let (toggled, control) = (Bus::new().await, Bus::new().await);
@@ -54,7 +54,7 @@ async fn a_destination_that_is_off_receives_nothing_and_the_errors_are_kept() {
 }
 
 #[tokio::test]
-async fn a_bus_that_refuses_every_entry_delays_nobody_and_loses_nothing() {
+async fn rejecting_bus_delays_no_one_and_loses_nothing() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let healthy = Bus::new().await;
@@ -94,7 +94,7 @@ async fn a_bus_that_refuses_every_entry_delays_nobody_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn the_keys_of_a_destination_are_ciphertext_in_the_table_and_masked_wherever_they_are_shown() {
+async fn destination_credentials_are_encrypted_and_masked() {
     let acme = Tenon::deployed().await.environment().await;
     let (key_id, secret) = (setting("TENON_CUSTOMER_KEY_ID"), setting("TENON_CUSTOMER_SECRET"));
     let created = acme.backend.post("/destinations", bus_settings("tenon-test-bus")).await.is(201);

@@ -51,7 +51,7 @@ impl Drop for Function {
 }
 
 #[tokio::test]
-async fn an_endpoint_answers_its_event_file() {
+async fn endpoint_binaries_handle_their_event_files() {
     let answer = Function::start("users_create").invoke(&event("users_create")).await;
     // The file's user may be there from another run.
     assert!([json!(201), json!(409)].contains(&answer["statusCode"]), "{answer}");
@@ -60,25 +60,25 @@ async fn an_endpoint_answers_its_event_file() {
 }
 
 #[tokio::test]
-async fn the_authorizer_answers_its_event_file() {
+async fn authorizer_binary_handles_its_event_file() {
     let answer = Function::start("authorizer").invoke(&event("authorizer")).await;
     assert_eq!(answer, json!({ "isAuthorized": false }), "the key in the file is of nobody");
 }
 
 #[tokio::test]
-async fn a_function_for_iam_callers_answers_its_event_file() {
+async fn admin_binary_handles_its_event_file() {
     let answer = Function::start("environments_create").invoke(&event("environments_create")).await;
     assert_eq!(answer["name"], "acme-production", "{answer}");
 }
 
 #[tokio::test]
-async fn the_forwarder_answers_its_event_file() {
+async fn forwarder_binary_handles_its_event_file() {
     let answer = Function::start("forward_errors").invoke(&event("forward_errors")).await;
     assert_eq!(answer, json!({ "batchItemFailures": [] }));
 }
 
 #[tokio::test]
-async fn a_function_that_a_queue_triggers_answers_its_event_file() {
+async fn queue_binaries_handle_their_event_files() {
     for name in ["deliver_webhooks", "drain", "replay"] {
         let answer = Function::start(name).invoke(&event(name)).await;
         // What the files name is not there: nothing is to come again.

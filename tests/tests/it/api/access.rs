@@ -7,7 +7,7 @@ use tests::{Api, Tenon, bus_settings, example_error, python, send, setting};
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
-async fn without_a_valid_key_or_token_nothing_is_answered_but_the_public_documents() {
+async fn only_public_documents_are_served_without_valid_credentials() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let path = format!("/users/{user}");
@@ -24,7 +24,7 @@ async fn without_a_valid_key_or_token_nothing_is_answered_but_the_public_documen
 }
 
 #[tokio::test]
-async fn the_key_set_may_be_kept_for_five_minutes_and_is_known_by_its_etag() {
+async fn jwks_is_cacheable_for_five_minutes_and_has_an_etag() {
     let set = Api::anonymous().get("/.well-known/jwks.json").await.is(200);
     assert_eq!(set.header("cache-control"), "public, max-age=300");
     let again = Api::anonymous().request("GET", "/.well-known/jwks.json").header("if-none-match", set.header("etag"));
@@ -34,7 +34,7 @@ async fn the_key_set_may_be_kept_for_five_minutes_and_is_known_by_its_etag() {
 }
 
 #[tokio::test]
-async fn the_schemes_case_does_not_matter() {
+async fn authorization_scheme_is_case_insensitive() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let key = acme.tenon.key(&acme.id, "manage").await;
@@ -45,7 +45,7 @@ async fn the_schemes_case_does_not_matter() {
 }
 
 #[tokio::test]
-async fn another_environments_keys_see_and_change_nothing() {
+async fn api_key_cannot_access_another_environment() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
     let user = acme.create_user("joe@acme.example").await;
@@ -82,7 +82,7 @@ async fn another_environments_keys_see_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn an_engines_key_records_errors_and_does_nothing_else() {
+async fn engine_key_can_only_record_errors() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let workflow = acme.create_workflow(&user, "Orders").await;
@@ -96,7 +96,7 @@ async fn an_engines_key_records_errors_and_does_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_user_sees_what_is_its_own_and_nobody_elses() {
+async fn user_token_reads_only_its_own_user() {
     let acme = Tenon::deployed().await.environment().await;
     let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
     let (joes, jims) = (acme.create_workflow(&joe, "Orders").await, acme.create_workflow(&jim, "Orders").await);
@@ -118,7 +118,7 @@ async fn a_user_sees_what_is_its_own_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_user_token_is_verified_by_another_implementation_from_the_published_keys() {
+async fn pyjwt_verifies_user_token_with_published_keys() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let answer = acme.backend.post(&format!("/users/{user}/token"), json!({ "ttlSeconds": 60 })).await.is(200);
@@ -134,7 +134,7 @@ async fn a_user_token_is_verified_by_another_implementation_from_the_published_k
 }
 
 #[tokio::test]
-async fn a_token_lasts_as_long_as_was_asked_and_never_more_than_thirty_minutes() {
+async fn token_lifetime_is_the_requested_one_up_to_30_minutes() {
     let acme = Tenon::deployed().await.environment().await;
     let path = format!("/users/{}/token", acme.create_user("joe@acme.example").await);
     let seconds = async |path: &str| {
@@ -164,7 +164,7 @@ async fn read_by_pyjwt(token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn functions_for_iam_callers_name_what_is_wrong_with_their_input() {
+async fn admin_functions_name_invalid_input_fields() {
     let tenon = Tenon::deployed().await;
     let refused = tenon.invoke("EnvironmentsCreate", json!({ "kind": "prod" })).await.unwrap_err();
     assert_eq!(refused["errorType"], "validation");

@@ -14,7 +14,7 @@ const WIDE: Appearance = Appearance { width: 1200, dark: false };
 const MARKUP: &str = "<img src=x onerror=\"window.obeyed=1\"><script>window.obeyed=1</script>";
 
 #[tokio::test]
-async fn the_page_is_closed_to_all_but_itself() {
+async fn console_has_a_strict_content_security_policy() {
     let page = Api::anonymous().get("/console").await.is(200);
     let policy = page.header("content-security-policy");
     for part in
@@ -30,7 +30,7 @@ async fn the_page_is_closed_to_all_but_itself() {
 }
 
 #[tokio::test]
-async fn an_operator_signs_in_with_a_key_that_stays_in_memory_and_always_sees_where_they_are() {
+async fn sign_in_keeps_key_in_memory_and_shows_environment() {
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
     browser.fill("API key", "tn_test_nonsense").await;
@@ -57,7 +57,7 @@ async fn an_operator_signs_in_with_a_key_that_stays_in_memory_and_always_sees_wh
 }
 
 #[tokio::test]
-async fn an_operator_saves_eventbridge_keys_sees_what_aws_says_and_switches_streaming() {
+async fn eventbridge_destination_is_saved_tested_and_disabled() {
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
@@ -102,7 +102,7 @@ async fn save_bus(browser: &Browser, secret: &str, bus: &str) {
 }
 
 #[tokio::test]
-async fn a_webhooks_secret_is_shown_once_and_an_error_is_seen_live_and_replayed() {
+async fn webhook_secret_is_shown_once_and_error_is_replayed() {
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
@@ -143,7 +143,7 @@ async fn a_webhooks_secret_is_shown_once_and_an_error_is_seen_live_and_replayed(
 }
 
 #[tokio::test]
-async fn an_operator_creates_finds_disables_and_deletes_a_user() {
+async fn user_is_created_found_disabled_and_deleted() {
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
     browser.sign_in(acme.backend.credential()).await;
@@ -181,7 +181,7 @@ async fn an_operator_creates_finds_disables_and_deletes_a_user() {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_shown_as_text_and_never_obeyed() {
+async fn stored_markup_is_shown_as_text() {
     let Some(browser) = Browser::open(WIDE).await else { return };
     let acme = Tenon::deployed().await.environment().await;
     let body = json!({ "username": "joe", "fullName": MARKUP, "metadata": { MARKUP: MARKUP } });
@@ -222,7 +222,7 @@ async fn what_is_stored_is_shown_as_text_and_never_obeyed() {
 }
 
 #[tokio::test]
-async fn everybody_can_use_it_in_both_colour_schemes_from_360_pixels_on() {
+async fn console_is_accessible_in_both_color_schemes_from_360_pixels() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let workflow = acme.create_workflow(&user, "Orders to Shopify").await;

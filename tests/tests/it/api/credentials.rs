@@ -7,7 +7,7 @@ use tests::{Tenon, eventually, keys, setting};
 const SECRET: &str = "shpat_6f1c2b9a7d3e4f50";
 
 #[tokio::test]
-async fn a_credentials_data_are_shown_to_the_engine_alone_and_stored_nowhere_in_the_clear() {
+async fn only_the_engine_can_reveal_credential_data() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let body = json!({ "type": "shopify", "name": "Shop", "data": { "token": SECRET, "shop": { "id": 7 } } });
@@ -40,7 +40,7 @@ async fn a_credentials_data_are_shown_to_the_engine_alone_and_stored_nowhere_in_
 }
 
 #[tokio::test]
-async fn every_reveal_is_logged_with_who_and_what_and_without_the_data() {
+async fn every_reveal_is_logged_without_the_data() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let credential = acme.create_credential(&user, json!({ "token": SECRET })).await;
@@ -57,7 +57,7 @@ async fn every_reveal_is_logged_with_who_and_what_and_without_the_data() {
 }
 
 #[tokio::test]
-async fn a_ciphertext_that_is_moved_to_another_credential_does_not_decrypt() {
+async fn ciphertext_moved_to_another_credential_is_rejected() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let (one, other) = (
@@ -88,7 +88,7 @@ fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
 }
 
 #[tokio::test]
-async fn every_invalid_field_of_a_credential_is_named_and_nothing_of_it_is_repeated() {
+async fn invalid_credential_fields_are_named_without_values() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let path = format!("/users/{user}/credentials");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::{Bus, Tenon, bus_settings, keys, setting};
 
 #[tokio::test]
-async fn a_destination_shows_its_settings_its_policy_and_the_retry_policy_that_the_code_runs() {
+async fn destination_shows_settings_iam_policy_and_retry_policy() {
     let acme = Tenon::deployed().await.environment().await;
     let created = acme.backend.post("/destinations", bus_settings("tenon-test-errors")).await.is(201);
     let path = format!("/destinations/{}", created.text("destinationId"));
@@ -24,11 +24,11 @@ async fn a_destination_shows_its_settings_its_policy_and_the_retry_policy_that_t
         statement["Resource"],
         format!("arn:aws:events:{}:*:event-bus/tenon-test-errors", setting("AWS_REGION"))
     );
-    assert_eq!(shown["retryPolicy"], json!(tenon::domain::delivery::RETRY_POLICY));
+    assert_eq!(shown["retryPolicy"], json!(tenon::domain::delivery::RETRY_SCHEDULE_SECS));
 }
 
 #[tokio::test]
-async fn neither_region_nor_bus_can_change_the_host_that_is_called() {
+async fn region_and_bus_cannot_change_the_aws_host() {
     let acme = Tenon::deployed().await.environment().await;
     for (region, bus) in [
         ("us-east-1.evil.example", "errors"),
@@ -43,7 +43,7 @@ async fn neither_region_nor_bus_can_change_the_host_that_is_called() {
 }
 
 #[tokio::test]
-async fn every_invalid_setting_is_named_and_no_secret_is_repeated() {
+async fn invalid_settings_are_all_named_without_secrets() {
     let acme = Tenon::deployed().await.environment().await;
     let settings = json!({
         "type": "pigeon", "region": "mars", "enabled": "yes", "filter": { "workflowId": ["x"] },
@@ -62,7 +62,7 @@ async fn every_invalid_setting_is_named_and_no_secret_is_repeated() {
 }
 
 #[tokio::test]
-async fn an_environment_has_at_most_twenty_destinations_also_when_they_are_created_at_once() {
+async fn limit_of_20_destinations_holds_under_concurrent_creation() {
     let acme = Tenon::deployed().await.environment().await;
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..25 {
@@ -83,7 +83,7 @@ async fn an_environment_has_at_most_twenty_destinations_also_when_they_are_creat
 }
 
 #[tokio::test]
-async fn a_filter_limits_a_destination_and_null_takes_the_limits_away() {
+async fn filter_limits_destination_and_null_clears_it() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let (orders, stock) = (acme.create_workflow(&user, "Orders").await, acme.create_workflow(&user, "Stock").await);
@@ -104,7 +104,7 @@ async fn a_filter_limits_a_destination_and_null_takes_the_limits_away() {
 }
 
 #[tokio::test]
-async fn a_replaced_bus_is_used_from_the_next_error_on() {
+async fn changed_bus_is_used_from_the_next_error() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let bus = Bus::new().await;
@@ -139,7 +139,7 @@ fn as_root(bus: &str) -> Value {
 }
 
 #[tokio::test]
-async fn saving_proves_the_connection_by_a_test_event_where_the_keys_allow_it() {
+async fn saving_verifies_the_bus_if_permissions_allow() {
     let acme = Tenon::deployed().await.environment().await;
     let bus = Bus::new().await;
     let proven = acme.backend.post("/destinations", as_root(&bus.name)).await.is(201);
@@ -155,7 +155,7 @@ async fn saving_proves_the_connection_by_a_test_event_where_the_keys_allow_it() 
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_not_saved_and_told_so_that_a_person_understands() {
+async fn settings_that_aws_rejects_are_not_saved() {
     let acme = Tenon::deployed().await.environment().await;
     let with = |member: &str, value: Value| {
         let mut settings = bus_settings("tenon-test-errors");
@@ -183,7 +183,7 @@ async fn what_aws_refuses_is_not_saved_and_told_so_that_a_person_understands() {
 }
 
 #[tokio::test]
-async fn a_test_event_is_sent_at_any_time_and_answered_with_what_the_other_side_said() {
+async fn test_event_returns_the_response_of_the_bus() {
     let acme = Tenon::deployed().await.environment().await;
     let bus = Bus::new().await;
     let destination = acme.create_bus_destination(&bus.name).await;
@@ -200,7 +200,7 @@ async fn a_test_event_is_sent_at_any_time_and_answered_with_what_the_other_side_
 }
 
 #[tokio::test]
-async fn destinations_are_listed_page_by_page_and_removed_with_their_keys() {
+async fn destinations_are_paged_and_deleted_with_credentials() {
     let acme = Tenon::deployed().await.environment().await;
     let mut made = Vec::new();
     for _ in 0..3 {

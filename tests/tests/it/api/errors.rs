@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::{Bus, Tenon, example_error};
 
 #[tokio::test]
-async fn the_same_id_again_changes_nothing_and_delivers_nothing() {
+async fn duplicate_error_id_changes_nothing() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
@@ -31,7 +31,7 @@ async fn the_same_id_again_changes_nothing_and_delivers_nothing() {
 }
 
 #[tokio::test]
-async fn ids_are_answered_in_order_and_carry_the_time() {
+async fn error_ids_are_in_request_order_and_contain_the_time() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
@@ -53,7 +53,7 @@ async fn ids_are_answered_in_order_and_carry_the_time() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_each_error_of_a_batch_is_named() {
+async fn invalid_fields_of_every_error_in_a_batch_are_named() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
@@ -81,7 +81,7 @@ async fn what_is_wrong_with_each_error_of_a_batch_is_named() {
 }
 
 #[tokio::test]
-async fn a_long_list_is_paged_to_its_certain_end_and_each_error_is_seen_once() {
+async fn pages_contain_every_error_exactly_once() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
@@ -113,7 +113,7 @@ async fn a_long_list_is_paged_to_its_certain_end_and_each_error_is_seen_once() {
 }
 
 #[tokio::test]
-async fn filters_select_by_time_execution_and_kind_of_block() {
+async fn errors_are_filtered_by_time_execution_and_block_type() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
@@ -144,7 +144,7 @@ async fn filters_select_by_time_execution_and_kind_of_block() {
 }
 
 #[tokio::test]
-async fn a_hundred_errors_of_64_kib_are_recorded_and_listed_within_the_limits_of_an_answer() {
+async fn pages_of_64_kib_errors_stay_within_the_response_limit() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
@@ -174,7 +174,7 @@ async fn a_hundred_errors_of_64_kib_are_recorded_and_listed_within_the_limits_of
 }
 
 #[tokio::test]
-async fn an_unknown_workflow_is_not_found() {
+async fn unknown_workflow_is_not_found() {
     let acme = Tenon::deployed().await.environment().await;
     for workflow in ["0".repeat(24), "nonsense".to_owned()] {
         let path = format!("/workflows/{workflow}/errors");

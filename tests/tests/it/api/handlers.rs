@@ -46,7 +46,7 @@ fn event_of(function: &str, environment: &str, parameter: Option<(&str, &str)>, 
 }
 
 #[tokio::test]
-async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
+async fn endpoints_make_only_their_documented_aws_calls() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
 
     let state = environments::create::state(&config).await.unwrap();
@@ -383,7 +383,7 @@ async fn every_endpoint_makes_the_aws_calls_that_its_file_states_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_base_path_in_front_of_the_path_changes_nothing() {
+async fn base_path_does_not_affect_routing() {
     let state = users::create::state(&aws(&setting("AWS_ACCESS_KEY_ID")).await).await.unwrap();
     let environment = tenon::domain::id::EnvironmentId::new().to_string();
     let mut event = event_of("users_create", &environment, None, None);
@@ -400,7 +400,7 @@ async fn a_base_path_in_front_of_the_path_changes_nothing() {
 }
 
 #[tokio::test]
-async fn without_the_authorizers_context_nobody_is_served_and_an_expired_token_is_nobody() {
+async fn missing_authorizer_context_and_expired_token_return_401() {
     let state = users::get::state(&aws(&setting("AWS_ACCESS_KEY_ID")).await).await.unwrap();
     let mut event = event("users_get");
     let user = event["pathParameters"]["user"].clone();
@@ -421,7 +421,7 @@ async fn without_the_authorizers_context_nobody_is_served_and_an_expired_token_i
 }
 
 #[tokio::test]
-async fn a_busy_dynamodb_is_answered_with_503_and_when_to_try_again_and_a_refusal_with_500_without_a_word() {
+async fn throttling_returns_503_and_access_denial_returns_500() {
     for (code, status) in [("ThrottlingException", 503), ("AccessDeniedException", 500)] {
         let config =
             scripted(move |_, _| (400, json!({ "__type": code, "message": "of table tenon-Directory" }))).await;

@@ -11,7 +11,7 @@ use lambda_http::RequestExt;
 use serde_json::{Value, json};
 use tenon::{
     domain::{id::EnvironmentId, timestamp::Timestamp},
-    http::{KnowsRequests, service_once},
+    http::{IdempotentState, idempotent_service},
 };
 use tests::{
     Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, keys, send, setting,
@@ -56,7 +56,7 @@ async fn creations(acme: &Environment) -> Vec<(String, Value, Value)> {
 }
 
 #[tokio::test]
-async fn the_same_request_gets_the_first_answer_again_and_another_body_is_refused() {
+async fn repeated_key_replays_response_and_rejects_other_body() {
     let acme = Tenon::deployed().await.environment().await;
     for (path, body, other) in creations(&acme).await {
         let first = post(&acme.backend, &path, "key-1", &body).await;
@@ -76,7 +76,7 @@ async fn the_same_request_gets_the_first_answer_again_and_another_body_is_refuse
 }
 
 #[tokio::test]
-async fn a_key_is_that_of_its_api_key_and_path_alone() {
+async fn idempotency_key_is_scoped_to_api_key_and_path() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let workflows = [acme.create_workflow(&user, "Orders").await, acme.create_workflow(&user, "Customers").await];
@@ -98,7 +98,7 @@ async fn a_key_is_that_of_its_api_key_and_path_alone() {
 }
 
 #[tokio::test]
-async fn of_requests_at_once_with_one_key_one_is_done() {
+async fn concurrent_requests_with_one_key_run_once() {
     let acme = Tenon::deployed().await.environment().await;
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..20 {
@@ -122,7 +122,7 @@ async fn of_requests_at_once_with_one_key_one_is_done() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_kept() {
+async fn failed_requests_are_not_stored() {
     let acme = Tenon::deployed().await.environment().await;
     acme.create_user("joe@acme.example").await;
     post(&acme.backend, "/users", "key", &json!({ "email": "x" })).await.is_problem(422, "validation");
@@ -131,7 +131,7 @@ async fn a_refusal_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_kept_answer_shows_no_secret_in_the_table_and_may_be_longer_than_an_item() {
+async fn stored_response_is_encrypted_and_may_exceed_an_item() {
     let acme = Tenon::deployed().await.environment().await;
     let webhook = json!({ "type": "webhook", "url": "http://127.0.0.1:9/" });
     let secret = post(&acme.backend, "/destinations", "key", &webhook).await.is(201).text("secret");
@@ -183,9 +183,9 @@ async fn answer<H, T, S>(handler: H, state: &S, request: lambda_http::Request) -
 where
     H: Handler<T, S>,
     T: 'static,
-    S: KnowsRequests + Clone + Send + Sync + 'static,
+    S: IdempotentState + Clone + Send + Sync + 'static,
 {
-    let response = service_once(handler, state.clone()).oneshot(request).await.unwrap();
+    let response = idempotent_service(handler, state.clone()).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     (parts.status.as_u16(), serde_json::from_slice(&bytes).unwrap())
@@ -202,7 +202,7 @@ async fn survives<H, T, S, R>(
 ) where
     H: Handler<T, S>,
     T: 'static,
-    S: KnowsRequests + Clone + Send + Sync + 'static,
+    S: IdempotentState + Clone + Send + Sync + 'static,
     R: Fn() -> lambda_http::Request,
 {
     let (state, crash) = state;
@@ -271,7 +271,7 @@ async fn user_and_workflow(config: &SdkConfig, environment: EnvironmentId) -> (S
 }
 
 #[tokio::test]
-async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_knows_its_own() {
+async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let (mortal, crash) = Crash::wrap(&config);
     let there = Counting::new(&config);
@@ -409,7 +409,7 @@ async fn after_a_crash_between_any_two_calls_the_repeat_finishes_the_work_and_kn
 }
 
 #[tokio::test]
-async fn a_key_costs_two_aws_calls_more_and_its_repeat_one() {
+async fn idempotency_adds_two_aws_calls_and_replay_takes_one() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let state = users::create::state(&config).await.unwrap();
     let environment = EnvironmentId::new();
@@ -422,7 +422,7 @@ async fn a_key_costs_two_aws_calls_more_and_its_repeat_one() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_refused_until_its_functions_time_is_over() {
+async fn key_in_progress_conflicts_until_the_function_times_out() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let (mortal, crash) = Crash::wrap(&config);
     let state = users::create::state(&mortal).await.unwrap();

@@ -16,7 +16,7 @@ async fn texts(acme: &Environment, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_errors_of_an_environment_are_listed_by_user_workflow_time_execution_and_kind_of_block() {
+async fn errors_of_environment_are_listed_filtered_and_paged() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
     let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
@@ -75,7 +75,7 @@ async fn the_errors_of_an_environment_are_listed_by_user_workflow_time_execution
 }
 
 #[tokio::test]
-async fn what_went_wrong_hundreds_of_times_is_one_line() {
+async fn similar_errors_are_grouped() {
     let acme = Tenon::deployed().await.environment().await;
     let joe = acme.create_user("joe@acme.example").await;
     let (orders, customers) =
@@ -105,7 +105,7 @@ async fn what_went_wrong_hundreds_of_times_is_one_line() {
 }
 
 #[tokio::test]
-async fn an_error_is_shown_by_its_id_with_its_deliveries() {
+async fn error_is_shown_with_its_deliveries() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let bus = Bus::new().await;
@@ -140,7 +140,7 @@ async fn an_error_is_shown_by_its_id_with_its_deliveries() {
 }
 
 #[tokio::test]
-async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
+async fn erasure_deletes_only_the_errors_of_its_user() {
     let acme = Tenon::deployed().await.environment().await;
     let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
     let (joes, jims) = (acme.create_workflow(&joe, "Orders").await, acme.create_workflow(&jim, "Orders").await);
@@ -182,7 +182,7 @@ async fn a_users_errors_and_their_deliveries_are_erased_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn make_tail_shows_each_error_once_as_it_comes_and_nothing_that_a_terminal_would_obey() {
+async fn tail_prints_each_error_once_without_control_characters() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     acme.record_error(&workflow, "before").await;

@@ -7,7 +7,7 @@ use tests::{
 };
 
 #[tokio::test]
-async fn errors_are_replayed_by_time_by_their_ids_and_where_they_have_failed() {
+async fn errors_are_replayed_by_time_id_and_failure() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let (orders, stock) = (acme.create_workflow(&user, "Orders").await, acme.create_workflow(&user, "Stock").await);
@@ -66,7 +66,7 @@ async fn errors_are_replayed_by_time_by_their_ids_and_where_they_have_failed() {
 }
 
 #[tokio::test]
-async fn a_cancelled_replay_sends_nothing_that_still_waits() {
+async fn cancelled_replay_sends_no_pending_delivery() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let errors: Vec<Value> = (0..20).map(|n| example_error(&n.to_string())).collect();
@@ -92,7 +92,7 @@ async fn a_cancelled_replay_sends_nothing_that_still_waits() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_destination_can_be_reached_from_another_environment() {
+async fn replay_cannot_access_another_environment() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
@@ -114,7 +114,7 @@ async fn nothing_of_a_destination_can_be_reached_from_another_environment() {
 }
 
 #[tokio::test]
-async fn an_error_that_waits_and_is_replayed_twice_arrives_and_blocks_nothing() {
+async fn pending_error_replayed_twice_arrives_and_blocks_nothing() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::Tenon;
 
 #[tokio::test]
-async fn a_session_shows_a_user_all_that_is_its_own_and_no_secret() {
+async fn session_shows_only_the_users_own_data() {
     let acme = Tenon::deployed().await.environment().await;
     let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
     acme.create_workflow(&joe, "Stock").await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::{Tenon, eventually, keys, send};
 
 #[tokio::test]
-async fn a_user_is_created_with_a_username_made_from_its_email() {
+async fn username_is_derived_from_email() {
     let acme = Tenon::deployed().await.environment().await;
     let body = json!({ "email": "joe.smoe@acme.example", "fullName": "Joe Smoe", "metadata": { "plan": "pro" } });
     let created = acme.backend.post("/users", body).await.is(201);
@@ -23,7 +23,7 @@ async fn a_user_is_created_with_a_username_made_from_its_email() {
 }
 
 #[tokio::test]
-async fn an_email_that_is_taken_is_refused_and_nothing_changes() {
+async fn taken_email_is_rejected_and_nothing_changes() {
     let acme = Tenon::deployed().await.environment().await;
     let joe = acme.create_user("joe@acme.example").await;
 
@@ -35,7 +35,7 @@ async fn an_email_that_is_taken_is_refused_and_nothing_changes() {
 }
 
 #[tokio::test]
-async fn of_concurrent_creations_of_one_email_exactly_one_succeeds() {
+async fn only_one_of_20_concurrent_creations_succeeds() {
     let acme = Tenon::deployed().await.environment().await;
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..20 {
@@ -48,7 +48,7 @@ async fn of_concurrent_creations_of_one_email_exactly_one_succeeds() {
 }
 
 #[tokio::test]
-async fn every_invalid_field_is_named_at_once() {
+async fn all_invalid_fields_are_named() {
     let acme = Tenon::deployed().await.environment().await;
     let body = json!({ "email": "joe", "username": "a b", "fullName": 7, "metadata": { "x": 1 } });
     let refused = acme.backend.post("/users", body).await;
@@ -60,7 +60,7 @@ async fn every_invalid_field_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_told_from_one_that_is_invalid() {
+async fn malformed_and_invalid_bodies_return_different_problems() {
     let acme = Tenon::deployed().await.environment().await;
     let post = |media_type: &str, body: &str| {
         send(acme.backend.request("POST", "/users").header("content-type", media_type).body(body.to_owned()))
@@ -82,7 +82,7 @@ async fn unknown_members_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
+async fn disabled_user_keeps_data_and_workflows_become_inactive() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let workflow = acme.create_workflow(&user, "Orders").await;
@@ -105,7 +105,7 @@ async fn a_disabled_user_keeps_its_data_and_its_workflows_read_as_inactive() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_and_all_that_it_owned_are_gone_at_once_and_removed_behind_it() {
+async fn deleted_user_is_gone_immediately_and_its_data_soon_after() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let credential = acme.create_credential(&user, json!({ "token": "shpat_6f1c2b9a7d3e4f50" })).await;

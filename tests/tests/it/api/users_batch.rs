@@ -11,7 +11,7 @@ fn names(page: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_batch_creates_all_that_it_can_and_tells_of_each_item_in_order() {
+async fn batch_reports_the_result_of_each_item_in_order() {
     let acme = Tenon::deployed().await.environment().await;
     acme.create_user("joe@acme.example").await;
     let users = json!([
@@ -49,7 +49,7 @@ async fn a_batch_creates_all_that_it_can_and_tells_of_each_item_in_order() {
 }
 
 #[tokio::test]
-async fn a_thousand_users_are_created_in_one_request_and_listed_page_by_page_each_once() {
+async fn batch_of_1000_users_is_created_and_paged() {
     let acme = Tenon::deployed().await.environment().await;
     let wanted: BTreeSet<String> = (0..1000).map(|n| format!("user-{n}")).collect();
     let users: Vec<Value> = wanted.iter().map(|name| json!({ "username": name, "fullName": name })).collect();
@@ -76,7 +76,7 @@ async fn a_thousand_users_are_created_in_one_request_and_listed_page_by_page_eac
 }
 
 #[tokio::test]
-async fn two_hundred_creations_of_one_email_at_once_make_one_user() {
+async fn only_one_of_200_concurrent_creations_succeeds() {
     let acme = Tenon::deployed().await.environment().await;
     let creating = (0..200).map(|_| async {
         loop {
@@ -97,7 +97,7 @@ async fn two_hundred_creations_of_one_email_at_once_make_one_user() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_their_names_and_listed_by_their_status() {
+async fn users_are_found_by_name_and_listed_by_status() {
     let acme = Tenon::deployed().await.environment().await;
     let joe = acme.backend.post("/users", json!({ "username": "joe", "email": "joe@acme.example" })).await.is(201);
     acme.create_user("jim@acme.example").await;
@@ -128,7 +128,7 @@ async fn users_are_found_by_their_names_and_listed_by_their_status() {
 }
 
 #[tokio::test]
-async fn a_changed_users_old_names_are_free_and_its_new_ones_are_taken() {
+async fn update_frees_old_names_and_claims_new_ones() {
     let acme = Tenon::deployed().await.environment().await;
     let body = json!({ "username": "joe", "email": "joe@acme.example", "fullName": "Joe", "metadata": { "a": "1", "b": "2" } });
     let id = acme.backend.post("/users", body).await.is(201).text("userId");
@@ -176,7 +176,7 @@ async fn a_changed_users_old_names_are_free_and_its_new_ones_are_taken() {
 }
 
 #[tokio::test]
-async fn if_match_lets_only_what_was_seen_be_changed() {
+async fn if_match_rejects_stale_updates() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let path = format!("/users/{user}");
@@ -203,7 +203,7 @@ async fn if_match_lets_only_what_was_seen_be_changed() {
 }
 
 #[tokio::test]
-async fn the_calls_of_an_existing_client_work_as_it_sends_them() {
+async fn requests_of_existing_clients_work() {
     let acme = Tenon::deployed().await.environment().await;
     let call = async |method: &str, path: &str, body: Option<Value>| {
         let request = acme.backend.request(method, path).header("x-api-version", "2025-09");

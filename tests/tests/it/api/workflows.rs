@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::Tenon;
 
 #[tokio::test]
-async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
+async fn workflow_name_is_unique_per_user() {
     let acme = Tenon::deployed().await.environment().await;
     let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
     let body = json!({ "userId": "joe@acme.example", "name": "Orders", "integrationId": "shopify" });
@@ -23,7 +23,7 @@ async fn a_workflow_belongs_to_a_user_and_its_name_is_unique_there() {
 }
 
 #[tokio::test]
-async fn workflows_are_listed_switched_and_removed_and_their_names_are_free_again() {
+async fn workflows_are_listed_activated_and_deleted() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let mut made = Vec::new();

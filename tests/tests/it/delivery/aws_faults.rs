@@ -7,18 +7,18 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tenon::{
     delivery::{
-        books::Books,
-        eventbridge::{Buses, FIRST_ATTEMPT, Refusal, check, seal_credentials},
+        drain_scheduler::DrainScheduler,
+        eventbridge::{EventBridgeSender, FIRST_ATTEMPT_TIMEOUT, Refusal, check, seal_credentials},
         forward::Forwarder,
         queues::Queue,
-        wake::Waker,
+        recorder::DeliveryRecorder,
     },
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
         destination::{AwsCredentials, EventBridge, Verification},
-        error_log::{ErrorIdentity, ErrorLog, NewError, cut},
+        error_log::{ErrorIdentity, ErrorLog, NewError, truncate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
-        origin::Origin,
+        request_seed::RequestSeed,
         timestamp::Timestamp,
     },
     store::{
@@ -26,7 +26,7 @@ use tenon::{
         deliveries::Deliveries,
         destinations::Destinations,
         errors::{Errors, Retention},
-        health::Healths,
+        health::HealthStore,
         pending::PendingDeliveries,
     },
     vault::Vault,
@@ -36,7 +36,7 @@ use tests::{event, scripted};
 fn error(text: &str) -> ErrorLog {
     let now = Timestamp::now();
     let new = NewError {
-        identity: ErrorIdentity::new(None, None, &Origin::of(now), 0).unwrap(),
+        identity: ErrorIdentity::new(None, None, &RequestSeed::of(now), 0).unwrap(),
         execution_id: "e".parse().unwrap(),
         block_id: "b".parse().unwrap(),
         block_type: "shopify".parse().unwrap(),
@@ -85,7 +85,7 @@ async fn send(
         credentials: seal_credentials(&vault, route, 1, &credentials).await.unwrap(),
     };
     let errors: Vec<&ErrorLog> = errors.iter().collect();
-    let outcomes = Buses::new(&config, vault, FIRST_ATTEMPT).send(route, 1, &bus, &errors).await;
+    let outcomes = EventBridgeSender::new(&config, vault, FIRST_ATTEMPT_TIMEOUT).send(route, 1, &bus, &errors).await;
     let requests = requests.lock().unwrap().clone();
     (outcomes, requests)
 }
@@ -97,7 +97,7 @@ fn delivered(outcome: &Outcome) -> bool {
 fn failed(outcome: &Outcome) -> Option<(&Attempt, Failure)> {
     match outcome {
         Outcome::Failed(attempt, failure) => Some((attempt, *failure)),
-        Outcome::Delivered(_) | Outcome::NotMade => None,
+        Outcome::Delivered(_) | Outcome::Skipped => None,
     }
 }
 
@@ -107,7 +107,7 @@ fn taken(entries: &[Value]) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn of_a_partly_failed_request_only_the_failed_entries_count_as_failed() {
+async fn only_failed_put_events_entries_count_as_failed() {
     let errors: Vec<ErrorLog> = (0..3).map(|n| error(&n.to_string())).collect();
     let refused = json!({ "ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded" });
     let entries = json!([{ "EventId": "1" }, refused, { "EventId": "2" }]);
@@ -118,7 +118,7 @@ async fn of_a_partly_failed_request_only_the_failed_entries_count_as_failed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_tell_of_an_entry_does_not_count_as_delivered() {
+async fn entry_missing_from_put_events_response_counts_as_failed() {
     let errors = [error("a"), error("b")];
     let one = json!({ "FailedEntryCount": 1, "Entries": [{ "EventId": "1" }] });
     let (outcomes, _) = send(&errors, move |_| (200, one.clone())).await;
@@ -126,7 +126,7 @@ async fn an_answer_that_does_not_tell_of_an_entry_does_not_count_as_delivered() 
 }
 
 #[tokio::test]
-async fn a_refused_request_fails_each_of_its_errors_with_what_aws_said() {
+async fn rejected_put_events_fails_all_errors_with_the_aws_message() {
     for (status, code) in
         [(400, "AccessDeniedException"), (403, "InvalidSignatureException"), (400, "ExpiredTokenException")]
     {
@@ -142,7 +142,7 @@ async fn a_refused_request_fails_each_of_its_errors_with_what_aws_said() {
 }
 
 #[tokio::test]
-async fn errors_are_put_ten_at_a_time_and_never_more_than_a_megabyte() {
+async fn put_events_has_at_most_ten_entries_and_one_megabyte() {
     let short: Vec<ErrorLog> = (0..25).map(|n| error(&n.to_string())).collect();
     let (outcomes, requests) = send(&short, taken).await;
     assert!(outcomes.len() == 25 && outcomes.iter().all(delivered));
@@ -184,14 +184,14 @@ async fn record(
 }
 
 #[tokio::test]
-async fn items_that_dynamodb_leaves_unprocessed_are_sent_again_and_no_others() {
+async fn only_unprocessed_items_are_written_again() {
     let errors: Vec<ErrorLog> = (0..10).map(|n| error(&n.to_string())).collect();
     let (unwritten, sizes) = record(&errors, |sent| sent / 3).await;
     assert_eq!((unwritten, sizes), (vec![], vec![10, 3, 1]));
 }
 
 #[tokio::test]
-async fn what_dynamodb_never_takes_is_named() {
+async fn items_that_stay_unprocessed_are_returned() {
     let errors: Vec<ErrorLog> = (0..10).map(|n| error(&n.to_string())).collect();
     let (unwritten, _) = record(&errors, |sent| sent.min(2)).await;
     assert_eq!(unwritten, [0, 1]);
@@ -203,14 +203,14 @@ async fn forward(event: Value, answer: impl Fn(&str, &Value) -> (u16, Value) + S
     let table = |name: &str| Table::new(&config, name);
     let queue = |name: &str| Queue::new(&config, format!("https://sqs.us-east-1.amazonaws.com/1/{name}"));
     let forwarder = Forwarder {
-        books: Books {
+        recorder: DeliveryRecorder {
             destinations: Destinations(table("directory")),
-            healths: Healths(table("directory")),
+            health_store: HealthStore(table("directory")),
             deliveries: Deliveries { table: table("errors"), retention: Retention::days(30) },
             pending: PendingDeliveries { table: table("errors"), retention: Retention::days(30) },
-            waker: Waker { healths: Healths(table("directory")), queue: queue("drains") },
+            scheduler: DrainScheduler { health_store: HealthStore(table("directory")), queue: queue("drains") },
         },
-        buses: Buses::new(&config, Vault::new(&config, "alias/x"), FIRST_ATTEMPT),
+        buses: EventBridgeSender::new(&config, Vault::new(&config, "alias/x"), FIRST_ATTEMPT_TIMEOUT),
         webhooks: queue("webhooks"),
         failures: queue("failures"),
     };
@@ -227,7 +227,7 @@ fn record_of(environment: EnvironmentId, sequence_number: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_lowest_sequence_number_that_could_be_neither_sent_nor_noted_is_answered() {
+async fn forwarder_returns_the_lowest_failed_sequence_number() {
     let (fine, broken) = (EnvironmentId::new(), EnvironmentId::new());
     let records = [record_of(fine, "98"), record_of(broken, "100"), record_of(broken, "99"), record_of(fine, "101")];
     let answer = forward(json!({ "Records": records }), move |_, body| {
@@ -243,14 +243,14 @@ async fn the_lowest_sequence_number_that_could_be_neither_sent_nor_noted_is_answ
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_holds_back_nobody_and_is_not_passed_over() {
+async fn unreadable_stream_record_is_dead_lettered() {
     let mut poisonous = record_of(EnvironmentId::new(), "5");
     poisonous["dynamodb"]["NewImage"] = json!({ "type": { "S": "error" } });
     let records = json!({ "Records": [poisonous, record_of(EnvironmentId::new(), "6")] });
     let queries: Arc<Mutex<usize>> = Arc::default();
     let seen = queries.clone();
-    let put_aside: Arc<Mutex<Vec<Value>>> = Arc::default();
-    let messages = put_aside.clone();
+    let dead_letter: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let messages = dead_letter.clone();
     let answer = forward(records.clone(), move |operation, body| match operation {
         "SendMessage" => {
             messages.lock().unwrap().push(serde_json::from_str(body["MessageBody"].as_str().unwrap()).unwrap());
@@ -264,7 +264,7 @@ async fn a_record_that_cannot_be_read_holds_back_nobody_and_is_not_passed_over()
     .await;
     assert_eq!(answer, json!({ "batchItemFailures": [] }));
     assert_eq!(*queries.lock().unwrap(), 1, "the other record was forwarded");
-    let message = put_aside.lock().unwrap().remove(0);
+    let message = dead_letter.lock().unwrap().remove(0);
     assert_eq!((&message["message"], &message["sequenceNumber"]), (&json!("UnreadableRecordV1"), &json!("5")));
     assert!(message["keys"]["pk"].is_string(), "{message}");
 
@@ -295,7 +295,7 @@ async fn checked(described: (u16, Value), put: (u16, Value)) -> Result<Verificat
 }
 
 #[tokio::test]
-async fn what_a_check_proves_and_refuses_follows_from_what_aws_answers() {
+async fn bus_check_maps_aws_responses_to_results() {
     let there = || (200, json!({ "Name": "errors" }));
     let took = || (200, json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "1" }] }));
     let refused = |code: &str| (400, json!({ "__type": code, "message": "no" }));
@@ -328,7 +328,7 @@ async fn what_a_check_proves_and_refuses_follows_from_what_aws_answers() {
 }
 
 #[tokio::test]
-async fn what_aws_says_of_a_signature_is_kept_without_the_request_that_it_repeats() {
+async fn signature_error_is_stored_without_the_canonical_request() {
     let message = "The signature does not match.\n\nThe Canonical String for this request should have been\n'POST\n\
         x-amz-security-token:IQoJb3JpZ2luX2VjEXAMPLE'";
     let refusal = json!({ "__type": "InvalidSignatureException", "message": message });
@@ -338,7 +338,7 @@ async fn what_aws_says_of_a_signature_is_kept_without_the_request_that_it_repeat
 }
 
 #[tokio::test]
-async fn of_a_hundred_errors_only_those_of_a_refused_batch_count_as_unwritten() {
+async fn only_errors_of_a_rejected_batch_count_as_unwritten() {
     let errors: Vec<ErrorLog> = (0..100).map(|n| error(&format!("error {n:02}"))).collect();
     let config = scripted(|_, body| match body.to_string().contains("error 30") {
         true => (400, json!({ "__type": "ValidationException", "message": "no" })),

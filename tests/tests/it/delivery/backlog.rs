@@ -10,7 +10,7 @@ use tests::{
 };
 
 #[tokio::test]
-async fn two_hundred_thousand_deliveries_that_wait_for_a_dead_destination_do_not_slow_anothers_retries() {
+async fn backlog_of_200000_does_not_delay_other_destinations() {
     let harness = DeliveryHarness::new().await;
     // Nobody listens there.
     let dead = harness.create_webhook("http://127.0.0.1:9/errors").await;

@@ -60,7 +60,7 @@ async fn record_while_processes_die(acme: &Environment, workflow: &str) -> Vec<S
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn after_receivers_failed_and_processes_died_every_error_has_arrived_everywhere() {
+async fn errors_arrive_after_receiver_failures_and_process_crashes() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     // What was given to a process that died comes again when its time is over: let that be soon.
@@ -131,7 +131,7 @@ async fn after_receivers_failed_and_processes_died_every_error_has_arrived_every
 }
 
 #[tokio::test]
-async fn after_aws_throttled_lost_answers_and_left_items_unprocessed_every_error_has_arrived_everywhere() {
+async fn errors_arrive_after_aws_faults() {
     let harness = DeliveryHarness::new().await;
     let mut receivers = vec![("is well", Receiver::new().await)];
     for (how, reply) in failing().into_iter().filter(|(how, _)| *how != "stalls") {
@@ -166,7 +166,7 @@ async fn after_aws_throttled_lost_answers_and_left_items_unprocessed_every_error
 }
 
 #[tokio::test]
-async fn healthy_destinations_have_everything_while_stalled_ones_are_still_held() {
+async fn stalled_destinations_do_not_delay_healthy_ones() {
     let tenon = Tenon::deployed().await;
     let (mut healthy, mut stalled, mut recorded) = (Vec::new(), Vec::new(), Vec::new());
     let mut environments = Vec::new();

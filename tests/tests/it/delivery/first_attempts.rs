@@ -18,7 +18,7 @@ use tests::{
 };
 
 #[tokio::test]
-async fn a_success_does_not_end_the_time_for_which_a_destination_asked() {
+async fn success_does_not_end_a_retry_after_period() {
     let receiver = Receiver::with_behavior(|request| match request.body.contains("error 0") {
         true => Reply::Status(429, "retry-after: 3600\r\n"),
         false => Reply::Status(200, ""),
@@ -29,14 +29,14 @@ async fn a_success_does_not_end_the_time_for_which_a_destination_asked() {
     // Both at once: one is taken, and one answered with a time.
     assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors[..2])).await, [0; 0]);
     let health = harness.health(route).await;
-    assert!(health.last_success_at.is_some() && health.holds_back(Timestamp::now()), "{health:?}");
+    assert!(health.last_success_at.is_some() && health.defers_first_attempts(Timestamp::now()), "{health:?}");
     assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors[2..])).await, [0; 0]);
     assert_eq!(receiver.received().len(), 2, "the third has to wait");
     assert_eq!(harness.count_delivery_items(route, &errors[2..]).await, 2, "told of, and waiting");
 }
 
 #[tokio::test]
-async fn a_webhooks_messages_are_sent_together_and_cost_four_aws_calls_for_a_hundred_errors() {
+async fn first_attempts_for_100_errors_make_four_aws_calls() {
     let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
     let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(100).await);
     // The first time a secret is opened, KMS is asked, and a success is noted once a minute.
@@ -51,7 +51,7 @@ async fn a_webhooks_messages_are_sent_together_and_cost_four_aws_calls_for_a_hun
 }
 
 #[tokio::test]
-async fn an_error_that_cannot_be_read_holds_up_only_its_own_message() {
+async fn unreadable_error_fails_only_its_own_message() {
     let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
     let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(30).await);
     let broken = [

@@ -10,14 +10,14 @@ use std::{
 
 use http::Uri;
 use tenon::{
-    delivery::guard::{GuardedConnector, Rules, is_public},
+    delivery::guard::{EgressRules, GuardedConnector, is_public},
     domain::webhook::WebhookUrl,
 };
 use tests::webhook_receiver::Receiver;
 use tower::Service;
 
-fn rules(loopback: bool) -> Rules {
-    Rules { ports: vec![443], loopback }
+fn rules(loopback: bool) -> EgressRules {
+    EgressRules { ports: vec![443], loopback }
 }
 
 /// Spellings of places that no webhook may reach.
@@ -58,7 +58,7 @@ const FORBIDDEN: &[&str] = &[
     "127．0．0．1",
     "%31%32%37.0.0.1",
     "ｌｏｃａｌｈｏｓｔ",
-    // Private, link-local with the metadata services, shared
+    // NoStore, link-local with the metadata services, shared
     "10.0.0.1",
     "10.255.255.255",
     "172.16.0.1",
@@ -137,13 +137,13 @@ const FORBIDDEN: &[&str] = &[
 
 /// The connector as it is deployed, where a name would lead to loopback.
 fn connector(loopback: bool) -> GuardedConnector {
-    GuardedConnector::resolving(rules(loopback), |_, port| {
+    GuardedConnector::with_resolver(rules(loopback), |_, port| {
         Box::pin(async move { Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]) })
     })
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_forbidden_place_is_dialled() {
+async fn no_spelling_of_a_forbidden_address_is_dialed() {
     assert!(FORBIDDEN.len() >= 100);
     for host in FORBIDDEN {
         // Some spellings are no URL at all, or refused when the webhook is saved; what is left is refused by the connector.
@@ -159,7 +159,7 @@ async fn no_spelling_of_a_forbidden_place_is_dialled() {
 }
 
 #[tokio::test]
-async fn spellings_that_only_other_parsers_take_for_an_address_are_refused_as_urls() {
+async fn ambiguous_address_spellings_are_invalid_urls() {
     for host in
         ["[fe80::1%25eth0]", "[fe80::1%eth0]", "[::1%25lo]", "127.0.0.1:80@example.com", "exa mple.com", "[::1", "::1"]
     {
@@ -169,14 +169,14 @@ async fn spellings_that_only_other_parsers_take_for_an_address_are_refused_as_ur
 }
 
 #[tokio::test]
-async fn a_name_whose_answer_changes_is_dialled_only_where_it_led_when_it_was_checked() {
+async fn dns_rebinding_cannot_reach_loopback() {
     // What stands at the loopback address would answer, if it were dialled.
     let receiver = Receiver::new().await;
     let port: u16 = receiver.url.rsplit(':').next().unwrap().trim_end_matches("/errors").parse().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
-    let rules = Rules { ports: vec![443, port], loopback: false };
-    let mut connector = GuardedConnector::resolving(rules.clone(), move |_, port| {
+    let rules = EgressRules { ports: vec![443, port], loopback: false };
+    let mut connector = GuardedConnector::with_resolver(rules.clone(), move |_, port| {
         // Public when it is asked first, loopback from then on.
         let first = counter.fetch_add(1, Ordering::SeqCst) == 0;
         // An address that answers nowhere (TEST-NET addresses are refused; this one is not routed here).
@@ -193,25 +193,26 @@ async fn a_name_whose_answer_changes_is_dialled_only_where_it_led_when_it_was_ch
 }
 
 #[tokio::test]
-async fn of_a_mixed_answer_only_public_addresses_are_dialled() {
+async fn only_public_addresses_of_a_dns_response_are_dialed() {
     let receiver = Receiver::new().await;
     let port: u16 = receiver.url.rsplit(':').next().unwrap().trim_end_matches("/errors").parse().unwrap();
     let mixed = [[10, 0, 0, 1], [127, 0, 0, 1], [169, 254, 169, 254]];
-    let mut connector = GuardedConnector::resolving(Rules { ports: vec![port], loopback: false }, move |_, port| {
-        Box::pin(async move { Ok(mixed.map(|address| SocketAddr::from((address, port))).to_vec()) })
-    });
+    let mut connector =
+        GuardedConnector::with_resolver(EgressRules { ports: vec![port], loopback: false }, move |_, port| {
+            Box::pin(async move { Ok(mixed.map(|address| SocketAddr::from((address, port))).to_vec()) })
+        });
     let refused = connector.call(format!("https://mixed.example:{port}/").parse().unwrap()).await;
     assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
 }
 
 #[tokio::test]
-async fn plain_http_reaches_loopback_where_a_run_on_one_machine_allows_it_and_nothing_else() {
+async fn plain_http_is_limited_to_loopback_in_local_mode() {
     let receiver = Receiver::new().await;
     let uri: Uri = receiver.url.parse().unwrap();
     assert!(connector(true).call(uri.clone()).await.is_ok());
     assert!(connector(false).call(uri).await.is_err());
     // A name that says it is this machine, and leads elsewhere.
-    let mut elsewhere = GuardedConnector::resolving(rules(true), |_, port| {
+    let mut elsewhere = GuardedConnector::with_resolver(rules(true), |_, port| {
         Box::pin(async move { Ok(vec![SocketAddr::from(([10, 0, 0, 1], port))]) })
     });
     let refused = elsewhere.call("http://localhost:8080/".parse().unwrap()).await;
@@ -230,7 +231,7 @@ async fn plain_http_reaches_loopback_where_a_run_on_one_machine_allows_it_and_no
 }
 
 #[test]
-fn addresses_beside_the_forbidden_ranges_are_public() {
+fn addresses_next_to_forbidden_ranges_are_public() {
     for address in [
         "1.1.1.1",
         "8.8.8.8",

@@ -8,7 +8,7 @@ use tests::{
 };
 
 #[tokio::test]
-async fn what_failed_is_tried_again_after_five_seconds_and_all_attempts_are_told_of() {
+async fn failed_delivery_is_retried_after_five_seconds() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
@@ -35,7 +35,7 @@ async fn what_failed_is_tried_again_after_five_seconds_and_all_attempts_are_told
 }
 
 #[tokio::test]
-async fn retry_after_is_honoured_for_the_whole_destination() {
+async fn retry_after_applies_to_the_whole_destination() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(503, "retry-after: 8\r\n")).await;
@@ -58,7 +58,7 @@ async fn retry_after_is_honoured_for_the_whole_destination() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_is_switched_off_with_the_reason_and_comes_back_by_the_toggle() {
+async fn gone_endpoint_is_disabled_with_a_reason() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(410, "")).await;
@@ -83,7 +83,7 @@ async fn an_endpoint_that_is_gone_is_switched_off_with_the_reason_and_comes_back
 }
 
 #[tokio::test]
-async fn the_toggle_stops_deliveries_that_wait_and_they_can_be_replayed() {
+async fn disabling_cancels_pending_deliveries() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
@@ -108,7 +108,7 @@ async fn the_toggle_stops_deliveries_that_wait_and_they_can_be_replayed() {
 }
 
 #[tokio::test]
-async fn the_same_id_on_two_workflows_is_two_errors_that_both_arrive() {
+async fn same_error_id_in_two_workflows_is_delivered_twice() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;

@@ -18,8 +18,8 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tenon::{
     delivery::{
-        guard::Rules,
-        webhook::{Webhooks, new_secret, seal_secret},
+        guard::EgressRules,
+        webhook::{WebhookSender, new_secret, seal_secret},
     },
     domain::{
         delivery::{Failure, Outcome, Route},
@@ -102,13 +102,13 @@ impl Server {
             secret: seal_secret(&vault, route, 1, &new_secret().unwrap()).await.unwrap(),
             previous: Vec::new(),
         };
-        let rules = Rules { ports: vec![443], loopback: false };
-        (Webhooks::over(BoxCloneSyncService::new(connector), rules, vault, Some(tls)), route, webhook)
+        let rules = EgressRules { ports: vec![443], loopback: false };
+        (WebhookSender::with_connector(BoxCloneSyncService::new(connector), rules, vault, Some(tls)), route, webhook)
     }
 }
 
 #[tokio::test]
-async fn webhooks_speak_http_2_where_it_is_offered_and_1_1_elsewhere_over_connections_that_are_used_again() {
+async fn webhooks_negotiate_http_2_and_reuse_connections() {
     for (protocols, version) in
         [(&["h2", "http/1.1"][..], Version::HTTP_2), (&["http/1.1"], Version::HTTP_11), (&[], Version::HTTP_11)]
     {
@@ -124,7 +124,7 @@ async fn webhooks_speak_http_2_where_it_is_offered_and_1_1_elsewhere_over_connec
 }
 
 #[tokio::test]
-async fn nothing_is_sent_to_a_server_whose_certificate_is_not_trusted() {
+async fn untrusted_certificate_prevents_delivery() {
     let server = Server::offering(&["http/1.1"]).await;
     let (sender, route, webhook) = server.sender(false).await;
     match sender.send_test(route, &webhook).await {

@@ -18,7 +18,7 @@ async fn verifies(secret: &str, request: &Received) -> bool {
 }
 
 #[tokio::test]
-async fn an_error_is_posted_and_its_signature_verifies_with_the_reference_library() {
+async fn webhook_signature_verifies_with_the_reference_library() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let receiver = Receiver::new().await;
@@ -54,7 +54,7 @@ async fn an_error_is_posted_and_its_signature_verifies_with_the_reference_librar
 }
 
 #[tokio::test]
-async fn a_webhooks_secret_is_shown_once_and_the_one_before_signs_beside_a_new_one() {
+async fn previous_secret_stays_valid_after_rotation() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let receiver = Receiver::new().await;
@@ -93,7 +93,7 @@ async fn a_webhooks_secret_is_shown_once_and_the_one_before_signs_beside_a_new_o
 }
 
 #[tokio::test]
-async fn a_test_event_tells_itself_and_proves_the_webhook() {
+async fn test_event_is_marked_and_verifies_the_webhook() {
     let acme = Tenon::deployed().await.environment().await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
     let (webhook, secret) = acme.create_webhook(&receiver.url).await;
@@ -113,7 +113,7 @@ async fn a_test_event_tells_itself_and_proves_the_webhook() {
 }
 
 #[tokio::test]
-async fn where_a_webhook_may_go_is_checked_when_it_is_saved() {
+async fn webhook_url_is_validated_when_saved() {
     let acme = Tenon::deployed().await.environment().await;
     for url in [
         "http://example.com/",
@@ -138,7 +138,7 @@ async fn where_a_webhook_may_go_is_checked_when_it_is_saved() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirects_are_not_followed() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let elsewhere = Receiver::new().await;

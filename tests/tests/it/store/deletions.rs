@@ -4,7 +4,7 @@ use tenon::store::{Table, deletions::Deletions, users::Users};
 use tests::{delivery_harness::DeliveryHarness, setting};
 
 #[tokio::test]
-async fn thousands_of_owned_items_are_removed_step_by_step_however_often_a_step_is_repeated_or_broken_off() {
+async fn deletion_completes_with_repeated_and_failed_steps() {
     let harness = DeliveryHarness::new().await;
     let directory = Table::new(&harness.aws, setting("DIRECTORY_TABLE"));
     let (user, workflows) = harness.seed_user(2_000).await;

@@ -22,7 +22,7 @@ fn route() -> Route {
 }
 
 #[tokio::test]
-async fn pages_of_several_partitions_have_everything_once_and_in_order_whatever_is_left_out() {
+async fn delivery_pages_are_complete_and_ordered_across_partitions() {
     let deliveries = Deliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let (route, now) = (route(), Timestamp::now());
     let statuses = [DeliveryStatus::Pending, DeliveryStatus::Failed, DeliveryStatus::Failed, DeliveryStatus::Failed];
@@ -74,7 +74,7 @@ async fn pages_of_several_partitions_have_everything_once_and_in_order_whatever_
 }
 
 #[tokio::test]
-async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows_its_own() {
+async fn batched_first_attempts_are_shown_per_error() {
     let harness = DeliveryHarness::new().await;
     let errors = harness.record_errors(120).await;
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
@@ -91,16 +91,16 @@ async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows
     // By the second, noted twice, as when its batch was repeated.
     for route in [a, b, b] {
         let noted: Vec<_> = errors.iter().zip(attempts(route, &errors)).collect();
-        deliveries.note_delivered(route, &noted, now).await.unwrap();
+        deliveries.record_delivered(route, &noted, now).await.unwrap();
         assert_eq!(calls.take(), ["BatchWriteItem"]);
     }
     // One has arrived once more, in another batch.
     let again =
         Attempt { at: now + Duration::from_millis(1), status: Some(200), latency_ms: 1, response: "again".into() };
-    deliveries.note_delivered(a, &[(&errors[0], again)], now).await.unwrap();
+    deliveries.record_delivered(a, &[(&errors[0], again)], now).await.unwrap();
 
     let responses = async |error: &ErrorLog| -> BTreeSet<Vec<String>> {
-        let told = deliveries.of_error(error, &BTreeSet::new()).await.unwrap();
+        let told = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
         let responses = |delivery: Delivery| delivery.attempts.into_iter().map(|attempt| attempt.response).collect();
         told.into_iter().map(responses).collect()
     };
@@ -114,9 +114,9 @@ async fn deliveries_at_the_first_attempt_are_noted_together_and_each_error_shows
 }
 
 #[tokio::test]
-async fn however_much_was_delivered_in_one_second_an_error_shows_all_of_its_deliveries() {
+async fn error_shows_all_deliveries_of_a_busy_second() {
     let harness = DeliveryHarness::new().await;
-    let deliveries = &harness.first_attempts.books.deliveries;
+    let deliveries = &harness.first_attempts.recorder.deliveries;
     // The most characters that are kept of an answer, of the most bytes: a query's megabyte ends after five items.
     let attempt = Attempt { at: Timestamp::now(), status: Some(200), latency_ms: 1, response: "😀".repeat(512) };
     let error = harness.record_errors(1).await.remove(0);
@@ -127,10 +127,10 @@ async fn however_much_was_delivered_in_one_second_an_error_shows_all_of_its_deli
     let noted: Vec<_> = errors.iter().map(|error| (error, attempt.clone())).collect();
     for _ in 0..5 {
         let route = Route { environment: harness.environment, destination: DestinationId::new() };
-        deliveries.note_delivered(route, &noted, Timestamp::now()).await.unwrap();
+        deliveries.record_delivered(route, &noted, Timestamp::now()).await.unwrap();
     }
     for error in [&errors[0], &errors[249], &errors[250]] {
-        let told = deliveries.of_error(error, &BTreeSet::new()).await.unwrap();
+        let told = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
         assert_eq!(told.len(), 5);
         assert!(told.iter().all(|delivery| delivery.attempts == std::slice::from_ref(&attempt)));
     }

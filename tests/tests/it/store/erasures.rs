@@ -13,7 +13,7 @@ use tenon::{
         Table,
         deliveries::Deliveries,
         erasures::{Erasure, Erasures, begin},
-        errors::{ErrorQuery, Errors, Retention, Within},
+        errors::{ErrorQuery, ErrorScope, Errors, Retention},
         pending::PendingDeliveries,
     },
 };
@@ -25,7 +25,7 @@ async fn store() -> Errors {
 }
 
 #[tokio::test]
-async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touches_nobody_else() {
+async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     let harness = DeliveryHarness::new().await;
     let (mine, others) = (harness.record_errors(120).await, harness.record_errors(30).await);
     let user = mine[0].user_id;
@@ -48,14 +48,14 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
     let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: "ok".into() };
     let deliveries = Deliveries { table: table.clone(), retention };
     let all: Vec<_> = mine.iter().chain(&others).chain(&later).map(|error| (error, attempt.clone())).collect();
-    deliveries.note_delivered(route, &all, now).await.unwrap();
+    deliveries.record_delivered(route, &all, now).await.unwrap();
     let pending = PendingDeliveries { table: table.clone(), retention };
     let waiting: Vec<_> = mine
         .iter()
         .chain(&others)
         .map(|error| {
             let attempt = Attempt { at: now, status: Some(500), latency_ms: 1, response: "no".into() };
-            (PendingDelivery::held(error.workflow_id, error.error_id, now), Some(attempt))
+            (PendingDelivery::deferred(error.workflow_id, error.error_id, now), Some(attempt))
         })
         .collect();
     assert!(pending.add(route, &waiting).await.unwrap().is_empty());
@@ -83,7 +83,7 @@ async fn an_erasure_that_dies_anywhere_and_is_run_twice_leaves_nothing_and_touch
     assert!(!erasures.run(&erasure).await.unwrap());
     assert!(erasures.open(1000).await.unwrap().contains(&erasure));
     let store = store().await;
-    let of = |user| ErrorQuery { within: Within::User(user), limit: 100, ..ErrorQuery::default() };
+    let of = |user| ErrorQuery { within: ErrorScope::User(user), limit: 100, ..ErrorQuery::default() };
     let left = store.page(harness.environment, &of(user)).await.unwrap().items;
     let keys = |errors: &[ErrorLog]| errors.iter().map(ErrorLog::key).collect::<BTreeSet<_>>();
     assert_eq!(keys(&left), keys(&later));

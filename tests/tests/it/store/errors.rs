@@ -18,7 +18,7 @@ use tenon::{
     },
     store::{
         Table,
-        errors::{ErrorQuery, Errors, MAX_SKIP, Retention, Within},
+        errors::{ErrorQuery, ErrorScope, Errors, MAX_SKIP, Retention},
     },
 };
 use tests::{aws, delivery_harness::DeliveryHarness, setting};
@@ -31,9 +31,9 @@ struct Model {
 impl Model {
     fn asked(&self, environment: EnvironmentId, query: &ErrorQuery) -> Vec<(ErrorId, WorkflowId)> {
         let within = |error: &&ErrorLog| match query.within {
-            Within::Environment => true,
-            Within::User(user) => error.user_id == user,
-            Within::Workflow(workflow) => error.workflow_id == workflow,
+            ErrorScope::Environment => true,
+            ErrorScope::User(user) => error.user_id == user,
+            ErrorScope::Workflow(workflow) => error.workflow_id == workflow,
         };
         let matches = |error: &&ErrorLog| {
             let second = error.created_at.seconds();
@@ -69,7 +69,7 @@ fn some<T: Clone>(of: &[T]) -> T {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_what_a_simple_list_says_whatever_the_filters_and_the_size_of_a_page() {
+async fn queries_match_an_in_memory_model() {
     let errors = store().await;
     let environments = [EnvironmentId::new(), EnvironmentId::new()];
     let users: Vec<UserId> = (0..3).map(|_| UserId::new()).collect();
@@ -112,7 +112,7 @@ async fn what_is_asked_for_is_what_a_simple_list_says_whatever_the_filters_and_t
         let maybe = |likely: f64| rand::random_bool(likely);
         let (workflow, user) = some(&workflows);
         let mut query = ErrorQuery {
-            within: some(&[Within::Environment, Within::User(user), Within::Workflow(workflow)]),
+            within: some(&[ErrorScope::Environment, ErrorScope::User(user), ErrorScope::Workflow(workflow)]),
             since: maybe(0.3).then(at),
             until: maybe(0.3).then(at),
             user_id: maybe(0.2).then_some(user),
@@ -156,7 +156,7 @@ async fn what_is_asked_for_is_what_a_simple_list_says_whatever_the_filters_and_t
 }
 
 #[tokio::test]
-async fn a_reader_sees_what_was_there_when_it_began_exactly_once_while_many_record() {
+async fn paging_returns_existing_errors_once_under_concurrent_writes() {
     let harness = DeliveryHarness::new().await;
     let there: BTreeSet<ErrorId> = harness.record_errors(400).await.iter().map(|error| error.error_id).collect();
     let stop = Arc::new(AtomicBool::new(false));

@@ -5,13 +5,13 @@ use std::time::Duration;
 use tenon::{
     domain::{
         delivery::Route,
-        health::{Health, Note, Tally},
+        health::{Health, HealthUpdate, OutcomeCounts},
         id::{DestinationId, EnvironmentId},
         timestamp::Timestamp,
     },
     store::{
         Table,
-        health::{Healths, Released, Waiting},
+        health::{HealthStore, Released, Waiting},
     },
 };
 use tests::{aws, setting};
@@ -25,57 +25,57 @@ fn route() -> Route {
 }
 
 #[tokio::test]
-async fn what_is_noted_of_a_destination_is_what_its_rules_say() {
-    let healths = Healths(table("DIRECTORY_TABLE").await);
+async fn stored_health_matches_the_model() {
+    let health_store = HealthStore(table("DIRECTORY_TABLE").await);
     for _ in 0..20 {
         let (route, mut now) = (route(), Timestamp::now());
         let mut model = Health::default();
         for _ in 0..15 {
             now = now + Duration::from_secs(rand::random_range(0..200));
             let not_before = rand::random_bool(0.2).then(|| now + Duration::from_secs(rand::random_range(0..100)));
-            let tally = match rand::random_range(0..4) {
-                0 => Tally { delivered: rand::random_range(1..5), ..Tally::default() },
-                1 => Tally { delivered: 1, failed: 2, not_before, gone: false },
-                _ => Tally { failed: rand::random_range(0..4), not_before, ..Tally::default() },
+            let counts = match rand::random_range(0..4) {
+                0 => OutcomeCounts { delivered: rand::random_range(1..5), ..OutcomeCounts::default() },
+                1 => OutcomeCounts { delivered: 1, failed: 2, not_before, gone: false },
+                _ => OutcomeCounts { failed: rand::random_range(0..4), not_before, ..OutcomeCounts::default() },
             };
             let waiting = rand::random_range(-3..6);
-            let note = Note { tally, waiting, probe: rand::random_bool(0.3) };
-            let before = healths.note(route, &model, &note, now).await.unwrap();
+            let note = HealthUpdate { counts, waiting, probe: rand::random_bool(0.3) };
+            let before = health_store.note(route, &model, &note, now).await.unwrap();
             assert_eq!(before, model);
             model = model.after(&note, now);
-            assert_eq!(healths.get(route).await.unwrap(), model, "{note:?}");
+            assert_eq!(health_store.get(route).await.unwrap(), model, "{note:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_destination_has_one_drain_at_a_time_and_it_does_not_end_before_it_has_seen_everything() {
-    let healths = Healths(table("DIRECTORY_TABLE").await);
+async fn drain_lease_is_exclusive_and_ends_only_when_all_is_seen() {
+    let health_store = HealthStore(table("DIRECTORY_TABLE").await);
     let (route, now) = (route(), Timestamp::now());
     let later = |seconds: u64| now + Duration::from_secs(seconds);
-    assert!(healths.lease(route, now, later(75)).await.unwrap().is_none(), "nothing was ever noted");
-    let waits = Note { waiting: 1, ..Note::default() };
-    healths.note(route, &Health::default(), &waits, now).await.unwrap();
-    let (lease, health) = healths.lease(route, now, later(75)).await.unwrap().unwrap();
-    assert!(healths.lease(route, later(74), later(150)).await.unwrap().is_none(), "another drain has it");
+    assert!(health_store.lease(route, now, later(75)).await.unwrap().is_none(), "nothing was ever noted");
+    let waits = HealthUpdate { waiting: 1, ..HealthUpdate::default() };
+    health_store.note(route, &Health::default(), &waits, now).await.unwrap();
+    let (lease, health) = health_store.lease(route, now, later(75)).await.unwrap().unwrap();
+    assert!(health_store.lease(route, later(74), later(150)).await.unwrap().is_none(), "another drain has it");
 
     let nothing = Waiting { earliest: None, counted: Some((0, None)) };
-    healths.note(route, &health, &waits, now).await.unwrap();
-    let released = healths.release(route, &lease, Some(health.noted), nothing, None).await.unwrap();
+    health_store.note(route, &health, &waits, now).await.unwrap();
+    let released = health_store.release(route, &lease, Some(health.noted), nothing, None).await.unwrap();
     assert_eq!(released, Released::NotYet, "something has begun to wait");
     let some = Waiting { earliest: Some(later(9)), counted: Some((2, Some(now))) };
-    let released = healths.release(route, &lease, Some(health.noted + 1), some, Some(later(9))).await.unwrap();
+    let released = health_store.release(route, &lease, Some(health.noted + 1), some, Some(later(9))).await.unwrap();
     assert_eq!(released, Released::Free);
-    let health = healths.get(route).await.unwrap();
+    let health = health_store.get(route).await.unwrap();
     assert_eq!((health.pending, health.wake_at, health.leased_until), (2, Some(later(9)), None));
-    let listed = async || healths.waiting(1000).await.unwrap().iter().any(|one| one.route() == route);
+    let listed = async || health_store.waiting(1000).await.unwrap().iter().any(|one| one.route() == route);
     assert!(listed().await);
 
     // A drain whose time is over does not end the one that came after it.
-    let (old, _) = healths.lease(route, now, later(75)).await.unwrap().unwrap();
-    let (new, health) = healths.lease(route, later(75), later(150)).await.unwrap().unwrap();
-    assert_eq!(healths.release(route, &old, Some(health.noted), nothing, None).await.unwrap(), Released::Lost);
-    assert_eq!(healths.release(route, &new, None, nothing, None).await.unwrap(), Released::Free);
+    let (old, _) = health_store.lease(route, now, later(75)).await.unwrap().unwrap();
+    let (new, health) = health_store.lease(route, later(75), later(150)).await.unwrap().unwrap();
+    assert_eq!(health_store.release(route, &old, Some(health.noted), nothing, None).await.unwrap(), Released::Lost);
+    assert_eq!(health_store.release(route, &new, None, nothing, None).await.unwrap(), Released::Free);
     assert!(!listed().await);
-    assert_eq!(healths.get(route).await.unwrap().waiting_since, None);
+    assert_eq!(health_store.get(route).await.unwrap().pending_since, None);
 }

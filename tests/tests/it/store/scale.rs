@@ -12,7 +12,7 @@ use tenon::{
 use tests::{Calls, aws, delivery_harness::DeliveryHarness, setting, table_items::load_users};
 
 #[tokio::test]
-async fn a_page_of_a_hundred_thousand_users_costs_what_one_of_a_thousand_does() {
+async fn page_of_100000_users_costs_the_same_as_of_1000() {
     let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let (config, calls) = Calls::count(&aws);
     let users = Users(Table::new(&config, setting("DIRECTORY_TABLE")));
@@ -37,7 +37,7 @@ async fn a_page_of_a_hundred_thousand_users_costs_what_one_of_a_thousand_does() 
 }
 
 #[tokio::test]
-async fn ten_thousand_owned_items_are_removed_by_a_bounded_number_of_calls() {
+async fn deletion_of_10000_items_makes_a_bounded_number_of_calls() {
     let harness = DeliveryHarness::new().await;
     let (user, workflows) = harness.seed_user(10_000).await;
     let deletion = Users(harness.directory.clone()).delete(harness.environment, &user).await.unwrap();
@@ -52,7 +52,7 @@ async fn ten_thousand_owned_items_are_removed_by_a_bounded_number_of_calls() {
 }
 
 #[tokio::test]
-async fn a_page_of_fifty_thousand_errors_costs_what_one_of_a_thousand_does() {
+async fn page_of_50000_errors_costs_the_same_as_of_1000() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let errors = Errors { table: Table::new(&config, setting("ERRORS_TABLE")), retention: Retention::days(30) };
     let harness = DeliveryHarness::new().await;

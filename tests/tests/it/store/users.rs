@@ -4,7 +4,7 @@ use tenon::{
     domain::{
         id::EnvironmentId,
         names::{CanonicalName, Names, UserRef},
-        origin::Origin,
+        request_seed::RequestSeed,
         user::{Metadata, NewUser, User},
     },
     store::{
@@ -45,12 +45,12 @@ fn some_names() -> Names {
         2 => (Some(name), None),
         _ => (None, Some(address)),
     };
-    let suffix = Origin::new().suffix(0);
+    let suffix = RequestSeed::new().suffix(0);
     Names::new(username.map(|name| name.parse().unwrap()), email.map(|email| email.parse().unwrap()), &suffix).unwrap()
 }
 
 #[tokio::test]
-async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_of_changes() {
+async fn users_and_names_match_an_in_memory_model() {
     let users = Users(table("DIRECTORY_TABLE").await);
     for _ in 0..8 {
         let (environment, mut model) = (EnvironmentId::new(), Model::default());
@@ -61,7 +61,7 @@ async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_o
                     let gone = model.users.remove(place);
                     users.delete(environment, &gone).await.unwrap();
                     // What was deleted cannot be deleted or changed again.
-                    assert!(matches!(users.delete(environment, &gone).await, Err(ChangeUserError::Changed)));
+                    assert!(matches!(users.delete(environment, &gone).await, Err(ChangeUserError::Conflict)));
                 }
                 (1 | 2, Some(place)) => {
                     let before = model.users[place].clone();
@@ -84,7 +84,7 @@ async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_o
                             assert!(!username && !email);
                             // What was seen before is not there any more.
                             let again = users.update(environment, &before, &after).await;
-                            assert!(matches!(again, Err(ChangeUserError::Changed)));
+                            assert!(matches!(again, Err(ChangeUserError::Conflict)));
                             model.users[place] = after;
                         }
                         Err(ChangeUserError::Taken { username: u, email: e }) => {
@@ -109,7 +109,7 @@ async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_o
                         .iter()
                         .map(|new| new.names.claims().iter().all(|claim| model.holder(claim).is_none()))
                         .collect();
-                    let origin = Origin::new();
+                    let origin = RequestSeed::new();
                     let batch: Vec<User> =
                         batch.into_iter().enumerate().map(|(place, new)| new.create(&origin, place)).collect();
                     // Again changes nothing: what is there is known by its id.
@@ -124,7 +124,7 @@ async fn users_and_their_names_are_what_a_simple_model_says_after_any_sequence_o
                     let names = some_names();
                     let free = names.claims().iter().all(|claim| model.holder(claim).is_none());
                     let new = NewUser { names, full_name: None, metadata: Metadata::default() };
-                    let user = new.create(&Origin::new(), 0);
+                    let user = new.create(&RequestSeed::new(), 0);
                     for _ in 0..2 {
                         assert_eq!(users.create(environment, &user).await.is_ok(), free);
                     }

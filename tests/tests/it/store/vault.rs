@@ -11,7 +11,7 @@ fn context(environment: &str, owner: &str, purpose: &'static str) -> Context {
 }
 
 #[tokio::test]
-async fn a_secret_opens_in_its_own_place_and_nowhere_else() {
+async fn secret_decrypts_only_in_its_own_context() {
     let vault = Vault::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting("DESTINATIONS_KEY"));
     let place = context("acme", "destination-1", "destination-credentials");
     let sealed = vault.seal(&place, 1, b"a secret").await.unwrap();
@@ -34,7 +34,7 @@ async fn a_secret_opens_in_its_own_place_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_ciphertext_that_was_changed_does_not_open() {
+async fn modified_ciphertext_does_not_decrypt() {
     let vault = Vault::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting("DESTINATIONS_KEY"));
     let place = context("acme", "destination-1", "destination-credentials");
     let sealed = vault.seal(&place, 1, b"a secret").await.unwrap();
@@ -51,7 +51,7 @@ async fn a_ciphertext_that_was_changed_does_not_open() {
 }
 
 #[tokio::test]
-async fn kms_is_called_once_to_seal_and_once_a_process_to_open() {
+async fn kms_is_called_once_to_seal_and_once_per_process_to_open() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let vault = Vault::new(&config, setting("DESTINATIONS_KEY"));
     let place = context("acme", "destination-1", "destination-credentials");

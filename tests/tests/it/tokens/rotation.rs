@@ -14,7 +14,7 @@ use tenon::{
     domain::{
         id::EnvironmentId,
         names::Names,
-        origin::Origin,
+        request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser, TtlSeconds},
     },
@@ -25,7 +25,7 @@ use tenon::{
 use tests::{Api, Tenon, aws, eventually, keys, setting};
 
 #[tokio::test]
-async fn no_valid_token_fails_while_keys_are_rotated() {
+async fn valid_tokens_are_accepted_during_key_rotation() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let first = acme.user_token(&user).await;
@@ -75,7 +75,7 @@ async fn no_valid_token_fails_while_keys_are_rotated() {
 }
 
 #[tokio::test]
-async fn processes_that_know_of_a_key_and_those_that_do_not_yet_understand_each_other() {
+async fn processes_with_old_and_new_keys_accept_each_others_tokens() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let keys = SigningKeys(Table::new(&config, setting("DIRECTORY_TABLE")));
     let vault = Vault::new(&config, setting("SIGNING_KEY"));
@@ -89,7 +89,7 @@ async fn processes_that_know_of_a_key_and_those_that_do_not_yet_understand_each_
     let claims = Claims::new(
         "urn:tenon:test",
         EnvironmentId::new(),
-        &new_user.create(&Origin::of(now), 0),
+        &new_user.create(&RequestSeed::of(now), 0),
         TtlSeconds::MAX,
         now,
     );
