@@ -22,7 +22,7 @@ use tenon::{
         first_attempts::FirstAttemptSender,
         forward::Forwarder,
         guard::EgressRules,
-        queues::{DrainRequest, FirstAttempts, Queue, read},
+        queues::{DrainRequest, FirstAttempts, Queue, parse},
         recorder::DeliveryRecorder,
         senders::Senders,
         webhook::{WebhookSender, new_secret, seal_secret},
@@ -112,16 +112,16 @@ impl DeliveryHarness {
                 queue: Queue::new(&config, queues[1].clone()),
             },
         };
-        let rules = EgressRules { ports: vec![443], loopback: true };
+        let rules = EgressRules { ports: vec![443], allow_loopback: true };
         let webhooks = WebhookSender::new(rules, vault.clone());
         let errors = Errors { table, retention };
         Self {
             directory: directory.clone(),
             forwarder: Forwarder {
                 recorder: recorder.clone(),
-                buses: EventBridgeSender::new(&config, vault.clone(), FIRST_ATTEMPT_TIMEOUT),
-                webhooks: Queue::new(&config, queues[0].clone()),
-                failures: Queue::new(&config, setting("FORWARD_FAILURES_QUEUE")),
+                eventbridge: EventBridgeSender::new(&config, vault.clone(), FIRST_ATTEMPT_TIMEOUT),
+                webhook_queue: Queue::new(&config, queues[0].clone()),
+                dead_letter_queue: Queue::new(&config, setting("FORWARD_FAILURES_QUEUE")),
             },
             first_attempts: FirstAttemptSender {
                 recorder: recorder.clone(),
@@ -135,7 +135,7 @@ impl DeliveryHarness {
                 errors,
                 replays: Replays(directory.clone()),
                 scheduler: recorder.scheduler,
-                senders: Senders { buses: EventBridgeSender::new(&config, vault, DEFAULT_TIMEOUT), webhooks },
+                senders: Senders { eventbridge: EventBridgeSender::new(&config, vault, DEFAULT_TIMEOUT), webhooks },
             },
             environment: EnvironmentId::new(),
             queues,
@@ -221,7 +221,7 @@ impl DeliveryHarness {
                     let done: Vec<bool> = match number {
                         0 => {
                             let attempts: Vec<FirstAttempts> =
-                                messages.iter().map(|message| read(message.body()).unwrap()).collect();
+                                messages.iter().map(|message| parse(message.body()).unwrap()).collect();
                             let again = harness.first_attempts.send(&attempts).await;
                             (0..messages.len()).map(|index| !again.contains(&index)).collect()
                         }
@@ -263,8 +263,8 @@ impl DeliveryHarness {
             item
         });
         load(&self.aws, &setting("ERRORS_TABLE"), items.collect()).await;
-        let note = HealthUpdate { waiting: count as i64, ..HealthUpdate::default() };
-        self.drains.health_store.note(route, &Health::default(), &note, now).await.unwrap();
+        let update = HealthUpdate { pending_delta: count as i64, ..HealthUpdate::default() };
+        self.drains.health_store.record(route, &Health::default(), &update, now).await.unwrap();
     }
 
     /// Stores a user that owns a number of items, half of them credentials and half workflows. Returns the

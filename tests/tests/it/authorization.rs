@@ -1,4 +1,5 @@
-//! Every operation of the OpenAPI document against every kind of caller. A new operation needs a row here.
+//! Authorization of every operation of the OpenAPI document for every kind of caller. A new operation
+//! needs a row here.
 
 use std::collections::BTreeSet;
 
@@ -6,26 +7,26 @@ use serde_json::{Value, json};
 use tests::{Answer, Api, Environment, Tenon, bus_settings, example_error, send};
 use utoipa::OpenApi;
 
-/// What a caller is answered.
+/// Operation with the expected status for each kind of caller.
 struct Row {
     method: &'static str,
-    /// As the document spells it.
+    /// Path template of the document.
     path: &'static str,
     body: fn(&World) -> Value,
-    /// A key of another environment's back end.
+    /// Back-end key of another environment.
     other: u16,
     engine: u16,
     backend: u16,
-    /// The token of the user that the path or body is about.
+    /// Token of the user named by the path or body.
     user: u16,
-    /// The token of another user of the environment.
+    /// Token of another user of the environment.
     another_user: u16,
 }
 
-/// A kind of caller: in words, its API, and what a row says of it.
+/// Kind of caller: its name, its client and its expected status of a row.
 type Caller = (&'static str, Api, fn(&Row) -> u16);
 
-/// What the rows are about.
+/// Ids of the resources in the paths and bodies.
 struct World {
     user: String,
     error: String,
@@ -79,7 +80,7 @@ const ROWS: &[Row] = &[
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "delete", path: "/replays/{replayId}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
-    // The back end comes last of all callers.
+    // The back end is the last caller.
     Row { method: "delete", path: "/destinations/{destinationId}", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "post", path: "/users/batch", body: |_| json!([{ "username": unique("user") }]),
@@ -101,10 +102,10 @@ const ROWS: &[Row] = &[
         other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
     Row { method: "post", path: "/users/{user}/credentials/{credentialId}/reveal", body: NO_BODY,
         other: 403, engine: 200, backend: 403, user: 403, another_user: 403 },
-    // The user removes it before the back end comes.
+    // The user deletes it before the back end calls.
     Row { method: "delete", path: "/users/{user}/credentials/{credentialId}", body: NO_BODY,
         other: 404, engine: 403, backend: 404, user: 200, another_user: 404 },
-    // Only a user may leave out whose workflows it means.
+    // Only a user token may omit `userId`.
     Row { method: "get", path: "/workflows", body: NO_BODY,
         other: 422, engine: 422, backend: 422, user: 200, another_user: 200 },
     Row { method: "get", path: "/workflows/{workflowId}", body: NO_BODY,
@@ -129,10 +130,10 @@ const ROWS: &[Row] = &[
         other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "get", path: "/session", body: NO_BODY,
         other: 403, engine: 403, backend: 403, user: 200, another_user: 200 },
-    // Always 202: another environment's user has no errors there.
+    // Always 202: a user of another environment has no errors here.
     Row { method: "delete", path: "/users/{user}/logs", body: NO_BODY,
         other: 202, engine: 403, backend: 202, user: 403, another_user: 403 },
-    // These come last: the user's token does not work any more after them.
+    // These are last: the user's token is no longer valid after them.
     Row { method: "post", path: "/users/{user}/enable", body: NO_BODY,
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Row { method: "post", path: "/users/{user}/disable", body: NO_BODY,
@@ -141,7 +142,7 @@ const ROWS: &[Row] = &[
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
 ];
 
-/// The operations that anyone may call.
+/// Public operations.
 const PUBLIC: &[(&str, &str)] = &[("get", "/.well-known/jwks.json"), ("get", "/openapi.json"), ("get", "/console")];
 
 #[tokio::test]
@@ -163,7 +164,7 @@ async fn every_operation_returns_the_expected_status_to_each_caller() {
     let stranger = other.create_user("joe@acme.example").await;
     let disabled = acme.create_user("gone@acme.example").await;
     let callers: Vec<Caller> = vec![
-        ("nobody", Api::anonymous(), |_| 401),
+        ("no credential", Api::anonymous(), |_| 401),
         ("a malformed key", Api::new("tn_test_nonsense"), |_| 403),
         ("a malformed token", Api::new("e30.e30.e30"), |_| 403),
         ("a revoked key", Api::new(revoked_key(&acme).await), |_| 403),
@@ -200,14 +201,14 @@ async fn every_operation_returns_the_expected_status_to_each_caller() {
 
 #[test]
 fn every_documented_operation_has_an_authorization_row() {
-    let document = serde_json::to_value(functions::openapi::Api::openapi()).unwrap();
+    let document = serde_json::to_value(functions::api::openapi::Api::openapi()).unwrap();
     let mut operations = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         operations.extend(methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())));
     }
     let rows = ROWS.iter().map(|row| (row.method, row.path)).chain(PUBLIC.iter().copied());
     let rows: BTreeSet<_> = rows.map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
-    assert_eq!(operations, rows, "add a row for each new operation: what is each kind of caller answered?");
+    assert_eq!(operations, rows, "add a row with the expected statuses for each new operation");
 }
 
 async fn call(api: &Api, row: &Row, world: &World) -> Answer {
@@ -224,7 +225,7 @@ async fn call(api: &Api, row: &Row, world: &World) -> Answer {
     }
 }
 
-/// A key that was revoked before it was ever used.
+/// Returns a key that was revoked before its first use.
 async fn revoked_key(acme: &Environment) -> String {
     let payload = json!({ "environmentId": acme.id, "name": "revoked", "scopes": ["manage"] });
     let made = acme.tenon.invoke("KeysCreate", payload).await.unwrap();
@@ -233,7 +234,7 @@ async fn revoked_key(acme: &Environment) -> String {
     made["key"].as_str().unwrap().to_owned()
 }
 
-/// A token that was made just before its user was disabled.
+/// Disables a user. Returns a token issued just before.
 async fn token_of_disabled(acme: &Environment, user: &str) -> String {
     let token = acme.user_token(user).await;
     acme.disable_user(user).await;

@@ -1,4 +1,4 @@
-//! The main job, end to end through the deployed template: an error that an engine records arrives on a customer's own
+//! End to end through the deployed template: an error recorded by an engine arrives on the customer's
 //! EventBridge bus.
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -28,7 +28,7 @@ async fn recorded_error_arrives_on_the_customers_bus() {
     assert_eq!(error["error"], "Error: Request failed with status code 403");
     assert_eq!(error["__v"], 0);
     let listed = acme.backend.get(&format!("/workflows/{workflow}/errors")).await.is(200).body;
-    assert_eq!(listed["errors"], json!([error]), "it is one and the same object in the API and on the bus");
+    assert_eq!(listed["errors"], json!([error]), "the API and the bus show the same object");
 }
 
 #[tokio::test]
@@ -42,14 +42,14 @@ async fn disabled_destination_receives_nothing_and_errors_are_kept() {
     let path = format!("/destinations/{destination}");
     let off = acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
     assert_eq!(off.body["enabled"], false);
-    acme.record_error(&workflow, "while it is off").await;
-    // The other destination has it, so that the forwarder has read which ones are on.
+    acme.record_error(&workflow, "while disabled").await;
+    // The error arrived at the other destination, so the forwarder has read the enabled destinations.
     control.wait_for_errors(1).await;
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
-    acme.record_error(&workflow, "after it is on again").await;
+    acme.record_error(&workflow, "after it was enabled again").await;
 
     let events = toggled.wait_for_errors(1).await;
-    assert_eq!(events[0]["detail"]["error"], "after it is on again");
+    assert_eq!(events[0]["detail"]["error"], "after it was enabled again");
     assert_eq!(acme.error_texts(&workflow).await.len(), 2);
 }
 
@@ -86,7 +86,8 @@ async fn rejecting_bus_delays_no_one_and_loses_nothing() {
     assert_eq!(waiting, ids);
     let page =
         acme.backend.get(&format!("/destinations/{refusing}/deliveries?status=pending&limit=100")).await.is(200).body;
-    // Where the stream brings the errors in parts, no first attempt is made of what comes after the fifth refusal.
+    // If the stream delivers the errors in several batches, those after the fifth failure have no first
+    // attempt.
     let attempts =
         page["data"].as_array().unwrap().iter().flat_map(|delivery| delivery["attempts"].as_array().unwrap());
     let responses: Vec<&str> = attempts.map(|attempt| attempt["response"].as_str().unwrap()).collect();
@@ -110,7 +111,7 @@ async fn destination_credentials_are_encrypted_and_masked() {
     }
     let items = acme.tenon.items("DirectoryTable", &keys::destinations(&acme.id)).await;
     for item in &items {
-        // Bytes are compared as bytes: Debug shows them as numbers.
+        // Compares bytes, since `Debug` formats them as numbers.
         let mut bytes = Vec::new();
         flatten(&AttributeValue::M(item.clone()), &mut bytes);
         let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
@@ -118,6 +119,7 @@ async fn destination_credentials_are_encrypted_and_masked() {
     }
 }
 
+/// Collects the bytes of all strings, numbers and binaries of a value.
 fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
     match value {
         AttributeValue::S(text) | AttributeValue::N(text) => bytes.extend(text.as_bytes()),

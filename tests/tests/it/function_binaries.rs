@@ -1,5 +1,5 @@
-//! The functions' binaries with the event files, one of each kind, run by AWS's own Runtime Interface Emulator: as a
-//! developer runs them without Docker.
+//! Function binaries with their event files, run in AWS's Runtime Interface Emulator, as a developer runs
+//! them without Docker.
 
 use std::{
     path::PathBuf,
@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use tests::{event, eventually, setting};
 
-/// A function's process, which ends with the test.
+/// Process of a function. It ends with the test.
 struct Function {
     process: Child,
     url: String,
@@ -19,7 +19,7 @@ struct Function {
 impl Function {
     fn start(name: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // The Runtime API has a port of its own.
+        // The Runtime API needs its own port.
         let api = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let process = Command::new(setting("TENON_RIE"))
             .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
@@ -35,7 +35,7 @@ impl Function {
 
     async fn invoke(&self, event: &Value) -> Value {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        eventually("the function answers", async || {
+        eventually("the function responds", async || {
             let answer = client.post(&self.url).body(event.to_string()).send().await.ok()?;
             answer.json().await.ok()
         })
@@ -53,7 +53,7 @@ impl Drop for Function {
 #[tokio::test]
 async fn endpoint_binaries_handle_their_event_files() {
     let answer = Function::start("users_create").invoke(&event("users_create")).await;
-    // The file's user may be there from another run.
+    // The user of the event file may exist from an earlier run.
     assert!([json!(201), json!(409)].contains(&answer["statusCode"]), "{answer}");
     let answer = Function::start("openapi").invoke(&event("openapi")).await;
     assert_eq!(answer["statusCode"], 200, "{answer}");
@@ -62,7 +62,7 @@ async fn endpoint_binaries_handle_their_event_files() {
 #[tokio::test]
 async fn authorizer_binary_handles_its_event_file() {
     let answer = Function::start("authorizer").invoke(&event("authorizer")).await;
-    assert_eq!(answer, json!({ "isAuthorized": false }), "the key in the file is of nobody");
+    assert_eq!(answer, json!({ "isAuthorized": false }), "the key of the event file does not exist");
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn forwarder_binary_handles_its_event_file() {
 async fn queue_binaries_handle_their_event_files() {
     for name in ["deliver_webhooks", "drain", "replay"] {
         let answer = Function::start(name).invoke(&event(name)).await;
-        // What the files name is not there: nothing is to come again.
+        // The destinations of the event files do not exist, so no message is retried.
         assert_eq!(answer, json!({ "batchItemFailures": [] }), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! Who may do what, and what nobody sees of another environment or another user.
+//! Authentication, permissions, and the isolation of environments and users.
 
 use std::process::Stdio;
 
@@ -77,7 +77,7 @@ async fn api_key_cannot_access_another_environment() {
     assert_eq!(acme.error_texts(&workflow).await, ["Error"]);
     let shown = acme.backend.get(&format!("/destinations/{destination}")).await.is(200);
     assert_eq!(shown.body["enabled"], true);
-    // Names are free in every environment.
+    // Names are unique per environment only.
     other.create_user("joe@acme.example").await;
 }
 
@@ -124,7 +124,7 @@ async fn pyjwt_verifies_user_token_with_published_keys() {
     let answer = acme.backend.post(&format!("/users/{user}/token"), json!({ "ttlSeconds": 60 })).await.is(200);
     assert_eq!(answer.header("cache-control"), "no-store");
 
-    let claims = read_by_pyjwt(&answer.text("token")).await;
+    let claims = verify_with_pyjwt(&answer.text("token")).await;
 
     assert_eq!(claims["payload"]["sub"], user);
     assert_eq!(claims["payload"]["env"], acme.id);
@@ -138,7 +138,7 @@ async fn token_lifetime_is_the_requested_one_up_to_30_minutes() {
     let acme = Tenon::deployed().await.environment().await;
     let path = format!("/users/{}/token", acme.create_user("joe@acme.example").await);
     let seconds = async |path: &str| {
-        let claims = read_by_pyjwt(&acme.backend.get(path).await.is(200).text("token")).await;
+        let claims = verify_with_pyjwt(&acme.backend.get(path).await.is(200).text("token")).await;
         claims["payload"]["exp"].as_i64().unwrap() - claims["payload"]["iat"].as_i64().unwrap()
     };
     assert_eq!(seconds(&path).await, 1800);
@@ -149,8 +149,9 @@ async fn token_lifetime_is_the_requested_one_up_to_30_minutes() {
     }
 }
 
-/// Reads a token with PyJWT, which is given nothing but the address of the published key set.
-async fn read_by_pyjwt(token: &str) -> Value {
+/// Verifies a token with PyJWT, which gets only the URL of the published key set. Returns its header and
+/// claims.
+async fn verify_with_pyjwt(token: &str) -> Value {
     let mut python = python("verify_user_token.py")
         .arg(format!("{}/.well-known/jwks.json", setting("TENON_URL")))
         .stdin(Stdio::piped())

@@ -1,4 +1,4 @@
-//! The console in a real browser. Where there is none, `make test` says so, and these pass over.
+//! The console in a real browser. Without one, `make test` reports it and these tests are skipped.
 
 use serde_json::json;
 use tests::{
@@ -10,8 +10,8 @@ use tests::{
 
 const WIDE: Appearance = Appearance { width: 1200, dark: false };
 
-/// A text that would run a script, were it taken for markup.
-const MARKUP: &str = "<img src=x onerror=\"window.obeyed=1\"><script>window.obeyed=1</script>";
+/// Text that runs a script if it is interpreted as markup.
+const MARKUP: &str = "<img src=x onerror=\"window.executed=1\"><script>window.executed=1</script>";
 
 #[tokio::test]
 async fn console_has_a_strict_content_security_policy() {
@@ -65,7 +65,7 @@ async fn eventbridge_destination_is_saved_tested_and_disabled() {
     browser.sign_in(acme.backend.credential()).await;
     browser.open_section("Settings").await;
     browser.wait_for_text("None yet.").await;
-    // The webhook's form is the last one: its URL is missing.
+    // Submits the last form, that of the webhook, without a URL.
     browser.click_on("Save").await;
     browser.wait_for_text("must be a URL").await;
     save_bus(&browser, "wrong-secret-wrong-secret-wrong-secret", &bus.name).await;
@@ -88,7 +88,7 @@ async fn eventbridge_destination_is_saved_tested_and_disabled() {
     browser.wait_for_text("Switched off.").await;
     let control = acme.control_webhook().await;
     acme.record_error(&workflow, "off").await;
-    eventually("it was forwarded", async || (control.ids().len() == 1).then_some(())).await;
+    eventually("the error was forwarded", async || (control.ids().len() == 1).then_some(())).await;
     assert!(bus.poll().await.is_empty());
     browser.close().await;
 }
@@ -134,7 +134,7 @@ async fn webhook_secret_is_shown_once_and_error_is_replayed() {
     browser.wait_for_text("delivered").await;
     browser.click_on("Replay").await;
     browser.wait_for_text("Replayed: 1 delivered, 0 failed.").await;
-    eventually("it has arrived again", async || (receiver.received().len() == 3).then_some(())).await;
+    eventually("the error arrived again", async || (receiver.received().len() == 3).then_some(())).await;
     browser.click_on("Close").await;
     browser.fill("Block type", "slack").await;
     browser.click_on("Apply filters").await;
@@ -189,7 +189,7 @@ async fn stored_markup_is_shown_as_text() {
     let workflow = acme.create_workflow(&user, MARKUP).await;
     let credential = json!({ "type": MARKUP, "name": MARKUP, "data": {} });
     acme.backend.post(&format!("/users/{user}/credentials"), credential).await.is(201);
-    // What a customer's server says is shown too.
+    // Responses of a customer's server are shown, too.
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
     let webhook = json!({ "type": "webhook", "url": format!("{}?{}", receiver.url, "q=%3Cscript%3E"), "description": MARKUP,
         "filter": { "blockType": [MARKUP] } });
@@ -214,7 +214,7 @@ async fn stored_markup_is_shown_as_text() {
     browser.wait_for_text(MARKUP).await;
     assert_eq!(
         browser
-            .execute("return [window.obeyed, document.querySelectorAll('main img, main script, dialog img').length]")
+            .execute("return [window.executed, document.querySelectorAll('main img, main script, dialog img').length]")
             .await,
         json!([null, 0])
     );
@@ -244,31 +244,31 @@ async fn console_is_accessible_in_both_color_schemes_from_360_pixels() {
     for (width, dark) in [(1200, false), (1200, true), (360, false), (360, true)] {
         let Some(browser) = Browser::open(Appearance { width, dark }).await else { return };
         let name = |part: &str| format!("{part}-{width}-{}", if dark { "dark" } else { "light" });
-        let mut flaws = browser.accessibility_violations().await;
+        let mut violations = browser.accessibility_violations().await;
         browser.screenshot(&name("sign-in")).await;
         browser.sign_in(acme.backend.credential()).await;
         browser.wait_for_text("at most").await;
-        flaws.extend(browser.accessibility_violations().await);
+        violations.extend(browser.accessibility_violations().await);
         browser.screenshot(&name("errors")).await;
         browser.execute("document.querySelector('td.text button').click()").await;
         browser.wait_for_text("Replay").await;
-        flaws.extend(browser.accessibility_violations().await);
+        violations.extend(browser.accessibility_violations().await);
         browser.screenshot(&name("error")).await;
         browser.click_on("Close").await;
         browser.open_section("Users").await;
         browser.wait_for_text("joe@acme.example").await;
-        flaws.extend(browser.accessibility_violations().await);
+        violations.extend(browser.accessibility_violations().await);
         browser.screenshot(&name("users")).await;
         browser.execute("document.querySelector('td.text button').click()").await;
         browser.wait_for_text("Orders to Shopify").await;
-        flaws.extend(browser.accessibility_violations().await);
+        violations.extend(browser.accessibility_violations().await);
         browser.screenshot(&name("user")).await;
         browser.click_on("Close").await;
         browser.open_section("Settings").await;
         browser.wait_for_text("Send test event").await;
-        flaws.extend(browser.accessibility_violations().await);
+        violations.extend(browser.accessibility_violations().await);
         browser.screenshot(&name("settings")).await;
-        assert!(flaws.is_empty(), "{width} {dark}: {flaws:#?}");
+        assert!(violations.is_empty(), "{width} {dark}: {violations:#?}");
         browser.close().await;
     }
 }

@@ -45,7 +45,7 @@ async fn every_reveal_is_logged_without_the_data() {
     let user = acme.create_user("joe@acme.example").await;
     let credential = acme.create_credential(&user, json!({ "token": SECRET })).await;
     acme.engine.post(&format!("/users/{user}/credentials/{credential}/reveal"), json!({})).await.is(200);
-    let line = eventually("it is logged", async || {
+    let line = eventually("the reveal is logged", async || {
         let lines = acme.tenon.logs("credentials-reveal", &credential).await;
         lines.lines().find(|line| line.contains("a credential is revealed")).map(str::to_owned)
     })
@@ -77,6 +77,7 @@ async fn ciphertext_moved_to_another_credential_is_rejected() {
     reveal(&one).await.is(200);
 }
 
+/// Collects the bytes of all strings, numbers and binaries of a value.
 fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
     match value {
         AttributeValue::S(text) | AttributeValue::N(text) => bytes.extend(text.as_bytes()),

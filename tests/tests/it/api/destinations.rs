@@ -1,4 +1,4 @@
-//! Destinations through the deployed template.
+//! Destinations.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ async fn limit_of_20_destinations_holds_under_concurrent_creation() {
         let backend = acme.backend.clone();
         running.spawn(async move {
             loop {
-                // Creations at once may get in each other's way, and are then to be tried again.
+                // Concurrent creations may conflict with 503, which asks the caller to retry.
                 let answer = backend.post("/destinations", bus_settings("tenon-test-errors")).await;
                 if answer.status != 503 {
                     return answer.status;
@@ -92,15 +92,15 @@ async fn filter_limits_destination_and_null_clears_it() {
     settings["filter"] = json!({ "workflowId": [orders] });
     let destination = acme.backend.post("/destinations", settings).await.is(201).text("destinationId");
 
-    acme.record_error(&stock, "left out").await;
-    acme.record_error(&orders, "wanted").await;
-    assert_eq!(bus.wait_for_errors(1).await[0]["detail"]["error"], "wanted");
+    acme.record_error(&stock, "excluded").await;
+    acme.record_error(&orders, "included").await;
+    assert_eq!(bus.wait_for_errors(1).await[0]["detail"]["error"], "included");
 
     let patched = acme.backend.patch(&format!("/destinations/{destination}"), json!({ "filter": null })).await.is(200);
     assert_eq!(patched.body["filter"], json!({}));
-    acme.record_error(&stock, "no limits").await;
+    acme.record_error(&stock, "without filter").await;
     let rest = bus.wait_for_errors(1).await;
-    assert_eq!(rest[0]["detail"]["error"], "no limits");
+    assert_eq!(rest[0]["detail"]["error"], "without filter");
 }
 
 #[tokio::test]
@@ -110,8 +110,8 @@ async fn changed_bus_is_used_from_the_next_error() {
     let bus = Bus::new().await;
     let destination = acme.create_bus_destination(&bus.name).await;
     acme.revoke_bus_permission(&destination).await;
-    let first = acme.record_error(&workflow, "to a bus that refuses").await;
-    let pending = tests::eventually("the refused error is pending", async || {
+    let first = acme.record_error(&workflow, "to a rejecting bus").await;
+    let pending = tests::eventually("the rejected error is pending", async || {
         Some(acme.pending_items(&destination).await).filter(|pending| !pending.is_empty())
     })
     .await;
@@ -120,15 +120,15 @@ async fn changed_bus_is_used_from_the_next_error() {
     let patch = json!({ "eventBusName": bus.name, "credentials": bus_settings("x")["credentials"] });
     acme.backend.patch(&format!("/destinations/{destination}"), patch).await.is(200);
     acme.record_error(&workflow, "to the right bus").await;
-    // The one that was refused is sent there too when it is next tried, which may be before, and may be more than once.
+    // The rejected error is sent to the new bus by its next retry, possibly first and more than once.
     let mut arrived = BTreeSet::new();
     while arrived.len() < 2 {
         arrived.extend(bus.wait_for_errors(1).await.iter().map(|event| event["detail"]["error"].to_string()));
     }
-    assert_eq!(arrived, BTreeSet::from(["\"to a bus that refuses\"", "\"to the right bus\""].map(str::to_owned)));
+    assert_eq!(arrived, BTreeSet::from(["\"to a rejecting bus\"", "\"to the right bus\""].map(str::to_owned)));
 }
 
-/// Settings with the keys of the customer's root, who may ask whether a bus is there.
+/// Returns settings with the credentials of the customer's root, which may call `DescribeEventBus`.
 fn as_root(bus: &str) -> Value {
     let mut settings = bus_settings(bus);
     settings["credentials"] = json!({
@@ -148,7 +148,7 @@ async fn saving_verifies_the_bus_if_permissions_allow() {
     assert_eq!(event["source"], "tenon.errors");
     assert_eq!(event["detail"]["error"], "Tenon test event");
 
-    // Keys that may put events and no more: whether the bus is there cannot be known, and that is said.
+    // Without permission for `DescribeEventBus` the bus cannot be verified, and the reason is shown.
     let unproven = acme.backend.post("/destinations", bus_settings(&bus.name)).await.is(201);
     assert_eq!(unproven.body["verified"], false, "{unproven:?}");
     assert!(unproven.text("verification").contains("events:DescribeEventBus"), "{unproven:?}");
@@ -179,7 +179,7 @@ async fn settings_that_aws_rejects_are_not_saved() {
     let path = format!("/destinations/{destination}");
     acme.backend.patch(&path, json!({ "eventBusName": "somebody-elses" })).await.is_problem(422, "connection-refused");
     let shown = acme.backend.get(&path).await.is(200);
-    assert_eq!(shown.body["eventBusName"], "tenon-test-errors", "nothing is half done");
+    assert_eq!(shown.body["eventBusName"], "tenon-test-errors", "a rejected change is not saved");
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn test_event_returns_the_response_of_the_bus() {
     let path = format!("/destinations/{destination}/test");
     let tested = acme.backend.post(&path, json!({})).await.is(200);
     assert_eq!((&tested.body["delivered"], &tested.body["attempt"]["status"]), (&json!(true), &json!(200)));
-    // One from saving it, and one from now.
+    // One event from saving, and one from this test.
     bus.wait_for("Workflow Error Test", 2).await;
 
     acme.revoke_bus_permission(&destination).await;
@@ -221,7 +221,7 @@ async fn destinations_are_paged_and_deleted_with_credentials() {
     acme.backend.delete(&path).await.is_problem(404, "not-found");
     acme.backend.get(&path).await.is_problem(404, "not-found");
     let items = acme.tenon.items("DirectoryTable", &keys::destinations(&acme.id)).await;
-    assert!(!items.iter().any(|item| item["sk"].as_s().unwrap().contains(&made[0])), "nothing of it is kept");
+    assert!(!items.iter().any(|item| item["sk"].as_s().unwrap().contains(&made[0])), "nothing of it is stored");
     let count = items.iter().find(|item| item["sk"].as_s().unwrap() == "count").unwrap();
     assert_eq!(count["destinations"].as_n().unwrap(), "2");
 }

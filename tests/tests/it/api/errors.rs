@@ -1,4 +1,4 @@
-//! The errors of workflows through the deployed template.
+//! Errors of workflows.
 
 use serde_json::{Value, json};
 use tests::{Bus, Tenon, example_error};
@@ -19,7 +19,7 @@ async fn duplicate_error_id_changes_nothing() {
 
     acme.engine.post(&path, with_id(first, "first")).await.is(202);
     bus.wait_for_errors(1).await;
-    // Half old, half new, and the new one twice.
+    // One known error and one new error, which is sent twice.
     let batch = json!({ "errors": [with_id(first, "changed"), with_id(second, "second"), with_id(second, "twice")] });
     let answer = acme.engine.post(&path, batch).await.is(202);
 
@@ -74,7 +74,7 @@ async fn invalid_fields_of_every_error_in_a_batch_are_named() {
         "/errors/3/createdAt",
         "/errors/4",
     ]);
-    assert!(acme.error_texts(&workflow).await.is_empty(), "nothing is recorded of a batch that is refused");
+    assert!(acme.error_texts(&workflow).await.is_empty(), "a rejected batch records nothing");
     let many = vec![example_error("x"); 101];
     acme.engine.post(&path, json!({ "errors": many })).await.is_problem(422, "validation").names(&["/errors"]);
     acme.engine.post(&path, json!({ "errors": [] })).await.is_problem(422, "validation").names(&["/errors"]);
@@ -102,7 +102,7 @@ async fn pages_contain_every_error_exactly_once() {
         }
     }
     assert_eq!(sizes, [50, 50, 20]);
-    assert!(seen.is_sorted_by(|a, b| a > b), "the newest first, none twice");
+    assert!(seen.is_sorted_by(|a, b| a > b), "newest first and without duplicates");
 
     let first = acme.backend.get(&format!("{path}?limit=1")).await.is(200).text("cursor");
     let other_filter = acme.backend.get(&format!("{path}?blockType=x&cursor={first}")).await;
@@ -149,11 +149,11 @@ async fn pages_of_64_kib_errors_stay_within_the_response_limit() {
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let path = format!("/workflows/{workflow}/errors");
     for _ in 0..10 {
-        // A request has at most 1 MiB; what is over 64 KiB is cut and never refused.
+        // A request has at most 1 MiB. Texts over 64 KiB are truncated and never rejected.
         let errors = vec![example_error(&"é".repeat(40_000)); 10];
         acme.engine.post(&path, json!({ "errors": errors })).await.is(202);
     }
-    // Of the workflow, and of the environment, whose texts are read one by one.
+    // The list of the environment reads each text separately.
     for path in [path.as_str(), "/logs"] {
         let (mut count, mut query) = (0, "limit=100".to_owned());
         loop {
@@ -161,7 +161,7 @@ async fn pages_of_64_kib_errors_stay_within_the_response_limit() {
             assert!(page.to_string().len() <= 4_100_000);
             for error in page["errors"].as_array().unwrap() {
                 let text = error["error"].as_str().unwrap();
-                assert!(text.len() <= 64 * 1024 && text.ends_with("[cut: 80000 bytes in all]"));
+                assert!(text.len() <= 64 * 1024 && text.ends_with("[truncated: 80000 bytes in total]"));
                 count += 1;
             }
             match page["cursor"].as_str() {

@@ -1,8 +1,10 @@
-//! The handlers by themselves, as Lambda calls them: events in, answers out, and the AWS calls between.
+//! Handlers called with Lambda events: their responses and their AWS calls.
 
 use axum::{handler::Handler, response::Response};
 use functions::{
-    authorizer, credentials, destinations, environments, errors, keys, replays, session, users, workflows,
+    admin::{environments_create, keys_create},
+    api::{credentials, destinations, environments, errors, replays, session, users, workflows},
+    authorizer,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use tenon::http::service;
 use tests::{Calls, aws, bus_settings, event, example_error, scripted, setting};
 use tower::ServiceExt;
 
+/// Calls a handler with an event. Returns its status and body.
 async fn answer<H, T, S>(handler: H, state: &S, event: &Value) -> (StatusCode, Value)
 where
     H: Handler<T, S>,
@@ -22,6 +25,7 @@ where
     (parts.status, serde_json::from_slice(&bytes).unwrap())
 }
 
+/// Calls a handler with an event. Returns its response.
 async fn response<H, T, S>(handler: H, state: &S, event: &Value) -> Response
 where
     H: Handler<T, S>,
@@ -32,7 +36,7 @@ where
     service(handler, state.clone()).oneshot(request).await.unwrap()
 }
 
-/// The event file of a function, with another environment, path parameter and body.
+/// Returns the event file of a function with another environment, path parameter and body.
 fn event_of(function: &str, environment: &str, parameter: Option<(&str, &str)>, body: Option<Value>) -> Value {
     let mut event = event(function);
     event["requestContext"]["authorizer"]["lambda"]["environment"] = json!(environment);
@@ -49,19 +53,19 @@ fn event_of(function: &str, environment: &str, parameter: Option<(&str, &str)>, 
 async fn endpoints_make_only_their_documented_aws_calls() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
 
-    let state = environments::create::state(&config).await.unwrap();
+    let state = environments_create::state(&config).await.unwrap();
     let payload = json!({ "name": "acme", "kind": "test" });
-    let make = || environments::create::create_environment(state.clone(), payload.clone());
+    let make = || environments_create::create_environment(state.clone(), payload.clone());
     make().await.unwrap();
     calls.take();
     let made = serde_json::to_value(make().await.unwrap()).unwrap();
     assert_eq!(calls.take(), ["Query", "PutItem"]);
     let environment = made["environmentId"].as_str().unwrap();
 
-    let state = keys::create::state(&config).await.unwrap();
+    let state = keys_create::state(&config).await.unwrap();
     calls.take();
     let payload = json!({ "environmentId": environment, "name": "x", "scopes": ["manage"] });
-    let made = serde_json::to_value(keys::create::create_key(state, payload).await.unwrap()).unwrap();
+    let made = serde_json::to_value(keys_create::create_key(state, payload).await.unwrap()).unwrap();
     let key = made["key"].as_str().unwrap();
     assert_eq!(calls.take(), ["GetItem", "TransactWriteItems"]);
 
@@ -146,7 +150,7 @@ async fn endpoints_make_only_their_documented_aws_calls() {
     }
 
     let state = users::token::state(&config).await.unwrap();
-    assert_eq!(calls.take(), ["GetItem", "Query", "Decrypt"], "the signing key is opened at start-up");
+    assert_eq!(calls.take(), ["GetItem", "Query", "Decrypt"], "the signing key is decrypted at start-up");
     let event = event_of("users_token", environment, Some(("user", user)), None);
     let (status, token) = answer(users::token::create_token, &state, &event).await;
     assert_eq!((status, calls.take()), (StatusCode::OK, vec!["GetItem".to_owned()]), "{token}");
@@ -158,7 +162,7 @@ async fn endpoints_make_only_their_documented_aws_calls() {
     let verdict = authorizer::authorize(state.clone(), serde_json::from_value(request.clone()).unwrap()).await.unwrap();
     assert_eq!(serde_json::to_value(verdict).unwrap()["context"]["userId"], user);
     assert_eq!(calls.take(), ["GetItem"]);
-    // A token of before a user was disabled does not come back with the user.
+    // A token from before its user was disabled stays invalid after the user is enabled again.
     let users = users::status::state(&config).await.unwrap();
     calls.take();
     for route in ["disable", "disable", "enable", "enable"] {
@@ -179,12 +183,12 @@ async fn endpoints_make_only_their_documented_aws_calls() {
         let verdict =
             authorizer::authorize(state.clone(), serde_json::from_value(request.clone()).unwrap()).await.unwrap();
         assert_eq!(serde_json::to_value(verdict).unwrap()["isAuthorized"], true);
-        assert_eq!(calls.take(), expected, "the first use of a day is noted");
+        assert_eq!(calls.take(), expected, "the first use of a day is recorded");
     }
     let typo = format!("{}{}", &key[..key.len() - 1], if key.ends_with('0') { '1' } else { '0' });
     request["identitySource"] = json!([format!("Bearer {typo}")]);
     authorizer::authorize(state, serde_json::from_value(request).unwrap()).await.unwrap();
-    assert!(calls.take().is_empty(), "a typo is refused without a read");
+    assert!(calls.take().is_empty(), "a typo is rejected without a read");
 
     let state = workflows::create::state(&config).await.unwrap();
     calls.take();
@@ -392,7 +396,7 @@ async fn base_path_does_not_affect_routing() {
     let (status, user) = answer(users::create::create_user, &state, &event).await;
     assert_eq!(status, StatusCode::CREATED, "{user}");
 
-    // The parameter comes decoded with the event; the path may carry it in any spelling.
+    // The event contains the decoded parameter. Its encoding in the path is irrelevant.
     let mut event = event_of("users_get", &environment, Some(("user", "joe.smoe@acme.example")), None);
     event["rawPath"] = json!("/2024-03/users/joe.smoe%40acme.example");
     let (status, found) = answer(users::get::get_user, &state, &event).await;

@@ -1,4 +1,4 @@
-//! Idempotency-Key: what is sent again is done once, whatever happens between.
+//! The `Idempotency-Key` header: a repeated request runs once, whatever fails in between.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::handler::Handler;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use functions::{credentials, destinations, errors, users, workflows};
+use functions::api::{credentials, destinations, errors, users, workflows};
 use lambda_http::RequestExt;
 use serde_json::{Value, json};
 use tenon::{
@@ -19,11 +19,12 @@ use tests::{
 };
 use tower::ServiceExt;
 
+/// Sends a POST request with an idempotency key.
 async fn post(api: &Api, path: &str, key: &str, body: &Value) -> Answer {
     send(api.request("POST", path).header("idempotency-key", key).json(body)).await
 }
 
-/// Requests of all endpoints that create, with another body for each.
+/// Returns a path, a body and a different body for every endpoint that creates something.
 async fn creations(acme: &Environment) -> Vec<(String, Value, Value)> {
     let user = acme.create_user("owner@acme.example").await;
     let workflow = acme.create_workflow(&user, "Workflow").await;
@@ -69,7 +70,7 @@ async fn repeated_key_replays_response_and_rejects_other_body() {
             }
         }
         post(&acme.backend, &path, "key-1", &other).await.is_problem(422, "idempotency-key-reused");
-        // Another key is another request, and so is no key: names are taken by now.
+        // Another key is another request.
         let second = post(&acme.backend, &path, "key-2", &body).await;
         assert_ne!(second.body, first.body, "{path}");
     }
@@ -115,7 +116,7 @@ async fn concurrent_requests_with_one_key_run_once() {
     }
     let again = post(&acme.backend, "/users", "key", &json!({ "email": "joe@acme.example" })).await.is(201);
     assert_eq!(again.body, first.body);
-    eventually("one is listed", async || {
+    eventually("one user is listed", async || {
         (acme.backend.get("/users").await.is(200).body["data"].as_array().unwrap().len() == 1).then_some(())
     })
     .await;
@@ -137,7 +138,7 @@ async fn stored_response_is_encrypted_and_may_exceed_an_item() {
     let secret = post(&acme.backend, "/destinations", "key", &webhook).await.is(201).text("secret");
     let again = post(&acme.backend, "/destinations", "key", &webhook).await.is(201);
     assert_eq!((again.text("secret"), again.header("cache-control")), (secret.clone(), "no-store"));
-    let items = kept(&acme).await;
+    let items = stored_records(&acme).await;
     let shown = format!("{items:?}");
     assert!(items.len() == 1 && !shown.contains(&secret) && shown.contains("sealed"), "{shown}");
 
@@ -145,13 +146,13 @@ async fn stored_response_is_encrypted_and_may_exceed_an_item() {
     let users: Vec<Value> =
         (0..1000).map(|n| json!({ "username": format!("user-{n}"), "metadata": { "noise": noise(n) } })).collect();
     let first = post(&acme.backend, "/users/batch", "key", &json!(users)).await.is(200);
-    assert!(kept(&acme).await.len() > 2, "in pieces");
+    assert!(stored_records(&acme).await.len() > 2, "the response is stored in several items");
     let again = post(&acme.backend, "/users/batch", "key", &json!(users)).await.is(200);
     assert!(first.body == again.body);
 }
 
-/// What is kept of the requests of an environment.
-async fn kept(acme: &Environment) -> Vec<HashMap<String, AttributeValue>> {
+/// Returns the idempotency records of an environment.
+async fn stored_records(acme: &Environment) -> Vec<HashMap<String, AttributeValue>> {
     let mut scanned = aws_sdk_dynamodb::Client::new(&acme.tenon.aws)
         .scan()
         .table_name(setting("TENON_STACK_DirectoryTable"))
@@ -167,7 +168,7 @@ async fn kept(acme: &Environment) -> Vec<HashMap<String, AttributeValue>> {
     found
 }
 
-/// A request as a function gets it, in an environment of its own, with a time-out that is over.
+/// Returns the request of an event file in an environment, with an expired function deadline.
 fn request(function: &str, environment: EnvironmentId, change: impl Fn(&mut Value)) -> lambda_http::Request {
     let mut event = event(function);
     event["requestContext"]["authorizer"]["lambda"]["environment"] = json!(environment);
@@ -178,7 +179,7 @@ fn request(function: &str, environment: EnvironmentId, change: impl Fn(&mut Valu
     lambda_http::request::from_reader(event.to_string().as_bytes()).unwrap().with_lambda_context(context)
 }
 
-/// What a service answers: status, location and body.
+/// Calls a handler with idempotency. Returns the status and body.
 async fn answer<H, T, S>(handler: H, state: &S, request: lambda_http::Request) -> (u16, Value)
 where
     H: Handler<T, S>,
@@ -191,9 +192,9 @@ where
     (parts.status.as_u16(), serde_json::from_slice(&bytes).unwrap())
 }
 
-/// Lets a function die at each of its AWS calls, before it and after it, and repeats the request: the repeat is answered as
-/// if nothing had happened, and what there is then was made once.
-async fn survives<H, T, S, R>(
+/// Crashes a handler before and after each of its AWS calls and repeats the request. The repeated request
+/// succeeds, and `made` counts the expected number of created items.
+async fn assert_survives_crashes<H, T, S, R>(
     handler: H,
     state: (&S, &Crash),
     prepare: impl AsyncFn(EnvironmentId) -> R,
@@ -208,32 +209,33 @@ async fn survives<H, T, S, R>(
     let (state, crash) = state;
     for call in 0.. {
         let mut finished = 0;
-        for when_done in [false, true] {
+        for after_call in [false, true] {
             let environment = EnvironmentId::new();
             let request = prepare(environment).await;
-            if crash.at(call, when_done, answer(handler.clone(), state, request())).await.is_some() {
+            if crash.at(call, after_call, answer(handler.clone(), state, request())).await.is_some() {
                 finished += 1;
             }
             let (status, repeated) = answer(handler.clone(), state, request()).await;
-            assert!((200..300).contains(&status), "{call} {when_done}: {repeated}");
-            assert_eq!(made(environment, &repeated).await, expected, "{call} {when_done}: {repeated}");
-            assert_eq!(answer(handler.clone(), state, request()).await, (status, repeated), "{call} {when_done}");
+            assert!((200..300).contains(&status), "{call} {after_call}: {repeated}");
+            assert_eq!(made(environment, &repeated).await, expected, "{call} {after_call}: {repeated}");
+            assert_eq!(answer(handler.clone(), state, request()).await, (status, repeated), "{call} {after_call}");
         }
         if finished == 2 {
-            assert!(call >= 3, "it died {call} times");
+            assert!(call >= 3, "the handler crashed {call} times");
             return;
         }
     }
 }
 
-struct Counting(aws_sdk_dynamodb::Client);
+/// Counter of stored items.
+struct ItemCounter(aws_sdk_dynamodb::Client);
 
-impl Counting {
+impl ItemCounter {
     fn new(config: &SdkConfig) -> Self {
         Self(aws_sdk_dynamodb::Client::new(config))
     }
 
-    /// How many items of a partition have sort keys that begin so.
+    /// Counts the items of a partition whose sort key has a prefix.
     async fn items(&self, table: &str, pk: String, sk: &str) -> usize {
         let query =
             self.0.query().table_name(setting(table)).key_condition_expression("pk = :pk AND begins_with(sk, :sk)");
@@ -242,7 +244,7 @@ impl Counting {
         query.send().await.unwrap().items.unwrap().len()
     }
 
-    /// How many users are listed in an environment.
+    /// Counts the listed users of an environment.
     async fn users(&self, environment: EnvironmentId) -> usize {
         let mut count = 0;
         for shard in 0..keys::USER_SHARDS {
@@ -255,7 +257,7 @@ impl Counting {
     }
 }
 
-/// Makes a user and a workflow of it.
+/// Creates a user and a workflow. Returns their ids.
 async fn user_and_workflow(config: &SdkConfig, environment: EnvironmentId) -> (String, String) {
     let state = users::create::state(config).await.unwrap();
     let (_, user) = answer(users::create::create_user, &state, request("users_create", environment, |_| {})).await;
@@ -274,22 +276,22 @@ async fn user_and_workflow(config: &SdkConfig, environment: EnvironmentId) -> (S
 async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let (mortal, crash) = Crash::wrap(&config);
-    let there = Counting::new(&config);
+    let counter = ItemCounter::new(&config);
 
     let state = users::create::state(&mortal).await.unwrap();
-    survives(
+    assert_survives_crashes(
         users::create::create_user,
         (&state, &crash),
         async |environment| move || request("users_create", environment, |_| {}),
         async |environment, user| {
             let pk = keys::user(environment, user["userId"].as_str().unwrap());
-            there.users(environment).await + there.items("DIRECTORY_TABLE", pk, "user").await
+            counter.users(environment).await + counter.items("DIRECTORY_TABLE", pk, "user").await
         },
         2,
     )
     .await;
 
-    survives(
+    assert_survives_crashes(
         users::batch::create_users,
         (&state, &crash),
         async |environment| {
@@ -298,15 +300,15 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
             move || request("users_batch", environment, |event| event["body"] = json!(body))
         },
         async |environment, answer| {
-            assert_eq!(answer["invalidUsers"], json!([]), "all are its own");
-            there.users(environment).await
+            assert_eq!(answer["invalidUsers"], json!([]), "the retry recognizes its own users");
+            counter.users(environment).await
         },
         40,
     )
     .await;
 
     let state = credentials::create::state(&mortal).await.unwrap();
-    survives(
+    assert_survives_crashes(
         credentials::create::create_credential,
         (&state, &crash),
         async |environment| {
@@ -315,14 +317,14 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
         },
         async |environment, credential| {
             let pk = keys::user(environment, credential["userId"].as_str().unwrap());
-            there.items("DIRECTORY_TABLE", pk, &keys::credential("")).await
+            counter.items("DIRECTORY_TABLE", pk, &keys::credential("")).await
         },
         1,
     )
     .await;
 
     let state = workflows::state(&mortal).await.unwrap();
-    survives(
+    assert_survives_crashes(
         workflows::create::create_workflow,
         (&state, &crash),
         async |environment| {
@@ -332,14 +334,14 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
         },
         async |environment, workflow| {
             let pk = keys::user(environment, workflow["userId"].as_str().unwrap());
-            there.items("DIRECTORY_TABLE", pk, &keys::workflow_name("")).await
+            counter.items("DIRECTORY_TABLE", pk, &keys::workflow_name("")).await
         },
         2,
     )
     .await;
 
     let state = errors::record::state(&mortal).await.unwrap();
-    survives(
+    assert_survives_crashes(
         errors::record::record_errors,
         (&state, &crash),
         async |environment| {
@@ -353,10 +355,10 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
             }
         },
         async |environment, recorded| {
-            // The workflow is known from the first error, which is listed by its environment.
+            // Counts by environment, since the workflow is not known here.
             let mut count = 0;
             for shard in 0..keys::ERROR_SHARDS {
-                let query = there.0.query().table_name(setting("ERRORS_TABLE")).index_name("by-environment");
+                let query = counter.0.query().table_name(setting("ERRORS_TABLE")).index_name("by-environment");
                 let pk = keys::attribute(keys::listed_errors(environment, shard));
                 let query =
                     query.key_condition_expression("environmentPk = :pk").expression_attribute_values(":pk", pk);
@@ -372,7 +374,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     .await;
 
     let state = destinations::create::state(&mortal).await.unwrap();
-    survives(
+    assert_survives_crashes(
         destinations::create::create_destination,
         (&state, &crash),
         async |environment| {
@@ -381,14 +383,14 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
         },
         async |environment, destination| {
             assert!(destination["secret"].as_str().unwrap().starts_with("whsec_"));
-            there.items("DIRECTORY_TABLE", keys::destinations(environment), &keys::destination("")).await
+            counter.items("DIRECTORY_TABLE", keys::destinations(environment), &keys::destination("")).await
         },
         1,
     )
     .await;
 
     let replaying = destinations::replay::state(&mortal).await.unwrap();
-    survives(
+    assert_survives_crashes(
         destinations::replay::start_replay,
         (&replaying, &crash),
         async |environment| {
@@ -402,7 +404,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
                 })
             }
         },
-        async |environment, _| there.items("DIRECTORY_TABLE", keys::replays(environment), &keys::replay("")).await,
+        async |environment, _| counter.items("DIRECTORY_TABLE", keys::replays(environment), &keys::replay("")).await,
         1,
     )
     .await;
@@ -435,7 +437,7 @@ async fn key_in_progress_conflicts_until_the_function_times_out() {
     assert!(crash.at(1, false, answer(users::create::create_user, &state, lasting(2))).await.is_none());
     let (status, refused) = answer(users::create::create_user, &state, lasting(2)).await;
     assert_eq!((status, &refused["type"]), (409, &json!("urn:tenon:problem:idempotency-key-in-progress")));
-    eventually("its time is over", async || {
+    eventually("the key expires", async || {
         (answer(users::create::create_user, &state, lasting(2)).await.0 == 201).then_some(())
     })
     .await;

@@ -9,7 +9,7 @@ use tests::{
 };
 use tokio::io::AsyncBufReadExt;
 
-/// The texts of a page of errors.
+/// Returns the concatenated texts of a page of errors.
 async fn texts(acme: &Environment, path: &str) -> String {
     let page = acme.backend.get(path).await.is(200).body;
     page["errors"].as_array().unwrap().iter().map(|error| error["error"].as_str().unwrap().to_owned()).collect()
@@ -60,7 +60,7 @@ async fn errors_of_environment_are_listed_filtered_and_paged() {
         .is_problem(422, "validation")
         .names(&["/workflowId", "/sortOrder", "/skip", "/limit"]);
 
-    // Page by page; a cursor goes on where the page ended, passed-over errors included.
+    // A cursor continues after its page. `skip` is not applied again.
     let first = acme.backend.get("/logs?limit=2&skip=1").await.is(200).body;
     let cursor = first["cursor"].as_str().unwrap();
     assert_eq!(texts(&acme, &format!("/logs?limit=2&cursor={cursor}")).await, "21");
@@ -68,7 +68,7 @@ async fn errors_of_environment_are_listed_filtered_and_paged() {
     both.is_problem(422, "validation").names(&["/skip"]);
     acme.backend.get(&format!("/logs?sortOrder=asc&cursor={cursor}")).await.is_problem(400, "invalid-cursor");
 
-    // What was recorded stays when the user is gone.
+    // The errors of a deleted user are kept.
     acme.delete_user(&jim).await;
     assert_eq!(texts(&acme, &format!("/logs?userId={jim}")).await, "53");
     acme.backend.get("/logs?userId=jim@acme.example").await.is_problem(404, "not-found");
@@ -114,14 +114,14 @@ async fn error_is_shown_with_its_deliveries() {
     let (bad, _) = acme.create_webhook(&receiver.url).await;
     let error = acme.record_error(&workflow, "Error").await;
 
-    let shown = eventually("both were attempted", async || {
+    let shown = eventually("both deliveries were attempted", async || {
         let shown = acme.backend.get(&format!("/errors/{error}")).await.is(200).body;
         (shown["deliveries"].as_array().unwrap().len() == 2).then_some(shown)
     })
     .await;
     let listed = acme.backend.get(&format!("/workflows/{workflow}/errors")).await.is(200).body["errors"][0].clone();
     for (member, value) in listed.as_object().unwrap() {
-        assert_eq!(&shown[member], value, "the very object that is listed");
+        assert_eq!(&shown[member], value, "the same object as in the list");
     }
     let delivery = |destination: &str| -> Value {
         let deliveries = shown["deliveries"].as_array().unwrap();
@@ -131,7 +131,7 @@ async fn error_is_shown_with_its_deliveries() {
     assert_eq!(delivery(&bad)["status"], "pending");
     assert_eq!(delivery(&bad)["attempts"][0]["status"], 500);
     assert!(delivery(&bad)["nextAttemptAt"].is_string());
-    // What is told stays told when its destination is gone.
+    // Deliveries are still shown after their destination is deleted.
     acme.backend.delete(&format!("/destinations/{good}")).await.is(200);
     let shown = acme.backend.get(&format!("/errors/{error}")).await.is(200).body;
     assert_eq!(shown["deliveries"].as_array().unwrap().len(), 2);
@@ -152,15 +152,18 @@ async fn erasure_deletes_only_the_errors_of_its_user() {
         acme.record_error(&joes, &format!("joe {n}")).await;
         acme.record_error(&jims, &format!("jim {n}")).await;
     }
-    eventually("all wait for the bad one", async || (acme.pending_items(&bad).await.len() == 10).then_some(())).await;
-    eventually("all are with the good one", async || (good.ids().len() == 10).then_some(())).await;
+    eventually("all deliveries to the failing webhook are pending", async || {
+        (acme.pending_items(&bad).await.len() == 10).then_some(())
+    })
+    .await;
+    eventually("all errors arrived at the healthy webhook", async || (good.ids().len() == 10).then_some(())).await;
     acme.delete_user(&joe).await;
 
-    // By the id of a user that is gone.
+    // The id of a deleted user is accepted.
     let answer = acme.backend.delete(&format!("/users/{joe}/logs")).await.is(202);
     assert_eq!(answer.body, json!({ "success": true }));
     acme.backend.delete("/users/nobody/logs").await.is(202);
-    eventually("they are gone", async || {
+    eventually("the errors are erased", async || {
         let gone = acme.backend.get(&format!("/logs?userId={joe}")).await.is(200).body == json!({ "errors": [] });
         (gone && acme.pending_items(&bad).await.len() == 5).then_some(())
     })
@@ -173,9 +176,12 @@ async fn erasure_deletes_only_the_errors_of_its_user() {
     assert_eq!((delivered(&joes).await, delivered(&jims).await), (0, 5));
     assert_eq!(acme.error_texts(&jims).await.len(), 5);
 
-    // What is recorded after that stays.
+    // Errors recorded after the request are kept.
     acme.backend.delete("/users/jim@acme.example/logs").await.is(202);
-    eventually("his are gone too", async || acme.error_texts(&jims).await.is_empty().then_some(())).await;
+    eventually("the errors of the second user are erased", async || {
+        acme.error_texts(&jims).await.is_empty().then_some(())
+    })
+    .await;
     acme.record_error(&jims, "later").await;
     acme.tenon.invoke("EraseLogs", json!({ "source": "aws.events" })).await.unwrap();
     assert_eq!(acme.error_texts(&jims).await, ["later"]);

@@ -11,7 +11,7 @@ async fn errors_are_replayed_by_time_id_and_failure() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let (orders, stock) = (acme.create_workflow(&user, "Orders").await, acme.create_workflow(&user, "Stock").await);
-    // Of another time, recorded before there is the destination.
+    // These errors are recorded before the destination exists.
     let control = acme.control_webhook().await;
     let mut errors: Vec<Value> = Vec::new();
     for minute in 0..30 {
@@ -46,7 +46,7 @@ async fn errors_are_replayed_by_time_id_and_failure() {
     let done = replay(json!({ "errorIds": [ids[3], ids[10], "ffffffffffffffffffffffff"] })).await;
     assert_eq!((&done["found"], &done["delivered"]), (&json!(2), &json!(2)), "{done}");
     assert_eq!(receiver.received().len(), 12);
-    // What arrived twice arrived under one id.
+    // The error that arrived twice has one id.
     assert_eq!(receiver.ids().len(), 11);
 
     receiver.set_behavior(|_| Reply::Status(410, ""));
@@ -83,7 +83,7 @@ async fn cancelled_replay_sends_no_pending_delivery() {
     assert_eq!(cancelled.body["status"], "cancelled");
     receiver.set_behavior(|_| Reply::Status(200, ""));
     let before = receiver.received().len();
-    eventually("all that waited is cancelled", async || {
+    eventually("all pending deliveries are cancelled", async || {
         acme.fast_forward(&webhook).await;
         (acme.deliveries(&webhook, "cancelled").await.len() == 20).then_some(())
     })
@@ -99,7 +99,7 @@ async fn replay_cannot_access_another_environment() {
     let id = acme.record_error(&workflow, "Error").await;
     let receiver = Receiver::new().await;
     let (webhook, _) = other.create_webhook(&receiver.url).await;
-    // An error of another environment is not found by its id.
+    // Error ids of another environment are not found.
     let path = format!("/destinations/{webhook}/replay");
     let replay = other.backend.post(&path, json!({ "errorIds": [id] })).await.is(202).text("replayId");
     let done = eventually("the replay is done", async || {
@@ -120,14 +120,14 @@ async fn pending_error_replayed_twice_arrives_and_blocks_nothing() {
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
     let id = acme.record_error(&workflow, "Error").await;
-    eventually("it waits", async || acme.deliveries(&webhook, "pending").await.pop()).await;
+    eventually("the delivery is pending", async || acme.deliveries(&webhook, "pending").await.pop()).await;
     let path = format!("/destinations/{webhook}/replay");
     for _ in 0..2 {
         acme.backend.post(&path, json!({ "errorIds": [id, id] })).await.is(202);
     }
-    eventually("they have failed too", async || (receiver.received().len() >= 2).then_some(())).await;
+    eventually("the replays have failed, too", async || (receiver.received().len() >= 2).then_some(())).await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
-    eventually("nothing waits any more", async || {
+    eventually("no delivery is pending", async || {
         acme.fast_forward(&webhook).await;
         (acme.pending_items(&webhook).await.is_empty()
             && acme.get_destination(&webhook).await["health"]["pending"] == 0)

@@ -1,4 +1,5 @@
-//! What is revoked, disabled, expired or deleted stops within a minute, through API Gateway's cache of verdicts.
+//! Revocation: revoked, disabled, deleted and expired callers stop within a minute, despite the authorizer
+//! cache of API Gateway.
 
 use std::time::Duration;
 
@@ -6,8 +7,8 @@ use serde_json::json;
 use tenon::domain::timestamp::Timestamp;
 use tests::{Api, Tenon, eventually};
 
-/// Waits until a caller who was admitted is refused.
-async fn is_refused(who: &str, api: &Api, path: &str) {
+/// Waits until a caller is rejected.
+async fn wait_for_rejection(who: &str, api: &Api, path: &str) {
     eventually(who, async || [401, 403].contains(&api.get(path).await.status).then_some(())).await;
 }
 
@@ -24,20 +25,20 @@ async fn revoked_key_stops_within_60_seconds() {
     let revoke = json!({ "environmentId": acme.id, "keyId": made["keyId"] });
     let revoked = acme.tenon.invoke("KeysRevoke", revoke.clone()).await.unwrap();
     assert!(revoked["revokedAt"].is_string(), "{revoked}");
-    assert_eq!(acme.tenon.invoke("KeysRevoke", revoke).await.unwrap(), revoked, "again changes nothing");
-    is_refused("the revoked key", &leaked, &path).await;
+    assert_eq!(acme.tenon.invoke("KeysRevoke", revoke).await.unwrap(), revoked, "a second revocation changes nothing");
+    wait_for_rejection("the revoked key", &leaked, &path).await;
     acme.backend.get(&path).await.is(200);
 
     let listed = acme.tenon.invoke("KeysList", json!({ "environmentId": acme.id })).await.unwrap();
     let listed = listed["keys"].as_array().unwrap();
     assert_eq!(listed.len(), 3);
-    let told = listed.iter().find(|key| key["keyId"] == made["keyId"]).unwrap();
-    assert_eq!(told["name"], "leaked");
-    assert_eq!(told["scopes"], json!(["manage"]));
-    assert_eq!(told["revokedAt"], revoked["revokedAt"]);
-    assert_eq!(told["prefix"].as_str().unwrap(), &made["key"].as_str().unwrap()[..12]);
+    let record = listed.iter().find(|key| key["keyId"] == made["keyId"]).unwrap();
+    assert_eq!(record["name"], "leaked");
+    assert_eq!(record["scopes"], json!(["manage"]));
+    assert_eq!(record["revokedAt"], revoked["revokedAt"]);
+    assert_eq!(record["prefix"].as_str().unwrap(), &made["key"].as_str().unwrap()[..12]);
     let day = Timestamp::now().day();
-    assert_eq!(told["lastUsedOn"], day.as_str());
+    assert_eq!(record["lastUsedOn"], day.as_str());
     assert!(!listed.iter().any(|key| key.to_string().contains(made["key"].as_str().unwrap())));
 }
 
@@ -60,7 +61,7 @@ async fn token_of_disabled_user_stops_within_60_seconds() {
 
     acme.disable_user(&user).await;
     acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
-    is_refused("the disabled user's token", &before, "/session").await;
+    wait_for_rejection("the disabled user's token", &before, "/session").await;
 
     acme.enable_user(&user).await;
     Api::new(acme.user_token(&user).await).get("/session").await.is(200);
@@ -74,7 +75,7 @@ async fn token_of_deleted_user_stops_within_60_seconds() {
     token.get("/session").await.is(200);
     acme.delete_user(&user).await;
     token.get("/session").await.is_problem(404, "not-found");
-    is_refused("the deleted user's token", &token, "/session").await;
+    wait_for_rejection("the deleted user's token", &token, "/session").await;
 }
 
 #[tokio::test]
@@ -84,13 +85,13 @@ async fn expired_token_is_rejected_despite_the_authorizer_cache() {
     let made = acme.backend.get(&format!("/users/{user}/token?ttlSeconds=60")).await.is(200);
     let token = Api::new(made.text("token"));
     let expires_at: Timestamp = made.text("expiresAt").parse().unwrap();
-    let until = async |moment: Timestamp| {
+    let sleep_until = async |moment: Timestamp| {
         let wait = moment.milliseconds() - Timestamp::now().milliseconds();
         tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0))).await;
     };
-    // The gateway takes a verdict that lasts beyond the token's end.
-    until(expires_at - Duration::from_secs(20)).await;
+    // This request caches an authorizer response beyond the token's expiry.
+    sleep_until(expires_at - Duration::from_secs(20)).await;
     token.get("/session").await.is(200);
-    until(expires_at).await;
+    sleep_until(expires_at).await;
     token.get("/session").await.is_problem(401, "unauthorized");
 }

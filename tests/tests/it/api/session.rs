@@ -1,4 +1,4 @@
-//! The session of a user with a token.
+//! Session of a user token.
 
 use serde_json::json;
 use tests::Tenon;
@@ -10,7 +10,7 @@ async fn session_shows_only_the_users_own_data() {
     acme.create_workflow(&joe, "Stock").await;
     acme.create_workflow(&joe, "Orders").await;
     acme.create_workflow(&jim, "Jim's").await;
-    let credential = acme.create_credential(&joe, json!({ "token": "what only the engine may see" })).await;
+    let credential = acme.create_credential(&joe, json!({ "token": "only the engine may see this" })).await;
 
     let session = tests::Api::new(acme.user_token(&joe).await).get("/session").await.is(200);
 

@@ -88,7 +88,7 @@ async fn disabled_user_keeps_data_and_workflows_become_inactive() {
     let workflow = acme.create_workflow(&user, "Orders").await;
     for reference in [&user, "joe@acme.example"] {
         let disabled = acme.backend.post(&format!("/users/{reference}/disable"), json!({})).await.is(200);
-        assert_eq!(disabled.body["status"], "disabled", "again changes nothing");
+        assert_eq!(disabled.body["status"], "disabled", "a repeated call changes nothing");
     }
     assert_eq!(acme.backend.get(&format!("/users/{user}")).await.is(200).body["status"], "disabled");
     acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
@@ -127,11 +127,11 @@ async fn deleted_user_is_gone_immediately_and_its_data_soon_after() {
         acme.backend.get(&path).await.is_problem(404, "not-found");
     }
     acme.backend.delete(&format!("/users/{user}")).await.is_problem(404, "not-found");
-    // Its names are free at once.
+    // Its names are available immediately.
     acme.create_user("joe@acme.example").await;
 
     let pk = keys::user(&acme.id, &user);
-    eventually("nothing of it is left", async || {
+    eventually("everything is deleted", async || {
         let jobs = acme.tenon.items("DirectoryTable", &keys::deletions(&acme.id)).await;
         (acme.tenon.items("DirectoryTable", &pk).await.is_empty() && jobs.is_empty()).then_some(())
     })
@@ -140,7 +140,7 @@ async fn deleted_user_is_gone_immediately_and_its_data_soon_after() {
         let pk = keys::workflow(&acme.id, workflow);
         assert!(acme.tenon.items("DirectoryTable", &pk).await.is_empty());
     }
-    // Its errors stay until their time is over.
+    // Its errors are kept until they expire.
     let kept = acme.tenon.items("ErrorsTable", &keys::workflow(&acme.id, &workflows[0])).await;
     assert_eq!(kept[0]["errorId"].as_s().unwrap(), &error);
 }

@@ -1,4 +1,4 @@
-//! Users in numbers: found, listed, changed, and created in bulk.
+//! Users: batches, lists, lookup by name, updates and preconditions.
 
 use std::collections::BTreeSet;
 
@@ -30,8 +30,8 @@ async fn batch_reports_the_result_of_each_item_in_order() {
     let statuses: Vec<&str> = results.iter().map(|result| result["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["created", "conflict", "invalid", "created", "conflict", "conflict", "invalid", "created"]);
     assert_eq!(results[0]["user"]["fullName"], "Anna A");
-    let pointers = |place: usize| -> Vec<&str> {
-        results[place]["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
+    let pointers = |index: usize| -> Vec<&str> {
+        results[index]["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
     };
     assert_eq!(
         (pointers(1), pointers(2), pointers(4)),
@@ -63,7 +63,7 @@ async fn batch_of_1000_users_is_created_and_paged() {
     loop {
         let page = acme.backend.get(&path).await.is(200).body;
         found.extend(names(&page));
-        // What is inserted meanwhile moves nothing.
+        // Users created between two pages do not shift the pages.
         acme.create_user(&format!("late-{}@acme.example", found.len())).await;
         match page["cursor"].as_str() {
             Some(cursor) => path = format!("/users?limit=100&cursor={cursor}"),
@@ -80,7 +80,7 @@ async fn only_one_of_200_concurrent_creations_succeeds() {
     let acme = Tenon::deployed().await.environment().await;
     let creating = (0..200).map(|_| async {
         loop {
-            // Creations at once may get in each other's way, and are then to be tried again.
+            // Concurrent creations may conflict with 503, which asks the caller to retry.
             let answer = acme.backend.post("/users", json!({ "email": "joe@acme.example" })).await;
             if answer.status != 503 {
                 return answer.status;
@@ -107,7 +107,7 @@ async fn users_are_found_by_name_and_listed_by_status() {
         ("username=joe&email=joe@acme.example", 1),
         ("username=joe&email=jim@acme.example", 0),
         ("email=nobody@acme.example", 0),
-        // Not his e-mail address, though the name leads to him.
+        // The name finds the user, but it is not the user's email address.
         ("username=joe@acme.example", 0),
         ("username=joe&status=disabled", 0),
     ] {
@@ -149,7 +149,7 @@ async fn update_frees_old_names_and_claims_new_ones() {
     assert_eq!(acme.backend.get("/users/JOSEPH").await.is(200).body["userId"], id);
     let put = acme.backend.put("/users/joseph", json!({ "metadata": { "d": "4" }, "email": null })).await.is(200).body;
     assert_eq!((&put["metadata"], &put["email"]), (&json!({ "d": "4" }), &Value::Null));
-    // Free again.
+    // The names are available again.
     acme.create_user("joe@acme.example").await;
     acme.backend.post("/users", json!({ "username": "joe" })).await.is(201);
 
@@ -165,7 +165,7 @@ async fn update_frees_old_names_and_claims_new_ones() {
     ] {
         acme.backend.patch("/users/joseph", body).await.is_problem(422, "validation").names(&pointers);
     }
-    // A username that is an e-mail address brings it with it, and holds it.
+    // A username that is an email address is also claimed as the email address.
     let renamed = acme.backend.patch("/users/joseph", json!({ "username": "jo@acme.example" })).await.is(200).body;
     assert_eq!(renamed["email"], "jo@acme.example");
     acme.backend
@@ -189,7 +189,7 @@ async fn if_match_rejects_stale_updates() {
     change(&etag, "Jim").await.is_problem(412, "precondition-failed");
     change(&format!("\"other\", {}", changed.header("etag")), "Jack").await.is(200);
     change("*", "John").await.is(200);
-    // Of changes at once from the same state, one is made.
+    // Only one of several concurrent updates from the same state succeeds.
     let etag = acme.backend.get(&path).await.is(200).header("etag").to_owned();
     let mut running = tokio::task::JoinSet::new();
     for n in 0..10 {

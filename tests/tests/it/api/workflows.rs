@@ -52,7 +52,7 @@ async fn workflows_are_listed_activated_and_deleted() {
         .await
         .is_problem(422, "validation")
         .names(&["/workflowId"]);
-    // A user's own, without saying whose.
+    // A user token does not need `userId`.
     let joe = tests::Api::new(acme.user_token(&user).await);
     joe.put("/workflows/deactivate", json!({ "workflowId": made[0] })).await.is(200);
     assert_eq!(joe.get("/workflows").await.is(200).body["data"].as_array().unwrap().len(), 3);
@@ -62,7 +62,7 @@ async fn workflows_are_listed_activated_and_deleted() {
     let shown = acme.backend.get(&format!("/workflows?userId={user}")).await.is(200).body;
     assert!(shown["data"].as_array().unwrap().iter().all(|one| one["active"] == false), "{shown}");
 
-    // While its user is disabled an active workflow reads as inactive.
+    // An active workflow is shown as inactive while its user is disabled.
     acme.backend.put("/workflows/activate", by_name).await.is(200);
     let orders = acme.backend.get(&format!("/workflows?userId={user}")).await.is(200).body["data"]
         .as_array()

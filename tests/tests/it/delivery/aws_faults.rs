@@ -1,4 +1,4 @@
-//! What happens when AWS refuses, throttles, or does only a part: against answers that a script plays at the SDK's HTTP
+//! Rejections, throttling and partial failures of AWS, played as scripted responses at the SDK's HTTP
 //! layer.
 
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tenon::{
     delivery::{
         drain_scheduler::DrainScheduler,
-        eventbridge::{EventBridgeSender, FIRST_ATTEMPT_TIMEOUT, Refusal, check, seal_credentials},
+        eventbridge::{
+            ConnectionRefused, EventBridgeSender, FIRST_ATTEMPT_TIMEOUT, check_connection, seal_credentials,
+        },
         forward::Forwarder,
         queues::Queue,
         recorder::DeliveryRecorder,
@@ -45,7 +47,7 @@ fn error(text: &str) -> ErrorLog {
     new.record(EnvironmentId::new(), WorkflowId::new(), UserId::new(), now)
 }
 
-/// KMS's answers, with the one data key that it knows.
+/// Returns the response of a KMS with a single data key, or `None` for other operations.
 fn kms(operation: &str) -> Option<(u16, Value)> {
     let (key, wrapped) = (BASE64_STANDARD.encode([7; 32]), BASE64_STANDARD.encode([9; 64]));
     match operation {
@@ -55,7 +57,8 @@ fn kms(operation: &str) -> Option<(u16, Value)> {
     }
 }
 
-/// Sends errors to a bus whose `PutEvents` answers as scripted. Returns the outcomes and the entries of each request.
+/// Sends errors to a bus with scripted `PutEvents` responses. Returns the outcomes and the entries of each
+/// request.
 async fn send(
     errors: &[ErrorLog],
     answer: impl Fn(&[Value]) -> (u16, Value) + Send + Sync + 'static,
@@ -132,7 +135,7 @@ async fn rejected_put_events_fails_all_errors_with_the_aws_message() {
     {
         let refusal = json!({ "__type": code, "message": "no" });
         let (outcomes, requests) = send(&[error("a"), error("b")], move |_| (status, refusal.clone())).await;
-        assert_eq!(requests.len(), 1, "the schedule of attempts is not the SDK's");
+        assert_eq!(requests.len(), 1, "the SDK does not retry");
         for outcome in outcomes {
             let (attempt, failure) = failed(&outcome).unwrap();
             assert_eq!((attempt.status, &attempt.response), (Some(status), &format!("{code}: no")));
@@ -150,8 +153,8 @@ async fn put_events_has_at_most_ten_entries_and_one_megabyte() {
     sizes.sort();
     assert_eq!(sizes, [5, 10, 10]);
 
-    // As JSON every one of these characters is six bytes.
-    let long: Vec<ErrorLog> = (0..10).map(|_| error(&cut("\u{1}".repeat(70_000)))).collect();
+    // Each of these characters takes six bytes in JSON.
+    let long: Vec<ErrorLog> = (0..10).map(|_| error(&truncate("\u{1}".repeat(70_000)))).collect();
     let (outcomes, requests) = send(&long, taken).await;
     assert!(outcomes.len() == 10 && outcomes.iter().all(delivered));
     for entries in &requests {
@@ -160,8 +163,8 @@ async fn put_events_has_at_most_ten_entries_and_one_megabyte() {
     }
 }
 
-/// Writes errors to a table that leaves a number of items unprocessed each time. Returns what was not written, and the
-/// error ids of each request.
+/// Writes errors to a table that leaves a number of items of each request unprocessed. Returns the indices
+/// of the unwritten errors and the number of items of each request.
 async fn record(
     errors: &[ErrorLog],
     leaves: impl Fn(usize) -> usize + Send + Sync + 'static,
@@ -197,7 +200,7 @@ async fn items_that_stay_unprocessed_are_returned() {
     assert_eq!(unwritten, [0, 1]);
 }
 
-/// Forwards records of several environments where DynamoDB answers as scripted. Returns the handler's answer.
+/// Forwards stream records with scripted AWS responses. Returns the response of the handler.
 async fn forward(event: Value, answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> Value {
     let config = scripted(move |operation, body| answer(operation, &body)).await;
     let table = |name: &str| Table::new(&config, name);
@@ -210,15 +213,15 @@ async fn forward(event: Value, answer: impl Fn(&str, &Value) -> (u16, Value) + S
             pending: PendingDeliveries { table: table("errors"), retention: Retention::days(30) },
             scheduler: DrainScheduler { health_store: HealthStore(table("directory")), queue: queue("drains") },
         },
-        buses: EventBridgeSender::new(&config, Vault::new(&config, "alias/x"), FIRST_ATTEMPT_TIMEOUT),
-        webhooks: queue("webhooks"),
-        failures: queue("failures"),
+        eventbridge: EventBridgeSender::new(&config, Vault::new(&config, "alias/x"), FIRST_ATTEMPT_TIMEOUT),
+        webhook_queue: queue("webhooks"),
+        dead_letter_queue: queue("failures"),
     };
     let event = serde_json::from_value(event).unwrap();
     serde_json::to_value(forwarder.forward(event).await).unwrap()
 }
 
-/// A stream record of an environment, with a sequence number.
+/// Returns a stream record of an environment with a sequence number.
 fn record_of(environment: EnvironmentId, sequence_number: &str) -> Value {
     let mut record = event("forward_errors")["Records"][0].clone();
     record["dynamodb"]["NewImage"]["environmentId"] = json!({ "S": environment });
@@ -263,12 +266,12 @@ async fn unreadable_stream_record_is_dead_lettered() {
     })
     .await;
     assert_eq!(answer, json!({ "batchItemFailures": [] }));
-    assert_eq!(*queries.lock().unwrap(), 1, "the other record was forwarded");
+    assert_eq!(*queries.lock().unwrap(), 1, "the other record is forwarded");
     let message = dead_letter.lock().unwrap().remove(0);
     assert_eq!((&message["message"], &message["sequenceNumber"]), (&json!("UnreadableRecordV1"), &json!("5")));
     assert!(message["keys"]["pk"].is_string(), "{message}");
 
-    // Where it cannot be put aside, it comes again.
+    // A record that cannot be dead-lettered is retried.
     let answer = forward(records, |operation, _| match operation {
         "SendMessage" => (400, json!({ "__type": "AccessDenied", "message": "no" })),
         _ => (200, json!({ "Items": [], "Count": 0 })),
@@ -277,12 +280,12 @@ async fn unreadable_stream_record_is_dead_lettered() {
     assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "5" }] }));
 }
 
-/// Checks a connection where AWS answers as scripted.
-async fn checked(described: (u16, Value), put: (u16, Value)) -> Result<Verification, Refusal> {
+/// Checks a bus with scripted AWS responses.
+async fn checked(described: (u16, Value), put: (u16, Value)) -> Result<Verification, ConnectionRefused> {
     let config = scripted(move |operation, _| match operation {
         "DescribeEventBus" => described.clone(),
         "PutEvents" => put.clone(),
-        other => panic!("{other} is not called"),
+        other => panic!("unexpected call of {other}"),
     })
     .await;
     let credentials = AwsCredentials {
@@ -291,7 +294,7 @@ async fn checked(described: (u16, Value), put: (u16, Value)) -> Result<Verificat
         session_token: None,
     };
     let (region, bus) = ("us-east-1".parse().unwrap(), "errors".parse().unwrap());
-    check(&config, EnvironmentId::new(), (&region, &bus), &credentials).await
+    check_connection(&config, EnvironmentId::new(), (&region, &bus), &credentials).await
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A long backlog of one destination, and what others see of it.
+//! Isolation of destinations from a long backlog of another one.
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ use tests::{
 #[tokio::test]
 async fn backlog_of_200000_does_not_delay_other_destinations() {
     let harness = DeliveryHarness::new().await;
-    // Nobody listens there.
+    // Nothing listens on this port.
     let dead = harness.create_webhook("http://127.0.0.1:9/errors").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
     let healthy = harness.create_webhook(&receiver.url).await;
@@ -26,7 +26,7 @@ async fn backlog_of_200000_does_not_delay_other_destinations() {
     harness.stop();
     working.await.unwrap();
 
-    // What a drain of the dead one costs does not depend on how much waits there.
+    // The cost of a drain does not depend on the size of the backlog.
     harness.calls.store(0, Ordering::SeqCst);
     assert!(harness.drain(dead).await);
     let calls = harness.calls.load(Ordering::SeqCst);
@@ -37,6 +37,6 @@ async fn backlog_of_200000_does_not_delay_other_destinations() {
 
     receiver.set_behavior(|_| Reply::Status(200, ""));
     harness.fast_forward(healthy).await;
-    assert_eq!(receiver.ids(), ids(&errors), "all of the retries were made in one run");
+    assert_eq!(receiver.ids(), ids(&errors), "one drain run makes all retries");
     assert_eq!(harness.health(healthy).await.pending, 0);
 }

@@ -1,5 +1,5 @@
-//! What happens to errors when receivers, processes and AWS fail: after the faults have ended every one has arrived
-//! everywhere, at least once.
+//! Failures of receivers, processes and AWS. After the faults end, every error has arrived at every
+//! destination at least once.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -11,7 +11,7 @@ use tests::{
     webhook_receiver::{Receiver, Reply},
 };
 
-/// How receivers fail.
+/// Returns the failing behaviors of receivers.
 fn failing() -> Vec<(&'static str, Reply)> {
     vec![
         ("answers 500", Reply::Status(500, "")),
@@ -24,7 +24,7 @@ fn failing() -> Vec<(&'static str, Reply)> {
     ]
 }
 
-/// Kills processes of a function, as if its machine had died.
+/// Kills the processes of a function, as if its machine had failed. Returns their number.
 fn kill(function: &str) -> usize {
     let mut killed = 0;
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -39,7 +39,7 @@ fn kill(function: &str) -> usize {
     killed
 }
 
-/// Records errors while processes die. Returns their ids.
+/// Records errors while function processes are killed. Returns the ids of the errors.
 async fn record_while_processes_die(acme: &Environment, workflow: &str) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     let mut killed = 0;
@@ -48,13 +48,13 @@ async fn record_while_processes_die(acme: &Environment, workflow: &str) -> Vec<S
         let path = format!("/workflows/{workflow}/errors");
         let recorded = acme.engine.post(&path, json!({ "errors": errors })).await.is(202);
         ids.extend(serde_json::from_value::<Vec<String>>(recorded.body["ids"].clone()).unwrap());
-        // Somewhere in the middle of the work.
+        // At a random moment of the processing.
         tokio::time::sleep(Duration::from_millis(rand::random_range(20..600))).await;
         for function in ["forward-errors", "deliver-webhooks", "drain"] {
             killed += kill(function);
         }
     }
-    assert!(killed > 0, "processes died");
+    assert!(killed > 0, "processes were killed");
     ids
 }
 
@@ -63,21 +63,22 @@ async fn record_while_processes_die(acme: &Environment, workflow: &str) -> Vec<S
 async fn errors_arrive_after_receiver_failures_and_process_crashes() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
-    // What was given to a process that died comes again when its time is over: let that be soon.
+    // Messages of a killed process become visible again after the visibility timeout, which is shortened
+    // here.
     let sqs = aws_sdk_sqs::Client::new(&acme.tenon.aws);
-    let comes_again_after = async |queue: &str, seconds: &str| {
+    let set_visibility_timeout = async |queue: &str, seconds: &str| {
         let request = sqs.set_queue_attributes().queue_url(tests::setting(&format!("TENON_STACK_{queue}")));
         request.attributes(aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout, seconds).send().await.unwrap();
     };
-    comes_again_after("Webhooks", "20").await;
-    comes_again_after("Drains", "20").await;
-    let mut receivers = vec![("is well", acme.control_webhook().await, None)];
-    for (how, reply) in failing() {
+    set_visibility_timeout("Webhooks", "20").await;
+    set_visibility_timeout("Drains", "20").await;
+    let mut receivers = vec![("is healthy", acme.control_webhook().await, None)];
+    for (behavior, reply) in failing() {
         let receiver = Receiver::with_behavior(move |_| reply.clone()).await;
         let (webhook, _) = acme.create_webhook(&receiver.url).await;
-        receivers.push((how, receiver, Some(webhook)));
+        receivers.push((behavior, receiver, Some(webhook)));
     }
-    // One that refuses connections, and one that says it is gone.
+    // One endpoint refuses connections, and one returns 410.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (refusing, _) = acme.create_webhook(&format!("http://{address}/errors")).await;
     let gone = Receiver::with_behavior(|_| Reply::Status(410, "")).await;
@@ -92,8 +93,8 @@ async fn errors_arrive_after_receiver_failures_and_process_crashes() {
     recorded.sort();
 
     receivers.push(("refuses connections", Receiver::at(address).await, Some(refusing)));
-    // What was switched off is switched on again, and gets what it missed by a replay of the time.
-    eventually("it is switched off", async || {
+    // The disabled destination is enabled again and receives the missed errors by a replay.
+    eventually("the destination is disabled", async || {
         (acme.get_destination(&switched_off).await["enabled"] == false).then_some(())
     })
     .await;
@@ -107,10 +108,10 @@ async fn errors_arrive_after_receiver_failures_and_process_crashes() {
         receiver.set_behavior(|_| Reply::Status(200, ""));
         receiver.release();
     }
-    let mut twice = 0;
-    for (how, receiver, webhook) in &receivers {
+    let mut extra = 0;
+    for (behavior, receiver, webhook) in &receivers {
         for _ in 0..3 {
-            let what = format!("all errors arrive at the one that {how}");
+            let what = format!("all errors arrive at the receiver that {behavior}");
             let arrived = eventually(&what, async || {
                 if let Some(webhook) = webhook {
                     acme.fast_forward(webhook).await;
@@ -122,20 +123,20 @@ async fn errors_arrive_after_receiver_failures_and_process_crashes() {
                 break;
             }
         }
-        assert_eq!(receiver.ids(), recorded, "{how}");
-        twice += receiver.received().len() - recorded.len();
+        assert_eq!(receiver.ids(), recorded, "{behavior}");
+        extra += receiver.received().len() - recorded.len();
     }
-    comes_again_after("Webhooks", "180").await;
-    comes_again_after("Drains", "120").await;
-    println!("{twice} requests beside the {} that were needed", recorded.len() * receivers.len());
+    set_visibility_timeout("Webhooks", "180").await;
+    set_visibility_timeout("Drains", "120").await;
+    println!("{extra} extra requests, {} required", recorded.len() * receivers.len());
 }
 
 #[tokio::test]
 async fn errors_arrive_after_aws_faults() {
     let harness = DeliveryHarness::new().await;
-    let mut receivers = vec![("is well", Receiver::new().await)];
-    for (how, reply) in failing().into_iter().filter(|(how, _)| *how != "stalls") {
-        receivers.push((how, Receiver::with_behavior(move |_| reply.clone()).await));
+    let mut receivers = vec![("is healthy", Receiver::new().await)];
+    for (behavior, reply) in failing().into_iter().filter(|(behavior, _)| *behavior != "stalls") {
+        receivers.push((behavior, Receiver::with_behavior(move |_| reply.clone()).await));
     }
     let mut routes = Vec::new();
     for (_, receiver) in &receivers {
@@ -150,19 +151,19 @@ async fn errors_arrive_after_aws_faults() {
     }
 
     harness.faults.store(0, Ordering::SeqCst);
-    let mut twice = 0;
-    for ((how, receiver), route) in receivers.iter().zip(&routes) {
+    let mut extra = 0;
+    for ((behavior, receiver), route) in receivers.iter().zip(&routes) {
         receiver.set_behavior(|_| Reply::Status(200, ""));
-        eventually(&format!("all errors arrive at the one that {how}"), async || {
+        eventually(&format!("all errors arrive at the receiver that {behavior}"), async || {
             harness.fast_forward(*route).await;
             (receiver.ids() == ids(&errors)).then_some(())
         })
         .await;
-        twice += receiver.received().len() - errors.len();
+        extra += receiver.received().len() - errors.len();
     }
     harness.stop();
     working.await.unwrap();
-    println!("{twice} requests beside the {} that were needed", errors.len() * receivers.len());
+    println!("{extra} extra requests, {} required", errors.len() * receivers.len());
 }
 
 #[tokio::test]
@@ -170,7 +171,7 @@ async fn stalled_destinations_do_not_delay_healthy_ones() {
     let tenon = Tenon::deployed().await;
     let (mut healthy, mut stalled, mut recorded) = (Vec::new(), Vec::new(), Vec::new());
     let mut environments = Vec::new();
-    // Fifty destinations, of which half stall; an environment has at most twenty.
+    // Fifty destinations, half of them stalled. An environment has at most twenty.
     for size in [16, 17, 17] {
         let acme = tenon.environment().await;
         let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
@@ -194,10 +195,10 @@ async fn stalled_destinations_do_not_delay_healthy_ones() {
     for (environment, receiver) in &healthy {
         eventually("all errors arrive", async || (receiver.ids() == recorded[*environment]).then_some(())).await;
     }
-    // They are held by the barrier to this moment: whatever they were asked, they have not answered.
+    // The stalled receivers have not answered any request yet.
     assert!(stalled.iter().all(|receiver| !receiver.is_released()));
     for receiver in &stalled {
-        assert!(!receiver.received().is_empty(), "it was asked");
+        assert!(!receiver.received().is_empty(), "the receiver got a request");
         receiver.release();
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tenon::{
-    delivery::queues::{FirstAttempts, MAX_ERRORS},
+    delivery::queues::{FirstAttempts, MAX_ERRORS_PER_MESSAGE},
     domain::{delivery::Route, error_log::ErrorLog, timestamp::Timestamp},
 };
 use tests::{
@@ -26,25 +26,25 @@ async fn success_does_not_end_a_retry_after_period() {
     .await;
     let harness = DeliveryHarness::new().await;
     let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(3).await);
-    // Both at once: one is taken, and one answered with a time.
-    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors[..2])).await, [0; 0]);
+    // Concurrent attempts: one succeeds, and one returns Retry-After.
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors[..2])).await, [0; 0]);
     let health = harness.health(route).await;
     assert!(health.last_success_at.is_some() && health.defers_first_attempts(Timestamp::now()), "{health:?}");
-    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors[2..])).await, [0; 0]);
-    assert_eq!(receiver.received().len(), 2, "the third has to wait");
-    assert_eq!(harness.count_delivery_items(route, &errors[2..]).await, 2, "told of, and waiting");
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors[2..])).await, [0; 0]);
+    assert_eq!(receiver.received().len(), 2, "the third error is deferred");
+    assert_eq!(harness.count_delivery_items(route, &errors[2..]).await, 2, "one delivered and one pending");
 }
 
 #[tokio::test]
 async fn first_attempts_for_100_errors_make_four_aws_calls() {
     let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
     let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(100).await);
-    // The first time a secret is opened, KMS is asked, and a success is noted once a minute.
-    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors[..1])).await, [0; 0]);
+    // The first attempt decrypts the secret with KMS and records the success, which happens once a minute.
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors[..1])).await, [0; 0]);
     let before = harness.calls.load(Ordering::SeqCst);
-    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors)).await, [0; 0]);
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors)).await, [0; 0]);
     let calls = harness.calls.load(Ordering::SeqCst) - before;
-    assert_eq!(calls, 4, "two reads of the destination, one of the errors, one note of all deliveries");
+    assert_eq!(calls, 4, "two reads of the destination, one read of the errors, one write of all deliveries");
     let arrived: BTreeSet<String> = receiver.ids().into_iter().collect();
     assert_eq!(arrived, ids(&errors).into_iter().collect());
     assert_eq!(harness.count_delivery_items(route, &errors).await, 100);
@@ -63,18 +63,18 @@ async fn unreadable_error_fails_only_its_own_message() {
         broken.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
     broken.insert("expiresAt".into(), AttributeValue::N("4000000000".into()));
     load(&harness.aws, &setting("ERRORS_TABLE"), vec![broken]).await;
-    assert_eq!(harness.first_attempts.send(&first_attempts(route, &errors)).await, [1]);
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors)).await, [1]);
     let arrived: BTreeSet<String> = receiver.ids().into_iter().collect();
     let readable = errors[..10].iter().chain(&errors[20..]);
     assert_eq!(arrived, readable.map(|error| error.error_id.to_string()).collect());
 }
 
-/// The messages by which errors are handed on.
-fn first_attempts(route: Route, errors: &[ErrorLog]) -> Vec<FirstAttempts> {
+/// Returns the queue messages for the first attempts of these errors.
+fn messages(route: Route, errors: &[ErrorLog]) -> Vec<FirstAttempts> {
     let message = |errors: &[ErrorLog]| FirstAttempts::FirstAttemptsV1 {
         environment_id: route.environment,
         destination_id: route.destination,
         errors: errors.iter().map(ErrorLog::key).collect(),
     };
-    errors.chunks(MAX_ERRORS).map(message).collect()
+    errors.chunks(MAX_ERRORS_PER_MESSAGE).map(message).collect()
 }

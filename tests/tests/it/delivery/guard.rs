@@ -1,4 +1,4 @@
-//! The guard against addresses that are not public, against the connector that webhooks are sent by.
+//! Egress guard against non-public addresses, tested with the connector that sends webhooks.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,13 +16,13 @@ use tenon::{
 use tests::webhook_receiver::Receiver;
 use tower::Service;
 
-fn rules(loopback: bool) -> EgressRules {
-    EgressRules { ports: vec![443], loopback }
+fn rules(allow_loopback: bool) -> EgressRules {
+    EgressRules { ports: vec![443], allow_loopback }
 }
 
-/// Spellings of places that no webhook may reach.
+/// Spellings of addresses that webhooks must not reach.
 const FORBIDDEN: &[&str] = &[
-    // This network, loopback, and names for it
+    // This network, loopback and its names
     "0.0.0.0",
     "0.1.2.3",
     "127.0.0.1",
@@ -34,7 +34,7 @@ const FORBIDDEN: &[&str] = &[
     "localhost",
     "localhost.",
     "LOCALHOST",
-    // Decimal, octal, hex, and mixtures of them
+    // Decimal, octal, hexadecimal and mixed notations
     "2130706433",
     "017700000001",
     "0x7f000001",
@@ -51,7 +51,7 @@ const FORBIDDEN: &[&str] = &[
     "169.0xfe.43518",
     "3232235521",
     "0xc0a80001",
-    // Digits of other scripts, and full-width letters and dots
+    // Digits of other scripts, full-width letters and dots
     "①②⑦.⓪.⓪.①",
     "１２７.０.０.１",
     "127。0。0。1",
@@ -135,7 +135,7 @@ const FORBIDDEN: &[&str] = &[
     "[4000::1]",
 ];
 
-/// The connector as it is deployed, where a name would lead to loopback.
+/// Returns the deployed connector with a resolver that maps every name to loopback.
 fn connector(loopback: bool) -> GuardedConnector {
     GuardedConnector::with_resolver(rules(loopback), |_, port| {
         Box::pin(async move { Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]) })
@@ -146,15 +146,16 @@ fn connector(loopback: bool) -> GuardedConnector {
 async fn no_spelling_of_a_forbidden_address_is_dialed() {
     assert!(FORBIDDEN.len() >= 100);
     for host in FORBIDDEN {
-        // Some spellings are no URL at all, or refused when the webhook is saved; what is left is refused by the connector.
+        // Some spellings are invalid URLs, and some are rejected when the webhook is saved. The connector
+        // rejects the others.
         let Ok(url) = format!("https://{host}/errors").parse::<WebhookUrl>() else { continue };
-        let saved = rules(false).allow(&url);
+        let saved = rules(false).check_url(&url);
         let uri: Uri = url.as_str().parse().unwrap();
-        let dialled = connector(false).call(uri.clone()).await;
-        let error = dialled.expect_err(host);
+        let dialed = connector(false).call(uri.clone()).await;
+        let error = dialed.expect_err(host);
         assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{host} as {uri}: {error}");
         let is_literal = uri.host().unwrap().trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        assert_eq!(saved.is_err(), is_literal, "{host} as {uri}: an address is refused when it is saved");
+        assert_eq!(saved.is_err(), is_literal, "{host} as {uri}: addresses are rejected when saved");
     }
 }
 
@@ -170,24 +171,24 @@ async fn ambiguous_address_spellings_are_invalid_urls() {
 
 #[tokio::test]
 async fn dns_rebinding_cannot_reach_loopback() {
-    // What stands at the loopback address would answer, if it were dialled.
+    // The receiver on loopback would answer if it were dialed.
     let receiver = Receiver::new().await;
     let port: u16 = receiver.url.rsplit(':').next().unwrap().trim_end_matches("/errors").parse().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
-    let rules = EgressRules { ports: vec![443, port], loopback: false };
+    let rules = EgressRules { ports: vec![443, port], allow_loopback: false };
     let mut connector = GuardedConnector::with_resolver(rules.clone(), move |_, port| {
-        // Public when it is asked first, loopback from then on.
+        // The first response is public, and all later ones are loopback.
         let first = counter.fetch_add(1, Ordering::SeqCst) == 0;
-        // An address that answers nowhere (TEST-NET addresses are refused; this one is not routed here).
+        // A public address that is not routed here. TEST-NET addresses would be rejected.
         let address = if first { [192, 0, 1, 1] } else { [127, 0, 0, 1] };
         Box::pin(async move { Ok(vec![SocketAddr::from((address, port))]) })
     });
     let uri: Uri = format!("https://changes.example:{port}/").parse().unwrap();
-    let first = connector.call(uri.clone()).await.expect_err("nobody answers there");
-    assert_ne!(first.kind(), std::io::ErrorKind::PermissionDenied, "a public address is dialled");
-    assert_eq!(asked.load(Ordering::SeqCst), 1, "a name is resolved once for a connection");
-    let second = connector.call(uri).await.expect_err("the loopback address is refused");
+    let first = connector.call(uri.clone()).await.expect_err("nothing answers at this address");
+    assert_ne!(first.kind(), std::io::ErrorKind::PermissionDenied, "a public address is dialed");
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "a name is resolved once per connection");
+    let second = connector.call(uri).await.expect_err("the loopback address is rejected");
     assert_eq!(second.kind(), std::io::ErrorKind::PermissionDenied);
     assert!(receiver.received().is_empty());
 }
@@ -198,7 +199,7 @@ async fn only_public_addresses_of_a_dns_response_are_dialed() {
     let port: u16 = receiver.url.rsplit(':').next().unwrap().trim_end_matches("/errors").parse().unwrap();
     let mixed = [[10, 0, 0, 1], [127, 0, 0, 1], [169, 254, 169, 254]];
     let mut connector =
-        GuardedConnector::with_resolver(EgressRules { ports: vec![port], loopback: false }, move |_, port| {
+        GuardedConnector::with_resolver(EgressRules { ports: vec![port], allow_loopback: false }, move |_, port| {
             Box::pin(async move { Ok(mixed.map(|address| SocketAddr::from((address, port))).to_vec()) })
         });
     let refused = connector.call(format!("https://mixed.example:{port}/").parse().unwrap()).await;
@@ -211,7 +212,7 @@ async fn plain_http_is_limited_to_loopback_in_local_mode() {
     let uri: Uri = receiver.url.parse().unwrap();
     assert!(connector(true).call(uri.clone()).await.is_ok());
     assert!(connector(false).call(uri).await.is_err());
-    // A name that says it is this machine, and leads elsewhere.
+    // A loopback name that resolves to another machine.
     let mut elsewhere = GuardedConnector::with_resolver(rules(true), |_, port| {
         Box::pin(async move { Ok(vec![SocketAddr::from(([10, 0, 0, 1], port))]) })
     });
@@ -226,7 +227,7 @@ async fn plain_http_is_limited_to_loopback_in_local_mode() {
         ("http://[::ffff:127.0.0.1]/", false),
         ("https://127.0.0.1/", false),
     ] {
-        assert_eq!(rules(true).allow(&url.parse().unwrap()).is_ok(), allowed, "{url}");
+        assert_eq!(rules(true).check_url(&url.parse().unwrap()).is_ok(), allowed, "{url}");
     }
 }
 

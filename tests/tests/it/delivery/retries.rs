@@ -40,14 +40,14 @@ async fn retry_after_applies_to_the_whole_destination() {
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(503, "retry-after: 8\r\n")).await;
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
-    acme.record_error(&workflow, "asks for patience").await;
+    acme.record_error(&workflow, "rate limited").await;
     let first = receiver.wait_for_requests(1).await;
-    eventually("the failure is noted", async || {
+    eventually("the failure is recorded", async || {
         acme.get_destination(&webhook).await["health"]["lastFailureAt"].is_string().then_some(())
     })
     .await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
-    acme.record_error(&workflow, "waits too").await;
+    acme.record_error(&workflow, "deferred").await;
 
     let all = receiver.wait_for_requests(3).await;
     let at = |request: &Received| request.headers["webhook-timestamp"].parse::<i64>().unwrap();
@@ -65,7 +65,7 @@ async fn gone_endpoint_is_disabled_with_a_reason() {
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
     let control = acme.control_webhook().await;
     let gone = acme.record_error(&workflow, "Error").await;
-    let off = eventually("it is switched off", async || {
+    let off = eventually("the destination is disabled", async || {
         Some(acme.get_destination(&webhook).await).filter(|shown| shown["enabled"] == false)
     })
     .await;
@@ -91,10 +91,11 @@ async fn disabling_cancels_pending_deliveries() {
     let path = format!("/destinations/{webhook}");
     let id = acme.record_error(&workflow, "Error").await;
     receiver.wait_for_requests(1).await;
-    eventually("it waits", async || acme.deliveries(&webhook, "pending").await.pop()).await;
+    eventually("the delivery is pending", async || acme.deliveries(&webhook, "pending").await.pop()).await;
     acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
     receiver.set_behavior(|_| Reply::Status(200, ""));
-    let cancelled = eventually("it is cancelled", async || acme.deliveries(&webhook, "cancelled").await.pop()).await;
+    let cancelled =
+        eventually("the delivery is cancelled", async || acme.deliveries(&webhook, "cancelled").await.pop()).await;
     assert_eq!((&cancelled["errorId"], &cancelled["nextAttemptAt"]), (&json!(id), &Value::Null));
     assert_eq!(receiver.received().len(), 1);
     acme.backend
@@ -119,7 +120,10 @@ async fn same_error_id_in_two_workflows_is_delivered_twice() {
         error["_id"] = json!("6155ac246093840013297377");
         acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
     }
-    eventually("both wait", async || (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())).await;
+    eventually("both deliveries are pending", async || {
+        (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())
+    })
+    .await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
     acme.fast_forward(&webhook).await;
     eventually("both have arrived", async || (acme.deliveries(&webhook, "delivered").await.len() == 2).then_some(()))

@@ -1,4 +1,4 @@
-//! Webhooks over TLS, against a server with a certificate of the test's own.
+//! Webhooks over TLS, to a server with a self-signed certificate.
 
 use std::{
     convert::Infallible,
@@ -32,7 +32,7 @@ use tests::{aws, setting};
 use tokio::net::{TcpListener, TcpStream};
 use tower::util::BoxCloneSyncService;
 
-/// A server on loopback that speaks TLS under the name `hooks.example`.
+/// TLS server on loopback with a certificate for `hooks.example`.
 struct Server {
     address: SocketAddr,
     certificate: rustls::pki_types::CertificateDer<'static>,
@@ -41,7 +41,7 @@ struct Server {
 }
 
 impl Server {
-    /// That offers these protocols.
+    /// Starts a server that offers these protocols.
     async fn offering(protocols: &[&str]) -> Self {
         let signed = rcgen::generate_simple_self_signed(["hooks.example".to_owned()]).unwrap();
         let certificate = signed.cert.der().clone();
@@ -80,8 +80,8 @@ impl Server {
         server
     }
 
-    /// A sender for which the name leads to the server, and which trusts its certificate or not.
-    async fn sender(&self, trusts: bool) -> (Webhooks, Route, Webhook) {
+    /// Returns a sender that resolves all names to the server, optionally trusting its certificate.
+    async fn sender(&self, trusts: bool) -> (WebhookSender, Route, Webhook) {
         let address = self.address;
         let connector =
             tower::service_fn(move |_: Uri| async move { TcpStream::connect(address).await.map(TokioIo::new) });
@@ -102,7 +102,7 @@ impl Server {
             secret: seal_secret(&vault, route, 1, &new_secret().unwrap()).await.unwrap(),
             previous: Vec::new(),
         };
-        let rules = EgressRules { ports: vec![443], loopback: false };
+        let rules = EgressRules { ports: vec![443], allow_loopback: false };
         (WebhookSender::with_connector(BoxCloneSyncService::new(connector), rules, vault, Some(tls)), route, webhook)
     }
 }

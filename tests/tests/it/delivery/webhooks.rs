@@ -33,7 +33,7 @@ async fn webhook_signature_verifies_with_the_reference_library() {
 
     assert_eq!(request.line, "POST /errors HTTP/1.1");
     let shown = acme.backend.get(&format!("/workflows/{workflow}/errors")).await.is(200).body["errors"][0].clone();
-    assert_eq!(serde_json::from_str::<Value>(&request.body).unwrap(), shown, "one and the same object everywhere");
+    assert_eq!(serde_json::from_str::<Value>(&request.body).unwrap(), shown, "the same object as in the API");
     let header = |name: &str| request.headers[name].as_str();
     assert_eq!(header("webhook-id"), id);
     assert_eq!(header("content-type"), "application/json");
@@ -46,7 +46,7 @@ async fn webhook_signature_verifies_with_the_reference_library() {
         assert_eq!(header(name), shown[member], "{name}");
     }
     assert!(!request.headers.contains_key("x-tenon-test"));
-    eventually("the success is told of", async || {
+    eventually("the success is recorded", async || {
         let health = acme.get_destination(&webhook).await["health"].clone();
         (health["lastSuccessAt"].is_string() && health["circuit"] == "closed").then_some(())
     })
@@ -79,7 +79,7 @@ async fn previous_secret_stays_valid_after_rotation() {
     let request = receiver.wait_for_requests(1).await.remove(0);
     assert!(verifies(&second, &request).await && verifies(&first, &request).await, "{request:?}");
 
-    // One that was rotated twice by mistake still has the secret that its owner knows.
+    // After a second rotation by mistake, the first secret is still valid.
     let third = acme.backend.post(&format!("{path}/rotate-secret"), json!({})).await.is(200).text("secret");
     acme.record_error(&workflow, "Error").await;
     let request = receiver.wait_for_requests(2).await.remove(1);

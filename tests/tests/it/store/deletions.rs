@@ -12,23 +12,23 @@ async fn deletion_completes_with_repeated_and_failed_steps() {
     let listed = async || Deletions(directory.clone()).open(1000).await.unwrap().contains(&deletion);
     assert!(listed().await);
 
-    // Of every hundred calls forty fail, some of them after the work was done, and more than the SDK tries again: whoever
-    // runs the job dies there.
+    // 40 % of the calls fail, some of them after they were processed. That is more than the SDK retries, so
+    // steps fail.
     harness.faults.store(40, std::sync::atomic::Ordering::SeqCst);
     let broken = Deletions(harness.directory.clone());
-    let mut deaths = 0;
+    let mut failures = 0;
     let running = std::cell::Cell::new(true);
     while running.get() {
         match broken.step(&deletion).await {
             Ok(done) => running.set(!done),
-            Err(_) => deaths += 1,
+            Err(_) => failures += 1,
         }
-        // Another runs the same job meanwhile.
-        if deaths % 7 == 3 {
+        // Another process runs the same job concurrently.
+        if failures % 7 == 3 {
             let _ = broken.step(&deletion).await;
         }
     }
-    assert!(deaths > 0);
+    assert!(failures > 0);
     assert!(harness.is_fully_deleted(&user, &workflows).await);
     assert!(!listed().await);
 }

@@ -31,7 +31,7 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
         .map(|n: u64| Delivery {
             error_id: ErrorId::from(ObjectId::at(now - Duration::from_secs(rand::random_range(0..n + 1)))),
             destination_id: route.destination,
-            // One status is rare.
+            // `Cancelled` is rare.
             status: if n.is_multiple_of(97) {
                 DeliveryStatus::Cancelled
             } else {
@@ -41,8 +41,8 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
             next_attempt_at: None,
         })
         .collect();
-    let noted: Vec<_> = model.iter().map(|delivery| (workflow, delivery.clone())).collect();
-    assert!(deliveries.note(route, &noted, now).await.unwrap().is_empty());
+    let recorded: Vec<_> = model.iter().map(|delivery| (workflow, delivery.clone())).collect();
+    assert!(deliveries.record(route, &recorded, now).await.unwrap().is_empty());
     model.sort_by_key(|delivery| std::cmp::Reverse(delivery.error_id));
 
     for status in [
@@ -88,21 +88,21 @@ async fn batched_first_attempts_are_shown_per_error() {
             .map(|error| Attempt { at: now, status: Some(200), latency_ms: 1, response: response(error) })
             .collect()
     };
-    // By the second, noted twice, as when its batch was repeated.
+    // The batch of the second destination is recorded twice, like a repeated batch.
     for route in [a, b, b] {
-        let noted: Vec<_> = errors.iter().zip(attempts(route, &errors)).collect();
-        deliveries.record_delivered(route, &noted, now).await.unwrap();
+        let recorded: Vec<_> = errors.iter().zip(attempts(route, &errors)).collect();
+        deliveries.record_delivered(route, &recorded, now).await.unwrap();
         assert_eq!(calls.take(), ["BatchWriteItem"]);
     }
-    // One has arrived once more, in another batch.
+    // One error is delivered again in another batch.
     let again =
         Attempt { at: now + Duration::from_millis(1), status: Some(200), latency_ms: 1, response: "again".into() };
     deliveries.record_delivered(a, &[(&errors[0], again)], now).await.unwrap();
 
     let responses = async |error: &ErrorLog| -> BTreeSet<Vec<String>> {
-        let told = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
+        let shown = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
         let responses = |delivery: Delivery| delivery.attempts.into_iter().map(|attempt| attempt.response).collect();
-        told.into_iter().map(responses).collect()
+        shown.into_iter().map(responses).collect()
     };
     for (number, error) in errors.iter().enumerate() {
         let of = |route: Route| attempts(route, std::slice::from_ref(error)).remove(0).response;
@@ -110,28 +110,28 @@ async fn batched_first_attempts_are_shown_per_error() {
         assert_eq!(responses(error).await, BTreeSet::from([of_a, vec![of(b)]]));
     }
     let elsewhere = ErrorLog { environment_id: EnvironmentId::new(), ..errors[0].clone() };
-    assert_eq!(responses(&elsewhere).await, BTreeSet::new(), "of another environment");
+    assert_eq!(responses(&elsewhere).await, BTreeSet::new(), "another environment sees no deliveries");
 }
 
 #[tokio::test]
 async fn error_shows_all_deliveries_of_a_busy_second() {
     let harness = DeliveryHarness::new().await;
     let deliveries = &harness.first_attempts.recorder.deliveries;
-    // The most characters that are kept of an answer, of the most bytes: a query's megabyte ends after five items.
+    // The longest stored response. The 1 MB limit of a query is reached after five items.
     let attempt = Attempt { at: Timestamp::now(), status: Some(200), latency_ms: 1, response: "😀".repeat(512) };
     let error = harness.record_errors(1).await.remove(0);
     let errors: Vec<ErrorLog> = (0..250)
         .map(|_| ErrorLog { error_id: ObjectId::at(error.created_at).into(), ..error.clone() })
         .chain([error.clone()])
         .collect();
-    let noted: Vec<_> = errors.iter().map(|error| (error, attempt.clone())).collect();
+    let recorded: Vec<_> = errors.iter().map(|error| (error, attempt.clone())).collect();
     for _ in 0..5 {
         let route = Route { environment: harness.environment, destination: DestinationId::new() };
-        deliveries.record_delivered(route, &noted, Timestamp::now()).await.unwrap();
+        deliveries.record_delivered(route, &recorded, Timestamp::now()).await.unwrap();
     }
     for error in [&errors[0], &errors[249], &errors[250]] {
-        let told = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
-        assert_eq!(told.len(), 5);
-        assert!(told.iter().all(|delivery| delivery.attempts == std::slice::from_ref(&attempt)));
+        let shown = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
+        assert_eq!(shown.len(), 5);
+        assert!(shown.iter().all(|delivery| delivery.attempts == std::slice::from_ref(&attempt)));
     }
 }

@@ -12,7 +12,7 @@ use tenon::{
     store::{
         Table,
         deliveries::Deliveries,
-        erasures::{Erasure, Erasures, begin},
+        erasures::{Erasure, Erasures, start_erasure},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
         pending::PendingDeliveries,
     },
@@ -32,7 +32,7 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     let second = mine[0].updated_at.second();
     let after = |milliseconds| second + Duration::from_millis(milliseconds);
     let mine: Vec<_> = mine.into_iter().map(|error| ErrorLog { updated_at: second, ..error }).collect();
-    // Of the same workflows, recorded in the same second, but after the erasure was asked for.
+    // Errors of the same workflows, recorded in the same second but after the erasure was requested.
     let later = mine.iter().take(30);
     let later: Vec<_> = later
         .map(|error| ErrorLog { error_id: ObjectId::at(second).into(), updated_at: after(500), ..error.clone() })
@@ -59,14 +59,14 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
         })
         .collect();
     assert!(pending.add(route, &waiting).await.unwrap().is_empty());
-    // It is no destination any more, and was one.
+    // The destination no longer exists.
     harness.seed_deleted_destination(route).await;
 
     let erasure = Erasure { environment_id: harness.environment, user_id: user, started_at: after(250) };
     let directory = Table::new(&aws, setting("DIRECTORY_TABLE"));
-    begin(&directory, &erasure).await.unwrap();
-    // It dies at its first call, then at its second, and so on, by turns before and after the call is done; and of every
-    // hundred calls thirty fail, so that it gives up where the SDK has tried often enough.
+    start_erasure(&directory, &erasure).await.unwrap();
+    // The process crashes at its first call, then at its second and so on, alternating before and after the
+    // call. In addition, 30 % of the calls fail, more than the SDK retries.
     harness.faults.store(30, Ordering::SeqCst);
     let (mortal, crash) = Crash::wrap(&harness.faulty);
     let [mortal_directory, mortal_errors] =
@@ -79,11 +79,11 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     assert!(call > 0);
     harness.faults.store(0, Ordering::SeqCst);
     let erasures = Erasures { directory: directory.clone(), errors: table.clone() };
-    // The index may not tell of the last errors yet: it is not over before a minute.
+    // The index is eventually consistent, so an erasure completes after a minute at the earliest.
     assert!(!erasures.run(&erasure).await.unwrap());
     assert!(erasures.open(1000).await.unwrap().contains(&erasure));
     let store = store().await;
-    let of = |user| ErrorQuery { within: ErrorScope::User(user), limit: 100, ..ErrorQuery::default() };
+    let of = |user| ErrorQuery { scope: ErrorScope::User(user), limit: 100, ..ErrorQuery::default() };
     let left = store.page(harness.environment, &of(user)).await.unwrap().items;
     let keys = |errors: &[ErrorLog]| errors.iter().map(ErrorLog::key).collect::<BTreeSet<_>>();
     assert_eq!(keys(&left), keys(&later));
@@ -93,8 +93,8 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     assert_eq!(harness.count_delivery_items(route, &others).await, 90);
 
     let long_ago = Erasure { started_at: now - Duration::from_secs(120), ..erasure };
-    begin(&directory, &long_ago).await.unwrap();
-    assert!(!erasures.run(&erasure).await.unwrap(), "another was asked for since");
+    start_erasure(&directory, &long_ago).await.unwrap();
+    assert!(!erasures.run(&erasure).await.unwrap(), "a newer erasure was requested");
     assert!(erasures.run(&long_ago).await.unwrap());
     assert!(!erasures.open(1000).await.unwrap().contains(&long_ago));
 }

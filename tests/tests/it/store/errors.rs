@@ -23,14 +23,14 @@ use tenon::{
 };
 use tests::{aws, delivery_harness::DeliveryHarness, setting};
 
-/// Errors as simply as they can be kept: in a list.
+/// In-memory model: a list of errors.
 struct Model {
     errors: Vec<ErrorLog>,
 }
 
 impl Model {
-    fn asked(&self, environment: EnvironmentId, query: &ErrorQuery) -> Vec<(ErrorId, WorkflowId)> {
-        let within = |error: &&ErrorLog| match query.within {
+    fn query(&self, environment: EnvironmentId, query: &ErrorQuery) -> Vec<(ErrorId, WorkflowId)> {
+        let within = |error: &&ErrorLog| match query.scope {
             ErrorScope::Environment => true,
             ErrorScope::User(user) => error.user_id == user,
             ErrorScope::Workflow(workflow) => error.workflow_id == workflow,
@@ -64,7 +64,8 @@ async fn store() -> Errors {
     Errors { table, retention: Retention::days(30) }
 }
 
-fn some<T: Clone>(of: &[T]) -> T {
+/// Returns a random element.
+fn random<T: Clone>(of: &[T]) -> T {
     of[rand::random_range(0..of.len())].clone()
 }
 
@@ -79,17 +80,18 @@ async fn queries_match_an_in_memory_model() {
     let mut model = Model { errors: Vec::new() };
     let mut ids: Vec<ErrorId> = Vec::new();
     for n in 0..600 {
-        // Some ids are given twice, on two workflows.
-        let id = if rand::random_bool(0.1) && !ids.is_empty() { some(&ids) } else { ErrorId::from(ObjectId::at(at())) };
-        let (workflow, user) = some(&workflows);
+        // Some ids occur in two workflows.
+        let id =
+            if rand::random_bool(0.1) && !ids.is_empty() { random(&ids) } else { ErrorId::from(ObjectId::at(at())) };
+        let (workflow, user) = random(&workflows);
         let new = NewError {
-            identity: ErrorIdentity { id, created_at: id.object_id().timestamp(), id_was_given: true },
-            execution_id: some(&["e1", "e2", "e3"]).parse().unwrap(),
+            identity: ErrorIdentity { id, created_at: id.object_id().timestamp(), id_provided: true },
+            execution_id: random(&["e1", "e2", "e3"]).parse().unwrap(),
             block_id: "b".parse().unwrap(),
-            block_type: some(&["shopify", "slack"]).parse().unwrap(),
+            block_type: random(&["shopify", "slack"]).parse().unwrap(),
             error: format!("error {n}"),
         };
-        let error = new.record(some(&environments), workflow, user, now);
+        let error = new.record(random(&environments), workflow, user, now);
         let key = |error: &ErrorLog| (error.environment_id, error.workflow_id, error.error_id);
         if model.errors.iter().all(|other| key(other) != key(&error)) {
             ids.push(id);
@@ -97,11 +99,11 @@ async fn queries_match_an_in_memory_model() {
         }
     }
     assert!(errors.record(&model.errors).await.unwrap().is_empty());
-    // What is past its time is not there.
+    // Expired errors are not returned.
     let old = Errors { retention: Retention::days(1), ..errors.clone() };
     let expired: Vec<ErrorLog> = (0..50)
         .map(|_| {
-            let mut error = some(&model.errors);
+            let mut error = random(&model.errors);
             (error.error_id, error.updated_at) = (ObjectId::at(at()).into(), now - Duration::from_secs(2 * 86_400));
             error
         })
@@ -110,28 +112,28 @@ async fn queries_match_an_in_memory_model() {
 
     for _ in 0..120 {
         let maybe = |likely: f64| rand::random_bool(likely);
-        let (workflow, user) = some(&workflows);
+        let (workflow, user) = random(&workflows);
         let mut query = ErrorQuery {
-            within: some(&[ErrorScope::Environment, ErrorScope::User(user), ErrorScope::Workflow(workflow)]),
+            scope: random(&[ErrorScope::Environment, ErrorScope::User(user), ErrorScope::Workflow(workflow)]),
             since: maybe(0.3).then(at),
             until: maybe(0.3).then(at),
             user_id: maybe(0.2).then_some(user),
-            execution_id: maybe(0.4).then(|| some(&["e1", "e2", "none"]).parse().unwrap()),
-            block_type: maybe(0.3).then(|| some(&["shopify", "slack"]).parse().unwrap()),
+            execution_id: maybe(0.4).then(|| random(&["e1", "e2", "none"]).parse().unwrap()),
+            block_type: maybe(0.3).then(|| random(&["shopify", "slack"]).parse().unwrap()),
             oldest_first: maybe(0.5),
             skip: if maybe(0.3) { rand::random_range(0..=MAX_SKIP / 4) } else { 0 },
             after: None,
             limit: rand::random_range(1..=100),
         };
-        let environment = some(&environments);
-        let expected = model.asked(environment, &query);
+        let environment = random(&environments);
+        let expected = model.query(environment, &query);
         let mut found = Vec::new();
         loop {
             let page = errors.page(environment, &query).await.unwrap();
             assert!(page.items.len() <= query.limit);
-            assert!(page.items.len() == query.limit || page.next.is_none(), "a page is filled: {query:?}");
+            assert!(page.items.len() == query.limit || page.next.is_none(), "only the last page is short: {query:?}");
             for error in &page.items {
-                assert!(model.errors.contains(error), "the whole error");
+                assert!(model.errors.contains(error), "the complete error");
             }
             found.extend(page.items.iter().map(|error| (error.error_id, error.workflow_id)));
             match page.next {
@@ -139,7 +141,7 @@ async fn queries_match_an_in_memory_model() {
                 None => break,
             }
         }
-        // Of one id on two workflows, which comes first depends on the order of their workflows.
+        // Errors with the same id are ordered by workflow.
         assert_eq!(found, expected, "{query:?}");
     }
 
@@ -186,8 +188,8 @@ async fn paging_returns_existing_errors_once_under_concurrent_writes() {
     }
     stop.store(true, Ordering::SeqCst);
     let recorded: usize = writers.join_all().await.into_iter().sum();
-    assert!(recorded > 0, "others recorded meanwhile");
+    assert!(recorded > 0, "errors were recorded in the meantime");
     let once: BTreeSet<ErrorId> = seen.iter().copied().collect();
-    assert_eq!(once.len(), seen.len(), "none twice");
+    assert_eq!(once.len(), seen.len(), "no duplicates");
     assert!(there.is_subset(&once), "{} of {}", there.intersection(&once).count(), there.len());
 }

@@ -11,7 +11,7 @@ use tenon::{
     },
     store::{
         Table,
-        health::{HealthStore, Released, Waiting},
+        health::{Backlog, HealthStore, ReleaseOutcome},
     },
 };
 use tests::{aws, setting};
@@ -38,12 +38,12 @@ async fn stored_health_matches_the_model() {
                 1 => OutcomeCounts { delivered: 1, failed: 2, not_before, gone: false },
                 _ => OutcomeCounts { failed: rand::random_range(0..4), not_before, ..OutcomeCounts::default() },
             };
-            let waiting = rand::random_range(-3..6);
-            let note = HealthUpdate { counts, waiting, probe: rand::random_bool(0.3) };
-            let before = health_store.note(route, &model, &note, now).await.unwrap();
+            let pending_delta = rand::random_range(-3..6);
+            let update = HealthUpdate { counts, pending_delta, probe: rand::random_bool(0.3) };
+            let before = health_store.record(route, &model, &update, now).await.unwrap();
             assert_eq!(before, model);
-            model = model.after(&note, now);
-            assert_eq!(health_store.get(route).await.unwrap(), model, "{note:?}");
+            model = model.apply(&update, now);
+            assert_eq!(health_store.get(route).await.unwrap(), model, "{update:?}");
         }
     }
 }
@@ -53,29 +53,33 @@ async fn drain_lease_is_exclusive_and_ends_only_when_all_is_seen() {
     let health_store = HealthStore(table("DIRECTORY_TABLE").await);
     let (route, now) = (route(), Timestamp::now());
     let later = |seconds: u64| now + Duration::from_secs(seconds);
-    assert!(health_store.lease(route, now, later(75)).await.unwrap().is_none(), "nothing was ever noted");
-    let waits = HealthUpdate { waiting: 1, ..HealthUpdate::default() };
-    health_store.note(route, &Health::default(), &waits, now).await.unwrap();
+    assert!(health_store.lease(route, now, later(75)).await.unwrap().is_none(), "no health is stored");
+    let waits = HealthUpdate { pending_delta: 1, ..HealthUpdate::default() };
+    health_store.record(route, &Health::default(), &waits, now).await.unwrap();
     let (lease, health) = health_store.lease(route, now, later(75)).await.unwrap().unwrap();
-    assert!(health_store.lease(route, later(74), later(150)).await.unwrap().is_none(), "another drain has it");
+    assert!(health_store.lease(route, later(74), later(150)).await.unwrap().is_none(), "another drain holds the lease");
 
-    let nothing = Waiting { earliest: None, counted: Some((0, None)) };
-    health_store.note(route, &health, &waits, now).await.unwrap();
-    let released = health_store.release(route, &lease, Some(health.noted), nothing, None).await.unwrap();
-    assert_eq!(released, Released::NotYet, "something has begun to wait");
-    let some = Waiting { earliest: Some(later(9)), counted: Some((2, Some(now))) };
-    let released = health_store.release(route, &lease, Some(health.noted + 1), some, Some(later(9))).await.unwrap();
-    assert_eq!(released, Released::Free);
+    let empty = Backlog { earliest_due: None, counted: Some((0, None)) };
+    health_store.record(route, &health, &waits, now).await.unwrap();
+    let released = health_store.release(route, &lease, Some(health.backlog_version), empty, None).await.unwrap();
+    assert_eq!(released, ReleaseOutcome::BacklogChanged, "a delivery became pending in the meantime");
+    let backlog = Backlog { earliest_due: Some(later(9)), counted: Some((2, Some(now))) };
+    let released =
+        health_store.release(route, &lease, Some(health.backlog_version + 1), backlog, Some(later(9))).await.unwrap();
+    assert_eq!(released, ReleaseOutcome::Released);
     let health = health_store.get(route).await.unwrap();
     assert_eq!((health.pending, health.wake_at, health.leased_until), (2, Some(later(9)), None));
-    let listed = async || health_store.waiting(1000).await.unwrap().iter().any(|one| one.route() == route);
+    let listed = async || health_store.list_backlogged(1000).await.unwrap().iter().any(|one| one.route() == route);
     assert!(listed().await);
 
-    // A drain whose time is over does not end the one that came after it.
+    // A drain with an expired lease does not release the lease of its successor.
     let (old, _) = health_store.lease(route, now, later(75)).await.unwrap().unwrap();
     let (new, health) = health_store.lease(route, later(75), later(150)).await.unwrap().unwrap();
-    assert_eq!(health_store.release(route, &old, Some(health.noted), nothing, None).await.unwrap(), Released::Lost);
-    assert_eq!(health_store.release(route, &new, None, nothing, None).await.unwrap(), Released::Free);
+    assert_eq!(
+        health_store.release(route, &old, Some(health.backlog_version), empty, None).await.unwrap(),
+        ReleaseOutcome::LeaseLost
+    );
+    assert_eq!(health_store.release(route, &new, None, empty, None).await.unwrap(), ReleaseOutcome::Released);
     assert!(!listed().await);
     assert_eq!(health_store.get(route).await.unwrap().pending_since, None);
 }

@@ -23,7 +23,7 @@ async fn page_of_100000_users_costs_the_same_as_of_1000() {
 
         calls.take();
         let (mut after, mut most) = (None, 0);
-        // The first pages, and as many as there are of a thousand.
+        // The first ten pages, which are all pages of 1,000 users.
         for _ in 0..10 {
             let query = UserQuery { after: after.as_deref(), limit: 100, ..UserQuery::default() };
             let page = users.list(environment, query).await.unwrap();
@@ -45,8 +45,8 @@ async fn deletion_of_10000_items_makes_a_bounded_number_of_calls() {
     let deletions = Deletions(harness.directory.clone());
     while !deletions.step(&deletion).await.unwrap() {}
     let calls = harness.calls.load(std::sync::atomic::Ordering::SeqCst);
-    // 200 an item's step: a query, and twice eight writes at most. At ten milliseconds a call one after the other that would
-    // be eight seconds of the five minutes that the function has.
+    // A step deletes 200 items with one query and at most 16 writes. At ten milliseconds per call, that is
+    // about nine seconds of the function's five minutes.
     assert!(calls <= 52 * 17, "{calls}");
     assert!(harness.is_fully_deleted(&user, &workflows).await);
 }

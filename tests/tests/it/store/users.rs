@@ -18,7 +18,7 @@ async fn table(name: &str) -> Table {
     Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
 }
 
-/// Users as simply as they can be told: who has which names.
+/// In-memory model: a list of users.
 #[derive(Default)]
 struct Model {
     users: Vec<User>,
@@ -34,8 +34,8 @@ fn claims(user: &User) -> Vec<CanonicalName> {
     Names { username: user.username.clone(), email: user.email.clone() }.claims()
 }
 
-/// Names of few people, so that they clash: in other cases, as username, as e-mail address, as both.
-fn some_names() -> Names {
+/// Returns random names of six people, with collisions in case, as username and as email address.
+fn random_names() -> Names {
     let person = rand::random_range(0..6);
     let address = if rand::random() { format!("p{person}@acme.example") } else { format!("P{person}@ACME.example") };
     let name = if rand::random() { format!("p{person}") } else { format!("P{}", rand::random_range(0..6)) };
@@ -57,15 +57,15 @@ async fn users_and_names_match_an_in_memory_model() {
         for _ in 0..40 {
             let some = (!model.users.is_empty()).then(|| rand::random_range(0..model.users.len()));
             match (rand::random_range(0..5), some) {
-                (0, Some(place)) => {
-                    let gone = model.users.remove(place);
+                (0, Some(index)) => {
+                    let gone = model.users.remove(index);
                     users.delete(environment, &gone).await.unwrap();
-                    // What was deleted cannot be deleted or changed again.
+                    // A deleted user cannot be deleted again.
                     assert!(matches!(users.delete(environment, &gone).await, Err(ChangeUserError::Conflict)));
                 }
-                (1 | 2, Some(place)) => {
-                    let before = model.users[place].clone();
-                    let names = some_names();
+                (1 | 2, Some(index)) => {
+                    let before = model.users[index].clone();
+                    let names = random_names();
                     let after = User {
                         username: names.username,
                         email: names.email,
@@ -82,10 +82,10 @@ async fn users_and_names_match_an_in_memory_model() {
                     match users.update(environment, &before, &after).await {
                         Ok(()) => {
                             assert!(!username && !email);
-                            // What was seen before is not there any more.
+                            // The previous version no longer exists.
                             let again = users.update(environment, &before, &after).await;
                             assert!(matches!(again, Err(ChangeUserError::Conflict)));
-                            model.users[place] = after;
+                            model.users[index] = after;
                         }
                         Err(ChangeUserError::Taken { username: u, email: e }) => {
                             assert_eq!((u, e), (username, email), "{after:?}");
@@ -94,10 +94,10 @@ async fn users_and_names_match_an_in_memory_model() {
                     }
                 }
                 (3, _) => {
-                    // Several at once, whose names do not clash with each other.
+                    // A batch of users whose names do not collide with each other.
                     let mut batch: Vec<NewUser> = Vec::new();
                     for _ in 0..4 {
-                        let names = some_names();
+                        let names = random_names();
                         let clashes = batch
                             .iter()
                             .any(|new| new.names.claims().iter().any(|claim| names.claims().contains(claim)));
@@ -111,8 +111,8 @@ async fn users_and_names_match_an_in_memory_model() {
                         .collect();
                     let origin = RequestSeed::new();
                     let batch: Vec<User> =
-                        batch.into_iter().enumerate().map(|(place, new)| new.create(&origin, place)).collect();
-                    // Again changes nothing: what is there is known by its id.
+                        batch.into_iter().enumerate().map(|(index, new)| new.create(&origin, index)).collect();
+                    // A repetition changes nothing, since the users are recognized by their ids.
                     for _ in 0..2 {
                         let created = users.create_all(environment, &batch).await;
                         assert_eq!(created.iter().map(Result::is_ok).collect::<Vec<_>>(), expected);
@@ -121,7 +121,7 @@ async fn users_and_names_match_an_in_memory_model() {
                     model.users.extend(created.filter(|(_, created)| *created).map(|(user, _)| user));
                 }
                 _ => {
-                    let names = some_names();
+                    let names = random_names();
                     let free = names.claims().iter().all(|claim| model.holder(claim).is_none());
                     let new = NewUser { names, full_name: None, metadata: Metadata::default() };
                     let user = new.create(&RequestSeed::new(), 0);

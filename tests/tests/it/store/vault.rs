@@ -17,7 +17,7 @@ async fn secret_decrypts_only_in_its_own_context() {
     let sealed = vault.seal(&place, 1, b"a secret").await.unwrap();
     assert_eq!(&vault.open(&place, &sealed).await.unwrap()[..], b"a secret");
 
-    // A vault of its own each time, so that no cached data key helps.
+    // A new vault each time has no cached data key.
     for elsewhere in [
         context("other", "destination-1", "destination-credentials"),
         context("acme", "destination-2", "destination-credentials"),

@@ -1,4 +1,4 @@
-//! User tokens against forgery: RFC 8725 (JSON Web Token Best Current Practices), point by point.
+//! Verification of user tokens, following RFC 8725 (JSON Web Token Best Current Practices) point by point.
 
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{
@@ -33,7 +33,7 @@ impl Key {
         self.pair.public_key().as_ref()
     }
 
-    /// As the table holds it. The private part is not needed to verify.
+    /// Returns the stored item. Verification does not need the private key.
     fn item(&self) -> Value {
         let text = |text: &str| json!({ "S": text });
         let bytes = |bytes: &[u8]| json!({ "B": BASE64_STANDARD.encode(bytes) });
@@ -49,7 +49,7 @@ impl Key {
     }
 }
 
-/// A stack with two signing keys, and somebody else's key.
+/// Stack with two signing keys, and a foreign key.
 struct World {
     key: Key,
     second: Key,
@@ -87,7 +87,7 @@ impl World {
         self.key.sign(&header.to_string(), &claims.to_string())
     }
 
-    async fn refuses(&self, what: &str, token: &str) {
+    async fn assert_rejected(&self, what: &str, token: &str) {
         let verified = self.verify(token).await;
         assert!(matches!(verified, Err(VerifyError::Refused(_))), "{what}: {verified:?}");
     }
@@ -102,7 +102,7 @@ async fn token_signed_with_any_stack_key_is_accepted() {
     world.verify(&world.second.sign(&header, &world.claims().to_string())).await.unwrap();
 }
 
-// 3.1, 3.2: the algorithm is the one that the key is for.
+// Sections 3.1, 3.2: the algorithm is that of the key.
 #[tokio::test]
 async fn token_cannot_choose_its_algorithm() {
     let world = World::new().await;
@@ -110,39 +110,39 @@ async fn token_cannot_choose_its_algorithm() {
         ["none", "None", "NONE", "nOnE", "", "HS256", "HS512", "ES384", "ES512", "RS256", "PS256", "EdDSA", "es256"]
     {
         let token = world.signed(|header, _| header["alg"] = json!(algorithm));
-        world.refuses(algorithm, &token).await;
+        world.assert_rejected(algorithm, &token).await;
         let (unsigned, _) = token.rsplit_once('.').unwrap();
-        world.refuses(algorithm, &format!("{unsigned}.")).await;
+        world.assert_rejected(algorithm, &format!("{unsigned}.")).await;
     }
     let token = world.signed(|header, _| header["alg"] = json!(["ES256"]));
-    world.refuses("a list of algorithms", &token).await;
-    // The public key, which anyone has, taken for an HMAC's secret.
+    world.assert_rejected("a list of algorithms", &token).await;
+    // The public key used as an HMAC secret.
     let header = json!({ "alg": "HS256", "typ": "tenon-user+jwt", "kid": "first" }).to_string();
     let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
     let message = format!("{}.{}", encode(&header), encode(&world.claims().to_string()));
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, world.key.public()), message.as_bytes());
-    world.refuses("HMAC by the public key", &format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(tag))).await;
+    world.assert_rejected("HMAC by the public key", &format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(tag))).await;
 }
 
-// 3.3: every signature is checked.
+// Section 3.3: every signature is verified.
 #[tokio::test]
 async fn foreign_or_swapped_signatures_are_rejected() {
     let world = World::new().await;
     let (header, claims) = (world.header().to_string(), world.claims().to_string());
-    world.refuses("a foreign key", &world.foreign.sign(&header, &claims)).await;
-    world.refuses("the other key's signature", &world.second.sign(&header, &claims)).await;
+    world.assert_rejected("a foreign key", &world.foreign.sign(&header, &claims)).await;
+    world.assert_rejected("the other key's signature", &world.second.sign(&header, &claims)).await;
     let token = world.signed(|_, _| {});
     let other = world.signed(|_, claims| claims["sub"] = json!("6b052e434ec0c91bf3a22670"));
     let (message, _) = other.rsplit_once('.').unwrap();
     let (_, signature) = token.rsplit_once('.').unwrap();
-    world.refuses("another token's signature", &format!("{message}.{signature}")).await;
+    world.assert_rejected("another token's signature", &format!("{message}.{signature}")).await;
     for zeros in [0, 1, 63, 64, 65] {
         let signature = BASE64_URL_SAFE_NO_PAD.encode(vec![0; zeros]);
-        world.refuses("a signature of zeros", &format!("{message}.{signature}")).await;
+        world.assert_rejected("a signature of zeros", &format!("{message}.{signature}")).await;
     }
 }
 
-// 3.8, 3.9: issuer, subject and audience.
+// Sections 3.8, 3.9: issuer, subject and audience.
 #[tokio::test]
 async fn issuer_and_audience_must_match() {
     let world = World::new().await;
@@ -155,7 +155,7 @@ async fn issuer_and_audience_must_match() {
         ("sub", json!("")),
         ("env", json!("../6b052e433aadb2a32613736a")),
     ] {
-        world.refuses(member, &world.signed(|_, claims| claims[member] = value)).await;
+        world.assert_rejected(member, &world.signed(|_, claims| claims[member] = value)).await;
     }
 }
 
@@ -166,12 +166,12 @@ async fn every_claim_is_required() {
         let token = world.signed(|_, claims| {
             claims.as_object_mut().unwrap().remove(member);
         });
-        world.refuses(member, &token).await;
-        world.refuses(member, &world.signed(|_, claims| claims[member] = Value::Null)).await;
+        world.assert_rejected(member, &token).await;
+        world.assert_rejected(member, &world.signed(|_, claims| claims[member] = Value::Null)).await;
     }
 }
 
-// 3.10: nothing that a token carries or points to is trusted.
+// Section 3.10: keys and URLs in a token are not trusted.
 #[tokio::test]
 async fn key_id_is_only_looked_up() {
     let world = World::new().await;
@@ -184,12 +184,12 @@ async fn key_id_is_only_looked_up() {
         "FIRST",
         "https://evil.example/jwks.json",
     ] {
-        world.refuses(kid, &world.signed(|header, _| header["kid"] = json!(kid))).await;
+        world.assert_rejected(kid, &world.signed(|header, _| header["kid"] = json!(kid))).await;
     }
     let token = world.signed(|header, _| {
         header.as_object_mut().unwrap().remove("kid");
     });
-    world.refuses("no kid", &token).await;
+    world.assert_rejected("no kid", &token).await;
 }
 
 #[tokio::test]
@@ -207,9 +207,9 @@ async fn embedded_keys_and_key_urls_are_ignored() {
     ] {
         let mut header = world.header();
         header[member] = value.clone();
-        world.refuses(member, &world.foreign.sign(&header.to_string(), &world.claims().to_string())).await;
+        world.assert_rejected(member, &world.foreign.sign(&header.to_string(), &world.claims().to_string())).await;
         world
-            .refuses(
+            .assert_rejected(
                 "kid missing",
                 &world.foreign.sign(
                     &json!({ "alg": "ES256", "typ": "tenon-user+jwt", member: value }).to_string(),
@@ -218,20 +218,20 @@ async fn embedded_keys_and_key_urls_are_ignored() {
             )
             .await;
     }
-    world.refuses("crit", &world.signed(|header, _| header["crit"] = json!(["exp"]))).await;
+    world.assert_rejected("crit", &world.signed(|header, _| header["crit"] = json!(["exp"]))).await;
 }
 
-// 3.11, 3.12: no other kind of JWT can be taken for a user token.
+// Sections 3.11, 3.12: no other kind of JWT is accepted.
 #[tokio::test]
 async fn token_type_must_be_tenon_user() {
     let world = World::new().await;
     for kind in ["JWT", "jwt", "at+jwt", "tenon-user", "application/tenon-user+jwt", "TENON-USER+JWT", ""] {
-        world.refuses(kind, &world.signed(|header, _| header["typ"] = json!(kind))).await;
+        world.assert_rejected(kind, &world.signed(|header, _| header["typ"] = json!(kind))).await;
     }
     let token = world.signed(|header, _| {
         header.as_object_mut().unwrap().remove("typ");
     });
-    world.refuses("no typ", &token).await;
+    world.assert_rejected("no typ", &token).await;
 }
 
 #[tokio::test]
@@ -242,16 +242,16 @@ async fn token_is_valid_only_in_its_lifetime_of_at_most_30_minutes() {
         world.signed(|_, claims| (claims["iat"], claims["nbf"], claims["exp"]) = (json!(iat), json!(nbf), json!(exp)))
     };
     world.verify(&times(now - 1799, now - 1799, now + 1)).await.unwrap();
-    world.refuses("expired this second", &times(now - 60, now - 60, now)).await;
-    world.refuses("expired a second ago", &times(now - 60, now - 60, now - 1)).await;
-    world.refuses("issued in the future", &times(now + 6, now, now + 60)).await;
-    world.refuses("not yet", &times(now, now + 6, now + 60)).await;
-    world.refuses("lasts too long", &times(now, now, now + 1801)).await;
+    world.assert_rejected("expired this second", &times(now - 60, now - 60, now)).await;
+    world.assert_rejected("expired a second ago", &times(now - 60, now - 60, now - 1)).await;
+    world.assert_rejected("issued in the future", &times(now + 6, now, now + 60)).await;
+    world.assert_rejected("not yet", &times(now, now + 6, now + 60)).await;
+    world.assert_rejected("lasts too long", &times(now, now, now + 1801)).await;
     for exp in [json!("1900001800"), json!(-1), json!(1.9e9), json!(1e300), json!(i64::MAX), json!(u64::MAX)] {
-        world.refuses("an odd exp", &world.signed(|_, claims| claims["exp"] = exp)).await;
+        world.assert_rejected("an odd exp", &world.signed(|_, claims| claims["exp"] = exp)).await;
     }
     for iat in [json!(i64::MIN), json!(-1), json!("now")] {
-        world.refuses("an odd iat", &world.signed(|_, claims| claims["iat"] = iat)).await;
+        world.assert_rejected("an odd iat", &world.signed(|_, claims| claims["iat"] = iat)).await;
     }
 }
 
@@ -263,14 +263,14 @@ async fn duplicate_members_are_rejected() {
     for (member, value) in
         [("sub", "\"6b052e434ec0c91bf3a22670\""), ("exp", "1900001700"), ("iss", "\"urn:tenon:test\""), ("epoch", "1")]
     {
-        world.refuses(member, &world.key.sign(&world.header().to_string(), &twice(member, value))).await;
+        world.assert_rejected(member, &world.key.sign(&world.header().to_string(), &twice(member, value))).await;
     }
     for header in [
         r#"{"alg":"none","alg":"ES256","typ":"tenon-user+jwt","kid":"first"}"#,
         r#"{"alg":"ES256","typ":"JWT","typ":"tenon-user+jwt","kid":"first"}"#,
         r#"{"alg":"ES256","typ":"tenon-user+jwt","kid":"second","kid":"first"}"#,
     ] {
-        world.refuses(header, &world.key.sign(header, &claims)).await;
+        world.assert_rejected(header, &world.key.sign(header, &claims)).await;
     }
 }
 
@@ -297,15 +297,15 @@ async fn only_strict_compact_serialization_is_accepted() {
         "..".into(),
         "{}".into(),
     ] {
-        world.refuses(&odd, &odd).await;
+        world.assert_rejected(&odd, &odd).await;
     }
 }
 
 #[tokio::test]
 async fn huge_token_is_rejected() {
     let world = World::new().await;
-    world.refuses("huge", &world.signed(|_, claims| claims["x"] = json!("x".repeat(5000)))).await;
-    world.refuses("huge", &"a".repeat(1_000_000)).await;
+    world.assert_rejected("huge", &world.signed(|_, claims| claims["x"] = json!("x".repeat(5000)))).await;
+    world.assert_rejected("huge", &"a".repeat(1_000_000)).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Signing keys change under a stream of requests, and no valid token fails.
+//! Rotation of signing keys during a stream of requests.
 
 use std::{
     sync::{
@@ -30,7 +30,7 @@ async fn valid_tokens_are_accepted_during_key_rotation() {
     let user = acme.create_user("joe@acme.example").await;
     let first = acme.user_token(&user).await;
 
-    // A stream of requests: each makes a token and uses it, and uses the first one again.
+    // Each request of the stream issues a token, uses it, and uses the first token again.
     let (going, made) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
     let stream = {
         let (going, made) = (going.clone(), made.clone());
@@ -45,29 +45,29 @@ async fn valid_tokens_are_accepted_during_key_rotation() {
     };
     let some_requests_later = async || {
         let wanted = made.load(Ordering::Relaxed) + 10;
-        eventually("the stream goes on", async || {
+        eventually("the stream continues", async || {
             (made.load(Ordering::Relaxed) >= wanted || stream.is_finished()).then_some(())
         })
         .await;
     };
 
-    // The signing key's thirty days are over: its successor is published, and does not sign yet.
+    // The 30 days of the signing key have passed. Its successor is published and does not sign yet.
     let old = key_of(&first);
     sign_from(&acme.tenon, &old, Timestamp::from_seconds(1_700_000_000)).await;
     let rotated = acme.tenon.invoke("SigningKeysRotate", json!({})).await.unwrap();
-    let new = rotated["made"][0].as_str().unwrap_or_else(|| panic!("{rotated}")).to_owned();
+    let new = rotated["created"][0].as_str().unwrap_or_else(|| panic!("{rotated}")).to_owned();
     assert_eq!(rotated["removed"], json!([]));
     assert!(published().await.contains(&new) && published().await.contains(&old));
     assert_eq!(key_of(&acme.user_token(&user).await), old);
     let again = acme.tenon.invoke("SigningKeysRotate", json!({})).await.unwrap();
-    assert_eq!(again, json!({ "made": [], "removed": [] }), "a second rotation at once changes nothing");
+    assert_eq!(again, json!({ "created": [], "removed": [] }), "a second rotation immediately after changes nothing");
     some_requests_later().await;
 
-    // Its turn has come: processes sign with one or the other, as they learn of it.
+    // The successor starts to sign. Processes use either key until they have read the new one.
     sign_from(&acme.tenon, &new, Timestamp::now()).await;
     some_requests_later().await;
     let rotated = acme.tenon.invoke("SigningKeysRotate", json!({})).await.unwrap();
-    assert_eq!(rotated["removed"], json!([]), "the old key's tokens still live");
+    assert_eq!(rotated["removed"], json!([]), "tokens of the old key are still valid");
     some_requests_later().await;
 
     going.store(false, Ordering::Relaxed);
@@ -101,33 +101,33 @@ async fn processes_with_old_and_new_keys_accept_each_others_tokens() {
     let (signer, verifier) =
         (Signer::load(keys.clone(), vault).await, Verifier::load(keys, "urn:tenon:test".into()).await);
 
-    let its_turn = now + Duration::from_secs(61);
+    let switch_time = now + Duration::from_secs(61);
     let before = signer.sign(&claims, now).await.unwrap();
-    let after = signer.sign(&claims, its_turn).await.unwrap();
-    let unknowing = earlier_signer.sign(&claims, its_turn).await.unwrap();
+    let after = signer.sign(&claims, switch_time).await.unwrap();
+    let from_old_process = earlier_signer.sign(&claims, switch_time).await.unwrap();
     assert_ne!(key_of(&before), next.kid);
     assert_eq!(key_of(&after), next.kid);
-    assert_eq!(key_of(&unknowing), key_of(&before));
-    for token in [before, after, unknowing] {
-        assert_eq!(verifier.verify(&token, its_turn).await.unwrap(), claims);
-        assert_eq!(earlier_verifier.verify(&token, its_turn).await.unwrap(), claims);
+    assert_eq!(key_of(&from_old_process), key_of(&before));
+    for token in [before, after, from_old_process] {
+        assert_eq!(verifier.verify(&token, switch_time).await.unwrap(), claims);
+        assert_eq!(earlier_verifier.verify(&token, switch_time).await.unwrap(), claims);
     }
 }
 
-/// The name of the key that signed a token.
+/// Returns the id of the key that signed a token.
 fn key_of(token: &str) -> String {
     let header = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
     let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
     header["kid"].as_str().unwrap().to_owned()
 }
 
-/// The names of the published keys.
+/// Returns the ids of the published keys.
 async fn published() -> Vec<String> {
     let set = Api::anonymous().get("/.well-known/jwks.json").await.is(200).body;
     set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Moves a key's turn, as if time had passed.
+/// Changes the time from which a key signs.
 async fn sign_from(tenon: &Tenon, kid: &str, from: Timestamp) {
     aws_sdk_dynamodb::Client::new(&tenon.aws)
         .update_item()
