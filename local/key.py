@@ -17,7 +17,7 @@ def main() -> None:
     payload = {"environmentId": environment, "name": name, "scopes": scopes.split(",")}
     try:
         functions = boto3.client("lambda", region_name=os.environ.get("AWS_REGION"))
-        answer = functions.invoke(FunctionName=f"{stack}-create-key", Payload=json.dumps(payload))
+        answer = functions.invoke(FunctionName=f"{stack}-keys-create", Payload=json.dumps(payload))
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS was not reached or refused: {error}")
     body = json.load(answer["Payload"])

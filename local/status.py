@@ -29,28 +29,29 @@ def show(emulator: Emulator, stack: Stack) -> None:
     for line in lines:
         counts.update({name: line[name] for name in COUNTS if name in line})
     lags = sorted(line["Lag"] for line in lines if "Lag" in line)
-    swept = next((line for line in reversed(lines) if "OldestUndelivered" in line), None)
+    last_sweep = next((line for line in reversed(lines) if "OldestUndelivered" in line), None)
 
     print(f"{BOLD}Since the start{PLAIN}")
     for name, words in COUNTS.items():
         print(f"  {counts[name]:>8}  {words}")
     if lags:
         print(f"  {lags[len(lags) // 2]:>5} ms  from record to first attempt (median; at most {lags[-1]} ms)")
-    if swept:
-        print(f"  {swept['OldestUndelivered']:>6} s  the oldest undelivered error had waited when the sweep last ran")
+    if last_sweep:
+        print(f"  {last_sweep['OldestUndelivered']:>6} s  the oldest undelivered error had waited when the sweep last ran")
 
     print(f"\n{BOLD}In the queues{PLAIN}")
     for output, words in QUEUES.items():
-        depth, under_way = queue_depth(emulator, stack.outputs[output])
-        print(f"  {depth:>8}  {words}{f' ({under_way} under way)' if under_way else ''}")
+        depth, in_flight = queue_depth(emulator, stack.outputs[output])
+        print(f"  {depth:>8}  {words}{f' ({in_flight} under way)' if in_flight else ''}")
 
-    waiting = waiting_destinations(emulator, stack.outputs["DirectoryTable"])
-    print(f"\n{BOLD}Destinations with pending deliveries: {len(waiting)}{PLAIN}")
-    for one in waiting:
-        circuit = "open" if int(one.get("failures", "0")) >= 5 else "closed"
+    backlogged = backlogged_destinations(emulator, stack.outputs["DirectoryTable"])
+    print(f"\n{BOLD}Destinations with pending deliveries: {len(backlogged)}{PLAIN}")
+    for destination in backlogged:
+        circuit = "open" if int(destination.get("consecutiveFailures", "0")) >= 5 else "closed"
         print(
-            f"  {one['pending']:>8}  {one['destinationId']} {DIM}of environment {one['environmentId']}: circuit {circuit}, "
-            f"waiting for {age(one['waitingSince'])}, next attempt {one.get('wakeAt', 'when the sweep runs')}{PLAIN}"
+            f"  {destination['pending']:>8}  {destination['destinationId']} {DIM}of environment {destination['environmentId']}: "
+            f"circuit {circuit}, waiting for {age(destination['pendingSince'])}, "
+            f"next attempt {destination.get('wakeAt', 'when the sweep runs')}{PLAIN}"
         )
 
 
@@ -69,11 +70,11 @@ def queue_depth(emulator: Emulator, url: str) -> tuple[int, int]:
     """How many messages wait in a queue, and how many are worked on."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessagesNotVisible"]
     answer = emulator.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    waiting, delayed, under_way = (int(answer[name]) for name in names)
-    return waiting + delayed, under_way
+    waiting, delayed, in_flight = (int(answer[name]) for name in names)
+    return waiting + delayed, in_flight
 
 
-def waiting_destinations(emulator: Emulator, table: str) -> list[dict[str, str]]:
+def backlogged_destinations(emulator: Emulator, table: str) -> list[dict[str, str]]:
     """The destinations with pending deliveries, as the sweep finds them."""
     found = []
     for shard in range(SHARDS):
@@ -81,7 +82,7 @@ def waiting_destinations(emulator: Emulator, table: str) -> list[dict[str, str]]
             TableName=table,
             IndexName="listing",
             KeyConditionExpression="listPk = :shard",
-            ExpressionAttributeValues={":shard": {"S": f"waiting#{shard}"}},
+            ExpressionAttributeValues={":shard": {"S": f"backlog#{shard}"}},
         )
         found += [{name: next(iter(value.values())) for name, value in item.items()} for item in answer["Items"]]
     return found

@@ -11,13 +11,13 @@ from stack import Stack
 
 def make_environment(emulator: Emulator, stack: Stack, name: str, kind: str) -> str:
     """Makes an environment. Returns its id."""
-    return _invoke(emulator, stack.outputs["CreateEnvironment"], {"name": name, "kind": kind})["environmentId"]
+    return _invoke(emulator, stack.outputs["EnvironmentsCreate"], {"name": name, "kind": kind})["environmentId"]
 
 
 def make_key(emulator: Emulator, stack: Stack, environment: str, name: str, scopes: list[str]) -> str:
     """Makes an API key of an environment. Returns its plaintext."""
     payload = {"environmentId": environment, "name": name, "scopes": scopes}
-    return _invoke(emulator, stack.outputs["CreateKey"], payload)["key"]
+    return _invoke(emulator, stack.outputs["KeysCreate"], payload)["key"]
 
 
 def _invoke(emulator: Emulator, function: str, payload: dict) -> dict:

@@ -3,6 +3,15 @@
 //!
 //! The figures are compared with each other within one run, and decide no test.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark that cannot measure stops with a message"
+)]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command reports to its terminal")]
+#![allow(unreachable_pub, reason = "the modules of a binary are visible only to each other")]
+
 mod aws;
 mod document;
 mod figures;

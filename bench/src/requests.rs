@@ -188,7 +188,7 @@ impl<'a> Story<'a> {
 
     /// Makes the environment of all that follows.
     pub async fn make_environment(&mut self) {
-        let made = self.tell("create_environment", &event("create_environment")).await;
+        let made = self.tell("environments_create", &event("environments_create")).await;
         self.environment = text(&made, "environmentId");
     }
 
@@ -197,9 +197,9 @@ impl<'a> Story<'a> {
         self.make_environment().await;
         let environment = self.environment.clone();
         let payload = json!({ "environmentId": environment, "name": "bench", "scopes": ["manage"] });
-        let made = self.tell("create_key", &payload).await;
+        let made = self.tell("keys_create", &payload).await;
         let (key, key_id) = (text(&made, "key"), text(&made, "keyId"));
-        self.tell("list_keys", &json!({ "environmentId": environment })).await;
+        self.tell("keys_list", &json!({ "environmentId": environment })).await;
         self.ask("environments_get", &[], None).await;
         let mut authorized = event("authorizer");
         authorized["identitySource"] = json!([format!("Bearer {key}")]);
@@ -274,7 +274,7 @@ impl<'a> Story<'a> {
         self.ask("workflows_delete", &of_workflow, None).await;
         self.ask("users_erase_logs", &of_user, None).await;
         self.ask("users_delete", &of_user, None).await;
-        self.tell("revoke_key", &json!({ "environmentId": environment, "keyId": key_id })).await;
+        self.tell("keys_revoke", &json!({ "environmentId": environment, "keyId": key_id })).await;
     }
 }
 

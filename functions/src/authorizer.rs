@@ -14,10 +14,10 @@ use tenon::{
         user::Status,
     },
     http::{Identity, StartError},
-    logs::Chain,
+    logs::ErrorChain,
     store::{
         StoreError, Table,
-        api_keys::{ApiKeys, LastUse},
+        api_keys::{ApiKeys, LastUsedTracker},
         signing_keys::SigningKeys,
         users::Users,
     },
@@ -27,7 +27,7 @@ use tenon::{
 /// A simple response of a Lambda authorizer, payload format 2.0.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Verdict {
+pub struct AuthorizerResponse {
     is_authorized: bool,
     /// What the endpoints are told of the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct Verdict {
 #[derive(Clone)]
 pub struct Authorizer {
     keys: ApiKeys,
-    last_use: LastUse,
+    last_used: LastUsedTracker,
     users: Users,
     verifier: Verifier,
 }
@@ -48,7 +48,7 @@ pub async fn state(config: &SdkConfig) -> Result<Authorizer, StartError> {
     let directory = Table::directory(config, 1).await?;
     let verifier = Verifier::load(SigningKeys(directory.clone()), setting("TOKEN_ISSUER")?).await;
     let keys = ApiKeys(directory.clone());
-    Ok(Authorizer { last_use: LastUse::new(keys.clone()), keys, users: Users(directory), verifier })
+    Ok(Authorizer { last_used: LastUsedTracker::new(keys.clone()), keys, users: Users(directory), verifier })
 }
 
 /// Why a caller is refused. It is logged and not told.
@@ -63,16 +63,16 @@ enum Refusal {
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error("the token's user is deleted")]
-    NoUser,
+    UserDeleted,
     #[error("the token's user is disabled")]
-    Disabled,
+    UserDisabled,
     #[error("the token is of an epoch that has ended")]
-    OldEpoch,
+    StaleEpoch,
 }
 
 /// Nothing is known about the caller, because AWS did not answer: API Gateway answers 500 and keeps no verdict.
 #[derive(Debug, thiserror::Error)]
-enum Outcome {
+enum AuthError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
@@ -85,21 +85,21 @@ enum Outcome {
 pub async fn authorize(
     authorizer: Authorizer,
     request: ApiGatewayV2CustomAuthorizerV2Request,
-) -> Result<Verdict, Diagnostic> {
+) -> Result<AuthorizerResponse, Diagnostic> {
     let header = request.identity_source.unwrap_or_default().into_iter().next().unwrap_or_default();
     match authorizer.identify(&header).await {
         Ok(identity) => {
             tracing::info!(?identity, "authorized");
-            Ok(Verdict { is_authorized: true, context: Some(identity) })
+            Ok(AuthorizerResponse { is_authorized: true, context: Some(identity) })
         }
-        Err(Outcome::Refused(reason)) => {
-            tracing::info!(reason = %Chain(&reason), "refused");
-            Ok(Verdict { is_authorized: false, context: None })
+        Err(AuthError::Refused(reason)) => {
+            tracing::info!(reason = %ErrorChain(&reason), "refused");
+            Ok(AuthorizerResponse { is_authorized: false, context: None })
         }
-        Err(error @ (Outcome::Store(_) | Outcome::Keys(_))) => {
-            tracing::error!(error = %Chain(&error), "undecided");
+        Err(error @ (AuthError::Store(_) | AuthError::Keys(_))) => {
+            tracing::error!(error = %ErrorChain(&error), "authorization lookup failed");
             Err(Diagnostic {
-                error_type: "Undecided".into(),
+                error_type: "AuthorizationLookupFailed".into(),
                 error_message: "the caller could not be looked up".into(),
             })
         }
@@ -107,38 +107,38 @@ pub async fn authorize(
 }
 
 impl Authorizer {
-    async fn identify(&self, header: &str) -> Result<Identity, Outcome> {
+    async fn identify(&self, header: &str) -> Result<Identity, AuthError> {
         let (scheme, credential) = header.split_once(' ').ok_or(Refusal::Scheme)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Refusal::Scheme.into());
         }
         let credential = credential.trim();
         match credential.parse::<ApiKey>() {
-            Ok(key) => self.holder_of_key(&key).await,
+            Ok(key) => self.identify_key(&key).await,
             // A JWT always has a dot and a key never does, so that each gets the reason that helps.
-            Err(ApiKeyError::Prefix) if credential.contains('.') => self.holder_of_token(credential).await,
+            Err(ApiKeyError::Prefix) if credential.contains('.') => self.identify_token(credential).await,
             Err(error) => Err(Refusal::from(error).into()),
         }
     }
 
-    async fn holder_of_key(&self, key: &ApiKey) -> Result<Identity, Outcome> {
-        let holder = self.keys.find(&key.hash()).await?.ok_or(Refusal::UnknownKey)?;
-        self.last_use.tell(&holder, Timestamp::now()).await;
-        let scopes = Identity::scopes(&holder.scopes);
-        Ok(Identity::Key { environment: holder.environment_id, key_id: holder.key_id, scopes })
+    async fn identify_key(&self, key: &ApiKey) -> Result<Identity, AuthError> {
+        let grant = self.keys.find(&key.hash()).await?.ok_or(Refusal::UnknownKey)?;
+        self.last_used.record(&grant, Timestamp::now()).await;
+        let scopes = Identity::scopes(&grant.scopes);
+        Ok(Identity::Key { environment: grant.environment_id, key_id: grant.key_id, scopes })
     }
 
-    async fn holder_of_token(&self, token: &str) -> Result<Identity, Outcome> {
+    async fn identify_token(&self, token: &str) -> Result<Identity, AuthError> {
         let claims = self.verifier.verify(token, Timestamp::now()).await.map_err(|error| match error {
-            VerifyError::Refused(reason) => Outcome::Refused(reason.into()),
-            VerifyError::Store(error) => Outcome::Keys(error),
+            VerifyError::Refused(reason) => AuthError::Refused(reason.into()),
+            VerifyError::Store(error) => AuthError::Keys(error),
         })?;
-        let user = self.users.get(claims.env, claims.sub).await?.ok_or(Refusal::NoUser)?;
+        let user = self.users.get(claims.env, claims.sub).await?.ok_or(Refusal::UserDeleted)?;
         if user.status == Status::Disabled {
-            return Err(Refusal::Disabled.into());
+            return Err(Refusal::UserDisabled.into());
         }
         if user.token_epoch != claims.epoch {
-            return Err(Refusal::OldEpoch.into());
+            return Err(Refusal::StaleEpoch.into());
         }
         Ok(Identity::User { environment: claims.env, user_id: claims.sub, exp: claims.exp })
     }

@@ -1,29 +1,8 @@
-//! The functions of Tenon: an endpoint a file, so that the OpenAPI document is made from the same handlers.
+//! The functions of Tenon: an endpoint per file, so that the OpenAPI document is generated from the same handlers.
 //!
-//! Each file reads from top to bottom as who may call, what comes in, what the domain says, what goes out. The binaries
-//! in `bin/` serve one handler each.
+//! Each file reads top to bottom: who may call, input, domain, output. The binaries in `bin/` serve one handler each.
 
+pub mod admin;
+pub mod api;
 pub mod authorizer;
-pub mod console;
-pub mod credentials;
-pub mod deliver_webhooks;
-pub mod destinations;
-pub mod drain;
-pub mod environments;
-pub mod erase_logs;
-pub mod errors;
-pub mod forward_errors;
-mod jobs;
-pub mod jwks;
-pub mod keys;
-mod messages;
-pub mod openapi;
-pub mod remove_owned;
-pub mod replay;
-pub mod replays;
-pub mod session;
-pub mod signing_keys;
-pub mod success;
-pub mod sweep;
-pub mod users;
-pub mod workflows;
+pub mod workers;

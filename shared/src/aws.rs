@@ -72,7 +72,7 @@ impl HttpClient for Unvalidated {
 }
 
 /// Whether a call failed because AWS is busy or out of reach for now, by the given codes of its service.
-pub fn is_passing<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &[&str]) -> bool {
+pub fn is_transient<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &[&str]) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         SdkError::ServiceError(refusal) => refusal.err().code().is_some_and(|code| codes.contains(&code)),

@@ -14,9 +14,9 @@ pub fn start() {
 }
 
 /// An error with all that led to it, for the logs only: `outer: inner: innermost`.
-pub struct Chain<'a>(pub &'a (dyn Error + 'a));
+pub struct ErrorChain<'a>(pub &'a (dyn Error + 'a));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut inner = self.0.source();
@@ -36,6 +36,6 @@ mod tests {
     #[test]
     fn a_logged_error_tells_all_that_led_to_it() {
         let error = StoreError::Refused("AccessDeniedException".into());
-        assert_eq!(Chain(&error).to_string(), "the store refused a request: AccessDeniedException");
+        assert_eq!(ErrorChain(&error).to_string(), "the store refused a request: AccessDeniedException");
     }
 }

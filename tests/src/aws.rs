@@ -28,8 +28,8 @@ pub async fn aws(account: &str) -> SdkConfig {
         .await
 }
 
-/// Returns a configuration whose responses are scripted: `answer` maps the operation and the body of a
-/// request to the status and the body of its response.
+/// Returns a configuration whose responses are scripted: `answer` maps the operation and the body
+/// of a request to the status and the body of its response.
 pub async fn scripted(answer: impl Fn(&str, Value) -> (u16, Value) + Send + Sync + 'static) -> SdkConfig {
     let client = infallible_client_fn(move |request| {
         let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();

@@ -59,8 +59,8 @@ impl Browser {
         panic!("not visible: {path}\n{}", self.text().await);
     }
 
-    /// Clicks the last visible button, link or summary with this text or label. The elements of a dialog come
-    /// after those of the page.
+    /// Clicks the last visible button, link or summary with this text or label. The elements of a
+    /// dialog come after those of the page.
     pub async fn click_on(&self, text: &str) {
         let path = format!(
             "//*[self::button or self::a or self::summary][normalize-space()=\"{text}\" or @aria-label=\"{text}\"]"
@@ -121,7 +121,8 @@ impl Browser {
         self.0.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// Returns the accessibility violations found by axe-core, and whether the page overflows the window.
+    /// Returns the accessibility violations found by axe-core, and whether the page overflows the
+    /// window.
     pub async fn accessibility_violations(&self) -> Vec<String> {
         let axe = std::fs::read_to_string(setting("TENON_AXE")).unwrap();
         self.0.execute(&axe, Vec::new()).await.unwrap();

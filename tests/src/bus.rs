@@ -46,8 +46,8 @@ impl Bus {
         self.poll_with_times().await.into_iter().map(|(_, event)| event).collect()
     }
 
-    /// Returns the events that arrived since the previous call, each with its arrival time in milliseconds
-    /// since 1970.
+    /// Returns the events that arrived since the previous call, each with its arrival time in
+    /// milliseconds since 1970.
     pub async fn poll_with_times(&self) -> Vec<(i64, Value)> {
         let sent_at = MessageSystemAttributeName::SentTimestamp;
         let request = self.sqs.receive_message().queue_url(&self.queue).max_number_of_messages(10);

@@ -1,5 +1,5 @@
-//! Consumed capacity of DynamoDB requests. Write units are those that DynamoDB returns. Read units are
-//! calculated from the sizes of the items read, since the local DynamoDB does not return them.
+//! Consumed capacity of DynamoDB requests. Write units are those that DynamoDB returns. Read units
+//! are calculated from the sizes of the items read, since the local DynamoDB does not return them.
 
 use std::{
     collections::HashMap,

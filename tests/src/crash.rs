@@ -1,5 +1,5 @@
-//! Process that crashes at a chosen AWS call: before the request is sent, or after it was processed and
-//! before the response arrives.
+//! Process that crashes at a chosen AWS call: before the request is sent, or after it was processed
+//! and before the response arrives.
 
 use std::sync::{
     Arc,
@@ -38,7 +38,8 @@ impl Crash {
         (mortal, crash)
     }
 
-    /// Runs a future as a process that crashes at the AWS call of this index. Returns `None` if it crashed.
+    /// Runs a future as a process that crashes at the AWS call of this index. Returns `None` if it
+    /// crashed.
     pub async fn at<T>(&self, call: i64, after_call: bool, running: impl Future<Output = T>) -> Option<T> {
         self.after_call.store(after_call, Ordering::SeqCst);
         self.calls_left.store(call, Ordering::SeqCst);

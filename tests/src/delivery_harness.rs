@@ -1,5 +1,5 @@
-//! Forwarder, first attempts and drains in the test's own process, with their own queues and an AWS that
-//! fails at a chosen rate.
+//! Forwarder, first attempts and drains in the test's own process, with their own queues and an AWS
+//! that fails at a chosen rate.
 
 use std::{
     collections::BTreeSet,
@@ -193,7 +193,8 @@ impl DeliveryHarness {
         errors
     }
 
-    /// Forwards errors like the stream: the lowest failed record and all records after it come again.
+    /// Forwards errors like the stream: the lowest failed record and all records after it come
+    /// again.
     pub async fn forward(&self, errors: &[ErrorLog]) {
         for batch in errors.chunks(20) {
             let mut from = 0;
@@ -267,8 +268,8 @@ impl DeliveryHarness {
         self.drains.health_store.record(route, &Health::default(), &update, now).await.unwrap();
     }
 
-    /// Stores a user that owns a number of items, half of them credentials and half workflows. Returns the
-    /// user and the ids of its workflows.
+    /// Stores a user that owns a number of items, half of them credentials and half workflows.
+    /// Returns the user and the ids of its workflows.
     pub async fn seed_user(&self, count: usize) -> (User, Vec<WorkflowId>) {
         let names = Names::of("joe".parse().unwrap(), None).unwrap();
         let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&RequestSeed::new(), 0);
@@ -332,8 +333,8 @@ impl DeliveryHarness {
             let pk = keys::workflow_deliveries(environment, workflow);
             let items = table_items::query(&self.aws, &setting("ERRORS_TABLE"), &pk).await;
             let here = items.iter().filter(|item| item["destinationId"].as_s().unwrap() == &destination.to_string());
-            let told: BTreeSet<&String> = here.flat_map(|item| item["attempts"].as_m().unwrap().keys()).collect();
-            count += errors.iter().filter(|error| told.contains(&error.error_id.to_string())).count();
+            let recorded: BTreeSet<&String> = here.flat_map(|item| item["attempts"].as_m().unwrap().keys()).collect();
+            count += errors.iter().filter(|error| recorded.contains(&error.error_id.to_string())).count();
         }
         count
     }

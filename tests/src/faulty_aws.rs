@@ -1,5 +1,5 @@
-//! AWS with faults: throttling, internal errors, unprocessed items, and responses lost after the request was
-//! processed.
+//! AWS with faults: throttling, internal errors, unprocessed items, and responses lost after the
+//! request was processed.
 
 use std::sync::{
     Arc,

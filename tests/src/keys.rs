@@ -1,5 +1,5 @@
-//! Partition and sort keys as they are stored. They are spelled out here a second time, independently
-//! of the product's `store::keys`: a change to a stored key must fail a test.
+//! Partition and sort keys as they are stored. They are spelled out here a second time,
+//! independently of the product's `store::keys`: a change to a stored key must fail a test.
 
 use std::fmt::Display;
 

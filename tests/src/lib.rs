@@ -1,8 +1,15 @@
-//! Support library of the integration tests and the benchmark: a deployed stack, its environments, and the customer's
-//! own AWS account.
+//! Support library of the integration tests and the benchmark: a deployed stack, its environments,
+//! and the customer's own AWS account.
 //!
-//! `make test` deploys the template and passes its addresses in the environment. What travels over the wire is not read
-//! with the product's types: the tests read what a client would read.
+//! `make test` deploys the template and passes its addresses in the environment. What travels over
+//! the wire is not read with the product's types: the tests read what a client would read.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that panics fails the test that calls it"
+)]
 
 pub mod api;
 pub mod aws;

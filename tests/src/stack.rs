@@ -21,8 +21,8 @@ impl Tenon {
         Self { aws: aws(&setting("AWS_ACCESS_KEY_ID")).await }
     }
 
-    /// Invokes an IAM-only function by the name of its stack output. Returns its payload, or that of its
-    /// error.
+    /// Invokes an IAM-only function by the name of its stack output. Returns its payload, or that
+    /// of its error.
     pub async fn invoke(&self, output: &str, payload: Value) -> Result<Value, Value> {
         let answer = aws_sdk_lambda::Client::new(&self.aws)
             .invoke()
@@ -158,8 +158,8 @@ impl Environment {
         self.backend.get(&path).await.is(200).body["data"].as_array().unwrap().clone()
     }
 
-    /// Makes all pending deliveries of a destination due, ends its back-off and its drain's lease, and wakes
-    /// its drain.
+    /// Makes all pending deliveries of a destination due, ends its back-off and its drain's lease,
+    /// and wakes its drain.
     pub async fn fast_forward(&self, destination: &str) {
         let tables = [setting("TENON_STACK_DirectoryTable"), setting("TENON_STACK_ErrorsTable")];
         table_items::fast_forward(&self.tenon.aws, [&tables[0], &tables[1]], &self.id, destination).await;
@@ -174,8 +174,8 @@ impl Environment {
         request.send().await.unwrap();
     }
 
-    /// Points a destination at a bus that its credentials may not use, as if the customer had revoked the
-    /// permission.
+    /// Points a destination at a bus that its credentials may not use, as if the customer had
+    /// revoked the permission.
     pub async fn revoke_bus_permission(&self, destination: &str) {
         let (region, account) = (setting("AWS_REGION"), setting("TENON_CUSTOMER_ACCOUNT"));
         let forbidden = format!("arn:aws:events:{region}:{account}:event-bus/somebody-elses");

@@ -1,6 +1,6 @@
 //! Serves `GET /console`.
 
-use functions::console;
+use functions::api::console;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `DELETE /users/{user}/credentials/{credentialId}`.
 
-use functions::credentials::delete;
+use functions::api::credentials::delete;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

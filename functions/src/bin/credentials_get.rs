@@ -1,6 +1,6 @@
 //! Serves `GET /users/{user}/credentials/{credentialId}`.
 
-use functions::credentials::get;
+use functions::api::credentials::get;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

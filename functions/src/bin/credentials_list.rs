@@ -1,6 +1,6 @@
 //! Serves `GET /users/{user}/credentials` and `GET /credentials/users/{user}`.
 
-use functions::credentials::list;
+use functions::api::credentials::list;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

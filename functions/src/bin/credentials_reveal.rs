@@ -1,6 +1,6 @@
 //! Serves `POST /users/{user}/credentials/{credentialId}/reveal`.
 
-use functions::credentials::reveal;
+use functions::api::credentials::reveal;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

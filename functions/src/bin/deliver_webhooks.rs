@@ -1,6 +1,6 @@
 //! Serves the function that the queue of first attempts triggers.
 
-use functions::deliver_webhooks;
+use functions::workers::deliver_webhooks;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,8 +1,8 @@
 //! Serves `POST /destinations`.
 
-use functions::destinations::create;
+use functions::api::destinations::create;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_once(create::create_destination, create::state).await
+    tenon::http::serve_idempotent(create::create_destination, create::state).await
 }

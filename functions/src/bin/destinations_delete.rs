@@ -1,6 +1,6 @@
 //! Serves `DELETE /destinations/{destinationId}`.
 
-use functions::destinations::delete;
+use functions::api::destinations::delete;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

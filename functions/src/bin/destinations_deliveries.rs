@@ -1,6 +1,6 @@
 //! Serves `GET /destinations/{destinationId}/deliveries`.
 
-use functions::destinations::deliveries;
+use functions::api::destinations::deliveries;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

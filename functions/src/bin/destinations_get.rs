@@ -1,6 +1,6 @@
 //! Serves `GET /destinations/{destinationId}`.
 
-use functions::destinations::get;
+use functions::api::destinations::get;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

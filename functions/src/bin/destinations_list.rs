@@ -1,6 +1,6 @@
 //! Serves `GET /destinations`.
 
-use functions::destinations::list;
+use functions::api::destinations::list;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `PATCH /destinations/{destinationId}`.
 
-use functions::destinations::patch;
+use functions::api::destinations::patch;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

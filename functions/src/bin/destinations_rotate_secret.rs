@@ -1,6 +1,6 @@
 //! Serves `POST /destinations/{destinationId}/rotate-secret`.
 
-use functions::destinations::rotate_secret;
+use functions::api::destinations::rotate_secret;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

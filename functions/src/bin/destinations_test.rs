@@ -1,6 +1,6 @@
 //! Serves `POST /destinations/{destinationId}/test`.
 
-use functions::destinations::test;
+use functions::api::destinations::test;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

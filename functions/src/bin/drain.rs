@@ -1,6 +1,6 @@
 //! Serves the function that sends what waits for a destination.
 
-use functions::drain;
+use functions::workers::drain;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `GET /environment`.
 
-use functions::environments::get;
+use functions::api::environments::get;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

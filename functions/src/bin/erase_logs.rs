@@ -1,6 +1,6 @@
 //! Serves the function that removes the errors of users.
 
-use functions::erase_logs;
+use functions::workers::erase_logs;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

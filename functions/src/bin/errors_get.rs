@@ -1,6 +1,6 @@
 //! Serves `GET /errors/{errorId}`.
 
-use functions::errors::get;
+use functions::api::errors::get;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `GET /errors/groups`.
 
-use functions::errors::groups;
+use functions::api::errors::groups;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `GET /workflows/{workflowId}/errors`.
 
-use functions::errors::list;
+use functions::api::errors::list;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `GET /logs`.
 
-use functions::errors::logs;
+use functions::api::errors::logs;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,8 +1,8 @@
 //! Serves `POST /workflows/{workflowId}/errors`.
 
-use functions::errors::record;
+use functions::api::errors::record;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_once(record::record_errors, record::state).await
+    tenon::http::serve_idempotent(record::record_errors, record::state).await
 }

@@ -1,6 +1,6 @@
 //! Serves the function that the stream of errors triggers.
 
-use functions::forward_errors;
+use functions::workers::forward_errors;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

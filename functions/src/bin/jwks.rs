@@ -1,6 +1,6 @@
 //! Serves `GET /.well-known/jwks.json`.
 
-use functions::jwks;
+use functions::api::jwks;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

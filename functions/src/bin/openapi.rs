@@ -1,6 +1,6 @@
 //! Serves `GET /openapi.json`.
 
-use functions::openapi;
+use functions::api::openapi;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

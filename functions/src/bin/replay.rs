@@ -1,6 +1,6 @@
 //! Serves the function that makes the steps of replays.
 
-use functions::replay;
+use functions::workers::replay;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `DELETE /replays/{replayId}`.
 
-use functions::replays::cancel;
+use functions::api::replays::cancel;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

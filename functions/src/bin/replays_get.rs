@@ -1,6 +1,6 @@
 //! Serves `GET /replays/{replayId}`.
 
-use functions::replays::get;
+use functions::api::replays::get;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `GET /session`.
 
-use functions::session;
+use functions::api::session;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

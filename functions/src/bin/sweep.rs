@@ -1,6 +1,6 @@
 //! Serves the function that sees that no destination is forgotten.
 
-use functions::sweep;
+use functions::workers::sweep;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `DELETE /users/{user}`.
 
-use functions::users::delete;
+use functions::api::users::delete;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `DELETE /users/{user}/logs`.
 
-use functions::users::erase_logs;
+use functions::api::users::erase_logs;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

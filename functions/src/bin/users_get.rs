@@ -1,6 +1,6 @@
 //! Serves `GET /users/{user}`.
 
-use functions::users::get;
+use functions::api::users::get;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `GET /users`.
 
-use functions::users::list;
+use functions::api::users::list;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

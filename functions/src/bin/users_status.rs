@@ -1,6 +1,6 @@
 //! Serves `POST /users/{user}/disable` and `…/enable`.
 
-use functions::users::status;
+use functions::api::users::status;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

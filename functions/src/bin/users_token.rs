@@ -1,6 +1,6 @@
 //! Serves `GET, POST /users/{user}/token`.
 
-use functions::users::token;
+use functions::api::users::token;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `PUT /users/{user}` and `PATCH /users/{user}`.
 
-use functions::users::update;
+use functions::api::users::update;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `PUT /workflows/activate` and `…/deactivate`.
 
-use functions::workflows::activate;
+use functions::api::workflows::activate;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,8 +1,8 @@
 //! Serves `POST /workflows`.
 
-use functions::workflows::create;
+use functions::api::workflows::create;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_once(create::create_workflow, create::state).await
+    tenon::http::serve_idempotent(create::create_workflow, create::state).await
 }

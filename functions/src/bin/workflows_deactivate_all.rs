@@ -1,6 +1,6 @@
 //! Serves `PUT /users/{user}/deactivate-workflows`.
 
-use functions::workflows::deactivate_all;
+use functions::api::workflows::deactivate_all;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

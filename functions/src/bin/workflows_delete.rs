@@ -1,6 +1,6 @@
 //! Serves `DELETE /workflows/{workflowId}`.
 
-use functions::workflows::delete;
+use functions::api::workflows::delete;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

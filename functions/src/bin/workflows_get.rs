@@ -1,6 +1,6 @@
 //! Serves `GET /workflows/{workflowId}`.
 
-use functions::workflows::get;
+use functions::api::workflows::get;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -1,6 +1,6 @@
 //! Serves `GET /workflows`.
 
-use functions::workflows::list;
+use functions::api::workflows::list;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), tenon::http::StartError> {

@@ -5,16 +5,17 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
+    ops::ControlFlow,
     time::Duration,
 };
 
-use super::{outlets::Outlets, queues::LONGEST_DELAY, wake::Waker};
+use super::{drain_scheduler::DrainScheduler, queues::MAX_DELAY, senders::Senders};
 use crate::{
     domain::{
-        delivery::{Attempt, Next, Outcome, PendingDelivery, Route},
+        delivery::{Attempt, Disposition, Outcome, PendingDelivery, Route},
         destination::Destination,
         error_log::{ErrorKey, ErrorLog},
-        health::{Circuit, Health, Note, Tally},
+        health::{Circuit, Health, HealthUpdate, OutcomeCounts},
         id::ReplayId,
         replay::ReplayStatus,
         timestamp::Timestamp,
@@ -24,7 +25,7 @@ use crate::{
         StoreError,
         destinations::Destinations,
         errors::Errors,
-        health::{Healths, Lease, Released, Waiting},
+        health::{Backlog, HealthStore, Lease, ReleaseOutcome},
         pending::{PendingDeliveries, Settlement},
         replays::Replays,
     },
@@ -32,24 +33,24 @@ use crate::{
 
 /// How long a drain goes on to begin rounds of attempts. With the last one, of at most fifteen seconds, and its writes it
 /// stays below the function's time-out.
-const RUNS_FOR: Duration = Duration::from_secs(30);
+const RUN_BUDGET: Duration = Duration::from_secs(30);
 /// How long a drain has a destination for itself: longer than its function may run.
-const LEASED_FOR: Duration = Duration::from_secs(75);
+const LEASE_DURATION: Duration = Duration::from_secs(75);
 /// So many deliveries are attempted at once.
-const ROUND: usize = 40;
+const BATCH_SIZE: usize = 40;
 /// How often a drain looks again at what has begun to wait before it leaves that to the next one.
-const LOOKS: u32 = 3;
+const MAX_RELEASE_ATTEMPTS: u32 = 3;
 /// What waits longer than this is not there: the longest time to a next attempt, and more.
-const FOR_EVER: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+const FAR_FUTURE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 /// A message that comes within this time may be the one that has woken this drain.
-const SOON: Duration = Duration::from_secs(1);
+const WAKEUP_TOLERANCE: Duration = Duration::from_secs(1);
 
 fn key(delivery: &PendingDelivery) -> ErrorKey {
     (delivery.workflow_id, delivery.error_id)
 }
 
 /// What a drain reads and writes, of one destination.
-pub trait Ledger {
+pub trait DrainStore {
     /// What time it is.
     fn now(&self) -> Timestamp;
     /// Takes the destination for itself until a time; none where another drain has it or nothing was ever noted.
@@ -67,27 +68,27 @@ pub trait Ledger {
     /// Writes down what became of deliveries.
     fn settle(&self, settled: &[Settlement]) -> impl Future<Output = Result<(), StoreError>>;
     /// Notes the destination's health.
-    fn note(&self, known: &Health, note: &Note) -> impl Future<Output = Result<(), StoreError>>;
+    fn record_health(&self, known: &Health, update: &HealthUpdate) -> impl Future<Output = Result<(), StoreError>>;
     /// Switches the destination off.
-    fn switch_off(&self, version: u32, reason: &str) -> impl Future<Output = Result<(), StoreError>>;
+    fn disable_destination(&self, version: u32, reason: &str) -> impl Future<Output = Result<(), StoreError>>;
     /// What waits, due or not.
-    fn waiting(&self) -> impl Future<Output = Result<Waiting, StoreError>>;
+    fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>>;
     /// Ends the lease.
     fn release(
         &self,
         lease: &Lease,
-        noted: Option<u64>,
-        waiting: Waiting,
+        backlog_version: Option<u64>,
+        backlog: Backlog,
         wake_at: Option<Timestamp>,
-    ) -> impl Future<Output = Result<Released, StoreError>>;
+    ) -> impl Future<Output = Result<ReleaseOutcome, StoreError>>;
     /// Lets a drain run at a time.
-    fn wake(&self, at: Timestamp) -> impl Future<Output = Result<(), StoreError>>;
+    fn schedule(&self, at: Timestamp) -> impl Future<Output = Result<(), StoreError>>;
     /// Forgets the health of a destination that was deleted.
-    fn forget(&self) -> impl Future<Output = Result<(), StoreError>>;
+    fn delete_health(&self) -> impl Future<Output = Result<(), StoreError>>;
 }
 
 /// The means of sending, to one destination.
-pub trait Outlet {
+pub trait Sender {
     /// Makes one attempt to send each error. The answer has one outcome per error, in order.
     fn send(&self, destination: &Destination, errors: &[&ErrorLog]) -> impl Future<Output = Vec<Outcome>>;
 }
@@ -98,41 +99,43 @@ pub trait Outlet {
 /// AWS calls: a write; for every forty deliveries two reads of the destination, one query for each of eight partitions, one
 /// `BatchGetItem` of the errors, a transaction for twenty and a write of the health; at the end a read, eight queries, a write
 /// and a message.
-pub async fn drain(ledger: &impl Ledger, outlet: &impl Outlet) -> Result<(), StoreError> {
-    let started = ledger.now();
-    let Some(lease) = ledger.lease(started + LEASED_FOR).await? else {
+pub async fn drain(store: &impl DrainStore, sender: &impl Sender) -> Result<(), StoreError> {
+    let started = store.now();
+    let Some(lease) = store.lease(started + LEASE_DURATION).await? else {
         // Whoever has it looks again before it ends.
         return Ok(());
     };
-    while ledger.now() < started + RUNS_FOR {
-        let Some(destination) = ledger.destination().await? else {
-            return ledger.forget().await;
+    while store.now() < started + RUN_BUDGET {
+        let Some(destination) = store.destination().await? else {
+            return store.delete_health().await;
         };
-        match round(ledger, outlet, &destination).await? {
-            Round::Again => {}
-            Round::Over => break,
+        match drain_batch(store, sender, &destination).await? {
+            ControlFlow::Continue(()) => {}
+            ControlFlow::Break(()) => break,
         }
     }
-    for look in 1.. {
-        let health = ledger.health().await?;
-        let mut waiting = ledger.waiting().await?;
-        let now = ledger.now();
-        let last = look == LOOKS;
+    for attempt in 1.. {
+        let health = store.health().await?;
+        let mut backlog = store.backlog().await?;
+        let now = store.now();
+        let last = attempt == MAX_RELEASE_ATTEMPTS;
         if last {
             // Something may have begun to wait that was not seen.
-            waiting = Waiting { earliest: Some(now + SOON), counted: None };
+            backlog = Backlog { earliest_due: Some(now + WAKEUP_TOLERANCE), counted: None };
         }
-        let next = waiting.earliest.map(|earliest| earliest.max(health.left_alone_until().unwrap_or(now)).max(now));
-        let next = next.map(|next| next.min(now + LONGEST_DELAY));
+        let next = backlog.earliest_due.map(|due| due.max(health.backoff_until().unwrap_or(now)).max(now));
+        let next = next.map(|next| next.min(now + MAX_DELAY));
         // One message is enough: where another comes in time, none is sent, so that messages do not multiply.
-        let under_way = health.wake_at.filter(|at| now + SOON < *at && next.is_some_and(|next| *at <= next + SOON));
-        let wake_at = under_way.or(next);
-        match ledger.release(&lease, (!last).then_some(health.noted), waiting, wake_at).await? {
-            Released::NotYet => {}
+        let scheduled = health
+            .wake_at
+            .filter(|at| now + WAKEUP_TOLERANCE < *at && next.is_some_and(|next| *at <= next + WAKEUP_TOLERANCE));
+        let wake_at = scheduled.or(next);
+        match store.release(&lease, (!last).then_some(health.backlog_version), backlog, wake_at).await? {
+            ReleaseOutcome::BacklogChanged => {}
             // Where the lease was lost, it may have been by an answer that was lost.
-            Released::Free | Released::Lost => {
-                return match wake_at.filter(|_| under_way.is_none()) {
-                    Some(at) => ledger.wake(at).await,
+            ReleaseOutcome::Released | ReleaseOutcome::LeaseLost => {
+                return match wake_at.filter(|_| scheduled.is_none()) {
+                    Some(at) => store.schedule(at).await,
                     None => Ok(()),
                 };
             }
@@ -141,32 +144,29 @@ pub async fn drain(ledger: &impl Ledger, outlet: &impl Outlet) -> Result<(), Sto
     Ok(())
 }
 
-enum Round {
-    /// There may be more to do now.
-    Again,
-    /// There is nothing to do for now.
-    Over,
-}
-
-/// Attempts the deliveries that are due: forty at once, a single one while the circuit is open, none while the destination
+/// Attempts the deliveries that are due: forty concurrently, a single one while the circuit is open, none while the destination
 /// is to be left alone.
-async fn round(ledger: &impl Ledger, outlet: &impl Outlet, destination: &Destination) -> Result<Round, StoreError> {
-    let (health, now) = (ledger.health().await?, ledger.now());
+async fn drain_batch(
+    store: &impl DrainStore,
+    sender: &impl Sender,
+    destination: &Destination,
+) -> Result<ControlFlow<()>, StoreError> {
+    let (health, now) = (store.health().await?, store.now());
     // Off means off, also for what is not due yet.
-    let by = if destination.enabled { now } else { now + FOR_EVER };
-    let (mut due, twins) = without_twins(ledger.due(by, ROUND).await?);
+    let by = if destination.enabled { now } else { now + FAR_FUTURE };
+    let (mut due, duplicates) = dedup(store.due(by, BATCH_SIZE).await?);
     if due.is_empty() {
-        return Ok(Round::Over);
+        return Ok(ControlFlow::Break(()));
     }
     if !destination.enabled {
-        return settle(ledger, &health, due, Next::Cancelled, twins).await;
+        return settle(store, &health, due, Disposition::Cancelled, duplicates).await;
     }
-    if health.is_left_alone(now) {
+    if health.is_backing_off(now) {
         due.retain(|delivery| delivery.has_expired(now));
         if due.is_empty() {
-            return Ok(Round::Over);
+            return Ok(ControlFlow::Break(()));
         }
-        return settle(ledger, &health, due, Next::Failed, twins).await;
+        return settle(store, &health, due, Disposition::Failed, duplicates).await;
     }
     let probe = health.circuit() == Circuit::Open;
     if probe {
@@ -174,22 +174,22 @@ async fn round(ledger: &impl Ledger, outlet: &impl Outlet, destination: &Destina
         due.sort_by_key(|delivery| delivery.attempts);
         due.truncate(1);
     }
-    let errors = ledger.errors(&due).await?;
+    let errors = store.errors(&due).await?;
     let mut cancelled = HashMap::new();
     for replay in due.iter().filter_map(|delivery| delivery.replay_id) {
         if let Entry::Vacant(entry) = cancelled.entry(replay) {
-            entry.insert(ledger.is_cancelled(replay).await?);
+            entry.insert(store.is_cancelled(replay).await?);
         }
     }
     let is_cancelled = |delivery: &PendingDelivery| {
         delivery.replay_id.and_then(|replay| cancelled.get(&replay).copied()).unwrap_or(false)
     };
-    let (mut settled, mut sent, mut sending) = (twins, Vec::new(), Vec::new());
+    let (mut settled, mut sent, mut sending) = (duplicates, Vec::new(), Vec::new());
     for delivery in due {
         match errors.get(&key(&delivery)) {
-            None => settled.push(ended(delivery, Next::Dropped)),
-            Some(error) if !destination.wants(error) || is_cancelled(&delivery) => {
-                settled.push(ended(delivery, Next::Cancelled));
+            None => settled.push(settle_without_attempt(delivery, Disposition::Dropped)),
+            Some(error) if !destination.accepts(error) || is_cancelled(&delivery) => {
+                settled.push(settle_without_attempt(delivery, Disposition::Cancelled));
             }
             Some(error) => {
                 sent.push(delivery);
@@ -197,76 +197,81 @@ async fn round(ledger: &impl Ledger, outlet: &impl Outlet, destination: &Destina
             }
         }
     }
-    let outcomes = if sending.is_empty() { Vec::new() } else { outlet.send(destination, &sending).await };
-    let now = ledger.now();
-    let tally: Tally = outcomes.iter().collect();
-    let not_made = outcomes.contains(&Outcome::NotMade);
+    let outcomes = if sending.is_empty() { Vec::new() } else { sender.send(destination, &sending).await };
+    let now = store.now();
+    let counts: OutcomeCounts = outcomes.iter().collect();
+    let skipped = outcomes.contains(&Outcome::Skipped);
     settled.extend(sent.into_iter().zip(&outcomes).map(|(delivery, outcome)| Settlement {
-        next: delivery.after(outcome, now),
+        disposition: delivery.disposition(outcome, now),
         attempt: attempt(outcome),
         delivery,
     }));
-    emit(&settled, &tally);
-    ledger.settle(&settled).await?;
-    let note = Note { tally, waiting: -gone(&settled), probe };
-    ledger.note(&health, &note).await?;
-    if let Some(reason) = health.reason_to_switch_off(&note, now) {
-        ledger.switch_off(destination.version, reason).await?;
+    emit(&settled, &counts);
+    store.settle(&settled).await?;
+    let update = HealthUpdate { counts, pending_delta: -no_longer_pending(&settled), probe };
+    store.record_health(&health, &update).await?;
+    if let Some(reason) = health.auto_disable_reason(&update, now) {
+        store.disable_destination(destination.version, reason).await?;
     }
-    Ok(if not_made { Round::Over } else { Round::Again })
+    Ok(if skipped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 
 /// An error may wait twice, by a replay or because its first attempt was written down twice: one is attempted, and the
 /// others are taken out.
-fn without_twins(due: Vec<PendingDelivery>) -> (Vec<PendingDelivery>, Vec<Settlement>) {
+fn dedup(due: Vec<PendingDelivery>) -> (Vec<PendingDelivery>, Vec<Settlement>) {
     let mut seen = HashSet::new();
-    let (first, twins): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| seen.insert(key(delivery)));
-    (first, twins.into_iter().map(|twin| ended(twin, Next::Twin)).collect())
+    let (unique, duplicates): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| seen.insert(key(delivery)));
+    (
+        unique,
+        duplicates.into_iter().map(|duplicate| settle_without_attempt(duplicate, Disposition::Duplicate)).collect(),
+    )
 }
 
 /// Writes down what became of deliveries without an attempt.
 async fn settle(
-    ledger: &impl Ledger,
+    store: &impl DrainStore,
     health: &Health,
     deliveries: Vec<PendingDelivery>,
-    next: Next,
-    twins: Vec<Settlement>,
-) -> Result<Round, StoreError> {
-    let mut settled = twins;
-    settled.extend(deliveries.into_iter().map(|delivery| ended(delivery, next.clone())));
-    emit(&settled, &Tally::default());
-    ledger.settle(&settled).await?;
-    ledger.note(health, &Note { waiting: -gone(&settled), ..Note::default() }).await?;
-    Ok(Round::Again)
+    disposition: Disposition,
+    duplicates: Vec<Settlement>,
+) -> Result<ControlFlow<()>, StoreError> {
+    let mut settled = duplicates;
+    settled.extend(deliveries.into_iter().map(|delivery| settle_without_attempt(delivery, disposition.clone())));
+    emit(&settled, &OutcomeCounts::default());
+    store.settle(&settled).await?;
+    store
+        .record_health(health, &HealthUpdate { pending_delta: -no_longer_pending(&settled), ..HealthUpdate::default() })
+        .await?;
+    Ok(ControlFlow::Continue(()))
 }
 
-fn ended(delivery: PendingDelivery, next: Next) -> Settlement {
-    Settlement { delivery, attempt: None, next }
+fn settle_without_attempt(delivery: PendingDelivery, disposition: Disposition) -> Settlement {
+    Settlement { delivery, attempt: None, disposition }
 }
 
 fn attempt(outcome: &Outcome) -> Option<Attempt> {
     match outcome {
         Outcome::Delivered(attempt) | Outcome::Failed(attempt, _) => Some(attempt.clone()),
-        Outcome::NotMade => None,
+        Outcome::Skipped => None,
     }
 }
 
 /// How many of these do not wait any more.
-fn gone(settled: &[Settlement]) -> i64 {
-    count(settled, |next| !matches!(next, Next::Pending(_)))
+fn no_longer_pending(settled: &[Settlement]) -> i64 {
+    count(settled, |disposition| !matches!(disposition, Disposition::Pending(_)))
 }
 
-fn count(settled: &[Settlement], is: impl Fn(&Next) -> bool) -> i64 {
-    i64::try_from(settled.iter().filter(|settlement| is(&settlement.next)).count()).unwrap_or(i64::MAX)
+fn count(settled: &[Settlement], predicate: impl Fn(&Disposition) -> bool) -> i64 {
+    i64::try_from(settled.iter().filter(|settlement| predicate(&settlement.disposition)).count()).unwrap_or(i64::MAX)
 }
 
-fn emit(settled: &[Settlement], tally: &Tally) {
+fn emit(settled: &[Settlement], counts: &OutcomeCounts) {
     let retried = settled.iter().filter(|s| s.attempt.is_some() && s.delivery.attempts > 0).count();
     let mut metrics = vec![
-        (Metric::Delivered, i64::from(tally.delivered)),
-        (Metric::FailedAttempts, i64::from(tally.failed)),
+        (Metric::Delivered, i64::from(counts.delivered)),
+        (Metric::FailedAttempts, i64::from(counts.failed)),
         (Metric::Retried, i64::try_from(retried).unwrap_or(i64::MAX)),
-        (Metric::Failed, count(settled, |next| *next == Next::Failed)),
+        (Metric::Failed, count(settled, |disposition| *disposition == Disposition::Failed)),
     ];
     metrics.retain(|(_, count)| *count > 0);
     metrics::emit(&metrics);
@@ -278,7 +283,7 @@ pub struct Drains {
     /// The destinations.
     pub destinations: Destinations,
     /// How they do.
-    pub healths: Healths,
+    pub health_store: HealthStore,
     /// What waits for them.
     pub pending: PendingDeliveries,
     /// The errors, of which what waits has only the ids.
@@ -286,39 +291,39 @@ pub struct Drains {
     /// The replays because of which some of it waits.
     pub replays: Replays,
     /// By which drains are told to run.
-    pub waker: Waker,
+    pub scheduler: DrainScheduler,
     /// The means of sending.
-    pub outlets: Outlets,
+    pub senders: Senders,
 }
 
 impl Drains {
     /// Drains one destination.
     pub async fn run(&self, route: Route) -> Result<(), StoreError> {
-        let one = One { drains: self, route };
+        let destination = DestinationDrain { drains: self, route };
         // Boxed: the compiler's depth limit would not hold what all of it is made of.
-        Box::pin(drain(&one, &one)).await
+        Box::pin(drain(&destination, &destination)).await
     }
 }
 
 /// One destination's part of the tables.
-struct One<'a> {
+struct DestinationDrain<'a> {
     drains: &'a Drains,
     route: Route,
 }
 
-impl Outlet for One<'_> {
+impl Sender for DestinationDrain<'_> {
     async fn send(&self, destination: &Destination, errors: &[&ErrorLog]) -> Vec<Outcome> {
-        self.drains.outlets.send(self.route, destination, errors).await
+        self.drains.senders.send(self.route, destination, errors).await
     }
 }
 
-impl Ledger for One<'_> {
+impl DrainStore for DestinationDrain<'_> {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
 
     async fn lease(&self, until: Timestamp) -> Result<Option<Lease>, StoreError> {
-        Ok(self.drains.healths.lease(self.route, self.now(), until).await?.map(|(lease, _)| lease))
+        Ok(self.drains.health_store.lease(self.route, self.now(), until).await?.map(|(lease, _)| lease))
     }
 
     async fn destination(&self) -> Result<Option<Destination>, StoreError> {
@@ -326,7 +331,7 @@ impl Ledger for One<'_> {
     }
 
     async fn health(&self) -> Result<Health, StoreError> {
-        self.drains.healths.get(self.route).await
+        self.drains.health_store.get(self.route).await
     }
 
     async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
@@ -348,34 +353,34 @@ impl Ledger for One<'_> {
         self.drains.pending.settle(self.route, &self.drains.replays.0, settled).await
     }
 
-    async fn note(&self, known: &Health, note: &Note) -> Result<(), StoreError> {
-        self.drains.healths.note(self.route, known, note, self.now()).await.map(|_| ())
+    async fn record_health(&self, known: &Health, update: &HealthUpdate) -> Result<(), StoreError> {
+        self.drains.health_store.record(self.route, known, update, self.now()).await.map(|_| ())
     }
 
-    async fn switch_off(&self, version: u32, reason: &str) -> Result<(), StoreError> {
-        self.drains.destinations.switch_off(self.route, version, reason, self.now()).await
+    async fn disable_destination(&self, version: u32, reason: &str) -> Result<(), StoreError> {
+        self.drains.destinations.disable(self.route, version, reason, self.now()).await
     }
 
-    async fn waiting(&self) -> Result<Waiting, StoreError> {
-        self.drains.pending.waiting(self.route).await
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.drains.pending.backlog(self.route).await
     }
 
     async fn release(
         &self,
         lease: &Lease,
-        noted: Option<u64>,
-        waiting: Waiting,
+        backlog_version: Option<u64>,
+        backlog: Backlog,
         wake_at: Option<Timestamp>,
-    ) -> Result<Released, StoreError> {
-        self.drains.healths.release(self.route, lease, noted, waiting, wake_at).await
+    ) -> Result<ReleaseOutcome, StoreError> {
+        self.drains.health_store.release(self.route, lease, backlog_version, backlog, wake_at).await
     }
 
-    async fn wake(&self, at: Timestamp) -> Result<(), StoreError> {
-        self.drains.waker.send(self.route, at, self.now()).await
+    async fn schedule(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.drains.scheduler.enqueue(self.route, at, self.now()).await
     }
 
-    async fn forget(&self) -> Result<(), StoreError> {
-        self.drains.healths.forget(self.route).await
+    async fn delete_health(&self) -> Result<(), StoreError> {
+        self.drains.health_store.delete(self.route).await
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
         secret::Sealed,
         timestamp::Timestamp,
     },
-    logs::Chain,
+    logs::ErrorChain,
     vault::{Context, Vault, VaultError},
 };
 
@@ -42,14 +42,14 @@ const MAX_ENTRIES: usize = 10;
 /// beside `Detail`).
 const MAX_BYTES: usize = 1_000_000;
 /// The most characters that are kept of what AWS says.
-const MAX_SAID: usize = 512;
+const MAX_RESPONSE_CHARS: usize = 512;
 /// How long a bus may take to answer a first attempt, which holds a batch of the stream.
-pub const FIRST_ATTEMPT: Duration = Duration::from_secs(2);
+pub const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a bus may take to answer where nobody waits behind.
-pub const PATIENT: Duration = Duration::from_secs(10);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many clients are kept, and how long: a connection's worth of time, bounded so that keys do not stay for ever.
-const CACHED_CLIENTS: u64 = 200;
-const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
+const MAX_CACHED_CLIENTS: u64 = 200;
+const CLIENT_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// What the keys of a destination are sealed for.
 fn credentials_context(route: Route) -> Context {
@@ -76,24 +76,24 @@ pub async fn open_credentials(vault: &Vault, route: Route, sealed: &Sealed) -> R
 
 /// Sends errors to buses. Its clients share one HTTP client; they are cached by the version of their destination.
 #[derive(Clone, Debug)]
-pub struct Buses {
+pub struct EventBridgeSender {
     config: SdkConfig,
     vault: Vault,
     clients: Cache<(DestinationId, u32), Client>,
     timeout: Duration,
 }
 
-impl Buses {
+impl EventBridgeSender {
     /// A sender that opens keys with this vault, and waits so long for an answer.
     pub fn new(config: &SdkConfig, vault: Vault, timeout: Duration) -> Self {
-        let clients = Cache::builder().max_capacity(CACHED_CLIENTS).time_to_live(CACHED_FOR).build();
-        Self { config: with_own_schedule(config, timeout), vault, clients, timeout }
+        let clients = Cache::builder().max_capacity(MAX_CACHED_CLIENTS).time_to_live(CLIENT_TTL).build();
+        Self { config: without_sdk_retries(config, timeout), vault, clients, timeout }
     }
 
     /// Sends a test event now.
     pub async fn send_test(&self, route: Route, version: u32, bus: &EventBridge) -> Outcome {
         let event = ErrorLog::test_event(route.environment, Timestamp::now());
-        self.put_all(route, version, bus, TEST_DETAIL_TYPE, &[&event]).await.pop().unwrap_or(Outcome::NotMade)
+        self.put_all(route, version, bus, TEST_DETAIL_TYPE, &[&event]).await.pop().unwrap_or(Outcome::Skipped)
     }
 
     /// Makes one attempt to send each error. The answer has one outcome per error, in order.
@@ -112,12 +112,13 @@ impl Buses {
         let client = match self.client(route, version, bus).await {
             Ok(client) => client,
             Err(error) => {
-                let outcome = unopened(route, &error);
+                let outcome = key_failure_outcome(route, &error);
                 return errors.iter().map(|_| outcome.clone()).collect();
             }
         };
         // All at once: ten batches to a bus that does not answer take no longer than one.
-        let batches = batches(bus, detail_type, errors).into_iter().map(|entries| put(&client, entries, self.timeout));
+        let batches =
+            batches(bus, detail_type, errors).into_iter().map(|entries| put_events(&client, entries, self.timeout));
         join_all(batches).await.into_iter().flatten().collect()
     }
 
@@ -131,14 +132,14 @@ impl Buses {
 }
 
 /// What it means for an attempt that the keys could not be opened.
-fn unopened(route: Route, error: &VaultError) -> Outcome {
+fn key_failure_outcome(route: Route, error: &VaultError) -> Outcome {
     match error {
         VaultError::Busy(_) => {
-            tracing::warn!(error = %Chain(error), "the keys of a destination cannot be opened for now");
-            Outcome::NotMade
+            tracing::warn!(error = %ErrorChain(error), "the keys of a destination cannot be opened for now");
+            Outcome::Skipped
         }
         VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => {
-            tracing::error!(error = %Chain(error), destination = %route.destination, "keys cannot be opened");
+            tracing::error!(error = %ErrorChain(error), destination = %route.destination, "keys cannot be opened");
             let response = "the stored keys could not be decrypted".to_owned();
             Outcome::Failed(Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response }, Failure::Refused)
         }
@@ -146,13 +147,13 @@ fn unopened(route: Route, error: &VaultError) -> Outcome {
 }
 
 /// The schedule of attempts is ours, so that the SDK makes none of its own.
-fn with_own_schedule(config: &SdkConfig, timeout: Duration) -> SdkConfig {
+fn without_sdk_retries(config: &SdkConfig, timeout: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
     config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build()
 }
 
 /// How long each call of a check may take: two of them, and what else a function does, fit into its time.
-const CHECK: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client that acts with a customer's keys.
 fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCredentials) -> Client {
@@ -173,19 +174,19 @@ fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCre
 
 /// Why a connection is not saved: AWS refused it, and would refuse every error.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{explanation} (AWS answered {said})")]
-pub struct Refusal {
+#[error("{explanation} (AWS answered {aws_message})")]
+pub struct ConnectionRefused {
     /// The setting that is wrong, as a JSON pointer.
     pub pointer: &'static str,
     /// What that means.
     pub explanation: &'static str,
     /// What AWS said.
-    pub said: String,
+    pub aws_message: String,
 }
 
-impl Refusal {
+impl ConnectionRefused {
     /// What a code of AWS's means for the settings; none where it is not their fault.
-    fn of(code: &str, said: &str) -> Option<Self> {
+    fn from_code(code: &str, message: &str) -> Option<Self> {
         let (pointer, explanation) = match code {
             "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
                 ("/credentials/accessKeyId", "AWS does not know this access key id")
@@ -202,50 +203,50 @@ impl Refusal {
             "ResourceNotFoundException" => ("/eventBusName", "there is no such bus in this account and region"),
             _ => return None,
         };
-        Some(Self { pointer, explanation, said: said.to_owned() })
+        Some(Self { pointer, explanation, aws_message: message.to_owned() })
     }
 }
 
 /// Checks a connection before it is saved: two calls to the customer's AWS. `DescribeEventBus` first, where the keys allow
 /// it, because `PutEvents` to a bus that does not exist is reported to succeed (aws/aws-cli#9186); then a test event.
-pub async fn check(
+pub async fn check_connection(
     config: &SdkConfig,
     environment: EnvironmentId,
     (region, bus): (&destination::Region, &destination::BusName),
     credentials: &AwsCredentials,
-) -> Result<Verification, Refusal> {
-    let client = client(&with_own_schedule(config, CHECK), region, credentials);
+) -> Result<Verification, ConnectionRefused> {
+    let client = client(&without_sdk_retries(config, CHECK_TIMEOUT), region, credentials);
     let described = match client.describe_event_bus().name(bus.as_str()).send().await {
         Ok(_) => Ok(()),
         Err(error) => {
-            let (code, said) = (error.code().unwrap_or_default().to_owned(), said(&error, CHECK));
-            match Refusal::of(&code, &said) {
+            let (code, message) = (error.code().unwrap_or_default().to_owned(), error_text(&error, CHECK_TIMEOUT));
+            match ConnectionRefused::from_code(&code, &message) {
                 // They need not be allowed to describe it.
-                Some(_) if code.starts_with("AccessDenied") => Err(said),
+                Some(_) if code.starts_with("AccessDenied") => Err(message),
                 Some(refusal) => return Err(refusal),
-                None => Err(said),
+                None => Err(message),
             }
         }
     };
-    let unproven = |reason: String| Ok(Verification { verified: false, reason });
+    let unverified = |reason: String| Ok(Verification { verified: false, reason });
     let event = ErrorLog::test_event(environment, Timestamp::now());
-    let put = put(&client, vec![entry(bus.as_str(), TEST_DETAIL_TYPE, &event)], CHECK).await.pop();
+    let put = put_events(&client, vec![entry(bus.as_str(), TEST_DETAIL_TYPE, &event)], CHECK_TIMEOUT).await.pop();
     match (put, described) {
         (Some(Outcome::Delivered(_)), Ok(())) => {
             Ok(Verification { verified: true, reason: "the bus is there and took a test event".into() })
         }
-        (Some(Outcome::Delivered(_)), Err(said)) => unproven(format!(
+        (Some(Outcome::Delivered(_)), Err(message)) => unverified(format!(
             "a test event was taken, which AWS also reports for a bus that does not exist, and whether this one exists could \
-             not be asked: allow events:DescribeEventBus to prove it (AWS answered {said})"
+             not be asked: allow events:DescribeEventBus to prove it (AWS answered {message})"
         )),
         (Some(Outcome::Failed(attempt, _)), _) => {
             let code = attempt.response.split(':').next().unwrap_or_default();
-            match Refusal::of(code, &attempt.response) {
+            match ConnectionRefused::from_code(code, &attempt.response) {
                 Some(refusal) => Err(refusal),
-                None => unproven(format!("the test event was not taken: {}", attempt.response)),
+                None => unverified(format!("the test event was not taken: {}", attempt.response)),
             }
         }
-        (Some(Outcome::NotMade) | None, _) => unproven("no test event was sent".into()),
+        (Some(Outcome::Skipped) | None, _) => unverified("no test event was sent".into()),
     }
 }
 
@@ -277,25 +278,25 @@ fn batches(bus: &EventBridge, detail_type: &str, errors: &[&ErrorLog]) -> Vec<Ve
 }
 
 /// One `PutEvents`, whose answer is read entry by entry.
-async fn put(client: &Client, entries: Vec<PutEventsRequestEntry>, timeout: Duration) -> Vec<Outcome> {
+async fn put_events(client: &Client, entries: Vec<PutEventsRequestEntry>, timeout: Duration) -> Vec<Outcome> {
     let (at, started, count) = (Timestamp::now(), Instant::now(), entries.len());
-    let answer = client.put_events().set_entries(Some(entries)).send().await;
+    let response = client.put_events().set_entries(Some(entries)).send().await;
     let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
     let attempt = |status, response| Attempt { at, status, latency_ms, response };
-    match answer {
-        Ok(answer) => {
-            let results = answer.entries.unwrap_or_default();
+    match response {
+        Ok(response) => {
+            let results = response.entries.unwrap_or_default();
             let outcome = |result: Option<&PutEventsResultEntry>| match result {
                 Some(PutEventsResultEntry { error_code: None, event_id: Some(id), .. }) => {
                     Outcome::Delivered(attempt(Some(200), format!("event {id}")))
                 }
                 Some(PutEventsResultEntry { error_code: Some(code), error_message, .. }) => {
-                    let said = format!("{code}: {}", error_message.as_deref().unwrap_or_default());
-                    Outcome::Failed(attempt(Some(200), said), failure(code))
+                    let message = format!("{code}: {}", error_message.as_deref().unwrap_or_default());
+                    Outcome::Failed(attempt(Some(200), message), failure(code))
                 }
                 _ => {
-                    let said = "the answer does not tell of this entry".to_owned();
-                    Outcome::Failed(attempt(Some(200), said), Failure::Unreachable)
+                    let message = "the answer does not tell of this entry".to_owned();
+                    Outcome::Failed(attempt(Some(200), message), Failure::Unreachable)
                 }
             };
             (0..count).map(|index| outcome(results.get(index))).collect()
@@ -303,7 +304,7 @@ async fn put(client: &Client, entries: Vec<PutEventsRequestEntry>, timeout: Dura
         Err(error) => {
             let status = error.raw_response().map(|response| response.status().as_u16());
             let kind = error.code().map_or(Failure::Unreachable, failure);
-            vec![Outcome::Failed(attempt(status, said(&error, timeout)), kind); count]
+            vec![Outcome::Failed(attempt(status, error_text(&error, timeout)), kind); count]
         }
     }
 }
@@ -315,13 +316,13 @@ fn failure(code: &str) -> Failure {
             Failure::Busy(None)
         }
         "InternalFailure" | "InternalException" | "InternalServerError" | "ServiceUnavailable" => Failure::Unreachable,
-        "InvalidArgument" | "MalformedDetail" => Failure::Unacceptable,
+        "InvalidArgument" | "MalformedDetail" => Failure::Rejected,
         _ => Failure::Refused,
     }
 }
 
 /// What AWS said, or why it could not be asked, in words for the customer.
-fn said<E>(error: &SdkError<E, HttpResponse>, timeout: Duration) -> String
+fn error_text<E>(error: &SdkError<E, HttpResponse>, timeout: Duration) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -331,13 +332,13 @@ where
             let message = refusal.message().unwrap_or_default();
             // For a wrong signature AWS repeats the request, with the session token in its headers.
             let message = message.split("The Canonical String").next().unwrap_or_default();
-            let message: String = message.trim().chars().take(MAX_SAID).collect();
+            let message: String = message.trim().chars().take(MAX_RESPONSE_CHARS).collect();
             format!("{}: {message}", refusal.code().unwrap_or("UnknownError"))
         }
         SdkError::TimeoutError(_) => format!("no answer within {} seconds", timeout.as_secs()),
         SdkError::DispatchFailure(_) => "no connection to AWS".to_owned(),
         other => {
-            tracing::warn!(error = %Chain(other), "an unexpected answer of EventBridge");
+            tracing::warn!(error = %ErrorChain(other), "an unexpected answer of EventBridge");
             "an unexpected answer".to_owned()
         }
     }

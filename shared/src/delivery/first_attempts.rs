@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::{
-    books::{Books, Sent},
     queues::FirstAttempts,
-    webhook::Webhooks,
+    recorder::{AttemptedBatch, DeliveryRecorder},
+    webhook::WebhookSender,
 };
 use crate::{
     domain::{
@@ -18,27 +18,27 @@ use crate::{
         id::WorkflowId,
         timestamp::Timestamp,
     },
-    logs::Chain,
+    logs::ErrorChain,
     store::{StoreError, errors::Errors},
 };
 
 /// Makes the first attempts for webhooks.
 #[derive(Clone, Debug)]
-pub struct FirstSender {
+pub struct FirstAttemptSender {
     /// Where it is written down what came of it.
-    pub books: Books,
+    pub recorder: DeliveryRecorder,
     /// The errors, of which the queue has only the ids.
     pub errors: Errors,
     /// The means of sending.
-    pub webhooks: Webhooks,
+    pub webhooks: WebhookSender,
 }
 
-impl FirstSender {
+impl FirstAttemptSender {
     /// Makes the first attempt to send every error of the messages; destinations do not wait for each other. Answers with
     /// the indices of the messages of which something could be neither sent nor written down.
     ///
     /// AWS calls for a destination: one read of it and one of its health, one `BatchGetItem` for a hundred errors, what
-    /// [`Books::note`] says, and one `BatchWriteItem` for 25 errors that it does not want any more. All but the notes for each
+    /// [`DeliveryRecorder::note`] says, and one `BatchWriteItem` for 25 errors that it does not want any more. All but the notes for each
     /// message where something cannot be read.
     pub async fn send(&self, messages: &[FirstAttempts]) -> Vec<usize> {
         let mut routes: BTreeMap<Route, Vec<(usize, &[ErrorKey])>> = BTreeMap::new();
@@ -47,35 +47,36 @@ impl FirstSender {
             let route = Route { environment: *environment_id, destination: *destination_id };
             routes.entry(route).or_default().push((index, errors));
         }
-        join_all(routes.iter().map(|(route, messages)| self.send_together(*route, messages))).await.concat()
+        join_all(routes.iter().map(|(route, messages)| self.send_to_destination(*route, messages))).await.concat()
     }
 
     /// Answers with those of a destination's messages that are to come again.
-    async fn send_together(&self, route: Route, messages: &[(usize, &[ErrorKey])]) -> Vec<usize> {
+    async fn send_to_destination(&self, route: Route, messages: &[(usize, &[ErrorKey])]) -> Vec<usize> {
         let errors: Vec<ErrorKey> = messages.iter().flat_map(|(_, errors)| *errors).copied().collect();
-        match self.send_to(route, &errors).await {
-            Ok(undone) => {
-                let again = messages.iter().filter(|(_, errors)| errors.iter().any(|key| undone.contains(key)));
-                again.map(|(index, _)| *index).collect()
+        match self.attempt(route, &errors).await {
+            Ok(unprocessed) => {
+                let retried = messages.iter().filter(|(_, errors)| errors.iter().any(|key| unprocessed.contains(key)));
+                retried.map(|(index, _)| *index).collect()
             }
             // What cannot be read holds up only its own message.
             Err(StoreError::Malformed(_)) if messages.len() > 1 => {
-                let each =
-                    messages.iter().map(|message| Box::pin(self.send_together(route, std::slice::from_ref(message))));
+                let each = messages
+                    .iter()
+                    .map(|message| Box::pin(self.send_to_destination(route, std::slice::from_ref(message))));
                 join_all(each).await.concat()
             }
             Err(error) => {
                 let Route { environment, destination } = route;
-                tracing::error!(error = %Chain(&error), %environment, %destination, "first attempts were not made");
+                tracing::error!(error = %ErrorChain(&error), %environment, %destination, "first attempts were not made");
                 messages.iter().map(|(index, _)| *index).collect()
             }
         }
     }
 
     /// Answers with the errors that could be neither sent nor written down.
-    async fn send_to(&self, route: Route, errors: &[ErrorKey]) -> Result<BTreeSet<ErrorKey>, StoreError> {
+    async fn attempt(&self, route: Route, errors: &[ErrorKey]) -> Result<BTreeSet<ErrorKey>, StoreError> {
         let (destination, errors) = tokio::try_join!(
-            self.books.destinations.get_with_health(route),
+            self.recorder.destinations.get_with_health(route),
             self.errors.get_all(route.environment, errors),
         )?;
         let Some((destination, health)) = destination else {
@@ -83,21 +84,21 @@ impl FirstSender {
             return Ok(BTreeSet::new());
         };
         let (wanted, unwanted): (Vec<&ErrorLog>, Vec<&ErrorLog>) =
-            errors.iter().partition(|error| destination.wants(error));
+            errors.iter().partition(|error| destination.accepts(error));
         let outcomes = match &destination.target {
             _ if wanted.is_empty() => Vec::new(),
-            _ if health.holds_back(Timestamp::now()) => vec![Outcome::NotMade; wanted.len()],
+            _ if health.defers_first_attempts(Timestamp::now()) => vec![Outcome::Skipped; wanted.len()],
             Target::Webhook(webhook) => self.webhooks.send(route, webhook, &wanted).await,
             // A destination never changes its type.
             Target::EventBridge(_) => Vec::new(),
         };
         let sent: Vec<(&ErrorLog, Outcome)> = wanted.into_iter().zip(outcomes).collect();
-        let (unnoted, uncancelled) =
-            tokio::join!(self.note(route, &destination, &health, &sent), self.cancel(route, &unwanted));
-        Ok(unnoted.into_iter().chain(uncancelled).collect())
+        let (unrecorded, uncancelled) =
+            tokio::join!(self.record(route, &destination, &health, &sent), self.cancel(route, &unwanted));
+        Ok(unrecorded.into_iter().chain(uncancelled).collect())
     }
 
-    async fn note(
+    async fn record(
         &self,
         route: Route,
         destination: &Destination,
@@ -107,19 +108,21 @@ impl FirstSender {
         if errors.is_empty() {
             return Vec::new();
         }
-        let undone = self.books.note(Sent { route, destination, health, errors }).await;
-        undone.into_iter().filter_map(|index| errors.get(index)).map(|(error, _)| error.key()).collect()
+        let unprocessed = self.recorder.record(AttemptedBatch { route, destination, health, errors }).await;
+        unprocessed.into_iter().filter_map(|index| errors.get(index)).map(|(error, _)| error.key()).collect()
     }
 
     /// Writes down that errors are not sent, because the destination was switched off or limited otherwise since.
     async fn cancel(&self, route: Route, errors: &[&ErrorLog]) -> Vec<ErrorKey> {
-        let cancelled = |id| Delivery::ended(id, route.destination, DeliveryStatus::Cancelled, Vec::new());
-        let told: Vec<(WorkflowId, Delivery)> =
+        let cancelled = |id| Delivery::finished(id, route.destination, DeliveryStatus::Cancelled, Vec::new());
+        let deliveries: Vec<(WorkflowId, Delivery)> =
             errors.iter().map(|error| (error.workflow_id, cancelled(error.error_id))).collect();
-        match self.books.deliveries.note(route, &told, Timestamp::now()).await {
-            Ok(undone) => undone.into_iter().filter_map(|index| errors.get(index)).map(|error| error.key()).collect(),
+        match self.recorder.deliveries.record(route, &deliveries, Timestamp::now()).await {
+            Ok(unprocessed) => {
+                unprocessed.into_iter().filter_map(|index| errors.get(index)).map(|error| error.key()).collect()
+            }
             Err(error) => {
-                tracing::error!(error = %Chain(&error), "deliveries cannot be written");
+                tracing::error!(error = %ErrorChain(&error), "deliveries cannot be written");
                 errors.iter().map(|error| error.key()).collect()
             }
         }

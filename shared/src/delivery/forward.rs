@@ -8,9 +8,9 @@ use aws_lambda_events::event::{
 };
 
 use super::{
-    books::{Books, Sent},
-    eventbridge::Buses,
-    queues::{FirstAttempts, MAX_ERRORS, Queue, UnreadableRecord},
+    eventbridge::EventBridgeSender,
+    queues::{FirstAttempts, MAX_ERRORS_PER_MESSAGE, Queue, UnreadableRecord},
+    recorder::{AttemptedBatch, DeliveryRecorder},
 };
 use crate::{
     domain::{
@@ -21,20 +21,20 @@ use crate::{
         id::EnvironmentId,
         timestamp::Timestamp,
     },
-    logs::Chain,
+    logs::ErrorChain,
 };
 
 /// Forwards the errors of a batch of stream records.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
     /// Where it is written down what came of it.
-    pub books: Books,
+    pub recorder: DeliveryRecorder,
     /// The means of sending to buses.
-    pub buses: Buses,
+    pub eventbridge: EventBridgeSender,
     /// Where errors for webhooks are handed on.
-    pub webhooks: Queue,
+    pub webhook_queue: Queue,
     /// Where is put aside what cannot be read.
-    pub failures: Queue,
+    pub dead_letter_queue: Queue,
 }
 
 /// An error of the batch, and the place of its record.
@@ -50,15 +50,15 @@ impl Forwarder {
     /// is never lost.
     ///
     /// Environments do not wait for each other, nor do the destinations of one. AWS calls: one query an environment; for
-    /// each bus one `PutEvents` for ten errors, and what [`Books::note`] says; for each webhook one `SendMessageBatch`
+    /// each bus one `PutEvents` for ten errors, and what [`DeliveryRecorder::note`] says; for each webhook one `SendMessageBatch`
     /// for a hundred errors.
     pub async fn forward(&self, event: StreamEvent) -> DynamoDbEventResponse {
-        let mut undone = Vec::new();
+        let mut unprocessed = Vec::new();
         let mut environments: BTreeMap<EnvironmentId, Vec<Record>> = BTreeMap::new();
         for record in event.records {
-            match read(record) {
+            match parse_record(record) {
                 Ok(record) => environments.entry(record.error.environment_id).or_default().push(record),
-                Err(unreadable) => undone.extend(self.put_aside(unreadable).await),
+                Err(unreadable) => unprocessed.extend(self.dead_letter(unreadable).await),
             }
         }
         let mut running = tokio::task::JoinSet::new();
@@ -66,10 +66,10 @@ impl Forwarder {
             let forwarder = self.clone();
             running.spawn(async move { forwarder.forward_environment(environment, records).await });
         }
-        undone.extend(running.join_all().await.into_iter().flatten());
+        unprocessed.extend(running.join_all().await.into_iter().flatten());
         // Sequence numbers are decimal numbers of up to 40 digits: the shorter is the lower.
-        undone.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-        let lowest = undone.into_iter().next().map(|sequence_number| {
+        unprocessed.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+        let lowest = unprocessed.into_iter().next().map(|sequence_number| {
             let mut failure = DynamoDbBatchItemFailure::default();
             failure.item_identifier = Some(sequence_number);
             failure
@@ -81,13 +81,13 @@ impl Forwarder {
 
     /// Puts a record aside that no repeat would make readable, so that it holds up nothing behind it. Answers with its
     /// sequence number where that could not be done.
-    async fn put_aside(&self, unreadable: UnreadableRecord) -> Option<String> {
+    async fn dead_letter(&self, unreadable: UnreadableRecord) -> Option<String> {
         let UnreadableRecord::UnreadableRecordV1 { sequence_number, .. } = &unreadable;
         let now = Timestamp::now();
-        match self.failures.send("forwarder", &unreadable, now, now).await {
+        match self.dead_letter_queue.send("forwarder", &unreadable, now, now).await {
             Ok(()) => None,
             Err(error) => {
-                tracing::error!(error = %Chain(&error), sequence_number, "a record cannot be put aside");
+                tracing::error!(error = %ErrorChain(&error), sequence_number, "a record cannot be put aside");
                 Some(sequence_number.clone())
             }
         }
@@ -95,10 +95,10 @@ impl Forwarder {
 
     /// Answers with the sequence numbers of what could be neither sent nor written down.
     async fn forward_environment(&self, environment: EnvironmentId, records: Vec<Record>) -> Vec<String> {
-        let destinations = match self.books.destinations.list_with_health(environment).await {
+        let destinations = match self.recorder.destinations.list_with_health(environment).await {
             Ok(destinations) => destinations,
             Err(error) => {
-                tracing::error!(error = %Chain(&error), %environment, "the destinations cannot be read");
+                tracing::error!(error = %ErrorChain(&error), %environment, "the destinations cannot be read");
                 return records.into_iter().map(|record| record.sequence_number).collect();
             }
         };
@@ -106,14 +106,16 @@ impl Forwarder {
         let mut running = tokio::task::JoinSet::new();
         for (destination, health) in destinations {
             let (forwarder, records) = (self.clone(), records.clone());
-            running.spawn(async move { forwarder.forward_to(environment, destination, health, &records).await });
+            running.spawn(
+                async move { forwarder.forward_to_destination(environment, destination, health, &records).await },
+            );
         }
-        let undone = running.join_all().await.into_iter().flatten();
-        undone.filter_map(|index| Some(records.get(index)?.sequence_number.clone())).collect()
+        let unprocessed = running.join_all().await.into_iter().flatten();
+        unprocessed.filter_map(|index| Some(records.get(index)?.sequence_number.clone())).collect()
     }
 
     /// Answers with the places of the records that could be neither sent nor written down.
-    async fn forward_to(
+    async fn forward_to_destination(
         &self,
         environment: EnvironmentId,
         destination: Destination,
@@ -121,43 +123,44 @@ impl Forwarder {
         records: &[Record],
     ) -> Vec<usize> {
         let route = Route { environment, destination: destination.destination_id };
-        let wanted = records.iter().enumerate().filter(|(_, record)| destination.wants(&record.error));
-        let (places, errors): (Vec<usize>, Vec<&ErrorLog>) =
-            wanted.map(|(place, record)| (place, &record.error)).unzip();
+        let wanted = records.iter().enumerate().filter(|(_, record)| destination.accepts(&record.error));
+        let (indices, errors): (Vec<usize>, Vec<&ErrorLog>) =
+            wanted.map(|(index, record)| (index, &record.error)).unzip();
         if errors.is_empty() {
-            return places;
+            return indices;
         }
         let outcomes = match &destination.target {
-            _ if health.holds_back(Timestamp::now()) => vec![Outcome::NotMade; errors.len()],
-            Target::EventBridge(bus) => self.buses.send(route, destination.version, bus, &errors).await,
-            Target::Webhook(_) => return self.hand_on(route, &errors, &places).await,
+            _ if health.defers_first_attempts(Timestamp::now()) => vec![Outcome::Skipped; errors.len()],
+            Target::EventBridge(bus) => self.eventbridge.send(route, destination.version, bus, &errors).await,
+            Target::Webhook(_) => return self.enqueue_for_webhooks(route, &errors, &indices).await,
         };
         let errors: Vec<(&ErrorLog, Outcome)> = errors.into_iter().zip(outcomes).collect();
-        let sent = Sent { route, destination: &destination, health: &health, errors: &errors };
-        let undone = self.books.note(sent).await;
-        undone.into_iter().filter_map(|index| places.get(index).copied()).collect()
+        let batch = AttemptedBatch { route, destination: &destination, health: &health, errors: &errors };
+        let unprocessed = self.recorder.record(batch).await;
+        unprocessed.into_iter().filter_map(|index| indices.get(index).copied()).collect()
     }
 
-    async fn hand_on(&self, route: Route, errors: &[&ErrorLog], places: &[usize]) -> Vec<usize> {
-        let messages = errors.chunks(MAX_ERRORS).map(|chunk| FirstAttempts::FirstAttemptsV1 {
+    async fn enqueue_for_webhooks(&self, route: Route, errors: &[&ErrorLog], indices: &[usize]) -> Vec<usize> {
+        let messages = errors.chunks(MAX_ERRORS_PER_MESSAGE).map(|chunk| FirstAttempts::FirstAttemptsV1 {
             environment_id: route.environment,
             destination_id: route.destination,
             errors: chunk.iter().map(|error| (error.workflow_id, error.error_id)).collect(),
         });
         let messages: Vec<FirstAttempts> = messages.collect();
-        let refused = self.webhooks.send_all(&route.destination.to_string(), &messages).await;
-        let undone = refused.into_iter().flat_map(|index| index * MAX_ERRORS..(index + 1) * MAX_ERRORS);
-        undone.filter_map(|index| places.get(index).copied()).collect()
+        let failed = self.webhook_queue.send_all(&route.destination.to_string(), &messages).await;
+        let unprocessed =
+            failed.into_iter().flat_map(|index| index * MAX_ERRORS_PER_MESSAGE..(index + 1) * MAX_ERRORS_PER_MESSAGE);
+        unprocessed.filter_map(|index| indices.get(index).copied()).collect()
     }
 }
 
 /// The error of a stream record, or where one is that cannot be read.
-fn read(record: EventRecord) -> Result<Record, UnreadableRecord> {
+fn parse_record(record: EventRecord) -> Result<Record, UnreadableRecord> {
     let sequence_number = record.change.sequence_number.unwrap_or_default();
     match serde_dynamo::from_item::<_, ErrorLog>(record.change.new_image) {
         Ok(error) => Ok(Record { sequence_number, error }),
         Err(error) => {
-            tracing::error!(error = %Chain(&error), sequence_number, "a stream record cannot be read");
+            tracing::error!(error = %ErrorChain(&error), sequence_number, "a stream record cannot be read");
             let keys = serde_dynamo::from_item(record.change.keys).unwrap_or_default();
             Err(UnreadableRecord::UnreadableRecordV1 { sequence_number, keys })
         }

@@ -26,7 +26,7 @@ use crate::{
 
 /// IPv4 networks that are not public, by their first address and the length of their prefix: the IANA IPv4
 /// Special-Purpose Address Registry, multicast (RFC 5771) and the reserved class E (RFC 1112).
-const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
+const NON_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),      // private
     (Ipv4Addr::new(100, 64, 0, 0), 10),   // shared (CGNAT)
@@ -51,7 +51,7 @@ const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// Networks within it that are not public: the IANA IPv6 Special-Purpose Address Registry.
-const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 6] = [
+const NON_PUBLIC_V6: [(Ipv6Addr, u32); 6] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, with Teredo and benchmarks
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4, which carries an IPv4 address
@@ -64,27 +64,27 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 6] = [
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
-            let within = |&(network, length): &(Ipv4Addr, u32)| {
+            let contains = |&(network, length): &(Ipv4Addr, u32)| {
                 (address.to_bits() ^ network.to_bits()).checked_shr(32 - length) == Some(0)
             };
-            !NOT_PUBLIC_V4.iter().any(within)
+            !NON_PUBLIC_V4.iter().any(contains)
         }
         IpAddr::V6(address) => {
-            let within = |&(network, length): &(Ipv6Addr, u32)| {
+            let contains = |&(network, length): &(Ipv6Addr, u32)| {
                 (address.to_bits() ^ network.to_bits()).checked_shr(128 - length) == Some(0)
             };
-            within(&GLOBAL_UNICAST) && !NOT_PUBLIC_V6.iter().any(within)
+            contains(&GLOBAL_UNICAST) && !NON_PUBLIC_V6.iter().any(contains)
         }
     }
 }
 
 /// Where webhooks may go.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct EgressRules {
     /// The ports that may be named.
     pub ports: Vec<u16>,
     /// Whether plain HTTP is allowed, to loopback addresses and to nothing else: for a run on one machine.
-    pub loopback: bool,
+    pub allow_loopback: bool,
 }
 
 /// Why a webhook may not go to an address.
@@ -101,18 +101,18 @@ pub enum Forbidden {
     NotPublic,
 }
 
-impl Rules {
+impl EgressRules {
     /// From the settings `WEBHOOK_PORTS`, a list like `443,8443`, and `WEBHOOK_LOOPBACK`.
     pub fn from_env() -> Result<Self, SettingError> {
         let list: String = setting("WEBHOOK_PORTS")?;
         Ok(Self {
             ports: list.split(',').filter_map(|port| port.trim().parse().ok()).collect(),
-            loopback: setting("WEBHOOK_LOOPBACK")?,
+            allow_loopback: setting("WEBHOOK_LOOPBACK")?,
         })
     }
 
     /// Whether what the URL itself says is allowed. Where its name leads to is decided when it is dialled.
-    pub fn allow(&self, url: &WebhookUrl) -> Result<(), Forbidden> {
+    pub fn check_url(&self, url: &WebhookUrl) -> Result<(), Forbidden> {
         let url = url.url().ok_or(Forbidden::NotPublic)?;
         let plain = url.scheme() == "http";
         let port = url.port_or_known_default().unwrap_or_default();
@@ -123,7 +123,7 @@ impl Rules {
         };
         if plain {
             let loopback = literal.map_or(url.host_str() == Some("localhost"), |address| address.is_loopback());
-            return if self.loopback && loopback { Ok(()) } else { Err(Forbidden::Scheme) };
+            return if self.allow_loopback && loopback { Ok(()) } else { Err(Forbidden::Scheme) };
         }
         if !self.ports.contains(&port) {
             let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
@@ -136,24 +136,24 @@ impl Rules {
     }
 
     /// Whether a connection to this address may be opened.
-    fn may_dial(&self, address: SocketAddr, plain: bool) -> bool {
+    fn allows_dial(&self, address: SocketAddr, plain: bool) -> bool {
         if plain {
-            self.loopback && address.ip().is_loopback()
+            self.allow_loopback && address.ip().is_loopback()
         } else {
             is_public(address.ip()) && self.ports.contains(&address.port())
         }
     }
 }
 
-type Answer<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 /// Finds the addresses of a name.
-type Resolve = dyn Fn(String, u16) -> Answer<Vec<SocketAddr>> + Send + Sync;
+type Resolve = dyn Fn(String, u16) -> BoxFuture<Vec<SocketAddr>> + Send + Sync;
 
 /// Opens connections to what may be reached, and to nothing else.
 #[derive(Clone)]
 pub struct GuardedConnector {
-    rules: Rules,
+    rules: EgressRules,
     resolve: Arc<Resolve>,
 }
 
@@ -164,20 +164,20 @@ impl fmt::Debug for GuardedConnector {
 }
 
 /// How long name resolution and the TCP handshakes may take together.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl GuardedConnector {
     /// A connector that resolves names as the system does.
-    pub fn new(rules: Rules) -> Self {
-        Self::resolving(rules, |host, port| {
+    pub fn new(rules: EgressRules) -> Self {
+        Self::with_resolver(rules, |host, port| {
             Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
         })
     }
 
     /// A connector that resolves names by this function.
-    pub fn resolving(
-        rules: Rules,
-        resolve: impl Fn(String, u16) -> Answer<Vec<SocketAddr>> + Send + Sync + 'static,
+    pub fn with_resolver(
+        rules: EgressRules,
+        resolve: impl Fn(String, u16) -> BoxFuture<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
         Self { rules, resolve: Arc::new(resolve) }
     }
@@ -192,41 +192,41 @@ impl GuardedConnector {
             Err(_) => (self.resolve)(host.to_owned(), port).await?,
         };
         let allowed: Vec<SocketAddr> =
-            addresses.into_iter().filter(|address| self.rules.may_dial(*address, plain)).collect();
-        let deadline = Instant::now() + CONNECT;
-        let mut last = io::Error::new(io::ErrorKind::PermissionDenied, Forbidden::NotPublic);
-        let mut left = allowed.len();
+            addresses.into_iter().filter(|address| self.rules.allows_dial(*address, plain)).collect();
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let mut last_error = io::Error::new(io::ErrorKind::PermissionDenied, Forbidden::NotPublic);
+        let mut remaining = allowed.len();
         for address in allowed {
             // Every address but the last leaves the next one half of the time.
             let now = Instant::now();
-            let share = if left > 1 { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
-            left -= 1;
+            let share = if remaining > 1 { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
+            remaining -= 1;
             match tokio::time::timeout_at(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
                     return Ok(stream);
                 }
-                Ok(Err(error)) => last = error,
-                Err(_) => last = io::ErrorKind::TimedOut.into(),
+                Ok(Err(error)) => last_error = error,
+                Err(_) => last_error = io::ErrorKind::TimedOut.into(),
             }
         }
-        Err(last)
+        Err(last_error)
     }
 }
 
 impl Service<Uri> for GuardedConnector {
     type Response = TokioIo<TcpStream>;
     type Error = io::Error;
-    type Future = Answer<Self::Response>;
+    type Future = BoxFuture<Self::Response>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let dialling = self.clone().dial(uri);
+        let dial = self.clone().dial(uri);
         Box::pin(async move {
-            match tokio::time::timeout(CONNECT, dialling).await {
+            match tokio::time::timeout(CONNECT_TIMEOUT, dial).await {
                 Ok(stream) => stream.map(TokioIo::new),
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),
             }

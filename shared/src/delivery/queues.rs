@@ -11,7 +11,7 @@ use aws_sdk_sqs::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    aws::is_passing,
+    aws::is_transient,
     domain::{
         delivery::Route,
         error_log::ErrorKey,
@@ -37,12 +37,12 @@ pub enum FirstAttempts {
 }
 
 /// The most errors of a message; those of ten messages are sent to one webhook at once.
-pub const MAX_ERRORS: usize = 10;
+pub const MAX_ERRORS_PER_MESSAGE: usize = 10;
 
 /// Tells a destination's drain to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all_fields = "camelCase")]
-pub enum Drain {
+pub enum DrainRequest {
     /// One destination's.
     DrainV1 {
         /// Its environment.
@@ -52,9 +52,9 @@ pub enum Drain {
     },
 }
 
-impl Drain {
+impl DrainRequest {
     /// For this destination.
-    pub fn of(Route { environment, destination }: Route) -> Self {
+    pub fn new(Route { environment, destination }: Route) -> Self {
         Self::DrainV1 { environment_id: environment, destination_id: destination }
     }
 
@@ -92,7 +92,7 @@ pub enum UnreadableRecord {
 }
 
 /// Reads a message of a queue.
-pub fn read<M: DeserializeOwned>(body: Option<&str>) -> Result<M, serde_json::Error> {
+pub fn parse<M: DeserializeOwned>(body: Option<&str>) -> Result<M, serde_json::Error> {
     serde_json::from_str(body.unwrap_or_default())
 }
 
@@ -104,9 +104,9 @@ pub struct Queue {
 }
 
 /// The most messages of a `SendMessageBatch` (an AWS limit).
-const BATCH: usize = 10;
+const MAX_BATCH: usize = 10;
 /// The longest delay of a message (an AWS limit).
-pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
+pub const MAX_DELAY: Duration = Duration::from_secs(900);
 
 impl Queue {
     /// A queue by its URL.
@@ -115,7 +115,7 @@ impl Queue {
     }
 
     /// Another queue, with the same client.
-    pub fn beside(&self, url: String) -> Self {
+    pub fn with_url(&self, url: String) -> Self {
         Self { client: self.client.clone(), url }
     }
 
@@ -138,29 +138,29 @@ impl Queue {
             .delay_seconds(i32::try_from(seconds).unwrap_or(0))
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(store_error)?;
         Ok(())
     }
 
     /// Sends messages of one group, so that its backlog delays no other group (SQS fair queues). One call for ten. Returns
     /// the indices of those that SQS did not take.
     pub async fn send_all<M: Serialize>(&self, group: &str, messages: &[M]) -> Vec<usize> {
-        let mut refused = Vec::new();
-        for (number, chunk) in messages.chunks(BATCH).enumerate() {
+        let mut failed = Vec::new();
+        for (number, chunk) in messages.chunks(MAX_BATCH).enumerate() {
             let entries: Result<Vec<SendMessageBatchRequestEntry>, StoreError> =
                 chunk.iter().enumerate().map(|(index, message)| entry(index, group, message)).collect();
             let sent = match entries {
                 Ok(entries) => {
                     let request = self.client.send_message_batch().queue_url(&self.url);
-                    request.set_entries(Some(entries)).send().await.map_err(failed)
+                    request.set_entries(Some(entries)).send().await.map_err(store_error)
                 }
                 Err(error) => Err(error),
             };
-            let first = number * BATCH;
+            let first = number * MAX_BATCH;
             match sent {
-                Ok(answer) => {
-                    refused.extend(
-                        answer
+                Ok(response) => {
+                    failed.extend(
+                        response
                             .failed
                             .iter()
                             .filter_map(|failure| failure.id.parse::<usize>().ok())
@@ -168,12 +168,12 @@ impl Queue {
                     );
                 }
                 Err(error) => {
-                    tracing::error!(error = %crate::logs::Chain(&error), "messages were not sent");
-                    refused.extend(first..first + chunk.len());
+                    tracing::error!(error = %crate::logs::ErrorChain(&error), "messages were not sent");
+                    failed.extend(first..first + chunk.len());
                 }
             }
         }
-        refused
+        failed
     }
 }
 
@@ -187,13 +187,13 @@ fn json<M: Serialize>(message: &M) -> Result<String, StoreError> {
     serde_json::to_string(message).map_err(|error| StoreError::Refused(error.into()))
 }
 
-fn failed<E, R>(error: aws_sdk_sqs::error::SdkError<E, R>) -> StoreError
+fn store_error<E, R>(error: aws_sdk_sqs::error::SdkError<E, R>) -> StoreError
 where
     E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     let busy =
-        is_passing(&error, &["RequestThrottled", "ThrottlingException", "ServiceUnavailable", "InternalFailure"]);
+        is_transient(&error, &["RequestThrottled", "ThrottlingException", "ServiceUnavailable", "InternalFailure"]);
     if busy { StoreError::Busy(error.into()) } else { StoreError::Refused(error.into()) }
 }
 
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_message_carries_its_version_by_name() {
         let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
-        let text = serde_json::to_string(&Drain::of(route)).unwrap();
+        let text = serde_json::to_string(&DrainRequest::new(route)).unwrap();
         assert_eq!(
             text,
             format!(
@@ -212,6 +212,6 @@ mod tests {
                 route.environment, route.destination
             )
         );
-        assert_eq!(read::<Drain>(Some(&text)).unwrap().route(), route);
+        assert_eq!(parse::<DrainRequest>(Some(&text)).unwrap().route(), route);
     }
 }

@@ -1,14 +1,14 @@
 //! Replays: lets errors wait for delivery once more, step by step. A drain then sends them.
 
 use super::{
+    drain_scheduler::DrainScheduler,
     queues::{Queue, ReplayStep},
-    wake::Waker,
 };
 use crate::{
     domain::{
         delivery::{DeliveryStatus, PendingDelivery, Route},
         error_log::ErrorKey,
-        health::{Health, Note},
+        health::{Health, HealthUpdate},
         id::{EnvironmentId, ErrorId, ReplayId},
         replay::{Position, Replay, ReplayStatus, Selection},
         timestamp::Timestamp,
@@ -17,15 +17,15 @@ use crate::{
         StoreError,
         deliveries::Deliveries,
         destinations::Destinations,
-        errors::{Errors, LISTED_OVER, ListedError},
-        health::Healths,
+        errors::{Errors, ListedError, SHARDS},
+        health::HealthStore,
         pending::PendingDeliveries,
         replays::Replays,
     },
 };
 
 /// So many errors are looked at in a step.
-const STEP: usize = 200;
+const ERRORS_PER_STEP: usize = 200;
 
 /// Makes the steps of replays.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Replayer {
     /// Where errors go.
     pub destinations: Destinations,
     /// How destinations do.
-    pub healths: Healths,
+    pub health_store: HealthStore,
     /// The errors.
     pub errors: Errors,
     /// Which deliveries have failed.
@@ -45,11 +45,11 @@ pub struct Replayer {
     /// Where the next step is asked for.
     pub steps: Queue,
     /// By which drains are told to run.
-    pub waker: Waker,
+    pub scheduler: DrainScheduler,
 }
 
 /// What a step has found.
-struct Found {
+struct StepErrors {
     errors: Vec<ErrorKey>,
     /// Where the next step goes on; none at the end.
     next: Option<Position>,
@@ -75,45 +75,47 @@ impl Replayer {
         };
         let position = replay.position.clone().unwrap_or(Position { part: 0, after: None });
         let wanted =
-            |error: &ListedError| destination.filter.allows(error.workflow_id, error.user_id, &error.block_type);
+            |error: &ListedError| destination.filter.matches(error.workflow_id, error.user_id, &error.block_type);
         let found = match &replay.selection {
-            Selection::Range { since, until } => self.of_range(environment, (*since, *until), position, wanted).await?,
-            Selection::Errors(ids) => self.of_ids(environment, ids, position, wanted).await?,
-            Selection::Failed => self.of_failed(route, &replay, position, wanted).await?,
+            Selection::Range { since, until } => {
+                self.select_range(environment, (*since, *until), position, wanted).await?
+            }
+            Selection::Errors(ids) => self.select_by_id(environment, ids, position, wanted).await?,
+            Selection::Failed => self.select_failed(route, &replay, position, wanted).await?,
         };
         let count = i64::try_from(found.errors.len()).unwrap_or(i64::MAX);
-        let waiting: Vec<_> = found
+        let pending: Vec<_> = found
             .errors
             .into_iter()
             .map(|(workflow_id, error_id)| {
-                let pending = PendingDelivery {
+                let delivery = PendingDelivery {
                     workflow_id,
                     error_id,
                     attempts: 0,
-                    waiting_since: replay.created_at,
+                    pending_since: replay.created_at,
                     // Due at once, and always in the same place.
                     next_attempt_at: replay.created_at,
                     replay_id: Some(id),
                 };
-                (pending, None)
+                (delivery, None)
             })
             .collect();
-        if !waiting.is_empty() && !self.pending.add(route, &waiting).await?.is_empty() {
+        if !pending.is_empty() && !self.pending.add(route, &pending).await?.is_empty() {
             return Err(StoreError::Busy("some deliveries were left unwritten".into()));
         }
         let now = Timestamp::now();
         let more = found.next.is_some();
-        let note = Note { waiting: count, ..Note::default() };
+        let update = HealthUpdate { pending_delta: count, ..HealthUpdate::default() };
         // Of what is known of its health, only what waits is noted.
         let before = match count {
             0 => None,
-            _ => Some(self.healths.note(route, &Health::default(), &note, now).await?),
+            _ => Some(self.health_store.record(route, &Health::default(), &update, now).await?),
         };
         // Before the drain runs, which counts up the same item.
         self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
         tracing::info!(%environment, replay = %id, found = count, more, "a step of a replay");
-        if before.is_some_and(|before| before.needs_waking(now, now)) {
-            self.waker.wake(route, now, now).await?;
+        if before.is_some_and(|before| before.needs_wakeup(now, now)) {
+            self.scheduler.schedule(route, now, now).await?;
         }
         if more {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
@@ -122,47 +124,48 @@ impl Replayer {
         Ok(())
     }
 
-    async fn of_range(
+    async fn select_range(
         &self,
         environment: EnvironmentId,
         range: (Option<Timestamp>, Option<Timestamp>),
         Position { part, after }: Position,
         wanted: impl Fn(&ListedError) -> bool,
-    ) -> Result<Found, StoreError> {
-        let listed = self.errors.listed(environment, part, range, (after.as_deref(), STEP)).await?;
-        let last = listed.last().filter(|_| listed.len() == STEP).map(|last| last.position());
-        Ok(Found { errors: keys(listed, wanted), next: next(part, last, LISTED_OVER) })
+    ) -> Result<StepErrors, StoreError> {
+        let listed = self.errors.list_shard(environment, part, range, (after.as_deref(), ERRORS_PER_STEP)).await?;
+        let last = listed.last().filter(|_| listed.len() == ERRORS_PER_STEP).map(|last| last.position());
+        Ok(StepErrors { errors: keys(listed, wanted), next: next_position(part, last, SHARDS) })
     }
 
-    async fn of_ids(
+    async fn select_by_id(
         &self,
         environment: EnvironmentId,
         ids: &[ErrorId],
         Position { part, .. }: Position,
         wanted: impl Fn(&ListedError) -> bool,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<StepErrors, StoreError> {
         let begin = usize::try_from(part).unwrap_or(usize::MAX);
-        let chunk = ids.iter().skip(begin).take(STEP);
+        let chunk = ids.iter().skip(begin).take(ERRORS_PER_STEP);
         let found = futures_util::future::try_join_all(chunk.map(|id| self.errors.find(environment, *id))).await?;
         let errors = keys(found.into_iter().flatten(), wanted);
-        let end = begin.saturating_add(STEP);
+        let end = begin.saturating_add(ERRORS_PER_STEP);
         let next = (end < ids.len()).then(|| Position { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
-        Ok(Found { errors, next })
+        Ok(StepErrors { errors, next })
     }
 
-    async fn of_failed(
+    async fn select_failed(
         &self,
         route: Route,
         replay: &Replay,
         Position { after, .. }: Position,
         wanted: impl Fn(&ListedError) -> bool,
-    ) -> Result<Found, StoreError> {
-        let page = self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), STEP)).await?;
+    ) -> Result<StepErrors, StoreError> {
+        let page =
+            self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), ERRORS_PER_STEP)).await?;
         let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
         let found = futures_util::future::try_join_all(ids).await?;
         let errors = keys(found.into_iter().flatten(), wanted);
         let part = replay.position.as_ref().map_or(0, |position| position.part);
-        Ok(Found { errors, next: page.next.map(|after| Position { part: part + 1, after: Some(after) }) })
+        Ok(StepErrors { errors, next: page.next.map(|after| Position { part: part + 1, after: Some(after) }) })
     }
 }
 
@@ -172,7 +175,7 @@ fn keys(errors: impl IntoIterator<Item = ListedError>, wanted: impl Fn(&ListedEr
 }
 
 /// Where a step goes on that has read a partition up to an error, or to its end.
-fn next(part: u32, last: Option<String>, parts: u32) -> Option<Position> {
+fn next_position(part: u32, last: Option<String>, parts: u32) -> Option<Position> {
     match last {
         Some(last) => Some(Position { part, after: Some(last) }),
         None => (part + 1 < parts).then_some(Position { part: part + 1, after: None }),

@@ -2,29 +2,29 @@
 
 use std::time::Duration;
 
-use super::wake::Waker;
+use super::drain_scheduler::DrainScheduler;
 use crate::{
     domain::{
         health::{Circuit, Health},
         timestamp::Timestamp,
     },
-    logs::Chain,
+    logs::ErrorChain,
     metrics::{self, Metric},
-    store::{StoreError, health::Healths},
+    store::{StoreError, health::HealthStore},
 };
 
 /// A wake-up may come so much later than it was to, before it is taken for lost.
-const LATE: Duration = Duration::from_secs(60);
+const WAKEUP_GRACE: Duration = Duration::from_secs(60);
 /// So many destinations are looked at.
-const LOOKED_AT: usize = 20_000;
+const MAX_SCANNED: usize = 20_000;
 
 /// Wakes the drains of destinations that should have been drained by now.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     /// The destinations that have pending deliveries.
-    pub healths: Healths,
+    pub health_store: HealthStore,
     /// By which drains are told to run.
-    pub waker: Waker,
+    pub scheduler: DrainScheduler,
 }
 
 impl Sweep {
@@ -32,29 +32,29 @@ impl Sweep {
     /// query for each of four partitions, and a message for each that is woken.
     pub async fn run(&self) -> Result<usize, StoreError> {
         let now = Timestamp::now();
-        let waiting = self.healths.waiting(LOOKED_AT).await?;
-        let oldest = waiting.iter().filter_map(|one| one.health.waiting_since).min();
+        let backlogged = self.health_store.list_backlogged(MAX_SCANNED).await?;
+        let oldest = backlogged.iter().filter_map(|destination| destination.health.pending_since).min();
         let oldest = oldest.map_or(0, |since| (now.milliseconds() - since.milliseconds()).max(0) / 1000);
-        let open = waiting.iter().filter(|one| one.health.circuit() == Circuit::Open).count();
+        let open = backlogged.iter().filter(|destination| destination.health.circuit() == Circuit::Open).count();
         metrics::emit(&[
             (Metric::OldestUndelivered, oldest),
             (Metric::OpenCircuits, i64::try_from(open).unwrap_or(i64::MAX)),
         ]);
         let mut woken = 0;
-        for forgotten in waiting.iter().filter(|one| is_forgotten(&one.health, now)) {
-            match self.waker.wake(forgotten.route(), now, now).await {
+        for stalled in backlogged.iter().filter(|destination| is_stalled(&destination.health, now)) {
+            match self.scheduler.schedule(stalled.route(), now, now).await {
                 Ok(()) => woken += 1,
-                Err(error) => tracing::warn!(error = %Chain(&error), "a drain was not told to run"),
+                Err(error) => tracing::warn!(error = %ErrorChain(&error), "a drain was not told to run"),
             }
         }
-        tracing::info!(waiting = waiting.len(), woken, oldest, open, "swept");
+        tracing::info!(waiting = backlogged.len(), woken, oldest, open, "sweep completed");
         Ok(woken)
     }
 }
 
 /// Whether a drain should have run by now, and none does.
-fn is_forgotten(health: &Health, now: Timestamp) -> bool {
-    !health.is_leased(now) && health.wake_at.is_none_or(|at| at + LATE <= now)
+fn is_stalled(health: &Health, now: Timestamp) -> bool {
+    !health.is_leased(now) && health.wake_at.is_none_or(|at| at + WAKEUP_GRACE <= now)
 }
 
 #[cfg(test)]
@@ -64,11 +64,11 @@ mod tests {
     #[test]
     fn a_destination_is_forgotten_when_its_time_is_over_and_nobody_has_it() {
         let now = Timestamp::now();
-        let (soon, past) = (now + LATE, now - LATE);
-        assert!(is_forgotten(&Health::default(), now));
-        assert!(is_forgotten(&Health { wake_at: Some(past), ..Health::default() }, now));
-        assert!(!is_forgotten(&Health { wake_at: Some(now), ..Health::default() }, now));
-        assert!(!is_forgotten(&Health { wake_at: Some(past), leased_until: Some(soon), ..Health::default() }, now));
-        assert!(is_forgotten(&Health { wake_at: Some(past), leased_until: Some(past), ..Health::default() }, now));
+        let (soon, past) = (now + WAKEUP_GRACE, now - WAKEUP_GRACE);
+        assert!(is_stalled(&Health::default(), now));
+        assert!(is_stalled(&Health { wake_at: Some(past), ..Health::default() }, now));
+        assert!(!is_stalled(&Health { wake_at: Some(now), ..Health::default() }, now));
+        assert!(!is_stalled(&Health { wake_at: Some(past), leased_until: Some(soon), ..Health::default() }, now));
+        assert!(is_stalled(&Health { wake_at: Some(past), leased_until: Some(past), ..Health::default() }, now));
     }
 }

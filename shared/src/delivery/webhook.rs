@@ -21,32 +21,32 @@ use tokio::net::TcpStream;
 use tower::util::BoxCloneSyncService;
 use zeroize::Zeroizing;
 
-use super::guard::{GuardedConnector, Rules};
+use super::guard::{EgressRules, GuardedConnector};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
         error_log::ErrorLog,
-        health::LONGEST_RETRY_AFTER,
+        health::MAX_RETRY_AFTER,
         secret::{Sealed, Secret},
         timestamp::Timestamp,
         webhook::Webhook,
     },
-    logs::Chain,
+    logs::ErrorChain,
     vault::{Context, Vault, VaultError},
 };
 
 /// How long an endpoint may take to answer, from the first packet to the last byte that is read.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// The most bytes that are read of an answer.
-const MAX_READ: usize = 16 * 1024;
+const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 /// The most characters that are kept of it.
-const MAX_KEPT: usize = 512;
+const MAX_RESPONSE_CHARS: usize = 512;
 /// How long a connection is kept open for the next error.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The bytes of a secret.
 const SECRET_BYTES: usize = 32;
 /// The header that tells a test event.
-const TEST: HeaderName = HeaderName::from_static("x-tenon-test");
+const TEST_HEADER: HeaderName = HeaderName::from_static("x-tenon-test");
 
 /// Makes a secret, as Standard Webhooks spell it: `whsec_` and base64.
 pub fn new_secret() -> Result<Secret, VaultError> {
@@ -57,26 +57,26 @@ pub fn new_secret() -> Result<Secret, VaultError> {
 
 /// Seals the secret of a webhook. One KMS call.
 pub async fn seal_secret(vault: &Vault, route: Route, version: u32, secret: &Secret) -> Result<Sealed, VaultError> {
-    vault.seal(&context(route), version, secret.expose().as_bytes()).await
+    vault.seal(&encryption_context(route), version, secret.expose().as_bytes()).await
 }
 
 /// Opens a webhook's secret.
 pub async fn open_secret(vault: &Vault, route: Route, sealed: &Sealed) -> Result<Secret, VaultError> {
-    let secret = vault.open(&context(route), sealed).await?;
+    let secret = vault.open(&encryption_context(route), sealed).await?;
     let text = std::str::from_utf8(&secret).map_err(|_| VaultError::Undecryptable)?;
     Ok(text.to_owned().into())
 }
 
 /// What the secret of a webhook is sealed for.
-fn context(route: Route) -> Context {
+fn encryption_context(route: Route) -> Context {
     let Route { environment, destination } = route;
     Context { environment: environment.to_string(), owner: destination.to_string(), purpose: "webhook-secret" }
 }
 
 /// Posts errors to webhooks. Connections are kept and used again.
 #[derive(Clone, Debug)]
-pub struct Webhooks {
-    rules: Rules,
+pub struct WebhookSender {
+    rules: EgressRules,
     vault: Vault,
     client: Client<HttpsConnector<Connector>, Full<bytes::Bytes>>,
 }
@@ -84,14 +84,14 @@ pub struct Webhooks {
 /// What opens connections.
 pub type Connector = BoxCloneSyncService<Uri, TokioIo<TcpStream>, io::Error>;
 
-impl Webhooks {
+impl WebhookSender {
     /// A sender that opens secrets with this vault.
-    pub fn new(rules: Rules, vault: Vault) -> Self {
-        Self::over(BoxCloneSyncService::new(GuardedConnector::new(rules.clone())), rules, vault, None)
+    pub fn new(rules: EgressRules, vault: Vault) -> Self {
+        Self::with_connector(BoxCloneSyncService::new(GuardedConnector::new(rules.clone())), rules, vault, None)
     }
 
     /// A sender over this connector, with other roots of trust than the public ones.
-    pub fn over(connector: Connector, rules: Rules, vault: Vault, tls: Option<ClientConfig>) -> Self {
+    pub fn with_connector(connector: Connector, rules: EgressRules, vault: Vault, tls: Option<ClientConfig>) -> Self {
         let builder = HttpsConnectorBuilder::new();
         let builder = match tls {
             Some(config) => builder.with_tls_config(config),
@@ -101,7 +101,7 @@ impl Webhooks {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector);
         Self { rules, vault, client }
     }
@@ -114,27 +114,27 @@ impl Webhooks {
     /// Sends a test event now.
     pub async fn send_test(&self, route: Route, webhook: &Webhook) -> Outcome {
         let event = ErrorLog::test_event(route.environment, Timestamp::now());
-        self.post_all(route, webhook, &[&event], true).await.pop().unwrap_or(Outcome::NotMade)
+        self.post_all(route, webhook, &[&event], true).await.pop().unwrap_or(Outcome::Skipped)
     }
 
     async fn post_all(&self, route: Route, webhook: &Webhook, errors: &[&ErrorLog], test: bool) -> Vec<Outcome> {
-        let none_made = |outcome: Outcome| vec![outcome; errors.len()];
+        let for_all = |outcome: Outcome| vec![outcome; errors.len()];
         // The rules may have been tightened since it was saved.
-        if let Err(forbidden) = self.rules.allow(&webhook.url) {
-            return none_made(failed(Failure::Refused, &format!("the URL {forbidden}")));
+        if let Err(forbidden) = self.rules.check_url(&webhook.url) {
+            return for_all(failed_before_sending(Failure::Refused, &format!("the URL {forbidden}")));
         }
         let Ok(uri) = webhook.url.as_str().parse::<Uri>() else {
-            return none_made(failed(Failure::Refused, "the URL cannot be called"));
+            return for_all(failed_before_sending(Failure::Refused, "the URL cannot be called"));
         };
         let signers = match self.signers(route, webhook).await {
             Ok(signers) => signers,
             Err(VaultError::Busy(error)) => {
-                tracing::warn!(error = %Chain(&*error), "a secret cannot be opened for now");
-                return none_made(Outcome::NotMade);
+                tracing::warn!(error = %ErrorChain(&*error), "a secret cannot be opened for now");
+                return for_all(Outcome::Skipped);
             }
             Err(error) => {
-                tracing::error!(error = %Chain(&error), destination = %route.destination, "a secret cannot be opened");
-                return none_made(failed(Failure::Refused, "the stored secret could not be decrypted"));
+                tracing::error!(error = %ErrorChain(&error), destination = %route.destination, "a secret cannot be opened");
+                return for_all(failed_before_sending(Failure::Refused, "the stored secret could not be decrypted"));
             }
         };
         join_all(errors.iter().map(|error| self.post(&uri, &signers, error, test))).await
@@ -155,31 +155,31 @@ impl Webhooks {
     async fn post(&self, uri: &Uri, signers: &[standardwebhooks::Webhook], error: &ErrorLog, test: bool) -> Outcome {
         let (at, started) = (Timestamp::now(), Instant::now());
         let Some(request) = request(uri, signers, error, at, test) else {
-            return failed(Failure::Unacceptable, "the error cannot be written as a request");
+            return failed_before_sending(Failure::Rejected, "the error cannot be written as a request");
         };
-        let answered = tokio::time::timeout(TIMEOUT, async {
+        let responded = tokio::time::timeout(TIMEOUT, async {
             let response = self.client.request(request).await?;
             let (parts, mut body) = response.into_parts();
-            let mut read = Vec::new();
+            let mut received = Vec::new();
             // What has come so far is told where the rest breaks off: the status decides.
-            while read.len() < MAX_READ && started.elapsed() < TIMEOUT {
-                let left = TIMEOUT.saturating_sub(started.elapsed() + Duration::from_millis(50));
-                match tokio::time::timeout(left, body.frame()).await {
-                    Ok(Some(Ok(frame))) => read.extend(frame.into_data().unwrap_or_default()),
+            while received.len() < MAX_RESPONSE_BYTES && started.elapsed() < TIMEOUT {
+                let remaining = TIMEOUT.saturating_sub(started.elapsed() + Duration::from_millis(50));
+                match tokio::time::timeout(remaining, body.frame()).await {
+                    Ok(Some(Ok(frame))) => received.extend(frame.into_data().unwrap_or_default()),
                     Ok(Some(Err(_)) | None) | Err(_) => break,
                 }
             }
-            Ok::<_, hyper_util::client::legacy::Error>((parts.status, parts.headers, read))
+            Ok::<_, hyper_util::client::legacy::Error>((parts.status, parts.headers, received))
         })
         .await;
         let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-        match answered {
-            Ok(Ok((status, headers, read))) => {
-                let response = kept(&read);
+        match responded {
+            Ok(Ok((status, headers, received))) => {
+                let response = printable_excerpt(&received);
                 outcome(status, &headers, Attempt { at, status: Some(status.as_u16()), latency_ms, response })
             }
             Ok(Err(error)) => {
-                let response = why(&error);
+                let response = connection_error(&error);
                 Outcome::Failed(Attempt { at, status: None, latency_ms, response }, Failure::Unreachable)
             }
             Err(_) => {
@@ -191,8 +191,11 @@ impl Webhooks {
 }
 
 /// An attempt that came to its end before anything was sent.
-fn failed(failure: Failure, said: &str) -> Outcome {
-    Outcome::Failed(Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response: said.to_owned() }, failure)
+fn failed_before_sending(failure: Failure, message: &str) -> Outcome {
+    Outcome::Failed(
+        Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response: message.to_owned() },
+        failure,
+    )
 }
 
 /// The signed request. None where the error cannot be written as one.
@@ -219,7 +222,7 @@ fn request(
         .header("x-tenon-block-type", HeaderValue::from_bytes(error.block_type.as_str().as_bytes()).ok()?)
         .header("x-tenon-execution-id", HeaderValue::from_bytes(error.execution_id.as_str().as_bytes()).ok()?);
     if test {
-        request = request.header(TEST, "true");
+        request = request.header(TEST_HEADER, "true");
     }
     request.body(Full::from(body)).ok()
 }
@@ -244,24 +247,24 @@ fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let until = match is_number {
         // A number that is too large to be read is a long time.
-        true => now + text.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs).min(LONGEST_RETRY_AFTER),
+        true => now + text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER),
         false => {
             let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             Timestamp::from_seconds(u32::try_from(date.as_secs()).ok()?)
         }
     };
-    Some(until.min(now + LONGEST_RETRY_AFTER))
+    Some(until.min(now + MAX_RETRY_AFTER))
 }
 
 /// What is kept of an answer: its first characters, without those that control a terminal.
-fn kept(read: &[u8]) -> String {
-    let text = String::from_utf8_lossy(read);
+fn printable_excerpt(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
     let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    printable.take(MAX_KEPT).collect::<String>().trim().to_owned()
+    printable.take(MAX_RESPONSE_CHARS).collect::<String>().trim().to_owned()
 }
 
 /// Why there is no answer, in words for the customer.
-fn why(error: &hyper_util::client::legacy::Error) -> String {
+fn connection_error(error: &hyper_util::client::legacy::Error) -> String {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
@@ -310,9 +313,9 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_an_answer_is_short_and_printable() {
-        assert_eq!(kept(b"\x1b[31mno\n"), "[31mno");
-        assert_eq!(kept(&[b'a'; 2000]).len(), MAX_KEPT);
-        assert_eq!(kept(&[0xff, 0xfe]), "\u{fffd}\u{fffd}");
+        assert_eq!(printable_excerpt(b"\x1b[31mno\n"), "[31mno");
+        assert_eq!(printable_excerpt(&[b'a'; 2000]).len(), MAX_RESPONSE_CHARS);
+        assert_eq!(printable_excerpt(&[0xff, 0xfe]), "\u{fffd}\u{fffd}");
     }
 
     #[test]

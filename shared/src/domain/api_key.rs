@@ -19,7 +19,7 @@ const RANDOM_DIGITS: usize = 43;
 const CHECKSUM_DIGITS: usize = 6;
 
 /// `tn_live_` and four digits, which leaves 232 random bits unknown.
-const SHOWN_CHARACTERS: usize = 12;
+const PREFIX_CHARACTERS: usize = 12;
 
 /// A key in the clear: `tn_live_` or `tn_test_`, 43 random base62 digits and a CRC32 of all that in six more.
 ///
@@ -45,7 +45,7 @@ impl ApiKey {
 
     /// How the key begins: its prefix and four random digits.
     pub fn prefix(&self) -> String {
-        self.0.chars().take(SHOWN_CHARACTERS).collect()
+        self.0.chars().take(PREFIX_CHARACTERS).collect()
     }
 
     /// What is stored in its place.
@@ -72,7 +72,7 @@ pub enum ApiKeyError {
     Prefix,
     /// It is too short, too long, or has a character that a key never has.
     #[error("the key is not of a key's form")]
-    Form,
+    Malformed,
     /// A digit was mistyped or lost.
     #[error("the key's checksum does not match")]
     Checksum,
@@ -85,7 +85,7 @@ impl FromStr for ApiKey {
         let digits =
             text.strip_prefix("tn_live_").or_else(|| text.strip_prefix("tn_test_")).ok_or(ApiKeyError::Prefix)?;
         if digits.len() != RANDOM_DIGITS + CHECKSUM_DIGITS || !digits.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(ApiKeyError::Form);
+            return Err(ApiKeyError::Malformed);
         }
         let (key, given) = text.split_at(text.len() - CHECKSUM_DIGITS);
         if checksum(key) != given {
@@ -144,7 +144,7 @@ impl FromStr for Scope {
 /// What is found by a key: all that says who is calling. It is there as long as the key works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeyHolder {
+pub struct ApiKeyGrant {
     /// Names the key in lists and logs.
     pub key_id: KeyId,
     /// The environment that a request with this key is in.
@@ -161,7 +161,7 @@ pub struct KeyRecord {
     pub key_id: KeyId,
     /// How the key begins: enough for people to tell keys apart, and no help in guessing one.
     pub prefix: String,
-    /// What leads to its [`KeyHolder`].
+    /// What leads to its [`ApiKeyGrant`].
     pub hash: KeyHash,
     /// A name for people.
     pub name: Text<128>,
@@ -203,9 +203,9 @@ mod tests {
         let key = ApiKey::generate(Kind::Live);
         assert_eq!("".parse::<ApiKey>(), Err(ApiKeyError::Prefix));
         assert_eq!("sk_live_x".parse::<ApiKey>(), Err(ApiKeyError::Prefix));
-        assert_eq!("tn_live_ä".parse::<ApiKey>(), Err(ApiKeyError::Form));
-        assert_eq!(key.expose().get(..40).unwrap().parse::<ApiKey>(), Err(ApiKeyError::Form));
-        assert_eq!(format!("{}0", key.expose()).parse::<ApiKey>(), Err(ApiKeyError::Form));
+        assert_eq!("tn_live_ä".parse::<ApiKey>(), Err(ApiKeyError::Malformed));
+        assert_eq!(key.expose().get(..40).unwrap().parse::<ApiKey>(), Err(ApiKeyError::Malformed));
+        assert_eq!(format!("{}0", key.expose()).parse::<ApiKey>(), Err(ApiKeyError::Malformed));
     }
 
     proptest! {

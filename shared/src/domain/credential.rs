@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The most bytes of a credential's data, as JSON.
-pub const MAX_DATA: usize = 16 * 1024;
+pub const MAX_DATA_BYTES: usize = 16 * 1024;
 
 /// What may be shown of a credential. Its data stay sealed in the item and are no part of this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

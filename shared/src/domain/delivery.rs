@@ -34,7 +34,7 @@ pub enum Outcome {
     /// The other side did not take it, or could not be asked.
     Failed(Attempt, Failure),
     /// It was not made, for a reason on this side that passes. It does not count.
-    NotMade,
+    Skipped,
 }
 
 /// Why an attempt failed.
@@ -49,7 +49,7 @@ pub enum Failure {
     /// The other side says that it is gone for good (410): the destination is switched off.
     Gone,
     /// The other side will never take this one error, such as one that is too large for it. Not tried again.
-    Unacceptable,
+    Rejected,
 }
 
 impl Failure {
@@ -57,7 +57,7 @@ impl Failure {
     pub fn retryable(self) -> bool {
         match self {
             Self::Unreachable | Self::Refused | Self::Busy(_) => true,
-            Self::Gone | Self::Unacceptable => false,
+            Self::Gone | Self::Rejected => false,
         }
     }
 
@@ -65,22 +65,23 @@ impl Failure {
     pub fn not_before(self) -> Option<Timestamp> {
         match self {
             Self::Busy(until) => until,
-            Self::Unreachable | Self::Refused | Self::Gone | Self::Unacceptable => None,
+            Self::Unreachable | Self::Refused | Self::Gone | Self::Rejected => None,
         }
     }
 }
 
 /// The waits between attempts, in seconds: twelve attempts in 77.6 hours.
-pub const RETRY_POLICY: [u32; 11] = [5, 300, 1_800, 7_200, 18_000, 36_000, 43_200, 43_200, 43_200, 43_200, 43_200];
+pub const RETRY_SCHEDULE_SECS: [u32; 11] =
+    [5, 300, 1_800, 7_200, 18_000, 36_000, 43_200, 43_200, 43_200, 43_200, 43_200];
 
 /// The longest time that an error waits for a destination that is not asked at all: the policy, every wait a tenth longer.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(279_305 * 11 / 10);
+pub const MAX_PENDING_AGE: Duration = Duration::from_secs(279_305 * 11 / 10);
 
 /// When the next attempt is due after `attempts` have failed, the last one at `now`: the policy's wait and 0 to 10 %
 /// more, so that what failed together does not come back together. None after the twelfth.
 pub fn next_attempt(attempts: u32, now: Timestamp) -> Option<Timestamp> {
     let index = usize::try_from(attempts.checked_sub(1)?).ok()?;
-    let wait = u64::from(*RETRY_POLICY.get(index)?) * 1000;
+    let wait = u64::from(*RETRY_SCHEDULE_SECS.get(index)?) * 1000;
     let jitter = rand::rng().random_range(0..=wait / 10);
     Some(now + Duration::from_millis(wait + jitter))
 }
@@ -96,7 +97,7 @@ pub struct PendingDelivery {
     /// How many attempts have failed.
     pub attempts: u32,
     /// Since when it waits.
-    pub waiting_since: Timestamp,
+    pub pending_since: Timestamp,
     /// When it is tried again.
     pub next_attempt_at: Timestamp,
     /// The replay that asked for it.
@@ -107,25 +108,25 @@ pub struct PendingDelivery {
 impl PendingDelivery {
     /// One that no attempt was made for yet, due five seconds after the error was recorded; always the same for the same
     /// error, so that a batch that is forwarded again notes it in the same place.
-    pub fn held(workflow_id: WorkflowId, error_id: ErrorId, recorded_at: Timestamp) -> Self {
-        let due = recorded_at + Duration::from_secs(u64::from(RETRY_POLICY[0]));
-        Self { workflow_id, error_id, attempts: 0, waiting_since: recorded_at, next_attempt_at: due, replay_id: None }
+    pub fn deferred(workflow_id: WorkflowId, error_id: ErrorId, recorded_at: Timestamp) -> Self {
+        let due = recorded_at + Duration::from_secs(u64::from(RETRY_SCHEDULE_SECS[0]));
+        Self { workflow_id, error_id, attempts: 0, pending_since: recorded_at, next_attempt_at: due, replay_id: None }
     }
 
     /// What it becomes by an attempt at `now`.
-    pub fn after(&self, outcome: &Outcome, now: Timestamp) -> Next {
+    pub fn disposition(&self, outcome: &Outcome, now: Timestamp) -> Disposition {
         match outcome {
-            Outcome::Delivered(_) => Next::Delivered,
+            Outcome::Delivered(_) => Disposition::Delivered,
             Outcome::Failed(_, failure) => match next_attempt(self.attempts + 1, now) {
-                Some(policy) if failure.retryable() => Next::Pending(Self {
+                Some(policy) if failure.retryable() => Disposition::Pending(Self {
                     attempts: self.attempts + 1,
                     next_attempt_at: failure.not_before().map_or(policy, |until| policy.max(until)),
                     ..self.clone()
                 }),
-                _ => Next::Failed,
+                _ => Disposition::Failed,
             },
-            Outcome::NotMade => Next::Pending(Self {
-                next_attempt_at: now + Duration::from_secs(u64::from(RETRY_POLICY[0])),
+            Outcome::Skipped => Disposition::Pending(Self {
+                next_attempt_at: now + Duration::from_secs(u64::from(RETRY_SCHEDULE_SECS[0])),
                 ..self.clone()
             }),
         }
@@ -133,13 +134,13 @@ impl PendingDelivery {
 
     /// Whether it has waited longer than any schedule, for a destination that was not to be asked.
     pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.waiting_since + LONGEST_WAIT < now
+        self.pending_since + MAX_PENDING_AGE < now
     }
 }
 
 /// What becomes of a delivery that was pending.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Disposition {
     /// The other side has taken it.
     Delivered,
     /// It waits again.
@@ -151,7 +152,7 @@ pub enum Next {
     /// The error is not there any more.
     Dropped,
     /// It waits twice, and the other one is attempted.
-    Twin,
+    Duplicate,
 }
 
 /// How a delivery stands.
@@ -214,7 +215,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// One that is not tried again.
-    pub fn ended(
+    pub fn finished(
         error_id: ErrorId,
         destination_id: DestinationId,
         status: DeliveryStatus,
@@ -225,12 +226,12 @@ impl Delivery {
 
     /// One delivery of two that are told of, as when one that had succeeded at once was replayed: it stands as the one says
     /// that waits, or was attempted last.
-    pub fn joined(self, other: Self) -> Self {
-        let stands = |delivery: &Self| (delivery.next_attempt_at, delivery.attempts.last().map(|attempt| attempt.at));
-        let (now, before) = if stands(&self) < stands(&other) { (other, self) } else { (self, other) };
-        let mut attempts = [before.attempts, now.attempts].concat();
+    pub fn merge(self, other: Self) -> Self {
+        let recency = |delivery: &Self| (delivery.next_attempt_at, delivery.attempts.last().map(|attempt| attempt.at));
+        let (later, earlier) = if recency(&self) < recency(&other) { (other, self) } else { (self, other) };
+        let mut attempts = [earlier.attempts, later.attempts].concat();
         attempts.sort_by_key(|attempt| attempt.at);
-        Self { attempts, ..now }
+        Self { attempts, ..later }
     }
 }
 
@@ -254,34 +255,34 @@ mod tests {
     }
 
     fn pending(now: Timestamp) -> PendingDelivery {
-        PendingDelivery { attempts: 0, ..PendingDelivery::held(WorkflowId::new(), ErrorId::new(), now) }
+        PendingDelivery { attempts: 0, ..PendingDelivery::deferred(WorkflowId::new(), ErrorId::new(), now) }
     }
 
     #[test]
     fn a_delivery_that_was_replayed_stands_as_its_later_attempts_say() {
         let now = Timestamp::now();
         let (error, destination) = (ErrorId::new(), DestinationId::new());
-        let at_once = Delivery::ended(error, destination, DeliveryStatus::Delivered, vec![attempt(now)]);
+        let immediate = Delivery::finished(error, destination, DeliveryStatus::Delivered, vec![attempt(now)]);
         let later = now + Duration::from_secs(60);
-        let failed = Delivery::ended(error, destination, DeliveryStatus::Failed, vec![attempt(later)]);
+        let failed = Delivery::finished(error, destination, DeliveryStatus::Failed, vec![attempt(later)]);
         let waiting = Delivery {
             status: DeliveryStatus::Pending,
             attempts: Vec::new(),
             next_attempt_at: Some(later),
-            ..at_once.clone()
+            ..immediate.clone()
         };
-        for (a, b) in [(&at_once, &failed), (&failed, &at_once)] {
-            let joined = a.clone().joined(b.clone());
-            assert_eq!((joined.status, joined.attempts), (DeliveryStatus::Failed, vec![attempt(now), attempt(later)]));
+        for (a, b) in [(&immediate, &failed), (&failed, &immediate)] {
+            let merged = a.clone().merge(b.clone());
+            assert_eq!((merged.status, merged.attempts), (DeliveryStatus::Failed, vec![attempt(now), attempt(later)]));
         }
-        assert_eq!(at_once.joined(waiting.clone()), Delivery { attempts: vec![attempt(now)], ..waiting });
+        assert_eq!(immediate.merge(waiting.clone()), Delivery { attempts: vec![attempt(now)], ..waiting });
     }
 
     #[test]
     fn twelve_attempts_take_77_6_hours() {
-        let seconds = RETRY_POLICY.iter().sum::<u32>();
-        assert_eq!((RETRY_POLICY.len() + 1, (f64::from(seconds) / 360.0).round()), (12, 776.0));
-        assert_eq!(LONGEST_WAIT, Duration::from_secs(u64::from(seconds) * 11 / 10));
+        let seconds = RETRY_SCHEDULE_SECS.iter().sum::<u32>();
+        assert_eq!((RETRY_SCHEDULE_SECS.len() + 1, (f64::from(seconds) / 360.0).round()), (12, 776.0));
+        assert_eq!(MAX_PENDING_AGE, Duration::from_secs(u64::from(seconds) * 11 / 10));
     }
 
     #[test]
@@ -295,24 +296,27 @@ mod tests {
     #[test]
     fn a_delivery_fails_for_good_after_twelve_attempts_and_at_once_where_another_would_have_no_other_end() {
         let now = Timestamp::now();
-        for failure in [Failure::Gone, Failure::Unacceptable] {
-            assert_eq!(pending(now).after(&Outcome::Failed(attempt(now), failure), now), Next::Failed);
+        for failure in [Failure::Gone, Failure::Rejected] {
+            assert_eq!(pending(now).disposition(&Outcome::Failed(attempt(now), failure), now), Disposition::Failed);
         }
         let mut delivery = pending(now);
         for made in 1..=11 {
-            match delivery.after(&Outcome::Failed(attempt(now), Failure::Refused), now) {
-                Next::Pending(next) => delivery = next,
+            match delivery.disposition(&Outcome::Failed(attempt(now), Failure::Refused), now) {
+                Disposition::Pending(next) => delivery = next,
                 other => panic!("{other:?} after {made} attempts"),
             }
         }
-        assert_eq!(delivery.after(&Outcome::Failed(attempt(now), Failure::Unreachable), now), Next::Failed);
+        assert_eq!(
+            delivery.disposition(&Outcome::Failed(attempt(now), Failure::Unreachable), now),
+            Disposition::Failed
+        );
     }
 
     #[test]
     fn an_attempt_that_was_not_made_does_not_count() {
         let now = Timestamp::now();
-        match pending(now).after(&Outcome::NotMade, now) {
-            Next::Pending(next) => assert_eq!(next.attempts, 0),
+        match pending(now).disposition(&Outcome::Skipped, now) {
+            Disposition::Pending(next) => assert_eq!(next.attempts, 0),
             other => panic!("{other:?}"),
         }
     }
@@ -320,7 +324,7 @@ mod tests {
     #[test]
     fn what_is_held_is_noted_in_the_same_place_however_often_it_is_repeated() {
         let (workflow, error, at) = (WorkflowId::new(), ErrorId::new(), Timestamp::now());
-        assert_eq!(PendingDelivery::held(workflow, error, at), PendingDelivery::held(workflow, error, at));
+        assert_eq!(PendingDelivery::deferred(workflow, error, at), PendingDelivery::deferred(workflow, error, at));
     }
 
     proptest! {
@@ -328,7 +332,7 @@ mod tests {
         fn a_wait_is_never_shorter_than_the_policy_nor_a_tenth_longer(attempts in 1u32..=11) {
             let now = Timestamp::now();
             let wait = next_attempt(attempts, now).unwrap().milliseconds() - now.milliseconds();
-            let policy = i64::from(RETRY_POLICY[attempts as usize - 1]) * 1000;
+            let policy = i64::from(RETRY_SCHEDULE_SECS[attempts as usize - 1]) * 1000;
             prop_assert!((policy..=policy + policy / 10).contains(&wait));
         }
 
@@ -337,10 +341,10 @@ mod tests {
             let now = Timestamp::now();
             let until = now + Duration::from_secs(seconds);
             let delivery = PendingDelivery { attempts, ..pending(now) };
-            match delivery.after(&Outcome::Failed(attempt(now), Failure::Busy(Some(until))), now) {
-                Next::Pending(next) => {
+            match delivery.disposition(&Outcome::Failed(attempt(now), Failure::Busy(Some(until))), now) {
+                Disposition::Pending(next) => {
                     prop_assert!(next.next_attempt_at >= until);
-                    prop_assert!(next.next_attempt_at >= now + Duration::from_secs(RETRY_POLICY[attempts as usize].into()));
+                    prop_assert!(next.next_attempt_at >= now + Duration::from_secs(RETRY_SCHEDULE_SECS[attempts as usize].into()));
                 }
                 other => prop_assert!(false, "{:?}", other),
             }

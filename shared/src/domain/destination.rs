@@ -1,7 +1,5 @@
 //! Destinations: where the errors of an environment are sent.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,7 +7,7 @@ use super::{
     error_log::{EngineText, ErrorLog},
     id::{DestinationId, UserId, WorkflowId},
     secret::{Sealed, Secret},
-    text::written_as_text,
+    text::string_newtype,
     timestamp::Timestamp,
     webhook::Webhook,
 };
@@ -43,8 +41,8 @@ pub struct Destination {
 
 impl Destination {
     /// Whether this error is to be sent there now.
-    pub fn wants(&self, error: &ErrorLog) -> bool {
-        self.enabled && self.filter.allows(error.workflow_id, error.user_id, &error.block_type)
+    pub fn accepts(&self, error: &ErrorLog) -> bool {
+        self.enabled && self.filter.matches(error.workflow_id, error.user_id, &error.block_type)
     }
 }
 
@@ -60,7 +58,7 @@ pub struct Verification {
 
 impl Verification {
     /// Of a webhook that nothing was sent to yet.
-    pub fn not_tested() -> Self {
+    pub fn untested() -> Self {
         Self { verified: false, reason: "nothing was sent there yet: send a test event".into() }
     }
 }
@@ -143,45 +141,17 @@ pub const MAX_FILTER_ENTRIES: usize = 100;
 
 impl Filter {
     /// Whether an error of this workflow, user and kind of block is one of these.
-    pub fn allows(&self, workflow: WorkflowId, user: UserId, block_type: &EngineText) -> bool {
-        fn names<T: PartialEq>(list: &[T], value: &T) -> bool {
+    pub fn matches(&self, workflow: WorkflowId, user: UserId, block_type: &EngineText) -> bool {
+        fn contains<T: PartialEq>(list: &[T], value: &T) -> bool {
             list.is_empty() || list.contains(value)
         }
-        names(&self.workflow_id, &workflow) && names(&self.user_id, &user) && names(&self.block_type, block_type)
+        contains(&self.workflow_id, &workflow)
+            && contains(&self.user_id, &user)
+            && contains(&self.block_type, block_type)
     }
 }
 
-macro_rules! checked_text {
-    ($(#[$meta:meta])* $name:ident, $(#[$error_meta:meta])* $error:ident, $pattern:literal, $valid:expr) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(try_from = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The text as it was given.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-        $(#[$error_meta])*
-        pub struct $error;
-
-        impl FromStr for $name {
-            type Err = $error;
-            fn from_str(text: &str) -> Result<Self, $error> {
-                let valid: fn(&str) -> bool = $valid;
-                if valid(text) { Ok(Self(text.to_owned())) } else { Err($error) }
-            }
-        }
-
-        written_as_text!($name, $error, |schema| schema.pattern(Some($pattern)));
-    };
-}
-
-checked_text! {
+string_newtype! {
     /// An AWS region, such as `eu-central-1`. It becomes a part of a host name, so that nothing else may be in it.
     Region,
     /// Why a text is not a region.
@@ -192,7 +162,7 @@ checked_text! {
 }
 
 fn is_region(text: &str) -> bool {
-    let letters = |part: &str, most| (2..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase());
+    let letters = |part: &str, max| (2..=max).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase());
     let parts: Vec<&str> = text.split('-').collect();
     let [first, middle @ .., number] = &parts[..] else {
         return false;
@@ -204,7 +174,7 @@ fn is_region(text: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-checked_text! {
+string_newtype! {
     /// An AWS access key id. AWS decides what it is worth.
     AccessKeyId,
     /// Why a text is not an access key id.
@@ -222,7 +192,7 @@ impl AccessKeyId {
     }
 }
 
-checked_text! {
+string_newtype! {
     /// An event bus, by name or ARN.
     BusName,
     /// Why a text is not an event bus.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{
     fingerprint::Fingerprint,
     id::{EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
-    origin::Origin,
+    request_seed::RequestSeed,
     text::Text,
     timestamp::Timestamp,
 };
@@ -116,7 +116,7 @@ impl ErrorLog {
     /// What is sent to test a destination: an error of no workflow, which is not stored.
     pub fn test_event(environment_id: EnvironmentId, now: Timestamp) -> Self {
         let new = NewError {
-            identity: ErrorIdentity { id: ObjectId::at(now).into(), created_at: now, id_was_given: false },
+            identity: ErrorIdentity { id: ObjectId::at(now).into(), created_at: now, id_provided: false },
             execution_id: EngineText::of("test"),
             block_id: EngineText::of("test"),
             block_type: EngineText::of("tenon.test"),
@@ -130,14 +130,14 @@ impl ErrorLog {
 pub const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// Cuts a text to [`MAX_ERROR_BYTES`] of UTF-8, the mark that says so included.
-pub fn cut(text: String) -> String {
+pub fn truncate(text: String) -> String {
     if text.len() <= MAX_ERROR_BYTES {
         return text;
     }
-    let mark = format!("… [cut: {} bytes in all]", text.len());
-    let mut cut = text;
-    cut.truncate(cut.floor_char_boundary(MAX_ERROR_BYTES - mark.len()));
-    cut + &mark
+    let mark = format!("… [truncated: {} bytes in total]", text.len());
+    let mut truncated = text;
+    truncated.truncate(truncated.floor_char_boundary(MAX_ERROR_BYTES - mark.len()));
+    truncated + &mark
 }
 
 /// What the engine says of an error.
@@ -182,7 +182,7 @@ impl NewError {
 }
 
 /// How far an engine's clock may be ahead.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// An error's id and time, which agree to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +192,7 @@ pub struct ErrorIdentity {
     /// The time.
     pub created_at: Timestamp,
     /// Whether the engine gave the id, so that the error may have been recorded before.
-    pub id_was_given: bool,
+    pub id_provided: bool,
 }
 
 /// Why an id and a time do not make an error's.
@@ -200,7 +200,7 @@ pub struct ErrorIdentity {
 pub enum IdentityError {
     /// The two name different seconds.
     #[error("must lie in the second that `_id` carries")]
-    Disagree,
+    Mismatch,
     /// It is further ahead than a clock's skew explains.
     #[error("must not be later than five minutes from now")]
     Future,
@@ -211,25 +211,25 @@ pub enum IdentityError {
 
 impl ErrorIdentity {
     /// Completes what was given: the id is made from the time, the time read from the id, or both are made, for the error in
-    /// this place of the request of this origin.
+    /// this place of the request of this seed.
     pub fn new(
         id: Option<ErrorId>,
         created_at: Option<Timestamp>,
-        origin: &Origin,
-        place: usize,
+        seed: &RequestSeed,
+        index: usize,
     ) -> Result<Self, IdentityError> {
-        let now = origin.at;
+        let now = seed.at;
         let at = created_at.or(id.map(|id| id.object_id().timestamp())).unwrap_or(now);
-        if at > now + CLOCK_SKEW {
+        if at > now + MAX_CLOCK_SKEW {
             return Err(IdentityError::Future);
         }
         if at.seconds() < 0 {
             return Err(IdentityError::Past);
         }
         if id.is_some_and(|id| id.object_id().timestamp().seconds() != at.seconds()) {
-            return Err(IdentityError::Disagree);
+            return Err(IdentityError::Mismatch);
         }
-        Ok(Self { id: id.unwrap_or_else(|| origin.id_at(place, at)), created_at: at, id_was_given: id.is_some() })
+        Ok(Self { id: id.unwrap_or_else(|| seed.id_at(index, at)), created_at: at, id_provided: id.is_some() })
     }
 }
 
@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn identity(id: Option<ErrorId>, created_at: Option<Timestamp>) -> Result<ErrorIdentity, IdentityError> {
-        ErrorIdentity::new(id, created_at, &Origin::of(now()), 0)
+        ErrorIdentity::new(id, created_at, &RequestSeed::of(now()), 0)
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         let identity = identity(None, Some(at)).unwrap();
         assert_eq!(identity.created_at, at);
         assert_eq!(identity.id.object_id().timestamp().seconds(), at.seconds());
-        assert!(!identity.id_was_given);
+        assert!(!identity.id_provided);
     }
 
     #[test]
@@ -268,14 +268,14 @@ mod tests {
         let id: ErrorId = "6155ac246093840013297377".parse().unwrap();
         let at = |text: &str| identity(Some(id), Some(text.parse().unwrap()));
         assert!(at("2021-09-30T12:23:00.999Z").is_ok());
-        assert_eq!(at("2021-09-30T12:23:01.000Z"), Err(IdentityError::Disagree));
+        assert_eq!(at("2021-09-30T12:23:01.000Z"), Err(IdentityError::Mismatch));
     }
 
     #[test]
     fn an_error_may_be_five_minutes_ahead_and_no_more() {
         let at = |duration| identity(None, Some(now() + duration));
-        assert!(at(CLOCK_SKEW).is_ok());
-        assert_eq!(at(CLOCK_SKEW + Duration::from_millis(1)), Err(IdentityError::Future));
+        assert!(at(MAX_CLOCK_SKEW).is_ok());
+        assert_eq!(at(MAX_CLOCK_SKEW + Duration::from_millis(1)), Err(IdentityError::Future));
     }
 
     #[test]
@@ -304,10 +304,10 @@ mod tests {
         fn a_long_text_is_cut_with_a_mark_inside_the_limit(character in any::<char>(), extra in 0usize..9) {
             let text = character.to_string().repeat((MAX_ERROR_BYTES + extra) / character.len_utf8() + 1);
             let whole = text.len();
-            let cut = cut(text);
-            prop_assert!(cut.len() <= MAX_ERROR_BYTES);
-            let mark = format!("[cut: {whole} bytes in all]");
-            prop_assert_eq!(cut.ends_with(&mark), whole > MAX_ERROR_BYTES);
+            let truncated = truncate(text);
+            prop_assert!(truncated.len() <= MAX_ERROR_BYTES);
+            let mark = format!("[truncated: {whole} bytes in total]");
+            prop_assert_eq!(truncated.ends_with(&mark), whole > MAX_ERROR_BYTES);
         }
     }
 }

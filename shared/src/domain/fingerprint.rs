@@ -11,9 +11,9 @@ use super::id::WorkflowId;
 pub struct Fingerprint(String);
 
 /// So many bytes of a text are looked at: what errors say is at their beginning.
-const LOOKED_AT: usize = 4096;
+const SCAN_BYTES: usize = 4096;
 /// So many bytes count of what is left of them, so that the length of what is taken out makes no difference at the end.
-const COUNTED: usize = 1024;
+const MAX_NORMALIZED_BYTES: usize = 1024;
 
 /// What may stand around a value.
 const QUOTES: [char; 3] = ['"', '`', '\''];
@@ -22,7 +22,7 @@ impl Fingerprint {
     /// Of an error's workflow, kind of block and text.
     pub fn of(workflow: WorkflowId, block_type: &str, text: &str) -> Self {
         let mut digest = Context::new(&SHA256);
-        for part in [workflow.to_string().as_str(), block_type, &essence(text)] {
+        for part in [workflow.to_string().as_str(), block_type, &normalize(text)] {
             digest.update(&(part.len() as u64).to_be_bytes());
             digest.update(part.as_bytes());
         }
@@ -33,10 +33,10 @@ impl Fingerprint {
 
 /// The text without what differs from one error to the next: quoted values, queries and fragments of URLs, addresses, and all
 /// words with a digit in them (numbers, UUIDs, hashes, keys). One pass, so that no text takes long.
-fn essence(text: &str) -> String {
-    let (mut rest, _) = text.split_at(text.floor_char_boundary(LOOKED_AT));
-    let (mut essence, mut before, mut unclosed) = (String::new(), ' ', Vec::new());
-    while let Some(first) = rest.chars().next().filter(|_| essence.len() < COUNTED) {
+fn normalize(text: &str) -> String {
+    let (mut rest, _) = text.split_at(text.floor_char_boundary(SCAN_BYTES));
+    let (mut normalized, mut before, mut unclosed) = (String::new(), ' ', Vec::new());
+    while let Some(first) = rest.chars().next().filter(|_| normalized.len() < MAX_NORMALIZED_BYTES) {
         let after = rest.strip_prefix(first).unwrap_or_default();
         // Between two letters it is an apostrophe.
         let opens = QUOTES.contains(&first) && !(first == '\'' && is_word(before)) && !unclosed.contains(&first);
@@ -44,30 +44,30 @@ fn essence(text: &str) -> String {
         before = first;
         if first.is_whitespace() {
             rest = rest.trim_start();
-            essence.push(' ');
+            normalized.push(' ');
         } else if let Some((_, after)) = quoted {
             rest = after;
-            essence.push('…');
+            normalized.push('…');
         } else if rest.starts_with("http://") || rest.starts_with("https://") {
-            let (url, after) = run(rest, |c| !c.is_whitespace() && !QUOTES.contains(&c) && c != '<' && c != '>');
+            let (url, after) = take_while(rest, |c| !c.is_whitespace() && !QUOTES.contains(&c) && c != '<' && c != '>');
             rest = after;
             before = 'a';
-            take_out_of_url(url, &mut essence);
+            mask_url(url, &mut normalized);
         } else if is_word(first) {
-            let (word, after) = run(rest, is_word);
+            let (word, after) = take_while(rest, is_word);
             rest = after;
             before = 'a';
-            take_out(word, &mut essence);
+            mask(word, &mut normalized);
         } else {
             if opens {
                 unclosed.push(first);
             }
             rest = after;
-            essence.push(first);
+            normalized.push(first);
         }
     }
-    essence.truncate(essence.floor_char_boundary(COUNTED));
-    essence
+    normalized.truncate(normalized.floor_char_boundary(MAX_NORMALIZED_BYTES));
+    normalized
 }
 
 /// Whether a character is one of words, or joins them to a number, a version or an address.
@@ -76,38 +76,38 @@ fn is_word(c: char) -> bool {
 }
 
 /// The words of a URL up to its query or fragment.
-fn take_out_of_url(url: &str, essence: &mut String) {
-    let (mut rest, _) = run(url, |c| c != '?' && c != '#');
+fn mask_url(url: &str, normalized: &mut String) {
+    let (mut rest, _) = take_while(url, |c| c != '?' && c != '#');
     while let Some(first) = rest.chars().next() {
-        let (word, after) = run(rest, is_word);
+        let (word, after) = take_while(rest, is_word);
         if word.is_empty() {
-            essence.push(first);
+            normalized.push(first);
             rest = rest.strip_prefix(first).unwrap_or_default();
         } else {
-            take_out(word, essence);
+            mask(word, normalized);
             rest = after;
         }
     }
 }
 
-fn take_out(word: &str, essence: &mut String) {
+fn mask(word: &str, normalized: &mut String) {
     if word.contains('@') {
-        essence.push('#');
+        normalized.push('#');
         return;
     }
     for part in word.split_inclusive(['.', '+']) {
         if part.contains(char::is_numeric) {
-            essence.push('#');
-            essence.extend(part.chars().last().filter(|last| matches!(last, '.' | '+')));
+            normalized.push('#');
+            normalized.extend(part.chars().last().filter(|last| matches!(last, '.' | '+')));
         } else {
-            essence.push_str(part);
+            normalized.push_str(part);
         }
     }
 }
 
 /// The beginning of a text whose characters are such, and the rest.
-fn run(text: &str, such: impl Fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(|c| !such(c)).unwrap_or(text.len()))
+fn take_while(text: &str, predicate: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !predicate(c)).unwrap_or(text.len()))
 }
 
 impl utoipa::PartialSchema for Fingerprint {
@@ -139,7 +139,7 @@ mod tests {
             ("key edb4e8e8-1e0e-4fac-84fd-9f9d4855ce93", "key 00000000-1e0e-4fac-84fd-9f9d4855ce93"),
             ("a  b\n c", "a b c"),
         ] {
-            assert_eq!(essence(a), essence(b));
+            assert_eq!(normalize(a), normalize(b));
         }
     }
 
@@ -150,7 +150,7 @@ mod tests {
             ("GET https://x.example/a failed", "GET https://x.example/b failed"),
             ("can't read, won't try", "can't write, won't try"),
         ] {
-            assert_ne!(essence(a), essence(b));
+            assert_ne!(normalize(a), normalize(b));
         }
         let (one, other) = (WorkflowId::new(), WorkflowId::new());
         assert_ne!(Fingerprint::of(one, "shopify", "x"), Fingerprint::of(other, "shopify", "x"));
@@ -162,7 +162,7 @@ mod tests {
     fn what_opens_and_never_closes_is_read_once() {
         for part in ["1.", "\"", "``", "a@", "'x ", "https://", "é1"] {
             for before in ["", "\"", "`"] {
-                assert!(essence(&format!("{before}{}", part.repeat(LOOKED_AT))).len() <= COUNTED);
+                assert!(normalize(&format!("{before}{}", part.repeat(SCAN_BYTES))).len() <= MAX_NORMALIZED_BYTES);
             }
         }
     }
@@ -173,13 +173,13 @@ mod tests {
             before in "\\PC{0,40}", after in "\\PC{0,40}", a in any::<u64>(), b in any::<u64>(),
         ) {
             let text = |n: u64| format!("{before} {n} {after}");
-            prop_assert_eq!(essence(&text(a)), essence(&text(b)));
+            prop_assert_eq!(normalize(&text(a)), normalize(&text(b)));
         }
 
         #[test]
         fn of_a_long_text_too_a_number_makes_no_difference(a in any::<u64>(), b in any::<u64>(), c in any::<char>()) {
             let text = |n: u64| format!("status {n}: {}", format!("{c} at ").repeat(2000));
-            prop_assert_eq!(essence(&text(a)), essence(&text(b)));
+            prop_assert_eq!(normalize(&text(a)), normalize(&text(b)));
         }
     }
 }

@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{
     id::{ObjectId, UserId},
-    text::written_as_text,
+    text::string_newtype,
 };
 
 /// The form by which two names are the same: Unicode NFC, case folded. An environment has at most one claim of it.
@@ -75,10 +75,10 @@ pub struct Username(String);
 /// The most characters of a username that is not an e-mail address.
 const MAX_USERNAME: usize = 128;
 /// The characters that a username may have beside letters and digits.
-const USERNAME_MARKS: &str = "._-+~:";
+const USERNAME_PUNCTUATION: &str = "._-+~:";
 
 fn is_username_character(character: char) -> bool {
-    character.is_alphanumeric() || USERNAME_MARKS.contains(character)
+    character.is_alphanumeric() || USERNAME_PUNCTUATION.contains(character)
 }
 
 impl Username {
@@ -148,10 +148,10 @@ impl FromStr for Username {
     }
 }
 
-written_as_text!(Email, EmailError, |schema| {
+string_newtype!(Email, EmailError, |schema| {
     schema.max_length(Some(254)).format(Some(utoipa::openapi::SchemaFormat::Custom("email".into())))
 });
-written_as_text!(Username, UsernameError, |schema| schema.min_length(Some(1)).max_length(Some(254)));
+string_newtype!(Username, UsernameError, |schema| schema.min_length(Some(1)).max_length(Some(254)));
 
 /// The names of one user, consistent with each other: a username with an `@` is the e-mail address too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ pub enum NamesError {
     Missing,
     /// The username is another e-mail address than `email`.
     #[error("a username that is an e-mail address must equal the email")]
-    Different,
+    Mismatch,
 }
 
 impl Names {
@@ -196,7 +196,7 @@ impl Names {
         match (username, email) {
             (None, None) => Err(NamesError::Missing),
             (Some(username), Some(email)) if username.is_email() && username.canonical() != email.canonical() => {
-                Err(NamesError::Different)
+                Err(NamesError::Mismatch)
             }
             _ => Ok(()),
         }
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(names.email, Some(email("joe@acme.example")));
         assert_eq!(names.claims().len(), 1);
         let different = Names::new(Some(username("joe@acme.example")), Some(email("jim@acme.example")), "x");
-        assert_eq!(different, Err(NamesError::Different));
+        assert_eq!(different, Err(NamesError::Mismatch));
     }
 
     #[test]

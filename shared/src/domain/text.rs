@@ -10,8 +10,36 @@ pub(crate) fn string_schema(describe: impl FnOnce(ObjectBuilder) -> ObjectBuilde
     describe(ObjectBuilder::new().schema_type(Type::String)).into()
 }
 
-/// What a type has that wraps a checked text and is written as it: reading, showing, and an OpenAPI schema.
-macro_rules! written_as_text {
+/// A newtype of a validated string: parsing, display and an OpenAPI schema, and the type itself where it is described by a
+/// pattern and a predicate.
+macro_rules! string_newtype {
+    ($(#[$meta:meta])* $name:ident, $(#[$error_meta:meta])* $error:ident, $pattern:literal, $valid:expr) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+        $(#[$error_meta])*
+        pub struct $error;
+
+        impl std::str::FromStr for $name {
+            type Err = $error;
+            fn from_str(text: &str) -> Result<Self, $error> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) { Ok(Self(text.to_owned())) } else { Err($error) }
+            }
+        }
+
+        $crate::domain::text::string_newtype!($name, $error, |schema| schema.pattern(Some($pattern)));
+    };
     ($name:ident, $error:ident, $describe:expr) => {
         impl TryFrom<String> for $name {
             type Error = $error;
@@ -35,7 +63,7 @@ macro_rules! written_as_text {
         impl utoipa::ToSchema for $name {}
     };
 }
-pub(crate) use written_as_text;
+pub(crate) use string_newtype;
 
 /// Text of 1 to `MAX` characters without control characters: a name that a person gave, or an id of another system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{
     id::UserId,
     names::{Email, Names, UserRef, Username},
-    origin::Origin,
+    request_seed::RequestSeed,
     text::Text,
     timestamp::Timestamp,
 };
@@ -74,12 +74,12 @@ pub struct NewUser {
 }
 
 impl NewUser {
-    /// The user that the request of this origin creates in this place.
-    pub fn create(self, origin: &Origin, place: usize) -> User {
-        let now = origin.at;
+    /// The user that the request of this seed creates in this place.
+    pub fn create(self, seed: &RequestSeed, index: usize) -> User {
+        let now = seed.at;
         let Self { names: Names { username, email }, full_name, metadata } = self;
         User {
-            user_id: origin.id(place),
+            user_id: seed.id(index),
             username,
             email,
             full_name,
@@ -95,7 +95,7 @@ impl NewUser {
 
 impl User {
     /// Whether a reference means this user: its names may have moved to another since they were looked up.
-    pub fn is(&self, reference: &UserRef) -> bool {
+    pub fn matches(&self, reference: &UserRef) -> bool {
         match reference {
             UserRef::Id(id) => self.user_id == *id,
             UserRef::Name(name) => {
@@ -126,18 +126,18 @@ pub struct StatusError;
 pub struct Metadata(BTreeMap<String, String>);
 
 /// The most pairs.
-pub const MAX_PAIRS: usize = 50;
+pub const MAX_METADATA_PAIRS: usize = 50;
 /// The most bytes of all keys and values together.
-const MAX_BYTES: usize = 8 * 1024;
+const MAX_METADATA_BYTES: usize = 8 * 1024;
 
 /// Why pairs are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
     /// There are too many.
-    #[error("must have at most {MAX_PAIRS} pairs")]
+    #[error("must have at most {MAX_METADATA_PAIRS} pairs")]
     TooMany,
     /// They are too long.
-    #[error("must have at most {MAX_BYTES} bytes in all")]
+    #[error("must have at most {MAX_METADATA_BYTES} bytes in all")]
     TooLong,
     /// A key is empty.
     #[error("must not have an empty key")]
@@ -146,7 +146,7 @@ pub enum MetadataError {
 
 impl Metadata {
     /// The pairs with others in their place; those without a value are taken away.
-    pub fn merged(&self, others: BTreeMap<String, Option<String>>) -> Result<Self, MetadataError> {
+    pub fn merge(&self, others: BTreeMap<String, Option<String>>) -> Result<Self, MetadataError> {
         let mut pairs = self.0.clone();
         for (key, value) in others {
             match value {
@@ -162,9 +162,9 @@ impl TryFrom<BTreeMap<String, String>> for Metadata {
     type Error = MetadataError;
 
     fn try_from(pairs: BTreeMap<String, String>) -> Result<Self, MetadataError> {
-        if pairs.len() > MAX_PAIRS {
+        if pairs.len() > MAX_METADATA_PAIRS {
             Err(MetadataError::TooMany)
-        } else if pairs.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_BYTES {
+        } else if pairs.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_METADATA_BYTES {
             Err(MetadataError::TooLong)
         } else if pairs.contains_key("") {
             Err(MetadataError::EmptyKey)

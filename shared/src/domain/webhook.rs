@@ -7,12 +7,12 @@ use url::Url;
 
 use super::{
     secret::Sealed,
-    text::{Text, written_as_text},
+    text::{Text, string_newtype},
     timestamp::Timestamp,
 };
 
 /// After a rotation the secret before signs beside the new one for so long.
-const SECRETS_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+const SECRET_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A customer's own HTTP endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,15 +29,15 @@ pub struct Webhook {
 }
 
 /// So many secrets sign beside the newest one, at most.
-const MOST_PREVIOUS: usize = 5;
+const MAX_PREVIOUS_SECRETS: usize = 5;
 
 impl Webhook {
     /// Puts another secret in place of the one before, which signs beside it for 24 hours.
     pub fn rotate(&mut self, secret: Sealed, now: Timestamp) {
         let before = std::mem::replace(&mut self.secret, secret);
         self.previous.retain(|previous| now < previous.until);
-        self.previous.insert(0, PreviousSecret { secret: before, until: now + SECRETS_OVERLAP });
-        self.previous.truncate(MOST_PREVIOUS);
+        self.previous.insert(0, PreviousSecret { secret: before, until: now + SECRET_OVERLAP });
+        self.previous.truncate(MAX_PREVIOUS_SECRETS);
     }
 }
 
@@ -108,7 +108,7 @@ impl FromStr for WebhookUrl {
     }
 }
 
-written_as_text!(WebhookUrl, WebhookUrlError, |schema| schema
+string_newtype!(WebhookUrl, WebhookUrlError, |schema| schema
     .format(Some(utoipa::openapi::SchemaFormat::Custom("uri".into())))
     .max_length(Some(MAX_URL)));
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{CredentialId, UserId, WorkflowId},
-    origin::Origin,
+    request_seed::RequestSeed,
     text::Text,
     timestamp::Timestamp,
 };
@@ -54,12 +54,12 @@ pub struct NewWorkflow {
 }
 
 impl NewWorkflow {
-    /// The workflow that the request of this origin creates: active.
-    pub fn create(self, origin: &Origin) -> Workflow {
-        let now = origin.at;
+    /// The workflow that the request of this seed creates: active.
+    pub fn create(self, seed: &RequestSeed) -> Workflow {
+        let now = seed.at;
         let Self { user_id, name, integration_id, credential_ids } = self;
         Workflow {
-            workflow_id: origin.id(0),
+            workflow_id: seed.id(0),
             user_id,
             name,
             integration_id,

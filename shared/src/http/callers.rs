@@ -2,7 +2,7 @@
 //!
 //! The authorizer finds the [`Identity`], API Gateway passes it on, and a handler names the caller it admits as the first
 //! argument of its signature. What belongs to another environment or another user is 404, which the handlers get from
-//! keys that are built from the caller's own environment and from [`BackendOrUser::sees`].
+//! keys that are built from the caller's own environment and from [`BackendOrUser::can_access`].
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
@@ -152,7 +152,7 @@ pub struct BackendOrUser {
 
 impl BackendOrUser {
     /// Whether what belongs to this user may be seen. What may not is answered like what is not there.
-    pub fn sees(&self, owner: UserId) -> bool {
+    pub fn can_access(&self, owner: UserId) -> bool {
         self.user.is_none_or(|user| user == owner)
     }
 }
@@ -201,16 +201,16 @@ impl<S: Sync> FromRequestParts<S> for Engine {
 
 /// The customer's back end, the workflow engine, or a user that sees only what is its own.
 #[derive(Clone, Copy, Debug)]
-pub struct AnyPrincipal {
+pub struct AnyCaller {
     /// The caller's environment.
     pub environment: EnvironmentId,
     /// The user, where a user is calling.
     pub user: Option<UserId>,
 }
 
-impl Caller for AnyPrincipal {}
+impl Caller for AnyCaller {}
 
-impl<S: Sync> FromRequestParts<S> for AnyPrincipal {
+impl<S: Sync> FromRequestParts<S> for AnyCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

@@ -21,12 +21,12 @@ use crate::domain::{
     secret::Secret,
     text::Text,
     timestamp::Timestamp,
-    user::{MAX_PAIRS, Metadata, Status, TtlSeconds},
+    user::{MAX_METADATA_PAIRS, Metadata, Status, TtlSeconds},
     webhook::WebhookUrl,
 };
 
 /// The most bytes of a body.
-const MAX_BODY: usize = 1024 * 1024;
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// A path parameter: what is not of its form leads to nothing, and is 404.
 #[derive(Clone, Debug)]
@@ -37,14 +37,14 @@ pub trait PathParameter: FromStr {
     /// The parameter's name in the route.
     const NAME: &'static str;
     /// What it leads to, in words.
-    const LEADS_TO: &'static str;
+    const RESOURCE: &'static str;
 }
 
 macro_rules! path_parameters {
-    ($($type:ty: $name:literal, $leads_to:literal;)*) => {$(
+    ($($type:ty: $name:literal, $resource:literal;)*) => {$(
         impl PathParameter for $type {
             const NAME: &'static str = $name;
-            const LEADS_TO: &'static str = $leads_to;
+            const RESOURCE: &'static str = $resource;
         }
     )*};
 }
@@ -64,7 +64,7 @@ impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
     // From the event, never from the path: that may have the base path of an API mapping in front, and is half decoded.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
-        text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::LEADS_TO))
+        text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::RESOURCE))
     }
 }
 
@@ -158,7 +158,7 @@ impl<S: Sync> FromRequest<S> for JsonBody {
 
 async fn json(request: Request<Body>) -> Result<Value, Problem> {
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| Problem::too_large(MAX_BODY))?;
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Problem::too_large(MAX_BODY_BYTES))?;
     let media_type = parts.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     match media_type {
         Some(media_type) if !is_json(media_type) => return Err(Problem::unsupported_media_type()),
@@ -239,14 +239,15 @@ impl Fields<'_> {
         match self.members.get(name) {
             None | Some(Value::Null) => Some(None),
             Some(value) => {
-                let mut at = At { pointer: self.pointer_to(name), source: self.source, errors: self.errors };
-                T::from_json(value, &mut at).map(Some)
+                let mut location =
+                    Location { pointer: self.pointer_to(name), source: self.source, errors: self.errors };
+                T::from_json(value, &mut location).map(Some)
             }
         }
     }
 
     /// A list that may be absent or null, of at most so many items; a longer one is not read at all.
-    pub fn list<T: FromJson>(&mut self, name: &str, most: usize) -> Optional<Vec<T>> {
+    pub fn list<T: FromJson>(&mut self, name: &str, max: usize) -> Optional<Vec<T>> {
         let items = match self.members.get(name) {
             None | Some(Value::Null) => return Some(None),
             Some(Value::Array(items)) => items,
@@ -255,15 +256,16 @@ impl Fields<'_> {
                 return None;
             }
         };
-        if items.len() > most {
-            self.reject(name, format_args!("must have at most {most} entries"));
+        if items.len() > max {
+            self.reject(name, format_args!("must have at most {max} entries"));
             return None;
         }
         let list = self.pointer_to(name);
         let mut read = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let mut at = At { pointer: format!("{list}/{index}"), source: self.source, errors: self.errors };
-            read.push(T::from_json(item, &mut at));
+            let mut location =
+                Location { pointer: format!("{list}/{index}"), source: self.source, errors: self.errors };
+            read.push(T::from_json(item, &mut location));
         }
         read.into_iter().collect::<Option<Vec<T>>>().map(Some)
     }
@@ -274,7 +276,7 @@ impl Fields<'_> {
     }
 
     /// The object itself as an item.
-    pub fn itself<T: Input>(&mut self) -> Option<T> {
+    pub fn as_item<T: Input>(&mut self) -> Option<T> {
         T::read(self)
     }
 
@@ -296,13 +298,13 @@ impl Fields<'_> {
 
 /// The place of a value, where what is wrong with it is noted.
 #[derive(Debug)]
-pub struct At<'a> {
+pub struct Location<'a> {
     pointer: String,
     source: Source,
     errors: &'a mut Vec<FieldError>,
 }
 
-impl At<'_> {
+impl Location<'_> {
     /// An object, read as an input of its own.
     pub fn object<T: Input>(&mut self, value: &Value) -> Option<T> {
         with_fields(value, self.pointer.clone(), self.source, self.errors, |fields| T::read(fields))
@@ -325,23 +327,23 @@ impl At<'_> {
 /// A value that is read from JSON; in a query string every value is a text.
 pub trait FromJson: Sized {
     /// Reads the value, or notes why it is none.
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self>;
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self>;
 }
 
-macro_rules! read_from_text {
+macro_rules! from_json_by_parsing {
     ($([$($generics:tt)*] $type:ty;)*) => {$(
         impl<$($generics)*> FromJson for $type {
-            fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-                match at.text(value)?.parse() {
+            fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+                match location.text(value)?.parse() {
                     Ok(value) => Some(value),
-                    Err(error) => at.reject(error),
+                    Err(error) => location.reject(error),
                 }
             }
         }
     )*};
 }
 
-read_from_text! {
+from_json_by_parsing! {
     [] Email;
     [] Username;
     [] UserRef;
@@ -365,47 +367,49 @@ read_from_text! {
 }
 
 impl FromJson for String {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-        at.text(value).map(str::to_owned)
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        location.text(value).map(str::to_owned)
     }
 }
 
 impl FromJson for bool {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         match value {
             Value::Bool(value) => Some(*value),
-            _ => at.reject("must be true or false"),
+            _ => location.reject("must be true or false"),
         }
     }
 }
 
 impl FromJson for i64 {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-        let number = match (value, at.source) {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        let number = match (value, location.source) {
             (Value::String(text), Source::Query) => text.parse().ok(),
             (value, _) => value.as_i64(),
         };
-        number.or_else(|| at.reject("must be a whole number"))
+        number.or_else(|| location.reject("must be a whole number"))
     }
 }
 
 impl FromJson for TtlSeconds {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-        let seconds = i64::from_json(value, at)?;
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        let seconds = i64::from_json(value, location)?;
         match Self::try_from(seconds) {
             Ok(seconds) => Some(seconds),
-            Err(error) => at.reject(error),
+            Err(error) => location.reject(error),
         }
     }
 }
 
 /// Pairs that are to be merged: null takes a pair away.
 impl FromJson for BTreeMap<String, Option<String>> {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-        with_fields(value, at.pointer.clone(), at.source, at.errors, |fields| {
-            if fields.members.len() > MAX_PAIRS {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        with_fields(value, location.pointer.clone(), location.source, location.errors, |fields| {
+            if fields.members.len() > MAX_METADATA_PAIRS {
                 let pointer = fields.pointer.clone();
-                fields.errors.push(FieldError { pointer, detail: format!("must have at most {MAX_PAIRS} pairs") });
+                fields
+                    .errors
+                    .push(FieldError { pointer, detail: format!("must have at most {MAX_METADATA_PAIRS} pairs") });
                 return None;
             }
             let names: Vec<String> = fields.members.keys().cloned().collect();
@@ -419,16 +423,16 @@ impl FromJson for BTreeMap<String, Option<String>> {
 }
 
 impl FromJson for Metadata {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-        let pairs = with_fields(value, at.pointer.clone(), at.source, at.errors, |fields| {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        let pairs = with_fields(value, location.pointer.clone(), location.source, location.errors, |fields| {
             // One more than there may be is enough to know that there are too many.
-            let names: Vec<String> = fields.members.keys().take(MAX_PAIRS + 1).cloned().collect();
+            let names: Vec<String> = fields.members.keys().take(MAX_METADATA_PAIRS + 1).cloned().collect();
             let pairs: Vec<_> = names.into_iter().map(|name| (fields.required::<String>(&name), name)).collect();
             pairs.into_iter().map(|(value, name)| Some((name, value?))).collect::<Option<BTreeMap<_, _>>>()
         })?;
         match Self::try_from(pairs) {
             Ok(metadata) => Some(metadata),
-            Err(error) => at.reject(error),
+            Err(error) => location.reject(error),
         }
     }
 }
@@ -438,8 +442,8 @@ impl FromJson for Metadata {
 macro_rules! nested_inputs {
     ($($type:ty)*) => {$(
         impl $crate::http::FromJson for $type {
-            fn from_json(value: &serde_json::Value, at: &mut $crate::http::At<'_>) -> Option<Self> {
-                at.object(value)
+            fn from_json(value: &serde_json::Value, location: &mut $crate::http::Location<'_>) -> Option<Self> {
+                location.object(value)
             }
         }
     )*};

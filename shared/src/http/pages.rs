@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use super::{At, FromJson, Problem};
+use super::{FromJson, Location, Problem};
 use crate::store::Position;
 
 /// How many items a page has at most: 1 to 100, 50 where nothing is said.
@@ -17,10 +17,10 @@ impl Default for Limit {
 }
 
 impl FromJson for Limit {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-        match i64::from_json(value, at)? {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        match i64::from_json(value, location)? {
             limit @ 1..=100 => usize::try_from(limit).ok().map(Self),
-            _ => at.reject("must be a whole number from 1 to 100"),
+            _ => location.reject("must be a whole number from 1 to 100"),
         }
     }
 }
@@ -33,14 +33,14 @@ pub struct Cursor(String);
 
 const VERSION: u8 = 1;
 /// No position is longer: a sort key, or a part of one.
-const LONGEST: usize = 512;
-const DIGEST: usize = 8;
+const MAX_POSITION_BYTES: usize = 512;
+const DIGEST_BYTES: usize = 8;
 
 impl Cursor {
     /// The cursor of a position in the list that `asked` describes: its path and filters.
-    pub fn new(asked: &str, position: &str) -> Self {
+    pub fn new(scope: &str, position: &str) -> Self {
         let mut bytes = vec![VERSION];
-        bytes.extend(digest(asked, position));
+        bytes.extend(digest(scope, position));
         bytes.extend(position.as_bytes());
         Self(BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -51,28 +51,28 @@ impl Cursor {
     }
 
     /// The position, where the cursor was made for what is `asked` now.
-    pub fn position(&self, asked: &str) -> Result<Position, Problem> {
+    pub fn position(&self, scope: &str) -> Result<Position, Problem> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&self.0).map_err(|_| Problem::invalid_cursor())?;
-        let (digested, position) = match bytes.split_first() {
-            Some((&VERSION, rest)) => rest.split_at_checked(DIGEST).ok_or_else(Problem::invalid_cursor)?,
+        let (expected, position) = match bytes.split_first() {
+            Some((&VERSION, rest)) => rest.split_at_checked(DIGEST_BYTES).ok_or_else(Problem::invalid_cursor)?,
             _ => return Err(Problem::invalid_cursor()),
         };
         let position = std::str::from_utf8(position).map_err(|_| Problem::invalid_cursor())?;
-        if position.is_empty() || position.len() > LONGEST || digest(asked, position) != digested {
+        if position.is_empty() || position.len() > MAX_POSITION_BYTES || digest(scope, position) != expected {
             return Err(Problem::invalid_cursor());
         }
         Ok(position.to_owned())
     }
 }
 
-fn digest(asked: &str, position: &str) -> Vec<u8> {
-    let whole = ring::digest::digest(&ring::digest::SHA256, format!("{asked}\n{position}").as_bytes());
-    whole.as_ref().iter().take(DIGEST).copied().collect()
+fn digest(scope: &str, position: &str) -> Vec<u8> {
+    let whole = ring::digest::digest(&ring::digest::SHA256, format!("{scope}\n{position}").as_bytes());
+    whole.as_ref().iter().take(DIGEST_BYTES).copied().collect()
 }
 
 impl FromJson for Cursor {
-    fn from_json(value: &Value, at: &mut At<'_>) -> Option<Self> {
-        String::from_json(value, at).map(Self)
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        String::from_json(value, location).map(Self)
     }
 }
 

@@ -11,8 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    delivery::eventbridge::Refusal,
-    logs::Chain,
+    delivery::eventbridge::ConnectionRefused,
+    logs::ErrorChain,
     store::{
         StoreError, credentials::CreateCredentialError, destinations::CreateDestinationError,
         destinations::UpdateDestinationError, users::ChangeUserError, users::CreateUserError,
@@ -116,8 +116,8 @@ impl Problem {
     }
 
     /// 413: the body is too long.
-    pub fn too_large(most: usize) -> Self {
-        let detail = format!("a body may have at most {most} bytes");
+    pub fn too_large(max: usize) -> Self {
+        let detail = format!("a body may have at most {max} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
     }
 
@@ -141,11 +141,11 @@ impl Problem {
     }
 
     /// 422: the customer's AWS refused a connection that was to be saved; with the policy that its keys need.
-    pub fn connection_refused(refusal: &Refusal, policy: serde_json::Value) -> Self {
+    pub fn connection_refused(refusal: &ConnectionRefused, policy: serde_json::Value) -> Self {
         let detail = refusal.to_string();
         let problem =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "connection-refused", "AWS refused the connection", &*detail);
-        Self { policy: Some(Box::new(policy)), ..problem.naming(refusal.pointer, &detail) }
+        Self { policy: Some(Box::new(policy)), ..problem.with_error(refusal.pointer, &detail) }
     }
 
     /// 422: one field is invalid, for a reason beyond its form.
@@ -155,7 +155,7 @@ impl Problem {
 
     /// 503: AWS is busy; the same request may succeed a little later.
     pub fn busy(error: &dyn Error) -> Self {
-        tracing::warn!(error = %Chain(error), "busy");
+        tracing::warn!(error = %ErrorChain(error), "busy");
         let detail = "AWS is busy or out of reach for now: try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Try again", detail)
     }
@@ -164,36 +164,36 @@ impl Problem {
     pub fn not_recorded(pointers: Vec<String>, all: usize) -> Self {
         let detail = format!("{} of {all} errors were not recorded: try these again", pointers.len());
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "Try again", detail);
-        pointers.iter().fold(problem, |problem, pointer| problem.naming(pointer, "was not recorded"))
+        pointers.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "was not recorded"))
     }
 
     /// 503: of so many users that were sent, these were not created.
     pub fn not_created(pointers: Vec<String>, all: usize) -> Self {
         let detail = format!("{} of {all} users were not created: try these again", pointers.len());
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-created", "Try again", detail);
-        pointers.iter().fold(problem, |problem, pointer| problem.naming(pointer, "was not created"))
+        pointers.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "was not created"))
     }
 
     /// 409: an earlier request with the same Idempotency-Key has not been answered yet.
-    pub(super) fn under_way() -> Self {
+    pub(super) fn idempotency_key_in_progress() -> Self {
         let detail = "a request with this Idempotency-Key is under way: try again in a moment";
-        Self::conflict("idempotency-key-under-way", detail)
+        Self::conflict("idempotency-key-in-progress", detail)
     }
 
     /// 422: the Idempotency-Key came with another body before.
-    pub(super) fn other_body() -> Self {
+    pub(super) fn idempotency_key_reused() -> Self {
         let detail = "this Idempotency-Key was sent with another body: give another request a key of its own";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key was used before", detail)
     }
 
     /// 500: something is wrong on this side. The error is logged and not sent.
     pub fn internal(error: &dyn Error) -> Self {
-        tracing::error!(error = %Chain(error), "internal error");
-        Self::broken()
+        tracing::error!(error = %ErrorChain(error), "internal error");
+        Self::already_logged()
     }
 
     /// 500 for what has been logged already.
-    pub(super) fn broken() -> Self {
+    pub(super) fn already_logged() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "an internal error occurred")
     }
 
@@ -208,7 +208,7 @@ impl Problem {
         (self.detail, self.errors)
     }
 
-    fn naming(self, pointer: &str, detail: &str) -> Self {
+    fn with_error(self, pointer: &str, detail: &str) -> Self {
         let mut problem = self;
         problem.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
         problem
@@ -256,7 +256,7 @@ impl From<StoreError> for Problem {
 
 impl From<&StoreError> for Problem {
     fn from(error: &StoreError) -> Self {
-        if error.is_passing() { Self::busy(error) } else { Self::internal(error) }
+        if error.is_transient() { Self::busy(error) } else { Self::internal(error) }
     }
 }
 
@@ -279,7 +279,9 @@ impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         match &error {
             KeyError::Vault(VaultError::Busy(_)) | KeyError::Store(StoreError::Busy(_)) => Self::busy(&error),
-            KeyError::Vault(_) | KeyError::Store(_) | KeyError::None | KeyError::Unusable => Self::internal(&error),
+            KeyError::Vault(_) | KeyError::Store(_) | KeyError::NoSigningKey | KeyError::Unusable => {
+                Self::internal(&error)
+            }
         }
     }
 }
@@ -291,7 +293,7 @@ impl From<CreateUserError> for Problem {
                 let fields = [("username", username), ("email", email)];
                 let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
                 let problem = Self::conflict("user-exists", format!("another user has this {}", taken.join(" and ")));
-                taken.iter().fold(problem, |problem, name| problem.naming(&format!("/{name}"), "is taken"))
+                taken.iter().fold(problem, |problem, name| problem.with_error(&format!("/{name}"), "is taken"))
             }
             CreateUserError::Store(error) => Self::from(&*error),
         }
@@ -302,8 +304,8 @@ impl From<ChangeUserError> for Problem {
     fn from(error: ChangeUserError) -> Self {
         match error {
             ChangeUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
-            ChangeUserError::Changed => {
-                Self::conflict("changed-meanwhile", "the user was changed by another request: try again")
+            ChangeUserError::Conflict => {
+                Self::conflict("concurrent-modification", "the user was changed by another request: try again")
             }
             ChangeUserError::Store(error) => error.into(),
         }
@@ -313,12 +315,12 @@ impl From<ChangeUserError> for Problem {
 impl From<CreateWorkflowError> for Problem {
     fn from(error: CreateWorkflowError) -> Self {
         match error {
-            CreateWorkflowError::NoUser => Self::not_found("user"),
+            CreateWorkflowError::UserNotFound => Self::not_found("user"),
             CreateWorkflowError::NameTaken => {
                 Self::conflict("workflow-exists", "the user has another workflow of this name")
-                    .naming("/name", "is taken")
+                    .with_error("/name", "is taken")
             }
-            CreateWorkflowError::NoCredentials(ids) => {
+            CreateWorkflowError::CredentialsNotFound(ids) => {
                 let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                 Self::invalid_field(
                     "/credentialIds",
@@ -333,7 +335,7 @@ impl From<CreateWorkflowError> for Problem {
 impl From<CreateCredentialError> for Problem {
     fn from(error: CreateCredentialError) -> Self {
         match error {
-            CreateCredentialError::NoUser => Self::not_found("user"),
+            CreateCredentialError::UserNotFound => Self::not_found("user"),
             CreateCredentialError::Store(error) => error.into(),
         }
     }
@@ -351,8 +353,8 @@ impl From<CreateDestinationError> for Problem {
 impl From<UpdateDestinationError> for Problem {
     fn from(error: UpdateDestinationError) -> Self {
         match error {
-            UpdateDestinationError::Changed => {
-                Self::conflict("changed-meanwhile", "the destination was changed by another request: try again")
+            UpdateDestinationError::Conflict => {
+                Self::conflict("concurrent-modification", "the destination was changed by another request: try again")
             }
             UpdateDestinationError::Store(error) => error.into(),
         }

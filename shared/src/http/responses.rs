@@ -52,9 +52,9 @@ impl<T: Serialize> IntoResponse for Created<T> {
 
 /// An answer with a token or a secret: it must not be stored on its way.
 #[derive(Clone, Debug)]
-pub struct Private<R>(pub R);
+pub struct NoStore<R>(pub R);
 
-impl<R: IntoResponse> IntoResponse for Private<R> {
+impl<R: IntoResponse> IntoResponse for NoStore<R> {
     fn into_response(self) -> Response {
         ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], self.0).into_response()
     }
@@ -80,13 +80,13 @@ impl Cacheable {
     }
 
     /// 200 with the body and these headers, or 304 where the request's `If-None-Match` names it.
-    pub fn answer(self, request: &HeaderMap, headers: impl IntoResponseParts) -> Response {
+    pub fn respond(self, request: &HeaderMap, headers: impl IntoResponseParts) -> Response {
         let Self { body, etag } = self;
-        let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|list| {
+        let is_current = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|list| {
             list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
         });
         let headers = (headers, [(header::ETAG, etag)]);
-        if known { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, body).into_response() }
+        if is_current { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, body).into_response() }
     }
 }
 
@@ -98,16 +98,16 @@ pub const JSON_FOR_FIVE_MINUTES: [(HeaderName, HeaderValue); 2] = [
 
 /// 200 with a JSON body that is known by its ETag, for a later `If-Match`.
 #[derive(Clone, Debug)]
-pub struct Tagged<T>(pub T);
+pub struct WithEtag<T>(pub T);
 
-impl<T: Serialize> Tagged<T> {
+impl<T: Serialize> WithEtag<T> {
     /// The ETag by which the body is known.
     pub fn etag(&self) -> String {
         serde_json::to_vec(&self.0).map(|bytes| etag(&bytes)).unwrap_or_default()
     }
 }
 
-impl<T: Serialize> IntoResponse for Tagged<T> {
+impl<T: Serialize> IntoResponse for WithEtag<T> {
     fn into_response(self) -> Response {
         ([(header::ETAG, self.etag())], Json(self.0)).into_response()
     }

@@ -79,8 +79,8 @@ where
 {
     let state = state(&start()?).await?;
     // Boxed: with Lambda's library around it, a function's future would be nested deeper than the compiler looks.
-    let answer = async |event: LambdaEvent<I>| Box::pin(function(state.clone(), event.payload)).await;
-    lambda_runtime::run(service_fn(answer)).await
+    let handler = async |event: LambdaEvent<I>| Box::pin(function(state.clone(), event.payload)).await;
+    lambda_runtime::run(service_fn(handler)).await
 }
 
 /// A handler's arguments, the first of which says who may call. `Handler` puts a marker of its own before them.
@@ -104,10 +104,10 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let handler = handler.with_state(state);
-    tower::service_fn(move |request: Request| answer(handler.clone(), request))
+    tower::service_fn(move |request: Request| respond(handler.clone(), request))
 }
 
-pub(super) async fn answer<H>(handler: H, request: Request) -> Result<Response, Infallible>
+pub(super) async fn respond<H>(handler: H, request: Request) -> Result<Response, Infallible>
 where
     H: Service<Request, Response = Response, Error = Infallible, Future: Send> + Send,
 {
@@ -119,21 +119,21 @@ where
     };
     let id = id.unwrap_or_default();
     let span = tracing::info_span!("request", gateway_request_id = id, route);
-    let answered = async {
-        let answering = AssertUnwindSafe(handler.oneshot(request)).catch_unwind();
-        let response = match answering.await {
+    let responding = async {
+        let running = AssertUnwindSafe(handler.oneshot(request)).catch_unwind();
+        let response = match running.await {
             Ok(Ok(response)) => response,
             // The panic's own message went to standard error; the process goes on.
             Err(_) => {
                 tracing::error!("a handler panicked");
-                Problem::broken().into_response()
+                Problem::already_logged().into_response()
             }
         };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(status = response.status().as_u16(), ms, "answered");
         response
     };
-    Ok(REQUEST_ID.scope(id, answered).instrument(span).await)
+    Ok(REQUEST_ID.scope(id, responding).instrument(span).await)
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use moka::future::Cache;
 
 use super::{
     keys,
-    table::{StoreError, Table, put_new, refused, to_item},
+    table::{StoreError, Table, put_if_absent, refused, to_item},
 };
 use crate::{
     domain::{
-        api_key::{KeyHash, KeyHolder, KeyRecord},
+        api_key::{ApiKeyGrant, KeyHash, KeyRecord},
         id::{EnvironmentId, KeyId},
         timestamp::{Day, Timestamp},
     },
-    logs::Chain,
+    logs::ErrorChain,
 };
 
 /// The stack's API keys.
@@ -27,11 +27,11 @@ impl ApiKeys {
     /// One transaction: the key works and is listed, or neither.
     pub async fn create(&self, environment: EnvironmentId, record: &KeyRecord) -> Result<(), StoreError> {
         let KeyRecord { key_id, hash, scopes, .. } = record;
-        let holder = KeyHolder { key_id: *key_id, environment_id: environment, scopes: scopes.clone() };
+        let grant = ApiKeyGrant { key_id: *key_id, environment_id: environment, scopes: scopes.clone() };
         let listed = to_item("apiKeyRecord", &keys::api_key_record(environment, *key_id), record, &[])?;
         let name = &self.0.name;
-        let found = put_new(name, to_item("apiKey", &keys::api_key(hash), &holder, &[])?)?;
-        match self.0.transact(vec![found, put_new(name, listed)?]).await?[..] {
+        let grant_put = put_if_absent(name, to_item("apiKey", &keys::api_key(hash), &grant, &[])?)?;
+        match self.0.transact(vec![grant_put, put_if_absent(name, listed)?]).await?[..] {
             [] => Ok(()),
             // Of 256 random bits; or it was this request, whose answer was lost.
             _ => Err(StoreError::Busy("the key is there already".into())),
@@ -39,7 +39,7 @@ impl ApiKeys {
     }
 
     /// Who holds a key that works. One read.
-    pub async fn find(&self, hash: &KeyHash) -> Result<Option<KeyHolder>, StoreError> {
+    pub async fn find(&self, hash: &KeyHash) -> Result<Option<ApiKeyGrant>, StoreError> {
         self.0.get(&keys::api_key(hash)).await
     }
 
@@ -53,8 +53,8 @@ impl ApiKeys {
 
     /// Ends a key; again changes nothing. One read and one transaction: the key is gone and its end is told, or neither.
     pub async fn revoke(&self, environment: EnvironmentId, key: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        let told = keys::api_key_record(environment, key);
-        let Some(record) = self.0.get::<KeyRecord>(&told).await? else {
+        let record_key = keys::api_key_record(environment, key);
+        let Some(record) = self.0.get::<KeyRecord>(&record_key).await? else {
             return Ok(None);
         };
         if record.revoked_at.is_some() {
@@ -62,26 +62,26 @@ impl ApiKeys {
         }
         let revoked_at = Timestamp::now();
         let name = &self.0.name;
-        let works = Delete::builder().table_name(name).set_key(Some(keys::api_key(&record.hash).attributes()));
-        let tell = Update::builder()
+        let delete = Delete::builder().table_name(name).set_key(Some(keys::api_key(&record.hash).attributes()));
+        let update = Update::builder()
             .table_name(name)
-            .set_key(Some(told.attributes()))
+            .set_key(Some(record_key.attributes()))
             .update_expression("SET revokedAt = :now")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(revokedAt)")
             .expression_attribute_values(":now", AttributeValue::S(revoked_at.to_string()));
         let action = TransactWriteItem::builder;
         let actions = vec![
-            action().delete(works.build().map_err(refused)?).build(),
-            action().update(tell.build().map_err(refused)?).build(),
+            action().delete(delete.build().map_err(refused)?).build(),
+            action().update(update.build().map_err(refused)?).build(),
         ];
         match self.0.transact(actions).await?[..] {
             [] => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
             // Another request has revoked it meanwhile.
-            _ => self.0.get(&told).await,
+            _ => self.0.get(&record_key).await,
         }
     }
 
-    async fn used(&self, environment: EnvironmentId, key: KeyId, day: &Day) -> Result<(), StoreError> {
+    async fn set_last_used(&self, environment: EnvironmentId, key: KeyId, day: &Day) -> Result<(), StoreError> {
         let Table { client, name } = &self.0;
         let request = client
             .update_item()
@@ -97,34 +97,34 @@ impl ApiKeys {
 
 /// Tells the day on which each key was last used.
 #[derive(Clone, Debug)]
-pub struct LastUse {
+pub struct LastUsedTracker {
     keys: ApiKeys,
-    told: Cache<KeyId, Day>,
+    recorded: Cache<KeyId, Day>,
 }
 
 /// How long a caller waits at most for the use of its key to be noted.
-const PATIENCE: Duration = Duration::from_millis(300);
+const RECORD_TIMEOUT: Duration = Duration::from_millis(300);
 /// The keys of which a process remembers that it has told their use.
-const REMEMBERED: u64 = 10_000;
+const MAX_CACHED_KEYS: u64 = 10_000;
 
-impl LastUse {
+impl LastUsedTracker {
     /// Of these keys.
     pub fn new(keys: ApiKeys) -> Self {
-        Self { keys, told: Cache::new(REMEMBERED) }
+        Self { keys, recorded: Cache::new(MAX_CACHED_KEYS) }
     }
 
     /// Tells that a key is used now. At most one write a key, a day and a process, which delays no caller for long: one that
     /// does not succeed is left to the other processes.
-    pub async fn tell(&self, holder: &KeyHolder, now: Timestamp) {
-        let (key, today) = (holder.key_id, now.day());
-        if self.told.get(&key).await.as_ref() == Some(&today) {
+    pub async fn record(&self, grant: &ApiKeyGrant, now: Timestamp) {
+        let (key, today) = (grant.key_id, now.day());
+        if self.recorded.get(&key).await.as_ref() == Some(&today) {
             return;
         }
-        match tokio::time::timeout(PATIENCE, self.keys.used(holder.environment_id, key, &today)).await {
+        match tokio::time::timeout(RECORD_TIMEOUT, self.keys.set_last_used(grant.environment_id, key, &today)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), %key, "the use of a key was not noted"),
+            Ok(Err(error)) => tracing::warn!(error = %ErrorChain(&error), %key, "the use of a key was not noted"),
             Err(_) => tracing::warn!(%key, "the use of a key was not noted in time"),
         }
-        self.told.insert(key, today).await;
+        self.recorded.insert(key, today).await;
     }
 }

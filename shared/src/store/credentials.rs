@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     keys,
     listing::{Filter, Page, Range, TABLE},
-    table::{StoreError, Table, exists, put_new, to_item},
+    table::{StoreError, Table, check_exists, put_if_absent, to_item},
 };
 use crate::domain::{
     credential::Credential,
@@ -38,7 +38,7 @@ struct Data {
 pub enum CreateCredentialError {
     /// The environment has no such user.
     #[error("there is no such user")]
-    NoUser,
+    UserNotFound,
     /// DynamoDB did not answer as it should.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -56,17 +56,17 @@ impl Credentials {
         let table = &self.0.name;
         let key = keys::credential(environment, user_id, credential_id);
         let actions = vec![
-            exists(table, &keys::user(environment, user_id))?,
-            put_new(table, to_item("credential", &key, new, &[])?)?,
+            check_exists(table, &keys::user(environment, user_id))?,
+            put_if_absent(table, to_item("credential", &key, new, &[])?)?,
         ];
         match self.0.transact(actions).await?[..] {
-            [true, ..] => Err(CreateCredentialError::NoUser),
+            [true, ..] => Err(CreateCredentialError::UserNotFound),
             _ => Ok(()),
         }
     }
 
     /// All credentials of a user, the oldest first, without their data. One query for a megabyte.
-    pub async fn of_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
+    pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
         self.0.list(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await
     }
 

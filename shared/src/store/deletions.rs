@@ -23,13 +23,13 @@ struct Owned {
 }
 
 /// So many owned items are removed in a step.
-const STEP: usize = 200;
+const ITEMS_PER_STEP: usize = 200;
 
 impl Deletions {
     /// Deletions that are not done, up to `most`. One query for each of four partitions.
-    pub async fn open(&self, most: usize) -> Result<Vec<Deletion>, StoreError> {
+    pub async fn open(&self, limit: usize) -> Result<Vec<Deletion>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::deletions).collect();
-        Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, most)).await?.items)
+        Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
     }
 
     /// Removes all that a user owned. Always true in the end: there is nothing to wait for.
@@ -42,7 +42,8 @@ impl Deletions {
     /// then noted. One query, and two writes for 25 items, all at once.
     pub async fn step(&self, deletion: &Deletion) -> Result<bool, StoreError> {
         let pk = keys::user(deletion.environment_id, deletion.user_id).pk;
-        let (owned, _): (Vec<Owned>, bool) = self.0.first(std::slice::from_ref(&pk), &Range::all(TABLE), STEP).await?;
+        let (owned, _): (Vec<Owned>, bool) =
+            self.0.first(std::slice::from_ref(&pk), &Range::all(TABLE), ITEMS_PER_STEP).await?;
         if owned.is_empty() {
             self.0.delete(&keys::deletion(deletion.environment_id, deletion.user_id)).await?;
             return Ok(true);

@@ -10,7 +10,7 @@ use super::{
     keys::{self, Key},
     listing::{Filter, Page, Range, TABLE},
     pending::delivery_item,
-    table::{Item, StoreError, Table, to_item, where_it_holds},
+    table::{Item, StoreError, Table, none_if_condition_failed, to_item},
 };
 use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Route},
@@ -20,10 +20,10 @@ use crate::domain::{
 };
 
 /// The number of partitions over which the deliveries of a destination are listed.
-pub const LISTED_OVER: u32 = keys::DELIVERY_SHARDS;
+pub const SHARDS: u32 = keys::DELIVERY_SHARDS;
 
 /// So many errors are told of by one item: it stays below 400 KB (an AWS limit), with 2 KiB of an answer for each.
-const TOGETHER: usize = 100;
+const ERRORS_PER_ITEM: usize = 100;
 
 /// Errors of a workflow that a destination took at the first attempt, as one item tells of them.
 #[derive(Serialize, Deserialize)]
@@ -48,25 +48,25 @@ impl Deliveries {
     ///
     /// The second is that of the record and not of the id, which an engine may give: so however old errors are said to be,
     /// no more of them lie in one place than can be recorded in a second.
-    pub async fn note_delivered(
+    pub async fn record_delivered(
         &self,
         route: Route,
         delivered: &[(&ErrorLog, Attempt)],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut together: BTreeMap<(WorkflowId, Timestamp), Vec<(ErrorId, &Attempt)>> = BTreeMap::new();
+        let mut grouped: BTreeMap<(WorkflowId, Timestamp), Vec<(ErrorId, &Attempt)>> = BTreeMap::new();
         for (error, attempt) in delivered {
-            let place = (error.workflow_id, error.updated_at.second());
-            together.entry(place).or_default().push((error.error_id, attempt));
+            let group = (error.workflow_id, error.updated_at.second());
+            grouped.entry(group).or_default().push((error.error_id, attempt));
         }
         let mut items: Vec<Item> = Vec::new();
-        for ((workflow, second), attempts) in together {
-            for attempts in attempts.chunks(TOGETHER) {
+        for ((workflow, second), attempts) in grouped {
+            for attempts in attempts.chunks(ERRORS_PER_ITEM) {
                 let attempts: BTreeMap<ErrorId, &Attempt> = attempts.iter().copied().collect();
                 let key = keys::delivered(route, workflow, second, attempts.keys().copied());
                 let delivered = Delivered { destination_id: route.destination, attempts };
                 let mut item = to_item("delivered", &key, &delivered, &[])?;
-                item.insert("expiresAt".into(), self.retention.expires(now));
+                item.insert("expiresAt".into(), self.retention.expires_at(now));
                 items.push(item);
             }
         }
@@ -76,7 +76,7 @@ impl Deliveries {
 
     /// Notes deliveries that are not made, and do not wait. 25 a request. Returns the indices of those that DynamoDB did
     /// not take.
-    pub async fn note(
+    pub async fn record(
         &self,
         destination: Route,
         deliveries: &[(WorkflowId, Delivery)],
@@ -90,7 +90,7 @@ impl Deliveries {
 
     /// What is told of an error's deliveries. One read for a hundred destinations that it may have been sent to, and one query
     /// for a megabyte of what was recorded of its workflow in the same second.
-    pub async fn of_error(
+    pub async fn list_by_error(
         &self,
         error: &ErrorLog,
         destinations: &BTreeSet<DestinationId>,
@@ -98,13 +98,13 @@ impl Deliveries {
         let (environment, now) = (error.environment_id, Timestamp::now());
         let routes = destinations.iter().map(|destination| Route { environment, destination: *destination });
         let keys: Vec<Key> = routes.map(|route| keys::delivery(route, error.workflow_id, error.error_id)).collect();
-        let (told, at_once) =
-            tokio::try_join!(self.table.get_all_kept::<Delivery>(&keys, now), self.at_once(error, now))?;
+        let (recorded, first_attempts) =
+            tokio::try_join!(self.table.get_all_unexpired::<Delivery>(&keys, now), self.first_attempts(error, now))?;
         let mut found: BTreeMap<DestinationId, Delivery> = BTreeMap::new();
-        for delivery in at_once.into_iter().chain(told) {
+        for delivery in first_attempts.into_iter().chain(recorded) {
             let destination = delivery.destination_id;
             let delivery = match found.remove(&destination) {
-                Some(other) => other.joined(delivery),
+                Some(other) => other.merge(delivery),
                 None => delivery,
             };
             found.insert(destination, delivery);
@@ -113,21 +113,21 @@ impl Deliveries {
     }
 
     /// An error's deliveries that succeeded at the first attempt.
-    async fn at_once(&self, error: &ErrorLog, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+    async fn first_attempts(&self, error: &ErrorLog, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
         let ErrorLog { environment_id, workflow_id, error_id, updated_at, .. } = error;
         let partition = [keys::delivered_of_workflow(*environment_id, *workflow_id)];
         let low = keys::delivered_prefix(*updated_at);
         // `g` is above every hex digit.
         let range = Range { high: format!("{low}g"), low, ..Range::all(TABLE) };
-        let of_this = Filter::default().kept(now).has("attempts", &error_id.to_string());
+        let filter = Filter::default().unexpired(now).has_member("attempts", &error_id.to_string());
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page =
-                self.table.page::<Delivered<Attempt>>(&partition, &range, &of_this, (after.as_deref(), TOGETHER));
+                self.table.page::<Delivered<Attempt>>(&partition, &range, &filter, (after.as_deref(), ERRORS_PER_ITEM));
             let page = page.await?;
             found.extend(page.items.into_iter().filter_map(|Delivered { destination_id, mut attempts }| {
                 let attempt = attempts.remove(error_id)?;
-                Some(Delivery::ended(*error_id, destination_id, DeliveryStatus::Delivered, vec![attempt]))
+                Some(Delivery::finished(*error_id, destination_id, DeliveryStatus::Delivered, vec![attempt]))
             }));
             after = page.next;
             if after.is_none() {
@@ -146,7 +146,7 @@ impl Deliveries {
     ) -> Result<Page<Delivery>, StoreError> {
         let partitions: Vec<String> =
             (0..keys::DELIVERY_SHARDS).map(|shard| keys::deliveries(destination, shard)).collect();
-        let filter = Filter::default().kept(Timestamp::now()).is("status", status.map(DeliveryStatus::as_str));
+        let filter = Filter::default().unexpired(Timestamp::now()).equals("status", status.map(DeliveryStatus::as_str));
         let newest_first = Range { newest_first: true, ..Range::all(TABLE) };
         self.table.page(&partitions, &newest_first, &filter, (after, limit)).await
     }
@@ -155,35 +155,35 @@ impl Deliveries {
 /// Forgets that errors of a workflow, recorded in this second, were delivered at the first attempt; what is told of others
 /// beside them stays. One query for a megabyte, one `BatchWriteItem` for 25 items that tell of nothing else, and a write for
 /// each one that does. It may die anywhere and be run twice, also at once.
-pub(super) async fn forget_delivered(
+pub(super) async fn delete_delivered(
     table: &Table,
     environment: EnvironmentId,
     (workflow, second): (WorkflowId, Timestamp),
     errors: &BTreeSet<ErrorId>,
 ) -> Result<(), StoreError> {
     let partition = keys::delivered_of_workflow(environment, workflow);
-    let placed: Vec<Placed> = table.list(partition, &keys::delivered_prefix(second)).await?;
-    let (whole, parts): (Vec<Placed>, Vec<Placed>) =
-        placed.into_iter().partition(|placed| placed.delivered.attempts.keys().all(|error| errors.contains(error)));
-    table.delete_all(whole.into_iter().map(|placed| placed.key).collect()).await?;
-    for placed in parts {
-        placed.forget(table, errors).await?;
+    let items: Vec<KeyedDelivered> = table.list(partition, &keys::delivered_prefix(second)).await?;
+    let (whole, parts): (Vec<KeyedDelivered>, Vec<KeyedDelivered>) =
+        items.into_iter().partition(|item| item.delivered.attempts.keys().all(|error| errors.contains(error)));
+    table.delete_all(whole.into_iter().map(|item| item.key).collect()).await?;
+    for item in parts {
+        item.remove_errors(table, errors).await?;
     }
     Ok(())
 }
 
 /// An item that tells of what was delivered at the first attempt, with its place.
 #[derive(Deserialize)]
-struct Placed {
+struct KeyedDelivered {
     #[serde(flatten)]
     key: Key,
     #[serde(flatten)]
     delivered: Delivered<IgnoredAny>,
 }
 
-impl Placed {
+impl KeyedDelivered {
     /// Forgets these errors of those that it tells of. None, one or two writes.
-    async fn forget(self, table: &Table, errors: &BTreeSet<ErrorId>) -> Result<(), StoreError> {
+    async fn remove_errors(self, table: &Table, errors: &BTreeSet<ErrorId>) -> Result<(), StoreError> {
         let mut update = table.client.update_item().table_name(&table.name).set_key(Some(self.key.attributes()));
         let mut paths = Vec::new();
         for (number, error) in self.delivered.attempts.keys().filter(|error| errors.contains(error)).enumerate() {
@@ -198,9 +198,10 @@ impl Placed {
             // Without it an item would be made anew that another run has removed.
             .condition_expression("attribute_exists(pk)")
             .return_values(ReturnValue::AllNew);
-        let left = where_it_holds(update.send().await)?.and_then(|answer| answer.attributes);
-        let left = left.as_ref().and_then(|item| item.get("attempts")).and_then(|attempts| attempts.as_m().ok());
-        if left.is_some_and(|attempts| attempts.is_empty()) {
+        let remaining = none_if_condition_failed(update.send().await)?.and_then(|output| output.attributes);
+        let remaining =
+            remaining.as_ref().and_then(|item| item.get("attempts")).and_then(|attempts| attempts.as_m().ok());
+        if remaining.is_some_and(|attempts| attempts.is_empty()) {
             // Another run has forgotten the others.
             table.delete_all(vec![self.key]).await?;
         }

@@ -6,9 +6,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Up
 
 use super::{
     errors::Retention,
-    health::Healths,
+    health::HealthStore,
     keys,
-    table::{StoreError, Table, from_item, put_new, refused, to_item, where_it_holds},
+    table::{StoreError, Table, from_item, none_if_condition_failed, put_if_absent, refused, to_item},
 };
 use crate::{
     domain::{
@@ -18,7 +18,7 @@ use crate::{
         id::{DestinationId, EnvironmentId},
         timestamp::Timestamp,
     },
-    logs::Chain,
+    logs::ErrorChain,
 };
 
 /// The destinations of all environments.
@@ -41,7 +41,7 @@ pub enum CreateDestinationError {
 pub enum UpdateDestinationError {
     /// It was changed or deleted since it was read.
     #[error("the destination was changed meanwhile")]
-    Changed,
+    Conflict,
     /// DynamoDB did not answer as it should.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,7 +70,7 @@ impl Destinations {
         let key = keys::destination(environment, destination.destination_id);
         let actions = vec![
             TransactWriteItem::builder().update(count).build(),
-            put_new(name, to_item("destination", &key, destination, &[])?)?,
+            put_if_absent(name, to_item("destination", &key, destination, &[])?)?,
         ];
         match self.0.transact(actions).await?[..] {
             [] => Ok(()),
@@ -87,9 +87,9 @@ impl Destinations {
 
     /// A destination and its health. Two reads at once.
     pub async fn get_with_health(&self, route: Route) -> Result<Option<(Destination, Health)>, StoreError> {
-        let healths = Healths(self.0.clone());
+        let health_store = HealthStore(self.0.clone());
         let (destination, health) =
-            tokio::try_join!(self.get(route.environment, route.destination), healths.get(route))?;
+            tokio::try_join!(self.get(route.environment, route.destination), health_store.get(route))?;
         Ok(destination.map(|destination| (destination, health)))
     }
 
@@ -108,29 +108,29 @@ impl Destinations {
             .into_paginator()
             .items()
             .send();
-        let (mut destinations, mut healths) = (Vec::<Destination>::new(), HashMap::new());
+        let (mut destinations, mut health_store) = (Vec::<Destination>::new(), HashMap::new());
         while let Some(item) = items.next().await {
             let item = item?;
             let read = match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
                 Some("destination") => from_item(item).map(|destination| destinations.push(destination)),
-                Some("health") => from_item::<Told>(item).map(|told| {
-                    healths.insert(told.destination_id, told.health);
+                Some("health") => from_item::<HealthRow>(item).map(|row| {
+                    health_store.insert(row.destination_id, row.health);
                 }),
                 _ => Ok(()),
             };
             if let Err(error) = read {
-                tracing::error!(error = %Chain(&error), %environment, "a destination cannot be read");
+                tracing::error!(error = %ErrorChain(&error), %environment, "a destination cannot be read");
             }
         }
         let with_health = |destination: Destination| {
-            let health = healths.remove(&destination.destination_id).unwrap_or_default();
+            let health = health_store.remove(&destination.destination_id).unwrap_or_default();
             (destination, health)
         };
         Ok(destinations.into_iter().map(with_health).collect())
     }
 
     /// Switches a destination off, with the reason, where it is still as it was read. One write.
-    pub async fn switch_off(
+    pub async fn disable(
         &self,
         Route { environment, destination }: Route,
         version: u32,
@@ -150,14 +150,14 @@ impl Destinations {
             .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
             .expression_attribute_values(":read", AttributeValue::N(version.to_string()))
             .expression_attribute_values(":one", AttributeValue::N("1".into()));
-        if where_it_holds(request.send().await)?.is_some() {
+        if none_if_condition_failed(request.send().await)?.is_some() {
             tracing::warn!(%environment, %destination, reason, "a destination was switched off");
         }
         Ok(())
     }
 
     /// Notes that a test event was taken, where the destination is still as it was read. One write.
-    pub async fn verify(
+    pub async fn mark_verified(
         &self,
         Route { environment, destination }: Route,
         version: u32,
@@ -173,7 +173,7 @@ impl Destinations {
             .expression_attribute_values(":yes", AttributeValue::Bool(true))
             .expression_attribute_values(":reason", AttributeValue::S(reason.to_owned()))
             .expression_attribute_values(":read", AttributeValue::N(version.to_string()));
-        where_it_holds(request.send().await).map(|_| ())
+        none_if_condition_failed(request.send().await).map(|_| ())
     }
 
     /// Removes a destination with its secrets, counts it down, and remembers its id for as long as there may be deliveries
@@ -185,10 +185,10 @@ impl Destinations {
         retention: Retention,
     ) -> Result<bool, StoreError> {
         let name = &self.0.name;
-        let former = keys::former_destination(environment, id);
-        let mut former = to_item("formerDestination", &former, &Known { destination_id: id }, &[])?;
-        former.insert("expiresAt".into(), retention.expires(Timestamp::now()));
-        let remember = Put::builder().table_name(name).set_item(Some(former)).build().map_err(refused)?;
+        let key = keys::deleted_destination(environment, id);
+        let mut item = to_item("deletedDestination", &key, &DestinationRow { destination_id: id }, &[])?;
+        item.insert("expiresAt".into(), retention.expires_at(Timestamp::now()));
+        let remember = Put::builder().table_name(name).set_item(Some(item)).build().map_err(refused)?;
         let delete = Delete::builder()
             .table_name(name)
             .set_key(Some(keys::destination(environment, id).attributes()))
@@ -219,11 +219,14 @@ impl Destinations {
 
     /// The ids of all destinations for whose deliveries there may be something, also of those that were deleted. Two queries
     /// at once.
-    pub async fn ids_ever(&self, environment: EnvironmentId) -> Result<BTreeSet<DestinationId>, StoreError> {
-        let list = |pk| self.0.list::<Known>(pk, keys::DESTINATION_PREFIX);
+    pub async fn ids_including_deleted(
+        &self,
+        environment: EnvironmentId,
+    ) -> Result<BTreeSet<DestinationId>, StoreError> {
+        let list = |pk| self.0.list::<DestinationRow>(pk, keys::DESTINATION_PREFIX);
         let (now, before) =
-            tokio::try_join!(list(keys::destinations(environment)), list(keys::former_destinations(environment)))?;
-        Ok(now.into_iter().chain(before).map(|known| known.destination_id).collect())
+            tokio::try_join!(list(keys::destinations(environment)), list(keys::deleted_destinations(environment)))?;
+        Ok(now.into_iter().chain(before).map(|row| row.destination_id).collect())
     }
 
     /// Replaces a destination, where its version is still the one before. One write.
@@ -242,21 +245,21 @@ impl Destinations {
             .set_item(Some(item))
             .condition_expression("version = :before")
             .expression_attribute_values(":before", AttributeValue::N(before));
-        where_it_holds(request.send().await)?.map(|_| ()).ok_or(UpdateDestinationError::Changed)
+        none_if_condition_failed(request.send().await)?.map(|_| ()).ok_or(UpdateDestinationError::Conflict)
     }
 }
 
 /// A destination of which only the id counts.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Known {
+struct DestinationRow {
     destination_id: DestinationId,
 }
 
 /// What is told of a destination's health, and of which one.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+struct HealthRow {
     destination_id: DestinationId,
     #[serde(flatten)]
     health: Health,

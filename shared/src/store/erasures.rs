@@ -10,15 +10,15 @@ use futures_util::stream::{self, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    deliveries::forget_delivered,
+    deliveries::delete_delivered,
     destinations::Destinations,
     keys::{self, Key},
     listing::{BY_USER, Filter, LISTING, Position, Range},
-    table::{StoreError, Table, to_item, where_it_holds},
+    table::{StoreError, Table, none_if_condition_failed, to_item},
 };
 use crate::domain::{
     delivery::Route,
-    error_log::CLOCK_SKEW,
+    error_log::MAX_CLOCK_SKEW,
     id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
     timestamp::Timestamp,
 };
@@ -57,7 +57,7 @@ struct Listed {
 /// What is told of a delivery, as far as it leads on.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+struct DeliveryRow {
     pk: String,
     sk: String,
     destination_id: DestinationId,
@@ -65,17 +65,17 @@ struct Told {
 }
 
 /// So many errors are erased in a step.
-const STEP: usize = 50;
+const ERRORS_PER_STEP: usize = 50;
 /// What was delivered at once is forgotten in so many places at once.
-const PLACES_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_GROUPS: usize = 8;
 /// The deliveries to so many destinations are looked at at once.
-const DESTINATIONS_AT_ONCE: usize = 20;
+const DESTINATIONS_PER_READ: usize = 20;
 
 /// The index tells of an error after a moment: an erasure is not over before that.
-const INDEXED_WITHIN: Duration = Duration::from_secs(60);
+const MAX_INDEX_LAG: Duration = Duration::from_secs(60);
 
 /// Notes in the directory that a user's errors are to be erased. One write.
-pub async fn begin(directory: &Table, erasure: &Erasure) -> Result<(), StoreError> {
+pub async fn start_erasure(directory: &Table, erasure: &Erasure) -> Result<(), StoreError> {
     let key = keys::erasure(erasure.environment_id, erasure.user_id);
     let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
     let item = to_item("erasure", &key, erasure, &[("listPk", listed.pk), ("listSk", listed.sk)])?;
@@ -86,9 +86,9 @@ pub async fn begin(directory: &Table, erasure: &Erasure) -> Result<(), StoreErro
 
 impl Erasures {
     /// Erasures that are not over, up to `most`. One query for each of four partitions.
-    pub async fn open(&self, most: usize) -> Result<Vec<Erasure>, StoreError> {
+    pub async fn open(&self, limit: usize) -> Result<Vec<Erasure>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::erasures).collect();
-        Ok(self.directory.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, most)).await?.items)
+        Ok(self.directory.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
     }
 
     /// Erases all that is listed now. True where the erasure is over with that. It may die anywhere and be run twice: an
@@ -97,7 +97,8 @@ impl Erasures {
         let (mut after, mut found) = (None, false);
         loop {
             // Read for each step: errors may be replayed to a destination that is new.
-            let destinations = Destinations(self.directory.clone()).ids_ever(erasure.environment_id).await?;
+            let destinations =
+                Destinations(self.directory.clone()).ids_including_deleted(erasure.environment_id).await?;
             let (erased, next) = self.step(erasure, &destinations, after.as_deref()).await?;
             found |= erased;
             after = next;
@@ -105,10 +106,10 @@ impl Erasures {
                 break;
             }
         }
-        if found || Timestamp::now() < erasure.started_at + INDEXED_WITHIN {
+        if found || Timestamp::now() < erasure.started_at + MAX_INDEX_LAG {
             return Ok(false);
         }
-        self.over(erasure).await.map(|()| true)
+        self.complete(erasure).await.map(|()| true)
     }
 
     /// Erases the next errors. Answers with whether there were any, and where the next step goes on.
@@ -121,30 +122,30 @@ impl Erasures {
         let Erasure { environment_id: environment, user_id, started_at } = *erasure;
         let partition = keys::errors_of_user(environment, user_id);
         // No error that was recorded by then can have a later id.
-        let latest = started_at + CLOCK_SKEW + Duration::from_secs(1);
+        let latest = started_at + MAX_CLOCK_SKEW + Duration::from_secs(1);
         let Some((low, high)) = keys::error_bounds(None, Some(latest)) else { return Ok((false, None)) };
         let range = Range { view: BY_USER, low, high, newest_first: false };
-        let recorded_by_then = Filter::default().changed_by(started_at);
-        let page = self.errors.page(&[partition], &range, &recorded_by_then, (after, STEP)).await?;
+        let recorded_by_then = Filter::default().updated_by(started_at);
+        let page = self.errors.page(&[partition], &range, &recorded_by_then, (after, ERRORS_PER_STEP)).await?;
         let errors: Vec<Listed> = page.items;
 
-        let mut places: BTreeMap<(WorkflowId, Timestamp), BTreeSet<ErrorId>> = BTreeMap::new();
+        let mut groups: BTreeMap<(WorkflowId, Timestamp), BTreeSet<ErrorId>> = BTreeMap::new();
         for Listed { error_id, workflow_id, updated_at } in &errors {
-            places.entry((*workflow_id, updated_at.second())).or_default().insert(*error_id);
+            groups.entry((*workflow_id, updated_at.second())).or_default().insert(*error_id);
         }
-        stream::iter(places.iter().map(Ok))
-            .try_for_each_concurrent(PLACES_AT_ONCE, |(place, errors)| {
-                forget_delivered(&self.errors, environment, *place, errors)
+        stream::iter(groups.iter().map(Ok))
+            .try_for_each_concurrent(MAX_CONCURRENT_GROUPS, |(group, errors)| {
+                delete_delivered(&self.errors, environment, *group, errors)
             })
             .await?;
-        for destinations in destinations.iter().collect::<Vec<_>>().chunks(DESTINATIONS_AT_ONCE) {
+        for destinations in destinations.iter().collect::<Vec<_>>().chunks(DESTINATIONS_PER_READ) {
             let routes = destinations.iter().map(|destination| Route { environment, destination: **destination });
-            let may_be_told = routes.flat_map(|route| {
+            let candidates = routes.flat_map(|route| {
                 errors.iter().map(move |error| keys::delivery(route, error.workflow_id, error.error_id))
             });
-            let told: Vec<Told> = self.errors.get_all(&may_be_told.collect::<Vec<_>>()).await?;
+            let rows: Vec<DeliveryRow> = self.errors.get_all(&candidates.collect::<Vec<_>>()).await?;
             let (mut pending, mut deliveries) = (Vec::new(), Vec::new());
-            for Told { pk, sk, destination_id, next_attempt_at } in told {
+            for DeliveryRow { pk, sk, destination_id, next_attempt_at } in rows {
                 if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
                     let route = Route { environment, destination: destination_id };
                     pending.push(keys::pending_delivery(route, at, workflow, error));
@@ -155,14 +156,14 @@ impl Erasures {
             self.errors.delete_all(pending).await?;
             self.errors.delete_all(deliveries).await?;
         }
-        let gone: Vec<Key> =
+        let keys: Vec<Key> =
             errors.iter().map(|error| keys::error(environment, error.workflow_id, error.error_id)).collect();
-        self.errors.delete_all(gone).await?;
+        self.errors.delete_all(keys).await?;
         Ok((!errors.is_empty(), page.next))
     }
 
     /// Forgets an erasure, unless it was asked for again. One write.
-    async fn over(&self, erasure: &Erasure) -> Result<(), StoreError> {
+    async fn complete(&self, erasure: &Erasure) -> Result<(), StoreError> {
         let Table { client, name } = &self.directory;
         let request = client
             .delete_item()
@@ -170,7 +171,7 @@ impl Erasures {
             .set_key(Some(keys::erasure(erasure.environment_id, erasure.user_id).attributes()))
             .condition_expression("startedAt = :started")
             .expression_attribute_values(":started", AttributeValue::S(erasure.started_at.to_string()));
-        where_it_holds(request.send().await).map(|_| ())
+        none_if_condition_failed(request.send().await).map(|_| ())
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Existing {
+struct ExistingError {
     error_id: ErrorId,
 }
 
@@ -56,7 +56,7 @@ impl ListedError {
 }
 
 /// The number of partitions over which the errors of an environment are listed.
-pub const LISTED_OVER: u32 = keys::ERROR_SHARDS;
+pub const SHARDS: u32 = keys::ERROR_SHARDS;
 
 /// How long errors and deliveries are kept.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl Retention {
     }
 
     /// The attribute by which DynamoDB removes what is past its time.
-    pub(super) fn expires(self, from: Timestamp) -> AttributeValue {
+    pub(super) fn expires_at(self, from: Timestamp) -> AttributeValue {
         AttributeValue::N((from + self.0).seconds().to_string())
     }
 }
@@ -90,7 +90,7 @@ pub struct Errors {
 
 /// Among which errors is looked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Within {
+pub enum ErrorScope {
     /// All of the environment.
     #[default]
     Environment,
@@ -104,7 +104,7 @@ pub enum Within {
 #[derive(Clone, Debug, Default)]
 pub struct ErrorQuery {
     /// Among which.
-    pub within: Within,
+    pub scope: ErrorScope,
     /// From the second in which this lies.
     pub since: Option<Timestamp>,
     /// To the last second that begins before this.
@@ -139,7 +139,7 @@ pub struct Group {
 }
 
 /// The bytes of an error in a function's answer: as JSON, which is itself a string there (of 6 MB at most, an AWS limit).
-fn weight(error: &ErrorLog) -> usize {
+fn response_bytes(error: &ErrorLog) -> usize {
     let json = serde_json::to_vec(&error.document()).unwrap_or_default();
     json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
@@ -149,11 +149,11 @@ const MAX_PAGE_BYTES: usize = 4_000_000;
 /// The most errors that may be passed over.
 pub const MAX_SKIP: usize = 1000;
 /// So many errors of one id are found.
-const SAME_ID: usize = 100;
+const MAX_SAME_ID: usize = 100;
 /// So many errors are looked at to make groups of them.
-const GROUPED: usize = 5000;
+const MAX_GROUPED: usize = 5000;
 /// So many groups are told of.
-const MOST_GROUPS: usize = 100;
+const MAX_GROUPS: usize = 100;
 
 impl Errors {
     /// Which of these errors of a workflow are there. One read, at most 100 ids; none for no ids.
@@ -164,19 +164,19 @@ impl Errors {
         ids: &BTreeSet<ErrorId>,
     ) -> Result<HashSet<ErrorId>, StoreError> {
         let keys: Vec<_> = ids.iter().map(|id| keys::error(environment, workflow, *id)).collect();
-        let found: Vec<Existing> = self.table.get_all(&keys).await?;
+        let found: Vec<ExistingError> = self.table.get_all(&keys).await?;
         Ok(found.into_iter().map(|error| error.error_id).collect())
     }
 
     /// Errors by their workflows and ids; what is not there, or past its time, is left out. One read for 100.
     pub async fn get_all(&self, environment: EnvironmentId, wanted: &[ErrorKey]) -> Result<Vec<ErrorLog>, StoreError> {
         let keys: Vec<_> = wanted.iter().map(|(workflow, id)| keys::error(environment, *workflow, *id)).collect();
-        self.table.get_all_kept(&keys, Timestamp::now()).await
+        self.table.get_all_unexpired(&keys, Timestamp::now()).await
     }
 
     /// Errors of an environment that were recorded in a time range, the oldest first, of one of the partitions over which
     /// they are listed: up to `limit` after an error. One query.
-    pub async fn listed(
+    pub async fn list_shard(
         &self,
         environment: EnvironmentId,
         shard: u32,
@@ -203,7 +203,7 @@ impl Errors {
     /// engine has given the same id. One query.
     pub async fn find(&self, environment: EnvironmentId, id: ErrorId) -> Result<Vec<ListedError>, StoreError> {
         let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
-        Ok(self.table.first(&[keys::errors_shard(environment, id)], &range, SAME_ID).await?.0)
+        Ok(self.table.first(&[keys::errors_shard(environment, id)], &range, MAX_SAME_ID).await?.0)
     }
 
     /// Writes errors, 25 a request. Returns the indices of those that DynamoDB did not take.
@@ -221,7 +221,7 @@ impl Errors {
             ("listSk", keys::listed_error(*workflow_id, *error_id)),
         ];
         let mut item = to_item("error", &key, error, &listing)?;
-        item.insert("expiresAt".into(), self.retention.expires(*updated_at));
+        item.insert("expiresAt".into(), self.retention.expires_at(*updated_at));
         Ok(item)
     }
 
@@ -233,38 +233,38 @@ impl Errors {
             return Ok(Page::empty());
         };
         let (after, skip) = match &query.after {
-            Some(position) => still_to_skip(position),
+            Some(position) => split_skip(position),
             None => (None, query.skip),
         };
-        let (view, partitions) = place(environment, query.within);
+        let (view, partitions) = index_and_partitions(environment, query.scope);
         let range = Range { view, low, high, newest_first: !query.oldest_first };
         let user = query.user_id.map(|user| user.to_string());
         let filter = Filter::default()
-            .kept(Timestamp::now())
-            .is("userId", user.as_deref())
-            .is("executionId", query.execution_id.as_ref().map(EngineText::as_str))
-            .is("blockType", query.block_type.as_ref().map(EngineText::as_str));
-        let asked = (after, skip + query.limit);
-        let (found, errors, next) = if let Within::Workflow(_) = query.within {
-            let Page { items, next } = self.table.page::<ErrorLog>(&partitions, &range, &filter, asked).await?;
+            .unexpired(Timestamp::now())
+            .equals("userId", user.as_deref())
+            .equals("executionId", query.execution_id.as_ref().map(EngineText::as_str))
+            .equals("blockType", query.block_type.as_ref().map(EngineText::as_str));
+        let page_request = (after, skip + query.limit);
+        let (found, errors, next) = if let ErrorScope::Workflow(_) = query.scope {
+            let Page { items, next } = self.table.page::<ErrorLog>(&partitions, &range, &filter, page_request).await?;
             let found = items.len();
             let errors = items.into_iter().skip(skip).map(|error| (error.error_id.to_string(), error));
             (found, errors.collect(), next)
         } else {
-            let Page { items, next } = self.table.page(&partitions, &range, &filter, asked).await?;
+            let Page { items, next } = self.table.page(&partitions, &range, &filter, page_request).await?;
             let found = items.len();
             let listed: Vec<ListedError> = items.into_iter().skip(skip).collect();
-            (found, self.with_texts(environment, listed).await?, next)
+            (found, self.load_errors(environment, listed).await?, next)
         };
         let next = next.map(|next| match skip.saturating_sub(found) {
             0 => next,
-            left => format!("{next}{SKIPPING}{left}"),
+            left => format!("{next}{SKIP_SEPARATOR}{left}"),
         });
-        Ok(within_an_answer(errors, next))
+        Ok(truncate_to_response_size(errors, next))
     }
 
     /// What is listed with its texts, in the same order; what is not there any more is left out.
-    async fn with_texts(
+    async fn load_errors(
         &self,
         environment: EnvironmentId,
         listed: Vec<ListedError>,
@@ -289,10 +289,10 @@ impl Errors {
         let Some((low, high)) = keys::error_bounds(since, until) else {
             return Ok((Vec::new(), true));
         };
-        let (view, partitions) = place(environment, Within::Environment);
+        let (view, partitions) = index_and_partitions(environment, ErrorScope::Environment);
         let range = Range { view, low, high, newest_first: true };
-        let filter = Filter::default().kept(Timestamp::now());
-        let page = self.table.page::<ListedError>(&partitions, &range, &filter, (None, GROUPED)).await?;
+        let filter = Filter::default().unexpired(Timestamp::now());
+        let page = self.table.page::<ListedError>(&partitions, &range, &filter, (None, MAX_GROUPED)).await?;
         let mut groups: HashMap<Fingerprint, Vec<ListedError>> = HashMap::new();
         for error in page.items {
             groups.entry(error.fingerprint.clone()).or_default().push(error);
@@ -300,55 +300,55 @@ impl Errors {
         let mut groups: Vec<Vec<ListedError>> = groups.into_values().collect();
         let when = |group: &[ListedError]| group.iter().map(|error| error.created_at).max();
         groups.sort_by_key(|group| std::cmp::Reverse((group.len(), when(group))));
-        let mut complete = page.next.is_none() && groups.len() <= MOST_GROUPS;
-        groups.truncate(MOST_GROUPS);
+        let mut complete = page.next.is_none() && groups.len() <= MAX_GROUPS;
+        groups.truncate(MAX_GROUPS);
 
         let newest = groups.iter().filter_map(|group| group.first().cloned()).collect();
-        let examples = within_an_answer(self.with_texts(environment, newest).await?, None);
+        let examples = truncate_to_response_size(self.load_errors(environment, newest).await?, None);
         complete &= examples.next.is_none();
         let mut examples: HashMap<Fingerprint, ErrorLog> =
             examples.items.into_iter().map(|error| (error.fingerprint.clone(), error)).collect();
         let grouped = groups.len();
-        let told = groups.into_iter().filter_map(|group| {
+        let groups = groups.into_iter().filter_map(|group| {
             let example = examples.remove(&group.first()?.fingerprint)?;
             let times = group.iter().map(|error| error.created_at);
             Some(Group { count: group.len(), first_seen: times.clone().min()?, last_seen: times.max()?, example })
         });
-        let told: Vec<Group> = told.collect();
+        let groups: Vec<Group> = groups.collect();
         // The example of one may have been erased meanwhile.
-        complete &= told.len() == grouped;
-        Ok((told, complete))
+        complete &= groups.len() == grouped;
+        Ok((groups, complete))
     }
 }
 
 /// Where errors are listed.
-fn place(environment: EnvironmentId, within: Within) -> (View, Vec<String>) {
-    match within {
-        Within::Environment => {
+fn index_and_partitions(environment: EnvironmentId, scope: ErrorScope) -> (View, Vec<String>) {
+    match scope {
+        ErrorScope::Environment => {
             let shards = 0..keys::ERROR_SHARDS;
             (BY_ENVIRONMENT, shards.map(|shard| keys::errors_of_environment(environment, shard)).collect())
         }
-        Within::User(user) => (BY_USER, vec![keys::errors_of_user(environment, user)]),
-        Within::Workflow(workflow) => (TABLE, vec![keys::errors(environment, workflow)]),
+        ErrorScope::User(user) => (BY_USER, vec![keys::errors_of_user(environment, user)]),
+        ErrorScope::Workflow(workflow) => (TABLE, vec![keys::errors(environment, workflow)]),
     }
 }
 
 /// What stands in a position before the number of errors that are still to be passed over.
-const SKIPPING: char = '~';
+const SKIP_SEPARATOR: char = '~';
 
-fn still_to_skip(position: &str) -> (Option<&str>, usize) {
-    match position.split_once(SKIPPING) {
+fn split_skip(position: &str) -> (Option<&str>, usize) {
+    match position.split_once(SKIP_SEPARATOR) {
         Some((position, left)) => (Some(position), left.parse().unwrap_or(0).min(MAX_SKIP)),
         None => (Some(position), 0),
     }
 }
 
 /// So many of the errors that they fit a function's answer; one at least.
-fn within_an_answer(errors: Vec<(Position, ErrorLog)>, next: Option<Position>) -> Page<ErrorLog> {
+fn truncate_to_response_size(errors: Vec<(Position, ErrorLog)>, next: Option<Position>) -> Page<ErrorLog> {
     let mut page = Page { items: Vec::new(), next };
     let (mut bytes, mut last) = (0, None);
     for (position, error) in errors {
-        bytes += weight(&error);
+        bytes += response_bytes(&error);
         if bytes > MAX_PAGE_BYTES && last.is_some() {
             return Page { next: last, ..page };
         }

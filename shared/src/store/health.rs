@@ -6,18 +6,18 @@ use serde::Deserialize;
 use super::{
     keys::{self, Key},
     listing::{Filter, LISTING, Range},
-    table::{Item, StoreError, Table, from_item, where_it_holds},
+    table::{Item, StoreError, Table, from_item, none_if_condition_failed},
 };
 use crate::domain::{
     delivery::Route,
-    health::{Health, Note},
+    health::{Health, HealthUpdate},
     id::{DestinationId, EnvironmentId, ObjectId},
     timestamp::Timestamp,
 };
 
 /// The health of all destinations.
 #[derive(Clone, Debug)]
-pub struct Healths(pub Table);
+pub struct HealthStore(pub Table);
 
 /// Names the drain that has a destination for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,28 +32,28 @@ impl Lease {
 
 /// What waits for a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct Backlog {
     /// When the first of it is due; none where nothing waits.
-    pub earliest: Option<Timestamp>,
+    pub earliest_due: Option<Timestamp>,
     /// How many deliveries wait and since when the oldest does, where these could be counted at little cost.
     pub counted: Option<(i64, Option<Timestamp>)>,
 }
 
 /// What came of the end of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Released {
+pub enum ReleaseOutcome {
     /// It is free.
-    Free,
+    Released,
     /// Deliveries have begun to wait since the drain looked: it is to look again.
-    NotYet,
+    BacklogChanged,
     /// The lease had run out, and another drain may have it.
-    Lost,
+    LeaseLost,
 }
 
 /// A destination that has pending deliveries.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WaitingDestination {
+pub struct BackloggedDestination {
     environment_id: EnvironmentId,
     destination_id: DestinationId,
     /// How it does.
@@ -61,7 +61,7 @@ pub struct WaitingDestination {
     pub health: Health,
 }
 
-impl WaitingDestination {
+impl BackloggedDestination {
     /// Which one it is.
     pub fn route(&self) -> Route {
         Route { environment: self.environment_id, destination: self.destination_id }
@@ -78,14 +78,14 @@ fn number(number: impl ToString) -> AttributeValue {
 
 /// An update of a health item, put together clause by clause.
 #[derive(Default)]
-struct Update {
+struct UpdateExpression {
     set: Vec<String>,
     add: Vec<String>,
     remove: Vec<&'static str>,
     values: Item,
 }
 
-impl Update {
+impl UpdateExpression {
     fn set(&mut self, attribute: &str, value: AttributeValue) {
         self.set.push(format!("#{attribute} = :{attribute}"));
         self.values.insert(format!(":{attribute}"), value);
@@ -101,7 +101,7 @@ impl Update {
         self.values.insert(format!(":{attribute}"), value);
     }
 
-    fn expression(&self) -> String {
+    fn render(&self) -> String {
         let clauses = [
             ("SET", self.set.join(", ")),
             ("ADD", self.add.join(", ")),
@@ -117,7 +117,7 @@ impl Update {
     }
 }
 
-impl Healths {
+impl HealthStore {
     /// One read. A destination of which nothing was noted yet is well.
     pub async fn get(&self, route: Route) -> Result<Health, StoreError> {
         Ok(self.0.get(&keys::health(route)).await?.unwrap_or_default())
@@ -127,80 +127,89 @@ impl Healths {
     /// and another where a destination does not want to be asked for a while.
     ///
     /// Processes may note at once: counts are added up, and the row of failures begins only once.
-    pub async fn note(&self, route: Route, known: &Health, note: &Note, now: Timestamp) -> Result<Health, StoreError> {
-        let Note { tally, waiting, probe } = note;
-        let after = known.after(note, now);
-        let mut update = Update::default();
-        update.set("type", text("health"));
-        update.set("environmentId", text(route.environment));
-        update.set("destinationId", text(route.destination));
-        if tally.failed > 0 {
-            update.set("lastFailureAt", text(now));
+    pub async fn record(
+        &self,
+        route: Route,
+        known: &Health,
+        update: &HealthUpdate,
+        now: Timestamp,
+    ) -> Result<Health, StoreError> {
+        let HealthUpdate { counts, pending_delta, probe } = update;
+        let after = known.apply(update, now);
+        let mut expression = UpdateExpression::default();
+        expression.set("type", text("health"));
+        expression.set("environmentId", text(route.environment));
+        expression.set("destinationId", text(route.destination));
+        if counts.failed > 0 {
+            expression.set("lastFailureAt", text(now));
         }
-        if tally.delivered > 0 {
-            update.set("lastSuccessAt", text(now));
-            update.set("failures", number(0));
-            update.set("probes", number(0));
-            update.remove.push("failingSince");
-        } else if tally.failed > 0 {
-            update.add("failures", number(tally.failed));
-            update.set_if_absent("failingSince", text(now));
+        if counts.delivered > 0 {
+            expression.set("lastSuccessAt", text(now));
+            expression.set("consecutiveFailures", number(0));
+            expression.set("failedProbes", number(0));
+            expression.remove.push("failingSince");
+        } else if counts.failed > 0 {
+            expression.add("consecutiveFailures", number(counts.failed));
+            expression.set_if_absent("failingSince", text(now));
         }
-        match after.hold_until {
-            Some(until) if *probe && tally.delivered == 0 && tally.failed > 0 => {
-                update.set("holdUntil", text(until));
-                update.set("probes", number(after.probes));
+        match after.next_probe_at {
+            Some(until) if *probe && counts.delivered == 0 && counts.failed > 0 => {
+                expression.set("nextProbeAt", text(until));
+                expression.set("failedProbes", number(after.failed_probes));
             }
-            None if tally.delivered > 0 => update.remove.push("holdUntil"),
+            None if counts.delivered > 0 => expression.remove.push("nextProbeAt"),
             _ => {}
         }
-        if *waiting != 0 {
-            update.add("pending", number(waiting));
+        if *pending_delta != 0 {
+            expression.add("pending", number(pending_delta));
         }
-        if *waiting > 0 {
-            let listed = keys::waiting_destination(route);
-            update.add("noted", number(1));
-            update.set_if_absent("waitingSince", text(now));
-            update.set("listPk", text(listed.pk));
-            update.set("listSk", text(listed.sk));
+        if *pending_delta > 0 {
+            let listed = keys::listed_backlog(route);
+            expression.add("backlogVersion", number(1));
+            expression.set_if_absent("pendingSince", text(now));
+            expression.set("listPk", text(listed.pk));
+            expression.set("listSk", text(listed.sk));
         }
-        let before = self.update(&keys::health(route), update, None, ReturnValue::AllOld).await?;
-        if let Some(until) = tally.not_before {
-            self.leave_alone(route, until).await?;
+        let before = self.update(&keys::health(route), expression, None, ReturnValue::AllOld).await?;
+        if let Some(until) = counts.not_before {
+            self.record_retry_after(route, until).await?;
         }
         before.map(from_item).transpose().map(Option::unwrap_or_default)
     }
 
     /// Notes that a destination does not want to be asked before a time; an earlier time changes nothing. One write.
-    async fn leave_alone(&self, route: Route, until: Timestamp) -> Result<(), StoreError> {
-        let mut update = Update::default();
-        update.set("type", text("health"));
-        update.set("environmentId", text(route.environment));
-        update.set("destinationId", text(route.destination));
-        update.set("retryAfter", text(until));
+    async fn record_retry_after(&self, route: Route, until: Timestamp) -> Result<(), StoreError> {
+        let mut expression = UpdateExpression::default();
+        expression.set("type", text("health"));
+        expression.set("environmentId", text(route.environment));
+        expression.set("destinationId", text(route.destination));
+        expression.set("retryAfter", text(until));
         let later = "attribute_not_exists(#retryAfter) OR #retryAfter < :retryAfter";
-        self.update(&keys::health(route), update, Some((later, Vec::new())), ReturnValue::None).await?;
+        self.update(&keys::health(route), expression, Some((later, Vec::new())), ReturnValue::None).await?;
         Ok(())
     }
 
     /// Notes that a message is under way that wakes the drain. One write.
-    pub async fn told(&self, route: Route, at: Timestamp) -> Result<(), StoreError> {
-        let mut update = Update::default();
-        update.set("wakeAt", text(at));
-        self.update(&keys::health(route), update, Some(("attribute_exists(pk)", Vec::new())), ReturnValue::None)
+    pub async fn record_wakeup(&self, route: Route, at: Timestamp) -> Result<(), StoreError> {
+        let mut expression = UpdateExpression::default();
+        expression.set("wakeAt", text(at));
+        self.update(&keys::health(route), expression, Some(("attribute_exists(pk)", Vec::new())), ReturnValue::None)
             .await?;
         Ok(())
     }
 
     /// Gives a destination another chance: its row of failures is forgotten. Answers with its health. One write.
     pub async fn reset(&self, route: Route) -> Result<Health, StoreError> {
-        let mut update = Update { remove: vec!["failingSince", "holdUntil", "retryAfter"], ..Update::default() };
-        update.set("type", text("health"));
-        update.set("environmentId", text(route.environment));
-        update.set("destinationId", text(route.destination));
-        update.set("failures", number(0));
-        update.set("probes", number(0));
-        let item = self.update(&keys::health(route), update, None, ReturnValue::AllNew).await?;
+        let mut expression = UpdateExpression {
+            remove: vec!["failingSince", "nextProbeAt", "retryAfter"],
+            ..UpdateExpression::default()
+        };
+        expression.set("type", text("health"));
+        expression.set("environmentId", text(route.environment));
+        expression.set("destinationId", text(route.destination));
+        expression.set("consecutiveFailures", number(0));
+        expression.set("failedProbes", number(0));
+        let item = self.update(&keys::health(route), expression, None, ReturnValue::AllNew).await?;
         item.map(from_item).transpose().map(Option::unwrap_or_default)
     }
 
@@ -213,14 +222,14 @@ impl Healths {
         until: Timestamp,
     ) -> Result<Option<(Lease, Health)>, StoreError> {
         let lease = Lease::new(now);
-        let mut update = Update::default();
-        update.set("leasedUntil", text(until));
-        update.set("lease", text(&lease.0));
+        let mut expression = UpdateExpression::default();
+        expression.set("leasedUntil", text(until));
+        expression.set("lease", text(&lease.0));
         // Its own lease may be there already: a request whose answer was lost is sent again.
         let free =
             "attribute_exists(pk) AND (attribute_not_exists(#leasedUntil) OR #leasedUntil <= :now OR #lease = :lease)";
         let condition = (free, vec![(":now", text(now))]);
-        let item = self.update(&keys::health(route), update, Some(condition), ReturnValue::AllNew).await?;
+        let item = self.update(&keys::health(route), expression, Some(condition), ReturnValue::AllNew).await?;
         Ok(item.map(from_item).transpose()?.map(|health| (lease, health)))
     }
 
@@ -230,37 +239,37 @@ impl Healths {
         &self,
         route: Route,
         lease: &Lease,
-        noted: Option<u64>,
-        waiting: Waiting,
+        backlog_version: Option<u64>,
+        backlog: Backlog,
         wake_at: Option<Timestamp>,
-    ) -> Result<Released, StoreError> {
-        let mut update = Update { remove: vec!["leasedUntil", "lease"], ..Update::default() };
-        update.set("type", text("health"));
-        if let Some((count, oldest)) = waiting.counted {
-            update.set("pending", number(count));
+    ) -> Result<ReleaseOutcome, StoreError> {
+        let mut expression = UpdateExpression { remove: vec!["leasedUntil", "lease"], ..UpdateExpression::default() };
+        expression.set("type", text("health"));
+        if let Some((count, oldest)) = backlog.counted {
+            expression.set("pending", number(count));
             if let Some(oldest) = oldest {
-                update.set("waitingSince", text(oldest));
+                expression.set("pendingSince", text(oldest));
             }
         }
         match wake_at {
-            Some(at) => update.set("wakeAt", text(at)),
-            None => update.remove.push("wakeAt"),
+            Some(at) => expression.set("wakeAt", text(at)),
+            None => expression.remove.push("wakeAt"),
         }
-        if waiting.earliest.is_none() {
+        if backlog.earliest_due.is_none() {
             // Nothing fails any more that failed before: five days are counted anew.
-            update.remove.extend(["waitingSince", "listPk", "listSk", "failingSince"]);
+            expression.remove.extend(["pendingSince", "listPk", "listSk", "failingSince"]);
         }
         let mut values = vec![(":lease", text(&lease.0))];
-        let seen = match noted {
-            Some(noted) => {
-                values.push((":noted", number(noted)));
-                "#lease = :lease AND (noted = :noted OR attribute_not_exists(noted))"
+        let seen = match backlog_version {
+            Some(version) => {
+                values.push((":version", number(version)));
+                "#lease = :lease AND (backlogVersion = :version OR attribute_not_exists(backlogVersion))"
             }
             None => "#lease = :lease",
         };
         let condition = (seen, values);
-        match self.update(&keys::health(route), update, Some(condition), ReturnValue::AllNew).await? {
-            Some(_) => Ok(Released::Free),
+        match self.update(&keys::health(route), expression, Some(condition), ReturnValue::AllNew).await? {
+            Some(_) => Ok(ReleaseOutcome::Released),
             None => {
                 #[derive(Deserialize)]
                 struct Leased {
@@ -268,13 +277,13 @@ impl Healths {
                 }
                 let leased: Option<Leased> = self.0.get(&keys::health(route)).await?;
                 let mine = leased.and_then(|leased| leased.lease).is_some_and(|id| id == lease.0);
-                Ok(if mine { Released::NotYet } else { Released::Lost })
+                Ok(if mine { ReleaseOutcome::BacklogChanged } else { ReleaseOutcome::LeaseLost })
             }
         }
     }
 
     /// Removes what is told of a destination that is not there any more. One write.
-    pub async fn forget(&self, route: Route) -> Result<(), StoreError> {
+    pub async fn delete(&self, route: Route) -> Result<(), StoreError> {
         let Table { client, name } = &self.0;
         client.delete_item().table_name(name).set_key(Some(keys::health(route).attributes())).send().await?;
         Ok(())
@@ -282,9 +291,9 @@ impl Healths {
 
     /// Destinations with pending deliveries, of all environments, as the index tells of them: up to `most`. A query for
     /// each megabyte of each of four partitions.
-    pub async fn waiting(&self, most: usize) -> Result<Vec<WaitingDestination>, StoreError> {
-        let partitions: Vec<String> = (0..keys::WAITING_SHARDS).map(keys::waiting).collect();
-        let page = self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, most)).await?;
+    pub async fn list_backlogged(&self, limit: usize) -> Result<Vec<BackloggedDestination>, StoreError> {
+        let partitions: Vec<String> = (0..keys::BACKLOG_SHARDS).map(keys::backlogs).collect();
+        let page = self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?;
         Ok(page.items)
     }
 
@@ -292,7 +301,7 @@ impl Healths {
     async fn update(
         &self,
         key: &Key,
-        update: Update,
+        expression: UpdateExpression,
         condition: Option<(&str, Vec<(&str, AttributeValue)>)>,
         returned: ReturnValue,
     ) -> Result<Option<Item>, StoreError> {
@@ -301,9 +310,9 @@ impl Healths {
             .update_item()
             .table_name(name)
             .set_key(Some(key.attributes()))
-            .update_expression(update.expression())
-            .set_expression_attribute_names(Some(update.names()))
-            .set_expression_attribute_values(Some(update.values))
+            .update_expression(expression.render())
+            .set_expression_attribute_names(Some(expression.names()))
+            .set_expression_attribute_values(Some(expression.values))
             .return_values(returned);
         if let Some((condition, values)) = condition {
             request = request.condition_expression(condition);
@@ -311,7 +320,7 @@ impl Healths {
                 request = request.expression_attribute_values(name, value);
             }
         }
-        let answer = where_it_holds(request.send().await)?;
-        Ok(answer.and_then(|answer| answer.attributes).filter(|item| !item.is_empty()))
+        let output = none_if_condition_failed(request.send().await)?;
+        Ok(output.and_then(|output| output.attributes).filter(|item| !item.is_empty()))
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::{
     delivery::Route,
     id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
     names::CanonicalName,
-    origin::RequestKey,
+    request_seed::RequestKey,
     timestamp::Timestamp,
     workflow::WorkflowName,
 };
@@ -179,26 +179,26 @@ pub fn health(Route { environment, destination }: Route) -> Key {
 }
 
 /// The partition in which an environment's destinations are remembered that were deleted.
-pub fn former_destinations(environment: EnvironmentId) -> String {
-    format!("env#{environment}#former-destinations")
+pub fn deleted_destinations(environment: EnvironmentId) -> String {
+    format!("env#{environment}#deleted-destinations")
 }
 
 /// Where a destination is remembered that was deleted, for as long as there may be deliveries of it.
-pub fn former_destination(environment: EnvironmentId, destination: DestinationId) -> Key {
-    Key::new(former_destinations(environment), format_args!("{DESTINATION_PREFIX}{destination}"))
+pub fn deleted_destination(environment: EnvironmentId, destination: DestinationId) -> Key {
+    Key::new(deleted_destinations(environment), format_args!("{DESTINATION_PREFIX}{destination}"))
 }
 
 /// Destinations with pending deliveries are listed over this many partitions, by the index `listing`.
-pub const WAITING_SHARDS: u32 = 4;
+pub const BACKLOG_SHARDS: u32 = 4;
 
 /// A partition in which destinations with pending deliveries are listed, those of all environments.
-pub fn waiting(shard: u32) -> String {
-    format!("waiting#{shard}")
+pub fn backlogs(shard: u32) -> String {
+    format!("backlog#{shard}")
 }
 
 /// Where a destination is listed while it has pending deliveries.
-pub fn waiting_destination(Route { environment, destination }: Route) -> Key {
-    Key::new(waiting(destination.object_id().shard(WAITING_SHARDS)), format_args!("{environment}#{destination}"))
+pub fn listed_backlog(Route { environment, destination }: Route) -> Key {
+    Key::new(backlogs(destination.object_id().shard(BACKLOG_SHARDS)), format_args!("{environment}#{destination}"))
 }
 
 /// Where a replay is found.
@@ -207,13 +207,13 @@ pub fn replay(environment: EnvironmentId, replay: ReplayId) -> Key {
 }
 
 /// Where a request with an Idempotency-Key is known.
-pub fn request(RequestKey { environment, digest }: &RequestKey) -> Key {
+pub fn idempotency_record(RequestKey { environment, digest }: &RequestKey) -> Key {
     Key::new(format_args!("env#{environment}#idempotency#{digest}"), "record")
 }
 
 /// Where a piece of its answer lies, one of those beside the first.
-pub fn request_piece(request: &RequestKey, number: u32) -> Key {
-    Key { sk: format!("piece#{number}"), ..self::request(request) }
+pub fn idempotency_piece(request: &RequestKey, number: u32) -> Key {
+    Key { sk: format!("piece#{number}"), ..self::idempotency_record(request) }
 }
 
 /// Where the number of an environment's destinations is kept.
@@ -307,8 +307,8 @@ pub fn delivered(route: Route, workflow: WorkflowId, second: Timestamp, errors: 
     let mut text = route.destination.to_string();
     text.extend(errors.map(|error| error.to_string()));
     let digest = hex::encode(digest(&SHA256, text.as_bytes()));
-    let which: String = digest.chars().take(16).collect();
-    Key::new(delivered_of_workflow(route.environment, workflow), format_args!("{}{which}", delivered_prefix(second)))
+    let suffix: String = digest.chars().take(16).collect();
+    Key::new(delivered_of_workflow(route.environment, workflow), format_args!("{}{suffix}", delivered_prefix(second)))
 }
 
 #[cfg(test)]

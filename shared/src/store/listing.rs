@@ -95,7 +95,7 @@ pub(super) struct Filter {
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
     /// Whether it may leave out most of what is read.
-    narrow: bool,
+    selective: bool,
 }
 
 impl Filter {
@@ -109,35 +109,35 @@ impl Filter {
     }
 
     /// Leaves out what is past its time, which DynamoDB removes within some days.
-    pub(super) fn kept(self, now: Timestamp) -> Self {
+    pub(super) fn unexpired(self, now: Timestamp) -> Self {
         self.and("expiresAt", ">", AttributeValue::N(now.seconds().to_string()))
     }
 
     /// Leaves out what was changed after this time.
-    pub(super) fn changed_by(self, at: Timestamp) -> Self {
+    pub(super) fn updated_by(self, at: Timestamp) -> Self {
         self.and("updatedAt", "<=", AttributeValue::S(at.to_string()))
     }
 
     /// Leaves out what has no such member of an attribute.
-    pub(super) fn has(mut self, attribute: &str, member: &str) -> Self {
+    pub(super) fn has_member(mut self, attribute: &str, member: &str) -> Self {
         let number = self.conditions.len();
         self.conditions.push(format!("attribute_exists(#f{number}.#m{number})"));
         self.names.insert(format!("#f{number}"), attribute.to_owned());
         self.names.insert(format!("#m{number}"), member.to_owned());
-        Self { narrow: true, ..self }
+        Self { selective: true, ..self }
     }
 
     /// Adds the condition that an attribute has this text, where one is given.
-    pub(super) fn is(self, attribute: &str, text: Option<&str>) -> Self {
+    pub(super) fn equals(self, attribute: &str, text: Option<&str>) -> Self {
         match text {
-            Some(text) => Self { narrow: true, ..self.and(attribute, "=", AttributeValue::S(text.to_owned())) },
+            Some(text) => Self { selective: true, ..self.and(attribute, "=", AttributeValue::S(text.to_owned())) },
             None => self,
         }
     }
 }
 
 /// What one query gave.
-struct Slice {
+struct QueryPage {
     /// The items with their sort keys.
     items: Vec<(String, Item)>,
     /// The sort key that was last read, where there may be more.
@@ -146,7 +146,7 @@ struct Slice {
 
 impl Table {
     /// One query of at most so many items, before the filter. Strongly consistent where it is the table itself.
-    async fn slice(&self, pk: &str, range: &Range, filter: &Filter, limit: i32) -> Result<Slice, StoreError> {
+    async fn query_page(&self, pk: &str, range: &Range, filter: &Filter, limit: i32) -> Result<QueryPage, StoreError> {
         let View { index, pk: pk_name, sk: sk_name } = range.view;
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let mut request = self
@@ -172,11 +172,11 @@ impl Table {
                 request = request.expression_attribute_values(name, value.clone());
             }
         }
-        let answer = request.send().await?;
+        let output = request.send().await?;
         let sort_key = |item: &Item| item.get(sk_name).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
-        let read_to = answer.last_evaluated_key.as_ref().map(sort_key);
-        let items = answer.items.unwrap_or_default();
-        Ok(Slice { items: items.into_iter().map(|item| (sort_key(&item), item)).collect(), read_to })
+        let read_to = output.last_evaluated_key.as_ref().map(sort_key);
+        let items = output.items.unwrap_or_default();
+        Ok(QueryPage { items: items.into_iter().map(|item| (sort_key(&item), item)).collect(), read_to })
     }
 
     /// The first items of each partition: one query each, all at once. Beside them, whether that was everything.
@@ -188,10 +188,10 @@ impl Table {
     ) -> Result<(Vec<T>, bool), StoreError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let filter = Filter::default();
-        let slices = partitions.iter().map(|pk| self.slice(pk, range, &filter, limit));
-        let slices = try_join_all(slices).await?;
-        let all = slices.iter().all(|slice| slice.read_to.is_none());
-        let items = slices.into_iter().flat_map(|slice| slice.items).map(|(_, item)| from_item(item));
+        let pages = partitions.iter().map(|pk| self.query_page(pk, range, &filter, limit));
+        let pages = try_join_all(pages).await?;
+        let all = pages.iter().all(|page| page.read_to.is_none());
+        let items = pages.into_iter().flat_map(|page| page.items).map(|(_, item)| from_item(item));
         Ok((items.collect::<Result<_, _>>()?, all))
     }
 
@@ -213,17 +213,18 @@ impl Table {
         };
         // Without a narrow filter little more is read than is shown: a partition's even share, and a reserve for unevenness.
         let share = if partitions.len() > 1 { limit / partitions.len() * 3 / 2 + 8 } else { limit + 1 };
-        let at_once = i32::try_from(if filter.narrow { share.max(NARROW) } else { share }).unwrap_or(i32::MAX);
+        let query_limit =
+            i32::try_from(if filter.selective { share.max(SELECTIVE_QUERY_LIMIT) } else { share }).unwrap_or(i32::MAX);
         let mut sources: Vec<Source> = partitions.iter().map(|pk| Source::new(pk, &range)).collect();
         let is_before = |a: &str, b: &str| if range.newest_first { a > b } else { a < b };
-        let first = |a: String, b: String| if is_before(&a, &b) { a } else { b };
-        let most = MAX_QUERIES.max(partitions.len());
+        let earlier = |a: String, b: String| if is_before(&a, &b) { a } else { b };
+        let max_queries = MAX_QUERIES.max(partitions.len());
         let (mut queries, mut items, mut last) = (0, Vec::new(), None);
         loop {
             // Of a partition whose read items are used up nothing is known beyond the key to which it was read.
-            let known_to = sources.iter().filter(|source| source.is_dry()).map(|source| source.read_to.clone());
-            let known_to = known_to.reduce(|a, b| Some(first(a?, b?)));
-            let next = sources.iter_mut().filter(|source| !source.read.is_empty()).reduce(|a, b| {
+            let known_to = sources.iter().filter(|source| source.needs_fetch()).map(|source| source.read_to.clone());
+            let known_to = known_to.reduce(|a, b| Some(earlier(a?, b?)));
+            let next = sources.iter_mut().filter(|source| !source.buffered.is_empty()).reduce(|a, b| {
                 if a.next_key().zip(b.next_key()).is_some_and(|(a, b)| is_before(b, a)) { b } else { a }
             });
             let next_is_known = match (&known_to, next.as_ref().and_then(|source| source.next_key())) {
@@ -232,7 +233,7 @@ impl Table {
                 (Some(_), _) => false,
             };
             if next_is_known {
-                let Some((key, item)) = next.and_then(|source| source.read.pop_front()) else {
+                let Some((key, item)) = next.and_then(|source| source.buffered.pop_front()) else {
                     return Ok(Page { items, next: None });
                 };
                 if items.len() == limit {
@@ -242,18 +243,18 @@ impl Table {
                 last = Some(key);
                 continue;
             }
-            let dry: Vec<&mut Source> = sources.iter_mut().filter(|source| source.is_dry()).collect();
-            if queries + dry.len() > most {
+            let exhausted: Vec<&mut Source> = sources.iter_mut().filter(|source| source.needs_fetch()).collect();
+            if queries + exhausted.len() > max_queries {
                 return Ok(Page { items, next: known_to.flatten().or(last) });
             }
-            queries += dry.len();
-            try_join_all(dry.into_iter().map(|source| source.read_on(self, filter, at_once))).await?;
+            queries += exhausted.len();
+            try_join_all(exhausted.into_iter().map(|source| source.fetch_next(self, filter, query_limit))).await?;
         }
     }
 }
 
 /// A query reads so many items where a filter may leave out most of them.
-const NARROW: usize = 250;
+const SELECTIVE_QUERY_LIMIT: usize = 250;
 /// A page costs at most so many queries, whatever its filter leaves out.
 const MAX_QUERIES: usize = 32;
 
@@ -261,33 +262,33 @@ const MAX_QUERIES: usize = 32;
 struct Source<'a> {
     pk: &'a str,
     /// What was read and not used yet.
-    read: VecDeque<(String, Item)>,
+    buffered: VecDeque<(String, Item)>,
     /// What was not read yet.
-    rest: Option<Range>,
+    unread: Option<Range>,
     /// The sort key to which it was read.
     read_to: Option<String>,
 }
 
 impl<'a> Source<'a> {
     fn new(pk: &'a str, range: &Range) -> Self {
-        Self { pk, read: VecDeque::new(), rest: Some(range.clone()), read_to: None }
+        Self { pk, buffered: VecDeque::new(), unread: Some(range.clone()), read_to: None }
     }
 
     /// Whether what was read is used up, and there may be more.
-    fn is_dry(&self) -> bool {
-        self.read.is_empty() && self.rest.is_some()
+    fn needs_fetch(&self) -> bool {
+        self.buffered.is_empty() && self.unread.is_some()
     }
 
     fn next_key(&self) -> Option<&str> {
-        self.read.front().map(|(key, _)| key.as_str())
+        self.buffered.front().map(|(key, _)| key.as_str())
     }
 
-    async fn read_on(&mut self, table: &Table, filter: &Filter, limit: i32) -> Result<(), StoreError> {
-        if let Some(rest) = self.rest.take() {
-            let slice = table.slice(self.pk, &rest, filter, limit).await?;
-            self.rest = slice.read_to.as_ref().and_then(|read_to| rest.after(read_to));
-            self.read_to = slice.read_to;
-            self.read = slice.items.into();
+    async fn fetch_next(&mut self, table: &Table, filter: &Filter, limit: i32) -> Result<(), StoreError> {
+        if let Some(rest) = self.unread.take() {
+            let page = table.query_page(self.pk, &rest, filter, limit).await?;
+            self.unread = page.read_to.as_ref().and_then(|read_to| rest.after(read_to));
+            self.read_to = page.read_to;
+            self.buffered = page.items.into();
         }
         Ok(())
     }

@@ -6,13 +6,13 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Up
 
 use super::{
     errors::Retention,
-    health::Waiting,
+    health::Backlog,
     keys,
     listing::{Range, TABLE},
     table::{Item, StoreError, Table, refused, to_item},
 };
 use crate::domain::{
-    delivery::{Attempt, Delivery, DeliveryStatus, Next, PendingDelivery, Route},
+    delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route},
     id::{ReplayId, WorkflowId},
     timestamp::Timestamp,
 };
@@ -34,13 +34,13 @@ pub struct Settlement {
     /// The attempt that was made, where one was.
     pub attempt: Option<Attempt>,
     /// What it is now.
-    pub next: Next,
+    pub disposition: Disposition,
 }
 
 /// So many settlements go into a transaction: up to three items each, and one for a replay, of 100 (an AWS limit).
-const SETTLED_AT_ONCE: usize = 20;
+const SETTLEMENTS_PER_TRANSACTION: usize = 20;
 /// So many due or waiting deliveries of a partition are looked at.
-const COUNTED: usize = 100;
+const MAX_COUNTED: usize = 100;
 
 impl PendingDeliveries {
     /// Writes deliveries that begin to wait, and what is told of each: two items, 25 a request. Returns the indices of
@@ -50,7 +50,7 @@ impl PendingDeliveries {
         route: Route,
         deliveries: &[(PendingDelivery, Option<Attempt>)],
     ) -> Result<Vec<usize>, StoreError> {
-        let told = deliveries.iter().map(|(pending, attempt)| {
+        let delivery_items = deliveries.iter().map(|(pending, attempt)| {
             let delivery = Delivery {
                 error_id: pending.error_id,
                 destination_id: route.destination,
@@ -58,9 +58,9 @@ impl PendingDeliveries {
                 attempts: attempt.iter().cloned().collect(),
                 next_attempt_at: Some(pending.next_attempt_at),
             };
-            delivery_item(route, pending.workflow_id, &delivery, self.retention, pending.waiting_since)
+            delivery_item(route, pending.workflow_id, &delivery, self.retention, pending.pending_since)
         });
-        let items = told.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
+        let items = delivery_items.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
         let unwritten = self.table.put_all(items.collect::<Result<_, _>>()?).await;
         let mut unwritten: Vec<usize> = unwritten.into_iter().map(|index| index % deliveries.len().max(1)).collect();
         unwritten.sort_unstable();
@@ -71,7 +71,7 @@ impl PendingDeliveries {
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
         let key = keys::pending_delivery(route, pending.next_attempt_at, pending.workflow_id, pending.error_id);
         let mut item = to_item("pendingDelivery", &key, pending, &[])?;
-        item.insert("expiresAt".into(), self.retention.expires(pending.waiting_since));
+        item.insert("expiresAt".into(), self.retention.expires_at(pending.pending_since));
         Ok(item)
     }
 
@@ -86,19 +86,19 @@ impl PendingDeliveries {
     }
 
     /// What waits, due or not. One query a partition.
-    pub async fn waiting(&self, route: Route) -> Result<Waiting, StoreError> {
+    pub async fn backlog(&self, route: Route) -> Result<Backlog, StoreError> {
         let (found, all): (Vec<PendingDelivery>, bool) =
-            self.table.first(&partitions(route), &Range::all(TABLE), COUNTED).await?;
-        let earliest = found.iter().map(|pending| pending.next_attempt_at).min();
-        let oldest = found.iter().map(|pending| pending.waiting_since).min();
+            self.table.first(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
+        let earliest_due = found.iter().map(|pending| pending.next_attempt_at).min();
+        let oldest = found.iter().map(|pending| pending.pending_since).min();
         let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
-        Ok(Waiting { earliest, counted: all.then_some((count, oldest)) })
+        Ok(Backlog { earliest_due, counted: all.then_some((count, oldest)) })
     }
 
     /// Writes down what became of deliveries: for each, all of it or nothing. One transaction for 20, one after the other,
     /// since they count up the same replay. No error may be there twice, but for a twin.
     pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
-        for chunk in settled.chunks(SETTLED_AT_ONCE) {
+        for chunk in settled.chunks(SETTLEMENTS_PER_TRANSACTION) {
             self.settle_chunk(route, replays, chunk).await?;
         }
         Ok(())
@@ -110,11 +110,11 @@ impl PendingDeliveries {
             actions.extend(self.actions(route, settlement)?);
         }
         let mut counts: BTreeMap<ReplayId, (u32, u32)> = BTreeMap::new();
-        for Settlement { delivery, next, .. } in settled {
+        for Settlement { delivery, disposition, .. } in settled {
             if let Some(replay) = delivery.replay_id {
                 let (delivered, failed) = counts.entry(replay).or_default();
-                *delivered += u32::from(*next == Next::Delivered);
-                *failed += u32::from(*next == Next::Failed);
+                *delivered += u32::from(*disposition == Disposition::Delivered);
+                *failed += u32::from(*disposition == Disposition::Failed);
             }
         }
         for (replay, (delivered, failed)) in counts {
@@ -133,40 +133,40 @@ impl PendingDeliveries {
 
     /// The delivery is taken out of those that wait, put back at its next time, and told of.
     fn actions(&self, route: Route, settlement: &Settlement) -> Result<Vec<TransactWriteItem>, StoreError> {
-        let Settlement { delivery, attempt, next } = settlement;
+        let Settlement { delivery, attempt, disposition } = settlement;
         let Table { name, .. } = &self.table;
-        let PendingDelivery { workflow_id, error_id, next_attempt_at, waiting_since, .. } = delivery;
+        let PendingDelivery { workflow_id, error_id, next_attempt_at, pending_since, .. } = delivery;
         let key = keys::pending_delivery(route, *next_attempt_at, *workflow_id, *error_id);
         let delete = |key: &keys::Key| {
             let delete = Delete::builder().table_name(name).set_key(Some(key.attributes())).build().map_err(refused)?;
             Ok::<_, StoreError>(TransactWriteItem::builder().delete(delete).build())
         };
         let mut actions = vec![delete(&key)?];
-        let told = keys::delivery(route, *workflow_id, *error_id);
-        let status = match next {
-            Next::Pending(pending) => {
+        let delivery_key = keys::delivery(route, *workflow_id, *error_id);
+        let status = match disposition {
+            Disposition::Pending(pending) => {
                 let put = Put::builder().table_name(name).set_item(Some(self.item(route, pending)?));
                 actions.push(TransactWriteItem::builder().put(put.build().map_err(refused)?).build());
                 DeliveryStatus::Pending
             }
-            Next::Delivered => DeliveryStatus::Delivered,
-            Next::Failed => DeliveryStatus::Failed,
-            Next::Cancelled => DeliveryStatus::Cancelled,
-            Next::Dropped => {
-                actions.push(delete(&told)?);
+            Disposition::Delivered => DeliveryStatus::Delivered,
+            Disposition::Failed => DeliveryStatus::Failed,
+            Disposition::Cancelled => DeliveryStatus::Cancelled,
+            Disposition::Dropped => {
+                actions.push(delete(&delivery_key)?);
                 return Ok(actions);
             }
-            Next::Twin => return Ok(actions),
+            Disposition::Duplicate => return Ok(actions),
         };
-        let next_attempt_at = match next {
-            Next::Pending(pending) => AttributeValue::S(pending.next_attempt_at.to_string()),
+        let next_attempt_at = match disposition {
+            Disposition::Pending(pending) => AttributeValue::S(pending.next_attempt_at.to_string()),
             _ => AttributeValue::Null(true),
         };
         let attempts: Vec<&Attempt> = attempt.iter().collect();
         let text = |text: String| AttributeValue::S(text);
         let update = Update::builder()
             .table_name(name)
-            .set_key(Some(told.attributes()))
+            .set_key(Some(delivery_key.attributes()))
             .update_expression(
                 "SET #status = :status, nextAttemptAt = :next, attempts = list_append(if_not_exists(attempts, :none), :made), \
                  errorId = :error, destinationId = :destination, #type = :type, expiresAt = if_not_exists(expiresAt, :expires)",
@@ -180,7 +180,7 @@ impl PendingDeliveries {
             .expression_attribute_values(":error", text(error_id.to_string()))
             .expression_attribute_values(":destination", text(route.destination.to_string()))
             .expression_attribute_values(":type", text("delivery".to_owned()))
-            .expression_attribute_values(":expires", self.retention.expires(*waiting_since));
+            .expression_attribute_values(":expires", self.retention.expires_at(*pending_since));
         actions.push(TransactWriteItem::builder().update(update.build().map_err(refused)?).build());
         Ok(actions)
     }
@@ -199,6 +199,6 @@ pub(super) fn delivery_item(
     since: Timestamp,
 ) -> Result<Item, StoreError> {
     let mut item = to_item("delivery", &keys::delivery(route, workflow, delivery.error_id), delivery, &[])?;
-    item.insert("expiresAt".into(), retention.expires(since));
+    item.insert("expiresAt".into(), retention.expires_at(since));
     Ok(item)
 }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::{
     keys,
-    table::{StoreError, TRIES, Table, from_item, pause_before, to_item, where_it_holds},
+    table::{MAX_ATTEMPTS, StoreError, Table, back_off, from_item, none_if_condition_failed, to_item},
 };
 use crate::domain::{
     id::{EnvironmentId, ReplayId},
@@ -19,13 +19,13 @@ use crate::domain::{
 pub struct Replays(pub Table);
 
 /// How long is told of a replay.
-const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Replays {
     /// One write. One that is there already stays as it is: it is from an earlier try of the same request.
     pub async fn create(&self, environment: EnvironmentId, replay: &Replay) -> Result<(), StoreError> {
         let mut item = to_item("replay", &keys::replay(environment, replay.replay_id), replay, &[])?;
-        let expires = (replay.created_at + KEPT_FOR).seconds().to_string();
+        let expires = (replay.created_at + RETENTION).seconds().to_string();
         item.insert("expiresAt".into(), AttributeValue::N(expires));
         self.0.create(item).await
     }
@@ -62,12 +62,12 @@ impl Replays {
             .expression_attribute_values(":next", stored(&position)?)
             .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
             .expression_attribute_values(":found", AttributeValue::N(found.to_string()));
-        for round in 0.. {
-            pause_before(round).await;
-            match where_it_holds(request.clone().send().await) {
-                Ok(noted) => return Ok(noted.is_some()),
+        for attempt in 0.. {
+            back_off(attempt).await;
+            match none_if_condition_failed(request.clone().send().await) {
+                Ok(advanced) => return Ok(advanced.is_some()),
                 // A drain counts up the same item.
-                Err(error) if round + 1 == TRIES || !error.is_passing() => return Err(error),
+                Err(error) if attempt + 1 == MAX_ATTEMPTS || !error.is_transient() => return Err(error),
                 Err(_) => {}
             }
         }
@@ -87,8 +87,8 @@ impl Replays {
             .expression_attribute_values(":cancelled", status_value(ReplayStatus::Cancelled)?)
             .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
             .return_values(ReturnValue::AllNew);
-        let cancelled = where_it_holds(request.send().await)?;
-        cancelled.and_then(|answer| answer.attributes).map(from_item).transpose()
+        let cancelled = none_if_condition_failed(request.send().await)?;
+        cancelled.and_then(|output| output.attributes).map(from_item).transpose()
     }
 }
 

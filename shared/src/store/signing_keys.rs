@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     keys,
-    table::{StoreError, Table, put_new, to_item},
+    table::{StoreError, Table, put_if_absent, to_item},
 };
 use crate::tokens::StoredKey;
 
@@ -28,8 +28,8 @@ impl SigningKeys {
         let name = &self.0.name;
         let marker = keys::first_signing_key();
         let actions = vec![
-            put_new(name, to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?)?,
-            put_new(name, to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?)?,
+            put_if_absent(name, to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?)?,
+            put_if_absent(name, to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?)?,
         ];
         self.0.transact(actions).await?;
         Ok(())

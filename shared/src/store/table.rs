@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::keys::Key;
 use crate::{
-    aws::{SettingError, is_passing, setting},
+    aws::{SettingError, is_transient, setting},
     domain::timestamp::Timestamp,
-    logs::Chain,
+    logs::ErrorChain,
 };
 
 /// An item as DynamoDB holds it.
@@ -61,10 +61,10 @@ impl Table {
 
     async fn open(&self, connections: u32) {
         let nothing = Key { pk: "open".into(), sk: "open".into() };
-        let opening = (0..connections).map(|_| self.get::<Placeholder>(&nothing));
+        let opening = (0..connections).map(|_| self.get::<Ignored>(&nothing));
         if let Err(error) = try_join_all(opening).await {
             // The function is of use as soon as DynamoDB is.
-            tracing::warn!(error = %Chain(&error), table = self.name, "no connection at start-up");
+            tracing::warn!(error = %ErrorChain(&error), table = self.name, "no connection at start-up");
         }
     }
 
@@ -109,15 +109,15 @@ impl Table {
     /// Removes an item. False where there is none. One write.
     pub(super) async fn delete(&self, key: &Key) -> Result<bool, StoreError> {
         let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
-        let answer = request.condition_expression("attribute_exists(pk)").send().await;
-        Ok(where_it_holds(answer)?.is_some())
+        let output = request.condition_expression("attribute_exists(pk)").send().await;
+        Ok(none_if_condition_failed(output)?.is_some())
     }
 
     /// One write of an item that is identified by random bytes: one that is there already, from an earlier try of the same
     /// request, stays as it is.
     pub(super) async fn create(&self, item: Item) -> Result<(), StoreError> {
         let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        where_it_holds(request.condition_expression("attribute_not_exists(pk)").send().await)?;
+        none_if_condition_failed(request.condition_expression("attribute_not_exists(pk)").send().await)?;
         Ok(())
     }
 
@@ -128,20 +128,20 @@ impl Table {
         // What was done by a request whose answer was lost is not done again.
         let token = hex::encode(rand::rng().random::<[u8; 16]>());
         let request = self.client.transact_write_items().client_request_token(token).set_transact_items(Some(actions));
-        let mut round = 0;
+        let mut attempt = 0;
         loop {
-            pause_before(round).await;
+            back_off(attempt).await;
             let Err(error) = request.clone().send().await else {
                 return Ok(Vec::new());
             };
-            match error.as_service_error().and_then(why_cancelled) {
-                Some(Cancelled::Conditions(failed)) => return Ok(failed),
-                Some(Cancelled::ForGood) => return Err(refused(error)),
-                Some(Cancelled::Passing) | None => {}
+            match error.as_service_error().and_then(cancellation) {
+                Some(Cancellation::Conditions(failed)) => return Ok(failed),
+                Some(Cancellation::Permanent) => return Err(refused(error)),
+                Some(Cancellation::Transient) | None => {}
             }
-            round += 1;
+            attempt += 1;
             let error = StoreError::from(error);
-            if round == TRIES || !error.is_passing() || started.elapsed() > PATIENCE {
+            if attempt == MAX_ATTEMPTS || !error.is_transient() || started.elapsed() > RETRY_BUDGET {
                 return Err(error);
             }
         }
@@ -156,21 +156,21 @@ impl Table {
         let mut found = Vec::new();
         // DynamoDB refuses a request that names a key twice.
         let wanted: Vec<&Key> = wanted.iter().collect::<BTreeSet<_>>().into_iter().collect();
-        for keys in wanted.chunks(BATCH_OF_READS) {
-            let mut left: Vec<Item> = keys.iter().map(|key| key.attributes()).collect();
-            for round in 0..ROUNDS {
-                pause_before(round).await;
-                let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true);
+        for keys in wanted.chunks(MAX_BATCH_GET) {
+            let mut unprocessed: Vec<Item> = keys.iter().map(|key| key.attributes()).collect();
+            for attempt in 0..MAX_ATTEMPTS {
+                back_off(attempt).await;
+                let request = KeysAndAttributes::builder().set_keys(Some(unprocessed)).consistent_read(true);
                 let request = request.build().map_err(refused)?;
-                let answer = self.client.batch_get_item().request_items(&self.name, request).send().await?;
-                found.extend(answer.responses.unwrap_or_default().remove(&self.name).unwrap_or_default());
-                left =
-                    answer.unprocessed_keys.unwrap_or_default().remove(&self.name).map(|l| l.keys).unwrap_or_default();
-                if left.is_empty() {
+                let output = self.client.batch_get_item().request_items(&self.name, request).send().await?;
+                found.extend(output.responses.unwrap_or_default().remove(&self.name).unwrap_or_default());
+                unprocessed =
+                    output.unprocessed_keys.unwrap_or_default().remove(&self.name).map(|l| l.keys).unwrap_or_default();
+                if unprocessed.is_empty() {
                     break;
                 }
             }
-            if !left.is_empty() {
+            if !unprocessed.is_empty() {
                 return Err(StoreError::Busy("items were left unread".into()));
             }
         }
@@ -178,40 +178,40 @@ impl Table {
     }
 
     /// The same of items with a time, without those that are past it, which DynamoDB removes within some days.
-    pub(super) async fn get_all_kept<T: DeserializeOwned>(
+    pub(super) async fn get_all_unexpired<T: DeserializeOwned>(
         &self,
         wanted: &[Key],
         now: Timestamp,
     ) -> Result<Vec<T>, StoreError> {
         let found = self.get_items(wanted).await?;
-        found.into_iter().filter(|item| is_kept(item, now)).map(from_item).collect()
+        found.into_iter().filter(|item| is_unexpired(item, now)).map(from_item).collect()
     }
 
     /// Removes items by their keys, 25 a request, all at once.
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
-        try_join_all(keys.chunks(BATCH).map(|chunk| self.delete_batch(chunk))).await?;
+        try_join_all(keys.chunks(MAX_BATCH_WRITE).map(|chunk| self.delete_batch(chunk))).await?;
         Ok(())
     }
 
     /// Removes up to 25 items; what DynamoDB leaves unprocessed is tried again.
     async fn delete_batch(&self, keys: &[Key]) -> Result<(), StoreError> {
         let Table { client, name } = self;
-        let mut left = keys
+        let mut unprocessed = keys
             .iter()
             .map(|key| {
                 let delete = DeleteRequest::builder().set_key(Some(key.attributes())).build().map_err(refused)?;
                 Ok(WriteRequest::builder().delete_request(delete).build())
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        for round in 0..TRIES {
-            if left.is_empty() {
+        for attempt in 0..MAX_ATTEMPTS {
+            if unprocessed.is_empty() {
                 return Ok(());
             }
-            pause_before(round).await;
-            let answer = client.batch_write_item().request_items(name, left).send().await?;
-            left = answer.unprocessed_items.unwrap_or_default().remove(name).unwrap_or_default();
+            back_off(attempt).await;
+            let output = client.batch_write_item().request_items(name, unprocessed).send().await?;
+            unprocessed = output.unprocessed_items.unwrap_or_default().remove(name).unwrap_or_default();
         }
-        if left.is_empty() { Ok(()) } else { Err(StoreError::Busy("items were left".into())) }
+        if unprocessed.is_empty() { Ok(()) } else { Err(StoreError::Busy("items were left".into())) }
     }
 
     /// Writes items in batches of 25, several at once; what DynamoDB leaves unprocessed is tried again with growing
@@ -220,7 +220,7 @@ impl Table {
         let mut batches = tokio::task::JoinSet::new();
         let mut remaining = items.into_iter().enumerate();
         loop {
-            let batch: Vec<(usize, Item)> = remaining.by_ref().take(BATCH).collect();
+            let batch: Vec<(usize, Item)> = remaining.by_ref().take(MAX_BATCH_WRITE).collect();
             if batch.is_empty() {
                 break;
             }
@@ -234,34 +234,35 @@ impl Table {
 
     async fn put_batch(&self, mut batch: Vec<(usize, Item)>) -> Vec<usize> {
         let started = Instant::now();
-        for round in 0..ROUNDS {
-            if started.elapsed() > PATIENCE {
+        for attempt in 0..MAX_ATTEMPTS {
+            if started.elapsed() > RETRY_BUDGET {
                 break;
             }
-            pause_before(round).await;
+            back_off(attempt).await;
             let requests = batch.iter().map(|(_, item)| {
                 // Both of the builder's requirements are met: a put request with an item.
                 let put = PutRequest::builder().set_item(Some(item.clone())).build().ok();
                 WriteRequest::builder().set_put_request(put).build()
             });
-            let answer = self.client.batch_write_item().request_items(&self.name, requests.collect()).send().await;
-            match answer {
-                Ok(answer) => {
+            let output = self.client.batch_write_item().request_items(&self.name, requests.collect()).send().await;
+            match output {
+                Ok(output) => {
                     let unprocessed =
-                        answer.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
-                    let left: Vec<Item> = unprocessed.into_iter().filter_map(|w| Some(w.put_request?.item)).collect();
-                    batch.retain(|(_, item)| left.iter().any(|other| same_key(item, other)));
+                        output.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
+                    let unprocessed: Vec<Item> =
+                        unprocessed.into_iter().filter_map(|w| Some(w.put_request?.item)).collect();
+                    batch.retain(|(_, item)| unprocessed.iter().any(|other| same_key(item, other)));
                     if batch.is_empty() {
                         break;
                     }
                 }
                 Err(error) => {
                     let error = StoreError::from(error);
-                    if !error.is_passing() {
-                        tracing::error!(error = %Chain(&error), "a batch was refused");
+                    if !error.is_transient() {
+                        tracing::error!(error = %ErrorChain(&error), "a batch was refused");
                         break;
                     }
-                    tracing::warn!(error = %Chain(&error), "a batch was not written");
+                    tracing::warn!(error = %ErrorChain(&error), "a batch was not written");
                 }
             }
         }
@@ -270,21 +271,19 @@ impl Table {
 }
 
 /// The most items of a `BatchWriteItem` (an AWS limit).
-const BATCH: usize = 25;
+const MAX_BATCH_WRITE: usize = 25;
 /// The most items of a `BatchGetItem` (an AWS limit).
-const BATCH_OF_READS: usize = 100;
-/// How often a batch is sent before what is left is given back: pauses of up to 0.1, 0.2, 0.4 and 0.8 seconds.
-const ROUNDS: u32 = 5;
-
-/// How often a write is tried that others were in the way of.
-pub(super) const TRIES: u32 = 5;
+const MAX_BATCH_GET: usize = 100;
+/// Maximum number of attempts of a batch or of a write that conflicts with others: with pauses of up to 0.1, 0.2, 0.4 and
+/// 0.8 seconds.
+pub(super) const MAX_ATTEMPTS: u32 = 5;
 
 /// How long after the first try of a batch another one begins: a try has six seconds, and a function twenty in all.
-const PATIENCE: Duration = Duration::from_secs(6);
+const RETRY_BUDGET: Duration = Duration::from_secs(6);
 
-pub(super) async fn pause_before(round: u32) {
-    if round > 0 {
-        let longest = 50 << round;
+pub(super) async fn back_off(attempt: u32) {
+    if attempt > 0 {
+        let longest = 50 << attempt;
         let pause = rand::rng().random_range(longest / 2..=longest);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
@@ -295,10 +294,10 @@ fn same_key(a: &Item, b: &Item) -> bool {
 }
 
 #[derive(Deserialize)]
-struct Placeholder {}
+struct Ignored {}
 
 /// Whether an item is not past its time. One without a time stays.
-fn is_kept(item: &Item, now: Timestamp) -> bool {
+fn is_unexpired(item: &Item, now: Timestamp) -> bool {
     let expires_at = item.get("expiresAt").and_then(|time| time.as_n().ok()).and_then(|time| time.parse::<i64>().ok());
     expires_at.is_none_or(|expires_at| now.seconds() < expires_at)
 }
@@ -323,13 +322,13 @@ pub(super) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError
 }
 
 /// A put that fails where something is already.
-pub(super) fn put_new(table: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
+pub(super) fn put_if_absent(table: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
     let put = Put::builder().table_name(table).set_item(Some(item)).condition_expression("attribute_not_exists(pk)");
     Ok(TransactWriteItem::builder().put(put.build().map_err(refused)?).build())
 }
 
 /// A check that fails where nothing is.
-pub(super) fn exists(table: &str, key: &Key) -> Result<TransactWriteItem, StoreError> {
+pub(super) fn check_exists(table: &str, key: &Key) -> Result<TransactWriteItem, StoreError> {
     let check = ConditionCheck::builder()
         .table_name(table)
         .set_key(Some(key.attributes()))
@@ -338,13 +337,13 @@ pub(super) fn exists(table: &str, key: &Key) -> Result<TransactWriteItem, StoreE
 }
 
 /// The answer of a conditional write; none where its condition does not hold.
-pub(super) fn where_it_holds<T, E, R>(answer: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
+pub(super) fn none_if_condition_failed<T, E, R>(output: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
+    match output {
+        Ok(output) => Ok(Some(output)),
         Err(SdkError::ServiceError(refusal)) if refusal.err().code() == Some("ConditionalCheckFailedException") => {
             Ok(None)
         }
@@ -358,27 +357,27 @@ pub(super) fn refused(error: impl Error + Send + Sync + 'static) -> StoreError {
 }
 
 /// Why a transaction was cancelled.
-enum Cancelled {
+enum Cancellation {
     /// So far each action's condition failed or not, in the actions' order.
     Conditions(Vec<bool>),
     /// Others were in the way.
-    Passing,
+    Transient,
     /// It can never be done, such as when an item is too large.
-    ForGood,
+    Permanent,
 }
 
-fn why_cancelled(refusal: &TransactWriteItemsError) -> Option<Cancelled> {
+fn cancellation(refusal: &TransactWriteItemsError) -> Option<Cancellation> {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = refusal else {
         return None;
     };
     let codes: Vec<&str> = cancelled.cancellation_reasons().iter().map(|r| r.code().unwrap_or("None")).collect();
-    let passing = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+    let transient = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
     Some(if codes.contains(&"ConditionalCheckFailed") {
-        Cancelled::Conditions(codes.iter().map(|code| *code == "ConditionalCheckFailed").collect())
-    } else if codes.iter().all(|code| passing.contains(code)) {
-        Cancelled::Passing
+        Cancellation::Conditions(codes.iter().map(|code| *code == "ConditionalCheckFailed").collect())
+    } else if codes.iter().all(|code| transient.contains(code)) {
+        Cancellation::Transient
     } else {
-        Cancelled::ForGood
+        Cancellation::Permanent
     })
 }
 
@@ -398,7 +397,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether the same request may succeed a little later.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy(_) => true,
             Self::Refused(_) | Self::Malformed(_) => false,
@@ -412,7 +411,7 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     fn from(error: SdkError<E, R>) -> Self {
-        let busy = is_passing(
+        let busy = is_transient(
             &error,
             &[
                 "ProvisionedThroughputExceededException",
@@ -439,11 +438,11 @@ mod tests {
         let now: Timestamp = "2026-11-25T12:00:00.500Z".parse().unwrap();
         let item = |expires_at: AttributeValue| Item::from([("expiresAt".to_owned(), expires_at)]);
         let at = |seconds: i64| item(AttributeValue::N((now.seconds() + seconds).to_string()));
-        assert!(is_kept(&at(1), now));
-        assert!(!is_kept(&at(0), now));
-        assert!(!is_kept(&at(-1), now));
-        assert!(is_kept(&Item::new(), now));
+        assert!(is_unexpired(&at(1), now));
+        assert!(!is_unexpired(&at(0), now));
+        assert!(!is_unexpired(&at(-1), now));
+        assert!(is_unexpired(&Item::new(), now));
         // What is no time is left to whoever reads the item.
-        assert!(is_kept(&item(AttributeValue::S("soon".into())), now));
+        assert!(is_unexpired(&item(AttributeValue::S("soon".into())), now));
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     keys,
     listing::{Filter, LISTING, Page, Range},
-    table::{Item, StoreError, Table, from_item, put_new, refused, to_item},
+    table::{Item, StoreError, Table, from_item, put_if_absent, refused, to_item},
 };
 use crate::domain::{
     id::{EnvironmentId, UserId},
@@ -60,7 +60,7 @@ pub enum ChangeUserError {
     },
     /// It was changed or deleted since it was read.
     #[error("the user was changed meanwhile")]
-    Changed,
+    Conflict,
     /// DynamoDB did not answer as it should.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -90,11 +90,11 @@ pub struct UserQuery<'a> {
 }
 
 /// So many users go into a transaction: a user and two claims each, of 100 items (an AWS limit).
-const CREATED_AT_ONCE: usize = 33;
+const USERS_PER_TRANSACTION: usize = 33;
 /// So many transactions are under way at once.
-const TRANSACTIONS_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_TRANSACTIONS: usize = 8;
 /// The number of partitions over which the users of an environment are listed.
-pub const LISTED_OVER: u32 = keys::USER_SHARDS;
+pub const SHARDS: u32 = keys::USER_SHARDS;
 
 fn items_of(environment: EnvironmentId, user: &User) -> Result<Vec<Item>, StoreError> {
     let mut items = vec![user_item(environment, user)?];
@@ -117,39 +117,40 @@ impl Users {
     /// Creates a user with its claims, or nothing. One that is there already stays as it is: it is from an earlier try of
     /// the same request. One transaction.
     pub async fn create(&self, environment: EnvironmentId, user: &User) -> Result<(), CreateUserError> {
-        let created = self.create_together(environment, std::slice::from_ref(user)).await;
+        let created = self.create_chunk(environment, std::slice::from_ref(user)).await;
         created.into_iter().next().unwrap_or(Ok(()))
     }
 
     /// Creates many users, each with its claims or not at all. The answer has one entry for each, in order. One transaction
     /// for 33 users, eight at once, and one more for each round of conflicts in it. No name may be there twice.
     pub async fn create_all(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
-        let transactions = users.chunks(CREATED_AT_ONCE).map(|users| self.create_together(environment, users));
+        let transactions = users.chunks(USERS_PER_TRANSACTION).map(|users| self.create_chunk(environment, users));
         // They are collected first: a stream of closures that borrow is not Send.
         let transactions: Vec<_> = transactions.collect();
-        let created = stream::iter(transactions).buffered(TRANSACTIONS_AT_ONCE).collect::<Vec<_>>().await;
+        let created = stream::iter(transactions).buffered(MAX_CONCURRENT_TRANSACTIONS).collect::<Vec<_>>().await;
         created.into_iter().flatten().collect()
     }
 
     /// Creates users in one transaction; those that cannot be created, which the reasons of its cancellation tell, are left
     /// out of the next.
-    async fn create_together(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
+    async fn create_chunk(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
         let mut outcomes: Vec<Option<Result<(), CreateUserError>>> = users.iter().map(|_| None).collect();
         loop {
-            let mut open: Vec<_> = users.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()).collect();
-            if open.is_empty() {
+            let mut undecided: Vec<_> =
+                users.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()).collect();
+            if undecided.is_empty() {
                 return outcomes.into_iter().flatten().collect();
             }
-            let trying: Vec<&User> = open.iter().map(|(user, _)| *user).collect();
-            match self.try_to_create(environment, &trying).await {
+            let candidates: Vec<&User> = undecided.iter().map(|(user, _)| *user).collect();
+            match self.try_create(environment, &candidates).await {
                 Ok(known) => {
-                    for ((_, outcome), known) in open.iter_mut().zip(known) {
+                    for ((_, outcome), known) in undecided.iter_mut().zip(known) {
                         **outcome = known;
                     }
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    open.into_iter().for_each(|(_, outcome)| *outcome = Some(Err(error.clone().into())));
+                    undecided.into_iter().for_each(|(_, outcome)| *outcome = Some(Err(error.clone().into())));
                 }
             }
         }
@@ -157,7 +158,7 @@ impl Users {
 
     /// One transaction. Answers for each user with what is known of it: created, or why not, or nothing, where another one
     /// was in the way. Something is known of one at least.
-    async fn try_to_create(
+    async fn try_create(
         &self,
         environment: EnvironmentId,
         users: &[&User],
@@ -167,7 +168,7 @@ impl Users {
             let items = items_of(environment, user)?;
             sizes.push(items.len());
             for item in items {
-                actions.push(put_new(&self.0.name, item)?);
+                actions.push(put_if_absent(&self.0.name, item)?);
             }
         }
         let failed = self.0.transact(actions).await?;
@@ -196,7 +197,7 @@ impl Users {
         let mut actions = vec![TransactWriteItem::builder().put(put.build().map_err(refused)?).build()];
         let added: Vec<&CanonicalName> = new.iter().filter(|claim| !old.contains(claim)).collect();
         for claim in &added {
-            actions.push(put_new(name, claim_item(environment, after.user_id, claim)?)?);
+            actions.push(put_if_absent(name, claim_item(environment, after.user_id, claim)?)?);
         }
         for claim in old.iter().filter(|claim| !new.contains(claim)) {
             actions.push(self.delete_claim(environment, before.user_id, claim)?);
@@ -213,7 +214,7 @@ impl Users {
                     email: email.is_some_and(|email| taken.contains(&&email)),
                 })
             }
-            _ => Err(ChangeUserError::Changed),
+            _ => Err(ChangeUserError::Conflict),
         }
     }
 
@@ -256,7 +257,7 @@ impl Users {
         for claim in names_of(user).claims() {
             actions.push(self.delete_claim(environment, user.user_id, &claim)?);
         }
-        if self.0.transact(actions).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Changed) }
+        if self.0.transact(actions).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Conflict) }
     }
 
     /// A page of the environment's users, the newest first, as the index tells of them. One query for each of four
@@ -265,7 +266,7 @@ impl Users {
         let partitions: Vec<String> =
             (0..keys::USER_SHARDS).map(|shard| keys::users_of_environment(environment, shard)).collect();
         let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
-        let filter = Filter::default().is("status", query.status.map(Status::as_str));
+        let filter = Filter::default().equals("status", query.status.map(Status::as_str));
         self.0.page(&partitions, &newest_first, &filter, (query.after, query.limit)).await
     }
 
@@ -300,7 +301,7 @@ impl Users {
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
-            Ok(answer) => answer.attributes.map(from_item).transpose(),
+            Ok(output) => output.attributes.map(from_item).transpose(),
             Err(error) => match error.as_service_error() {
                 // It is so already, or is not there.
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {

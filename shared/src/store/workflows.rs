@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{StoreError, Table, exists, from_item, put_new, refused, to_item},
+    table::{StoreError, Table, check_exists, from_item, put_if_absent, refused, to_item},
     users::Users,
 };
 use crate::domain::{
@@ -33,13 +33,13 @@ struct Pointer {
 pub enum CreateWorkflowError {
     /// The environment has no such user.
     #[error("there is no such user")]
-    NoUser,
+    UserNotFound,
     /// The user has another workflow of this name.
     #[error("the name is taken")]
     NameTaken,
     /// The user has no credentials of these ids.
     #[error("the user has no such credentials")]
-    NoCredentials(Vec<CredentialId>),
+    CredentialsNotFound(Vec<CredentialId>),
     /// DynamoDB did not answer as it should.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -53,27 +53,27 @@ impl Workflows {
         let table = &self.0.name;
         let pointer = keys::workflow_pointer(environment, *user_id, name);
         let mut actions = vec![
-            exists(table, &keys::user(environment, *user_id))?,
-            put_new(table, to_item("workflowPointer", &pointer, &Pointer { workflow_id: *workflow_id }, &[])?)?,
-            put_new(table, to_item("workflow", &keys::workflow(environment, *workflow_id), workflow, &[])?)?,
+            check_exists(table, &keys::user(environment, *user_id))?,
+            put_if_absent(table, to_item("workflowPointer", &pointer, &Pointer { workflow_id: *workflow_id }, &[])?)?,
+            put_if_absent(table, to_item("workflow", &keys::workflow(environment, *workflow_id), workflow, &[])?)?,
         ];
         for credential in credential_ids {
-            actions.push(exists(table, &keys::credential(environment, *user_id, *credential))?);
+            actions.push(check_exists(table, &keys::credential(environment, *user_id, *credential))?);
         }
         match &self.0.transact(actions).await?[..] {
-            [true, ..] => Err(CreateWorkflowError::NoUser),
+            [true, ..] => Err(CreateWorkflowError::UserNotFound),
             [] | [_, _, true, ..] => Ok(()),
             [_, true, ..] => Err(CreateWorkflowError::NameTaken),
             [_, _, _, credentials @ ..] => {
                 let missing = credential_ids.iter().zip(credentials).filter(|(_, missing)| **missing);
-                Err(CreateWorkflowError::NoCredentials(missing.map(|(id, _)| *id).collect()))
+                Err(CreateWorkflowError::CredentialsNotFound(missing.map(|(id, _)| *id).collect()))
             }
             _ => Err(StoreError::Busy("the transaction was cancelled".into()).into()),
         }
     }
 
     /// All workflows of a user, in the order of their names. One query, and one batch read for 100 workflows.
-    pub async fn of_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Workflow>, StoreError> {
+    pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Workflow>, StoreError> {
         let pointers: Vec<Pointer> =
             self.0.list(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
         let wanted: Vec<_> = pointers.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
@@ -83,7 +83,11 @@ impl Workflows {
     }
 
     /// The ids of all workflows of a user, the newest first. One query for a megabyte.
-    pub async fn ids_of_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<WorkflowId>, StoreError> {
+    pub async fn list_ids_by_user(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+    ) -> Result<Vec<WorkflowId>, StoreError> {
         let pointers: Vec<Pointer> =
             self.0.list(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
         let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
@@ -100,7 +104,7 @@ impl Workflows {
     }
 
     /// The id of a user's workflow, by its name. One read.
-    pub async fn named(
+    pub async fn id_by_name(
         &self,
         environment: EnvironmentId,
         user: UserId,
@@ -132,7 +136,7 @@ impl Workflows {
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let found: Option<Workflow> = match request.send().await {
-            Ok(answer) => answer.attributes.map(from_item).transpose()?,
+            Ok(output) => output.attributes.map(from_item).transpose()?,
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     failed.item.clone().map(from_item).transpose()?

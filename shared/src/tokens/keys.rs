@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     domain::{secret::Sealed, timestamp::Timestamp},
-    logs::Chain,
+    logs::ErrorChain,
     store::{StoreError, signing_keys::SigningKeys},
     vault::{Context, Vault, VaultError},
 };
@@ -60,7 +60,7 @@ pub enum KeyError {
     Store(#[from] StoreError),
     /// There is no signing key yet: the first environment makes it.
     #[error("there is no signing key yet")]
-    None,
+    NoSigningKey,
     /// A stored key is not a key.
     #[error("a signing key cannot be used")]
     Unusable,
@@ -135,23 +135,23 @@ impl Jwks {
 
 /// What was read a short while ago. Its age is taken from the wall clock: the monotonic one may stand still while Lambda
 /// freezes a process.
-struct Recent<T>(Mutex<Option<(Timestamp, Arc<T>)>>);
+struct TimedCache<T>(Mutex<Option<(Timestamp, Arc<T>)>>);
 
-impl<T> Recent<T> {
-    fn nothing() -> Arc<Self> {
+impl<T> TimedCache<T> {
+    fn empty() -> Arc<Self> {
         Arc::new(Self(Mutex::new(None)))
     }
 
     /// What was read within [`rotation::CACHED_FOR`] and not before `since`, or what is read now; callers at once wait for
     /// one read.
     async fn get<E>(&self, since: Timestamp, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
-        let mut held = self.0.lock().await;
+        let mut cached = self.0.lock().await;
         let now = Timestamp::now();
-        match &*held {
-            Some((read_at, value)) if *read_at >= since && now < *read_at + rotation::CACHED_FOR => Ok(value.clone()),
+        match &*cached {
+            Some((read_at, value)) if *read_at >= since && now < *read_at + rotation::KEYS_TTL => Ok(value.clone()),
             _ => {
                 let value = Arc::new(read.await?);
-                *held = Some((now, value.clone()));
+                *cached = Some((now, value.clone()));
                 Ok(value)
             }
         }
@@ -159,23 +159,23 @@ impl<T> Recent<T> {
 }
 
 /// Any time will do.
-const EVER: Timestamp = Timestamp::from_seconds(0);
+const EPOCH: Timestamp = Timestamp::from_seconds(0);
 
 /// Signs user tokens with the key whose turn it is. No AWS call while the keys are cached.
 #[derive(Clone)]
 pub struct Signer {
     keys: SigningKeys,
     vault: Vault,
-    known: Arc<Recent<Vec<StoredKey>>>,
+    cache: Arc<TimedCache<Vec<StoredKey>>>,
 }
 
 impl Signer {
     /// A signer that has read the keys and opened the one whose turn it is, where there is one.
     pub async fn load(keys: SigningKeys, vault: Vault) -> Self {
         es256::install();
-        let signer = Self { keys, vault, known: Recent::nothing() };
+        let signer = Self { keys, vault, cache: TimedCache::empty() };
         if let Err(error) = signer.current(Timestamp::now()).await {
-            tracing::warn!(error = %Chain(&error), "no signing key at start-up");
+            tracing::warn!(error = %ErrorChain(&error), "no signing key at start-up");
         }
         signer
     }
@@ -185,11 +185,12 @@ impl Signer {
         let read = async {
             let stored = self.keys.list().await?;
             // That there is no key is not remembered: the first environment makes one at any moment.
-            if stored.is_empty() { Err(KeyError::None) } else { Ok(stored) }
+            if stored.is_empty() { Err(KeyError::NoSigningKey) } else { Ok(stored) }
         };
-        let stored = self.known.get(EVER, read).await?;
-        let turns: Vec<Timestamp> = stored.iter().map(|key| key.signs_from).collect();
-        let key = rotation::signing(&turns, now).and_then(|place| stored.get(place)).ok_or(KeyError::None)?;
+        let stored = self.cache.get(EPOCH, read).await?;
+        let signs_from: Vec<Timestamp> = stored.iter().map(|key| key.signs_from).collect();
+        let key =
+            rotation::current(&signs_from, now).and_then(|index| stored.get(index)).ok_or(KeyError::NoSigningKey)?;
         let private_key = self.vault.open(&context(&key.kid), &key.private_key).await?;
         Ok((key.kid.clone(), EncodingKey::from_ec_der(&private_key)))
     }
@@ -206,50 +207,50 @@ impl Signer {
 pub struct Verifier {
     keys: SigningKeys,
     issuer: String,
-    known: Arc<Recent<HashMap<String, DecodingKey>>>,
+    cache: Arc<TimedCache<HashMap<String, DecodingKey>>>,
     /// When the keys were last read because of an unknown one, in milliseconds since 1970.
-    read_again_at: Arc<AtomicI64>,
+    last_refresh: Arc<AtomicI64>,
 }
 
 /// How often the keys are read again at the most because a token names one that is unknown: invented names cost nothing.
-const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Verifier {
     /// A verifier that has read the public keys.
     pub async fn load(keys: SigningKeys, issuer: String) -> Self {
         es256::install();
-        let verifier = Self { keys, issuer, known: Recent::nothing(), read_again_at: Arc::default() };
-        if let Err(error) = verifier.known(EVER).await {
-            tracing::warn!(error = %Chain(&error), "no signing keys at start-up");
+        let verifier = Self { keys, issuer, cache: TimedCache::empty(), last_refresh: Arc::default() };
+        if let Err(error) = verifier.public_keys(EPOCH).await {
+            tracing::warn!(error = %ErrorChain(&error), "no signing keys at start-up");
         }
         verifier
     }
 
-    async fn known(&self, since: Timestamp) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
+    async fn public_keys(&self, since: Timestamp) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
         let read = async {
             let stored = self.keys.list().await?;
             Ok(stored.into_iter().map(|key| (key.kid, es256::decoding_key(&key.public_key))).collect())
         };
-        self.known.get(since, read).await
+        self.cache.get(since, read).await
     }
 
-    fn may_read_again(&self) -> bool {
+    fn may_refresh(&self) -> bool {
         let now = Timestamp::now().milliseconds();
-        let before = self.read_again_at.load(Ordering::Relaxed);
-        let wait = i64::try_from(READ_AGAIN_AFTER.as_millis()).unwrap_or(i64::MAX);
+        let before = self.last_refresh.load(Ordering::Relaxed);
+        let wait = i64::try_from(MIN_REFRESH_INTERVAL.as_millis()).unwrap_or(i64::MAX);
         // Of callers at once one goes on.
         now.saturating_sub(before) >= wait
-            && self.read_again_at.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && self.last_refresh.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// What a token says, where it is one of this stack's and its time has neither to come nor passed. Whether its user
     /// may still use it is another question.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, VerifyError> {
         let kid = token::key_id(token)?;
-        let mut keys = self.known(EVER).await?;
-        if !keys.contains_key(&kid) && self.may_read_again() {
+        let mut keys = self.public_keys(EPOCH).await?;
+        if !keys.contains_key(&kid) && self.may_refresh() {
             // A key may have been made since the set was read.
-            keys = self.known(Timestamp::now()).await?;
+            keys = self.public_keys(Timestamp::now()).await?;
         }
         let key = keys.get(&kid).ok_or(TokenError::UnknownKey)?;
         Ok(token::verify(token, key, &self.issuer, now)?)

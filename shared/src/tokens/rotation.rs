@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::domain::timestamp::Timestamp;
 
 /// How long a process, or a client of the published key set, uses the keys that it has read.
-pub const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
+pub const KEYS_TTL: Duration = Duration::from_secs(5 * 60);
 /// How long a key signs before another takes its place.
-pub const SIGNS_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub const SIGNING_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long a key is published before it signs.
 pub const PUBLISHED_AHEAD: Duration = Duration::from_secs(60 * 60);
 /// How long a key is published after another has taken its place: more than a token's life and two caches.
@@ -21,29 +21,29 @@ pub const PUBLISHED_AFTER: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Make a key that signs from then on.
-    pub make: Option<Timestamp>,
+    pub create: Option<Timestamp>,
     /// Remove the keys in these places: nobody needs them any more.
     pub remove: Vec<usize>,
 }
 
 /// The place of the key that signs at `now`, among keys that sign from the given times on: the one whose turn came last.
-pub fn signing(signs_from: &[Timestamp], now: Timestamp) -> Option<usize> {
+pub fn current(signs_from: &[Timestamp], now: Timestamp) -> Option<usize> {
     let begun = signs_from.iter().enumerate().filter(|(_, from)| **from <= now);
-    begun.max_by_key(|(_, from)| **from).map(|(place, _)| place)
+    begun.max_by_key(|(_, from)| **from).map(|(index, _)| index)
 }
 
 /// What is to be done at `now` with keys that sign from the given times on. Doing it twice does no harm, nor does doing it
 /// late or only in part: keys are removed only when another has long been signing.
 pub fn plan(signs_from: &[Timestamp], now: Timestamp) -> Plan {
-    let Some(current) = signing(signs_from, now).and_then(|place| signs_from.get(place).copied()) else {
+    let Some(current) = current(signs_from, now).and_then(|index| signs_from.get(index).copied()) else {
         // Where none signs, because it is the first or one was removed by hand, there is nothing to wait for.
-        return Plan { make: Some(now), remove: Vec::new() };
+        return Plan { create: Some(now), remove: Vec::new() };
     };
     let successor = signs_from.iter().any(|from| *from > current);
-    let make = (!successor && current + SIGNS_FOR <= now).then(|| now + PUBLISHED_AHEAD);
+    let create = (!successor && current + SIGNING_PERIOD <= now).then(|| now + PUBLISHED_AHEAD);
     let superseded = signs_from.iter().enumerate().filter(|(_, from)| **from < current);
     let gone = current + PUBLISHED_AFTER <= now;
-    Plan { make, remove: superseded.filter(|_| gone).map(|(place, _)| place).collect() }
+    Plan { create, remove: superseded.filter(|_| gone).map(|(index, _)| index).collect() }
 }
 
 #[cfg(test)]
@@ -60,21 +60,21 @@ mod tests {
 
     #[test]
     fn the_first_key_signs_at_once_and_is_followed_after_thirty_days() {
-        assert_eq!(plan(&[], at(0)), Plan { make: Some(at(0)), remove: vec![] });
+        assert_eq!(plan(&[], at(0)), Plan { create: Some(at(0)), remove: vec![] });
         let days = |days: u64| at(days * 24 * 60 * 60);
-        assert_eq!(plan(&[days(0)], days(29)), Plan { make: None, remove: vec![] });
-        assert_eq!(plan(&[days(0)], days(30)), Plan { make: Some(days(30) + PUBLISHED_AHEAD), remove: vec![] });
+        assert_eq!(plan(&[days(0)], days(29)), Plan { create: None, remove: vec![] });
+        assert_eq!(plan(&[days(0)], days(30)), Plan { create: Some(days(30) + PUBLISHED_AHEAD), remove: vec![] });
     }
 
     #[test]
     fn a_second_rotation_at_once_makes_no_second_key() {
-        let keys = [at(0), at(0) + SIGNS_FOR + PUBLISHED_AHEAD];
-        assert_eq!(plan(&keys, at(0) + SIGNS_FOR), Plan { make: None, remove: vec![] });
+        let keys = [at(0), at(0) + SIGNING_PERIOD + PUBLISHED_AHEAD];
+        assert_eq!(plan(&keys, at(0) + SIGNING_PERIOD), Plan { create: None, remove: vec![] });
     }
 
     #[test]
     fn where_the_signing_key_was_removed_by_hand_another_signs_at_once() {
-        assert_eq!(plan(&[at(3600)], at(0)), Plan { make: Some(at(0)), remove: vec![] });
+        assert_eq!(plan(&[at(3600)], at(0)), Plan { create: Some(at(0)), remove: vec![] });
     }
 
     proptest! {
@@ -88,17 +88,17 @@ mod tests {
             let mut now = at(0);
             for pause in std::iter::once(&0).chain(&pauses) {
                 now = now + Duration::from_secs(*pause);
-                let there: Vec<usize> = (0..keys.len()).filter(|place| keys[*place].gone.is_none()).collect();
-                let turns: Vec<Timestamp> = there.iter().map(|place| keys[*place].signs_from).collect();
-                prop_assert!(keys.is_empty() || signing(&turns, now).is_some());
-                let Plan { make, remove } = plan(&turns, now);
-                remove.iter().for_each(|place| keys[there[*place]].gone = Some(now));
-                keys.extend(make.map(|signs_from| Key { made: now, signs_from, gone: None }));
+                let there: Vec<usize> = (0..keys.len()).filter(|index| keys[*index].gone.is_none()).collect();
+                let signs_from: Vec<Timestamp> = there.iter().map(|index| keys[*index].signs_from).collect();
+                prop_assert!(keys.is_empty() || current(&signs_from, now).is_some());
+                let Plan { create, remove } = plan(&signs_from, now);
+                remove.iter().for_each(|index| keys[there[*index]].gone = Some(now));
+                keys.extend(create.map(|signs_from| Key { made: now, signs_from, gone: None }));
             }
             for (key, next) in keys.iter().zip(keys.iter().skip(1)) {
-                prop_assert!(next.made + CACHED_FOR <= next.signs_from, "nobody signs with a key that others may not know");
+                prop_assert!(next.made + KEYS_TTL <= next.signs_from, "nobody signs with a key that others may not know");
                 // Who has not read the keys since the next one was made signs with this one for so long.
-                let last_signature = next.signs_from + CACHED_FOR;
+                let last_signature = next.signs_from + KEYS_TTL;
                 let last_use = last_signature + TOKEN_LIFE;
                 prop_assert!(key.gone.is_none_or(|gone| gone >= last_use), "no key goes before its last token");
             }

@@ -74,7 +74,7 @@ pub enum TokenError {
     TooLong,
     /// It is not a JWT of the compact form, or says something that a user token does not.
     #[error("the token is not of a user token's form")]
-    Form,
+    Malformed,
     /// It is a JWT of another kind.
     #[error("the token is of another type")]
     Type,
@@ -86,13 +86,13 @@ pub enum TokenError {
     Invalid(#[source] jsonwebtoken::errors::Error),
     /// It lasts longer than any user token.
     #[error("the token lasts too long")]
-    TooLasting,
+    LifetimeTooLong,
     /// Its time has passed.
     #[error("the token has expired")]
     Expired,
     /// It was issued in the future, or its time has not come.
     #[error("the token's time has not come")]
-    Early,
+    NotYetValid,
 }
 
 pub(super) fn sign(claims: &Claims, kid: &str, key: &EncodingKey) -> Result<String, jsonwebtoken::errors::Error> {
@@ -105,13 +105,13 @@ pub(super) fn key_id(token: &str) -> Result<String, TokenError> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(TokenError::TooLong);
     }
-    let header = decode_header(token).map_err(|_| TokenError::Form)?;
+    let header = decode_header(token).map_err(|_| TokenError::Malformed)?;
     if header.typ.as_deref() != Some(TOKEN_TYPE) {
         return Err(TokenError::Type);
     }
     // Extensions that must be understood are not (RFC 7515, 4.1.11).
     if header.crit.is_some() {
-        return Err(TokenError::Form);
+        return Err(TokenError::Malformed);
     }
     header.kid.ok_or(TokenError::UnknownKey)
 }
@@ -125,10 +125,10 @@ pub(super) fn verify(token: &str, key: &DecodingKey, issuer: &str, now: Timestam
     validation.set_required_spec_claims(&["iss", "aud", "sub", "nbf", "exp"]);
     let claims: Claims = decode(token, key, &validation).map_err(TokenError::Invalid)?.claims;
     if claims.iat > now.seconds() + CLOCK_SKEW || claims.nbf > now.seconds() + CLOCK_SKEW {
-        return Err(TokenError::Early);
+        return Err(TokenError::NotYetValid);
     }
     if claims.exp.saturating_sub(claims.iat) > i64::from(TtlSeconds::MAX.get()) {
-        return Err(TokenError::TooLasting);
+        return Err(TokenError::LifetimeTooLong);
     }
     // `exp` is the first second in which it no longer works (RFC 7519, 4.1.4).
     if claims.exp <= now.seconds() {

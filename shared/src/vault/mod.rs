@@ -17,9 +17,9 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
 use crate::{
-    aws::is_passing,
+    aws::is_transient,
     domain::{secret::Sealed, timestamp::Timestamp},
-    logs::Chain,
+    logs::ErrorChain,
 };
 
 /// What a secret belongs to.
@@ -64,9 +64,9 @@ impl std::fmt::Debug for Vault {
 }
 
 /// How many unwrapped data keys are kept.
-const CACHED_KEYS: u64 = 1000;
+const MAX_CACHED_KEYS: u64 = 1000;
 /// How long an unwrapped data key is kept.
-const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
+const CACHE_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Why a secret was not sealed or opened. None of these carries a part of it.
 #[derive(Debug, thiserror::Error)]
@@ -88,25 +88,25 @@ pub enum VaultError {
 impl Vault {
     /// A vault over a KMS key, named by its id, ARN or alias.
     pub fn new(config: &SdkConfig, key_id: impl Into<String>) -> Self {
-        let data_keys = Cache::builder().max_capacity(CACHED_KEYS).time_to_live(CACHED_FOR).build();
+        let data_keys = Cache::builder().max_capacity(MAX_CACHED_KEYS).time_to_live(CACHE_TTL).build();
         Self { kms: Client::new(config), key_id: key_id.into(), data_keys }
     }
 
     /// Opens the connection to KMS while the function starts, where Lambda gives a full CPU.
     pub async fn connect(&self) {
         if let Err(error) = self.kms.describe_key().key_id(&self.key_id).send().await {
-            tracing::warn!(error = %Chain(&error), "no connection to KMS at start-up");
+            tracing::warn!(error = %ErrorChain(&error), "no connection to KMS at start-up");
         }
     }
 
     /// Encrypts a secret for its owner. One KMS call.
     pub async fn seal(&self, context: &Context, version: u32, plaintext: &[u8]) -> Result<Sealed, VaultError> {
-        let answer = with_context!(self.kms.generate_data_key(), context)
+        let output = with_context!(self.kms.generate_data_key(), context)
             .key_id(&self.key_id)
             .key_spec(DataKeySpec::Aes256)
             .send()
             .await?;
-        let data_key = Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default());
+        let data_key = Zeroizing::new(output.plaintext.map(Blob::into_inner).unwrap_or_default());
         let mut nonce = [0; NONCE_LEN];
         ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut nonce).map_err(|_| VaultError::Random)?;
         let mut ciphertext = plaintext.to_vec();
@@ -117,7 +117,7 @@ impl Vault {
                 &mut ciphertext,
             )
             .map_err(|_| VaultError::Undecryptable)?;
-        let wrapped_key = answer.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
+        let wrapped_key = output.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
         Ok(Sealed { version, wrapped_key, nonce: nonce.to_vec(), ciphertext })
     }
 
@@ -126,7 +126,7 @@ impl Vault {
         let Sealed { version, wrapped_key, nonce, ciphertext } = sealed;
         let data_key = match self.data_keys.get(wrapped_key).await {
             // By the wall clock too: the monotonic one may stand still while Lambda freezes a process.
-            Some((since, known)) if Timestamp::now() < since + CACHED_FOR => known,
+            Some((since, known)) if Timestamp::now() < since + CACHE_TTL => known,
             _ => {
                 let unwrapped = self.unwrap(context, wrapped_key).await?;
                 self.data_keys.insert(wrapped_key.clone(), (Timestamp::now(), unwrapped.clone())).await;
@@ -146,8 +146,8 @@ impl Vault {
     async fn unwrap(&self, context: &Context, wrapped_key: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let request =
             with_context!(self.kms.decrypt(), context).key_id(&self.key_id).ciphertext_blob(Blob::new(wrapped_key));
-        let answer = request.send().await?;
-        Ok(Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default()))
+        let output = request.send().await?;
+        Ok(Zeroizing::new(output.plaintext.map(Blob::into_inner).unwrap_or_default()))
     }
 }
 
@@ -163,7 +163,7 @@ where
     fn from(error: SdkError<E, R>) -> Self {
         let codes =
             ["ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException"];
-        let busy = is_passing(&error, &codes);
+        let busy = is_transient(&error, &codes);
         if busy { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
     }
 }

@@ -1,5 +1,5 @@
-//! Authorization of every operation of the OpenAPI document for every kind of caller. A new operation
-//! needs a row here.
+//! Authorization of every operation of the OpenAPI document for every kind of caller. A new
+//! operation needs a row here.
 
 use std::collections::BTreeSet;
 

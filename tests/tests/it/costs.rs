@@ -146,9 +146,9 @@ async fn operations_consume_the_documented_capacity() {
     let delivered: Vec<_> = recorded.iter().map(|error| (error, attempt.clone())).collect();
     let deliveries = Deliveries { table, retention: errors.retention };
     deliveries.record_delivered(route, &delivered[..10], origin.at).await.unwrap();
-    measure("note 10 deliveries at the first attempt");
+    measure("record 10 deliveries at the first attempt");
     deliveries.record_delivered(route, &delivered, origin.at).await.unwrap();
-    measure("note 100 deliveries at the first attempt");
+    measure("record 100 deliveries at the first attempt");
     let shown = deliveries.list_by_error(&recorded[50], &[route.destination].into()).await.unwrap();
     assert_eq!(shown.len(), 1);
     measure("show the delivery of one of 100 errors");

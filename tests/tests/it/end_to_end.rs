@@ -1,5 +1,5 @@
-//! End to end through the deployed template: an error recorded by an engine arrives on the customer's
-//! EventBridge bus.
+//! End to end through the deployed template: an error recorded by an engine arrives on the
+//! customer's EventBridge bus.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
@@ -43,7 +43,8 @@ async fn disabled_destination_receives_nothing_and_errors_are_kept() {
     let off = acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
     assert_eq!(off.body["enabled"], false);
     acme.record_error(&workflow, "while disabled").await;
-    // The error arrived at the other destination, so the forwarder has read the enabled destinations.
+    // The error arrived at the other destination, so the forwarder has read the enabled
+    // destinations.
     control.wait_for_errors(1).await;
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
     acme.record_error(&workflow, "after it was enabled again").await;
@@ -86,8 +87,8 @@ async fn rejecting_bus_delays_no_one_and_loses_nothing() {
     assert_eq!(waiting, ids);
     let page =
         acme.backend.get(&format!("/destinations/{refusing}/deliveries?status=pending&limit=100")).await.is(200).body;
-    // If the stream delivers the errors in several batches, those after the fifth failure have no first
-    // attempt.
+    // If the stream delivers the errors in several batches, those after the fifth failure have no
+    // first attempt.
     let attempts =
         page["data"].as_array().unwrap().iter().flat_map(|delivery| delivery["attempts"].as_array().unwrap());
     let responses: Vec<&str> = attempts.map(|attempt| attempt["response"].as_str().unwrap()).collect();

@@ -1,5 +1,5 @@
-//! Function binaries with their event files, run in AWS's Runtime Interface Emulator, as a developer runs
-//! them without Docker.
+//! Function binaries with their event files, run in AWS's Runtime Interface Emulator, as a
+//! developer runs them without Docker.
 
 use std::{
     path::PathBuf,

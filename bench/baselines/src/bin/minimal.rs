@@ -2,6 +2,8 @@
 //! that makes these calls cannot do without. The requests' bodies are there from the beginning, or, of items that are put, the
 //! items themselves, of which the SDK writes a copy.
 
+#![allow(clippy::indexing_slicing, reason = "the requests of the baseline are fixed and known to have these members")]
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, PutRequest, TransactWriteItem, WriteRequest};

@@ -11,19 +11,19 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
-    delivery::{DeliveryStatus, Failure, RETRY_POLICY},
+    delivery::{DeliveryStatus, Failure, RETRY_SCHEDULE_SECS},
     destination::{EventBridge, Filter, Target, Verification},
     error_log::{ErrorIdentity, NewError},
-    health::{SWITCHED_OFF_AFTER, SWITCHED_OFF_BY_410, SWITCHED_OFF_BY_FAILURES},
+    health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE},
     id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
-    origin::Origin,
+    request_seed::RequestSeed,
     secret::Sealed,
 };
 
 /// How a receiver behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Behaviour {
-    Takes,
+enum Behavior {
+    Accepts,
     Refuses,
     Stalls,
     Busy(u64),
@@ -38,7 +38,7 @@ struct World {
     lease: RefCell<Option<Lease>>,
     errors: RefCell<BTreeMap<ErrorId, ErrorLog>>,
     pending: RefCell<BTreeMap<(Timestamp, ErrorId), PendingDelivery>>,
-    told: RefCell<BTreeMap<ErrorId, (DeliveryStatus, Vec<Timestamp>)>>,
+    deliveries: RefCell<BTreeMap<ErrorId, (DeliveryStatus, Vec<Timestamp>)>>,
     /// When the queue gives a message to a drain.
     queue: RefCell<Vec<Timestamp>>,
     /// The errors that were let wait once more.
@@ -46,8 +46,8 @@ struct World {
     /// How often each error has arrived.
     arrived: RefCell<BTreeMap<ErrorId, u32>>,
     /// The steps that the process has left to live.
-    lives_for: Cell<Option<u32>>,
-    behaves: Box<dyn Fn(Timestamp) -> Behaviour>,
+    steps_left: Cell<Option<u32>>,
+    behavior: Box<dyn Fn(Timestamp) -> Behavior>,
 }
 
 fn start() -> Timestamp {
@@ -61,7 +61,7 @@ fn after(seconds: u64) -> Timestamp {
 const HOUR: u64 = 3600;
 
 impl World {
-    fn new(behaves: impl Fn(Timestamp) -> Behaviour + 'static) -> Self {
+    fn new(behavior: impl Fn(Timestamp) -> Behavior + 'static) -> Self {
         let bus = EventBridge {
             region: "us-east-1".parse().unwrap(),
             event_bus_name: "errors".parse().unwrap(),
@@ -86,41 +86,41 @@ impl World {
             lease: RefCell::default(),
             errors: RefCell::default(),
             pending: RefCell::default(),
-            told: RefCell::default(),
+            deliveries: RefCell::default(),
             queue: RefCell::default(),
             replayed: Cell::default(),
             arrived: RefCell::default(),
-            lives_for: Cell::new(None),
-            behaves: Box::new(behaves),
+            steps_left: Cell::new(None),
+            behavior: Box::new(behavior),
         }
     }
 
     /// A step before or after which the process may die.
     fn step(&self) -> Result<(), StoreError> {
-        match self.lives_for.get() {
+        match self.steps_left.get() {
             Some(0) => Err(StoreError::Busy("the process died".into())),
-            left => {
-                self.lives_for.set(left.map(|left| left - 1));
+            remaining => {
+                self.steps_left.set(remaining.map(|remaining| remaining - 1));
                 Ok(())
             }
         }
     }
 
     /// Does something, before or after which the process may die.
-    fn does<T>(&self, what: impl FnOnce() -> T) -> Result<T, StoreError> {
+    fn perform<T>(&self, operation: impl FnOnce() -> T) -> Result<T, StoreError> {
         self.step()?;
-        let done = what();
+        let done = operation();
         self.step()?;
         Ok(done)
     }
 
-    fn known(&self) -> Health {
+    fn current_health(&self) -> Health {
         self.health.borrow().clone().unwrap_or_default()
     }
 
-    fn apply(&self, note: &Note) -> Health {
-        let before = self.known();
-        *self.health.borrow_mut() = Some(before.after(note, self.now.get()));
+    fn update_health(&self, update: &HealthUpdate) -> Health {
+        let before = self.current_health();
+        *self.health.borrow_mut() = Some(before.apply(update, self.now.get()));
         before
     }
 
@@ -128,7 +128,7 @@ impl World {
     fn record(&self) {
         let now = self.now.get();
         let new = NewError {
-            identity: ErrorIdentity::new(None, None, &Origin::of(now), 0).unwrap(),
+            identity: ErrorIdentity::new(None, None, &RequestSeed::of(now), 0).unwrap(),
             execution_id: "e".parse().unwrap(),
             block_id: "b".parse().unwrap(),
             block_type: "shopify".parse().unwrap(),
@@ -140,40 +140,40 @@ impl World {
         if !self.destination.borrow().enabled {
             return;
         }
-        let held = self.known().holds_back(now);
-        let outcome = if held { Outcome::NotMade } else { self.attempt(&error) };
-        let tally: Tally = [&outcome].into_iter().collect();
-        let made = if held { vec![] } else { vec![now] };
-        let pending = PendingDelivery::held(error.workflow_id, id, now);
-        let next = if held { Next::Pending(pending) } else { pending.after(&outcome, now) };
-        let (note, due) = match next {
-            Next::Pending(pending) => {
+        let is_deferred = self.current_health().defers_first_attempts(now);
+        let outcome = if is_deferred { Outcome::Skipped } else { self.attempt(&error) };
+        let counts: OutcomeCounts = [&outcome].into_iter().collect();
+        let made = if is_deferred { vec![] } else { vec![now] };
+        let pending = PendingDelivery::deferred(error.workflow_id, id, now);
+        let disposition = if is_deferred { Disposition::Pending(pending) } else { pending.disposition(&outcome, now) };
+        let (update, due) = match disposition {
+            Disposition::Pending(pending) => {
                 let due = pending.next_attempt_at;
                 self.pending.borrow_mut().insert((due, id), pending);
-                self.told.borrow_mut().insert(id, (DeliveryStatus::Pending, made));
-                (Note { tally, waiting: 1, probe: false }, Some(due))
+                self.deliveries.borrow_mut().insert(id, (DeliveryStatus::Pending, made));
+                (HealthUpdate { counts, pending_delta: 1, probe: false }, Some(due))
             }
-            Next::Delivered => (Note { tally, ..Note::default() }, None),
+            Disposition::Delivered => (HealthUpdate { counts, ..HealthUpdate::default() }, None),
             _ => {
-                self.told.borrow_mut().insert(id, (DeliveryStatus::Failed, made));
-                (Note { tally, ..Note::default() }, None)
+                self.deliveries.borrow_mut().insert(id, (DeliveryStatus::Failed, made));
+                (HealthUpdate { counts, ..HealthUpdate::default() }, None)
             }
         };
-        let before = self.apply(&note);
-        if tally.gone {
+        let before = self.update_health(&update);
+        if counts.gone {
             self.destination.borrow_mut().enabled = false;
         }
-        if let Some(due) = due.filter(|due| before.needs_waking(*due, now)) {
-            self.tell(due);
+        if let Some(due) = due.filter(|due| before.needs_wakeup(*due, now)) {
+            self.schedule_drain(due);
         }
     }
 
     /// Lets the drain run at a time, and notes that.
-    fn tell(&self, at: Timestamp) {
+    fn schedule_drain(&self, at: Timestamp) {
         let now = self.now.get();
-        let at = at.max(now).min(now + LONGEST_DELAY);
+        let at = at.max(now).min(now + MAX_DELAY);
         self.queue.borrow_mut().push(at);
-        let health = Health { wake_at: Some(at), ..self.known() };
+        let health = Health { wake_at: Some(at), ..self.current_health() };
         *self.health.borrow_mut() = Some(health);
     }
 
@@ -182,16 +182,16 @@ impl World {
         let now = self.now.get();
         let errors: Vec<ErrorLog> = self.errors.borrow().values().take(10).cloned().collect();
         for error in &errors {
-            let held = PendingDelivery::held(error.workflow_id, error.error_id, now);
-            let pending = PendingDelivery { next_attempt_at: now, ..held };
+            let deferred = PendingDelivery::deferred(error.workflow_id, error.error_id, now);
+            let pending = PendingDelivery { next_attempt_at: now, ..deferred };
             self.pending.borrow_mut().insert((now, error.error_id), pending);
-            self.told.borrow_mut().insert(error.error_id, (DeliveryStatus::Pending, vec![]));
+            self.deliveries.borrow_mut().insert(error.error_id, (DeliveryStatus::Pending, vec![]));
         }
         let count = u32::try_from(errors.len()).unwrap();
         if count > 0 {
-            let before = self.apply(&Note { waiting: count.into(), ..Note::default() });
-            if before.needs_waking(now, now) {
-                self.tell(now);
+            let before = self.update_health(&HealthUpdate { pending_delta: count.into(), ..HealthUpdate::default() });
+            if before.needs_wakeup(now, now) {
+                self.schedule_drain(now);
             }
         }
         count
@@ -200,24 +200,22 @@ impl World {
     fn attempt(&self, error: &ErrorLog) -> Outcome {
         let at = self.now.get();
         let attempt = Attempt { at, status: None, latency_ms: 0, response: String::new() };
-        match (self.behaves)(at) {
-            Behaviour::Takes => {
+        match (self.behavior)(at) {
+            Behavior::Accepts => {
                 *self.arrived.borrow_mut().entry(error.error_id).or_default() += 1;
                 Outcome::Delivered(attempt)
             }
-            Behaviour::Refuses => Outcome::Failed(attempt, Failure::Refused),
-            Behaviour::Stalls => Outcome::Failed(attempt, Failure::Unreachable),
-            Behaviour::Busy(seconds) => {
-                Outcome::Failed(attempt, Failure::Busy(Some(at + Duration::from_secs(seconds))))
-            }
-            Behaviour::Gone => Outcome::Failed(attempt, Failure::Gone),
+            Behavior::Refuses => Outcome::Failed(attempt, Failure::Refused),
+            Behavior::Stalls => Outcome::Failed(attempt, Failure::Unreachable),
+            Behavior::Busy(seconds) => Outcome::Failed(attempt, Failure::Busy(Some(at + Duration::from_secs(seconds)))),
+            Behavior::Gone => Outcome::Failed(attempt, Failure::Gone),
         }
     }
 
     /// Lets time pass: errors are recorded at their times, messages reach drains, the sweep runs every five minutes.
     /// `dies` says after how many steps a drain's process dies, if at all.
-    fn run(&self, records: &[Timestamp], until: Timestamp, dies: impl FnMut(Timestamp) -> Option<u32>) -> u32 {
-        self.run_with_replays(records, &[], until, dies)
+    fn run(&self, records: &[Timestamp], until: Timestamp, crash_after: impl FnMut(Timestamp) -> Option<u32>) -> u32 {
+        self.run_with_replays(records, &[], until, crash_after)
     }
 
     fn run_with_replays(
@@ -225,17 +223,17 @@ impl World {
         records: &[Timestamp],
         replays: &[Timestamp],
         until: Timestamp,
-        mut dies: impl FnMut(Timestamp) -> Option<u32>,
+        mut crash_after: impl FnMut(Timestamp) -> Option<u32>,
     ) -> u32 {
         let (mut records, mut replays) = (records.iter().copied().peekable(), replays.iter().copied().peekable());
-        let (mut deaths, mut swept) = (0, start());
+        let (mut crashes, mut last_sweep) = (0, start());
         loop {
             let message = self.queue.borrow().iter().copied().min();
-            let sweep = swept + Duration::from_secs(300);
+            let sweep = last_sweep + Duration::from_secs(300);
             let next = [message, records.peek().copied(), replays.peek().copied(), Some(sweep)];
             let next = next.into_iter().flatten().min().unwrap();
             if next > until {
-                return deaths;
+                return crashes;
             }
             self.now.set(self.now.get().max(next));
             if records.peek() == Some(&next) {
@@ -245,57 +243,57 @@ impl World {
                 replays.next();
                 self.replayed.set(self.replayed.get() + self.replay());
             } else if message == Some(next) {
-                let place = self.queue.borrow().iter().position(|at| *at == next);
-                place.map(|place| self.queue.borrow_mut().swap_remove(place));
-                self.lives_for.set(dies(self.now.get()));
+                let index = self.queue.borrow().iter().position(|at| *at == next);
+                index.map(|index| self.queue.borrow_mut().swap_remove(index));
+                self.steps_left.set(crash_after(self.now.get()));
                 if drain(self, self).now_or_never().unwrap().is_err() {
-                    deaths += 1;
+                    crashes += 1;
                     // The queue gives the message to another drain after its visibility time-out; now and then it is lost.
-                    if deaths % 3 != 0 {
+                    if crashes % 3 != 0 {
                         self.queue.borrow_mut().push(self.now.get() + Duration::from_secs(120));
                     }
                 }
-                self.lives_for.set(None);
+                self.steps_left.set(None);
             } else {
-                swept = sweep;
-                let (health, now) = (self.known(), self.now.get());
+                last_sweep = sweep;
+                let (health, now) = (self.current_health(), self.now.get());
                 let late = health.wake_at.is_none_or(|at| at + Duration::from_secs(60) <= now);
-                if health.waiting_since.is_some() && !health.is_leased(now) && late {
-                    self.tell(now);
+                if health.pending_since.is_some() && !health.is_leased(now) && late {
+                    self.schedule_drain(now);
                 }
             }
         }
     }
 
     fn status(&self, status: DeliveryStatus) -> usize {
-        self.told.borrow().values().filter(|(told, _)| *told == status).count()
+        self.deliveries.borrow().values().filter(|(recorded, _)| *recorded == status).count()
     }
 }
 
-impl Outlet for World {
+impl Sender for World {
     async fn send(&self, destination: &Destination, errors: &[&ErrorLog]) -> Vec<Outcome> {
-        let (now, health) = (self.now.get(), self.known());
+        let (now, health) = (self.now.get(), self.current_health());
         assert!(destination.enabled, "nothing is sent to a destination that is off");
-        assert!(!health.is_left_alone(now), "a destination that is to be left alone is left alone: {health:?}");
+        assert!(!health.is_backing_off(now), "a destination that is to be left alone is left alone: {health:?}");
         assert!(
             health.circuit() == Circuit::Closed || errors.len() == 1,
             "an open circuit is probed by a single error"
         );
         let outcomes = errors.iter().map(|error| self.attempt(error)).collect();
-        if (self.behaves)(now) == Behaviour::Stalls {
+        if (self.behavior)(now) == Behavior::Stalls {
             self.now.set(now + Duration::from_secs(15));
         }
         outcomes
     }
 }
 
-impl Ledger for World {
+impl DrainStore for World {
     fn now(&self) -> Timestamp {
         self.now.get()
     }
 
     async fn lease(&self, until: Timestamp) -> Result<Option<Lease>, StoreError> {
-        self.does(|| {
+        self.perform(|| {
             let health = self.health.borrow().clone().filter(|health| !health.is_leased(self.now.get()))?;
             let health = Health { leased_until: Some(until), ..health };
             let lease = Lease::new(self.now.get());
@@ -306,15 +304,15 @@ impl Ledger for World {
     }
 
     async fn destination(&self) -> Result<Option<Destination>, StoreError> {
-        self.does(|| Some(self.destination.borrow().clone()))
+        self.perform(|| Some(self.destination.borrow().clone()))
     }
 
     async fn health(&self) -> Result<Health, StoreError> {
-        self.does(|| self.known())
+        self.perform(|| self.current_health())
     }
 
     async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
-        self.does(|| {
+        self.perform(|| {
             let pending = self.pending.borrow();
             pending.values().filter(|delivery| delivery.next_attempt_at <= by).take(limit).cloned().collect()
         })
@@ -322,7 +320,7 @@ impl Ledger for World {
 
     async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<ErrorKey, ErrorLog>, StoreError> {
         let errors = self.errors.borrow();
-        self.does(|| due.iter().filter_map(|one| Some((key(one), errors.get(&one.error_id)?.clone()))).collect())
+        self.perform(|| due.iter().filter_map(|one| Some((key(one), errors.get(&one.error_id)?.clone()))).collect())
     }
 
     async fn is_cancelled(&self, _: ReplayId) -> Result<bool, StoreError> {
@@ -333,27 +331,27 @@ impl Ledger for World {
         // All of a chunk or nothing; the process may die between two.
         for chunk in settled.chunks(20) {
             // DynamoDB refuses a transaction that names an item twice.
-            let told = chunk.iter().filter(|settlement| settlement.next != Next::Twin);
-            let mut names: Vec<ErrorKey> = told.map(|settlement| key(&settlement.delivery)).collect();
+            let settled = chunk.iter().filter(|settlement| settlement.disposition != Disposition::Duplicate);
+            let mut names: Vec<ErrorKey> = settled.map(|settlement| key(&settlement.delivery)).collect();
             names.sort();
             assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "an error is settled once");
-            self.does(|| {
-                for Settlement { delivery, attempt, next } in chunk {
+            self.perform(|| {
+                for Settlement { delivery, attempt, disposition } in chunk {
                     self.pending.borrow_mut().remove(&(delivery.next_attempt_at, delivery.error_id));
-                    let status = match next {
-                        Next::Pending(pending) => {
+                    let status = match disposition {
+                        Disposition::Pending(pending) => {
                             let key = (pending.next_attempt_at, pending.error_id);
                             self.pending.borrow_mut().insert(key, pending.clone());
                             DeliveryStatus::Pending
                         }
-                        Next::Delivered => DeliveryStatus::Delivered,
-                        Next::Failed => DeliveryStatus::Failed,
-                        Next::Cancelled | Next::Dropped => DeliveryStatus::Cancelled,
-                        Next::Twin => continue,
+                        Disposition::Delivered => DeliveryStatus::Delivered,
+                        Disposition::Failed => DeliveryStatus::Failed,
+                        Disposition::Cancelled | Disposition::Dropped => DeliveryStatus::Cancelled,
+                        Disposition::Duplicate => continue,
                     };
-                    let mut told = self.told.borrow_mut();
-                    let (stands, attempts) = told.entry(delivery.error_id).or_insert((status, vec![]));
-                    *stands = status;
+                    let mut deliveries = self.deliveries.borrow_mut();
+                    let (current, attempts) = deliveries.entry(delivery.error_id).or_insert((status, vec![]));
+                    *current = status;
                     attempts.extend(attempt.iter().map(|attempt| attempt.at));
                 }
             })?;
@@ -361,12 +359,12 @@ impl Ledger for World {
         Ok(())
     }
 
-    async fn note(&self, _: &Health, note: &Note) -> Result<(), StoreError> {
-        self.does(|| self.apply(note)).map(|_| ())
+    async fn record_health(&self, _: &Health, update: &HealthUpdate) -> Result<(), StoreError> {
+        self.perform(|| self.update_health(update)).map(|_| ())
     }
 
-    async fn switch_off(&self, version: u32, reason: &str) -> Result<(), StoreError> {
-        self.does(|| {
+    async fn disable_destination(&self, version: u32, reason: &str) -> Result<(), StoreError> {
+        self.perform(|| {
             let mut destination = self.destination.borrow_mut();
             if destination.version == version {
                 (destination.enabled, destination.disabled_reason) = (false, Some(reason.to_owned()));
@@ -374,50 +372,50 @@ impl Ledger for World {
         })
     }
 
-    async fn waiting(&self) -> Result<Waiting, StoreError> {
-        self.does(|| {
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.perform(|| {
             let pending = self.pending.borrow();
-            let earliest = pending.keys().next().map(|(due, _)| *due);
-            let oldest = pending.values().map(|delivery| delivery.waiting_since).min();
-            Waiting { earliest, counted: i64::try_from(pending.len()).ok().map(|count| (count, oldest)) }
+            let earliest_due = pending.keys().next().map(|(due, _)| *due);
+            let oldest = pending.values().map(|delivery| delivery.pending_since).min();
+            Backlog { earliest_due, counted: i64::try_from(pending.len()).ok().map(|count| (count, oldest)) }
         })
     }
 
     async fn release(
         &self,
         lease: &Lease,
-        noted: Option<u64>,
-        waiting: Waiting,
+        backlog_version: Option<u64>,
+        backlog: Backlog,
         wake_at: Option<Timestamp>,
-    ) -> Result<Released, StoreError> {
-        self.does(|| {
-            let mut health = self.known();
+    ) -> Result<ReleaseOutcome, StoreError> {
+        self.perform(|| {
+            let mut health = self.current_health();
             if self.lease.borrow().as_ref() != Some(lease) {
-                return Released::Lost;
+                return ReleaseOutcome::LeaseLost;
             }
-            if noted.is_some_and(|noted| health.noted != noted) {
-                return Released::NotYet;
+            if backlog_version.is_some_and(|version| health.backlog_version != version) {
+                return ReleaseOutcome::BacklogChanged;
             }
             health.leased_until = None;
             health.wake_at = wake_at;
-            if let Some((count, oldest)) = waiting.counted {
-                (health.pending, health.waiting_since) = (count, oldest.or(health.waiting_since));
+            if let Some((count, oldest)) = backlog.counted {
+                (health.pending, health.pending_since) = (count, oldest.or(health.pending_since));
             }
-            if waiting.earliest.is_none() {
-                (health.waiting_since, health.failing_since) = (None, None);
+            if backlog.earliest_due.is_none() {
+                (health.pending_since, health.failing_since) = (None, None);
             }
             *self.lease.borrow_mut() = None;
             *self.health.borrow_mut() = Some(health);
-            Released::Free
+            ReleaseOutcome::Released
         })
     }
 
-    async fn wake(&self, at: Timestamp) -> Result<(), StoreError> {
-        self.does(|| self.queue.borrow_mut().push(at))
+    async fn schedule(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.perform(|| self.queue.borrow_mut().push(at))
     }
 
-    async fn forget(&self) -> Result<(), StoreError> {
-        self.does(|| *self.health.borrow_mut() = None)
+    async fn delete_health(&self) -> Result<(), StoreError> {
+        self.perform(|| *self.health.borrow_mut() = None)
     }
 }
 
@@ -427,28 +425,28 @@ fn waits(attempts: &[Timestamp]) -> Vec<i64> {
 
 #[test]
 fn a_single_error_is_tried_twelve_times_by_the_policy_and_then_failed() {
-    let world = World::new(|_| Behaviour::Refuses);
+    let world = World::new(|_| Behavior::Refuses);
     world.run(&[start()], after(100 * HOUR), |_| None);
-    let told = world.told.borrow();
-    let (status, attempts) = told.values().next().unwrap();
+    let deliveries = world.deliveries.borrow();
+    let (status, attempts) = deliveries.values().next().unwrap();
     assert_eq!((*status, attempts.len()), (DeliveryStatus::Failed, 12));
-    for (wait, policy) in waits(attempts).into_iter().zip(RETRY_POLICY) {
+    for (wait, policy) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS) {
         let policy = i64::from(policy) * 1000;
         // A drain that a probe was scheduled for comes up to fifteen minutes later.
         assert!((policy..=policy + policy / 10 + 900_000).contains(&wait), "{wait} instead of {policy}");
     }
-    assert!(world.pending.borrow().is_empty() && world.known().pending == 0);
+    assert!(world.pending.borrow().is_empty() && world.current_health().pending == 0);
 }
 
 #[test]
 fn an_error_after_which_the_destination_mends_itself_is_tried_exactly_by_the_policy() {
     // Four failures do not open the circuit.
-    let world = World::new(|at| if at < after(2400) { Behaviour::Refuses } else { Behaviour::Takes });
+    let world = World::new(|at| if at < after(2400) { Behavior::Refuses } else { Behavior::Accepts });
     world.run(&[start()], after(10 * HOUR), |_| None);
-    let told = world.told.borrow();
-    let (status, attempts) = told.values().next().unwrap();
+    let deliveries = world.deliveries.borrow();
+    let (status, attempts) = deliveries.values().next().unwrap();
     assert_eq!((*status, attempts.len()), (DeliveryStatus::Delivered, 5));
-    for (wait, policy) in waits(attempts).into_iter().zip(RETRY_POLICY) {
+    for (wait, policy) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS) {
         let policy = i64::from(policy) * 1000;
         assert!((policy..=policy + policy / 10).contains(&wait), "{wait} instead of {policy}");
     }
@@ -456,14 +454,14 @@ fn an_error_after_which_the_destination_mends_itself_is_tried_exactly_by_the_pol
 
 #[test]
 fn a_dead_destination_is_switched_off_after_five_days_and_what_waits_is_cancelled() {
-    let world = World::new(|_| Behaviour::Stalls);
+    let world = World::new(|_| Behavior::Stalls);
     let records: Vec<Timestamp> = (0..6 * 24).map(|hour| after(hour * HOUR)).collect();
     world.run(&records, after(8 * 24 * HOUR), |_| None);
-    assert_eq!(world.destination.borrow().disabled_reason.as_deref(), Some(SWITCHED_OFF_BY_FAILURES));
+    assert_eq!(world.destination.borrow().disabled_reason.as_deref(), Some(DISABLED_FAILING));
     assert!(world.pending.borrow().is_empty());
-    let off = world.known().last_failure_at.unwrap();
+    let off = world.current_health().last_failure_at.unwrap();
     assert!(
-        off >= start() + SWITCHED_OFF_AFTER && off <= start() + SWITCHED_OFF_AFTER + Duration::from_secs(1200),
+        off >= start() + AUTO_DISABLE_AFTER && off <= start() + AUTO_DISABLE_AFTER + Duration::from_secs(1200),
         "{off}"
     );
     // What was recorded first had come to the end of its schedule before.
@@ -472,16 +470,16 @@ fn a_dead_destination_is_switched_off_after_five_days_and_what_waits_is_cancelle
 
 #[test]
 fn a_destination_that_says_it_is_gone_is_switched_off_at_once() {
-    let world = World::new(|at| if at < after(60) { Behaviour::Refuses } else { Behaviour::Gone });
+    let world = World::new(|at| if at < after(60) { Behavior::Refuses } else { Behavior::Gone });
     world.run(&[start(), after(30), after(31), after(500)], after(HOUR), |_| None);
-    assert_eq!(world.destination.borrow().disabled_reason.as_deref(), Some(SWITCHED_OFF_BY_410));
+    assert_eq!(world.destination.borrow().disabled_reason.as_deref(), Some(DISABLED_GONE));
     assert!(world.pending.borrow().is_empty());
     assert!(world.arrived.borrow().is_empty());
 }
 
 #[test]
 fn a_recovered_destination_gets_all_that_waited_within_a_quarter_of_an_hour() {
-    let world = World::new(|at| if at < after(5 * HOUR) { Behaviour::Stalls } else { Behaviour::Takes });
+    let world = World::new(|at| if at < after(5 * HOUR) { Behavior::Stalls } else { Behavior::Accepts });
     let records: Vec<Timestamp> = (0..1000).map(|n| after(4 * HOUR) + Duration::from_millis(n * 3500)).collect();
     world.run(&records, after(5 * HOUR + 1000), |_| None);
     let early = world.arrived.borrow().len();
@@ -495,21 +493,21 @@ proptest! {
         phases in prop::collection::vec((1u64..6 * HOUR, 0u8..5, 1u64..20_000), 1..8),
         records in prop::collection::vec(0u64..20 * HOUR, 1..120),
         replays in prop::collection::vec(0u64..30 * HOUR, 0..5),
-        lives in prop::collection::vec(prop::option::weighted(0.5, 0u32..60), 1..50),
+        lifetimes in prop::collection::vec(prop::option::weighted(0.5, 0u32..60), 1..50),
     ) {
         let mut end = 0;
-        let phases: Vec<(Timestamp, Behaviour)> = phases.into_iter().map(|(length, kind, seconds)| {
+        let phases: Vec<(Timestamp, Behavior)> = phases.into_iter().map(|(length, kind, seconds)| {
             end += length;
-            let behaviour = match kind {
-                0 | 1 => Behaviour::Takes,
-                2 => Behaviour::Refuses,
-                3 => Behaviour::Stalls,
-                _ => Behaviour::Busy(seconds),
+            let behavior = match kind {
+                0 | 1 => Behavior::Accepts,
+                2 => Behavior::Refuses,
+                3 => Behavior::Stalls,
+                _ => Behavior::Busy(seconds),
             };
-            (after(end), behaviour)
+            (after(end), behavior)
         }).collect();
         let world = World::new(move |at| {
-            phases.iter().find(|(until, _)| at < *until).map_or(Behaviour::Takes, |(_, behaviour)| *behaviour)
+            phases.iter().find(|(until, _)| at < *until).map_or(Behavior::Accepts, |(_, behavior)| *behavior)
         });
         let mut records: Vec<Timestamp> = records.into_iter().map(after).collect();
         records.sort();
@@ -517,24 +515,24 @@ proptest! {
         let mut drains = 0;
         let mut replays: Vec<Timestamp> = replays.into_iter().map(after).collect();
         replays.sort();
-        let deaths = world.run_with_replays(&records, &replays, after(200 * HOUR), |now| {
+        let crashes = world.run_with_replays(&records, &replays, after(200 * HOUR), |now| {
             drains += 1;
-            lives.get(drains % lives.len()).copied().flatten().filter(|_| now < faults_end)
+            lifetimes.get(drains % lifetimes.len()).copied().flatten().filter(|_| now < faults_end)
         });
 
         prop_assert_eq!(world.arrived.borrow().len(), records.len());
         prop_assert!(world.pending.borrow().is_empty());
-        prop_assert_eq!(world.known().pending, 0);
+        prop_assert_eq!(world.current_health().pending, 0);
         prop_assert_eq!(world.status(DeliveryStatus::Pending), 0);
         // Nothing arrives twice but what was sent by a process that died, or replayed.
         let twice: u32 = world.arrived.borrow().values().map(|times| times - 1).sum();
-        let most = deaths as usize * ROUND + world.replayed.get() as usize;
-        prop_assert!(twice as usize <= most, "{} duplicates of {} deaths", twice, deaths);
+        let max = crashes as usize * BATCH_SIZE + world.replayed.get() as usize;
+        prop_assert!(twice as usize <= max, "{} duplicates of {} deaths", twice, crashes);
         // One message is under way, and none while nothing waits: messages do not multiply.
         prop_assert!(world.queue.borrow().is_empty());
         // No attempt that was written down came too early after the one before.
-        for (_, attempts) in world.told.borrow().values().filter(|_| replays.is_empty()) {
-            for (wait, policy) in waits(attempts).into_iter().zip(RETRY_POLICY) {
+        for (_, attempts) in world.deliveries.borrow().values().filter(|_| replays.is_empty()) {
+            for (wait, policy) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS) {
                 prop_assert!(wait >= i64::from(policy) * 1000);
             }
         }

@@ -149,8 +149,8 @@ async fn token_lifetime_is_the_requested_one_up_to_30_minutes() {
     }
 }
 
-/// Verifies a token with PyJWT, which gets only the URL of the published key set. Returns its header and
-/// claims.
+/// Verifies a token with PyJWT, which gets only the URL of the published key set. Returns its
+/// header and claims.
 async fn verify_with_pyjwt(token: &str) -> Value {
     let mut python = python("verify_user_token.py")
         .arg(format!("{}/.well-known/jwks.json", setting("TENON_URL")))

@@ -120,7 +120,8 @@ async fn changed_bus_is_used_from_the_next_error() {
     let patch = json!({ "eventBusName": bus.name, "credentials": bus_settings("x")["credentials"] });
     acme.backend.patch(&format!("/destinations/{destination}"), patch).await.is(200);
     acme.record_error(&workflow, "to the right bus").await;
-    // The rejected error is sent to the new bus by its next retry, possibly first and more than once.
+    // The rejected error is sent to the new bus by its next retry, possibly first and more than
+    // once.
     let mut arrived = BTreeSet::new();
     while arrived.len() < 2 {
         arrived.extend(bus.wait_for_errors(1).await.iter().map(|event| event["detail"]["error"].to_string()));
@@ -148,7 +149,8 @@ async fn saving_verifies_the_bus_if_permissions_allow() {
     assert_eq!(event["source"], "tenon.errors");
     assert_eq!(event["detail"]["error"], "Tenon test event");
 
-    // Without permission for `DescribeEventBus` the bus cannot be verified, and the reason is shown.
+    // Without permission for `DescribeEventBus` the bus cannot be verified, and the reason is
+    // shown.
     let unproven = acme.backend.post("/destinations", bus_settings(&bus.name)).await.is(201);
     assert_eq!(unproven.body["verified"], false, "{unproven:?}");
     assert!(unproven.text("verification").contains("events:DescribeEventBus"), "{unproven:?}");

@@ -192,8 +192,8 @@ where
     (parts.status.as_u16(), serde_json::from_slice(&bytes).unwrap())
 }
 
-/// Crashes a handler before and after each of its AWS calls and repeats the request. The repeated request
-/// succeeds, and `made` counts the expected number of created items.
+/// Crashes a handler before and after each of its AWS calls and repeats the request. The repeated
+/// request succeeds, and `made` counts the expected number of created items.
 async fn assert_survives_crashes<H, T, S, R>(
     handler: H,
     state: (&S, &Crash),

@@ -1,5 +1,5 @@
-//! Revocation: revoked, disabled, deleted and expired callers stop within a minute, despite the authorizer
-//! cache of API Gateway.
+//! Revocation: revoked, disabled, deleted and expired callers stop within a minute, despite the
+//! authorizer cache of API Gateway.
 
 use std::time::Duration;
 

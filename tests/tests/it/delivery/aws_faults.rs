@@ -1,5 +1,5 @@
-//! Rejections, throttling and partial failures of AWS, played as scripted responses at the SDK's HTTP
-//! layer.
+//! Rejections, throttling and partial failures of AWS, played as scripted responses at the SDK's
+//! HTTP layer.
 
 use std::sync::{Arc, Mutex};
 
@@ -57,8 +57,8 @@ fn kms(operation: &str) -> Option<(u16, Value)> {
     }
 }
 
-/// Sends errors to a bus with scripted `PutEvents` responses. Returns the outcomes and the entries of each
-/// request.
+/// Sends errors to a bus with scripted `PutEvents` responses. Returns the outcomes and the entries
+/// of each request.
 async fn send(
     errors: &[ErrorLog],
     answer: impl Fn(&[Value]) -> (u16, Value) + Send + Sync + 'static,
@@ -163,8 +163,8 @@ async fn put_events_has_at_most_ten_entries_and_one_megabyte() {
     }
 }
 
-/// Writes errors to a table that leaves a number of items of each request unprocessed. Returns the indices
-/// of the unwritten errors and the number of items of each request.
+/// Writes errors to a table that leaves a number of items of each request unprocessed. Returns the
+/// indices of the unwritten errors and the number of items of each request.
 async fn record(
     errors: &[ErrorLog],
     leaves: impl Fn(usize) -> usize + Send + Sync + 'static,

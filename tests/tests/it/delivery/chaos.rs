@@ -63,8 +63,8 @@ async fn record_while_processes_die(acme: &Environment, workflow: &str) -> Vec<S
 async fn errors_arrive_after_receiver_failures_and_process_crashes() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
-    // Messages of a killed process become visible again after the visibility timeout, which is shortened
-    // here.
+    // Messages of a killed process become visible again after the visibility timeout, which is
+    // shortened here.
     let sqs = aws_sdk_sqs::Client::new(&acme.tenon.aws);
     let set_visibility_timeout = async |queue: &str, seconds: &str| {
         let request = sqs.set_queue_attributes().queue_url(tests::setting(&format!("TENON_STACK_{queue}")));
@@ -111,8 +111,8 @@ async fn errors_arrive_after_receiver_failures_and_process_crashes() {
     let mut extra = 0;
     for (behavior, receiver, webhook) in &receivers {
         for _ in 0..3 {
-            let what = format!("all errors arrive at the receiver that {behavior}");
-            let arrived = eventually(&what, async || {
+            let condition = format!("all errors arrive at the receiver that {behavior}");
+            let arrived = eventually(&condition, async || {
                 if let Some(webhook) = webhook {
                     acme.fast_forward(webhook).await;
                 }

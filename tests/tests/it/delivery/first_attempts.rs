@@ -39,7 +39,8 @@ async fn success_does_not_end_a_retry_after_period() {
 async fn first_attempts_for_100_errors_make_four_aws_calls() {
     let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
     let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(100).await);
-    // The first attempt decrypts the secret with KMS and records the success, which happens once a minute.
+    // The first attempt decrypts the secret with KMS and records the success, which happens once a
+    // minute.
     assert_eq!(harness.first_attempts.send(&messages(route, &errors[..1])).await, [0; 0]);
     let before = harness.calls.load(Ordering::SeqCst);
     assert_eq!(harness.first_attempts.send(&messages(route, &errors)).await, [0; 0]);

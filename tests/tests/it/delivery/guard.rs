@@ -146,8 +146,8 @@ fn connector(loopback: bool) -> GuardedConnector {
 async fn no_spelling_of_a_forbidden_address_is_dialed() {
     assert!(FORBIDDEN.len() >= 100);
     for host in FORBIDDEN {
-        // Some spellings are invalid URLs, and some are rejected when the webhook is saved. The connector
-        // rejects the others.
+        // Some spellings are invalid URLs, and some are rejected when the webhook is saved. The
+        // connector rejects the others.
         let Ok(url) = format!("https://{host}/errors").parse::<WebhookUrl>() else { continue };
         let saved = rules(false).check_url(&url);
         let uri: Uri = url.as_str().parse().unwrap();

@@ -17,11 +17,11 @@ async fn failed_delivery_is_retried_after_five_seconds() {
     receiver.wait_for_requests(1).await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
 
-    let told =
+    let delivered =
         eventually("the second attempt succeeds", async || acme.deliveries(&webhook, "delivered").await.pop()).await;
-    assert_eq!(told["errorId"], id);
-    assert_eq!(told["nextAttemptAt"], Value::Null);
-    let attempts = told["attempts"].as_array().unwrap();
+    assert_eq!(delivered["errorId"], id);
+    assert_eq!(delivered["nextAttemptAt"], Value::Null);
+    let attempts = delivered["attempts"].as_array().unwrap();
     let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [500, 200]);
     let at = |index: usize| -> Timestamp { attempts[index]["at"].as_str().unwrap().parse().unwrap() };

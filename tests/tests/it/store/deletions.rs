@@ -12,8 +12,8 @@ async fn deletion_completes_with_repeated_and_failed_steps() {
     let listed = async || Deletions(directory.clone()).open(1000).await.unwrap().contains(&deletion);
     assert!(listed().await);
 
-    // 40 % of the calls fail, some of them after they were processed. That is more than the SDK retries, so
-    // steps fail.
+    // 40 % of the calls fail, some of them after they were processed. That is more than the SDK
+    // retries, so steps fail.
     harness.faults.store(40, std::sync::atomic::Ordering::SeqCst);
     let broken = Deletions(harness.directory.clone());
     let mut failures = 0;

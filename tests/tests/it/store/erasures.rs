@@ -32,7 +32,8 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     let second = mine[0].updated_at.second();
     let after = |milliseconds| second + Duration::from_millis(milliseconds);
     let mine: Vec<_> = mine.into_iter().map(|error| ErrorLog { updated_at: second, ..error }).collect();
-    // Errors of the same workflows, recorded in the same second but after the erasure was requested.
+    // Errors of the same workflows, recorded in the same second but after the erasure was
+    // requested.
     let later = mine.iter().take(30);
     let later: Vec<_> = later
         .map(|error| ErrorLog { error_id: ObjectId::at(second).into(), updated_at: after(500), ..error.clone() })
@@ -65,8 +66,8 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     let erasure = Erasure { environment_id: harness.environment, user_id: user, started_at: after(250) };
     let directory = Table::new(&aws, setting("DIRECTORY_TABLE"));
     start_erasure(&directory, &erasure).await.unwrap();
-    // The process crashes at its first call, then at its second and so on, alternating before and after the
-    // call. In addition, 30 % of the calls fail, more than the SDK retries.
+    // The process crashes at its first call, then at its second and so on, alternating before and
+    // after the call. In addition, 30 % of the calls fail, more than the SDK retries.
     harness.faults.store(30, Ordering::SeqCst);
     let (mortal, crash) = Crash::wrap(&harness.faulty);
     let [mortal_directory, mortal_errors] =

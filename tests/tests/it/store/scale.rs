@@ -45,8 +45,8 @@ async fn deletion_of_10000_items_makes_a_bounded_number_of_calls() {
     let deletions = Deletions(harness.directory.clone());
     while !deletions.step(&deletion).await.unwrap() {}
     let calls = harness.calls.load(std::sync::atomic::Ordering::SeqCst);
-    // A step deletes 200 items with one query and at most 16 writes. At ten milliseconds per call, that is
-    // about nine seconds of the function's five minutes.
+    // A step deletes 200 items with one query and at most 16 writes. At ten milliseconds per call,
+    // that is about nine seconds of the function's five minutes.
     assert!(calls <= 52 * 17, "{calls}");
     assert!(harness.is_fully_deleted(&user, &workflows).await);
 }

@@ -1,4 +1,5 @@
-//! Verification of user tokens, following RFC 8725 (JSON Web Token Best Current Practices) point by point.
+//! Verification of user tokens, following RFC 8725 (JSON Web Token Best Current Practices) point by
+//! point.
 
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{
@@ -87,9 +88,9 @@ impl World {
         self.key.sign(&header.to_string(), &claims.to_string())
     }
 
-    async fn assert_rejected(&self, what: &str, token: &str) {
+    async fn assert_rejected(&self, case: &str, token: &str) {
         let verified = self.verify(token).await;
-        assert!(matches!(verified, Err(VerifyError::Refused(_))), "{what}: {verified:?}");
+        assert!(matches!(verified, Err(VerifyError::Refused(_))), "{case}: {verified:?}");
     }
 }
 

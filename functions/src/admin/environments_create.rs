@@ -1,0 +1,65 @@
+//! `environments-create`, for IAM callers: `{name, kind}` → `{environmentId, name, kind}`. AWS calls: one DynamoDB write
+//! and one read; for the stack's first environment one of KMS and a transaction, which make the first signing key.
+
+use aws_config::SdkConfig;
+use lambda_runtime::Diagnostic;
+use serde_json::Value;
+use tenon::{
+    aws::setting,
+    domain::{
+        environment::{Environment, Kind},
+        id::EnvironmentId,
+        text::Text,
+        timestamp::Timestamp,
+    },
+    http::{Fields, Input, Problem, StartError, Valid},
+    store::{Table, environments::Environments, signing_keys::SigningKeys},
+    tokens::create_signing_key,
+    vault::Vault,
+};
+
+use crate::api::environments::EnvironmentBody;
+
+struct CreateEnvironment {
+    name: Text<128>,
+    kind: Kind,
+}
+
+impl Input for CreateEnvironment {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let name = fields.required("name");
+        let kind = fields.required("kind");
+        Some(Self { name: name?, kind: kind? })
+    }
+}
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    environments: Environments,
+    signing_keys: SigningKeys,
+    vault: Vault,
+}
+
+/// The directory, and the vault of signing keys.
+pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
+    let directory = Table::directory(config, 1).await?;
+    let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
+    Ok(Stores { environments: Environments(directory.clone()), signing_keys: SigningKeys(directory), vault })
+}
+
+/// Makes an environment, and the stack's first signing key if there is none.
+pub async fn create_environment(stores: Stores, payload: Value) -> Result<EnvironmentBody, Diagnostic> {
+    let Valid(CreateEnvironment { name, kind }) = Valid::payload(&payload)?;
+    create(stores, name, kind).await.map_err(Diagnostic::from)
+}
+
+async fn create(stores: Stores, name: Text<128>, kind: Kind) -> Result<EnvironmentBody, Problem> {
+    let now = Timestamp::now();
+    if stores.signing_keys.list().await?.is_empty() {
+        stores.signing_keys.create_first(&create_signing_key(&stores.vault, now).await?).await?;
+    }
+    let environment = Environment { environment_id: EnvironmentId::new(), name, kind, created_at: now };
+    stores.environments.create(&environment).await?;
+    Ok(environment.into())
+}

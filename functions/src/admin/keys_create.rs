@@ -1,0 +1,81 @@
+//! `keys-create`, for IAM callers: `{environmentId, name, scopes}` → `{keyId, key}`. AWS calls: one DynamoDB read and one
+//! transaction.
+
+use aws_config::SdkConfig;
+use lambda_runtime::Diagnostic;
+use serde::Serialize;
+use serde_json::Value;
+use tenon::{
+    domain::{
+        api_key::{ApiKey, KeyRecord, Scope},
+        id::{EnvironmentId, KeyId},
+        text::Text,
+        timestamp::Timestamp,
+    },
+    http::{Fields, Input, Problem, StartError, Valid},
+    store::{Table, api_keys::ApiKeys, environments::Environments},
+};
+
+struct CreateKey {
+    environment_id: EnvironmentId,
+    name: Text<128>,
+    scopes: Vec<Scope>,
+}
+
+impl Input for CreateKey {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let environment_id = fields.required("environmentId");
+        let name = fields.required("name");
+        let scopes = fields.list("scopes", 2).map(Option::unwrap_or_default);
+        if scopes.as_ref().is_some_and(Vec::is_empty) {
+            fields.reject("scopes", "must not be empty");
+        }
+        Some(Self { environment_id: environment_id?, name: name?, scopes: scopes? })
+    }
+}
+
+/// A key as its maker sees it, once.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedKey {
+    key_id: KeyId,
+    key: String,
+}
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    environments: Environments,
+    keys: ApiKeys,
+}
+
+/// The directory.
+pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
+    let directory = Table::directory(config, 1).await?;
+    Ok(Stores { environments: Environments(directory.clone()), keys: ApiKeys(directory) })
+}
+
+/// Makes an API key. This answer is the only place where it is ever shown.
+pub async fn create_key(stores: Stores, payload: Value) -> Result<CreatedKey, Diagnostic> {
+    let Valid(body) = Valid::payload(&payload)?;
+    create(stores, body).await.map_err(Diagnostic::from)
+}
+
+async fn create(stores: Stores, body: CreateKey) -> Result<CreatedKey, Problem> {
+    let CreateKey { environment_id, name, scopes } = body;
+    let environment =
+        stores.environments.find(environment_id).await?.ok_or_else(|| Problem::not_found("environment"))?;
+    let key = ApiKey::generate(environment.kind);
+    let record = KeyRecord {
+        key_id: KeyId::new(),
+        prefix: key.prefix(),
+        hash: key.hash(),
+        name,
+        scopes,
+        created_at: Timestamp::now(),
+        last_used_on: None,
+        revoked_at: None,
+    };
+    stores.keys.create(environment_id, &record).await?;
+    Ok(CreatedKey { key_id: record.key_id, key: key.expose().to_owned() })
+}

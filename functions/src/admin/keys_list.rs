@@ -1,0 +1,37 @@
+//! `keys-list`, for IAM callers: `{environmentId}` → `{keys: [{keyId, prefix, name, scopes, createdAt, lastUsedOn,
+//! revokedAt}]}`. AWS calls: one DynamoDB query.
+
+use lambda_runtime::Diagnostic;
+use serde::Serialize;
+use serde_json::Value;
+use tenon::{
+    domain::id::EnvironmentId,
+    http::{Fields, Input, Problem, Valid},
+    store::api_keys::ApiKeys,
+};
+
+use super::KeyBody;
+pub use super::keys_state as state;
+
+struct ListKeys {
+    environment_id: EnvironmentId,
+}
+
+impl Input for ListKeys {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self { environment_id: fields.required("environmentId")? })
+    }
+}
+
+/// The keys of an environment, the newest first, those that were revoked included.
+#[derive(Debug, Serialize)]
+pub struct KeyList {
+    keys: Vec<KeyBody>,
+}
+
+/// Tells of all keys of an environment, and shows none.
+pub async fn list_keys(keys: ApiKeys, payload: Value) -> Result<KeyList, Diagnostic> {
+    let Valid(ListKeys { environment_id }) = Valid::payload(&payload)?;
+    let records = keys.list(environment_id).await.map_err(Problem::from)?;
+    Ok(KeyList { keys: records.into_iter().map(KeyBody::from).collect() })
+}

@@ -1,0 +1,32 @@
+//! `keys-revoke`, for IAM callers: `{environmentId, keyId}` → the key. AWS calls: one DynamoDB read and one transaction.
+
+use lambda_runtime::Diagnostic;
+use serde_json::Value;
+use tenon::{
+    domain::id::{EnvironmentId, KeyId},
+    http::{Fields, Input, Problem, Valid},
+    store::api_keys::ApiKeys,
+};
+
+use super::KeyBody;
+pub use super::keys_state as state;
+
+struct RevokeKey {
+    environment_id: EnvironmentId,
+    key_id: KeyId,
+}
+
+impl Input for RevokeKey {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let environment_id = fields.required("environmentId");
+        let key_id = fields.required("keyId");
+        Some(Self { environment_id: environment_id?, key_id: key_id? })
+    }
+}
+
+/// Ends a key, within the 30 seconds for which API Gateway keeps what it was told. Again changes nothing.
+pub async fn revoke_key(keys: ApiKeys, payload: Value) -> Result<KeyBody, Diagnostic> {
+    let Valid(RevokeKey { environment_id, key_id }) = Valid::payload(&payload)?;
+    let revoked = keys.revoke(environment_id, key_id).await.map_err(Problem::from)?;
+    Ok(revoked.ok_or_else(|| Problem::not_found("key"))?.into())
+}

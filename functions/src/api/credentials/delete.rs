@@ -1,0 +1,32 @@
+//! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id, two by name, and one
+//! write.
+
+use axum::extract::State;
+use tenon::{
+    domain::{id::CredentialId, names::UserRef},
+    http::{BackendOrUser, Json, Path, Problem, ProblemDocument},
+};
+
+use super::Stores;
+pub use super::state;
+use crate::api::success::Success;
+
+/// Removes a credential. Its data are erased at once.
+#[utoipa::path(delete, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
+    security(("apiKey" = ["manage"]), ("userToken" = [])),
+    params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
+    (status = 200, body = Success),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn delete_credential(
+    caller: BackendOrUser,
+    State(stores): State<Stores>,
+    Path(user): Path<UserRef>,
+    Path(id): Path<CredentialId>,
+) -> Result<Json<Success>, Problem> {
+    let owner = stores.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
+    match stores.credentials.delete(caller.environment, owner.user_id, id).await? {
+        true => Ok(Json(Success::new())),
+        false => Err(Problem::not_found("credential")),
+    }
+}

@@ -1,0 +1,28 @@
+//! `GET /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id, two by name, and one read.
+
+use axum::extract::State;
+use tenon::{
+    domain::{id::CredentialId, names::UserRef},
+    http::{BackendOrUser, Json, Path, Problem, ProblemDocument},
+};
+
+pub use super::state;
+use super::{CredentialBody, Stores};
+
+/// Shows a credential, without its data.
+#[utoipa::path(get, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
+    security(("apiKey" = ["manage"]), ("userToken" = [])),
+    params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
+    (status = 200, body = CredentialBody),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn get_credential(
+    caller: BackendOrUser,
+    State(stores): State<Stores>,
+    Path(user): Path<UserRef>,
+    Path(id): Path<CredentialId>,
+) -> Result<Json<CredentialBody>, Problem> {
+    let owner = stores.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
+    let found = stores.credentials.get(caller.environment, owner.user_id, id).await?;
+    found.map(|credential| Json(credential.into())).ok_or_else(|| Problem::not_found("credential"))
+}

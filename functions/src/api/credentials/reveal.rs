@@ -1,0 +1,46 @@
+//! `POST /users/{user}/credentials/{credentialId}/reveal`. AWS calls: one DynamoDB read of the user by id, two by name, one read
+//! and one of KMS.
+
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tenon::{
+    domain::{id::CredentialId, names::UserRef},
+    http::{Engine, Json, NoStore, Path, Problem, ProblemDocument},
+    vault::VaultError,
+};
+use utoipa::ToSchema;
+
+pub use super::state_with_vault as state;
+use super::{StoresWithVault, encryption_context};
+
+/// The data of a credential.
+#[derive(Serialize, ToSchema)]
+pub struct RevealedCredential {
+    /// What the user entered.
+    #[schema(value_type = Object)]
+    data: Box<RawValue>,
+}
+
+/// Shows the engine what the user entered. Every call is logged.
+#[utoipa::path(post, path = "/users/{user}/credentials/{credentialId}/reveal", tag = "credentials",
+    security(("apiKey" = ["engine"])), params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
+    (status = 200, body = RevealedCredential),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn reveal_credential(
+    caller: Engine,
+    State(StoresWithVault { stores, vault }): State<StoresWithVault>,
+    Path(user): Path<UserRef>,
+    Path(id): Path<CredentialId>,
+) -> Result<NoStore<Json<RevealedCredential>>, Problem> {
+    let Engine { environment, key } = caller;
+    let owner = stores.owner(environment, &user, |_| true).await?;
+    let sealed = stores.credentials.data(environment, owner.user_id, id).await?;
+    let sealed = sealed.ok_or_else(|| Problem::not_found("credential"))?;
+    // A warning, so that it is kept at any level that an operator would choose.
+    tracing::warn!(%environment, %key, user = %owner.user_id, credential = %id, "a credential is revealed");
+    let data = vault.open(&encryption_context(environment, id), &sealed).await?;
+    let data = serde_json::from_slice(&data).map_err(|_| VaultError::Undecryptable)?;
+    Ok(NoStore(Json(RevealedCredential { data })))
+}

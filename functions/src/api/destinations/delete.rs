@@ -1,0 +1,41 @@
+//! `DELETE /destinations/{destinationId}`. AWS calls: one DynamoDB transaction.
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use tenon::{
+    domain::id::DestinationId,
+    http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
+    store::{destinations::Destinations, errors::Retention},
+};
+
+use crate::api::success::Success;
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    destinations: Destinations,
+    retention: Retention,
+}
+
+/// Opens the connection to DynamoDB.
+pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
+    Ok(AppState { destinations: super::state(config).await?, retention: Retention::from_env()? })
+}
+
+/// Removes a destination. Its keys are erased at once.
+#[utoipa::path(delete, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
+    params(("destinationId" = DestinationId, Path)), responses(
+    (status = 200, body = Success),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn delete_destination(
+    caller: Backend,
+    State(AppState { destinations, retention }): State<AppState>,
+    Path(id): Path<DestinationId>,
+) -> Result<Json<Success>, Problem> {
+    if destinations.delete(caller.environment, id, retention).await? {
+        Ok(Json(Success::new()))
+    } else {
+        Err(Problem::not_found("destination"))
+    }
+}

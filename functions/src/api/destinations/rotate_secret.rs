@@ -1,0 +1,38 @@
+//! `POST /destinations/{destinationId}/rotate-secret`. AWS calls: two DynamoDB reads, one of KMS, and one write.
+
+use axum::extract::State;
+use tenon::{
+    delivery::webhook::{new_secret, seal_secret},
+    domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
+    http::{Backend, Json, NoStore, Path, Problem, ProblemDocument},
+};
+
+pub use super::connection_state as state;
+use super::{ConnectionState, DestinationWithSecret};
+
+/// Gives a webhook a new secret, which is shown this once. The one before signs beside it for 24 hours.
+#[utoipa::path(post, path = "/destinations/{destinationId}/rotate-secret", tag = "destinations",
+    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path)), responses(
+    (status = 200, body = DestinationWithSecret),
+    (status = 404, body = ProblemDocument),
+    (status = 409, body = ProblemDocument, description = "it is not a webhook, or was changed by another request meanwhile"),
+))]
+pub async fn rotate_secret(
+    caller: Backend,
+    State(ConnectionState { destinations, vault, .. }): State<ConnectionState>,
+    Path(id): Path<DestinationId>,
+) -> Result<NoStore<Json<DestinationWithSecret>>, Problem> {
+    let route = Route { environment: caller.environment, destination: id };
+    let found = destinations.get_with_health(route).await?;
+    let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
+    let Target::Webhook(webhook) = &mut destination.target else {
+        return Err(Problem::conflict("no-secret", "only a webhook has a secret"));
+    };
+    let (secret, now) = (new_secret()?, Timestamp::now());
+    let sealed = seal_secret(&vault, route, webhook.secret.version + 1, &secret).await?;
+    webhook.rotate(sealed, now);
+    destination.version += 1;
+    destination.updated_at = now;
+    destinations.update(caller.environment, &destination).await?;
+    Ok(NoStore(Json(DestinationWithSecret { destination: (destination, health).into(), secret: Some(secret) })))
+}

@@ -1,0 +1,74 @@
+//! `POST /destinations/{destinationId}/test`. AWS calls: one DynamoDB read, one to the customer's bus, and one of KMS the
+//! first time; for a webhook that took it one DynamoDB write.
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use serde::Serialize;
+use tenon::{
+    delivery::{
+        eventbridge::{DEFAULT_TIMEOUT, EventBridgeSender},
+        senders::Senders,
+        webhook::WebhookSender,
+    },
+    domain::{
+        delivery::{Attempt, Outcome, Route},
+        destination::Target,
+        id::DestinationId,
+    },
+    http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
+    store::{StoreError, destinations::Destinations},
+};
+use utoipa::ToSchema;
+
+use super::ConnectionState;
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    destinations: Destinations,
+    senders: Senders,
+}
+
+/// Opens the connections to DynamoDB and KMS.
+pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
+    let ConnectionState { destinations, users: _, vault, rules, config } = super::connection_state(config).await?;
+    let eventbridge = EventBridgeSender::new(&config, vault.clone(), DEFAULT_TIMEOUT);
+    Ok(AppState { destinations, senders: Senders { eventbridge, webhooks: WebhookSender::new(rules, vault) } })
+}
+
+/// What came of a test event.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestResult {
+    /// Whether the other side took it.
+    delivered: bool,
+    /// The attempt, with what the other side said.
+    attempt: Attempt,
+}
+
+/// Sends a test event now, also to a destination that is off, and answers with what the other side said.
+#[utoipa::path(post, path = "/destinations/{destinationId}/test", tag = "destinations", security(("apiKey" = ["manage"])),
+    params(("destinationId" = DestinationId, Path)), responses(
+    (status = 200, body = TestResult),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn test_destination(
+    caller: Backend,
+    State(state): State<AppState>,
+    Path(id): Path<DestinationId>,
+) -> Result<Json<TestResult>, Problem> {
+    let route = Route { environment: caller.environment, destination: id };
+    let found = state.destinations.get(route.environment, id).await?;
+    let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
+    match state.senders.send_test(route, &destination).await {
+        Outcome::Delivered(attempt) => {
+            // A bus was checked when it was saved, and takes events also where nobody will see them.
+            if matches!(destination.target, Target::Webhook(_)) {
+                let reason = format!("a test event was taken at {}", attempt.at);
+                state.destinations.mark_verified(route, destination.version, &reason).await?;
+            }
+            Ok(Json(TestResult { delivered: true, attempt }))
+        }
+        Outcome::Failed(attempt, _) => Ok(Json(TestResult { delivered: false, attempt })),
+        Outcome::Skipped => Err(StoreError::Busy("the keys cannot be opened for now".into()).into()),
+    }
+}

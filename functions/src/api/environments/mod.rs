@@ -1,0 +1,28 @@
+//! Environments, as the holders of their keys see them.
+
+use serde::Serialize;
+use tenon::domain::{
+    environment::{Environment, Kind},
+    id::EnvironmentId,
+    text::Text,
+};
+use utoipa::ToSchema;
+
+pub mod get;
+
+/// An environment.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Environment)]
+pub struct EnvironmentBody {
+    environment_id: EnvironmentId,
+    name: Text<128>,
+    kind: Kind,
+}
+
+impl From<Environment> for EnvironmentBody {
+    fn from(environment: Environment) -> Self {
+        let Environment { environment_id, name, kind, created_at: _ } = environment;
+        Self { environment_id, name, kind }
+    }
+}

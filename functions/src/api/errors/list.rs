@@ -1,0 +1,128 @@
+//! `GET /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), one more where `userId` is a
+//! name, and one query; more queries only where filters leave out most of what is read.
+
+use aws_config::SdkConfig;
+use axum::{extract::State, response::Response};
+use tenon::{
+    domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
+    http::{BackendOrUser, Cursor, Fields, Input, Limit, Path, Problem, ProblemDocument, StartError, Valid},
+    store::{
+        Table,
+        errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        users::Users,
+        workflows::Workflows,
+    },
+};
+use utoipa::IntoParams;
+
+use super::{ErrorPage, page_response};
+
+/// Which errors are asked for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct ListErrors {
+    /// From the second in which this lies.
+    since: Option<Timestamp>,
+    /// To the last second that begins before this.
+    until: Option<Timestamp>,
+    /// Of this execution.
+    execution_id: Option<EngineText>,
+    /// Of this kind of block.
+    block_type: Option<EngineText>,
+    /// The user whose workflow it is; another's is not found.
+    user_id: Option<UserRef>,
+    /// How many errors a page has at most.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Limit,
+    /// Where the page before ended.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
+
+impl Input for ListErrors {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let since = fields.optional("since");
+        let until = fields.optional("until");
+        let execution_id = fields.optional("executionId");
+        let block_type = fields.optional("blockType");
+        let user_id = fields.optional("userId");
+        let limit = fields.optional("limit");
+        let cursor = fields.optional("cursor");
+        Some(Self {
+            since: since?,
+            until: until?,
+            execution_id: execution_id?,
+            block_type: block_type?,
+            user_id: user_id?,
+            limit: limit?.unwrap_or_default(),
+            cursor: cursor?,
+        })
+    }
+}
+
+/// What the function is given.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    users: Users,
+    workflows: Workflows,
+    errors: Errors,
+}
+
+/// The stores of both tables.
+pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
+    let (directory, table) = Table::both(config, 1).await?;
+    let errors = Errors { table, retention: Retention::from_env()? };
+    Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory), errors })
+}
+
+/// Lists the errors of a workflow, the newest first.
+#[utoipa::path(get, path = "/workflows/{workflowId}/errors", tag = "errors",
+    security(("apiKey" = ["manage"]), ("userToken" = [])),
+    params(("workflowId" = WorkflowId, Path), ListErrors), responses(
+    (status = 200, body = ErrorPage),
+    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
+    (status = 404, body = ProblemDocument),
+    (status = 422, body = ProblemDocument),
+))]
+pub async fn list_errors(
+    caller: BackendOrUser,
+    State(stores): State<Stores>,
+    Path(workflow_id): Path<WorkflowId>,
+    Valid(request): Valid<ListErrors>,
+) -> Result<Response, Problem> {
+    let environment = caller.environment;
+    let scope = request.describe(workflow_id);
+    let ListErrors { since, until, execution_id, block_type, user_id, limit: Limit(limit), cursor } = request;
+    let after = cursor.map(|cursor| cursor.position(&scope)).transpose()?;
+
+    let not_found = || Problem::not_found("workflow");
+    let (_, owner) = stores.workflows.find_with_owner(environment, workflow_id).await?.ok_or_else(not_found)?;
+    let named = match &user_id {
+        Some(user) => stores.users.resolve(environment, user).await?,
+        None => Some(owner.user_id),
+    };
+    if !caller.can_access(owner.user_id) || named != Some(owner.user_id) {
+        return Err(not_found());
+    }
+
+    let error_scope = ErrorScope::Workflow(workflow_id);
+    let query = ErrorQuery {
+        scope: error_scope,
+        since,
+        until,
+        execution_id,
+        block_type,
+        after,
+        limit,
+        ..ErrorQuery::default()
+    };
+    Ok(page_response(&stores.errors.page(environment, &query).await?, &scope))
+}
+
+impl ListErrors {
+    /// The list that a cursor belongs to: its path and filters.
+    fn describe(&self, workflow_id: WorkflowId) -> String {
+        let Self { since, until, execution_id, block_type, user_id, limit: _, cursor: _ } = self;
+        format!("/workflows/{workflow_id}/errors {since:?} {until:?} {execution_id:?} {block_type:?} {user_id:?}")
+    }
+}

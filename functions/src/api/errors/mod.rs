@@ -1,0 +1,33 @@
+//! The errors of workflows.
+
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tenon::{
+    domain::error_log::{ErrorDocument, ErrorLog},
+    http::{Cursor, Json},
+    store::Page,
+};
+use utoipa::ToSchema;
+
+pub mod get;
+pub mod groups;
+pub mod list;
+pub mod logs;
+pub mod record;
+
+/// A page of errors.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorPage<'a> {
+    /// The errors.
+    errors: Vec<ErrorDocument<'a>>,
+    /// Where the next page starts; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+/// A page of the list that `asked` describes: its path and filters.
+fn page_response(page: &Page<ErrorLog>, scope: &str) -> Response {
+    let errors = page.items.iter().map(ErrorLog::document).collect();
+    let cursor = page.next.as_deref().map(|position| Cursor::new(scope, position).into_string());
+    Json(ErrorPage { errors, cursor }).into_response()
+}

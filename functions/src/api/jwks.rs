@@ -1,0 +1,24 @@
+//! `GET /.well-known/jwks.json`. AWS calls: one DynamoDB read.
+
+use aws_config::SdkConfig;
+use axum::{extract::State, http::HeaderMap, response::Response};
+use tenon::{
+    http::{Cacheable, JSON_FOR_FIVE_MINUTES, Problem, StartError},
+    store::{Table, signing_keys::SigningKeys},
+    tokens::Jwks,
+};
+
+/// The store that the function is given.
+pub async fn state(config: &SdkConfig) -> Result<SigningKeys, StartError> {
+    Ok(SigningKeys(Table::directory(config, 1).await?))
+}
+
+/// Publishes the keys by which anyone can verify user tokens.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "tokens", security(()), responses(
+    (status = 200, body = Jwks),
+    (status = 304, description = "the set is the one of If-None-Match"),
+))]
+pub async fn show_jwks(State(keys): State<SigningKeys>, request: HeaderMap) -> Result<Response, Problem> {
+    let keys = Jwks::new(&keys.list().await?);
+    Ok(Cacheable::json(&keys)?.respond(&request, JSON_FOR_FIVE_MINUTES))
+}

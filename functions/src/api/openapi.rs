@@ -1,0 +1,172 @@
+//! `GET /openapi.json`: the document of the API, made from the handlers and kept in `docs/openapi.json`, so that no function
+//! makes it anew. AWS calls: none.
+
+use aws_config::SdkConfig;
+use axum::{extract::State, http::HeaderMap, response::Response};
+use tenon::http::{Cacheable, JSON_FOR_FIVE_MINUTES, StartError};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{console, credentials, destinations, environments, errors, jwks, replays, session, users, workflows};
+
+/// The API of Tenon.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(title = "Tenon", description = "The self-hosted back end of an embedded-integrations product."),
+    modifiers(&SecuritySchemes),
+    paths(
+        users::create::create_user,
+        users::batch::create_users,
+        users::list::list_users,
+        users::get::get_user,
+        users::update::update_user,
+        users::update::patch_user,
+        users::delete::delete_user,
+        users::status::set_status,
+        users::status::enable_user,
+        users::token::create_token,
+        users::token::post_token,
+        credentials::create::create_credential,
+        credentials::list::list_credentials,
+        credentials::list::list_credentials_of_user,
+        credentials::get::get_credential,
+        credentials::delete::delete_credential,
+        credentials::reveal::reveal_credential,
+        workflows::create::create_workflow,
+        workflows::list::list_workflows,
+        workflows::get::get_workflow,
+        workflows::delete::delete_workflow,
+        workflows::activate::set_active,
+        workflows::activate::deactivate_workflow,
+        workflows::deactivate_all::deactivate_workflows,
+        errors::record::record_errors,
+        errors::list::list_errors,
+        errors::logs::list_logs,
+        errors::groups::group_errors,
+        errors::get::get_error,
+        users::erase_logs::erase_logs,
+        destinations::create::create_destination,
+        destinations::list::list_destinations,
+        destinations::get::get_destination,
+        destinations::patch::patch_destination,
+        destinations::delete::delete_destination,
+        destinations::test::test_destination,
+        destinations::rotate_secret::rotate_secret,
+        destinations::deliveries::list_deliveries,
+        destinations::replay::start_replay,
+        replays::get::get_replay,
+        replays::cancel::cancel_replay,
+        session::show_session,
+        environments::get::get_environment,
+        console::show_console,
+        jwks::show_jwks,
+        show_openapi,
+    )
+)]
+pub struct Api;
+
+/// The two kinds of credential; the scopes that a key needs stand beside each operation.
+struct SecuritySchemes;
+
+impl Modify for SecuritySchemes {
+    fn modify(&self, document: &mut Document) {
+        let bearer = |description: &str| {
+            SecurityScheme::Http(
+                HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build(),
+            )
+        };
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("apiKey", bearer("An API key: `tn_live_…` or `tn_test_…`."));
+        components.add_security_scheme("userToken", bearer("A user token, made at /users/{user}/token."));
+    }
+}
+
+/// The document as it is sent.
+pub async fn state(_: &SdkConfig) -> Result<Cacheable, StartError> {
+    Ok(Cacheable::new(include_str!("../../../docs/openapi.json").trim_end()))
+}
+
+/// Describes the API as an OpenAPI 3.1 document.
+#[utoipa::path(get, path = "/openapi.json", tag = "document", security(()), responses(
+    (status = 200, description = "an OpenAPI 3.1 document", body = Object),
+    (status = 304, description = "the document is the one of If-None-Match"),
+))]
+pub async fn show_openapi(State(document): State<Cacheable>, request: HeaderMap) -> Response {
+    document.respond(&request, JSON_FOR_FIVE_MINUTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use expect_test::expect_file;
+    use serde_json::Value;
+    use utoipa::OpenApi;
+
+    use super::Api;
+
+    const TEMPLATE: &str = include_str!("../../../template.yaml");
+
+    /// The routes of the template, and whether anyone may call them.
+    fn routes_of_the_template() -> BTreeMap<(String, String), bool> {
+        let routes = TEMPLATE.lines().filter(|line| line.contains("ApiId: !Ref Api"));
+        routes
+            .map(|line| {
+                let after = |name: &str| line.split_once(name).unwrap().1;
+                let method = after("Method: ").split(',').next().unwrap().to_lowercase();
+                let path = after("Path: \"").split('"').next().unwrap().to_owned();
+                ((method, path), line.contains("Authorizer: NONE"))
+            })
+            .collect()
+    }
+
+    /// The operations of the document, and whether anyone may call them.
+    fn operations_of_the_document() -> BTreeMap<(String, String), bool> {
+        let document = serde_json::to_value(Api::openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap().clone();
+        let operations = paths.into_iter().flat_map(|(path, operations)| {
+            let operations = operations.as_object().unwrap().clone();
+            operations.into_iter().map(move |(method, operation)| {
+                let security =
+                    operation["security"].as_array().unwrap_or_else(|| panic!("{method} {path}: no security"));
+                ((method, path.clone()), security.contains(&Value::Object(Default::default())))
+            })
+        });
+        operations.collect()
+    }
+
+    #[test]
+    fn the_document_that_is_served_is_the_one_of_the_handlers_and_make_openapi_writes_it() {
+        let document = Api::openapi().to_json().unwrap();
+        expect_file!["../../../docs/openapi.json"].assert_eq(&(document + "\n"));
+    }
+
+    #[test]
+    fn document_and_template_have_the_same_operations_and_agree_on_who_may_call() {
+        assert_eq!(operations_of_the_document(), routes_of_the_template());
+    }
+
+    #[test]
+    fn anyone_may_call_only_the_short_list_of_public_documents() {
+        let public = routes_of_the_template().into_iter().filter(|(_, public)| *public).map(|((_, path), _)| path);
+        assert_eq!(public.collect::<Vec<_>>(), ["/.well-known/jwks.json", "/console", "/openapi.json"]);
+    }
+
+    #[test]
+    fn every_function_has_a_binary_an_event_file_and_a_place_in_the_template() {
+        let names = |folder: &str| -> BTreeSet<String> {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+            files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        let deployed = TEMPLATE.lines().filter_map(|line| line.trim().strip_prefix("CodeUri: target/lambda/"));
+        let deployed: BTreeSet<String> = deployed.map(|uri| uri.trim_end_matches('/').to_owned()).collect();
+        assert_eq!(names("src/bin"), deployed);
+        assert_eq!(names("../tests/events"), deployed);
+    }
+}

@@ -1,0 +1,28 @@
+//! `GET /users/{user}`. AWS calls: one DynamoDB read by id, two by name.
+
+use axum::extract::State;
+use tenon::{
+    domain::names::UserRef,
+    http::{BackendOrUser, Path, Problem, ProblemDocument, WithEtag},
+    store::users::Users,
+};
+
+use super::UserBody;
+pub use super::create::state;
+
+/// Shows a user.
+#[utoipa::path(get, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"]), ("userToken" = [])),
+    params(("user" = UserRef, Path)), responses(
+    (status = 200, body = UserBody, headers(("ETag", description = "for a later If-Match"))),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn get_user(
+    caller: BackendOrUser,
+    State(users): State<Users>,
+    Path(user): Path<UserRef>,
+) -> Result<WithEtag<UserBody>, Problem> {
+    match users.find(caller.environment, &user).await? {
+        Some(user) if caller.can_access(user.user_id) => Ok(WithEtag(user.into())),
+        _ => Err(Problem::not_found("user")),
+    }
+}

@@ -1,0 +1,97 @@
+//! `GET, POST /users/{user}/token`. AWS calls: one DynamoDB read by id, two by name; the signing key is cached.
+
+use aws_config::SdkConfig;
+use axum::extract::State;
+use serde::Serialize;
+use tenon::{
+    aws::setting,
+    domain::{
+        names::UserRef,
+        timestamp::Timestamp,
+        user::{Status, TtlSeconds},
+    },
+    http::{Backend, Fields, Input, Json, NoStore, Path, Problem, ProblemDocument, StartError, Valid},
+    store::{Table, signing_keys::SigningKeys, users::Users},
+    tokens::{Claims, Signer},
+    vault::Vault,
+};
+use utoipa::{IntoParams, ToSchema};
+
+/// How long the token is to last.
+#[derive(Debug, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[schema(rename_all = "camelCase")]
+pub struct CreateToken {
+    /// In seconds.
+    #[param(required = false)]
+    #[schema(required = false)]
+    ttl_seconds: TtlSeconds,
+}
+
+impl Input for CreateToken {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let ttl_seconds = fields.optional("ttlSeconds");
+        Some(Self { ttl_seconds: ttl_seconds?.unwrap_or(TtlSeconds::MAX) })
+    }
+}
+
+/// A user token.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Token {
+    /// A JWT, signed with ES256; to be presented as `Authorization: Bearer <token>`.
+    token: String,
+    /// Until when it works.
+    expires_at: Timestamp,
+}
+
+/// What the function is given.
+#[derive(Clone)]
+pub struct AppState {
+    users: Users,
+    signer: Signer,
+    issuer: String,
+}
+
+/// Reads and opens the signing key, which also opens the connections to DynamoDB and KMS.
+pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
+    let directory = Table::directory(config, 1).await?;
+    let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
+    let signer = Signer::load(SigningKeys(directory.clone()), vault).await;
+    Ok(AppState { users: Users(directory), signer, issuer: setting("TOKEN_ISSUER")? })
+}
+
+/// Makes a short-lived token with which a web page acts as the user.
+#[utoipa::path(get, path = "/users/{user}/token", tag = "users", security(("apiKey" = ["manage"])),
+    params(("user" = UserRef, Path), CreateToken), responses(
+    (status = 200, body = Token),
+    (status = 403, body = ProblemDocument, description = "the user is disabled"),
+    (status = 404, body = ProblemDocument),
+    (status = 422, body = ProblemDocument),
+))]
+pub async fn create_token(
+    caller: Backend,
+    State(state): State<AppState>,
+    Path(user): Path<UserRef>,
+    Valid(CreateToken { ttl_seconds }): Valid<CreateToken>,
+) -> Result<NoStore<Json<Token>>, Problem> {
+    let user = state.users.find(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    if user.status == Status::Disabled {
+        return Err(Problem::forbidden("the user is disabled"));
+    }
+    let now = Timestamp::now();
+    let claims = Claims::new(&state.issuer, caller.environment, &user, ttl_seconds, now);
+    let token = state.signer.sign(&claims, now).await?;
+    Ok(NoStore(Json(Token { token, expires_at: claims.expires_at() })))
+}
+
+/// The same with the time to live in the body.
+#[utoipa::path(post, path = "/users/{user}/token", tag = "users", security(("apiKey" = ["manage"])),
+    operation_id = "post_token", params(("user" = UserRef, Path)), request_body = CreateToken, responses(
+    (status = 200, body = Token),
+    (status = 403, body = ProblemDocument, description = "the user is disabled"),
+    (status = 404, body = ProblemDocument),
+    (status = 422, body = ProblemDocument),
+))]
+#[expect(dead_code, reason = "documents the second method of the one handler")]
+fn post_token() {}

@@ -1,0 +1,138 @@
+//! `PUT /users/{user}` and `PATCH /users/{user}`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction;
+//! both again where another request came between them.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use tenon::{
+    domain::{
+        names::{Email, Names, UserRef, Username},
+        timestamp::Timestamp,
+        user::{FullName, Metadata, User},
+    },
+    http::{Backend, Fields, IfMatch, Input, Path, Problem, ProblemDocument, RouteKey, Valid, WithEtag},
+    store::users::{ChangeUserError, Users},
+};
+use utoipa::ToSchema;
+
+use super::UserBody;
+pub use super::create::state;
+
+/// What is to be changed; what is absent stays.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct UpdateUser {
+    /// Unique in the environment.
+    username: Option<Username>,
+    /// Unique in the environment; null takes it away.
+    #[schema(value_type = Option<Email>)]
+    email: Option<Option<Email>>,
+    /// A name for people; null takes it away.
+    #[schema(value_type = Option<FullName>)]
+    full_name: Option<Option<FullName>>,
+    /// By PATCH merged with the pairs that are there, where null takes one away; by PUT in their place.
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    metadata: Option<BTreeMap<String, Option<String>>>,
+}
+
+impl Input for UpdateUser {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let username = fields.optional("username");
+        let email = fields.optional("email").map(|given| fields.has("email").then_some(given));
+        let full_name = fields.optional("fullName").map(|given| fields.has("fullName").then_some(given));
+        let metadata = fields.optional("metadata");
+        if fields.has("username") && username == Some(None) {
+            fields.reject("username", "cannot be taken away");
+        }
+        Some(Self { username: username?, email: email?, full_name: full_name?, metadata: metadata? })
+    }
+}
+
+/// How often a change is tried that others came between.
+const MAX_ATTEMPTS: usize = 5;
+
+/// Changes a user; names that are given up are free at once.
+#[utoipa::path(put, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])), operation_id = "replace_user",
+    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "the ETag of what you have seen")),
+    request_body = UpdateUser, responses(
+    (status = 200, body = UserBody, headers(("ETag", description = "for a later If-Match"))),
+    (status = 404, body = ProblemDocument),
+    (status = 409, body = ProblemDocument, description = "names the field that is taken"),
+    (status = 412, body = ProblemDocument, description = "it is not any more what If-Match names"),
+    (status = 422, body = ProblemDocument),
+))]
+pub async fn update_user(
+    caller: Backend,
+    State(users): State<Users>,
+    Path(user): Path<UserRef>,
+    if_match: IfMatch,
+    RouteKey(route): RouteKey,
+    Valid(body): Valid<UpdateUser>,
+) -> Result<WithEtag<UserBody>, Problem> {
+    let id = users.resolve(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let mut attempts = 0;
+    loop {
+        let before = users.get(caller.environment, id).await?.filter(|found| found.matches(&user));
+        let before = before.ok_or_else(|| Problem::not_found("user"))?;
+        if !if_match.allows(&WithEtag(UserBody::from(before.clone())).etag()) {
+            return Err(Problem::precondition_failed());
+        }
+        let after = updated(&before, body.clone(), route.starts_with("PUT"))?;
+        if after == before {
+            return Ok(WithEtag(before.into()));
+        }
+        let after = User { version: before.version + 1, updated_at: Timestamp::now(), ..after };
+        attempts += 1;
+        match users.update(caller.environment, &before, &after).await {
+            Ok(()) => return Ok(WithEtag(after.into())),
+            Err(ChangeUserError::Conflict) if attempts < MAX_ATTEMPTS => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Changes what is given; what is absent stays.
+#[utoipa::path(patch, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
+    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "the ETag of what you have seen")),
+    request_body = UpdateUser, responses(
+    (status = 200, body = UserBody, headers(("ETag", description = "for a later If-Match"))),
+    (status = 404, body = ProblemDocument),
+    (status = 409, body = ProblemDocument, description = "names the field that is taken"),
+    (status = 412, body = ProblemDocument, description = "it is not any more what If-Match names"),
+    (status = 422, body = ProblemDocument),
+))]
+#[expect(dead_code, reason = "documents the second route of the one handler")]
+fn patch_user() {}
+
+/// The user with what is given in place of what was there.
+fn updated(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<User, Problem> {
+    let UpdateUser { username, email, full_name, metadata } = update;
+    let renamed = username.is_some();
+    let username = username.unwrap_or_else(|| before.username.clone());
+    // A username that is an e-mail address brings its address with it.
+    let email = match email {
+        Some(email) => email,
+        None if renamed && username.as_str().contains('@') => None,
+        None => before.email.clone(),
+    };
+    let names = Names::of(username, email.clone());
+    let names = names.map_err(|error| Problem::invalid_field(if renamed { "/username" } else { "/email" }, error))?;
+    if email.is_none() && names.email.is_some() && !renamed {
+        let detail = "cannot be taken away while the username is an e-mail address: give another username";
+        return Err(Problem::invalid_field("/email", detail));
+    }
+    let metadata = match metadata {
+        None => before.metadata.clone(),
+        Some(pairs) => {
+            let base = if replace_metadata { Metadata::default() } else { before.metadata.clone() };
+            base.merge(pairs).map_err(|error| Problem::invalid_field("/metadata", error))?
+        }
+    };
+    Ok(User {
+        username: names.username,
+        email: names.email,
+        full_name: full_name.unwrap_or_else(|| before.full_name.clone()),
+        metadata,
+        ..before.clone()
+    })
+}

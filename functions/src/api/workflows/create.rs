@@ -1,0 +1,76 @@
+//! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction; two writes more
+//! with an Idempotency-Key.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use tenon::{
+    domain::{
+        id::CredentialId,
+        names::UserRef,
+        request_seed::RequestSeed,
+        workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
+    },
+    http::{Backend, Created, Fields, Input, Problem, ProblemDocument, Valid},
+};
+use utoipa::ToSchema;
+
+pub use super::state;
+use super::{Stores, WorkflowBody};
+
+/// What is needed to create a workflow.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct CreateWorkflow {
+    /// Whose it is: a userId, a username or an e-mail address.
+    user_id: UserRef,
+    /// Unique for its user.
+    name: WorkflowName,
+    /// The integration that it is an instance of.
+    integration_id: Option<IntegrationId>,
+    /// The credentials that it uses, of the same user: at most 50.
+    #[schema(required = false)]
+    credential_ids: Vec<CredentialId>,
+}
+
+impl Input for CreateWorkflow {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let user_id = fields.required("userId");
+        let name = fields.required("name");
+        let integration_id = fields.optional("integrationId");
+        let credential_ids = fields.list("credentialIds", MAX_CREDENTIALS);
+        Some(Self {
+            user_id: user_id?,
+            name: name?,
+            integration_id: integration_id?,
+            credential_ids: deduplicate(credential_ids?.unwrap_or_default()),
+        })
+    }
+}
+
+fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {
+    let mut seen = BTreeSet::new();
+    ids.into_iter().filter(|id| seen.insert(*id)).collect()
+}
+
+/// Creates a workflow of a user.
+#[utoipa::path(post, path = "/workflows", tag = "workflows", security(("apiKey" = ["manage"])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateWorkflow, responses(
+    (status = 201, body = WorkflowBody, headers(("Location", description = "where the workflow is found"))),
+    (status = 404, body = ProblemDocument, description = "there is no such user"),
+    (status = 409, body = ProblemDocument, description = "the user has another workflow of this name"),
+    (status = 422, body = ProblemDocument),
+))]
+pub async fn create_workflow(
+    caller: Backend,
+    State(stores): State<Stores>,
+    seed: RequestSeed,
+    Valid(body): Valid<CreateWorkflow>,
+) -> Result<Created<WorkflowBody>, Problem> {
+    let CreateWorkflow { user_id, name, integration_id, credential_ids } = body;
+    let user = stores.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids };
+    let workflow = new.create(&seed);
+    stores.workflows.create(caller.environment, &workflow).await?;
+    Ok(Created::at(format!("workflows/{}", workflow.workflow_id), WorkflowBody::new(workflow, user.status)))
+}

@@ -1,0 +1,42 @@
+//! `PUT /users/{user}/deactivate-workflows`. AWS calls: one DynamoDB read of the user by id, two by name; one query of its
+//! workflows' names, and a write for each, twenty at once.
+
+use axum::extract::State;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::Serialize;
+use tenon::{
+    domain::names::UserRef,
+    http::{Backend, Json, Path, Problem, ProblemDocument},
+};
+use utoipa::ToSchema;
+
+use super::Stores;
+pub use super::state;
+
+/// So many workflows are switched off at once.
+const MAX_CONCURRENT: usize = 20;
+
+/// That it was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeactivatedWorkflows {
+    /// Always `Success`.
+    message: &'static str,
+}
+
+/// Switches off all of a user's workflows.
+#[utoipa::path(put, path = "/users/{user}/deactivate-workflows", tag = "workflows", security(("apiKey" = ["manage"])),
+    params(("user" = UserRef, Path)), responses(
+    (status = 200, body = DeactivatedWorkflows),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn deactivate_workflows(
+    caller: Backend,
+    State(stores): State<Stores>,
+    Path(user): Path<UserRef>,
+) -> Result<Json<DeactivatedWorkflows>, Problem> {
+    let owner = stores.owner(caller.environment, None, Some(&user)).await?;
+    let ids = stores.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
+    let writes = ids.into_iter().map(|id| stores.workflows.set_active(caller.environment, owner.user_id, id, false));
+    stream::iter(writes).buffer_unordered(MAX_CONCURRENT).try_for_each(async |_| Ok(())).await?;
+    Ok(Json(DeactivatedWorkflows { message: "Success" }))
+}

@@ -1,0 +1,31 @@
+//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), one more where `userId` is a name, and one
+//! transaction.
+
+use axum::extract::State;
+use tenon::{
+    domain::id::WorkflowId,
+    http::{Backend, Json, Path, Problem, ProblemDocument, Valid},
+};
+
+pub use super::state;
+use super::{Stores, UserFilter};
+use crate::api::success::Success;
+
+/// Removes a workflow, so that its name is free. Its errors stay until their time is over.
+#[utoipa::path(delete, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
+    params(("workflowId" = WorkflowId, Path), UserFilter), responses(
+    (status = 200, body = Success),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn delete_workflow(
+    caller: Backend,
+    State(stores): State<Stores>,
+    Path(id): Path<WorkflowId>,
+    Valid(UserFilter { user_id }): Valid<UserFilter>,
+) -> Result<Json<Success>, Problem> {
+    let (workflow, _) = stores.find(caller.environment, None, id, user_id.as_ref()).await?;
+    match stores.workflows.delete(caller.environment, &workflow).await? {
+        true => Ok(Json(Success::new())),
+        false => Err(Problem::not_found("workflow")),
+    }
+}

@@ -1,0 +1,27 @@
+//! `GET /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), and one more where `userId` is a name.
+
+use axum::extract::State;
+use tenon::{
+    domain::id::WorkflowId,
+    http::{AnyCaller, Json, Path, Problem, ProblemDocument, Valid},
+};
+
+pub use super::state;
+use super::{Stores, UserFilter, WorkflowBody};
+
+/// Shows a workflow.
+#[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])),
+    params(("workflowId" = WorkflowId, Path), UserFilter), responses(
+    (status = 200, body = WorkflowBody),
+    (status = 404, body = ProblemDocument),
+))]
+pub async fn get_workflow(
+    caller: AnyCaller,
+    State(stores): State<Stores>,
+    Path(id): Path<WorkflowId>,
+    Valid(UserFilter { user_id }): Valid<UserFilter>,
+) -> Result<Json<WorkflowBody>, Problem> {
+    let (workflow, owner) = stores.find(caller.environment, caller.user, id, user_id.as_ref()).await?;
+    Ok(Json(WorkflowBody::new(workflow, owner.status)))
+}

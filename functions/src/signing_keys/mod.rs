@@ -1,3 +1,0 @@
-//! The keys that sign user tokens.
-
-pub mod rotate;

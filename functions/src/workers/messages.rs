@@ -1,0 +1,58 @@
+//! What functions that a queue triggers share: messages in, the ids of those that are to come again out.
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use lambda_runtime::Diagnostic;
+use serde::de::DeserializeOwned;
+use tenon::{delivery::queues::parse, logs::ErrorChain, store::StoreError};
+
+/// Works on messages together. The work answers with the indices of those that are to come again. A message that cannot
+/// be read comes again too, until the queue puts it aside.
+pub(crate) async fn handle_batch<M: DeserializeOwned>(
+    event: SqsEvent,
+    process: impl AsyncFnOnce(Vec<M>) -> Vec<usize>,
+) -> Result<SqsBatchResponse, Diagnostic> {
+    let (mut ids, mut messages, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for record in event.records {
+        let id = record.message_id.unwrap_or_default();
+        match parse(record.body.as_deref()) {
+            Ok(message) => {
+                ids.push(id);
+                messages.push(message);
+            }
+            Err(error) => {
+                tracing::error!(error = %ErrorChain(&error), id, "a message cannot be read");
+                failed.push(id);
+            }
+        }
+    }
+    let retry = process(messages).await;
+    failed.extend(retry.into_iter().filter_map(|index| ids.get(index).cloned()));
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed
+        .into_iter()
+        .map(|id| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            failure
+        })
+        .collect();
+    Ok(response)
+}
+
+/// Works on messages one by one.
+pub(crate) async fn handle_each<M: DeserializeOwned>(
+    event: SqsEvent,
+    process: impl AsyncFn(&M) -> Result<(), StoreError>,
+) -> Result<SqsBatchResponse, Diagnostic> {
+    handle_batch(event, async |messages: Vec<M>| {
+        let mut retry = Vec::new();
+        for (index, message) in messages.iter().enumerate() {
+            if let Err(error) = process(message).await {
+                tracing::error!(error = %ErrorChain(&error), "a message was not worked on");
+                retry.push(index);
+            }
+        }
+        retry
+    })
+    .await
+}

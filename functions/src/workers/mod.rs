@@ -1,0 +1,12 @@
+//! The functions that a stream, a queue or a schedule triggers.
+
+pub mod delete_user_data;
+pub mod deliver_webhooks;
+pub mod drain;
+pub mod erase_logs;
+pub mod forward_errors;
+mod jobs;
+mod messages;
+pub mod replay;
+pub mod rotate_signing_keys;
+pub mod sweep;
