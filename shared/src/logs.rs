@@ -34,7 +34,7 @@ mod tests {
     use crate::store::StoreError;
 
     #[test]
-    fn a_logged_error_tells_all_that_led_to_it() {
+    fn logged_error_contains_its_whole_chain() {
         let error = StoreError::Refused("AccessDeniedException".into());
         assert_eq!(ErrorChain(&error).to_string(), "the store refused a request: AccessDeniedException");
     }

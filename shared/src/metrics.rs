@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_what_cloudwatch_counts() {
+    fn metric_line_has_the_embedded_metric_format() {
         let now = "2026-11-24T05:30:00Z".parse().unwrap();
         let line = line("tenon", now, &[(Metric::Delivered, 3), (Metric::Lag, 80)]);
         assert_eq!(

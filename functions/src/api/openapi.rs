@@ -141,24 +141,24 @@ mod tests {
     }
 
     #[test]
-    fn the_document_that_is_served_is_the_one_of_the_handlers_and_make_openapi_writes_it() {
+    fn served_document_matches_the_handlers() {
         let document = Api::openapi().to_json().unwrap();
         expect_file!["../../../docs/openapi.json"].assert_eq(&(document + "\n"));
     }
 
     #[test]
-    fn document_and_template_have_the_same_operations_and_agree_on_who_may_call() {
+    fn document_and_template_agree_on_operations_and_access() {
         assert_eq!(operations_of_the_document(), routes_of_the_template());
     }
 
     #[test]
-    fn anyone_may_call_only_the_short_list_of_public_documents() {
+    fn only_listed_documents_are_public() {
         let public = routes_of_the_template().into_iter().filter(|(_, public)| *public).map(|((_, path), _)| path);
         assert_eq!(public.collect::<Vec<_>>(), ["/.well-known/jwks.json", "/console", "/openapi.json"]);
     }
 
     #[test]
-    fn every_function_has_a_binary_an_event_file_and_a_place_in_the_template() {
+    fn every_function_has_a_binary_event_file_and_resource() {
         let names = |folder: &str| -> BTreeSet<String> {
             let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_carries_its_version_by_name() {
+    fn message_name_contains_its_version() {
         let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
         let text = serde_json::to_string(&DrainRequest::new(route)).unwrap();
         assert_eq!(

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_destination_is_forgotten_when_its_time_is_over_and_nobody_has_it() {
+    fn destination_is_stalled_when_overdue_and_unleased() {
         let now = Timestamp::now();
         let (soon, past) = (now + WAKEUP_GRACE, now - WAKEUP_GRACE);
         assert!(is_stalled(&Health::default(), now));

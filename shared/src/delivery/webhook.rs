@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_seconds_and_as_a_date_and_is_never_more_than_a_day() {
+    fn retry_after_is_parsed_and_limited_to_one_day() {
         let now = at("2026-11-24T05:30:00Z");
         for (value, until) in [
             ("120", Some("2026-11-24T05:32:00Z")),
@@ -312,14 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_an_answer_is_short_and_printable() {
+    fn stored_response_is_short_and_printable() {
         assert_eq!(printable_excerpt(b"\x1b[31mno\n"), "[31mno");
         assert_eq!(printable_excerpt(&[b'a'; 2000]).len(), MAX_RESPONSE_CHARS);
         assert_eq!(printable_excerpt(&[0xff, 0xfe]), "\u{fffd}\u{fffd}");
     }
 
     #[test]
-    fn a_secret_is_of_the_form_and_length_that_standard_webhooks_want() {
+    fn secret_has_the_standard_webhooks_format() {
         let secret = new_secret().unwrap();
         let bytes = BASE64_STANDARD.decode(secret.expose().strip_prefix("whsec_").unwrap()).unwrap();
         assert_eq!(bytes.len(), SECRET_BYTES);

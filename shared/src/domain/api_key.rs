@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_key_has_the_documented_form_and_reads_back() {
+    fn generated_key_has_the_documented_form_and_parses() {
         for kind in [Kind::Live, Kind::Test] {
             let key = ApiKey::generate(kind);
             assert!(key.expose().starts_with(&format!("tn_{}_", kind.as_str())));
@@ -194,12 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_redacted_in_debug_output() {
+    fn key_is_redacted_in_debug_output() {
         assert_eq!(format!("{:?}", ApiKey::generate(Kind::Live)), "[redacted]");
     }
 
     #[test]
-    fn what_is_not_of_a_keys_form_is_refused_by_name() {
+    fn malformed_keys_are_rejected_with_a_typed_error() {
         let key = ApiKey::generate(Kind::Live);
         assert_eq!("".parse::<ApiKey>(), Err(ApiKeyError::Prefix));
         assert_eq!("sk_live_x".parse::<ApiKey>(), Err(ApiKeyError::Prefix));
@@ -210,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_single_mistyped_digit_is_noticed(position in 8usize..57, digit in "[0-9A-Za-z]") {
+        fn any_single_mistyped_digit_is_detected(position in 8usize..57, digit in "[0-9A-Za-z]") {
             let key = ApiKey::generate(Kind::Test);
             let mut typed = key.expose().to_owned();
             typed.replace_range(position..=position, &digit);
@@ -218,7 +218,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_at_all_makes_parsing_panic(text in "\\PC*") {
+        fn parsing_never_panics(text in "\\PC*") {
             let _ = text.parse::<ApiKey>();
             let _ = format!("tn_live_{text}").parse::<ApiKey>();
         }

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_that_was_replayed_stands_as_its_later_attempts_say() {
+    fn merged_delivery_has_the_status_of_the_latest_attempt() {
         let now = Timestamp::now();
         let (error, destination) = (ErrorId::new(), DestinationId::new());
         let immediate = Delivery::finished(error, destination, DeliveryStatus::Delivered, vec![attempt(now)]);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_thirteenth_attempt_and_none_before_the_first() {
+    fn schedule_ends_after_twelve_attempts() {
         let now = Timestamp::now();
         assert!(next_attempt(11, now).is_some());
         assert_eq!(next_attempt(12, now), None);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_fails_for_good_after_twelve_attempts_and_at_once_where_another_would_have_no_other_end() {
+    fn delivery_fails_after_twelve_attempts_or_a_permanent_error() {
         let now = Timestamp::now();
         for failure in [Failure::Gone, Failure::Rejected] {
             assert_eq!(pending(now).disposition(&Outcome::Failed(attempt(now), failure), now), Disposition::Failed);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_not_made_does_not_count() {
+    fn skipped_attempt_does_not_count() {
         let now = Timestamp::now();
         match pending(now).disposition(&Outcome::Skipped, now) {
             Disposition::Pending(next) => assert_eq!(next.attempts, 0),
@@ -322,14 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_noted_in_the_same_place_however_often_it_is_repeated() {
+    fn deferred_delivery_has_a_stable_key() {
         let (workflow, error, at) = (WorkflowId::new(), ErrorId::new(), Timestamp::now());
         assert_eq!(PendingDelivery::deferred(workflow, error, at), PendingDelivery::deferred(workflow, error, at));
     }
 
     proptest! {
         #[test]
-        fn a_wait_is_never_shorter_than_the_policy_nor_a_tenth_longer(attempts in 1u32..=11) {
+        fn jitter_adds_at_most_ten_percent(attempts in 1u32..=11) {
             let now = Timestamp::now();
             let wait = next_attempt(attempts, now).unwrap().milliseconds() - now.milliseconds();
             let policy = i64::from(RETRY_SCHEDULE_SECS[attempts as usize - 1]) * 1000;
@@ -337,7 +337,7 @@ mod tests {
         }
 
         #[test]
-        fn no_attempt_is_made_before_the_other_side_wants_one(attempts in 0u32..11, seconds in 0u64..100_000) {
+        fn next_attempt_is_not_before_retry_after(attempts in 0u32..11, seconds in 0u64..100_000) {
             let now = Timestamp::now();
             let until = now + Duration::from_secs(seconds);
             let delivery = PendingDelivery { attempts, ..pending(now) };

@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_form_of_a_region_is_a_region() {
+    fn only_well_formed_regions_are_accepted() {
         for text in ["us-east-1", "eu-central-2", "ap-southeast-4", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"] {
             assert!(text.parse::<Region>().is_ok(), "{text}");
         }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bus_is_a_name_or_an_arn() {
+    fn bus_is_a_name_or_an_arn() {
         let arn = "arn:aws:events:us-east-1:222222222222:event-bus/errors";
         assert_eq!(arn.parse::<BusName>().unwrap().region(), Some("us-east-1"));
         assert_eq!("errors".parse::<BusName>().unwrap().region(), None);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_is_limited_to_the_one_bus() {
+    fn iam_policy_is_limited_to_the_bus() {
         let region: Region = "eu-west-1".parse().unwrap();
         let arn = |name: &str| name.parse::<BusName>().unwrap().arn(&region);
         assert_eq!(arn("errors"), "arn:aws:events:eu-west-1:*:event-bus/errors");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_key_id_is_shown_by_its_ends_only() {
+    fn access_key_id_is_masked() {
         let id: AccessKeyId = "AKIAIOSFODNN7EXAMPLE".parse().unwrap();
         assert_eq!(id.masked(), "AKIA…MPLE");
     }
@@ -309,7 +309,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_region_never_has_a_character_that_could_change_a_host(text in "\\PC{0,40}") {
+        fn region_cannot_contain_host_delimiters(text in "\\PC{0,40}") {
             if text.parse::<Region>().is_ok() {
                 prop_assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
             }

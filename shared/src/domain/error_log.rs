@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_made_from_the_time() {
+    fn id_is_generated_from_the_time() {
         let at = "2026-11-23T05:30:50.500Z".parse().unwrap();
         let identity = identity(None, Some(at)).unwrap();
         assert_eq!(identity.created_at, at);
@@ -257,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_read_from_the_id() {
+    fn time_is_read_from_the_id() {
         let id: ErrorId = "6155ac246093840013297377".parse().unwrap();
         let identity = identity(Some(id), None).unwrap();
         assert_eq!(identity.created_at.to_string(), "2021-09-30T12:23:00.000Z");
     }
 
     #[test]
-    fn an_id_and_a_time_must_agree_to_the_second() {
+    fn id_and_time_must_match_to_the_second() {
         let id: ErrorId = "6155ac246093840013297377".parse().unwrap();
         let at = |text: &str| identity(Some(id), Some(text.parse().unwrap()));
         assert!(at("2021-09-30T12:23:00.999Z").is_ok());
@@ -272,14 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn an_error_may_be_five_minutes_ahead_and_no_more() {
+    fn error_may_be_at_most_five_minutes_ahead() {
         let at = |duration| identity(None, Some(now() + duration));
         assert!(at(MAX_CLOCK_SKEW).is_ok());
         assert_eq!(at(MAX_CLOCK_SKEW + Duration::from_millis(1)), Err(IdentityError::Future));
     }
 
     #[test]
-    fn the_document_has_the_contracts_names() {
+    fn serialized_error_has_the_contract_names() {
         let new = NewError {
             identity: identity(Some("6155ac246093840013297377".parse().unwrap()), None).unwrap(),
             execution_id: "e".parse().unwrap(),
@@ -301,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_long_text_is_cut_with_a_mark_inside_the_limit(character in any::<char>(), extra in 0usize..9) {
+        fn long_text_is_truncated_with_a_mark_within_the_limit(character in any::<char>(), extra in 0usize..9) {
             let text = character.to_string().repeat((MAX_ERROR_BYTES + extra) / character.len_utf8() + 1);
             let whole = text.len();
             let truncated = truncate(text);

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_ids_queries_and_quoted_values_make_no_difference() {
+    fn numbers_ids_queries_and_quoted_values_are_masked() {
         for (a, b) in [
             ("Request failed with status code 403", "Request failed with status code 500"),
             ("order 6155ac246093840013297377 not found", "order 7f0c not found"),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn words_paths_workflows_and_blocks_make_a_difference() {
+    fn words_paths_workflows_and_blocks_are_distinguished() {
         for (a, b) in [
             ("access denied", "access granted"),
             ("GET https://x.example/a failed", "GET https://x.example/b failed"),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_opens_and_never_closes_is_read_once() {
+    fn unclosed_quote_is_scanned_once() {
         for part in ["1.", "\"", "``", "a@", "'x ", "https://", "é1"] {
             for before in ["", "\"", "`"] {
                 assert!(normalize(&format!("{before}{}", part.repeat(SCAN_BYTES))).len() <= MAX_NORMALIZED_BYTES);
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_has_a_fingerprint_and_any_number_in_it_makes_the_same(
+        fn any_text_has_a_fingerprint_independent_of_numbers(
             before in "\\PC{0,40}", after in "\\PC{0,40}", a in any::<u64>(), b in any::<u64>(),
         ) {
             let text = |n: u64| format!("{before} {n} {after}");
@@ -177,7 +177,7 @@ mod tests {
         }
 
         #[test]
-        fn of_a_long_text_too_a_number_makes_no_difference(a in any::<u64>(), b in any::<u64>(), c in any::<char>()) {
+        fn numbers_in_long_texts_are_masked(a in any::<u64>(), b in any::<u64>(), c in any::<char>()) {
             let text = |n: u64| format!("status {n}: {}", format!("{c} at ").repeat(2000));
             prop_assert_eq!(normalize(&text(a)), normalize(&text(b)));
         }

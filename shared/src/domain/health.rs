@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_in_a_row_open_the_circuit_and_one_success_closes_it() {
+    fn five_consecutive_failures_open_the_circuit() {
         let now = Timestamp::now();
         let mut health = Health::default();
         for _ in 0..4 {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_are_made_less_and_less_often_but_every_fifteen_minutes_at_least() {
+    fn probe_interval_grows_to_at_most_15_minutes() {
         let now = Timestamp::now();
         let mut health = Health::default().apply(&failed(5), now);
         let mut backoffs = Vec::new();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_is_given_up_after_five_days_without_a_success() {
+    fn destination_is_disabled_after_five_days_without_success() {
         let start = Timestamp::now();
         let later = |days: u64| start + Duration::from_secs(days * 24 * 60 * 60);
         let health = Health::default().apply(&failed(1), start);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_is_news_once_a_minute_and_a_failure_always() {
+    fn success_is_written_once_a_minute_and_failure_always() {
         let now = Timestamp::now();
         let health = Health::default();
         assert!(health.needs_write(&delivered(1), now) && health.needs_write(&failed(1), now));
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_that_is_told_already_or_runs_is_not_told_again() {
+    fn scheduled_or_running_drain_is_not_woken_again() {
         let now = Timestamp::now();
         let due = now + Duration::from_secs(5);
         assert!(Health::default().needs_wakeup(due, now));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_is_not_needed_before_the_destination_may_be_asked() {
+    fn drain_is_not_needed_during_back_off() {
         let now = Timestamp::now();
         let (soon, later) = (now + Duration::from_secs(5), now + Duration::from_secs(3600));
         // The message that is under way comes before anything could be done.
@@ -307,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_destination_that_asks_to_be_left_alone_is_left_alone_whatever_else_happens(
+        fn retry_after_is_kept_whatever_else_happens(
             failures in 0u32..10, seconds in 1u64..86_400, others in prop::collection::vec(0u8..3, 0..5)
         ) {
             let now = Timestamp::now();

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_24_lower_case_hex_digits_are_an_id() {
+    fn id_is_24_lower_case_hex_digits() {
         for text in ["", "6155ac24609384001329737", "6155AC246093840013297377", "6155ac2460938400132973777", "xyz"] {
             assert_eq!(text.parse::<UserId>(), Err(IdError), "{text}");
         }
@@ -181,7 +181,7 @@ mod tests {
         }
 
         #[test]
-        fn an_id_reads_back_as_it_was_written(bytes in any::<[u8; 12]>()) {
+        fn id_round_trips(bytes in any::<[u8; 12]>()) {
             prop_assert_eq!(ObjectId(bytes).to_string().parse::<ObjectId>().unwrap(), ObjectId(bytes));
         }
     }

@@ -260,14 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_same_whatever_their_case_and_composition() {
+    fn names_match_regardless_of_case_and_composition() {
         assert_eq!(email("Joe@Acme.example").canonical(), email("joe@acme.EXAMPLE").canonical());
         assert_eq!(username("Strauß").canonical(), username("STRAUSS").canonical());
         assert_eq!(username("e\u{301}a").canonical(), username("éA").canonical());
     }
 
     #[test]
-    fn what_is_not_an_address_is_not_an_email() {
+    fn invalid_email_addresses_are_rejected() {
         for text in
             ["", "joe", "@acme.example", "joe@", "joe smoe@acme.example", "Joe <joe@acme.example>", "a@[127.0.0.1]"]
         {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_username_is_never_ambiguous() {
+    fn username_is_never_ambiguous() {
         assert_eq!("6155ac246093840013297377".parse::<Username>(), Err(UsernameError::LooksLikeId));
         assert_eq!("6155AC246093840013297377".parse::<Username>(), Err(UsernameError::LooksLikeId));
         assert_eq!("Batch".parse::<Username>(), Err(UsernameError::Reserved));
@@ -289,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn a_username_is_made_from_the_local_part_and_a_suffix() {
+    fn username_is_derived_from_the_local_part_and_a_suffix() {
         let names = Names::new(None, Some(email("joe.smoe@acme.example")), "x7k2mq").unwrap();
         assert_eq!(names.username.as_str(), "joe.smoe-x7k2mq");
         assert_eq!(names.claims().len(), 2);
     }
 
     #[test]
-    fn a_username_with_an_at_sign_is_the_email_too_and_one_claim() {
+    fn username_with_an_at_sign_is_also_the_email() {
         let names = Names::new(Some(username("joe@acme.example")), None, "x").unwrap();
         assert_eq!(names.email, Some(email("joe@acme.example")));
         assert_eq!(names.claims().len(), 1);
@@ -305,25 +305,25 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_unicode_never_composes_make_a_valid_username_too() {
+    fn uncomposable_letters_make_a_valid_username() {
         let made = Names::new(None, Some(email("\u{9df}\u{958}@acme.example")), "x").unwrap().username;
         assert_eq!(made.as_str().parse::<Username>().unwrap(), made);
     }
 
     #[test]
-    fn without_any_name_there_is_no_user() {
+    fn user_needs_at_least_one_name() {
         assert_eq!(Names::new(None, None, "x"), Err(NamesError::Missing));
     }
 
     proptest! {
         #[test]
-        fn folding_twice_changes_nothing(text in "\\PC*") {
+        fn folding_is_idempotent(text in "\\PC*") {
             let once = CanonicalName::of(&text);
             prop_assert_eq!(CanonicalName::of(once.as_str()), once);
         }
 
         #[test]
-        fn every_made_username_is_a_valid_one(local in "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~\u{80}-\u{ffff}-]{1,20}") {
+        fn every_derived_username_is_valid(local in "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~\u{80}-\u{ffff}-]{1,20}") {
             if let Ok(email) = format!("{local}@acme.example").parse::<Email>() {
                 let made = Names::new(None, Some(email), "x7k2mq").unwrap().username;
                 prop_assert_eq!(made.as_str().parse::<Username>().unwrap(), made);

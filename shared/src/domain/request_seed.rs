@@ -87,7 +87,7 @@ mod tests {
     use crate::domain::id::UserId;
 
     #[test]
-    fn a_repeat_makes_the_same_ids_and_names_and_another_request_makes_others() {
+    fn same_seed_derives_the_same_ids_and_names() {
         let first = RequestSeed::new();
         let stored = serde_json::to_string(&first).unwrap();
         let repeat: RequestSeed = serde_json::from_str(&stored).unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_of_the_second_in_which_the_request_was_made_first() {
+    fn derived_id_has_the_second_of_the_first_request() {
         let seed = RequestSeed::new();
         assert_eq!(seed.id::<UserId>(7).object_id().timestamp().seconds(), seed.at.seconds());
     }

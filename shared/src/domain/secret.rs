@@ -78,13 +78,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_redacted_in_debug_output() {
+    fn secret_is_redacted_in_debug_output() {
         let secret: Secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".parse().unwrap();
         assert_eq!(format!("{:?}", Some(secret)), "Some([redacted])");
     }
 
     #[test]
-    fn what_could_end_up_in_a_header_is_printable() {
+    fn header_values_are_printable() {
         for text in ["", "a b", "a\nb", "ä"] {
             assert!(text.parse::<Secret>().is_err(), "{text:?}");
         }

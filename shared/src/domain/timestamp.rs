@@ -125,19 +125,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_always_written_with_milliseconds_in_utc() {
+    fn time_is_written_in_utc_with_milliseconds() {
         let time: Timestamp = "2026-11-24T06:30:50+01:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-24T05:30:50.000Z");
     }
 
     #[test]
-    fn a_day_is_the_one_in_utc() {
+    fn day_is_in_utc() {
         let time: Timestamp = "2026-11-24T00:30:00+01:00".parse().unwrap();
         assert_eq!(time.day().as_str(), "2026-11-23");
     }
 
     #[test]
-    fn what_is_not_a_time_with_an_offset_is_refused() {
+    fn time_without_an_offset_is_rejected() {
         for text in ["", "yesterday", "2026-11-24", "2026-11-24T05:30:50", "1700000000"] {
             assert_eq!(text.parse::<Timestamp>(), Err(TimestampError), "{text}");
         }
@@ -145,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_time_reads_back_as_it_was_written(ms in 0i64..4_102_444_800_000) {
+        fn time_round_trips(ms in 0i64..4_102_444_800_000) {
             let time = Timestamp(ms);
             prop_assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         }

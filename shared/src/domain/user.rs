@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_bounded_in_number_and_size() {
+    fn metadata_is_limited_in_number_and_size() {
         let many: BTreeMap<_, _> = (0..51).map(|n| (n.to_string(), String::new())).collect();
         assert_eq!(Metadata::try_from(many), Err(MetadataError::TooMany));
         assert_eq!(Metadata::try_from(pairs(&[("k", &"v".repeat(8192))])), Err(MetadataError::TooLong));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_lasts_one_to_thirty_minutes() {
+    fn token_lifetime_is_1_to_30_minutes() {
         assert_eq!(
             [59, 60, 1800, 1801, -1, 65_596].map(|s| TtlSeconds::try_from(s).is_ok()),
             [false, true, true, false, false, false]

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_absolute_url_with_a_host_and_nothing_secret_is_an_address() {
+    fn url_must_be_absolute_with_a_host_and_no_credentials() {
         use WebhookUrlError::{Fragment, Malformed, UserInfo};
         for (text, error) in [
             ("", Malformed),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_held_in_its_one_spelling() {
+    fn host_is_normalized() {
         for (text, url) in [
             ("HTTPS://EXAMPLE.com/Errors?a=1", "https://example.com/Errors?a=1"),
             ("https://bücher.example", "https://xn--bcher-kva.example/"),
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_reads_back_as_it_was_stored(text in "https://[a-z0-9.:@#/?]{1,30}") {
+        fn url_round_trips(text in "https://[a-z0-9.:@#/?]{1,30}") {
             if let Ok(url) = text.parse::<WebhookUrl>() {
                 prop_assert_eq!(url.as_str().parse::<WebhookUrl>(), Ok(url));
             }

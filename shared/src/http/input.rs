@@ -493,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn all_invalid_fields_are_named_at_once_wherever_they_are() {
+    fn all_invalid_fields_are_named_at_any_depth() {
         let found = errors(&json!({
             "metadata": { "a/b": 1, "ok": "x" },
             "credentials": { "accessKeyId": "short" },
@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_repeats_nothing_that_was_sent() {
+    fn validation_errors_never_echo_values() {
         let found = errors(&json!({ "email": "joe@acme.example", "credentials": "wJalrXUtnFEMI" }));
         assert_eq!(found, [("/credentials".to_owned(), "must be an object".to_owned())]);
         let found = errors(&json!({ "email": "joe@acme.example",
@@ -512,12 +512,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_is_refused_as_a_whole() {
+    fn non_object_body_is_rejected_as_a_whole() {
         assert_eq!(errors(&json!([])), [(String::new(), "must be an object".to_owned())]);
     }
 
     #[test]
-    fn json_is_known_by_its_media_type() {
+    fn json_is_recognized_by_media_type() {
         for yes in
             ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"]
         {

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_refused_where_path_or_filters_are_others() {
+    fn cursor_is_bound_to_path_and_filters() {
         let cursor = Cursor::new("/users?status=active", "6155ac246093840013297377");
         assert_eq!(cursor.position("/users?status=active").unwrap(), "6155ac246093840013297377");
         assert_eq!(cursor.position("/users"), Err(Problem::invalid_cursor()));
@@ -91,12 +91,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_at_all_makes_reading_a_cursor_panic(text in "\\PC*") {
+        fn parsing_a_cursor_never_panics(text in "\\PC*") {
             let _ = Cursor(text).position("/users");
         }
 
         #[test]
-        fn a_cursor_carries_its_position(position in "[0-9a-f#]{1,60}") {
+        fn cursor_contains_its_position(position in "[0-9a-f#]{1,60}") {
             prop_assert_eq!(Cursor::new("/users", &position).position("/users").unwrap(), position);
         }
     }

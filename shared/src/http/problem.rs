@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_conflict_names_what_is_taken() {
+    async fn conflict_names_the_taken_fields() {
         let document = body(CreateUserError::Taken { username: false, email: true }.into()).await;
         assert_eq!(document["type"], "urn:tenon:problem:user-exists");
         assert_eq!(document["errors"], serde_json::json!([{ "pointer": "/email", "detail": "is taken" }]));
@@ -379,14 +379,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_inside_an_error_is_not_sent() {
+    async fn inner_errors_are_not_sent_to_the_caller() {
         let inside = StoreError::Refused("table tenon-Directory-X of account 111111111111".into());
         let document = body(inside.into()).await.to_string();
         assert!(!document.contains("Directory") && !document.contains("1111"), "{document}");
     }
 
     #[test]
-    fn busy_answers_say_when_to_try_again() {
+    fn unavailable_response_has_retry_after() {
         let response = Problem::from(StoreError::Busy("throttled".into())).into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");

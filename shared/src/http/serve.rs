@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_answered_and_takes_nothing_down() {
+    async fn panic_returns_500_and_keeps_the_process_alive() {
         async fn handler(State(()): State<()>) -> &'static str {
             panic!("on purpose")
         }

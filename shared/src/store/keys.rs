@@ -317,7 +317,7 @@ mod tests {
     use crate::domain::id::ObjectId;
 
     #[test]
-    fn the_bounds_of_a_time_range_take_in_since_and_leave_out_until() {
+    fn time_range_includes_since_and_excludes_until() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (low, high) = error_bounds(Some(at("2026-11-24T05:00:00.7Z")), Some(at("2026-11-24T06:00:00Z"))).unwrap();
         let within = |text: &str| (&low..=&high).contains(&&ErrorId::from(ObjectId::at(at(text))).to_string());
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn without_bounds_every_error_is_within() {
+    fn unbounded_range_includes_every_error() {
         let (low, high) = error_bounds(None, None).unwrap();
         for id in ["0".repeat(24), "f".repeat(24)] {
             assert!(low <= id && id <= high, "{id}");
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn pending_deliveries_sort_by_their_next_attempt() {
+    fn pending_deliveries_sort_by_next_attempt() {
         let (route, error) =
             (Route { environment: EnvironmentId::new(), destination: DestinationId::new() }, ErrorId::new());
         let key = |text: &str| pending_delivery(route, text.parse().unwrap(), WorkflowId::new(), error).sk;

@@ -302,7 +302,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn just_below_a_key_lies_above_all_lower_keys_and_below_it(key in "[0-9a-f#]{1,30}", other in "[0-9a-f#]{1,30}") {
+        fn predecessor_is_between_all_lower_keys_and_the_key(key in "[0-9a-f#]{1,30}", other in "[0-9a-f#]{1,30}") {
             let below = just_below(&key);
             prop_assert!(below < key);
             if other < key {

@@ -434,7 +434,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_is_read_until_its_second_comes_and_always_where_it_has_none() {
+    fn item_is_read_until_it_expires() {
         let now: Timestamp = "2026-11-25T12:00:00.500Z".parse().unwrap();
         let item = |expires_at: AttributeValue| Item::from([("expiresAt".to_owned(), expires_at)]);
         let at = |seconds: i64| item(AttributeValue::N((now.seconds() + seconds).to_string()));

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_signs_at_once_and_is_followed_after_thirty_days() {
+    fn first_key_signs_immediately_and_is_replaced_after_30_days() {
         assert_eq!(plan(&[], at(0)), Plan { create: Some(at(0)), remove: vec![] });
         let days = |days: u64| at(days * 24 * 60 * 60);
         assert_eq!(plan(&[days(0)], days(29)), Plan { create: None, remove: vec![] });
@@ -67,20 +67,20 @@ mod tests {
     }
 
     #[test]
-    fn a_second_rotation_at_once_makes_no_second_key() {
+    fn concurrent_rotation_creates_no_second_key() {
         let keys = [at(0), at(0) + SIGNING_PERIOD + PUBLISHED_AHEAD];
         assert_eq!(plan(&keys, at(0) + SIGNING_PERIOD), Plan { create: None, remove: vec![] });
     }
 
     #[test]
-    fn where_the_signing_key_was_removed_by_hand_another_signs_at_once() {
+    fn manually_deleted_signing_key_is_replaced_immediately() {
         assert_eq!(plan(&[at(3600)], at(0)), Plan { create: Some(at(0)), remove: vec![] });
     }
 
     proptest! {
         /// Rotations at any times: each key is known everywhere before it signs, and until its last token has expired.
         #[test]
-        fn at_no_moment_does_a_valid_token_fail(
+        fn valid_token_never_fails_during_rotation(
             pauses in prop::collection::vec(prop_oneof![60u64..7200, 7200u64..40 * 24 * 60 * 60], 1..60),
         ) {
             struct Key { made: Timestamp, signs_from: Timestamp, gone: Option<Timestamp> }

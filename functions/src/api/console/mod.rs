@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_loads_nothing_from_elsewhere_and_makes_no_markup_of_data() {
+    fn page_loads_nothing_external_and_never_builds_markup() {
         let page = page();
         for word in [
             "innerHTML",

@@ -424,7 +424,7 @@ fn waits(attempts: &[Timestamp]) -> Vec<i64> {
 }
 
 #[test]
-fn a_single_error_is_tried_twelve_times_by_the_policy_and_then_failed() {
+fn error_fails_after_twelve_scheduled_attempts() {
     let world = World::new(|_| Behavior::Refuses);
     world.run(&[start()], after(100 * HOUR), |_| None);
     let deliveries = world.deliveries.borrow();
@@ -439,7 +439,7 @@ fn a_single_error_is_tried_twelve_times_by_the_policy_and_then_failed() {
 }
 
 #[test]
-fn an_error_after_which_the_destination_mends_itself_is_tried_exactly_by_the_policy() {
+fn retries_follow_the_schedule_until_the_destination_recovers() {
     // Four failures do not open the circuit.
     let world = World::new(|at| if at < after(2400) { Behavior::Refuses } else { Behavior::Accepts });
     world.run(&[start()], after(10 * HOUR), |_| None);
@@ -453,7 +453,7 @@ fn an_error_after_which_the_destination_mends_itself_is_tried_exactly_by_the_pol
 }
 
 #[test]
-fn a_dead_destination_is_switched_off_after_five_days_and_what_waits_is_cancelled() {
+fn dead_destination_is_disabled_after_five_days() {
     let world = World::new(|_| Behavior::Stalls);
     let records: Vec<Timestamp> = (0..6 * 24).map(|hour| after(hour * HOUR)).collect();
     world.run(&records, after(8 * 24 * HOUR), |_| None);
@@ -469,7 +469,7 @@ fn a_dead_destination_is_switched_off_after_five_days_and_what_waits_is_cancelle
 }
 
 #[test]
-fn a_destination_that_says_it_is_gone_is_switched_off_at_once() {
+fn gone_destination_is_disabled_immediately() {
     let world = World::new(|at| if at < after(60) { Behavior::Refuses } else { Behavior::Gone });
     world.run(&[start(), after(30), after(31), after(500)], after(HOUR), |_| None);
     assert_eq!(world.destination.borrow().disabled_reason.as_deref(), Some(DISABLED_GONE));
@@ -478,7 +478,7 @@ fn a_destination_that_says_it_is_gone_is_switched_off_at_once() {
 }
 
 #[test]
-fn a_recovered_destination_gets_all_that_waited_within_a_quarter_of_an_hour() {
+fn recovered_destination_receives_its_backlog_in_15_minutes() {
     let world = World::new(|at| if at < after(5 * HOUR) { Behavior::Stalls } else { Behavior::Accepts });
     let records: Vec<Timestamp> = (0..1000).map(|n| after(4 * HOUR) + Duration::from_millis(n * 3500)).collect();
     world.run(&records, after(5 * HOUR + 1000), |_| None);
@@ -489,7 +489,7 @@ fn a_recovered_destination_gets_all_that_waited_within_a_quarter_of_an_hour() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_fails_and_dies_every_error_arrives_once_the_faults_have_ended(
+    fn all_errors_arrive_after_any_faults_end(
         phases in prop::collection::vec((1u64..6 * HOUR, 0u8..5, 1u64..20_000), 1..8),
         records in prop::collection::vec(0u64..20 * HOUR, 1..120),
         replays in prop::collection::vec(0u64..30 * HOUR, 0..5),
