@@ -1,7 +1,9 @@
 //! `GET /console`: the page for operators, from files that are embedded here. AWS calls: none.
 //!
 //! It loads nothing but itself, and nothing of it can be loaded or framed by others: its style and its script are allowed
-//! by their digests alone (Content Security Policy 3). Its files are one module, in the order of [`SCRIPT`].
+//! by their digests alone (Content Security Policy 3). Its files are sent as one module, in the order of [`MODULES`].
+
+use std::sync::LazyLock;
 
 use aws_config::SdkConfig;
 use axum::{extract::State, response::Response};
@@ -12,14 +14,23 @@ use tenon::http::{Cacheable, StartError};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = concat!(
-    include_str!("dom.js"),
-    include_str!("api.js"),
-    include_str!("errors.js"),
-    include_str!("settings.js"),
-    include_str!("users.js"),
-    include_str!("main.js"),
-);
+/// The modules of the script, each after those that it uses while it is loaded.
+const MODULES: [(&str, &str); 6] = [
+    ("dom.js", include_str!("dom.js")),
+    ("api.js", include_str!("api.js")),
+    ("errors.js", include_str!("errors.js")),
+    ("settings.js", include_str!("settings.js")),
+    ("users.js", include_str!("users.js")),
+    ("main.js", include_str!("main.js")),
+];
+
+static SCRIPT: LazyLock<String> = LazyLock::new(|| MODULES.map(|(_, module)| in_shared_scope(module)).concat());
+
+/// Returns a module without its import and export statements, since all modules are sent as one.
+fn in_shared_scope(module: &str) -> String {
+    let lines = module.lines().filter(|line| !line.starts_with("import {") && !line.starts_with("export {"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
 
 /// The page as it is sent, and what it may load.
 #[derive(Clone, Debug)]
@@ -34,14 +45,14 @@ pub async fn state(_: &SdkConfig) -> Result<Console, StartError> {
 }
 
 fn page() -> String {
-    PAGE.replace("{style}", STYLE).replace("{script}", SCRIPT)
+    PAGE.replace("{style}", STYLE).replace("{script}", &SCRIPT)
 }
 
 fn policy() -> String {
     format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
-        source(SCRIPT),
+        source(&SCRIPT),
         source(STYLE)
     )
 }
@@ -70,6 +81,8 @@ pub async fn show_console(State(Console { page, policy }): State<Console>, reque
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -91,5 +104,34 @@ mod tests {
             page.split('"').filter(|text| text.starts_with("http") && text.contains("://")).collect();
         assert_eq!(addresses, ["http://www.w3.org/2000/svg"], "a name, which nothing is loaded from");
         assert!(!SCRIPT.contains("</script") && !STYLE.contains("</style") && !page.contains(" style=\""));
+    }
+
+    /// The names in a module's statements of this kind, such as `import { call, query } from "./api.js";`, by what follows.
+    fn names<'a>(module: &'a str, keyword: &str) -> BTreeMap<&'a str, Vec<&'a str>> {
+        let statements = module.lines().filter_map(|line| line.strip_prefix(keyword)?.split_once(" }"));
+        statements.map(|(names, rest)| (rest, names.split(", ").collect())).collect()
+    }
+
+    #[test]
+    fn modules_import_what_others_export() {
+        let modules = BTreeMap::from(MODULES);
+        for (name, module) in MODULES {
+            for (from, imported) in names(module, "import { ") {
+                let from = from.strip_prefix(" from \"./").and_then(|from| from.strip_suffix("\";")).unwrap();
+                let exported = names(modules[from], "export { ").remove(";").unwrap_or_default();
+                for import in imported {
+                    assert!(exported.contains(&import), "{name} imports {import}, which {from} does not export");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn script_contains_no_import_or_export() {
+        assert!(!SCRIPT.lines().any(|line| line.starts_with("import") || line.starts_with("export")));
+        assert_eq!(
+            in_shared_scope("// A\nimport { b } from \"./b.js\";\nexport { a };\nconst a = b;"),
+            "// A\nconst a = b;\n"
+        );
     }
 }

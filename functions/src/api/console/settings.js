@@ -1,7 +1,9 @@
 // Settings: where errors are sent.
 
-const placeOf = (destination) => (destination.type === "webhook"
-  ? `Webhook ${destination.url}` : `EventBridge ${destination.eventBusName} in ${destination.region}`);
+import { h, timeElement, badge, definitionList, button, redraw, announce, withBusy, copyButton, field, form, policyDetails, dialog, confirmDialog, poll, excerpt, destinationName } from "./dom.js";
+import { call, query, encodeSegment } from "./api.js";
+
+export { settingsPage };
 
 // How often the health of destinations is looked at.
 const HEALTH_MS = 15000;
@@ -15,7 +17,7 @@ function settingsPage() {
   const buses = h("div", { class: "cards" });
   const webhooks = h("div", { class: "cards" });
   // What the last test of each destination said.
-  const told = new Map();
+  const testResults = new Map();
 
   async function load() {
     const found = [];
@@ -25,9 +27,9 @@ function settingsPage() {
       found.push(...page.data);
       cursor = page.cursor;
     } while (cursor);
-    for (const [place, type] of [[buses, "eventbridge"], [webhooks, "webhook"]]) {
-      const cards = found.filter((destination) => destination.type === type).map((destination) => card(destination, told, load));
-      redraw(place, cards.length ? cards : h("p", { class: "quiet" }, "None yet."));
+    for (const [list, type] of [[buses, "eventbridge"], [webhooks, "webhook"]]) {
+      const cards = found.filter((destination) => destination.type === type).map((destination) => card(destination, testResults, load));
+      redraw(list, cards.length ? cards : h("p", { class: "quiet" }, "None yet."));
     }
   }
 
@@ -36,18 +38,18 @@ function settingsPage() {
     field("Region", "region", { required: true }, "such as eu-central-1"),
     field("Event bus name or ARN", "eventBusName", { required: true }),
     h("p", { class: "wide quiet" }, "Saving checks the connection: it asks AWS whether the bus is there, and sends a test event."),
-  ], "Save", async ({ accessKeyId, secretAccessKey, region, eventBusName }, made) => {
+  ], "Save", async ({ accessKeyId, secretAccessKey, region, eventBusName }, formElement) => {
     const saved = await call("POST", "destinations", { type: "eventbridge", region, eventBusName, credentials: { accessKeyId, secretAccessKey } });
-    made.reset();
-    say(saved.verified ? "Saved and verified." : "Saved, but not proven: see what AWS said.");
+    formElement.reset();
+    announce(saved.verified ? "Saved and verified." : "Saved, but not proven: see what AWS said.");
     await load();
   });
   const webhook = form([
     field("URL", "url", { type: "url", required: true, wide: true }, "HTTPS, at a public address"),
     field("Description", "description", { wide: true }),
-  ], "Save", async ({ url, description }, made) => {
+  ], "Save", async ({ url, description }, formElement) => {
     const saved = await call("POST", "destinations", { type: "webhook", url, ...(description && { description }) });
-    made.reset();
+    formElement.reset();
     showSecret(saved.secret);
     await load();
   });
@@ -58,7 +60,7 @@ function settingsPage() {
       h("div", { class: "card" }, bus)),
     h("section", { "aria-labelledby": "webhooks-title" }, h("h3", { id: "webhooks-title" }, "Webhook"), webhooks,
       h("div", { class: "card" }, webhook)));
-  const stop = every(HEALTH_MS, async () => {
+  const stop = poll(HEALTH_MS, async () => {
     // What somebody reads or copies stays as it is.
     if (!document.hidden && !page.querySelector("details[open]") && !document.querySelector("dialog")) await load();
   });
@@ -67,34 +69,34 @@ function settingsPage() {
 
 function showSecret(secret) {
   dialog("The webhook's secret", h("div", { class: "card" },
-    h("p", {}, "It signs the requests, and is shown this once."), h("pre", { tabindex: 0 }, secret), h("div", { class: "row" }, copyable(secret, "Copy the secret"))));
+    h("p", {}, "It signs the requests, and is shown this once."), h("pre", { tabindex: 0 }, secret), h("div", { class: "row" }, copyButton(secret, "Copy the secret"))));
 }
 
-function card(destination, told, reload) {
+function card(destination, testResults, reload) {
   const { destinationId: id, health, filter } = destination;
-  const path = `destinations/${segment(id)}`;
-  const name = placeOf(destination);
+  const path = `destinations/${encodeSegment(id)}`;
+  const name = destinationName(destination);
   const toggle = h("input", {
     type: "checkbox", role: "switch", checked: destination.enabled, "data-focus": `toggle-${id}`, "aria-label": `Send errors to ${name}`,
-    onchange: (event) => working(event.currentTarget, async () => {
+    onchange: (event) => withBusy(event.currentTarget, async () => {
       try {
         await call("PATCH", path, { enabled: toggle.checked });
-        say(toggle.checked ? "Errors are sent from now on." : "Switched off.");
+        announce(toggle.checked ? "Errors are sent from now on." : "Switched off.");
       } finally {
         await reload();
       }
     }),
   });
-  const limited = Object.entries(filter ?? {}).filter(([, values]) => values?.length);
-  const tell = async (text) => {
-    told.set(id, text);
+  const filterEntries = Object.entries(filter ?? {}).filter(([, values]) => values?.length);
+  const recordTestResult = async (text) => {
+    testResults.set(id, text);
     await reload();
   };
-  const changed = (title, fields, body) => {
-    const opened = dialog(title, form(fields, title, async (given) => {
-      await call("PATCH", path, body(given));
-      opened.close();
-      say("Saved.");
+  const openEditDialog = (title, fields, body) => {
+    const modal = dialog(title, form(fields, title, async (values) => {
+      await call("PATCH", path, body(values));
+      modal.close();
+      announce("Saved.");
       await reload();
     }));
   };
@@ -104,35 +106,35 @@ function card(destination, told, reload) {
       h("label", { class: "inline" }, toggle, destination.enabled ? "On" : "Off")),
     destination.disabledReason && h("p", { class: "notice" }, `Switched off: ${destination.disabledReason}`),
     destination.description && h("p", {}, destination.description),
-    facts([
+    definitionList([
       destination.credentials && ["Access key", h("code", {}, destination.credentials.accessKeyId)],
       ["Connection", [badge(destination.verified ? "verified" : "not proven", destination.verified ? "good" : "warn"), " ", destination.verification]],
       ["Circuit", badge(health.circuit, health.circuit === "open" ? "bad" : "good")],
       ["Waiting", `${health.pending} errors`],
-      ["Last success", health.lastSuccessAt ? when(health.lastSuccessAt) : "none yet"],
-      health.lastFailureAt && ["Last failure", when(health.lastFailureAt)],
-      limited.length > 0 && ["Only", limited.map(([member, values]) => `${member}: ${values.join(", ")}`).join("; ")],
-      told.has(id) && ["Last test", told.get(id)],
+      ["Last success", health.lastSuccessAt ? timeElement(health.lastSuccessAt) : "none yet"],
+      health.lastFailureAt && ["Last failure", timeElement(health.lastFailureAt)],
+      filterEntries.length > 0 && ["Only", filterEntries.map(([member, values]) => `${member}: ${values.join(", ")}`).join("; ")],
+      testResults.has(id) && ["Last test", testResults.get(id)],
     ]),
-    destination.policy && policyToCopy(destination.policy, false),
+    destination.policy && policyDetails(destination.policy, false),
     h("div", { class: "row" },
       button("Send test event", async () => {
-        say("Sending …");
+        announce("Sending …");
         const { delivered, attempt } = await call("POST", `${path}/test`);
-        const words = `${delivered ? "Delivered" : "Not delivered"}: ${attempt.status ?? "no answer"} in ${attempt.latencyMs} ms. ${short(attempt.response)}`;
-        say(words);
-        await tell(words);
+        const summary = `${delivered ? "Delivered" : "Not delivered"}: ${attempt.status ?? "no answer"} in ${attempt.latencyMs} ms. ${excerpt(attempt.response)}`;
+        announce(summary);
+        await recordTestResult(summary);
       }, "", `test-${id}`),
       destination.type === "webhook"
-        ? [button("Change URL", async () => changed("Change URL", [field("New URL", "url", { wide: true, required: true })], ({ url }) => ({ url })), "", `url-${id}`),
-          button("Rotate secret", async () => confirmed("Rotate the secret", "A new secret signs from now on; for 24 hours the one before signs beside it.", "rotate", async () => {
+        ? [button("Change URL", async () => openEditDialog("Change URL", [field("New URL", "url", { wide: true, required: true })], ({ url }) => ({ url })), "", `url-${id}`),
+          button("Rotate secret", async () => confirmDialog("Rotate the secret", "A new secret signs from now on; for 24 hours the one before signs beside it.", "rotate", async () => {
             const { secret } = await call("POST", `${path}/rotate-secret`);
             showSecret(secret);
           }), "", `rotate-${id}`)]
-        : button("Replace keys", async () => changed("Replace keys", keyFields(), (credentials) => ({ credentials })), "", `keys-${id}`),
-      button("Delete", async () => confirmed("Delete destination", "Its keys and secrets are erased at once.", "delete", async () => {
+        : button("Replace keys", async () => openEditDialog("Replace keys", keyFields(), (credentials) => ({ credentials })), "", `keys-${id}`),
+      button("Delete", async () => confirmDialog("Delete destination", "Its keys and secrets are erased at once.", "delete", async () => {
         await call("DELETE", path);
-        say("Deleted.");
+        announce("Deleted.");
         await reload();
       }), "danger", `delete-${id}`)));
 }

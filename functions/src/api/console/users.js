@@ -1,5 +1,10 @@
 // Users: found, created, disabled, enabled, deleted; what belongs to them.
 
+import { h, timeElement, badge, definitionList, button, redraw, announce, withBusy, field, form, dialog, confirmDialog } from "./dom.js";
+import { call, query, encodeSegment } from "./api.js";
+
+export { usersPage };
+
 function usersPage() {
   const list = h("div", {});
   let status = "";
@@ -26,7 +31,7 @@ function usersPage() {
             h("td", { class: "text" }, button(user.username, () => showUser(user.userId, load), "plain", user.userId)),
             h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
             h("td", {}, badge(user.status, user.status === "active" ? "good" : "warn")),
-            h("td", {}, when(user.createdAt)))))))
+            h("td", {}, timeElement(user.createdAt)))))))
       : h("p", { class: "quiet" }, "No users."), more);
   }
 
@@ -37,22 +42,22 @@ function usersPage() {
   const create = form([
     field("E-mail", "email", { type: "email" }), field("Username", "username", {}, "made from the e-mail where it is empty"),
     field("Full name", "fullName"),
-  ], "Create user", async (given, made) => {
-    const user = await call("POST", "users", Object.fromEntries(Object.entries(given).filter(([, value]) => value)));
-    made.reset();
-    say(`${user.username} is created.`);
+  ], "Create user", async (values, formElement) => {
+    const user = await call("POST", "users", Object.fromEntries(Object.entries(values).filter(([, value]) => value)));
+    formElement.reset();
+    announce(`${user.username} is created.`);
     await load();
   });
-  const which = h("select", { "aria-label": "Status", onchange: (event) => {
+  const statusFilter = h("select", { "aria-label": "Status", onchange: (event) => {
     status = event.target.value;
-    working(event.target, load);
+    withBusy(event.target, load);
   } }, [["", "All users"], ["active", "Active"], ["disabled", "Disabled"]].map(([value, text]) => h("option", { value }, text)));
 
   const page = h("section", { "aria-labelledby": "users-title" },
     h("h2", { id: "users-title", tabindex: -1 }, "Users"),
     h("div", { class: "card" }, h("h3", {}, "Find a user"), find),
     h("details", { class: "card" }, h("summary", {}, "Create a user"), create),
-    h("div", { class: "row" }, which), list);
+    h("div", { class: "row" }, statusFilter), list);
   return { page, load, stop: () => {} };
 }
 
@@ -60,45 +65,45 @@ async function showUser(reference, reload) {
   const content = h("div", { class: "card" });
   // These are names of users too, and mean something else in an address.
   const isDots = reference === "." || reference === "..";
-  const user = isDots ? (await call("GET", `users${query({ username: reference })}`)).data[0] : await call("GET", `users/${segment(reference)}`);
+  const user = isDots ? (await call("GET", `users${query({ username: reference })}`)).data[0] : await call("GET", `users/${encodeSegment(reference)}`);
   if (!user) throw new Error("There is no such user.");
-  const path = `users/${segment(user.userId)}`;
-  let opened = null;
+  const path = `users/${encodeSegment(user.userId)}`;
+  let modal = null;
 
   async function draw() {
-    const [now, { data: workflows }, { data: credentials }] = await Promise.all([
+    const [current, { data: workflows }, { data: credentials }] = await Promise.all([
       call("GET", path), call("GET", `workflows${query({ userId: user.userId, limit: 100 })}`), call("GET", `${path}/credentials?limit=100`),
     ]);
     const change = async (verb) => {
       await call("POST", `${path}/${verb}`);
-      say(`${now.username} is ${verb}d.`);
+      announce(`${current.username} is ${verb}d.`);
       await Promise.all([draw(), reload()]);
     };
-    const metadata = Object.entries(now.metadata);
+    const metadata = Object.entries(current.metadata);
     redraw(content,
-      facts([["Status", badge(now.status, now.status === "active" ? "good" : "warn")], ["Username", now.username], ["E-mail", now.email ?? "none"],
-        ["Name", now.fullName ?? "none"], ["Id", h("code", {}, now.userId)], ["Created", when(now.createdAt)]]),
-      metadata.length > 0 && [h("h3", {}, "Metadata"), facts(metadata)],
+      definitionList([["Status", badge(current.status, current.status === "active" ? "good" : "warn")], ["Username", current.username], ["E-mail", current.email ?? "none"],
+        ["Name", current.fullName ?? "none"], ["Id", h("code", {}, current.userId)], ["Created", timeElement(current.createdAt)]]),
+      metadata.length > 0 && [h("h3", {}, "Metadata"), definitionList(metadata)],
       h("div", { class: "row" },
-        now.status === "active" ? button("Disable", () => change("disable")) : button("Enable", () => change("enable")),
-        button("Delete", async () => confirmed("Delete user",
-          "The user, its workflows and credentials are deleted for good. Its errors stay until their time is over.", now.username, async () => {
+        current.status === "active" ? button("Disable", () => change("disable")) : button("Enable", () => change("enable")),
+        button("Delete", async () => confirmDialog("Delete user",
+          "The user, its workflows and credentials are deleted for good. Its errors stay until their time is over.", current.username, async () => {
             await call("DELETE", path);
-            opened.close();
-            say(`${now.username} is deleted.`);
+            modal.close();
+            announce(`${current.username} is deleted.`);
             await reload();
           }), "danger")),
       h("h3", {}, "Workflows"),
       workflows.length ? h("ul", {}, workflows.map((workflow) => h("li", {}, workflow.name, " ",
-        badge(workflow.active ? "active" : "inactive", workflow.active ? "good" : "quiet"), " ", h("code", {}, workflow.workflowId))), cut(workflows))
+        badge(workflow.active ? "active" : "inactive", workflow.active ? "good" : "quiet"), " ", h("code", {}, workflow.workflowId))), truncationNote(workflows))
         : h("p", { class: "quiet" }, "None."),
       h("h3", {}, "Credentials"),
-      credentials.length ? h("ul", {}, credentials.map((credential) => h("li", {}, `${credential.name} (${credential.type}) `, h("code", {}, credential.credentialId))), cut(credentials))
+      credentials.length ? h("ul", {}, credentials.map((credential) => h("li", {}, `${credential.name} (${credential.type}) `, h("code", {}, credential.credentialId))), truncationNote(credentials))
         : h("p", { class: "quiet" }, "None."));
   }
 
   await draw();
-  opened = dialog(user.username, content);
+  modal = dialog(user.username, content);
 }
 
-const cut = (items) => items.length >= 100 && h("li", { class: "quiet" }, "and perhaps more: these are the newest");
+const truncationNote = (items) => items.length >= 100 && h("li", { class: "quiet" }, "and perhaps more: these are the newest");
