@@ -28,9 +28,9 @@ use tokio::net::TcpListener;
 pub type Call = (String, Bytes);
 
 #[derive(Clone)]
-struct Answer {
+struct RecordedResponse {
     status: StatusCode,
-    kind: String,
+    content_type: String,
     body: Bytes,
 }
 
@@ -40,27 +40,27 @@ const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Decrypt"];
 
 /// The answers of an operation: to what was asked in the very same words, and in their order.
 #[derive(Default)]
-struct Answers {
-    same: HashMap<Bytes, Answer>,
-    all: Vec<Answer>,
+struct RecordedResponses {
+    by_request: HashMap<Bytes, RecordedResponse>,
+    all: Vec<RecordedResponse>,
     next: usize,
 }
 
 #[derive(Default)]
-struct Memory {
-    answers: HashMap<String, Answers>,
+struct Recordings {
+    responses: HashMap<String, RecordedResponses>,
     calls: Vec<Call>,
     /// What was asked for and nothing was known of.
     unknown: Vec<String>,
 }
 
 #[derive(Clone)]
-struct Fake {
-    memory: Arc<Mutex<Memory>>,
+struct RecordingAws {
+    recordings: Arc<Mutex<Recordings>>,
     recording: Arc<AtomicBool>,
-    listening: Arc<AtomicBool>,
+    counting: Arc<AtomicBool>,
     client: reqwest::Client,
-    real: String,
+    upstream: String,
 }
 
 /// An AWS that remembers.
@@ -68,23 +68,23 @@ pub struct Aws {
     /// Where it is.
     pub url: String,
     /// Where it is over TLS.
-    pub secure: String,
+    pub tls_url: String,
     /// The certificate of that, as PEM.
     pub certificate: String,
-    fake: Fake,
+    state: RecordingAws,
 }
 
 impl Aws {
     /// Listens, in front of the AWS at an address.
-    pub async fn before(real: &str) -> std::io::Result<Self> {
-        let fake = Fake {
-            memory: Arc::default(),
+    pub async fn in_front_of(upstream: &str) -> std::io::Result<Self> {
+        let state = RecordingAws {
+            recordings: Arc::default(),
             recording: Arc::new(AtomicBool::new(true)),
-            listening: Arc::default(),
+            counting: Arc::default(),
             client: reqwest::Client::new(),
-            real: real.to_owned(),
+            upstream: upstream.to_owned(),
         };
-        let router = Router::new().fallback(serve).with_state(fake.clone());
+        let router = Router::new().fallback(serve).with_state(state.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         tokio::spawn(accept(listener, None, router.clone()));
@@ -97,47 +97,47 @@ impl Aws {
             .map_err(std::io::Error::other)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let secure = format!("https://localhost:{}", listener.local_addr()?.port());
+        let tls_url = format!("https://localhost:{}", listener.local_addr()?.port());
         tokio::spawn(accept(listener, Some(Arc::new(config).into()), router));
-        Ok(Self { url, secure, certificate: signed.cert.pem(), fake })
+        Ok(Self { url, tls_url, certificate: signed.cert.pem(), state })
     }
 
     /// From now on it answers by itself, from what it remembers.
-    pub fn alone(&self) {
-        self.fake.recording.store(false, Ordering::SeqCst);
+    pub fn replay(&self) {
+        self.state.recording.store(false, Ordering::SeqCst);
     }
 
     /// From now on it hands on what it is asked, and has forgotten all.
     pub fn record(&self) {
-        *self.memory() = Memory::default();
+        *self.recordings() = Recordings::default();
         self.record_more();
     }
 
     /// From now on it hands on what it is asked, and remembers it beside the rest.
     pub fn record_more(&self) {
-        self.fake.recording.store(true, Ordering::SeqCst);
+        self.state.recording.store(true, Ordering::SeqCst);
     }
 
     /// From now on it notes the calls.
-    pub fn listen(&self) {
-        self.memory().calls.clear();
-        self.fake.listening.store(true, Ordering::SeqCst);
+    pub fn start_counting(&self) {
+        self.recordings().calls.clear();
+        self.state.counting.store(true, Ordering::SeqCst);
     }
 
     /// The calls since then.
-    pub fn heard(&self) -> Vec<Call> {
-        self.fake.listening.store(false, Ordering::SeqCst);
-        std::mem::take(&mut self.memory().calls)
+    pub fn take_calls(&self) -> Vec<Call> {
+        self.state.counting.store(false, Ordering::SeqCst);
+        std::mem::take(&mut self.recordings().calls)
     }
 
     /// That it had an answer to all that it was asked.
-    pub fn assert_all_known(&self) {
-        let unknown = std::mem::take(&mut self.memory().unknown);
+    pub fn assert_no_unknown_calls(&self) {
+        let unknown = std::mem::take(&mut self.recordings().unknown);
         assert!(unknown.is_empty(), "nothing was known of {unknown:?}");
     }
 
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.fake.memory.lock().expect("nobody panics with it")
+    fn recordings(&self) -> std::sync::MutexGuard<'_, Recordings> {
+        self.state.recordings.lock().expect("nobody panics with it")
     }
 }
 
@@ -161,66 +161,68 @@ async fn accept(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, r
     }
 }
 
-async fn serve(State(fake): State<Fake>, request: Request) -> Response {
+async fn serve(State(state): State<RecordingAws>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-    if fake.recording.load(Ordering::SeqCst) {
+    if state.recording.load(Ordering::SeqCst) {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        return fake.hand_on(operation, path, parts.headers, body).await.into_response();
+        return state.forward(operation, path, parts.headers, body).await.into_response();
     }
-    let mut memory = fake.memory.lock().expect("nobody panics with it");
-    let answer = match memory.answers.get_mut(&operation) {
-        Some(answers) => answers.to(&operation, &body),
+    let mut recordings = state.recordings.lock().expect("nobody panics with it");
+    let response = match recordings.responses.get_mut(&operation) {
+        Some(responses) => responses.find(&operation, &body),
         None => match operation.as_str() {
             // What opens a connection finds nothing.
-            "GetItem" | "DescribeKey" => Answer::of("{}".into()),
-            "Query" => Answer::of(r#"{"Items":[],"Count":0,"ScannedCount":0}"#.into()),
+            "GetItem" | "DescribeKey" => RecordedResponse::of("{}".into()),
+            "Query" => RecordedResponse::of(r#"{"Items":[],"Count":0,"ScannedCount":0}"#.into()),
             _ => {
                 let refusal = format!("nothing is known of {operation}");
-                memory.unknown.push(operation);
+                recordings.unknown.push(operation);
                 return (StatusCode::NOT_IMPLEMENTED, refusal).into_response();
             }
         },
     };
-    if fake.listening.load(Ordering::SeqCst) {
-        memory.calls.push((operation, body));
+    if state.counting.load(Ordering::SeqCst) {
+        recordings.calls.push((operation, body));
     }
-    answer.into_response()
+    response.into_response()
 }
 
-impl Fake {
+impl RecordingAws {
     /// With the host as it was asked for, which is signed.
-    async fn hand_on(&self, operation: String, path: &str, mut headers: HeaderMap, body: Bytes) -> Answer {
+    async fn forward(&self, operation: String, path: &str, mut headers: HeaderMap, body: Bytes) -> RecordedResponse {
         headers.remove(header::CONTENT_LENGTH);
-        let sent = self.client.post(format!("{}{path}", self.real)).headers(headers).body(body.clone()).send().await;
-        let response = sent.expect("the local AWS answers");
-        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.unwrap_or("application/x-amz-json-1.0").to_owned();
-        let status = response.status();
-        let answer = Answer { status, kind, body: response.bytes().await.unwrap_or_default() };
-        let mut memory = self.memory.lock().expect("nobody panics with it");
+        let sent =
+            self.client.post(format!("{}{path}", self.upstream)).headers(headers).body(body.clone()).send().await;
+        let reply = sent.expect("the local AWS answers");
+        let content_type =
+            reply.headers().get(header::CONTENT_TYPE).and_then(|content_type| content_type.to_str().ok());
+        let content_type = content_type.unwrap_or("application/x-amz-json-1.0").to_owned();
+        let status = reply.status();
+        let response = RecordedResponse { status, content_type, body: reply.bytes().await.unwrap_or_default() };
+        let mut recordings = self.recordings.lock().expect("nobody panics with it");
         // The read that opens a connection finds nothing, which is to be no answer to anything else.
         let opening = br#"{"S":"open"}"#;
         // Nor is that it was too busy, after which it is asked again.
         if !status.is_server_error() && !body.windows(opening.len()).any(|part| part == opening) {
-            let answers = memory.answers.entry(operation.clone()).or_default();
+            let responses = recordings.responses.entry(operation.clone()).or_default();
             if READS.contains(&operation.as_str()) {
-                answers.same.insert(sorted(&body), answer.clone());
+                responses.by_request.insert(sorted(&body), response.clone());
             }
-            answers.all.push(answer.clone());
+            responses.all.push(response.clone());
         }
-        answer
+        response
     }
 }
 
-impl Answers {
-    fn to(&mut self, operation: &str, body: &Bytes) -> Answer {
+impl RecordedResponses {
+    fn find(&mut self, operation: &str, body: &Bytes) -> RecordedResponse {
         if READS.contains(&operation)
-            && let Some(same) = self.same.get(&sorted(body))
+            && let Some(by_request) = self.by_request.get(&sorted(body))
         {
-            return same.clone();
+            return by_request.clone();
         }
         self.next += 1;
         self.all[(self.next - 1) % self.all.len()].clone()
@@ -240,15 +242,15 @@ fn sorted(body: &Bytes) -> Bytes {
     value.to_string().into()
 }
 
-impl Answer {
+impl RecordedResponse {
     fn of(body: Bytes) -> Self {
-        Self { status: StatusCode::OK, kind: "application/x-amz-json-1.0".into(), body }
+        Self { status: StatusCode::OK, content_type: "application/x-amz-json-1.0".into(), body }
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for RecordedResponse {
     fn into_response(self) -> Response {
-        let Self { status, kind, body } = self;
-        (status, [(header::CONTENT_TYPE, kind)], Body::from(body)).into_response()
+        let Self { status, content_type, body } = self;
+        (status, [(header::CONTENT_TYPE, content_type)], Body::from(body)).into_response()
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What stands after this line is written by hand, and stays.
-const BY_HAND: &str = "<!-- written by hand from here on -->\n";
+const HANDWRITTEN_MARKER: &str = "<!-- written by hand from here on -->\n";
 
 /// The machine, and how this is read.
 pub fn head() -> String {
@@ -29,13 +29,13 @@ pub fn head() -> String {
          medians ± half the\ndistance between the quartiles; ratios are taken side by side, turn by turn, in one run, and are what \
          is to be compared: a machine's\nown speed is in all of them. No test looks at a clock.\n\nMachine: {model}, {cores} cores. \
          Date: {}. {}, {}, release profile.\n",
-        said("date", &["-u", "+%F"]),
-        said("rustc", &["--version"]),
-        said("uname", &["-sr"]),
+        command_output("date", &["-u", "+%F"]),
+        command_output("rustc", &["--version"]),
+        command_output("uname", &["-sr"]),
     )
 }
 
-fn said(program: &str, arguments: &[&str]) -> String {
+fn command_output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("{program} does not run: {error}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -68,9 +68,9 @@ pub fn first_requests(first: &[First]) -> String {
 
 /// The warm requests, and what a signature takes.
 pub fn requests(warm: &[Warm], signature: &Spread) -> String {
-    let rows = warm.iter().map(|Warm { name, cpu, minimal, ratio, ratio_of_items, calls }| {
-        let of_items = ratio_of_items.map(|ratio| ratio.to_string()).unwrap_or_default();
-        format!("| `{name}` | {cpu} | {minimal} | {ratio} | {of_items} | {} |\n", counted(calls))
+    let rows = warm.iter().map(|Warm { name, cpu, minimal, ratio, item_ratio, calls }| {
+        let item_ratio_text = item_ratio.map(|ratio| ratio.to_string()).unwrap_or_default();
+        format!("| `{name}` | {cpu} | {minimal} | {ratio} | {item_ratio_text} | {} |\n", counted(calls))
     });
     format!(
         "\n## Warm requests\n\nProcessor time of a request in µs, its AWS calls, and the processor time of a minimal handler: it \
@@ -102,9 +102,9 @@ fn counted(calls: &[String]) -> String {
 pub fn forwarding(recording: &[Recording], forwarding: &[Forwarding]) -> String {
     let recorded =
         recording.iter().map(|Recording { errors, rate }| format!("| {errors} | {rate} |\n")).collect::<String>();
-    let rows = forwarding.iter().flat_map(|Forwarding { name, errors, rate, beside, .. }| {
-        beside.iter().map(move |(what, theirs, ratio)| {
-            format!("| `{name}` | {errors} | {rate} | {what} | {theirs} | {ratio} |\n")
+    let rows = forwarding.iter().flat_map(|Forwarding { name, errors, rate, comparison, .. }| {
+        comparison.iter().map(move |(what, baseline, ratio)| {
+            format!("| `{name}` | {errors} | {rate} | {what} | {baseline} | {ratio} |\n")
         })
     });
     let invocations = forwarding.iter().map(|Forwarding { name, errors, cpu, calls, .. }| {
@@ -114,7 +114,7 @@ pub fn forwarding(recording: &[Recording], forwarding: &[Forwarding]) -> String 
         "\n## Recording and forwarding\n\nErrors for each second of a core's time that `errors_record` takes:\n\n| errors a request \
          | errors a second |\n|---|---|\n{recorded}\nErrors for each second of a core's time that are sent, with all bookkeeping, by how \
          many an invocation has; all are of\none workflow and were recorded together. `minimal_forwarder` and `minimal_sender` are functions written by hand \
-         that are given the same events and\nsend the same; they know where to and with which keys, and neither ask for destinations nor write anything down:\n\n| function | errors | errors a second | beside | errors a second | ratio \
+         that are given the same events and\nsend the same; they know where to and with which keys, and neither ask for destinations nor write anything down:\n\n| function | errors | errors a second | comparison | errors a second | ratio \
          |\n|---|---|---|---|---|---|\n{}\nAn invocation, in µs of processor time:\n\n| function | errors | µs | AWS calls \
          |\n|---|---|---|---|\n{}",
         rows.collect::<String>(),
@@ -162,8 +162,8 @@ pub fn sizes() -> String {
         "\n## Size\n\nMegabytes of the binaries of this machine's architecture, and as they are uploaded. `functions/sizes.toml` \
          holds the most that each may\nhave, and `make check` holds a release build to it.\n\n{}\n\nThe crates that fill most of \
          `forward_errors`:\n\n{}\n",
-        said(&setting("TENON_PYTHON"), &[&script, "table"]),
-        said(&setting("TENON_PYTHON"), &[&script, "crates", &symbols]),
+        command_output(&setting("TENON_PYTHON"), &[&script, "table"]),
+        command_output(&setting("TENON_PYTHON"), &[&script, "crates", &symbols]),
     )
 }
 
@@ -171,6 +171,6 @@ pub fn sizes() -> String {
 pub fn write(text: &str) -> std::io::Result<()> {
     let path = format!("{}/docs/benchmarks.md", setting("TENON_ROOT"));
     let before = std::fs::read_to_string(&path).unwrap_or_default();
-    let by_hand = before.split_once(BY_HAND).map_or("", |(_, by_hand)| by_hand);
-    std::fs::write(path, format!("{text}\n{BY_HAND}{by_hand}"))
+    let handwritten = before.split_once(HANDWRITTEN_MARKER).map_or("", |(_, handwritten)| handwritten);
+    std::fs::write(path, format!("{text}\n{HANDWRITTEN_MARKER}{handwritten}"))
 }

@@ -15,12 +15,12 @@ use crate::{
     aws::{Aws, Call},
     figures::{Spread, spread},
     process::{Functions, Process},
-    requests::{Story, text},
+    requests::{Scenario, string_member},
     runtime::Runtime,
 };
 
 /// How often a function and its bare loop take turns, and how many batches each then sends.
-const TURNS: usize = 7;
+const ROUNDS: usize = 7;
 const BATCHES: usize = 40;
 /// The errors of a batch.
 const ERRORS: usize = 100;
@@ -37,7 +37,7 @@ pub struct Forwarding {
     /// Errors a second.
     pub rate: Spread,
     /// What it is compared with, its errors a second, and how many times these the function's are.
-    pub beside: Vec<(String, Spread, Spread)>,
+    pub comparison: Vec<(String, Spread, Spread)>,
     /// The microseconds of an invocation.
     pub cpu: Spread,
     /// Its AWS calls.
@@ -55,22 +55,22 @@ pub struct Recording {
 
 /// Records errors by requests of different sizes.
 pub async fn recording(functions: &Functions, aws: &Aws) -> Vec<Recording> {
-    let mut story = Story::new(functions, aws, false);
-    let workflow = story.begin().await;
+    let mut scenario = Scenario::new(functions, aws, false);
+    let workflow = scenario.create_workflow().await;
     let mut recording = Vec::new();
     for errors in [1, 10, 100] {
         let body = json!({ "errors": vec![example_error("Error: status code 403"); errors] });
-        let event = story.event("errors_record", &[("workflowId", &workflow)], Some(body));
+        let event = scenario.event("errors_record", &[("workflowId", &workflow)], Some(body));
         aws.record();
         let (process, mut runtime) = functions.ready("errors_record", aws).await;
         let event = Bytes::from(event.to_string());
         runtime.invoke(&event).await;
-        aws.alone();
-        process.on_one_core();
+        aws.replay();
+        process.pin_to_last_core();
         let mut rates = Vec::new();
-        for _ in 0..=TURNS {
+        for _ in 0..=ROUNDS {
             let sent = (BATCHES * errors) as f64;
-            rates.push(sent / process.busy(&mut runtime, &event, BATCHES).await.as_secs_f64());
+            rates.push(sent / process.processor_time_of(&mut runtime, &event, BATCHES).await.as_secs_f64());
         }
         // The first turn warms up.
         rates.remove(0);
@@ -81,65 +81,65 @@ pub async fn recording(functions: &Functions, aws: &Aws) -> Vec<Recording> {
 
 /// Forwards to a bus, and to a webhook on loopback: a whole batch, and a message by itself.
 pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forwarding> {
-    let mut story = Story::new(functions, aws, false);
-    let workflow = story.begin().await;
+    let mut scenario = Scenario::new(functions, aws, false);
+    let workflow = scenario.create_workflow().await;
     let errors: Vec<Value> = (0..ERRORS).map(|n| example_error(&format!("Error: status code 403 ({n})"))).collect();
     let body = json!({ "errors": errors });
-    let recorded = story.ask("errors_record", &[("workflowId", &workflow)], Some(body)).await;
+    let recorded = scenario.call("errors_record", &[("workflowId", &workflow)], Some(body)).await;
     let ids: Vec<String> = serde_json::from_value(recorded["ids"].clone()).expect("ids");
 
-    story.ask("destinations_create", &[], Some(bus_settings(bus))).await;
-    let records = story.stream_records(&workflow).await;
+    scenario.call("destinations_create", &[], Some(bus_settings(bus))).await;
+    let records = scenario.stream_records(&workflow).await;
     let to_bus = json!({ "Records": records });
     let detail = document(&records);
-    let beside = Beside {
+    let comparison = Comparison {
         bare: ["events", detail.as_str(), ""],
         minimal: "minimal_forwarder",
         setting: ("BUS", bus),
-        taken: None,
+        received: None,
     };
     aws.record();
-    let events = measure(functions, aws, ("forward_errors", ERRORS), &to_bus, &beside).await;
+    let events = measure(functions, aws, ("forward_errors", ERRORS), &to_bus, &comparison).await;
 
     let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}/errors", receiver.local_addr().expect("an address"));
-    let taken = Arc::new(AtomicUsize::new(0));
-    let counted = taken.clone();
+    let received = Arc::new(AtomicUsize::new(0));
+    let counted = received.clone();
     let router = Router::new().fallback(async move || {
         counted.fetch_add(1, Ordering::Relaxed);
         "taken"
     });
     tokio::spawn(async move { axum::serve(receiver, router).await });
     let webhook = json!({ "type": "webhook", "url": url });
-    let destination = text(&story.ask("destinations_create", &[], Some(webhook)).await, "destinationId");
+    let destination = string_member(&scenario.call("destinations_create", &[], Some(webhook)).await, "destinationId");
     let attempts: Vec<(&str, &String)> = ids.iter().map(|id| (workflow.as_str(), id)).collect();
     let mut to_webhook = event("deliver_webhooks");
     let messages = attempts.chunks(ERRORS_OF_A_MESSAGE).map(|errors| {
         let mut message = to_webhook["Records"][0].clone();
-        let body = json!({ "message": "FirstAttemptsV1", "environmentId": story.environment,
+        let body = json!({ "message": "FirstAttemptsV1", "environmentId": scenario.environment,
             "destinationId": destination, "errors": errors });
         message["body"] = json!(body.to_string());
         message
     });
     let messages: Value = messages.collect();
     to_webhook["Records"] = messages;
-    let beside = Beside {
+    let comparison = Comparison {
         bare: ["posts", detail.as_str(), &url],
         minimal: "minimal_sender",
         setting: ("URL", url.as_str()),
-        taken: Some(&taken),
+        received: Some(&received),
     };
     aws.record();
-    let posts = measure(functions, aws, ("deliver_webhooks", ERRORS), &to_webhook, &beside).await;
+    let posts = measure(functions, aws, ("deliver_webhooks", ERRORS), &to_webhook, &comparison).await;
     let alone = json!({ "Records": [to_webhook["Records"][0]] });
     // What is noted once a minute may come now, and has been answered before.
     aws.record_more();
-    let alone = measure(functions, aws, ("deliver_webhooks", ERRORS_OF_A_MESSAGE), &alone, &beside).await;
+    let alone = measure(functions, aws, ("deliver_webhooks", ERRORS_OF_A_MESSAGE), &alone, &comparison).await;
     vec![events, posts, alone]
 }
 
 /// What a function is compared with.
-struct Beside<'a> {
+struct Comparison<'a> {
     /// The arguments of the bare loop, but for how often it sends.
     bare: [&'a str; 3],
     /// A function that sends the same, and writes nothing down.
@@ -147,10 +147,10 @@ struct Beside<'a> {
     /// What that is told.
     setting: (&'static str, &'a str),
     /// How many errors a receiver has taken, where there is one; else they are put on a bus by tens.
-    taken: Option<&'a AtomicUsize>,
+    received: Option<&'a AtomicUsize>,
 }
 
-impl Beside<'_> {
+impl Comparison<'_> {
     /// Lets a function have its event so many times. Answers with the errors for each second of a core's time, all of which
     /// were sent.
     async fn rate(
@@ -160,21 +160,21 @@ impl Beside<'_> {
         event: &Bytes,
         (times, errors): (usize, usize),
     ) -> f64 {
-        let before = self.taken.map(|taken| taken.load(Ordering::Relaxed));
-        let busy = process.busy(runtime, event, times).await;
+        let before = self.received.map(|received| received.load(Ordering::Relaxed));
+        let busy = process.processor_time_of(runtime, event, times).await;
         let sent = times * errors;
         if let Some(before) = before {
-            let taken = self.taken.map_or(0, |taken| taken.load(Ordering::Relaxed)) - before;
-            assert_eq!(taken, sent, "errors that the receiver has taken");
+            let received = self.received.map_or(0, |received| received.load(Ordering::Relaxed)) - before;
+            assert_eq!(received, sent, "errors that the receiver has taken");
         }
-        aws.assert_all_known();
+        aws.assert_no_unknown_calls();
         sent as f64 / busy.as_secs_f64()
     }
 
     /// That the calls of an invocation have put all of its errors on a bus, where they go to one.
     fn assert_put(&self, calls: &[Call], errors: usize) {
         let puts = calls.iter().filter(|(operation, _)| operation == "PutEvents").count();
-        assert_eq!(puts, if self.taken.is_none() { errors / 10 } else { 0 }, "{}", self.minimal);
+        assert_eq!(puts, if self.received.is_none() { errors / 10 } else { 0 }, "{}", self.minimal);
     }
 }
 
@@ -183,40 +183,40 @@ async fn measure(
     aws: &Aws,
     (name, errors): (&'static str, usize),
     event: &Value,
-    beside: &Beside<'_>,
+    comparison: &Comparison<'_>,
 ) -> Forwarding {
     let event = Bytes::from(event.to_string());
     let (process, mut runtime) = functions.ready(name, aws).await;
     let answer = runtime.invoke(&event).await.1;
     assert_eq!(answer, r#"{"batchItemFailures":[]}"#, "{name}");
-    aws.alone();
+    aws.replay();
     runtime.invoke(&event).await;
-    aws.listen();
+    aws.start_counting();
     runtime.invoke(&event).await;
-    let calls = aws.heard();
-    beside.assert_put(&calls, errors);
+    let calls = aws.take_calls();
+    comparison.assert_put(&calls, errors);
     let calls = calls.into_iter().map(|(operation, _)| operation).collect();
-    process.on_one_core();
-    let mut told = functions.clone();
-    told.settings.push((beside.setting.0.into(), beside.setting.1.into()));
-    let (minimal, mut minimal_runtime) = told.ready(beside.minimal, aws).await;
-    minimal.on_one_core();
-    aws.listen();
+    process.pin_to_last_core();
+    let mut configured = functions.clone();
+    configured.settings.push((comparison.setting.0.into(), comparison.setting.1.into()));
+    let (minimal, mut minimal_runtime) = configured.ready(comparison.minimal, aws).await;
+    minimal.pin_to_last_core();
+    aws.start_counting();
     minimal_runtime.invoke(&event).await;
-    beside.assert_put(&aws.heard(), errors);
-    let (mut ours, mut bare, mut least) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        ours.push(beside.rate(aws, (&process, &mut runtime), &event, (BATCHES, errors)).await);
-        least.push(beside.rate(aws, (&minimal, &mut minimal_runtime), &event, (BATCHES, errors)).await);
-        bare.push(bare_loop(functions, aws, &beside.bare).await);
+    comparison.assert_put(&aws.take_calls(), errors);
+    let (mut ours, mut bare, mut minimal_rates) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(comparison.rate(aws, (&process, &mut runtime), &event, (BATCHES, errors)).await);
+        minimal_rates.push(comparison.rate(aws, (&minimal, &mut minimal_runtime), &event, (BATCHES, errors)).await);
+        bare.push(bare_loop(functions, aws, &comparison.bare).await);
     }
-    let ratio = |theirs: &[f64]| spread(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect());
-    let beside = vec![
+    let ratio = |baseline: &[f64]| spread(ours.iter().zip(baseline).map(|(ours, baseline)| ours / baseline).collect());
+    let comparison = vec![
         ("bare loop".to_owned(), spread(bare.clone()), ratio(&bare)),
-        (format!("`{}`", beside.minimal), spread(least.clone()), ratio(&least)),
+        (format!("`{}`", comparison.minimal), spread(minimal_rates.clone()), ratio(&minimal_rates)),
     ];
     let cpu = spread(ours.iter().map(|rate| errors as f64 * 1e6 / rate).collect());
-    Forwarding { name, errors, rate: spread(ours), beside, cpu, calls }
+    Forwarding { name, errors, rate: spread(ours), comparison, cpu, calls }
 }
 
 /// The errors for each second of a core's time that a bare loop sends.
@@ -229,7 +229,7 @@ async fn bare_loop(functions: &Functions, aws: &Aws, [kind, body, url]: &[&str; 
 /// The document that is sent of an error.
 fn document(records: &[Value]) -> String {
     let image = records[0]["dynamodb"]["NewImage"].as_object().expect("an image");
-    let kept_inside = ["pk", "sk", "type", "expiresAt", "environmentId", "fingerprint"];
-    let members = image.iter().filter(|(name, _)| !kept_inside.contains(&name.as_str()));
+    let internal = ["pk", "sk", "type", "expiresAt", "environmentId", "fingerprint"];
+    let members = image.iter().filter(|(name, _)| !internal.contains(&name.as_str()));
     members.map(|(name, value)| (name.clone(), value["S"].clone())).collect::<Value>().to_string()
 }

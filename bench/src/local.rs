@@ -23,13 +23,13 @@ use crate::{
 };
 
 /// The destinations of an environment (a limit of the product).
-const OF_ENVIRONMENT: usize = 20;
+const DESTINATIONS_PER_ENVIRONMENT: usize = 20;
 /// How often an error is recorded in each environment.
 pub const ROUNDS: usize = 20;
 /// How long after one another. What stalls is held for 15 seconds, so that with one a second the notes of 49 failures come
 /// each second, which is more than the local AWS can take: it answers after its callers' time is over, they repeat, and all
 /// that is measured is the queue before it.
-const PACE: Duration = Duration::from_secs(2);
+const ROUND_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long errors take to the destinations that take them.
 #[derive(Debug)]
@@ -62,20 +62,20 @@ pub async fn buses(functions: &Functions, bus: &Bus) -> Vec<OnBus> {
     let ours = customer.arrivals_on(bus).await;
     let minimal = Bus::in_account(&setting("AWS_ACCESS_KEY_ID")).await;
     let binary = functions.folder.join("minimal_forwarder");
-    in_place_of_ours(&["begin", &binary.display().to_string(), &minimal.name]).await;
+    replace_forwarder(&["begin", &binary.display().to_string(), &minimal.name]).await;
     let theirs = customer.arrivals_on(&minimal).await;
-    in_place_of_ours(&["end"]).await;
+    replace_forwarder(&["end"]).await;
     // What has waited meanwhile is not to be in the way of what is measured next.
-    let (id, _) = customer.ask().await;
+    let (id, _) = customer.record_error().await;
     arrival_on(bus, &id).await;
     customer.delete(&destination).await;
     vec![OnBus { by: "`forward_errors`", time: ours }, OnBus { by: "a minimal forwarder", time: theirs }]
 }
 
 /// Asks again and again, for as long as the local AWS is too busy.
-async fn taken(what: &str, ask: impl AsyncFn() -> Answer) -> Answer {
+async fn retry_while_busy(what: &str, request: impl AsyncFn() -> Answer) -> Answer {
     eventually(what, async || {
-        let answer = ask().await;
+        let answer = request().await;
         if answer.status >= 500 {
             eprintln!("{what}: the local AWS is too busy: {}", answer.status);
             return None;
@@ -86,7 +86,7 @@ async fn taken(what: &str, ask: impl AsyncFn() -> Answer) -> Answer {
 }
 
 /// Puts the minimal forwarder in the place of `forward_errors` on the stream, and takes it away.
-async fn in_place_of_ours(arguments: &[&str]) {
+async fn replace_forwarder(arguments: &[&str]) {
     let mut command = tokio::process::Command::new(setting("TENON_PYTHON"));
     let done = command.arg(format!("{}/local/minimal.py", setting("TENON_ROOT"))).args(arguments).status().await;
     assert!(done.is_ok_and(|status| status.success()), "the minimal forwarder: {arguments:?}");
@@ -133,7 +133,7 @@ impl Customer {
     /// Deletes a destination, for which the local AWS may be too busy at first.
     async fn delete(&self, destination: &str) {
         let path = format!("/destinations/{destination}");
-        let answer = taken("a destination is deleted", async || self.acme.backend.delete(&path).await).await;
+        let answer = retry_while_busy("a destination is deleted", async || self.acme.backend.delete(&path).await).await;
         assert!(matches!(answer.status, 200 | 404), "{answer:?}");
     }
 
@@ -141,12 +141,12 @@ impl Customer {
     async fn arrivals_on(&self, bus: &Bus) -> Spread {
         let mut times = Vec::new();
         for round in 0..=ROUNDS {
-            let (id, asked) = self.ask().await;
-            let asked = asked.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
+            let (id, requested_at) = self.record_error().await;
+            let requested_at = requested_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
             let arrived = arrival_on(bus, &id).await;
             // What starts functions is not what is measured.
             if round > 0 {
-                times.push(arrived - asked);
+                times.push(arrived - requested_at);
             }
         }
         spread(times)
@@ -154,9 +154,9 @@ impl Customer {
 
     /// Records an error and waits until all healthy destinations have it. Answers with their milliseconds.
     async fn record(&self) -> Vec<f64> {
-        let (id, asked) = self.ask().await;
+        let (id, requested_at) = self.record_error().await;
         let arrived = |times: &Times| times.lock().expect("nobody panics with it").get(&id).copied();
-        let since = |at: SystemTime| at.duration_since(asked).unwrap_or_default().as_secs_f64() * 1e3;
+        let since = |at: SystemTime| at.duration_since(requested_at).unwrap_or_default().as_secs_f64() * 1e3;
         eventually("the error has arrived", async || {
             let times: Option<Vec<SystemTime>> = self.healthy.iter().map(arrived).collect();
             times.map(|times| times.into_iter().map(since).collect())
@@ -166,41 +166,43 @@ impl Customer {
 
     /// Asks for an error to be recorded until that is done, for which the local AWS may be too busy at first. Answers with
     /// its id, and with when it was first asked for.
-    async fn ask(&self) -> (String, SystemTime) {
+    async fn record_error(&self) -> (String, SystemTime) {
         let path = format!("/workflows/{}/errors", self.workflow);
-        let asked = SystemTime::now();
+        let requested_at = SystemTime::now();
         let error = example_error("status code 403");
-        let answer = taken("an error is recorded", async || self.acme.engine.post(&path, error.clone()).await).await;
-        (answer.is(202).body["ids"][0].as_str().expect("an id").to_owned(), asked)
+        let answer =
+            retry_while_busy("an error is recorded", async || self.acme.engine.post(&path, error.clone()).await).await;
+        (answer.is(202).body["ids"][0].as_str().expect("an id").to_owned(), requested_at)
     }
 }
 
 async fn arrival(destinations: usize, stalled: usize) -> Arrival {
-    let (mut customers, mut stalling): (Vec<Customer>, _) = (Vec::new(), Vec::new());
+    let (mut customers, mut stalled_receivers): (Vec<Customer>, _) = (Vec::new(), Vec::new());
     for n in 0..destinations {
-        if n % OF_ENVIRONMENT == 0 {
+        if n % DESTINATIONS_PER_ENVIRONMENT == 0 {
             customers.push(Customer::new().await);
         }
         let customer = customers.last_mut().expect("there is one");
         let times = Times::default();
         // Spread evenly: the n-th stalls where the part of those that do rises to a whole number.
         let stalls = (n + 1) * stalled / destinations > n * stalled / destinations;
-        let noting = times.clone();
+        let recorded = times.clone();
         let receiver = Receiver::with_behavior(move |received| {
-            noting.lock().expect("nobody panics with it").insert(received.id(), SystemTime::now());
+            recorded.lock().expect("nobody panics with it").insert(received.id(), SystemTime::now());
             if stalls { Reply::Stall } else { Reply::Status(200, "") }
         });
         let receiver = receiver.await;
         let webhook = json!({ "type": "webhook", "url": receiver.url });
         let backend = &customer.acme.backend;
-        let made = taken("a webhook is made", async || backend.post("/destinations", webhook.clone()).await).await;
+        let made =
+            retry_while_busy("a webhook is made", async || backend.post("/destinations", webhook.clone()).await).await;
         customer.destinations.push(made.is(201).text("destinationId"));
-        if stalls { stalling.push(receiver) } else { customer.healthy.push(times) }
+        if stalls { stalled_receivers.push(receiver) } else { customer.healthy.push(times) }
     }
     // What starts functions is not what is measured.
     join_all(customers.iter().map(Customer::record)).await;
     let rounds = async {
-        let (mut times, mut pace) = (Vec::new(), interval(PACE));
+        let (mut times, mut pace) = (Vec::new(), interval(ROUND_INTERVAL));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..ROUNDS {
             pace.tick().await;
@@ -211,9 +213,9 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
     let mut reads = Vec::new();
     let times = tokio::select! {
         times = rounds => times,
-        never = read_on(&mut reads) => match never {},
+        never = read_repeatedly(&mut reads) => match never {},
     };
-    for receiver in &stalling {
+    for receiver in &stalled_receivers {
         receiver.release();
     }
     // What waits for them goes with them, and is not in the way of what is measured next.
@@ -226,7 +228,7 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
 }
 
 /// Reads what is not there, again and again, and notes the milliseconds of each read.
-async fn read_on(times: &mut Vec<f64>) -> Infallible {
+async fn read_repeatedly(times: &mut Vec<f64>) -> Infallible {
     let aws = tests::aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let client = aws_sdk_dynamodb::Client::new(&aws);
     let nothing = AttributeValue::S("nothing".into());

@@ -37,7 +37,7 @@ async fn main() -> std::io::Result<()> {
         assert!(PARTS.contains(&argument.as_str()), "no part is called {argument}: there are {}", PARTS.join(", "));
     }
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
-    let aws = aws::Aws::before(&setting("AWS_ENDPOINT_URL")).await?;
+    let aws = aws::Aws::in_front_of(&setting("AWS_ENDPOINT_URL")).await?;
     let certificate = tempfile::NamedTempFile::new()?;
     std::fs::write(certificate.path(), &aws.certificate)?;
     let mut settings: Vec<(String, String)> = std::env::vars().collect();
@@ -45,39 +45,39 @@ async fn main() -> std::io::Result<()> {
     let functions = Functions { folder: setting("TENON_BINARIES").into(), settings };
     let mut document = document::head();
     print!("{document}");
-    let mut tell = |section: String| {
+    let mut write_section = |section: String| {
         print!("{section}");
         document += &section;
     };
-    aws.alone();
+    aws.replay();
     if wanted("starts") {
-        tell(document::starts(&starts::starts(&functions, &aws).await));
+        write_section(document::starts(&starts::starts(&functions, &aws).await));
     }
     if wanted("first") {
         let mut functions = functions.clone();
         functions.settings.push(("AWS_CA_BUNDLE".into(), certificate.path().display().to_string()));
-        tell(document::first_requests(&starts::first_requests(&functions, &aws).await));
+        write_section(document::first_requests(&starts::first_requests(&functions, &aws).await));
     }
     let bus = tests::Bus::new().await;
     if wanted("requests") {
-        let mut story = requests::Story::new(&functions, &aws, true);
-        story.tell_all(&bus.name).await;
+        let mut scenario = requests::Scenario::new(&functions, &aws, true);
+        scenario.run_all(&bus.name).await;
         let signature = requests::signature(&functions, &aws).await;
-        tell(document::requests(&story.warm, &signature));
+        write_section(document::requests(&scenario.warm, &signature));
     }
     if wanted("forwarding") {
         let recording = forwarding::recording(&functions, &aws).await;
-        tell(document::forwarding(&recording, &forwarding::forwarding(&functions, &aws, &bus.name).await));
+        write_section(document::forwarding(&recording, &forwarding::forwarding(&functions, &aws, &bus.name).await));
     }
     if wanted("arrivals") {
         let buses = local::buses(&functions, &bus).await;
-        tell(document::arrivals(&buses, &local::arrivals().await));
+        write_section(document::arrivals(&buses, &local::arrivals().await));
     }
     if wanted("scale") {
-        tell(document::scale(&scale::scale().await));
+        write_section(document::scale(&scale::scale().await));
     }
     if wanted("sizes") {
-        tell(document::sizes());
+        write_section(document::sizes());
     }
     if arguments.is_empty() {
         document::write(&document)?;

@@ -47,27 +47,27 @@ impl Functions {
 
     /// Runs a program on the machine's last core, to its end. Answers with what it wrote into the file that `ANSWER` names.
     pub async fn run(&self, name: &str, aws: &Aws, arguments: &[&str]) -> String {
-        let answer = tempfile::NamedTempFile::new().expect("a temporary file");
+        let response = tempfile::NamedTempFile::new().expect("a temporary file");
         let mut command = tokio::process::Command::new(self.folder.join(name));
         command
             .env_clear()
             .envs(self.settings.iter().cloned())
             .env("AWS_ENDPOINT_URL", &aws.url)
-            .env("ANSWER", answer.path());
+            .env("ANSWER", response.path());
         let mut child =
             command.args(arguments).spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-            on_one_core(pid);
+            pin_to_last_core(pid);
         }
         assert!(child.wait().await.is_ok_and(|status| status.success()), "{name} failed");
-        std::fs::read_to_string(answer.path()).expect("an answer")
+        std::fs::read_to_string(response.path()).expect("an answer")
     }
 
     /// Starts a function and waits until it asks for work.
     pub async fn ready(&self, name: &str, aws: &Aws) -> (Process, Runtime) {
         let mut runtime = Runtime::new().await.expect("a port is free");
         let process = self.start(name, &runtime, &aws.url);
-        runtime.asked().await;
+        runtime.wait_for_next().await;
         (process, runtime)
     }
 }
@@ -92,34 +92,34 @@ impl Process {
     }
 
     /// From now on it runs on the machine's last core only.
-    pub fn on_one_core(&self) {
-        on_one_core(self.pid());
+    pub fn pin_to_last_core(&self) {
+        pin_to_last_core(self.pid());
     }
 
     /// The processor time that it has for so many invocations, all of which succeed.
-    pub async fn busy(&self, runtime: &mut Runtime, event: &Bytes, times: usize) -> Duration {
+    pub async fn processor_time_of(&self, runtime: &mut Runtime, event: &Bytes, times: usize) -> Duration {
         let before = processor_time(self.child.id());
         for _ in 0..times {
-            let answer = runtime.invoke(event).await.1;
-            assert!(succeeded(&answer), "{}", String::from_utf8_lossy(&answer));
+            let response = runtime.invoke(event).await.1;
+            assert!(succeeded(&response), "{}", String::from_utf8_lossy(&response));
         }
         processor_time(self.child.id()) - before
     }
 
     /// From now on, until what is returned is dropped, it runs for so long of each 20 ms and is stopped for the rest, as
     /// Lambda shares out its cores.
-    pub fn held_to(&self, share: Duration) -> Held {
-        let (over, is_over) = std::sync::mpsc::channel::<()>();
+    pub fn throttle(&self, share: Duration) -> Throttled {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let pid = self.pid();
-        let holding = std::thread::spawn(move || {
-            while is_over.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+        let thread = std::thread::spawn(move || {
+            while stopped.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
                 std::thread::sleep(share);
                 let _ = kill_process(pid, Signal::STOP);
                 std::thread::sleep(PERIOD.saturating_sub(share));
                 let _ = kill_process(pid, Signal::CONT);
             }
         });
-        Held { over: Some(over), holding: Some(holding) }
+        Throttled { stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -127,21 +127,21 @@ impl Process {
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// A process that is held to a share of a core.
-pub struct Held {
-    over: Option<std::sync::mpsc::Sender<()>>,
-    holding: Option<std::thread::JoinHandle<()>>,
+pub struct Throttled {
+    stop: Option<std::sync::mpsc::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Drop for Held {
+impl Drop for Throttled {
     fn drop(&mut self) {
-        self.over.take();
-        if let Some(holding) = self.holding.take() {
-            let _ = holding.join();
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }
 
-fn on_one_core(pid: Pid) {
+fn pin_to_last_core(pid: Pid) {
     let allowed = sched_getaffinity(None).expect("the cores of this process");
     let last = (0..CpuSet::MAX_CPU).rev().find(|core| allowed.is_set(*core)).expect("there is one");
     let mut cores = CpuSet::new();

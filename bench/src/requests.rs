@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How often the two take turns, and how many requests each then answers.
-const TURNS: usize = 7;
+const ROUNDS: usize = 7;
 const REQUESTS: usize = 100;
 
 /// What a warm request of a function costs.
@@ -28,13 +28,13 @@ pub struct Warm {
     /// How many times that of the minimal handler, turn by turn.
     pub ratio: Spread,
     /// How many times that of the minimal handler which has the SDK write the items that are put, where there are some.
-    pub ratio_of_items: Option<Spread>,
+    pub item_ratio: Option<Spread>,
     /// Its AWS calls.
     pub calls: Vec<String>,
 }
 
 /// Every function in a story in which one leads to the next, and what was measured of it.
-pub struct Story<'a> {
+pub struct Scenario<'a> {
     functions: &'a Functions,
     aws: &'a Aws,
     /// The environment of all.
@@ -44,24 +44,24 @@ pub struct Story<'a> {
     measuring: bool,
 }
 
-impl<'a> Story<'a> {
+impl<'a> Scenario<'a> {
     /// Before its beginning.
     pub fn new(functions: &'a Functions, aws: &'a Aws, measuring: bool) -> Self {
         Self { functions, aws, environment: String::new(), warm: Vec::new(), measuring }
     }
 
     /// Lets a function answer an event once, with the local AWS, and measures it then. Answers with what it said.
-    pub async fn tell(&mut self, name: &str, event: &Value) -> Value {
+    pub async fn step(&mut self, name: &str, event: &Value) -> Value {
         self.aws.record();
         let (process, mut runtime) = self.functions.ready(name, self.aws).await;
         let event = Bytes::from(event.to_string());
-        let said = runtime.invoke(&event).await.1;
-        let answer: Value = serde_json::from_slice(&said).unwrap_or_default();
+        let response = runtime.invoke(&event).await.1;
+        let answer: Value = serde_json::from_slice(&response).unwrap_or_default();
         let http = answer.get("statusCode").is_some();
-        assert!(succeeded(&said), "{name}: {answer}");
+        assert!(succeeded(&response), "{name}: {answer}");
         if self.measuring {
-            self.aws.alone();
-            let warm = self.measure(name, http, (process, &mut runtime), (&event, &said)).await;
+            self.aws.replay();
+            let warm = self.measure(name, http, (process, &mut runtime), (&event, &response)).await;
             eprintln!("{name}: {} µs, {} × minimal", warm.cpu, warm.ratio);
             self.warm.push(warm);
         }
@@ -76,35 +76,37 @@ impl<'a> Story<'a> {
         name: &str,
         http: bool,
         (process, runtime): (Process, &mut Runtime),
-        (event, said): (&Bytes, &Bytes),
+        (event, response): (&Bytes, &Bytes),
     ) -> Warm {
         runtime.invoke(event).await;
-        self.aws.listen();
+        self.aws.start_counting();
         let again = runtime.invoke(event).await.1;
         assert!(succeeded(&again), "{name}, with answers that are remembered: {}", String::from_utf8_lossy(&again));
-        let calls = self.aws.heard();
+        let calls = self.aws.take_calls();
 
-        process.on_one_core();
-        let mut minimal = vec![self.minimal(name, (http, false), &calls, (event, said)).await];
+        process.pin_to_last_core();
+        let mut minimal = vec![self.minimal(name, (http, false), &calls, (event, response)).await];
         if puts_items(&calls) {
-            minimal.push(self.minimal(name, (http, true), &calls, (event, said)).await);
+            minimal.push(self.minimal(name, (http, true), &calls, (event, response)).await);
         }
-        turn(&process, runtime, event).await;
-        let (mut ours, mut theirs) = (Vec::new(), vec![Vec::new(); minimal.len()]);
-        for _ in 0..TURNS {
-            ours.push(turn(&process, runtime, event).await);
-            for ((process, runtime, _), theirs) in minimal.iter_mut().zip(&mut theirs) {
-                theirs.push(turn(process, runtime, event).await);
+        round_micros(&process, runtime, event).await;
+        let (mut times, mut minimal_times) = (Vec::new(), vec![Vec::new(); minimal.len()]);
+        for _ in 0..ROUNDS {
+            times.push(round_micros(&process, runtime, event).await);
+            for ((process, runtime, _), minimal_times) in minimal.iter_mut().zip(&mut minimal_times) {
+                minimal_times.push(round_micros(process, runtime, event).await);
             }
         }
-        self.aws.assert_all_known();
-        let ratio = |theirs: &Vec<f64>| spread(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect());
+        self.aws.assert_no_unknown_calls();
+        let ratio = |minimal_times: &Vec<f64>| {
+            spread(times.iter().zip(minimal_times).map(|(times, minimal_times)| times / minimal_times).collect())
+        };
         Warm {
             name: name.to_owned(),
-            ratio: ratio(&theirs[0]),
-            ratio_of_items: theirs.get(1).map(ratio),
-            cpu: spread(ours),
-            minimal: spread(theirs.swap_remove(0)),
+            ratio: ratio(&minimal_times[0]),
+            item_ratio: minimal_times.get(1).map(ratio),
+            cpu: spread(times),
+            minimal: spread(minimal_times.swap_remove(0)),
             calls: calls.into_iter().map(|(operation, _)| operation).collect(),
         }
     }
@@ -115,29 +117,33 @@ impl<'a> Story<'a> {
         name: &str,
         (http, items): (bool, bool),
         calls: &[Call],
-        (event, said): (&Bytes, &Bytes),
+        (event, response): (&Bytes, &Bytes),
     ) -> (Process, Runtime, tempfile::NamedTempFile) {
         let script = tempfile::NamedTempFile::new().expect("a temporary file");
         let texts: Vec<(&str, &str)> = calls
             .iter()
             .map(|(operation, body)| (operation.as_str(), std::str::from_utf8(body).unwrap_or("{}")))
             .collect();
-        let answer = String::from_utf8_lossy(said);
+        let answer = String::from_utf8_lossy(response);
         let written = json!({ "http": http, "items": items, "calls": texts, "answer": answer }).to_string();
         std::fs::write(script.path(), written).expect("a temporary file");
         let mut functions = self.functions.clone();
         functions.settings.push(("MINIMAL".into(), script.path().display().to_string()));
         let (process, mut runtime) = functions.ready("minimal", self.aws).await;
-        self.aws.listen();
+        self.aws.start_counting();
         runtime.invoke(event).await;
         let operations = |calls: &[Call]| {
             let mut names: Vec<String> = calls.iter().map(|(operation, _)| operation.clone()).collect();
             names.sort();
             names
         };
-        assert_eq!(operations(&self.aws.heard()), operations(calls), "the minimal handler makes the calls of {name}");
-        process.on_one_core();
-        turn(&process, &mut runtime, event).await;
+        assert_eq!(
+            operations(&self.aws.take_calls()),
+            operations(calls),
+            "the minimal handler makes the calls of {name}"
+        );
+        process.pin_to_last_core();
+        round_micros(&process, &mut runtime, event).await;
         (process, runtime, script)
     }
 
@@ -155,17 +161,17 @@ impl<'a> Story<'a> {
     }
 
     /// Lets an endpoint answer its event file, with other path parameters and another body.
-    pub async fn ask(&mut self, function: &str, parameters: &[(&str, &str)], body: Option<Value>) -> Value {
+    pub async fn call(&mut self, function: &str, parameters: &[(&str, &str)], body: Option<Value>) -> Value {
         let event = self.event(function, parameters, body);
-        self.tell(function, &event).await
+        self.step(function, &event).await
     }
 
     /// Makes an environment, a user and a workflow. Answers with the workflow's id.
-    pub async fn begin(&mut self) -> String {
-        self.make_environment().await;
-        let user = text(&self.ask("users_create", &[], None).await, "userId");
+    pub async fn create_workflow(&mut self) -> String {
+        self.create_environment().await;
+        let user = string_member(&self.call("users_create", &[], None).await, "userId");
         let body = json!({ "userId": user, "name": "Orders" });
-        text(&self.ask("workflows_create", &[], Some(body)).await, "workflowId")
+        string_member(&self.call("workflows_create", &[], Some(body)).await, "workflowId")
     }
 
     /// The stream's records of the newest hundred errors of a workflow.
@@ -181,107 +187,107 @@ impl<'a> Story<'a> {
     /// What leads to the next part and is measured elsewhere.
     async fn unmeasured(&mut self, name: &str, event: &Value) -> Value {
         let measuring = std::mem::replace(&mut self.measuring, false);
-        let answer = self.tell(name, event).await;
+        let answer = self.step(name, event).await;
         self.measuring = measuring;
         answer
     }
 
     /// Makes the environment of all that follows.
-    pub async fn make_environment(&mut self) {
-        let made = self.tell("environments_create", &event("environments_create")).await;
-        self.environment = text(&made, "environmentId");
+    pub async fn create_environment(&mut self) {
+        let made = self.step("environments_create", &event("environments_create")).await;
+        self.environment = string_member(&made, "environmentId");
     }
 
     /// All functions behind HTTP, and those of operators.
-    pub async fn tell_all(&mut self, bus: &str) {
-        self.make_environment().await;
+    pub async fn run_all(&mut self, bus: &str) {
+        self.create_environment().await;
         let environment = self.environment.clone();
         let payload = json!({ "environmentId": environment, "name": "bench", "scopes": ["manage"] });
-        let made = self.tell("keys_create", &payload).await;
-        let (key, key_id) = (text(&made, "key"), text(&made, "keyId"));
-        self.tell("keys_list", &json!({ "environmentId": environment })).await;
-        self.ask("environments_get", &[], None).await;
+        let made = self.step("keys_create", &payload).await;
+        let (key, key_id) = (string_member(&made, "key"), string_member(&made, "keyId"));
+        self.step("keys_list", &json!({ "environmentId": environment })).await;
+        self.call("environments_get", &[], None).await;
         let mut authorized = event("authorizer");
         authorized["identitySource"] = json!([format!("Bearer {key}")]);
         // The first use of a day is noted.
         self.unmeasured("authorizer", &authorized).await;
-        self.tell("authorizer", &authorized).await;
+        self.step("authorizer", &authorized).await;
 
-        let user = text(&self.ask("users_create", &[], None).await, "userId");
+        let user = string_member(&self.call("users_create", &[], None).await, "userId");
         let of_user = [("user", user.as_str())];
-        self.ask("users_get", &of_user, None).await;
-        self.ask("users_update", &of_user, Some(json!({ "fullName": "Joe" }))).await;
-        self.ask("users_batch", &[], None).await;
-        self.ask("users_list", &[], None).await;
-        self.ask("users_status", &of_user, None).await;
+        self.call("users_get", &of_user, None).await;
+        self.call("users_update", &of_user, Some(json!({ "fullName": "Joe" }))).await;
+        self.call("users_batch", &[], None).await;
+        self.call("users_list", &[], None).await;
+        self.call("users_status", &of_user, None).await;
         let mut enable = self.event("users_status", &of_user, None);
         enable["requestContext"]["routeKey"] = json!("POST /users/{user}/enable");
         self.unmeasured("users_status", &enable).await;
-        self.ask("users_token", &of_user, None).await;
-        self.ask("jwks", &[], None).await;
-        self.ask("openapi", &[], None).await;
-        self.ask("console", &[], None).await;
+        self.call("users_token", &of_user, None).await;
+        self.call("jwks", &[], None).await;
+        self.call("openapi", &[], None).await;
+        self.call("console", &[], None).await;
 
-        let credential = text(&self.ask("credentials_create", &of_user, None).await, "credentialId");
+        let credential = string_member(&self.call("credentials_create", &of_user, None).await, "credentialId");
         let of_credential = [("user", user.as_str()), ("credentialId", credential.as_str())];
-        self.ask("credentials_list", &of_user, None).await;
-        self.ask("credentials_get", &of_credential, None).await;
-        self.ask("credentials_reveal", &of_credential, None).await;
-        self.ask("credentials_delete", &of_credential, None).await;
+        self.call("credentials_list", &of_user, None).await;
+        self.call("credentials_get", &of_credential, None).await;
+        self.call("credentials_reveal", &of_credential, None).await;
+        self.call("credentials_delete", &of_credential, None).await;
 
         let body = json!({ "userId": user, "name": "Orders" });
-        let workflow = text(&self.ask("workflows_create", &[], Some(body)).await, "workflowId");
+        let workflow = string_member(&self.call("workflows_create", &[], Some(body)).await, "workflowId");
         let of_workflow = [("workflowId", workflow.as_str())];
-        self.ask("workflows_list", &[], None).await;
-        self.ask("workflows_get", &of_workflow, None).await;
+        self.call("workflows_list", &[], None).await;
+        self.call("workflows_get", &of_workflow, None).await;
         let body = json!({ "userId": user, "workflowId": workflow });
-        self.ask("workflows_activate", &[], Some(body)).await;
-        self.ask("workflows_deactivate_all", &of_user, None).await;
+        self.call("workflows_activate", &[], Some(body)).await;
+        self.call("workflows_deactivate_all", &of_user, None).await;
         let mut session = self.event("session", &[], None);
         session["requestContext"]["authorizer"]["lambda"]["userId"] = json!(user);
-        self.tell("session", &session).await;
+        self.step("session", &session).await;
 
         let errors: Vec<Value> = (0..100).map(|n| example_error(&format!("Error: status code 403 ({n})"))).collect();
-        let recorded = self.ask("errors_record", &of_workflow, Some(json!({ "errors": errors }))).await;
+        let recorded = self.call("errors_record", &of_workflow, Some(json!({ "errors": errors }))).await;
         assert_eq!(recorded["ids"].as_array().map(Vec::len), Some(100), "{recorded}");
-        self.ask("errors_list", &of_workflow, None).await;
-        self.ask("errors_logs", &[], None).await;
-        self.ask("errors_groups", &[], None).await;
+        self.call("errors_list", &of_workflow, None).await;
+        self.call("errors_logs", &[], None).await;
+        self.call("errors_groups", &[], None).await;
 
-        let made = self.ask("destinations_create", &[], Some(bus_settings(bus))).await;
-        let destination = text(&made, "destinationId");
+        let made = self.call("destinations_create", &[], Some(bus_settings(bus))).await;
+        let destination = string_member(&made, "destinationId");
         let of_destination = [("destinationId", destination.as_str())];
         // An error whose delivery is told of together with 99 others.
         let records = self.stream_records(&workflow).await;
         assert_eq!(records.len(), 100);
-        let error = text(&records[0]["dynamodb"]["Keys"]["sk"], "S");
+        let error = string_member(&records[0]["dynamodb"]["Keys"]["sk"], "S");
         self.unmeasured("forward_errors", &json!({ "Records": records })).await;
-        let shown = self.ask("errors_get", &[("errorId", &error)], None).await;
+        let shown = self.call("errors_get", &[("errorId", &error)], None).await;
         assert_eq!(shown["deliveries"][0]["status"], "delivered", "{shown}");
-        self.ask("destinations_list", &[], None).await;
-        self.ask("destinations_get", &of_destination, None).await;
-        self.ask("destinations_patch", &of_destination, Some(json!({ "filter": { "blockType": ["shopify"] } }))).await;
-        self.ask("destinations_test", &of_destination, None).await;
-        self.ask("destinations_deliveries", &of_destination, None).await;
-        let replay = text(&self.ask("destinations_replay", &of_destination, None).await, "replayId");
-        self.ask("replays_get", &[("replayId", &replay)], None).await;
-        self.ask("replays_cancel", &[("replayId", &replay)], None).await;
+        self.call("destinations_list", &[], None).await;
+        self.call("destinations_get", &of_destination, None).await;
+        self.call("destinations_patch", &of_destination, Some(json!({ "filter": { "blockType": ["shopify"] } }))).await;
+        self.call("destinations_test", &of_destination, None).await;
+        self.call("destinations_deliveries", &of_destination, None).await;
+        let replay = string_member(&self.call("destinations_replay", &of_destination, None).await, "replayId");
+        self.call("replays_get", &[("replayId", &replay)], None).await;
+        self.call("replays_cancel", &[("replayId", &replay)], None).await;
         let webhook = json!({ "type": "webhook", "url": "https://example.com/errors" });
         let create = self.event("destinations_create", &[], Some(webhook));
-        let webhook = text(&self.unmeasured("destinations_create", &create).await, "destinationId");
-        self.ask("destinations_rotate_secret", &[("destinationId", &webhook)], None).await;
-        self.ask("destinations_delete", &of_destination, None).await;
-        self.ask("workflows_delete", &of_workflow, None).await;
-        self.ask("users_erase_logs", &of_user, None).await;
-        self.ask("users_delete", &of_user, None).await;
-        self.tell("keys_revoke", &json!({ "environmentId": environment, "keyId": key_id })).await;
+        let webhook = string_member(&self.unmeasured("destinations_create", &create).await, "destinationId");
+        self.call("destinations_rotate_secret", &[("destinationId", &webhook)], None).await;
+        self.call("destinations_delete", &of_destination, None).await;
+        self.call("workflows_delete", &of_workflow, None).await;
+        self.call("users_erase_logs", &of_user, None).await;
+        self.call("users_delete", &of_user, None).await;
+        self.step("keys_revoke", &json!({ "environmentId": environment, "keyId": key_id })).await;
     }
 }
 
 /// The stream's record of an error that is listed so.
 fn stream_record(environment: &str, error: &Value) -> Value {
     let mut record = event("forward_errors")["Records"][0].clone();
-    let pk = json!({ "S": format!("env#{environment}#workflow#{}", text(error, "workflowId")) });
+    let pk = json!({ "S": format!("env#{environment}#workflow#{}", string_member(error, "workflowId")) });
     let image = &mut record["dynamodb"]["NewImage"];
     for (name, value) in error.as_object().into_iter().flatten().filter(|(_, value)| value.is_string()) {
         image[name] = json!({ "S": value });
@@ -324,7 +330,7 @@ pub async fn signature(functions: &Functions, aws: &Aws) -> Spread {
     // As long as what is signed of a user token.
     let message = "x".repeat(500);
     let mut times = Vec::new();
-    for _ in 0..TURNS {
+    for _ in 0..ROUNDS {
         let nanoseconds = functions.run("bare_loop", aws, &["signatures", "2000", &message, ""]).await;
         times.push(nanoseconds.parse::<f64>().expect("a number") / 1e3);
     }
@@ -332,11 +338,11 @@ pub async fn signature(functions: &Functions, aws: &Aws) -> Spread {
 }
 
 /// A member of an answer.
-pub fn text(answer: &Value, member: &str) -> String {
+pub fn string_member(answer: &Value, member: &str) -> String {
     answer[member].as_str().unwrap_or_else(|| panic!("no {member} in {answer}")).to_owned()
 }
 
 /// The processor time of a request, in microseconds.
-async fn turn(process: &Process, runtime: &mut Runtime, event: &Bytes) -> f64 {
-    process.busy(runtime, event, REQUESTS).await.as_secs_f64() * 1e6 / REQUESTS as f64
+async fn round_micros(process: &Process, runtime: &mut Runtime, event: &Bytes) -> f64 {
+    process.processor_time_of(runtime, event, REQUESTS).await.as_secs_f64() * 1e6 / REQUESTS as f64
 }

@@ -21,18 +21,18 @@ use tokio::{
 
 /// What a function said.
 #[derive(Debug)]
-pub enum Said {
+pub enum RuntimeEvent {
     /// It asked for work, at this time.
     Next(Instant),
     /// It answered, at this time.
-    Answer(Instant, Bytes),
+    Response(Instant, Bytes),
     /// It failed.
     Failure(Bytes),
 }
 
 #[derive(Clone)]
 struct Lambda {
-    said: mpsc::Sender<Said>,
+    events: mpsc::Sender<RuntimeEvent>,
     work: Arc<Mutex<mpsc::Receiver<Bytes>>>,
 }
 
@@ -40,7 +40,7 @@ struct Lambda {
 pub struct Runtime {
     /// Where it is.
     pub address: String,
-    said: mpsc::Receiver<Said>,
+    events: mpsc::Receiver<RuntimeEvent>,
     work: mpsc::Sender<Bytes>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -56,33 +56,33 @@ impl Runtime {
     pub async fn new() -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
-        let ((said, hear), (work, take)) = (mpsc::channel(16), mpsc::channel(16));
-        let lambda = Lambda { said, work: Arc::new(Mutex::new(take)) };
+        let ((events, received), (work, pending_work)) = (mpsc::channel(16), mpsc::channel(16));
+        let lambda = Lambda { events, work: Arc::new(Mutex::new(pending_work)) };
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(answer))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(failure))
             .route("/2018-06-01/runtime/init/error", post(failure))
             .with_state(lambda);
         let serving = tokio::spawn(async move {
             let _ = axum::serve(tcp_nodelay(listener), router).await;
         });
-        Ok(Self { address, said: hear, work, serving })
+        Ok(Self { address, events: received, work, serving })
     }
 
     /// What the function says next.
-    pub async fn hear(&mut self) -> Said {
-        match tokio::time::timeout(Duration::from_secs(30), self.said.recv()).await {
-            Ok(Some(Said::Failure(why))) => panic!("a function failed: {}", String::from_utf8_lossy(&why)),
-            Ok(Some(said)) => said,
+    pub async fn next_event(&mut self) -> RuntimeEvent {
+        match tokio::time::timeout(Duration::from_secs(30), self.events.recv()).await {
+            Ok(Some(RuntimeEvent::Failure(why))) => panic!("a function failed: {}", String::from_utf8_lossy(&why)),
+            Ok(Some(event)) => event,
             _ => panic!("a function says nothing for 30 seconds"),
         }
     }
 
     /// When the function asks for work.
-    pub async fn asked(&mut self) -> Instant {
-        match self.hear().await {
-            Said::Next(at) => at,
+    pub async fn wait_for_next(&mut self) -> Instant {
+        match self.next_event().await {
+            RuntimeEvent::Next(at) => at,
             other => panic!("a function did not ask for work: {other:?}"),
         }
     }
@@ -90,14 +90,14 @@ impl Runtime {
     /// Gives an event to a function that has asked, waits for its answer, and until it asks again. Answers with the time
     /// from event to answer.
     pub async fn invoke(&mut self, event: &Bytes) -> (Duration, Bytes) {
-        let given = Instant::now();
+        let sent_at = Instant::now();
         self.work.send(event.clone()).await.expect("the function is there");
-        let (at, answer) = match self.hear().await {
-            Said::Answer(at, answer) => (at, answer),
+        let (at, response) = match self.next_event().await {
+            RuntimeEvent::Response(at, response) => (at, response),
             other => panic!("a function did not answer: {other:?}"),
         };
-        self.asked().await;
-        (at - given, answer)
+        self.wait_for_next().await;
+        (at - sent_at, response)
     }
 }
 
@@ -109,7 +109,7 @@ fn tcp_nodelay(listener: TcpListener) -> impl axum::serve::Listener<Addr = std::
 }
 
 async fn next(State(lambda): State<Lambda>) -> Response {
-    let _ = lambda.said.send(Said::Next(Instant::now())).await;
+    let _ = lambda.events.send(RuntimeEvent::Next(Instant::now())).await;
     let Some(event) = lambda.work.lock().await.recv().await else {
         // There is no more work: like Lambda, it stops the process without an answer.
         return pending().await;
@@ -125,19 +125,19 @@ async fn next(State(lambda): State<Lambda>) -> Response {
     (headers, event).into_response()
 }
 
-async fn answer(State(lambda): State<Lambda>, body: Bytes) -> StatusCode {
-    let _ = lambda.said.send(Said::Answer(Instant::now(), body)).await;
+async fn response(State(lambda): State<Lambda>, body: Bytes) -> StatusCode {
+    let _ = lambda.events.send(RuntimeEvent::Response(Instant::now(), body)).await;
     StatusCode::ACCEPTED
 }
 
 async fn failure(State(lambda): State<Lambda>, body: Bytes) -> StatusCode {
-    let _ = lambda.said.send(Said::Failure(body)).await;
+    let _ = lambda.events.send(RuntimeEvent::Failure(body)).await;
     StatusCode::ACCEPTED
 }
 
 /// Whether an answer has a status of success, or none, and hands nothing of a batch back.
-pub fn succeeded(answer: &Bytes) -> bool {
-    let answer: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
-    answer["statusCode"].as_u64().is_none_or(|status| (200..300).contains(&status))
-        && answer["batchItemFailures"].as_array().is_none_or(Vec::is_empty)
+pub fn succeeded(response: &Bytes) -> bool {
+    let response: serde_json::Value = serde_json::from_slice(response).unwrap_or_default();
+    response["statusCode"].as_u64().is_none_or(|status| (200..300).contains(&status))
+        && response["batchItemFailures"].as_array().is_none_or(Vec::is_empty)
 }

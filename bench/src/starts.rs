@@ -8,7 +8,7 @@ use crate::{
     aws::Aws,
     figures::{Spread, spread},
     process::Functions,
-    requests::{Story, text},
+    requests::{Scenario, string_member},
     runtime::{Runtime, succeeded},
 };
 
@@ -51,7 +51,7 @@ pub async fn starts(functions: &Functions, aws: &Aws) -> Vec<Start> {
         for ((name, _), times) in KINDS.iter().zip(&mut times) {
             let mut runtime = Runtime::new().await.expect("a port is free");
             let process = functions.start(name, &runtime, &aws.url);
-            times.push((runtime.asked().await - process.started).as_secs_f64() * 1e3);
+            times.push((runtime.wait_for_next().await - process.started).as_secs_f64() * 1e3);
         }
     }
     let hello = times[0].clone();
@@ -81,21 +81,21 @@ const EIGHTH: Duration = Duration::from_micros(2_500);
 pub async fn first_requests(functions: &Functions, aws: &Aws) -> Vec<First> {
     let names = ["hello", "users_get", "by_hand"];
     let mut times: Vec<Vec<f64>> = names.iter().map(|_| Vec::new()).collect();
-    let mut story = Story::new(functions, aws, false);
-    story.make_environment().await;
-    let user = text(&story.ask("users_create", &[], None).await, "userId");
-    story.ask("users_get", &[("user", &user)], None).await;
-    let event = Bytes::from(story.event("users_get", &[("user", &user)], None).to_string());
-    aws.alone();
+    let mut scenario = Scenario::new(functions, aws, false);
+    scenario.create_environment().await;
+    let user = string_member(&scenario.call("users_create", &[], None).await, "userId");
+    scenario.call("users_get", &[("user", &user)], None).await;
+    let event = Bytes::from(scenario.event("users_get", &[("user", &user)], None).to_string());
+    aws.replay();
     for _ in 0..STARTS {
         for (name, times) in names.iter().zip(&mut times) {
             let mut runtime = Runtime::new().await.expect("a port is free");
-            let process = functions.start(name, &runtime, &aws.secure);
-            runtime.asked().await;
-            let held = process.held_to(EIGHTH);
-            let (time, answer) = runtime.invoke(&event).await;
-            drop(held);
-            assert!(succeeded(&answer), "{name}: {}", String::from_utf8_lossy(&answer));
+            let process = functions.start(name, &runtime, &aws.tls_url);
+            runtime.wait_for_next().await;
+            let throttled = process.throttle(EIGHTH);
+            let (time, response) = runtime.invoke(&event).await;
+            drop(throttled);
+            assert!(succeeded(&response), "{name}: {}", String::from_utf8_lossy(&response));
             times.push(time.as_secs_f64() * 1e3);
         }
     }

@@ -21,11 +21,11 @@ const QUEUE: &str = "http://127.0.0.1/queue";
 macro_rules! send {
     ($operation:expr, $body:expr) => {{
         let body: Bytes = $body.clone();
-        let given = move |request: &mut HttpRequest| {
+        let replace_body = move |request: &mut HttpRequest| {
             request.headers_mut().insert("content-length", body.len().to_string());
             *request.body_mut() = body.clone().into();
         };
-        match $operation.customize().mutate_request(given).send().await {
+        match $operation.customize().mutate_request(replace_body).send().await {
             // A condition that does not hold is an answer too.
             Ok(_) | Err(SdkError::ServiceError(_)) => Ok(()),
             Err(error) => Err(Error::from(error)),
@@ -34,7 +34,7 @@ macro_rules! send {
 }
 
 /// What is sent.
-enum Sent {
+enum PreparedCall {
     /// An operation with a body.
     Body(String, Bytes),
     /// Items by tables, in a batch.
@@ -43,7 +43,7 @@ enum Sent {
     Transaction(Vec<TransactWriteItem>),
 }
 
-impl Sent {
+impl PreparedCall {
     fn body((operation, body): (String, String)) -> Result<Self, Error> {
         Ok(Self::Body(operation, body.into()))
     }
@@ -94,13 +94,13 @@ struct Aws {
 }
 
 impl Aws {
-    async fn send(&self, sent: &Sent) -> Result<(), Error> {
-        match sent {
-            Sent::Body(operation, body) => self.call(operation, body).await?,
-            Sent::Batch(tables) => {
+    async fn send(&self, call: &PreparedCall) -> Result<(), Error> {
+        match call {
+            PreparedCall::Body(operation, body) => self.send_body(operation, body).await?,
+            PreparedCall::Batch(tables) => {
                 self.dynamodb.batch_write_item().set_request_items(Some(tables.clone())).send().await?;
             }
-            Sent::Transaction(actions) => {
+            PreparedCall::Transaction(actions) => {
                 let request = self.dynamodb.transact_write_items().set_transact_items(Some(actions.clone()));
                 request.client_request_token("token").send().await?;
             }
@@ -108,7 +108,7 @@ impl Aws {
         Ok(())
     }
 
-    async fn call(&self, operation: &str, body: &Bytes) -> Result<(), Error> {
+    async fn send_body(&self, operation: &str, body: &Bytes) -> Result<(), Error> {
         match operation {
             "GetItem" => send!(self.dynamodb.get_item().table_name(TABLE), body),
             "PutItem" => send!(self.dynamodb.put_item().table_name(TABLE), body),
@@ -135,8 +135,8 @@ impl Aws {
 async fn main() -> Result<(), Error> {
     let script: Value = serde_json::from_slice(&std::fs::read(std::env::var("MINIMAL")?)?)?;
     let calls: Vec<(String, String)> = serde_json::from_value(script["calls"].clone())?;
-    let read = if script["items"] == true { Sent::items } else { Sent::body };
-    let calls: Vec<Sent> = calls.into_iter().map(read).collect::<Result<_, _>>()?;
+    let read = if script["items"] == true { PreparedCall::items } else { PreparedCall::body };
+    let calls: Vec<PreparedCall> = calls.into_iter().map(read).collect::<Result<_, _>>()?;
     let answer = script["answer"].as_str().unwrap_or_default().to_owned();
     let config = tenon::aws::config()?;
     let aws = Aws {
