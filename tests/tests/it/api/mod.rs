@@ -1,6 +1,7 @@
 //! The HTTP API and the console.
 
 mod access;
+mod aws_calls;
 mod console;
 mod credentials;
 mod destinations;
