@@ -47,7 +47,7 @@ test: setup functions ## Run all tests: unit, store, delivery, and end to end ag
 
 .PHONY: openapi
 openapi: ## Write docs/openapi.json from the handlers
-	UPDATE_EXPECT=1 cargo test --locked --quiet --package functions --lib -- make_openapi_writes_it
+	UPDATE_EXPECT=1 cargo test --locked --quiet --package functions --lib -- served_document_matches_the_handlers
 
 .PHONY: check
 check: setup ## Check format, lints and template
