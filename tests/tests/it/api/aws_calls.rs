@@ -293,7 +293,8 @@ macro_rules! endpoints {
     };
 }
 
-/// Returns the endpoints by the names of their functions, in the pairs that `functions/src/bin` serves.
+/// Returns the endpoints by the names of their functions, in the pairs that `functions/src/bin`
+/// serves.
 async fn endpoints(config: &SdkConfig, calls: &Calls) -> BTreeMap<&'static str, Endpoint> {
     calls.take();
     let token = users::token::state(config).await.unwrap();
@@ -341,7 +342,8 @@ async fn endpoints(config: &SdkConfig, calls: &Calls) -> BTreeMap<&'static str, 
     endpoints
 }
 
-/// Creates an environment and a key and asserts their AWS calls. Returns the environment's id and the key.
+/// Creates an environment and a key and asserts their AWS calls. Returns the environment's id and
+/// the key.
 async fn create_environment(config: &SdkConfig, calls: &Calls) -> (String, String) {
     let state = environments_create::state(config).await.unwrap();
     let payload = json!({ "name": "acme", "kind": "test" });
