@@ -15,10 +15,10 @@ pub struct Spread {
 pub fn spread(mut measured: Vec<f64>) -> Spread {
     measured.sort_by(f64::total_cmp);
     let at = |part: f64| {
-        let place = part * (measured.len().max(1) - 1) as f64;
-        let (low, high) = (place.floor() as usize, place.ceil() as usize);
-        let value = |place: usize| measured.get(place).copied().unwrap_or_default();
-        value(low) + (value(high) - value(low)) * place.fract()
+        let rank = part * (measured.len().max(1) - 1) as f64;
+        let (low, high) = (rank.floor() as usize, rank.ceil() as usize);
+        let value = |rank: usize| measured.get(rank).copied().unwrap_or_default();
+        value(low) + (value(high) - value(low)) * rank.fract()
     };
     Spread { median: at(0.5), spread: (at(0.75) - at(0.25)) / 2.0 }
 }

@@ -22,11 +22,11 @@ pub async fn state(config: &SdkConfig) -> Result<Sweep, StartError> {
 #[derive(Debug, Serialize)]
 pub struct SweepResult {
     /// So many drains were told to run.
-    woken: usize,
+    scheduled: usize,
 }
 
 /// Looks at all destinations with pending deliveries.
 pub async fn run_sweep(sweep: Sweep, _: Value) -> Result<SweepResult, Diagnostic> {
-    let woken = sweep.run().await.map_err(|error| Diagnostic::from(Problem::from(error)))?;
-    Ok(SweepResult { woken })
+    let scheduled = sweep.run().await.map_err(|error| Diagnostic::from(Problem::from(error)))?;
+    Ok(SweepResult { scheduled })
 }

@@ -68,7 +68,7 @@ pub trait DrainStore {
     /// Writes down what became of deliveries.
     fn settle(&self, settled: &[Settlement]) -> impl Future<Output = Result<(), StoreError>>;
     /// Notes the destination's health.
-    fn record_health(&self, known: &Health, update: &HealthUpdate) -> impl Future<Output = Result<(), StoreError>>;
+    fn record_health(&self, current: &Health, update: &HealthUpdate) -> impl Future<Output = Result<(), StoreError>>;
     /// Switches the destination off.
     fn disable_destination(&self, version: u32, reason: &str) -> impl Future<Output = Result<(), StoreError>>;
     /// What waits, due or not.
@@ -353,8 +353,8 @@ impl DrainStore for DestinationDrain<'_> {
         self.drains.pending.settle(self.route, &self.drains.replays.0, settled).await
     }
 
-    async fn record_health(&self, known: &Health, update: &HealthUpdate) -> Result<(), StoreError> {
-        self.drains.health_store.record(self.route, known, update, self.now()).await.map(|_| ())
+    async fn record_health(&self, current: &Health, update: &HealthUpdate) -> Result<(), StoreError> {
+        self.drains.health_store.record(self.route, current, update, self.now()).await.map(|_| ())
     }
 
     async fn disable_destination(&self, version: u32, reason: &str) -> Result<(), StoreError> {

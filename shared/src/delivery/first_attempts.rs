@@ -38,7 +38,7 @@ impl FirstAttemptSender {
     /// the indices of the messages of which something could be neither sent nor written down.
     ///
     /// AWS calls for a destination: one read of it and one of its health, one `BatchGetItem` for a hundred errors, what
-    /// [`DeliveryRecorder::note`] says, and one `BatchWriteItem` for 25 errors that it does not want any more. All but the notes for each
+    /// [`DeliveryRecorder::record`] says, and one `BatchWriteItem` for 25 errors that it does not want any more. All but the notes for each
     /// message where something cannot be read.
     pub async fn send(&self, messages: &[FirstAttempts]) -> Vec<usize> {
         let mut routes: BTreeMap<Route, Vec<(usize, &[ErrorKey])>> = BTreeMap::new();

@@ -50,7 +50,7 @@ impl Forwarder {
     /// is never lost.
     ///
     /// Environments do not wait for each other, nor do the destinations of one. AWS calls: one query an environment; for
-    /// each bus one `PutEvents` for ten errors, and what [`DeliveryRecorder::note`] says; for each webhook one `SendMessageBatch`
+    /// each bus one `PutEvents` for ten errors, and what [`DeliveryRecorder::record`] says; for each webhook one `SendMessageBatch`
     /// for a hundred errors.
     pub async fn forward(&self, event: StreamEvent) -> DynamoDbEventResponse {
         let mut unprocessed = Vec::new();

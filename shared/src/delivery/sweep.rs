@@ -40,15 +40,15 @@ impl Sweep {
             (Metric::OldestUndelivered, oldest),
             (Metric::OpenCircuits, i64::try_from(open).unwrap_or(i64::MAX)),
         ]);
-        let mut woken = 0;
+        let mut scheduled = 0;
         for stalled in backlogged.iter().filter(|destination| is_stalled(&destination.health, now)) {
             match self.scheduler.schedule(stalled.route(), now, now).await {
-                Ok(()) => woken += 1,
+                Ok(()) => scheduled += 1,
                 Err(error) => tracing::warn!(error = %ErrorChain(&error), "a drain was not told to run"),
             }
         }
-        tracing::info!(waiting = backlogged.len(), woken, oldest, open, "sweep completed");
-        Ok(woken)
+        tracing::info!(backlogged = backlogged.len(), scheduled, oldest, open, "sweep completed");
+        Ok(scheduled)
     }
 }
 

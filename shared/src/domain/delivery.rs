@@ -265,7 +265,7 @@ mod tests {
         let immediate = Delivery::finished(error, destination, DeliveryStatus::Delivered, vec![attempt(now)]);
         let later = now + Duration::from_secs(60);
         let failed = Delivery::finished(error, destination, DeliveryStatus::Failed, vec![attempt(later)]);
-        let waiting = Delivery {
+        let pending_delivery = Delivery {
             status: DeliveryStatus::Pending,
             attempts: Vec::new(),
             next_attempt_at: Some(later),
@@ -275,7 +275,10 @@ mod tests {
             let merged = a.clone().merge(b.clone());
             assert_eq!((merged.status, merged.attempts), (DeliveryStatus::Failed, vec![attempt(now), attempt(later)]));
         }
-        assert_eq!(immediate.merge(waiting.clone()), Delivery { attempts: vec![attempt(now)], ..waiting });
+        assert_eq!(
+            immediate.merge(pending_delivery.clone()),
+            Delivery { attempts: vec![attempt(now)], ..pending_delivery }
+        );
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Destinations {
         let key = keys::deleted_destination(environment, id);
         let mut item = to_item("deletedDestination", &key, &DestinationRow { destination_id: id }, &[])?;
         item.insert("expiresAt".into(), retention.expires_at(Timestamp::now()));
-        let remember = Put::builder().table_name(name).set_item(Some(item)).build().map_err(refused)?;
+        let put_deleted = Put::builder().table_name(name).set_item(Some(item)).build().map_err(refused)?;
         let delete = Delete::builder()
             .table_name(name)
             .set_key(Some(keys::destination(environment, id).attributes()))
@@ -212,7 +212,7 @@ impl Destinations {
             action().delete(delete).build(),
             action().update(count).build(),
             action().delete(health).build(),
-            action().put(remember).build(),
+            action().put(put_deleted).build(),
         ];
         Ok(self.0.transact(actions).await?.is_empty())
     }

@@ -258,7 +258,7 @@ impl Errors {
         };
         let next = next.map(|next| match skip.saturating_sub(found) {
             0 => next,
-            left => format!("{next}{SKIP_SEPARATOR}{left}"),
+            remaining => format!("{next}{SKIP_SEPARATOR}{remaining}"),
         });
         Ok(truncate_to_response_size(errors, next))
     }
@@ -338,7 +338,7 @@ const SKIP_SEPARATOR: char = '~';
 
 fn split_skip(position: &str) -> (Option<&str>, usize) {
     match position.split_once(SKIP_SEPARATOR) {
-        Some((position, left)) => (Some(position), left.parse().unwrap_or(0).min(MAX_SKIP)),
+        Some((position, remaining)) => (Some(position), remaining.parse().unwrap_or(0).min(MAX_SKIP)),
         None => (Some(position), 0),
     }
 }

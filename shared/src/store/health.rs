@@ -123,19 +123,19 @@ impl HealthStore {
         Ok(self.0.get(&keys::health(route)).await?.unwrap_or_default())
     }
 
-    /// Notes what came of attempts and what waits, as [`Health::after`] says. Answers with the health before. One write,
+    /// Notes what came of attempts and what waits, as [`Health::apply`] says. Answers with the health before. One write,
     /// and another where a destination does not want to be asked for a while.
     ///
     /// Processes may note at once: counts are added up, and the row of failures begins only once.
     pub async fn record(
         &self,
         route: Route,
-        known: &Health,
+        current: &Health,
         update: &HealthUpdate,
         now: Timestamp,
     ) -> Result<Health, StoreError> {
         let HealthUpdate { counts, pending_delta, probe } = update;
-        let after = known.apply(update, now);
+        let after = current.apply(update, now);
         let mut expression = UpdateExpression::default();
         expression.set("type", text("health"));
         expression.set("environmentId", text(route.environment));

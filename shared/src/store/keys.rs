@@ -320,10 +320,10 @@ mod tests {
     fn time_range_includes_since_and_excludes_until() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (low, high) = error_bounds(Some(at("2026-11-24T05:00:00.7Z")), Some(at("2026-11-24T06:00:00Z"))).unwrap();
-        let within = |text: &str| (&low..=&high).contains(&&ErrorId::from(ObjectId::at(at(text))).to_string());
-        assert!(!within("2026-11-24T04:59:59.999Z"));
-        assert!(within("2026-11-24T05:00:00Z") && within("2026-11-24T05:59:59.999Z"));
-        assert!(!within("2026-11-24T06:00:00Z"));
+        let contains = |text: &str| (&low..=&high).contains(&&ErrorId::from(ObjectId::at(at(text))).to_string());
+        assert!(!contains("2026-11-24T04:59:59.999Z"));
+        assert!(contains("2026-11-24T05:00:00Z") && contains("2026-11-24T05:59:59.999Z"));
+        assert!(!contains("2026-11-24T06:00:00Z"));
         assert_eq!(error_bounds(None, Some(at("1970-01-01T00:00:00Z"))), None);
         assert_eq!(error_bounds(None, Some(at("2200-01-01T00:00:00Z"))), error_bounds(None, None));
         assert_eq!(error_bounds(Some(at("2200-01-01T00:00:00Z")), None), None);

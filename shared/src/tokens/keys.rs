@@ -142,7 +142,7 @@ impl<T> TimedCache<T> {
         Arc::new(Self(Mutex::new(None)))
     }
 
-    /// What was read within [`rotation::CACHED_FOR`] and not before `since`, or what is read now; callers at once wait for
+    /// What was read within [`rotation::KEYS_TTL`] and not before `since`, or what is read now; callers at once wait for
     /// one read.
     async fn get<E>(&self, since: Timestamp, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let mut cached = self.0.lock().await;

@@ -1,6 +1,6 @@
 //! When signing keys are made, sign and go, so that at no moment a valid token fails.
 //!
-//! Whoever verifies may have read the published keys up to [`CACHED_FOR`] ago, and so may whoever signs. A new key is
+//! Whoever verifies may have read the published keys up to [`KEYS_TTL`] ago, and so may whoever signs. A new key is
 //! therefore published [`PUBLISHED_AHEAD`] of its first signature, and an old one stays published until its last token has
 //! expired everywhere.
 

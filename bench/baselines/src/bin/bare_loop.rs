@@ -50,11 +50,11 @@ async fn post(count: u32, body: &str, url: &str) -> Result<u64, Error> {
     let body = Bytes::from(body.to_owned());
     let post = async || {
         let request = Request::post(url).header("content-type", "application/json").body(Full::new(body.clone()))?;
-        let answer = client.request(request).await?;
-        if !answer.status().is_success() {
+        let response = client.request(request).await?;
+        if !response.status().is_success() {
             return Err("a request was not taken".into());
         }
-        answer.into_body().collect().await?;
+        response.into_body().collect().await?;
         Ok::<_, Error>(())
     };
     post().await?;

@@ -21,8 +21,8 @@ async fn main() -> Result<(), Error> {
         }
         while !entries.is_empty() {
             let ten = entries.drain(..entries.len().min(10)).collect();
-            let answer = client.put_events().set_entries(Some(ten)).send().await?;
-            if answer.failed_entry_count() > 0 {
+            let response = client.put_events().set_entries(Some(ten)).send().await?;
+            if response.failed_entry_count() > 0 {
                 return Err("an entry was not taken".into());
             }
         }

@@ -45,15 +45,15 @@ async fn main() -> Result<(), Error> {
         }
         // As deliver_webhooks asks, of which the benchmark's AWS knows the answer.
         keys.sort_unstable();
-        let asked = keys.len();
+        let requested = keys.len();
         let keys = keys.into_iter().map(|(pk, sk)| {
             HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
         });
         let keys = keys.collect();
         let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build()?;
-        let answer = dynamodb.batch_get_item().request_items(&table, keys).send().await?;
-        let items = answer.responses.unwrap_or_default().remove(&table).unwrap_or_default();
-        if items.len() < asked {
+        let response = dynamodb.batch_get_item().request_items(&table, keys).send().await?;
+        let items = response.responses.unwrap_or_default().remove(&table).unwrap_or_default();
+        if items.len() < requested {
             return Err("an error was not read".into());
         }
         try_join_all(items.into_iter().map(async |item| {
@@ -71,11 +71,11 @@ async fn main() -> Result<(), Error> {
                 .header("x-tenon-block-type", error.block_type)
                 .header("x-tenon-execution-id", error.execution_id)
                 .body(Full::new(Bytes::from(body)))?;
-            let answer = client.request(request).await?;
-            if !answer.status().is_success() {
+            let response = client.request(request).await?;
+            if !response.status().is_success() {
                 return Err(Error::from("an error was not taken"));
             }
-            answer.into_body().collect().await?;
+            response.into_body().collect().await?;
             Ok::<_, Error>(())
         }))
         .await?;
