@@ -1,7 +1,7 @@
 //! `GET /console`: the page for operators, from files that are embedded here. AWS calls: none.
 //!
 //! It loads nothing but itself, and nothing of it can be loaded or framed by others: its style and its script are allowed
-//! by their digests alone (Content Security Policy 3). Its files are sent as one module, in the order of [`MODULES`].
+//! by their digests alone (Content Security Policy 3). Its files are sent as one module, in the order of `MODULES`.
 
 use std::sync::LazyLock;
 
