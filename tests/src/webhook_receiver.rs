@@ -105,7 +105,7 @@ impl Receiver {
         *self.barrier.borrow()
     }
 
-    /// Returns all received requests, whatever the response was.
+    /// Returns all received requests, including failed ones.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! The `Idempotency-Key` header: a repeated request runs once, whatever fails in between.
+//! The `Idempotency-Key` header: a repeated request runs once, even after a crash in between.
 
 use std::{collections::HashMap, time::Duration};
 
