@@ -104,7 +104,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "PERSIST_STATE": "1" if persist else "0",
         "STATE_DIR": str(folder / "state"),
-        "PYTHONPATH": str(ROOT / "local" / "repairs"),
+        "PYTHONPATH": str(ROOT / "local" / "patches"),
     }
     with (folder / "emulator.log").open("w") as log:
         process = subprocess.Popen(

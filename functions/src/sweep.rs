@@ -6,27 +6,35 @@ use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     aws::setting,
-    delivery::{queues::Queue, sweep::Sweep, wake::Waker},
+    delivery::{
+        queues::Queue,
+        sweep::{Sweep, Woken},
+        wake::Waker,
+    },
     http::{Problem, StartError},
-    store::{Table, health::Healths},
+    store::{Table, health::Healths, replays::Replays},
 };
 
 /// Opens the connection to the directory.
 pub async fn state(config: &SdkConfig) -> Result<Sweep, StartError> {
     let healths = Healths(Table::directory(config, 1).await?);
     let queue = Queue::new(config, setting("DRAINS_QUEUE")?);
-    Ok(Sweep { waker: Waker { healths: healths.clone(), queue }, healths })
+    let steps = queue.beside(setting("REPLAYS_QUEUE")?);
+    let replays = Replays(healths.0.clone());
+    Ok(Sweep { waker: Waker { healths: healths.clone(), queue }, healths, replays, steps })
 }
 
 /// What was done.
 #[derive(Debug, Serialize)]
 pub struct Swept {
-    /// So many drains were told to run.
-    woken: usize,
+    /// Number of drains that were woken.
+    drains: usize,
+    /// Number of replays that were woken.
+    replays: usize,
 }
 
-/// Looks at all destinations with pending deliveries.
+/// Wakes destinations and replays whose wake-up was lost.
 pub async fn run_sweep(sweep: Sweep, _: Value) -> Result<Swept, Diagnostic> {
-    let woken = sweep.run().await.map_err(|error| Diagnostic::from(Problem::from(error)))?;
-    Ok(Swept { woken })
+    let Woken { drains, replays } = sweep.run().await.map_err(|error| Diagnostic::from(Problem::from(error)))?;
+    Ok(Swept { drains, replays })
 }

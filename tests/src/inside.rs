@@ -39,7 +39,7 @@ use tenon::{
     domain::{
         delivery::Route,
         destination::{Destination, Filter, Target, Verification},
-        error_log::{ErrorIdentity, ErrorLog, NewError},
+        error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
         health::{Health, Note},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
@@ -183,7 +183,8 @@ impl Inside {
                     block_type: "shopify".parse().unwrap(),
                     error: format!("error {n}"),
                 };
-                new.record(self.environment, workflows[n % workflows.len()], user, now)
+                let workflow_id = workflows[n % workflows.len()];
+                new.record(self.environment, &WorkflowRef { workflow_id, user_id: user, integration_id: None }, now)
             })
             .collect();
         assert!(self.drains.errors.record(&errors).await.unwrap().is_empty());

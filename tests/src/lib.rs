@@ -99,13 +99,13 @@ impl Tenon {
         made["key"].as_str().unwrap().to_owned()
     }
 
-    /// The lines of a function's log in which a text stands.
-    pub async fn logs(&self, function: &str, text: &str) -> String {
+    /// Returns the lines of the functions' logs that contain a text.
+    pub async fn logs(&self, text: &str) -> String {
         let script = "import boto3, sys\n\
             pages = boto3.client('logs').get_paginator('filter_log_events').paginate(logGroupName=sys.argv[1])\n\
             print('\\n'.join(e['message'] for page in pages for e in page['events'] if sys.argv[2] in e['message']))";
         let python = tokio::process::Command::new(setting("TENON_PYTHON"))
-            .args(["-c", script, &format!("/aws/lambda/tenon-{function}"), text])
+            .args(["-c", script, &setting("TENON_STACK_LogGroup"), text])
             .env("AWS_DEFAULT_REGION", setting("AWS_REGION"))
             .output();
         String::from_utf8(python.await.unwrap().stdout).unwrap()

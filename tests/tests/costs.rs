@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tenon::{
     domain::{
         delivery::{Attempt, Route},
-        error_log::{ErrorIdentity, ErrorLog, NewError, cut},
+        error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, cut},
         id::{DestinationId, EnvironmentId},
         names::{Names, UserRef},
         origin::Origin,
@@ -90,7 +90,7 @@ async fn each_operation_costs_what_the_document_says() {
                 block_type: "alloy.shopify".parse().unwrap(),
                 error: cut(text.to_owned()),
             };
-            new.record(environment, workflow.workflow_id, joe.user_id, origin.at)
+            new.record(environment, &WorkflowRef::from(&workflow), origin.at)
         });
         let new: Vec<ErrorLog> = new.collect();
         assert!(errors.record(&new).await.unwrap().is_empty());

@@ -16,7 +16,7 @@ use tenon::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
         destination::{AwsCredentials, EventBridge, Verification},
-        error_log::{ErrorIdentity, ErrorLog, NewError, cut},
+        error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, cut},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         origin::Origin,
         timestamp::Timestamp,
@@ -42,7 +42,8 @@ fn error(text: &str) -> ErrorLog {
         block_type: "shopify".parse().unwrap(),
         error: text.into(),
     };
-    new.record(EnvironmentId::new(), WorkflowId::new(), UserId::new(), now)
+    let workflow = WorkflowRef { workflow_id: WorkflowId::new(), user_id: UserId::new(), integration_id: None };
+    new.record(EnvironmentId::new(), &workflow, now)
 }
 
 /// KMS's answers, with the one data key that it knows.

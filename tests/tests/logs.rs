@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tenon::{
     domain::{
         delivery::{Attempt, Delivery, PendingDelivery, Route},
-        error_log::{ErrorIdentity, ErrorLog, NewError},
+        error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
         fingerprint::Fingerprint,
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
         timestamp::Timestamp,
@@ -295,7 +295,8 @@ async fn what_is_asked_for_is_what_a_simple_list_says_whatever_the_filters_and_t
             block_type: some(&["shopify", "slack"]).parse().unwrap(),
             error: format!("error {n}"),
         };
-        let error = new.record(some(&environments), workflow, user, now);
+        let workflow = WorkflowRef { workflow_id: workflow, user_id: user, integration_id: None };
+        let error = new.record(some(&environments), &workflow, now);
         let key = |error: &ErrorLog| (error.environment_id, error.workflow_id, error.error_id);
         if model.errors.iter().all(|other| key(other) != key(&error)) {
             ids.push(id);

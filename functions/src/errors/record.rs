@@ -8,7 +8,7 @@ use axum::extract::State;
 use serde::Serialize;
 use tenon::{
     domain::{
-        error_log::{EngineText, ErrorIdentity, ErrorLog, IdentityError, NewError, cut},
+        error_log::{EngineText, ErrorIdentity, ErrorLog, IdentityError, NewError, WorkflowRef, cut},
         id::{ErrorId, WorkflowId},
         origin::Origin,
         timestamp::Timestamp,
@@ -175,7 +175,8 @@ pub async fn record_errors(
 ) -> Result<Accepted<Recorded>, Problem> {
     let environment = caller.environment;
     let found = stores.workflows.find_with_owner(environment, workflow_id).await?;
-    let (_, user) = found.ok_or_else(|| Problem::not_found("workflow"))?;
+    let (workflow, _) = found.ok_or_else(|| Problem::not_found("workflow"))?;
+    let workflow = WorkflowRef::from(&workflow);
 
     let now = origin.at;
     let new = errors.into_iter().enumerate().map(|(place, error)| error.identified(&origin, place, list));
@@ -188,7 +189,7 @@ pub async fn record_errors(
     let mut seen = stores.errors.existing(environment, workflow_id, &may_be_there).await?;
     let fresh = new.into_iter().enumerate().filter(|(_, error)| seen.insert(error.identity.id));
     let (places, fresh): (Vec<usize>, Vec<ErrorLog>) =
-        fresh.map(|(place, error)| (place, error.record(environment, workflow_id, user.user_id, now))).unzip();
+        fresh.map(|(place, error)| (place, error.record(environment, &workflow, now))).unzip();
     let unwritten = stores.errors.record(&fresh).await?;
     if !unwritten.is_empty() {
         let places = unwritten.into_iter().filter_map(|index| places.get(index));
