@@ -9,6 +9,7 @@ STACK ?= tenon
 NAME ?= made by hand
 SCOPES ?= manage
 ENVIRONMENT ?=
+TAGS ?=
 PARTS ?=
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
@@ -43,7 +44,7 @@ key: setup ## Make an API key of a deployed stack (ENVIRONMENT=id, NAME, SCOPES=
 test: setup functions ## Run all tests: unit, store, delivery, and end to end against a deployed template
 	@echo "building the tests …"
 	@cargo build --locked --quiet --workspace --tests
-	@$(PYTHON) local/test.py $(TEST_RUNNER) --locked --workspace $(TESTS)
+	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTS)
 
 .PHONY: openapi
 openapi: ## Write docs/openapi.json from the handlers
@@ -77,9 +78,10 @@ build: $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=arm64 or x86_6
 		$(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
 .PHONY: deploy
-deploy: setup build ## Deploy to the AWS account of your credentials (STACK=name, ARCH=…)
+deploy: setup build ## Deploy to the AWS account of your credentials (STACK=name, ARCH=…, TAGS="Team=x CostCenter=y")
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam deploy --template-file template.yaml --stack-name $(STACK) --resolve-s3 \
-		--capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(ARCH) --no-fail-on-empty-changeset
+		--capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(ARCH) --tags Stack=$(STACK) $(TAGS) \
+		--no-fail-on-empty-changeset
 
 .PHONY: lock
 lock: setup ## Pin the Python tools anew, from the names in local/*.in

@@ -95,7 +95,8 @@ class Endpoint:
 
     def __init__(self, answers: list[int]):
         received: queue.Queue[Received] = queue.Queue()
-        self.received, left = received, list(answers)
+        self.received, self.answers = received, list(answers)
+        left = self.answers
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:

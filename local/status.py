@@ -8,8 +8,6 @@ from demo import BOLD, DIM, PLAIN
 from emulator import Emulator
 from stack import Stack
 
-# The functions that measure, by the last part of their names.
-MEASURING = ("forward-errors", "deliver-webhooks", "drain", "sweep")
 COUNTS = {"Delivered": "delivered", "FailedAttempts": "failed attempts", "Retried": "attempts that were not the first", "Failed": "failed for good"}
 QUEUES = {
     "Webhooks": "first attempts for webhooks",
@@ -24,7 +22,7 @@ SHARDS = 4
 
 def show(emulator: Emulator, stack: Stack) -> None:
     """Prints what was measured since the local run began, what waits now, and for which destinations."""
-    lines = sorted(measurements(emulator), key=lambda line: line["_aws"]["Timestamp"])
+    lines = sorted(measurements(emulator, stack.outputs["LogGroup"]), key=lambda line: line["_aws"]["Timestamp"])
     counts: Counter = Counter()
     for line in lines:
         counts.update({name: line[name] for name in COUNTS if name in line})
@@ -55,15 +53,11 @@ def show(emulator: Emulator, stack: Stack) -> None:
         )
 
 
-def measurements(emulator: Emulator) -> list[dict]:
-    """The metrics in the functions' logs, which CloudWatch would count."""
-    logs = emulator.client("logs")
-    found = []
-    for group in logs.describe_log_groups()["logGroups"]:
-        if group["logGroupName"].endswith(MEASURING):
-            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
-                found += [json.loads(event["message"]) for event in page["events"] if '"_aws"' in event["message"]]
-    return found
+def measurements(emulator: Emulator, group: str) -> list[dict]:
+    """Returns the metrics in the functions' logs, which CloudWatch would count."""
+    pages = emulator.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    events = (event["message"] for page in pages for event in page["events"])
+    return [json.loads(message) for message in events if '"_aws"' in message]
 
 
 def queue_depth(emulator: Emulator, url: str) -> tuple[int, int]:

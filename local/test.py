@@ -1,6 +1,7 @@
 """Runs a command with a stack of its own: an emulator on a free port, the template deployed into it, and their addresses
-in the command's environment. `make test` runs all tests so, beside whatever else is up."""
+in the command's environment. `make test` runs all tests this way, independently of a local run."""
 
+import argparse
 import os
 import re
 import shutil
@@ -25,6 +26,13 @@ AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
 def main() -> None:
     """Starts, deploys, runs the command, and stops."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stack-tests", action="store_true", help="run the tests of the template and the stack first")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    commands = [arguments.command]
+    if arguments.stack_tests:
+        commands.insert(0, [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet", "tests/stack"])
     folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("ended"))
@@ -52,18 +60,18 @@ def main() -> None:
         browser = start_browser()
         if browser:
             environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
-        code = subprocess.run(sys.argv[1:], env=environment, cwd=ROOT).returncode
+        code = next((code for command in commands if (code := subprocess.run(command, env=environment, cwd=ROOT).returncode)), 0)
         keep_logs(local, folder / "functions.log")
-        code = code or search_for_secrets(folder / "functions.log", keys)
+        leaks = search_for_secrets(folder / "functions.log", keys, expected=arguments.command[0] == "cargo")
+        code = code or leaks
     finally:
         if browser:
             browser.process.terminate()
         local.stop()
-        # Nothing is left of a run that was interrupted.
-        if not code:
+        if code == 0:
             shutil.rmtree(folder, ignore_errors=True)
-    if code:
-        print(f"the logs of the emulator and the functions are in {folder}", file=sys.stderr)
+        else:
+            print(f"the logs of the emulator and the functions are in {folder}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -124,8 +132,9 @@ def keep_logs(local: emulator.Emulator, path: Path) -> None:
                 file.writelines(f"{group['logGroupName']} {event['message'].rstrip()}\n" for event in page["events"])
 
 
-def search_for_secrets(path: Path, keys: customer.Keys) -> int:
-    """Looks for what no function may ever log: API keys, tokens, and the customer's AWS keys. Returns an exit code."""
+def search_for_secrets(path: Path, keys: customer.Keys, expected: bool) -> int:
+    """Searches the logs for API keys, tokens and the customer's AWS keys. Returns an exit code: 1 for a secret, and for an
+    empty log where log lines are expected."""
     secret = re.compile(
         rf"tn_(live|test)_[0-9A-Za-z]{{49}}|whsec_[0-9A-Za-z+/]{{8}}|eyJ[\w-]{{8,}}\.eyJ[\w-]{{8,}}|{keys.access_key_id}|{re.escape(keys.secret_access_key)}"
     )
@@ -134,8 +143,7 @@ def search_for_secrets(path: Path, keys: customer.Keys) -> int:
     for line in leaks:
         print(f"a secret in the logs: {secret.sub('…', line)}", file=sys.stderr)
     print(f"searched {len(lines)} lines of the functions' logs for secrets: found {len(leaks)}", flush=True)
-    # The tests ask the functions; a part of the benchmark need not.
-    return 1 if leaks or (not lines and sys.argv[1] == "cargo") else 0
+    return 1 if leaks or (expected and not lines) else 0
 
 
 if __name__ == "__main__":

@@ -1,21 +1,8 @@
-"""Read by the emulator's Python at its start."""
+"""Loads the patches of the emulator into its Python process. docs/local.md lists what each one makes up for."""
 
-import socketserver
-import threading
+import sys
+from pathlib import Path
 
-from ministack.services import sts
-
-# Without this, its own server waits 40 ms for every answer (Nagle's algorithm against delayed acknowledgements).
-socketserver.StreamRequestHandler.disable_nagle_algorithm = True
-
-# Every function that starts gets a session, and looks through those of all others meanwhile: where two start at once, one of
-# them failed now and then, since the other's came in between ("dictionary changed size during iteration").
-register_session, alone = sts.register_session, threading.Lock()
-
-
-def register_session_alone(*session) -> None:
-    with alone:
-        register_session(*session)
-
-
-sts.register_session = register_session_alone
+# Python processes that the emulator starts inherit its PYTHONPATH and have nothing to patch.
+if any(Path(argument).name == "ministack" for argument in sys.orig_argv):
+    import emulator_patches  # noqa: F401

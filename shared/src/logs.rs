@@ -4,11 +4,13 @@ use std::{error::Error, fmt};
 
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts the logs at the level that Lambda's logging configuration names, `INFO` where it names none. A second start in
-/// one process keeps the first one's.
+/// Starts the logs at the level that the setting `LOG_LEVEL` names; default `INFO`. A second start in one process keeps
+/// the first one's.
+///
+/// Lambda's own `ApplicationLogLevel` stays at INFO: it takes a line without a level for INFO, so that a higher one would
+/// drop every metric.
 pub fn start() {
-    let level =
-        std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let level = std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let _ =
         tracing_subscriber::fmt().json().with_max_level(level).with_target(false).with_current_span(false).try_init();
 }

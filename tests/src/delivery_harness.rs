@@ -30,7 +30,7 @@ use tenon::{
     domain::{
         delivery::Route,
         destination::{Destination, Filter, Target, Verification},
-        error_log::{ErrorIdentity, ErrorLog, NewError},
+        error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
         health::{Health, HealthUpdate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
@@ -186,7 +186,9 @@ impl DeliveryHarness {
                     block_type: "shopify".parse().unwrap(),
                     error: format!("error {n}"),
                 };
-                new.record(self.environment, workflows[n % workflows.len()], user, now)
+                let workflow_id = workflows[n % workflows.len()];
+                let workflow = WorkflowRef { workflow_id, user_id: user, integration_id: None };
+                new.record(self.environment, &workflow, now)
             })
             .collect();
         assert!(self.drains.errors.record(&errors).await.unwrap().is_empty());

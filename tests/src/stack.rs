@@ -51,10 +51,9 @@ impl Tenon {
         made["key"].as_str().unwrap().to_owned()
     }
 
-    /// Returns the lines of a function's log that contain a text.
-    pub async fn logs(&self, function: &str, text: &str) -> String {
-        let log_group = format!("/aws/lambda/tenon-{function}");
-        let output = python("function_logs.py").args([&log_group, text]).output().await.unwrap();
+    /// Returns the lines of the functions' logs that contain a text.
+    pub async fn logs(&self, text: &str) -> String {
+        let output = python("function_logs.py").args([&setting("TENON_STACK_LogGroup"), text]).output().await.unwrap();
         String::from_utf8(output.stdout).unwrap()
     }
 

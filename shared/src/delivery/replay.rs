@@ -112,16 +112,27 @@ impl Replayer {
             _ => Some(self.health_store.record(route, &Health::default(), &update, now).await?),
         };
         // Before the drain runs, which counts up the same item.
-        self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
+        let advanced = self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
         tracing::info!(%environment, replay = %id, found = count, more, "a step of a replay");
         if before.is_some_and(|before| before.needs_wakeup(now, now)) {
             self.scheduler.schedule(route, now, now).await?;
         }
-        if more {
+        // Where another run has made this step already, it also sends the next one, unless it stopped in between.
+        if more && (advanced || self.continues_at(environment, id, found.next.as_ref()).await?) {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
             self.steps.send(&environment.to_string(), &step, now, now).await?;
         }
         Ok(())
+    }
+
+    /// Whether a replay continues at this position.
+    async fn continues_at(
+        &self,
+        environment: EnvironmentId,
+        id: ReplayId,
+        position: Option<&Position>,
+    ) -> Result<bool, StoreError> {
+        Ok(self.replays.get(environment, id).await?.is_some_and(|replay| replay.position.as_ref() == position))
     }
 
     async fn select_range(

@@ -1,8 +1,13 @@
-//! The sweep: sees that no destination is forgotten, and tells the operator how long errors wait.
+//! The sweep: wakes destinations and replays whose wake-up was lost, and measures how long errors wait.
 
 use std::time::Duration;
 
-use super::drain_scheduler::DrainScheduler;
+use serde::Serialize;
+
+use super::{
+    drain_scheduler::DrainScheduler,
+    queues::{Queue, ReplayStep},
+};
 use crate::{
     domain::{
         health::{Circuit, Health},
@@ -10,27 +15,71 @@ use crate::{
     },
     logs::ErrorChain,
     metrics::{self, Metric},
-    store::{StoreError, health::HealthStore},
+    store::{
+        StoreError,
+        health::HealthStore,
+        replays::{Replays, RunningReplay},
+    },
 };
 
 /// A wake-up may come so much later than it was to, before it is taken for lost.
 const WAKEUP_GRACE: Duration = Duration::from_secs(60);
-/// So many destinations are looked at.
+/// Time without a step after which a replay is taken to be stalled: longer than SQS waits before it delivers the message of
+/// a failed step again.
+const REPLAY_GRACE: Duration = Duration::from_secs(10 * 60);
+/// Maximum number of destinations, and of replays, that are examined.
 const MAX_SCANNED: usize = 20_000;
 
-/// Wakes the drains of destinations that should have been drained by now.
+/// Wakes the drains of destinations that should have been drained by now, and replays that should have made a step.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     /// The destinations that have pending deliveries.
     pub health_store: HealthStore,
     /// By which drains are told to run.
     pub scheduler: DrainScheduler,
+    /// Running replays.
+    pub replays: Replays,
+    /// Queue of the steps of replays.
+    pub steps: Queue,
+}
+
+/// Number of jobs that a sweep has woken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SweepResult {
+    /// Drains of destinations.
+    pub drains: usize,
+    /// Replays.
+    pub replays: usize,
 }
 
 impl Sweep {
-    /// Looks at all destinations with pending deliveries. Answers with how many drains were told to run. AWS calls: one
-    /// query for each of four partitions, and a message for each that is woken.
-    pub async fn run(&self) -> Result<usize, StoreError> {
+    /// Examines all destinations with pending deliveries and all running replays. AWS calls: one query for each of eight
+    /// partitions, and a message and a write for each drain, a message for each replay that is woken.
+    pub async fn run(&self) -> Result<SweepResult, StoreError> {
+        let drains = self.wake_drains().await?;
+        let replays = self.wake_replays().await?;
+        Ok(SweepResult { drains, replays })
+    }
+
+    async fn wake_replays(&self) -> Result<usize, StoreError> {
+        let now = Timestamp::now();
+        let running = self.replays.running(MAX_SCANNED).await?;
+        let mut woken = 0;
+        for RunningReplay { environment_id, replay_id, updated_at } in &running {
+            if *updated_at + REPLAY_GRACE > now {
+                continue;
+            }
+            let step = ReplayStep::ReplayStepV1 { environment_id: *environment_id, replay_id: *replay_id };
+            match self.steps.send(&environment_id.to_string(), &step, now, now).await {
+                Ok(()) => woken += 1,
+                Err(error) => tracing::warn!(error = %ErrorChain(&error), "failed to wake a stalled replay"),
+            }
+        }
+        tracing::info!(running = running.len(), woken, "replays swept");
+        Ok(woken)
+    }
+
+    async fn wake_drains(&self) -> Result<usize, StoreError> {
         let now = Timestamp::now();
         let backlogged = self.health_store.list_backlogged(MAX_SCANNED).await?;
         let oldest = backlogged.iter().filter_map(|destination| destination.health.pending_since).min();

@@ -11,6 +11,7 @@ use super::{
     request_seed::RequestSeed,
     text::Text,
     timestamp::Timestamp,
+    workflow::{IntegrationId, Workflow},
 };
 
 /// An id or a type that the engine gave: 1 to 256 characters.
@@ -28,6 +29,9 @@ pub struct ErrorLog {
     pub workflow_id: WorkflowId,
     /// Whose workflow it is.
     pub user_id: UserId,
+    /// The integration that the workflow belonged to when the error was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration_id: Option<IntegrationId>,
     /// The execution that failed, as the engine calls it.
     pub execution_id: EngineText,
     /// The block that failed, as the engine calls it.
@@ -89,6 +93,7 @@ impl ErrorLog {
             environment_id: _,
             workflow_id,
             user_id,
+            integration_id: _,
             execution_id,
             block_id,
             block_type,
@@ -122,7 +127,8 @@ impl ErrorLog {
             block_type: EngineText::of("tenon.test"),
             error: "Tenon test event".into(),
         };
-        new.record(environment_id, WorkflowId::new(), UserId::new(), now)
+        let workflow_ref = WorkflowRef { workflow_id: WorkflowId::new(), user_id: UserId::new(), integration_id: None };
+        new.record(environment_id, &workflow_ref, now)
     }
 }
 
@@ -155,15 +161,28 @@ pub struct NewError {
     pub error: String,
 }
 
+/// A workflow as its errors name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkflowRef {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// Its user.
+    pub user_id: UserId,
+    /// Its integration, if it has one.
+    pub integration_id: Option<IntegrationId>,
+}
+
+impl From<&Workflow> for WorkflowRef {
+    fn from(workflow: &Workflow) -> Self {
+        let Workflow { workflow_id, user_id, integration_id, .. } = workflow;
+        Self { workflow_id: *workflow_id, user_id: *user_id, integration_id: integration_id.clone() }
+    }
+}
+
 impl NewError {
-    /// The error that is recorded at `now`.
-    pub fn record(
-        self,
-        environment_id: EnvironmentId,
-        workflow_id: WorkflowId,
-        user_id: UserId,
-        now: Timestamp,
-    ) -> ErrorLog {
+    /// Returns the error of a workflow as it is recorded at `now`.
+    pub fn record(self, environment_id: EnvironmentId, workflow: &WorkflowRef, now: Timestamp) -> ErrorLog {
+        let WorkflowRef { workflow_id, user_id, integration_id } = workflow.clone();
         let Self { identity: ErrorIdentity { id, created_at, .. }, execution_id, block_id, block_type, error } = self;
         ErrorLog {
             fingerprint: Fingerprint::of(workflow_id, block_type.as_str(), &error),
@@ -171,6 +190,7 @@ impl NewError {
             environment_id,
             workflow_id,
             user_id,
+            integration_id,
             execution_id,
             block_id,
             block_type,
@@ -288,7 +308,9 @@ mod tests {
             error: "Error".into(),
         };
         let (environment, workflow, user) = (EnvironmentId::new(), WorkflowId::new(), UserId::new());
-        let log = new.record(environment, workflow, user, now());
+        let workflow_ref =
+            WorkflowRef { workflow_id: workflow, user_id: user, integration_id: Some("shopify".parse().unwrap()) };
+        let log = new.record(environment, &workflow_ref, now());
         assert_eq!(
             serde_json::to_value(log.document()).unwrap(),
             serde_json::json!({

@@ -206,6 +206,19 @@ pub fn replay(environment: EnvironmentId, replay: ReplayId) -> Key {
     Key::new(format_args!("env#{environment}#replays"), format_args!("replay#{replay}"))
 }
 
+/// Number of partitions over which the index `listing` lists running replays.
+pub const REPLAY_SHARDS: u32 = 4;
+
+/// Partition of the index `listing` that lists running replays of all environments.
+pub fn running_replays(shard: u32) -> String {
+    format!("replays#{shard}")
+}
+
+/// Entry of a running replay in the index `listing`.
+pub fn running_replay(environment: EnvironmentId, replay: ReplayId) -> Key {
+    Key::new(running_replays(replay.object_id().shard(REPLAY_SHARDS)), format_args!("{environment}#{replay}"))
+}
+
 /// Where a request with an Idempotency-Key is known.
 pub fn idempotency_record(RequestKey { environment, digest }: &RequestKey) -> Key {
     Key::new(format_args!("env#{environment}#idempotency#{digest}"), "record")

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
+use serde::Deserialize;
+
 use super::{
     keys,
+    listing::{Filter, LISTING, Range},
     table::{MAX_ATTEMPTS, StoreError, Table, back_off, from_item, none_if_condition_failed, to_item},
 };
 use crate::domain::{
@@ -21,13 +24,33 @@ pub struct Replays(pub Table);
 /// How long is told of a replay.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// A running replay as the index lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningReplay {
+    /// Environment of the replay.
+    pub environment_id: EnvironmentId,
+    /// Id of the replay.
+    pub replay_id: ReplayId,
+    /// Time of its last step, or of its creation.
+    pub updated_at: Timestamp,
+}
+
 impl Replays {
     /// One write. One that is there already stays as it is: it is from an earlier try of the same request.
     pub async fn create(&self, environment: EnvironmentId, replay: &Replay) -> Result<(), StoreError> {
-        let mut item = to_item("replay", &keys::replay(environment, replay.replay_id), replay, &[])?;
+        let listed = keys::running_replay(environment, replay.replay_id);
+        let attributes = [("environmentId", environment.to_string()), ("listPk", listed.pk), ("listSk", listed.sk)];
+        let mut item = to_item("replay", &keys::replay(environment, replay.replay_id), replay, &attributes)?;
         let expires = (replay.created_at + RETENTION).seconds().to_string();
         item.insert("expiresAt".into(), AttributeValue::N(expires));
         self.0.create(item).await
+    }
+
+    /// Returns up to `limit` running replays of all environments. One query for each megabyte of each of four partitions.
+    pub async fn running(&self, limit: usize) -> Result<Vec<RunningReplay>, StoreError> {
+        let partitions: Vec<String> = (0..keys::REPLAY_SHARDS).map(keys::running_replays).collect();
+        Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
     }
 
     /// One read.
@@ -51,7 +74,10 @@ impl Replays {
             .update_item()
             .table_name(name)
             .set_key(Some(keys::replay(environment, replay.replay_id).attributes()))
-            .update_expression("SET #status = :status, #position = :next, updatedAt = :now ADD #found :found")
+            .update_expression(format!(
+                "SET #status = :status, #position = :next, updatedAt = :now ADD #found :found{}",
+                if position.is_some() { "" } else { UNLIST }
+            ))
             .condition_expression("#status = :running AND #position = :before")
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#position", "position")
@@ -81,7 +107,7 @@ impl Replays {
             .update_item()
             .table_name(name)
             .set_key(Some(keys::replay(environment, id).attributes()))
-            .update_expression("SET #status = :cancelled, updatedAt = :now")
+            .update_expression(format!("SET #status = :cancelled, updatedAt = :now{UNLIST}"))
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":cancelled", status_value(ReplayStatus::Cancelled)?)
@@ -91,6 +117,9 @@ impl Replays {
         cancelled.and_then(|output| output.attributes).map(from_item).transpose()
     }
 }
+
+/// Clause of an update that takes a replay off the index of running ones.
+const UNLIST: &str = " REMOVE listPk, listSk";
 
 fn status_value(status: ReplayStatus) -> Result<AttributeValue, StoreError> {
     serde_dynamo::to_attribute_value(status).map_err(StoreError::Malformed)

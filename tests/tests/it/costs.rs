@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tenon::{
     domain::{
         delivery::{Attempt, Route},
-        error_log::{ErrorIdentity, ErrorLog, NewError, truncate},
+        error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
         id::{DestinationId, EnvironmentId},
         names::{Names, UserRef},
         request_seed::RequestSeed,
@@ -91,7 +91,7 @@ async fn operations_consume_the_documented_capacity() {
                 block_type: "alloy.shopify".parse().unwrap(),
                 error: truncate(text.to_owned()),
             };
-            new.record(environment, workflow.workflow_id, joe.user_id, origin.at)
+            new.record(environment, &WorkflowRef::from(&workflow), seed.at)
         });
         let new: Vec<ErrorLog> = new.collect();
         assert!(errors.record(&new).await.unwrap().is_empty());

@@ -8,7 +8,7 @@ use axum::extract::State;
 use serde::Serialize;
 use tenon::{
     domain::{
-        error_log::{EngineText, ErrorIdentity, ErrorLog, IdentityError, NewError, truncate},
+        error_log::{EngineText, ErrorIdentity, ErrorLog, IdentityError, NewError, WorkflowRef, truncate},
         id::{ErrorId, WorkflowId},
         request_seed::RequestSeed,
         timestamp::Timestamp,
@@ -175,7 +175,8 @@ pub async fn record_errors(
 ) -> Result<Accepted<RecordedErrors>, Problem> {
     let environment = caller.environment;
     let found = stores.workflows.find_with_owner(environment, workflow_id).await?;
-    let (_, user) = found.ok_or_else(|| Problem::not_found("workflow"))?;
+    let (workflow, _) = found.ok_or_else(|| Problem::not_found("workflow"))?;
+    let workflow = WorkflowRef::from(&workflow);
 
     let now = seed.at;
     let new = errors.into_iter().enumerate().map(|(index, error)| error.into_new_error(&seed, index, is_list));
@@ -188,7 +189,7 @@ pub async fn record_errors(
     let mut seen = stores.errors.existing(environment, workflow_id, &possibly_existing).await?;
     let fresh = new.into_iter().enumerate().filter(|(_, error)| seen.insert(error.identity.id));
     let (indices, fresh): (Vec<usize>, Vec<ErrorLog>) =
-        fresh.map(|(index, error)| (index, error.record(environment, workflow_id, user.user_id, now))).unzip();
+        fresh.map(|(index, error)| (index, error.record(environment, &workflow, now))).unzip();
     let unwritten = stores.errors.record(&fresh).await?;
     if !unwritten.is_empty() {
         let indices = unwritten.into_iter().filter_map(|index| indices.get(index));

@@ -13,7 +13,7 @@ use super::*;
 use crate::domain::{
     delivery::{DeliveryStatus, Failure, RETRY_SCHEDULE_SECS},
     destination::{EventBridge, Filter, Target, Verification},
-    error_log::{ErrorIdentity, NewError},
+    error_log::{ErrorIdentity, NewError, WorkflowRef},
     health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE},
     id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
     request_seed::RequestSeed,
@@ -134,7 +134,11 @@ impl World {
             block_type: "shopify".parse().unwrap(),
             error: String::new(),
         };
-        let error = new.record(EnvironmentId::new(), WorkflowId::new(), UserId::new(), now);
+        let error = new.record(
+            EnvironmentId::new(),
+            &WorkflowRef { workflow_id: WorkflowId::new(), user_id: UserId::new(), integration_id: None },
+            now,
+        );
         let id = error.error_id;
         self.errors.borrow_mut().insert(id, error.clone());
         if !self.destination.borrow().enabled {

@@ -18,7 +18,7 @@ use tenon::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
         destination::{AwsCredentials, EventBridge, Verification},
-        error_log::{ErrorIdentity, ErrorLog, NewError, truncate},
+        error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         request_seed::RequestSeed,
         timestamp::Timestamp,
@@ -44,7 +44,8 @@ fn error(text: &str) -> ErrorLog {
         block_type: "shopify".parse().unwrap(),
         error: text.into(),
     };
-    new.record(EnvironmentId::new(), WorkflowId::new(), UserId::new(), now)
+    let workflow = WorkflowRef { workflow_id: WorkflowId::new(), user_id: UserId::new(), integration_id: None };
+    new.record(EnvironmentId::new(), &workflow, now)
 }
 
 /// Returns the response of a KMS with a single data key, or `None` for other operations.

@@ -11,7 +11,7 @@ use std::{
 
 use tenon::{
     domain::{
-        error_log::{ErrorIdentity, ErrorLog, NewError},
+        error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
         fingerprint::Fingerprint,
         id::{EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
         timestamp::Timestamp,
@@ -91,7 +91,8 @@ async fn queries_match_an_in_memory_model() {
             block_type: random(&["shopify", "slack"]).parse().unwrap(),
             error: format!("error {n}"),
         };
-        let error = new.record(random(&environments), workflow, user, now);
+        let workflow = WorkflowRef { workflow_id: workflow, user_id: user, integration_id: None };
+        let error = new.record(random(&environments), &workflow, now);
         let key = |error: &ErrorLog| (error.environment_id, error.workflow_id, error.error_id);
         if model.errors.iter().all(|other| key(other) != key(&error)) {
             ids.push(id);

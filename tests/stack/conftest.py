@@ -1,0 +1,63 @@
+"""What the tests of the template and of the deployed stack share.
+
+The tests of the template need nothing but the pinned SAM; those of the stack run in the environment of local/test.py, before
+the other tests, because some of them change settings of the stack for a while.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "local"))
+
+import tenon  # noqa: E402
+from emulator import Emulator  # noqa: E402
+from stack import Stack  # noqa: E402
+from template import Template  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    """The template as CloudFormation gets it, after the SAM transform."""
+    return Template.transformed()
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Emulator:
+    """The local AWS into which the stack is deployed."""
+    if "AWS_ENDPOINT_URL" not in os.environ:
+        pytest.skip("needs the deployment that `make test` starts")
+    return Emulator(urlsplit(os.environ["AWS_ENDPOINT_URL"]).port, os.environ["AWS_SECRET_ACCESS_KEY"], None)
+
+
+@pytest.fixture(scope="session")
+def stack(emulator: Emulator) -> Stack:
+    """The deployed stack."""
+    prefix = "TENON_STACK_"
+    outputs = {name.removeprefix(prefix): value for name, value in os.environ.items() if name.startswith(prefix)}
+    return Stack(os.environ["TENON_URL"], outputs)
+
+
+class Environment:
+    """An environment of the deployed stack, with an API for each kind of key."""
+
+    def __init__(self, emulator: Emulator, stack: Stack) -> None:
+        self.id = tenon.make_environment(emulator, stack, "acme", "test")
+        keys = (tenon.make_key(emulator, stack, self.id, scope, [scope]) for scope in ("manage", "engine"))
+        self.backend, self.engine = (tenon.Api(stack.url, key) for key in keys)
+
+    def call(self, method: str, path: str, body: dict | None = None, status: int = 200) -> dict:
+        """Calls the API as the back end, and returns the body of a response with this status."""
+        answer = self.backend.call(method, path, body)
+        assert answer.status == status, answer
+        return answer.body
+
+
+@pytest.fixture
+def new_environment(emulator: Emulator, stack: Stack) -> Callable[[], Environment]:
+    """Creates environments."""
+    return lambda: Environment(emulator, stack)

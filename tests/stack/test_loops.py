@@ -1,0 +1,199 @@
+"""Chains of wake-ups that are longer than Lambda allows a loop to be, with its loop detection in force."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from conftest import Environment
+from customer import Endpoint
+from emulator import Emulator
+from stack import Stack
+
+# Number of invocations of the drain in the test, one second apart.
+ROUNDS = 100
+# Number of errors that are replayed.
+REPLAYED = 5000
+# Seconds within which everything happens, on a busy machine too.
+PATIENCE = 300
+
+NewEnvironment = Callable[[], Environment]
+
+
+def test_a_drain_of_100_rounds_and_a_replay_of_5000_errors_end(emulator: Emulator, stack: Stack, new_environment: NewEnvironment):
+    before = count(emulator, "Invocations", "tenon-drain")
+    # The drain makes its rounds while errors are replayed to another destination.
+    with backlog(emulator, stack, new_environment(), ROUNDS) as drained, Endpoint(answers=[204]) as endpoint:
+        environment = new_environment()
+        replay = start_replay(environment, endpoint, REPLAYED)
+        wait("the replay is delivered", lambda: environment.call("GET", f"/replays/{replay}")["delivered"] == REPLAYED)
+        found = environment.call("GET", f"/replays/{replay}")
+        assert (found["status"], found["found"], found["failed"]) == ("done", REPLAYED, 0)
+        wait("the backlog is delivered", lambda: drained.is_empty())
+    assert count(emulator, "Invocations", "tenon-drain") - before >= ROUNDS
+    assert dead_letters(emulator, stack) == []
+    assert count(emulator, "RecursiveInvocationsDropped", "tenon-drain") == 0
+    assert count(emulator, "RecursiveInvocationsDropped", "tenon-replay") == 0
+
+
+def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(emulator: Emulator, stack: Stack, new_environment: NewEnvironment):
+    environment = new_environment()
+    with backlog(emulator, stack, new_environment(), 40) as drained, Endpoint(answers=[204]) as endpoint:
+        with terminating(emulator, "tenon-drain", "tenon-replay"):
+            replay = start_replay(environment, endpoint, REPLAYED)
+            for function in ("tenon-replay", "tenon-drain"):
+                wait(f"{function} is stopped", lambda: count(emulator, "RecursiveInvocationsDropped", function) > 0)  # noqa: B023
+            assert environment.call("GET", f"/replays/{replay}")["status"] == "running"
+            assert not drained.is_empty()
+        assert {"ReplayStepV1", "DrainV1"} <= {message["message"] for message in dead_letters(emulator, stack)}
+
+        # Nothing is lost: once the wake-ups are overdue, the sweep repeats them.
+        set_back(emulator, stack, f"env#{environment.id}#replays", f"replay#{replay}", "updatedAt")
+        set_back(emulator, stack, f"env#{drained.environment.id}#destinations", f"health#{drained.destination}", "wakeAt")
+        invoke_sweep(emulator, stack)
+        wait("the replay is delivered", lambda: environment.call("GET", f"/replays/{replay}")["delivered"] == REPLAYED)
+        wait("the backlog is delivered", lambda: drained.is_empty())
+
+
+class Backlog:
+    """Pending deliveries of a webhook, one of which is due in each of the coming seconds."""
+
+    def __init__(self, emulator: Emulator, stack: Stack, environment: Environment, destination: str) -> None:
+        self.dynamodb, self.table = emulator.client("dynamodb"), stack.outputs["ErrorsTable"]
+        self.environment, self.destination = environment, destination
+
+    def items(self) -> list[dict]:
+        """Returns the pending deliveries as they are stored."""
+        found = []
+        for shard in range(8):
+            pk = f"env#{self.environment.id}#destination#{self.destination}#pending#{shard}"
+            found += self.dynamodb.query(
+                TableName=self.table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": pk}}
+            )["Items"]
+        return found
+
+    def is_empty(self) -> bool:
+        """Whether everything is delivered."""
+        return not self.items()
+
+    def spread(self) -> None:
+        """Makes one delivery due in each of the coming seconds."""
+        start = datetime.now(UTC) + timedelta(seconds=2)
+        for number, item in enumerate(self.items()):
+            due = timestamp(start + timedelta(seconds=number))
+            moved = {**item, "sk": {"S": due + "#" + item["sk"]["S"].partition("#")[2]}, "nextAttemptAt": {"S": due}}
+            key = {name: item[name] for name in ("pk", "sk")}
+            actions = [{"Delete": {"TableName": self.table, "Key": key}}, {"Put": {"TableName": self.table, "Item": moved}}]
+            self.dynamodb.transact_write_items(TransactItems=actions)
+
+
+@contextlib.contextmanager
+def backlog(emulator: Emulator, stack: Stack, environment: Environment, size: int) -> Iterator[Backlog]:
+    """Makes a backlog of a webhook that works again, and wakes its drain."""
+    with Endpoint(answers=[500]) as endpoint:
+        settings = {"type": "webhook", "url": endpoint.url}
+        destination = environment.call("POST", "/destinations", settings, 201)["destinationId"]
+        made = Backlog(emulator, stack, environment, destination)
+        record(environment, size)
+        wait("all deliveries are pending", lambda: len(made.items()) == size)
+        # The open circuit keeps the drain from them for five seconds and more.
+        made.spread()
+        endpoint.answers[:] = [204]
+        emulator.client("dynamodb").update_item(
+            TableName=stack.outputs["DirectoryTable"],
+            Key={"pk": {"S": f"env#{environment.id}#destinations"}, "sk": {"S": f"health#{destination}"}},
+            UpdateExpression="REMOVE nextProbeAt, wakeAt, leasedUntil",
+        )
+        message = {"message": "DrainV1", "environmentId": environment.id, "destinationId": destination}
+        emulator.client("sqs").send_message(QueueUrl=stack.outputs["Drains"], MessageBody=json.dumps(message))
+        yield made
+
+
+@contextlib.contextmanager
+def terminating(emulator: Emulator, *functions: str) -> Iterator[None]:
+    """Takes the permission to loop from functions, and gives it back."""
+    client = emulator.client("lambda")
+    for function in functions:
+        assert client.get_function_recursion_config(FunctionName=function)["RecursiveLoop"] == "Allow"
+        client.put_function_recursion_config(FunctionName=function, RecursiveLoop="Terminate")
+    try:
+        yield
+    finally:
+        for function in functions:
+            client.put_function_recursion_config(FunctionName=function, RecursiveLoop="Allow")
+
+
+def start_replay(environment: Environment, endpoint: Endpoint, size: int) -> str:
+    """Records errors before there is a destination, and replays them to a new one. Returns the id of the replay."""
+    record(environment, size)
+    settings = {"type": "webhook", "url": endpoint.url}
+    destination = environment.call("POST", "/destinations", settings, 201)["destinationId"]
+    since, until = (timestamp(datetime.now(UTC) + timedelta(minutes=minutes)) for minutes in (-60, 1))
+    body = {"since": since, "until": until}
+    return environment.call("POST", f"/destinations/{destination}/replay", body, 202)["replayId"]
+
+
+def record(environment: Environment, size: int) -> None:
+    """Records errors of a new workflow, a hundred a request."""
+    user = environment.call("POST", "/users", {"username": f"user-{time.monotonic_ns()}"}, 201)["userId"]
+    workflow = environment.call("POST", "/workflows", {"userId": user, "name": "Orders"}, 201)["workflowId"]
+    error = {"executionId": "e", "blockId": "b", "blockType": "shopify", "error": "Error"}
+    for done in range(0, size, 100):
+        body = {"errors": [error] * min(100, size - done)}
+        environment.call("POST", f"/workflows/{workflow}/errors", body, 202)
+
+
+def set_back(emulator: Emulator, stack: Stack, pk: str, sk: str, attribute: str) -> None:
+    """Sets a time of an item of the directory back by an hour."""
+    emulator.client("dynamodb").update_item(
+        TableName=stack.outputs["DirectoryTable"],
+        Key={"pk": {"S": pk}, "sk": {"S": sk}},
+        UpdateExpression="SET #attribute = :before",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":before": {"S": timestamp(datetime.now(UTC) - timedelta(hours=1))}},
+    )
+
+
+def invoke_sweep(emulator: Emulator, stack: Stack) -> None:
+    """Runs the sweep as its schedule does."""
+    response = emulator.client("lambda").invoke(FunctionName=stack.outputs["Sweep"], Payload="{}")
+    woken = json.load(response["Payload"])
+    assert (woken["replays"], woken["drains"] > 0) == (1, True), woken
+
+
+def dead_letters(emulator: Emulator, stack: Stack) -> list[dict]:
+    """Takes all messages out of the dead-letter queue."""
+    sqs, url, found = emulator.client("sqs"), stack.outputs["DeliveryFailures"], []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        found += [json.loads(message["Body"]) for message in messages]
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+def count(emulator: Emulator, metric: str, function: str) -> float:
+    """Returns the sum of a function's metric over the last hour."""
+    points = emulator.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName=metric,
+        Dimensions=[{"Name": "FunctionName", "Value": function}],
+        StartTime=datetime.now(UTC) - timedelta(hours=1),
+        EndTime=datetime.now(UTC) + timedelta(minutes=1),
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return sum(point["Sum"] for point in points)
+
+
+def timestamp(at: datetime) -> str:
+    """Returns a time as Tenon writes it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def wait(until: str, holds: Callable[[], bool]) -> None:
+    """Waits until something holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {until}"
+        time.sleep(0.2)

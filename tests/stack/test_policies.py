@@ -1,0 +1,128 @@
+"""What the role of each function may do, tried with the role itself: everything that it needs, and nothing else."""
+
+import functools
+import json
+import secrets
+
+import boto3
+import botocore.exceptions
+import pytest
+from emulator import PRODUCT_ACCOUNT, REGION, Emulator
+from stack import STACK
+from template import Template
+
+# Purpose of a secret → KMS key that wraps it.
+KEYS = {
+    "token-signing": "signing",
+    "destination-credentials": "destinations",
+    "webhook-secret": "destinations",
+    "idempotency": "destinations",
+    "credential-data": "credentials",
+}
+# Functions that may seal secrets of a purpose, and open them.
+SEAL = {
+    "token-signing": {"EnvironmentsCreate", "SigningKeysRotate"},
+    "destination-credentials": {"DestinationsCreate", "DestinationsPatch"},
+    "webhook-secret": {"DestinationsCreate", "DestinationsRotateSecret"},
+    "idempotency": {"DestinationsCreate"},
+    "credential-data": {"CredentialsCreate"},
+}
+OPEN = {
+    "token-signing": {"UsersToken"},
+    "destination-credentials": {"DestinationsPatch", "DestinationsTest", "ForwardErrors", "Drain"},
+    "webhook-secret": {"DestinationsCreate", "DestinationsTest", "DeliverWebhooks", "Drain"},
+    "idempotency": {"DestinationsCreate"},
+    "credential-data": {"CredentialsReveal"},
+}
+
+
+class Roles:
+    """The roles of the stack's functions."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        cloudformation = emulator.client("cloudformation")
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
+        found = [resource for page in pages for resource in page["StackResourceSummaries"]]
+        self.names = {
+            resource["LogicalResourceId"].removesuffix("Role"): resource["PhysicalResourceId"]
+            for resource in found
+            if resource["ResourceType"] == "AWS::IAM::Role"
+        }
+
+    @functools.cache
+    def client(self, function: str, service: str):
+        """Returns a client that acts under the role of a function."""
+        iam, role = self.emulator.client("iam"), self.names[function]
+        described = iam.get_role(RoleName=role)["Role"]
+        trust = described["AssumeRolePolicyDocument"]
+        # The roles trust Lambda alone. For these tests they trust the account as well.
+        ours = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{PRODUCT_ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+        if ours not in trust["Statement"]:
+            trust["Statement"].append(ours)
+            iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
+        assumed = self.emulator.client("sts").assume_role(RoleArn=described["Arn"], RoleSessionName="test")["Credentials"]
+        return boto3.client(
+            service,
+            endpoint_url=self.emulator.endpoint,
+            region_name=REGION,
+            aws_access_key_id=assumed["AccessKeyId"],
+            aws_secret_access_key=assumed["SecretAccessKey"],
+            aws_session_token=assumed["SessionToken"],
+        )
+
+
+@pytest.fixture(scope="module")
+def roles(emulator: Emulator) -> Roles:
+    """The roles of the stack's functions."""
+    return Roles(emulator)
+
+
+def is_allowed(call, **arguments) -> bool:
+    """Whether AWS allows a call. Any other refusal than a missing permission is an error of the test."""
+    try:
+        call(**arguments)
+    except botocore.exceptions.ClientError as refusal:
+        assert refusal.response["Error"]["Code"] == "AccessDeniedException", refusal
+        return False
+    return True
+
+
+def context(purpose: str) -> dict[str, str]:
+    """Returns the encryption context of a secret."""
+    return {"environment": secrets.token_hex(12), "owner": secrets.token_hex(12), "purpose": purpose}
+
+
+def test_each_function_seals_and_opens_secrets_of_its_own_purposes_only(roles: Roles):
+    for purpose, key in KEYS.items():
+        key_id = f"alias/{STACK}-{key}"
+        sealed_for = context(purpose)
+        sealer = roles.client(sorted(SEAL[purpose])[0], "kms")
+        sealed = sealer.generate_data_key(KeyId=key_id, KeySpec="AES_256", EncryptionContext=sealed_for)["CiphertextBlob"]
+        seal, opened = set(), set()
+        for function in roles.names:
+            kms = roles.client(function, "kms")
+            if is_allowed(kms.generate_data_key, KeyId=key_id, KeySpec="AES_256", EncryptionContext=sealed_for):
+                seal.add(function)
+            if is_allowed(kms.decrypt, KeyId=key_id, CiphertextBlob=sealed, EncryptionContext=sealed_for):
+                opened.add(function)
+            # Without a purpose nothing is allowed.
+            assert not is_allowed(kms.generate_data_key, KeyId=key_id, KeySpec="AES_256"), function
+        assert (purpose, seal) == (purpose, SEAL[purpose])
+        assert (purpose, opened) == (purpose, OPEN[purpose])
+
+
+def test_no_function_may_do_anything_else_with_a_key(roles: Roles):
+    for function in roles.names:
+        kms = roles.client(function, "kms")
+        for key in set(KEYS.values()):
+            key_id = f"alias/{STACK}-{key}"
+            assert not is_allowed(kms.encrypt, KeyId=key_id, Plaintext=b"x", EncryptionContext=context("webhook-secret"))
+            described = kms_key(roles, key_id)
+            assert not is_allowed(kms.put_key_policy, KeyId=described, PolicyName="default", Policy="{}")
+
+
+def kms_key(roles: Roles, alias: str) -> str:
+    """Returns the id of the key that an alias names."""
+    aliases = roles.emulator.client("kms").list_aliases()["Aliases"]
+    return next(found["TargetKeyId"] for found in aliases if found["AliasName"] == alias)

@@ -1,0 +1,176 @@
+"""What AWS does and the local AWS does not model, held on the transformed template."""
+
+import json
+import re
+
+from emulator import ROOT
+from template import Template, listed, logical_id
+
+# Types whose resources take tags. SAM gives the API its tags in its OpenAPI body.
+TAGGED = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::DynamoDB::Table",
+    "AWS::IAM::Role",
+    "AWS::KMS::Key",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Logs::LogGroup",
+    "AWS::SQS::Queue",
+    "AWS::ApiGatewayV2::Stage",
+}
+# Types that take no tags, or take those of the stack only.
+UNTAGGED = {"AWS::ApiGatewayV2::Api", "AWS::Events::Rule", "AWS::KMS::Alias", "AWS::Lambda::Permission"}
+
+
+def test_a_function_that_can_reach_itself_through_queues_is_allowed_to_loop(template: Template):
+    triggers = template.triggers()
+    reaches = {
+        function: {
+            triggered
+            for statement in template.statements(function)
+            if any(action.startswith("sqs:SendMessage") for action in listed(statement["Action"]))
+            for queue in listed(statement["Resource"])
+            for triggered in triggers.get(logical_id(queue), [])
+        }
+        for function in template.functions()
+    }
+
+    def cycle(function: str) -> bool:
+        seen, waiting = set(), set(reaches[function])
+        while waiting:
+            found = waiting.pop()
+            seen.add(found)
+            waiting |= reaches[found] - seen
+        return function in seen
+
+    looping = {function for function in reaches if cycle(function)}
+    assert looping == {"Drain", "Replay"}
+    for name, function in template.functions().items():
+        assert function.get("RecursiveLoop", "Terminate") == ("Allow" if name in looping else "Terminate"), name
+
+
+def test_an_alarm_rings_when_lambda_stops_a_loop(template: Template):
+    alarms = template.of_type("AWS::CloudWatch::Alarm").values()
+    watching = [alarm for alarm in alarms if alarm["MetricName"] == "RecursiveInvocationsDropped"]
+    assert {logical_id(alarm["Dimensions"][0]["Value"]) for alarm in watching} == {"Drain", "Replay"}
+    assert all(alarm["Threshold"] == 0 for alarm in watching)
+
+
+def test_no_log_level_drops_metrics(template: Template):
+    # Lambda takes a line without a level, such as a metric, for INFO.
+    for name, function in template.functions().items():
+        assert function["LoggingConfig"]["ApplicationLogLevel"] == "INFO", name
+        assert function["Environment"]["Variables"]["LOG_LEVEL"] == {"Ref": "LogLevel"}, name
+
+
+def test_all_functions_log_into_one_group_that_goes_with_the_stack(template: Template):
+    assert all(logical_id(function["LoggingConfig"]["LogGroup"]) == "Logs" for function in template.functions().values())
+    for name, group in template.of_type("AWS::Logs::LogGroup").items():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
+        assert "DeletionPolicy" not in template.resources[name], name
+    assert set(template.of_type("AWS::Logs::LogGroup")) == {"Logs", "AccessLogs"}
+
+
+def test_the_access_log_is_json_without_credentials(template: Template):
+    [stage] = template.of_type("AWS::ApiGatewayV2::Stage").values()
+    settings = stage["AccessLogSettings"]
+    assert logical_id(settings["DestinationArn"]) == "AccessLogs"
+    logged = json.loads(settings["Format"])
+    assert {"requestId", "routeKey", "status", "responseLatency", "authorizerError"} <= set(logged)
+    # Variables of HTTP APIs that name no header, path, query string or part of a credential.
+    variables = re.findall(r"\$context\.([\w.]+)", settings["Format"])
+    assert len(variables) == len(logged)
+    assert not {name for name in variables if re.search("header|path|query|authorizer.(?!error)|httpMethod", name)}
+
+
+def test_every_route_is_throttled_and_public_routes_more(template: Template):
+    [stage] = template.of_type("AWS::ApiGatewayV2::Stage").values()
+    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
+    # API Gateway's own default for an account: one environment records 5,000 errors a second.
+    assert template.parameters["RequestsPerSecond"]["Default"] == 10_000
+    paths = template.resources["Api"]["Properties"]["Body"]["paths"]
+    routes = {f"{method.upper()} {path}": route for path, methods in paths.items() for method, route in methods.items()}
+    public = {name for name, route in routes.items() if route["security"] == [{"NONE": []}]}
+    assert public == {"GET /console", "GET /openapi.json", "GET /.well-known/jwks.json"}
+    special = stage["RouteSettings"]
+    assert set(special) == public | {"POST /destinations/{destinationId}/test"}
+    assert set(special) <= set(routes), "API Gateway refuses settings of a route that is not there"
+    for name in public:
+        assert special[name]["ThrottlingRateLimit"] == {"Ref": "PublicRequestsPerSecond"}
+    for name, settings in {**special, "default": stage["DefaultRouteSettings"]}.items():
+        assert settings["DetailedMetricsEnabled"] == {"Ref": "DetailedMetrics"}, name
+    assert template.parameters["DetailedMetrics"]["Default"] == "false"
+
+
+def test_concurrency_can_be_bounded_for_a_small_account(template: Template):
+    mappings = template.of_type("AWS::Lambda::EventSourceMapping")
+    bounds = {name: mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"] for name, mapping in mappings.items() if "ScalingConfig" in mapping}
+    assert bounds == {"DeliverWebhooksSource": "WebhookConcurrency", "DrainSource": "DrainConcurrency", "ReplaySource": "ReplayConcurrency"}
+    assert mappings["ForwardErrorsSource"]["ParallelizationFactor"] == {"Ref": "StreamParallelization"}
+    for parameter in bounds.values():
+        assert template.parameters[parameter]["MinValue"] == 2, "the least that SQS event source mappings take"
+    reserved = {name: function["ReservedConcurrentExecutions"] for name, function in template.functions().items() if "ReservedConcurrentExecutions" in function}
+    assert set(reserved) == {"Authorizer", "DestinationsTest"}
+    for value in reserved.values():
+        condition, _, otherwise = value["Fn::If"]
+        assert otherwise == {"Ref": "AWS::NoValue"}, condition
+    for parameter in ("AuthorizerReservedConcurrency", "TestReservedConcurrency"):
+        assert template.parameters[parameter]["Default"] == 0
+
+
+def test_the_authorizer_gives_up_before_api_gateway_does(template: Template):
+    assert template.functions()["Authorizer"]["Timeout"] <= 9
+
+
+def test_a_queue_waits_six_times_as_long_as_its_function_runs(template: Template):
+    queues = template.of_type("AWS::SQS::Queue")
+    triggered = {queue: functions for queue, functions in template.triggers().items() if queue in queues}
+    assert set(triggered) == {"Webhooks", "Drains", "Replays"}
+    for queue, [function] in triggered.items():
+        assert queues[queue]["VisibilityTimeout"] >= 6 * template.functions()[function]["Timeout"], queue
+        assert queues[queue]["RedrivePolicy"]["maxReceiveCount"] == 50, queue
+
+
+def test_a_stream_has_at_most_two_consumers(template: Template):
+    # More than two readers of a DynamoDB stream's shard are throttled.
+    streams = {source: functions for source, functions in template.triggers().items() if source in template.of_type("AWS::DynamoDB::Table")}
+    assert set(streams) == {"Directory", "Errors"}
+    for table, functions in streams.items():
+        assert len(functions) <= 2, table
+
+
+def test_what_a_stack_holds_outlives_it_but_not_a_failed_first_deployment(template: Template):
+    for name in template.of_type("AWS::KMS::Key"):
+        assert template.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate", name
+    for name, table in template.of_type("AWS::DynamoDB::Table").items():
+        # A protected table cannot be deleted, so that a rollback that tried to would fail.
+        assert template.resources[name]["DeletionPolicy"] == "Retain", name
+        assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}, name
+
+
+def test_every_resource_that_takes_tags_names_its_stack(template: Template):
+    assert {resource["Type"] for resource in template.resources.values()} == TAGGED | UNTAGGED
+    for kind in TAGGED:
+        for name, resource in template.of_type(kind).items():
+            tags = resource["Tags"]
+            value = tags["Stack"] if isinstance(tags, dict) else next(tag["Value"] for tag in tags if tag["Key"] == "Stack")
+            assert value == {"Ref": "AWS::StackName"}, name
+
+
+def test_the_indexes_have_what_later_filters_need(template: Template):
+    indexes = {index["IndexName"]: index for index in template.of_type("AWS::DynamoDB::Table")["Errors"]["GlobalSecondaryIndexes"]}
+    projected = {name: set(index["Projection"]["NonKeyAttributes"]) for name, index in indexes.items()}
+    assert {"integrationId", "eventType", "fingerprint"} <= projected["by-environment"]
+    assert {"integrationId", "fingerprint"} <= projected["by-user"]
+
+
+def test_the_errors_table_can_be_warmed_and_is_not_by_default(template: Template):
+    errors = template.of_type("AWS::DynamoDB::Table")["Errors"]
+    for warmed in (errors, *errors["GlobalSecondaryIndexes"]):
+        assert warmed["WarmThroughput"]["Fn::If"][0] == "IsWarmed"
+    assert template.parameters["WarmWritesPerSecond"]["Default"] == 0
+
+
+def test_the_template_names_no_partition():
+    # SAM writes the partition of the region that it runs in.
+    assert not re.search(r"arn:aws[-:]|amazonaws\.com/", (ROOT / "template.yaml").read_text())
