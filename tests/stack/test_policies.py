@@ -8,8 +8,7 @@ import boto3
 import botocore.exceptions
 import pytest
 from emulator import PRODUCT_ACCOUNT, REGION, Emulator
-from stack import STACK
-from template import Template
+from stack import STACK, Stack
 
 # Purpose of a secret → KMS key that wraps it.
 KEYS = {
@@ -34,6 +33,26 @@ OPEN = {
     "idempotency": {"DestinationsCreate"},
     "credential-data": {"CredentialsReveal"},
 }
+
+# Partition of the directory → functions that may read it. The environment and the ids are arbitrary.
+ENVIRONMENT = f"env#{'0' * 24}"
+READERS = {
+    "stack": {"Authorizer", "EnvironmentsCreate", "Jwks", "UsersToken", "SigningKeysRotate"},
+    "key#" + "0" * 64: {"Authorizer", "KeysCreate", "KeysRevoke"},
+    ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsGet", "KeysCreate"},
+    f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysList", "KeysRevoke"},
+    f"{ENVIRONMENT}#idempotency#x": {
+        "CredentialsCreate", "DestinationsCreate", "DestinationsReplay", "ErrorsRecord", "UsersBatch", "UsersCreate", "WorkflowsCreate",
+    },
+    f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel", "ReplaysGet"},
+    f"{ENVIRONMENT}#destinations": {
+        "DeliverWebhooks", "DestinationsCreate", "DestinationsDelete", "DestinationsDeliveries", "DestinationsGet", "DestinationsList",
+        "DestinationsPatch", "DestinationsReplay", "DestinationsRotateSecret", "DestinationsTest", "Drain", "EraseLogs", "ErrorsGet",
+        "ForwardErrors", "Replay", "Sweep",
+    },
+}  # fmt: skip
+# Functions that read what customers' endpoints answer, and that therefore read and write nothing of users.
+EXPOSED = {"DeliverWebhooks", "DestinationsTest", "Drain", "ForwardErrors"}
 
 
 class Roles:
@@ -79,12 +98,14 @@ def roles(emulator: Emulator) -> Roles:
 
 
 def is_allowed(call, **arguments) -> bool:
-    """Whether AWS allows a call. Any other refusal than a missing permission is an error of the test."""
+    """Whether AWS allows a call. Any other refusal than a missing permission is an error of the test, but for a condition
+    that does not hold, which AWS looks at after the permission."""
     try:
         call(**arguments)
     except botocore.exceptions.ClientError as refusal:
-        assert refusal.response["Error"]["Code"] == "AccessDeniedException", refusal
-        return False
+        code = refusal.response["Error"]["Code"]
+        assert code in ("AccessDeniedException", "ConditionalCheckFailedException"), refusal
+        return code == "ConditionalCheckFailedException"
     return True
 
 
@@ -126,3 +147,31 @@ def kms_key(roles: Roles, alias: str) -> str:
     """Returns the id of the key that an alias names."""
     aliases = roles.emulator.client("kms").list_aliases()["Aliases"]
     return next(found["TargetKeyId"] for found in aliases if found["AliasName"] == alias)
+
+
+def test_each_function_reads_the_partitions_of_its_own_entities_only(roles: Roles, stack: Stack):
+    table = stack.outputs["DirectoryTable"]
+    for partition, readers in READERS.items():
+        key = {"pk": {"S": partition}, "sk": {"S": "nothing"}}
+        allowed = {
+            function for function in roles.names if is_allowed(roles.client(function, "dynamodb").get_item, TableName=table, Key=key)
+        }
+        # Those that read by queries alone have GetItem too, which opens their connection.
+        assert (partition, allowed) == (partition, readers)
+
+
+@pytest.mark.parametrize("partition", ["stack", "key#x", f"{ENVIRONMENT}#user#x", f"{ENVIRONMENT}#name#x", f"{ENVIRONMENT}#keys"])
+def test_what_reads_hostile_responses_reaches_no_user_and_no_key(roles: Roles, stack: Stack, partition: str):
+    key = {"pk": {"S": partition}, "sk": {"S": "nothing"}}
+    arguments = {"TableName": stack.outputs["DirectoryTable"], "ConditionExpression": "attribute_exists(pk)"}
+    for function in EXPOSED:
+        dynamodb = roles.client(function, "dynamodb")
+        assert not is_allowed(dynamodb.get_item, TableName=arguments["TableName"], Key=key), function
+        assert not is_allowed(dynamodb.put_item, Item=key, **arguments), function
+        assert not is_allowed(dynamodb.delete_item, Key=key, **arguments), function
+        update = {"UpdateExpression": "SET stolen = :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
+        assert not is_allowed(dynamodb.update_item, Key=key, **arguments, **update), function
+        # A transaction is checked for each of its items.
+        mine = {"pk": {"S": f"{ENVIRONMENT}#destinations"}, "sk": {"S": "nothing"}}
+        actions = [{"Update": {"Key": one, **arguments, **update}} for one in (mine, key)]
+        assert not is_allowed(dynamodb.transact_write_items, TransactItems=actions), function

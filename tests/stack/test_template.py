@@ -174,3 +174,18 @@ def test_the_errors_table_can_be_warmed_and_is_not_by_default(template: Template
 def test_the_template_names_no_partition():
     # SAM writes the partition of the region that it runs in.
     assert not re.search(r"arn:aws[-:]|amazonaws\.com/", (ROOT / "template.yaml").read_text())
+
+
+def test_every_permission_on_a_table_is_limited_to_partitions(template: Template):
+    tables = set(template.of_type("AWS::DynamoDB::Table"))
+    for function in template.functions():
+        for statement in template.statements(function):
+            actions, resources = listed(statement["Action"]), listed(statement["Resource"])
+            if any(resource == {"Fn::GetAtt": [table, "Arn"]} for resource in resources for table in tables):
+                condition = statement.get("Condition", {})
+                patterns = condition.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
+                assert patterns, (function, statement)
+                # A pattern that matches every entity of an environment limits nothing.
+                assert not {"*", "env#*"} & set(patterns), function
+            # Actions that LeadingKeys does not limit.
+            assert not {"dynamodb:*", "dynamodb:Scan", "dynamodb:PartiQLSelect"} & set(actions), function
