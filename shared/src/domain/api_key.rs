@@ -1,4 +1,4 @@
-//! API keys: what a customer's back end or engine presents.
+//! API keys: the credentials of the customer's back end and of the workflow engine.
 
 use std::{fmt, str::FromStr};
 
@@ -13,23 +13,25 @@ use super::{
     timestamp::{Day, Timestamp},
 };
 
-/// 43 base62 digits hold 256 random bits.
+/// Number of random base62 digits: 43 digits hold 256 bits.
 const RANDOM_DIGITS: usize = 43;
-/// Six base62 digits hold a CRC32.
+/// Number of base62 digits of the checksum: six digits hold a CRC32.
 const CHECKSUM_DIGITS: usize = 6;
 
-/// `tn_live_` and four digits, which leaves 232 random bits unknown.
+/// Length of the displayed prefix: `tn_live_` and four digits. The other 39 digits keep 232 random
+/// bits secret.
 const PREFIX_CHARACTERS: usize = 12;
 
-/// A key in the clear: `tn_live_` or `tn_test_`, 43 random base62 digits and a CRC32 of all that in six more.
+/// Plaintext API key: `tn_live_` or `tn_test_`, 43 random base62 digits, and the CRC32 of all
+/// preceding characters as six base62 digits.
 ///
-/// As a regular expression, for secret scanners: `tn_(live|test)_[0-9A-Za-z]{49}`. The plaintext is shown once, to
-/// whoever made the key; only its [`KeyHash`] is stored.
+/// Regular expression for secret scanners: `tn_(live|test)_[0-9A-Za-z]{49}`. The plaintext is shown
+/// once, in the response that creates the key. Only its [`KeyHash`] is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(Zeroizing<String>);
 
 impl ApiKey {
-    /// A new random key for an environment of this kind.
+    /// Generates a random key for an environment of this kind.
     pub fn generate(kind: Kind) -> Self {
         let mut key = Zeroizing::new(format!("tn_{}_", kind.as_str()));
         key.extend(rand::rng().sample_iter(Alphanumeric).take(RANDOM_DIGITS).map(char::from));
@@ -38,17 +40,17 @@ impl ApiKey {
         Self(key)
     }
 
-    /// The plaintext, for the one answer that shows it.
+    /// Returns the plaintext, for the response that creates the key.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// How the key begins: its prefix and four random digits.
+    /// Returns the displayed prefix: `tn_live_` or `tn_test_` and four random digits.
     pub fn prefix(&self) -> String {
         self.0.chars().take(PREFIX_CHARACTERS).collect()
     }
 
-    /// What is stored in its place.
+    /// Returns the hash that is stored instead of the key.
     pub fn hash(&self) -> KeyHash {
         KeyHash(hex::encode(ring::digest::digest(&ring::digest::SHA256, self.0.as_bytes())))
     }
@@ -64,17 +66,17 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Why a text is not an API key. None of these needs a look-up.
+/// Error for a text that is not an API key. Detected without a database lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
-    /// It does not begin as a key does.
-    #[error("the key's prefix is unknown")]
+    /// The prefix is neither `tn_live_` nor `tn_test_`.
+    #[error("unknown API key prefix")]
     Prefix,
-    /// It is too short, too long, or has a character that a key never has.
-    #[error("the key is not of a key's form")]
+    /// The length is wrong, or a character is not a base62 digit.
+    #[error("malformed API key")]
     Malformed,
-    /// A digit was mistyped or lost.
-    #[error("the key's checksum does not match")]
+    /// The checksum does not match, usually because of a typing error.
+    #[error("API key checksum mismatch")]
     Checksum,
 }
 
@@ -95,7 +97,8 @@ impl FromStr for ApiKey {
     }
 }
 
-/// The SHA-256 of a key, in hex. A key has 256 random bits, so that neither salt nor stretching would add anything.
+/// SHA-256 of a key, in hex. A key has 256 random bits, so salting or stretching would add no
+/// protection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyHash(String);
 
@@ -105,18 +108,18 @@ impl fmt::Display for KeyHash {
     }
 }
 
-/// What a key may do.
+/// Permission of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Everything in the environment, except revealing credential secrets: the customer's back end.
+    /// The customer's back end: everything in the environment except revealing credential secrets.
     Manage,
-    /// Record errors, read workflows, reveal credential secrets: the workflow engine.
+    /// The workflow engine: recording errors, reading workflows and revealing credential secrets.
     Engine,
 }
 
 impl Scope {
-    /// As it is written in documents and in the authorizer's context.
+    /// Returns the form used in JSON and in the authorizer context.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Manage => "manage",
@@ -125,7 +128,7 @@ impl Scope {
     }
 }
 
-/// Why a text is not a scope.
+/// Error for a text that is not a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be `manage` or `engine`")]
 pub struct ScopeError;
@@ -141,38 +144,38 @@ impl FromStr for Scope {
     }
 }
 
-/// What is found by a key: all that says who is calling. It is there as long as the key works.
+/// Identity and permissions of a valid key, stored under its hash. Deleted when the key is revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKeyGrant {
-    /// Names the key in lists and logs.
+    /// Public id of the key, used in lists and logs.
     pub key_id: KeyId,
-    /// The environment that a request with this key is in.
+    /// Environment of all requests with this key.
     pub environment_id: EnvironmentId,
-    /// What the key may do; never empty.
+    /// Permissions of the key; never empty.
     pub scopes: Vec<Scope>,
 }
 
-/// What is told of a key, also after it was revoked.
+/// Metadata of a key. Kept after the key is revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRecord {
-    /// Names the key in lists and logs.
+    /// Public id of the key, used in lists and logs.
     pub key_id: KeyId,
-    /// How the key begins: enough for people to tell keys apart, and no help in guessing one.
+    /// Displayed prefix: identifies the key to people, and is too short to help in guessing it.
     pub prefix: String,
-    /// What leads to its [`ApiKeyGrant`].
+    /// Hash of the key, under which its [`ApiKeyGrant`] is stored.
     pub hash: KeyHash,
-    /// A name for people.
+    /// Display name.
     pub name: Text<128>,
-    /// What the key may do; never empty.
+    /// Permissions of the key; never empty.
     pub scopes: Vec<Scope>,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// The day on which it was last used.
+    /// Day of the last use, in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_on: Option<Day>,
-    /// When it was revoked.
+    /// Time of revocation; absent for a valid key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
 }

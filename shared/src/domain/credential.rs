@@ -1,4 +1,4 @@
-//! Credentials: what a user entered so that integrations can act for it.
+//! Credentials: data with which an integration acts on behalf of a user.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +8,24 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// The most bytes of a credential's data, as JSON.
+/// Maximum size of a credential's data as JSON, in bytes.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
 
-/// What may be shown of a credential. Its data stay sealed in the item and are no part of this.
+/// Metadata of a credential. The secret data is sealed in the same item and is not part of this
+/// type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
-    /// Its id.
+    /// Credential id.
     pub credential_id: CredentialId,
-    /// Whose it is.
+    /// Owner.
     pub user_id: UserId,
-    /// What it is for, such as `shopify`.
+    /// Type, such as `shopify`.
     pub credential_type: Text<128>,
-    /// A name for people.
+    /// Display name.
     pub name: Text<256>,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }

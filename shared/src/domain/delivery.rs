@@ -1,4 +1,4 @@
-//! Deliveries: attempts to send an error to a destination, when they are made, and what comes of them.
+//! Deliveries: attempts to send an error to a destination, their outcomes and the retry schedule.
 
 use std::time::Duration;
 
@@ -11,49 +11,51 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// One attempt to send an error to a destination.
+/// Attempt to send an error to a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// When it began.
+    /// Start of the attempt.
     pub at: Timestamp,
-    /// The HTTP status that the other side answered with, where it answered.
+    /// HTTP status of the response; null if there was none.
     #[schema(required = true)]
     pub status: Option<u16>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub latency_ms: u32,
-    /// What the other side said, or why it could not be asked.
+    /// Response of the destination, or the reason why there was none.
     pub response: String,
 }
 
-/// What came of an attempt to send one error.
+/// Outcome of an attempt to send one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The other side took it.
+    /// The destination accepted the error.
     Delivered(Attempt),
-    /// The other side did not take it, or could not be asked.
+    /// The destination did not accept the error or could not be reached.
     Failed(Attempt, Failure),
-    /// It was not made, for a reason on this side that passes. It does not count.
+    /// No attempt was made, for a temporary reason on Tenon's side. Does not count as an attempt.
     Skipped,
 }
 
-/// Why an attempt failed.
+/// Reason why an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No connection, no answer in time, or an answer that broke off. Tried again.
+    /// No connection, no response within the timeout, or an incomplete response. Retried.
     Unreachable,
-    /// The other side is there and refused: a status, keys that may not. Tried again, since whoever runs it may mend it.
+    /// The destination refused the error, for example with an HTTP status or because of missing
+    /// permissions. Retried, because its operator can fix the cause.
     Refused,
-    /// The other side asks to be left alone, perhaps until a time. Tried again, never before that.
+    /// The destination requested a pause, optionally until a given time. Retried, but never before
+    /// that time.
     Busy(Option<Timestamp>),
-    /// The other side says that it is gone for good (410): the destination is switched off.
+    /// The destination reported that it is permanently gone (410). Disables the destination.
     Gone,
-    /// The other side will never take this one error, such as one that is too large for it. Not tried again.
+    /// The destination can never accept this error, for example because of its size. Not retried.
     Rejected,
 }
 
 impl Failure {
-    /// Whether another attempt can have another end.
+    /// Returns whether another attempt can succeed.
     pub fn retryable(self) -> bool {
         match self {
             Self::Unreachable | Self::Refused | Self::Busy(_) => true,
@@ -61,7 +63,7 @@ impl Failure {
         }
     }
 
-    /// Before when the other side is not to be asked again.
+    /// Returns the time before which the destination must not receive another attempt.
     pub fn not_before(self) -> Option<Timestamp> {
         match self {
             Self::Busy(until) => until,
@@ -70,15 +72,19 @@ impl Failure {
     }
 }
 
-/// The waits between attempts, in seconds: twelve attempts in 77.6 hours.
+/// Waits between the twelve attempts, in seconds: 77.6 hours in total.
 pub const RETRY_SCHEDULE_SECS: [u32; 11] =
     [5, 300, 1_800, 7_200, 18_000, 36_000, 43_200, 43_200, 43_200, 43_200, 43_200];
 
-/// The longest time that an error waits for a destination that is not asked at all: the policy, every wait a tenth longer.
+/// Maximum age of a delivery that receives no attempts: the retry schedule with the maximum jitter
+/// of 10 % on every wait.
 pub const MAX_PENDING_AGE: Duration = Duration::from_secs(279_305 * 11 / 10);
 
-/// When the next attempt is due after `attempts` have failed, the last one at `now`: the policy's wait and 0 to 10 %
-/// more, so that what failed together does not come back together. None after the twelfth.
+/// Returns the time of the next attempt after `attempts` failed attempts, the last one at `now`, or
+/// `None` after the twelfth.
+///
+/// The scheduled wait is extended by a random 0–10 %, so that deliveries that failed together are
+/// not retried together.
 pub fn next_attempt(attempts: u32, now: Timestamp) -> Option<Timestamp> {
     let index = usize::try_from(attempts.checked_sub(1)?).ok()?;
     let wait = u64::from(*RETRY_SCHEDULE_SECS.get(index)?) * 1000;
@@ -86,34 +92,37 @@ pub fn next_attempt(attempts: u32, now: Timestamp) -> Option<Timestamp> {
     Some(now + Duration::from_millis(wait + jitter))
 }
 
-/// A delivery that waits for its next attempt. It names the error and does not repeat it.
+/// Delivery that waits for its next attempt. It references the error and does not contain it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingDelivery {
-    /// The workflow of the error, by which the error is found.
+    /// Workflow of the error, part of the error's key.
     pub workflow_id: WorkflowId,
-    /// The error that is to be sent.
+    /// Error to send.
     pub error_id: ErrorId,
-    /// How many attempts have failed.
+    /// Number of failed attempts.
     pub attempts: u32,
-    /// Since when it waits.
+    /// Time at which the delivery became pending.
     pub pending_since: Timestamp,
-    /// When it is tried again.
+    /// Time of the next attempt.
     pub next_attempt_at: Timestamp,
-    /// The replay that asked for it.
+    /// Replay that queued the delivery, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay_id: Option<ReplayId>,
 }
 
 impl PendingDelivery {
-    /// One that no attempt was made for yet, due five seconds after the error was recorded; always the same for the same
-    /// error, so that a batch that is forwarded again notes it in the same place.
+    /// Creates a delivery whose first attempt was deferred, due five seconds after the error was
+    /// recorded.
+    ///
+    /// The result depends on the arguments only, so that forwarding a batch twice stores it under
+    /// the same key.
     pub fn deferred(workflow_id: WorkflowId, error_id: ErrorId, recorded_at: Timestamp) -> Self {
         let due = recorded_at + Duration::from_secs(u64::from(RETRY_SCHEDULE_SECS[0]));
         Self { workflow_id, error_id, attempts: 0, pending_since: recorded_at, next_attempt_at: due, replay_id: None }
     }
 
-    /// What it becomes by an attempt at `now`.
+    /// Returns the disposition of the delivery after an attempt with this outcome at `now`.
     pub fn disposition(&self, outcome: &Outcome, now: Timestamp) -> Disposition {
         match outcome {
             Outcome::Delivered(_) => Disposition::Delivered,
@@ -132,45 +141,48 @@ impl PendingDelivery {
         }
     }
 
-    /// Whether it has waited longer than any schedule, for a destination that was not to be asked.
+    /// Returns whether the delivery has exceeded [`MAX_PENDING_AGE`], which happens when its
+    /// destination receives no attempts.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.pending_since + MAX_PENDING_AGE < now
     }
 }
 
-/// What becomes of a delivery that was pending.
+/// Result of one step of a pending delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// The other side has taken it.
+    /// The destination accepted the error.
     Delivered,
-    /// It waits again.
+    /// Another attempt is due later.
     Pending(PendingDelivery),
-    /// It has come to the end of its attempts.
+    /// No further attempt is made: the attempts are exhausted or the failure is not retryable.
     Failed,
-    /// It is not wanted any more: the destination is off or limited otherwise, or the replay was cancelled.
+    /// The delivery is no longer wanted: the destination is disabled, its filter excludes the
+    /// error, or the replay was cancelled.
     Cancelled,
-    /// The error is not there any more.
+    /// The error no longer exists.
     Dropped,
-    /// It waits twice, and the other one is attempted.
+    /// The same error is pending twice, and the other delivery is attempted.
     Duplicate,
 }
 
-/// How a delivery stands.
+/// Status of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryStatus {
-    /// The other side has taken it.
+    /// The destination accepted the error.
     Delivered,
-    /// It waits for its next attempt.
+    /// The next attempt is pending.
     Pending,
-    /// It has come to the end of its attempts, and can be replayed.
+    /// All attempts failed. The error can be replayed.
     Failed,
-    /// It was given up because the destination was switched off or limited otherwise, or its replay was cancelled.
+    /// The delivery was cancelled because the destination was disabled, its filter excludes the
+    /// error, or the replay was cancelled.
     Cancelled,
 }
 
 impl DeliveryStatus {
-    /// As it is stored and shown.
+    /// Returns the form used in JSON and in stored items.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -181,7 +193,7 @@ impl DeliveryStatus {
     }
 }
 
-/// Why a text is not the status of a delivery.
+/// Error for a text that is not a delivery status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be `delivered`, `pending`, `failed` or `cancelled`")]
 pub struct DeliveryStatusError;
@@ -195,26 +207,26 @@ impl std::str::FromStr for DeliveryStatus {
     }
 }
 
-/// A delivery as it is told of.
+/// Delivery of an error to a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// The error.
+    /// Error id.
     pub error_id: ErrorId,
-    /// Where it goes.
+    /// Destination id.
     pub destination_id: DestinationId,
-    /// How it stands.
+    /// Status.
     pub status: DeliveryStatus,
-    /// The attempts so far, the first one first.
+    /// Attempts so far, oldest first.
     pub attempts: Vec<Attempt>,
-    /// When it is tried again.
+    /// Time of the next attempt.
     #[serde(default)]
     #[schema(required = true)]
     pub next_attempt_at: Option<Timestamp>,
 }
 
 impl Delivery {
-    /// One that is not tried again.
+    /// Creates a delivery without a next attempt.
     pub fn finished(
         error_id: ErrorId,
         destination_id: DestinationId,
@@ -224,8 +236,10 @@ impl Delivery {
         Self { error_id, destination_id, status, attempts, next_attempt_at: None }
     }
 
-    /// One delivery of two that are told of, as when one that had succeeded at once was replayed: it stands as the one says
-    /// that waits, or was attempted last.
+    /// Merges two records of the same delivery, such as an immediate success and a later replay.
+    ///
+    /// Status and next attempt are those of the record with the later next attempt, or else with
+    /// the later last attempt. Attempts of both are sorted by time.
     pub fn merge(self, other: Self) -> Self {
         let recency = |delivery: &Self| (delivery.next_attempt_at, delivery.attempts.last().map(|attempt| attempt.at));
         let (later, earlier) = if recency(&self) < recency(&other) { (other, self) } else { (self, other) };
@@ -235,12 +249,12 @@ impl Delivery {
     }
 }
 
-/// Where a delivery belongs.
+/// Environment and destination of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
-    /// The environment of error and destination.
+    /// Environment of the error and the destination.
     pub environment: EnvironmentId,
-    /// Where errors go.
+    /// Destination.
     pub destination: DestinationId,
 }
 

@@ -1,4 +1,4 @@
-//! Destinations: where the errors of an environment are sent.
+//! Destinations: the EventBridge buses and webhooks that receive the errors of an environment.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,89 +12,89 @@ use super::{
     webhook::Webhook,
 };
 
-/// The most destinations of an environment.
+/// Maximum number of destinations per environment.
 pub const MAX_DESTINATIONS: u32 = 20;
 
-/// A destination as it is stored.
+/// Destination as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Destination {
-    /// Its id.
+    /// Destination id.
     pub destination_id: DestinationId,
-    /// Grows with every change, so that two changes at once do not undo each other and clients are cached by it.
+    /// Increases with every change. Detects concurrent changes and identifies cached clients.
     pub version: u32,
-    /// The toggle: whether errors are sent.
+    /// Whether errors are sent.
     pub enabled: bool,
-    /// Why it was switched off, where Tenon did it.
+    /// Reason why Tenon disabled the destination; `None` if it did not.
     pub disabled_reason: Option<String>,
-    /// The errors to which it is limited.
+    /// Selects the errors that are sent.
     pub filter: Filter,
-    /// Where to, and by which means.
+    /// Type and address.
     pub target: Target,
-    /// What was proven of the connection when the target was last saved.
+    /// Result of the connection check when the target was last saved.
     pub verification: Verification,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
 impl Destination {
-    /// Whether this error is to be sent there now.
+    /// Returns whether the destination is enabled and its filter matches this error.
     pub fn accepts(&self, error: &ErrorLog) -> bool {
         self.enabled && self.filter.matches(error.workflow_id, error.user_id, &error.block_type)
     }
 }
 
-/// What is known of a connection that was checked, and was not refused.
+/// Result of a connection check that AWS or the endpoint did not refuse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
-    /// Whether it is proven that errors will arrive.
+    /// Whether the check proves that errors will arrive.
     pub verified: bool,
-    /// What was proven, or why it was not, in words.
+    /// Explanation of the result.
     pub reason: String,
 }
 
 impl Verification {
-    /// Of a webhook that nothing was sent to yet.
+    /// Returns the result for a webhook without deliveries.
     pub fn untested() -> Self {
-        Self { verified: false, reason: "nothing was sent there yet: send a test event".into() }
+        Self { verified: false, reason: "no deliveries yet; send a test event".into() }
     }
 }
 
-/// The means by which a destination is reached.
+/// Type of a destination, with the settings of that type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
-    /// A customer's own Amazon EventBridge bus.
+    /// Amazon EventBridge bus of the customer.
     EventBridge(EventBridge),
-    /// A customer's own HTTP endpoint.
+    /// HTTP endpoint of the customer.
     Webhook(Webhook),
 }
 
-/// A customer's own Amazon EventBridge bus.
+/// Amazon EventBridge bus of the customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventBridge {
-    /// The bus's region.
+    /// Region of the bus.
     pub region: Region,
-    /// The bus, by name or ARN.
+    /// Name or ARN of the bus.
     pub event_bus_name: BusName,
-    /// What is shown of the access key id: its first and last four characters.
+    /// Displayed form of the access key id: its first and last four characters.
     pub masked_access_key_id: String,
-    /// The [`AwsCredentials`], encrypted.
+    /// Encrypted [`AwsCredentials`].
     pub credentials: Sealed,
 }
 
 impl EventBridge {
-    /// The policy with the least that Tenon needs of the customer's keys, as an IAM policy document.
+    /// Returns the least-privilege IAM policy for the customer's keys.
     pub fn least_privilege_policy(&self) -> serde_json::Value {
         least_privilege_policy(&self.region, &self.event_bus_name)
     }
 }
 
-/// The least-privilege IAM policy for keys that put events on a bus.
+/// Returns the least-privilege IAM policy document for keys that put events on a bus.
 pub fn least_privilege_policy(region: &Region, bus: &BusName) -> serde_json::Value {
     serde_json::json!({
         "Version": "2012-10-17",
@@ -106,41 +106,42 @@ pub fn least_privilege_policy(region: &Region, bus: &BusName) -> serde_json::Val
     })
 }
 
-/// The AWS keys of a customer. They are stored as a [`Sealed`] and nowhere else.
+/// AWS access keys of the customer. They are stored in encrypted form only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsCredentials {
-    /// Which key it is.
+    /// Access key id.
     pub access_key_id: AccessKeyId,
-    /// The key.
+    /// Secret access key.
     pub secret_access_key: Secret,
-    /// What temporary keys have beside it.
+    /// Session token, for temporary keys.
     pub session_token: Option<Secret>,
 }
 
-/// The errors to which a destination is limited. A list that is empty or absent does not limit.
+/// Selects the errors that a destination receives. An empty or absent list matches every error; all
+/// other lists must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
-    /// Only errors of these workflows.
+    /// Ids of workflows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub workflow_id: Vec<WorkflowId>,
-    /// Only errors of these users.
+    /// Ids of users.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub user_id: Vec<UserId>,
-    /// Only errors of these kinds of block.
+    /// Block types.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub block_type: Vec<EngineText>,
 }
 
-/// The most entries of each list of a filter.
+/// Maximum number of entries in each list of a filter.
 pub const MAX_FILTER_ENTRIES: usize = 100;
 
 impl Filter {
-    /// Whether an error of this workflow, user and kind of block is one of these.
+    /// Returns whether an error with this workflow, user and block type matches.
     pub fn matches(&self, workflow: WorkflowId, user: UserId, block_type: &EngineText) -> bool {
         fn contains<T: PartialEq>(list: &[T], value: &T) -> bool {
             list.is_empty() || list.contains(value)
@@ -152,9 +153,10 @@ impl Filter {
 }
 
 string_newtype! {
-    /// An AWS region, such as `eu-central-1`. It becomes a part of a host name, so that nothing else may be in it.
+    /// AWS region such as `eu-central-1`. The pattern is strict because the region becomes part of
+    /// a host name.
     Region,
-    /// Why a text is not a region.
+    /// Error for a text that is not an AWS region.
     #[error("must be an AWS region such as us-east-1")]
     RegionError,
     "^[a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$",
@@ -175,27 +177,28 @@ fn is_region(text: &str) -> bool {
 }
 
 string_newtype! {
-    /// An AWS access key id. AWS decides what it is worth.
+    /// AWS access key id. Only the form is checked; AWS validates the key.
     AccessKeyId,
-    /// Why a text is not an access key id.
-    #[error("must have 12 to 128 letters, digits or underscores")]
+    /// Error for a text that is not an access key id.
+    #[error("must be 12 to 128 letters, digits or underscores")]
     AccessKeyIdError,
     "^[A-Za-z0-9_]{12,128}$",
     |text| (12..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 impl AccessKeyId {
-    /// What may be shown of it: its first and last four characters.
+    /// Returns the displayed form: the first and last four characters.
     pub fn masked(&self) -> String {
-        // At least 12 ASCII characters, so that both slices exist and four characters or more stay hidden.
+        // The id has at least 12 ASCII characters: both slices exist, and at least four characters
+        // stay hidden.
         format!("{}…{}", self.0.get(..4).unwrap_or_default(), self.0.get(self.0.len() - 4..).unwrap_or_default())
     }
 }
 
 string_newtype! {
-    /// An event bus, by name or ARN.
+    /// Name or ARN of an event bus.
     BusName,
-    /// Why a text is not an event bus.
+    /// Error for a text that is not an event bus.
     #[error("must be the name of an event bus (1 to 256 of A-Z a-z 0-9 . - _ /) or its ARN")]
     BusNameError,
     r"^(arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[/\.\-_A-Za-z0-9]{1,256}$",
@@ -220,12 +223,13 @@ fn is_partition(text: &str) -> bool {
 }
 
 impl BusName {
-    /// The region that an ARN names; a plain name has none.
+    /// Returns the region of an ARN, or `None` for a plain name.
     pub fn region(&self) -> Option<&str> {
         self.0.strip_prefix("arn:")?.split(':').nth(2)
     }
 
-    /// The bus's ARN; where only a name was given, with `*` for the account, which the keys decide.
+    /// Returns the ARN of the bus. For a plain name the account is `*`, because the keys determine
+    /// it.
     fn arn(&self, region: &Region) -> String {
         if self.0.starts_with("arn:") {
             return self.0.clone();

@@ -1,4 +1,4 @@
-//! The unit of isolation.
+//! Environments: the unit of isolation.
 
 use std::str::FromStr;
 
@@ -7,32 +7,33 @@ use utoipa::ToSchema;
 
 use super::{id::EnvironmentId, text::Text, timestamp::Timestamp};
 
-/// All that belongs together and is kept apart from everything else: users, workflows, errors, destinations, keys.
+/// Environment. Owns users, workflows, errors, destinations and API keys, which no other
+/// environment can access.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Environment {
-    /// Its id.
+    /// Environment id.
     pub environment_id: EnvironmentId,
-    /// A name for people, such as `acme-production`.
+    /// Display name, such as `acme-production`.
     pub name: Text<128>,
-    /// Live or test; shown in the prefix of its keys.
+    /// Live or test; part of the prefix of its API keys.
     pub kind: Kind,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
 }
 
-/// What an environment is for.
+/// Purpose of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Real users.
+    /// Production use.
     Live,
-    /// Trials.
+    /// Tests and trials.
     Test,
 }
 
 impl Kind {
-    /// As it is written in documents and in the prefix of a key.
+    /// Returns the form used in JSON and in API key prefixes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -41,7 +42,7 @@ impl Kind {
     }
 }
 
-/// Why a text is not a kind of environment.
+/// Error for a text that is not a kind of environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be `live` or `test`")]
 pub struct KindError;

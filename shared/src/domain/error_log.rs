@@ -1,4 +1,4 @@
-//! Error logs: what went wrong in an execution of a workflow.
+//! Errors of workflow executions, as recorded by the engine.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -14,79 +14,79 @@ use super::{
     workflow::{IntegrationId, Workflow},
 };
 
-/// An id or a type that the engine gave: 1 to 256 characters.
+/// Id or type chosen by the engine: 1 to 256 characters.
 pub type EngineText = Text<256>;
 
-/// An error as it is stored.
+/// Error as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorLog {
-    /// Its id, whose seconds are those of `created_at`.
+    /// Error id; its timestamp is that of `created_at`, to the second.
     pub error_id: ErrorId,
-    /// The environment it was recorded in.
+    /// Environment in which the error was recorded.
     pub environment_id: EnvironmentId,
-    /// The workflow that failed.
+    /// Workflow that failed.
     pub workflow_id: WorkflowId,
-    /// Whose workflow it is.
+    /// Owner of the workflow.
     pub user_id: UserId,
-    /// The integration that the workflow belonged to when the error was recorded.
+    /// Integration of the workflow at the time of recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integration_id: Option<IntegrationId>,
-    /// The execution that failed, as the engine calls it.
+    /// Execution that failed, as named by the engine.
     pub execution_id: EngineText,
-    /// The block that failed, as the engine calls it.
+    /// Block that failed, as named by the engine.
     pub block_id: EngineText,
-    /// The kind of block, such as `alloy.shopify`.
+    /// Block type, such as `alloy.shopify`.
     pub block_type: EngineText,
-    /// What went wrong: at most 64 KiB of UTF-8.
+    /// Error text, at most 64 KiB of UTF-8.
     pub error: String,
-    /// When it went wrong.
+    /// Time at which the error occurred.
     pub created_at: Timestamp,
-    /// When it was recorded.
+    /// Time at which the error was recorded.
     pub updated_at: Timestamp,
-    /// By which equal errors are one.
+    /// Digest that is equal for similar errors.
     pub fingerprint: Fingerprint,
 }
 
-/// An error as the world sees it: one and the same object in the API, in a webhook and on a bus.
+/// Error as shown to callers: the same object in the API, in webhooks and on event buses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Error)]
 pub struct ErrorDocument<'a> {
-    /// Its id.
+    /// Error id.
     #[serde(rename = "_id")]
     pub id: ErrorId,
-    /// The workflow that failed.
+    /// Workflow that failed.
     pub workflow_id: WorkflowId,
-    /// The execution that failed.
+    /// Execution that failed.
     pub execution_id: Cow<'a, str>,
-    /// The block that failed.
+    /// Block that failed.
     pub block_id: Cow<'a, str>,
-    /// The kind of block.
+    /// Block type.
     pub block_type: Cow<'a, str>,
-    /// What went wrong.
+    /// Error text.
     pub error: Cow<'a, str>,
-    /// When it went wrong.
+    /// Time at which the error occurred.
     pub created_at: Timestamp,
-    /// When it was recorded.
+    /// Time at which the error was recorded.
     pub updated_at: Timestamp,
-    /// The version of the document; always 0.
+    /// Document version; always 0.
     #[serde(rename = "__v")]
     pub version: u8,
-    /// Whose workflow it is.
+    /// Owner of the workflow.
     pub user_id: UserId,
 }
 
-/// What identifies an error of an environment: its id is unique in its workflow only.
+/// Key of an error within an environment. An error id is unique within its workflow only.
 pub type ErrorKey = (WorkflowId, ErrorId);
 
 impl ErrorLog {
-    /// What identifies it.
+    /// Returns the key of the error.
     pub fn key(&self) -> ErrorKey {
         (self.workflow_id, self.error_id)
     }
 
-    /// The object that the world sees.
+    /// Returns the document that callers receive.
     pub fn document(&self) -> ErrorDocument<'_> {
         let Self {
             error_id,
@@ -118,7 +118,8 @@ impl ErrorLog {
 }
 
 impl ErrorLog {
-    /// What is sent to test a destination: an error of no workflow, which is not stored.
+    /// Creates the event that tests a destination: an error with a random workflow and user, which
+    /// is not stored.
     pub fn test_event(environment_id: EnvironmentId, now: Timestamp) -> Self {
         let new = NewError {
             identity: ErrorIdentity { id: ObjectId::at(now).into(), created_at: now, id_provided: false },
@@ -132,10 +133,11 @@ impl ErrorLog {
     }
 }
 
-/// The most bytes of an error's text; what is longer is cut, with a mark.
+/// Maximum size of an error text in bytes. Longer texts are truncated and marked.
 pub const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// Cuts a text to [`MAX_ERROR_BYTES`] of UTF-8, the mark that says so included.
+/// Truncates a text to [`MAX_ERROR_BYTES`] of UTF-8, including the mark that gives the original
+/// size.
 pub fn truncate(text: String) -> String {
     if text.len() <= MAX_ERROR_BYTES {
         return text;
@@ -146,29 +148,29 @@ pub fn truncate(text: String) -> String {
     truncated + &mark
 }
 
-/// What the engine says of an error.
+/// Error as reported by the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewError {
-    /// The id and the time, which agree.
+    /// Id and time, consistent with each other.
     pub identity: ErrorIdentity,
-    /// The execution that failed.
+    /// Execution that failed.
     pub execution_id: EngineText,
-    /// The block that failed.
+    /// Block that failed.
     pub block_id: EngineText,
-    /// The kind of block.
+    /// Block type.
     pub block_type: EngineText,
-    /// What went wrong, already cut.
+    /// Error text, already truncated.
     pub error: String,
 }
 
-/// A workflow as its errors name it.
+/// Reference to the workflow of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkflowRef {
-    /// The workflow.
+    /// Workflow id.
     pub workflow_id: WorkflowId,
-    /// Its user.
+    /// Owner of the workflow.
     pub user_id: UserId,
-    /// Its integration, if it has one.
+    /// Integration of the workflow, if any.
     pub integration_id: Option<IntegrationId>,
 }
 
@@ -180,7 +182,7 @@ impl From<&Workflow> for WorkflowRef {
 }
 
 impl NewError {
-    /// Returns the error of a workflow as it is recorded at `now`.
+    /// Returns the error of `workflow` as recorded at `now`.
     pub fn record(self, environment_id: EnvironmentId, workflow: &WorkflowRef, now: Timestamp) -> ErrorLog {
         let WorkflowRef { workflow_id, user_id, integration_id } = workflow.clone();
         let Self { identity: ErrorIdentity { id, created_at, .. }, execution_id, block_id, block_type, error } = self;
@@ -201,37 +203,39 @@ impl NewError {
     }
 }
 
-/// How far an engine's clock may be ahead.
+/// Maximum lead of an engine's clock.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// An error's id and time, which agree to the second.
+/// Id and time of an error, equal to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorIdentity {
-    /// The id.
+    /// Error id.
     pub id: ErrorId,
-    /// The time.
+    /// Time at which the error occurred.
     pub created_at: Timestamp,
-    /// Whether the engine gave the id, so that the error may have been recorded before.
+    /// Whether the engine chose the id. If so, the error may have been recorded before.
     pub id_provided: bool,
 }
 
-/// Why an id and a time do not make an error's.
+/// Error for an invalid combination of id and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// The two name different seconds.
-    #[error("must lie in the second that `_id` carries")]
+    /// Id and time differ by at least a second.
+    #[error("must match the timestamp in `_id`, to the second")]
     Mismatch,
-    /// It is further ahead than a clock's skew explains.
-    #[error("must not be later than five minutes from now")]
+    /// The time is further ahead than [`MAX_CLOCK_SKEW`].
+    #[error("must be at most five minutes in the future")]
     Future,
-    /// An id has no room for times before 1970.
+    /// The time is before 1970, which an id cannot represent.
     #[error("must not be before 1970")]
     Past,
 }
 
 impl ErrorIdentity {
-    /// Completes what was given: the id is made from the time, the time read from the id, or both are made, for the error in
-    /// this place of the request of this seed.
+    /// Completes the id and time of the error at `index` of the request with this seed.
+    ///
+    /// A missing time is read from the id, and a missing id is derived from the time. Without
+    /// either, the time is that of the seed.
     pub fn new(
         id: Option<ErrorId>,
         created_at: Option<Timestamp>,

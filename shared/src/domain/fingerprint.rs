@@ -1,25 +1,28 @@
-//! Which errors are the same but for their numbers, ids and values.
+//! Fingerprints: digests that group errors that differ in numbers, ids and values only.
 
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use super::id::WorkflowId;
 
-/// Tells errors of a workflow and a kind of block that say the same: 32 hex digits.
+/// Digest of the workflow, block type and normalized text of an error: 32 hex digits, equal for
+/// similar errors.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
-/// So many bytes of a text are looked at: what errors say is at their beginning.
+/// Number of bytes of an error text that are scanned. The beginning of the text identifies the
+/// error.
 const SCAN_BYTES: usize = 4096;
-/// So many bytes count of what is left of them, so that the length of what is taken out makes no difference at the end.
+/// Maximum size of the normalized text in bytes. Less than [`SCAN_BYTES`], so that the length of
+/// masked values does not change where a long text is cut.
 const MAX_NORMALIZED_BYTES: usize = 1024;
 
-/// What may stand around a value.
+/// Quotation marks around values.
 const QUOTES: [char; 3] = ['"', '`', '\''];
 
 impl Fingerprint {
-    /// Of an error's workflow, kind of block and text.
+    /// Computes the fingerprint of an error from its workflow, block type and text.
     pub fn of(workflow: WorkflowId, block_type: &str, text: &str) -> Self {
         let mut digest = Context::new(&SHA256);
         for part in [workflow.to_string().as_str(), block_type, &normalize(text)] {
@@ -31,14 +34,15 @@ impl Fingerprint {
     }
 }
 
-/// The text without what differs from one error to the next: quoted values, queries and fragments of URLs, addresses, and all
-/// words with a digit in them (numbers, UUIDs, hashes, keys). One pass, so that no text takes long.
+/// Replaces the parts that vary between similar errors: quoted values, URL queries and fragments,
+/// email addresses, and words with a digit (numbers, UUIDs, hashes, keys). Runs in a single pass,
+/// so that no input is slow.
 fn normalize(text: &str) -> String {
     let (mut rest, _) = text.split_at(text.floor_char_boundary(SCAN_BYTES));
     let (mut normalized, mut before, mut unclosed) = (String::new(), ' ', Vec::new());
     while let Some(first) = rest.chars().next().filter(|_| normalized.len() < MAX_NORMALIZED_BYTES) {
         let after = rest.strip_prefix(first).unwrap_or_default();
-        // Between two letters it is an apostrophe.
+        // After a letter, a single quote is an apostrophe.
         let opens = QUOTES.contains(&first) && !(first == '\'' && is_word(before)) && !unclosed.contains(&first);
         let quoted = if opens { after.split_once(first) } else { None };
         before = first;
@@ -70,12 +74,13 @@ fn normalize(text: &str) -> String {
     normalized
 }
 
-/// Whether a character is one of words, or joins them to a number, a version or an address.
+/// Returns whether a character belongs to a word, including the characters that join numbers,
+/// versions and addresses.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '+' | '@')
 }
 
-/// The words of a URL up to its query or fragment.
+/// Masks the words of a URL and omits its query and fragment.
 fn mask_url(url: &str, normalized: &mut String) {
     let (mut rest, _) = take_while(url, |c| c != '?' && c != '#');
     while let Some(first) = rest.chars().next() {
@@ -105,7 +110,7 @@ fn mask(word: &str, normalized: &mut String) {
     }
 }
 
-/// The beginning of a text whose characters are such, and the rest.
+/// Splits a text after the longest prefix whose characters match.
 fn take_while(text: &str, predicate: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !predicate(c)).unwrap_or(text.len()))
 }

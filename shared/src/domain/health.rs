@@ -1,8 +1,8 @@
-//! How a destination does: its circuit, and what waits for it.
+//! Health of a destination: its circuit, backoff and backlog.
 //!
-//! Five failures in a row open the circuit. From then on no first attempt is made; what would be sent waits, and one
-//! delivery at a time is tried until one succeeds, which closes the circuit. After each such probe that fails the
-//! destination is left alone for longer, up to fifteen minutes.
+//! Five consecutive failures open the circuit. While it is open, no first attempts are made: new
+//! deliveries become pending, and one delivery at a time is sent as a probe. A success closes the
+//! circuit. Every failed probe doubles the wait before the next one, up to 15 minutes.
 
 use std::time::Duration;
 
@@ -14,86 +14,87 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// So many failures in a row open the circuit.
+/// Number of consecutive failures that opens the circuit.
 pub const CIRCUIT_OPENS_AFTER: u32 = 5;
-/// How long a destination is left alone after the first failed probe; twice as long after each further one.
+/// Wait after the first failed probe. Doubles with every further failed probe.
 pub const INITIAL_PROBE_BACKOFF: Duration = Duration::from_secs(5);
-/// The longest time between two probes.
+/// Maximum wait between two probes.
 pub const MAX_PROBE_BACKOFF: Duration = Duration::from_secs(15 * 60);
-/// The longest time for which a destination's `Retry-After` is honoured.
+/// Maximum `Retry-After` that is honoured.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// After so long a time of failures without a success a destination is switched off.
+/// Duration of failures without a success after which a destination is disabled.
 pub const AUTO_DISABLE_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-/// Why a destination is off that said it was gone.
-pub const DISABLED_GONE: &str = "the endpoint answered 410 Gone";
-/// Why a destination is off that failed for five days.
-pub const DISABLED_FAILING: &str = "every attempt of the last five days has failed";
-/// A success is noted again after this time: one write a minute is enough to tell of it.
+/// Reason shown for a destination that was disabled by a 410 response.
+pub const DISABLED_GONE: &str = "the endpoint returned 410 Gone";
+/// Reason shown for a destination that was disabled after [`AUTO_DISABLE_AFTER`].
+pub const DISABLED_FAILING: &str = "all attempts of the last five days failed";
+/// Minimum interval between two writes of the time of the last success, to save writes.
 const SUCCESS_RECORDED_EVERY: Duration = Duration::from_secs(60);
 
-/// How a destination does.
+/// Health of a destination as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Health {
-    /// When an attempt last succeeded, to the minute.
+    /// Time of the last success, to the minute.
     pub last_success_at: Option<Timestamp>,
-    /// When an attempt last failed.
+    /// Time of the last failure.
     pub last_failure_at: Option<Timestamp>,
-    /// The failures since the last success.
+    /// Number of failures since the last success.
     pub consecutive_failures: u32,
-    /// When the first of them was.
+    /// Time of the first failure since the last success.
     pub failing_since: Option<Timestamp>,
-    /// The failed probes since the circuit opened.
+    /// Number of failed probes since the circuit opened.
     pub failed_probes: u32,
-    /// Before when no probe is made.
+    /// Time before which no probe is made.
     pub next_probe_at: Option<Timestamp>,
-    /// Before when the destination itself does not want to be asked. A success does not end it.
+    /// Time before which the destination asked for no requests. A success does not reset it.
     pub retry_after: Option<Timestamp>,
-    /// The deliveries that wait. Exact when a drain has come to its end; between two drains it may be off by what a
-    /// process that died had noted twice.
+    /// Number of pending deliveries. Exact after a drain completes; in between it can be off by
+    /// updates that a crashed process recorded twice.
     pub pending: i64,
-    /// Since when there has always been one that waits.
+    /// Time since which at least one delivery has been pending.
     pub pending_since: Option<Timestamp>,
-    /// Grows whenever deliveries begin to wait, so that a drain does not overlook those that it did not see.
+    /// Increases whenever deliveries become pending, so that a drain detects those that it has not
+    /// read.
     pub backlog_version: u64,
-    /// For when a message is under way that wakes the drain.
+    /// Due time of the wake-up message in the queue.
     pub wake_at: Option<Timestamp>,
-    /// Until when a drain has the destination for itself.
+    /// End of the lease of the running drain.
     pub leased_until: Option<Timestamp>,
 }
 
-/// Whether attempts are made.
+/// State of the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Circuit {
-    /// Every error is sent at once.
+    /// Errors are sent immediately.
     Closed,
-    /// The destination fails: errors wait while one after the other is tried.
+    /// The destination fails: errors are queued, and one at a time is sent as a probe.
     Open,
 }
 
 impl Health {
-    /// Whether attempts are made.
+    /// Returns the state of the circuit.
     pub fn circuit(&self) -> Circuit {
         if self.consecutive_failures >= CIRCUIT_OPENS_AFTER { Circuit::Open } else { Circuit::Closed }
     }
 
-    /// Whether first attempts are to wait.
+    /// Returns whether first attempts are deferred.
     pub fn defers_first_attempts(&self, now: Timestamp) -> bool {
         self.circuit() == Circuit::Open || self.is_backing_off(now)
     }
 
-    /// Whether no attempt at all is to be made now.
+    /// Returns whether no attempt may be made at `now`.
     pub fn is_backing_off(&self, now: Timestamp) -> bool {
         self.backoff_until().is_some_and(|until| now < until)
     }
 
-    /// Until when no attempt at all is to be made.
+    /// Returns the time until which no attempt may be made.
     pub fn backoff_until(&self) -> Option<Timestamp> {
         self.next_probe_at.max(self.retry_after)
     }
 
-    /// Whether this changes anything that is worth a write.
+    /// Returns whether an update is worth a write.
     pub fn needs_write(&self, update: &HealthUpdate, now: Timestamp) -> bool {
         let HealthUpdate { counts, pending_delta, probe: _ } = update;
         let success = counts.delivered > 0
@@ -103,7 +104,7 @@ impl Health {
         success || counts.failed > 0 || *pending_delta != 0
     }
 
-    /// The health after what is noted at `now`. A success ends the row of failures.
+    /// Returns the health after an update at `now`. A success resets the consecutive failures.
     #[must_use]
     pub fn apply(&self, update: &HealthUpdate, now: Timestamp) -> Self {
         let HealthUpdate { counts, pending_delta, probe } = update;
@@ -134,7 +135,7 @@ impl Health {
         health
     }
 
-    /// Why a destination is to be switched off after what is noted at `now`; none where it is not.
+    /// Returns the reason to disable the destination after an update at `now`, if there is one.
     pub fn auto_disable_reason(&self, update: &HealthUpdate, now: Timestamp) -> Option<&'static str> {
         if update.counts.gone {
             Some(DISABLED_GONE)
@@ -145,18 +146,20 @@ impl Health {
         }
     }
 
-    /// Whether it has failed for so long that nobody is expected to mend it.
+    /// Returns whether the destination has failed for [`AUTO_DISABLE_AFTER`].
     pub fn should_auto_disable(&self, now: Timestamp) -> bool {
         self.failing_since.is_some_and(|since| since + AUTO_DISABLE_AFTER <= now)
     }
 
-    /// Whether a drain has the destination for itself.
+    /// Returns whether a drain holds the lease.
     pub fn is_leased(&self, now: Timestamp) -> bool {
         self.leased_until.is_some_and(|until| now < until)
     }
 
-    /// Whether the drain needs to be told of a delivery that is due at this time: not where it is told already, nor where
-    /// one is running, which finds all that was noted before it ends.
+    /// Returns whether a wake-up must be scheduled for a delivery that is due at `due`.
+    ///
+    /// None is needed if one is already scheduled in time, or if a drain is running: it processes
+    /// all deliveries that become pending before it ends.
     pub fn needs_wakeup(&self, due: Timestamp, now: Timestamp) -> bool {
         let due = self.backoff_until().map_or(due, |until| due.max(until));
         let is_scheduled = self.wake_at.is_some_and(|at| now <= at && at <= due + Duration::from_secs(1));
@@ -164,27 +167,27 @@ impl Health {
     }
 }
 
-/// What is noted of a destination at once.
+/// Update of a destination's health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HealthUpdate {
-    /// What came of attempts.
+    /// Outcomes of attempts.
     pub counts: OutcomeCounts,
-    /// So many deliveries more wait now, or less where it is negative.
+    /// Change in the number of pending deliveries.
     pub pending_delta: i64,
-    /// Whether the attempt was a probe, of an open circuit.
+    /// Whether the attempt was a probe of an open circuit.
     pub probe: bool,
 }
 
-/// What came of some attempts, counted.
+/// Number of outcomes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts {
-    /// So many were taken.
+    /// Number of accepted errors.
     pub delivered: u32,
-    /// So many were not.
+    /// Number of failed attempts that count against the destination.
     pub failed: u32,
-    /// Before when the other side does not want to be asked again.
+    /// Time before which the destination asked for no requests.
     pub not_before: Option<Timestamp>,
-    /// Whether the other side says that it is gone for good.
+    /// Whether the destination reported that it is permanently gone.
     pub gone: bool,
 }
 
@@ -194,7 +197,7 @@ impl<'a> FromIterator<&'a Outcome> for OutcomeCounts {
         for outcome in outcomes {
             match outcome {
                 Outcome::Delivered(_) => counts.delivered += 1,
-                // It says nothing of the destination.
+                // Says nothing about the health of the destination.
                 Outcome::Failed(_, Failure::Rejected) | Outcome::Skipped => {}
                 Outcome::Failed(_, failure) => {
                     counts.failed += 1;
@@ -290,7 +293,7 @@ mod tests {
         assert!(Health::default().needs_wakeup(due, now));
         assert!(!Health { wake_at: Some(due), ..Health::default() }.needs_wakeup(due, now));
         assert!(Health { wake_at: Some(due + Duration::from_secs(60)), ..Health::default() }.needs_wakeup(due, now));
-        // A wake-up whose time is over may have been lost.
+        // An overdue wake-up may have been lost.
         let past = now - Duration::from_secs(1);
         assert!(Health { wake_at: Some(past), ..Health::default() }.needs_wakeup(due, now));
         assert!(!Health { leased_until: Some(due), ..Health::default() }.needs_wakeup(due, now));
@@ -300,7 +303,7 @@ mod tests {
     fn drain_is_not_needed_during_back_off() {
         let now = Timestamp::now();
         let (soon, later) = (now + Duration::from_secs(5), now + Duration::from_secs(3600));
-        // The message that is under way comes before anything could be done.
+        // The scheduled wake-up arrives before an attempt is allowed.
         let health = Health { retry_after: Some(later), wake_at: Some(later), ..Health::default() };
         assert!(!health.needs_wakeup(soon, now));
     }

@@ -1,4 +1,5 @@
-//! Identifiers: 24 lower-case hex digits in the layout of a BSON ObjectId, so that they sort by time.
+//! Identifiers: 24 lower-case hex digits in the layout of a BSON ObjectId, so that they sort by
+//! time.
 
 use std::{fmt, str::FromStr};
 
@@ -6,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::timestamp::Timestamp;
 
-/// Twelve bytes: four of seconds since 1970 (big endian), eight at random.
+/// Twelve bytes: four bytes of seconds since 1970 in big-endian order, and eight random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId([u8; 12]);
 
 impl ObjectId {
-    /// A new id of the second in which `at` lies.
+    /// Generates an id for the second of `at`.
     pub fn at(at: Timestamp) -> Self {
         Self::of(at, rand::random())
     }
 
-    /// The id of the second in which `at` lies, and of eight random bytes. Times before 1970 and after 2106 are held at
-    /// these ends.
+    /// Builds an id from the second of `at` and eight random bytes. Times before 1970 or after 2106
+    /// are clamped.
     pub fn of(at: Timestamp, random: [u8; 8]) -> Self {
         let seconds = u32::try_from(at.seconds().max(0)).unwrap_or(u32::MAX);
         let [a, b, c, d] = seconds.to_be_bytes();
@@ -25,13 +26,13 @@ impl ObjectId {
         Self([a, b, c, d, e, f, g, h, i, j, k, l])
     }
 
-    /// The second that the id carries.
+    /// Returns the second that the id contains.
     pub fn timestamp(&self) -> Timestamp {
         let [a, b, c, d, ..] = self.0;
         Timestamp::from_seconds(u32::from_be_bytes([a, b, c, d]))
     }
 
-    /// A number below `shards`, always the same for the same id, that spreads ids evenly.
+    /// Returns a number below `shards` that is stable for the same id and evenly distributed.
     pub fn shard(&self, shards: u32) -> u32 {
         crc32fast::hash(&self.0) % shards
     }
@@ -51,7 +52,7 @@ impl fmt::Debug for ObjectId {
     }
 }
 
-/// Why a text is not an id.
+/// Error for a text that is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 24 lower-case hex digits")]
 pub struct IdError;
@@ -61,7 +62,8 @@ impl FromStr for ObjectId {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let mut bytes = [0; 12];
-        // One spelling an id: upper case would make two keys of one thing.
+        // Each id has exactly one spelling: with upper-case digits, the same resource would have
+        // two keys.
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(IdError);
         }
@@ -78,12 +80,12 @@ macro_rules! ids {
         pub struct $name(ObjectId);
 
         impl $name {
-            /// A new id of this second.
+            /// Generates an id for the current second.
             pub fn new() -> Self {
                 Self(ObjectId::at(Timestamp::now()))
             }
 
-            /// The id's twelve bytes with their meaning.
+            /// Returns the underlying object id.
             pub fn object_id(&self) -> &ObjectId {
                 &self.0
             }
@@ -138,21 +140,21 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Names an environment, the unit of isolation.
+    /// Id of an environment.
     EnvironmentId
-    /// Names an API key. It is not the key.
+    /// Public id of an API key, which is not secret.
     KeyId
-    /// Names a user within its environment.
+    /// Id of a user, unique within its environment.
     UserId
-    /// Names a workflow within its environment.
+    /// Id of a workflow, unique within its environment.
     WorkflowId
-    /// Names a credential within its environment.
+    /// Id of a credential, unique within its environment.
     CredentialId
-    /// Names a destination within its environment.
+    /// Id of a destination, unique within its environment.
     DestinationId
-    /// Names an error log within its workflow. Its seconds are what errors are ordered and selected by.
+    /// Id of an error, unique within its workflow. Errors are sorted and selected by its timestamp.
     ErrorId
-    /// Names a replay within its environment.
+    /// Id of a replay, unique within its environment.
     ReplayId
 }
 

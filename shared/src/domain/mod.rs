@@ -1,4 +1,27 @@
-//! What things are and which values are valid. No I/O.
+//! Domain types and rules. No I/O.
+//!
+//! Every other layer builds on these types. A type with constraints, such as [`names::Email`] or
+//! [`destination::Region`], can only be constructed by parsing or conversion, so that a value of it
+//! is always valid. Parsing errors carry the message that the API shows to its caller.
+//!
+//! * [`api_key`]: API keys, their scopes and their hashes
+//! * [`credential`]: metadata of the credentials of users
+//! * [`delivery`]: delivery attempts, their outcomes and the retry schedule
+//! * [`destination`]: EventBridge buses and webhooks, and the filter of each
+//! * [`environment`]: environments, the unit of isolation
+//! * [`error_log`]: errors of workflow executions
+//! * [`fingerprint`]: digest that groups similar errors
+//! * [`health`]: circuit, backoff and backlog of a destination
+//! * [`id`]: identifiers
+//! * [`names`]: usernames and email addresses
+//! * [`replay`]: jobs that queue recorded errors again
+//! * [`request_seed`]: deterministic ids for idempotent requests
+//! * [`secret`]: secrets in memory and in encrypted form
+//! * [`text`]: length-limited text and the macro for validated strings
+//! * [`timestamp`]: points in time with millisecond precision
+//! * [`user`]: users, their metadata and the lifetime of their tokens
+//! * [`webhook`]: webhook URLs and signing secrets
+//! * [`workflow`]: workflows
 
 pub mod api_key;
 pub mod credential;

@@ -1,4 +1,4 @@
-//! The names that lead to a user: usernames and e-mail addresses, which share one namespace.
+//! Usernames and email addresses. Both identify a user and share one namespace per environment.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use super::{
     text::string_newtype,
 };
 
-/// The form by which two names are the same: Unicode NFC, case folded. An environment has at most one claim of it.
+/// Canonical form of a name: Unicode NFC, case folded. Unique within an environment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CanonicalName(String);
 
@@ -21,24 +21,24 @@ impl CanonicalName {
         Self(caseless::default_case_fold_str(&composed).nfc().collect())
     }
 
-    /// The folded text.
+    /// Returns the canonical text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// An e-mail address as its owner wrote it.
+/// Email address in the spelling of its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Email(String);
 
 impl Email {
-    /// The address as it was written.
+    /// Returns the address as entered.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form by which two addresses are the same.
+    /// Returns the canonical form, which is equal for equivalent addresses.
     pub fn canonical(&self) -> CanonicalName {
         CanonicalName::of(&self.0)
     }
@@ -48,33 +48,34 @@ impl Email {
     }
 }
 
-/// Why a text is not an e-mail address.
+/// Error for a text that is not an email address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an e-mail address: {0}")]
+#[error("must be a valid email address: {0}")]
 pub struct EmailError(String);
 
 impl FromStr for Email {
     type Err = EmailError;
 
-    /// RFC 5321's `addr-spec` with internationalised local parts and domains, at most 254 bytes.
+    /// Parses an `addr-spec` of RFC 5321 with an internationalized local part and domain (RFC
+    /// 6531), at most 254 bytes.
     fn from_str(text: &str) -> Result<Self, EmailError> {
         let options = Options::default().without_display_text().without_domain_literal();
         if text.len() > 254 {
-            return Err(EmailError("it is longer than 254 bytes".into()));
+            return Err(EmailError("longer than 254 bytes".into()));
         }
         EmailAddress::parse_with_options(text, options).map_err(|error| EmailError(error.to_string()))?;
         Ok(Self(text.to_owned()))
     }
 }
 
-/// A username: an e-mail address, or 1–128 letters, digits and `. _ - + ~ :`.
+/// Username: an email address, or 1–128 letters, digits and `. _ - + ~ :`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Username(String);
 
-/// The most characters of a username that is not an e-mail address.
+/// Maximum length in characters of a username that is not an email address.
 const MAX_USERNAME: usize = 128;
-/// The characters that a username may have beside letters and digits.
+/// Characters that a username may contain in addition to letters and digits.
 const USERNAME_PUNCTUATION: &str = "._-+~:";
 
 fn is_username_character(character: char) -> bool {
@@ -82,12 +83,12 @@ fn is_username_character(character: char) -> bool {
 }
 
 impl Username {
-    /// The name as it was written.
+    /// Returns the name as entered.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form by which two names are the same.
+    /// Returns the canonical form, which is equal for equivalent names.
     pub fn canonical(&self) -> CanonicalName {
         CanonicalName::of(&self.0)
     }
@@ -96,7 +97,7 @@ impl Username {
         self.0.contains('@')
     }
 
-    /// Makes a name from an e-mail address: its local part and a suffix.
+    /// Derives a username from an email address: its local part and a suffix.
     fn from_email(email: &Email, suffix: &str) -> Self {
         let room = MAX_USERNAME - suffix.len() - 1;
         let local: String = email.local_part().nfc().filter(|c| is_username_character(*c)).take(room).collect();
@@ -104,22 +105,22 @@ impl Username {
     }
 }
 
-/// Why a text is not a username.
+/// Error for a text that is not a username.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
-    /// There is nothing in it, or too much.
+    /// The text is empty or too long.
     #[error("must have 1 to {MAX_USERNAME} characters")]
     Length,
-    /// It has a character that is not allowed.
-    #[error("must be an e-mail address, or consist of letters, digits and . _ - + ~ :")]
+    /// The text contains a character that is not allowed.
+    #[error("must be an email address, or contain only letters, digits and . _ - + ~ :")]
     Character,
-    /// It has the form of a userId, so that it would not be clear what it names.
+    /// The text has the form of a userId, so that a reference would be ambiguous.
     #[error("must not have the form of a userId")]
     LooksLikeId,
-    /// It is a word of the API's paths.
-    #[error("is reserved")]
+    /// The text is reserved for a path of the API.
+    #[error("is a reserved word")]
     Reserved,
-    /// It has an `@` and is not an e-mail address.
+    /// The text contains an `@` and is not an email address.
     #[error(transparent)]
     Email(#[from] EmailError),
 }
@@ -153,29 +154,30 @@ string_newtype!(Email, EmailError, |schema| {
 });
 string_newtype!(Username, UsernameError, |schema| schema.min_length(Some(1)).max_length(Some(254)));
 
-/// The names of one user, consistent with each other: a username with an `@` is the e-mail address too.
+/// Names of a user, consistent with each other: a username that contains an `@` equals the email
+/// address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// How the user is called.
+    /// Username.
     pub username: Username,
-    /// Where the user gets mail.
+    /// Email address.
     pub email: Option<Email>,
 }
 
-/// Why two names do not make a user's.
+/// Error for an invalid combination of username and email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NamesError {
-    /// Neither was given.
-    #[error("an email or a username is required")]
+    /// Both are missing.
+    #[error("is required if `username` is missing")]
     Missing,
-    /// The username is another e-mail address than `email`.
-    #[error("a username that is an e-mail address must equal the email")]
+    /// The username is an email address that differs from `email`.
+    #[error("must be the same in `username` and `email` if `username` is an email address")]
     Mismatch,
 }
 
 impl Names {
-    /// Completes what was given: a username is made where there is none, with this suffix, and one with an `@` counts as the
-    /// e-mail.
+    /// Completes the names of a new user. A missing username is derived from the email address and
+    /// `suffix`; a missing email address is taken from a username that contains an `@`.
     pub fn new(username: Option<Username>, email: Option<Email>, suffix: &str) -> Result<Self, NamesError> {
         match (username, email) {
             (None, None) => Err(NamesError::Missing),
@@ -184,14 +186,15 @@ impl Names {
         }
     }
 
-    /// A username, and the e-mail address that belongs to it: one with an `@` counts as the e-mail.
+    /// Completes the names of a user from its username and optional email address. A missing email
+    /// address is taken from a username that contains an `@`.
     pub fn of(username: Username, email: Option<Email>) -> Result<Self, NamesError> {
         Self::check(Some(&username), email.as_ref())?;
         let email = email.or_else(|| username.is_email().then(|| Email(username.0.clone())));
         Ok(Self { username, email })
     }
 
-    /// Whether what was given can be a user's names.
+    /// Checks that the names can belong to one user.
     pub fn check(username: Option<&Username>, email: Option<&Email>) -> Result<(), NamesError> {
         match (username, email) {
             (None, None) => Err(NamesError::Missing),
@@ -202,7 +205,8 @@ impl Names {
         }
     }
 
-    /// The claims that keep others from these names: one, or two where username and e-mail differ.
+    /// Returns the canonical names to reserve for this user: two, or one if username and email
+    /// address are equal.
     pub fn claims(&self) -> Vec<CanonicalName> {
         let username = self.username.canonical();
         let email = self.email.as_ref().map(Email::canonical).filter(|email| *email != username);
@@ -210,18 +214,18 @@ impl Names {
     }
 }
 
-/// What stands for a user in a path, query or body: a userId, a username or an e-mail address.
+/// Reference to a user in a path, query or body: a userId, username or email address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserRef {
-    /// The user's id.
+    /// User id.
     Id(UserId),
-    /// One of the user's names, as it is claimed.
+    /// Canonical form of a username or email address.
     Name(CanonicalName),
 }
 
-/// Why a text cannot stand for a user.
+/// Error for a text that cannot refer to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a userId, a username or an e-mail address")]
+#[error("must be a userId, username or email address")]
 pub struct UserRefError;
 
 impl FromStr for UserRef {
@@ -238,7 +242,7 @@ impl FromStr for UserRef {
 impl utoipa::PartialSchema for UserRef {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         super::text::string_schema(|schema| {
-            schema.min_length(Some(1)).description(Some("a userId, a username or an e-mail address"))
+            schema.min_length(Some(1)).description(Some("userId, username or email address"))
         })
     }
 }

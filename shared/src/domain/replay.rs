@@ -1,4 +1,4 @@
-//! Replays: errors that are sent to a destination once more.
+//! Replays: jobs that send recorded errors to a destination again.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,72 +8,72 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// The most errors that a replay may name one by one.
+/// Maximum number of error ids in a replay.
 pub const MAX_ERROR_IDS: usize = 1000;
 
-/// A replay: a job that lets errors wait for delivery again, step by step.
+/// Replay: a job that queues recorded errors for delivery, step by step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Replay {
-    /// Its id.
+    /// Replay id.
     pub replay_id: ReplayId,
-    /// Where the errors go.
+    /// Destination of the errors.
     pub destination_id: DestinationId,
-    /// Which errors.
+    /// Errors to replay.
     pub selection: Selection,
-    /// How it stands.
+    /// Status.
     pub status: ReplayStatus,
-    /// Where the next step goes on; none before the first.
+    /// Position from which the next step continues; `None` before the first step.
     #[serde(default)]
     pub position: Option<Position>,
-    /// So many errors were found and wait, or waited, for delivery.
+    /// Number of errors that were found and queued for delivery.
     pub found: u64,
-    /// So many of these were delivered.
+    /// Number of replayed errors that were delivered.
     pub delivered: u64,
-    /// So many of these have come to the end of their attempts.
+    /// Number of replayed errors whose delivery failed.
     pub failed: u64,
-    /// When it was asked for.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it last made a step.
+    /// Time of the last step.
     pub updated_at: Timestamp,
 }
 
-/// Which errors are replayed.
+/// Selection of the errors to replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Selection {
-    /// Those of a time range.
+    /// Errors of a time range.
     #[serde(rename_all = "camelCase")]
     Range {
-        /// From the second in which this lies.
+        /// Start of the range, inclusive, rounded down to the second.
         since: Option<Timestamp>,
-        /// To the last second that begins before this.
+        /// End of the range, exclusive, rounded up to the second.
         until: Option<Timestamp>,
     },
-    /// These.
+    /// Errors with these ids.
     Errors(Vec<ErrorId>),
-    /// Those whose deliveries have failed.
+    /// Errors whose delivery to the destination failed.
     Failed,
 }
 
-/// How far a replay is: in which part of what it reads, and after which error there.
+/// Position of a replay in the data that it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
-    /// The number of the partition that is read, or of the errors that were looked for by their ids.
+    /// Number of the partition that is read, or number of errors looked up by id.
     pub part: u32,
-    /// The sort key that was read last there.
+    /// Last sort key read in that partition.
     pub after: Option<String>,
 }
 
-/// How a replay stands.
+/// Status of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplayStatus {
-    /// Errors are being looked for.
+    /// The job is searching for errors.
     Running,
-    /// All were found; what was not delivered yet waits for its attempts.
+    /// All errors were found. Some deliveries may still be pending.
     Done,
-    /// It was cancelled: what still waited because of it is not sent.
+    /// The replay was cancelled: its pending deliveries are not sent.
     Cancelled,
 }

@@ -1,4 +1,4 @@
-//! Where the ids, names and times of what a request makes come from, and how a request is known again.
+//! Request seeds: deterministic ids, names and times for the resources that a request creates.
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -8,51 +8,52 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// What a request makes is identified by its seed: a repeat of the request, which has the same, makes the same again and
-/// recognises what is there already as its own.
+/// Source of all ids, names and times that a request generates. A repeated request has the same
+/// seed, generates the same values, and so recognizes the resources that an earlier attempt
+/// created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestSeed {
-    /// When the request was made first.
+    /// Time of the first attempt.
     pub at: Timestamp,
     #[serde(with = "hex")]
     bytes: [u8; 16],
-    /// Whether an earlier try may have done some of the work.
+    /// Whether an earlier attempt may have done some of the work.
     #[serde(skip)]
     pub is_retry: bool,
 }
 
-/// The characters of [`RequestSeed::suffix`]: 32, none of which is taken for another.
+/// Alphabet of [`RequestSeed::suffix`]: 32 characters without look-alikes.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 impl RequestSeed {
-    /// The seed of a request that is made now, unlike any other.
+    /// Generates a random seed for a request at the current time.
     pub fn new() -> Self {
         Self::of(Timestamp::now())
     }
 
-    /// The seed of a request that is made at this time, unlike any other.
+    /// Generates a random seed for a request at this time.
     pub fn of(at: Timestamp) -> Self {
         Self { at, bytes: rand::random(), is_retry: false }
     }
 
-    /// The same seed, for another try of the request.
+    /// Returns the same seed, marked as a retry.
     pub fn retried(self) -> Self {
         Self { is_retry: true, ..self }
     }
 
-    /// The id of the thing in this place of the request, of the second in which `at` lies.
+    /// Derives the id of the item at `index` of the request, with the timestamp `at`.
     pub fn id_at<T: From<ObjectId>>(&self, index: usize, at: Timestamp) -> T {
         let [a, b, c, d, e, f, g, h, ..] = self.derive(index, "id");
         ObjectId::of(at, [a, b, c, d, e, f, g, h]).into()
     }
 
-    /// The id of the thing in this place of the request.
+    /// Derives the id of the item at `index` of the request.
     pub fn id<T: From<ObjectId>>(&self, index: usize) -> T {
         self.id_at(index, self.at)
     }
 
-    /// Six characters, of 30 random bits, for the thing in this place of the request.
+    /// Derives six random characters (30 bits) for the item at `index` of the request.
     pub fn suffix(&self, index: usize) -> String {
         let random = self.derive(index, "suffix");
         random.iter().take(6).filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).map(|c| char::from(*c)).collect()
@@ -64,12 +65,13 @@ impl RequestSeed {
     }
 }
 
-/// Which request is meant: what its key, method, path and caller come to, as 64 hex digits.
+/// Identity of an idempotent request: a digest over its idempotency key, route, path parameters and
+/// API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestKey {
-    /// The environment of the caller.
+    /// Environment of the caller.
     pub environment: EnvironmentId,
-    /// The digest.
+    /// SHA-256 digest as 64 hex digits.
     pub digest: String,
 }
 

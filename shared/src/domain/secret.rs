@@ -1,19 +1,19 @@
-//! Text that must never be seen.
+//! Secrets: plaintext that is never printed, and its encrypted form.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// A secret text: wiped from memory when dropped, and `[redacted]` wherever it would be printed for debugging.
+/// Secret text: wiped from memory when dropped, and printed as `[redacted]` in debug output.
 ///
-/// `Serialize` writes the plaintext: its one use is the inside of a sealed document.
+/// `Serialize` writes the plaintext. Use it only for the content of a sealed document.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The plaintext, for the one place that needs it.
+    /// Returns the plaintext.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -31,12 +31,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a text cannot be a secret that AWS issued.
+/// Error for a text that cannot be an AWS secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to {MAX_SECRET} printable ASCII characters")]
 pub struct SecretError;
 
-/// AWS session tokens are the longest; their length has no documented limit below this.
+/// Maximum length of a secret. AWS session tokens are the longest, and AWS documents no limit on
+/// their length.
 const MAX_SECRET: usize = 8192;
 
 impl FromStr for Secret {
@@ -56,19 +57,20 @@ impl utoipa::PartialSchema for Secret {
 
 impl utoipa::ToSchema for Secret {}
 
-/// A secret under envelope encryption: what is stored in its place. [`crate::vault`] makes and opens it.
+/// Secret under envelope encryption, as stored. [`crate::vault`] seals and opens it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sealed {
-    /// Grows with every replacement of the secret, so that an old ciphertext does not decrypt in a new one's place.
+    /// Increases with every replacement, so that an old ciphertext does not decrypt in place of a
+    /// new one.
     pub version: u32,
-    /// The data key, encrypted by KMS.
+    /// Data key, encrypted by KMS.
     #[serde(with = "serde_bytes")]
     pub wrapped_key: Vec<u8>,
-    /// The nonce of AES-256-GCM, 12 bytes.
+    /// Nonce of AES-256-GCM: 12 bytes.
     #[serde(with = "serde_bytes")]
     pub nonce: Vec<u8>,
-    /// The ciphertext with its tag.
+    /// Ciphertext followed by the authentication tag.
     #[serde(with = "serde_bytes")]
     pub ciphertext: Vec<u8>,
 }

@@ -1,17 +1,20 @@
-//! Text that is bounded, and the schema of values that are written as text.
+//! Length-limited text, and building blocks for validated string types.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
-/// The OpenAPI schema of a value that is written as a string.
+/// Returns the OpenAPI schema of a value that is serialized as a string.
 pub(crate) fn string_schema(describe: impl FnOnce(ObjectBuilder) -> ObjectBuilder) -> RefOr<Schema> {
     describe(ObjectBuilder::new().schema_type(Type::String)).into()
 }
 
-/// A newtype of a validated string: parsing, display and an OpenAPI schema, and the type itself where it is described by a
-/// pattern and a predicate.
+/// Implements a newtype for a validated string: conversion from `String`, display and OpenAPI
+/// schema.
+///
+/// With a pattern and a predicate it also defines the type, its error and its parser. The pattern
+/// is used in the schema only and must match the predicate.
 macro_rules! string_newtype {
     ($(#[$meta:meta])* $name:ident, $(#[$error_meta:meta])* $error:ident, $pattern:literal, $valid:expr) => {
         $(#[$meta])*
@@ -20,7 +23,7 @@ macro_rules! string_newtype {
         pub struct $name(String);
 
         impl $name {
-            /// The text as it was given.
+            /// Returns the text as entered.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -65,18 +68,19 @@ macro_rules! string_newtype {
 }
 pub(crate) use string_newtype;
 
-/// Text of 1 to `MAX` characters without control characters: a name that a person gave, or an id of another system.
+/// Text of 1 to `MAX` characters without control characters, such as a display name or an id of
+/// another system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Text<const MAX: usize>(String);
 
 impl<const MAX: usize> Text<MAX> {
-    /// The text as it was given.
+    /// Returns the text as entered.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A text of this program's own, which is known to be valid.
+    /// Wraps a constant that is known to be valid.
     pub(super) fn of(text: &'static str) -> Self {
         Self(text.to_owned())
     }
@@ -88,16 +92,16 @@ impl<const MAX: usize> fmt::Display for Text<MAX> {
     }
 }
 
-/// Why a text is refused.
+/// Error for an invalid text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// There is nothing in it.
+    /// The text is empty or blank.
     #[error("must not be empty")]
     Empty,
-    /// It has more characters than allowed.
+    /// The text exceeds the maximum length.
     #[error("must have at most {0} characters")]
     TooLong(usize),
-    /// It has a character that does not belong into a single line of text.
+    /// The text contains a control character.
     #[error("must not contain control characters")]
     Control,
 }

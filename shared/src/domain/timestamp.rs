@@ -1,59 +1,60 @@
-//! Points in time, to the millisecond.
+//! Timestamps with millisecond precision.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize, de};
 
-/// A point in time in UTC with millisecond precision, written as ISO 8601 (`2026-11-24T05:30:50.123Z`).
+/// Point in time in UTC with millisecond precision, serialized as ISO 8601
+/// (`2026-11-24T05:30:50.123Z`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment of the call, from the system's clock.
+    /// Returns the current time of the system clock.
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_millisecond())
     }
 
-    /// `seconds` after 1970-01-01T00:00:00Z.
+    /// Returns the time `seconds` after 1970-01-01T00:00:00Z.
     pub const fn from_seconds(seconds: u32) -> Self {
         Self(seconds as i64 * 1000)
     }
 
-    /// `milliseconds` after 1970-01-01T00:00:00Z.
+    /// Returns the time `milliseconds` after 1970-01-01T00:00:00Z.
     pub fn from_milliseconds(milliseconds: u64) -> Self {
         Self(i64::try_from(milliseconds).unwrap_or(i64::MAX))
     }
 
-    /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
+    /// Returns whole seconds since 1970-01-01T00:00:00Z, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// The beginning of the second in which this lies.
+    /// Returns the start of the second that contains this time.
     pub const fn second(self) -> Self {
         Self(self.seconds() * 1000)
     }
 
-    /// Milliseconds since 1970-01-01T00:00:00Z.
+    /// Returns milliseconds since 1970-01-01T00:00:00Z.
     pub const fn milliseconds(self) -> i64 {
         self.0
     }
 }
 
-/// A day in UTC, written like `2026-11-24`.
+/// Day in UTC, in the form `2026-11-24`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Day(String);
 
 impl Day {
-    /// The day as it is written.
+    /// Returns the day in the form `2026-11-24`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Timestamp {
-    /// The day in which this lies.
+    /// Returns the day that contains this time.
     pub fn day(self) -> Day {
         Day(self.to_string().chars().take_while(|character| *character != 'T').collect())
     }
@@ -82,7 +83,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Why a text is not a time.
+/// Error for a text that is not a timestamp.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("must be an ISO 8601 time with an offset, such as 2026-11-24T05:30:50.123Z")]
 pub struct TimestampError;
@@ -90,7 +91,7 @@ pub struct TimestampError;
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
-    /// Reads an ISO 8601 / RFC 3339 time with an offset; what is finer than a millisecond is cut off.
+    /// Parses an ISO 8601 or RFC 3339 time with an offset. Digits beyond milliseconds are dropped.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse::<jiff::Timestamp>().map(|at| Self(at.as_millisecond())).map_err(|_| TimestampError)
     }

@@ -1,4 +1,4 @@
-//! Users: a container for each person who uses an integration.
+//! Users: the persons who use integrations. A user owns credentials, workflows and errors.
 
 use std::collections::BTreeMap;
 
@@ -13,47 +13,48 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// A user as it is stored.
+/// User as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// Its id, which never changes.
+    /// User id; never changes.
     pub user_id: UserId,
-    /// Its name, unique in the environment.
+    /// Username, unique in the environment.
     pub username: Username,
-    /// Its e-mail address, unique in the environment.
+    /// Email address, unique in the environment.
     pub email: Option<Email>,
-    /// A name for people.
+    /// Full name.
     pub full_name: Option<FullName>,
-    /// What the customer wants to remember.
+    /// Data that the customer attached.
     pub metadata: Metadata,
-    /// Whether it may be used.
+    /// Status.
     pub status: Status,
-    /// Grows whenever the tokens made so far must stop; a token carries the epoch it was made in.
+    /// Increases whenever existing tokens must become invalid. A token contains the epoch of its
+    /// issue.
     pub token_epoch: u32,
-    /// Grows with every change, so that two changes at once do not undo each other.
+    /// Increases with every change. Detects concurrent changes.
     pub version: u32,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// A full name: 1 to 256 characters.
+/// Full name: 1 to 256 characters.
 pub type FullName = Text<256>;
 
-/// Whether a user may be used.
+/// Status of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Everything works.
+    /// The user is active.
     Active,
-    /// Its data stay, its tokens stop, and it gets no new ones.
+    /// The user is disabled: its data is kept, its tokens are invalid, and no new ones are issued.
     Disabled,
 }
 
 impl Status {
-    /// As it is written in documents and items.
+    /// Returns the form used in JSON and in stored items.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -62,19 +63,19 @@ impl Status {
     }
 }
 
-/// What is needed to create a user.
+/// Input for creating a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {
-    /// Username and e-mail address.
+    /// Username and email address.
     pub names: Names,
-    /// A name for people.
+    /// Full name.
     pub full_name: Option<FullName>,
-    /// What the customer wants to remember.
+    /// Data that the customer attached.
     pub metadata: Metadata,
 }
 
 impl NewUser {
-    /// The user that the request of this seed creates in this place.
+    /// Creates the user for the item at `index` of the request with this seed.
     pub fn create(self, seed: &RequestSeed, index: usize) -> User {
         let now = seed.at;
         let Self { names: Names { username, email }, full_name, metadata } = self;
@@ -94,7 +95,8 @@ impl NewUser {
 }
 
 impl User {
-    /// Whether a reference means this user: its names may have moved to another since they were looked up.
+    /// Returns whether a reference identifies this user. Names can move to another user after a
+    /// lookup.
     pub fn matches(&self, reference: &UserRef) -> bool {
         match reference {
             UserRef::Id(id) => self.user_id == *id,
@@ -114,30 +116,30 @@ impl std::str::FromStr for Status {
     }
 }
 
-/// Why a text is not a status.
+/// Error for a text that is not a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be `active` or `disabled`")]
 pub struct StatusError;
 
-/// String pairs that the customer attaches to a user: at most 50, at most 8 KiB in all.
+/// Key-value pairs that the customer attaches to a user: at most 50 pairs and 8 KiB in total.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = BTreeMap<String, String>)]
 pub struct Metadata(BTreeMap<String, String>);
 
-/// The most pairs.
+/// Maximum number of pairs.
 pub const MAX_METADATA_PAIRS: usize = 50;
-/// The most bytes of all keys and values together.
+/// Maximum total size of keys and values, in bytes.
 const MAX_METADATA_BYTES: usize = 8 * 1024;
 
-/// Why pairs are refused.
+/// Error for invalid metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
-    /// There are too many.
+    /// There are more than [`MAX_METADATA_PAIRS`] pairs.
     #[error("must have at most {MAX_METADATA_PAIRS} pairs")]
     TooMany,
-    /// They are too long.
-    #[error("must have at most {MAX_METADATA_BYTES} bytes in all")]
+    /// Keys and values are too large in total.
+    #[error("must have at most {MAX_METADATA_BYTES} bytes in total")]
     TooLong,
     /// A key is empty.
     #[error("must not have an empty key")]
@@ -145,7 +147,7 @@ pub enum MetadataError {
 }
 
 impl Metadata {
-    /// The pairs with others in their place; those without a value are taken away.
+    /// Returns these pairs merged with `others`. A pair without a value is removed.
     pub fn merge(&self, others: BTreeMap<String, Option<String>>) -> Result<Self, MetadataError> {
         let mut pairs = self.0.clone();
         for (key, value) in others {
@@ -174,23 +176,23 @@ impl TryFrom<BTreeMap<String, String>> for Metadata {
     }
 }
 
-/// How long a user token is asked to last, in seconds: 60 to 1800.
+/// Requested lifetime of a user token in seconds: 60 to 1800.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TtlSeconds(u16);
 
 impl TtlSeconds {
-    /// The longest, which is what a token gets when nothing is asked for.
+    /// Maximum, which is also the default.
     pub const MAX: Self = Self(1800);
 
-    /// The number of seconds.
+    /// Returns the number of seconds.
     pub const fn get(self) -> u16 {
         self.0
     }
 }
 
-/// Why a number is not a token's time to live.
+/// Error for a number that is not a valid lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a whole number from 60 to 1800")]
+#[error("must be an integer from 60 to 1800")]
 pub struct TtlError;
 
 impl TryFrom<i64> for TtlSeconds {

@@ -1,4 +1,4 @@
-//! Webhooks: a customer's own HTTP endpoint, to which every error is sent as a signed POST.
+//! Webhooks: HTTP endpoints of the customer that receive every error as a signed POST.
 
 use std::{str::FromStr, time::Duration};
 
@@ -11,28 +11,28 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// After a rotation the secret before signs beside the new one for so long.
+/// Time for which the previous secret remains valid after a rotation.
 const SECRET_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A customer's own HTTP endpoint.
+/// HTTP endpoint of the customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// Where errors are posted to.
+    /// URL that receives the errors.
     pub url: WebhookUrl,
-    /// What the customer calls it.
+    /// Description by the customer.
     pub description: Option<Text<256>>,
-    /// The secret that signs, encrypted.
+    /// Current signing secret, encrypted.
     pub secret: Sealed,
-    /// The secrets before, the newest first, for as long as they sign too.
+    /// Previous signing secrets that are still valid, newest first.
     pub previous: Vec<PreviousSecret>,
 }
 
-/// So many secrets sign beside the newest one, at most.
+/// Maximum number of previous secrets that sign in addition to the current one.
 const MAX_PREVIOUS_SECRETS: usize = 5;
 
 impl Webhook {
-    /// Puts another secret in place of the one before, which signs beside it for 24 hours.
+    /// Replaces the signing secret. The previous one stays valid for 24 hours.
     pub fn rotate(&mut self, secret: Sealed, now: Timestamp) {
         let before = std::mem::replace(&mut self.secret, secret);
         self.previous.retain(|previous| now < previous.until);
@@ -41,46 +41,46 @@ impl Webhook {
     }
 }
 
-/// A secret that another has replaced.
+/// Signing secret that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PreviousSecret {
-    /// The secret, encrypted.
+    /// Encrypted secret.
     pub secret: Sealed,
-    /// Until when it signs beside the new one.
+    /// Time until which it is used for signing.
     pub until: Timestamp,
 }
 
-/// The address of a webhook: an absolute http or https URL without user-info and fragment, of at most 2,048 characters.
-/// Which hosts, ports and schemes are allowed is for the guard to say.
+/// URL of a webhook: an absolute http or https URL without user info or fragment, at most 2,048
+/// characters. [`crate::delivery::guard`] decides which hosts, ports and schemes are allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct WebhookUrl(String);
 
-/// Why a text is not the address of a webhook.
+/// Error for a text that is not a webhook URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookUrlError {
-    /// It is no absolute URL with a host.
-    #[error("must be a URL such as https://example.com/errors, of at most 2048 characters")]
+    /// The text is not an absolute http or https URL with a host, or is too long.
+    #[error("must be a URL such as https://example.com/errors with at most 2048 characters")]
     Malformed,
-    /// It carries a name or password, which would be stored and shown.
-    #[error("must not carry a user name or password")]
+    /// The URL contains a username or password, which would be stored and displayed.
+    #[error("must not contain a username or password")]
     UserInfo,
-    /// It carries a fragment, which is never sent.
-    #[error("must not have a fragment (#…)")]
+    /// The URL contains a fragment, which is never sent.
+    #[error("must not contain a fragment (#…)")]
     Fragment,
 }
 
 const MAX_URL: usize = 2048;
 
 impl WebhookUrl {
-    /// The URL as it is normalised: its host in lower case or punycode, an IPv4 address in any spelling as four decimal
-    /// numbers.
+    /// Returns the normalized URL: the host is in lower case or punycode, and an IPv4 address is in
+    /// dotted decimal form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The URL in its parts.
+    /// Returns the parsed URL.
     pub fn url(&self) -> Option<Url> {
         self.0.parse().ok()
     }
@@ -90,7 +90,8 @@ impl FromStr for WebhookUrl {
     type Err = WebhookUrlError;
 
     fn from_str(text: &str) -> Result<Self, WebhookUrlError> {
-        // The URL standard drops white space and control characters; who writes them means something else.
+        // The URL standard silently removes whitespace and control characters, which are more
+        // likely a mistake.
         if text.len() > MAX_URL || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(WebhookUrlError::Malformed);
         }
@@ -134,7 +135,8 @@ mod tests {
             ("https://user:password@example.com/", UserInfo),
             ("https://example.com/#errors", Fragment),
         ] {
-            // `https:///errors` means the host `errors` to the URL standard, which the guard's DNS then decides on.
+            // The URL standard parses `https:///errors` as the host `errors`, which the egress
+            // guard rejects by DNS.
             let parsed = text.parse::<WebhookUrl>();
             if text != "https:///errors" {
                 assert_eq!(parsed, Err(error), "{text}");

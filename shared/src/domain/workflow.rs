@@ -1,4 +1,4 @@
-//! Workflows: what a workflow engine runs for a user.
+//! Workflows: automations that the workflow engine runs for a user.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,52 +9,53 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// A workflow as it is stored.
+/// Workflow as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Workflow {
-    /// Its id.
+    /// Workflow id.
     pub workflow_id: WorkflowId,
-    /// Whose it is. This never changes.
+    /// Owner; never changes.
     pub user_id: UserId,
-    /// Its name, unique for its user.
+    /// Name, unique for its owner.
     pub name: WorkflowName,
-    /// The integration that it is an instance of, as the engine calls it.
+    /// Integration of which it is an instance, as named by the engine.
     pub integration_id: Option<IntegrationId>,
-    /// The credentials that it uses.
+    /// Credentials that it uses.
     pub credential_ids: Vec<CredentialId>,
-    /// Whether it was switched on; it reads as inactive while its user is disabled.
+    /// Whether it is activated. The API shows it as inactive while its owner is disabled.
     pub active: bool,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// A workflow's name: 1 to 250 characters, which in a sort key have room in any script (1,024 bytes, an AWS limit).
+/// Name of a workflow: 1 to 250 characters, which fit into a sort key in any script (at most 1,024
+/// bytes, an AWS limit).
 pub type WorkflowName = Text<250>;
 
-/// An integration as the engine calls it: 1 to 128 characters.
+/// Name of an integration in the engine: 1 to 128 characters.
 pub type IntegrationId = Text<128>;
 
-/// The most credentials that a workflow names.
+/// Maximum number of credentials per workflow.
 pub const MAX_CREDENTIALS: usize = 50;
 
-/// What is needed to create a workflow.
+/// Input for creating a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewWorkflow {
-    /// Whose it is.
+    /// Owner.
     pub user_id: UserId,
-    /// Its name.
+    /// Name.
     pub name: WorkflowName,
-    /// The integration that it is an instance of.
+    /// Integration of which it is an instance.
     pub integration_id: Option<IntegrationId>,
-    /// The credentials that it uses.
+    /// Credentials that it uses.
     pub credential_ids: Vec<CredentialId>,
 }
 
 impl NewWorkflow {
-    /// The workflow that the request of this seed creates: active.
+    /// Creates an active workflow with ids and times from the seed.
     pub fn create(self, seed: &RequestSeed) -> Workflow {
         let now = seed.at;
         let Self { user_id, name, integration_id, credential_ids } = self;

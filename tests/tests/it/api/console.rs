@@ -35,10 +35,10 @@ async fn sign_in_keeps_key_in_memory_and_shows_environment() {
     let acme = Tenon::deployed().await.environment().await;
     browser.fill("API key", "tn_test_nonsense").await;
     browser.click_on("Sign in").await;
-    browser.wait_for_text("is not an API key").await;
+    browser.wait_for_text("must be an API key").await;
     browser.fill("API key", &format!("tn_test_{}", "0".repeat(49))).await;
     browser.click_on("Sign in").await;
-    browser.wait_for_text("This key is not accepted.").await;
+    browser.wait_for_text("Invalid API key.").await;
     browser.fill("API key", acme.engine.credential()).await;
     browser.click_on("Sign in").await;
     browser.wait_for_text("an API key with the scope `manage` is required").await;
@@ -73,10 +73,10 @@ async fn eventbridge_destination_is_saved_tested_and_disabled() {
     browser.wait_for_text("events:PutEvents").await;
     save_bus(&browser, &setting("TENON_CUSTOMER_SECRET"), &bus.name).await;
     browser.wait_for_text(&format!("EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
-    browser.wait_for_text("not proven").await;
+    browser.wait_for_text("Unverified").await;
     let shown = browser.text().await;
     assert!(!shown.contains(&setting("TENON_CUSTOMER_SECRET")) && !shown.contains(&setting("TENON_CUSTOMER_KEY_ID")));
-    browser.click_on("The least-privilege policy for these keys").await;
+    browser.click_on("Least-privilege policy for these keys").await;
     browser.wait_for_text("events:PutEvents").await;
     browser.click_on("Send test event").await;
     browser.wait_for_text("Delivered: ").await;
@@ -85,7 +85,7 @@ async fn eventbridge_destination_is_saved_tested_and_disabled() {
     acme.record_error(&workflow, "streams").await;
     assert_eq!(bus.wait_for_errors(1).await[0]["detail"]["error"], "streams");
     browser.toggle(&format!("Send errors to EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
-    browser.wait_for_text("Switched off.").await;
+    browser.wait_for_text("Disabled.").await;
     let control = acme.control_webhook().await;
     acme.record_error(&workflow, "off").await;
     eventually("the error was forwarded", async || (control.ids().len() == 1).then_some(())).await;
@@ -117,13 +117,13 @@ async fn webhook_secret_is_shown_once_and_error_is_replayed() {
     browser.wait_for_no_text("whsec_").await;
     browser.click_on("Rotate secret").await;
     browser.fill("Type rotate to confirm", "rotate").await;
-    browser.click_on("Rotate the secret").await;
+    browser.click_on("Rotate webhook secret").await;
     browser.wait_for_text("whsec_").await;
     browser.click_on("Close").await;
     browser.wait_for_no_text("whsec_").await;
 
     browser.open_section("Error logs").await;
-    browser.wait_for_text("No errors are recorded here.").await;
+    browser.wait_for_text("No errors found.").await;
     acme.record_error(&workflow, "Request failed with status code 403").await;
     browser.wait_for_text("Request failed with status code 403").await;
     browser.wait_for_text("1 ×").await;
@@ -138,7 +138,7 @@ async fn webhook_secret_is_shown_once_and_error_is_replayed() {
     browser.click_on("Close").await;
     browser.fill("Block type", "slack").await;
     browser.click_on("Apply filters").await;
-    browser.wait_for_text("No errors are recorded here.").await;
+    browser.wait_for_text("No errors found.").await;
     browser.close().await;
 }
 
@@ -149,33 +149,33 @@ async fn user_is_created_found_disabled_and_deleted() {
     browser.sign_in(acme.backend.credential()).await;
     browser.open_section("Users").await;
     browser.click_on("Create a user").await;
-    browser.fill("E-mail", "not an address").await;
+    browser.fill("Email", "not an address").await;
     browser.click_on("Create user").await;
-    browser.wait_for_text("must be an e-mail address").await;
-    browser.fill("E-mail", "joe@acme.example").await;
+    browser.wait_for_text("must be a valid email address").await;
+    browser.fill("Email", "joe@acme.example").await;
     browser.fill("Username", "joe").await;
     browser.click_on("Create user").await;
-    browser.wait_for_text("joe is created.").await;
+    browser.wait_for_text("Created joe.").await;
     let user = acme.backend.get("/users/joe").await.is(200).text("userId");
     acme.create_workflow(&user, "Orders").await;
     acme.create_credential(&user, json!({ "token": "shpat_6f1c2b9a7d3e4f52" })).await;
-    browser.fill("E-mail, username or id", "JOE@acme.example").await;
+    browser.fill("Email, username or id", "JOE@acme.example").await;
     browser.click_on("Find").await;
     browser.wait_for_text("Orders").await;
     browser.wait_for_text("Shop (shopify)").await;
     browser.click_on("Disable").await;
-    browser.wait_for_text("joe is disabled.").await;
+    browser.wait_for_text("Disabled joe.").await;
     assert_eq!(acme.backend.get("/users/joe").await.is(200).body["status"], "disabled");
     browser.click_on("Enable").await;
-    browser.wait_for_text("joe is enabled.").await;
+    browser.wait_for_text("Enabled joe.").await;
     browser.click_on("Delete").await;
     browser.fill("Type joe to confirm", "jo").await;
     browser.click_on("Delete user").await;
-    browser.wait_for_text("is not the same").await;
+    browser.wait_for_text("does not match").await;
     acme.backend.get("/users/joe").await.is(200);
     browser.fill("Type joe to confirm", "joe").await;
     browser.click_on("Delete user").await;
-    browser.wait_for_text("joe is deleted.").await;
+    browser.wait_for_text("Deleted joe.").await;
     acme.backend.get("/users/joe").await.is(404);
     browser.close().await;
 }
