@@ -1,8 +1,9 @@
-//! Who is calling: the one place for the rules of 401 and 403.
+//! Callers: the checks that lead to 401 and 403.
 //!
-//! The authorizer finds the [`Identity`], API Gateway passes it on, and a handler names the caller it admits as the first
-//! argument of its signature. What belongs to another environment or another user is 404, which the handlers get from
-//! keys that are built from the caller's own environment and from [`BackendOrUser::can_access`].
+//! The authorizer determines the [`Identity`] of a caller, and API Gateway passes it to the
+//! endpoint. The first argument of a handler names the callers that it admits. Resources of other
+//! environments and users return 404: handlers build all keys from the caller's environment and
+//! check ownership with [`BackendOrUser::can_access`].
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
@@ -16,32 +17,32 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// Who is calling, as the authorizer tells the endpoints through API Gateway's context.
+/// Identity of a caller, as passed from the authorizer in the context of API Gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "principal", rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub enum Identity {
-    /// The holder of an API key.
+    /// The request has a valid API key.
     Key {
-        /// The key's environment.
+        /// Environment of the key.
         environment: EnvironmentId,
-        /// Which key it is, for the logs.
+        /// Id of the key, for logs.
         key_id: KeyId,
-        /// What the key may do, separated by spaces.
+        /// Scopes of the key, separated by spaces.
         scopes: String,
     },
-    /// The holder of a user token.
+    /// The request has a valid user token.
     User {
-        /// The user's environment.
+        /// Environment of the user.
         environment: EnvironmentId,
-        /// The user.
+        /// User id.
         user_id: UserId,
-        /// Until when the token works, in seconds since 1970.
+        /// Expiry of the token, in seconds since 1970.
         exp: i64,
     },
 }
 
 impl Identity {
-    /// The scopes of a key as the context carries them.
+    /// Returns scopes in the form of the authorizer context.
     pub fn scopes(scopes: &[Scope]) -> String {
         scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
     }
@@ -59,7 +60,10 @@ impl Identity {
         }
     }
 
-    /// From API Gateway's context; a token is held to its `exp` again, since API Gateway keeps verdicts for a while.
+    /// Reads the identity from the context of API Gateway.
+    ///
+    /// Checks the `exp` of a token again, because API Gateway caches the authorizer's result beyond
+    /// it.
     pub(super) fn of(extensions: &Extensions) -> Result<Self, Problem> {
         let Some(RequestContext::ApiGatewayV2(context)) = extensions.request_context_ref() else {
             return Err(Problem::unauthorized());
@@ -74,13 +78,14 @@ impl Identity {
     }
 }
 
-/// A caller in a handler's signature. Nothing is served whose signature does not begin with one.
+/// Caller in a handler's signature. [`serve`](super::serve()) accepts only handlers whose first
+/// argument is a caller.
 pub trait Caller {}
 
-/// The customer's back end: a key with the scope `manage`.
+/// The customer's back end: an API key with the scope `manage`.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend {
-    /// The caller's environment.
+    /// Environment of the caller.
     pub environment: EnvironmentId,
 }
 
@@ -98,10 +103,10 @@ impl<S: Sync> FromRequestParts<S> for Backend {
     }
 }
 
-/// The workflow engine or the customer's back end: any key.
+/// The workflow engine or the customer's back end: an API key with the scope `engine` or `manage`.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOrBackend {
-    /// The caller's environment.
+    /// Environment of the caller.
     pub environment: EnvironmentId,
 }
 
@@ -119,12 +124,12 @@ impl<S: Sync> FromRequestParts<S> for EngineOrBackend {
     }
 }
 
-/// A user, by its token.
+/// An end user: a user token.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenUser {
-    /// The user's environment.
+    /// Environment of the user.
     pub environment: EnvironmentId,
-    /// The user.
+    /// User id.
     pub user: UserId,
 }
 
@@ -141,17 +146,17 @@ impl<S: Sync> FromRequestParts<S> for TokenUser {
     }
 }
 
-/// The customer's back end, or a user that sees only what is its own.
+/// The customer's back end, or a user, who can access only their own resources.
 #[derive(Clone, Copy, Debug)]
 pub struct BackendOrUser {
-    /// The caller's environment.
+    /// Environment of the caller.
     pub environment: EnvironmentId,
-    /// The user, where a user is calling.
+    /// User id, if the caller is a user.
     pub user: Option<UserId>,
 }
 
 impl BackendOrUser {
-    /// Whether what belongs to this user may be seen. What may not is answered like what is not there.
+    /// Returns whether the caller may access resources of this user. If not, handlers return 404.
     pub fn can_access(&self, owner: UserId) -> bool {
         self.user.is_none_or(|user| user == owner)
     }
@@ -175,12 +180,12 @@ impl<S: Sync> FromRequestParts<S> for BackendOrUser {
     }
 }
 
-/// The workflow engine: a key with the scope `engine`.
+/// The workflow engine: an API key with the scope `engine`.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine {
-    /// The caller's environment.
+    /// Environment of the caller.
     pub environment: EnvironmentId,
-    /// Which key it is, for the logs.
+    /// Id of the key, for logs.
     pub key: KeyId,
 }
 
@@ -199,12 +204,13 @@ impl<S: Sync> FromRequestParts<S> for Engine {
     }
 }
 
-/// The customer's back end, the workflow engine, or a user that sees only what is its own.
+/// The customer's back end, the workflow engine, or a user, who can access only their own
+/// resources.
 #[derive(Clone, Copy, Debug)]
 pub struct AnyCaller {
-    /// The caller's environment.
+    /// Environment of the caller.
     pub environment: EnvironmentId,
-    /// The user, where a user is calling.
+    /// User id, if the caller is a user.
     pub user: Option<UserId>,
 }
 

@@ -1,8 +1,9 @@
-//! Idempotency-Key: a request that is repeated with the same key is done once.
+//! Idempotency-Key header: a repeated request with the same key is executed once.
 //!
-//! A request is claimed before it is done, and its answer kept after it, so that a crash between leaves no more than a claim.
-//! That lapses with the function's time-out. Whoever repeats the request then goes on from the same [`RequestSeed`]: what the
-//! first try has made has the ids that the repeat would give it, and is recognised.
+//! A request is claimed before it is executed, and its response is stored afterwards. If the
+//! function crashes in between, the claim expires with the function's timeout. The next attempt
+//! continues with the same [`RequestSeed`]: the ids that it generates equal those of the first
+//! attempt, so it recognizes the resources that already exist.
 
 use std::{convert::Infallible, error::Error, io::Read, time::Duration};
 
@@ -41,12 +42,12 @@ use crate::{
     vault::{Context, Vault},
 };
 
-/// What a function that creates is given to know requests again.
+/// State of a function whose requests are idempotent.
 pub trait IdempotentState {
-    /// Where requests are known.
+    /// Returns the table that stores idempotency records.
     fn directory(&self) -> &Table;
 
-    /// What encrypts the answers; none where they hold no secret.
+    /// Returns the vault that encrypts stored responses; `None` if they contain no secrets.
     fn vault(&self) -> Option<&Vault> {
         None
     }
@@ -58,7 +59,8 @@ impl IdempotentState for Users {
     }
 }
 
-/// Serves an endpoint that creates: the repeat of a request that has an Idempotency-Key gets the first answer again.
+/// Serves an endpoint that creates resources. A repeated request with an Idempotency-Key receives
+/// the first response again.
 pub async fn serve_idempotent<H, T, S>(
     handler: H,
     state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
@@ -72,7 +74,7 @@ where
     lambda_http::run(idempotent_service(handler, state)).await
 }
 
-/// The handler as the service that Lambda calls, like [`super::service`], which does a request with an Idempotency-Key once.
+/// Wraps a handler as a Lambda service like [`super::service`], with support for Idempotency-Key.
 pub fn idempotent_service<H, T, S>(
     handler: H,
     state: S,
@@ -92,7 +94,8 @@ where
     tower::service_fn(move |request: Request| respond(service.clone(), request))
 }
 
-/// The seed of what a request makes: for the repeat of a request with an Idempotency-Key that of its first try.
+/// Extracts the seed of a request. A repeated request with an Idempotency-Key has the seed of the
+/// first attempt.
 impl<S: Sync> FromRequestParts<S> for RequestSeed {
     type Rejection = Infallible;
 
@@ -101,47 +104,50 @@ impl<S: Sync> FromRequestParts<S> for RequestSeed {
     }
 }
 
-/// A request with an Idempotency-Key.
+/// Request with an Idempotency-Key.
 struct IdempotentRequest {
     request: RequestKey,
     body_digest: String,
 }
 
-/// The most characters of a key.
+/// Maximum length of a key.
 const MAX_KEY_CHARS: usize = 255;
 
 impl IdempotentRequest {
-    /// None without the header, or where it is not known which API key is calling: that is refused later.
+    /// Reads the key of a request. Returns `None` without the header or without a valid API key;
+    /// the handler rejects the latter.
     fn of(request: &Request) -> Result<Option<Self>, Problem> {
         let Some(key) = request.headers().get("idempotency-key") else {
             return Ok(None);
         };
         let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len()));
         let key = key.ok_or_else(|| {
-            let detail = format_args!("must have 1 to {MAX_KEY_CHARS} characters, all of them printable ASCII");
+            let detail = format_args!("must be 1 to {MAX_KEY_CHARS} printable ASCII characters");
             Problem::invalid_field("/Idempotency-Key", detail)
         })?;
         let Ok(Identity::Key { environment, key_id, .. }) = Identity::of(request.extensions()) else {
             return Ok(None);
         };
-        // From route and parameters, since the path may have the base path of an API mapping in front.
+        // Built from the route and its parameters: the path can start with the base path of an API
+        // mapping.
         let RouteKey(route) = RouteKey::of(request.extensions());
         let parameters = request.path_parameters();
         let mut parameters: Vec<(&str, &str)> = parameters.iter().collect();
         parameters.sort_unstable();
         let scope = json!([key_id, route, parameters, key]).to_string();
         let digest = hex::encode(digest::digest(&digest::SHA256, scope.as_bytes()));
-        // A plain digest of a body that holds a secret would let whoever reads the table try out secrets.
+        // An HMAC instead of a plain digest, so that readers of the table cannot guess secrets of a
+        // body by trial.
         let body_digest = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), request.body().as_ref());
         let request = RequestKey { environment, digest };
         Ok(Some(Self { request, body_digest: hex::encode(body_digest) }))
     }
 }
 
-/// How long a request may be under way where nothing is known of the function's time-out: API Gateway waits no longer.
+/// Assumed run time if the function's deadline is unknown: the integration timeout of API Gateway.
 const DEFAULT_RUN_TIME: Duration = Duration::from_secs(30);
 
-/// When Lambda ends the function that is running this request.
+/// Returns the time at which Lambda stops the function.
 fn deadline(request: &Request) -> Timestamp {
     let epoch_ms = request.lambda_context_ref().map(|context| Timestamp::from_milliseconds(context.deadline));
     epoch_ms.unwrap_or_else(|| Timestamp::now() + DEFAULT_RUN_TIME)
@@ -173,22 +179,24 @@ impl IdempotencyLayer {
         }
     }
 
-    /// Keeps an answer. Where that fails, the claim lapses, and a repeat does what is left to be done.
+    /// Stores a response. If that fails, the claim expires, and a repeated request completes the
+    /// work.
     async fn store_response(&self, key: &RequestKey, claim: &AcquiredClaim, response: Response) -> Response {
         let status = response.status();
         let (parts, body) = response.into_parts();
-        // It is in memory already.
+        // The body is already in memory, so reading it cannot fail.
         let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let stored = if status.is_success() {
             self.complete(key, claim, &parts, &body).await
         } else if status.is_server_error() || claim.seed.is_retry {
-            // Also where an earlier try may have done some of the work, which a later one is to recognise.
+            // After a retry too: an earlier attempt may have done some of the work, which a later
+            // one must recognize.
             self.records.release(key, claim).await.map_err(Into::into)
         } else {
             self.records.delete(key, claim).await.map_err(Into::into)
         };
         if let Err(error) = stored {
-            tracing::warn!(error = %ErrorChain(&*error), "how a request was answered is not known");
+            tracing::warn!(error = %ErrorChain(&*error), "failed to store idempotent response");
         }
         Response::from_parts(parts, Body::from(body))
     }
@@ -213,7 +221,7 @@ impl IdempotencyLayer {
         Ok(self.records.complete(key, claim, response).await?)
     }
 
-    /// The first answer again.
+    /// Rebuilds the stored response.
     async fn replay_response(&self, key: &RequestKey, stored: StoredResponse) -> Result<Response, Problem> {
         let StoredResponse { status, headers, body } = stored;
         let mut inflated = Vec::new();

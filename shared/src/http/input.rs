@@ -1,4 +1,7 @@
-//! What comes in: path parameters, query strings and JSON bodies, read so that **all** invalid fields are named at once.
+//! Input of requests: path parameters, query strings and JSON bodies.
+//!
+//! An [`Input`] type reads its members from [`Fields`], which collects errors instead of stopping
+//! at the first one. A single response therefore names **all** invalid fields.
 
 use std::{collections::BTreeMap, convert::Infallible, fmt::Display, str::FromStr};
 
@@ -25,18 +28,18 @@ use crate::domain::{
     webhook::WebhookUrl,
 };
 
-/// The most bytes of a body.
+/// Maximum size of a body in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// A path parameter: what is not of its form leads to nothing, and is 404.
+/// Path parameter. A malformed one identifies no resource and returns 404.
 #[derive(Clone, Debug)]
 pub struct Path<T>(pub T);
 
-/// A value that is a path parameter, always of the same name.
+/// Type that is always used for the same path parameter.
 pub trait PathParameter: FromStr {
-    /// The parameter's name in the route.
+    /// Name of the parameter in the route.
     const NAME: &'static str;
-    /// What it leads to, in words.
+    /// Name of the resource, for error messages.
     const RESOURCE: &'static str;
 }
 
@@ -61,14 +64,16 @@ path_parameters! {
 impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
-    // From the event, never from the path: that may have the base path of an API mapping in front, and is half decoded.
+    // Read from the event, not from the path: the path can start with the base path of an API
+    // mapping and is only partly decoded.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
         text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::RESOURCE))
     }
 }
 
-/// The route by which API Gateway led a request here, like `POST /users/{user}/disable`: for a handler of more than one.
+/// Route that API Gateway selected, such as `POST /users/{user}/disable`, for handlers of several
+/// routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteKey(pub String);
 
@@ -90,12 +95,12 @@ impl RouteKey {
     }
 }
 
-/// The request's `If-Match` (RFC 9110, 13.1.1), where it has one.
+/// `If-Match` header of a request (RFC 9110, section 13.1.1), if present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IfMatch(Option<String>);
 
 impl IfMatch {
-    /// Whether what is known by this ETag may be changed.
+    /// Returns whether the header permits changing a resource with this ETag.
     pub fn allows(&self, etag: &str) -> bool {
         let is = |tag: &str| tag == "*" || tag == etag;
         self.0.as_ref().is_none_or(|list| list.split(',').any(|tag| is(tag.trim())))
@@ -111,13 +116,14 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// What a request says, valid as a whole: from the query string of a GET or DELETE, else from the JSON body.
+/// Validated input: the query string of a GET or DELETE, otherwise the JSON body.
 #[derive(Clone, Debug)]
 pub struct Valid<T>(pub T);
 
-/// Input that is read field by field.
+/// Input that is read member by member.
 pub trait Input: Sized {
-    /// Reads the fields. None means that errors were noted; every field is to be read before that is found out.
+    /// Reads the members. Returns `None` if errors were recorded. Read every member before
+    /// returning, so that the response names all errors.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
 
@@ -138,13 +144,13 @@ impl<T: Input, S: Sync> FromRequest<S> for Valid<T> {
 }
 
 impl<T: Input> Valid<T> {
-    /// What a function that only IAM may invoke was given.
+    /// Validates the payload of a function without a route, which only IAM principals can invoke.
     pub fn payload(payload: &Value) -> Result<Self, Problem> {
         read(payload, Source::Body).map(Self)
     }
 }
 
-/// A JSON body as it is, for what is more than one input.
+/// Unvalidated JSON body, for endpoints that accept several input types.
 #[derive(Clone, Debug)]
 pub struct JsonBody(pub Value);
 
@@ -169,7 +175,7 @@ async fn json(request: Request<Body>) -> Result<Value, Problem> {
         return Ok(Value::Object(Map::new()));
     }
     serde_json::from_slice(&bytes).map_err(|error| {
-        // serde_json's own words for a syntax error; it quotes nothing of the body.
+        // The message of `serde_json` describes the syntax error and quotes nothing from the body.
         Problem::malformed_json(error.to_string())
     })
 }
@@ -208,9 +214,10 @@ enum Source {
     Query,
 }
 
-/// The members of an object, read one by one; what is wrong with each is noted, so that all is named at once.
+/// Members of an object. Collects an error for every invalid member, so that all are reported
+/// together.
 ///
-/// Nothing that was sent is repeated in an error: it may be a secret.
+/// Errors never repeat a value, which may be a secret.
 #[derive(Debug)]
 pub struct Fields<'a> {
     members: &'a Map<String, Value>,
@@ -219,11 +226,11 @@ pub struct Fields<'a> {
     errors: &'a mut Vec<FieldError>,
 }
 
-/// A member that may be absent: `Some(None)` where it is, `None` where it is invalid.
+/// Result of reading an optional member: `Some(None)` if it is absent, `None` if it is invalid.
 pub type Optional<T> = Option<Option<T>>;
 
 impl Fields<'_> {
-    /// A member that must be there.
+    /// Reads a required member.
     pub fn required<T: FromJson>(&mut self, name: &str) -> Option<T> {
         match self.optional(name)? {
             Some(value) => Some(value),
@@ -234,7 +241,7 @@ impl Fields<'_> {
         }
     }
 
-    /// A member that may be absent or null.
+    /// Reads a member that may be absent or null.
     pub fn optional<T: FromJson>(&mut self, name: &str) -> Optional<T> {
         match self.members.get(name) {
             None | Some(Value::Null) => Some(None),
@@ -246,7 +253,8 @@ impl Fields<'_> {
         }
     }
 
-    /// A list that may be absent or null, of at most so many items; a longer one is not read at all.
+    /// Reads a list that may be absent or null. The items of a list with more than `max` items are
+    /// not read.
     pub fn list<T: FromJson>(&mut self, name: &str, max: usize) -> Optional<Vec<T>> {
         let items = match self.members.get(name) {
             None | Some(Value::Null) => return Some(None),
@@ -270,23 +278,24 @@ impl Fields<'_> {
         read.into_iter().collect::<Option<Vec<T>>>().map(Some)
     }
 
-    /// The one of two ways in which a body may come: an object with a list in it, or a single item.
+    /// Returns whether a member is present, to distinguish an object that wraps a list from a
+    /// single item.
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
-    /// The object itself as an item.
+    /// Reads the object itself as an item.
     pub fn as_item<T: Input>(&mut self) -> Option<T> {
         T::read(self)
     }
 
-    /// Notes why a member is invalid.
+    /// Records why a member is invalid.
     pub fn reject(&mut self, name: &str, detail: impl Display) {
         let pointer = self.pointer_to(name);
         self.errors.push(FieldError { pointer, detail: detail.to_string() });
     }
 
-    /// Notes why the object as a whole is invalid.
+    /// Records why the object as a whole is invalid.
     pub fn reject_all(&mut self, detail: impl Display) {
         self.errors.push(FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
     }
@@ -296,7 +305,7 @@ impl Fields<'_> {
     }
 }
 
-/// The place of a value, where what is wrong with it is noted.
+/// Location of a value, for reporting errors.
 #[derive(Debug)]
 pub struct Location<'a> {
     pointer: String,
@@ -305,12 +314,12 @@ pub struct Location<'a> {
 }
 
 impl Location<'_> {
-    /// An object, read as an input of its own.
+    /// Reads an object as a nested input.
     pub fn object<T: Input>(&mut self, value: &Value) -> Option<T> {
         with_fields(value, self.pointer.clone(), self.source, self.errors, |fields| T::read(fields))
     }
 
-    /// Notes why the value is invalid.
+    /// Records why the value is invalid.
     pub fn reject<T>(&mut self, detail: impl Display) -> Option<T> {
         self.errors.push(FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
         None
@@ -324,9 +333,9 @@ impl Location<'_> {
     }
 }
 
-/// A value that is read from JSON; in a query string every value is a text.
+/// Type that is read from JSON. In a query string, every value is a string.
 pub trait FromJson: Sized {
-    /// Reads the value, or notes why it is none.
+    /// Reads the value, or records why it is invalid.
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self>;
 }
 
@@ -387,7 +396,7 @@ impl FromJson for i64 {
             (Value::String(text), Source::Query) => text.parse().ok(),
             (value, _) => value.as_i64(),
         };
-        number.or_else(|| location.reject("must be a whole number"))
+        number.or_else(|| location.reject("must be an integer"))
     }
 }
 
@@ -401,7 +410,7 @@ impl FromJson for TtlSeconds {
     }
 }
 
-/// Pairs that are to be merged: null takes a pair away.
+/// Reads pairs to merge. Null removes a pair.
 impl FromJson for BTreeMap<String, Option<String>> {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         with_fields(value, location.pointer.clone(), location.source, location.errors, |fields| {
@@ -425,7 +434,7 @@ impl FromJson for BTreeMap<String, Option<String>> {
 impl FromJson for Metadata {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         let pairs = with_fields(value, location.pointer.clone(), location.source, location.errors, |fields| {
-            // One more than there may be is enough to know that there are too many.
+            // One pair more than the limit is enough to report that there are too many.
             let names: Vec<String> = fields.members.keys().take(MAX_METADATA_PAIRS + 1).cloned().collect();
             let pairs: Vec<_> = names.into_iter().map(|name| (fields.required::<String>(&name), name)).collect();
             pairs.into_iter().map(|(value, name)| Some((name, value?))).collect::<Option<BTreeMap<_, _>>>()
@@ -437,7 +446,8 @@ impl FromJson for Metadata {
     }
 }
 
-/// Lets input types stand inside a list or another object.
+/// Implements [`FromJson`](crate::http::FromJson) for input types that are nested in a list or
+/// another object.
 #[macro_export]
 macro_rules! nested_inputs {
     ($($type:ty)*) => {$(

@@ -1,4 +1,17 @@
-//! What every endpoint shares: who is calling, what comes in, what goes out, and how a function starts.
+//! HTTP layer that all endpoint functions share.
+//!
+//! API Gateway authenticates and routes a request, then invokes one function per endpoint. This
+//! layer turns the Lambda event into the typed arguments of an axum handler, and the handler's
+//! result into a response. Every handler names the callers that it admits in its signature, so that
+//! no endpoint can omit the check.
+//!
+//! * `callers`: the caller of a request, and the checks that lead to 401 and 403
+//! * `idempotency`: the `Idempotency-Key` header
+//! * `input`: path parameters, query strings and JSON bodies, with validation
+//! * `pages`: page limits and cursors of lists
+//! * `problem`: error responses as problem documents (RFC 9457)
+//! * `responses`: success responses, including ETags and caching
+//! * `serve`: start of a function, request logs and panics
 
 mod callers;
 mod idempotency;

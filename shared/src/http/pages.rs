@@ -1,4 +1,4 @@
-//! Lists, page by page.
+//! Pagination of lists: page limits and cursors.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{FromJson, Location, Problem};
 use crate::store::Position;
 
-/// How many items a page has at most: 1 to 100, 50 where nothing is said.
+/// Maximum number of items on a page: 1 to 100, default 50.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub usize);
 
@@ -20,24 +20,26 @@ impl FromJson for Limit {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         match i64::from_json(value, location)? {
             limit @ 1..=100 => usize::try_from(limit).ok().map(Self),
-            _ => location.reject("must be a whole number from 1 to 100"),
+            _ => location.reject("must be an integer from 1 to 100"),
         }
     }
 }
 
-/// Where a page ended, as the client holds it: a version, a digest over the position and what was asked for, and the
-/// position. It needs no secret: keys are always built from the caller's own environment, so that a forged one reaches
-/// nothing new; the digest tells a mistake.
+/// Cursor of a list: a version, a digest over the position and the scope of the list, and the
+/// position.
+///
+/// The digest detects mistakes and is not a secret. A forged cursor gives no access, because all
+/// keys are built from the caller's own environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(String);
 
 const VERSION: u8 = 1;
-/// No position is longer: a sort key, or a part of one.
+/// Maximum size of a position, which is a sort key or a part of one.
 const MAX_POSITION_BYTES: usize = 512;
 const DIGEST_BYTES: usize = 8;
 
 impl Cursor {
-    /// The cursor of a position in the list that `asked` describes: its path and filters.
+    /// Creates the cursor of a position in the list with this scope: its path and filters.
     pub fn new(scope: &str, position: &str) -> Self {
         let mut bytes = vec![VERSION];
         bytes.extend(digest(scope, position));
@@ -45,12 +47,12 @@ impl Cursor {
         Self(BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// As it is sent.
+    /// Returns the encoded cursor.
     pub fn into_string(self) -> String {
         self.0
     }
 
-    /// The position, where the cursor was made for what is `asked` now.
+    /// Returns the position, if the cursor was created for this scope.
     pub fn position(&self, scope: &str) -> Result<Position, Problem> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&self.0).map_err(|_| Problem::invalid_cursor())?;
         let (expected, position) = match bytes.split_first() {

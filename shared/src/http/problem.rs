@@ -1,4 +1,7 @@
-//! Refusals, as problem documents (RFC 9457).
+//! Error responses as problem documents (RFC 9457).
+//!
+//! [`Problem`] has one constructor per kind of error and conversions from the errors of the other
+//! layers. Internal errors are logged in full; the caller receives only a generic message.
 
 use std::{error::Error, sync::Arc};
 
@@ -23,47 +26,47 @@ use crate::{
 };
 
 tokio::task_local! {
-    /// The id of the request that is being answered.
+    /// Id of the current request.
     pub(super) static REQUEST_ID: String;
 }
 
-/// A field that is invalid, and why.
+/// Invalid field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where it is: a JSON pointer (RFC 6901) into the body; for a query parameter `/` and its name.
+    /// JSON pointer (RFC 6901) into the body, or `/` and the name of a query parameter.
     pub pointer: String,
-    /// Why it is invalid.
+    /// Reason why it is invalid.
     pub detail: String,
 }
 
-/// A refusal as it is sent.
+/// Error response (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDocument {
-    /// The kind of problem: a stable URI.
+    /// Stable URI of the problem type.
     #[serde(rename = "type")]
     kind: String,
-    /// The kind of problem, in words.
+    /// Summary of the problem type.
     title: &'static str,
-    /// The HTTP status.
+    /// HTTP status.
     status: u16,
-    /// What is wrong this time.
+    /// Description of this occurrence.
     detail: String,
-    /// The id of the request, to be found in the logs.
+    /// Id of the request, as in the logs.
     instance: Option<String>,
-    /// The same as `detail`.
+    /// Same text as `detail`, for existing clients.
     message: String,
-    /// All that is invalid, taken or was not recorded.
+    /// Fields that are invalid or already in use, or items that were not processed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
-    /// Where AWS refused keys: the IAM policy that they need.
+    /// If AWS refused the connection: the IAM policy that the keys need.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     policy: Option<serde_json::Value>,
 }
 
-/// A refusal. What is inside an [`Error`] that led to it is logged and never sent.
+/// Error response. Details of an underlying [`Error`] are logged and never sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     kind: &'static str,
@@ -71,11 +74,11 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
-    // On the heap, so that every result that may be a refusal stays small.
+    // Boxed to keep every `Result<_, Problem>` small.
     policy: Option<Box<serde_json::Value>>,
 }
 
-/// How long a client should wait before it tries again when AWS is busy, in seconds.
+/// Seconds after which a client should retry a 503.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 impl Problem {
@@ -83,51 +86,51 @@ impl Problem {
         Self { kind, title, status, detail: detail.into(), errors: Vec::new(), policy: None }
     }
 
-    /// 400: the body is not JSON.
+    /// Returns 400: the body is not valid JSON.
     pub fn malformed_json(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not valid JSON", detail)
+        Self::new(StatusCode::BAD_REQUEST, "malformed-json", "Malformed JSON", detail)
     }
 
-    /// 400: the cursor is not one of this list.
+    /// Returns 400: the cursor does not belong to this list.
     pub fn invalid_cursor() -> Self {
-        let detail = "the cursor is not one that this list gave, or path or filters have changed since";
-        Self::new(StatusCode::BAD_REQUEST, "invalid-cursor", "The cursor is invalid", detail)
+        let detail = "the cursor is not valid for this path and these filters; omit it to start at the first page";
+        Self::new(StatusCode::BAD_REQUEST, "invalid-cursor", "Invalid cursor", detail)
     }
 
-    /// 401: it is not known who is calling.
+    /// Returns 401: the caller is not authenticated.
     pub fn unauthorized() -> Self {
-        let detail = "a valid API key or user token is required: Authorization: Bearer …";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Authentication is required", detail)
+        let detail = "the header `Authorization: Bearer …` with a valid API key or user token is required";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Authentication required", detail)
     }
 
-    /// 403: the caller may not do this.
+    /// Returns 403: the caller lacks permission.
     pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
     }
 
-    /// 404: there is no such thing, or it belongs to somebody else.
+    /// Returns 404: the resource does not exist or belongs to another environment or user.
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("there is no such {what}"))
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("{what} not found"))
     }
 
-    /// 409: it clashes with what is there.
+    /// Returns 409: the request conflicts with the state of the resource.
     pub fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, kind, "Conflict", detail)
     }
 
-    /// 413: the body is too long.
+    /// Returns 413: the body is too large.
     pub fn too_large(max: usize) -> Self {
-        let detail = format!("a body may have at most {max} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+        let detail = format!("the body must have at most {max} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail)
     }
 
-    /// 415: the body is not said to be JSON.
+    /// Returns 415: the content type is not JSON.
     pub fn unsupported_media_type() -> Self {
-        let detail = "the body must be sent as application/json";
+        let detail = "the header `Content-Type` must be `application/json`";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
     }
 
-    /// 422: fields are invalid; all of them are named.
+    /// Returns 422 with all invalid fields.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let list: Vec<String> = errors
             .iter()
@@ -140,7 +143,8 @@ impl Problem {
         Self { errors, ..problem }
     }
 
-    /// 422: the customer's AWS refused a connection that was to be saved; with the policy that its keys need.
+    /// Returns 422: the customer's AWS account refused a connection. Includes the IAM policy that
+    /// the keys need.
     pub fn connection_refused(refusal: &ConnectionRefused, policy: serde_json::Value) -> Self {
         let detail = refusal.to_string();
         let problem =
@@ -148,62 +152,62 @@ impl Problem {
         Self { policy: Some(Box::new(policy)), ..problem.with_error(refusal.pointer, &detail) }
     }
 
-    /// 422: one field is invalid, for a reason beyond its form.
+    /// Returns 422 for a single invalid field.
     pub fn invalid_field(pointer: &str, detail: impl std::fmt::Display) -> Self {
         Self::invalid(vec![FieldError { pointer: pointer.into(), detail: detail.to_string() }])
     }
 
-    /// 503: AWS is busy; the same request may succeed a little later.
+    /// Returns 503: AWS throttles requests or is unavailable. The same request may succeed later.
     pub fn busy(error: &dyn Error) -> Self {
-        tracing::warn!(error = %ErrorChain(error), "busy");
-        let detail = "AWS is busy or out of reach for now: try again";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Try again", detail)
+        tracing::warn!(error = %ErrorChain(error), "AWS throttled or unavailable");
+        let detail = "AWS throttles requests or is temporarily unavailable; retry the request";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Temporarily unavailable", detail)
     }
 
-    /// 503: of so many errors that were sent, these were not recorded.
+    /// Returns 503: of `all` errors in the request, those at `pointers` were not recorded.
     pub fn not_recorded(pointers: Vec<String>, all: usize) -> Self {
-        let detail = format!("{} of {all} errors were not recorded: try these again", pointers.len());
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "Try again", detail);
+        let detail = format!("{} of {all} errors were not recorded; retry these", pointers.len());
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "Errors not recorded", detail);
         pointers.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "was not recorded"))
     }
 
-    /// 503: of so many users that were sent, these were not created.
+    /// Returns 503: of `all` users in the request, those at `pointers` were not created.
     pub fn not_created(pointers: Vec<String>, all: usize) -> Self {
-        let detail = format!("{} of {all} users were not created: try these again", pointers.len());
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-created", "Try again", detail);
+        let detail = format!("{} of {all} users were not created; retry these", pointers.len());
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-created", "Users not created", detail);
         pointers.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "was not created"))
     }
 
-    /// 409: an earlier request with the same Idempotency-Key has not been answered yet.
+    /// Returns 409: an earlier request with the same Idempotency-Key is still in progress.
     pub(super) fn idempotency_key_in_progress() -> Self {
-        let detail = "a request with this Idempotency-Key is under way: try again in a moment";
+        let detail = "a request with this Idempotency-Key is in progress; retry it later";
         Self::conflict("idempotency-key-in-progress", detail)
     }
 
-    /// 422: the Idempotency-Key came with another body before.
+    /// Returns 422: the Idempotency-Key was already used with a different body.
     pub(super) fn idempotency_key_reused() -> Self {
-        let detail = "this Idempotency-Key was sent with another body: give another request a key of its own";
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key was used before", detail)
+        let detail = "this Idempotency-Key was already used with a different body; use a new key for a new request";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency-Key reused", detail)
     }
 
-    /// 500: something is wrong on this side. The error is logged and not sent.
+    /// Returns 500: an internal error, which is logged and not sent.
     pub fn internal(error: &dyn Error) -> Self {
         tracing::error!(error = %ErrorChain(error), "internal error");
         Self::already_logged()
     }
 
-    /// 500 for what has been logged already.
+    /// Returns 500 for an error that is already logged.
     pub(super) fn already_logged() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "an internal error occurred")
     }
 
-    /// 412: what was to be changed is not any more what the caller has seen.
+    /// Returns 412: the resource was changed after the caller read it.
     pub fn precondition_failed() -> Self {
-        let detail = "it was changed since: read it again, and send the ETag of what you have seen";
-        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "It was changed since", detail)
+        let detail = "the resource was changed after its ETag in `If-Match` was read; read it again";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed", detail)
     }
 
-    /// What is wrong, in words, and all that is invalid or taken.
+    /// Returns the detail and the field errors.
     pub fn into_parts(self) -> (String, Vec<FieldError>) {
         (self.detail, self.errors)
     }
@@ -241,7 +245,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// How a function that only IAM may invoke refuses.
+/// Error format of functions that IAM principals invoke directly.
 impl From<Problem> for lambda_runtime::Diagnostic {
     fn from(problem: Problem) -> Self {
         Self { error_type: problem.kind.to_owned(), error_message: problem.detail }
@@ -292,8 +296,8 @@ impl From<CreateUserError> for Problem {
             CreateUserError::Taken { username, email } => {
                 let fields = [("username", username), ("email", email)];
                 let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
-                let problem = Self::conflict("user-exists", format!("another user has this {}", taken.join(" and ")));
-                taken.iter().fold(problem, |problem, name| problem.with_error(&format!("/{name}"), "is taken"))
+                let problem = Self::conflict("user-exists", format!("already in use: {}", taken.join(", ")));
+                taken.iter().fold(problem, |problem, name| problem.with_error(&format!("/{name}"), "is already in use"))
             }
             CreateUserError::Store(error) => Self::from(&*error),
         }
@@ -305,7 +309,7 @@ impl From<ChangeUserError> for Problem {
         match error {
             ChangeUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
             ChangeUserError::Conflict => {
-                Self::conflict("concurrent-modification", "the user was changed by another request: try again")
+                Self::conflict("concurrent-modification", "the user was changed by another request; retry")
             }
             ChangeUserError::Store(error) => error.into(),
         }
@@ -317,14 +321,14 @@ impl From<CreateWorkflowError> for Problem {
         match error {
             CreateWorkflowError::UserNotFound => Self::not_found("user"),
             CreateWorkflowError::NameTaken => {
-                Self::conflict("workflow-exists", "the user has another workflow of this name")
-                    .with_error("/name", "is taken")
+                Self::conflict("workflow-exists", "the user already has a workflow with this name")
+                    .with_error("/name", "is already in use")
             }
             CreateWorkflowError::CredentialsNotFound(ids) => {
                 let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                 Self::invalid_field(
                     "/credentialIds",
-                    format_args!("names no credentials of the user: {}", ids.join(", ")),
+                    format_args!("contains ids that are not credentials of the user: {}", ids.join(", ")),
                 )
             }
             CreateWorkflowError::Store(error) => error.into(),
@@ -354,7 +358,7 @@ impl From<UpdateDestinationError> for Problem {
     fn from(error: UpdateDestinationError) -> Self {
         match error {
             UpdateDestinationError::Conflict => {
-                Self::conflict("concurrent-modification", "the destination was changed by another request: try again")
+                Self::conflict("concurrent-modification", "the destination was changed by another request; retry")
             }
             UpdateDestinationError::Store(error) => error.into(),
         }
@@ -374,7 +378,7 @@ mod tests {
     async fn conflict_names_the_taken_fields() {
         let document = body(CreateUserError::Taken { username: false, email: true }.into()).await;
         assert_eq!(document["type"], "urn:tenon:problem:user-exists");
-        assert_eq!(document["errors"], serde_json::json!([{ "pointer": "/email", "detail": "is taken" }]));
+        assert_eq!(document["errors"], serde_json::json!([{ "pointer": "/email", "detail": "is already in use" }]));
         assert_eq!(document["message"], document["detail"]);
     }
 

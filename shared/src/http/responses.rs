@@ -1,4 +1,4 @@
-//! What goes out. The type names the status.
+//! Success responses. The type of a response determines its status.
 
 use axum::response::{IntoResponse, IntoResponseParts, Response};
 use bytes::Bytes;
@@ -30,7 +30,8 @@ impl<T: Serialize> IntoResponse for Accepted<T> {
     }
 }
 
-/// 201 with the place of what was created, relative to the API's base, and a JSON body.
+/// 201 with a JSON body and the location of the created resource, relative to the base URL of the
+/// API.
 #[derive(Clone, Debug)]
 pub struct Created<T> {
     location: String,
@@ -38,7 +39,7 @@ pub struct Created<T> {
 }
 
 impl<T> Created<T> {
-    /// What was created at a path.
+    /// Creates the response for a resource at this path.
     pub fn at(location: String, body: T) -> Self {
         Self { location, body }
     }
@@ -50,7 +51,7 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
-/// An answer with a token or a secret: it must not be stored on its way.
+/// Response with a token or secret, which caches must not store.
 #[derive(Clone, Debug)]
 pub struct NoStore<R>(pub R);
 
@@ -60,7 +61,7 @@ impl<R: IntoResponse> IntoResponse for NoStore<R> {
     }
 }
 
-/// A body that is known by its ETag (RFC 9110, 8.8.3), and is not sent to those who have it.
+/// Body with an ETag (RFC 9110, section 8.8.3). Clients that already have it receive 304.
 #[derive(Clone, Debug)]
 pub struct Cacheable {
     body: Bytes,
@@ -68,18 +69,18 @@ pub struct Cacheable {
 }
 
 impl Cacheable {
-    /// A body as it is sent.
+    /// Wraps a body.
     pub fn new(body: impl Into<Bytes>) -> Self {
         let body = body.into();
         Self { etag: etag(&body), body }
     }
 
-    /// A JSON body.
+    /// Serializes a JSON body.
     pub fn json<T: Serialize>(body: &T) -> Result<Self, Problem> {
         serde_json::to_vec(body).map(Self::new).map_err(|error| Problem::internal(&error))
     }
 
-    /// 200 with the body and these headers, or 304 where the request's `If-None-Match` names it.
+    /// Returns 200 with the body and these headers, or 304 if `If-None-Match` contains the ETag.
     pub fn respond(self, request: &HeaderMap, headers: impl IntoResponseParts) -> Response {
         let Self { body, etag } = self;
         let is_current = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|list| {
@@ -90,18 +91,18 @@ impl Cacheable {
     }
 }
 
-/// The headers of JSON that anyone may keep for five minutes.
+/// Headers of JSON that any cache may store for five minutes.
 pub const JSON_FOR_FIVE_MINUTES: [(HeaderName, HeaderValue); 2] = [
     (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
     (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
 ];
 
-/// 200 with a JSON body that is known by its ETag, for a later `If-Match`.
+/// 200 with a JSON body and its ETag, for a later `If-Match`.
 #[derive(Clone, Debug)]
 pub struct WithEtag<T>(pub T);
 
 impl<T: Serialize> WithEtag<T> {
-    /// The ETag by which the body is known.
+    /// Returns the ETag of the body.
     pub fn etag(&self) -> String {
         serde_json::to_vec(&self.0).map(|bytes| etag(&bytes)).unwrap_or_default()
     }

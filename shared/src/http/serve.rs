@@ -1,4 +1,4 @@
-//! How a function starts and answers.
+//! Entry points of functions: start-up, request logs and panic handling.
 
 use std::{convert::Infallible, error::Error, fmt::Debug, future::Future, panic::AssertUnwindSafe, time::Instant};
 
@@ -16,16 +16,16 @@ use tracing::Instrument;
 
 use super::{Caller, Problem, problem::REQUEST_ID};
 
-/// Why a function did not start.
+/// Reason why a function failed to start.
 pub type StartError = Box<dyn Error + Send + Sync>;
 
-/// Starts the logs, and makes what all AWS clients share.
+/// Initializes logging and returns the configuration that all AWS clients share.
 pub fn start() -> Result<SdkConfig, StartError> {
     crate::logs::start();
     Ok(crate::aws::config()?)
 }
 
-/// Serves an endpoint whose signature begins with its caller, with the state that `state` makes once at start-up.
+/// Serves an endpoint whose first argument is its caller. `state` runs once, at start-up.
 pub async fn serve<H, T, S>(
     handler: H,
     state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
@@ -39,7 +39,7 @@ where
     lambda_http::run(service(handler, state)).await
 }
 
-/// The endpoints that anyone may call.
+/// Endpoints that need no authentication.
 #[derive(Clone, Copy, Debug)]
 pub enum Public {
     /// `GET /.well-known/jwks.json`
@@ -50,7 +50,7 @@ pub enum Public {
     Console,
 }
 
-/// Serves one of the few endpoints that anyone may call.
+/// Serves an endpoint that needs no authentication. `state` runs once, at start-up.
 pub async fn serve_public<H, T, S>(
     _: Public,
     handler: H,
@@ -65,7 +65,8 @@ where
     lambda_http::run(service(handler, state)).await
 }
 
-/// Serves a function that is not behind HTTP: for IAM callers, the gateway or a stream.
+/// Serves a function that is not invoked through an HTTP route: by IAM callers, API Gateway's
+/// authorizer, a stream, a queue or a schedule.
 pub async fn invoke<I, O, E, S, F>(
     function: impl Fn(S, I) -> F,
     state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
@@ -78,12 +79,13 @@ where
     F: Future<Output = Result<O, E>>,
 {
     let state = state(&start()?).await?;
-    // Boxed: with Lambda's library around it, a function's future would be nested deeper than the compiler looks.
+    // Boxed, because the nested future would exceed the compiler's recursion limit.
     let handler = async |event: LambdaEvent<I>| Box::pin(function(state.clone(), event.payload)).await;
     lambda_runtime::run(service_fn(handler)).await
 }
 
-/// A handler's arguments, the first of which says who may call. `Handler` puts a marker of its own before them.
+/// Arguments of a handler that start with its caller. [`Handler`] puts a marker of its own before
+/// them.
 pub trait StartsWithCaller {}
 
 impl<M, C: Caller> StartsWithCaller for (M, C) {}
@@ -93,7 +95,8 @@ impl<M, C: Caller, A, B, D> StartsWithCaller for (M, C, A, B, D) {}
 impl<M, C: Caller, A, B, D, E> StartsWithCaller for (M, C, A, B, D, E) {}
 impl<M, C: Caller, A, B, D, E, F> StartsWithCaller for (M, C, A, B, D, E, F) {}
 
-/// The handler as the service that Lambda calls: it answers every request, whatever happens inside.
+/// Wraps a handler as the service that Lambda calls. It always returns a response, even if the
+/// handler panics.
 pub fn service<H, T, S>(
     handler: H,
     state: S,
@@ -112,7 +115,7 @@ where
     H: Service<Request, Response = Response, Error = Infallible, Future: Send> + Send,
 {
     let started = Instant::now();
-    // The id that API Gateway also sends to the client, as `apigw-requestid`.
+    // The id that API Gateway also returns to the client, as `apigw-requestid`.
     let (id, route) = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => (context.request_id.clone(), context.route_key.clone()),
         _ => (None, None),
@@ -123,14 +126,14 @@ where
         let running = AssertUnwindSafe(handler.oneshot(request)).catch_unwind();
         let response = match running.await {
             Ok(Ok(response)) => response,
-            // The panic's own message went to standard error; the process goes on.
+            // The panic message is already on standard error. The process continues.
             Err(_) => {
-                tracing::error!("a handler panicked");
+                tracing::error!("handler panicked");
                 Problem::already_logged().into_response()
             }
         };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(status = response.status().as_u16(), ms, "answered");
+        tracing::info!(status = response.status().as_u16(), ms, "request completed");
         response
     };
     Ok(REQUEST_ID.scope(id, responding).instrument(span).await)
