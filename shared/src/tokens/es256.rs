@@ -1,4 +1,5 @@
-//! The one algorithm, ES256, by `ring`. `jsonwebtoken` is given no other, so that no token can choose one.
+//! ES256 by `ring`, installed as the only algorithm of `jsonwebtoken`, so that no token can select
+//! another one.
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey,
@@ -20,7 +21,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
         only_es256(algorithm)?;
         Ok(Box::new(Es256Verifier(key.try_get_as_bytes()?.to_vec())))
     },
-    // Used for keys of formats that Tenon never reads.
+    // Needed only for key formats that Tenon never reads.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
@@ -31,7 +32,7 @@ fn only_es256(algorithm: &Algorithm) -> Result<()> {
     }
 }
 
-/// Gives `jsonwebtoken` its one algorithm; every call after the first changes nothing.
+/// Installs the algorithm in `jsonwebtoken`. Further calls have no effect.
 pub(super) fn install() {
     let _ = PROVIDER.install_default();
 }
@@ -58,7 +59,7 @@ impl JwtSigner for Es256Signer {
     }
 }
 
-/// Holds the public key as an uncompressed point.
+/// Verifier with the public key as an uncompressed point.
 struct Es256Verifier(Vec<u8>);
 
 impl Verifier<Vec<u8>> for Es256Verifier {
@@ -73,7 +74,7 @@ impl JwtVerifier for Es256Verifier {
     }
 }
 
-/// A verifying key from an uncompressed point.
+/// Returns a verifying key for an uncompressed point.
 pub(super) fn decoding_key(point: &[u8]) -> DecodingKey {
     DecodingKey::from_ec_der(point)
 }

@@ -1,4 +1,4 @@
-//! Signing keys: made here, sealed by the vault, published as a JWK set (RFC 7517).
+//! Signing keys: created here, sealed by the vault, and published as a JWK set (RFC 7517).
 
 use std::{
     collections::HashMap,
@@ -32,37 +32,37 @@ use crate::{
     vault::{Context, Vault, VaultError},
 };
 
-/// A signing key as it is stored.
+/// Signing key as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredKey {
-    /// Names the key: the thumbprint of its public part (RFC 7638).
+    /// Key id: the thumbprint of the public key (RFC 7638).
     pub kid: String,
-    /// The public part: an uncompressed point of P-256, 65 bytes.
+    /// Public key: an uncompressed point on P-256, 65 bytes.
     #[serde(with = "serde_bytes")]
     pub public_key: Vec<u8>,
-    /// The private part: a PKCS #8 document, sealed.
+    /// Private key: a sealed PKCS #8 document.
     pub private_key: Sealed,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// From when on it signs, until another does.
+    /// Time from which the key signs, until the next key takes over.
     pub signs_from: Timestamp,
 }
 
-/// Why no key could be had.
+/// Error while creating or loading a signing key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The vault did not seal or open it.
+    /// The vault failed to seal or open the key.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// The table did not hold or give it.
+    /// The table failed to store or return the key.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There is no signing key yet: the first environment makes it.
-    #[error("there is no signing key yet")]
+    /// No signing key exists yet. Creating the first environment creates one.
+    #[error("no signing key exists yet")]
     NoSigningKey,
-    /// A stored key is not a key.
-    #[error("a signing key cannot be used")]
+    /// A stored key is invalid.
+    #[error("a signing key is invalid")]
     Unusable,
 }
 
@@ -70,7 +70,7 @@ fn context(kid: &str) -> Context {
     Context { environment: "stack".into(), owner: kid.to_owned(), purpose: "token-signing" }
 }
 
-/// Makes a signing key and seals its private part. One KMS call.
+/// Creates a signing key and seals its private part. One KMS call.
 pub async fn create_signing_key(vault: &Vault, signs_from: Timestamp) -> Result<StoredKey, KeyError> {
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
         .map_err(|_| KeyError::Unusable)?;
@@ -83,35 +83,36 @@ pub async fn create_signing_key(vault: &Vault, signs_from: Timestamp) -> Result<
     Ok(StoredKey { kid, public_key, private_key, created_at: Timestamp::now(), signs_from })
 }
 
-/// A public key as a JSON Web Key (RFC 7517).
+/// Public key as a JSON Web Key (RFC 7517).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Jwk {
-    /// The type of key: `EC`.
+    /// Key type: `EC`.
     pub kty: &'static str,
-    /// The curve: `P-256`.
+    /// Curve: `P-256`.
     pub crv: &'static str,
-    /// The point's first coordinate.
+    /// X coordinate of the point, base64url.
     pub x: String,
-    /// The point's second coordinate.
+    /// Y coordinate of the point, base64url.
     pub y: String,
-    /// Names the key.
+    /// Key id.
     pub kid: String,
-    /// What the key is for: `sig`.
+    /// Key use: `sig`.
     #[serde(rename = "use")]
     pub usage: &'static str,
-    /// The one algorithm that it is used with: `ES256`.
+    /// Algorithm: `ES256`.
     pub alg: &'static str,
 }
 
 impl Jwk {
     fn new(kid: String, public_key: &[u8]) -> Self {
-        // 0x04, then two coordinates of 32 bytes each.
+        // The byte 0x04, then two coordinates of 32 bytes each.
         let (x, y) = public_key.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
         let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         Self { kty: "EC", crv: "P-256", x: encode(x), y: encode(y), kid, usage: "sig", alg: "ES256" }
     }
 
-    /// RFC 7638: the SHA-256 of the required members in the order of their names.
+    /// Computes the thumbprint of RFC 7638: the SHA-256 of the required members in lexicographic
+    /// order.
     fn thumbprint(&self) -> String {
         let Self { kty, crv, x, y, .. } = self;
         let members = format!(r#"{{"crv":"{crv}","kty":"{kty}","x":"{x}","y":"{y}"}}"#);
@@ -119,22 +120,23 @@ impl Jwk {
     }
 }
 
-/// The public keys of the stack (RFC 7517, 5).
+/// Public keys of the stack (RFC 7517, section 5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Jwks {
-    /// The keys, the newest first.
+    /// Public keys, newest first.
     pub keys: Vec<Jwk>,
 }
 
 impl Jwks {
-    /// The set of all stored keys' public parts.
+    /// Creates the set of the public parts of all stored keys.
     pub fn new(stored: &[StoredKey]) -> Self {
         Self { keys: stored.iter().map(|key| Jwk::new(key.kid.clone(), &key.public_key)).collect() }
     }
 }
 
-/// What was read a short while ago. Its age is taken from the wall clock: the monotonic one may stand still while Lambda
-/// freezes a process.
+/// Cached value with the time at which it was read.
+///
+/// Uses the wall clock, because the monotonic clock may stop while Lambda freezes the process.
 struct TimedCache<T>(Mutex<Option<(Timestamp, Arc<T>)>>);
 
 impl<T> TimedCache<T> {
@@ -142,8 +144,8 @@ impl<T> TimedCache<T> {
         Arc::new(Self(Mutex::new(None)))
     }
 
-    /// What was read within [`rotation::KEYS_TTL`] and not before `since`, or what is read now; callers at once wait for
-    /// one read.
+    /// Returns the cached value if it was read within [`rotation::KEYS_TTL`] and not before
+    /// `since`, or else reads it. Concurrent callers wait for a single read.
     async fn get<E>(&self, since: Timestamp, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let mut cached = self.0.lock().await;
         let now = Timestamp::now();
@@ -158,10 +160,10 @@ impl<T> TimedCache<T> {
     }
 }
 
-/// Any time will do.
+/// Accepts a cached value of any age within its time to live.
 const EPOCH: Timestamp = Timestamp::from_seconds(0);
 
-/// Signs user tokens with the key whose turn it is. No AWS call while the keys are cached.
+/// Signs user tokens with the current key. Makes no AWS call while the keys are cached.
 #[derive(Clone)]
 pub struct Signer {
     keys: SigningKeys,
@@ -170,7 +172,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer that has read the keys and opened the one whose turn it is, where there is one.
+    /// Creates a signer, and loads and opens the current key if there is one.
     pub async fn load(keys: SigningKeys, vault: Vault) -> Self {
         es256::install();
         let signer = Self { keys, vault, cache: TimedCache::empty() };
@@ -180,11 +182,13 @@ impl Signer {
         signer
     }
 
-    /// The key whose turn it is, with its name. The vault keeps its data key, so that opening it costs no call either.
+    /// Returns the id and the current signing key. The vault caches its data key, so that opening
+    /// it needs no further KMS call.
     async fn current(&self, now: Timestamp) -> Result<(String, EncodingKey), KeyError> {
         let read = async {
             let stored = self.keys.list().await?;
-            // That there is no key is not remembered: the first environment makes one at any moment.
+            // The absence of keys is not cached, because the first environment can create one at
+            // any time.
             if stored.is_empty() { Err(KeyError::NoSigningKey) } else { Ok(stored) }
         };
         let stored = self.cache.get(EPOCH, read).await?;
@@ -195,28 +199,29 @@ impl Signer {
         Ok((key.kid.clone(), EncodingKey::from_ec_der(&private_key)))
     }
 
-    /// The token that carries these claims.
+    /// Returns a signed token with these claims.
     pub async fn sign(&self, claims: &Claims, now: Timestamp) -> Result<String, KeyError> {
         let (kid, key) = self.current(now).await?;
         token::sign(claims, &kid, &key).map_err(|_| KeyError::Unusable)
     }
 }
 
-/// Checks user tokens. No AWS call while the keys are cached.
+/// Verifies user tokens. Makes no AWS call while the keys are cached.
 #[derive(Clone)]
 pub struct Verifier {
     keys: SigningKeys,
     issuer: String,
     cache: Arc<TimedCache<HashMap<String, DecodingKey>>>,
-    /// When the keys were last read because of an unknown one, in milliseconds since 1970.
+    /// Time of the last refresh because of an unknown key id, in milliseconds since 1970.
     last_refresh: Arc<AtomicI64>,
 }
 
-/// How often the keys are read again at the most because a token names one that is unknown: invented names cost nothing.
+/// Minimum interval between refreshes because of unknown key ids, so that invented ids cause no
+/// load.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Verifier {
-    /// A verifier that has read the public keys.
+    /// Creates a verifier and loads the public keys.
     pub async fn load(keys: SigningKeys, issuer: String) -> Self {
         es256::install();
         let verifier = Self { keys, issuer, cache: TimedCache::empty(), last_refresh: Arc::default() };
@@ -238,18 +243,18 @@ impl Verifier {
         let now = Timestamp::now().milliseconds();
         let before = self.last_refresh.load(Ordering::Relaxed);
         let wait = i64::try_from(MIN_REFRESH_INTERVAL.as_millis()).unwrap_or(i64::MAX);
-        // Of callers at once one goes on.
+        // Only one of several concurrent callers refreshes.
         now.saturating_sub(before) >= wait
             && self.last_refresh.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// What a token says, where it is one of this stack's and its time has neither to come nor passed. Whether its user
-    /// may still use it is another question.
+    /// Verifies a token of this stack and returns its claims. The caller must also check that the
+    /// user may still use the token.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, VerifyError> {
         let kid = token::key_id(token)?;
         let mut keys = self.public_keys(EPOCH).await?;
         if !keys.contains_key(&kid) && self.may_refresh() {
-            // A key may have been made since the set was read.
+            // The key may have been created after the set was read.
             keys = self.public_keys(Timestamp::now()).await?;
         }
         let key = keys.get(&kid).ok_or(TokenError::UnknownKey)?;
@@ -257,13 +262,13 @@ impl Verifier {
     }
 }
 
-/// Why a token was not verified.
+/// Error while verifying a token.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It is refused.
+    /// The token is invalid.
     #[error(transparent)]
     Refused(#[from] TokenError),
     /// The public keys could not be read.
-    #[error("the public keys cannot be read")]
+    #[error("failed to read the public keys")]
     Store(#[from] StoreError),
 }

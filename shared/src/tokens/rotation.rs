@@ -1,42 +1,48 @@
-//! When signing keys are made, sign and go, so that at no moment a valid token fails.
+//! Rotation of signing keys: the times at which keys are created, sign and are removed. A valid
+//! token never fails because of a rotation.
 //!
-//! Whoever verifies may have read the published keys up to [`KEYS_TTL`] ago, and so may whoever signs. A new key is
-//! therefore published [`PUBLISHED_AHEAD`] of its first signature, and an old one stays published until its last token has
-//! expired everywhere.
+//! Verifiers and signers may use keys that they read up to [`KEYS_TTL`] ago. A new key is therefore
+//! published [`PUBLISHED_AHEAD`] of its first signature, and an old key stays published until its
+//! last token has expired.
 
 use std::time::Duration;
 
 use crate::domain::timestamp::Timestamp;
 
-/// How long a process, or a client of the published key set, uses the keys that it has read.
+/// Time for which processes and clients of the published key set use the keys that they have read.
 pub const KEYS_TTL: Duration = Duration::from_secs(5 * 60);
-/// How long a key signs before another takes its place.
+/// Time for which a key signs before the next key takes over.
 pub const SIGNING_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long a key is published before it signs.
+/// Time for which a key is published before it signs.
 pub const PUBLISHED_AHEAD: Duration = Duration::from_secs(60 * 60);
-/// How long a key is published after another has taken its place: more than a token's life and two caches.
+/// Time for which a key is published after the next key has taken over: longer than the lifetime of
+/// a token plus two cache lifetimes.
 pub const PUBLISHED_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// What is to be done with the keys now.
+/// Changes to make to the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Make a key that signs from then on.
+    /// Create a key that signs from this time.
     pub create: Option<Timestamp>,
-    /// Remove the keys in these places: nobody needs them any more.
+    /// Remove the keys at these indices, which are no longer needed.
     pub remove: Vec<usize>,
 }
 
-/// The place of the key that signs at `now`, among keys that sign from the given times on: the one whose turn came last.
+/// Returns the index of the key that signs at `now`: the one with the latest `signs_from` that has
+/// passed.
 pub fn current(signs_from: &[Timestamp], now: Timestamp) -> Option<usize> {
     let begun = signs_from.iter().enumerate().filter(|(_, from)| **from <= now);
     begun.max_by_key(|(_, from)| **from).map(|(index, _)| index)
 }
 
-/// What is to be done at `now` with keys that sign from the given times on. Doing it twice does no harm, nor does doing it
-/// late or only in part: keys are removed only when another has long been signing.
+/// Returns the changes to make at `now` to keys with these `signs_from` times.
+///
+/// Applying a plan twice, late or in part is safe: a key is removed only after its successor has
+/// signed for [`PUBLISHED_AFTER`].
 pub fn plan(signs_from: &[Timestamp], now: Timestamp) -> Plan {
     let Some(current) = current(signs_from, now).and_then(|index| signs_from.get(index).copied()) else {
-        // Where none signs, because it is the first or one was removed by hand, there is nothing to wait for.
+        // If no key signs, because there is none yet or it was deleted manually, a new key signs
+        // immediately.
         return Plan { create: Some(now), remove: Vec::new() };
     };
     let successor = signs_from.iter().any(|from| *from > current);
@@ -78,7 +84,8 @@ mod tests {
     }
 
     proptest! {
-        /// Rotations at any times: each key is known everywhere before it signs, and until its last token has expired.
+        /// Rotations at arbitrary times: every process knows a key before it signs, and until its
+        /// last token has expired.
         #[test]
         fn valid_token_never_fails_during_rotation(
             pauses in prop::collection::vec(prop_oneof![60u64..7200, 7200u64..40 * 24 * 60 * 60], 1..60),
@@ -96,11 +103,11 @@ mod tests {
                 keys.extend(create.map(|signs_from| Key { made: now, signs_from, gone: None }));
             }
             for (key, next) in keys.iter().zip(keys.iter().skip(1)) {
-                prop_assert!(next.made + KEYS_TTL <= next.signs_from, "nobody signs with a key that others may not know");
-                // Who has not read the keys since the next one was made signs with this one for so long.
+                prop_assert!(next.made + KEYS_TTL <= next.signs_from, "a key that verifiers may not know never signs");
+                // A signer with a cached key set uses this key for up to `KEYS_TTL` longer.
                 let last_signature = next.signs_from + KEYS_TTL;
                 let last_use = last_signature + TOKEN_LIFE;
-                prop_assert!(key.gone.is_none_or(|gone| gone >= last_use), "no key goes before its last token");
+                prop_assert!(key.gone.is_none_or(|gone| gone >= last_use), "a key is not removed before its last token expires");
             }
         }
     }

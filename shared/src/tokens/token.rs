@@ -1,4 +1,4 @@
-//! What a user token says, and how it is written and read.
+//! Claims of user tokens, and their encoding and validation.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use rand::{Rng, distr::Alphanumeric};
@@ -10,41 +10,41 @@ use crate::domain::{
     user::{TtlSeconds, User},
 };
 
-/// The `typ` of a user token's header (RFC 8725, 3.11): no other JWT can be taken for one.
+/// `typ` header of user tokens (RFC 8725, section 3.11), which prevents confusion with other JWTs.
 pub const TOKEN_TYPE: &str = "tenon-user+jwt";
-/// The `aud` of a user token: whom it is for.
+/// `aud` claim of user tokens.
 pub const AUDIENCE: &str = "tenon";
-/// No user token is nearly as long; what is longer is not read.
+/// Maximum size of a token in bytes, well above that of any valid token.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// How far the clocks of two functions may be apart, in seconds. A token's end knows no such leniency.
+/// Tolerated clock difference between functions, in seconds. Does not apply to the expiry.
 const CLOCK_SKEW: i64 = 5;
 
-/// What a user token says.
+/// Claims of a user token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The stack that issued it.
+    /// Issuer: the stack.
     pub iss: String,
-    /// Whom it is for: [`AUDIENCE`].
+    /// Audience: [`AUDIENCE`].
     pub aud: String,
-    /// The user.
+    /// Subject: the user.
     pub sub: UserId,
-    /// The user's environment.
+    /// Environment of the user.
     pub env: EnvironmentId,
-    /// When it was issued, in seconds since 1970.
+    /// Time of issue, in seconds since 1970.
     pub iat: i64,
-    /// From when on it works: the same.
+    /// Time from which the token is valid; equal to `iat`.
     pub nbf: i64,
-    /// Until when it works.
+    /// Time from which the token is no longer valid.
     pub exp: i64,
-    /// A random id of its own.
+    /// Random id of the token.
     pub jti: String,
-    /// The user's token epoch when it was issued.
+    /// Token epoch of the user at the time of issue.
     pub epoch: u32,
 }
 
 impl Claims {
-    /// What a token says that is issued to a user at `now`.
+    /// Creates the claims of a token that is issued to a user at `now`.
     pub fn new(issuer: &str, environment: EnvironmentId, user: &User, ttl: TtlSeconds, now: Timestamp) -> Self {
         let iat = now.seconds();
         Self {
@@ -60,38 +60,38 @@ impl Claims {
         }
     }
 
-    /// Until when it works: the first second in which it no longer does.
+    /// Returns the expiry: the first second in which the token is no longer valid.
     pub fn expires_at(&self) -> Timestamp {
         Timestamp::from_seconds(u32::try_from(self.exp).unwrap_or(u32::MAX))
     }
 }
 
-/// Why a token is refused. The caller is never told which.
+/// Reason why a token is invalid. Never shown to the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// It is longer than any user token.
-    #[error("the token is too long")]
+    /// The token exceeds the maximum size.
+    #[error("token too long")]
     TooLong,
-    /// It is not a JWT of the compact form, or says something that a user token does not.
-    #[error("the token is not of a user token's form")]
+    /// The token is not a JWT in compact form, or has an unsupported critical header.
+    #[error("malformed token")]
     Malformed,
-    /// It is a JWT of another kind.
-    #[error("the token is of another type")]
+    /// The token is a JWT of another type.
+    #[error("wrong token type")]
     Type,
-    /// It names a key that this stack does not have.
-    #[error("the token's key is unknown")]
+    /// The token was signed with a key that this stack does not have.
+    #[error("unknown signing key")]
     UnknownKey,
-    /// Its signature, issuer or audience is wrong, or a claim is missing.
-    #[error("the token is invalid")]
+    /// The signature, issuer or audience is wrong, or a claim is missing.
+    #[error("invalid token")]
     Invalid(#[source] jsonwebtoken::errors::Error),
-    /// It lasts longer than any user token.
-    #[error("the token lasts too long")]
+    /// The lifetime exceeds the maximum.
+    #[error("token lifetime too long")]
     LifetimeTooLong,
-    /// Its time has passed.
-    #[error("the token has expired")]
+    /// The token has expired.
+    #[error("token expired")]
     Expired,
-    /// It was issued in the future, or its time has not come.
-    #[error("the token's time has not come")]
+    /// The time of issue or the start of validity is in the future.
+    #[error("token not yet valid")]
     NotYetValid,
 }
 
@@ -100,7 +100,7 @@ pub(super) fn sign(claims: &Claims, kid: &str, key: &EncodingKey) -> Result<Stri
     encode(&header, claims, key)
 }
 
-/// The key that a token names, before anything of it is believed.
+/// Returns the key id of a token whose signature is not yet verified.
 pub(super) fn key_id(token: &str) -> Result<String, TokenError> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(TokenError::TooLong);
@@ -109,7 +109,7 @@ pub(super) fn key_id(token: &str) -> Result<String, TokenError> {
     if header.typ.as_deref() != Some(TOKEN_TYPE) {
         return Err(TokenError::Type);
     }
-    // Extensions that must be understood are not (RFC 7515, 4.1.11).
+    // Critical extensions are not supported (RFC 7515, section 4.1.11).
     if header.crit.is_some() {
         return Err(TokenError::Malformed);
     }
@@ -118,7 +118,7 @@ pub(super) fn key_id(token: &str) -> Result<String, TokenError> {
 
 pub(super) fn verify(token: &str, key: &DecodingKey, issuer: &str, now: Timestamp) -> Result<Claims, TokenError> {
     let mut validation = Validation::new(Algorithm::ES256);
-    // Times are held to the given clock below.
+    // Times are checked below, against the given clock.
     validation.validate_exp = false;
     validation.set_audience(&[AUDIENCE]);
     validation.set_issuer(&[issuer]);
@@ -130,7 +130,7 @@ pub(super) fn verify(token: &str, key: &DecodingKey, issuer: &str, now: Timestam
     if claims.exp.saturating_sub(claims.iat) > i64::from(TtlSeconds::MAX.get()) {
         return Err(TokenError::LifetimeTooLong);
     }
-    // `exp` is the first second in which it no longer works (RFC 7519, 4.1.4).
+    // `exp` is the first second in which the token is no longer valid (RFC 7519, section 4.1.4).
     if claims.exp <= now.seconds() {
         return Err(TokenError::Expired);
     }
