@@ -1,5 +1,7 @@
-"""The stack in the emulator: this repository's template.yaml, deployed by `sam deploy` as on AWS, and the one thing that
-the emulator lacks, the routes of an `AWS::Serverless::HttpApi`."""
+"""Deployment to the emulator: template.yaml, deployed by `sam deploy` as on AWS.
+
+The emulator does not import the routes of an `AWS::Serverless::HttpApi`. This module creates them.
+"""
 
 import hashlib
 import json
@@ -10,29 +12,34 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emulator import REGION, ROOT, Emulator
 
 LOCAL = ROOT / ".local"
 STACK = "tenon"
-# The host's, for which the functions are built.
+# Architecture of this machine, for which the functions are built.
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
 @dataclass
 class Stack:
-    """A deployed stack."""
+    """A deployed stack: the API's URL, and the outputs of the template."""
 
     url: str
     outputs: dict[str, str]
 
 
 def collect(folder: Path) -> str:
-    """Puts every function's binary of the fast profile, or of the one that TENON_PROFILE names, into a folder, and beside
-    them the template with these in place of the release's. Returns a digest of all that."""
+    """Copies the functions' binaries and the template to a folder, and returns their digest.
+
+    The binaries are those of the debug profile, or of the profile in TENON_PROFILE. The copy of
+    the template refers to them instead of to the release build.
+    """
     digest = hashlib.sha256((ROOT / "template.yaml").read_bytes())
     for source in sorted((ROOT / "functions/src/bin").glob("*.rs")):
-        built = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / os.environ.get("TENON_PROFILE", "debug") / source.stem
+        target = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+        built = target / os.environ.get("TENON_PROFILE", "debug") / source.stem
         bootstrap = folder / "functions" / source.stem / "bootstrap"
         bootstrap.parent.mkdir(parents=True, exist_ok=True)
         bootstrap.unlink(missing_ok=True)
@@ -43,7 +50,7 @@ def collect(folder: Path) -> str:
 
 
 def deploy(emulator: Emulator, folder: Path) -> Stack:
-    """Deploys what was collected in a folder."""
+    """Deploys the template and the binaries that were collected in a folder."""
     command = [
         Path(sys.executable).with_name("sam"), "deploy",
         "--template-file", folder / "template.yaml", "--stack-name", STACK, "--region", REGION,
@@ -51,19 +58,24 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
         "--no-progressbar",
         "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false", "WebhookLoopback=true",
     ]  # fmt: skip
-    environment = {**os.environ, **emulator.environment(), "SAM_CLI_TELEMETRY": "0", "SAM_CLI_CONFIG_FOLDER": str(LOCAL)}
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    environment = {
+        **os.environ,
+        **emulator.environment(),
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_CONFIG_FOLDER": str(LOCAL),
+    }
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"the deployment failed:\n{done.stdout}\n{done.stderr}")
+        sys.exit(f"The deployment failed:\n{done.stdout}\n{done.stderr}")
     bridge_routes(emulator)
     return describe(emulator)
 
 
 def describe(emulator: Emulator) -> Stack:
-    """The stack that is deployed."""
+    """Returns the deployed stack."""
     found = emulator.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
-    # AWS gives the API a host name of its own; the emulator gives it a path.
+    # On AWS the API has its own host name. In the emulator it has a path.
     api = _resource(emulator, "Api")
     return Stack(f"{emulator.endpoint}/_aws/execute-api/{api}/$default", outputs)
 
@@ -74,25 +86,31 @@ def _resource(emulator: Emulator, logical_id: str) -> str:
 
 
 def bridge_routes(emulator: Emulator) -> None:
-    """Makes the routes of the OpenAPI body that SAM made of the template's events, which the emulator does not import."""
-    template = emulator.client("cloudformation").get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
+    """Creates the API's routes from the OpenAPI body that SAM generates."""
+    template = emulator.client("cloudformation").get_template(StackName=STACK, TemplateStage="Processed")[
+        "TemplateBody"
+    ]
     if isinstance(template, str):
         template = json.loads(template)
     gateway, api = emulator.client("apigatewayv2"), _resource(emulator, "Api")
     for route in gateway.get_routes(ApiId=api)["Items"]:
         gateway.delete_route(ApiId=api, RouteId=route["RouteId"])
     body = template["Resources"]["Api"]["Properties"]["Body"]
+    cors = body["x-amazon-apigateway-cors"]
+    settings = {name[0].upper() + name[1:]: int(value) if name == "maxAge" else value for name, value in cors.items()}
+    gateway.update_api(ApiId=api, CorsConfiguration=settings)
 
-    def function_arn(uri) -> str:
-        # An invocation URI, in which SAM names the function by `${LogicalId.Arn}` or by a variable beside the text.
+    def function_arn(uri: dict[str, Any]) -> str:
+        # SAM names the function as `${LogicalId.Arn}` in the URI or as a variable of the Sub.
         match uri["Fn::Sub"]:
             case [_, {"__FunctionArn__": {"Fn::GetAtt": [logical_id, _]}}]:
                 pass
             case text:
                 logical_id = text.split("/functions/${")[1].split(".Arn}")[0]
-        return emulator.client("lambda").get_function(FunctionName=_resource(emulator, logical_id))["Configuration"]["FunctionArn"]
+        name = _resource(emulator, logical_id)
+        return emulator.client("lambda").get_function(FunctionName=name)["Configuration"]["FunctionArn"]
 
-    authorizers = {}
+    authorizers: dict[str, str] = {}
     for name, scheme in body["components"]["securitySchemes"].items():
         settings = scheme["x-amazon-apigateway-authorizer"]
         authorizers[name] = gateway.create_authorizer(
@@ -113,9 +131,11 @@ def bridge_routes(emulator: Emulator) -> None:
                 IntegrationUri=function_arn(operation["x-amazon-apigateway-integration"]["uri"]),
                 PayloadFormatVersion="2.0",
             )["IntegrationId"]
-            security = [name for requirement in operation.get("security", []) for name in requirement if name in authorizers]
-            route = {"AuthorizationType": "CUSTOM", "AuthorizerId": authorizers[security[0]]} if security else {}
-            gateway.create_route(ApiId=api, RouteKey=f"{method.upper()} {path}", Target=f"integrations/{integration}", **route)
+            schemes = [name for requirement in operation.get("security", []) for name in requirement]
+            required = [authorizers[name] for name in schemes if name in authorizers]
+            security = {"AuthorizationType": "CUSTOM", "AuthorizerId": required[0]} if required else {}
+            key, target = f"{method.upper()} {path}", f"integrations/{integration}"
+            gateway.create_route(ApiId=api, RouteKey=key, Target=target, **security)
 
 
 def _invocation(arn: str) -> str:

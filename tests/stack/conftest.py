@@ -57,7 +57,10 @@ class Environment:
         return answer.body
 
 
+NewEnvironment = Callable[[], Environment]
+
+
 @pytest.fixture
-def new_environment(emulator: Emulator, stack: Stack) -> Callable[[], Environment]:
+def new_environment(emulator: Emulator, stack: Stack) -> NewEnvironment:
     """Creates environments."""
     return lambda: Environment(emulator, stack)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from conftest import Environment
+from conftest import Environment, NewEnvironment
 from customer import Endpoint
 from emulator import Emulator
 from stack import Stack
@@ -17,8 +17,6 @@ ROUNDS = 100
 REPLAYED = 5000
 # Seconds within which everything happens, on a busy machine too.
 PATIENCE = 300
-
-NewEnvironment = Callable[[], Environment]
 
 
 def test_a_drain_of_100_rounds_and_a_replay_of_5000_errors_end(emulator: Emulator, stack: Stack, new_environment: NewEnvironment):

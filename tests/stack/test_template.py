@@ -189,3 +189,46 @@ def test_every_permission_on_a_table_is_limited_to_partitions(template: Template
                 assert not {"*", "env#*"} & set(patterns), function
             # Actions that LeadingKeys does not limit.
             assert not {"dynamodb:*", "dynamodb:Scan", "dynamodb:PartiQLSelect"} & set(actions), function
+
+
+def test_a_stream_of_errors_is_never_given_up_before_it_expires(template: Template):
+    mappings = template.of_type("AWS::Lambda::EventSourceMapping")
+    errors = mappings["ForwardErrorsSource"]
+    assert errors["MaximumRetryAttempts"] == -1
+    assert errors["BisectBatchOnFunctionError"] is True
+    assert errors["MaximumRecordAgeInSeconds"] < 24 * 60 * 60, "a stream keeps records for 24 hours"
+    assert logical_id(errors["DestinationConfig"]["OnFailure"]["Destination"]) == "ForwardFailures"
+    for name, mapping in mappings.items():
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+
+
+def test_lambdas_own_log_level_is_a_parameter(template: Template):
+    for name, function in template.functions().items():
+        assert function["LoggingConfig"]["SystemLogLevel"] == {"Ref": "SystemLogLevel"}, name
+        assert function["LoggingConfig"]["LogFormat"] == "JSON", name
+    # INFO and below write a report for each invocation, which costs log storage.
+    assert template.parameters["SystemLogLevel"]["Default"] == "WARN"
+
+
+def test_every_alarm_watches_a_metric_that_is_published_and_notifies(template: Template):
+    published = {
+        "AWS/Lambda": {"Errors", "IteratorAge", "RecursiveInvocationsDropped", "Throttles"},
+        "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"},
+        "Tenon": set(re.findall(r"^    (\w+),$", (ROOT / "shared/src/metrics.rs").read_text(), re.MULTILINE)),
+    }
+    topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
+    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
+        assert alarm["MetricName"] in published[alarm["Namespace"]], name
+        assert alarm["AlarmActions"] == alarm["OKActions"] == topic, name
+        for dimension in alarm.get("Dimensions", []):
+            assert dimension["Value"] == {"Ref": "AWS::StackName"} or logical_id(dimension["Value"]) in template.resources, name
+
+
+def test_a_preflight_allows_what_browsers_need(template: Template):
+    cors = template.resources["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
+    assert cors["allowOrigins"] == ["*"]
+    # Tokens travel in the Authorization header: there are no cookies.
+    assert not cors.get("allowCredentials")
+    assert {"authorization", "content-type", "idempotency-key", "if-match"} <= set(cors["allowHeaders"])
+    paths = template.resources["Api"]["Properties"]["Body"]["paths"].values()
+    assert {method.upper() for methods in paths for method in methods} <= set(cors["allowMethods"])

@@ -1,5 +1,5 @@
-//! Jobs that go on by themselves: begun by the stream of the directory, which sees the item that notes them, and gone on with by
-//! a schedule until they are over.
+//! Background jobs. The stream of the directory table starts a job when its item is written; a
+//! schedule resumes it until it is complete.
 
 use aws_lambda_events::event::{
     dynamodb::Event as StreamEvent,
@@ -15,23 +15,24 @@ use tenon::{
     store::StoreError,
 };
 
-/// What triggers the function.
+/// Trigger of the function.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Trigger {
-    /// Jobs were noted.
+    /// Stream records of new jobs.
     Stream(StreamEvent),
-    /// The time has come to look at what is not over.
+    /// Schedule that resumes unfinished jobs.
     Schedule(Value),
 }
 
-/// So many jobs are looked at by the schedule.
+/// Maximum number of unfinished jobs that a scheduled run resumes.
 const MAX_SCANNED: usize = 1000;
-/// So many of them run at once.
+/// Maximum number of jobs that a scheduled run executes concurrently.
 const MAX_CONCURRENT: usize = 8;
 
-/// Runs the jobs of a trigger, as far as they go. `open` finds those that are not over, up to so many; `run` runs one that
-/// began at `since`, and says whether it is over.
+/// Runs the jobs of a trigger as far as possible. `open` returns up to the given number of
+/// unfinished jobs; `run` runs one job and returns whether it is complete; `since` returns the time
+/// at which a job started.
 pub(crate) async fn run<J: DeserializeOwned>(
     trigger: Trigger,
     open: impl AsyncFn(usize) -> Result<Vec<J>, StoreError>,
@@ -52,17 +53,18 @@ pub(crate) async fn run<J: DeserializeOwned>(
                             break;
                         }
                     }
-                    Err(error) => tracing::error!(error = %ErrorChain(&error), "a job cannot be read"),
+                    Err(error) => tracing::error!(error = %ErrorChain(&error), "failed to read job"),
                 }
             }
         }
         Trigger::Schedule(_) => match open(MAX_SCANNED).await {
             Ok(open) => {
-                // Before they are run, so that it is told also when the function's time is over meanwhile.
+                // Emitted before the jobs run, so that the metric is reported even if the function
+                // times out.
                 let oldest = open.iter().map(&since).min();
                 let age = oldest.map_or(0, |since| Timestamp::now().seconds() - since.seconds());
                 metrics::emit(&[(Metric::OldestJob, age)]);
-                // Several at once: a long one holds up no short one.
+                // Concurrent, so that a long job does not delay short ones.
                 let running = open.iter().map(async |job| {
                     if let Err(error) = run(job).await {
                         tracing::warn!(error = %ErrorChain(&error), "job failed; will retry");
@@ -70,8 +72,67 @@ pub(crate) async fn run<J: DeserializeOwned>(
                 });
                 stream::iter(running.collect::<Vec<_>>()).buffer_unordered(MAX_CONCURRENT).collect::<Vec<()>>().await;
             }
-            Err(error) => tracing::error!(error = %ErrorChain(&error), "the jobs that are not over cannot be read"),
+            Err(error) => tracing::error!(error = %ErrorChain(&error), "failed to list unfinished jobs"),
         },
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Job {
+        number: u32,
+    }
+
+    fn record(sequence_number: &str, number: &str) -> Value {
+        json!({
+            "eventID": sequence_number, "eventName": "INSERT", "awsRegion": "us-east-1",
+            "dynamodb": {
+                "ApproximateCreationDateTime": 1_795_498_200.0, "Keys": {}, "SizeBytes": 1,
+                "SequenceNumber": sequence_number, "NewImage": { "number": { "N": number } },
+            },
+        })
+    }
+
+    #[tokio::test]
+    async fn stream_is_retried_from_the_first_job_that_failed() {
+        let event = json!({ "Records": [record("10", "1"), record("11", "2"), record("12", "3")] });
+        let trigger = Trigger::Stream(serde_json::from_value(event).unwrap());
+        let ran = std::sync::Mutex::new(Vec::new());
+        let response = run(
+            trigger,
+            async |_| Ok(Vec::new()),
+            async |job: &Job| {
+                ran.lock().unwrap().push(job.number);
+                if job.number == 2 { Err(StoreError::Busy("busy".into())) } else { Ok(true) }
+            },
+            |_| Timestamp::now(),
+        )
+        .await;
+        let failures: Vec<_> =
+            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.unwrap()).collect();
+        assert_eq!((failures, ran.into_inner().unwrap()), (vec!["11".to_owned()], vec![1, 2]));
+    }
+
+    #[tokio::test]
+    async fn unreadable_job_of_a_stream_is_skipped() {
+        let event = json!({ "Records": [record("10", "-1"), record("11", "2")] });
+        let ran = std::sync::Mutex::new(0);
+        let response = run(
+            Trigger::Stream(serde_json::from_value(event).unwrap()),
+            async |_| Ok(Vec::new()),
+            async |_: &Job| {
+                *ran.lock().unwrap() += 1;
+                Ok(true)
+            },
+            |_| Timestamp::now(),
+        )
+        .await;
+        assert_eq!((response.batch_item_failures.len(), ran.into_inner().unwrap()), (0, 1));
+    }
 }

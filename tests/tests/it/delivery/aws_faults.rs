@@ -20,8 +20,10 @@ use tenon::{
         destination::{AwsCredentials, EventBridge, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+        names::Names,
         request_seed::RequestSeed,
         timestamp::Timestamp,
+        user::{Metadata, NewUser},
     },
     store::{
         Table,
@@ -30,8 +32,9 @@ use tenon::{
         errors::{Errors, Retention},
         health::HealthStore,
         pending::PendingDeliveries,
+        users::Users,
     },
-    vault::Vault,
+    vault::{Context, Vault, VaultError},
 };
 use tests::{event, scripted};
 
@@ -279,6 +282,69 @@ async fn unreadable_stream_record_is_dead_lettered() {
     })
     .await;
     assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "5" }] }));
+}
+
+#[tokio::test]
+async fn every_message_belongs_to_the_group_of_its_destination() {
+    let groups: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let seen = groups.clone();
+    let config = scripted(move |operation, body| {
+        if operation == "SendMessage" {
+            seen.lock().unwrap().push(body["MessageGroupId"].clone());
+            return (200, json!({ "MessageId": "1" }));
+        }
+        let entries = body["Entries"].as_array().unwrap();
+        seen.lock().unwrap().extend(entries.iter().map(|entry| entry["MessageGroupId"].clone()));
+        (200, json!({ "Successful": [], "Failed": [] }))
+    })
+    .await;
+    let queue = Queue::new(&config, "https://sqs.us-east-1.amazonaws.com/1/webhooks".into());
+    let now = Timestamp::now();
+    queue.send("destination", &"message", now, now).await.unwrap();
+    queue.send_all("destination", &["message"; 12]).await;
+    assert_eq!(*groups.lock().unwrap(), vec![json!("destination"); 13]);
+}
+
+#[tokio::test]
+async fn transaction_conflict_is_retried() {
+    let calls: Arc<Mutex<usize>> = Arc::default();
+    let made = calls.clone();
+    let config = scripted(move |operation, _| {
+        assert_eq!(operation, "TransactWriteItems");
+        *made.lock().unwrap() += 1;
+        if *made.lock().unwrap() < 3 {
+            let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict" }]);
+            let exception = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+            return (400, json!({ "__type": exception, "message": "cancelled", "CancellationReasons": reasons }));
+        }
+        (200, json!({}))
+    })
+    .await;
+    let seed = RequestSeed::new();
+    let names = Names::new(Some("joe".parse().unwrap()), None, &seed.suffix(0)).unwrap();
+    let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&seed, 0);
+    Users(Table::new(&config, "directory")).create(EnvironmentId::new(), &user).await.unwrap();
+    assert_eq!(*calls.lock().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn throttled_kms_is_busy_and_a_modified_data_key_is_refused() {
+    let refuse = |code: &'static str| {
+        scripted(move |operation, _| match operation {
+            "Decrypt" => (400, json!({ "__type": code, "message": "" })),
+            other => kms(other).unwrap(),
+        })
+    };
+    let context = Context { environment: "acme".into(), owner: "destination".into(), purpose: "webhook-secret" };
+    for (code, is_busy) in [("ThrottlingException", true), ("InvalidCiphertextException", false)] {
+        let vault = Vault::new(&refuse(code).await, "alias/x");
+        let sealed = vault.seal(&context, 1, b"secret").await.unwrap();
+        match vault.open(&context, &sealed).await {
+            Err(VaultError::Busy(_)) => assert!(is_busy, "{code}"),
+            Err(VaultError::Refused(_)) => assert!(!is_busy, "{code}"),
+            other => panic!("{code}: {other:?}"),
+        }
+    }
 }
 
 /// Checks a bus with scripted AWS responses.
