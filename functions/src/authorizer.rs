@@ -1,6 +1,7 @@
-//! The Lambda authorizer: one answer for API keys and user tokens, which API Gateway keeps for 30 seconds. AWS calls: one
-//! DynamoDB read of the key or of the token's user, and a write when a process first sees a key on a day; none for what is
-//! not of a key's or token's form.
+//! Lambda authorizer for API keys and user tokens. API Gateway caches its result for 30 seconds.
+//! AWS calls: one DynamoDB read of the key or of the user of the token, and one write when a
+//! process first sees a key on a day; none for credentials that do not have the form of a key or a
+//! token.
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::apigw::ApiGatewayV2CustomAuthorizerV2Request;
@@ -24,17 +25,17 @@ use tenon::{
     tokens::{TokenError, Verifier, VerifyError},
 };
 
-/// A simple response of a Lambda authorizer, payload format 2.0.
+/// Simple response of a Lambda authorizer, payload format 2.0.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizerResponse {
     is_authorized: bool,
-    /// What the endpoints are told of the caller.
+    /// Identity of the caller, which the endpoints receive.
     #[serde(skip_serializing_if = "Option::is_none")]
     context: Option<Identity>,
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone)]
 pub struct Authorizer {
     keys: ApiKeys,
@@ -51,37 +52,38 @@ pub async fn state(config: &SdkConfig) -> Result<Authorizer, StartError> {
     Ok(Authorizer { last_used: LastUsedTracker::new(keys.clone()), keys, users: Users(directory), verifier })
 }
 
-/// Why a caller is refused. It is logged and not told.
+/// Reason for denying access. It is logged and never returned to the caller.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error("the header is not `Bearer` and a key or token")]
+enum DenialReason {
+    #[error("the header does not have the form `Bearer <key or token>`")]
     Scheme,
     #[error(transparent)]
     KeyForm(#[from] ApiKeyError),
-    #[error("there is no such key")]
+    #[error("unknown or revoked key")]
     UnknownKey,
     #[error(transparent)]
     Token(#[from] TokenError),
-    #[error("the token's user is deleted")]
+    #[error("the user of the token was deleted")]
     UserDeleted,
-    #[error("the token's user is disabled")]
+    #[error("the user of the token is disabled")]
     UserDisabled,
-    #[error("the token is of an epoch that has ended")]
+    #[error("the token was issued before its user was disabled")]
     StaleEpoch,
 }
 
-/// Nothing is known about the caller, because AWS did not answer: API Gateway answers 500 and keeps no verdict.
+/// Outcome of a failed authorization. When AWS does not respond, the caller is unknown: API Gateway
+/// then returns 500 and caches no result.
 #[derive(Debug, thiserror::Error)]
 enum AuthError {
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Denied(#[from] DenialReason),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the public keys cannot be read")]
+    #[error("failed to read the public keys")]
     Keys(#[source] StoreError),
 }
 
-/// Decides who is calling.
+/// Authenticates the caller of a request.
 pub async fn authorize(
     authorizer: Authorizer,
     request: ApiGatewayV2CustomAuthorizerV2Request,
@@ -89,18 +91,18 @@ pub async fn authorize(
     let header = request.identity_source.unwrap_or_default().into_iter().next().unwrap_or_default();
     match authorizer.identify(&header).await {
         Ok(identity) => {
-            tracing::info!(?identity, "authorized");
+            tracing::info!(?identity, "request authorized");
             Ok(AuthorizerResponse { is_authorized: true, context: Some(identity) })
         }
-        Err(AuthError::Refused(reason)) => {
-            tracing::info!(reason = %ErrorChain(&reason), "refused");
+        Err(AuthError::Denied(reason)) => {
+            tracing::info!(reason = %ErrorChain(&reason), "request denied");
             Ok(AuthorizerResponse { is_authorized: false, context: None })
         }
         Err(error @ (AuthError::Store(_) | AuthError::Keys(_))) => {
             tracing::error!(error = %ErrorChain(&error), "authorization lookup failed");
             Err(Diagnostic {
                 error_type: "AuthorizationLookupFailed".into(),
-                error_message: "the caller could not be looked up".into(),
+                error_message: "authorization lookup failed".into(),
             })
         }
     }
@@ -108,21 +110,21 @@ pub async fn authorize(
 
 impl Authorizer {
     async fn identify(&self, header: &str) -> Result<Identity, AuthError> {
-        let (scheme, credential) = header.split_once(' ').ok_or(Refusal::Scheme)?;
+        let (scheme, credential) = header.split_once(' ').ok_or(DenialReason::Scheme)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Refusal::Scheme.into());
+            return Err(DenialReason::Scheme.into());
         }
         let credential = credential.trim();
         match credential.parse::<ApiKey>() {
             Ok(key) => self.identify_key(&key).await,
-            // A JWT always has a dot and a key never does, so that each gets the reason that helps.
+            // A JWT always contains a dot and a key never does, so each gets a specific reason.
             Err(ApiKeyError::Prefix) if credential.contains('.') => self.identify_token(credential).await,
-            Err(error) => Err(Refusal::from(error).into()),
+            Err(error) => Err(DenialReason::from(error).into()),
         }
     }
 
     async fn identify_key(&self, key: &ApiKey) -> Result<Identity, AuthError> {
-        let grant = self.keys.find(&key.hash()).await?.ok_or(Refusal::UnknownKey)?;
+        let grant = self.keys.find(&key.hash()).await?.ok_or(DenialReason::UnknownKey)?;
         self.last_used.record(&grant, Timestamp::now()).await;
         let scopes = Identity::scopes(&grant.scopes);
         Ok(Identity::Key { environment: grant.environment_id, key_id: grant.key_id, scopes })
@@ -130,15 +132,15 @@ impl Authorizer {
 
     async fn identify_token(&self, token: &str) -> Result<Identity, AuthError> {
         let claims = self.verifier.verify(token, Timestamp::now()).await.map_err(|error| match error {
-            VerifyError::Refused(reason) => AuthError::Refused(reason.into()),
+            VerifyError::Refused(reason) => AuthError::Denied(reason.into()),
             VerifyError::Store(error) => AuthError::Keys(error),
         })?;
-        let user = self.users.get(claims.env, claims.sub).await?.ok_or(Refusal::UserDeleted)?;
+        let user = self.users.get(claims.env, claims.sub).await?.ok_or(DenialReason::UserDeleted)?;
         if user.status == Status::Disabled {
-            return Err(Refusal::UserDisabled.into());
+            return Err(DenialReason::UserDisabled.into());
         }
         if user.token_epoch != claims.epoch {
-            return Err(Refusal::StaleEpoch.into());
+            return Err(DenialReason::StaleEpoch.into());
         }
         Ok(Identity::User { environment: claims.env, user_id: claims.sub, exp: claims.exp })
     }

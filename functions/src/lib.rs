@@ -1,6 +1,8 @@
-//! The functions of Tenon: an endpoint per file, so that the OpenAPI document is generated from the same handlers.
+//! Lambda functions of Tenon. Each endpoint has its own file, and the OpenAPI document is generated
+//! from the handlers.
 //!
-//! Each file reads top to bottom: who may call, input, domain, output. The binaries in `bin/` serve one handler each.
+//! Each file reads from top to bottom: caller, input, domain, output. Each binary in `bin/` serves
+//! one handler.
 
 pub mod admin;
 pub mod api;

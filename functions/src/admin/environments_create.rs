@@ -1,5 +1,6 @@
-//! `environments-create`, for IAM callers: `{name, kind}` → `{environmentId, name, kind}`. AWS calls: one DynamoDB write
-//! and one read; for the stack's first environment one of KMS and a transaction, which make the first signing key.
+//! `environments-create`, for IAM callers: `{name, kind}` → `{environmentId, name, kind}`. AWS
+//! calls: one DynamoDB read and one write; for the first environment of the stack also one KMS call
+//! and one transaction, which create the first signing key.
 
 use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
@@ -33,7 +34,7 @@ impl Input for CreateEnvironment {
     }
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
     environments: Environments,
@@ -41,14 +42,14 @@ pub struct Stores {
     vault: Vault,
 }
 
-/// The directory, and the vault of signing keys.
+/// Connects to the directory table and creates the vault of the signing keys.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let directory = Table::directory(config, 1).await?;
     let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
     Ok(Stores { environments: Environments(directory.clone()), signing_keys: SigningKeys(directory), vault })
 }
 
-/// Makes an environment, and the stack's first signing key if there is none.
+/// Creates an environment, and the first signing key of the stack if there is none.
 pub async fn create_environment(stores: Stores, payload: Value) -> Result<EnvironmentBody, Diagnostic> {
     let Valid(CreateEnvironment { name, kind }) = Valid::payload(&payload)?;
     create(stores, name, kind).await.map_err(Diagnostic::from)

@@ -1,5 +1,5 @@
-//! `keys-create`, for IAM callers: `{environmentId, name, scopes}` → `{keyId, key}`. AWS calls: one DynamoDB read and one
-//! transaction.
+//! `keys-create`, for IAM callers: `{environmentId, name, scopes}` → `{keyId, key}`. AWS calls: one
+//! DynamoDB read and one transaction.
 
 use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
@@ -34,7 +34,7 @@ impl Input for CreateKey {
     }
 }
 
-/// A key as its maker sees it, once.
+/// Created API key. The secret is returned only here.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedKey {
@@ -42,20 +42,20 @@ pub struct CreatedKey {
     key: String,
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
     environments: Environments,
     keys: ApiKeys,
 }
 
-/// The directory.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let directory = Table::directory(config, 1).await?;
     Ok(Stores { environments: Environments(directory.clone()), keys: ApiKeys(directory) })
 }
 
-/// Makes an API key. This answer is the only place where it is ever shown.
+/// Creates an API key. The response is the only place that contains the secret.
 pub async fn create_key(stores: Stores, payload: Value) -> Result<CreatedKey, Diagnostic> {
     let Valid(body) = Valid::payload(&payload)?;
     create(stores, body).await.map_err(Diagnostic::from)

@@ -1,5 +1,5 @@
-//! `keys-list`, for IAM callers: `{environmentId}` → `{keys: [{keyId, prefix, name, scopes, createdAt, lastUsedOn,
-//! revokedAt}]}`. AWS calls: one DynamoDB query.
+//! `keys-list`, for IAM callers: `{environmentId}` → `{keys: [{keyId, prefix, name, scopes,
+//! createdAt, lastUsedOn, revokedAt}]}`. AWS calls: one DynamoDB query.
 
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
@@ -23,13 +23,13 @@ impl Input for ListKeys {
     }
 }
 
-/// The keys of an environment, the newest first, those that were revoked included.
+/// API keys of an environment, newest first, including revoked ones.
 #[derive(Debug, Serialize)]
 pub struct KeyList {
     keys: Vec<KeyBody>,
 }
 
-/// Tells of all keys of an environment, and shows none.
+/// Returns all API keys of an environment, without their secrets.
 pub async fn list_keys(keys: ApiKeys, payload: Value) -> Result<KeyList, Diagnostic> {
     let Valid(ListKeys { environment_id }) = Valid::payload(&payload)?;
     let records = keys.list(environment_id).await.map_err(Problem::from)?;

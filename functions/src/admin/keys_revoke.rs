@@ -1,4 +1,5 @@
-//! `keys-revoke`, for IAM callers: `{environmentId, keyId}` → the key. AWS calls: one DynamoDB read and one transaction.
+//! `keys-revoke`, for IAM callers: `{environmentId, keyId}` → the key. AWS calls: one DynamoDB read
+//! and one transaction.
 
 use lambda_runtime::Diagnostic;
 use serde_json::Value;
@@ -24,7 +25,8 @@ impl Input for RevokeKey {
     }
 }
 
-/// Ends a key, within the 30 seconds for which API Gateway keeps what it was told. Again changes nothing.
+/// Revokes a key. API Gateway caches the result of the authorizer for 30 seconds, so the key stops
+/// working within that time. Revoking a revoked key changes nothing.
 pub async fn revoke_key(keys: ApiKeys, payload: Value) -> Result<KeyBody, Diagnostic> {
     let Valid(RevokeKey { environment_id, key_id }) = Valid::payload(&payload)?;
     let revoked = keys.revoke(environment_id, key_id).await.map_err(Problem::from)?;

@@ -1,4 +1,4 @@
-//! The functions that only IAM may invoke: environments and API keys.
+//! Functions that only IAM principals may invoke: environments and API keys.
 
 use aws_config::SdkConfig;
 use serde::Serialize;
@@ -18,12 +18,12 @@ pub mod keys_create;
 pub mod keys_list;
 pub mod keys_revoke;
 
-/// The store that list and revoke are given.
+/// Connects to the directory table, for `keys-list` and `keys-revoke`.
 pub async fn keys_state(config: &SdkConfig) -> Result<ApiKeys, StartError> {
     Ok(ApiKeys(Table::directory(config, 1).await?))
 }
 
-/// What is told of a key.
+/// API key as these functions return it, without the secret.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyBody {

@@ -1,4 +1,4 @@
-//! Serves the function that deletes the data of deleted users.
+//! Serves the function that removes the data of deleted users.
 
 use functions::workers::delete_user_data;
 

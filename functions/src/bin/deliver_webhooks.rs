@@ -1,4 +1,4 @@
-//! Serves the function that the queue of first attempts triggers.
+//! Serves the function that makes the first attempts to webhooks.
 
 use functions::workers::deliver_webhooks;
 

@@ -1,4 +1,4 @@
-//! Serves the function that sends what waits for a destination.
+//! Serves the function that sends the pending deliveries of a destination.
 
 use functions::workers::drain;
 

@@ -1,4 +1,4 @@
-//! Serves the function that removes the errors of users.
+//! Serves the function that erases the errors of users.
 
 use functions::workers::erase_logs;
 

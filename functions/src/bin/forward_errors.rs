@@ -1,4 +1,4 @@
-//! Serves the function that the stream of errors triggers.
+//! Serves the function that forwards recorded errors to destinations.
 
 use functions::workers::forward_errors;
 

@@ -1,4 +1,4 @@
-//! Serves the function that makes the steps of replays.
+//! Serves the function that performs the steps of replays.
 
 use functions::workers::replay;
 

@@ -1,4 +1,4 @@
-//! Serves the function that sees that no destination is forgotten.
+//! Serves the function that wakes destinations and replays whose wake-up was lost.
 
 use functions::workers::sweep;
 

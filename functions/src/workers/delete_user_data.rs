@@ -1,6 +1,6 @@
-//! `delete_user_data`, triggered by the stream of the directory for each user that is deleted, and by a schedule for deletions that are
-//! not done: removes what the users owned. It may die anywhere and be run twice. AWS calls: for 200 items one DynamoDB query and
-//! up to 16 writes.
+//! `delete_user_data`, triggered by the stream of the directory table for each deleted user, and by
+//! a schedule for unfinished deletions. Removes the data that the users owned. May stop at any
+//! point and run more than once. AWS calls: for 200 items one DynamoDB query and up to 16 writes.
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
@@ -12,12 +12,12 @@ use tenon::{
 
 use super::jobs::{self, Trigger};
 
-/// Opens the connection to the directory.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Deletions, StartError> {
     Ok(Deletions(Table::directory(config, 1).await?))
 }
 
-/// Removes what deleted users owned.
+/// Removes the data of deleted users.
 pub async fn delete_user_data(deletions: Deletions, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
     let open = async |limit| deletions.open(limit).await;
     Ok(jobs::run(trigger, open, async |job| deletions.run(job).await, |job| job.started_at).await)

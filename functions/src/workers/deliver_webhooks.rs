@@ -1,4 +1,5 @@
-//! `deliver_webhooks`, triggered by the queue of first attempts. AWS calls for a destination: see [`FirstAttemptSender::send`].
+//! `deliver_webhooks`, triggered by the queue of first attempts. AWS calls per destination: see
+//! [`FirstAttemptSender::send`].
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
@@ -14,7 +15,7 @@ use tenon::{
 
 use super::messages;
 
-/// Opens the connections to DynamoDB and KMS.
+/// Connects to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<FirstAttemptSender, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (recorder, ()) = tokio::join!(DeliveryRecorder::open(config), vault.connect());
@@ -26,7 +27,7 @@ pub async fn state(config: &SdkConfig) -> Result<FirstAttemptSender, StartError>
     })
 }
 
-/// Makes the first attempt to send every error of the messages.
+/// Makes the first attempt to send each error of the messages.
 pub async fn deliver_webhooks(sender: FirstAttemptSender, event: SqsEvent) -> Result<SqsBatchResponse, Diagnostic> {
     messages::handle_batch(event, async |messages| sender.send(&messages).await).await
 }

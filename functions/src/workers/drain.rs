@@ -1,4 +1,4 @@
-//! `drain`, triggered by the queue that wakes the drains of destinations. AWS calls: see [`tenon::delivery::drain::drain`].
+//! `drain`, triggered by the queue of wake-ups. AWS calls: see [`tenon::delivery::drain::drain`].
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
@@ -21,7 +21,7 @@ use tenon::{
 
 use super::messages;
 
-/// Opens the connections to DynamoDB and KMS.
+/// Connects to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<Drains, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (recorder, ()) = tokio::join!(DeliveryRecorder::open(config), vault.connect());
@@ -42,7 +42,7 @@ pub async fn state(config: &SdkConfig) -> Result<Drains, StartError> {
     })
 }
 
-/// Sends what waits for a destination and is due.
+/// Sends the pending deliveries of a destination that are due.
 pub async fn run_drain(drains: Drains, event: SqsEvent) -> Result<SqsBatchResponse, Diagnostic> {
     messages::handle_each(event, async |message: &DrainRequest| drains.run(message.route()).await).await
 }

@@ -1,7 +1,8 @@
-//! `erase_logs`, triggered by the stream of the directory for each user whose errors are to be erased, and by a schedule for
-//! erasures that are not over. It may die anywhere and be run twice. AWS calls: for 50 errors three DynamoDB queries and
-//! one for each workflow and second in which they were recorded, one read for 100 deliveries that there may be, one write for 25
-//! items, and one for each item that tells of other errors too.
+//! `erase_logs`, triggered by the stream of the directory table for each user whose errors are to
+//! be erased, and by a schedule for unfinished erasures. May stop at any point and run more than
+//! once. AWS calls: for 50 errors three DynamoDB queries, one query for each workflow and second in
+//! which they were recorded, one read for 100 possible deliveries, one write for 25 items, and one
+//! write for each item that also covers other errors.
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
@@ -13,13 +14,13 @@ use tenon::{
 
 use super::jobs::{self, Trigger};
 
-/// Opens the connections to both tables.
+/// Connects to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Erasures, StartError> {
     let (directory, errors) = Table::both(config, 1).await?;
     Ok(Erasures { directory, errors })
 }
 
-/// Erases the errors of users.
+/// Erases the errors of users and their deliveries.
 pub async fn erase_logs(erasures: Erasures, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
     let open = async |limit| erasures.open(limit).await;
     Ok(jobs::run(trigger, open, async |job| erasures.run(job).await, |job| job.started_at).await)

@@ -1,4 +1,5 @@
-//! `forward_errors`, triggered by the stream of the table of errors. AWS calls for a batch: see [`Forwarder::forward`].
+//! `forward_errors`, triggered by the stream of the Errors table. AWS calls per batch: see
+//! [`Forwarder::forward`].
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::{dynamodb::Event as StreamEvent, streams::DynamoDbEventResponse};
@@ -15,7 +16,7 @@ use tenon::{
     vault::Vault,
 };
 
-/// Opens the connections to DynamoDB and KMS.
+/// Connects to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<Forwarder, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (recorder, ()) = tokio::join!(DeliveryRecorder::open(config), vault.connect());
@@ -29,9 +30,10 @@ pub async fn state(config: &SdkConfig) -> Result<Forwarder, StartError> {
     })
 }
 
-/// Makes the first attempt to send every error of the batch.
+/// Makes or enqueues the first attempt to send each error of the batch.
 pub async fn forward_errors(forwarder: Forwarder, event: Box<RawValue>) -> Result<DynamoDbEventResponse, Diagnostic> {
-    // Read here, since Lambda's library notes the path of each value that it reads, for its messages.
+    // Parsed here, since the Lambda runtime tracks the path of every value that it parses for its
+    // error messages.
     let event: StreamEvent = serde_json::from_str(event.get())
         .map_err(|error| Diagnostic { error_type: "UnreadableEvent".into(), error_message: error.to_string() })?;
     Ok(forwarder.forward(event).await)

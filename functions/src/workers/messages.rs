@@ -1,12 +1,14 @@
-//! What functions that a queue triggers share: messages in, the ids of those that are to come again out.
+//! Handling of SQS batches: parses the messages and returns the ids of those that SQS must deliver
+//! again.
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use lambda_runtime::Diagnostic;
 use serde::de::DeserializeOwned;
 use tenon::{delivery::queues::parse, logs::ErrorChain, store::StoreError};
 
-/// Works on messages together. The work answers with the indices of those that are to come again. A message that cannot
-/// be read comes again too, until the queue puts it aside.
+/// Processes the messages of a batch together. `process` returns the indices of the messages to
+/// retry. A message that cannot be parsed is retried too, until the queue moves it to the
+/// dead-letter queue.
 pub(crate) async fn handle_batch<M: DeserializeOwned>(
     event: SqsEvent,
     process: impl AsyncFnOnce(Vec<M>) -> Vec<usize>,
@@ -20,7 +22,7 @@ pub(crate) async fn handle_batch<M: DeserializeOwned>(
                 messages.push(message);
             }
             Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), id, "a message cannot be read");
+                tracing::error!(error = %ErrorChain(&error), id, "failed to parse message");
                 failed.push(id);
             }
         }
@@ -39,7 +41,7 @@ pub(crate) async fn handle_batch<M: DeserializeOwned>(
     Ok(response)
 }
 
-/// Works on messages one by one.
+/// Processes the messages of a batch one by one.
 pub(crate) async fn handle_each<M: DeserializeOwned>(
     event: SqsEvent,
     process: impl AsyncFn(&M) -> Result<(), StoreError>,
@@ -48,7 +50,7 @@ pub(crate) async fn handle_each<M: DeserializeOwned>(
         let mut retry = Vec::new();
         for (index, message) in messages.iter().enumerate() {
             if let Err(error) = process(message).await {
-                tracing::error!(error = %ErrorChain(&error), "a message was not worked on");
+                tracing::error!(error = %ErrorChain(&error), "failed to process message");
                 retry.push(index);
             }
         }

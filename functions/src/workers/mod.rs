@@ -1,4 +1,4 @@
-//! The functions that a stream, a queue or a schedule triggers.
+//! Functions that a stream, a queue or a schedule triggers.
 
 pub mod delete_user_data;
 pub mod deliver_webhooks;

@@ -1,4 +1,4 @@
-//! `replay`, triggered by the queue of replays' steps. AWS calls: see [`Replayer::step`].
+//! `replay`, triggered by the queue of replay steps. AWS calls: see [`Replayer::step`].
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
@@ -12,7 +12,7 @@ use tenon::{
 
 use super::messages;
 
-/// Opens the connections to both tables.
+/// Connects to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Replayer, StartError> {
     let recorder = DeliveryRecorder::open(config).await?;
     let (errors, steps) = (recorder.errors(), recorder.scheduler.queue.with_url(setting("REPLAYS_QUEUE")?));
@@ -29,7 +29,7 @@ pub async fn state(config: &SdkConfig) -> Result<Replayer, StartError> {
     })
 }
 
-/// Makes the next step of a replay.
+/// Performs the next step of a replay.
 pub async fn replay_step(replayer: Replayer, event: SqsEvent) -> Result<SqsBatchResponse, Diagnostic> {
     messages::handle_each(event, async |ReplayStep::ReplayStepV1 { environment_id, replay_id }: &ReplayStep| {
         replayer.step(*environment_id, *replay_id).await

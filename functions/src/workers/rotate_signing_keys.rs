@@ -1,5 +1,6 @@
-//! `signing-keys-rotate`, by a schedule: makes the next key before its turn, and removes keys that nobody needs any more.
-//! AWS calls: one DynamoDB read; for a new key one of KMS and one write, for each old one a write.
+//! `signing-keys-rotate`, triggered by a schedule: creates the next key ahead of its use and
+//! removes keys that are no longer needed. AWS calls: one DynamoDB read; for a new key one KMS call
+//! and one write; one write for each removed key.
 
 use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
@@ -14,29 +15,29 @@ use tenon::{
     vault::Vault,
 };
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct Rotation {
     keys: SigningKeys,
     vault: Vault,
 }
 
-/// The directory, and the vault of signing keys.
+/// Connects to the directory table and creates the vault of the signing keys.
 pub async fn state(config: &SdkConfig) -> Result<Rotation, StartError> {
     let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
     Ok(Rotation { keys: SigningKeys(Table::directory(config, 1).await?), vault })
 }
 
-/// What was done.
+/// Result of a rotation.
 #[derive(Debug, Default, Serialize)]
 pub struct RotationResult {
-    /// The names of keys that were made.
+    /// Ids of the created keys.
     created: Vec<String>,
-    /// The names of keys that were removed.
+    /// Ids of the removed keys.
     removed: Vec<String>,
 }
 
-/// Does what the time has come for, which mostly is nothing.
+/// Creates and removes signing keys as the rotation plan requires, which usually is nothing.
 pub async fn rotate_signing_keys(rotation: Rotation, _: Value) -> Result<RotationResult, Diagnostic> {
     rotate(rotation, Timestamp::now()).await.map_err(Diagnostic::from)
 }
@@ -55,6 +56,6 @@ async fn rotate(Rotation { keys, vault }: Rotation, now: Timestamp) -> Result<Ro
         keys.remove(&key.kid).await?;
         rotated.removed.push(key.kid.clone());
     }
-    tracing::info!(created = rotated.created.len(), removed = rotated.removed.len(), "rotated");
+    tracing::info!(created = rotated.created.len(), removed = rotated.removed.len(), "signing key rotation completed");
     Ok(rotated)
 }

@@ -1,4 +1,5 @@
-//! `sweep`, by a schedule: wakes destinations that were forgotten. AWS calls: see [`Sweep::run`].
+//! `sweep`, triggered by a schedule: wakes destinations and replays whose wake-up was lost. AWS
+//! calls: see [`Sweep::run`].
 
 use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
@@ -14,7 +15,7 @@ use tenon::{
     store::{Table, health::HealthStore, replays::Replays},
 };
 
-/// Opens the connection to the directory.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Sweep, StartError> {
     let health_store = HealthStore(Table::directory(config, 1).await?);
     let queue = Queue::new(config, setting("DRAINS_QUEUE")?);
