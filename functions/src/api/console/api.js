@@ -1,11 +1,12 @@
-// The API at this page's own origin. The key is in this module's memory, and nowhere else.
+// Client of the API at the origin of this page. The key is stored in the memory of this module
+// only.
 
 export { API_KEY_PATTERN, session, newSession, startSession, endSession, call, query, encodeSegment };
 
 const base = new URL(".", location.href);
 const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
 
-// What goes on for a key until its holder signs out: requests that are under way then are dropped.
+// Signed-in session, or null. Signing out aborts its pending requests.
 let session = null;
 
 const newSession = (key) => ({ key, controller: new AbortController() });
@@ -19,7 +20,8 @@ function endSession() {
   session = null;
 }
 
-// Sends a request. What is refused is thrown, with the problem document's words, fields and policy.
+// Sends a request and returns the document. Throws an error with the message, fields and policy of
+// the problem document if the request fails.
 async function call(method, path, body, caller = session) {
   const staleError = () => Object.assign(new Error(), { stale: true });
   if (!caller) throw staleError();
@@ -37,16 +39,16 @@ async function call(method, path, body, caller = session) {
     });
     document = await response.json().catch(() => ({}));
   } catch {
-    throw caller.controller.signal.aborted ? staleError() : new Error("The API cannot be reached.");
+    throw caller.controller.signal.aborted ? staleError() : new Error("The API is unreachable.");
   }
   if (caller.controller.signal.aborted) throw staleError();
   if (response.ok) return document;
-  const message = { 401: "The key is missing.", 403: document.detail ?? "This key is not accepted." }[response.status]
-    ?? document.detail ?? document.message ?? `The API answered ${response.status}.`;
+  const message = { 401: "The API key is missing.", 403: document.detail ?? "Invalid API key." }[response.status]
+    ?? document.detail ?? document.message ?? `The API returned status ${response.status}.`;
   throw Object.assign(new Error(message), { status: response.status, errors: document.errors, policy: document.policy });
 }
 
-// A query string of what is not empty.
+// Returns a query string of the values that are not empty.
 const query = (parts) => {
   const filled = Object.entries(parts).filter(([, value]) => value !== "" && value !== undefined && value !== null);
   return filled.length ? `?${new URLSearchParams(filled)}` : "";

@@ -1,4 +1,4 @@
-// Elements. Whatever comes from the API becomes text and never markup: there is no innerHTML here.
+// Elements. Data from the API becomes text and never markup: there is no innerHTML here.
 
 import { environmentBadge } from "./main.js";
 
@@ -24,12 +24,13 @@ const h = element;
 const timeElement = (time) => h("time", { datetime: time, title: time }, new Date(time).toLocaleString());
 const badge = (text, kind = "quiet") => h("span", { class: `badge ${kind}` }, text);
 const definitionList = (pairs) => h("dl", {}, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-// A button; `focus` names it among others of the same text, so that it keeps the focus when it is drawn anew.
+// Creates a button. `focus` identifies it among buttons with the same text, so that it keeps the
+// focus when it is redrawn.
 const button = (text, action, kind = "", focus = text) => h("button", {
   type: "button", class: kind, "data-focus": focus, onclick: (event) => withBusy(event.currentTarget, action),
 }, text);
 
-// Draws the inside of a place anew; what had the focus has it again.
+// Replaces the content of a container. The focused element keeps the focus.
 function redraw(container, ...children) {
   const focused = container.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
   container.replaceChildren(...children.flat(Infinity).filter((child) => child));
@@ -38,7 +39,7 @@ function redraw(container, ...children) {
 
 let statusTimer;
 
-// Tells of something that happened, to eyes and screen readers; of a problem for longer.
+// Shows a status message, which screen readers announce. Problems are shown for longer.
 function announce(text, milliseconds = 6000) {
   const status = document.getElementById("status");
   status.textContent = text;
@@ -46,10 +47,10 @@ function announce(text, milliseconds = 6000) {
   statusTimer = setTimeout(() => { status.textContent = ""; }, milliseconds);
 }
 
-// What goes wrong is said, unless it belongs to a session that is over.
+// Announces a problem, unless it belongs to an ended session.
 const announceProblem = (problem) => { if (!problem.stale) announce(problem.message, 20000); };
 
-// Runs what a control does. It does nothing meanwhile, and keeps the focus.
+// Runs the action of a control. The control is disabled meanwhile and keeps the focus.
 async function withBusy(control, action) {
   if (control.getAttribute("aria-disabled")) return;
   control.setAttribute("aria-disabled", "true");
@@ -71,7 +72,7 @@ function copyButton(text, label) {
 
 let lastId = 0;
 
-// A field with its label. Problems are shown beside it by their JSON pointer.
+// Creates a labeled field. Problems appear below it, by their JSON pointer.
 function field(label, name, properties = {}, hint = "") {
   const id = `field-${lastId += 1}`;
   const input = properties.options
@@ -82,7 +83,7 @@ function field(label, name, properties = {}, hint = "") {
     h("div", { id: `${id}-hint`, class: "error", "data-pointer": name }, h("span", { class: "quiet" }, hint)));
 }
 
-// A form that sends what was entered, and shows at each field what is wrong with it.
+// Creates a form that sends the entered values and marks the fields that are invalid.
 function form(fields, submit, send) {
   const problem = h("div", { class: "notice wide", role: "alert", hidden: true });
   const submitButton = h("button", { class: "primary" }, submit);
@@ -94,11 +95,11 @@ function form(fields, submit, send) {
       for (const hint of node.querySelectorAll("[data-pointer]")) hint.querySelector("b")?.remove();
       try {
         await send(Object.fromEntries(new FormData(node)), node);
-      } catch (refusal) {
-        if (refusal.stale) return;
-        const unmarked = (refusal.errors ?? []).filter(({ pointer, detail }) => !markInvalid(node, pointer, detail));
-        const summary = refusal.errors?.length ? unmarked.map(({ detail }) => detail).join("; ") : refusal.message;
-        const policy = refusal.policy && policyDetails(refusal.policy);
+      } catch (error) {
+        if (error.stale) return;
+        const unmarked = (error.errors ?? []).filter(({ pointer, detail }) => !markInvalid(node, pointer, detail));
+        const summary = error.errors?.length ? unmarked.map(({ detail }) => detail).join("; ") : error.message;
+        const policy = error.policy && policyDetails(error.policy);
         problem.replaceChildren(...[summary && h("p", {}, summary), policy].filter(Boolean));
         problem.hidden = !problem.hasChildNodes();
         (node.querySelector("[aria-invalid]") ?? submitButton).focus();
@@ -108,11 +109,11 @@ function form(fields, submit, send) {
   return node;
 }
 
-// The IAM policy that the keys of a bus need.
+// Creates a view of the IAM policy that the keys of a bus need.
 function policyDetails(policy, open = true) {
   const text = JSON.stringify(policy, null, 2);
-  return h("details", { open }, h("summary", {}, "The least-privilege policy for these keys"),
-    h("pre", { tabindex: 0, "aria-label": "IAM policy" }, text), copyButton(text, "Copy the policy"));
+  return h("details", { open }, h("summary", {}, "Least-privilege policy for these keys"),
+    h("pre", { tabindex: 0, "aria-label": "IAM policy" }, text), copyButton(text, "Copy policy"));
 }
 
 function markInvalid(node, pointer, detail) {
@@ -125,8 +126,8 @@ function markInvalid(node, pointer, detail) {
   return true;
 }
 
-// A dialog over the page; it is closed by its button, Escape, or by whoever opened it. What is said is said in it, since
-// nothing outside of it is heard, and it names the environment that it acts in.
+// Opens a dialog, which its button, Escape or the caller closes. Status messages move into it,
+// since screen readers ignore the rest of the page, and its title shows the environment.
 function dialog(title, content) {
   const id = `title-${lastId += 1}`;
   const status = document.getElementById("status");
@@ -141,19 +142,19 @@ function dialog(title, content) {
   return modal;
 }
 
-// Asks for something that cannot be taken back, by a word that must be typed.
+// Asks for confirmation of an irreversible action: the user types a word.
 function confirmDialog(title, explanation, word, action) {
   const modal = dialog(title, form([
     h("p", { class: "wide" }, explanation),
     field(`Type ${word} to confirm`, "word", { wide: true, required: true }),
   ], title, async ({ word: typed }) => {
-    if (typed !== word) throw Object.assign(new Error(), { errors: [{ pointer: "/word", detail: "is not the same" }] });
+    if (typed !== word) throw Object.assign(new Error(), { errors: [{ pointer: "/word", detail: "does not match" }] });
     await action();
     modal.close();
   }));
 }
 
-// Repeats an action, one run after the other, until the returned function is called.
+// Repeats an action until the returned function is called. Runs do not overlap.
 function poll(milliseconds, action) {
   let timer = null;
   let failing = false;

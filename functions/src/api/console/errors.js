@@ -1,4 +1,5 @@
-// Error logs: the newest first, following live; groups; a chart; one error with its deliveries.
+// Error logs: list, newest first, with live updates; groups; chart; details of an error with its
+// deliveries.
 
 import { h, timeElement, badge, definitionList, button, redraw, announce, field, form, dialog, poll, excerpt, destinationName } from "./dom.js";
 import { call, query, encodeSegment } from "./api.js";
@@ -15,21 +16,21 @@ function errorsPage() {
   const rows = h("tbody", {});
   const table = h("div", { class: "scroll", hidden: true }, h("table", { class: "stack" },
     h("thead", {}, h("tr", {}, ["Time", "Block", "Error", "Workflow"].map((name) => h("th", { scope: "col" }, name)))), rows));
-  const emptyNote = h("p", { class: "quiet", hidden: true }, "No errors are recorded here.");
+  const emptyNote = h("p", { class: "quiet", hidden: true }, "No errors found.");
   const chart = h("div", {});
   const groups = h("div", {});
   const live = h("input", { type: "checkbox", checked: true });
   const shownIds = new Set();
   let cursor = null;
   let showAllGroups = false;
-  // Grows whenever the list begins anew: answers that were asked for before are dropped.
+  // Increases when the list is reloaded. Responses to earlier requests are discarded.
   let generation = 0;
   let overview = { at: 0, due: false };
 
   const currentFilters = () => ({ ...filters, since: toIsoTime(filters.since), until: toIsoTime(filters.until) });
   const id = (error) => `${error._id}/${error.workflowId}`;
 
-  // Adds errors that are not shown yet, at the top or at the bottom, and touches no other row.
+  // Adds errors that are not shown yet at the top or the bottom, without changing other rows.
   function add(errors, top) {
     const added = errors.filter((error) => !shownIds.has(id(error)));
     for (const error of added) shownIds.add(id(error));
@@ -46,7 +47,7 @@ function errorsPage() {
     h("td", {}, timeElement(error.createdAt)),
     h("td", { class: "mono" }, error.blockType),
     h("td", { class: "text" }, button(excerpt(error.error), () => showError(error._id), "plain", id(error))),
-    h("td", { class: "mono" }, h("button", { type: "button", class: "plain", "aria-label": `Only workflow ${error.workflowId}`,
+    h("td", { class: "mono" }, h("button", { type: "button", class: "plain", "aria-label": `Filter by workflow ${error.workflowId}`,
       onclick: () => applyFilter("workflowId", error.workflowId) }, error.workflowId)));
 
   const more = button("Older errors", async () => {
@@ -76,7 +77,7 @@ function errorsPage() {
     if (requested !== generation) return;
     const added = page.errors.filter((error) => !shownIds.has(id(error))).length;
     if (!added) return;
-    // More came than a page has: between it and what is shown some are missing.
+    // More than a page of new errors: some are missing between the page and the shown errors.
     if (added === page.errors.length && page.cursor && shownIds.size) {
       await load();
     } else {
@@ -84,7 +85,7 @@ function errorsPage() {
       add(page.errors, true);
       overview.due = true;
     }
-    announce(added === 1 ? "A new error." : `${added} new errors.`);
+    announce(added === 1 ? "1 new error." : `${added} new errors.`);
   }
 
   async function drawOverview() {
@@ -92,7 +93,7 @@ function errorsPage() {
     await Promise.all([drawChart(generation), drawGroups(generation)]);
   }
 
-  // A bar for each part of the time in which the newest errors lie.
+  // Draws a bar chart of the newest errors over time.
   async function drawChart(requested) {
     const times = [];
     let next = null;
@@ -113,7 +114,7 @@ function errorsPage() {
     const all = found.filter((group) => is("workflowId", group.workflowId) && is("blockType", group.blockType));
     const shown = showAllGroups ? all : all.slice(0, FIRST_GROUPS);
     redraw(groups,
-      filters.userId && h("p", { class: "quiet" }, "Of all users: groups are not kept by user."),
+      filters.userId && h("p", { class: "quiet" }, "Groups include the errors of all users."),
       shown.length ? h("div", { class: "scroll" }, h("table", { class: "stack" },
         h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "number" }, "Count"),
           ["Error", "Block", "Last seen", "Workflow"].map((name) => h("th", { scope: "col" }, name)))),
@@ -123,16 +124,16 @@ function errorsPage() {
           h("td", { class: "mono" }, group.blockType),
           h("td", {}, timeElement(group.lastSeen)),
           h("td", { class: "mono" }, group.workflowId),
-        ))))) : h("p", { class: "quiet" }, "Nothing to group."),
-      shown.length < all.length && button(`All ${all.length} groups`, async () => {
+        ))))) : h("p", { class: "quiet" }, "No groups."),
+      shown.length < all.length && button(`Show all ${all.length} groups`, async () => {
         showAllGroups = true;
         await drawGroups(generation);
       }),
-      !complete && h("p", { class: "quiet" }, "There are more: these are the largest groups of the newest errors."));
+      !complete && h("p", { class: "quiet" }, "Incomplete: largest groups of the newest errors."));
   }
 
   const filterForm = form([
-    field("Workflow id", "workflowId"), field("User (id, username or e-mail)", "userId"), field("Block type", "blockType"),
+    field("Workflow id", "workflowId"), field("User (id, username or email)", "userId"), field("Block type", "blockType"),
     field("Since", "since", { type: "datetime-local", step: 1 }), field("Until", "until", { type: "datetime-local", step: 1 }),
   ], "Apply filters", async (values) => {
     Object.assign(filters, values);
@@ -152,7 +153,7 @@ function errorsPage() {
   return { page, load, stop };
 }
 
-// What a datetime-local field says, in the browser's own time zone.
+// Converts the value of a datetime-local field, in the time zone of the browser, to ISO 8601.
 const toIsoTime = (text) => (text ? new Date(text).toISOString() : "");
 
 function barChart(times, isPartial) {
@@ -163,7 +164,7 @@ function barChart(times, isPartial) {
   for (const time of times) counts[Math.min(bars - 1, Math.floor((time - first) / width))] += 1;
   const highest = Math.max(...counts);
   const [from, to] = [new Date(first).toLocaleString(), new Date(last).toLocaleString()];
-  const summary = `${isPartial ? "The newest " : ""}${times.length} errors from ${from} to ${to}, at most ${highest} in a bar`;
+  const summary = `${isPartial ? "The newest " : ""}${times.length} errors from ${from} to ${to}, at most ${highest} per bar`;
   return h("figure", {},
     h("svg", { class: "chart", viewBox: `0 0 ${bars * 10} 90`, preserveAspectRatio: "none", role: "img", "aria-label": summary },
       h("line", { x1: 0, x2: bars * 10, y1: 89, y2: 89 }),
@@ -186,38 +187,38 @@ async function showError(id) {
       const [delivery, destination] = [deliveriesById.get(destinationId), destinationsById.get(destinationId)];
       return h("div", { class: "card" },
         h("div", { class: "row spread" },
-          h("strong", {}, destination ? destinationName(destination) : `deleted destination ${destinationId}`),
+          h("strong", {}, destination ? destinationName(destination) : `Deleted destination ${destinationId}`),
           badge(delivery ? delivery.status : "not sent", { delivered: "good", failed: "bad", pending: "warn" }[delivery?.status] ?? "quiet")),
         delivery?.attempts.map((attempt) => h("p", { class: "quiet" }, timeElement(attempt.at),
-          ` · ${attempt.status ?? "no answer"} · ${attempt.latencyMs} ms · `, h("code", {}, excerpt(attempt.response)))),
-        delivery?.nextAttemptAt && h("p", { class: "quiet" }, "next attempt ", timeElement(delivery.nextAttemptAt)),
+          ` · ${attempt.status ?? "no response"} · ${attempt.latencyMs} ms · `, h("code", {}, excerpt(attempt.response)))),
+        delivery?.nextAttemptAt && h("p", { class: "quiet" }, "Next attempt: ", timeElement(delivery.nextAttemptAt)),
         destination && button("Replay", async () => {
           await replay(destinationId, [error._id]);
           await draw();
         }, "", `replay-${destinationId}`));
     });
     redraw(content,
-      h("pre", { tabindex: 0, "aria-label": "Text of the error" }, error.error),
+      h("pre", { tabindex: 0, "aria-label": "Error text" }, error.error),
       definitionList([["Time", timeElement(error.createdAt)], ["Block type", error.blockType], ["Block", error.blockId], ["Execution", error.executionId],
         ["Workflow", error.workflowId], ["User", error.userId], ["Id", error._id]]),
-      h("h3", {}, "Deliveries"), cards.length ? cards : h("p", { class: "quiet" }, "There are no destinations."));
+      h("h3", {}, "Deliveries"), cards.length ? cards : h("p", { class: "quiet" }, "No destinations."));
   }
 
   await draw();
   dialog("Error", content);
 }
 
-// Sends errors once more and says how that goes.
+// Replays errors and announces the progress.
 async function replay(destinationId, errorIds) {
   const { replayId } = await call("POST", `destinations/${encodeSegment(destinationId)}/replay`, { errorIds });
   for (let attempt = 0; attempt < 40; attempt += 1) {
     const { status, found, delivered, failed } = await call("GET", `replays/${encodeSegment(replayId)}`);
     if (status !== "running" && delivered + failed >= found) {
-      announce(found ? `Replayed: ${delivered} delivered, ${failed} failed.` : "Nothing was found to replay: the destination's filter may leave it out.", 20000);
+      announce(found ? `Replayed: ${delivered} delivered, ${failed} failed.` : "No errors to replay. The filter of the destination may exclude them.", 20000);
       return;
     }
     announce("Replaying …");
-    await new Promise((done) => { setTimeout(done, 500); });
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
   }
-  announce("The replay goes on: its delivery waits for the next attempt.", 20000);
+  announce("The replay is still running. The delivery is pending.", 20000);
 }

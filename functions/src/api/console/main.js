@@ -1,4 +1,4 @@
-// The page itself: sign-in, and which part of it is shown.
+// Entry point: sign-in and navigation.
 
 import { h, badge, button, announce, field, form } from "./dom.js";
 import { API_KEY_PATTERN, session, newSession, startSession, endSession, call } from "./api.js";
@@ -13,7 +13,7 @@ const app = document.getElementById("app");
 let environment = null;
 let currentPage = null;
 
-// Where one is: always in sight.
+// Name and kind of the environment, always visible.
 const environmentBadge = () => environment && h("span", { class: "where" }, h("strong", {}, environment.name),
   badge(environment.kind, environment.kind === "live" ? "bad" : "good"));
 
@@ -28,8 +28,8 @@ function showSignIn() {
   app.replaceChildren(h("main", { class: "sign-in" }, h("div", { class: "card" },
     h("h1", {}, "Tenon console"),
     form([field("API key", "key", { class: "secret", wide: true, required: true, placeholder: "tn_live_… or tn_test_…" },
-      "with the scope manage; it stays in this page's memory")], "Sign in", async ({ key }) => {
-      if (!API_KEY_PATTERN.test(key.trim())) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "is not an API key" }] });
+      "Requires the manage scope. Kept in the memory of this page only.")], "Sign in", async ({ key }) => {
+      if (!API_KEY_PATTERN.test(key.trim())) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "must be an API key" }] });
       const candidate = newSession(key.trim());
       environment = await call("GET", "environment", undefined, candidate);
       startSession(candidate);
@@ -61,7 +61,7 @@ function route() {
   const { page, load } = currentPage;
   app.querySelector("main").replaceChildren(page);
   page.querySelector("h2").focus();
-  // What cannot be loaded is said in its place, until it can.
+  // A loading problem is shown in the page until a retry succeeds.
   const notice = h("div", { class: "notice", role: "alert", hidden: true }, h("p", {}), button("Try again", () => tryLoad()));
   page.querySelector("h2").after(notice);
   const tryLoad = async () => {
@@ -77,6 +77,6 @@ function route() {
 }
 
 addEventListener("hashchange", route);
-// A page that is kept for the Back button would keep its key.
+// A page in the back/forward cache would keep its key.
 addEventListener("pagehide", showSignIn);
 showSignIn();

@@ -1,7 +1,8 @@
-//! `GET /console`: the page for operators, from files that are embedded here. AWS calls: none.
+//! `GET /console`: the web page for operators, built from embedded files. AWS calls: none.
 //!
-//! It loads nothing but itself, and nothing of it can be loaded or framed by others: its style and its script are allowed
-//! by their digests alone (Content Security Policy 3). Its files are sent as one module, in the order of `MODULES`.
+//! The page loads no other resources and cannot be framed: the Content Security Policy allows its
+//! style and script by their digests only. The script files are sent as one module, in the order of
+//! `MODULES`.
 
 use std::sync::LazyLock;
 
@@ -14,7 +15,7 @@ use tenon::http::{Cacheable, StartError};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
-/// The modules of the script, each after those that it uses while it is loaded.
+/// Modules of the script. Each follows the modules that it uses while it loads.
 const MODULES: [(&str, &str); 6] = [
     ("dom.js", include_str!("dom.js")),
     ("api.js", include_str!("api.js")),
@@ -32,14 +33,14 @@ fn in_shared_scope(module: &str) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// The page as it is sent, and what it may load.
+/// Page and its Content Security Policy.
 #[derive(Clone, Debug)]
 pub struct Console {
     page: Cacheable,
     policy: HeaderValue,
 }
 
-/// Puts the page together.
+/// Builds the page.
 pub async fn state(_: &SdkConfig) -> Result<Console, StartError> {
     Ok(Console { page: Cacheable::new(page()), policy: policy().try_into()? })
 }
@@ -57,15 +58,15 @@ fn policy() -> String {
     )
 }
 
-/// How a policy names a text by its digest.
+/// Returns the source expression of the Content Security Policy that allows a text by its digest.
 fn source(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())))
 }
 
-/// Shows the page for operators.
+/// Returns the web page for operators.
 #[utoipa::path(get, path = "/console", tag = "document", security(()), responses(
-    (status = 200, description = "the page", content_type = "text/html"),
-    (status = 304, description = "the page is the one of If-None-Match"),
+    (status = 200, description = "web page", content_type = "text/html"),
+    (status = 304, description = "the page matches If-None-Match"),
 ))]
 pub async fn show_console(State(Console { page, policy }): State<Console>, request: HeaderMap) -> Response {
     let fixed = HeaderValue::from_static;
@@ -102,11 +103,12 @@ mod tests {
         }
         let addresses: Vec<&str> =
             page.split('"').filter(|text| text.starts_with("http") && text.contains("://")).collect();
-        assert_eq!(addresses, ["http://www.w3.org/2000/svg"], "a name, which nothing is loaded from");
+        assert_eq!(addresses, ["http://www.w3.org/2000/svg"], "an XML namespace, from which nothing is loaded");
         assert!(!SCRIPT.contains("</script") && !STYLE.contains("</style") && !page.contains(" style=\""));
     }
 
-    /// The names in a module's statements of this kind, such as `import { call, query } from "./api.js";`, by what follows.
+    /// Returns the names in the statements of a module that start with `keyword`, by the text that
+    /// follows them. Example: `import { call, query } from "./api.js";`
     fn names<'a>(module: &'a str, keyword: &str) -> BTreeMap<&'a str, Vec<&'a str>> {
         let statements = module.lines().filter_map(|line| line.strip_prefix(keyword)?.split_once(" }"));
         statements.map(|(names, rest)| (rest, names.split(", ").collect())).collect()

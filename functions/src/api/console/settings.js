@@ -1,11 +1,11 @@
-// Settings: where errors are sent.
+// Settings: destinations of errors.
 
 import { h, timeElement, badge, definitionList, button, redraw, announce, withBusy, copyButton, field, form, policyDetails, dialog, confirmDialog, poll, excerpt, destinationName } from "./dom.js";
 import { call, query, encodeSegment } from "./api.js";
 
 export { settingsPage };
 
-// How often the health of destinations is looked at.
+// Interval between updates of the health of destinations.
 const HEALTH_MS = 15000;
 
 const keyFields = () => [
@@ -16,7 +16,7 @@ const keyFields = () => [
 function settingsPage() {
   const buses = h("div", { class: "cards" });
   const webhooks = h("div", { class: "cards" });
-  // What the last test of each destination said.
+  // Result of the last test of each destination.
   const testResults = new Map();
 
   async function load() {
@@ -35,17 +35,17 @@ function settingsPage() {
 
   const bus = form([
     ...keyFields(),
-    field("Region", "region", { required: true }, "such as eu-central-1"),
+    field("Region", "region", { required: true }, "For example eu-central-1"),
     field("Event bus name or ARN", "eventBusName", { required: true }),
-    h("p", { class: "wide quiet" }, "Saving checks the connection: it asks AWS whether the bus is there, and sends a test event."),
+    h("p", { class: "wide quiet" }, "Saving checks the connection: it asks AWS whether the bus exists and sends a test event."),
   ], "Save", async ({ accessKeyId, secretAccessKey, region, eventBusName }, formElement) => {
     const saved = await call("POST", "destinations", { type: "eventbridge", region, eventBusName, credentials: { accessKeyId, secretAccessKey } });
     formElement.reset();
-    announce(saved.verified ? "Saved and verified." : "Saved, but not proven: see what AWS said.");
+    announce(saved.verified ? "Saved and verified." : "Saved, but unverified: see the response of AWS.");
     await load();
   });
   const webhook = form([
-    field("URL", "url", { type: "url", required: true, wide: true }, "HTTPS, at a public address"),
+    field("URL", "url", { type: "url", required: true, wide: true }, "HTTPS URL with a public address"),
     field("Description", "description", { wide: true }),
   ], "Save", async ({ url, description }, formElement) => {
     const saved = await call("POST", "destinations", { type: "webhook", url, ...(description && { description }) });
@@ -61,15 +61,15 @@ function settingsPage() {
     h("section", { "aria-labelledby": "webhooks-title" }, h("h3", { id: "webhooks-title" }, "Webhook"), webhooks,
       h("div", { class: "card" }, webhook)));
   const stop = poll(HEALTH_MS, async () => {
-    // What somebody reads or copies stays as it is.
+    // Content that is being read or copied is not replaced.
     if (!document.hidden && !page.querySelector("details[open]") && !document.querySelector("dialog")) await load();
   });
   return { page, load, stop };
 }
 
 function showSecret(secret) {
-  dialog("The webhook's secret", h("div", { class: "card" },
-    h("p", {}, "It signs the requests, and is shown this once."), h("pre", { tabindex: 0 }, secret), h("div", { class: "row" }, copyButton(secret, "Copy the secret"))));
+  dialog("Webhook secret", h("div", { class: "card" },
+    h("p", {}, "This secret signs the requests. It is shown only once."), h("pre", { tabindex: 0 }, secret), h("div", { class: "row" }, copyButton(secret, "Copy secret"))));
 }
 
 function card(destination, testResults, reload) {
@@ -81,7 +81,7 @@ function card(destination, testResults, reload) {
     onchange: (event) => withBusy(event.currentTarget, async () => {
       try {
         await call("PATCH", path, { enabled: toggle.checked });
-        announce(toggle.checked ? "Errors are sent from now on." : "Switched off.");
+        announce(toggle.checked ? "Enabled." : "Disabled.");
       } finally {
         await reload();
       }
@@ -103,17 +103,17 @@ function card(destination, testResults, reload) {
   return h("article", { class: "card", "aria-label": name },
     h("div", { class: "row spread" },
       h("h4", {}, name),
-      h("label", { class: "inline" }, toggle, destination.enabled ? "On" : "Off")),
-    destination.disabledReason && h("p", { class: "notice" }, `Switched off: ${destination.disabledReason}`),
+      h("label", { class: "inline" }, toggle, destination.enabled ? "Enabled" : "Disabled")),
+    destination.disabledReason && h("p", { class: "notice" }, `Disabled: ${destination.disabledReason}`),
     destination.description && h("p", {}, destination.description),
     definitionList([
       destination.credentials && ["Access key", h("code", {}, destination.credentials.accessKeyId)],
-      ["Connection", [badge(destination.verified ? "verified" : "not proven", destination.verified ? "good" : "warn"), " ", destination.verification]],
+      ["Connection", [badge(destination.verified ? "Verified" : "Unverified", destination.verified ? "good" : "warn"), " ", destination.verification]],
       ["Circuit", badge(health.circuit, health.circuit === "open" ? "bad" : "good")],
-      ["Waiting", `${health.pending} errors`],
-      ["Last success", health.lastSuccessAt ? timeElement(health.lastSuccessAt) : "none yet"],
+      ["Queued", `${health.pending} ${health.pending === 1 ? "error" : "errors"}`],
+      ["Last success", health.lastSuccessAt ? timeElement(health.lastSuccessAt) : "None"],
       health.lastFailureAt && ["Last failure", timeElement(health.lastFailureAt)],
-      filterEntries.length > 0 && ["Only", filterEntries.map(([member, values]) => `${member}: ${values.join(", ")}`).join("; ")],
+      filterEntries.length > 0 && ["Filter", filterEntries.map(([member, values]) => `${member}: ${values.join(", ")}`).join("; ")],
       testResults.has(id) && ["Last test", testResults.get(id)],
     ]),
     destination.policy && policyDetails(destination.policy, false),
@@ -121,18 +121,18 @@ function card(destination, testResults, reload) {
       button("Send test event", async () => {
         announce("Sending …");
         const { delivered, attempt } = await call("POST", `${path}/test`);
-        const summary = `${delivered ? "Delivered" : "Not delivered"}: ${attempt.status ?? "no answer"} in ${attempt.latencyMs} ms. ${excerpt(attempt.response)}`;
+        const summary = `${delivered ? "Delivered" : "Not delivered"}: ${attempt.status ?? "no response"} in ${attempt.latencyMs} ms. ${excerpt(attempt.response)}`;
         announce(summary);
         await recordTestResult(summary);
       }, "", `test-${id}`),
       destination.type === "webhook"
         ? [button("Change URL", async () => openEditDialog("Change URL", [field("New URL", "url", { wide: true, required: true })], ({ url }) => ({ url })), "", `url-${id}`),
-          button("Rotate secret", async () => confirmDialog("Rotate the secret", "A new secret signs from now on; for 24 hours the one before signs beside it.", "rotate", async () => {
+          button("Rotate secret", async () => confirmDialog("Rotate webhook secret", "Requests are signed with a new secret. The previous secret stays valid for 24 hours.", "rotate", async () => {
             const { secret } = await call("POST", `${path}/rotate-secret`);
             showSecret(secret);
           }), "", `rotate-${id}`)]
         : button("Replace keys", async () => openEditDialog("Replace keys", keyFields(), (credentials) => ({ credentials })), "", `keys-${id}`),
-      button("Delete", async () => confirmDialog("Delete destination", "Its keys and secrets are erased at once.", "delete", async () => {
+      button("Delete", async () => confirmDialog("Delete destination", "Its keys and secrets are erased immediately.", "delete", async () => {
         await call("DELETE", path);
         announce("Deleted.");
         await reload();

@@ -1,4 +1,4 @@
-// Users: found, created, disabled, enabled, deleted; what belongs to them.
+// Users: list, search, creation, status, deletion, workflows and credentials.
 
 import { h, timeElement, badge, definitionList, button, redraw, announce, withBusy, field, form, dialog, confirmDialog } from "./dom.js";
 import { call, query, encodeSegment } from "./api.js";
@@ -26,7 +26,7 @@ function usersPage() {
     });
     redraw(list, found.length
       ? h("div", { class: "scroll" }, h("table", { class: "stack" },
-          h("thead", {}, h("tr", {}, ["Username", "E-mail", "Name", "Status", "Created"].map((name) => h("th", { scope: "col" }, name)))),
+          h("thead", {}, h("tr", {}, ["Username", "Email", "Name", "Status", "Created"].map((name) => h("th", { scope: "col" }, name)))),
           h("tbody", {}, found.map((user) => h("tr", {},
             h("td", { class: "text" }, button(user.username, () => showUser(user.userId, load), "plain", user.userId)),
             h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
@@ -35,17 +35,17 @@ function usersPage() {
       : h("p", { class: "quiet" }, "No users."), more);
   }
 
-  const find = form([field("E-mail, username or id", "user", { wide: true, required: true, type: "search" })], "Find", async ({ user }) => {
+  const find = form([field("Email, username or id", "user", { wide: true, required: true, type: "search" })], "Find", async ({ user }) => {
     if (!user) throw Object.assign(new Error(), { errors: [{ pointer: "/user", detail: "is required" }] });
     await showUser(user, load);
   });
   const create = form([
-    field("E-mail", "email", { type: "email" }), field("Username", "username", {}, "made from the e-mail where it is empty"),
+    field("Email", "email", { type: "email" }), field("Username", "username", {}, "Generated from the email if empty"),
     field("Full name", "fullName"),
   ], "Create user", async (values, formElement) => {
     const user = await call("POST", "users", Object.fromEntries(Object.entries(values).filter(([, value]) => value)));
     formElement.reset();
-    announce(`${user.username} is created.`);
+    announce(`Created ${user.username}.`);
     await load();
   });
   const statusFilter = h("select", { "aria-label": "Status", onchange: (event) => {
@@ -63,10 +63,10 @@ function usersPage() {
 
 async function showUser(reference, reload) {
   const content = h("div", { class: "card" });
-  // These are names of users too, and mean something else in an address.
+  // `.` and `..` are valid usernames but have a special meaning in URLs.
   const isDots = reference === "." || reference === "..";
   const user = isDots ? (await call("GET", `users${query({ username: reference })}`)).data[0] : await call("GET", `users/${encodeSegment(reference)}`);
-  if (!user) throw new Error("There is no such user.");
+  if (!user) throw new Error("User not found.");
   const path = `users/${encodeSegment(user.userId)}`;
   let modal = null;
 
@@ -76,21 +76,21 @@ async function showUser(reference, reload) {
     ]);
     const change = async (verb) => {
       await call("POST", `${path}/${verb}`);
-      announce(`${current.username} is ${verb}d.`);
+      announce(`${verb === "enable" ? "Enabled" : "Disabled"} ${current.username}.`);
       await Promise.all([draw(), reload()]);
     };
     const metadata = Object.entries(current.metadata);
     redraw(content,
-      definitionList([["Status", badge(current.status, current.status === "active" ? "good" : "warn")], ["Username", current.username], ["E-mail", current.email ?? "none"],
-        ["Name", current.fullName ?? "none"], ["Id", h("code", {}, current.userId)], ["Created", timeElement(current.createdAt)]]),
+      definitionList([["Status", badge(current.status, current.status === "active" ? "good" : "warn")], ["Username", current.username], ["Email", current.email ?? "None"],
+        ["Name", current.fullName ?? "None"], ["Id", h("code", {}, current.userId)], ["Created", timeElement(current.createdAt)]]),
       metadata.length > 0 && [h("h3", {}, "Metadata"), definitionList(metadata)],
       h("div", { class: "row" },
         current.status === "active" ? button("Disable", () => change("disable")) : button("Enable", () => change("enable")),
         button("Delete", async () => confirmDialog("Delete user",
-          "The user, its workflows and credentials are deleted for good. Its errors stay until their time is over.", current.username, async () => {
+          "This permanently deletes the user with its workflows and credentials. Its errors are kept until they expire.", current.username, async () => {
             await call("DELETE", path);
             modal.close();
-            announce(`${current.username} is deleted.`);
+            announce(`Deleted ${current.username}.`);
             await reload();
           }), "danger")),
       h("h3", {}, "Workflows"),
@@ -106,4 +106,4 @@ async function showUser(reference, reload) {
   modal = dialog(user.username, content);
 }
 
-const truncationNote = (items) => items.length >= 100 && h("li", { class: "quiet" }, "and perhaps more: these are the newest");
+const truncationNote = (items) => items.length >= 100 && h("li", { class: "quiet" }, "Newest 100 shown.");
