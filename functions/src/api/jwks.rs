@@ -8,15 +8,15 @@ use tenon::{
     tokens::Jwks,
 };
 
-/// The store that the function is given.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<SigningKeys, StartError> {
     Ok(SigningKeys(Table::directory(config, 1).await?))
 }
 
-/// Publishes the keys by which anyone can verify user tokens.
+/// Returns the public keys that verify user tokens, as a JWK set.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "tokens", security(()), responses(
     (status = 200, body = Jwks),
-    (status = 304, description = "the set is the one of If-None-Match"),
+    (status = 304, description = "the key set matches If-None-Match"),
 ))]
 pub async fn show_jwks(State(keys): State<SigningKeys>, request: HeaderMap) -> Result<Response, Problem> {
     let keys = Jwks::new(&keys.list().await?);

@@ -1,4 +1,4 @@
-//! The endpoints behind API Gateway, a file per endpoint.
+//! Endpoints behind API Gateway, one file per endpoint.
 
 pub mod console;
 pub mod credentials;

@@ -1,5 +1,5 @@
-//! `GET /openapi.json`: the document of the API, made from the handlers and kept in `docs/openapi.json`, so that no function
-//! makes it anew. AWS calls: none.
+//! `GET /openapi.json`: the OpenAPI document, generated from the handlers and stored in
+//! `docs/openapi.json`, so that no function generates it at run time. AWS calls: none.
 
 use aws_config::SdkConfig;
 use axum::{extract::State, http::HeaderMap, response::Response};
@@ -14,10 +14,10 @@ use utoipa::{
 
 use super::{console, credentials, destinations, environments, errors, jwks, replays, session, users, workflows};
 
-/// The API of Tenon.
+/// OpenAPI document of the Tenon API.
 #[derive(Debug, OpenApi)]
 #[openapi(
-    info(title = "Tenon", description = "The self-hosted back end of an embedded-integrations product."),
+    info(title = "Tenon", description = "Self-hosted back end for embedded integrations."),
     modifiers(&SecuritySchemes),
     paths(
         users::create::create_user,
@@ -70,7 +70,7 @@ use super::{console, credentials, destinations, environments, errors, jwks, repl
 )]
 pub struct Api;
 
-/// The two kinds of credential; the scopes that a key needs stand beside each operation.
+/// Security schemes: API keys and user tokens. Each operation lists the scopes that a key needs.
 struct SecuritySchemes;
 
 impl Modify for SecuritySchemes {
@@ -81,20 +81,20 @@ impl Modify for SecuritySchemes {
             )
         };
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("apiKey", bearer("An API key: `tn_live_…` or `tn_test_…`."));
-        components.add_security_scheme("userToken", bearer("A user token, made at /users/{user}/token."));
+        components.add_security_scheme("apiKey", bearer("API key: `tn_live_…` or `tn_test_…`."));
+        components.add_security_scheme("userToken", bearer("User token, created at /users/{user}/token."));
     }
 }
 
-/// The document as it is sent.
+/// Prepares the response with the document.
 pub async fn state(_: &SdkConfig) -> Result<Cacheable, StartError> {
     Ok(Cacheable::new(include_str!("../../../docs/openapi.json").trim_end()))
 }
 
-/// Describes the API as an OpenAPI 3.1 document.
+/// Returns the OpenAPI 3.1 document of the API.
 #[utoipa::path(get, path = "/openapi.json", tag = "document", security(()), responses(
-    (status = 200, description = "an OpenAPI 3.1 document", body = Object),
-    (status = 304, description = "the document is the one of If-None-Match"),
+    (status = 200, description = "OpenAPI 3.1 document", body = Object),
+    (status = 304, description = "the document matches If-None-Match"),
 ))]
 pub async fn show_openapi(State(document): State<Cacheable>, request: HeaderMap) -> Response {
     document.respond(&request, JSON_FOR_FIVE_MINUTES)
@@ -112,7 +112,7 @@ mod tests {
 
     const TEMPLATE: &str = include_str!("../../../template.yaml");
 
-    /// The routes of the template, and whether anyone may call them.
+    /// Returns the routes of the template and whether each is public.
     fn routes_of_the_template() -> BTreeMap<(String, String), bool> {
         let routes = TEMPLATE.lines().filter(|line| line.contains("ApiId: !Ref Api"));
         routes
@@ -125,7 +125,7 @@ mod tests {
             .collect()
     }
 
-    /// The operations of the document, and whether anyone may call them.
+    /// Returns the operations of the document and whether each is public.
     fn operations_of_the_document() -> BTreeMap<(String, String), bool> {
         let document = serde_json::to_value(Api::openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap().clone();

@@ -1,5 +1,5 @@
-//! `GET /session`. AWS calls: one DynamoDB read of the user, a query of its workflows and one of its credentials, and one
-//! batch read for 100 workflows.
+//! `GET /session`. AWS calls: one DynamoDB read of the user, one query of its workflows, one query
+//! of its credentials, and one batch read for each 100 workflows.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -12,18 +12,18 @@ use utoipa::ToSchema;
 
 use crate::api::{credentials::CredentialBody, users::UserBody, workflows::WorkflowBody};
 
-/// All that a modal needs to show itself.
+/// Data that a modal needs: the user with its workflows and credentials.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
-    /// The user whose token it is.
+    /// User of the token.
     user: UserBody,
-    /// The user's workflows, by name.
+    /// Workflows of the user, by name.
     workflows: Vec<WorkflowBody>,
-    /// The user's credentials, the oldest first, without their data.
+    /// Credentials of the user, oldest first, without their data.
     credentials: Vec<CredentialBody>,
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
     users: Users,
@@ -31,7 +31,7 @@ pub struct Stores {
     credentials: Credentials,
 }
 
-/// The stores of the directory.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let directory = Table::directory(config, 3).await?;
     Ok(Stores {
@@ -41,7 +41,7 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     })
 }
 
-/// Shows a user what is its own, in one answer.
+/// Returns the user of the token with its workflows and credentials.
 #[utoipa::path(get, path = "/session", tag = "session", security(("userToken" = [])), responses(
     (status = 200, body = Session),
     (status = 404, body = ProblemDocument, description = "the user was deleted"),

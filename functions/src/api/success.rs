@@ -1,17 +1,17 @@
-//! The answer of what has nothing else to tell.
+//! Response of operations that return no data.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// That it was done.
+/// Confirmation of success.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Success {
-    /// Always true.
+    /// Always `true`.
     success: bool,
 }
 
 impl Success {
-    /// It was done.
+    /// Creates the confirmation.
     pub(crate) fn new() -> Self {
         Self { success: true }
     }

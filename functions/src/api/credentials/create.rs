@@ -1,5 +1,5 @@
-//! `POST /users/{user}/credentials`. AWS calls: one DynamoDB read of the user by id, two by name; one of KMS, and one
-//! transaction; two writes more with an Idempotency-Key.
+//! `POST /users/{user}/credentials`. AWS calls: one DynamoDB read of the user by id, or two by
+//! name; one KMS call and one transaction; with an Idempotency-Key two more writes.
 
 use axum::extract::State;
 use serde_json::Value;
@@ -19,20 +19,20 @@ use zeroize::Zeroizing;
 pub use super::state_with_vault as state;
 use super::{CredentialBody, StoresWithVault, encryption_context};
 
-/// What is needed to create a credential.
+/// Body of a request to create a credential.
 #[derive(ToSchema)]
 pub struct CreateCredential {
-    /// What it is for, such as `shopify`.
+    /// Type of the credential, such as `shopify`.
     #[schema(rename = "type")]
     credential_type: Text<128>,
-    /// A name for people.
+    /// Display name.
     name: Text<256>,
-    /// What the user entered, up to 16 KiB. It is encrypted, and shown to the engine alone.
+    /// Secret data, at most 16 KiB as JSON. It is encrypted, and revealed to the engine only.
     #[schema(value_type = Object)]
     data: SecretObject,
 }
 
-/// A JSON object that is a secret, as text.
+/// JSON object with secret values, serialized.
 struct SecretObject(Zeroizing<String>);
 
 impl FromJson for SecretObject {
@@ -41,7 +41,7 @@ impl FromJson for SecretObject {
             return location.reject("must be an object");
         };
         if !is_exact(value) {
-            return location.reject("has a number that cannot be kept exactly: send it as a string");
+            return location.reject("contains a number that cannot be stored exactly; send it as a string");
         }
         let text = Zeroizing::new(value.to_string());
         if text.len() > MAX_DATA_BYTES {
@@ -51,7 +51,8 @@ impl FromJson for SecretObject {
     }
 }
 
-/// Whether all numbers are whole ones of 64 bits, or are small enough for a double to tell them apart.
+/// Returns whether all numbers are 64-bit integers or doubles below 2^53 in magnitude, above which
+/// doubles do not distinguish adjacent integers.
 fn is_exact(value: &Value) -> bool {
     const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
     match value {
@@ -71,10 +72,10 @@ impl Input for CreateCredential {
     }
 }
 
-/// Creates a credential of a user. Its data are encrypted before they are stored.
+/// Creates a credential of a user. Its data is encrypted before it is stored.
 #[utoipa::path(post, path = "/users/{user}/credentials", tag = "credentials", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path), ("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateCredential, responses(
-    (status = 201, body = CredentialBody, headers(("Location", description = "where the credential is found"))),
+    params(("user" = UserRef, Path), ("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateCredential, responses(
+    (status = 201, body = CredentialBody, headers(("Location", description = "path of the credential"))),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
 ))]

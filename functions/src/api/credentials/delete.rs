@@ -1,5 +1,5 @@
-//! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id, two by name, and one
-//! write.
+//! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by
+//! id, or two by name, and one write.
 
 use axum::extract::State;
 use tenon::{
@@ -11,7 +11,7 @@ use super::Stores;
 pub use super::state;
 use crate::api::success::Success;
 
-/// Removes a credential. Its data are erased at once.
+/// Deletes a credential. Its data is erased immediately.
 #[utoipa::path(delete, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
     security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(

@@ -1,4 +1,5 @@
-//! `GET /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id, two by name, and one read.
+//! `GET /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id,
+//! or two by name, and one read.
 
 use axum::extract::State;
 use tenon::{
@@ -9,7 +10,7 @@ use tenon::{
 pub use super::state;
 use super::{CredentialBody, Stores};
 
-/// Shows a credential, without its data.
+/// Returns a credential, without its data.
 #[utoipa::path(get, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
     security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(

@@ -1,5 +1,5 @@
-//! `GET /users/{user}/credentials` and `GET /credentials/users/{user}`. AWS calls: one DynamoDB read of the user by id, two by
-//! name, and one query.
+//! `GET /users/{user}/credentials` and `GET /credentials/users/{user}`. AWS calls: one DynamoDB
+//! read of the user by id, or two by name, and one query.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -12,14 +12,14 @@ use utoipa::{IntoParams, ToSchema};
 pub use super::state;
 use super::{CredentialBody, Stores};
 
-/// Which part of the list is asked for.
+/// Query parameters of the list of credentials.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListCredentials {
-    /// How many credentials a page has at most.
+    /// Maximum number of credentials per page.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Limit,
-    /// Where the page before ended.
+    /// Cursor that the previous page returned.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
@@ -32,21 +32,21 @@ impl Input for ListCredentials {
     }
 }
 
-/// A page of credentials, the newest first, without their data.
+/// Page of credentials, newest first, without their data.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CredentialPage {
-    /// The credentials.
+    /// Credentials of the page.
     data: Vec<CredentialBody>,
-    /// Where the next page starts; absent at the end.
+    /// Cursor of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
-/// Lists a user's credentials, without their data.
+/// Lists the credentials of a user, newest first, without their data.
 #[utoipa::path(get, path = "/users/{user}/credentials", tag = "credentials",
     security(("apiKey" = ["manage"]), ("userToken" = [])), params(("user" = UserRef, Path), ListCredentials), responses(
     (status = 200, body = CredentialPage),
-    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
+    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
 ))]
@@ -64,11 +64,11 @@ pub async fn list_credentials(
     Ok(Json(CredentialPage { data: page.items.into_iter().map(CredentialBody::from).collect(), cursor }))
 }
 
-/// Lists a user's credentials, as `GET /users/{user}/credentials` does.
+/// Lists the credentials of a user, like `GET /users/{user}/credentials`.
 #[utoipa::path(get, path = "/credentials/users/{user}", tag = "credentials",
     security(("apiKey" = ["manage"]), ("userToken" = [])), params(("user" = UserRef, Path), ListCredentials), responses(
     (status = 200, body = CredentialPage),
     (status = 404, body = ProblemDocument),
 ))]
-#[expect(dead_code, reason = "documents the second route of the one handler")]
+#[expect(dead_code, reason = "documents the second route of the handler")]
 fn list_credentials_of_user() {}

@@ -1,4 +1,4 @@
-//! Credentials: what users entered so that integrations can act for them.
+//! Credentials: secrets that let integrations act for users.
 
 use aws_config::SdkConfig;
 use serde::Serialize;
@@ -24,27 +24,27 @@ pub mod get;
 pub mod list;
 pub mod reveal;
 
-/// What the functions are given that need no vault.
+/// State of the functions that do not need the vault.
 #[derive(Clone, Debug)]
 pub struct Stores {
     users: Users,
     credentials: Credentials,
 }
 
-/// The stores of the directory.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let directory = Table::directory(config, 1).await?;
     Ok(Stores { users: Users(directory.clone()), credentials: Credentials(directory) })
 }
 
-/// What the functions are given that seal or open data.
+/// State of the functions that seal or open credential data.
 #[derive(Clone, Debug)]
 pub struct StoresWithVault {
     stores: Stores,
     vault: Vault,
 }
 
-/// Opens the connections to DynamoDB and KMS.
+/// Connects to DynamoDB and KMS.
 pub async fn state_with_vault(config: &SdkConfig) -> Result<StoresWithVault, StartError> {
     let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
     let (stores, ()) = tokio::join!(state(config), vault.connect());
@@ -58,7 +58,7 @@ impl IdempotentState for StoresWithVault {
 }
 
 impl Stores {
-    /// The user whose credentials are asked for: one that the caller may see.
+    /// Returns the requested user if the caller may access it.
     async fn owner(
         &self,
         environment: EnvironmentId,
@@ -70,28 +70,28 @@ impl Stores {
     }
 }
 
-/// What the data of a credential are sealed for.
+/// Returns the encryption context of credential data.
 fn encryption_context(environment: EnvironmentId, id: CredentialId) -> Context {
     Context { environment: environment.to_string(), owner: id.to_string(), purpose: "credential-data" }
 }
 
-/// A credential as the API shows it, without its data.
+/// Credential as the API returns it, without its data.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Credential)]
 pub struct CredentialBody {
-    /// Its id.
+    /// Id of the credential.
     credential_id: CredentialId,
-    /// Whose it is.
+    /// Id of the user who owns the credential.
     user_id: UserId,
-    /// What it is for, such as `shopify`.
+    /// Type of the credential, such as `shopify`.
     #[serde(rename = "type")]
     credential_type: Text<128>,
-    /// A name for people.
+    /// Display name.
     name: Text<256>,
-    /// When it was created.
+    /// Creation time.
     created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     updated_at: Timestamp,
 }
 

@@ -1,5 +1,5 @@
-//! `POST /users/{user}/credentials/{credentialId}/reveal`. AWS calls: one DynamoDB read of the user by id, two by name, one read
-//! and one of KMS.
+//! `POST /users/{user}/credentials/{credentialId}/reveal`. AWS calls: one DynamoDB read of the user
+//! by id, or two by name, one read and one KMS call.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -14,15 +14,15 @@ use utoipa::ToSchema;
 pub use super::state_with_vault as state;
 use super::{StoresWithVault, encryption_context};
 
-/// The data of a credential.
+/// Decrypted data of a credential.
 #[derive(Serialize, ToSchema)]
 pub struct RevealedCredential {
-    /// What the user entered.
+    /// Data of the credential.
     #[schema(value_type = Object)]
     data: Box<RawValue>,
 }
 
-/// Shows the engine what the user entered. Every call is logged.
+/// Returns the decrypted data of a credential to the engine. Every call is logged.
 #[utoipa::path(post, path = "/users/{user}/credentials/{credentialId}/reveal", tag = "credentials",
     security(("apiKey" = ["engine"])), params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
     (status = 200, body = RevealedCredential),
@@ -38,8 +38,8 @@ pub async fn reveal_credential(
     let owner = stores.owner(environment, &user, |_| true).await?;
     let sealed = stores.credentials.data(environment, owner.user_id, id).await?;
     let sealed = sealed.ok_or_else(|| Problem::not_found("credential"))?;
-    // A warning, so that it is kept at any level that an operator would choose.
-    tracing::warn!(%environment, %key, user = %owner.user_id, credential = %id, "a credential is revealed");
+    // A warning, so that it is logged at every log level that an operator would choose.
+    tracing::warn!(%environment, %key, user = %owner.user_id, credential = %id, "credential revealed");
     let data = vault.open(&encryption_context(environment, id), &sealed).await?;
     let data = serde_json::from_slice(&data).map_err(|_| VaultError::Undecryptable)?;
     Ok(NoStore(Json(RevealedCredential { data })))

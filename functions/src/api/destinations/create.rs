@@ -1,5 +1,6 @@
-//! `POST /destinations`. AWS calls: for each user that a filter names by a name one DynamoDB read, one of KMS, for a
-//! bus two to it, and one DynamoDB transaction; two writes and one of KMS more with an Idempotency-Key.
+//! `POST /destinations`. AWS calls: one DynamoDB read for each user that the filter names by
+//! username or email address; one KMS call; for a bus two calls to it; one DynamoDB transaction;
+//! with an Idempotency-Key two more writes and one more KMS call.
 
 use axum::extract::State;
 use tenon::{
@@ -25,32 +26,33 @@ use utoipa::ToSchema;
 pub use super::connection_state as state;
 use super::{ConnectionState, DestinationWithSecret, filter::NewFilter};
 
-/// What is needed to create a destination. A webhook needs a `url`; a bus its `region`, `eventBusName` and `credentials`.
+/// Body of a request to create a destination. A webhook requires `url`; a bus requires `region`,
+/// `eventBusName` and `credentials`.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes for the document what NewDestination reads")]
+#[expect(dead_code, reason = "documents the input of NewDestination")]
 struct CreateDestination {
-    /// By which means.
+    /// Type of the destination.
     #[schema(rename = "type")]
     kind: DestinationType,
-    /// Of a webhook: where errors are posted to.
+    /// URL of a webhook, to which errors are posted.
     url: Option<WebhookUrl>,
-    /// Of a webhook: what you call it.
+    /// Description of a webhook.
     description: Option<Text<256>>,
-    /// Of a bus: its region.
+    /// Region of a bus.
     region: Option<Region>,
-    /// Of a bus: its name or ARN.
+    /// Name or ARN of a bus.
     event_bus_name: Option<BusName>,
-    /// Of a bus: keys that may put events on it. They are encrypted and never shown again.
+    /// Access keys that may put events on the bus. They are encrypted and never returned.
     credentials: Option<AwsCredentials>,
     /// Whether errors are sent.
     #[schema(default = true, required = false)]
     enabled: bool,
-    /// The errors to which it is limited.
+    /// Filter of the errors that are sent.
     filter: Option<NewFilter>,
 }
 
-/// A destination before it is saved.
+/// Destination before it is saved.
 #[derive(Debug)]
 pub struct NewDestination {
     target: NewTarget,
@@ -58,20 +60,20 @@ pub struct NewDestination {
     filter: NewFilter,
 }
 
-/// What is particular to a type of destination, before it is saved.
+/// Fields that depend on the type of a destination, before it is saved.
 #[derive(Debug)]
 enum NewTarget {
     EventBridge { region: Region, event_bus_name: BusName, credentials: AwsCredentials },
     Webhook { url: WebhookUrl, description: Option<Text<256>> },
 }
 
-/// A type of destination.
+/// Type of a destination.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum DestinationType {
-    /// A customer's own Amazon EventBridge bus.
+    /// Amazon EventBridge bus of the customer.
     EventBridge,
-    /// A customer's own HTTP endpoint.
+    /// HTTPS endpoint of the customer.
     Webhook,
 }
 
@@ -105,7 +107,8 @@ impl Input for NewDestination {
                 url.zip(description).map(|(url, description)| NewTarget::Webhook { url, description })
             }
             None => {
-                // What would be needed is not known; what is wrong in form is named all the same.
+                // Without a type the required fields are unknown. The fields that are given are
+                // validated nevertheless.
                 fields.optional::<Region>("region");
                 fields.optional::<BusName>("eventBusName");
                 fields.optional::<AwsCredentials>("credentials");
@@ -119,19 +122,21 @@ impl Input for NewDestination {
     }
 }
 
-/// An ARN names a region of its own, which must be the one that is called.
+/// Rejects a bus ARN whose region differs from `region`, which is the region that is called.
 fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
     if bus.region().is_some_and(|named| named != region.as_str()) {
         fields.reject("eventBusName", "must name a bus in `region`");
     }
 }
 
-/// Saves where errors are to be sent. A bus is checked by a test event before; a webhook is given a secret, which is shown
-/// this once. Keys and secrets are encrypted before they are stored.
+/// Creates a destination.
+///
+/// A bus is first checked with a test event. A webhook receives a secret, which is returned only
+/// once. Keys and secrets are encrypted before they are stored.
 #[utoipa::path(post, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateDestination, responses(
-    (status = 201, body = DestinationWithSecret, headers(("Location", description = "where the destination is found"))),
-    (status = 409, body = ProblemDocument, description = "there are 20 destinations already"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateDestination, responses(
+    (status = 201, body = DestinationWithSecret, headers(("Location", description = "path of the destination"))),
+    (status = 409, body = ProblemDocument, description = "the environment already has 20 destinations"),
     (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
 ))]
 pub async fn create_destination(

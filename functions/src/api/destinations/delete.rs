@@ -10,19 +10,19 @@ use tenon::{
 
 use crate::api::success::Success;
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct AppState {
     destinations: Destinations,
     retention: Retention,
 }
 
-/// Opens the connection to DynamoDB.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     Ok(AppState { destinations: super::state(config).await?, retention: Retention::from_env()? })
 }
 
-/// Removes a destination. Its keys are erased at once.
+/// Deletes a destination. Its keys are erased immediately.
 #[utoipa::path(delete, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = Success),

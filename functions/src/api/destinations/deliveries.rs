@@ -1,5 +1,5 @@
-//! `GET /destinations/{destinationId}/deliveries`. AWS calls: one DynamoDB read and eight queries at once; more queries only
-//! where filters leave out most of what is read.
+//! `GET /destinations/{destinationId}/deliveries`. AWS calls: one DynamoDB read and eight
+//! concurrent queries; more queries only if the filter excludes most of the items read.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -19,30 +19,30 @@ use tenon::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct AppState {
     destinations: Destinations,
     deliveries: Deliveries,
 }
 
-/// Opens the connections to both tables.
+/// Connects to both tables.
 pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     let (directory, errors) = Table::both(config, SHARDS).await?;
     let deliveries = Deliveries { table: errors, retention: Retention::from_env()? };
     Ok(AppState { destinations: Destinations(directory), deliveries })
 }
 
-/// Which deliveries are asked for.
+/// Query parameters of the list of deliveries.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListDeliveries {
-    /// That stand so.
+    /// Status of the deliveries.
     status: Option<DeliveryStatus>,
-    /// How many deliveries a page has at most.
+    /// Maximum number of deliveries per page.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Limit,
-    /// Where the page before ended.
+    /// Cursor that the previous page returned.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
@@ -56,22 +56,24 @@ impl Input for ListDeliveries {
     }
 }
 
-/// A page of deliveries, those of the newest errors first.
+/// Page of deliveries, those of the newest errors first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeliveryPage {
-    /// The deliveries.
+    /// Deliveries of the page.
     data: Vec<Delivery>,
-    /// Where the next page starts; absent at the end.
+    /// Cursor of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
-/// Lists the deliveries of a destination that wait, have failed or were cancelled, and those that arrived after a failure
-/// or by a replay. Deliveries that succeeded at once are told of with their error.
+/// Lists the deliveries of a destination that are pending, failed or cancelled, and those that
+/// succeeded after a failure or through a replay.
+///
+/// Deliveries that succeeded at the first attempt are returned with their error only.
 #[utoipa::path(get, path = "/destinations/{destinationId}/deliveries", tag = "destinations",
     security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ListDeliveries), responses(
     (status = 200, body = DeliveryPage),
-    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
+    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
 ))]

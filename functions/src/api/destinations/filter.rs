@@ -1,4 +1,4 @@
-//! The errors to which a destination is limited, as they are given: users also by their names.
+//! Filter of a destination as callers write it: users may be given by username or email address.
 
 use tenon::{
     domain::{
@@ -13,17 +13,17 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-/// The errors to which a destination is limited. A list that is empty or absent does not limit.
+/// Filter of the errors that a destination receives. An empty or absent list matches every error.
 #[derive(Debug, Default, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct NewFilter {
-    /// Only errors of these workflows.
+    /// Workflows whose errors are sent.
     #[schema(required = false)]
     workflow_id: Vec<WorkflowId>,
-    /// Only errors of these users, each by its id, username or e-mail address.
+    /// Users whose errors are sent, each by id, username or email address.
     #[schema(required = false)]
     user_id: Vec<UserRef>,
-    /// Only errors of these kinds of block.
+    /// Block types whose errors are sent.
     #[schema(required = false)]
     block_type: Vec<EngineText>,
 }
@@ -44,7 +44,7 @@ impl Input for NewFilter {
 nested_inputs! { NewFilter }
 
 impl NewFilter {
-    /// The filter with the users' ids. One read for each name.
+    /// Replaces usernames and email addresses by user ids. One read for each name.
     pub(super) async fn resolve(self, users: &Users, environment: EnvironmentId) -> Result<Filter, Problem> {
         let Self { workflow_id, user_id: given, block_type } = self;
         let (mut user_id, mut unknown) = (Vec::new(), Vec::new());
@@ -53,7 +53,7 @@ impl NewFilter {
                 Some(id) => user_id.push(id),
                 None => unknown.push(FieldError {
                     pointer: format!("/filter/userId/{index}"),
-                    detail: "is not the name of a user".into(),
+                    detail: "no user with this id, username or email".into(),
                 }),
             }
         }

@@ -10,7 +10,7 @@ use tenon::{
 use super::DestinationBody;
 pub use super::state;
 
-/// Shows a destination; of its keys only the ends of the key id.
+/// Returns a destination. Its access key id is masked.
 #[utoipa::path(get, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = DestinationBody),

@@ -1,4 +1,4 @@
-//! `GET /destinations`. AWS calls: one DynamoDB query, and another for each megabyte of filters.
+//! `GET /destinations`. AWS calls: one DynamoDB query, and one more for each megabyte of filters.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -12,14 +12,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::DestinationBody;
 pub use super::state;
 
-/// Which part of the list is asked for.
+/// Query parameters of the list of destinations.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListDestinations {
-    /// How many destinations a page has at most.
+    /// Maximum number of destinations per page.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Limit,
-    /// Where the page before ended.
+    /// Cursor that the previous page returned.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
@@ -32,24 +32,24 @@ impl Input for ListDestinations {
     }
 }
 
-/// A page of destinations, the newest first.
+/// Page of destinations, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DestinationPage {
-    /// The destinations.
+    /// Destinations of the page.
     data: Vec<DestinationBody>,
-    /// Where the next page starts; absent at the end.
+    /// Cursor of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
-/// The list that a cursor belongs to.
+/// List to which the cursors belong.
 const LIST: &str = "/destinations";
 
-/// Lists the environment's destinations.
+/// Lists the destinations of the environment, newest first.
 #[utoipa::path(get, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
     params(ListDestinations), responses(
     (status = 200, body = DestinationPage),
-    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
+    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
     (status = 422, body = ProblemDocument),
 ))]
 pub async fn list_destinations(
@@ -59,7 +59,8 @@ pub async fn list_destinations(
 ) -> Result<Json<DestinationPage>, Problem> {
     let after = cursor.map(|cursor| cursor.position(LIST)).transpose()?;
     let id = |(destination, _): &(Destination, Health)| destination.destination_id.to_string();
-    // There are 20 at most, the newest first: a page goes on below the id that it ended with.
+    // An environment has at most 20 destinations, so all are read. The page starts below the id of
+    // the cursor.
     let mut rest = destinations.list_with_health(caller.environment).await?;
     rest.retain(|destination| after.as_ref().is_none_or(|after| id(destination) < *after));
     let more = rest.len() > limit;

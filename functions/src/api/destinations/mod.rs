@@ -1,4 +1,4 @@
-//! Destinations: where the errors of an environment are sent.
+//! Destinations: EventBridge buses and webhooks that receive the errors of an environment.
 
 use aws_config::SdkConfig;
 use serde::Serialize;
@@ -32,18 +32,18 @@ pub mod replay;
 pub mod rotate_secret;
 pub mod test;
 
-/// What the functions that save connections are given.
+/// State of the functions that save connections.
 #[derive(Clone, Debug)]
 pub struct ConnectionState {
     destinations: Destinations,
     users: Users,
     vault: Vault,
     rules: EgressRules,
-    /// What clients of the customer's AWS are made from.
+    /// Configuration from which the clients of the customer's AWS account are created.
     config: SdkConfig,
 }
 
-/// Opens the connections to DynamoDB and KMS.
+/// Connects to DynamoDB and KMS.
 pub async fn connection_state(config: &SdkConfig) -> Result<ConnectionState, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (directory, ()) = tokio::join!(Table::directory(config, 1), vault.connect());
@@ -62,63 +62,63 @@ impl IdempotentState for ConnectionState {
         &self.destinations.0
     }
 
-    // The answer to the creation of a webhook has its secret.
+    // The response to the creation of a webhook contains its secret.
     fn vault(&self) -> Option<&Vault> {
         Some(&self.vault)
     }
 }
 
-/// The store alone, for functions that have no use of the vault.
+/// Connects to the directory table, for functions that do not need the vault.
 pub async fn state(config: &SdkConfig) -> Result<Destinations, StartError> {
     Ok(Destinations(Table::directory(config, 1).await?))
 }
 
-/// A destination as the API shows it.
+/// Destination as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Destination)]
 pub struct DestinationBody {
-    /// Its id.
+    /// Id of the destination.
     pub destination_id: DestinationId,
-    /// By which means, and where to.
+    /// Type of the destination, with the fields of the type.
     #[serde(flatten)]
     pub target: TargetBody,
-    /// The toggle: whether errors are sent.
+    /// Whether errors are sent.
     pub enabled: bool,
-    /// Why it was switched off, where Tenon did it.
+    /// Reason why Tenon disabled the destination; null if it did not.
     #[schema(required = true)]
     pub disabled_reason: Option<String>,
-    /// The errors to which it is limited.
+    /// Filter of the errors that are sent.
     pub filter: Filter,
-    /// Whether the connection was proven when it was saved.
+    /// Whether the connection was verified, by the check when it was saved or by a test event.
     pub verified: bool,
-    /// What was proven, or why it was not.
+    /// Result of the verification, or the reason why the connection is unverified.
     pub verification: String,
-    /// How it does.
+    /// Health of the destination.
     pub health: HealthBody,
-    /// The waits between attempts, in seconds; each is up to a tenth longer.
+    /// Waits between attempts, in seconds; each is up to 10 % longer.
     #[schema(value_type = Vec<u32>)]
     pub retry_policy: &'static [u32],
-    /// When it was created.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// How a destination does.
+/// Health of a destination.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Health)]
 pub struct HealthBody {
-    /// When an attempt last succeeded, to the minute.
+    /// Time of the last successful attempt, to the minute.
     #[schema(required = true)]
     last_success_at: Option<Timestamp>,
-    /// When an attempt last failed.
+    /// Time of the last failed attempt.
     #[schema(required = true)]
     last_failure_at: Option<Timestamp>,
-    /// How many deliveries wait for their next attempt; while more than some hundreds wait, nearly.
+    /// Number of pending deliveries; approximate above a few hundred.
     pending: i64,
-    /// Whether attempts are made: an open circuit lets errors wait while one after the other is tried.
+    /// State of the circuit. While it is open, errors are queued and sent one at a time as probes.
     circuit: Circuit,
 }
 
@@ -130,50 +130,50 @@ impl From<Health> for HealthBody {
     }
 }
 
-/// A destination with its secret, which is shown this once.
+/// Destination with its secret, which is returned only once.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DestinationWithSecret {
-    /// The destination.
+    /// Destination.
     #[serde(flatten)]
     destination: DestinationBody,
-    /// Of a webhook: the secret by which its requests are signed, `whsec_…`.
+    /// Secret that signs the requests to a webhook, `whsec_…`; absent for a bus.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     secret: Option<Secret>,
 }
 
-/// What is particular to a type of destination.
+/// Fields that depend on the type of a destination.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
 #[schema(as = Target)]
 pub enum TargetBody {
-    /// A customer's own Amazon EventBridge bus.
+    /// Amazon EventBridge bus of the customer.
     EventBridge {
-        /// The bus's region.
+        /// Region of the bus.
         region: Region,
-        /// The bus, by name or ARN.
+        /// Name or ARN of the bus.
         event_bus_name: BusName,
-        /// The keys, as far as they are shown.
+        /// Masked access keys.
         credentials: MaskedCredentials,
-        /// The least-privilege IAM policy for these keys.
+        /// Least-privilege IAM policy for the keys.
         #[schema(value_type = Object)]
         policy: serde_json::Value,
     },
-    /// A customer's own HTTP endpoint.
+    /// HTTPS endpoint of the customer.
     Webhook {
-        /// Where errors are posted to.
+        /// URL to which errors are posted.
         url: WebhookUrl,
-        /// What the customer calls it.
+        /// Description.
         #[schema(required = true)]
         description: Option<Text<256>>,
     },
 }
 
-/// Keys as far as they are shown.
+/// Masked access keys.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MaskedCredentials {
-    /// The first four and the last four characters.
+    /// First four and last four characters of the access key id.
     access_key_id: String,
 }
 

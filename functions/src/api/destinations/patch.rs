@@ -1,6 +1,7 @@
-//! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads and one write, one more and perhaps a message where
-//! it is switched on or off or turned to another place; for each user that a filter names by a name one read; where the bus
-//! or its keys are replaced, two to the customer's bus and one or two of KMS.
+//! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads and one write; one more
+//! write, and possibly a message, if `enabled` or the target changes; one read for each user that
+//! the filter names by username or email address; if the bus or its keys change, two calls to the
+//! bus and one or two KMS calls.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -27,7 +28,7 @@ use utoipa::ToSchema;
 
 use super::{ConnectionState, DestinationBody, filter::NewFilter};
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct AppState {
     connections: ConnectionState,
@@ -35,7 +36,7 @@ pub struct AppState {
     scheduler: DrainScheduler,
 }
 
-/// Opens the connections to DynamoDB and KMS.
+/// Connects to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     let connections = super::connection_state(config).await?;
     let health_store = HealthStore(connections.destinations.0.clone());
@@ -44,24 +45,24 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     Ok(AppState { connections, health_store, scheduler })
 }
 
-/// What is to be changed; what is absent stays.
+/// Changes to a destination; absent fields remain unchanged.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct PatchDestination {
-    /// The toggle: whether errors are sent.
+    /// Whether errors are sent.
     enabled: Option<bool>,
-    /// The errors to which it is limited, in place of those before; null takes the limits away.
+    /// Filter of the errors that are sent, replaced as a whole; null removes it.
     filter: Option<NewFilter>,
-    /// Of a webhook: where errors are posted to.
+    /// URL of a webhook, to which errors are posted.
     url: Option<WebhookUrl>,
-    /// Of a webhook: what you call it; null takes it away.
+    /// Description of a webhook; null clears it.
     #[schema(value_type = Option<Text<256>>)]
     description: Option<Option<Text<256>>>,
-    /// Of a bus: its region.
+    /// Region of a bus.
     region: Option<Region>,
-    /// Of a bus: its name or ARN.
+    /// Name or ARN of a bus.
     event_bus_name: Option<BusName>,
-    /// Of a bus: other keys in place of those before.
+    /// New access keys of a bus.
     credentials: Option<AwsCredentials>,
 }
 
@@ -89,14 +90,16 @@ impl Input for PatchDestination {
     }
 }
 
-/// Changes a destination: switches it on or off, limits it, or replaces its place or keys. A bus is then checked by a test
-/// event. Switched on, or turned to another place, it is given another chance; switched off, what waits for it is
-/// cancelled.
+/// Updates a destination.
+///
+/// A changed bus is first checked with a test event. Enabling the destination or changing its
+/// target resets its health, so that pending errors are sent immediately. Disabling it cancels its
+/// pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), request_body = PatchDestination, responses(
     (status = 200, body = DestinationBody),
     (status = 404, body = ProblemDocument),
-    (status = 409, body = ProblemDocument, description = "it was changed by another request meanwhile"),
+    (status = 409, body = ProblemDocument, description = "the destination was modified by a concurrent request"),
     (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
 ))]
 pub async fn patch_destination(
@@ -127,14 +130,14 @@ pub async fn patch_destination(
     let webhook_fields = [("/url", url.is_some()), ("/description", description.is_some())];
     let redirected = match &mut destination.target {
         Target::EventBridge(bus) => {
-            reject_fields(&webhook_fields, "is only of a webhook")?;
+            reject_fields(&webhook_fields, "applies only to webhook destinations")?;
             let verification = update_bus(&connections, route, bus, region, event_bus_name, credentials).await?;
             let redirected = verification.is_some();
             destination.verification = verification.unwrap_or(destination.verification);
             redirected
         }
         Target::Webhook(webhook) => {
-            reject_fields(&bus_fields, "is only of a bus")?;
+            reject_fields(&bus_fields, "applies only to EventBridge destinations")?;
             webhook.description = description.unwrap_or(webhook.description.take());
             let redirected = url.as_ref().is_some_and(|url| *url != webhook.url);
             if let Some(url) = url {
@@ -149,22 +152,22 @@ pub async fn patch_destination(
     };
     destination.version += 1;
     destination.updated_at = Timestamp::now();
-    // Before the change, so that a repeat after a refusal does it again.
+    // Precedes the update, so that a retry after a failed update resets the health again.
     let resets_health = destination.enabled && (redirected || enabled == Some(true));
     let health = if resets_health { health_store.reset(route).await? } else { health };
     connections.destinations.update(caller.environment, &destination).await?;
-    let switched_off = was_enabled && !destination.enabled;
-    if health.pending_since.is_some() && (resets_health || switched_off) {
+    let disabled = was_enabled && !destination.enabled;
+    if health.pending_since.is_some() && (resets_health || disabled) {
         let now = Timestamp::now();
         if let Err(error) = scheduler.schedule(route, now, now).await {
-            // The drain sees what has changed when it runs next.
-            tracing::warn!(error = %ErrorChain(&error), "a drain was not told to run");
+            // The next run of the drain picks up the change.
+            tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
         }
     }
     Ok(Json((destination, health).into()))
 }
 
-/// Refuses fields that are not of the destination's type.
+/// Rejects fields that do not apply to the type of the destination.
 fn reject_fields(given: &[(&str, bool)], detail: &str) -> Result<(), Problem> {
     let given = given.iter().filter(|(_, given)| *given);
     let errors: Vec<FieldError> =
@@ -172,7 +175,8 @@ fn reject_fields(given: &[(&str, bool)], detail: &str) -> Result<(), Problem> {
     if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
 }
 
-/// Replaces a bus or its keys, after the new connection was checked. None where neither is replaced.
+/// Replaces the bus or its keys after a check of the new connection. Returns `None` if neither
+/// changes.
 async fn update_bus(
     connections: &ConnectionState,
     route: Route,

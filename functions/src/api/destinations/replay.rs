@@ -1,5 +1,5 @@
-//! `POST /destinations/{destinationId}/replay`. AWS calls: one DynamoDB read, one write and one message; two writes
-//! more with an Idempotency-Key.
+//! `POST /destinations/{destinationId}/replay`. AWS calls: one DynamoDB read, one write and one
+//! message; with an Idempotency-Key two more writes.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -18,7 +18,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct AppState {
     destinations: Destinations,
@@ -32,29 +32,31 @@ impl IdempotentState for AppState {
     }
 }
 
-/// Opens the connection to DynamoDB.
+/// Connects to the directory table and the queue of replay steps.
 pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     let directory = Table::directory(config, 1).await?;
     let steps = Queue::new(config, setting("REPLAYS_QUEUE")?);
     Ok(AppState { destinations: Destinations(directory.clone()), replays: Replays(directory), steps })
 }
 
-/// Which errors are sent once more: those of a time range, these, or all whose deliveries have failed.
+/// Selection of the errors to replay: a time range, a list of ids, or all errors whose delivery
+/// failed.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes for the document what NewReplay reads")]
+#[expect(dead_code, reason = "documents the input of NewReplay")]
 struct StartReplay {
-    /// From the second in which this lies.
+    /// Start of the time range, inclusive; rounded down to a whole second.
     since: Option<Timestamp>,
-    /// To the last second that begins before this; now where it is absent.
+    /// End of the time range, exclusive; rounded up to a whole second. Defaults to the current
+    /// time.
     until: Option<Timestamp>,
-    /// These errors, up to 1,000.
+    /// Ids of the errors, at most 1,000.
     error_ids: Option<Vec<ErrorId>>,
-    /// All whose deliveries to this destination have failed.
+    /// Whether to replay all errors whose delivery to this destination failed.
     failed: Option<bool>,
 }
 
-/// A replay before it is started.
+/// Replay before it is started.
 #[derive(Debug)]
 pub struct NewReplay {
     selection: Selection,
@@ -77,17 +79,19 @@ impl Input for NewReplay {
                 ids.sort();
                 ids.dedup();
                 if ids.is_empty() {
-                    fields.reject("errorIds", "must name at least one error");
+                    fields.reject("errorIds", "must not be empty");
                 }
                 Selection::Errors(ids)
             }
             (None, None, None, Some(true)) => Selection::Failed,
             (None, Some(_), None, None | Some(false)) => {
-                fields.reject("since", "is required beside `until`");
+                fields.reject("since", "is required with `until`");
                 return None;
             }
             _ => {
-                fields.reject_all("must name one of: `since` and `until`, `errorIds`, or `failed: true`");
+                fields.reject_all(
+                    "must contain exactly one of: `since` with an optional `until`, `errorIds`, `failed: true`",
+                );
                 return None;
             }
         };
@@ -95,21 +99,22 @@ impl Input for NewReplay {
     }
 }
 
-/// That errors are sent once more.
+/// Started replay.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StartedReplay {
-    /// By which progress is told and the replay is cancelled: `/replays/{replayId}`.
+    /// Id of the replay, used to query its progress and to cancel it: `/replays/{replayId}`.
     replay_id: ReplayId,
 }
 
-/// Sends errors to a destination once more, also such as were recorded while it was off.
+/// Starts a replay: queues recorded errors for a destination again, including errors that were
+/// recorded while it was disabled.
 #[utoipa::path(post, path = "/destinations/{destinationId}/replay", tag = "destinations",
-    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = StartReplay,
+    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = StartReplay,
     responses(
     (status = 202, body = StartedReplay),
     (status = 404, body = ProblemDocument),
-    (status = 409, body = ProblemDocument, description = "the destination is off"),
+    (status = 409, body = ProblemDocument, description = "the destination is disabled"),
     (status = 422, body = ProblemDocument),
 ))]
 pub async fn start_replay(
@@ -127,7 +132,7 @@ pub async fn start_replay(
         if !destination.enabled {
             return Err(Problem::conflict(
                 "destination-disabled",
-                "the destination is off: switch it on before a replay",
+                "the destination is disabled: enable it before a replay",
             ));
         }
         let now = seed.at;
@@ -147,7 +152,8 @@ pub async fn start_replay(
     }
     let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id };
     let now = Timestamp::now();
-    // Where this fails, nobody is told of the replay; a repeat with the same Idempotency-Key goes on with it.
+    // If sending fails, the replay does not start; a retry with the same Idempotency-Key resumes
+    // here.
     steps.send(&caller.environment.to_string(), &step, now, now).await?;
     Ok(Accepted(StartedReplay { replay_id }))
 }

@@ -1,4 +1,5 @@
-//! `POST /destinations/{destinationId}/rotate-secret`. AWS calls: two DynamoDB reads, one of KMS, and one write.
+//! `POST /destinations/{destinationId}/rotate-secret`. AWS calls: two DynamoDB reads, one KMS call
+//! and one write.
 
 use axum::extract::State;
 use tenon::{
@@ -10,12 +11,13 @@ use tenon::{
 pub use super::connection_state as state;
 use super::{ConnectionState, DestinationWithSecret};
 
-/// Gives a webhook a new secret, which is shown this once. The one before signs beside it for 24 hours.
+/// Replaces the secret of a webhook. The new secret is returned only once; the previous one stays
+/// valid for 24 hours.
 #[utoipa::path(post, path = "/destinations/{destinationId}/rotate-secret", tag = "destinations",
     security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = DestinationWithSecret),
     (status = 404, body = ProblemDocument),
-    (status = 409, body = ProblemDocument, description = "it is not a webhook, or was changed by another request meanwhile"),
+    (status = 409, body = ProblemDocument, description = "the destination is not a webhook, or was modified by a concurrent request"),
 ))]
 pub async fn rotate_secret(
     caller: Backend,
@@ -26,7 +28,7 @@ pub async fn rotate_secret(
     let found = destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
     let Target::Webhook(webhook) = &mut destination.target else {
-        return Err(Problem::conflict("no-secret", "only a webhook has a secret"));
+        return Err(Problem::conflict("no-secret", "only webhook destinations have a secret"));
     };
     let (secret, now) = (new_secret()?, Timestamp::now());
     let sealed = seal_secret(&vault, route, webhook.secret.version + 1, &secret).await?;

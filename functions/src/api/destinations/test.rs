@@ -1,5 +1,6 @@
-//! `POST /destinations/{destinationId}/test`. AWS calls: one DynamoDB read, one to the customer's bus, and one of KMS the
-//! first time; for a webhook that took it one DynamoDB write.
+//! `POST /destinations/{destinationId}/test`. AWS calls: one DynamoDB read, one call to the
+//! customer's bus, and one KMS call for the first use of the keys or the secret; for a webhook that
+//! accepts the event one DynamoDB write.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -22,30 +23,31 @@ use utoipa::ToSchema;
 
 use super::ConnectionState;
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct AppState {
     destinations: Destinations,
     senders: Senders,
 }
 
-/// Opens the connections to DynamoDB and KMS.
+/// Connects to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     let ConnectionState { destinations, users: _, vault, rules, config } = super::connection_state(config).await?;
     let eventbridge = EventBridgeSender::new(&config, vault.clone(), DEFAULT_TIMEOUT);
     Ok(AppState { destinations, senders: Senders { eventbridge, webhooks: WebhookSender::new(rules, vault) } })
 }
 
-/// What came of a test event.
+/// Result of a test event.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TestResult {
-    /// Whether the other side took it.
+    /// Whether the destination accepted the event.
     delivered: bool,
-    /// The attempt, with what the other side said.
+    /// Attempt, with the response of the destination.
     attempt: Attempt,
 }
 
-/// Sends a test event now, also to a destination that is off, and answers with what the other side said.
+/// Sends a test event immediately, even to a disabled destination, and returns the response of the
+/// destination.
 #[utoipa::path(post, path = "/destinations/{destinationId}/test", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = TestResult),
@@ -61,14 +63,15 @@ pub async fn test_destination(
     let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
     match state.senders.send_test(route, &destination).await {
         Outcome::Delivered(attempt) => {
-            // A bus was checked when it was saved, and takes events also where nobody will see them.
+            // A bus was checked when it was saved. Its success here proves nothing, since AWS also
+            // accepts events for a bus that does not exist.
             if matches!(destination.target, Target::Webhook(_)) {
-                let reason = format!("a test event was taken at {}", attempt.at);
+                let reason = format!("a test event was accepted at {}", attempt.at);
                 state.destinations.mark_verified(route, destination.version, &reason).await?;
             }
             Ok(Json(TestResult { delivered: true, attempt }))
         }
         Outcome::Failed(attempt, _) => Ok(Json(TestResult { delivered: false, attempt })),
-        Outcome::Skipped => Err(StoreError::Busy("the keys cannot be opened for now".into()).into()),
+        Outcome::Skipped => Err(StoreError::Busy("the keys cannot be decrypted at the moment".into()).into()),
     }
 }

@@ -9,12 +9,12 @@ use tenon::{
 
 use super::EnvironmentBody;
 
-/// The store that the function is given.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Environments, StartError> {
     Ok(Environments(Table::directory(config, 1).await?))
 }
 
-/// Shows the environment of the caller's key.
+/// Returns the environment of the caller's API key.
 #[utoipa::path(get, path = "/environment", tag = "environment", security(("apiKey" = ["manage"])), responses(
     (status = 200, body = EnvironmentBody),
     (status = 404, body = ProblemDocument),

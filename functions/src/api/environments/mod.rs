@@ -1,4 +1,4 @@
-//! Environments, as the holders of their keys see them.
+//! Environments, as the API returns them.
 
 use serde::Serialize;
 use tenon::domain::{
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 pub mod get;
 
-/// An environment.
+/// Environment.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Environment)]

@@ -1,4 +1,5 @@
-//! `GET /errors/{errorId}`. AWS calls: three DynamoDB queries at once, a read, and a query and a read at once.
+//! `GET /errors/{errorId}`. AWS calls: three concurrent DynamoDB queries, a read, and a concurrent
+//! query and read.
 
 use aws_config::SdkConfig;
 use axum::{
@@ -18,17 +19,17 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-/// An error with its deliveries.
+/// Error with its deliveries.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorWithDeliveries<'a> {
-    /// The error.
+    /// Error.
     #[serde(flatten)]
     error: ErrorDocument<'a>,
-    /// Its deliveries, one a destination that it was or is to be sent to.
+    /// Deliveries of the error, one per destination.
     deliveries: Vec<Delivery>,
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
     destinations: Destinations,
@@ -36,7 +37,7 @@ pub struct Stores {
     deliveries: Deliveries,
 }
 
-/// The stores of both tables.
+/// Connects to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let (directory, table) = Table::both(config, 3).await?;
     let retention = Retention::from_env()?;
@@ -47,7 +48,8 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     })
 }
 
-/// Shows an error with its deliveries. Where the engine has given one id on several workflows, one of these errors.
+/// Returns an error with its deliveries. If several workflows have an error with this id, one of
+/// them is returned.
 #[utoipa::path(get, path = "/errors/{errorId}", tag = "errors", security(("apiKey" = ["manage"])),
     params(("errorId" = ErrorId, Path)), responses(
     (status = 200, body = ErrorWithDeliveries),
@@ -63,7 +65,7 @@ pub async fn get_error(
     let (listed, destinations) =
         tokio::try_join!(errors.find(environment, id), destinations.ids_including_deleted(environment))?;
     let listed: Vec<_> = listed.iter().map(|error| (error.workflow_id, error.error_id)).collect();
-    // Of those that are listed, one may be past its time, or erased.
+    // The index may still list an error that has expired or was erased.
     let found = errors.get_all(environment, &listed).await?;
     let error = listed.iter().find_map(|(workflow, _)| found.iter().find(|error| error.workflow_id == *workflow));
     let error = error.ok_or_else(not_found)?;

@@ -1,4 +1,5 @@
-//! `GET /errors/groups`. AWS calls: eight DynamoDB queries at once and one read; more queries only where errors lie unevenly.
+//! `GET /errors/groups`. AWS calls: eight concurrent DynamoDB queries and one read; more queries
+//! only if errors are unevenly distributed.
 
 use aws_config::SdkConfig;
 use axum::{
@@ -16,13 +17,13 @@ use tenon::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-/// Of which time errors are grouped.
+/// Query parameters of the groups of errors.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct GroupErrors {
-    /// From the second in which this lies.
+    /// Start of the time range, inclusive; rounded down to a whole second.
     since: Option<Timestamp>,
-    /// To the last second that begins before this.
+    /// End of the time range, exclusive; rounded up to a whole second.
     until: Option<Timestamp>,
 }
 
@@ -34,32 +35,34 @@ impl Input for GroupErrors {
     }
 }
 
-/// Equal errors as one, the largest groups first.
+/// Groups of similar errors, largest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorGroups<'a> {
-    /// Up to 100 groups.
+    /// Groups, at most 100.
     groups: Vec<ErrorGroup<'a>>,
-    /// Whether these are all, and all errors of the time range are counted: the newest 5,000 are looked at.
+    /// Whether the groups cover all errors of the time range; false if there are more than 100
+    /// groups or more than 5,000 errors, of which the newest are counted.
     complete: bool,
 }
 
-/// Errors of a workflow and a kind of block that say the same but for numbers, ids, URLs' queries and quoted values.
+/// Errors of one workflow and block type whose messages differ only in numbers, ids, URL queries
+/// and quoted values.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorGroup<'a> {
-    /// The same for all of them, at any time.
+    /// Fingerprint of the group, stable over time.
     fingerprint: &'a Fingerprint,
-    /// How many there are.
+    /// Number of errors.
     count: usize,
-    /// When the first of them went wrong.
+    /// Time of the oldest error.
     first_seen: Timestamp,
-    /// When the last of them went wrong.
+    /// Time of the newest error.
     last_seen: Timestamp,
-    /// Their workflow.
+    /// Workflow of the errors.
     workflow_id: WorkflowId,
-    /// Their kind of block.
+    /// Block type of the errors.
     block_type: &'a str,
-    /// The newest of them.
+    /// Newest error of the group.
     example: ErrorDocument<'a>,
 }
 
@@ -78,12 +81,12 @@ impl<'a> From<&'a Group> for ErrorGroup<'a> {
     }
 }
 
-/// The store that the function is given.
+/// Connects to the Errors table.
 pub async fn state(config: &SdkConfig) -> Result<Errors, StartError> {
     Ok(Errors { table: Table::errors(config, SHARDS).await?, retention: Retention::from_env()? })
 }
 
-/// Groups the errors of a time range, so that what went wrong thousands of times is one line.
+/// Groups the similar errors of a time range.
 #[utoipa::path(get, path = "/errors/groups", tag = "errors", security(("apiKey" = ["manage"])), params(GroupErrors),
     responses((status = 200, body = ErrorGroups), (status = 422, body = ProblemDocument)))]
 pub async fn group_errors(

@@ -1,5 +1,6 @@
-//! `GET /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), one more where `userId` is a
-//! name, and one query; more queries only where filters leave out most of what is read.
+//! `GET /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), one
+//! more if `userId` is a username or email address, and one query; more queries only if the filters
+//! exclude most of the items read.
 
 use aws_config::SdkConfig;
 use axum::{extract::State, response::Response};
@@ -17,24 +18,24 @@ use utoipa::IntoParams;
 
 use super::{ErrorPage, page_response};
 
-/// Which errors are asked for.
+/// Query parameters of the list of errors.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListErrors {
-    /// From the second in which this lies.
+    /// Start of the time range, inclusive; rounded down to a whole second.
     since: Option<Timestamp>,
-    /// To the last second that begins before this.
+    /// End of the time range, exclusive; rounded up to a whole second.
     until: Option<Timestamp>,
-    /// Of this execution.
+    /// Execution of the errors.
     execution_id: Option<EngineText>,
-    /// Of this kind of block.
+    /// Block type of the errors.
     block_type: Option<EngineText>,
-    /// The user whose workflow it is; another's is not found.
+    /// User who must own the workflow; otherwise 404.
     user_id: Option<UserRef>,
-    /// How many errors a page has at most.
+    /// Maximum number of errors per page.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Limit,
-    /// Where the page before ended.
+    /// Cursor that the previous page returned.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
@@ -60,7 +61,7 @@ impl Input for ListErrors {
     }
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
     users: Users,
@@ -68,19 +69,19 @@ pub struct Stores {
     errors: Errors,
 }
 
-/// The stores of both tables.
+/// Connects to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let (directory, table) = Table::both(config, 1).await?;
     let errors = Errors { table, retention: Retention::from_env()? };
     Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory), errors })
 }
 
-/// Lists the errors of a workflow, the newest first.
+/// Lists the errors of a workflow, newest first.
 #[utoipa::path(get, path = "/workflows/{workflowId}/errors", tag = "errors",
     security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("workflowId" = WorkflowId, Path), ListErrors), responses(
     (status = 200, body = ErrorPage),
-    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
+    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
 ))]
@@ -120,7 +121,7 @@ pub async fn list_errors(
 }
 
 impl ListErrors {
-    /// The list that a cursor belongs to: its path and filters.
+    /// Returns the list to which a cursor belongs: path and filters.
     fn describe(&self, workflow_id: WorkflowId) -> String {
         let Self { since, until, execution_id, block_type, user_id, limit: _, cursor: _ } = self;
         format!("/workflows/{workflow_id}/errors {since:?} {until:?} {execution_id:?} {block_type:?} {user_id:?}")

@@ -1,5 +1,6 @@
-//! `GET /logs`. AWS calls: eight DynamoDB queries at once and one read; of a user one query and one read, of a workflow one query;
-//! a read before them where `userId` is a name. More queries only where filters leave out most of what is read.
+//! `GET /logs`. AWS calls: eight concurrent DynamoDB queries and one read; for a user one query and
+//! one read; for a workflow one query; one read before them if `userId` is a username or email
+//! address. More queries only if the filters exclude most of the items read.
 
 use aws_config::SdkConfig;
 use axum::{extract::State, response::Response};
@@ -17,42 +18,42 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{ErrorPage, page_response};
 
-/// Which errors are asked for.
+/// Query parameters of the list of errors.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListLogs {
-    /// From the second in which this lies.
+    /// Start of the time range, inclusive; rounded down to a whole second.
     since: Option<Timestamp>,
-    /// To the last second that begins before this.
+    /// End of the time range, exclusive; rounded up to a whole second.
     until: Option<Timestamp>,
-    /// Of this user.
+    /// User of the errors.
     user_id: Option<UserRef>,
-    /// Of this workflow.
+    /// Workflow of the errors.
     workflow_id: Option<WorkflowId>,
-    /// Of this execution.
+    /// Execution of the errors.
     execution_id: Option<EngineText>,
-    /// Of this kind of block.
+    /// Block type of the errors.
     block_type: Option<EngineText>,
-    /// `desc`, the newest first, where nothing is said.
+    /// Sort order; `desc` (newest first) by default.
     sort_order: Option<SortOrder>,
-    /// So many errors are passed over, 1,000 at most; not beside `cursor`.
+    /// Number of errors to skip, at most 1,000; not allowed with `cursor`.
     #[param(value_type = Option<u16>, minimum = 0, maximum = 1000)]
     skip: Option<Skip>,
-    /// How many errors a page has at most.
+    /// Maximum number of errors per page.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Limit,
-    /// Where the page before ended.
+    /// Cursor that the previous page returned.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
 
-/// In which order errors are listed.
+/// Sort order of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum SortOrder {
-    /// The oldest first.
+    /// Oldest first.
     Asc,
-    /// The newest first.
+    /// Newest first.
     Desc,
 }
 
@@ -66,7 +67,7 @@ impl FromJson for SortOrder {
     }
 }
 
-/// How many errors are passed over.
+/// Number of errors to skip.
 #[derive(Clone, Copy, Debug)]
 struct Skip(usize);
 
@@ -74,7 +75,7 @@ impl FromJson for Skip {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         match usize::try_from(i64::from_json(value, location)?) {
             Ok(skip) if skip <= MAX_SKIP => Some(Self(skip)),
-            _ => location.reject(format_args!("must be a whole number from 0 to {MAX_SKIP}")),
+            _ => location.reject(format_args!("must be an integer from 0 to {MAX_SKIP}")),
         }
     }
 }
@@ -92,7 +93,7 @@ impl Input for ListLogs {
         let limit = fields.optional("limit");
         let cursor: Option<Option<Cursor>> = fields.optional("cursor");
         if matches!((&skip, &cursor), (Some(Some(_)), Some(Some(_)))) {
-            fields.reject("skip", "cannot be given beside `cursor`, which goes on where the page before ended");
+            fields.reject("skip", "cannot be combined with `cursor`");
         }
         Some(Self {
             since: since?,
@@ -109,24 +110,24 @@ impl Input for ListLogs {
     }
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
     users: Users,
     errors: Errors,
 }
 
-/// The stores of both tables.
+/// Connects to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let (directory, table) = Table::both(config, SHARDS).await?;
     Ok(Stores { users: Users(directory), errors: Errors { table, retention: Retention::from_env()? } })
 }
 
-/// Lists the errors of the environment, also those of users and workflows that were deleted.
+/// Lists the errors of the environment, including those of deleted users and workflows.
 #[utoipa::path(get, path = "/logs", tag = "errors", security(("apiKey" = ["manage"])), params(ListLogs), responses(
     (status = 200, body = ErrorPage),
-    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
-    (status = 404, body = ProblemDocument, description = "there is no user of this name"),
+    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
+    (status = 404, body = ProblemDocument, description = "user not found"),
     (status = 422, body = ProblemDocument),
 ))]
 pub async fn list_logs(
@@ -176,7 +177,7 @@ pub async fn list_logs(
 }
 
 impl ListLogs {
-    /// The list that a cursor belongs to: its path, filters and order.
+    /// Returns the list to which a cursor belongs: path, filters and order.
     fn describe(&self) -> String {
         let Self {
             since,

@@ -1,4 +1,4 @@
-//! The errors of workflows.
+//! Errors of workflows.
 
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -15,17 +15,17 @@ pub mod list;
 pub mod logs;
 pub mod record;
 
-/// A page of errors.
+/// Page of errors.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorPage<'a> {
-    /// The errors.
+    /// Errors of the page.
     errors: Vec<ErrorDocument<'a>>,
-    /// Where the next page starts; absent at the end.
+    /// Cursor of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
-/// A page of the list that `asked` describes: its path and filters.
+/// Builds the response for a page. `scope` is the list to which its cursor belongs: path and filters.
 fn page_response(page: &Page<ErrorLog>, scope: &str) -> Response {
     let errors = page.items.iter().map(ErrorLog::document).collect();
     let cursor = page.next.as_deref().map(|position| Cursor::new(scope, position).into_string());

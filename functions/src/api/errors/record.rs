@@ -1,5 +1,6 @@
-//! `POST /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), a third where `_id`s are
-//! given, and one batch write for 25 errors; two writes more with an Idempotency-Key.
+//! `POST /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), one
+//! more if an `_id` is given, and one batch write for 25 errors; with an Idempotency-Key two more
+//! writes.
 
 use std::collections::BTreeSet;
 
@@ -28,25 +29,26 @@ use utoipa::{
     openapi::{Array, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema},
 };
 
-/// The most errors of a request.
+/// Maximum number of errors per request.
 const MAX_ERRORS_PER_REQUEST: usize = 100;
 
-/// An error that the engine records.
+/// Error to record.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct RecordError {
-    /// Made from `createdAt` where it is not given. The same id again on the same workflow changes nothing.
+    /// Id of the error; generated from `createdAt` by default. Recording the same id again on the
+    /// same workflow changes nothing.
     #[schema(rename = "_id")]
     id: Option<ErrorId>,
-    /// When it went wrong: now, where nothing is said; at most five minutes ahead.
+    /// Time of the error; the current time by default, and at most five minutes in the future.
     created_at: Option<Timestamp>,
-    /// The execution that failed.
+    /// Execution that failed.
     execution_id: EngineText,
-    /// The block that failed.
+    /// Block that failed.
     block_id: EngineText,
-    /// The kind of block, such as `alloy.shopify`.
+    /// Type of the block, such as `alloy.shopify`.
     block_type: EngineText,
-    /// What went wrong; cut to 64 KiB of UTF-8.
+    /// Error message; truncated to 64 KiB of UTF-8.
     error: String,
 }
 
@@ -81,17 +83,18 @@ impl RecordError {
     fn into_new_error(self, seed: &RequestSeed, index: usize, is_list: bool) -> Result<NewError, Problem> {
         let Self { id, created_at, execution_id, block_id, block_type, error } = self;
         let identity = ErrorIdentity::new(id, created_at, seed, index)
-            // It was looked at before; but the time of the first try, which counts, may be another.
+            // Validated before, but against the current time; a retry uses the time of the first
+            // attempt.
             .map_err(|error| Problem::invalid_field(&(pointer(index, is_list) + "/createdAt"), error))?;
         Ok(NewError { identity, execution_id, block_id, block_type, error: truncate(error) })
     }
 }
 
-/// One error, or up to a hundred as `{"errors": […]}`.
+/// One error, or up to 100 as `{"errors": […]}`.
 #[derive(Debug)]
 pub struct RecordErrors {
     errors: Vec<RecordError>,
-    /// Whether they came as a list, and not one by itself.
+    /// Whether the body is a list of errors.
     is_list: bool,
 }
 
@@ -124,19 +127,19 @@ impl Input for RecordErrors {
     }
 }
 
-/// Where an error stands in the body.
+/// Returns the JSON pointer to an error in the body.
 fn pointer(index: usize, is_list: bool) -> String {
     if is_list { format!("/errors/{index}") } else { String::new() }
 }
 
-/// What was recorded.
+/// Ids of recorded errors.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RecordedErrors {
-    /// The ids of the errors, in the order in which they were sent.
+    /// Ids of the errors, in the order of the request.
     ids: Vec<ErrorId>,
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
     workflows: Workflows,
@@ -149,18 +152,19 @@ impl IdempotentState for Stores {
     }
 }
 
-/// The stores of both tables.
+/// Connects to both tables.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    // A hundred errors are four batches.
+    // 100 errors are four batches.
     let (directory, table) = Table::both(config, 4).await?;
     let errors = Errors { table, retention: Retention::from_env()? };
     Ok(Stores { workflows: Workflows(directory), errors })
 }
 
-/// Records errors of a workflow. The stream of the table then carries them to the environment's destinations.
+/// Records errors of a workflow. The stream of the table forwards them to the destinations of the
+/// environment.
 #[utoipa::path(post, path = "/workflows/{workflowId}/errors", tag = "errors",
     security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])),
-    params(("workflowId" = WorkflowId, Path), ("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = RecordErrors, responses(
+    params(("workflowId" = WorkflowId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = RecordErrors, responses(
     (status = 202, body = RecordedErrors),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
@@ -185,7 +189,8 @@ pub async fn record_errors(
     let possibly_existing = new.iter().filter(|error| error.identity.id_provided || seed.is_retry);
     let possibly_existing: BTreeSet<ErrorId> = possibly_existing.map(|error| error.identity.id).collect();
 
-    // What was recorded before, or stands earlier in the same request, is accepted and changes nothing.
+    // An error that already exists, or occurs earlier in the same request, is accepted and changes
+    // nothing.
     let mut seen = stores.errors.existing(environment, workflow_id, &possibly_existing).await?;
     let fresh = new.into_iter().enumerate().filter(|(_, error)| seen.insert(error.identity.id));
     let (indices, fresh): (Vec<usize>, Vec<ErrorLog>) =

@@ -10,7 +10,7 @@ use tenon::{
 use super::ReplayBody;
 pub use super::state;
 
-/// Cancels a replay: what still waits because of it is not sent.
+/// Cancels a replay and the deliveries that are still pending because of it.
 #[utoipa::path(delete, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("replayId" = ReplayId, Path)), responses(
     (status = 200, body = ReplayBody),

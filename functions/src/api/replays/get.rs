@@ -10,7 +10,7 @@ use tenon::{
 use super::ReplayBody;
 pub use super::state;
 
-/// Shows how far a replay is.
+/// Returns a replay with its progress.
 #[utoipa::path(get, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("replayId" = ReplayId, Path)), responses(
     (status = 200, body = ReplayBody),

@@ -1,4 +1,4 @@
-//! Replays: errors that are sent to a destination once more.
+//! Replays: jobs that queue recorded errors for a destination again.
 
 use aws_config::SdkConfig;
 use serde::Serialize;
@@ -16,31 +16,31 @@ use utoipa::ToSchema;
 pub mod cancel;
 pub mod get;
 
-/// The directory.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Replays, StartError> {
     Ok(Replays(Table::directory(config, 1).await?))
 }
 
-/// A replay as the API shows it.
+/// Replay as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Replay)]
 pub struct ReplayBody {
-    /// Its id.
+    /// Id of the replay.
     replay_id: ReplayId,
-    /// Where the errors go.
+    /// Destination of the errors.
     destination_id: DestinationId,
-    /// How it stands.
+    /// Status of the replay.
     status: ReplayStatus,
-    /// So many errors were found and wait, or waited, for delivery.
+    /// Number of errors found and queued for delivery.
     found: u64,
-    /// So many of these were delivered.
+    /// Number of these errors that were delivered.
     delivered: u64,
-    /// So many of these have come to the end of their attempts.
+    /// Number of these errors that exhausted their attempts.
     failed: u64,
-    /// When it was asked for.
+    /// Creation time.
     created_at: Timestamp,
-    /// When it last made a step.
+    /// Time of the last step.
     updated_at: Timestamp,
 }
 

@@ -1,5 +1,5 @@
-//! `POST /users/batch`. AWS calls: one DynamoDB transaction for 33 users, and another for each round of conflicts in
-//! it; two writes more with an Idempotency-Key.
+//! `POST /users/batch`. AWS calls: one DynamoDB transaction for 33 users, and one more for each
+//! round of conflicts in it; with an Idempotency-Key two more writes.
 
 use std::collections::HashMap;
 
@@ -21,61 +21,61 @@ use utoipa::ToSchema;
 pub use super::create::state;
 use super::{UserBody, create::CreateUser};
 
-/// The most users of a batch.
+/// Maximum number of users per batch.
 const MAX_USERS: usize = 1000;
 
-/// Many users to be created: as here, or the list by itself.
+/// Users to create, as `{"users": […]}` or as the list itself.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes for the document what is read item by item")]
+#[expect(dead_code, reason = "documents an input that is read item by item")]
 struct CreateUsers {
-    /// 1 to 1,000 users.
+    /// Users, 1 to 1,000.
     #[schema(min_items = 1, max_items = 1000)]
     users: Vec<CreateUser>,
 }
 
-/// What came of a batch.
+/// Result of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedUsers {
-    /// Always `success`: each item has a result of its own.
+    /// Always `success`; see the result of each item.
     message: &'static str,
-    /// What came of each item, in order.
+    /// Result of each item, in order.
     results: Vec<BatchResult>,
-    /// The items that were not created, by their places.
+    /// Items that were not created.
     invalid_users: Vec<InvalidUser>,
 }
 
-/// What came of one item.
+/// Result of an item.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum BatchResult {
     /// The user was created.
     Created {
-        /// The user.
+        /// Created user.
         user: Box<UserBody>,
     },
-    /// One of its names is taken, or is that of an earlier item.
+    /// A name of the item is taken, or equals a name of an earlier item.
     Conflict(Reason),
-    /// It is not valid.
+    /// The item is invalid.
     Invalid(Reason),
 }
 
-/// Why an item was not created.
+/// Reason why an item was not created.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = BatchReason)]
 pub struct Reason {
-    /// In words.
+    /// Description of the reason.
     detail: String,
-    /// Which fields, and why.
+    /// Invalid fields.
     errors: Vec<FieldError>,
 }
 
-/// An item that was not created.
+/// Item that was not created.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct InvalidUser {
-    /// Its place in the batch, the first one being 0.
+    /// Index of the item in the batch, starting at 0.
     index: usize,
-    /// Why.
+    /// Reason why the item was not created.
     detail: String,
 }
 
@@ -86,12 +86,12 @@ impl From<Problem> for Reason {
     }
 }
 
-/// Creates up to 1,000 users, each of them or not at all; the others are not held up by one that conflicts.
-#[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateUsers,
+/// Creates up to 1,000 users. Each item succeeds or fails on its own.
+#[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), params(("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateUsers,
     responses(
     (status = 200, body = CreatedUsers),
-    (status = 422, body = ProblemDocument, description = "there is no list, or it is empty or too long"),
-    (status = 503, body = ProblemDocument, description = "names the users that were not created; the others were"),
+    (status = 422, body = ProblemDocument, description = "the list is missing, empty or too long"),
+    (status = 503, body = ProblemDocument, description = "some users were not created; the problem document names them"),
 ))]
 pub async fn create_users(
     caller: Backend,
@@ -119,7 +119,7 @@ pub async fn create_users(
             Ok(()) => BatchResult::Created { user: Box::new(user.into()) },
             Err(taken @ CreateUserError::Taken { .. }) => BatchResult::Conflict(Problem::from(taken).into()),
             Err(CreateUserError::Store(error)) if error.is_transient() => {
-                tracing::warn!(error = %ErrorChain(&*error), "a user was not created");
+                tracing::warn!(error = %ErrorChain(&*error), "failed to create user");
                 let list = if body.is_array() { "" } else { "/users" };
                 not_created.push(format!("{list}/{index}"));
                 continue;
@@ -143,7 +143,7 @@ pub async fn create_users(
     Ok(Json(CreatedUsers { message: "success", invalid_users: invalid_users.collect(), results }))
 }
 
-/// The list, by itself or as the member `users`.
+/// Returns the list: the body itself, or its member `users`.
 fn items(body: &Value) -> Result<&Vec<Value>, Problem> {
     let (list, pointer) = match body {
         Value::Array(_) => (Some(body), ""),
@@ -159,7 +159,7 @@ fn items(body: &Value) -> Result<&Vec<Value>, Problem> {
     }
 }
 
-/// One item, valid and with names that no earlier item has.
+/// Validates an item and checks that no earlier item has one of its names.
 fn read(
     item: &Value,
     seed: &RequestSeed,
@@ -173,7 +173,7 @@ fn read(
     let claims = names.claims();
     if let Some((first, earlier)) = claims.iter().find_map(|name| Some((name, *claimed.get(name)?))) {
         let field = if *first == names.username.canonical() { "username" } else { "email" };
-        let detail = format!("is that of item {earlier}");
+        let detail = format!("duplicates that of item {earlier}");
         let errors = vec![FieldError { pointer: format!("/{field}"), detail: detail.clone() }];
         return Err(BatchResult::Conflict(Reason { detail: format!("the {field} {detail}"), errors }));
     }

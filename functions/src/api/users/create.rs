@@ -1,4 +1,4 @@
-//! `POST /users`. AWS calls: one DynamoDB transaction; two writes more with an Idempotency-Key.
+//! `POST /users`. AWS calls: one DynamoDB transaction; with an Idempotency-Key two more writes.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -15,18 +15,18 @@ use utoipa::ToSchema;
 
 use super::UserBody;
 
-/// What is needed to create a user: an `email`, a `username`, or both.
+/// Body of a request to create a user: `email`, `username` or both.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CreateUser {
-    /// Unique in the environment.
+    /// Email address, unique in the environment.
     pub(super) email: Option<Email>,
-    /// Unique in the environment; made from the e-mail address where there is none. One with an `@` counts as the
-    /// e-mail too, and must equal it where both are given.
+    /// Username, unique in the environment; generated from the email address if absent. A username
+    /// with an `@` is also the email address, and must equal `email` if both are given.
     pub(super) username: Option<Username>,
-    /// A name for people.
+    /// Full name.
     pub(super) full_name: Option<FullName>,
-    /// At most 50 string pairs of 8 KiB in all.
+    /// String pairs, at most 50 and 8 KiB in total.
     #[schema(required = false)]
     pub(super) metadata: Metadata,
 }
@@ -51,15 +51,15 @@ impl Input for CreateUser {
     }
 }
 
-/// The store that the function is given.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
     Ok(Users(Table::directory(config, 1).await?))
 }
 
-/// Creates a user and claims its username and e-mail address.
-#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateUser, responses(
-    (status = 201, body = UserBody, headers(("Location", description = "where the user is found"))),
-    (status = 409, body = ProblemDocument, description = "names the field that is taken"),
+/// Creates a user and claims its username and email address.
+#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateUser, responses(
+    (status = 201, body = UserBody, headers(("Location", description = "path of the user"))),
+    (status = 409, body = ProblemDocument, description = "the username or email address is taken; the problem document names the field"),
     (status = 422, body = ProblemDocument),
 ))]
 pub async fn create_user(

@@ -1,5 +1,5 @@
-//! `DELETE /users/{user}`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction; both again where
-//! another request came between them.
+//! `DELETE /users/{user}`. AWS calls: one DynamoDB read of the user by id, or two by name, and one
+//! transaction; both again after a conflict with a concurrent request.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -12,31 +12,33 @@ use utoipa::ToSchema;
 
 pub use super::create::state;
 
-/// That a user was deleted, and what is removed behind it.
+/// Confirmation of the deletion of a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeletedUser {
-    /// Always true.
+    /// Always `true`.
     success: bool,
-    /// The removal of what the user owned.
+    /// Background job that removes the data of the user.
     deletion: DeletionBody,
 }
 
-/// The removal of what a user owned.
+/// Background job that removes the data of a deleted user.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Deletion)]
 pub struct DeletionBody {
-    /// Always `running`: it goes on by itself, whatever crashes.
+    /// Always `running`; the job resumes after failures until it is complete.
     status: &'static str,
-    /// When the user was deleted.
+    /// Time of the deletion.
     started_at: Timestamp,
 }
 
-/// How often a deletion is tried that others came between.
+/// Maximum number of attempts when concurrent requests modify the user.
 const MAX_ATTEMPTS: usize = 5;
 
-/// Deletes a user: it, its credentials and workflows are not found from now on, and its names are free. What it owned is
-/// removed behind it. Error logs stay until their time is over.
+/// Deletes a user.
+///
+/// The user, its credentials and its workflows immediately return 404, and its names are free.
+/// Their data is removed in the background. Its errors are kept until they expire.
 #[utoipa::path(delete, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
     params(("user" = UserRef, Path)), responses(
     (status = 200, body = DeletedUser),

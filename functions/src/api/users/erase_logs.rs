@@ -1,4 +1,5 @@
-//! `DELETE /users/{user}/logs`. AWS calls: one DynamoDB write by id, a read before it by name.
+//! `DELETE /users/{user}/logs`. AWS calls: one DynamoDB write; one read before it if the user is
+//! given by name.
 
 use axum::extract::State;
 use tenon::{
@@ -13,8 +14,11 @@ use tenon::{
 pub use super::create::state;
 use crate::api::success::Success;
 
-/// Erases the errors of a user that are recorded by now, with their deliveries, those that wait included. It goes on by
-/// itself, whatever crashes. Where the id is given, the user need not be there any more.
+/// Starts a background job that erases the user's errors recorded so far, with all their
+/// deliveries, including pending ones.
+///
+/// Works for a deleted user if `user` is its id. The job resumes after failures until it is
+/// complete.
 #[utoipa::path(delete, path = "/users/{user}/logs", tag = "errors", security(("apiKey" = ["manage"])),
     params(("user" = UserRef, Path)), responses((status = 202, body = Success)))]
 pub async fn erase_logs(
@@ -23,7 +27,7 @@ pub async fn erase_logs(
     Path(user): Path<UserRef>,
 ) -> Result<Accepted<Success>, Problem> {
     let environment_id = caller.environment;
-    // A name that leads to nobody has no errors.
+    // A name without a user has no errors.
     if let Some(user_id) = users.resolve(environment_id, &user).await? {
         start_erasure(&users.0, &Erasure { environment_id, user_id, started_at: Timestamp::now() }).await?;
     }

@@ -1,4 +1,4 @@
-//! `GET /users/{user}`. AWS calls: one DynamoDB read by id, two by name.
+//! `GET /users/{user}`. AWS calls: one DynamoDB read by id, or two by name.
 
 use axum::extract::State;
 use tenon::{
@@ -10,10 +10,10 @@ use tenon::{
 use super::UserBody;
 pub use super::create::state;
 
-/// Shows a user.
+/// Returns a user.
 #[utoipa::path(get, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("user" = UserRef, Path)), responses(
-    (status = 200, body = UserBody, headers(("ETag", description = "for a later If-Match"))),
+    (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
     (status = 404, body = ProblemDocument),
 ))]
 pub async fn get_user(

@@ -1,5 +1,5 @@
-//! `GET /users`. AWS calls: four DynamoDB queries at once, more only where a filter leaves out most of what is read; by a name two
-//! reads instead.
+//! `GET /users`. AWS calls: four concurrent DynamoDB queries, more only if the filter excludes most
+//! of the items read; two reads instead if a name is given.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -19,25 +19,25 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::UserBody;
 
-/// The store that the function is given.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
     Ok(Users(Table::directory(config, SHARDS).await?))
 }
 
-/// Which users are asked for.
+/// Query parameters of the list of users.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListUsers {
-    /// Of this status.
+    /// Status of the users.
     status: Option<Status>,
-    /// With this e-mail address.
+    /// Email address of the user.
     email: Option<Email>,
-    /// With this name.
+    /// Username of the user.
     username: Option<Username>,
-    /// How many users a page has at most.
+    /// Maximum number of users per page.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Limit,
-    /// Where the page before ended.
+    /// Cursor that the previous page returned.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
@@ -59,21 +59,22 @@ impl Input for ListUsers {
     }
 }
 
-/// A page of users, the newest first.
+/// Page of users, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserPage {
-    /// The users.
+    /// Users of the page.
     data: Vec<UserBody>,
-    /// Where the next page starts; absent at the end.
+    /// Cursor of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
-/// Lists the environment's users, or finds the one with a name. A user that was just created may be missing for a moment in
-/// the list, and is found by its names at once.
+/// Lists the users of the environment, or returns the one with the given username or email address.
+///
+/// A user created moments ago may be missing from the list; it is found by name immediately.
 #[utoipa::path(get, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(ListUsers), responses(
     (status = 200, body = UserPage),
-    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
+    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
     (status = 422, body = ProblemDocument),
 ))]
 pub async fn list_users(
@@ -86,7 +87,8 @@ pub async fn list_users(
     let name = username.as_ref().map(Username::canonical).or_else(|| email.as_ref().map(Email::canonical));
     if let Some(name) = name {
         let found = users.find(caller.environment, &UserRef::Name(name)).await?;
-        // The two share one namespace: a name may be the other one of the user's.
+        // Usernames and email addresses share one namespace, so the user found may have the name as
+        // its other one.
         let is = |user: &User| {
             status.is_none_or(|status| user.status == status)
                 && email

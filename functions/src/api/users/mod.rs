@@ -1,4 +1,4 @@
-//! Users, and their tokens.
+//! Users and their tokens.
 
 use serde::Serialize;
 use tenon::domain::{
@@ -19,28 +19,28 @@ pub mod status;
 pub mod token;
 pub mod update;
 
-/// A user as the API shows it.
+/// User as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = User)]
 pub struct UserBody {
-    /// Its id, which never changes.
+    /// Id of the user; never changes.
     pub user_id: UserId,
-    /// Its name, unique in the environment.
+    /// Username, unique in the environment.
     pub username: Username,
-    /// Its e-mail address, unique in the environment.
+    /// Email address, unique in the environment.
     #[schema(required = true)]
     pub email: Option<Email>,
-    /// A name for people.
+    /// Full name.
     #[schema(required = true)]
     pub full_name: Option<FullName>,
-    /// What the customer wants to remember.
+    /// String pairs that the customer defines.
     pub metadata: Metadata,
-    /// Whether it may be used.
+    /// Status of the user.
     pub status: Status,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 

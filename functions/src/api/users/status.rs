@@ -1,4 +1,5 @@
-//! `POST /users/{user}/disable` and `…/enable`. AWS calls: one DynamoDB write by id, a read before it by name.
+//! `POST /users/{user}/disable` and `…/enable`. AWS calls: one DynamoDB write; one read before it
+//! if the user is given by name.
 
 use axum::extract::State;
 use tenon::{
@@ -10,8 +11,10 @@ use tenon::{
 use super::UserBody;
 pub use super::create::state;
 
-/// Disables a user: its data stay, its tokens stop within a minute and for good, it gets no new ones, and its workflows
-/// read as inactive. Errors are still recorded.
+/// Disables a user.
+///
+/// Its data is kept, its tokens become invalid within a minute, it receives no new ones, and its
+/// workflows read as inactive. Errors are still recorded.
 #[utoipa::path(post, path = "/users/{user}/disable", tag = "users", security(("apiKey" = ["manage"])),
     operation_id = "disable_user", params(("user" = UserRef, Path)), responses(
     (status = 200, body = UserBody),
@@ -30,11 +33,11 @@ pub async fn set_status(
     Ok(Json(user.into()))
 }
 
-/// Enables a user again. Tokens from before it was disabled do not work again.
+/// Enables a user. Tokens issued before it was disabled stay invalid.
 #[utoipa::path(post, path = "/users/{user}/enable", tag = "users", security(("apiKey" = ["manage"])),
     params(("user" = UserRef, Path)), responses(
     (status = 200, body = UserBody),
     (status = 404, body = ProblemDocument),
 ))]
-#[expect(dead_code, reason = "documents the second route of the one handler")]
+#[expect(dead_code, reason = "documents the second route of the handler")]
 fn enable_user() {}

@@ -1,4 +1,5 @@
-//! `GET, POST /users/{user}/token`. AWS calls: one DynamoDB read by id, two by name; the signing key is cached.
+//! `GET, POST /users/{user}/token`. AWS calls: one DynamoDB read by id, or two by name; the signing
+//! key is cached.
 
 use aws_config::SdkConfig;
 use axum::extract::State;
@@ -17,12 +18,12 @@ use tenon::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-/// How long the token is to last.
+/// Options of the token.
 #[derive(Debug, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 #[schema(rename_all = "camelCase")]
 pub struct CreateToken {
-    /// In seconds.
+    /// Lifetime of the token, in seconds.
     #[param(required = false)]
     #[schema(required = false)]
     ttl_seconds: TtlSeconds,
@@ -35,17 +36,17 @@ impl Input for CreateToken {
     }
 }
 
-/// A user token.
+/// User token.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
-    /// A JWT, signed with ES256; to be presented as `Authorization: Bearer <token>`.
+    /// JWT, signed with ES256; sent as `Authorization: Bearer <token>`.
     token: String,
-    /// Until when it works.
+    /// Expiration time.
     expires_at: Timestamp,
 }
 
-/// What the function is given.
+/// State of the function.
 #[derive(Clone)]
 pub struct AppState {
     users: Users,
@@ -53,7 +54,7 @@ pub struct AppState {
     issuer: String,
 }
 
-/// Reads and opens the signing key, which also opens the connections to DynamoDB and KMS.
+/// Reads and decrypts the signing key, which also connects to DynamoDB and KMS.
 pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     let directory = Table::directory(config, 1).await?;
     let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
@@ -61,7 +62,7 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     Ok(AppState { users: Users(directory), signer, issuer: setting("TOKEN_ISSUER")? })
 }
 
-/// Makes a short-lived token with which a web page acts as the user.
+/// Creates a short-lived token with which a web page calls the API for the user.
 #[utoipa::path(get, path = "/users/{user}/token", tag = "users", security(("apiKey" = ["manage"])),
     params(("user" = UserRef, Path), CreateToken), responses(
     (status = 200, body = Token),
@@ -85,7 +86,7 @@ pub async fn create_token(
     Ok(NoStore(Json(Token { token, expires_at: claims.expires_at() })))
 }
 
-/// The same with the time to live in the body.
+/// Creates a token like `GET /users/{user}/token`, with the lifetime in the body.
 #[utoipa::path(post, path = "/users/{user}/token", tag = "users", security(("apiKey" = ["manage"])),
     operation_id = "post_token", params(("user" = UserRef, Path)), request_body = CreateToken, responses(
     (status = 200, body = Token),
@@ -93,5 +94,5 @@ pub async fn create_token(
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
 ))]
-#[expect(dead_code, reason = "documents the second method of the one handler")]
+#[expect(dead_code, reason = "documents the second method of the handler")]
 fn post_token() {}

@@ -1,5 +1,5 @@
-//! `PUT /users/{user}` and `PATCH /users/{user}`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction;
-//! both again where another request came between them.
+//! `PUT /users/{user}` and `PATCH /users/{user}`. AWS calls: one DynamoDB read of the user by id,
+//! or two by name, and one transaction; both again after a conflict with a concurrent request.
 
 use std::collections::BTreeMap;
 
@@ -18,19 +18,20 @@ use utoipa::ToSchema;
 use super::UserBody;
 pub use super::create::state;
 
-/// What is to be changed; what is absent stays.
+/// Changes to a user; absent fields remain unchanged.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct UpdateUser {
-    /// Unique in the environment.
+    /// Username, unique in the environment.
     username: Option<Username>,
-    /// Unique in the environment; null takes it away.
+    /// Email address, unique in the environment; null clears it.
     #[schema(value_type = Option<Email>)]
     email: Option<Option<Email>>,
-    /// A name for people; null takes it away.
+    /// Full name; null clears it.
     #[schema(value_type = Option<FullName>)]
     full_name: Option<Option<FullName>>,
-    /// By PATCH merged with the pairs that are there, where null takes one away; by PUT in their place.
+    /// String pairs. PATCH merges them into the existing ones and removes pairs whose value is
+    /// null; PUT replaces all pairs.
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
     metadata: Option<BTreeMap<String, Option<String>>>,
 }
@@ -42,23 +43,23 @@ impl Input for UpdateUser {
         let full_name = fields.optional("fullName").map(|given| fields.has("fullName").then_some(given));
         let metadata = fields.optional("metadata");
         if fields.has("username") && username == Some(None) {
-            fields.reject("username", "cannot be taken away");
+            fields.reject("username", "cannot be null");
         }
         Some(Self { username: username?, email: email?, full_name: full_name?, metadata: metadata? })
     }
 }
 
-/// How often a change is tried that others came between.
+/// Maximum number of attempts when concurrent requests modify the user.
 const MAX_ATTEMPTS: usize = 5;
 
-/// Changes a user; names that are given up are free at once.
+/// Updates a user and replaces its metadata. Names that it no longer uses are free immediately.
 #[utoipa::path(put, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])), operation_id = "replace_user",
-    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "the ETag of what you have seen")),
+    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "ETag that the user must still have")),
     request_body = UpdateUser, responses(
-    (status = 200, body = UserBody, headers(("ETag", description = "for a later If-Match"))),
+    (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
     (status = 404, body = ProblemDocument),
-    (status = 409, body = ProblemDocument, description = "names the field that is taken"),
-    (status = 412, body = ProblemDocument, description = "it is not any more what If-Match names"),
+    (status = 409, body = ProblemDocument, description = "the username or email address is taken; the problem document names the field"),
+    (status = 412, body = ProblemDocument, description = "the user does not match If-Match"),
     (status = 422, body = ProblemDocument),
 ))]
 pub async fn update_user(
@@ -91,25 +92,25 @@ pub async fn update_user(
     }
 }
 
-/// Changes what is given; what is absent stays.
+/// Updates a user and merges its metadata.
 #[utoipa::path(patch, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "the ETag of what you have seen")),
+    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "ETag that the user must still have")),
     request_body = UpdateUser, responses(
-    (status = 200, body = UserBody, headers(("ETag", description = "for a later If-Match"))),
+    (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
     (status = 404, body = ProblemDocument),
-    (status = 409, body = ProblemDocument, description = "names the field that is taken"),
-    (status = 412, body = ProblemDocument, description = "it is not any more what If-Match names"),
+    (status = 409, body = ProblemDocument, description = "the username or email address is taken; the problem document names the field"),
+    (status = 412, body = ProblemDocument, description = "the user does not match If-Match"),
     (status = 422, body = ProblemDocument),
 ))]
-#[expect(dead_code, reason = "documents the second route of the one handler")]
+#[expect(dead_code, reason = "documents the second route of the handler")]
 fn patch_user() {}
 
-/// The user with what is given in place of what was there.
+/// Returns the user with the changes applied.
 fn updated(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<User, Problem> {
     let UpdateUser { username, email, full_name, metadata } = update;
     let renamed = username.is_some();
     let username = username.unwrap_or_else(|| before.username.clone());
-    // A username that is an e-mail address brings its address with it.
+    // A username that is an email address also sets the email address.
     let email = match email {
         Some(email) => email,
         None if renamed && username.as_str().contains('@') => None,
@@ -118,7 +119,7 @@ fn updated(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<
     let names = Names::of(username, email.clone());
     let names = names.map_err(|error| Problem::invalid_field(if renamed { "/username" } else { "/email" }, error))?;
     if email.is_none() && names.email.is_some() && !renamed {
-        let detail = "cannot be taken away while the username is an e-mail address: give another username";
+        let detail = "cannot be null while the username is an email address; change the username too";
         return Err(Problem::invalid_field("/email", detail));
     }
     let metadata = match metadata {

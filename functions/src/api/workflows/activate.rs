@@ -1,5 +1,5 @@
-//! `PUT /workflows/activate` and `…/deactivate`. AWS calls: one DynamoDB read of the user by id, two by name; one more for a
-//! workflow by its name, and one write.
+//! `PUT /workflows/activate` and `…/deactivate`. AWS calls: one DynamoDB read of the user by id, or
+//! two by name; one more for a workflow by name; one write.
 
 use axum::extract::State;
 use tenon::{
@@ -11,15 +11,15 @@ use utoipa::ToSchema;
 pub use super::state;
 use super::{Stores, WorkflowBody};
 
-/// Which workflow is meant: by its id or its name.
+/// Selection of a workflow by id or name.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct WorkflowSelector {
-    /// Whose it is; a user may leave it out for its own.
+    /// User who owns the workflow; optional with a user token.
     user_id: Option<UserRef>,
-    /// Its id.
+    /// Id of the workflow.
     workflow_id: Option<WorkflowId>,
-    /// Its name.
+    /// Name of the workflow.
     workflow_name: Option<WorkflowName>,
 }
 
@@ -29,13 +29,13 @@ impl Input for WorkflowSelector {
         let workflow_id = fields.optional("workflowId");
         let workflow_name = fields.optional("workflowName");
         if let (Some(None), Some(None)) = (&workflow_id, &workflow_name) {
-            fields.reject("workflowId", "is required, or `workflowName`");
+            fields.reject("workflowId", "is required unless `workflowName` is given");
         }
         Some(Self { user_id: user_id?, workflow_id: workflow_id?, workflow_name: workflow_name? })
     }
 }
 
-/// Switches a workflow on. It reads as inactive all the same while its user is disabled.
+/// Activates a workflow. It still reads as inactive while its user is disabled.
 #[utoipa::path(put, path = "/workflows/activate", tag = "workflows", operation_id = "activate_workflow",
     security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector, responses(
     (status = 200, body = WorkflowBody),
@@ -55,7 +55,7 @@ pub async fn set_active(
         None => None,
     };
     let not_found = || Problem::not_found("workflow");
-    // Where both are given, they must mean the same.
+    // If both are given, they must select the same workflow.
     let id = match (workflow_id, &workflow_name) {
         (Some(id), None) => id,
         (Some(id), Some(_)) if named != Some(id) => return Err(not_found()),
@@ -66,12 +66,12 @@ pub async fn set_active(
     Ok(Json(WorkflowBody::new(changed.ok_or_else(not_found)?, owner.status)))
 }
 
-/// Switches a workflow off.
+/// Deactivates a workflow.
 #[utoipa::path(put, path = "/workflows/deactivate", tag = "workflows",
     security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector, responses(
     (status = 200, body = WorkflowBody),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
 ))]
-#[expect(dead_code, reason = "documents the second route of the one handler")]
+#[expect(dead_code, reason = "documents the second route of the handler")]
 fn deactivate_workflow() {}

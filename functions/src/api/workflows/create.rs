@@ -1,5 +1,5 @@
-//! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, two by name, and one transaction; two writes more
-//! with an Idempotency-Key.
+//! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, or two by name, and one
+//! transaction; with an Idempotency-Key two more writes.
 
 use std::collections::BTreeSet;
 
@@ -18,17 +18,17 @@ use utoipa::ToSchema;
 pub use super::state;
 use super::{Stores, WorkflowBody};
 
-/// What is needed to create a workflow.
+/// Body of a request to create a workflow.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CreateWorkflow {
-    /// Whose it is: a userId, a username or an e-mail address.
+    /// User who owns the workflow, by id, username or email address.
     user_id: UserRef,
-    /// Unique for its user.
+    /// Name, unique per user.
     name: WorkflowName,
-    /// The integration that it is an instance of.
+    /// Integration of which the workflow is an instance.
     integration_id: Option<IntegrationId>,
-    /// The credentials that it uses, of the same user: at most 50.
+    /// Credentials of the same user that the workflow uses, at most 50.
     #[schema(required = false)]
     credential_ids: Vec<CredentialId>,
 }
@@ -55,10 +55,10 @@ fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {
 
 /// Creates a workflow of a user.
 #[utoipa::path(post, path = "/workflows", tag = "workflows", security(("apiKey" = ["manage"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "by which a repeat gets the first answer again")), request_body = CreateWorkflow, responses(
-    (status = 201, body = WorkflowBody, headers(("Location", description = "where the workflow is found"))),
-    (status = 404, body = ProblemDocument, description = "there is no such user"),
-    (status = 409, body = ProblemDocument, description = "the user has another workflow of this name"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateWorkflow, responses(
+    (status = 201, body = WorkflowBody, headers(("Location", description = "path of the workflow"))),
+    (status = 404, body = ProblemDocument, description = "user not found"),
+    (status = 409, body = ProblemDocument, description = "the user already has a workflow with this name"),
     (status = 422, body = ProblemDocument),
 ))]
 pub async fn create_workflow(

@@ -1,5 +1,5 @@
-//! `PUT /users/{user}/deactivate-workflows`. AWS calls: one DynamoDB read of the user by id, two by name; one query of its
-//! workflows' names, and a write for each, twenty at once.
+//! `PUT /users/{user}/deactivate-workflows`. AWS calls: one DynamoDB read of the user by id, or two
+//! by name; one query of the names of its workflows; one write for each, at most 20 concurrently.
 
 use axum::extract::State;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -13,17 +13,17 @@ use utoipa::ToSchema;
 use super::Stores;
 pub use super::state;
 
-/// So many workflows are switched off at once.
+/// Maximum number of concurrent writes.
 const MAX_CONCURRENT: usize = 20;
 
-/// That it was done.
+/// Confirmation of success.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeactivatedWorkflows {
     /// Always `Success`.
     message: &'static str,
 }
 
-/// Switches off all of a user's workflows.
+/// Deactivates all workflows of a user.
 #[utoipa::path(put, path = "/users/{user}/deactivate-workflows", tag = "workflows", security(("apiKey" = ["manage"])),
     params(("user" = UserRef, Path)), responses(
     (status = 200, body = DeactivatedWorkflows),

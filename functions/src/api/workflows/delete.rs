@@ -1,5 +1,5 @@
-//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), one more where `userId` is a name, and one
-//! transaction.
+//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), and one
+//! more if `userId` is a username or email address; one transaction.
 
 use axum::extract::State;
 use tenon::{
@@ -11,7 +11,7 @@ pub use super::state;
 use super::{Stores, UserFilter};
 use crate::api::success::Success;
 
-/// Removes a workflow, so that its name is free. Its errors stay until their time is over.
+/// Deletes a workflow. Its name is free immediately; its errors are kept until they expire.
 #[utoipa::path(delete, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
     params(("workflowId" = WorkflowId, Path), UserFilter), responses(
     (status = 200, body = Success),

@@ -1,4 +1,5 @@
-//! `GET /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), and one more where `userId` is a name.
+//! `GET /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), and one more
+//! if `userId` is a username or email address.
 
 use axum::extract::State;
 use tenon::{
@@ -9,7 +10,7 @@ use tenon::{
 pub use super::state;
 use super::{Stores, UserFilter, WorkflowBody};
 
-/// Shows a workflow.
+/// Returns a workflow.
 #[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])),
     params(("workflowId" = WorkflowId, Path), UserFilter), responses(

@@ -1,5 +1,5 @@
-//! `GET /workflows`. AWS calls: one DynamoDB read of the user by id, two by name; one query of its workflows' names, and one read
-//! of a page of them.
+//! `GET /workflows`. AWS calls: one DynamoDB read of the user by id, or two by name; one query of
+//! the names of its workflows, and one read for the page.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -12,16 +12,16 @@ use utoipa::{IntoParams, ToSchema};
 pub use super::state;
 use super::{Stores, WorkflowBody};
 
-/// Whose workflows, and which part of the list is asked for.
+/// Query parameters of the list of workflows.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListWorkflows {
-    /// Whose workflows; a user may leave it out for its own.
+    /// User who owns the workflows; optional with a user token.
     user_id: Option<UserRef>,
-    /// How many workflows a page has at most.
+    /// Maximum number of workflows per page.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Limit,
-    /// Where the page before ended.
+    /// Cursor that the previous page returned.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
@@ -35,22 +35,22 @@ impl Input for ListWorkflows {
     }
 }
 
-/// A page of workflows, the newest first.
+/// Page of workflows, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkflowPage {
-    /// The workflows.
+    /// Workflows of the page.
     data: Vec<WorkflowBody>,
-    /// Where the next page starts; absent at the end.
+    /// Cursor of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
-/// Lists a user's workflows.
+/// Lists the workflows of a user, newest first.
 #[utoipa::path(get, path = "/workflows", tag = "workflows",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ListWorkflows), responses(
     (status = 200, body = WorkflowPage),
-    (status = 400, body = ProblemDocument, description = "the cursor is not one of this list"),
-    (status = 404, body = ProblemDocument, description = "there is no such user"),
+    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
+    (status = 404, body = ProblemDocument, description = "user not found"),
     (status = 422, body = ProblemDocument),
 ))]
 pub async fn list_workflows(

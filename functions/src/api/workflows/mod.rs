@@ -22,14 +22,14 @@ pub mod delete;
 pub mod get;
 pub mod list;
 
-/// What the functions are given.
+/// State of the functions.
 #[derive(Clone, Debug)]
 pub struct Stores {
     users: Users,
     workflows: Workflows,
 }
 
-/// The stores of the directory.
+/// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     let directory = Table::directory(config, 1).await?;
     Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory) })
@@ -41,11 +41,11 @@ impl IdempotentState for Stores {
     }
 }
 
-/// Whose workflow is meant.
+/// Query parameter that names the owner of a workflow.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct UserFilter {
-    /// The user whose workflow it is; another's is not found.
+    /// User who must own the workflow; otherwise 404.
     user_id: Option<UserRef>,
 }
 
@@ -56,7 +56,8 @@ impl Input for UserFilter {
 }
 
 impl Stores {
-    /// A workflow and its user, where the caller may see it and it is of the user that is asked for, if one is.
+    /// Returns a workflow and its user, if the caller may access it and the requested user, if any,
+    /// owns it.
     async fn find(
         &self,
         environment: EnvironmentId,
@@ -74,7 +75,8 @@ impl Stores {
         found.filter(|(_, owner)| is(owner.user_id, caller) && is(owner.user_id, requested)).ok_or_else(not_found)
     }
 
-    /// The user that is asked for: for a user itself, also where none is. None where none is and there must be one.
+    /// Returns the requested user, which defaults to the calling user. Without either, the request
+    /// is invalid.
     async fn owner(
         &self,
         environment: EnvironmentId,
@@ -91,32 +93,32 @@ impl Stores {
     }
 }
 
-/// A workflow as the API shows it.
+/// Workflow as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Workflow)]
 pub struct WorkflowBody {
-    /// Its id.
+    /// Id of the workflow.
     pub workflow_id: WorkflowId,
-    /// Whose it is.
+    /// Id of the user who owns the workflow.
     pub user_id: UserId,
-    /// Its name, unique for its user.
+    /// Name, unique per user.
     pub name: WorkflowName,
-    /// The integration that it is an instance of.
+    /// Integration of which the workflow is an instance.
     #[schema(required = true)]
     pub integration_id: Option<IntegrationId>,
-    /// The credentials that it uses.
+    /// Credentials that the workflow uses.
     pub credential_ids: Vec<CredentialId>,
-    /// Whether it runs: false while its user is disabled.
+    /// Whether the workflow is active; false while its user is disabled.
     pub active: bool,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
 impl WorkflowBody {
-    /// A workflow as it reads while its user has this status.
+    /// Creates the body for a workflow whose user has this status.
     pub fn new(workflow: Workflow, owner: Status) -> Self {
         let Workflow { workflow_id, user_id, name, integration_id, credential_ids, active, created_at, updated_at } =
             workflow;

@@ -47,7 +47,7 @@ async fn every_reveal_is_logged_without_the_data() {
     acme.engine.post(&format!("/users/{user}/credentials/{credential}/reveal"), json!({})).await.is(200);
     let line = eventually("the reveal is logged", async || {
         let lines = acme.tenon.logs(&credential).await;
-        lines.lines().find(|line| line.contains("a credential is revealed")).map(str::to_owned)
+        lines.lines().find(|line| line.contains("credential revealed")).map(str::to_owned)
     })
     .await;
     assert!(
