@@ -1,7 +1,11 @@
-//! The drain of a destination: sends what waits for it and is due.
+//! The drain of a destination: sends the pending deliveries that are due.
 //!
-//! One drain at a time has a destination, by a lease. It may die between any two of its steps: what it had sent and not
-//! written down is sent again, what it had not sent is still waiting, and its lease runs out.
+//! A lease ensures that one drain at a time processes a destination. A drain may stop between any
+//! two steps. Deliveries that it sent but did not record are sent again, the others stay pending,
+//! and the lease expires.
+//!
+//! [`drain`] depends only on the traits [`DrainStore`] and [`Sender`], so that a simulation with a
+//! controlled clock can test it.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -31,49 +35,53 @@ use crate::{
     },
 };
 
-/// How long a drain goes on to begin rounds of attempts. With the last one, of at most fifteen seconds, and its writes it
-/// stays below the function's time-out.
+/// Time during which a drain starts batches. With the last batch, which takes up to 15 seconds, and
+/// its writes it stays below the timeout of the function (60 seconds).
 const RUN_BUDGET: Duration = Duration::from_secs(30);
-/// How long a drain has a destination for itself: longer than its function may run.
+/// Duration of the lease. Longer than the timeout of the function.
 const LEASE_DURATION: Duration = Duration::from_secs(75);
-/// So many deliveries are attempted at once.
+/// Number of deliveries that are attempted concurrently.
 const BATCH_SIZE: usize = 40;
-/// How often a drain looks again at what has begun to wait before it leaves that to the next one.
+/// Maximum number of attempts to release the lease while new deliveries become pending. After the
+/// last one, the next drain takes over.
 const MAX_RELEASE_ATTEMPTS: u32 = 3;
-/// What waits longer than this is not there: the longest time to a next attempt, and more.
+/// Period within which every pending delivery becomes due. Longer than any wait of the retry schedule
+/// or `Retry-After`.
 const FAR_FUTURE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
-/// A message that comes within this time may be the one that has woken this drain.
+/// Tolerance when wake-ups are compared: a message that is due within this time may be the one that
+/// woke this drain.
 const WAKEUP_TOLERANCE: Duration = Duration::from_secs(1);
 
 fn key(delivery: &PendingDelivery) -> ErrorKey {
     (delivery.workflow_id, delivery.error_id)
 }
 
-/// What a drain reads and writes, of one destination.
+/// Storage of a drain, for one destination.
 pub trait DrainStore {
-    /// What time it is.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
-    /// Takes the destination for itself until a time; none where another drain has it or nothing was ever noted.
+    /// Acquires the lease until the given time. Returns none if another drain holds it or the
+    /// destination has no health item.
     fn lease(&self, until: Timestamp) -> impl Future<Output = Result<Option<Lease>, StoreError>>;
-    /// The destination, none where it was deleted.
+    /// Returns the destination, or none if it was deleted.
     fn destination(&self) -> impl Future<Output = Result<Option<Destination>, StoreError>>;
-    /// Its health.
+    /// Returns the health of the destination.
     fn health(&self) -> impl Future<Output = Result<Health, StoreError>>;
-    /// What waits and is due by a time, the longest time first.
+    /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first.
     fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<PendingDelivery>, StoreError>>;
-    /// The errors of deliveries, as far as they are still there.
+    /// Returns the errors of deliveries; deleted and expired errors are missing.
     fn errors(&self, due: &[PendingDelivery]) -> impl Future<Output = Result<HashMap<ErrorKey, ErrorLog>, StoreError>>;
-    /// Whether a replay was cancelled.
+    /// Returns whether a replay is cancelled.
     fn is_cancelled(&self, replay: ReplayId) -> impl Future<Output = Result<bool, StoreError>>;
-    /// Writes down what became of deliveries.
+    /// Records the results of a step.
     fn settle(&self, settled: &[Settlement]) -> impl Future<Output = Result<(), StoreError>>;
-    /// Notes the destination's health.
+    /// Updates the health of the destination.
     fn record_health(&self, current: &Health, update: &HealthUpdate) -> impl Future<Output = Result<(), StoreError>>;
-    /// Switches the destination off.
+    /// Disables the destination if its version is unchanged.
     fn disable_destination(&self, version: u32, reason: &str) -> impl Future<Output = Result<(), StoreError>>;
-    /// What waits, due or not.
+    /// Returns the size of the backlog and the time at which its first delivery is due.
     fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>>;
-    /// Ends the lease.
+    /// Releases the lease, unless the backlog has changed since the given version.
     fn release(
         &self,
         lease: &Lease,
@@ -81,28 +89,29 @@ pub trait DrainStore {
         backlog: Backlog,
         wake_at: Option<Timestamp>,
     ) -> impl Future<Output = Result<ReleaseOutcome, StoreError>>;
-    /// Lets a drain run at a time.
+    /// Sends the message that starts a drain at the given time.
     fn schedule(&self, at: Timestamp) -> impl Future<Output = Result<(), StoreError>>;
-    /// Forgets the health of a destination that was deleted.
+    /// Deletes the health of a deleted destination.
     fn delete_health(&self) -> impl Future<Output = Result<(), StoreError>>;
 }
 
-/// The means of sending, to one destination.
+/// Sender to one destination.
 pub trait Sender {
-    /// Makes one attempt to send each error. The answer has one outcome per error, in order.
+    /// Makes one attempt for each error. Returns one outcome per error, in order.
     fn send(&self, destination: &Destination, errors: &[&ErrorLog]) -> impl Future<Output = Vec<Outcome>>;
 }
 
-/// Sends what waits for a destination and is due, for up to half a minute, and sees that a drain runs when the next of it
-/// is.
+/// Sends due deliveries for up to 30 seconds, then schedules the next drain for the time at which
+/// the next delivery is due.
 ///
-/// AWS calls: a write; for every forty deliveries two reads of the destination, one query for each of eight partitions, one
-/// `BatchGetItem` of the errors, a transaction for twenty and a write of the health; at the end a read, eight queries, a write
-/// and a message.
+/// AWS calls: one write for the lease. Per batch of 40 deliveries: one read of the destination and
+/// one of its health, one query for each of eight partitions, one `BatchGetItem` for the errors,
+/// one read per replay, one transaction per 20 deliveries, and one or two writes of the health. At
+/// the end: one read, eight queries, one write and one message.
 pub async fn drain(store: &impl DrainStore, sender: &impl Sender) -> Result<(), StoreError> {
     let started = store.now();
     let Some(lease) = store.lease(started + LEASE_DURATION).await? else {
-        // Whoever has it looks again before it ends.
+        // The drain that holds the lease checks for new deliveries before it releases the lease.
         return Ok(());
     };
     while store.now() < started + RUN_BUDGET {
@@ -120,19 +129,20 @@ pub async fn drain(store: &impl DrainStore, sender: &impl Sender) -> Result<(), 
         let now = store.now();
         let last = attempt == MAX_RELEASE_ATTEMPTS;
         if last {
-            // Something may have begun to wait that was not seen.
+            // Assume that there are new deliveries, and leave them to another drain.
             backlog = Backlog { earliest_due: Some(now + WAKEUP_TOLERANCE), counted: None };
         }
         let next = backlog.earliest_due.map(|due| due.max(health.backoff_until().unwrap_or(now)).max(now));
         let next = next.map(|next| next.min(now + MAX_DELAY));
-        // One message is enough: where another comes in time, none is sent, so that messages do not multiply.
+        // If a message is already due early enough, none is sent, so that messages do not multiply.
         let scheduled = health
             .wake_at
             .filter(|at| now + WAKEUP_TOLERANCE < *at && next.is_some_and(|next| *at <= next + WAKEUP_TOLERANCE));
         let wake_at = scheduled.or(next);
         match store.release(&lease, (!last).then_some(health.backlog_version), backlog, wake_at).await? {
             ReleaseOutcome::BacklogChanged => {}
-            // Where the lease was lost, it may have been by an answer that was lost.
+            // A lost lease may be an own release whose response was lost, so the next drain is
+            // scheduled in both cases.
             ReleaseOutcome::Released | ReleaseOutcome::LeaseLost => {
                 return match wake_at.filter(|_| scheduled.is_none()) {
                     Some(at) => store.schedule(at).await,
@@ -144,15 +154,16 @@ pub async fn drain(store: &impl DrainStore, sender: &impl Sender) -> Result<(), 
     Ok(())
 }
 
-/// Attempts the deliveries that are due: forty concurrently, a single one while the circuit is open, none while the destination
-/// is to be left alone.
+/// Attempts the deliveries that are due: up to [`BATCH_SIZE`] concurrently, only one while the
+/// circuit is open, and none while the destination is backing off. Breaks if the drain has nothing
+/// left to do.
 async fn drain_batch(
     store: &impl DrainStore,
     sender: &impl Sender,
     destination: &Destination,
 ) -> Result<ControlFlow<()>, StoreError> {
     let (health, now) = (store.health().await?, store.now());
-    // Off means off, also for what is not due yet.
+    // A disabled destination cancels all of its pending deliveries, due or not.
     let by = if destination.enabled { now } else { now + FAR_FUTURE };
     let (mut due, duplicates) = dedup(store.due(by, BATCH_SIZE).await?);
     if due.is_empty() {
@@ -170,7 +181,8 @@ async fn drain_batch(
     }
     let probe = health.circuit() == Circuit::Open;
     if probe {
-        // What was never tried tells more of the destination than an error that it may have reasons to refuse.
+        // Prefer deliveries without attempts: the destination may have rejected the others because
+        // of their content.
         due.sort_by_key(|delivery| delivery.attempts);
         due.truncate(1);
     }
@@ -216,8 +228,8 @@ async fn drain_batch(
     Ok(if skipped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 
-/// An error may wait twice, by a replay or because its first attempt was written down twice: one is attempted, and the
-/// others are taken out.
+/// Separates duplicates. An error may be pending twice, because of a replay or because its first
+/// attempt was recorded twice. One delivery is attempted and the others are removed.
 fn dedup(due: Vec<PendingDelivery>) -> (Vec<PendingDelivery>, Vec<Settlement>) {
     let mut seen = HashSet::new();
     let (unique, duplicates): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| seen.insert(key(delivery)));
@@ -227,7 +239,7 @@ fn dedup(due: Vec<PendingDelivery>) -> (Vec<PendingDelivery>, Vec<Settlement>) {
     )
 }
 
-/// Writes down what became of deliveries without an attempt.
+/// Records deliveries with the same disposition and without an attempt.
 async fn settle(
     store: &impl DrainStore,
     health: &Health,
@@ -256,7 +268,7 @@ fn attempt(outcome: &Outcome) -> Option<Attempt> {
     }
 }
 
-/// How many of these do not wait any more.
+/// Returns the number of deliveries that are no longer pending.
 fn no_longer_pending(settled: &[Settlement]) -> i64 {
     count(settled, |disposition| !matches!(disposition, Disposition::Pending(_)))
 }
@@ -277,35 +289,35 @@ fn emit(settled: &[Settlement], counts: &OutcomeCounts) {
     metrics::emit(&metrics);
 }
 
-/// The drains of all destinations.
+/// Drains of all destinations.
 #[derive(Clone, Debug)]
 pub struct Drains {
-    /// The destinations.
+    /// Destinations.
     pub destinations: Destinations,
-    /// How they do.
+    /// Health of the destinations.
     pub health_store: HealthStore,
-    /// What waits for them.
+    /// Pending deliveries.
     pub pending: PendingDeliveries,
-    /// The errors, of which what waits has only the ids.
+    /// Recorded errors; pending deliveries contain only their ids.
     pub errors: Errors,
-    /// The replays because of which some of it waits.
+    /// Replays that added pending deliveries.
     pub replays: Replays,
-    /// By which drains are told to run.
+    /// Scheduler of drains.
     pub scheduler: DrainScheduler,
-    /// The means of sending.
+    /// Senders for all types of destinations.
     pub senders: Senders,
 }
 
 impl Drains {
-    /// Drains one destination.
+    /// Drains one destination (see [`drain`]).
     pub async fn run(&self, route: Route) -> Result<(), StoreError> {
         let destination = DestinationDrain { drains: self, route };
-        // Boxed: the compiler's depth limit would not hold what all of it is made of.
+        // Boxed because the future exceeds the compiler's recursion limit for types.
         Box::pin(drain(&destination, &destination)).await
     }
 }
 
-/// One destination's part of the tables.
+/// Storage and sender of one destination.
 struct DestinationDrain<'a> {
     drains: &'a Drains,
     route: Route,

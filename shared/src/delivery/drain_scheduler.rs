@@ -1,4 +1,5 @@
-//! Telling the drain of a destination to run.
+//! Schedules drains: a delayed queue message wakes the drain of a destination, and the health item
+//! records the time of that wake-up.
 
 use super::queues::{DrainRequest, MAX_DELAY, Queue};
 use crate::{
@@ -7,29 +8,30 @@ use crate::{
     store::{StoreError, health::HealthStore},
 };
 
-/// Tells drains to run.
+/// Scheduler of drains.
 #[derive(Clone, Debug)]
 pub struct DrainScheduler {
-    /// Where it is noted that a message is under way.
+    /// Health of the destinations, which records scheduled wake-ups.
     pub health_store: HealthStore,
-    /// The way of the message.
+    /// Queue of drain requests.
     pub queue: Queue,
 }
 
 impl DrainScheduler {
-    /// Lets the drain of a destination run at a time, or in fifteen minutes where that is earlier; it then sees to it that
-    /// it runs again. One message and one write.
+    /// Schedules the drain of a destination at the given time, at most 15 minutes ahead (the SQS
+    /// limit of a delay). A drain that runs earlier than needed schedules its successor. One
+    /// message and one write.
     pub async fn schedule(&self, route: Route, at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         let at = at.max(now).min(now + MAX_DELAY);
         self.enqueue(route, at, now).await?;
         if let Err(error) = self.health_store.record_wakeup(route, at).await {
-            // Others will tell the drain too, which does no harm.
-            tracing::warn!(error = %ErrorChain(&error), "a wake-up was not noted");
+            // A missing record causes only redundant wake-ups, which are harmless.
+            tracing::warn!(error = %ErrorChain(&error), "failed to record drain wake-up");
         }
         Ok(())
     }
 
-    /// The message alone, where it is noted already.
+    /// Sends the message only, for callers that have already recorded the wake-up. One message.
     pub async fn enqueue(&self, route: Route, at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         self.queue.send(&route.destination.to_string(), &DrainRequest::new(route), at, now).await
     }

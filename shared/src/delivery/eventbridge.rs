@@ -1,4 +1,4 @@
-//! Errors to a customer's own Amazon EventBridge bus, with the customer's own keys.
+//! Sends errors to EventBridge buses in customers' accounts, with the customers' own credentials.
 
 use std::{
     sync::Arc,
@@ -29,35 +29,36 @@ use crate::{
     vault::{Context, Vault, VaultError},
 };
 
-/// The `Source` of every event.
+/// `Source` of every event.
 pub const SOURCE: &str = "tenon.errors";
-/// The `DetailType` of an error.
+/// `DetailType` of an error.
 pub const DETAIL_TYPE: &str = "Workflow Error";
-/// The `DetailType` of a test event.
+/// `DetailType` of a test event.
 pub const TEST_DETAIL_TYPE: &str = "Workflow Error Test";
 
-/// The most entries of a `PutEvents` (an AWS limit).
+/// Maximum number of entries per `PutEvents` (AWS limit).
 const MAX_ENTRIES: usize = 10;
-/// The most bytes of all entries of a `PutEvents` together (an AWS limit, of 1 MiB; a little is left for the fields
-/// beside `Detail`).
+/// Maximum size of the details of a `PutEvents`, in bytes. The AWS limit is 1 MiB for whole
+/// entries; the difference is reserved for their other fields.
 const MAX_BYTES: usize = 1_000_000;
-/// The most characters that are kept of what AWS says.
+/// Maximum number of characters of an AWS response that an attempt stores.
 const MAX_RESPONSE_CHARS: usize = 512;
-/// How long a bus may take to answer a first attempt, which holds a batch of the stream.
+/// Timeout of a first attempt, which holds up a batch of the stream.
 pub const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a bus may take to answer where nobody waits behind.
+/// Timeout of all other attempts.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many clients are kept, and how long: a connection's worth of time, bounded so that keys do not stay for ever.
+/// Maximum number of cached clients.
 const MAX_CACHED_CLIENTS: u64 = 200;
+/// Lifetime of a cached client. Limits the time for which a process holds decrypted credentials.
 const CLIENT_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// What the keys of a destination are sealed for.
+/// Returns the encryption context of a destination's credentials.
 fn credentials_context(route: Route) -> Context {
     let Route { environment, destination } = route;
     Context { environment: environment.to_string(), owner: destination.to_string(), purpose: "destination-credentials" }
 }
 
-/// Seals the keys of a destination. One KMS call.
+/// Encrypts the credentials of a destination. One KMS call.
 pub async fn seal_credentials(
     vault: &Vault,
     route: Route,
@@ -68,13 +69,14 @@ pub async fn seal_credentials(
     vault.seal(&credentials_context(route), version, &plaintext).await
 }
 
-/// Opens the keys of a destination. One KMS call the first time.
+/// Decrypts the credentials of a destination. At most one KMS call; the vault caches data keys.
 pub async fn open_credentials(vault: &Vault, route: Route, sealed: &Sealed) -> Result<AwsCredentials, VaultError> {
     let plaintext = vault.open(&credentials_context(route), sealed).await?;
     serde_json::from_slice(&plaintext).map_err(|_| VaultError::Undecryptable)
 }
 
-/// Sends errors to buses. Its clients share one HTTP client; they are cached by the version of their destination.
+/// Sender to EventBridge buses. Its clients share one HTTP client and are cached by the version of
+/// their destination.
 #[derive(Clone, Debug)]
 pub struct EventBridgeSender {
     config: SdkConfig,
@@ -84,19 +86,20 @@ pub struct EventBridgeSender {
 }
 
 impl EventBridgeSender {
-    /// A sender that opens keys with this vault, and waits so long for an answer.
+    /// Creates a sender that decrypts credentials with `vault` and waits up to `timeout` for a
+    /// response.
     pub fn new(config: &SdkConfig, vault: Vault, timeout: Duration) -> Self {
         let clients = Cache::builder().max_capacity(MAX_CACHED_CLIENTS).time_to_live(CLIENT_TTL).build();
         Self { config: without_sdk_retries(config, timeout), vault, clients, timeout }
     }
 
-    /// Sends a test event now.
+    /// Sends a test event.
     pub async fn send_test(&self, route: Route, version: u32, bus: &EventBridge) -> Outcome {
         let event = ErrorLog::test_event(route.environment, Timestamp::now());
         self.put_all(route, version, bus, TEST_DETAIL_TYPE, &[&event]).await.pop().unwrap_or(Outcome::Skipped)
     }
 
-    /// Makes one attempt to send each error. The answer has one outcome per error, in order.
+    /// Makes one attempt for each error. Returns one outcome per error, in order.
     pub async fn send(&self, route: Route, version: u32, bus: &EventBridge, errors: &[&ErrorLog]) -> Vec<Outcome> {
         self.put_all(route, version, bus, DETAIL_TYPE, errors).await
     }
@@ -116,7 +119,7 @@ impl EventBridgeSender {
                 return errors.iter().map(|_| outcome.clone()).collect();
             }
         };
-        // All at once: ten batches to a bus that does not answer take no longer than one.
+        // Concurrently: several batches to an unresponsive bus must not take longer than one.
         let batches =
             batches(bus, detail_type, errors).into_iter().map(|entries| put_events(&client, entries, self.timeout));
         join_all(batches).await.into_iter().flatten().collect()
@@ -131,31 +134,32 @@ impl EventBridgeSender {
     }
 }
 
-/// What it means for an attempt that the keys could not be opened.
+/// Returns the outcome of an attempt whose credentials could not be decrypted.
 fn key_failure_outcome(route: Route, error: &VaultError) -> Outcome {
     match error {
         VaultError::Busy(_) => {
-            tracing::warn!(error = %ErrorChain(error), "the keys of a destination cannot be opened for now");
+            tracing::warn!(error = %ErrorChain(error), "KMS unavailable, skipped attempts to EventBridge destination");
             Outcome::Skipped
         }
         VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => {
-            tracing::error!(error = %ErrorChain(error), destination = %route.destination, "keys cannot be opened");
-            let response = "the stored keys could not be decrypted".to_owned();
+            tracing::error!(error = %ErrorChain(error), destination = %route.destination, "failed to decrypt destination credentials");
+            let response = "the stored credentials could not be decrypted".to_owned();
             Outcome::Failed(Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response }, Failure::Refused)
         }
     }
 }
 
-/// The schedule of attempts is ours, so that the SDK makes none of its own.
+/// Disables the retries of the SDK, because Tenon has its own retry schedule.
 fn without_sdk_retries(config: &SdkConfig, timeout: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
     config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build()
 }
 
-/// How long each call of a check may take: two of them, and what else a function does, fit into its time.
+/// Timeout of each of the two calls of a connection check. Both fit into the timeout of the
+/// function.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client that acts with a customer's keys.
+/// Creates a client with a customer's credentials.
 fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCredentials) -> Client {
     let AwsCredentials { access_key_id, secret_access_key, session_token } = credentials;
     let credentials = Credentials::new(
@@ -172,43 +176,51 @@ fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCre
     Client::from_conf(config)
 }
 
-/// Why a connection is not saved: AWS refused it, and would refuse every error.
+/// Rejection of a connection by AWS. AWS would reject every error in the same way, so the
+/// destination is not saved.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{explanation} (AWS answered {aws_message})")]
+#[error("{explanation} (AWS response: {aws_message})")]
 pub struct ConnectionRefused {
-    /// The setting that is wrong, as a JSON pointer.
+    /// JSON pointer to the invalid setting.
     pub pointer: &'static str,
-    /// What that means.
+    /// Explanation for the customer.
     pub explanation: &'static str,
-    /// What AWS said.
+    /// Response of AWS.
     pub aws_message: String,
 }
 
 impl ConnectionRefused {
-    /// What a code of AWS's means for the settings; none where it is not their fault.
+    /// Maps an AWS error code to the invalid setting. Returns none for codes that no setting
+    /// causes.
     fn from_code(code: &str, message: &str) -> Option<Self> {
         let (pointer, explanation) = match code {
             "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
-                ("/credentials/accessKeyId", "AWS does not know this access key id")
+                ("/credentials/accessKeyId", "AWS does not recognize this access key ID")
             }
             "InvalidSignatureException" | "SignatureDoesNotMatch" => {
-                ("/credentials/secretAccessKey", "the secret access key is not that of the access key id")
+                ("/credentials/secretAccessKey", "the secret access key does not match the access key ID")
             }
             "ExpiredTokenException" | "ExpiredToken" => ("/credentials/sessionToken", "the session token has expired"),
-            "IncompleteSignature" | "MissingAuthenticationToken" => ("/credentials", "AWS cannot read these keys"),
+            "IncompleteSignature" | "MissingAuthenticationToken" => {
+                ("/credentials", "AWS could not parse these credentials")
+            }
             "AccessDeniedException" | "AccessDenied" | "NotAuthorizedForSourceException" => (
                 "/credentials",
-                "these keys may not put events on this bus: give them the policy that stands in `policy`",
+                "these credentials do not allow events:PutEvents on this bus: attach the policy in `policy`",
             ),
-            "ResourceNotFoundException" => ("/eventBusName", "there is no such bus in this account and region"),
+            "ResourceNotFoundException" => ("/eventBusName", "event bus not found in this account and region"),
             _ => return None,
         };
         Some(Self { pointer, explanation, aws_message: message.to_owned() })
     }
 }
 
-/// Checks a connection before it is saved: two calls to the customer's AWS. `DescribeEventBus` first, where the keys allow
-/// it, because `PutEvents` to a bus that does not exist is reported to succeed (aws/aws-cli#9186); then a test event.
+/// Checks a connection before it is saved, with two calls to the customer's account:
+/// `DescribeEventBus`, then `PutEvents` with a test event.
+///
+/// `PutEvents` alone is not sufficient: AWS reports success even if the bus does not exist
+/// (aws/aws-cli#9186). The credentials do not have to allow `DescribeEventBus`; without it the
+/// destination is saved as unverified.
 pub async fn check_connection(
     config: &SdkConfig,
     environment: EnvironmentId,
@@ -221,7 +233,7 @@ pub async fn check_connection(
         Err(error) => {
             let (code, message) = (error.code().unwrap_or_default().to_owned(), error_text(&error, CHECK_TIMEOUT));
             match ConnectionRefused::from_code(&code, &message) {
-                // They need not be allowed to describe it.
+                // The permission to describe the bus is optional.
                 Some(_) if code.starts_with("AccessDenied") => Err(message),
                 Some(refusal) => return Err(refusal),
                 None => Err(message),
@@ -233,17 +245,17 @@ pub async fn check_connection(
     let put = put_events(&client, vec![entry(bus.as_str(), TEST_DETAIL_TYPE, &event)], CHECK_TIMEOUT).await.pop();
     match (put, described) {
         (Some(Outcome::Delivered(_)), Ok(())) => {
-            Ok(Verification { verified: true, reason: "the bus is there and took a test event".into() })
+            Ok(Verification { verified: true, reason: "the event bus exists and accepted a test event".into() })
         }
         (Some(Outcome::Delivered(_)), Err(message)) => unverified(format!(
-            "a test event was taken, which AWS also reports for a bus that does not exist, and whether this one exists could \
-             not be asked: allow events:DescribeEventBus to prove it (AWS answered {message})"
+            "AWS accepted a test event, but also does so for an event bus that does not exist: allow \
+             events:DescribeEventBus to verify the bus (AWS response: {message})"
         )),
         (Some(Outcome::Failed(attempt, _)), _) => {
             let code = attempt.response.split(':').next().unwrap_or_default();
             match ConnectionRefused::from_code(code, &attempt.response) {
                 Some(refusal) => Err(refusal),
-                None => unverified(format!("the test event was not taken: {}", attempt.response)),
+                None => unverified(format!("AWS rejected the test event: {}", attempt.response)),
             }
         }
         (Some(Outcome::Skipped) | None, _) => unverified("no test event was sent".into()),
@@ -260,7 +272,7 @@ fn entry(bus: &str, detail_type: &str, error: &ErrorLog) -> PutEventsRequestEntr
         .build()
 }
 
-/// The entries of all errors, in order, in batches that `PutEvents` takes.
+/// Returns the entries of all errors, in order, in batches within the limits of `PutEvents`.
 fn batches(bus: &EventBridge, detail_type: &str, errors: &[&ErrorLog]) -> Vec<Vec<PutEventsRequestEntry>> {
     let (mut full, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
     for error in errors {
@@ -277,7 +289,7 @@ fn batches(bus: &EventBridge, detail_type: &str, errors: &[&ErrorLog]) -> Vec<Ve
     full
 }
 
-/// One `PutEvents`, whose answer is read entry by entry.
+/// Makes one `PutEvents` call. Returns one outcome per entry.
 async fn put_events(client: &Client, entries: Vec<PutEventsRequestEntry>, timeout: Duration) -> Vec<Outcome> {
     let (at, started, count) = (Timestamp::now(), Instant::now(), entries.len());
     let response = client.put_events().set_entries(Some(entries)).send().await;
@@ -295,7 +307,7 @@ async fn put_events(client: &Client, entries: Vec<PutEventsRequestEntry>, timeou
                     Outcome::Failed(attempt(Some(200), message), failure(code))
                 }
                 _ => {
-                    let message = "the answer does not tell of this entry".to_owned();
+                    let message = "the response has no result for this entry".to_owned();
                     Outcome::Failed(attempt(Some(200), message), Failure::Unreachable)
                 }
             };
@@ -309,7 +321,7 @@ async fn put_events(client: &Client, entries: Vec<PutEventsRequestEntry>, timeou
     }
 }
 
-/// What a code of `PutEvents` means, of a request or of one of its entries.
+/// Classifies an error code of `PutEvents`, for a request or for one of its entries.
 fn failure(code: &str) -> Failure {
     match code {
         "ThrottlingException" | "ThrottledException" | "RequestLimitExceeded" | "LimitExceededException" => {
@@ -321,7 +333,7 @@ fn failure(code: &str) -> Failure {
     }
 }
 
-/// What AWS said, or why it could not be asked, in words for the customer.
+/// Returns the response of AWS, or the reason for its absence, as a text for the customer.
 fn error_text<E>(error: &SdkError<E, HttpResponse>, timeout: Duration) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -330,16 +342,17 @@ where
         SdkError::ServiceError(refusal) => {
             let refusal = refusal.err();
             let message = refusal.message().unwrap_or_default();
-            // For a wrong signature AWS repeats the request, with the session token in its headers.
+            // If the signature is wrong, AWS repeats the signed request, including the session
+            // token.
             let message = message.split("The Canonical String").next().unwrap_or_default();
             let message: String = message.trim().chars().take(MAX_RESPONSE_CHARS).collect();
             format!("{}: {message}", refusal.code().unwrap_or("UnknownError"))
         }
-        SdkError::TimeoutError(_) => format!("no answer within {} seconds", timeout.as_secs()),
+        SdkError::TimeoutError(_) => format!("no response within {} seconds", timeout.as_secs()),
         SdkError::DispatchFailure(_) => "no connection to AWS".to_owned(),
         other => {
-            tracing::warn!(error = %ErrorChain(other), "an unexpected answer of EventBridge");
-            "an unexpected answer".to_owned()
+            tracing::warn!(error = %ErrorChain(other), "unexpected EventBridge response");
+            "unexpected response".to_owned()
         }
     }
 }

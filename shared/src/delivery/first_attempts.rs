@@ -1,4 +1,7 @@
-//! From the queue to the webhooks: the first attempt for every error, with all the time that an endpoint may take.
+//! First attempts to webhooks, which [`forward`](super::forward) enqueues.
+//!
+//! A webhook may take up to 15 seconds to respond. A queue between the stream and the webhooks
+//! keeps slow endpoints from delaying the stream.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,24 +25,26 @@ use crate::{
     store::{StoreError, errors::Errors},
 };
 
-/// Makes the first attempts for webhooks.
+/// Sender of first attempts to webhooks.
 #[derive(Clone, Debug)]
 pub struct FirstAttemptSender {
-    /// Where it is written down what came of it.
+    /// Recorder of the outcomes.
     pub recorder: DeliveryRecorder,
-    /// The errors, of which the queue has only the ids.
+    /// Recorded errors; the messages contain only their ids.
     pub errors: Errors,
-    /// The means of sending.
+    /// Sender of webhooks.
     pub webhooks: WebhookSender,
 }
 
 impl FirstAttemptSender {
-    /// Makes the first attempt to send every error of the messages; destinations do not wait for each other. Answers with
-    /// the indices of the messages of which something could be neither sent nor written down.
+    /// Makes the first attempt for every error of the messages, for all destinations concurrently.
+    /// Returns the indices of the messages to retry: those with an error whose outcome was not
+    /// recorded.
     ///
-    /// AWS calls for a destination: one read of it and one of its health, one `BatchGetItem` for a hundred errors, what
-    /// [`DeliveryRecorder::record`] says, and one `BatchWriteItem` for 25 errors that it does not want any more. All but the notes for each
-    /// message where something cannot be read.
+    /// AWS calls per destination: one read of the destination and one of its health; one
+    /// `BatchGetItem` per 100 errors; the calls of [`DeliveryRecorder::record`]; and one
+    /// `BatchWriteItem` per 25 errors that the destination no longer accepts. If an item is
+    /// malformed, all but the last are made once per message.
     pub async fn send(&self, messages: &[FirstAttempts]) -> Vec<usize> {
         let mut routes: BTreeMap<Route, Vec<(usize, &[ErrorKey])>> = BTreeMap::new();
         for (index, message) in messages.iter().enumerate() {
@@ -50,7 +55,7 @@ impl FirstAttemptSender {
         join_all(routes.iter().map(|(route, messages)| self.send_to_destination(*route, messages))).await.concat()
     }
 
-    /// Answers with those of a destination's messages that are to come again.
+    /// Sends the messages of one destination. Returns the indices of the messages to retry.
     async fn send_to_destination(&self, route: Route, messages: &[(usize, &[ErrorKey])]) -> Vec<usize> {
         let errors: Vec<ErrorKey> = messages.iter().flat_map(|(_, errors)| *errors).copied().collect();
         match self.attempt(route, &errors).await {
@@ -58,7 +63,7 @@ impl FirstAttemptSender {
                 let retried = messages.iter().filter(|(_, errors)| errors.iter().any(|key| unprocessed.contains(key)));
                 retried.map(|(index, _)| *index).collect()
             }
-            // What cannot be read holds up only its own message.
+            // An item that cannot be read must fail only its own message.
             Err(StoreError::Malformed(_)) if messages.len() > 1 => {
                 let each = messages
                     .iter()
@@ -67,20 +72,20 @@ impl FirstAttemptSender {
             }
             Err(error) => {
                 let Route { environment, destination } = route;
-                tracing::error!(error = %ErrorChain(&error), %environment, %destination, "first attempts were not made");
+                tracing::error!(error = %ErrorChain(&error), %environment, %destination, "failed to make first attempts");
                 messages.iter().map(|(index, _)| *index).collect()
             }
         }
     }
 
-    /// Answers with the errors that could be neither sent nor written down.
+    /// Makes the attempts. Returns the errors whose outcome was not recorded.
     async fn attempt(&self, route: Route, errors: &[ErrorKey]) -> Result<BTreeSet<ErrorKey>, StoreError> {
         let (destination, errors) = tokio::try_join!(
             self.recorder.destinations.get_with_health(route),
             self.errors.get_all(route.environment, errors),
         )?;
         let Some((destination, health)) = destination else {
-            // It was deleted since, and all that waits for it with it.
+            // The destination was deleted in the meantime.
             return Ok(BTreeSet::new());
         };
         let (wanted, unwanted): (Vec<&ErrorLog>, Vec<&ErrorLog>) =
@@ -89,7 +94,7 @@ impl FirstAttemptSender {
             _ if wanted.is_empty() => Vec::new(),
             _ if health.defers_first_attempts(Timestamp::now()) => vec![Outcome::Skipped; wanted.len()],
             Target::Webhook(webhook) => self.webhooks.send(route, webhook, &wanted).await,
-            // A destination never changes its type.
+            // Unreachable: the type of a destination is immutable.
             Target::EventBridge(_) => Vec::new(),
         };
         let sent: Vec<(&ErrorLog, Outcome)> = wanted.into_iter().zip(outcomes).collect();
@@ -112,7 +117,8 @@ impl FirstAttemptSender {
         unprocessed.into_iter().filter_map(|index| errors.get(index)).map(|(error, _)| error.key()).collect()
     }
 
-    /// Writes down that errors are not sent, because the destination was switched off or limited otherwise since.
+    /// Records deliveries as cancelled: since the errors were enqueued, the destination was
+    /// disabled or its filter changed.
     async fn cancel(&self, route: Route, errors: &[&ErrorLog]) -> Vec<ErrorKey> {
         let cancelled = |id| Delivery::finished(id, route.destination, DeliveryStatus::Cancelled, Vec::new());
         let deliveries: Vec<(WorkflowId, Delivery)> =
@@ -122,7 +128,7 @@ impl FirstAttemptSender {
                 unprocessed.into_iter().filter_map(|index| errors.get(index)).map(|error| error.key()).collect()
             }
             Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), "deliveries cannot be written");
+                tracing::error!(error = %ErrorChain(&error), "failed to record cancelled deliveries");
                 errors.iter().map(|error| error.key()).collect()
             }
         }

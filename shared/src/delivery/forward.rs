@@ -1,4 +1,10 @@
-//! From the table's stream to the destinations: the first attempt for every error.
+//! Forwards the stream of the Errors table to destinations: the first attempt for every error.
+//!
+//! Attempts to EventBridge buses are made here, within [a short timeout]. First attempts to
+//! webhooks are enqueued for [`first_attempts`](super::first_attempts), so that no customer
+//! endpoint can block a shard of the stream.
+//!
+//! [a short timeout]: super::eventbridge::FIRST_ATTEMPT_TIMEOUT
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,34 +30,35 @@ use crate::{
     logs::ErrorChain,
 };
 
-/// Forwards the errors of a batch of stream records.
+/// Forwarder of stream records.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
-    /// Where it is written down what came of it.
+    /// Recorder of the outcomes.
     pub recorder: DeliveryRecorder,
-    /// The means of sending to buses.
+    /// Sender to EventBridge buses.
     pub eventbridge: EventBridgeSender,
-    /// Where errors for webhooks are handed on.
+    /// Queue of first attempts to webhooks.
     pub webhook_queue: Queue,
-    /// Where is put aside what cannot be read.
+    /// Queue of stream records that cannot be parsed.
     pub dead_letter_queue: Queue,
 }
 
-/// An error of the batch, and the place of its record.
+/// Error of a stream record.
 struct Record {
     sequence_number: String,
     error: ErrorLog,
 }
 
 impl Forwarder {
-    /// Makes the first attempt to send every error of the batch to every bus that wants it, and hands those for webhooks
-    /// on: no customer's server decides how long a batch takes. Answers with the lowest sequence number of what could be
-    /// neither sent nor written down: Lambda tries everything from there on again, so that an error may arrive twice and
+    /// Makes the first attempt for every error of the batch and every EventBridge bus that accepts
+    /// it, and enqueues first attempts for webhooks. Returns the lowest sequence number that was
+    /// not processed. Lambda retries the batch from that record, so an error may arrive twice but
     /// is never lost.
     ///
-    /// Environments do not wait for each other, nor do the destinations of one. AWS calls: one query an environment; for
-    /// each bus one `PutEvents` for ten errors, and what [`DeliveryRecorder::record`] says; for each webhook one `SendMessageBatch`
-    /// for a hundred errors.
+    /// Environments, and the destinations of an environment, are processed concurrently.
+    ///
+    /// AWS calls: one query per environment; per bus one `PutEvents` per ten errors and the calls
+    /// of [`DeliveryRecorder::record`]; per webhook one `SendMessageBatch` per 100 errors.
     pub async fn forward(&self, event: StreamEvent) -> DynamoDbEventResponse {
         let mut unprocessed = Vec::new();
         let mut environments: BTreeMap<EnvironmentId, Vec<Record>> = BTreeMap::new();
@@ -67,7 +74,8 @@ impl Forwarder {
             running.spawn(async move { forwarder.forward_environment(environment, records).await });
         }
         unprocessed.extend(running.join_all().await.into_iter().flatten());
-        // Sequence numbers are decimal numbers of up to 40 digits: the shorter is the lower.
+        // Sequence numbers are decimal numbers of up to 40 digits without leading zeros: a shorter
+        // one is lower.
         unprocessed.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
         let lowest = unprocessed.into_iter().next().map(|sequence_number| {
             let mut failure = DynamoDbBatchItemFailure::default();
@@ -79,26 +87,27 @@ impl Forwarder {
         response
     }
 
-    /// Puts a record aside that no repeat would make readable, so that it holds up nothing behind it. Answers with its
-    /// sequence number where that could not be done.
+    /// Sends an unreadable record to the dead-letter queue, so that it does not block the records
+    /// behind it. Returns its sequence number on failure.
     async fn dead_letter(&self, unreadable: UnreadableRecord) -> Option<String> {
         let UnreadableRecord::UnreadableRecordV1 { sequence_number, .. } = &unreadable;
         let now = Timestamp::now();
         match self.dead_letter_queue.send("forwarder", &unreadable, now, now).await {
             Ok(()) => None,
             Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), sequence_number, "a record cannot be put aside");
+                tracing::error!(error = %ErrorChain(&error), sequence_number, "failed to send unreadable record to dead-letter queue");
                 Some(sequence_number.clone())
             }
         }
     }
 
-    /// Answers with the sequence numbers of what could be neither sent nor written down.
+    /// Forwards the records of one environment. Returns the sequence numbers that were not
+    /// processed.
     async fn forward_environment(&self, environment: EnvironmentId, records: Vec<Record>) -> Vec<String> {
         let destinations = match self.recorder.destinations.list_with_health(environment).await {
             Ok(destinations) => destinations,
             Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), %environment, "the destinations cannot be read");
+                tracing::error!(error = %ErrorChain(&error), %environment, "failed to read destinations");
                 return records.into_iter().map(|record| record.sequence_number).collect();
             }
         };
@@ -114,7 +123,8 @@ impl Forwarder {
         unprocessed.filter_map(|index| Some(records.get(index)?.sequence_number.clone())).collect()
     }
 
-    /// Answers with the places of the records that could be neither sent nor written down.
+    /// Forwards records to one destination. Returns the indices of the records that were not
+    /// processed.
     async fn forward_to_destination(
         &self,
         environment: EnvironmentId,
@@ -140,6 +150,8 @@ impl Forwarder {
         unprocessed.into_iter().filter_map(|index| indices.get(index).copied()).collect()
     }
 
+    /// Enqueues first attempts for [`first_attempts`](super::first_attempts). Returns the indices,
+    /// taken from `indices`, of the errors that were not enqueued.
     async fn enqueue_for_webhooks(&self, route: Route, errors: &[&ErrorLog], indices: &[usize]) -> Vec<usize> {
         let messages = errors.chunks(MAX_ERRORS_PER_MESSAGE).map(|chunk| FirstAttempts::FirstAttemptsV1 {
             environment_id: route.environment,
@@ -154,13 +166,13 @@ impl Forwarder {
     }
 }
 
-/// The error of a stream record, or where one is that cannot be read.
+/// Parses the error of a stream record. A record that cannot be parsed yields the keys of its item.
 fn parse_record(record: EventRecord) -> Result<Record, UnreadableRecord> {
     let sequence_number = record.change.sequence_number.unwrap_or_default();
     match serde_dynamo::from_item::<_, ErrorLog>(record.change.new_image) {
         Ok(error) => Ok(Record { sequence_number, error }),
         Err(error) => {
-            tracing::error!(error = %ErrorChain(&error), sequence_number, "a stream record cannot be read");
+            tracing::error!(error = %ErrorChain(&error), sequence_number, "unreadable stream record");
             let keys = serde_dynamo::from_item(record.change.keys).unwrap_or_default();
             Err(UnreadableRecord::UnreadableRecordV1 { sequence_number, keys })
         }

@@ -1,8 +1,10 @@
-//! The guard: no webhook reaches an address that is not public.
+//! Egress guard: prevents webhooks from reaching addresses that are not public (SSRF protection).
 //!
-//! It sits in the connector, on the socket address that is about to be dialled: a name is resolved here, and the very
-//! addresses that were checked are dialled, so that a DNS answer cannot change between check and use. A URL's IP address
-//! in whatever spelling was made one by the URL parser and takes the same way. There is no proxy and no redirect.
+//! The guard is part of the connector and checks each socket address immediately before it
+//! connects. It resolves host names itself and connects to the addresses that it checked, so DNS
+//! rebinding cannot change the address between check and use. The URL parser normalizes IP
+//! addresses of any spelling, and the guard checks them in the same way. Proxies and redirects are
+//! not supported.
 
 use std::{
     fmt, io,
@@ -24,8 +26,8 @@ use crate::{
     domain::webhook::WebhookUrl,
 };
 
-/// IPv4 networks that are not public, by their first address and the length of their prefix: the IANA IPv4
-/// Special-Purpose Address Registry, multicast (RFC 5771) and the reserved class E (RFC 1112).
+/// IPv4 networks that are not public, as first address and prefix length: the IANA IPv4
+/// Special-Purpose Address Registry, multicast (RFC 5771) and reserved class E (RFC 1112).
 const NON_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),      // private
@@ -46,11 +48,12 @@ const NON_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(224, 0, 0, 0), 3),     // multicast, reserved, broadcast
 ];
 
-/// The only IPv6 network with public addresses: global unicast (RFC 4291). So IPv4-mapped and -compatible forms, NAT64,
-/// unique local, link-local and multicast addresses are not.
+/// The only IPv6 network with public addresses: global unicast (RFC 4291). It excludes IPv4-mapped
+/// and IPv4-compatible addresses, NAT64, unique local, link-local and multicast addresses.
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Networks within it that are not public: the IANA IPv6 Special-Purpose Address Registry.
+/// Networks within [`GLOBAL_UNICAST`] that are not public: the IANA IPv6 Special-Purpose Address
+/// Registry.
 const NON_PUBLIC_V6: [(Ipv6Addr, u32); 6] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, with Teredo and benchmarks
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
@@ -60,7 +63,7 @@ const NON_PUBLIC_V6: [(Ipv6Addr, u32); 6] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
-/// Whether an address is one of the public Internet.
+/// Returns whether an address belongs to the public Internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
@@ -78,31 +81,33 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Where webhooks may go.
+/// Allowed destinations of webhooks.
 #[derive(Clone, Debug)]
 pub struct EgressRules {
-    /// The ports that may be named.
+    /// Allowed ports.
     pub ports: Vec<u16>,
-    /// Whether plain HTTP is allowed, to loopback addresses and to nothing else: for a run on one machine.
+    /// Whether plain HTTP to loopback addresses is allowed, for local runs. Plain HTTP to other
+    /// addresses is never allowed.
     pub allow_loopback: bool,
 }
 
-/// Why a webhook may not go to an address.
+/// Reason why a webhook URL or address is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// Plain HTTP.
-    #[error("must begin with https://")]
+    /// The scheme is not HTTPS.
+    #[error("must start with https://")]
     Scheme,
-    /// A port that is not among those that may be named.
-    #[error("must not name a port other than {0}")]
+    /// The port is not allowed. Contains the allowed ports.
+    #[error("must use an allowed port ({0})")]
     Port(String),
-    /// An address that is not one of the public Internet.
-    #[error("must lead to a public address")]
+    /// The address is not public.
+    #[error("must resolve to a public address")]
     NotPublic,
 }
 
 impl EgressRules {
-    /// From the settings `WEBHOOK_PORTS`, a list like `443,8443`, and `WEBHOOK_LOOPBACK`.
+    /// Reads the rules from the environment variables `WEBHOOK_PORTS` (a list like `443,8443`) and
+    /// `WEBHOOK_LOOPBACK` (`true` or `false`).
     pub fn from_env() -> Result<Self, SettingError> {
         let list: String = setting("WEBHOOK_PORTS")?;
         Ok(Self {
@@ -111,7 +116,8 @@ impl EgressRules {
         })
     }
 
-    /// Whether what the URL itself says is allowed. Where its name leads to is decided when it is dialled.
+    /// Checks the URL itself. The addresses of its host name are checked when a connection is
+    /// opened.
     pub fn check_url(&self, url: &WebhookUrl) -> Result<(), Forbidden> {
         let url = url.url().ok_or(Forbidden::NotPublic)?;
         let plain = url.scheme() == "http";
@@ -135,7 +141,7 @@ impl EgressRules {
         }
     }
 
-    /// Whether a connection to this address may be opened.
+    /// Returns whether a connection to this address may be opened.
     fn allows_dial(&self, address: SocketAddr, plain: bool) -> bool {
         if plain {
             self.allow_loopback && address.ip().is_loopback()
@@ -147,10 +153,10 @@ impl EgressRules {
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
-/// Finds the addresses of a name.
+/// Resolver of host names.
 type Resolve = dyn Fn(String, u16) -> BoxFuture<Vec<SocketAddr>> + Send + Sync;
 
-/// Opens connections to what may be reached, and to nothing else.
+/// Connector that opens connections to allowed addresses only.
 #[derive(Clone)]
 pub struct GuardedConnector {
     rules: EgressRules,
@@ -163,18 +169,18 @@ impl fmt::Debug for GuardedConnector {
     }
 }
 
-/// How long name resolution and the TCP handshakes may take together.
+/// Timeout of name resolution and all TCP handshakes together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl GuardedConnector {
-    /// A connector that resolves names as the system does.
+    /// Creates a connector that uses the system's resolver.
     pub fn new(rules: EgressRules) -> Self {
         Self::with_resolver(rules, |host, port| {
             Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
         })
     }
 
-    /// A connector that resolves names by this function.
+    /// Creates a connector with a custom resolver.
     pub fn with_resolver(
         rules: EgressRules,
         resolve: impl Fn(String, u16) -> BoxFuture<Vec<SocketAddr>> + Send + Sync + 'static,
@@ -182,6 +188,7 @@ impl GuardedConnector {
         Self { rules, resolve: Arc::new(resolve) }
     }
 
+    /// Connects to the first allowed address that accepts the connection.
     async fn dial(self, uri: Uri) -> io::Result<TcpStream> {
         let plain = uri.scheme_str() == Some("http");
         let port = uri.port_u16().unwrap_or(if plain { 80 } else { 443 });
@@ -197,7 +204,7 @@ impl GuardedConnector {
         let mut last_error = io::Error::new(io::ErrorKind::PermissionDenied, Forbidden::NotPublic);
         let mut remaining = allowed.len();
         for address in allowed {
-            // Every address but the last leaves the next one half of the time.
+            // Each address but the last may use half of the remaining time.
             let now = Instant::now();
             let share = if remaining > 1 { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
             remaining -= 1;

@@ -1,5 +1,7 @@
-//! What travels through queues: ids and no contents, with its version by name, so that a deployment in the middle of a
-//! backlog loses nothing.
+//! Messages of the SQS queues, and the client that sends them.
+//!
+//! Messages contain ids only, never the contents of errors. Each variant has its version in its
+//! name (`DrainV1`), so that a deployment can read the messages that its predecessor enqueued.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,105 +23,109 @@ use crate::{
     store::StoreError,
 };
 
-/// Errors whose first attempt is to be made.
+/// Request for first attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all_fields = "camelCase")]
 pub enum FirstAttempts {
-    /// To one webhook.
+    /// First attempts to one webhook.
     FirstAttemptsV1 {
-        /// The environment of all.
+        /// Environment of the destination and the errors.
         environment_id: EnvironmentId,
-        /// Where they go.
+        /// Destination.
         destination_id: DestinationId,
-        /// The errors, each by its workflow and its id.
+        /// Errors, each by workflow and id.
         errors: Vec<ErrorKey>,
     },
 }
 
-/// The most errors of a message; those of ten messages are sent to one webhook at once.
+/// Maximum number of errors per [`FirstAttempts`] message. The function receives up to ten messages
+/// and sends their errors concurrently.
 pub const MAX_ERRORS_PER_MESSAGE: usize = 10;
 
-/// Tells a destination's drain to run.
+/// Request to drain a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all_fields = "camelCase")]
 pub enum DrainRequest {
-    /// One destination's.
+    /// Drain of one destination.
     DrainV1 {
-        /// Its environment.
+        /// Environment.
         environment_id: EnvironmentId,
-        /// The destination.
+        /// Destination.
         destination_id: DestinationId,
     },
 }
 
 impl DrainRequest {
-    /// For this destination.
+    /// Creates the request for a destination.
     pub fn new(Route { environment, destination }: Route) -> Self {
         Self::DrainV1 { environment_id: environment, destination_id: destination }
     }
 
-    /// The destination that is meant.
+    /// Returns the destination to drain.
     pub fn route(&self) -> Route {
         let Self::DrainV1 { environment_id, destination_id } = self;
         Route { environment: *environment_id, destination: *destination_id }
     }
 }
 
-/// Tells a replay to make its next step.
+/// Request for the next step of a replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all_fields = "camelCase")]
 pub enum ReplayStep {
-    /// One replay's.
+    /// Step of one replay.
     ReplayStepV1 {
-        /// Its environment.
+        /// Environment.
         environment_id: EnvironmentId,
-        /// The replay.
+        /// Replay.
         replay_id: ReplayId,
     },
 }
 
-/// Tells the operator of a record of the stream that cannot be read.
+/// Report, for the operator, of a stream record that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "message", rename_all_fields = "camelCase")]
 pub enum UnreadableRecord {
-    /// One record.
+    /// One stream record.
     UnreadableRecordV1 {
-        /// Its place in the stream.
+        /// Sequence number in the stream.
         sequence_number: String,
-        /// Where its item is in the table of errors.
+        /// Primary key of the item in the Errors table.
         keys: BTreeMap<String, String>,
     },
 }
 
-/// Reads a message of a queue.
+/// Parses the body of a message.
 pub fn parse<M: DeserializeOwned>(body: Option<&str>) -> Result<M, serde_json::Error> {
     serde_json::from_str(body.unwrap_or_default())
 }
 
-/// A queue of this stack.
+/// SQS queue of this stack.
 #[derive(Clone, Debug)]
 pub struct Queue {
     client: Client,
     url: String,
 }
 
-/// The most messages of a `SendMessageBatch` (an AWS limit).
+/// Maximum number of messages per `SendMessageBatch` (AWS limit).
 const MAX_BATCH: usize = 10;
-/// The longest delay of a message (an AWS limit).
+/// Maximum delay of a message (AWS limit).
 pub const MAX_DELAY: Duration = Duration::from_secs(900);
 
 impl Queue {
-    /// A queue by its URL.
+    /// Creates a client for the queue with this URL.
     pub fn new(config: &SdkConfig, url: String) -> Self {
         Self { client: Client::new(config), url }
     }
 
-    /// Another queue, with the same client.
+    /// Returns a queue with another URL that shares the client.
     pub fn with_url(&self, url: String) -> Self {
         Self { client: self.client.clone(), url }
     }
 
-    /// Sends a message of a group that is seen from `at` on, or after fifteen minutes where that is later. One call.
+    /// Sends one message that becomes visible at `at`, but no later than in 15 minutes. One call.
+    ///
+    /// `group` is the message group. SQS fair queues keep the backlog of one group from delaying
+    /// others.
     pub async fn send<M: Serialize>(
         &self,
         group: &str,
@@ -128,7 +134,7 @@ impl Queue {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let milliseconds = at.milliseconds() - now.milliseconds();
-        // Rounded up: a drain that runs too early finds nothing due.
+        // Rounded up: a drain that runs too early would find nothing due.
         let seconds = ((milliseconds.max(0) + 999) / 1000).min(900);
         self.client
             .send_message()
@@ -142,8 +148,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends messages of one group, so that its backlog delays no other group (SQS fair queues). One call for ten. Returns
-    /// the indices of those that SQS did not take.
+    /// Sends messages of one group (see [`Self::send`]) without a delay. Returns the indices of the
+    /// messages that were not sent. One call per ten messages.
     pub async fn send_all<M: Serialize>(&self, group: &str, messages: &[M]) -> Vec<usize> {
         let mut failed = Vec::new();
         for (number, chunk) in messages.chunks(MAX_BATCH).enumerate() {
@@ -168,7 +174,7 @@ impl Queue {
                     );
                 }
                 Err(error) => {
-                    tracing::error!(error = %crate::logs::ErrorChain(&error), "messages were not sent");
+                    tracing::error!(error = %crate::logs::ErrorChain(&error), "failed to send messages");
                     failed.extend(first..first + chunk.len());
                 }
             }

@@ -1,4 +1,7 @@
-//! The recorder of first attempts: what is written down of them, so that nothing is lost and nobody waits.
+//! Records the outcomes of first attempts: deliveries, destination health and drain wake-ups.
+//!
+//! Callers repeat the errors whose outcome was not recorded. Retries of later attempts are recorded
+//! by the [`drain`](super::drain).
 
 use aws_config::SdkConfig;
 
@@ -25,36 +28,37 @@ use crate::{
     },
 };
 
-/// Writes down what comes of first attempts.
+/// Recorder of the outcomes of first attempts.
 #[derive(Clone, Debug)]
 pub struct DeliveryRecorder {
-    /// The destinations, which may have to be switched off.
+    /// Destinations, which may have to be disabled.
     pub destinations: Destinations,
-    /// How they do.
+    /// Health of the destinations.
     pub health_store: HealthStore,
-    /// What was delivered, or is not to be tried again.
+    /// Deliveries that succeeded or are not retried.
     pub deliveries: Deliveries,
-    /// What waits for its next attempt.
+    /// Deliveries that wait for their next attempt.
     pub pending: PendingDeliveries,
-    /// By which the drains are told to run.
+    /// Scheduler of drains.
     pub scheduler: DrainScheduler,
 }
 
-/// An error, where it goes, and what is known of that.
+/// Errors that were sent to one destination, with their outcomes.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptedBatch<'a> {
-    /// Where it went.
+    /// Environment and destination.
     pub route: Route,
-    /// The destination as it was read.
+    /// Destination as it was read before the attempts.
     pub destination: &'a Destination,
-    /// Its health as it was read.
+    /// Health as it was read before the attempts.
     pub health: &'a Health,
-    /// The errors, each with what came of it.
+    /// Errors, each with the outcome of its attempt.
     pub errors: &'a [(&'a ErrorLog, Outcome)],
 }
 
 impl DeliveryRecorder {
-    /// Opens the connections to both tables.
+    /// Opens both tables and the queue of drains, as the environment variables of the function name
+    /// them.
     pub async fn open(config: &SdkConfig) -> Result<Self, SettingError> {
         let (directory, table) = Table::both(config, 1).await?;
         let retention = Retention::from_env()?;
@@ -70,17 +74,18 @@ impl DeliveryRecorder {
         })
     }
 
-    /// The errors, in the table of the deliveries.
+    /// Returns the errors in the same table as the deliveries.
     pub fn errors(&self) -> Errors {
         Errors { table: self.pending.table.clone(), retention: self.pending.retention }
     }
 
-    /// Writes down what came of the first attempts to send errors to a destination. Answers with the places of those of
-    /// which that could not be done: they are to be sent again.
+    /// Records the outcomes of first attempts to one destination. Returns the indices of the errors
+    /// that were not recorded; the caller must send them again.
     ///
-    /// AWS calls: one `BatchWriteItem` for what was delivered, of 25 workflows and seconds at most, and one for 12 errors that
-    /// wait, or 25 that are not tried again; one write of the destination's health
-    /// where something is new, and one message where its drain is to be told.
+    /// AWS calls: one `BatchWriteItem` per 25 items, with one item per workflow and second of
+    /// delivered errors (at most 100 errors each), two per pending delivery and one per failed
+    /// delivery; if the health changed, one or two writes of it; if a drain must be scheduled, one
+    /// message and one write; if the destination must be disabled, one write.
     pub async fn record(&self, batch: AttemptedBatch<'_>) -> Vec<usize> {
         let now = Timestamp::now();
         let (mut delivered, mut pending, mut finished) = (Vec::new(), Vec::new(), Vec::new());
@@ -108,7 +113,7 @@ impl DeliveryRecorder {
             delivered = delivered.len(),
             pending = pending.len(),
             failed = finished.len(),
-            "first attempts"
+            "first attempts completed"
         );
         let (recorded, pending, finished) = tokio::join!(
             self.deliveries.record_delivered(batch.route, &delivered, now),
@@ -116,8 +121,8 @@ impl DeliveryRecorder {
             self.record_finished(batch.route, finished, now),
         );
         if let Err(error) = recorded {
-            // They have arrived: sending them again would be worse than not telling of it.
-            tracing::warn!(error = %ErrorChain(&error), errors = delivered.len(), "deliveries were not noted");
+            // The errors have arrived. A duplicate would be worse than a missing delivery record.
+            tracing::warn!(error = %ErrorChain(&error), errors = delivered.len(), "failed to record successful deliveries");
         }
         [pending, finished].concat()
     }
@@ -132,7 +137,7 @@ impl DeliveryRecorder {
         match self.deliveries.record(route, &deliveries, now).await {
             Ok(unwritten) => unwritten.into_iter().filter_map(|index| indices.get(index).copied()).collect(),
             Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), "deliveries cannot be written");
+                tracing::error!(error = %ErrorChain(&error), "failed to record failed deliveries");
                 indices
             }
         }
@@ -153,7 +158,7 @@ impl DeliveryRecorder {
                     unprocessed.extend(unwritten.into_iter().filter_map(|index| indices.get(index).copied()))
                 }
                 Err(error) => {
-                    tracing::error!(error = %ErrorChain(&error), "pending deliveries cannot be written");
+                    tracing::error!(error = %ErrorChain(&error), "failed to record pending deliveries");
                     unprocessed.append(&mut indices);
                 }
             }
@@ -162,8 +167,8 @@ impl DeliveryRecorder {
         let due = pending.iter().map(|(delivery, _)| delivery.next_attempt_at).min().filter(|_| added > 0);
         let update = HealthUpdate { counts, pending_delta: added, probe: false };
         if let Err(error) = self.record_health(batch, &update, due, now).await {
-            tracing::error!(error = %ErrorChain(&error), "the health of a destination cannot be written");
-            // No drain is told of what waits, and no sweep would find it.
+            tracing::error!(error = %ErrorChain(&error), "failed to record destination health");
+            // Without the health item, neither a drain nor the sweep finds the pending deliveries.
             return if added > 0 { indices } else { unprocessed };
         }
         unprocessed
@@ -181,16 +186,17 @@ impl DeliveryRecorder {
             return Ok(());
         }
         let before = self.health_store.record(route, health, update, now).await?;
-        // What comes now is done again by the next failure, the next error that waits, or the sweep.
+        // The steps below may fail: the next failure, the next pending delivery or the sweep
+        // repeats them.
         if let Some(reason) = before.auto_disable_reason(update, now)
             && let Err(error) = self.destinations.disable(route, destination.version, reason, now).await
         {
-            tracing::warn!(error = %ErrorChain(&error), "a destination was not switched off");
+            tracing::warn!(error = %ErrorChain(&error), "failed to disable destination");
         }
         if let Some(due) = due.filter(|due| before.needs_wakeup(*due, now))
             && let Err(error) = self.scheduler.schedule(route, due, now).await
         {
-            tracing::warn!(error = %ErrorChain(&error), "a drain was not told to run");
+            tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Replays: lets errors wait for delivery once more, step by step. A drain then sends them.
+//! Replays: add recorded errors to the pending deliveries of a destination again, step by step. The
+//! [`drain`](super::drain) then sends them.
 
 use super::{
     drain_scheduler::DrainScheduler,
@@ -24,43 +25,44 @@ use crate::{
     },
 };
 
-/// So many errors are looked at in a step.
+/// Number of errors that a step examines.
 const ERRORS_PER_STEP: usize = 200;
 
-/// Makes the steps of replays.
+/// Executor of replay steps.
 #[derive(Clone, Debug)]
 pub struct Replayer {
-    /// The replays.
+    /// Replays.
     pub replays: Replays,
-    /// Where errors go.
+    /// Destinations.
     pub destinations: Destinations,
-    /// How destinations do.
+    /// Health of the destinations.
     pub health_store: HealthStore,
-    /// The errors.
+    /// Recorded errors.
     pub errors: Errors,
-    /// Which deliveries have failed.
+    /// Deliveries, to select those that failed.
     pub deliveries: Deliveries,
-    /// Where errors wait.
+    /// Pending deliveries, to which replayed errors are added.
     pub pending: PendingDeliveries,
-    /// Where the next step is asked for.
+    /// Queue of replay steps.
     pub steps: Queue,
-    /// By which drains are told to run.
+    /// Scheduler of drains.
     pub scheduler: DrainScheduler,
 }
 
-/// What a step has found.
+/// Errors that a step selected.
 struct StepErrors {
     errors: Vec<ErrorKey>,
-    /// Where the next step goes on; none at the end.
+    /// Position of the next step, or none at the end.
     next: Option<Position>,
 }
 
 impl Replayer {
-    /// Makes the next step of a replay and asks for the one after it. It may die anywhere and be run twice: errors wait in
-    /// the same places, and are counted once.
+    /// Executes the next step of a replay and enqueues its successor. A step may stop anywhere and
+    /// may run twice: pending deliveries have stable keys, and errors are counted once.
     ///
-    /// AWS calls: two reads; for a time range one query, for ids a query for each; one `BatchWriteItem` for twelve errors
-    /// that are to wait; two writes and up to two messages.
+    /// AWS calls: two or three reads; one query for a time range, one query per id, or one query for
+    /// each of eight partitions and one per delivery for failed deliveries; one `BatchWriteItem` per
+    /// twelve errors; up to three writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
@@ -93,7 +95,7 @@ impl Replayer {
                     error_id,
                     attempts: 0,
                     pending_since: replay.created_at,
-                    // Due at once, and always in the same place.
+                    // Due immediately. A stable time keeps the key stable.
                     next_attempt_at: replay.created_at,
                     replay_id: Some(id),
                 };
@@ -101,23 +103,25 @@ impl Replayer {
             })
             .collect();
         if !pending.is_empty() && !self.pending.add(route, &pending).await?.is_empty() {
-            return Err(StoreError::Busy("some deliveries were left unwritten".into()));
+            return Err(StoreError::Busy("some pending deliveries were not written".into()));
         }
         let now = Timestamp::now();
         let more = found.next.is_some();
         let update = HealthUpdate { pending_delta: count, ..HealthUpdate::default() };
-        // Of what is known of its health, only what waits is noted.
+        // Only the backlog changes, so the current health does not have to be read.
         let before = match count {
             0 => None,
             _ => Some(self.health_store.record(route, &Health::default(), &update, now).await?),
         };
-        // Before the drain runs, which counts up the same item.
+        // Before the drain is scheduled, because it updates the same item.
         let advanced = self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
-        tracing::info!(%environment, replay = %id, found = count, more, "a step of a replay");
+        tracing::info!(%environment, replay = %id, found = count, more, "replay step completed");
         if before.is_some_and(|before| before.needs_wakeup(now, now)) {
             self.scheduler.schedule(route, now, now).await?;
         }
-        // Where another run has made this step already, it also sends the next one, unless it stopped in between.
+        // If another run has already executed this step, that run enqueues the successor, unless it
+        // stopped before. So the successor is also enqueued if the replay is still at this
+        // position.
         if more && (advanced || self.continues_at(environment, id, found.next.as_ref()).await?) {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
             self.steps.send(&environment.to_string(), &step, now, now).await?;
@@ -125,7 +129,7 @@ impl Replayer {
         Ok(())
     }
 
-    /// Whether a replay continues at this position.
+    /// Returns whether a replay continues at this position.
     async fn continues_at(
         &self,
         environment: EnvironmentId,
@@ -135,6 +139,7 @@ impl Replayer {
         Ok(self.replays.get(environment, id).await?.is_some_and(|replay| replay.position.as_ref() == position))
     }
 
+    /// Selects errors of a time range, from one partition of the index.
     async fn select_range(
         &self,
         environment: EnvironmentId,
@@ -147,6 +152,7 @@ impl Replayer {
         Ok(StepErrors { errors: keys(listed, wanted), next: next_position(part, last, SHARDS) })
     }
 
+    /// Selects errors by id.
     async fn select_by_id(
         &self,
         environment: EnvironmentId,
@@ -163,6 +169,7 @@ impl Replayer {
         Ok(StepErrors { errors, next })
     }
 
+    /// Selects the errors of failed deliveries.
     async fn select_failed(
         &self,
         route: Route,
@@ -180,12 +187,12 @@ impl Replayer {
     }
 }
 
-/// The keys of those errors that are wanted.
+/// Returns the keys of the errors that `wanted` accepts.
 fn keys(errors: impl IntoIterator<Item = ListedError>, wanted: impl Fn(&ListedError) -> bool) -> Vec<ErrorKey> {
     errors.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect()
 }
 
-/// Where a step goes on that has read a partition up to an error, or to its end.
+/// Returns the position after a step that read a partition up to the error `last`, or to its end.
 fn next_position(part: u32, last: Option<String>, parts: u32) -> Option<Position> {
     match last {
         Some(last) => Some(Position { part, after: Some(last) }),

@@ -1,4 +1,4 @@
-//! The means of sending, whatever the type of the destination.
+//! Sends errors to a destination of any type.
 
 use super::{eventbridge::EventBridgeSender, webhook::WebhookSender};
 use crate::domain::{
@@ -7,17 +7,17 @@ use crate::domain::{
     error_log::ErrorLog,
 };
 
-/// Sends errors to destinations of every type.
+/// Senders for all types of destinations.
 #[derive(Clone, Debug)]
 pub struct Senders {
-    /// To buses.
+    /// Sender to EventBridge buses.
     pub eventbridge: EventBridgeSender,
-    /// To webhooks.
+    /// Sender to webhooks.
     pub webhooks: WebhookSender,
 }
 
 impl Senders {
-    /// Makes one attempt to send each error. The answer has one outcome per error, in order.
+    /// Makes one attempt for each error. Returns one outcome per error, in order.
     pub async fn send(&self, route: Route, destination: &Destination, errors: &[&ErrorLog]) -> Vec<Outcome> {
         match &destination.target {
             Target::EventBridge(bus) => self.eventbridge.send(route, destination.version, bus, errors).await,
@@ -25,7 +25,7 @@ impl Senders {
         }
     }
 
-    /// Sends a test event now.
+    /// Sends a test event.
     pub async fn send_test(&self, route: Route, destination: &Destination) -> Outcome {
         match &destination.target {
             Target::EventBridge(bus) => self.eventbridge.send_test(route, destination.version, bus).await,

@@ -1,4 +1,9 @@
-//! The sweep: wakes destinations and replays whose wake-up was lost, and measures how long errors wait.
+//! The sweep: finds drains and replays that should have run but did not, and wakes them.
+//!
+//! Queue messages normally start drains and replay steps. A message can be lost when a process
+//! stops between its write and its message, or when the message exhausts its retries. The sweep
+//! runs on a schedule, reads all backlogged destinations and running replays, and sends the missing
+//! messages. It also emits the metrics [`Metric::OldestUndelivered`] and [`Metric::OpenCircuits`].
 
 use std::time::Duration;
 
@@ -22,28 +27,28 @@ use crate::{
     },
 };
 
-/// A wake-up may come so much later than it was to, before it is taken for lost.
+/// Time after the scheduled wake-up at which a drain counts as stalled.
 const WAKEUP_GRACE: Duration = Duration::from_secs(60);
-/// Time without a step after which a replay is taken to be stalled: longer than SQS waits before it delivers the message of
-/// a failed step again.
+/// Time without a step after which a replay counts as stalled. Longer than the visibility timeout
+/// of the queue, after which SQS redelivers the message of a failed step.
 const REPLAY_GRACE: Duration = Duration::from_secs(10 * 60);
-/// Maximum number of destinations, and of replays, that are examined.
+/// Maximum number of destinations, and of replays, that one sweep examines.
 const MAX_SCANNED: usize = 20_000;
 
-/// Wakes the drains of destinations that should have been drained by now, and replays that should have made a step.
+/// Sweep over the stalled drains and replays of all environments.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    /// The destinations that have pending deliveries.
+    /// Health of all destinations.
     pub health_store: HealthStore,
-    /// By which drains are told to run.
+    /// Scheduler of drains.
     pub scheduler: DrainScheduler,
     /// Running replays.
     pub replays: Replays,
-    /// Queue of the steps of replays.
+    /// Queue of replay steps.
     pub steps: Queue,
 }
 
-/// Number of jobs that a sweep has woken.
+/// Number of jobs that a sweep woke.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SweepResult {
     /// Drains of destinations.
@@ -53,8 +58,10 @@ pub struct SweepResult {
 }
 
 impl Sweep {
-    /// Examines all destinations with pending deliveries and all running replays. AWS calls: one query for each of eight
-    /// partitions, and a message and a write for each drain, a message for each replay that is woken.
+    /// Examines all destinations with pending deliveries and all running replays.
+    ///
+    /// AWS calls: one query for each of eight index partitions, more for partitions of over 1 MB;
+    /// one message and one write per stalled drain; one message per stalled replay.
     pub async fn run(&self) -> Result<SweepResult, StoreError> {
         let drains = self.wake_drains().await?;
         let replays = self.wake_replays().await?;
@@ -72,10 +79,10 @@ impl Sweep {
             let step = ReplayStep::ReplayStepV1 { environment_id: *environment_id, replay_id: *replay_id };
             match self.steps.send(&environment_id.to_string(), &step, now, now).await {
                 Ok(()) => woken += 1,
-                Err(error) => tracing::warn!(error = %ErrorChain(&error), "failed to wake a stalled replay"),
+                Err(error) => tracing::warn!(error = %ErrorChain(&error), "failed to wake stalled replay"),
             }
         }
-        tracing::info!(running = running.len(), woken, "replays swept");
+        tracing::info!(running = running.len(), woken, "replay sweep completed");
         Ok(woken)
     }
 
@@ -93,15 +100,15 @@ impl Sweep {
         for stalled in backlogged.iter().filter(|destination| is_stalled(&destination.health, now)) {
             match self.scheduler.schedule(stalled.route(), now, now).await {
                 Ok(()) => scheduled += 1,
-                Err(error) => tracing::warn!(error = %ErrorChain(&error), "a drain was not told to run"),
+                Err(error) => tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain"),
             }
         }
-        tracing::info!(backlogged = backlogged.len(), scheduled, oldest, open, "sweep completed");
+        tracing::info!(backlogged = backlogged.len(), scheduled, oldest, open, "drain sweep completed");
         Ok(scheduled)
     }
 }
 
-/// Whether a drain should have run by now, and none does.
+/// Returns whether a drain is overdue and no drain holds the lease.
 fn is_stalled(health: &Health, now: Timestamp) -> bool {
     !health.is_leased(now) && health.wake_at.is_none_or(|at| at + WAKEUP_GRACE <= now)
 }

@@ -1,4 +1,4 @@
-//! Errors to a customer's own endpoint, as signed POSTs (Standard Webhooks 1.0).
+//! Sends errors to webhooks as signed POST requests (Standard Webhooks 1.0).
 
 use std::{
     error::Error,
@@ -35,45 +35,45 @@ use crate::{
     vault::{Context, Vault, VaultError},
 };
 
-/// How long an endpoint may take to answer, from the first packet to the last byte that is read.
+/// Timeout of an attempt, from the connection to the last byte that is read.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// The most bytes that are read of an answer.
+/// Maximum number of bytes that are read of a response body. The last frame may exceed it.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024;
-/// The most characters that are kept of it.
+/// Maximum number of characters of a response that an attempt stores.
 const MAX_RESPONSE_CHARS: usize = 512;
-/// How long a connection is kept open for the next error.
+/// Time for which an idle connection is kept open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The bytes of a secret.
+/// Length of a signing secret, in bytes.
 const SECRET_BYTES: usize = 32;
-/// The header that tells a test event.
+/// Header that marks a test event.
 const TEST_HEADER: HeaderName = HeaderName::from_static("x-tenon-test");
 
-/// Makes a secret, as Standard Webhooks spell it: `whsec_` and base64.
+/// Generates a signing secret in the format of Standard Webhooks: `whsec_` followed by Base64.
 pub fn new_secret() -> Result<Secret, VaultError> {
     let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
     SystemRandom::new().fill(&mut *bytes).map_err(|_| VaultError::Random)?;
     Ok(format!("whsec_{}", BASE64_STANDARD.encode(*bytes)).into())
 }
 
-/// Seals the secret of a webhook. One KMS call.
+/// Encrypts the secret of a webhook. One KMS call.
 pub async fn seal_secret(vault: &Vault, route: Route, version: u32, secret: &Secret) -> Result<Sealed, VaultError> {
     vault.seal(&encryption_context(route), version, secret.expose().as_bytes()).await
 }
 
-/// Opens a webhook's secret.
+/// Decrypts the secret of a webhook. At most one KMS call; the vault caches data keys.
 pub async fn open_secret(vault: &Vault, route: Route, sealed: &Sealed) -> Result<Secret, VaultError> {
     let secret = vault.open(&encryption_context(route), sealed).await?;
     let text = std::str::from_utf8(&secret).map_err(|_| VaultError::Undecryptable)?;
     Ok(text.to_owned().into())
 }
 
-/// What the secret of a webhook is sealed for.
+/// Returns the encryption context of a webhook's secret.
 fn encryption_context(route: Route) -> Context {
     let Route { environment, destination } = route;
     Context { environment: environment.to_string(), owner: destination.to_string(), purpose: "webhook-secret" }
 }
 
-/// Posts errors to webhooks. Connections are kept and used again.
+/// Sender to webhooks. Reuses connections.
 #[derive(Clone, Debug)]
 pub struct WebhookSender {
     rules: EgressRules,
@@ -81,16 +81,17 @@ pub struct WebhookSender {
     client: Client<HttpsConnector<Connector>, Full<bytes::Bytes>>,
 }
 
-/// What opens connections.
+/// Service that opens TCP connections.
 pub type Connector = BoxCloneSyncService<Uri, TokioIo<TcpStream>, io::Error>;
 
 impl WebhookSender {
-    /// A sender that opens secrets with this vault.
+    /// Creates a sender that decrypts secrets with `vault` and connects through the egress guard.
     pub fn new(rules: EgressRules, vault: Vault) -> Self {
         Self::with_connector(BoxCloneSyncService::new(GuardedConnector::new(rules.clone())), rules, vault, None)
     }
 
-    /// A sender over this connector, with other roots of trust than the public ones.
+    /// Creates a sender with a custom connector and, if given, a custom TLS configuration instead
+    /// of the public root certificates.
     pub fn with_connector(connector: Connector, rules: EgressRules, vault: Vault, tls: Option<ClientConfig>) -> Self {
         let builder = HttpsConnectorBuilder::new();
         let builder = match tls {
@@ -106,12 +107,12 @@ impl WebhookSender {
         Self { rules, vault, client }
     }
 
-    /// Makes one attempt to send each error, all at once. The answer has one outcome per error, in order.
+    /// Makes one attempt for each error, all concurrently. Returns one outcome per error, in order.
     pub async fn send(&self, route: Route, webhook: &Webhook, errors: &[&ErrorLog]) -> Vec<Outcome> {
         self.post_all(route, webhook, errors, false).await
     }
 
-    /// Sends a test event now.
+    /// Sends a test event.
     pub async fn send_test(&self, route: Route, webhook: &Webhook) -> Outcome {
         let event = ErrorLog::test_event(route.environment, Timestamp::now());
         self.post_all(route, webhook, &[&event], true).await.pop().unwrap_or(Outcome::Skipped)
@@ -119,28 +120,28 @@ impl WebhookSender {
 
     async fn post_all(&self, route: Route, webhook: &Webhook, errors: &[&ErrorLog], test: bool) -> Vec<Outcome> {
         let for_all = |outcome: Outcome| vec![outcome; errors.len()];
-        // The rules may have been tightened since it was saved.
+        // The rules may be stricter than when the webhook was saved.
         if let Err(forbidden) = self.rules.check_url(&webhook.url) {
             return for_all(failed_before_sending(Failure::Refused, &format!("the URL {forbidden}")));
         }
         let Ok(uri) = webhook.url.as_str().parse::<Uri>() else {
-            return for_all(failed_before_sending(Failure::Refused, "the URL cannot be called"));
+            return for_all(failed_before_sending(Failure::Refused, "the URL is not valid"));
         };
         let signers = match self.signers(route, webhook).await {
             Ok(signers) => signers,
             Err(VaultError::Busy(error)) => {
-                tracing::warn!(error = %ErrorChain(&*error), "a secret cannot be opened for now");
+                tracing::warn!(error = %ErrorChain(&*error), "KMS unavailable, skipped attempts to webhook");
                 return for_all(Outcome::Skipped);
             }
             Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), destination = %route.destination, "a secret cannot be opened");
+                tracing::error!(error = %ErrorChain(&error), destination = %route.destination, "failed to decrypt webhook secret");
                 return for_all(failed_before_sending(Failure::Refused, "the stored secret could not be decrypted"));
             }
         };
         join_all(errors.iter().map(|error| self.post(&uri, &signers, error, test))).await
     }
 
-    /// The new secret first, and the one before while it signs too.
+    /// Returns the signers: the current secret, then the previous secret while it is still valid.
     async fn signers(&self, route: Route, webhook: &Webhook) -> Result<Vec<standardwebhooks::Webhook>, VaultError> {
         let previous = webhook.previous.iter().filter(|previous| Timestamp::now() < previous.until);
         let mut signers = Vec::new();
@@ -155,13 +156,13 @@ impl WebhookSender {
     async fn post(&self, uri: &Uri, signers: &[standardwebhooks::Webhook], error: &ErrorLog, test: bool) -> Outcome {
         let (at, started) = (Timestamp::now(), Instant::now());
         let Some(request) = request(uri, signers, error, at, test) else {
-            return failed_before_sending(Failure::Rejected, "the error cannot be written as a request");
+            return failed_before_sending(Failure::Rejected, "the error cannot be encoded as an HTTP request");
         };
         let responded = tokio::time::timeout(TIMEOUT, async {
             let response = self.client.request(request).await?;
             let (parts, mut body) = response.into_parts();
             let mut received = Vec::new();
-            // What has come so far is told where the rest breaks off: the status decides.
+            // The status decides the outcome, so a body that breaks off or stalls is not an error.
             while received.len() < MAX_RESPONSE_BYTES && started.elapsed() < TIMEOUT {
                 let remaining = TIMEOUT.saturating_sub(started.elapsed() + Duration::from_millis(50));
                 match tokio::time::timeout(remaining, body.frame()).await {
@@ -183,14 +184,14 @@ impl WebhookSender {
                 Outcome::Failed(Attempt { at, status: None, latency_ms, response }, Failure::Unreachable)
             }
             Err(_) => {
-                let response = format!("no answer within {} seconds", TIMEOUT.as_secs());
+                let response = format!("no response within {} seconds", TIMEOUT.as_secs());
                 Outcome::Failed(Attempt { at, status: None, latency_ms, response }, Failure::Unreachable)
             }
         }
     }
 }
 
-/// An attempt that came to its end before anything was sent.
+/// Returns the outcome of an attempt that failed before anything was sent.
 fn failed_before_sending(failure: Failure, message: &str) -> Outcome {
     Outcome::Failed(
         Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response: message.to_owned() },
@@ -198,7 +199,7 @@ fn failed_before_sending(failure: Failure, message: &str) -> Outcome {
     )
 }
 
-/// The signed request. None where the error cannot be written as one.
+/// Builds the signed request. Returns none if the error cannot be encoded as one.
 fn request(
     uri: &Uri,
     signers: &[standardwebhooks::Webhook],
@@ -218,7 +219,7 @@ fn request(
         .header("webhook-signature", signatures.join(" "))
         .header("x-tenon-workflow-id", error.workflow_id.to_string())
         .header("x-tenon-user-id", error.user_id.to_string())
-        // As UTF-8, which is opaque to HTTP (RFC 9110, 5.5).
+        // UTF-8, which HTTP treats as opaque data (RFC 9110, section 5.5).
         .header("x-tenon-block-type", HeaderValue::from_bytes(error.block_type.as_str().as_bytes()).ok()?)
         .header("x-tenon-execution-id", HeaderValue::from_bytes(error.execution_id.as_str().as_bytes()).ok()?);
     if test {
@@ -227,7 +228,7 @@ fn request(
     request.body(Full::from(body)).ok()
 }
 
-/// What an answer means.
+/// Classifies a response.
 fn outcome(status: StatusCode, headers: &HeaderMap, attempt: Attempt) -> Outcome {
     match status {
         status if status.is_success() => Outcome::Delivered(attempt),
@@ -241,12 +242,13 @@ fn outcome(status: StatusCode, headers: &HeaderMap, attempt: Attempt) -> Outcome
     }
 }
 
-/// The time that a `Retry-After` means, in seconds or as a date (RFC 9110, 10.2.3), at most 24 hours from now.
+/// Parses `Retry-After`, a number of seconds or a date (RFC 9110, section 10.2.3). The result is at
+/// most 24 hours ahead.
 fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = value.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let until = match is_number {
-        // A number that is too large to be read is a long time.
+        // A number that is too large to parse means the maximum.
         true => now + text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER),
         false => {
             let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -256,32 +258,36 @@ fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     Some(until.min(now + MAX_RETRY_AFTER))
 }
 
-/// What is kept of an answer: its first characters, without those that control a terminal.
+/// Returns the stored excerpt of a response body, without control characters.
 fn printable_excerpt(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     printable.take(MAX_RESPONSE_CHARS).collect::<String>().trim().to_owned()
 }
 
-/// Why there is no answer, in words for the customer.
+/// Returns the reason why there is no response, as a text for the customer.
 fn connection_error(error: &hyper_util::client::legacy::Error) -> String {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return format!("TLS failed: {tls}");
+            return format!("TLS error: {tls}");
         }
         source = match inner.downcast_ref::<io::Error>() {
             Some(error) => match error.kind() {
-                io::ErrorKind::PermissionDenied => return "the URL does not lead to a public address".into(),
+                io::ErrorKind::PermissionDenied => return "the URL does not resolve to a public address".into(),
                 io::ErrorKind::TimedOut => return "no connection within 5 seconds".into(),
-                io::ErrorKind::ConnectionRefused => return "the connection was refused".into(),
-                // Its own source is that of what it wraps.
+                io::ErrorKind::ConnectionRefused => return "connection refused".into(),
+                // `source()` would skip the wrapped error and return the source of that error.
                 _ => error.get_ref().map(|wrapped| wrapped as &dyn Error),
             },
             None => inner.source(),
         };
     }
-    if error.is_connect() { "no connection, or no such name".into() } else { "the connection broke off".into() }
+    if error.is_connect() {
+        "connection failed or host name not found".into()
+    } else {
+        "connection closed before the response was complete".into()
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The drain under a simulated clock, with a receiver that fails and processes that die between any two steps.
+//! Simulation of the drain with a controlled clock, a failing receiver, and processes that crash
+//! between any two steps.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,7 +21,7 @@ use crate::domain::{
     secret::Sealed,
 };
 
-/// How a receiver behaves.
+/// Behavior of the receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Behavior {
     Accepts,
@@ -30,7 +31,7 @@ enum Behavior {
     Gone,
 }
 
-/// A destination's part of the tables, its queue and its receiver, in memory.
+/// Storage, queue and receiver of one destination, in memory.
 struct World {
     now: Cell<Timestamp>,
     destination: RefCell<Destination>,
@@ -39,13 +40,13 @@ struct World {
     errors: RefCell<BTreeMap<ErrorId, ErrorLog>>,
     pending: RefCell<BTreeMap<(Timestamp, ErrorId), PendingDelivery>>,
     deliveries: RefCell<BTreeMap<ErrorId, (DeliveryStatus, Vec<Timestamp>)>>,
-    /// When the queue gives a message to a drain.
+    /// Times at which the queue delivers its messages.
     queue: RefCell<Vec<Timestamp>>,
-    /// The errors that were let wait once more.
+    /// Number of errors that replays have queued again.
     replayed: Cell<u32>,
-    /// How often each error has arrived.
+    /// Number of arrivals of each error.
     arrived: RefCell<BTreeMap<ErrorId, u32>>,
-    /// The steps that the process has left to live.
+    /// Number of steps until the process crashes.
     steps_left: Cell<Option<u32>>,
     behavior: Box<dyn Fn(Timestamp) -> Behavior>,
 }
@@ -95,10 +96,10 @@ impl World {
         }
     }
 
-    /// A step before or after which the process may die.
+    /// Counts a step, at which the process may crash.
     fn step(&self) -> Result<(), StoreError> {
         match self.steps_left.get() {
-            Some(0) => Err(StoreError::Busy("the process died".into())),
+            Some(0) => Err(StoreError::Busy("the process crashed".into())),
             remaining => {
                 self.steps_left.set(remaining.map(|remaining| remaining - 1));
                 Ok(())
@@ -106,7 +107,7 @@ impl World {
         }
     }
 
-    /// Does something, before or after which the process may die.
+    /// Performs an operation; the process may crash before or after it.
     fn perform<T>(&self, operation: impl FnOnce() -> T) -> Result<T, StoreError> {
         self.step()?;
         let done = operation();
@@ -124,7 +125,7 @@ impl World {
         before
     }
 
-    /// Records an error and makes its first attempt, as the forwarder does.
+    /// Records an error and makes its first attempt, like the forwarder.
     fn record(&self) {
         let now = self.now.get();
         let new = NewError {
@@ -172,7 +173,7 @@ impl World {
         }
     }
 
-    /// Lets the drain run at a time, and notes that.
+    /// Enqueues a drain and records the wake-up.
     fn schedule_drain(&self, at: Timestamp) {
         let now = self.now.get();
         let at = at.max(now).min(now + MAX_DELAY);
@@ -181,7 +182,7 @@ impl World {
         *self.health.borrow_mut() = Some(health);
     }
 
-    /// Lets some errors wait once more, whatever has become of them, as a replay does.
+    /// Queues up to ten errors again, regardless of their status, like a replay.
     fn replay(&self) -> u32 {
         let now = self.now.get();
         let errors: Vec<ErrorLog> = self.errors.borrow().values().take(10).cloned().collect();
@@ -216,8 +217,9 @@ impl World {
         }
     }
 
-    /// Lets time pass: errors are recorded at their times, messages reach drains, the sweep runs every five minutes.
-    /// `dies` says after how many steps a drain's process dies, if at all.
+    /// Advances time: records errors at their times, delivers messages to drains, and sweeps every
+    /// five minutes. `crash_after` returns the number of steps after which a drain crashes, if it
+    /// does.
     fn run(&self, records: &[Timestamp], until: Timestamp, crash_after: impl FnMut(Timestamp) -> Option<u32>) -> u32 {
         self.run_with_replays(records, &[], until, crash_after)
     }
@@ -252,7 +254,8 @@ impl World {
                 self.steps_left.set(crash_after(self.now.get()));
                 if drain(self, self).now_or_never().unwrap().is_err() {
                     crashes += 1;
-                    // The queue gives the message to another drain after its visibility time-out; now and then it is lost.
+                    // The queue redelivers the message after its visibility timeout, except that
+                    // every third one is lost.
                     if crashes % 3 != 0 {
                         self.queue.borrow_mut().push(self.now.get() + Duration::from_secs(120));
                     }
@@ -277,11 +280,11 @@ impl World {
 impl Sender for World {
     async fn send(&self, destination: &Destination, errors: &[&ErrorLog]) -> Vec<Outcome> {
         let (now, health) = (self.now.get(), self.current_health());
-        assert!(destination.enabled, "nothing is sent to a destination that is off");
-        assert!(!health.is_backing_off(now), "a destination that is to be left alone is left alone: {health:?}");
+        assert!(destination.enabled, "sent to a disabled destination");
+        assert!(!health.is_backing_off(now), "sent while the destination was backing off: {health:?}");
         assert!(
             health.circuit() == Circuit::Closed || errors.len() == 1,
-            "an open circuit is probed by a single error"
+            "an open circuit must be probed by one error"
         );
         let outcomes = errors.iter().map(|error| self.attempt(error)).collect();
         if (self.behavior)(now) == Behavior::Stalls {
@@ -324,7 +327,9 @@ impl DrainStore for World {
 
     async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<ErrorKey, ErrorLog>, StoreError> {
         let errors = self.errors.borrow();
-        self.perform(|| due.iter().filter_map(|one| Some((key(one), errors.get(&one.error_id)?.clone()))).collect())
+        self.perform(|| {
+            due.iter().filter_map(|delivery| Some((key(delivery), errors.get(&delivery.error_id)?.clone()))).collect()
+        })
     }
 
     async fn is_cancelled(&self, _: ReplayId) -> Result<bool, StoreError> {
@@ -332,13 +337,13 @@ impl DrainStore for World {
     }
 
     async fn settle(&self, settled: &[Settlement]) -> Result<(), StoreError> {
-        // All of a chunk or nothing; the process may die between two.
+        // A chunk is atomic; the process may crash between two chunks.
         for chunk in settled.chunks(20) {
-            // DynamoDB refuses a transaction that names an item twice.
+            // DynamoDB rejects a transaction that contains an item twice.
             let settled = chunk.iter().filter(|settlement| settlement.disposition != Disposition::Duplicate);
             let mut names: Vec<ErrorKey> = settled.map(|settlement| key(&settlement.delivery)).collect();
             names.sort();
-            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "an error is settled once");
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "an error was settled twice in one transaction");
             self.perform(|| {
                 for Settlement { delivery, attempt, disposition } in chunk {
                     self.pending.borrow_mut().remove(&(delivery.next_attempt_at, delivery.error_id));
@@ -436,8 +441,8 @@ fn error_fails_after_twelve_scheduled_attempts() {
     assert_eq!((*status, attempts.len()), (DeliveryStatus::Failed, 12));
     for (wait, policy) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS) {
         let policy = i64::from(policy) * 1000;
-        // A drain that a probe was scheduled for comes up to fifteen minutes later.
-        assert!((policy..=policy + policy / 10 + 900_000).contains(&wait), "{wait} instead of {policy}");
+        // A drain scheduled for a probe may run up to 15 minutes late.
+        assert!((policy..=policy + policy / 10 + 900_000).contains(&wait), "waited {wait} ms instead of {policy} ms");
     }
     assert!(world.pending.borrow().is_empty() && world.current_health().pending == 0);
 }
@@ -452,7 +457,7 @@ fn retries_follow_the_schedule_until_the_destination_recovers() {
     assert_eq!((*status, attempts.len()), (DeliveryStatus::Delivered, 5));
     for (wait, policy) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS) {
         let policy = i64::from(policy) * 1000;
-        assert!((policy..=policy + policy / 10).contains(&wait), "{wait} instead of {policy}");
+        assert!((policy..=policy + policy / 10).contains(&wait), "waited {wait} ms instead of {policy} ms");
     }
 }
 
@@ -468,7 +473,7 @@ fn dead_destination_is_disabled_after_five_days() {
         off >= start() + AUTO_DISABLE_AFTER && off <= start() + AUTO_DISABLE_AFTER + Duration::from_secs(1200),
         "{off}"
     );
-    // What was recorded first had come to the end of its schedule before.
+    // The earliest errors had exhausted their attempts before.
     assert!(world.status(DeliveryStatus::Failed) > 0 && world.status(DeliveryStatus::Cancelled) > 0);
 }
 
@@ -487,7 +492,7 @@ fn recovered_destination_receives_its_backlog_in_15_minutes() {
     let records: Vec<Timestamp> = (0..1000).map(|n| after(4 * HOUR) + Duration::from_millis(n * 3500)).collect();
     world.run(&records, after(5 * HOUR + 1000), |_| None);
     let early = world.arrived.borrow().len();
-    assert!(early >= 990, "{early} of 1000 arrived; the others were tried meanwhile and wait for their time");
+    assert!(early >= 990, "only {early} of 1000 errors arrived");
 }
 
 proptest! {
@@ -528,13 +533,13 @@ proptest! {
         prop_assert!(world.pending.borrow().is_empty());
         prop_assert_eq!(world.current_health().pending, 0);
         prop_assert_eq!(world.status(DeliveryStatus::Pending), 0);
-        // Nothing arrives twice but what was sent by a process that died, or replayed.
+        // Only errors that a crashed process had sent, or that were replayed, arrive twice.
         let twice: u32 = world.arrived.borrow().values().map(|times| times - 1).sum();
         let max = crashes as usize * BATCH_SIZE + world.replayed.get() as usize;
-        prop_assert!(twice as usize <= max, "{} duplicates of {} deaths", twice, crashes);
-        // One message is under way, and none while nothing waits: messages do not multiply.
+        prop_assert!(twice as usize <= max, "{} duplicates after {} crashes", twice, crashes);
+        // No message remains without a backlog: messages do not multiply.
         prop_assert!(world.queue.borrow().is_empty());
-        // No attempt that was written down came too early after the one before.
+        // No recorded attempt follows the previous one too early.
         for (_, attempts) in world.deliveries.borrow().values().filter(|_| replays.is_empty()) {
             for (wait, policy) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS) {
                 prop_assert!(wait >= i64::from(policy) * 1000);
