@@ -69,7 +69,7 @@ pub struct DeliveryPage {
 /// Lists the deliveries of a destination that are pending, failed or cancelled, and those that
 /// succeeded after a failure or through a replay.
 ///
-/// Deliveries that succeeded at the first attempt are returned with their error only.
+/// Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` only.
 #[utoipa::path(get, path = "/destinations/{destinationId}/deliveries", tag = "destinations",
     security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ListDeliveries), responses(
     (status = 200, body = DeliveryPage),

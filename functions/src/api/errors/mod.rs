@@ -25,7 +25,8 @@ pub struct ErrorPage<'a> {
     cursor: Option<String>,
 }
 
-/// Builds the response for a page. `scope` is the list to which its cursor belongs: path and filters.
+/// Builds the response for a page. `scope` is the list to which its cursor belongs: path and
+/// filters.
 fn page_response(page: &Page<ErrorLog>, scope: &str) -> Response {
     let errors = page.items.iter().map(ErrorLog::document).collect();
     let cursor = page.next.as_deref().map(|position| Cursor::new(scope, position).into_string());

@@ -168,7 +168,7 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
     (status = 202, body = RecordedErrors),
     (status = 404, body = ProblemDocument),
     (status = 422, body = ProblemDocument),
-    (status = 503, body = ProblemDocument, description = "names the errors that were not recorded"),
+    (status = 503, body = ProblemDocument, description = "some errors were not recorded; the problem document names them"),
 ))]
 pub async fn record_errors(
     caller: EngineOrBackend,

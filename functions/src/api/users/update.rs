@@ -52,9 +52,10 @@ impl Input for UpdateUser {
 /// Maximum number of attempts when concurrent requests modify the user.
 const MAX_ATTEMPTS: usize = 5;
 
-/// Updates a user and replaces its metadata. Names that it no longer uses are free immediately.
+/// Updates a user; given metadata replaces the existing metadata. Names that it no longer uses are
+/// free immediately.
 #[utoipa::path(put, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])), operation_id = "replace_user",
-    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "ETag that the user must still have")),
+    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "ETag of the expected version")),
     request_body = UpdateUser, responses(
     (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
     (status = 404, body = ProblemDocument),
@@ -92,9 +93,10 @@ pub async fn update_user(
     }
 }
 
-/// Updates a user and merges its metadata.
+/// Updates a user; given metadata is merged into the existing metadata. Names that it no longer
+/// uses are free immediately.
 #[utoipa::path(patch, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "ETag that the user must still have")),
+    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "ETag of the expected version")),
     request_body = UpdateUser, responses(
     (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
     (status = 404, body = ProblemDocument),
