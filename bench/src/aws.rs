@@ -1,5 +1,5 @@
-//! AWS as the functions see it, on loopback: it hands requests on to the local AWS and remembers the answers, then gives
-//! these answers by itself, at once.
+//! AWS as seen by the functions: a recording proxy on loopback. It forwards requests to the local
+//! AWS and records the responses, then replays them itself without delay.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use hyper_util::{
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::net::TcpListener;
 
-/// A request: its operation and its body.
+/// Request: operation and body.
 pub type Call = (String, Bytes);
 
 #[derive(Clone)]
@@ -34,11 +34,12 @@ struct RecordedResponse {
     body: Bytes,
 }
 
-/// The operations whose answers depend on what is asked. Those to others are given in their order, without a look at the
-/// request, which would take time of the machine that is measured.
+/// Operations whose responses depend on the request. Responses of other operations are replayed in
+/// recorded order, without parsing the request, which would cost processor time on the measured
+/// machine.
 const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Decrypt"];
 
-/// The answers of an operation: to what was asked in the very same words, and in their order.
+/// Recorded responses of an operation, by request and in order.
 #[derive(Default)]
 struct RecordedResponses {
     by_request: HashMap<Bytes, RecordedResponse>,
@@ -50,7 +51,7 @@ struct RecordedResponses {
 struct Recordings {
     responses: HashMap<String, RecordedResponses>,
     calls: Vec<Call>,
-    /// What was asked for and nothing was known of.
+    /// Operations without a recorded response.
     unknown: Vec<String>,
 }
 
@@ -63,19 +64,19 @@ struct RecordingAws {
     upstream: String,
 }
 
-/// An AWS that remembers.
+/// Recording AWS.
 pub struct Aws {
-    /// Where it is.
+    /// URL.
     pub url: String,
-    /// Where it is over TLS.
+    /// URL with TLS.
     pub tls_url: String,
-    /// The certificate of that, as PEM.
+    /// Certificate of `tls_url`, as PEM.
     pub certificate: String,
     state: RecordingAws,
 }
 
 impl Aws {
-    /// Listens, in front of the AWS at an address.
+    /// Starts a proxy for the AWS at `upstream`.
     pub async fn in_front_of(upstream: &str) -> std::io::Result<Self> {
         let state = RecordingAws {
             recordings: Arc::default(),
@@ -102,42 +103,42 @@ impl Aws {
         Ok(Self { url, tls_url, certificate: signed.cert.pem(), state })
     }
 
-    /// From now on it answers by itself, from what it remembers.
+    /// Switches to replaying recorded responses.
     pub fn replay(&self) {
         self.state.recording.store(false, Ordering::SeqCst);
     }
 
-    /// From now on it hands on what it is asked, and has forgotten all.
+    /// Discards all recordings and switches to forwarding and recording.
     pub fn record(&self) {
         *self.recordings() = Recordings::default();
         self.record_more();
     }
 
-    /// From now on it hands on what it is asked, and remembers it beside the rest.
+    /// Switches to forwarding and recording, and keeps the existing recordings.
     pub fn record_more(&self) {
         self.state.recording.store(true, Ordering::SeqCst);
     }
 
-    /// From now on it notes the calls.
+    /// Starts recording calls.
     pub fn start_counting(&self) {
         self.recordings().calls.clear();
         self.state.counting.store(true, Ordering::SeqCst);
     }
 
-    /// The calls since then.
+    /// Stops recording calls and returns those since [`start_counting`](Self::start_counting).
     pub fn take_calls(&self) -> Vec<Call> {
         self.state.counting.store(false, Ordering::SeqCst);
         std::mem::take(&mut self.recordings().calls)
     }
 
-    /// That it had an answer to all that it was asked.
+    /// Panics if a call had no recorded response.
     pub fn assert_no_unknown_calls(&self) {
         let unknown = std::mem::take(&mut self.recordings().unknown);
-        assert!(unknown.is_empty(), "nothing was known of {unknown:?}");
+        assert!(unknown.is_empty(), "no recorded response for {unknown:?}");
     }
 
     fn recordings(&self) -> std::sync::MutexGuard<'_, Recordings> {
-        self.state.recordings.lock().expect("nobody panics with it")
+        self.state.recordings.lock().expect("the lock is not poisoned")
     }
 }
 
@@ -147,7 +148,7 @@ async fn accept(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, r
         let (tls, service) = (tls.clone(), TowerToHyperService::new(router.clone()));
         tokio::spawn(async move {
             let server = auto::Builder::new(TokioExecutor::new());
-            // A client that goes away ends its connection: there is nobody to tell.
+            // A disconnecting client ends its connection; there is nothing to report.
             match tls {
                 Some(tls) => {
                     let Ok(stream) = tls.accept(stream).await else { return };
@@ -170,15 +171,15 @@ async fn serve(State(state): State<RecordingAws>, request: Request) -> Response 
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         return state.forward(operation, path, parts.headers, body).await.into_response();
     }
-    let mut recordings = state.recordings.lock().expect("nobody panics with it");
+    let mut recordings = state.recordings.lock().expect("the lock is not poisoned");
     let response = match recordings.responses.get_mut(&operation) {
         Some(responses) => responses.find(&operation, &body),
         None => match operation.as_str() {
-            // What opens a connection finds nothing.
+            // The read that opens a connection finds nothing.
             "GetItem" | "DescribeKey" => RecordedResponse::of("{}".into()),
             "Query" => RecordedResponse::of(r#"{"Items":[],"Count":0,"ScannedCount":0}"#.into()),
             _ => {
-                let refusal = format!("nothing is known of {operation}");
+                let refusal = format!("no recorded response for {operation}");
                 recordings.unknown.push(operation);
                 return (StatusCode::NOT_IMPLEMENTED, refusal).into_response();
             }
@@ -191,21 +192,22 @@ async fn serve(State(state): State<RecordingAws>, request: Request) -> Response 
 }
 
 impl RecordingAws {
-    /// With the host as it was asked for, which is signed.
+    /// Forwards a request with its original `Host` header, which is part of the signature.
     async fn forward(&self, operation: String, path: &str, mut headers: HeaderMap, body: Bytes) -> RecordedResponse {
         headers.remove(header::CONTENT_LENGTH);
         let sent =
             self.client.post(format!("{}{path}", self.upstream)).headers(headers).body(body.clone()).send().await;
-        let reply = sent.expect("the local AWS answers");
+        let reply = sent.expect("the local AWS responds");
         let content_type =
             reply.headers().get(header::CONTENT_TYPE).and_then(|content_type| content_type.to_str().ok());
         let content_type = content_type.unwrap_or("application/x-amz-json-1.0").to_owned();
         let status = reply.status();
         let response = RecordedResponse { status, content_type, body: reply.bytes().await.unwrap_or_default() };
-        let mut recordings = self.recordings.lock().expect("nobody panics with it");
-        // The read that opens a connection finds nothing, which is to be no answer to anything else.
+        let mut recordings = self.recordings.lock().expect("the lock is not poisoned");
+        // The read that opens a connection finds nothing. Its response must not be replayed for
+        // other requests.
         let opening = br#"{"S":"open"}"#;
-        // Nor is that it was too busy, after which it is asked again.
+        // Server errors are not recorded either, because the SDK retries these requests.
         if !status.is_server_error() && !body.windows(opening.len()).any(|part| part == opening) {
             let responses = recordings.responses.entry(operation.clone()).or_default();
             if READS.contains(&operation.as_str()) {
@@ -229,8 +231,8 @@ impl RecordedResponses {
     }
 }
 
-/// A request with the members of its objects in order, since the SDK writes a key's in any; without the numbers with which
-/// items are compared: these are the time of the request.
+/// Returns a request in canonical form: object members are sorted, because the SDK writes keys in
+/// random order, and numbers in expressions are removed, because they are times of the request.
 fn sorted(body: &Bytes) -> Bytes {
     let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(body) else {
         return body.clone();

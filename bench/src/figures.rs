@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-/// The median of many runs, and half the distance between the quartiles.
+/// Median of repeated measurements, with half the interquartile range.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Spread {
-    /// The median.
+    /// Median.
     pub median: f64,
-    /// Half the distance between the quartiles.
+    /// Half the interquartile range.
     pub spread: f64,
 }
 
-/// Of what was measured.
+/// Computes the median and spread of measurements.
 pub fn spread(mut measured: Vec<f64>) -> Spread {
     measured.sort_by(f64::total_cmp);
     let at = |part: f64| {
@@ -34,7 +34,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The largest of what was measured.
+/// Returns the largest measurement.
 pub fn largest(measured: &[f64]) -> f64 {
     measured.iter().copied().fold(0.0, f64::max)
 }

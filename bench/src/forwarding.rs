@@ -1,5 +1,5 @@
-//! How fast errors are forwarded, in errors for each second of a core's time, beside bare loops that do nothing but send, and
-//! functions written by hand that do little else.
+//! Throughput of recording and forwarding, in errors per second of processor time. Compares the
+//! functions with bare loops, which only send, and with minimal handwritten functions.
 
 use std::sync::{
     Arc,
@@ -19,41 +19,43 @@ use crate::{
     runtime::Runtime,
 };
 
-/// How often a function and its bare loop take turns, and how many batches each then sends.
+/// Number of rounds in which a function and its baselines take turns. Each sends [`BATCHES`]
+/// batches in a round.
 const ROUNDS: usize = 7;
 const BATCHES: usize = 40;
-/// The errors of a batch.
+/// Number of errors in a batch.
 const ERRORS: usize = 100;
-/// The errors of a message for webhooks.
+/// Number of errors in a webhook message.
 const ERRORS_OF_A_MESSAGE: usize = 10;
 
-/// How fast errors are forwarded.
+/// Throughput of a forwarding function.
 #[derive(Debug)]
 pub struct Forwarding {
-    /// By which function.
+    /// Function name.
     pub name: &'static str,
-    /// The errors of an invocation.
+    /// Errors per invocation.
     pub errors: usize,
-    /// Errors a second.
+    /// Errors per second of processor time.
     pub rate: Spread,
-    /// What it is compared with, its errors a second, and how many times these the function's are.
+    /// Baselines: name, errors per second, and ratio of the function's rate to that of the
+    /// baseline.
     pub comparison: Vec<(String, Spread, Spread)>,
-    /// The microseconds of an invocation.
+    /// Processor time of an invocation in microseconds.
     pub cpu: Spread,
-    /// Its AWS calls.
+    /// AWS calls of an invocation.
     pub calls: Vec<String>,
 }
 
-/// How fast errors are recorded.
+/// Throughput of `errors_record`.
 #[derive(Debug)]
 pub struct Recording {
-    /// The errors of a request.
+    /// Errors per request.
     pub errors: usize,
-    /// Errors a second.
+    /// Errors per second of processor time.
     pub rate: Spread,
 }
 
-/// Records errors by requests of different sizes.
+/// Measures recording with requests of different sizes.
 pub async fn recording(functions: &Functions, aws: &Aws) -> Vec<Recording> {
     let mut scenario = Scenario::new(functions, aws, false);
     let workflow = scenario.create_workflow().await;
@@ -72,14 +74,15 @@ pub async fn recording(functions: &Functions, aws: &Aws) -> Vec<Recording> {
             let sent = (BATCHES * errors) as f64;
             rates.push(sent / process.processor_time_of(&mut runtime, &event, BATCHES).await.as_secs_f64());
         }
-        // The first turn warms up.
+        // The first round warms up.
         rates.remove(0);
         recording.push(Recording { errors, rate: spread(rates) });
     }
     recording
 }
 
-/// Forwards to a bus, and to a webhook on loopback: a whole batch, and a message by itself.
+/// Measures forwarding to a bus and to a webhook on loopback, with a whole batch and with a single
+/// message.
 pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forwarding> {
     let mut scenario = Scenario::new(functions, aws, false);
     let workflow = scenario.create_workflow().await;
@@ -132,27 +135,28 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     aws.record();
     let posts = measure(functions, aws, ("deliver_webhooks", ERRORS), &to_webhook, &comparison).await;
     let alone = json!({ "Records": [to_webhook["Records"][0]] });
-    // What is noted once a minute may come now, and has been answered before.
+    // The write of the last success, once a minute, may occur now although it was recorded before.
     aws.record_more();
     let alone = measure(functions, aws, ("deliver_webhooks", ERRORS_OF_A_MESSAGE), &alone, &comparison).await;
     vec![events, posts, alone]
 }
 
-/// What a function is compared with.
+/// Baselines of a function.
 struct Comparison<'a> {
-    /// The arguments of the bare loop, but for how often it sends.
+    /// Arguments of the bare loop, except for the number of iterations.
     bare: [&'a str; 3],
-    /// A function that sends the same, and writes nothing down.
+    /// Minimal function that sends the same errors and records no results.
     minimal: &'static str,
-    /// What that is told.
+    /// Environment variable of the minimal function.
     setting: (&'static str, &'a str),
-    /// How many errors a receiver has taken, where there is one; else they are put on a bus by tens.
+    /// Number of errors that the webhook receiver accepted. `None` for a bus, to which errors are
+    /// put ten at a time.
     received: Option<&'a AtomicUsize>,
 }
 
 impl Comparison<'_> {
-    /// Lets a function have its event so many times. Answers with the errors for each second of a core's time, all of which
-    /// were sent.
+    /// Invokes a function `times` times and returns the errors per second of processor time. Panics
+    /// unless all errors were sent.
     async fn rate(
         &self,
         aws: &Aws,
@@ -165,13 +169,14 @@ impl Comparison<'_> {
         let sent = times * errors;
         if let Some(before) = before {
             let received = self.received.map_or(0, |received| received.load(Ordering::Relaxed)) - before;
-            assert_eq!(received, sent, "errors that the receiver has taken");
+            assert_eq!(received, sent, "errors that the receiver accepted");
         }
         aws.assert_no_unknown_calls();
         sent as f64 / busy.as_secs_f64()
     }
 
-    /// That the calls of an invocation have put all of its errors on a bus, where they go to one.
+    /// Panics unless the calls of an invocation put all of its errors on a bus, if the target is a
+    /// bus.
     fn assert_put(&self, calls: &[Call], errors: usize) {
         let puts = calls.iter().filter(|(operation, _)| operation == "PutEvents").count();
         assert_eq!(puts, if self.received.is_none() { errors / 10 } else { 0 }, "{}", self.minimal);
@@ -219,14 +224,14 @@ async fn measure(
     Forwarding { name, errors, rate: spread(ours), comparison, cpu, calls }
 }
 
-/// The errors for each second of a core's time that a bare loop sends.
+/// Returns the errors per second of processor time that a bare loop sends.
 async fn bare_loop(functions: &Functions, aws: &Aws, [kind, body, url]: &[&str; 3]) -> f64 {
     let (count, errors) = if *kind == "events" { ("300", 10.0) } else { ("3000", 1.0) };
     let nanoseconds: f64 = functions.run("bare_loop", aws, &[kind, count, body, url]).await.parse().expect("a number");
     errors * 1e9 / nanoseconds
 }
 
-/// The document that is sent of an error.
+/// Returns the document that is sent for an error.
 fn document(records: &[Value]) -> String {
     let image = records[0]["dynamodb"]["NewImage"].as_object().expect("an image");
     let internal = ["pk", "sk", "type", "expiresAt", "environmentId", "fingerprint"];

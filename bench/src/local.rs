@@ -1,5 +1,5 @@
-//! The stack in the local AWS: the time from the record of an error to its arrival, alone and beside destinations that
-//! stall.
+//! Arrival times of the stack in the local AWS: from the request that records an error to its
+//! arrival at a bus or webhook, with and without stalled destinations.
 
 use std::{
     collections::HashMap,
@@ -22,40 +22,43 @@ use crate::{
     process::Functions,
 };
 
-/// The destinations of an environment (a limit of the product).
+/// Maximum number of destinations per environment, a limit of the product.
 const DESTINATIONS_PER_ENVIRONMENT: usize = 20;
-/// How often an error is recorded in each environment.
+/// Number of errors recorded in each environment.
 pub const ROUNDS: usize = 20;
-/// How long after one another. What stalls is held for 15 seconds, so that with one a second the notes of 49 failures come
-/// each second, which is more than the local AWS can take: it answers after its callers' time is over, they repeat, and all
-/// that is measured is the queue before it.
+/// Interval between two rounds.
+///
+/// A stalled request is held for 15 seconds. With one round per second, 49 stalled webhooks would
+/// cause 49 failure records per second, more than the local AWS can handle: calls time out and are
+/// retried, and the measurement would show its queue only.
 const ROUND_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long errors take to the destinations that take them.
+/// Time until errors arrive at healthy webhooks.
 #[derive(Debug)]
 pub struct Arrival {
-    /// Of how many destinations.
+    /// Number of destinations.
     pub destinations: usize,
-    /// So many of them stall.
+    /// Number of stalled destinations.
     pub stalled: usize,
-    /// The milliseconds from the request that records until a healthy destination has the error.
+    /// Milliseconds from the request that records an error until a healthy destination receives it.
     pub time: Spread,
-    /// The longest of them.
+    /// Maximum in milliseconds.
     pub slowest: f64,
-    /// The most milliseconds that the local AWS takes meanwhile to read an item.
+    /// Maximum time of a read from the local AWS during the measurement, in milliseconds.
     pub slowest_read: f64,
 }
 
-/// How long errors take to a bus.
+/// Time until errors arrive on a bus.
 #[derive(Debug)]
 pub struct OnBus {
-    /// Who puts them there.
+    /// Function that puts them on the bus.
     pub by: &'static str,
-    /// The milliseconds from the request that records until the bus has handed the error on.
+    /// Milliseconds from the request that records an error until the bus forwards it.
     pub time: Spread,
 }
 
-/// To a bus of the customer's, and by the minimal forwarder, from the same stream, to one of the product's account.
+/// Measures arrivals on a bus of the customer, and then those of the minimal forwarder, which reads
+/// the same stream and uses a bus of the product's account.
 pub async fn buses(functions: &Functions, bus: &Bus) -> Vec<OnBus> {
     let customer = Customer::new().await;
     let destination = customer.acme.create_bus_destination(&bus.name).await;
@@ -65,19 +68,19 @@ pub async fn buses(functions: &Functions, bus: &Bus) -> Vec<OnBus> {
     replace_forwarder(&["begin", &binary.display().to_string(), &minimal.name]).await;
     let theirs = customer.arrivals_on(&minimal).await;
     replace_forwarder(&["end"]).await;
-    // What has waited meanwhile is not to be in the way of what is measured next.
+    // Wait for the backlog, so that it does not affect the next measurement.
     let (id, _) = customer.record_error().await;
     arrival_on(bus, &id).await;
     customer.delete(&destination).await;
-    vec![OnBus { by: "`forward_errors`", time: ours }, OnBus { by: "a minimal forwarder", time: theirs }]
+    vec![OnBus { by: "`forward_errors`", time: ours }, OnBus { by: "minimal forwarder", time: theirs }]
 }
 
-/// Asks again and again, for as long as the local AWS is too busy.
+/// Repeats a request while the local AWS is overloaded.
 async fn retry_while_busy(what: &str, request: impl AsyncFn() -> Answer) -> Answer {
     eventually(what, async || {
         let answer = request().await;
         if answer.status >= 500 {
-            eprintln!("{what}: the local AWS is too busy: {}", answer.status);
+            eprintln!("{what}: the local AWS is overloaded: {}", answer.status);
             return None;
         }
         Some(answer)
@@ -85,14 +88,14 @@ async fn retry_while_busy(what: &str, request: impl AsyncFn() -> Answer) -> Answ
     .await
 }
 
-/// Puts the minimal forwarder in the place of `forward_errors` on the stream, and takes it away.
+/// Replaces `forward_errors` on the stream with the minimal forwarder, or restores it.
 async fn replace_forwarder(arguments: &[&str]) {
     let mut command = tokio::process::Command::new(setting("TENON_PYTHON"));
     let done = command.arg(format!("{}/local/minimal.py", setting("TENON_ROOT"))).args(arguments).status().await;
     assert!(done.is_ok_and(|status| status.success()), "the minimal forwarder: {arguments:?}");
 }
 
-/// When an error was handed on by a bus, in milliseconds since 1970.
+/// Returns the time at which a bus forwarded an error, in milliseconds since 1970.
 async fn arrival_on(bus: &Bus, id: &str) -> f64 {
     eventually("the error is on the bus", async || {
         let arrived = bus.poll_with_times().await;
@@ -102,7 +105,7 @@ async fn arrival_on(bus: &Bus, id: &str) -> f64 {
     .await
 }
 
-/// To one webhook, and to fifty of which none, half and all but one stall.
+/// Measures arrivals at one webhook, and at fifty of which none, 25 or 49 stall.
 pub async fn arrivals() -> Vec<Arrival> {
     let mut arrivals = Vec::new();
     for (destinations, stalled) in [(1, 0), (50, 0), (50, 25), (50, 49)] {
@@ -111,10 +114,10 @@ pub async fn arrivals() -> Vec<Arrival> {
     arrivals
 }
 
-/// When a destination got which error.
+/// Arrival time of each error at a destination.
 type Times = Arc<Mutex<HashMap<String, SystemTime>>>;
 
-/// An environment with its workflow, and when each of its healthy destinations got which error.
+/// Environment with a workflow, and the arrival times at each of its healthy destinations.
 struct Customer {
     acme: Environment,
     workflow: String,
@@ -130,21 +133,21 @@ impl Customer {
         Self { acme, workflow, healthy: Vec::new(), destinations: Vec::new() }
     }
 
-    /// Deletes a destination, for which the local AWS may be too busy at first.
+    /// Deletes a destination. Retries while the local AWS is overloaded.
     async fn delete(&self, destination: &str) {
         let path = format!("/destinations/{destination}");
         let answer = retry_while_busy("a destination is deleted", async || self.acme.backend.delete(&path).await).await;
         assert!(matches!(answer.status, 200 | 404), "{answer:?}");
     }
 
-    /// Records errors, one after the other. Answers with the milliseconds until each is on a bus.
+    /// Records errors sequentially and returns the milliseconds until each is on a bus.
     async fn arrivals_on(&self, bus: &Bus) -> Spread {
         let mut times = Vec::new();
         for round in 0..=ROUNDS {
             let (id, requested_at) = self.record_error().await;
             let requested_at = requested_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
             let arrived = arrival_on(bus, &id).await;
-            // What starts functions is not what is measured.
+            // The first round, which starts functions, is not measured.
             if round > 0 {
                 times.push(arrived - requested_at);
             }
@@ -152,10 +155,11 @@ impl Customer {
         spread(times)
     }
 
-    /// Records an error and waits until all healthy destinations have it. Answers with their milliseconds.
+    /// Records an error, waits until all healthy destinations have received it, and returns the
+    /// milliseconds of each.
     async fn record(&self) -> Vec<f64> {
         let (id, requested_at) = self.record_error().await;
-        let arrived = |times: &Times| times.lock().expect("nobody panics with it").get(&id).copied();
+        let arrived = |times: &Times| times.lock().expect("the lock is not poisoned").get(&id).copied();
         let since = |at: SystemTime| at.duration_since(requested_at).unwrap_or_default().as_secs_f64() * 1e3;
         eventually("the error has arrived", async || {
             let times: Option<Vec<SystemTime>> = self.healthy.iter().map(arrived).collect();
@@ -164,8 +168,8 @@ impl Customer {
         .await
     }
 
-    /// Asks for an error to be recorded until that is done, for which the local AWS may be too busy at first. Answers with
-    /// its id, and with when it was first asked for.
+    /// Records an error. Retries while the local AWS is overloaded. Returns the error's id and the
+    /// time of the first request.
     async fn record_error(&self) -> (String, SystemTime) {
         let path = format!("/workflows/{}/errors", self.workflow);
         let requested_at = SystemTime::now();
@@ -182,13 +186,13 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
         if n % DESTINATIONS_PER_ENVIRONMENT == 0 {
             customers.push(Customer::new().await);
         }
-        let customer = customers.last_mut().expect("there is one");
+        let customer = customers.last_mut().expect("a customer exists");
         let times = Times::default();
-        // Spread evenly: the n-th stalls where the part of those that do rises to a whole number.
+        // Stalled webhooks are spread evenly among all.
         let stalls = (n + 1) * stalled / destinations > n * stalled / destinations;
         let recorded = times.clone();
         let receiver = Receiver::with_behavior(move |received| {
-            recorded.lock().expect("nobody panics with it").insert(received.id(), SystemTime::now());
+            recorded.lock().expect("the lock is not poisoned").insert(received.id(), SystemTime::now());
             if stalls { Reply::Stall } else { Reply::Status(200, "") }
         });
         let receiver = receiver.await;
@@ -199,7 +203,7 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
         customer.destinations.push(made.is(201).text("destinationId"));
         if stalls { stalled_receivers.push(receiver) } else { customer.healthy.push(times) }
     }
-    // What starts functions is not what is measured.
+    // The first round, which starts functions, is not measured.
     join_all(customers.iter().map(Customer::record)).await;
     let rounds = async {
         let (mut times, mut pace) = (Vec::new(), interval(ROUND_INTERVAL));
@@ -218,7 +222,8 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
     for receiver in &stalled_receivers {
         receiver.release();
     }
-    // What waits for them goes with them, and is not in the way of what is measured next.
+    // Deleting the destinations removes their backlog, so that it does not affect the next
+    // measurement.
     for customer in &customers {
         for destination in &customer.destinations {
             customer.delete(destination).await;
@@ -227,7 +232,7 @@ async fn arrival(destinations: usize, stalled: usize) -> Arrival {
     Arrival { destinations, stalled, slowest: largest(&times), time: spread(times), slowest_read: largest(&reads) }
 }
 
-/// Reads what is not there, again and again, and notes the milliseconds of each read.
+/// Repeatedly reads a missing item and records the milliseconds of each read.
 async fn read_repeatedly(times: &mut Vec<f64>) -> Infallible {
     let aws = tests::aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let client = aws_sdk_dynamodb::Client::new(&aws);
@@ -238,7 +243,7 @@ async fn read_repeatedly(times: &mut Vec<f64>) -> Infallible {
         let answer = read.key("pk", nothing.clone()).key("sk", nothing.clone()).send().await;
         times.push(started.elapsed().as_secs_f64() * 1e3);
         if let Err(error) = answer {
-            eprintln!("the local AWS does not answer a read: {error:?}");
+            eprintln!("a read from the local AWS failed: {error:?}");
         }
         sleep(Duration::from_millis(100)).await;
     }

@@ -1,7 +1,7 @@
-//! `make bench`: how fast functions start, what requests cost, how fast errors are forwarded, how large the functions are,
-//! and what that costs, on this machine, beside the least that can be written by hand.
+//! `make bench`: measures start-up, request cost, forwarding throughput, arrival times, list pages
+//! and binary sizes on this machine, and compares them with minimal handwritten programs.
 //!
-//! The figures are compared with each other within one run, and decide no test.
+//! Figures are compared within one run only, and no test depends on them.
 
 #![allow(
     clippy::expect_used,
@@ -26,15 +26,15 @@ mod starts;
 use process::Functions;
 use tests::setting;
 
-/// What can be measured by itself.
+/// Parts that can be measured separately.
 const PARTS: [&str; 7] = ["starts", "first", "requests", "forwarding", "arrivals", "scale", "sizes"];
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    // Which parts: all, where none is named. Only then the page is written.
+    // Without arguments, all parts are measured and the page is written.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     for argument in &arguments {
-        assert!(PARTS.contains(&argument.as_str()), "no part is called {argument}: there are {}", PARTS.join(", "));
+        assert!(PARTS.contains(&argument.as_str()), "unknown part {argument}; available parts: {}", PARTS.join(", "));
     }
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let aws = aws::Aws::in_front_of(&setting("AWS_ENDPOINT_URL")).await?;

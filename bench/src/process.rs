@@ -1,4 +1,4 @@
-//! A function's process.
+//! Processes of functions: start-up, processor time and throttling.
 
 use std::{
     path::PathBuf,
@@ -17,12 +17,12 @@ use crate::{
     runtime::{Runtime, succeeded},
 };
 
-/// Where binaries are, and what the template gives to every function.
+/// Binaries of the functions and their environment variables.
 #[derive(Clone, Debug)]
 pub struct Functions {
-    /// The folder with the release's binaries.
+    /// Folder of the release binaries.
     pub folder: PathBuf,
-    /// The environment.
+    /// Environment variables that the template sets for every function.
     pub settings: Vec<(String, String)>,
 }
 
@@ -42,10 +42,11 @@ impl Functions {
         ]);
         let started = Instant::now();
         let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
-        Process { child: child.unwrap_or_else(|error| panic!("{name} does not start: {error}")), started }
+        Process { child: child.unwrap_or_else(|error| panic!("failed to start {name}: {error}")), started }
     }
 
-    /// Runs a program on the machine's last core, to its end. Answers with what it wrote into the file that `ANSWER` names.
+    /// Runs a program to completion on the machine's last core. Returns the content that it wrote
+    /// to the file named by `ANSWER`.
     pub async fn run(&self, name: &str, aws: &Aws, arguments: &[&str]) -> String {
         let response = tempfile::NamedTempFile::new().expect("a temporary file");
         let mut command = tokio::process::Command::new(self.folder.join(name));
@@ -55,15 +56,15 @@ impl Functions {
             .env("AWS_ENDPOINT_URL", &aws.url)
             .env("ANSWER", response.path());
         let mut child =
-            command.args(arguments).spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+            command.args(arguments).spawn().unwrap_or_else(|error| panic!("failed to start {name}: {error}"));
         if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             pin_to_last_core(pid);
         }
         assert!(child.wait().await.is_ok_and(|status| status.success()), "{name} failed");
-        std::fs::read_to_string(response.path()).expect("an answer")
+        std::fs::read_to_string(response.path()).expect("an output file")
     }
 
-    /// Starts a function and waits until it asks for work.
+    /// Starts a function and waits until it requests work.
     pub async fn ready(&self, name: &str, aws: &Aws) -> (Process, Runtime) {
         let mut runtime = Runtime::new().await.expect("a port is free");
         let process = self.start(name, &runtime, &aws.url);
@@ -72,10 +73,10 @@ impl Functions {
     }
 }
 
-/// A process that ends with its value.
+/// Process that is killed when this value is dropped.
 pub struct Process {
     child: Child,
-    /// When it was started.
+    /// Start time.
     pub started: Instant,
 }
 
@@ -91,12 +92,12 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
-    /// From now on it runs on the machine's last core only.
+    /// Restricts the process to the machine's last core.
     pub fn pin_to_last_core(&self) {
         pin_to_last_core(self.pid());
     }
 
-    /// The processor time that it has for so many invocations, all of which succeed.
+    /// Returns the processor time of `times` invocations. Panics if one fails.
     pub async fn processor_time_of(&self, runtime: &mut Runtime, event: &Bytes, times: usize) -> Duration {
         let before = processor_time(self.child.id());
         for _ in 0..times {
@@ -106,8 +107,8 @@ impl Process {
         processor_time(self.child.id()) - before
     }
 
-    /// From now on, until what is returned is dropped, it runs for so long of each 20 ms and is stopped for the rest, as
-    /// Lambda shares out its cores.
+    /// Limits the process to `share` of every 20 ms until the returned value is dropped, in the
+    /// same way as Lambda shares cores.
     pub fn throttle(&self, share: Duration) -> Throttled {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let pid = self.pid();
@@ -123,10 +124,10 @@ impl Process {
     }
 }
 
-/// The period in which Lambda shares out its cores.
+/// Period with which Lambda shares cores.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// A process that is held to a share of a core.
+/// Process that is limited to a share of a core.
 pub struct Throttled {
     stop: Option<std::sync::mpsc::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -143,13 +144,13 @@ impl Drop for Throttled {
 
 fn pin_to_last_core(pid: Pid) {
     let allowed = sched_getaffinity(None).expect("the cores of this process");
-    let last = (0..CpuSet::MAX_CPU).rev().find(|core| allowed.is_set(*core)).expect("there is one");
+    let last = (0..CpuSet::MAX_CPU).rev().find(|core| allowed.is_set(*core)).expect("at least one core");
     let mut cores = CpuSet::new();
     cores.set(last);
-    sched_setaffinity(Some(pid), &cores).expect("a process of one's own");
+    sched_setaffinity(Some(pid), &cores).expect("permission to set the affinity");
 }
 
-/// The processor time that a process has had, by the scheduler's own count in nanoseconds.
+/// Returns the processor time of a process, as counted by the scheduler in nanoseconds.
 fn processor_time(id: u32) -> Duration {
     let threads = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
     let times = threads.filter_map(|thread| {

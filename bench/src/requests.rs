@@ -1,5 +1,6 @@
-//! What a warm request costs: every endpoint's binary answers its event file again and again, with an AWS that answers at
-//! once what the local AWS answered before, by turns with a function written by hand that makes the same AWS calls.
+//! Cost of warm requests. Every endpoint's binary handles its event file repeatedly, against an AWS
+//! that replays recorded responses. It takes turns with a handwritten function that makes the same
+//! AWS calls.
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
@@ -12,45 +13,48 @@ use crate::{
     runtime::{Runtime, succeeded},
 };
 
-/// How often the two take turns, and how many requests each then answers.
+/// Number of rounds in which the functions take turns. Each handles [`REQUESTS`] requests in a
+/// round.
 const ROUNDS: usize = 7;
 const REQUESTS: usize = 100;
 
-/// What a warm request of a function costs.
+/// Cost of a warm request.
 #[derive(Debug)]
 pub struct Warm {
-    /// The function.
+    /// Function name.
     pub name: String,
-    /// Its processor time in microseconds.
+    /// Processor time in microseconds.
     pub cpu: Spread,
-    /// That of the minimal handler.
+    /// Processor time of the minimal handler in microseconds.
     pub minimal: Spread,
-    /// How many times that of the minimal handler, turn by turn.
+    /// Ratio to the minimal handler, per round.
     pub ratio: Spread,
-    /// How many times that of the minimal handler which has the SDK write the items that are put, where there are some.
+    /// Ratio to the minimal handler in which the SDK serializes the items, if all writes put items.
     pub item_ratio: Option<Spread>,
-    /// Its AWS calls.
+    /// AWS calls of a request.
     pub calls: Vec<String>,
 }
 
-/// Every function in a story in which one leads to the next, and what was measured of it.
+/// Sequence of requests to all functions, in which each prepares the next ones, with the
+/// measurements.
 pub struct Scenario<'a> {
     functions: &'a Functions,
     aws: &'a Aws,
-    /// The environment of all.
+    /// Environment of all requests.
     pub environment: String,
-    /// What was measured.
+    /// Measurements.
     pub warm: Vec<Warm>,
     measuring: bool,
 }
 
 impl<'a> Scenario<'a> {
-    /// Before its beginning.
+    /// Creates a scenario without any requests.
     pub fn new(functions: &'a Functions, aws: &'a Aws, measuring: bool) -> Self {
         Self { functions, aws, environment: String::new(), warm: Vec::new(), measuring }
     }
 
-    /// Lets a function answer an event once, with the local AWS, and measures it then. Answers with what it said.
+    /// Sends an event to a function with the local AWS, then measures it if the scenario does so.
+    /// Returns the response.
     pub async fn step(&mut self, name: &str, event: &Value) -> Value {
         self.aws.record();
         let (process, mut runtime) = self.functions.ready(name, self.aws).await;
@@ -81,7 +85,7 @@ impl<'a> Scenario<'a> {
         runtime.invoke(event).await;
         self.aws.start_counting();
         let again = runtime.invoke(event).await.1;
-        assert!(succeeded(&again), "{name}, with answers that are remembered: {}", String::from_utf8_lossy(&again));
+        assert!(succeeded(&again), "{name} with recorded responses: {}", String::from_utf8_lossy(&again));
         let calls = self.aws.take_calls();
 
         process.pin_to_last_core();
@@ -111,7 +115,8 @@ impl<'a> Scenario<'a> {
         }
     }
 
-    /// A minimal handler that makes these calls, warm. It ends with its script.
+    /// Starts and warms up a minimal handler that makes these calls. Its script lives as long as
+    /// the returned file.
     async fn minimal(
         &self,
         name: &str,
@@ -147,7 +152,7 @@ impl<'a> Scenario<'a> {
         (process, runtime, script)
     }
 
-    /// An endpoint's event file, in this environment, with other path parameters and another body.
+    /// Returns the event file of an endpoint, with this environment, path parameters and body.
     pub fn event(&self, function: &str, parameters: &[(&str, &str)], body: Option<Value>) -> Value {
         let mut event = event(function);
         event["requestContext"]["authorizer"]["lambda"]["environment"] = json!(self.environment);
@@ -160,13 +165,13 @@ impl<'a> Scenario<'a> {
         event
     }
 
-    /// Lets an endpoint answer its event file, with other path parameters and another body.
+    /// Sends the event file of an endpoint, with these path parameters and this body.
     pub async fn call(&mut self, function: &str, parameters: &[(&str, &str)], body: Option<Value>) -> Value {
         let event = self.event(function, parameters, body);
         self.step(function, &event).await
     }
 
-    /// Makes an environment, a user and a workflow. Answers with the workflow's id.
+    /// Creates an environment, a user and a workflow. Returns the workflow's id.
     pub async fn create_workflow(&mut self) -> String {
         self.create_environment().await;
         let user = string_member(&self.call("users_create", &[], None).await, "userId");
@@ -174,7 +179,7 @@ impl<'a> Scenario<'a> {
         string_member(&self.call("workflows_create", &[], Some(body)).await, "workflowId")
     }
 
-    /// The stream's records of the newest hundred errors of a workflow.
+    /// Returns the stream records of the newest hundred errors of a workflow.
     pub async fn stream_records(&mut self, workflow: &str) -> Vec<Value> {
         let mut list = self.event("errors_list", &[("workflowId", workflow)], None);
         list["rawQueryString"] = json!("limit=100");
@@ -184,7 +189,7 @@ impl<'a> Scenario<'a> {
         listed.iter().map(|error| stream_record(&self.environment, error)).collect()
     }
 
-    /// What leads to the next part and is measured elsewhere.
+    /// Runs a step without measuring it, because it only prepares another one.
     async fn unmeasured(&mut self, name: &str, event: &Value) -> Value {
         let measuring = std::mem::replace(&mut self.measuring, false);
         let answer = self.step(name, event).await;
@@ -192,13 +197,13 @@ impl<'a> Scenario<'a> {
         answer
     }
 
-    /// Makes the environment of all that follows.
+    /// Creates the environment for the following requests.
     pub async fn create_environment(&mut self) {
         let made = self.step("environments_create", &event("environments_create")).await;
         self.environment = string_member(&made, "environmentId");
     }
 
-    /// All functions behind HTTP, and those of operators.
+    /// Runs all functions behind HTTP, and those for operators.
     pub async fn run_all(&mut self, bus: &str) {
         self.create_environment().await;
         let environment = self.environment.clone();
@@ -209,7 +214,7 @@ impl<'a> Scenario<'a> {
         self.call("environments_get", &[], None).await;
         let mut authorized = event("authorizer");
         authorized["identitySource"] = json!([format!("Bearer {key}")]);
-        // The first use of a day is noted.
+        // The first use of a key on a day is recorded with a write.
         self.unmeasured("authorizer", &authorized).await;
         self.step("authorizer", &authorized).await;
 
@@ -257,7 +262,7 @@ impl<'a> Scenario<'a> {
         let made = self.call("destinations_create", &[], Some(bus_settings(bus))).await;
         let destination = string_member(&made, "destinationId");
         let of_destination = [("destinationId", destination.as_str())];
-        // An error whose delivery is told of together with 99 others.
+        // Select an error whose delivery is stored together with 99 others.
         let records = self.stream_records(&workflow).await;
         assert_eq!(records.len(), 100);
         let error = string_member(&records[0]["dynamodb"]["Keys"]["sk"], "S");
@@ -284,7 +289,7 @@ impl<'a> Scenario<'a> {
     }
 }
 
-/// The stream's record of an error that is listed so.
+/// Returns the stream record of a listed error.
 fn stream_record(environment: &str, error: &Value) -> Value {
     let mut record = event("forward_errors")["Records"][0].clone();
     let pk = json!({ "S": format!("env#{environment}#workflow#{}", string_member(error, "workflowId")) });
@@ -302,7 +307,7 @@ fn stream_record(environment: &str, error: &Value) -> Value {
     record
 }
 
-/// Whether all that is done in batches and transactions is to put items.
+/// Returns whether all batches and transactions only put items, and there is at least one.
 fn puts_items(calls: &[Call]) -> bool {
     let mut writes = calls.iter().filter_map(|(operation, body)| {
         let body: Value = serde_json::from_slice(body).ok()?;
@@ -325,9 +330,9 @@ fn puts_items(calls: &[Call]) -> bool {
     writes.next().is_some_and(|first| first && writes.all(|other| other))
 }
 
-/// The microseconds of a signature with ES256, whose key is read for it.
+/// Measures the microseconds of an ES256 signature, including parsing of the key.
 pub async fn signature(functions: &Functions, aws: &Aws) -> Spread {
-    // As long as what is signed of a user token.
+    // Same length as the signed part of a user token.
     let message = "x".repeat(500);
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -337,12 +342,12 @@ pub async fn signature(functions: &Functions, aws: &Aws) -> Spread {
     spread(times)
 }
 
-/// A member of an answer.
+/// Returns a string member of a response.
 pub fn string_member(answer: &Value, member: &str) -> String {
     answer[member].as_str().unwrap_or_else(|| panic!("no {member} in {answer}")).to_owned()
 }
 
-/// The processor time of a request, in microseconds.
+/// Returns the processor time of a request in microseconds.
 async fn round_micros(process: &Process, runtime: &mut Runtime, event: &Bytes) -> f64 {
     process.processor_time_of(runtime, event, REQUESTS).await.as_secs_f64() * 1e6 / REQUESTS as f64
 }

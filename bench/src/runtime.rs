@@ -1,4 +1,4 @@
-//! Lambda's side of a function: a Runtime API on loopback, which hands out events and takes the answers.
+//! Lambda Runtime API on loopback: hands out events and receives responses.
 
 use std::{
     future::pending,
@@ -19,14 +19,14 @@ use tokio::{
     sync::{Mutex, mpsc},
 };
 
-/// What a function said.
+/// Message of a function.
 #[derive(Debug)]
 pub enum RuntimeEvent {
-    /// It asked for work, at this time.
+    /// Request for work, with its time.
     Next(Instant),
-    /// It answered, at this time.
+    /// Response, with its time.
     Response(Instant, Bytes),
-    /// It failed.
+    /// Error.
     Failure(Bytes),
 }
 
@@ -36,9 +36,9 @@ struct Lambda {
     work: Arc<Mutex<mpsc::Receiver<Bytes>>>,
 }
 
-/// The Runtime API of one process.
+/// Runtime API of one process.
 pub struct Runtime {
-    /// Where it is.
+    /// Address.
     pub address: String,
     events: mpsc::Receiver<RuntimeEvent>,
     work: mpsc::Sender<Bytes>,
@@ -52,7 +52,7 @@ impl Drop for Runtime {
 }
 
 impl Runtime {
-    /// Listens.
+    /// Starts listening on a free port.
     pub async fn new() -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
@@ -70,31 +70,32 @@ impl Runtime {
         Ok(Self { address, events: received, work, serving })
     }
 
-    /// What the function says next.
+    /// Returns the next message of the function. Panics on an error, or after 30 seconds without a
+    /// message.
     pub async fn next_event(&mut self) -> RuntimeEvent {
         match tokio::time::timeout(Duration::from_secs(30), self.events.recv()).await {
             Ok(Some(RuntimeEvent::Failure(why))) => panic!("a function failed: {}", String::from_utf8_lossy(&why)),
             Ok(Some(event)) => event,
-            _ => panic!("a function says nothing for 30 seconds"),
+            _ => panic!("a function sent no message for 30 seconds"),
         }
     }
 
-    /// When the function asks for work.
+    /// Waits until the function requests work, and returns the time.
     pub async fn wait_for_next(&mut self) -> Instant {
         match self.next_event().await {
             RuntimeEvent::Next(at) => at,
-            other => panic!("a function did not ask for work: {other:?}"),
+            other => panic!("a function did not request work: {other:?}"),
         }
     }
 
-    /// Gives an event to a function that has asked, waits for its answer, and until it asks again. Answers with the time
-    /// from event to answer.
+    /// Sends an event to a waiting function, and waits for the response and the next request for
+    /// work. Returns the time from event to response, and the response.
     pub async fn invoke(&mut self, event: &Bytes) -> (Duration, Bytes) {
         let sent_at = Instant::now();
-        self.work.send(event.clone()).await.expect("the function is there");
+        self.work.send(event.clone()).await.expect("the function is running");
         let (at, response) = match self.next_event().await {
             RuntimeEvent::Response(at, response) => (at, response),
-            other => panic!("a function did not answer: {other:?}"),
+            other => panic!("a function did not respond: {other:?}"),
         };
         self.wait_for_next().await;
         (at - sent_at, response)
@@ -111,7 +112,7 @@ fn tcp_nodelay(listener: TcpListener) -> impl axum::serve::Listener<Addr = std::
 async fn next(State(lambda): State<Lambda>) -> Response {
     let _ = lambda.events.send(RuntimeEvent::Next(Instant::now())).await;
     let Some(event) = lambda.work.lock().await.recv().await else {
-        // There is no more work: like Lambda, it stops the process without an answer.
+        // No more work: leave the request open, as Lambda does before it stops a process.
         return pending().await;
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -135,7 +136,7 @@ async fn failure(State(lambda): State<Lambda>, body: Bytes) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-/// Whether an answer has a status of success, or none, and hands nothing of a batch back.
+/// Returns whether a response has a successful status or none, and reports no failed batch items.
 pub fn succeeded(response: &Bytes) -> bool {
     let response: serde_json::Value = serde_json::from_slice(response).unwrap_or_default();
     response["statusCode"].as_u64().is_none_or(|status| (200..300).contains(&status))

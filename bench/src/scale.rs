@@ -1,4 +1,4 @@
-//! What a page costs where there is little, and where there is much.
+//! Cost of a list page with few and with many items.
 
 use std::time::Instant;
 
@@ -14,24 +14,23 @@ use tests::{aws, capacity::CapacityMeter, delivery_harness::DeliveryHarness, set
 
 use crate::figures::{Spread, spread};
 
-/// Pages that are read of each.
+/// Number of pages read per list.
 const PAGES: usize = 10;
 
-/// A page of a hundred.
+/// Cost of a page of 100 items.
 #[derive(Debug)]
 pub struct Page {
-    /// Of what.
+    /// Kind of items.
     pub what: &'static str,
-    /// How many there are.
+    /// Total number of items.
     pub there: usize,
-    /// The read units of a page.
+    /// Read units of a page.
     pub units: Spread,
-    /// Its milliseconds, most of which are the local AWS's.
+    /// Milliseconds per page, most of which the local AWS takes.
     pub time: Spread,
 }
 
-/// Users of an environment with a thousand and with a hundred thousand; errors of one with a thousand and with a hundred
-/// thousand.
+/// Measures lists of users and of errors, each with 1,000 and with 100,000 items.
 pub async fn scale() -> Vec<Page> {
     let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let (client, units) = CapacityMeter::attach(&aws);
@@ -62,7 +61,7 @@ pub async fn scale() -> Vec<Page> {
     pages
 }
 
-/// Reads one page after the other.
+/// Reads pages sequentially.
 async fn read(what: &'static str, there: usize, units: &CapacityMeter, mut next: impl AsyncFnMut()) -> Page {
     let (mut read, mut times) = (Vec::new(), Vec::new());
     for _ in 0..PAGES {

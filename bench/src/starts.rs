@@ -1,4 +1,5 @@
-//! How long a function takes from the start of its process until it asks for work, and until its first answer.
+//! Start-up time of functions: from the start of the process to its first request for work, and to
+//! its first response.
 
 use std::time::Duration;
 
@@ -12,40 +13,40 @@ use crate::{
     runtime::{Runtime, succeeded},
 };
 
-/// How often each is started.
+/// Number of starts of each function.
 const STARTS: usize = 41;
 
-/// What is started: the smallest function, and one of each kind.
+/// Functions to start: the smallest one, and one of each kind.
 const KINDS: [(&str, &str); 11] = [
-    ("hello", "nothing but Lambda's library"),
-    ("by_hand", "a client of DynamoDB, its connection opened"),
-    ("by_hand_forwarder", "clients of DynamoDB, KMS and SQS, two connections opened"),
-    ("openapi", "an endpoint without AWS"),
-    ("users_get", "an endpoint with DynamoDB"),
-    ("errors_record", "an endpoint with DynamoDB"),
-    ("authorizer", "the authorizer"),
-    ("credentials_create", "an endpoint with DynamoDB and KMS"),
-    ("destinations_create", "an endpoint with DynamoDB, KMS and EventBridge"),
-    ("forward_errors", "from the stream to buses and SQS"),
-    ("deliver_webhooks", "from SQS to webhooks"),
+    ("hello", "Lambda's library only"),
+    ("by_hand", "DynamoDB client with an open connection"),
+    ("by_hand_forwarder", "clients of DynamoDB, KMS and SQS, two open connections"),
+    ("openapi", "endpoint without AWS"),
+    ("users_get", "endpoint with DynamoDB"),
+    ("errors_record", "endpoint with DynamoDB"),
+    ("authorizer", "authorizer"),
+    ("credentials_create", "endpoint with DynamoDB and KMS"),
+    ("destinations_create", "endpoint with DynamoDB, KMS and EventBridge"),
+    ("forward_errors", "forwarder: stream to buses and SQS"),
+    ("deliver_webhooks", "sender: SQS to webhooks"),
 ];
 
-/// The start of a function.
+/// Start-up time of a function.
 #[derive(Debug)]
 pub struct Start {
-    /// Its name and kind.
+    /// Name and description.
     pub kind: (&'static str, &'static str),
-    /// Milliseconds until it asks for work.
+    /// Milliseconds until it requests work.
     pub time: Spread,
-    /// How many times that of the smallest function, round by round.
+    /// Ratio to the smallest function, per round.
     pub ratio: Spread,
 }
 
-/// Starts all kinds by turns, so that what else the machine does meets all of them.
+/// Measures start-up. Functions take turns, so that other load on the machine affects all of them.
 pub async fn starts(functions: &Functions, aws: &Aws) -> Vec<Start> {
     let mut times: Vec<Vec<f64>> = KINDS.iter().map(|_| Vec::new()).collect();
     let mut functions = functions.clone();
-    // By which `by_hand` opens its connection at start-up; the others do not know it.
+    // Makes `by_hand` open its connection at start-up. The other functions ignore it.
     functions.settings.push(("OPEN".into(), "1".into()));
     for _ in 0..STARTS {
         for ((name, _), times) in KINDS.iter().zip(&mut times) {
@@ -64,20 +65,20 @@ pub async fn starts(functions: &Functions, aws: &Aws) -> Vec<Start> {
         .collect()
 }
 
-/// The first request of a process that may run for an eighth of the time since it asked for work, about as with 256 MB of
-/// memory.
+/// Time of the first request of a process that is limited to one eighth of a core after it
+/// requested work, about as with 256 MB of memory.
 #[derive(Debug)]
 pub struct First {
-    /// The function.
+    /// Function name.
     pub name: &'static str,
-    /// Milliseconds from event to answer.
+    /// Milliseconds from event to response.
     pub time: Spread,
 }
 
-/// An eighth of the time.
+/// One eighth of Lambda's period of 20 ms.
 const EIGHTH: Duration = Duration::from_micros(2_500);
 
-/// Over TLS to an AWS on loopback.
+/// Measures first requests with TLS connections to an AWS on loopback.
 pub async fn first_requests(functions: &Functions, aws: &Aws) -> Vec<First> {
     let names = ["hello", "users_get", "by_hand"];
     let mut times: Vec<Vec<f64>> = names.iter().map(|_| Vec::new()).collect();

@@ -1,31 +1,32 @@
-//! What the baselines share.
+//! Baselines: handwritten programs that the benchmarks compare with the functions. This library
+//! holds the types that they share.
 
 use serde::{Deserialize, Serialize};
 
-/// An error as it is read from its item, and as it is sent.
+/// Error, as read from its item and as sent.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Document {
-    /// Its id.
+    /// Error id.
     #[serde(rename(deserialize = "errorId", serialize = "_id"))]
     pub id: String,
-    /// Its workflow.
+    /// Workflow that failed.
     pub workflow_id: String,
-    /// The execution that failed.
+    /// Execution that failed.
     pub execution_id: String,
-    /// The block that failed.
+    /// Block that failed.
     pub block_id: String,
-    /// The kind of block.
+    /// Block type.
     pub block_type: String,
-    /// What went wrong.
+    /// Error text.
     pub error: String,
-    /// When it went wrong.
+    /// Time at which the error occurred.
     pub created_at: String,
-    /// When it was recorded.
+    /// Time at which the error was recorded.
     pub updated_at: String,
-    /// The version of the document.
+    /// Document version.
     #[serde(rename = "__v", skip_deserializing)]
     pub version: u8,
-    /// Whose workflow it is.
+    /// Owner of the workflow.
     pub user_id: String,
 }

@@ -1,5 +1,6 @@
-//! Bare loops: ten entries to a bus by the SDK, one POST by an HTTP client, or one signature with ES256 by a key that is read for
-//! it, so many times, one after the other. It tells the processor time of one in nanoseconds.
+//! Bare loops: sequentially send ten entries to a bus with the SDK, send one POST with an HTTP
+//! client, or create one ES256 signature with a key that is parsed each time. Writes the processor
+//! time of one iteration in nanoseconds to the file named by `ANSWER`.
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 use bytes::Bytes;
@@ -24,7 +25,7 @@ async fn main() -> Result<(), Error> {
         "events" => put_events(count, detail).await?,
         "posts" => post(count, detail, url).await?,
         "signatures" => sign(count, detail)?,
-        other => return Err(format!("there is no loop of {other}").into()),
+        other => return Err(format!("unknown loop {other}").into()),
     };
     let text = ((processor_time()? - started) / u64::from(count)).to_string();
     std::fs::write(std::env::var("ANSWER")?, text)?;
@@ -52,7 +53,7 @@ async fn post(count: u32, body: &str, url: &str) -> Result<u64, Error> {
         let request = Request::post(url).header("content-type", "application/json").body(Full::new(body.clone()))?;
         let response = client.request(request).await?;
         if !response.status().is_success() {
-            return Err("a request was not taken".into());
+            return Err("the receiver refused a request".into());
         }
         response.into_body().collect().await?;
         Ok::<_, Error>(())
@@ -67,10 +68,10 @@ async fn post(count: u32, body: &str, url: &str) -> Result<u64, Error> {
 
 fn sign(count: u32, message: &str) -> Result<u64, Error> {
     let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
-    let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| "no key was made")?;
+    let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| "failed to generate a key")?;
     let sign = || {
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).map_err(|_| "the key was not read")?;
-        pair.sign(&random, message.as_bytes()).map_err(|_| "nothing was signed")
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).map_err(|_| "failed to parse the key")?;
+        pair.sign(&random, message.as_bytes()).map_err(|_| "failed to sign")
     };
     sign()?;
     let started = processor_time()?;
@@ -80,9 +81,9 @@ fn sign(count: u32, message: &str) -> Result<u64, Error> {
     Ok(started)
 }
 
-/// The processor time that this process has had, in nanoseconds.
+/// Returns the processor time of this process in nanoseconds.
 fn processor_time() -> Result<u64, Error> {
-    // What is not yet counted of the running thread is counted when it sleeps.
+    // The kernel updates the count of a running thread when it sleeps.
     std::thread::sleep(std::time::Duration::from_millis(5));
     let text = std::fs::read_to_string("/proc/self/schedstat")?;
     Ok(text.split_whitespace().next().unwrap_or_default().parse()?)

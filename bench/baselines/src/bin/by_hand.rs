@@ -1,5 +1,6 @@
-//! A function written by hand that reads an item: one client of the SDK, set up as the functions set it up, whose connection
-//! is opened at start-up where `OPEN` is set. An endpoint with DynamoDB can start no faster.
+//! Handwritten function that reads an item with one SDK client, configured as in the functions.
+//! Opens its connection at start-up if `OPEN` is set. An endpoint with DynamoDB cannot start
+//! faster.
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use lambda_http::{Body, Error, Request, Response, run, service_fn};

@@ -1,6 +1,6 @@
-//! A function written by hand with all that forwarding makes use of: clients of DynamoDB and KMS, whose connections are
-//! opened at start-up, of SQS, and of EventBridge, which is made when there is something to send. `forward_errors` can start no
-//! faster.
+//! Handwritten function with all clients that forwarding uses: DynamoDB and KMS, whose connections
+//! are opened at start-up, SQS, and EventBridge, which is created when there is something to send.
+//! `forward_errors` cannot start faster.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;

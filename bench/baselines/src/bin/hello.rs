@@ -1,4 +1,4 @@
-//! The smallest function there is: what Lambda and its HTTP library cost by themselves.
+//! Smallest possible function: the cost of Lambda and its HTTP library alone.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 

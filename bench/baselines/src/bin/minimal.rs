@@ -1,6 +1,6 @@
-//! A function written by hand that makes given AWS calls, one after the other, and gives a given answer: what an endpoint
-//! that makes these calls cannot do without. The requests' bodies are there from the beginning, or, of items that are put, the
-//! items themselves, of which the SDK writes a copy.
+//! Handwritten function that makes given AWS calls sequentially and returns a given response: the
+//! lower limit for an endpoint that makes these calls. Request bodies are prepared in advance. For
+//! items that are put, it can instead prepare the items, which the SDK then serializes.
 
 #![allow(clippy::indexing_slicing, reason = "indexing a JSON value never panics")]
 
@@ -13,11 +13,11 @@ use lambda_http::{Body, Error, Request, Response, service_fn};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-/// What the SDK wants to know of a request before its body is replaced.
+/// Placeholder parameters: the SDK requires them before the body is replaced.
 const TABLE: &str = "Table";
 const QUEUE: &str = "http://127.0.0.1/queue";
 
-/// Sends an operation with a given body.
+/// Sends an operation with a prepared body.
 macro_rules! send {
     ($operation:expr, $body:expr) => {{
         let body: Bytes = $body.clone();
@@ -26,20 +26,20 @@ macro_rules! send {
             *request.body_mut() = body.clone().into();
         };
         match $operation.customize().mutate_request(replace_body).send().await {
-            // A condition that does not hold is an answer too.
+            // A failed condition is a response too.
             Ok(_) | Err(SdkError::ServiceError(_)) => Ok(()),
             Err(error) => Err(Error::from(error)),
         }
     }};
 }
 
-/// What is sent.
+/// Prepared AWS call.
 enum PreparedCall {
-    /// An operation with a body.
+    /// Operation with its body.
     Body(String, Bytes),
-    /// Items by tables, in a batch.
+    /// Items to put in a batch, by table.
     Batch(HashMap<String, Vec<WriteRequest>>),
-    /// Items, in a transaction.
+    /// Items to put in a transaction.
     Transaction(Vec<TransactWriteItem>),
 }
 
@@ -48,7 +48,8 @@ impl PreparedCall {
         Ok(Self::Body(operation, body.into()))
     }
 
-    /// The items of a body.
+    /// Reads the items to put from the body of a batch or transaction. Other operations keep their
+    /// body.
     fn items((operation, body): (String, String)) -> Result<Self, Error> {
         let value: Value = serde_json::from_str(&body)?;
         Ok(match operation.as_str() {
@@ -126,7 +127,7 @@ impl Aws {
             "SendMessageBatch" => send!(self.sqs.send_message_batch().queue_url(QUEUE), body),
             "DescribeEventBus" => send!(self.events.describe_event_bus(), body),
             "PutEvents" => send!(self.events.put_events(), body),
-            other => Err(format!("no handler was written by hand for {other}").into()),
+            other => Err(format!("unsupported operation {other}").into()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The least that forwards errors: a function on the same stream that puts what it is given on a bus of its own account, by
-//! tens. It knows its bus, and asks and writes nothing beside.
+//! Minimal forwarder: a function on the same stream that puts its events on a bus of its own
+//! account, ten at a time. Its bus is configured; it reads no destinations and records no results.
 
 use aws_lambda_events::event::dynamodb::Event;
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Error> {
             let ten = entries.drain(..entries.len().min(10)).collect();
             let response = client.put_events().set_entries(Some(ten)).send().await?;
             if response.failed_entry_count() > 0 {
-                return Err("an entry was not taken".into());
+                return Err("the bus refused an entry".into());
             }
         }
         Ok::<_, Error>(json!({ "batchItemFailures": [] }))

@@ -1,5 +1,6 @@
-//! The least that sends errors to a webhook: a function on the same queue that reads the errors, signs each and posts them all at
-//! once. It knows URL and secret, and asks and writes nothing beside.
+//! Minimal webhook sender: a function on the same queue that reads the errors, signs each one, and
+//! posts all of them concurrently. URL and secret are configured; it reads no destinations and
+//! records no results.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use standardwebhooks::Webhook;
 
-/// The errors of a message: the workflow and the id of each.
+/// Message with the workflow and id of each error.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Message {
@@ -43,7 +44,7 @@ async fn main() -> Result<(), Error> {
                     .map(|(workflow, error)| (format!("env#{}#workflow#{workflow}", message.environment_id), error)),
             );
         }
-        // As deliver_webhooks asks, of which the benchmark's AWS knows the answer.
+        // The same order as in `deliver_webhooks`, whose request the benchmark's AWS has recorded.
         keys.sort_unstable();
         let requested = keys.len();
         let keys = keys.into_iter().map(|(pk, sk)| {
@@ -54,12 +55,12 @@ async fn main() -> Result<(), Error> {
         let response = dynamodb.batch_get_item().request_items(&table, keys).send().await?;
         let items = response.responses.unwrap_or_default().remove(&table).unwrap_or_default();
         if items.len() < requested {
-            return Err("an error was not read".into());
+            return Err("an error is missing from the response".into());
         }
         try_join_all(items.into_iter().map(async |item| {
             let error: Document = serde_dynamo::from_item(item)?;
             let body = serde_json::to_vec(&error)?;
-            // Any time will do.
+            // The receiver ignores the timestamp.
             let signature = signer.sign(&error.id, 0, &body)?;
             let request = Request::post(&url)
                 .header("content-type", "application/json")
@@ -73,7 +74,7 @@ async fn main() -> Result<(), Error> {
                 .body(Full::new(Bytes::from(body)))?;
             let response = client.request(request).await?;
             if !response.status().is_success() {
-                return Err(Error::from("an error was not taken"));
+                return Err(Error::from("the receiver refused an error"));
             }
             response.into_body().collect().await?;
             Ok::<_, Error>(())
