@@ -1,21 +1,21 @@
-//! Logs: one JSON object a line, with constant messages and fields, and the request's id on every line.
+//! Logs: one JSON object per line, with a constant message, fields, and the request id.
 
 use std::{error::Error, fmt};
 
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts the logs at the level that the setting `LOG_LEVEL` names; default `INFO`. A second start in one process keeps
-/// the first one's.
+/// Starts logging at the level of the environment variable `LOG_LEVEL`, by default `INFO`. Later
+/// calls have no effect.
 ///
-/// Lambda's own `ApplicationLogLevel` stays at INFO: it takes a line without a level for INFO, so that a higher one would
-/// drop every metric.
+/// Lambda's own `ApplicationLogLevel` must stay at INFO: Lambda treats lines without a level as
+/// INFO, so a higher level would drop all metrics.
 pub fn start() {
     let level = std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let _ =
         tracing_subscriber::fmt().json().with_max_level(level).with_target(false).with_current_span(false).try_init();
 }
 
-/// An error with all that led to it, for the logs only: `outer: inner: innermost`.
+/// Displays an error with all of its sources: `outer: inner: innermost`. For logs only.
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'a));
 
 impl fmt::Display for ErrorChain<'_> {
@@ -38,6 +38,6 @@ mod tests {
     #[test]
     fn logged_error_contains_its_whole_chain() {
         let error = StoreError::Refused("AccessDeniedException".into());
-        assert_eq!(ErrorChain(&error).to_string(), "the store refused a request: AccessDeniedException");
+        assert_eq!(ErrorChain(&error).to_string(), "the store rejected a request: AccessDeniedException");
     }
 }

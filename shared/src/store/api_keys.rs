@@ -1,4 +1,5 @@
-//! API keys: who is found by the hash of one, and what is told of it.
+//! API keys: the grant of a key, found by the hash of its secret, and the record of a key, which is
+//! listed and kept after its revocation.
 
 use std::time::Duration;
 
@@ -19,12 +20,12 @@ use crate::{
     logs::ErrorChain,
 };
 
-/// The stack's API keys.
+/// API keys of the stack.
 #[derive(Clone, Debug)]
 pub struct ApiKeys(pub Table);
 
 impl ApiKeys {
-    /// One transaction: the key works and is listed, or neither.
+    /// Stores the grant and the record of a key. One transaction.
     pub async fn create(&self, environment: EnvironmentId, record: &KeyRecord) -> Result<(), StoreError> {
         let KeyRecord { key_id, hash, scopes, .. } = record;
         let grant = ApiKeyGrant { key_id: *key_id, environment_id: environment, scopes: scopes.clone() };
@@ -33,17 +34,19 @@ impl ApiKeys {
         let grant_put = put_if_absent(name, to_item("apiKey", &keys::api_key(hash), &grant, &[])?)?;
         match self.0.transact(vec![grant_put, put_if_absent(name, listed)?]).await?[..] {
             [] => Ok(()),
-            // Of 256 random bits; or it was this request, whose answer was lost.
-            _ => Err(StoreError::Busy("the key is there already".into())),
+            // The secret has 256 random bits, so this request has already been executed and its
+            // response was lost.
+            _ => Err(StoreError::Busy("the API key already exists".into())),
         }
     }
 
-    /// Who holds a key that works. One read.
+    /// Returns the grant of a valid key. One read.
     pub async fn find(&self, hash: &KeyHash) -> Result<Option<ApiKeyGrant>, StoreError> {
         self.0.get(&keys::api_key(hash)).await
     }
 
-    /// All keys that an environment ever had, the newest first. One query for a thousand or more.
+    /// Returns all keys of an environment, including revoked ones, the newest first. One query per
+    /// megabyte.
     pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<KeyRecord>, StoreError> {
         let mut records: Vec<KeyRecord> =
             self.0.list(keys::api_key_records(environment), keys::API_KEY_RECORD_PREFIX).await?;
@@ -51,7 +54,9 @@ impl ApiKeys {
         Ok(records)
     }
 
-    /// Ends a key; again changes nothing. One read and one transaction: the key is gone and its end is told, or neither.
+    /// Revokes a key: deletes its grant and updates its record. Does nothing if the key is already
+    /// revoked. Returns the record, or none if the key does not exist. One read and one
+    /// transaction.
     pub async fn revoke(&self, environment: EnvironmentId, key: KeyId) -> Result<Option<KeyRecord>, StoreError> {
         let record_key = keys::api_key_record(environment, key);
         let Some(record) = self.0.get::<KeyRecord>(&record_key).await? else {
@@ -76,11 +81,12 @@ impl ApiKeys {
         ];
         match self.0.transact(actions).await?[..] {
             [] => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
-            // Another request has revoked it meanwhile.
+            // Another request has revoked the key in the meantime.
             _ => self.0.get(&record_key).await,
         }
     }
 
+    /// Records the day on which a key was last used. One write.
     async fn set_last_used(&self, environment: EnvironmentId, key: KeyId, day: &Day) -> Result<(), StoreError> {
         let Table { client, name } = &self.0;
         let request = client
@@ -95,26 +101,26 @@ impl ApiKeys {
     }
 }
 
-/// Tells the day on which each key was last used.
+/// Tracker of the day on which each key was last used.
 #[derive(Clone, Debug)]
 pub struct LastUsedTracker {
     keys: ApiKeys,
     recorded: Cache<KeyId, Day>,
 }
 
-/// How long a caller waits at most for the use of its key to be noted.
+/// Maximum time for which a caller waits until the use of its key is recorded.
 const RECORD_TIMEOUT: Duration = Duration::from_millis(300);
-/// The keys of which a process remembers that it has told their use.
+/// Maximum number of keys whose recorded day a process caches.
 const MAX_CACHED_KEYS: u64 = 10_000;
 
 impl LastUsedTracker {
-    /// Of these keys.
+    /// Creates a tracker for these keys.
     pub fn new(keys: ApiKeys) -> Self {
         Self { keys, recorded: Cache::new(MAX_CACHED_KEYS) }
     }
 
-    /// Tells that a key is used now. At most one write a key, a day and a process, which delays no caller for long: one that
-    /// does not succeed is left to the other processes.
+    /// Records that a key is used now. At most one write per key, day and process, even if it
+    /// fails, so that DynamoDB delays at most one request of the key.
     pub async fn record(&self, grant: &ApiKeyGrant, now: Timestamp) {
         let (key, today) = (grant.key_id, now.day());
         if self.recorded.get(&key).await.as_ref() == Some(&today) {
@@ -122,8 +128,8 @@ impl LastUsedTracker {
         }
         match tokio::time::timeout(RECORD_TIMEOUT, self.keys.set_last_used(grant.environment_id, key, &today)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %ErrorChain(&error), %key, "the use of a key was not noted"),
-            Err(_) => tracing::warn!(%key, "the use of a key was not noted in time"),
+            Ok(Err(error)) => tracing::warn!(error = %ErrorChain(&error), %key, "failed to record use of API key"),
+            Err(_) => tracing::warn!(%key, "timed out recording use of API key"),
         }
         self.recorded.insert(key, today).await;
     }

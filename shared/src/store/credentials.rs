@@ -13,40 +13,40 @@ use crate::domain::{
     secret::Sealed,
 };
 
-/// The credentials of all environments.
+/// Credentials of all environments.
 #[derive(Clone, Debug)]
 pub struct Credentials(pub Table);
 
-/// A credential with its data, sealed.
+/// Credential with its sealed data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SealedCredential {
-    /// What may be shown of it.
+    /// Attributes that callers may see.
     #[serde(flatten)]
     pub credential: Credential,
-    /// What the user entered, encrypted.
+    /// Data that the user entered, encrypted.
     pub data: Sealed,
 }
 
-/// The data alone, which are never read beside what is shown.
+/// Sealed data of a credential, without its other attributes.
 #[derive(Deserialize)]
 struct Data {
     data: Sealed,
 }
 
-/// Why a credential was not created.
+/// Reason why a credential was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateCredentialError {
-    /// The environment has no such user.
-    #[error("there is no such user")]
+    /// The user does not exist in the environment.
+    #[error("user not found")]
     UserNotFound,
-    /// DynamoDB did not answer as it should.
+    /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Credentials {
-    /// One transaction: the credential, where the user exists, or nothing. One that is there already stays as it is: it is
-    /// from an earlier try of the same request.
+    /// Creates a credential if the user exists. A credential with the same id is left unchanged: it
+    /// stems from an earlier attempt of the same request. One transaction.
     pub async fn create(
         &self,
         environment: EnvironmentId,
@@ -65,12 +65,14 @@ impl Credentials {
         }
     }
 
-    /// All credentials of a user, the oldest first, without their data. One query for a megabyte.
+    /// Returns all credentials of a user without their data, the oldest first. One query per
+    /// megabyte.
     pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
         self.0.list(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await
     }
 
-    /// A page of a user's credentials, the newest first, without their data. One query.
+    /// Returns a page of a user's credentials without their data, the newest first. At least one
+    /// query.
     pub async fn page(
         &self,
         environment: EnvironmentId,
@@ -82,7 +84,7 @@ impl Credentials {
         self.0.page(&[keys::user(environment, user).pk], &range, &Filter::default(), (after, limit)).await
     }
 
-    /// One read, without its data.
+    /// Returns a credential without its data. One read.
     pub async fn get(
         &self,
         environment: EnvironmentId,
@@ -92,7 +94,7 @@ impl Credentials {
         self.0.get(&keys::credential(environment, user, id)).await
     }
 
-    /// The sealed data of a credential. One read.
+    /// Returns the sealed data of a credential. One read.
     pub async fn data(
         &self,
         environment: EnvironmentId,
@@ -103,7 +105,7 @@ impl Credentials {
         Ok(found.map(|found| found.data))
     }
 
-    /// Removes a credential with its data. False where there is none. One write.
+    /// Deletes a credential with its data. Returns false if it does not exist. One write.
     pub async fn delete(&self, environment: EnvironmentId, user: UserId, id: CredentialId) -> Result<bool, StoreError> {
         self.0.delete(&keys::credential(environment, user, id)).await
     }

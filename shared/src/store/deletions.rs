@@ -1,4 +1,4 @@
-//! Deletions: what deleted users owned is removed behind them.
+//! Deletions: background jobs that delete the data of deleted users.
 
 use serde::Deserialize;
 
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::domain::id::WorkflowId;
 
-/// The deletions of all environments.
+/// Deletions of all environments.
 #[derive(Clone, Debug)]
 pub struct Deletions(pub Table);
 
-/// Something that lies in a user's partition; of a workflow only the pointer does.
+/// Item in the partition of a user. A workflow has only its pointer there.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Owned {
@@ -22,24 +22,26 @@ struct Owned {
     workflow_id: Option<WorkflowId>,
 }
 
-/// So many owned items are removed in a step.
+/// Number of items that a step deletes.
 const ITEMS_PER_STEP: usize = 200;
 
 impl Deletions {
-    /// Deletions that are not done, up to `most`. One query for each of four partitions.
+    /// Returns up to `limit` unfinished deletions. At least one query for each of four partitions.
     pub async fn open(&self, limit: usize) -> Result<Vec<Deletion>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::deletions).collect();
         Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
     }
 
-    /// Removes all that a user owned. Always true in the end: there is nothing to wait for.
+    /// Deletes all items that a user owned. Always returns true, because a deletion has nothing to
+    /// wait for.
     pub async fn run(&self, deletion: &Deletion) -> Result<bool, StoreError> {
         while !self.step(deletion).await? {}
         Ok(true)
     }
 
-    /// Removes the next items that a user owned: workflows before what leads to them. True when nothing is left, which is
-    /// then noted. One query, and two writes for 25 items, all at once.
+    /// Deletes the next items that a user owned, each workflow before the pointer to it. Returns
+    /// true and deletes the job when no item is left. One query, and one `BatchWriteItem` per 25
+    /// workflows and one per 25 other items.
     pub async fn step(&self, deletion: &Deletion) -> Result<bool, StoreError> {
         let pk = keys::user(deletion.environment_id, deletion.user_id).pk;
         let (owned, _): (Vec<Owned>, bool) =

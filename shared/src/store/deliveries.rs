@@ -1,4 +1,7 @@
-//! What is told of deliveries.
+//! Deliveries: the attempts of each error, by destination.
+//!
+//! A delivery that succeeds at the first attempt shares an item with the others of its workflow and
+//! second. Every other delivery has an item of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +22,14 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// The number of partitions over which the deliveries of a destination are listed.
+/// Number of partitions over which the deliveries of a destination are listed.
 pub const SHARDS: u32 = keys::DELIVERY_SHARDS;
 
-/// So many errors are told of by one item: it stays below 400 KB (an AWS limit), with 2 KiB of an answer for each.
+/// Maximum number of errors per item. Keeps an item below 400 KB (AWS limit) with 2 KiB of response
+/// per error.
 const ERRORS_PER_ITEM: usize = 100;
 
-/// Errors of a workflow that a destination took at the first attempt, as one item tells of them.
+/// Errors of a workflow that were delivered to a destination at the first attempt.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Delivered<A> {
@@ -33,21 +37,22 @@ struct Delivered<A> {
     attempts: BTreeMap<ErrorId, A>,
 }
 
-/// The deliveries of all destinations.
+/// Deliveries to all destinations.
 #[derive(Clone, Debug)]
 pub struct Deliveries {
-    /// The table of errors and deliveries.
+    /// Errors table.
     pub table: Table,
-    /// How long they are kept.
+    /// Retention of deliveries.
     pub retention: Retention,
 }
 
 impl Deliveries {
-    /// Notes errors that a destination took at the first attempt: those of a workflow that were recorded in the same second
-    /// in one item, which spares nearly all write units. 25 items a request.
+    /// Records errors that were delivered at the first attempt. One item holds the errors of a
+    /// workflow that were recorded in the same second, which saves most write units. One
+    /// `BatchWriteItem` per 25 items.
     ///
-    /// The second is that of the record and not of the id, which an engine may give: so however old errors are said to be,
-    /// no more of them lie in one place than can be recorded in a second.
+    /// The second is that of the recording, not that of the id, which an engine may choose. So only
+    /// errors recorded in the same second share a prefix of sort keys, regardless of their ids.
     pub async fn record_delivered(
         &self,
         route: Route,
@@ -71,11 +76,11 @@ impl Deliveries {
             }
         }
         let unwritten = self.table.put_all(items).await;
-        if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("deliveries were left unnoted".into())) }
+        if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some deliveries were not written".into())) }
     }
 
-    /// Notes deliveries that are not made, and do not wait. 25 a request. Returns the indices of those that DynamoDB did
-    /// not take.
+    /// Records deliveries that are finished without success. Returns the indices of those that were
+    /// not written. One `BatchWriteItem` per 25 deliveries.
     pub async fn record(
         &self,
         destination: Route,
@@ -88,8 +93,8 @@ impl Deliveries {
         Ok(self.table.put_all(items.collect::<Result<_, _>>()?).await)
     }
 
-    /// What is told of an error's deliveries. One read for a hundred destinations that it may have been sent to, and one query
-    /// for a megabyte of what was recorded of its workflow in the same second.
+    /// Returns the deliveries of an error to the given destinations. One `BatchGetItem` per 100
+    /// destinations and one query per megabyte of deliveries of the same workflow and second.
     pub async fn list_by_error(
         &self,
         error: &ErrorLog,
@@ -112,12 +117,12 @@ impl Deliveries {
         Ok(found.into_values().collect())
     }
 
-    /// An error's deliveries that succeeded at the first attempt.
+    /// Returns the deliveries of an error that succeeded at the first attempt.
     async fn first_attempts(&self, error: &ErrorLog, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
         let ErrorLog { environment_id, workflow_id, error_id, updated_at, .. } = error;
         let partition = [keys::delivered_of_workflow(*environment_id, *workflow_id)];
         let low = keys::delivered_prefix(*updated_at);
-        // `g` is above every hex digit.
+        // `g` sorts after every hex digit.
         let range = Range { high: format!("{low}g"), low, ..Range::all(TABLE) };
         let filter = Filter::default().unexpired(now).has_member("attempts", &error_id.to_string());
         let (mut found, mut after) = (Vec::new(), None);
@@ -136,8 +141,8 @@ impl Deliveries {
         }
     }
 
-    /// A page of the deliveries of a destination whose first attempt did not succeed, those of the newest errors first.
-    /// One query a partition, and more where a filter leaves out most of what is read.
+    /// Returns a page of deliveries whose first attempt did not succeed, the newest errors first.
+    /// One query for each of eight partitions; more if a filter excludes most of the items.
     pub async fn list(
         &self,
         destination: Route,
@@ -152,9 +157,10 @@ impl Deliveries {
     }
 }
 
-/// Forgets that errors of a workflow, recorded in this second, were delivered at the first attempt; what is told of others
-/// beside them stays. One query for a megabyte, one `BatchWriteItem` for 25 items that tell of nothing else, and a write for
-/// each one that does. It may die anywhere and be run twice, also at once.
+/// Deletes the first-attempt deliveries of the given errors of a workflow and second; those of
+/// other errors in the same items remain. One query per megabyte, one `BatchWriteItem` per 25 items
+/// to delete, and one or two writes per item to shrink. May stop anywhere and may run twice, also
+/// concurrently.
 pub(super) async fn delete_delivered(
     table: &Table,
     environment: EnvironmentId,
@@ -172,7 +178,7 @@ pub(super) async fn delete_delivered(
     Ok(())
 }
 
-/// An item that tells of what was delivered at the first attempt, with its place.
+/// Item of first-attempt deliveries, with its key.
 #[derive(Deserialize)]
 struct KeyedDelivered {
     #[serde(flatten)]
@@ -182,7 +188,7 @@ struct KeyedDelivered {
 }
 
 impl KeyedDelivered {
-    /// Forgets these errors of those that it tells of. None, one or two writes.
+    /// Removes the given errors from the item. At most two writes.
     async fn remove_errors(self, table: &Table, errors: &BTreeSet<ErrorId>) -> Result<(), StoreError> {
         let mut update = table.client.update_item().table_name(&table.name).set_key(Some(self.key.attributes()));
         let mut paths = Vec::new();
@@ -195,14 +201,15 @@ impl KeyedDelivered {
         }
         let update = update
             .update_expression(format!("REMOVE {}", paths.join(", ")))
-            // Without it an item would be made anew that another run has removed.
+            // Without this condition, the update would recreate an item that another run has
+            // deleted.
             .condition_expression("attribute_exists(pk)")
             .return_values(ReturnValue::AllNew);
         let remaining = none_if_condition_failed(update.send().await)?.and_then(|output| output.attributes);
         let remaining =
             remaining.as_ref().and_then(|item| item.get("attempts")).and_then(|attempts| attempts.as_m().ok());
         if remaining.is_some_and(|attempts| attempts.is_empty()) {
-            // Another run has forgotten the others.
+            // Another run has removed the remaining errors.
             table.delete_all(vec![self.key]).await?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Destinations of an environment, and their number.
+//! Destinations of an environment, and their count.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -21,34 +21,35 @@ use crate::{
     logs::ErrorChain,
 };
 
-/// The destinations of all environments.
+/// Destinations of all environments.
 #[derive(Clone, Debug)]
 pub struct Destinations(pub Table);
 
-/// Why a destination was not created.
+/// Reason why a destination was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateDestinationError {
-    /// The environment has as many as it may.
-    #[error("there are {MAX_DESTINATIONS} destinations already")]
+    /// The environment has the maximum number of destinations.
+    #[error("the environment already has {MAX_DESTINATIONS} destinations")]
     TooMany,
-    /// DynamoDB did not answer as it should.
+    /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why a destination was not changed.
+/// Reason why a destination was not updated.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateDestinationError {
-    /// It was changed or deleted since it was read.
-    #[error("the destination was changed meanwhile")]
+    /// The destination was changed or deleted after it was read.
+    #[error("the destination was modified concurrently")]
     Conflict,
-    /// DynamoDB did not answer as it should.
+    /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Destinations {
-    /// One transaction: the destination and the environment's count, which holds the limit, or nothing.
+    /// Creates a destination, unless the environment has the maximum number of them. One
+    /// transaction, which also updates the count that enforces the limit.
     pub async fn create(
         &self,
         environment: EnvironmentId,
@@ -74,18 +75,18 @@ impl Destinations {
         ];
         match self.0.transact(actions).await?[..] {
             [] => Ok(()),
-            // An earlier try of the same request was not over yet.
-            [_, true] => Err(StoreError::Busy("the destination is there already".into()).into()),
+            // The same request was sent before and is still being processed.
+            [_, true] => Err(StoreError::Busy("the destination already exists".into()).into()),
             _ => Err(CreateDestinationError::TooMany),
         }
     }
 
-    /// One read.
+    /// Returns the destination with this id. One read.
     pub async fn get(&self, environment: EnvironmentId, id: DestinationId) -> Result<Option<Destination>, StoreError> {
         self.0.get(&keys::destination(environment, id)).await
     }
 
-    /// A destination and its health. Two reads at once.
+    /// Returns a destination and its health. Two concurrent reads.
     pub async fn get_with_health(&self, route: Route) -> Result<Option<(Destination, Health)>, StoreError> {
         let health_store = HealthStore(self.0.clone());
         let (destination, health) =
@@ -93,9 +94,10 @@ impl Destinations {
         Ok(destination.map(|destination| (destination, health)))
     }
 
-    /// All destinations of an environment with their health, the newest first; one that cannot be read is logged and left
-    /// out, so that it holds up no other. Strongly consistent, so that a destination which was just saved sees the next
-    /// error. One query, and another for each megabyte of filters: there are at most [`MAX_DESTINATIONS`].
+    /// Returns all destinations of an environment with their health, the newest first. Strongly
+    /// consistent, so that a new destination receives the next error. Malformed items are logged
+    /// and skipped, so that they do not block the other destinations. One query per megabyte; an
+    /// environment has at most [`MAX_DESTINATIONS`].
     pub async fn list_with_health(&self, environment: EnvironmentId) -> Result<Vec<(Destination, Health)>, StoreError> {
         let Table { client, name } = &self.0;
         let mut items = client
@@ -108,28 +110,28 @@ impl Destinations {
             .into_paginator()
             .items()
             .send();
-        let (mut destinations, mut health_store) = (Vec::<Destination>::new(), HashMap::new());
+        let (mut destinations, mut health_by_id) = (Vec::<Destination>::new(), HashMap::new());
         while let Some(item) = items.next().await {
             let item = item?;
             let read = match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
                 Some("destination") => from_item(item).map(|destination| destinations.push(destination)),
                 Some("health") => from_item::<HealthRow>(item).map(|row| {
-                    health_store.insert(row.destination_id, row.health);
+                    health_by_id.insert(row.destination_id, row.health);
                 }),
                 _ => Ok(()),
             };
             if let Err(error) = read {
-                tracing::error!(error = %ErrorChain(&error), %environment, "a destination cannot be read");
+                tracing::error!(error = %ErrorChain(&error), %environment, "unreadable destination item");
             }
         }
         let with_health = |destination: Destination| {
-            let health = health_store.remove(&destination.destination_id).unwrap_or_default();
+            let health = health_by_id.remove(&destination.destination_id).unwrap_or_default();
             (destination, health)
         };
         Ok(destinations.into_iter().map(with_health).collect())
     }
 
-    /// Switches a destination off, with the reason, where it is still as it was read. One write.
+    /// Disables a destination with a reason, if its version is unchanged. One write.
     pub async fn disable(
         &self,
         Route { environment, destination }: Route,
@@ -151,12 +153,13 @@ impl Destinations {
             .expression_attribute_values(":read", AttributeValue::N(version.to_string()))
             .expression_attribute_values(":one", AttributeValue::N("1".into()));
         if none_if_condition_failed(request.send().await)?.is_some() {
-            tracing::warn!(%environment, %destination, reason, "a destination was switched off");
+            tracing::warn!(%environment, %destination, reason, "destination disabled");
         }
         Ok(())
     }
 
-    /// Notes that a test event was taken, where the destination is still as it was read. One write.
+    /// Records that a test event was accepted, if the version of the destination is unchanged. One
+    /// write.
     pub async fn mark_verified(
         &self,
         Route { environment, destination }: Route,
@@ -176,8 +179,9 @@ impl Destinations {
         none_if_condition_failed(request.send().await).map(|_| ())
     }
 
-    /// Removes a destination with its secrets, counts it down, and remembers its id for as long as there may be deliveries
-    /// of it: one transaction. False where there is none.
+    /// Deletes a destination with its secrets and its health, decrements the count, and keeps the
+    /// id until all deliveries have expired. Returns false if the destination does not exist. One
+    /// transaction.
     pub async fn delete(
         &self,
         environment: EnvironmentId,
@@ -217,19 +221,19 @@ impl Destinations {
         Ok(self.0.transact(actions).await?.is_empty())
     }
 
-    /// The ids of all destinations for whose deliveries there may be something, also of those that were deleted. Two queries
-    /// at once.
+    /// Returns the ids of all destinations that may have deliveries, including deleted ones. Two
+    /// concurrent queries.
     pub async fn ids_including_deleted(
         &self,
         environment: EnvironmentId,
     ) -> Result<BTreeSet<DestinationId>, StoreError> {
         let list = |pk| self.0.list::<DestinationRow>(pk, keys::DESTINATION_PREFIX);
-        let (now, before) =
+        let (current, deleted) =
             tokio::try_join!(list(keys::destinations(environment)), list(keys::deleted_destinations(environment)))?;
-        Ok(now.into_iter().chain(before).map(|row| row.destination_id).collect())
+        Ok(current.into_iter().chain(deleted).map(|row| row.destination_id).collect())
     }
 
-    /// Replaces a destination, where its version is still the one before. One write.
+    /// Replaces a destination, if its stored version precedes the new one. One write.
     pub async fn update(
         &self,
         environment: EnvironmentId,
@@ -249,14 +253,14 @@ impl Destinations {
     }
 }
 
-/// A destination of which only the id counts.
+/// Id of a destination.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DestinationRow {
     destination_id: DestinationId,
 }
 
-/// What is told of a destination's health, and of which one.
+/// Health item with the id of its destination.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct HealthRow {

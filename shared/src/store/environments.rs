@@ -1,4 +1,4 @@
-//! Environments.
+//! Environments of the stack.
 
 use super::{
     keys,
@@ -6,18 +6,18 @@ use super::{
 };
 use crate::domain::{environment::Environment, id::EnvironmentId};
 
-/// The stack's environments.
+/// Environments of the stack.
 #[derive(Clone, Debug)]
 pub struct Environments(pub Table);
 
 impl Environments {
-    /// One write.
+    /// Creates an environment; does nothing if its id exists. One write.
     pub async fn create(&self, environment: &Environment) -> Result<(), StoreError> {
         let item = to_item("environment", &keys::environment(environment.environment_id), environment, &[])?;
         self.0.create(item).await
     }
 
-    /// One read.
+    /// Returns the environment with this id. One read.
     pub async fn find(&self, id: EnvironmentId) -> Result<Option<Environment>, StoreError> {
         self.0.get(&keys::environment(id)).await
     }

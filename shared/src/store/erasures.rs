@@ -1,4 +1,4 @@
-//! Erasures: a user's errors are removed, with all that is told of their deliveries.
+//! Erasures: background jobs that delete the errors of a user and the deliveries of those errors.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,28 +23,28 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// The erasures of all environments.
+/// Erasures of all environments.
 #[derive(Clone, Debug)]
 pub struct Erasures {
-    /// Where they are noted.
+    /// Directory table, which holds the jobs.
     pub directory: Table,
-    /// What they empty.
+    /// Errors table, from which they delete.
     pub errors: Table,
 }
 
-/// That a user's errors are to be erased, those that were recorded before.
+/// Job that erases the errors of a user that were recorded before its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Erasure {
-    /// The environment of the user.
+    /// Environment of the user.
     pub environment_id: EnvironmentId,
-    /// The user, who need not be there any more.
+    /// User, who may be deleted already.
     pub user_id: UserId,
-    /// When it was asked for.
+    /// Time of the request.
     pub started_at: Timestamp,
 }
 
-/// An error as the index lists it.
+/// Index entry of an error.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Listed {
@@ -54,7 +54,7 @@ struct Listed {
     updated_at: Timestamp,
 }
 
-/// What is told of a delivery, as far as it leads on.
+/// Attributes of a delivery that identify its pending item.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeliveryRow {
@@ -64,17 +64,17 @@ struct DeliveryRow {
     next_attempt_at: Option<Timestamp>,
 }
 
-/// So many errors are erased in a step.
+/// Number of errors that a step erases.
 const ERRORS_PER_STEP: usize = 50;
-/// What was delivered at once is forgotten in so many places at once.
+/// Number of groups of first-attempt deliveries that are deleted concurrently.
 const MAX_CONCURRENT_GROUPS: usize = 8;
-/// The deliveries to so many destinations are looked at at once.
+/// Number of destinations whose deliveries are read and deleted together.
 const DESTINATIONS_PER_READ: usize = 20;
 
-/// The index tells of an error after a moment: an erasure is not over before that.
+/// Minimum duration of an erasure. The index is eventually consistent and may list an error late.
 const MAX_INDEX_LAG: Duration = Duration::from_secs(60);
 
-/// Notes in the directory that a user's errors are to be erased. One write.
+/// Stores the job that erases the errors of a user. One write.
 pub async fn start_erasure(directory: &Table, erasure: &Erasure) -> Result<(), StoreError> {
     let key = keys::erasure(erasure.environment_id, erasure.user_id);
     let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
@@ -85,18 +85,19 @@ pub async fn start_erasure(directory: &Table, erasure: &Erasure) -> Result<(), S
 }
 
 impl Erasures {
-    /// Erasures that are not over, up to `most`. One query for each of four partitions.
+    /// Returns up to `limit` unfinished erasures. At least one query for each of four partitions.
     pub async fn open(&self, limit: usize) -> Result<Vec<Erasure>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::erasures).collect();
         Ok(self.directory.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
     }
 
-    /// Erases all that is listed now. True where the erasure is over with that. It may die anywhere and be run twice: an
-    /// error goes last, since it leads to the rest.
+    /// Erases all errors that the index lists. Returns whether the erasure is complete. May stop
+    /// anywhere and may run twice: each error is deleted last because its key leads to the other
+    /// items.
     pub async fn run(&self, erasure: &Erasure) -> Result<bool, StoreError> {
         let (mut after, mut found) = (None, false);
         loop {
-            // Read for each step: errors may be replayed to a destination that is new.
+            // Read in each step, because a replay may deliver errors to a new destination.
             let destinations =
                 Destinations(self.directory.clone()).ids_including_deleted(erasure.environment_id).await?;
             let (erased, next) = self.step(erasure, &destinations, after.as_deref()).await?;
@@ -112,7 +113,7 @@ impl Erasures {
         self.complete(erasure).await.map(|()| true)
     }
 
-    /// Erases the next errors. Answers with whether there were any, and where the next step goes on.
+    /// Erases the next errors. Returns whether there were any, and the position of the next step.
     async fn step(
         &self,
         erasure: &Erasure,
@@ -121,7 +122,8 @@ impl Erasures {
     ) -> Result<(bool, Option<Position>), StoreError> {
         let Erasure { environment_id: environment, user_id, started_at } = *erasure;
         let partition = keys::errors_of_user(environment, user_id);
-        // No error that was recorded by then can have a later id.
+        // Ids may be ahead of the clock by up to `MAX_CLOCK_SKEW`, so no error recorded by then has
+        // a later id.
         let latest = started_at + MAX_CLOCK_SKEW + Duration::from_secs(1);
         let Some((low, high)) = keys::error_bounds(None, Some(latest)) else { return Ok((false, None)) };
         let range = Range { view: BY_USER, low, high, newest_first: false };
@@ -152,7 +154,7 @@ impl Erasures {
                 }
                 deliveries.push(Key { pk, sk });
             }
-            // What is told of a delivery leads to where it waits, and so goes after that.
+            // A delivery leads to its pending item, so it is deleted after it.
             self.errors.delete_all(pending).await?;
             self.errors.delete_all(deliveries).await?;
         }
@@ -162,7 +164,7 @@ impl Erasures {
         Ok((!errors.is_empty(), page.next))
     }
 
-    /// Forgets an erasure, unless it was asked for again. One write.
+    /// Deletes the job, unless it was requested again. One write.
     async fn complete(&self, erasure: &Erasure) -> Result<(), StoreError> {
         let Table { client, name } = &self.directory;
         let request = client
@@ -175,7 +177,7 @@ impl Erasures {
     }
 }
 
-/// The error and workflow that the sort key of a delivery names.
+/// Parses the error and workflow from the sort key of a delivery.
 fn identity(sk: &str) -> Option<(ErrorId, WorkflowId)> {
     let (error, workflow) = sk.split_once('#')?;
     Some((error.parse().ok()?, workflow.parse().ok()?))

@@ -1,4 +1,4 @@
-//! Error logs.
+//! Recorded errors: their items, pages, groups and retention.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -29,134 +29,136 @@ struct ExistingError {
     error_id: ErrorId,
 }
 
-/// An error as the indexes list it: what filters need.
+/// Error with the attributes that the indexes project.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedError {
-    /// Its id.
+    /// Error id.
     #[serde(rename = "sk")]
     pub error_id: ErrorId,
-    /// Its workflow.
+    /// Workflow.
     pub workflow_id: WorkflowId,
-    /// Its user.
+    /// Owner of the workflow.
     pub user_id: UserId,
-    /// The kind of its block.
+    /// Type of the block.
     pub block_type: EngineText,
-    /// When it went wrong.
+    /// Time at which the error occurred.
     pub created_at: Timestamp,
-    /// By which equal errors are one.
+    /// Fingerprint that similar errors share.
     pub fingerprint: Fingerprint,
 }
 
 impl ListedError {
-    /// Its place in the indexes.
+    /// Returns the position of the error in the indexes.
     pub fn position(&self) -> Position {
         keys::listed_error(self.workflow_id, self.error_id)
     }
 }
 
-/// The number of partitions over which the errors of an environment are listed.
+/// Number of partitions over which the errors of an environment are listed.
 pub const SHARDS: u32 = keys::ERROR_SHARDS;
 
-/// How long errors and deliveries are kept.
+/// Time for which errors and deliveries are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention(Duration);
 
 impl Retention {
-    /// From the setting `RETENTION_DAYS`.
+    /// Reads the retention from the environment variable `RETENTION_DAYS`.
     pub fn from_env() -> Result<Self, SettingError> {
         setting::<u32>("RETENTION_DAYS").map(Self::days)
     }
 
-    /// So many days of 24 hours.
+    /// Creates a retention of this number of 24-hour days.
     pub fn days(days: u32) -> Self {
         Self(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
     }
 
-    /// The attribute by which DynamoDB removes what is past its time.
+    /// Returns the value of the TTL attribute `expiresAt` for an item of the given time.
     pub(super) fn expires_at(self, from: Timestamp) -> AttributeValue {
         AttributeValue::N((from + self.0).seconds().to_string())
     }
 }
 
-/// The errors of all environments.
+/// Errors of all environments.
 #[derive(Clone, Debug)]
 pub struct Errors {
-    /// The table of errors and deliveries.
+    /// Errors table.
     pub table: Table,
-    /// How long they are kept.
+    /// Retention of errors.
     pub retention: Retention,
 }
 
-/// Among which errors is looked.
+/// Set of errors that a query covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorScope {
-    /// All of the environment.
+    /// All errors of the environment.
     #[default]
     Environment,
-    /// Those of a user.
+    /// Errors of a user.
     User(UserId),
-    /// Those of a workflow.
+    /// Errors of a workflow.
     Workflow(WorkflowId),
 }
 
-/// Which errors are asked for.
+/// Filters, order and position of an error query.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorQuery {
-    /// Among which.
+    /// Set of errors.
     pub scope: ErrorScope,
-    /// From the second in which this lies.
+    /// Start of the time range, inclusive, rounded down to the second.
     pub since: Option<Timestamp>,
-    /// To the last second that begins before this.
+    /// End of the time range, exclusive, rounded up to the second.
     pub until: Option<Timestamp>,
-    /// Of this user, where a workflow is looked at.
+    /// User filter, for a query of one workflow.
     pub user_id: Option<UserId>,
-    /// Of this execution.
+    /// Execution filter.
     pub execution_id: Option<EngineText>,
-    /// Of this kind of block.
+    /// Block type filter.
     pub block_type: Option<EngineText>,
-    /// The oldest first, and not the newest.
+    /// Whether the oldest errors come first instead of the newest.
     pub oldest_first: bool,
-    /// So many are passed over.
+    /// Number of errors to skip.
     pub skip: usize,
-    /// Where the page before ended.
+    /// End of the previous page.
     pub after: Option<Position>,
-    /// At most so many.
+    /// Maximum number of errors.
     pub limit: usize,
 }
 
-/// Errors that are equal but for their numbers, ids and values.
+/// Errors that are equal except for numbers, ids and values.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// How many there are.
+    /// Number of errors.
     pub count: usize,
-    /// When the first of them went wrong.
+    /// Time of the earliest error.
     pub first_seen: Timestamp,
-    /// When the last of them went wrong.
+    /// Time of the latest error.
     pub last_seen: Timestamp,
-    /// The last one that was found.
+    /// Newest error of the group.
     pub example: ErrorLog,
 }
 
-/// The bytes of an error in a function's answer: as JSON, which is itself a string there (of 6 MB at most, an AWS limit).
+/// Returns the size of an error in the response of a function, where its JSON is escaped as a
+/// string. The response may have 6 MB (AWS limit).
 fn response_bytes(error: &ErrorLog) -> usize {
     let json = serde_json::to_vec(&error.document()).unwrap_or_default();
     json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
-/// A page ends before its errors have so many bytes in all.
+/// Maximum size of the errors of a page, in bytes.
 const MAX_PAGE_BYTES: usize = 4_000_000;
-/// The most errors that may be passed over.
+/// Maximum number of errors that a query may skip.
 pub const MAX_SKIP: usize = 1000;
-/// So many errors of one id are found.
+/// Maximum number of errors that [`Errors::find`] returns for one id.
 const MAX_SAME_ID: usize = 100;
-/// So many errors are looked at to make groups of them.
+/// Maximum number of errors that are grouped.
 const MAX_GROUPED: usize = 5000;
-/// So many groups are told of.
+/// Maximum number of groups that are returned.
 const MAX_GROUPS: usize = 100;
 
 impl Errors {
-    /// Which of these errors of a workflow are there. One read, at most 100 ids; none for no ids.
+    /// Returns the ids that exist among the given errors of a workflow, expired ones included. One
+    /// `BatchGetItem` per 100 ids; none without ids.
     pub async fn existing(
         &self,
         environment: EnvironmentId,
@@ -168,14 +170,15 @@ impl Errors {
         Ok(found.into_iter().map(|error| error.error_id).collect())
     }
 
-    /// Errors by their workflows and ids; what is not there, or past its time, is left out. One read for 100.
+    /// Returns errors by workflow and id, in no order, without those that do not exist or have
+    /// expired. One `BatchGetItem` per 100 errors.
     pub async fn get_all(&self, environment: EnvironmentId, wanted: &[ErrorKey]) -> Result<Vec<ErrorLog>, StoreError> {
         let keys: Vec<_> = wanted.iter().map(|(workflow, id)| keys::error(environment, *workflow, *id)).collect();
         self.table.get_all_unexpired(&keys, Timestamp::now()).await
     }
 
-    /// Errors of an environment that were recorded in a time range, the oldest first, of one of the partitions over which
-    /// they are listed: up to `limit` after an error. One query.
+    /// Returns up to `limit` errors of one index partition in a time range, the oldest first,
+    /// starting after a position. Eventually consistent. One query.
     pub async fn list_shard(
         &self,
         environment: EnvironmentId,
@@ -199,14 +202,15 @@ impl Errors {
         }
     }
 
-    /// Errors of an environment as they are listed, by their id alone: one, or as many as there are workflows on which the
-    /// engine has given the same id. One query.
+    /// Returns all errors of an environment with this id. There can be several because an id is
+    /// unique only within its workflow. Eventually consistent. One query.
     pub async fn find(&self, environment: EnvironmentId, id: ErrorId) -> Result<Vec<ListedError>, StoreError> {
         let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
         Ok(self.table.first(&[keys::errors_shard(environment, id)], &range, MAX_SAME_ID).await?.0)
     }
 
-    /// Writes errors, 25 a request. Returns the indices of those that DynamoDB did not take.
+    /// Writes errors. Returns the indices of those that were not written. One `BatchWriteItem` per
+    /// 25 errors.
     pub async fn record(&self, errors: &[ErrorLog]) -> Result<Vec<usize>, StoreError> {
         let items = errors.iter().map(|error| self.item(error)).collect::<Result<_, _>>()?;
         Ok(self.table.put_all(items).await)
@@ -225,9 +229,12 @@ impl Errors {
         Ok(item)
     }
 
-    /// A page of errors, filled up to its limit wherever a bounded number of reads can, whatever the filters leave out. Of
-    /// a workflow one strongly consistent query; of a user one, of an environment eight at once, and one read for the texts.
-    /// More queries only where filters leave out most of what is read.
+    /// Returns a page of errors. The page is full unless a bounded number of queries does not find
+    /// enough errors that match the filters.
+    ///
+    /// Queries: one strongly consistent query for a workflow; for a user one and for an environment
+    /// eight concurrent queries of an index, and one `BatchGetItem` per 100 errors. More queries
+    /// only if filters exclude most of the items.
     pub async fn page(&self, environment: EnvironmentId, query: &ErrorQuery) -> Result<Page<ErrorLog>, StoreError> {
         let Some((low, high)) = keys::error_bounds(query.since, query.until) else {
             return Ok(Page::empty());
@@ -263,7 +270,8 @@ impl Errors {
         Ok(truncate_to_response_size(errors, next))
     }
 
-    /// What is listed with its texts, in the same order; what is not there any more is left out.
+    /// Returns the complete errors of index entries, in the same order, without those that no
+    /// longer exist.
     async fn load_errors(
         &self,
         environment: EnvironmentId,
@@ -279,8 +287,9 @@ impl Errors {
             .collect())
     }
 
-    /// The errors of a time range as groups, the largest first. Beside them, whether these are all: the newest 5,000 errors
-    /// are looked at, and up to 100 groups are told of. Eight queries at once, and one read for the examples.
+    /// Returns the errors of a time range as groups, the largest first, and whether the groups are
+    /// complete. Examines the newest 5,000 errors and returns at most 100 groups. At least eight
+    /// concurrent queries, and one `BatchGetItem` for the examples.
     pub async fn groups(
         &self,
         environment: EnvironmentId,
@@ -315,13 +324,13 @@ impl Errors {
             Some(Group { count: group.len(), first_seen: times.clone().min()?, last_seen: times.max()?, example })
         });
         let groups: Vec<Group> = groups.collect();
-        // The example of one may have been erased meanwhile.
+        // An example may have been erased in the meantime.
         complete &= groups.len() == grouped;
         Ok((groups, complete))
     }
 }
 
-/// Where errors are listed.
+/// Returns the index and the partitions that list the errors of a scope.
 fn index_and_partitions(environment: EnvironmentId, scope: ErrorScope) -> (View, Vec<String>) {
     match scope {
         ErrorScope::Environment => {
@@ -333,9 +342,10 @@ fn index_and_partitions(environment: EnvironmentId, scope: ErrorScope) -> (View,
     }
 }
 
-/// What stands in a position before the number of errors that are still to be passed over.
+/// Separator, in a position, before the number of errors that remain to be skipped.
 const SKIP_SEPARATOR: char = '~';
 
+/// Splits a position into the sort key and the number of errors to skip.
 fn split_skip(position: &str) -> (Option<&str>, usize) {
     match position.split_once(SKIP_SEPARATOR) {
         Some((position, remaining)) => (Some(position), remaining.parse().unwrap_or(0).min(MAX_SKIP)),
@@ -343,7 +353,7 @@ fn split_skip(position: &str) -> (Option<&str>, usize) {
     }
 }
 
-/// So many of the errors that they fit a function's answer; one at least.
+/// Returns as many errors as fit into the response of a function, at least one.
 fn truncate_to_response_size(errors: Vec<(Position, ErrorLog)>, next: Option<Position>) -> Page<ErrorLog> {
     let mut page = Page { items: Vec::new(), next };
     let (mut bytes, mut last) = (0, None);

@@ -1,4 +1,4 @@
-//! How destinations do, and the leases of their drains.
+//! Destination health and the leases of drains.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use serde::Deserialize;
@@ -15,54 +15,55 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// The health of all destinations.
+/// Health of all destinations.
 #[derive(Clone, Debug)]
 pub struct HealthStore(pub Table);
 
-/// Names the drain that has a destination for itself.
+/// Random id of the drain that holds a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease(String);
 
 impl Lease {
-    /// The name of a new drain.
+    /// Generates the id of a new lease.
     pub fn new(now: Timestamp) -> Self {
         Self(ObjectId::at(now).to_string())
     }
 }
 
-/// What waits for a destination.
+/// Backlog of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
-    /// When the first of it is due; none where nothing waits.
+    /// Time at which the first delivery is due, or none if there is no backlog.
     pub earliest_due: Option<Timestamp>,
-    /// How many deliveries wait and since when the oldest does, where these could be counted at little cost.
+    /// Number of pending deliveries, and the time since which the oldest has been pending. None if
+    /// there are too many to count.
     pub counted: Option<(i64, Option<Timestamp>)>,
 }
 
-/// What came of the end of a lease.
+/// Outcome of the release of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseOutcome {
-    /// It is free.
+    /// The lease is released.
     Released,
-    /// Deliveries have begun to wait since the drain looked: it is to look again.
+    /// New deliveries became pending after the drain read the backlog. The lease is unchanged.
     BacklogChanged,
-    /// The lease had run out, and another drain may have it.
+    /// The lease has expired, and another drain may hold its own.
     LeaseLost,
 }
 
-/// A destination that has pending deliveries.
+/// Destination with pending deliveries.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackloggedDestination {
     environment_id: EnvironmentId,
     destination_id: DestinationId,
-    /// How it does.
+    /// Health of the destination.
     #[serde(flatten)]
     pub health: Health,
 }
 
 impl BackloggedDestination {
-    /// Which one it is.
+    /// Returns the environment and id of the destination.
     pub fn route(&self) -> Route {
         Route { environment: self.environment_id, destination: self.destination_id }
     }
@@ -76,7 +77,7 @@ fn number(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// An update of a health item, put together clause by clause.
+/// Builder of the update expression of a health item.
 #[derive(Default)]
 struct UpdateExpression {
     set: Vec<String>,
@@ -118,15 +119,16 @@ impl UpdateExpression {
 }
 
 impl HealthStore {
-    /// One read. A destination of which nothing was noted yet is well.
+    /// Returns the health of a destination, or the default if none was recorded. One read.
     pub async fn get(&self, route: Route) -> Result<Health, StoreError> {
         Ok(self.0.get(&keys::health(route)).await?.unwrap_or_default())
     }
 
-    /// Notes what came of attempts and what waits, as [`Health::apply`] says. Answers with the health before. One write,
-    /// and another where a destination does not want to be asked for a while.
+    /// Applies an update as [`Health::apply`] does. Returns the health before the update. One
+    /// write, and another one after a `Retry-After`.
     ///
-    /// Processes may note at once: counts are added up, and the row of failures begins only once.
+    /// Concurrent updates do not overwrite each other: counters are added, and the start of a
+    /// series of failures is set only once.
     pub async fn record(
         &self,
         route: Route,
@@ -177,7 +179,7 @@ impl HealthStore {
         before.map(from_item).transpose().map(Option::unwrap_or_default)
     }
 
-    /// Notes that a destination does not want to be asked before a time; an earlier time changes nothing. One write.
+    /// Records the time of a `Retry-After` unless a later one is recorded. One write.
     async fn record_retry_after(&self, route: Route, until: Timestamp) -> Result<(), StoreError> {
         let mut expression = UpdateExpression::default();
         expression.set("type", text("health"));
@@ -189,7 +191,7 @@ impl HealthStore {
         Ok(())
     }
 
-    /// Notes that a message is under way that wakes the drain. One write.
+    /// Records that a message is scheduled that wakes the drain. One write.
     pub async fn record_wakeup(&self, route: Route, at: Timestamp) -> Result<(), StoreError> {
         let mut expression = UpdateExpression::default();
         expression.set("wakeAt", text(at));
@@ -198,7 +200,8 @@ impl HealthStore {
         Ok(())
     }
 
-    /// Gives a destination another chance: its row of failures is forgotten. Answers with its health. One write.
+    /// Clears the failures of a destination and closes its circuit. Returns the new health. One
+    /// write.
     pub async fn reset(&self, route: Route) -> Result<Health, StoreError> {
         let mut expression = UpdateExpression {
             remove: vec!["failingSince", "nextProbeAt", "retryAfter"],
@@ -213,8 +216,8 @@ impl HealthStore {
         item.map(from_item).transpose().map(Option::unwrap_or_default)
     }
 
-    /// Takes the destination for one drain until a time. Answers with its health; none where another drain has it, or
-    /// nothing was ever noted. One write.
+    /// Acquires the lease of a destination. Returns none if another drain holds it or the
+    /// destination has no health item. One write.
     pub async fn lease(
         &self,
         route: Route,
@@ -225,7 +228,7 @@ impl HealthStore {
         let mut expression = UpdateExpression::default();
         expression.set("leasedUntil", text(until));
         expression.set("lease", text(&lease.0));
-        // Its own lease may be there already: a request whose answer was lost is sent again.
+        // This lease may already be stored: the SDK repeats a request whose response was lost.
         let free =
             "attribute_exists(pk) AND (attribute_not_exists(#leasedUntil) OR #leasedUntil <= :now OR #lease = :lease)";
         let condition = (free, vec![(":now", text(now))]);
@@ -233,8 +236,8 @@ impl HealthStore {
         Ok(item.map(from_item).transpose()?.map(|health| (lease, health)))
     }
 
-    /// Ends a lease, where nothing has begun to wait since `noted` was read; without it in any case. One write, and a read
-    /// where that failed.
+    /// Releases a lease, unless the backlog has changed since `backlog_version`. If that is none,
+    /// the backlog is not checked. One write, and one read if its condition fails.
     pub async fn release(
         &self,
         route: Route,
@@ -256,7 +259,7 @@ impl HealthStore {
             None => expression.remove.push("wakeAt"),
         }
         if backlog.earliest_due.is_none() {
-            // Nothing fails any more that failed before: five days are counted anew.
+            // Without a backlog, the period of failures that disables a destination starts anew.
             expression.remove.extend(["pendingSince", "listPk", "listSk", "failingSince"]);
         }
         let mut values = vec![(":lease", text(&lease.0))];
@@ -282,22 +285,23 @@ impl HealthStore {
         }
     }
 
-    /// Removes what is told of a destination that is not there any more. One write.
+    /// Deletes the health of a deleted destination. One write.
     pub async fn delete(&self, route: Route) -> Result<(), StoreError> {
         let Table { client, name } = &self.0;
         client.delete_item().table_name(name).set_key(Some(keys::health(route).attributes())).send().await?;
         Ok(())
     }
 
-    /// Destinations with pending deliveries, of all environments, as the index tells of them: up to `most`. A query for
-    /// each megabyte of each of four partitions.
+    /// Returns up to `limit` destinations with pending deliveries, of all environments. Eventually
+    /// consistent. One query per megabyte for each of four partitions.
     pub async fn list_backlogged(&self, limit: usize) -> Result<Vec<BackloggedDestination>, StoreError> {
         let partitions: Vec<String> = (0..keys::BACKLOG_SHARDS).map(keys::backlogs).collect();
         let page = self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?;
         Ok(page.items)
     }
 
-    /// None where the condition does not hold.
+    /// Updates an item. Returns the attributes that `returned` selects, or none if the condition
+    /// fails.
     async fn update(
         &self,
         key: &Key,

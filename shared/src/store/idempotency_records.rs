@@ -1,4 +1,8 @@
-//! Which requests with an Idempotency-Key were made, and how they were answered.
+//! Records of requests with an `Idempotency-Key`, and their responses.
+//!
+//! A caller acquires a claim before it processes a request, and completes it with the response,
+//! releases it for a retry, or deletes the record. A claim that expires can be acquired again, with
+//! the same [`RequestSeed`].
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,77 +22,78 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// The requests with an Idempotency-Key, of all environments.
+/// Records of all environments.
 #[derive(Clone, Debug)]
 pub struct IdempotencyRecords(pub Table);
 
-/// How long a request is known.
+/// Time for which a record is kept.
 const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A try of a request, which only its holder may end.
+/// Claim of a request, which its holder may complete, release or delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcquiredClaim {
-    /// Names it among the tries of the request.
+    /// Random id of the claim.
     claim_id: String,
-    /// Of what it makes.
+    /// Seed of the ids and times that the request generates.
     pub seed: RequestSeed,
 }
 
-/// An answer as it is kept.
+/// Stored response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredResponse {
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The headers, by their names.
+    /// Headers, by name.
     pub headers: BTreeMap<String, String>,
-    /// The body.
+    /// Body.
     pub body: StoredBody,
 }
 
-/// The body of an answer as it is kept.
+/// Stored body of a response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StoredBody {
-    /// Compressed.
+    /// Compressed body.
     Compressed(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Compressed, and encrypted because it holds a secret.
+    /// Compressed body that is also encrypted because it contains a secret.
     Sealed(Sealed),
 }
 
-/// What is known of a request.
+/// Result of an attempt to claim a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Nothing, or only that a try has not come to its end: it is to be tried.
+    /// The request is new, or its previous claim was released or expired. The caller must process
+    /// it.
     Acquired(AcquiredClaim),
-    /// It is being tried.
+    /// Another caller holds the claim.
     InProgress,
-    /// It had another body.
+    /// The key was used with another body.
     PayloadMismatch,
-    /// It was answered.
+    /// The request was completed with this response.
     Completed(StoredResponse),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
-    /// What the body came to.
+    /// Digest of the request body.
     body_digest: String,
     seed: RequestSeed,
-    /// Names the last try.
+    /// Id of the latest claim.
     #[serde(default)]
     claim_id: String,
-    /// Until when it may be running.
+    /// Time at which the claim expires.
     claim_expires_at: Timestamp,
-    /// None while it has none.
+    /// Response, once the request is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<StoredResponse>,
-    /// Into so many pieces the compressed body was cut, beside the first.
+    /// Number of pieces of the compressed body after the first.
     #[serde(default)]
     extra_pieces: u32,
     expires_at: i64,
 }
 
-/// A piece of a body that is too long for one item.
+/// Further piece of a body that exceeds one item.
 #[derive(Serialize, Deserialize)]
 struct Piece {
     number: u32,
@@ -96,12 +101,13 @@ struct Piece {
     bytes: Vec<u8>,
 }
 
-/// The most bytes of a body in an item, which may have 400 KB (an AWS limit).
+/// Maximum size of the body in one item, in bytes. An item may have 400 KB (AWS limit).
 const MAX_PIECE_BYTES: usize = 350_000;
 
 impl IdempotencyRecords {
-    /// Begins a request, unless it is known. A try that has not ended is followed by another one once its time is over. One
-    /// write, another one in that case, and one read for an answer that is too long for one item.
+    /// Claims a request, unless it is in progress or complete. Acquires expired claims again. One
+    /// write; another one for an expired claim; one `BatchGetItem` per 100 further pieces of a
+    /// stored response.
     pub async fn claim(
         &self,
         key: &RequestKey,
@@ -138,7 +144,8 @@ impl IdempotencyRecords {
             },
         };
         match existing {
-            // It was written by this very call, whose answer was lost.
+            // This call wrote the record: the SDK repeated the request because the response was
+            // lost.
             Record { claim_id: current, .. } if current == claim_id => {
                 Ok(Claim::Acquired(AcquiredClaim { claim_id, seed }))
             }
@@ -151,7 +158,7 @@ impl IdempotencyRecords {
         }
     }
 
-    /// Puts an answer together again.
+    /// Assembles a response from its pieces.
     async fn assemble(
         &self,
         key: &RequestKey,
@@ -170,6 +177,7 @@ impl IdempotencyRecords {
         Ok(Claim::Completed(StoredResponse { status, headers, body }))
     }
 
+    /// Replaces an expired claim. One write.
     async fn reclaim(
         &self,
         key: &RequestKey,
@@ -183,19 +191,20 @@ impl IdempotencyRecords {
             .table_name(name)
             .set_key(Some(keys::idempotency_record(key).attributes()))
             .update_expression("SET claimId = :claim, claimExpiresAt = :until")
-            // Or it is this very call that has written it, whose answer was lost.
+            // This claim may already be stored: the SDK repeats a request whose response was lost.
             .condition_expression("claimId IN (:before, :claim) AND attribute_not_exists(response)")
             .expression_attribute_values(":claim", AttributeValue::S(claim_id.clone()))
             .expression_attribute_values(":until", AttributeValue::S(claim_expires_at.to_string()))
             .expression_attribute_values(":before", AttributeValue::S(before));
         Ok(match none_if_condition_failed(request.send().await)? {
             Some(_) => Claim::Acquired(AcquiredClaim { claim_id, seed: seed.retried() }),
-            // Somebody else was faster.
+            // Another caller acquired the claim first.
             None => Claim::InProgress,
         })
     }
 
-    /// Keeps the answer of a try. One write, and another one for what is too long for one item.
+    /// Stores the response of a claimed request. One write, and one `BatchWriteItem` per 25 further
+    /// pieces.
     pub async fn complete(
         &self,
         key: &RequestKey,
@@ -211,7 +220,7 @@ impl IdempotencyRecords {
         });
         let items = items.collect::<Result<Vec<Item>, StoreError>>()?;
         if !self.0.put_all(items).await.is_empty() {
-            return Err(StoreError::Busy("an answer was not kept".into()));
+            return Err(StoreError::Busy("some pieces of a response were not written".into()));
         }
         let request = self
             .update_claimed(key, claim)
@@ -224,7 +233,8 @@ impl IdempotencyRecords {
         none_if_condition_failed(request.send().await).map(|_| ())
     }
 
-    /// A change that only the last try of a request may make, while it has no answer.
+    /// Returns an update that succeeds only for the holder of the latest claim and before a
+    /// response is stored.
     fn update_claimed(&self, key: &RequestKey, claim: &AcquiredClaim) -> UpdateItemFluentBuilder {
         let Table { client, name } = &self.0;
         client
@@ -235,8 +245,8 @@ impl IdempotencyRecords {
             .expression_attribute_values(":claim", AttributeValue::S(claim.claim_id.clone()))
     }
 
-    /// Ends a try that has failed on this side: the next one may follow at once, and goes on with what this one has begun.
-    /// One write.
+    /// Releases a claim after a failure of the server. The next attempt may follow immediately and
+    /// continues with the same seed. One write.
     pub async fn release(&self, key: &RequestKey, claim: &AcquiredClaim) -> Result<(), StoreError> {
         let request = self
             .update_claimed(key, claim)
@@ -245,7 +255,8 @@ impl IdempotencyRecords {
         none_if_condition_failed(request.send().await).map(|_| ())
     }
 
-    /// Forgets a request that was refused: its key may come with another body. One write.
+    /// Deletes the record of a rejected request, so that its key can be used with another body. One
+    /// write.
     pub async fn delete(&self, key: &RequestKey, claim: &AcquiredClaim) -> Result<(), StoreError> {
         let Table { client, name } = &self.0;
         let request = client
@@ -258,14 +269,14 @@ impl IdempotencyRecords {
     }
 }
 
-/// Nobody has tried again since, and the request has no answer.
+/// Condition that the claim is the latest and that there is no response.
 const CLAIM_HELD: &str = "claimId = :claim AND attribute_not_exists(response)";
 
 fn new_claim_id() -> String {
     hex::encode(rand::random::<[u8; 16]>())
 }
 
-/// Cuts what is too long for one item.
+/// Splits a body that exceeds one item.
 fn split(response: StoredResponse) -> (StoredResponse, Vec<Piece>) {
     let StoredResponse { status, headers, body } = response;
     let StoredBody::Compressed(bytes) = body else {

@@ -1,4 +1,8 @@
-//! Reading ranges of sort keys, of one partition or of several that are merged in the order of their keys.
+//! Range queries over one partition, or over several that are merged in the order of their sort
+//! keys.
+//!
+//! Large lists are spread over several partitions to distribute writes. A page queries all of them
+//! concurrently and merges the results.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,26 +13,26 @@ use serde::de::DeserializeOwned;
 use super::table::{Item, StoreError, Table, from_item};
 use crate::domain::timestamp::Timestamp;
 
-/// Where a page ends: the sort key of what was last read.
+/// Position in a list: the sort key of the last item of a page.
 pub type Position = String;
 
-/// A page of a list.
+/// Page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// What is on it.
+    /// Items.
     pub items: Vec<T>,
-    /// Where it ends, and the next one goes on; none at the certain end.
+    /// Position of the next page, or none at the end of the list. The next page may be empty.
     pub next: Option<Position>,
 }
 
 impl<T> Page<T> {
-    /// The page of a list that is certainly empty.
+    /// Returns the only page of an empty list.
     pub(super) fn empty() -> Self {
         Self { items: Vec::new(), next: None }
     }
 }
 
-/// A table or one of its indexes, with the names of its keys.
+/// Table or index, with the names of its key attributes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View {
     index: Option<&'static str>,
@@ -36,36 +40,36 @@ pub(super) struct View {
     sk: &'static str,
 }
 
-/// A table itself.
+/// The table itself, not an index.
 pub(super) const TABLE: View = View { index: None, pk: "pk", sk: "sk" };
-/// The index of the directory that lists users and destinations.
+/// Index of the Directory table that lists users, backlogged destinations, replays and jobs.
 pub(super) const LISTING: View = View { index: Some("listing"), pk: "listPk", sk: "listSk" };
-/// The index of errors by their environment.
+/// Index of errors by environment.
 pub(super) const BY_ENVIRONMENT: View = View { index: Some("by-environment"), pk: "environmentPk", sk: "listSk" };
-/// The index of errors by their user.
+/// Index of errors by user.
 pub(super) const BY_USER: View = View { index: Some("by-user"), pk: "userPk", sk: "listSk" };
 
-/// The sort keys from `low` to `high`, both included.
+/// Range of sort keys.
 #[derive(Clone, Debug)]
 pub(super) struct Range {
-    /// Where.
+    /// Table or index.
     pub view: View,
-    /// From this sort key.
+    /// First sort key, inclusive.
     pub low: String,
-    /// To this one.
+    /// Last sort key, inclusive.
     pub high: String,
-    /// In which order.
+    /// Whether the order is descending.
     pub newest_first: bool,
 }
 
 impl Range {
-    /// All sort keys of a view, in their order.
+    /// Returns the range of all sort keys of a view, in ascending order.
     pub(super) fn all(view: View) -> Self {
-        // A sort key is never empty.
+        // Sort keys are never empty.
         Self { view, low: "\u{1}".into(), high: HIGHEST.into(), newest_first: false }
     }
 
-    /// What is left of the range after a sort key. None where nothing is.
+    /// Returns the rest of the range after a sort key, or none if it is empty.
     pub(super) fn after(&self, position: &str) -> Option<Self> {
         let mut rest = self.clone();
         if self.newest_first {
@@ -77,10 +81,10 @@ impl Range {
     }
 }
 
-/// Above every sort key.
+/// Text that sorts after every sort key.
 const HIGHEST: &str = "\u{10ffff}";
 
-/// A text above all sort keys that are below this one, and below it.
+/// Returns a text that sorts before this sort key and after all lower ones.
 fn just_below(key: &str) -> String {
     let mut characters = key.chars();
     let before = characters.next_back().and_then(|last| ('\u{1}'..last).next_back());
@@ -88,18 +92,18 @@ fn just_below(key: &str) -> String {
     before.map_or_else(|| start.to_owned(), |before| format!("{start}{before}{HIGHEST}"))
 }
 
-/// What is left out of what is read, as DynamoDB's filter expression.
+/// DynamoDB filter expression.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     conditions: Vec<String>,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
-    /// Whether it may leave out most of what is read.
+    /// Whether the filter may exclude most of the items.
     selective: bool,
 }
 
 impl Filter {
-    /// Adds a condition of an attribute and a value, such as `=`.
+    /// Adds a comparison of an attribute with a value.
     fn and(mut self, attribute: &str, operator: &str, value: AttributeValue) -> Self {
         let number = self.conditions.len();
         self.conditions.push(format!("#f{number} {operator} :f{number}"));
@@ -108,17 +112,17 @@ impl Filter {
         self
     }
 
-    /// Leaves out what is past its time, which DynamoDB removes within some days.
+    /// Excludes expired items, which DynamoDB deletes some days later.
     pub(super) fn unexpired(self, now: Timestamp) -> Self {
         self.and("expiresAt", ">", AttributeValue::N(now.seconds().to_string()))
     }
 
-    /// Leaves out what was changed after this time.
+    /// Excludes items that were changed after a time.
     pub(super) fn updated_by(self, at: Timestamp) -> Self {
         self.and("updatedAt", "<=", AttributeValue::S(at.to_string()))
     }
 
-    /// Leaves out what has no such member of an attribute.
+    /// Excludes items whose map attribute does not have this member.
     pub(super) fn has_member(mut self, attribute: &str, member: &str) -> Self {
         let number = self.conditions.len();
         self.conditions.push(format!("attribute_exists(#f{number}.#m{number})"));
@@ -127,7 +131,7 @@ impl Filter {
         Self { selective: true, ..self }
     }
 
-    /// Adds the condition that an attribute has this text, where one is given.
+    /// Excludes items whose attribute differs from a text, if one is given.
     pub(super) fn equals(self, attribute: &str, text: Option<&str>) -> Self {
         match text {
             Some(text) => Self { selective: true, ..self.and(attribute, "=", AttributeValue::S(text.to_owned())) },
@@ -136,16 +140,17 @@ impl Filter {
     }
 }
 
-/// What one query gave.
+/// Result of one query.
 struct QueryPage {
-    /// The items with their sort keys.
+    /// Items with their sort keys.
     items: Vec<(String, Item)>,
-    /// The sort key that was last read, where there may be more.
+    /// Sort key of the last item that was read, or none at the end of the range.
     read_to: Option<String>,
 }
 
 impl Table {
-    /// One query of at most so many items, before the filter. Strongly consistent where it is the table itself.
+    /// Executes one query of at most `limit` items before the filter. Strongly consistent for a
+    /// table.
     async fn query_page(&self, pk: &str, range: &Range, filter: &Filter, limit: i32) -> Result<QueryPage, StoreError> {
         let View { index, pk: pk_name, sk: sk_name } = range.view;
         let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -179,7 +184,8 @@ impl Table {
         Ok(QueryPage { items: items.into_iter().map(|item| (sort_key(&item), item)).collect(), read_to })
     }
 
-    /// The first items of each partition: one query each, all at once. Beside them, whether that was everything.
+    /// Returns the first `limit` items of each partition, and whether these are all. One query per
+    /// partition, all concurrently.
     pub(super) async fn first<T: DeserializeOwned>(
         &self,
         partitions: &[String],
@@ -195,8 +201,9 @@ impl Table {
         Ok((items.collect::<Result<_, _>>()?, all))
     }
 
-    /// A page of several partitions that are merged in the order of their sort keys. It is filled up to its limit wherever
-    /// a bounded number of queries can, whatever the filter leaves out; where they could not, it says where to go on.
+    /// Returns a page of several partitions that are merged in the order of their sort keys. The
+    /// page is full unless [`MAX_QUERIES`] queries do not find enough items; in that case `next`
+    /// continues after the items that were read.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,
         partitions: &[String],
@@ -211,7 +218,8 @@ impl Table {
                 None => return Ok(Page::empty()),
             },
         };
-        // Without a narrow filter little more is read than is shown: a partition's even share, and a reserve for unevenness.
+        // A filter that is not selective excludes few items. Each partition reads its share of the
+        // page and a reserve for an uneven distribution.
         let share = if partitions.len() > 1 { limit / partitions.len() * 3 / 2 + 8 } else { limit + 1 };
         let query_limit =
             i32::try_from(if filter.selective { share.max(SELECTIVE_QUERY_LIMIT) } else { share }).unwrap_or(i32::MAX);
@@ -221,7 +229,8 @@ impl Table {
         let max_queries = MAX_QUERIES.max(partitions.len());
         let (mut queries, mut items, mut last) = (0, Vec::new(), None);
         loop {
-            // Of a partition whose read items are used up nothing is known beyond the key to which it was read.
+            // If the buffer of a partition is empty, its items are unknown beyond the last key that
+            // was read.
             let known_to = sources.iter().filter(|source| source.needs_fetch()).map(|source| source.read_to.clone());
             let known_to = known_to.reduce(|a, b| Some(earlier(a?, b?)));
             let next = sources.iter_mut().filter(|source| !source.buffered.is_empty()).reduce(|a, b| {
@@ -253,19 +262,19 @@ impl Table {
     }
 }
 
-/// A query reads so many items where a filter may leave out most of them.
+/// Minimum number of items per query with a selective filter.
 const SELECTIVE_QUERY_LIMIT: usize = 250;
-/// A page costs at most so many queries, whatever its filter leaves out.
+/// Maximum number of queries per page, or one per partition if there are more partitions.
 const MAX_QUERIES: usize = 32;
 
-/// A partition while a page is read.
+/// Partition while a page is assembled.
 struct Source<'a> {
     pk: &'a str,
-    /// What was read and not used yet.
+    /// Items that were read but not used, with their sort keys.
     buffered: VecDeque<(String, Item)>,
-    /// What was not read yet.
+    /// Range that was not read, or none at its end.
     unread: Option<Range>,
-    /// The sort key to which it was read.
+    /// Sort key up to which the partition was read.
     read_to: Option<String>,
 }
 
@@ -274,15 +283,17 @@ impl<'a> Source<'a> {
         Self { pk, buffered: VecDeque::new(), unread: Some(range.clone()), read_to: None }
     }
 
-    /// Whether what was read is used up, and there may be more.
+    /// Returns whether the buffer is empty and the partition may have more items.
     fn needs_fetch(&self) -> bool {
         self.buffered.is_empty() && self.unread.is_some()
     }
 
+    /// Returns the sort key of the first buffered item.
     fn next_key(&self) -> Option<&str> {
         self.buffered.front().map(|(key, _)| key.as_str())
     }
 
+    /// Reads the next items into the empty buffer. One query.
     async fn fetch_next(&mut self, table: &Table, filter: &Filter, limit: i32) -> Result<(), StoreError> {
         if let Some(rest) = self.unread.take() {
             let page = table.query_page(self.pk, &rest, filter, limit).await?;

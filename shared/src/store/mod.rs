@@ -1,6 +1,37 @@
-//! DynamoDB: one module an entity.
+//! Storage in DynamoDB, one module per entity.
 //!
-//! Each type here is one entity's operations on one table; a function is handed those that its IAM policy grants.
+//! # Tables
+//!
+//! * Directory: users, workflows, credentials, destinations with their health, replays, API keys,
+//!   signing keys, environments, idempotency records, and background jobs. The index `listing`
+//!   lists users, backlogged destinations, running replays and open jobs.
+//! * Errors: recorded errors and their deliveries. The index `by-environment` lists errors by
+//!   environment and `by-user` lists them by user. Its stream starts delivery.
+//!
+//! # Modules
+//!
+//! * [`environments`], [`api_keys`], [`signing_keys`]: setup and access of the stack.
+//! * [`users`], [`credentials`], [`workflows`]: users and the items that they own.
+//! * [`destinations`], [`health`]: destinations, their health and the leases of their drains.
+//! * [`errors`], [`deliveries`], [`pending`]: errors, deliveries, and deliveries that are retried.
+//! * [`replays`], [`deletions`], [`erasures`]: background jobs.
+//! * [`idempotency_records`]: requests with an `Idempotency-Key` and their responses.
+//! * [`keys`]: formats of all partition and sort keys. Every key of tenant data starts with the
+//!   environment of the caller, so a request cannot reach data of another environment.
+//! * `table`: the table client, batches, transactions and [`StoreError`].
+//! * `listing`: range queries and pages over several partitions.
+//!
+//! # Conventions
+//!
+//! * Each type, such as [`users::Users`], has the operations of one entity. A function opens only
+//!   the tables that its IAM policy allows.
+//! * Reads of tables are strongly consistent. Reads of indexes are eventually consistent.
+//! * Changes of several items are one transaction. Creation is idempotent: ids derive from the
+//!   request, so a repeated request finds or rewrites its own items.
+//! * A failed condition is a result (`None`, `false` or a typed error), not a [`StoreError`].
+//!   [`StoreError::is_transient`] tells whether a retry may succeed.
+//! * Batch writes return the indices of the items that were not written.
+//! * Items with an `expiresAt` in the past count as absent. DynamoDB deletes them some days later.
 
 pub mod api_keys;
 pub mod credentials;

@@ -1,4 +1,4 @@
-//! Pending deliveries: what waits for its next attempt, and what becomes of it.
+//! Pending deliveries: deliveries that wait for their next attempt, ordered by its time.
 
 use std::collections::BTreeMap;
 
@@ -17,34 +17,36 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// The pending deliveries of all destinations.
+/// Pending deliveries of all destinations.
 #[derive(Clone, Debug)]
 pub struct PendingDeliveries {
-    /// The table of errors and deliveries.
+    /// Errors table.
     pub table: Table,
-    /// How long they are kept.
+    /// Retention of deliveries.
     pub retention: Retention,
 }
 
-/// What became of a delivery that was pending.
+/// Result of a step for one pending delivery.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// As it was.
+    /// Delivery before the step.
     pub delivery: PendingDelivery,
-    /// The attempt that was made, where one was.
+    /// Attempt, if one was made.
     pub attempt: Option<Attempt>,
-    /// What it is now.
+    /// New state of the delivery.
     pub disposition: Disposition,
 }
 
-/// So many settlements go into a transaction: up to three items each, and one for a replay, of 100 (an AWS limit).
+/// Number of settlements per transaction: up to three items each, and one per replay, of 100 items
+/// (AWS limit).
 const SETTLEMENTS_PER_TRANSACTION: usize = 20;
-/// So many due or waiting deliveries of a partition are looked at.
+/// Maximum number of items of a partition that are read to count the backlog.
 const MAX_COUNTED: usize = 100;
 
 impl PendingDeliveries {
-    /// Writes deliveries that begin to wait, and what is told of each: two items, 25 a request. Returns the indices of
-    /// those of which DynamoDB did not take both. No error may be there twice.
+    /// Adds pending deliveries and records their first attempts. Returns the indices of those that
+    /// were not written completely. Each error may occur once. Two items per delivery, one
+    /// `BatchWriteItem` per 25 items.
     pub async fn add(
         &self,
         route: Route,
@@ -75,8 +77,8 @@ impl PendingDeliveries {
         Ok(item)
     }
 
-    /// The deliveries that are due by a time, those that are so for the longest time first; at most `limit`. One query a
-    /// partition.
+    /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first.
+    /// One query for each of eight partitions.
     pub async fn due(&self, route: Route, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
         let due = Range { high: keys::due_by(by), ..Range::all(TABLE) };
         let (mut found, _): (Vec<PendingDelivery>, _) = self.table.first(&partitions(route), &due, limit).await?;
@@ -85,7 +87,7 @@ impl PendingDeliveries {
         Ok(found)
     }
 
-    /// What waits, due or not. One query a partition.
+    /// Returns the backlog, due or not. One query for each of eight partitions.
     pub async fn backlog(&self, route: Route) -> Result<Backlog, StoreError> {
         let (found, all): (Vec<PendingDelivery>, bool) =
             self.table.first(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
@@ -95,8 +97,9 @@ impl PendingDeliveries {
         Ok(Backlog { earliest_due, counted: all.then_some((count, oldest)) })
     }
 
-    /// Writes down what became of deliveries: for each, all of it or nothing. One transaction for 20, one after the other,
-    /// since they count up the same replay. No error may be there twice, but for a twin.
+    /// Records the results of a step, each completely or not at all. Each error may occur once, in
+    /// addition to its duplicates. One transaction per 20 settlements, sequentially because they
+    /// may update the same replay.
     pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
         for chunk in settled.chunks(SETTLEMENTS_PER_TRANSACTION) {
             self.settle_chunk(route, replays, chunk).await?;
@@ -131,7 +134,8 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// The delivery is taken out of those that wait, put back at its next time, and told of.
+    /// Returns the writes of a settlement: remove the pending item, add it again for the next
+    /// attempt if there is one, and update the delivery.
     fn actions(&self, route: Route, settlement: &Settlement) -> Result<Vec<TransactWriteItem>, StoreError> {
         let Settlement { delivery, attempt, disposition } = settlement;
         let Table { name, .. } = &self.table;
@@ -190,7 +194,7 @@ fn partitions(route: Route) -> Vec<String> {
     (0..keys::DELIVERY_SHARDS).map(|shard| keys::pending_deliveries(route, shard)).collect()
 }
 
-/// What is told of a delivery whose first attempt did not succeed.
+/// Returns the item of a delivery that did not succeed at its first attempt.
 pub(super) fn delivery_item(
     route: Route,
     workflow: WorkflowId,

@@ -1,4 +1,4 @@
-//! Replays.
+//! Replays: their progress, cancellation and list of running ones.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// The replays of all environments.
+/// Replays of all environments.
 #[derive(Clone, Debug)]
 pub struct Replays(pub Table);
 
-/// How long is told of a replay.
+/// Time for which a replay is kept.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// A running replay as the index lists it.
+/// Index entry of a running replay.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunningReplay {
@@ -37,7 +37,8 @@ pub struct RunningReplay {
 }
 
 impl Replays {
-    /// One write. One that is there already stays as it is: it is from an earlier try of the same request.
+    /// Creates a replay. A replay with the same id is left unchanged: it stems from an earlier
+    /// attempt of the same request. One write.
     pub async fn create(&self, environment: EnvironmentId, replay: &Replay) -> Result<(), StoreError> {
         let listed = keys::running_replay(environment, replay.replay_id);
         let attributes = [("environmentId", environment.to_string()), ("listPk", listed.pk), ("listSk", listed.sk)];
@@ -47,19 +48,20 @@ impl Replays {
         self.0.create(item).await
     }
 
-    /// Returns up to `limit` running replays of all environments. One query for each megabyte of each of four partitions.
+    /// Returns up to `limit` running replays of all environments. Eventually consistent. One query
+    /// per megabyte for each of four partitions.
     pub async fn running(&self, limit: usize) -> Result<Vec<RunningReplay>, StoreError> {
         let partitions: Vec<String> = (0..keys::REPLAY_SHARDS).map(keys::running_replays).collect();
         Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
     }
 
-    /// One read.
+    /// Returns the replay with this id. One read.
     pub async fn get(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         self.0.get(&keys::replay(environment, id)).await
     }
 
-    /// Notes how far a replay is, where it is still running and nobody else has made the step. One write. False where it
-    /// was not noted.
+    /// Records the progress of a replay, if it is running and no other run has executed the step.
+    /// Returns whether it was recorded. One write, which is retried after conflicts.
     pub async fn advance(
         &self,
         environment: EnvironmentId,
@@ -92,7 +94,7 @@ impl Replays {
             back_off(attempt).await;
             match none_if_condition_failed(request.clone().send().await) {
                 Ok(advanced) => return Ok(advanced.is_some()),
-                // A drain counts up the same item.
+                // A drain may update the same item in a transaction.
                 Err(error) if attempt + 1 == MAX_ATTEMPTS || !error.is_transient() => return Err(error),
                 Err(_) => {}
             }
@@ -100,7 +102,8 @@ impl Replays {
         Ok(false)
     }
 
-    /// Cancels a replay, also one that has found everything. Answers with it; none where there is none. One write.
+    /// Cancels a replay, even if it has already selected all of its errors. Returns the replay, or
+    /// none if it does not exist. One write.
     pub async fn cancel(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         let Table { client, name } = &self.0;
         let request = client
@@ -118,7 +121,7 @@ impl Replays {
     }
 }
 
-/// Clause of an update that takes a replay off the index of running ones.
+/// Clause of an update that removes a replay from the index of running ones.
 const UNLIST: &str = " REMOVE listPk, listSk";
 
 fn status_value(status: ReplayStatus) -> Result<AttributeValue, StoreError> {

@@ -1,4 +1,4 @@
-//! The keys that sign user tokens. Their private parts are sealed.
+//! Keys that sign user tokens. Private keys are sealed.
 
 use serde::Serialize;
 
@@ -8,22 +8,24 @@ use super::{
 };
 use crate::tokens::StoredKey;
 
+/// Marker that the stack has had a first signing key.
 #[derive(Serialize)]
 struct Marker<'a> {
     kid: &'a str,
 }
 
-/// The stack's signing keys.
+/// Signing keys of the stack.
 #[derive(Clone, Debug)]
 pub struct SigningKeys(pub Table);
 
 impl SigningKeys {
-    /// One write.
+    /// Creates a signing key; does nothing if its id exists. One write.
     pub async fn create(&self, key: &StoredKey) -> Result<(), StoreError> {
         self.0.create(to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?).await
     }
 
-    /// Makes a key the stack's first, or does nothing where there ever was one. One transaction.
+    /// Creates the first signing key of the stack; does nothing if the stack has ever had one. One
+    /// transaction.
     pub async fn create_first(&self, key: &StoredKey) -> Result<(), StoreError> {
         let name = &self.0.name;
         let marker = keys::first_signing_key();
@@ -35,14 +37,14 @@ impl SigningKeys {
         Ok(())
     }
 
-    /// Removes a key. One write.
+    /// Deletes a key. One write.
     pub async fn remove(&self, kid: &str) -> Result<(), StoreError> {
         let Table { client, name } = &self.0;
         client.delete_item().table_name(name).set_key(Some(keys::signing_key(kid).attributes())).send().await?;
         Ok(())
     }
 
-    /// All keys, the newest first. One read: there are never more than a few.
+    /// Returns all keys, the newest first. One query; there are only a few keys.
     pub async fn list(&self) -> Result<Vec<StoredKey>, StoreError> {
         let mut found: Vec<StoredKey> = self.0.list(keys::SIGNING_KEYS.into(), keys::SIGNING_KEY_PREFIX).await?;
         found.sort_by_key(|key| std::cmp::Reverse(key.created_at));

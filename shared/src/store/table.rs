@@ -1,4 +1,4 @@
-//! What the entities share: a table, its errors, and writing in batches.
+//! Table client: single reads and writes, batches, transactions, and the errors of DynamoDB.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,10 +27,10 @@ use crate::{
     logs::ErrorChain,
 };
 
-/// An item as DynamoDB holds it.
+/// Item as DynamoDB represents it.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// A table of this stack.
+/// DynamoDB table of this stack.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub(super) client: Client,
@@ -38,22 +38,23 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of users, workflows, destinations and keys. As many connections are opened here as requests are made at
-    /// once, since Lambda gives a full CPU here: no request of a caller's pays a TLS handshake.
+    /// Opens the Directory table: users, workflows, destinations and keys. `connections` is the
+    /// number of concurrent requests. Their connections are opened now, because Lambda provides a
+    /// full CPU during initialization, so that no caller waits for a TLS handshake.
     pub async fn directory(config: &SdkConfig, connections: u32) -> Result<Self, SettingError> {
         let table = Self::new(config, setting::<String>("DIRECTORY_TABLE")?);
         table.open(connections).await;
         Ok(table)
     }
 
-    /// The table of errors and deliveries, opened like the directory.
+    /// Opens the Errors table: errors and deliveries. See [`Self::directory`].
     pub async fn errors(config: &SdkConfig, connections: u32) -> Result<Self, SettingError> {
         let table = Self::new(config, setting::<String>("ERRORS_TABLE")?);
         table.open(connections).await;
         Ok(table)
     }
 
-    /// The directory and the table of errors, with one client and connections for both.
+    /// Opens the Directory and Errors tables with a shared client.
     pub async fn both(config: &SdkConfig, connections: u32) -> Result<(Self, Self), SettingError> {
         let errors = Self::errors(config, connections).await?;
         Ok((Self::of(errors.client.clone(), setting::<String>("DIRECTORY_TABLE")?), errors))
@@ -63,30 +64,31 @@ impl Table {
         let nothing = Key { pk: "open".into(), sk: "open".into() };
         let opening = (0..connections).map(|_| self.get::<Ignored>(&nothing));
         if let Err(error) = try_join_all(opening).await {
-            // The function is of use as soon as DynamoDB is.
-            tracing::warn!(error = %ErrorChain(&error), table = self.name, "no connection at start-up");
+            // The function starts anyway, because DynamoDB may become available before the first
+            // request.
+            tracing::warn!(error = %ErrorChain(&error), table = self.name, "failed to connect to DynamoDB at start-up");
         }
     }
 
-    /// A table by its name, without opening a connection.
+    /// Creates the client of a table without opening a connection.
     pub fn new(config: &SdkConfig, name: impl Into<String>) -> Self {
         Self::of(Client::new(config), name)
     }
 
-    /// A table by its name, with a client that is there.
+    /// Creates a table with an existing client.
     pub fn of(client: Client, name: impl Into<String>) -> Self {
         Self { client, name: name.into() }
     }
 
-    /// One strongly consistent read.
+    /// Returns an item. One strongly consistent read.
     pub(super) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         let request =
             self.client.get_item().table_name(&self.name).set_key(Some(key.attributes())).consistent_read(true);
         request.send().await?.item.map(from_item).transpose()
     }
 
-    /// All items of a partition whose sort keys begin so, strongly consistent, in the order of their sort keys. One query
-    /// for a megabyte.
+    /// Returns all items of a partition whose sort keys start with `prefix`, in the order of their
+    /// sort keys. Strongly consistent. One query per megabyte.
     pub(super) async fn list<T: DeserializeOwned>(&self, pk: String, prefix: &str) -> Result<Vec<T>, StoreError> {
         let mut items = self
             .client
@@ -106,26 +108,27 @@ impl Table {
         Ok(found)
     }
 
-    /// Removes an item. False where there is none. One write.
+    /// Deletes an item. Returns false if it does not exist. One write.
     pub(super) async fn delete(&self, key: &Key) -> Result<bool, StoreError> {
         let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
         let output = request.condition_expression("attribute_exists(pk)").send().await;
         Ok(none_if_condition_failed(output)?.is_some())
     }
 
-    /// One write of an item that is identified by random bytes: one that is there already, from an earlier try of the same
-    /// request, stays as it is.
+    /// Creates an item whose key contains a random id. An existing item is left unchanged: it stems
+    /// from an earlier attempt of the same request. One write.
     pub(super) async fn create(&self, item: Item) -> Result<(), StoreError> {
         let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
         none_if_condition_failed(request.condition_expression("attribute_not_exists(pk)").send().await)?;
         Ok(())
     }
 
-    /// All of the actions are done, or none. Answers with whether the condition of each failed, in their order; with nothing
-    /// where all was done. One transaction, and another for each time that others were in the way.
+    /// Executes all actions or none. Returns an empty list on success; if conditions failed,
+    /// whether the condition of each action failed, in order. One transaction, which is retried
+    /// after conflicts.
     pub(super) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<Vec<bool>, StoreError> {
         let started = Instant::now();
-        // What was done by a request whose answer was lost is not done again.
+        // With the token, a request whose response was lost is not executed twice.
         let token = hex::encode(rand::rng().random::<[u8; 16]>());
         let request = self.client.transact_write_items().client_request_token(token).set_transact_items(Some(actions));
         let mut attempt = 0;
@@ -147,14 +150,15 @@ impl Table {
         }
     }
 
-    /// Reads items by their keys, 100 a request, strongly consistent; what is not there is left out, in no order.
+    /// Returns items by key, in no order, without those that do not exist. Strongly consistent. One
+    /// `BatchGetItem` per 100 keys.
     pub(super) async fn get_all<T: DeserializeOwned>(&self, wanted: &[Key]) -> Result<Vec<T>, StoreError> {
         self.get_items(wanted).await?.into_iter().map(from_item).collect()
     }
 
     async fn get_items(&self, wanted: &[Key]) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
-        // DynamoDB refuses a request that names a key twice.
+        // DynamoDB rejects a request that contains a key twice.
         let wanted: Vec<&Key> = wanted.iter().collect::<BTreeSet<_>>().into_iter().collect();
         for keys in wanted.chunks(MAX_BATCH_GET) {
             let mut unprocessed: Vec<Item> = keys.iter().map(|key| key.attributes()).collect();
@@ -171,13 +175,14 @@ impl Table {
                 }
             }
             if !unprocessed.is_empty() {
-                return Err(StoreError::Busy("items were left unread".into()));
+                return Err(StoreError::Busy("some items were not read".into()));
             }
         }
         Ok(found)
     }
 
-    /// The same of items with a time, without those that are past it, which DynamoDB removes within some days.
+    /// Returns items by key like [`Self::get_all`], without expired items, which DynamoDB deletes
+    /// some days later.
     pub(super) async fn get_all_unexpired<T: DeserializeOwned>(
         &self,
         wanted: &[Key],
@@ -187,13 +192,13 @@ impl Table {
         found.into_iter().filter(|item| is_unexpired(item, now)).map(from_item).collect()
     }
 
-    /// Removes items by their keys, 25 a request, all at once.
+    /// Deletes items by key. One `BatchWriteItem` per 25 keys, all concurrently.
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
         try_join_all(keys.chunks(MAX_BATCH_WRITE).map(|chunk| self.delete_batch(chunk))).await?;
         Ok(())
     }
 
-    /// Removes up to 25 items; what DynamoDB leaves unprocessed is tried again.
+    /// Deletes up to 25 items. Retries unprocessed items.
     async fn delete_batch(&self, keys: &[Key]) -> Result<(), StoreError> {
         let Table { client, name } = self;
         let mut unprocessed = keys
@@ -211,11 +216,12 @@ impl Table {
             let output = client.batch_write_item().request_items(name, unprocessed).send().await?;
             unprocessed = output.unprocessed_items.unwrap_or_default().remove(name).unwrap_or_default();
         }
-        if unprocessed.is_empty() { Ok(()) } else { Err(StoreError::Busy("items were left".into())) }
+        if unprocessed.is_empty() { Ok(()) } else { Err(StoreError::Busy("some items were not deleted".into())) }
     }
 
-    /// Writes items in batches of 25, several at once; what DynamoDB leaves unprocessed is tried again with growing
-    /// pauses, for as long as a caller can wait. Returns the indices of the items that could not be written; why is logged.
+    /// Writes items with one `BatchWriteItem` per 25 items, all concurrently. Retries unprocessed
+    /// items with growing pauses within [`RETRY_BUDGET`]. Returns the indices of items that were
+    /// not written; the reason is logged.
     pub(super) async fn put_all(&self, items: Vec<Item>) -> Vec<usize> {
         let mut batches = tokio::task::JoinSet::new();
         let mut remaining = items.into_iter().enumerate();
@@ -240,7 +246,7 @@ impl Table {
             }
             back_off(attempt).await;
             let requests = batch.iter().map(|(_, item)| {
-                // Both of the builder's requirements are met: a put request with an item.
+                // Cannot fail: the builder requires only an item.
                 let put = PutRequest::builder().set_item(Some(item.clone())).build().ok();
                 WriteRequest::builder().set_put_request(put).build()
             });
@@ -259,10 +265,10 @@ impl Table {
                 Err(error) => {
                     let error = StoreError::from(error);
                     if !error.is_transient() {
-                        tracing::error!(error = %ErrorChain(&error), "a batch was refused");
+                        tracing::error!(error = %ErrorChain(&error), "batch write rejected");
                         break;
                     }
-                    tracing::warn!(error = %ErrorChain(&error), "a batch was not written");
+                    tracing::warn!(error = %ErrorChain(&error), "batch write failed");
                 }
             }
         }
@@ -270,21 +276,24 @@ impl Table {
     }
 }
 
-/// The most items of a `BatchWriteItem` (an AWS limit).
+/// Maximum number of items per `BatchWriteItem` (AWS limit).
 const MAX_BATCH_WRITE: usize = 25;
-/// The most items of a `BatchGetItem` (an AWS limit).
+/// Maximum number of items per `BatchGetItem` (AWS limit).
 const MAX_BATCH_GET: usize = 100;
-/// Maximum number of attempts of a batch or of a write that conflicts with others: with pauses of up to 0.1, 0.2, 0.4 and
-/// 0.8 seconds.
+/// Maximum number of attempts of a batch or of a conflicting write, with pauses of up to 0.1, 0.2,
+/// 0.4 and 0.8 seconds.
 pub(super) const MAX_ATTEMPTS: u32 = 5;
 
-/// How long after the first try of a batch another one begins: a try has six seconds, and a function twenty in all.
+/// Time after the start of the first attempt within which another one may start. An attempt may
+/// take 6 seconds and a function 20 seconds in total.
 const RETRY_BUDGET: Duration = Duration::from_secs(6);
 
+/// Sleeps before an attempt, for a random time that grows with each attempt. Returns immediately
+/// before the first.
 pub(super) async fn back_off(attempt: u32) {
     if attempt > 0 {
-        let longest = 50 << attempt;
-        let pause = rand::rng().random_range(longest / 2..=longest);
+        let max_ms = 50 << attempt;
+        let pause = rand::rng().random_range(max_ms / 2..=max_ms);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }
@@ -296,13 +305,13 @@ fn same_key(a: &Item, b: &Item) -> bool {
 #[derive(Deserialize)]
 struct Ignored {}
 
-/// Whether an item is not past its time. One without a time stays.
+/// Returns whether an item has not expired. Items without an expiry never expire.
 fn is_unexpired(item: &Item, now: Timestamp) -> bool {
     let expires_at = item.get("expiresAt").and_then(|time| time.as_n().ok()).and_then(|time| time.parse::<i64>().ok());
     expires_at.is_none_or(|expires_at| now.seconds() < expires_at)
 }
 
-/// An item from an entity, its key, its `type`, and what else the indexes need.
+/// Converts an entity to an item with its key, its `type` and further attributes for the indexes.
 pub(super) fn to_item<T: Serialize>(
     kind: &str,
     key: &Key,
@@ -316,18 +325,18 @@ pub(super) fn to_item<T: Serialize>(
     Ok(item)
 }
 
-/// An entity from an item; what the entity does not know is left alone.
+/// Converts an item to an entity. Ignores unknown attributes.
 pub(super) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     serde_dynamo::from_item(item).map_err(StoreError::Malformed)
 }
 
-/// A put that fails where something is already.
+/// Returns a put that fails if the item exists.
 pub(super) fn put_if_absent(table: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
     let put = Put::builder().table_name(table).set_item(Some(item)).condition_expression("attribute_not_exists(pk)");
     Ok(TransactWriteItem::builder().put(put.build().map_err(refused)?).build())
 }
 
-/// A check that fails where nothing is.
+/// Returns a check that fails if the item does not exist.
 pub(super) fn check_exists(table: &str, key: &Key) -> Result<TransactWriteItem, StoreError> {
     let check = ConditionCheck::builder()
         .table_name(table)
@@ -336,7 +345,7 @@ pub(super) fn check_exists(table: &str, key: &Key) -> Result<TransactWriteItem, 
     Ok(TransactWriteItem::builder().condition_check(check.build().map_err(refused)?).build())
 }
 
-/// The answer of a conditional write; none where its condition does not hold.
+/// Returns the output of a conditional write, or none if its condition failed.
 pub(super) fn none_if_condition_failed<T, E, R>(output: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -351,21 +360,22 @@ where
     }
 }
 
-/// A request that the SDK itself would not build.
+/// Wraps an error of a request that the SDK could not build or that can never succeed.
 pub(super) fn refused(error: impl Error + Send + Sync + 'static) -> StoreError {
     StoreError::Refused(error.into())
 }
 
-/// Why a transaction was cancelled.
+/// Reason why a transaction was cancelled.
 enum Cancellation {
-    /// So far each action's condition failed or not, in the actions' order.
+    /// Conditions failed. Contains whether that of each action failed, in order.
     Conditions(Vec<bool>),
-    /// Others were in the way.
+    /// Other transactions or throttling interfered.
     Transient,
-    /// It can never be done, such as when an item is too large.
+    /// The transaction can never succeed, for example because an item is too large.
     Permanent,
 }
 
+/// Returns the reason of a cancellation, or none for other errors.
 fn cancellation(refusal: &TransactWriteItemsError) -> Option<Cancellation> {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = refusal else {
         return None;
@@ -381,22 +391,22 @@ fn cancellation(refusal: &TransactWriteItemsError) -> Option<Cancellation> {
     })
 }
 
-/// Why DynamoDB did not do what was asked, other than by a condition.
+/// Failure of DynamoDB or SQS. A failed condition is not a `StoreError`.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It is busy or out of reach for now: try again later.
-    #[error("the store is busy or out of reach")]
+    /// The service is busy or unreachable. A retry may succeed.
+    #[error("the store is busy or unreachable")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
-    /// It refused the request.
-    #[error("the store refused a request")]
+    /// The service rejected the request.
+    #[error("the store rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
-    /// An item is not what this version of Tenon writes.
-    #[error("an item cannot be read or written")]
+    /// The item does not have the format of this version.
+    #[error("failed to convert an item")]
     Malformed(#[source] serde_dynamo::Error),
 }
 
 impl StoreError {
-    /// Whether the same request may succeed a little later.
+    /// Returns whether a retry of the same request may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy(_) => true,
@@ -417,7 +427,7 @@ where
                 "ProvisionedThroughputExceededException",
                 "RequestLimitExceeded",
                 "ThrottlingException",
-                // Without a failed condition, which is looked for first: others were in the way.
+                // Caused by conflicts; failed conditions are handled before.
                 "TransactionCanceledException",
                 "TransactionConflictException",
                 "TransactionInProgressException",
@@ -442,7 +452,7 @@ mod tests {
         assert!(!is_unexpired(&at(0), now));
         assert!(!is_unexpired(&at(-1), now));
         assert!(is_unexpired(&Item::new(), now));
-        // What is no time is left to whoever reads the item.
+        // An invalid expiry is ignored here and fails when the item is parsed.
         assert!(is_unexpired(&item(AttributeValue::S("soon".into())), now));
     }
 }

@@ -1,4 +1,4 @@
-//! Users and the claims of their names.
+//! Users, and the claims that keep their usernames and email addresses unique in an environment.
 
 use std::sync::Arc;
 
@@ -21,79 +21,80 @@ use crate::domain::{
     user::{Status, User},
 };
 
-/// The users of all environments.
+/// Users of all environments.
 #[derive(Clone, Debug)]
 pub struct Users(pub Table);
 
+/// Claim of a name by a user.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Claim {
     user_id: UserId,
 }
 
-/// Why a user was not created.
+/// Reason why a user was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateUserError {
-    /// Another user of the environment has one of the names.
-    #[error("a name is taken")]
+    /// Another user of the environment has the username or email address.
+    #[error("the username or email address is taken")]
     Taken {
-        /// It is the username.
+        /// Whether the username is taken.
         username: bool,
-        /// It is the e-mail address.
+        /// Whether the email address is taken.
         email: bool,
     },
-    /// DynamoDB did not answer as it should; many users may share this.
+    /// DynamoDB failed. Users of the same transaction share the error.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
 }
 
-/// Why a user was not changed or deleted.
+/// Reason why a user was not updated or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeUserError {
-    /// Another user of the environment has one of the names.
-    #[error("a name is taken")]
+    /// Another user of the environment has the username or email address.
+    #[error("the username or email address is taken")]
     Taken {
-        /// It is the username.
+        /// Whether the username is taken.
         username: bool,
-        /// It is the e-mail address.
+        /// Whether the email address is taken.
         email: bool,
     },
-    /// It was changed or deleted since it was read.
-    #[error("the user was changed meanwhile")]
+    /// The user was changed or deleted after it was read.
+    #[error("the user was modified concurrently")]
     Conflict,
-    /// DynamoDB did not answer as it should.
+    /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What is removed behind a user that was deleted.
+/// Job that deletes the data of a deleted user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deletion {
-    /// The environment of the user.
+    /// Environment of the user.
     pub environment_id: EnvironmentId,
-    /// The user.
+    /// Deleted user.
     pub user_id: UserId,
-    /// When it was deleted.
+    /// Time of the deletion.
     pub started_at: Timestamp,
 }
 
-/// Which users are asked for.
+/// Filter and position of a user query.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UserQuery<'a> {
-    /// Of this status.
+    /// Status filter.
     pub status: Option<Status>,
-    /// After this position.
+    /// End of the previous page.
     pub after: Option<&'a str>,
-    /// At most so many.
+    /// Maximum number of users.
     pub limit: usize,
 }
 
-/// So many users go into a transaction: a user and two claims each, of 100 items (an AWS limit).
+/// Maximum number of users per transaction: a user and two claims each, of 100 items (AWS limit).
 const USERS_PER_TRANSACTION: usize = 33;
-/// So many transactions are under way at once.
+/// Maximum number of concurrent transactions.
 const MAX_CONCURRENT_TRANSACTIONS: usize = 8;
-/// The number of partitions over which the users of an environment are listed.
+/// Number of partitions over which the users of an environment are listed.
 pub const SHARDS: u32 = keys::USER_SHARDS;
 
 fn items_of(environment: EnvironmentId, user: &User) -> Result<Vec<Item>, StoreError> {
@@ -114,50 +115,51 @@ fn claim_item(environment: EnvironmentId, user: UserId, name: &CanonicalName) ->
 }
 
 impl Users {
-    /// Creates a user with its claims, or nothing. One that is there already stays as it is: it is from an earlier try of
-    /// the same request. One transaction.
+    /// Creates a user with its claims. A user with the same id is left unchanged: it stems from an
+    /// earlier attempt of the same request. One transaction.
     pub async fn create(&self, environment: EnvironmentId, user: &User) -> Result<(), CreateUserError> {
         let created = self.create_chunk(environment, std::slice::from_ref(user)).await;
         created.into_iter().next().unwrap_or(Ok(()))
     }
 
-    /// Creates many users, each with its claims or not at all. The answer has one entry for each, in order. One transaction
-    /// for 33 users, eight at once, and one more for each round of conflicts in it. No name may be there twice.
+    /// Creates users, each with its claims or not at all. Returns one result per user, in order. No
+    /// two users may have the same name. One transaction per 33 users, up to eight concurrently,
+    /// and one more for each round of conflicts within it.
     pub async fn create_all(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
         let transactions = users.chunks(USERS_PER_TRANSACTION).map(|users| self.create_chunk(environment, users));
-        // They are collected first: a stream of closures that borrow is not Send.
+        // Collected first: a stream of closures that borrow is not `Send`.
         let transactions: Vec<_> = transactions.collect();
         let created = stream::iter(transactions).buffered(MAX_CONCURRENT_TRANSACTIONS).collect::<Vec<_>>().await;
         created.into_iter().flatten().collect()
     }
 
-    /// Creates users in one transaction; those that cannot be created, which the reasons of its cancellation tell, are left
-    /// out of the next.
+    /// Creates users in one transaction. Users that the transaction rejects are excluded from the
+    /// next one.
     async fn create_chunk(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
         let mut outcomes: Vec<Option<Result<(), CreateUserError>>> = users.iter().map(|_| None).collect();
         loop {
-            let mut undecided: Vec<_> =
+            let mut unresolved: Vec<_> =
                 users.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()).collect();
-            if undecided.is_empty() {
+            if unresolved.is_empty() {
                 return outcomes.into_iter().flatten().collect();
             }
-            let candidates: Vec<&User> = undecided.iter().map(|(user, _)| *user).collect();
+            let candidates: Vec<&User> = unresolved.iter().map(|(user, _)| *user).collect();
             match self.try_create(environment, &candidates).await {
                 Ok(known) => {
-                    for ((_, outcome), known) in undecided.iter_mut().zip(known) {
+                    for ((_, outcome), known) in unresolved.iter_mut().zip(known) {
                         **outcome = known;
                     }
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    undecided.into_iter().for_each(|(_, outcome)| *outcome = Some(Err(error.clone().into())));
+                    unresolved.into_iter().for_each(|(_, outcome)| *outcome = Some(Err(error.clone().into())));
                 }
             }
         }
     }
 
-    /// One transaction. Answers for each user with what is known of it: created, or why not, or nothing, where another one
-    /// was in the way. Something is known of one at least.
+    /// Executes one transaction. Returns the result of each user, or none for users that failed
+    /// because of another user in the transaction. At least one user has a result.
     async fn try_create(
         &self,
         environment: EnvironmentId,
@@ -177,7 +179,8 @@ impl Users {
             let (own, others) = rest.split_at_checked(size).unwrap_or_default();
             rest = others;
             match own {
-                // All was done; or its id is there already, which is random: an earlier try of the request has made it.
+                // Either the transaction succeeded, or the id exists. Ids are random, so an earlier
+                // attempt of the same request created the user.
                 [] | [true, ..] => Some(Ok(())),
                 [_, claims @ ..] => taken(user, claims).map(Err),
             }
@@ -185,7 +188,7 @@ impl Users {
         Ok(known.collect())
     }
 
-    /// Replaces a user, where it is still as it was read, and moves its claims: one transaction.
+    /// Replaces a user and moves its claims, if its version is unchanged. One transaction.
     pub async fn update(&self, environment: EnvironmentId, before: &User, after: &User) -> Result<(), ChangeUserError> {
         let name = &self.0.name;
         let (old, new) = (names_of(before).claims(), names_of(after).claims());
@@ -232,8 +235,8 @@ impl Users {
         Ok(TransactWriteItem::builder().delete(delete.build().map_err(refused)?).build())
     }
 
-    /// Removes a user and its claims, where it is still as it was read, and notes that what it owned is to be removed: one
-    /// transaction.
+    /// Deletes a user and its claims, if its version is unchanged, and stores the job that deletes
+    /// the data of the user. One transaction.
     pub async fn delete(&self, environment: EnvironmentId, user: &User) -> Result<Deletion, ChangeUserError> {
         let name = &self.0.name;
         let deletion = Deletion { environment_id: environment, user_id: user.user_id, started_at: Timestamp::now() };
@@ -260,8 +263,8 @@ impl Users {
         if self.0.transact(actions).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Conflict) }
     }
 
-    /// A page of the environment's users, the newest first, as the index tells of them. One query for each of four
-    /// partitions; more where a filter leaves out most of what is read.
+    /// Returns a page of users, the newest first. Eventually consistent. One query for each of four
+    /// partitions; more if a filter excludes most of the items.
     pub async fn list(&self, environment: EnvironmentId, query: UserQuery<'_>) -> Result<Page<User>, StoreError> {
         let partitions: Vec<String> =
             (0..keys::USER_SHARDS).map(|shard| keys::users_of_environment(environment, shard)).collect();
@@ -270,12 +273,14 @@ impl Users {
         self.0.page(&partitions, &newest_first, &filter, (query.after, query.limit)).await
     }
 
-    /// One read.
+    /// Returns the user with this id. One read.
     pub async fn get(&self, environment: EnvironmentId, id: UserId) -> Result<Option<User>, StoreError> {
         self.0.get(&keys::user(environment, id)).await
     }
 
-    /// Switches a user on or off; again changes nothing. Switching off ends the tokens made so far for good. One write.
+    /// Enables or disables a user. Does nothing if the status is the same. Disabling also increases
+    /// the token epoch, which permanently invalidates all tokens issued so far. Returns the user,
+    /// or none if the user does not exist. One write.
     pub async fn set_status(
         &self,
         environment: EnvironmentId,
@@ -303,7 +308,7 @@ impl Users {
         match request.send().await {
             Ok(output) => output.attributes.map(from_item).transpose(),
             Err(error) => match error.as_service_error() {
-                // It is so already, or is not there.
+                // Either the user has this status already, or there is no item.
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     failed.item.clone().map(from_item).transpose()
                 }
@@ -312,7 +317,8 @@ impl Users {
         }
     }
 
-    /// The id that a reference leads to. No read for an id, which is not looked up; one for a name.
+    /// Returns the user id of a reference. An id is returned without a check. No read for an id,
+    /// one for a name.
     pub async fn resolve(&self, environment: EnvironmentId, user: &UserRef) -> Result<Option<UserId>, StoreError> {
         match user {
             UserRef::Id(id) => Ok(Some(*id)),
@@ -323,7 +329,7 @@ impl Users {
         }
     }
 
-    /// One read by id, two by name.
+    /// Returns the user of a reference. One read for an id, two for a name.
     pub async fn find(&self, environment: EnvironmentId, user: &UserRef) -> Result<Option<User>, StoreError> {
         match self.resolve(environment, user).await? {
             Some(id) => self.get(environment, id).await,
@@ -332,15 +338,15 @@ impl Users {
     }
 }
 
-/// The names of a user as it is stored.
+/// Returns the names of a user as stored.
 fn names_of(user: &User) -> Names {
     Names { username: user.username.clone(), email: user.email.clone() }
 }
 
-/// Which names are taken, by whose claims failed; none where none did.
+/// Returns the conflict for the claims that failed, or none if no claim failed.
 fn taken(user: &User, failed: &[bool]) -> Option<CreateUserError> {
     let (username, email) = match *failed {
-        // One claim serves both where the username is the e-mail address.
+        // A username that equals the email address needs one claim only.
         [both] => (both, both && user.email.is_some()),
         [username, email] => (username, email),
         _ => (false, false),

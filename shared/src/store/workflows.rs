@@ -18,36 +18,38 @@ use crate::domain::{
     workflow::{Workflow, WorkflowName},
 };
 
-/// The workflows of all environments.
+/// Workflows of all environments.
 #[derive(Clone, Debug)]
 pub struct Workflows(pub Table);
 
+/// Pointer from a user's workflow name to the workflow.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Pointer {
     workflow_id: WorkflowId,
 }
 
-/// Why a workflow was not created.
+/// Reason why a workflow was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateWorkflowError {
-    /// The environment has no such user.
-    #[error("there is no such user")]
+    /// The user does not exist in the environment.
+    #[error("user not found")]
     UserNotFound,
-    /// The user has another workflow of this name.
-    #[error("the name is taken")]
+    /// The user has another workflow with this name.
+    #[error("the workflow name is taken")]
     NameTaken,
-    /// The user has no credentials of these ids.
-    #[error("the user has no such credentials")]
+    /// The user has no credentials with these ids.
+    #[error("credentials not found")]
     CredentialsNotFound(Vec<CredentialId>),
-    /// DynamoDB did not answer as it should.
+    /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Workflows {
-    /// One transaction: the workflow and the pointer to it, where the user and its credentials exist, or nothing. One that
-    /// is there already stays as it is: it is from an earlier try of the same request.
+    /// Creates a workflow and its pointer, if the user and the credentials exist. A workflow with
+    /// the same id is left unchanged: it stems from an earlier attempt of the same request. One
+    /// transaction.
     pub async fn create(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<(), CreateWorkflowError> {
         let Workflow { workflow_id, user_id, name, credential_ids, .. } = workflow;
         let table = &self.0.name;
@@ -72,7 +74,8 @@ impl Workflows {
         }
     }
 
-    /// All workflows of a user, in the order of their names. One query, and one batch read for 100 workflows.
+    /// Returns all workflows of a user, ordered by name. One query per megabyte of pointers, and
+    /// one `BatchGetItem` per 100 workflows.
     pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Workflow>, StoreError> {
         let pointers: Vec<Pointer> =
             self.0.list(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
@@ -82,7 +85,7 @@ impl Workflows {
         Ok(workflows)
     }
 
-    /// The ids of all workflows of a user, the newest first. One query for a megabyte.
+    /// Returns the ids of all workflows of a user, the newest first. One query per megabyte.
     pub async fn list_ids_by_user(
         &self,
         environment: EnvironmentId,
@@ -95,7 +98,8 @@ impl Workflows {
         Ok(ids)
     }
 
-    /// Workflows by their ids, the newest first; what is not there is left out. One read for 100.
+    /// Returns workflows by id, the newest first, without those that do not exist. One
+    /// `BatchGetItem` per 100 ids.
     pub async fn get_all(&self, environment: EnvironmentId, ids: &[WorkflowId]) -> Result<Vec<Workflow>, StoreError> {
         let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
@@ -103,7 +107,7 @@ impl Workflows {
         Ok(workflows)
     }
 
-    /// The id of a user's workflow, by its name. One read.
+    /// Returns the id of a user's workflow with this name. One read.
     pub async fn id_by_name(
         &self,
         environment: EnvironmentId,
@@ -114,8 +118,8 @@ impl Workflows {
         Ok(pointer.map(|pointer| pointer.workflow_id))
     }
 
-    /// Switches a user's workflow on or off; again changes nothing. Answers with it; none where the user has none of this
-    /// id. One write.
+    /// Activates or deactivates a user's workflow. Does nothing if the state is the same. Returns
+    /// the workflow, or none if the user has no workflow with this id. One write.
     pub async fn set_active(
         &self,
         environment: EnvironmentId,
@@ -147,7 +151,7 @@ impl Workflows {
         Ok(found.filter(|workflow| workflow.user_id == user))
     }
 
-    /// Removes a workflow and the pointer to it: one transaction. False where it is not there any more.
+    /// Deletes a workflow and its pointer. Returns false if it no longer exists. One transaction.
     pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
         let Workflow { workflow_id, user_id, name, .. } = workflow;
         let table = &self.0.name;
@@ -165,7 +169,8 @@ impl Workflows {
         Ok(self.0.transact(actions).await?.is_empty())
     }
 
-    /// A workflow and the user that owns it: what belongs to a deleted user is not there. Two reads.
+    /// Returns a workflow and its owner, or none if either does not exist. Workflows of a deleted
+    /// user count as absent. Two reads.
     pub async fn find_with_owner(
         &self,
         environment: EnvironmentId,
