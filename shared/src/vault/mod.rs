@@ -1,7 +1,8 @@
-//! Envelope encryption: a data key from KMS for each secret, AES-256-GCM for the secret itself.
+//! Envelope encryption: AES-256-GCM with one data key per secret, which KMS encrypts.
 //!
-//! KMS binds the data key to its [`Context`]; the associated data bind the ciphertext to its owner and version. A
-//! ciphertext that is copied to another environment, owner, purpose or version does not decrypt.
+//! KMS binds the data key to its [`Context`], and the associated data binds the ciphertext to owner
+//! and version. A ciphertext that is copied to another environment, owner, purpose or version
+//! cannot be decrypted.
 
 use std::{error::Error, time::Duration};
 
@@ -22,25 +23,27 @@ use crate::{
     logs::ErrorChain,
 };
 
-/// What a secret belongs to.
+/// Owner and purpose of a secret.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The environment, or `stack` for what belongs to the stack as a whole.
+    /// Environment, or `stack` for secrets of the stack.
     pub environment: String,
-    /// The id of the item that holds the secret.
+    /// Id of the item that holds the secret.
     pub owner: String,
-    /// What the secret is for.
+    /// Purpose of the secret.
     pub purpose: &'static str,
 }
 
 impl Context {
+    /// Returns the associated data of AES-GCM.
     fn associated_data(&self, version: u32) -> Aad<Vec<u8>> {
         let Self { environment, owner, purpose } = self;
         Aad::from(format!("{environment}/{purpose}/{owner}/{version}").into_bytes())
     }
 }
 
-/// Adds the encryption context to a KMS request; the SDK's builders share no trait.
+/// Adds the encryption context to a KMS request. A macro, because the SDK's builders share no
+/// trait.
 macro_rules! with_context {
     ($request:expr, $context:expr) => {
         $request
@@ -49,7 +52,7 @@ macro_rules! with_context {
             .encryption_context("purpose", $context.purpose)
     };
 }
-/// Seals and opens secrets with one KMS key.
+/// Encrypts and decrypts secrets with one KMS key. Caches data keys.
 #[derive(Clone)]
 pub struct Vault {
     kms: Client,
@@ -63,39 +66,40 @@ impl std::fmt::Debug for Vault {
     }
 }
 
-/// How many unwrapped data keys are kept.
+/// Maximum number of cached data keys.
 const MAX_CACHED_KEYS: u64 = 1000;
-/// How long an unwrapped data key is kept.
+/// Lifetime of a cached data key.
 const CACHE_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// Why a secret was not sealed or opened. None of these carries a part of it.
+/// Reason why a secret was not encrypted or decrypted. Never contains a part of the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// KMS is busy or out of reach for now.
-    #[error("KMS is busy or out of reach")]
+    /// KMS is busy or unreachable. A retry may succeed.
+    #[error("KMS is busy or unreachable")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
-    /// KMS refused: the context is another, or the function may not.
-    #[error("KMS refused a request")]
+    /// KMS rejected the request: the context differs or the function has no permission.
+    #[error("KMS rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
-    /// The ciphertext is not what was sealed for this owner and version.
-    #[error("a secret does not decrypt in this place")]
+    /// The ciphertext or its data key is invalid for this owner and version.
+    #[error("the secret cannot be decrypted")]
     Undecryptable,
-    /// The system gave no random bytes.
-    #[error("no random bytes")]
+    /// The system provided no random bytes.
+    #[error("failed to generate random bytes")]
     Random,
 }
 
 impl Vault {
-    /// A vault over a KMS key, named by its id, ARN or alias.
+    /// Creates a vault with a KMS key, given by id, ARN or alias.
     pub fn new(config: &SdkConfig, key_id: impl Into<String>) -> Self {
         let data_keys = Cache::builder().max_capacity(MAX_CACHED_KEYS).time_to_live(CACHE_TTL).build();
         Self { kms: Client::new(config), key_id: key_id.into(), data_keys }
     }
 
-    /// Opens the connection to KMS while the function starts, where Lambda gives a full CPU.
+    /// Opens the connection to KMS during initialization, when Lambda provides a full CPU. One KMS
+    /// call.
     pub async fn connect(&self) {
         if let Err(error) = self.kms.describe_key().key_id(&self.key_id).send().await {
-            tracing::warn!(error = %ErrorChain(&error), "no connection to KMS at start-up");
+            tracing::warn!(error = %ErrorChain(&error), "failed to connect to KMS at start-up");
         }
     }
 
@@ -121,11 +125,12 @@ impl Vault {
         Ok(Sealed { version, wrapped_key, nonce: nonce.to_vec(), ciphertext })
     }
 
-    /// Decrypts a secret of this owner. One KMS call the first time, none for the next five minutes.
+    /// Decrypts a secret of its owner. One KMS call, or none while the data key is cached.
     pub async fn open(&self, context: &Context, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let Sealed { version, wrapped_key, nonce, ciphertext } = sealed;
         let data_key = match self.data_keys.get(wrapped_key).await {
-            // By the wall clock too: the monotonic one may stand still while Lambda freezes a process.
+            // Also checked by wall clock, because the monotonic clock may stop while Lambda freezes
+            // the process.
             Some((since, known)) if Timestamp::now() < since + CACHE_TTL => known,
             _ => {
                 let unwrapped = self.unwrap(context, wrapped_key).await?;
