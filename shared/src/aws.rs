@@ -1,7 +1,10 @@
-//! The AWS SDK as every function uses it: one HTTP client for all services, credentials and region from the
-//! environment that Lambda gives. `AWS_ENDPOINT_URL`, the SDK's own setting, is all that a local run needs to differ.
+//! Configuration of the AWS SDK, and helpers for its errors and for settings.
 //!
-//! The SDK's loader would ask for files and settings that no function has; what it would find is named here.
+//! All services share one HTTP client. Credentials and region come from the environment variables
+//! that Lambda sets. A local run differs only in the SDK's own setting `AWS_ENDPOINT_URL`.
+//!
+//! The configuration is built by hand because the SDK's loader also looks for files and settings
+//! that no function has.
 
 use std::{env, fs, io, time::Duration};
 
@@ -23,12 +26,14 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
-/// The roots that AWS's endpoints lead to. A system's bundle has some hundred and fifty more, which a start would parse in
-/// more time than all else that it does.
+/// Root certificates of the AWS endpoints. A system bundle has about 150 more, and parsing them
+/// would dominate the start of a function.
 const AMAZON_TRUST_SERVICES: &str = include_str!("../certificates/amazon-trust-services.pem");
 
-/// What all clients share. No request is sent. Fails where the file cannot be read that `AWS_CA_BUNDLE` names: roots to
-/// trust in place of Amazon's, where something else than AWS answers.
+/// Returns the configuration that all clients share, without sending a request.
+///
+/// If `AWS_CA_BUNDLE` is set, trusts the roots in that file instead of Amazon's, for endpoints
+/// other than AWS. Fails if the file cannot be read.
 pub fn config() -> io::Result<SdkConfig> {
     let roots = match env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
         Some(path) => fs::read(path)?,
@@ -56,8 +61,8 @@ pub fn config() -> io::Result<SdkConfig> {
     })
 }
 
-/// The HTTP client of all clients. The SDK's own makes a connector for every client that is made, to see whether it can,
-/// and another one when it is first used: this one makes that one only.
+/// HTTP client that skips the SDK's validation. The SDK would create an extra connector for every
+/// client, only to validate that it can.
 #[derive(Debug)]
 struct Unvalidated(SharedHttpClient);
 
@@ -71,7 +76,8 @@ impl HttpClient for Unvalidated {
     }
 }
 
-/// Whether a call failed because AWS is busy or out of reach for now, by the given codes of its service.
+/// Returns whether a call failed because the service is busy or unreachable. `codes` are the error
+/// codes of the service that mean so.
 pub fn is_transient<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &[&str]) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
@@ -80,14 +86,14 @@ pub fn is_transient<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &
     }
 }
 
-/// A setting that the template did not give to the function, or that cannot be read.
+/// Error for an environment variable that is missing or invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("the environment variable {name} is missing or invalid")]
+#[error("environment variable {name} is missing or invalid")]
 pub struct SettingError {
     name: &'static str,
 }
 
-/// Reads a setting that template.yaml gives to the function as an environment variable.
+/// Reads a setting from an environment variable, which template.yaml sets.
 pub fn setting<T: std::str::FromStr>(name: &'static str) -> Result<T, SettingError> {
     env::var(name).ok().and_then(|text| text.parse().ok()).ok_or(SettingError { name })
 }

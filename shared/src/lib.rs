@@ -1,7 +1,15 @@
-//! The core of Tenon: all that two functions need.
+//! Core crate of Tenon, which all functions share.
 //!
-//! Dependencies point one way: the functions use [`http`], [`store`], [`vault`], [`tokens`] and [`delivery`]; these use
-//! [`domain`], which knows neither HTTP nor AWS.
+//! * [`domain`]: types and rules without I/O.
+//! * [`store`]: storage in DynamoDB.
+//! * [`vault`]: encryption of secrets with KMS.
+//! * [`tokens`]: user tokens and their signing keys.
+//! * [`delivery`]: delivery of errors to destinations.
+//! * [`http`]: requests, responses and authentication of the API.
+//! * [`aws`], [`logs`], [`metrics`]: configuration of the AWS SDK, logs and metrics.
+//!
+//! Dependencies point one way: functions use [`http`], [`store`], [`vault`], [`tokens`] and
+//! [`delivery`]; these use [`domain`], which depends on neither HTTP nor AWS.
 
 pub mod aws;
 pub mod delivery;

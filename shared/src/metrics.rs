@@ -1,4 +1,5 @@
-//! Metrics for the operator, in CloudWatch's embedded metric format: a line of the log that CloudWatch counts.
+//! Metrics for the operator, in CloudWatch's embedded metric format: log lines from which
+//! CloudWatch extracts metrics.
 
 use std::io::Write;
 
@@ -6,27 +7,27 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::timestamp::Timestamp;
 
-/// The namespace of all metrics.
+/// Namespace of all metrics.
 const NAMESPACE: &str = "Tenon";
 
-/// What is measured.
+/// Metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Errors that a destination has taken.
+    /// Number of errors that a destination accepted.
     Delivered,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     FailedAttempts,
-    /// Attempts that were not the first.
+    /// Number of attempts after the first.
     Retried,
-    /// Deliveries that have come to the end of their attempts.
+    /// Number of deliveries that exhausted their attempts.
     Failed,
-    /// The milliseconds from the record of the oldest error of a batch to its first attempt.
+    /// Milliseconds from the recording of the oldest error of a batch to its first attempt.
     Lag,
-    /// The seconds for which the oldest undelivered error has waited, at most.
+    /// Age of the oldest backlog, in seconds.
     OldestUndelivered,
-    /// The destinations whose circuit is open.
+    /// Number of destinations with an open circuit.
     OpenCircuits,
-    /// The seconds for which the oldest removal is under way: of what a deleted user owned, or of a user's errors.
+    /// Age of the oldest unfinished deletion or erasure, in seconds.
     OldestJob,
 }
 
@@ -40,15 +41,17 @@ impl Metric {
     }
 }
 
-/// Writes a line with these metrics. The stack is the only dimension: destinations are told of in the logs, since every
-/// value of a dimension costs as a metric of its own.
+/// Writes a log line with these metrics.
+///
+/// The stack is the only dimension, because CloudWatch bills each dimension value as a separate
+/// metric. Logs identify the destinations.
 pub fn emit(metrics: &[(Metric, i64)]) {
     if metrics.is_empty() {
         return;
     }
     let stack = std::env::var("STACK").unwrap_or_default();
     let line = line(&stack, Timestamp::now(), metrics);
-    // A log that cannot be written to is nothing that a function could tell of.
+    // A function has no way to report that its log is not writable.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
