@@ -45,8 +45,8 @@ const BATCH_SIZE: usize = 40;
 /// Maximum number of attempts to release the lease while new deliveries become pending. After the
 /// last one, the next drain takes over.
 const MAX_RELEASE_ATTEMPTS: u32 = 3;
-/// Period within which every pending delivery becomes due. Longer than any wait of the retry schedule
-/// or `Retry-After`.
+/// Period within which every pending delivery becomes due. Longer than any wait of the retry
+/// schedule or `Retry-After`.
 const FAR_FUTURE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 /// Tolerance when wake-ups are compared: a message that is due within this time may be the one that
 /// woke this drain.
@@ -141,8 +141,8 @@ pub async fn drain(store: &impl DrainStore, sender: &impl Sender) -> Result<(), 
         let wake_at = scheduled.or(next);
         match store.release(&lease, (!last).then_some(health.backlog_version), backlog, wake_at).await? {
             ReleaseOutcome::BacklogChanged => {}
-            // A lost lease may be an own release whose response was lost, so the next drain is
-            // scheduled in both cases.
+            // A lost lease may mean that this release succeeded but its response was lost, so the next
+            // drain is scheduled in both cases.
             ReleaseOutcome::Released | ReleaseOutcome::LeaseLost => {
                 return match wake_at.filter(|_| scheduled.is_none()) {
                     Some(at) => store.schedule(at).await,

@@ -60,9 +60,9 @@ impl Replayer {
     /// Executes the next step of a replay and enqueues its successor. A step may stop anywhere and
     /// may run twice: pending deliveries have stable keys, and errors are counted once.
     ///
-    /// AWS calls: two or three reads; one query for a time range, one query per id, or one query for
-    /// each of eight partitions and one per delivery for failed deliveries; one `BatchWriteItem` per
-    /// twelve errors; up to three writes and two messages.
+    /// AWS calls: two or three reads; one query for a time range, one query per id, or one query
+    /// for each of eight partitions and one per delivery for failed deliveries; one
+    /// `BatchWriteItem` per twelve errors; up to three writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
