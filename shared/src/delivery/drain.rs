@@ -141,8 +141,8 @@ pub async fn drain(store: &impl DrainStore, sender: &impl Sender) -> Result<(), 
         let wake_at = scheduled.or(next);
         match store.release(&lease, (!last).then_some(health.backlog_version), backlog, wake_at).await? {
             ReleaseOutcome::BacklogChanged => {}
-            // A lost lease may mean that this release succeeded but its response was lost, so the next
-            // drain is scheduled in both cases.
+            // A lost lease may mean that this release succeeded but its response was lost, so the
+            // next drain is scheduled in both cases.
             ReleaseOutcome::Released | ReleaseOutcome::LeaseLost => {
                 return match wake_at.filter(|_| scheduled.is_none()) {
                     Some(at) => store.schedule(at).await,
