@@ -1,26 +1,34 @@
-"""What is the customer's own: an AWS account with a bus, a rule and a queue behind it, and an IAM user's keys that may put
-events there; and an HTTP endpoint for webhooks."""
+"""The customer's side of a local run.
+
+An AWS account with an event bus, a rule, a queue and access keys, and an endpoint for webhooks.
+"""
 
 import http.server
 import json
+import os
 import queue
+import secrets
+import shlex
+import sys
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 
 
 @dataclass
 class Keys:
-    """AWS keys of an IAM user."""
+    """AWS access keys of an IAM user."""
 
     access_key_id: str
     secret_access_key: str
 
 
 def make_keys(emulator: Emulator, name: str, buses: str) -> Keys:
-    """Makes an IAM user that may put events on the buses of a name pattern, and nothing else."""
+    """Creates an IAM user that may only put events on the buses that match a name pattern."""
     iam = emulator.client("iam", CUSTOMER_ACCOUNT)
     if not any(user["UserName"] == name for user in iam.list_users()["Users"]):
         iam.create_user(UserName=name)
@@ -39,14 +47,14 @@ def make_keys(emulator: Emulator, name: str, buses: str) -> Keys:
 
 @dataclass
 class Bus:
-    """A bus whose events arrive in a queue."""
+    """An event bus whose events arrive in a queue."""
 
     emulator: Emulator
     name: str
     queue_url: str
 
-    def receive(self, seconds: float) -> dict | None:
-        """The next error that arrives within a time, or nothing; test events are passed over."""
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """Returns the next error that arrives within a time, or None. Skips test events."""
         sqs, deadline = self.emulator.client("sqs", CUSTOMER_ACCOUNT), time.monotonic() + seconds
         while time.monotonic() < deadline:
             for message in sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=1).get("Messages", []):
@@ -59,7 +67,7 @@ class Bus:
 
 
 def make_bus(emulator: Emulator, name: str) -> Bus:
-    """Makes a bus, and a rule that sends all of Tenon's events from there to a new, empty queue."""
+    """Creates an event bus, and a rule that sends all events of Tenon to a new queue."""
     events, sqs = emulator.client("events", CUSTOMER_ACCOUNT), emulator.client("sqs", CUSTOMER_ACCOUNT)
     if not any(bus["Name"] == name for bus in events.list_event_buses()["EventBuses"]):
         events.create_event_bus(Name=name)
@@ -84,47 +92,67 @@ def make_bus(emulator: Emulator, name: str) -> Bus:
 
 @dataclass
 class Received:
-    """A request that an endpoint has received."""
+    """Request that an endpoint received, with header names in lower case."""
 
     headers: dict[str, str]
     body: bytes
 
 
 class Endpoint:
-    """An HTTP endpoint on loopback that answers with one status after the other, and then with the last one."""
+    """HTTP endpoint on loopback. Returns the given statuses in order, then repeats the last one."""
 
-    def __init__(self, answers: list[int]):
+    def __init__(self, answers: list[int]) -> None:
         received: queue.Queue[Received] = queue.Queue()
         self.received, self.answers = received, list(answers)
-        left = self.answers
+        remaining = self.answers
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 received.put(Received({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(left.pop(0) if len(left) > 1 else left[0])
+                self.send_response(remaining.pop(0) if len(remaining) > 1 else remaining[0])
                 self.end_headers()
 
-            def log_message(self, *_) -> None:
+            def log_message(self, *_: object) -> None:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
     @property
     def url(self) -> str:
+        """URL of the endpoint."""
         return f"http://127.0.0.1:{self.server.server_port}/errors"
 
     def receive(self, seconds: float) -> Received | None:
-        """The next request that comes in within a time, or nothing."""
+        """Returns the next request that arrives within a time, or None."""
         try:
             return self.received.get(timeout=seconds)
         except queue.Empty:
             return None
 
-    def __enter__(self) -> "Endpoint":
+    def __enter__(self) -> Self:
+        """Starts to serve requests."""
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
+        """Stops the server."""
         self.server.shutdown()
         self.server.server_close()
+
+
+def main() -> None:
+    """Creates a bus and access keys in the local AWS, and prints them as shell variables."""
+    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+    if port is None:
+        sys.exit("AWS_ENDPOINT_URL must be the endpoint of the local AWS.")
+    emulator = Emulator(port, os.environ["AWS_SECRET_ACCESS_KEY"], None)
+    name = f"tenon-example-{secrets.token_hex(3)}"
+    make_bus(emulator, name)
+    keys = make_keys(emulator, "tenon-example", "tenon-example-*")
+    print(f"BUS_NAME={name} BUS_ACCESS_KEY_ID={keys.access_key_id}")
+    print(f"BUS_SECRET_ACCESS_KEY={shlex.quote(keys.secret_access_key)}")
+
+
+if __name__ == "__main__":
+    main()

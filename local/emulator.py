@@ -1,5 +1,7 @@
-"""A local AWS on loopback: ministack, with IAM enforced, so that what the template's roles do not allow fails here as it
-does on AWS."""
+"""A local AWS on loopback: ministack with IAM enforcement.
+
+A permission that is missing in the template's roles therefore fails here as it does on AWS.
+"""
 
 import contextlib
 import json
@@ -14,31 +16,33 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
-# To the emulator a 12-digit access key id is the root of the account of that number.
+# The emulator treats a 12-digit access key id as the root user of the account with that number.
 PRODUCT_ACCOUNT = "111111111111"
 CUSTOMER_ACCOUNT = "222222222222"
 
 
 @dataclass
 class Emulator:
-    """A running emulator."""
+    """A running emulator. `process` is None if another process started it."""
 
     port: int
     secret: str
-    process: subprocess.Popen
+    process: "subprocess.Popen[bytes] | None"
 
     @property
     def endpoint(self) -> str:
+        """Endpoint URL of all AWS services."""
         return f"http://127.0.0.1:{self.port}"
 
-    def client(self, service: str, account: str = PRODUCT_ACCOUNT):
-        """A client that acts as the root of an account."""
+    def client(self, service: str, account: str = PRODUCT_ACCOUNT) -> Any:
+        """Returns a client that acts as the root user of an account."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
@@ -49,7 +53,7 @@ class Emulator:
         )
 
     def environment(self) -> dict[str, str]:
-        """What an AWS client needs in its environment to act as the root of the product's account."""
+        """Environment variables with which an AWS client acts as root of the product's account."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
@@ -58,7 +62,9 @@ class Emulator:
         }
 
     def stop(self) -> None:
-        """Ends the emulator and the function processes that it started."""
+        """Stops the emulator and the function processes that it started."""
+        if self.process is None:
+            return
         try:
             if self.process.poll() is None:
                 self.process.terminate()
@@ -70,7 +76,7 @@ class Emulator:
 
 
 def free_port(preferred: int = 0) -> int:
-    """A port on loopback that nothing listens on: the preferred one where it is free."""
+    """Returns an unused port on loopback, the preferred one if possible."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -81,13 +87,13 @@ def free_port(preferred: int = 0) -> int:
 
 
 def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
-    """Starts an emulator with its log, and its state where that is to outlive it, in a folder."""
+    """Starts an emulator. The folder holds its log and, if `persist` is set, its state."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     secret_file = folder / "root-secret"
     if not secret_file.exists():
         secret_file.touch(mode=0o600)
         secret_file.write_text(secrets.token_hex(20))
-    _forget_stream_positions(folder / "state" / "lambda.json")
+    _reset_stream_positions(folder / "state" / "lambda.json")
     port, secret = free_port(preferred_port), secret_file.read_text()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
@@ -100,7 +106,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": PRODUCT_ACCOUNT,
         "AWS_SECRET_ACCESS_KEY": secret,
-        # The function processes that it starts call back to it.
+        # The function processes that it starts use this endpoint too.
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "PERSIST_STATE": "1" if persist else "0",
         "STATE_DIR": str(folder / "state"),
@@ -113,34 +119,37 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # A group of its own, so that Ctrl-C reaches it by way of `stop` only and nothing outlives it.
+            # Its own process group: Ctrl-C does not reach it, and `stop` ends all of it.
             start_new_session=True,
         )
     emulator = Emulator(port, secret, process)
     try:
-        _wait(emulator, folder / "emulator.log")
+        _wait_until_healthy(emulator, process, folder / "emulator.log")
     except BaseException:
         emulator.stop()
         raise
     return emulator
 
 
-def _forget_stream_positions(state: Path) -> None:
-    """Lets every stream be read from its start again. The emulator keeps how far a stream was read, but not the stream,
-    so that it would pass over as many new records as there were old ones."""
+def _reset_stream_positions(state: Path) -> None:
+    """Removes the positions of stream readers from the saved state.
+
+    The emulator saves these positions but not the streams. It would therefore skip as many new
+    records as there were old ones.
+    """
     if state.exists():
-        kept = json.loads(state.read_text())
-        kept["payload"].pop("dynamodb_stream_positions", None)
-        state.write_text(json.dumps(kept))
+        saved = json.loads(state.read_text())
+        saved["payload"].pop("dynamodb_stream_positions", None)
+        state.write_text(json.dumps(saved))
 
 
-def _wait(emulator: Emulator, log: Path) -> None:
+def _wait_until_healthy(emulator: Emulator, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if emulator.process.poll() is not None:
-            sys.exit(f"the emulator ended at once; its log is {log}")
+        if process.poll() is not None:
+            sys.exit(f"The emulator stopped while it was starting. Its log is {log}")
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
             urllib.request.urlopen(f"{emulator.endpoint}/_ministack/health", timeout=5).close()
             return
         time.sleep(0.05)
-    sys.exit(f"the emulator did not answer within a minute; its log is {log}")
+    sys.exit(f"The emulator did not start within a minute. Its log is {log}")

@@ -1,5 +1,7 @@
-"""`make key`: makes an API key by the function of a deployed stack, on AWS or in the local one: whichever the credentials
-and `AWS_ENDPOINT_URL` in the environment lead to."""
+"""Creates an API key in a deployed stack (`make key`).
+
+The credentials and `AWS_ENDPOINT_URL` in the environment select a real or the local AWS.
+"""
 
 import json
 import os
@@ -10,19 +12,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 
 def main() -> None:
-    """Prints the key, which nothing shows again."""
+    """Prints the new key, which is not shown again."""
     stack, environment, name, scopes = (os.environ[setting] for setting in ("STACK", "ENVIRONMENT", "NAME", "SCOPES"))
     if not environment:
-        sys.exit("whose key? make key ENVIRONMENT=<environmentId> [NAME=…] [SCOPES=manage|engine|manage,engine] [STACK=tenon]")
+        sys.exit(
+            "ENVIRONMENT is required: "
+            "make key ENVIRONMENT=<environmentId> [NAME=…] [SCOPES=manage|engine|manage,engine] [STACK=tenon]"
+        )
     payload = {"environmentId": environment, "name": name, "scopes": scopes.split(",")}
     try:
         functions = boto3.client("lambda", region_name=os.environ.get("AWS_REGION"))
-        answer = functions.invoke(FunctionName=f"{stack}-keys-create", Payload=json.dumps(payload))
+        response = functions.invoke(FunctionName=f"{stack}-keys-create", Payload=json.dumps(payload))
     except (BotoCoreError, ClientError) as error:
-        sys.exit(f"AWS was not reached or refused: {error}")
-    body = json.load(answer["Payload"])
-    if "FunctionError" in answer:
-        sys.exit(f"refused: {body['errorMessage']}")
+        sys.exit(f"AWS rejected the call or cannot be reached: {error}")
+    body = json.load(response["Payload"])
+    if "FunctionError" in response:
+        sys.exit(f"The key was not created: {body['errorMessage']}")
     print(body["key"])
 
 

@@ -1,6 +1,8 @@
-"""Puts the minimal forwarder of the benchmark in the place of the stack's own: on the same stream, with the same batches and
-the same filter, to a bus of the product's account; and takes it away again. Run by `make bench`, in the environment of
-local/test.py."""
+"""Replaces the stack's forwarder by the minimal forwarder of the benchmark, and restores it.
+
+The minimal forwarder reads the same stream with the same batch size and filter, and sends to a
+bus of the product's account. `make bench` runs this script in the environment of local/test.py.
+"""
 
 import io
 import json
@@ -8,18 +10,19 @@ import os
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import boto3
 
 NAME = "minimal-forwarder"
-BESIDE = "tenon-forward-errors"
+REPLACED = "tenon-forward-errors"
 REGION = os.environ["AWS_REGION"]
 
 
 def main() -> None:
-    """`begin BINARY BUS`, or `end`."""
+    """Runs `begin BINARY BUS` or `end`."""
     functions = boto3.client("lambda", REGION)
-    [stream] = functions.list_event_source_mappings(FunctionName=BESIDE)["EventSourceMappings"]
+    [stream] = functions.list_event_source_mappings(FunctionName=REPLACED)["EventSourceMappings"]
     match sys.argv[1:]:
         case ["begin", binary, bus]:
             functions.update_event_source_mapping(UUID=stream["UUID"], Enabled=False)
@@ -32,10 +35,10 @@ def main() -> None:
             sys.exit("usage: minimal.py begin BINARY BUS | end")
 
 
-def deploy(functions, stream: dict, binary: Path, bus: str) -> None:
-    """Deploys a binary that forwards what a stream carries to a bus."""
+def deploy(functions: Any, stream: dict[str, Any], binary: Path, bus: str) -> None:
+    """Deploys a binary that forwards the records of a stream to a bus."""
     iam = boto3.client("iam", REGION)
-    beside = functions.get_function_configuration(FunctionName=BESIDE)
+    replaced = functions.get_function_configuration(FunctionName=REPLACED)
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     reads = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
     allowed = {"Effect": "Allow", "Action": [*reads, "events:PutEvents"], "Resource": "*"}
@@ -43,10 +46,10 @@ def deploy(functions, stream: dict, binary: Path, bus: str) -> None:
     iam.put_role_policy(RoleName=NAME, PolicyName="forward", PolicyDocument=policy(allowed))
     functions.create_function(
         FunctionName=NAME,
-        Runtime=beside["Runtime"],
-        Handler=beside["Handler"],
-        MemorySize=beside["MemorySize"],
-        Timeout=beside["Timeout"],
+        Runtime=replaced["Runtime"],
+        Handler=replaced["Handler"],
+        MemorySize=replaced["MemorySize"],
+        Timeout=replaced["Timeout"],
         Role=role,
         Code={"ZipFile": zipped(binary)},
         Environment={"Variables": {"BUS": bus}},
@@ -60,13 +63,13 @@ def deploy(functions, stream: dict, binary: Path, bus: str) -> None:
     )
 
 
-def policy(statement: dict) -> str:
-    """A policy of one statement."""
+def policy(statement: dict[str, Any]) -> str:
+    """Returns a policy document with one statement."""
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def zipped(binary: Path) -> bytes:
-    """A binary as Lambda takes it."""
+    """Returns a deployment package that contains a binary."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         bootstrap = zipfile.ZipInfo("bootstrap")

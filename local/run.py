@@ -1,5 +1,8 @@
-"""`make run`: starts the local stack, shows the main job, and stays up until Ctrl-C. `make demo`: shows it again. `make
-status`: shows how deliveries do."""
+"""Commands of the local run.
+
+`make run` starts the local stack, demonstrates the main flow and stays up until Ctrl-C. `make demo`
+repeats the demonstration. `make status` shows delivery health.
+"""
 
 import contextlib
 import fcntl
@@ -9,7 +12,6 @@ import shlex
 import shutil
 import signal
 import sys
-import threading
 import time
 
 import emulator
@@ -22,17 +24,17 @@ from stack import LOCAL
 STATE = LOCAL / "run"
 SETTINGS = LOCAL / "env"
 RUNNING = STATE / "running.json"
-# The port that local AWS emulators usually have.
+# Usual port of local AWS emulators.
 PORT = 4566
 
 
 def main() -> None:
-    """Runs the command that make names."""
+    """Runs the command that the arguments name."""
     match sys.argv[1:]:
         case ["run"]:
             run()
         case ["demo"]:
-            demonstrate_again()
+            demonstrate(running())
         case ["status"]:
             local = running()
             status.show(local, stack.describe(local))
@@ -41,94 +43,93 @@ def main() -> None:
 
 
 def run() -> None:
-    """Starts what is needed, shows the main job, and stays up."""
+    """Starts and deploys the stack if necessary, demonstrates the main flow, and stays up."""
     STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = (STATE / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit("make run is up already: `make demo` shows the main job again")
-    stop = threading.Event()
+        sys.exit("`make run` is already running. `make demo` repeats the demonstration.")
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, lambda *_: _interrupted(stop))
+        signal.signal(name, _interrupt)
 
     digest = stack.collect(STATE)
     deployed = STATE / "deployed"
     if not deployed.exists() or deployed.read_text() != digest:
-        # What an older version has stored is not for this one to read.
+        # This build might not read the data of another build.
         deployed.unlink(missing_ok=True)
         shutil.rmtree(STATE / "state", ignore_errors=True)
     local = emulator.start(STATE, persist=True, preferred_port=PORT)
+    started = False
     try:
         found = stack.describe(local) if deployed.exists() else deploy(local)
         deployed.write_text(digest)
         RUNNING.write_text(json.dumps({"port": local.port}))
-        settings = Demonstration(local, found).run()
-        write_settings(settings)
-        print_what_to_try(settings)
-        stop.armed = True
-        stop.wait()
-        print("\nstopping …", flush=True)
+        demonstrate(local, found)
+        started = True
+        while True:
+            signal.pause()
     except KeyboardInterrupt:
-        sys.exit("\nstopped before the end")
+        if not started:
+            sys.exit("\nInterrupted before the demonstration ended")
+        print("\nstopping …", flush=True)
     finally:
         RUNNING.unlink(missing_ok=True)
         with contextlib.suppress(KeyboardInterrupt):
             local.stop()
 
 
-def _interrupted(stop: threading.Event) -> None:
-    if getattr(stop, "armed", False):
-        stop.set()
-    else:
-        # In the middle of a step: leave by the way that cleans up.
-        raise KeyboardInterrupt
+def _interrupt(*_: object) -> None:
+    # Unwinds through the `finally` blocks, which stop the emulator.
+    raise KeyboardInterrupt
 
 
 def deploy(local: Emulator) -> stack.Stack:
-    """Deploys what was collected, and says how long that takes."""
-    print("deploying template.yaml into the local AWS (about half a minute) …", flush=True)
+    """Deploys the collected functions, and prints how long it took."""
+    print("deploying template.yaml to the local AWS (about half a minute) …", flush=True)
     started = time.monotonic()
     found = stack.deploy(local, STATE)
     print(f"deployed in {time.monotonic() - started:.0f} s", flush=True)
     return found
 
 
-def demonstrate_again() -> None:
-    """Shows the main job against what is up."""
-    local = running()
-    settings = Demonstration(local, stack.describe(local)).run()
+def demonstrate(local: Emulator, found: stack.Stack | None = None) -> None:
+    """Demonstrates the main flow, and writes and prints the settings."""
+    settings = Demonstration(local, found or stack.describe(local)).run()
     write_settings(settings)
-    print_what_to_try(settings)
+    print_settings(settings)
 
 
 def running() -> Emulator:
-    """The emulator that `make run` started."""
+    """Returns the emulator that `make run` started."""
     if not RUNNING.exists():
-        sys.exit("nothing is up: start it with `make run`")
+        sys.exit("The local stack is not running. Start it with `make run`.")
     return Emulator(json.loads(RUNNING.read_text())["port"], (STATE / "root-secret").read_text(), None)
 
 
 def write_settings(settings: dict[str, str]) -> None:
-    """Writes the settings for scripts, readable by their owner alone."""
+    """Writes the settings for scripts to a file that only its owner can read."""
     SETTINGS.unlink(missing_ok=True)
     descriptor = os.open(SETTINGS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
 
 
-def print_what_to_try(settings: dict[str, str]) -> None:
-    """Prints where Tenon is, the keys, and commands that work as they are printed."""
+def print_settings(settings: dict[str, str]) -> None:
+    """Prints the URLs, the API keys, and commands that run as printed."""
     url, workflow = settings["TENON_URL"], settings["TENON_WORKFLOW"]
     backend, engine = settings["TENON_BACKEND_KEY"], settings["TENON_ENGINE_KEY"]
-    error = json.dumps({"executionId": "e-1", "blockId": "b-1", "blockType": "alloy.shopify", "error": "Error: tried by hand"})
-    print(f"""
-{BOLD}Tenon is up at{PLAIN} {url}
+    error = json.dumps(
+        {"executionId": "e-1", "blockId": "b-1", "blockType": "alloy.shopify", "error": "Error: example"}
+    )
+    print(
+        f"""
+{BOLD}Tenon is running at{PLAIN} {url}
 
-  console               {url}/console   {DIM}(sign in with the key of the back end){PLAIN}
-  key of the back end   {backend}
-  key of the engine     {engine}
-  settings for scripts  .local/env   {DIM}(. .local/env){PLAIN}
+  console                {url}/console   {DIM}(sign in with the back-end key){PLAIN}
+  back-end key           {backend}
+  engine key             {engine}
+  settings for scripts   .local/env   {DIM}(. .local/env){PLAIN}
 
 Try:
 
@@ -137,7 +138,11 @@ Try:
   curl -s -H 'Authorization: Bearer {engine}' -H 'Content-Type: application/json' -d '{error}' '{url}/workflows/{workflow}/errors'
 
   curl -s -H 'Authorization: Bearer {backend}' '{url}/workflows/{workflow}/errors?limit=5'
-""", flush=True)
+
+In another terminal: make status, make tail, make demo. Ctrl-C stops the stack.
+""",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

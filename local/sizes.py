@@ -1,4 +1,4 @@
-"""How large the functions are: holds a release build to functions/sizes.toml, and tells the sizes as a table."""
+"""Checks the sizes of the functions against functions/sizes.toml, and prints them as tables."""
 
 import os
 import re
@@ -18,7 +18,7 @@ LARGEST_CRATES = 10
 
 
 def main() -> None:
-    """`check`, or `table`, or `crates BINARY`: which of the crates fill a binary with symbols."""
+    """Runs `check`, `table` or `crates BINARY` (the crates that fill a binary with symbols)."""
     match sys.argv[1:]:
         case ["check"]:
             check()
@@ -31,58 +31,64 @@ def main() -> None:
 
 
 def release(name: str) -> Path:
-    """A function's binary as `make bench` leaves it, for this machine."""
+    """Returns the path of a function's binary from `make bench`, built for this machine."""
     return TARGET / "release" / name
 
 
 def newest(name: str) -> Path:
-    """A function's binary as `make build` or `make bench` leaves it, whichever was last."""
+    """Returns the path of a function's newest binary, from `make build` or `make bench`."""
     built = [path for path in (TARGET / "lambda" / name / "bootstrap", release(name)) if path.is_file()]
     return max(built, key=lambda path: path.stat().st_mtime, default=release(name))
 
 
 def zipped(path: Path) -> int:
-    """The bytes of a binary as it is uploaded."""
+    """Returns the compressed size of a binary in bytes, as it is uploaded."""
     return len(zlib.compress(path.read_bytes(), 6))
 
 
 def sizes(of: Callable[[str], Path]) -> dict[str, tuple[int, int]]:
-    """The bytes of each function that is built, unzipped and zipped."""
+    """Returns the uncompressed and compressed size in bytes of each function that is built."""
     names = sorted(source.stem for source in (ROOT / "functions/src/bin").glob("*.rs"))
     found = {name: path for name in names if (path := of(name)).is_file()}
     with ThreadPoolExecutor() as pool:
-        return {name: (path.stat().st_size, size) for (name, path), size in zip(found.items(), pool.map(zipped, found.values()))}
+        compressed = pool.map(zipped, found.values())
+        return {name: (path.stat().st_size, size) for (name, path), size in zip(found.items(), compressed, strict=True)}
 
 
 def check() -> None:
-    """Ends with an error where a function is larger than it may be."""
+    """Exits with an error if a function exceeds its size limit."""
     budget = tomllib.loads((ROOT / "functions/sizes.toml").read_text())
     found = sizes(newest)
     if not found:
-        print("the functions' sizes are not checked: there is no release build")
+        print("function sizes: not checked, because there is no release build")
         return
     wrong = [
-        f"{name} has {size / MEGABYTE:.2f} MB zipped, and may have {most} MB (functions/sizes.toml)"
+        f"{name}: {size / MEGABYTE:.2f} MB compressed exceeds the limit of {limit} MB in functions/sizes.toml"
         for name, (_, size) in found.items()
-        if size > (most := budget["larger"].get(name, budget["most"])) * MEGABYTE
+        if size > (limit := budget["larger"].get(name, budget["most"])) * MEGABYTE
     ]
-    unknown = [f"functions/sizes.toml names {name}, which is no function" for name in budget["larger"] if not
-               (ROOT / f"functions/src/bin/{name}.rs").exists()]  # fmt: skip
+    unknown = [
+        f"functions/sizes.toml: {name} is not a function"
+        for name in budget["larger"]
+        if not (ROOT / f"functions/src/bin/{name}.rs").exists()
+    ]
     if wrong or unknown:
         sys.exit("\n".join(wrong + unknown))
-    print(f"the sizes of {len(found)} functions are within functions/sizes.toml")
+    print(f"function sizes: {len(found)} functions are within the limits of functions/sizes.toml")
 
 
 def table() -> str:
-    """The sizes as a table, the largest first."""
+    """Returns the sizes as a table, largest first."""
     rows = sorted(sizes(release).items(), key=lambda row: -row[1][1])
     lines = [f"| `{name}` | {size / MEGABYTE:.2f} | {small / MEGABYTE:.2f} |" for name, (size, small) in rows]
     return "\n".join(["| function | MB | MB zipped |", "|---|---|---|", *lines])
 
 
 def crates(binary: Path) -> str:
-    """The crates that fill most of a binary, by the symbols of its code: what is generic counts for the crate that is named
-    first in its symbol."""
+    """Returns the largest crates of a binary as a table, by the symbols of its code.
+
+    Generic code counts for the crate that its symbol names first.
+    """
     listed = subprocess.run(["nm", "--print-size", "--demangle", binary], capture_output=True, text=True, check=True)
     sizes: Counter[str] = Counter()
     for line in listed.stdout.splitlines():

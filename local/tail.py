@@ -1,45 +1,49 @@
-"""`make tail`: follows the errors of an environment in the terminal, of the local run or of a deployed Tenon.
+"""Follows the errors of an environment in the terminal (`make tail`).
 
-Where TENON_URL and TENON_BACKEND_KEY are not set, those of the local run are taken. An error is shown once, when its time lies
-in the last two minutes: what an engine records later than that is in `GET /logs` all the same."""
+TENON_URL and TENON_BACKEND_KEY select a deployed Tenon; the default is the local run. Each error is
+printed once, if its time is within the last two minutes. Errors that an engine records later are
+available from `GET /logs`.
+"""
 
+import contextlib
 import os
 import shlex
 import sys
 import time
 import urllib.error
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from demo import BOLD, DIM, PLAIN
 from stack import LOCAL
 from tenon import Api
 
-# So many errors are shown at the beginning.
-BEFORE = 10
-# How far each look reaches back: clocks differ, and errors are listed by when they happened.
+# Number of earlier errors that are printed at the start.
+INITIAL_ERRORS = 10
+# Overlap of consecutive requests: clocks differ, and errors are listed by their own time.
 OVERLAP = timedelta(minutes=2)
 PAUSE_SECONDS = 1
-# What passes by itself.
-PASSING = {429, 500, 502, 503, 504}
+# Statuses after which the request is repeated.
+TRANSIENT_STATUSES = {429, 500, 502, 503, 504}
 
 
 def main() -> None:
-    """Follows until Ctrl-C."""
+    """Follows the errors until Ctrl-C."""
     api = Api(*settings())
     shown: dict[str, datetime] = {}
-    for error in reversed(look(api, {"limit": BEFORE}, pages=1)):
+    for error in reversed(fetch(api, {"limit": INITIAL_ERRORS}, pages=1)):
         show(error, shown)
     while True:
-        since = datetime.now(timezone.utc) - OVERLAP
-        for error in look(api, {"since": since.isoformat(), "sortOrder": "asc", "limit": 100}):
+        since = datetime.now(UTC) - OVERLAP
+        for error in fetch(api, {"since": since.isoformat(), "sortOrder": "asc", "limit": 100}):
             show(error, shown)
         shown = {key: at for key, at in shown.items() if at > since - OVERLAP}
         time.sleep(PAUSE_SECONDS)
 
 
 def settings() -> tuple[str, str]:
-    """The API's URL and a back end's key."""
+    """Returns the API's URL and the back-end key."""
     found = dict(os.environ)
     file = LOCAL / "env"
     if "TENON_URL" not in found and file.exists():
@@ -49,33 +53,34 @@ def settings() -> tuple[str, str]:
     try:
         return found["TENON_URL"].rstrip("/"), found["TENON_BACKEND_KEY"]
     except KeyError as missing:
-        sys.exit(f"{missing.args[0]} is not set: `make run` first, or set TENON_URL and TENON_BACKEND_KEY")
+        sys.exit(f"{missing.args[0]} is not set. Start `make run`, or set TENON_URL and TENON_BACKEND_KEY.")
 
 
-def look(api: Api, query: dict, pages: int | None = None) -> list[dict]:
-    """The errors that a query finds, page by page. None where the API cannot be asked for now."""
-    errors: list[dict] = []
-    cursor: dict = {}
+def fetch(api: Api, query: dict[str, Any], pages: int | None = None) -> list[dict[str, Any]]:
+    """Returns the errors that match a query. The list ends early if the API is unavailable."""
+    errors: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
     while pages is None or pages > 0:
         pages = pages and pages - 1
         try:
-            answer = api.call("GET", "/logs?" + urlencode(query | cursor))
+            response = api.call("GET", "/logs?" + urlencode(query | cursor))
         except (urllib.error.URLError, OSError, ValueError) as error:
-            print(f"{DIM}the API cannot be reached ({error}), trying again{PLAIN}", file=sys.stderr, flush=True)
+            print(f"{DIM}the API is unavailable ({error}), retrying{PLAIN}", file=sys.stderr, flush=True)
             break
-        if answer.status in PASSING:
+        if response.status in TRANSIENT_STATUSES:
             break
-        if answer.status != 200:
-            sys.exit(f"the API refuses: {answer.status} {answer.body.get('detail') or answer.body.get('message')}")
-        errors += answer.body["errors"]
-        if "cursor" not in answer.body:
+        if response.status != 200:
+            detail = response.body.get("detail") or response.body.get("message")
+            sys.exit(f"The API returned {response.status}: {detail}")
+        errors += response.body["errors"]
+        if "cursor" not in response.body:
             break
-        cursor = {"cursor": answer.body["cursor"]}
+        cursor = {"cursor": response.body["cursor"]}
     return errors
 
 
-def show(error: dict, shown: dict[str, datetime]) -> None:
-    """Prints an error that was not shown yet."""
+def show(error: dict[str, Any], shown: dict[str, datetime]) -> None:
+    """Prints an error that was not printed before."""
     key = f"{error['workflowId']}/{error['_id']}"
     if key in shown:
         return
@@ -88,12 +93,10 @@ def show(error: dict, shown: dict[str, datetime]) -> None:
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal would take for a command."""
+    """Returns the text without characters that control a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         main()
-    except KeyboardInterrupt:
-        pass

@@ -1,5 +1,8 @@
-"""Runs a command with a stack of its own: an emulator on a free port, the template deployed into it, and their addresses
-in the command's environment. `make test` runs all tests this way, independently of a local run."""
+"""Runs a command with its own stack: an emulator on a free port and the template deployed to it.
+
+The command's environment contains their addresses. `make test` runs all tests this way,
+independently of a local run.
+"""
 
 import argparse
 import os
@@ -13,19 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import axe_playwright_python
-import samcli
-
 import customer
 import emulator
+import samcli
 import stack
 from emulator import CUSTOMER_ACCOUNT, ROOT
 
-# The script of axe-core.
+# Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
 
 def main() -> None:
-    """Starts, deploys, runs the command, and stops."""
+    """Starts and deploys the stack, runs the command, and stops the stack."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stack-tests", action="store_true", help="run the tests of the template and the stack first")
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -34,12 +36,13 @@ def main() -> None:
     if arguments.stack_tests:
         commands.insert(0, [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet", "tests/stack"])
     folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit("ended"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
     stack.collect(folder)
-    print("starting a local AWS and deploying template.yaml into it (about half a minute) …", flush=True)
+    print("starting a local AWS and deploying template.yaml to it (about half a minute) …", flush=True)
     local = emulator.start(folder, persist=False)
-    browser = code = None
+    browser: Browser | None = None
+    code: int | None = None
     try:
         deployed = stack.deploy(local, folder)
         keys = customer.make_keys(local, "tenon-test", "tenon-test-*")
@@ -60,7 +63,10 @@ def main() -> None:
         browser = start_browser()
         if browser:
             environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
-        code = next((code for command in commands if (code := subprocess.run(command, env=environment, cwd=ROOT).returncode)), 0)
+        for command in commands:
+            code = subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
+            if code:
+                break
         keep_logs(local, folder / "functions.log")
         leaks = search_for_secrets(folder / "functions.log", keys, expected=arguments.command[0] == "cargo")
         code = code or leaks
@@ -71,24 +77,26 @@ def main() -> None:
         if code == 0:
             shutil.rmtree(folder, ignore_errors=True)
         else:
-            print(f"the logs of the emulator and the functions are in {folder}", file=sys.stderr)
+            print(f"logs of the emulator and the functions: {folder}", file=sys.stderr)
     sys.exit(code)
 
 
 @dataclass
 class Browser:
-    """A ChromeDriver that starts a Chromium for each session."""
+    """A running ChromeDriver, which starts Chromium for each session."""
 
-    process: subprocess.Popen
+    process: "subprocess.Popen[bytes]"
     url: str
 
 
 def start_browser() -> Browser | None:
-    """Starts ChromeDriver for the tests of the console, where it is installed with Chromium."""
+    """Starts ChromeDriver for the console's tests if it is installed with Chromium."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         if os.environ.get("TENON_REQUIRE_BROWSER"):
-            sys.exit("the browser tests need chromium and chromedriver (Debian: chromium, chromium-driver)")
-        print("the browser tests are skipped: there is no chromium and chromedriver (Debian: chromium, chromium-driver)")
+            sys.exit("The browser tests require chromium and chromedriver (Debian: chromium, chromium-driver).")
+        print(
+            "skipping the browser tests: chromium and chromedriver are not installed (Debian: chromium, chromium-driver)"
+        )
         return None
     port = emulator.free_port()
     process = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -96,13 +104,16 @@ def start_browser() -> Browser | None:
 
 
 def runtime_interface_emulator() -> Path:
-    """AWS's own emulator of Lambda's runtime, which comes with SAM."""
+    """Returns the path of the Lambda Runtime Interface Emulator, which is part of SAM."""
     return Path(samcli.__file__).parent / "local" / "rapid" / f"aws-lambda-rie-{stack.ARCHITECTURE}"
 
 
 def own_settings(local: emulator.Emulator, deployed: stack.Stack) -> dict[str, str]:
-    """What the template gives to every function, for tests that run functions by themselves: with tables of the same
-    form and a KMS key of their own, since the stack's keys serve none but the functions' roles."""
+    """Returns the functions' environment variables for tests that run functions outside the stack.
+
+    These tests use separate tables of the same structure and a separate KMS key, because only the
+    functions' roles may use the stack's keys.
+    """
     configuration = local.client("lambda").get_function_configuration(FunctionName=deployed.outputs["ForwardErrors"])
     settings = configuration["Environment"]["Variables"]
     dynamodb = local.client("dynamodb")
@@ -124,7 +135,7 @@ def own_settings(local: emulator.Emulator, deployed: stack.Stack) -> dict[str, s
 
 
 def keep_logs(local: emulator.Emulator, path: Path) -> None:
-    """Writes all that the functions logged into a file."""
+    """Writes the logs of all functions to a file."""
     logs = local.client("logs")
     with path.open("w") as file:
         for group in logs.describe_log_groups()["logGroups"]:
@@ -133,16 +144,18 @@ def keep_logs(local: emulator.Emulator, path: Path) -> None:
 
 
 def search_for_secrets(path: Path, keys: customer.Keys, expected: bool) -> int:
-    """Searches the logs for API keys, tokens and the customer's AWS keys. Returns an exit code: 1 for a secret, and for an
-    empty log where log lines are expected."""
+    """Searches the logs for API keys, tokens, webhook secrets and the customer's AWS keys.
+
+    Returns the exit code: 1 if a secret was found, or if the log is unexpectedly empty.
+    """
     secret = re.compile(
         rf"tn_(live|test)_[0-9A-Za-z]{{49}}|whsec_[0-9A-Za-z+/]{{8}}|eyJ[\w-]{{8,}}\.eyJ[\w-]{{8,}}|{keys.access_key_id}|{re.escape(keys.secret_access_key)}"
     )
     lines = path.read_text().splitlines()
     leaks = [line for line in lines if secret.search(line)]
     for line in leaks:
-        print(f"a secret in the logs: {secret.sub('…', line)}", file=sys.stderr)
-    print(f"searched {len(lines)} lines of the functions' logs for secrets: found {len(leaks)}", flush=True)
+        print(f"secret in the logs: {secret.sub('…', line)}", file=sys.stderr)
+    print(f"searched {len(lines)} log lines of the functions for secrets: {len(leaks)} found", flush=True)
     return 1 if leaks or (expected and not lines) else 0
 
 
