@@ -12,7 +12,7 @@
 //! * [`error_log`]: errors of workflow executions
 //! * [`fingerprint`]: digest that groups similar errors
 //! * [`health`]: circuit, backoff and backlog of a destination
-//! * [`id`]: identifiers
+//! * [`id`]: identifiers of all resources
 //! * [`names`]: usernames and email addresses
 //! * [`replay`]: jobs that queue recorded errors again
 //! * [`request_seed`]: deterministic ids for idempotent requests
@@ -21,7 +21,7 @@
 //! * [`timestamp`]: points in time with millisecond precision
 //! * [`user`]: users, their metadata and the lifetime of their tokens
 //! * [`webhook`]: webhook URLs and signing secrets
-//! * [`workflow`]: workflows
+//! * [`workflow`]: workflows and their names
 
 pub mod api_key;
 pub mod credential;

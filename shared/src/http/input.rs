@@ -446,8 +446,7 @@ impl FromJson for Metadata {
     }
 }
 
-/// Implements [`FromJson`](crate::http::FromJson) for input types that are nested in a list or
-/// another object.
+/// Implements [`FromJson`] for input types that are nested in a list or another object.
 #[macro_export]
 macro_rules! nested_inputs {
     ($($type:ty)*) => {$(

@@ -160,7 +160,7 @@ impl<T> TimedCache<T> {
     }
 }
 
-/// Accepts a cached value of any age within its time to live.
+/// Value of `since` that accepts any cached value.
 const EPOCH: Timestamp = Timestamp::from_seconds(0);
 
 /// Signs user tokens with the current key. Makes no AWS call while the keys are cached.
