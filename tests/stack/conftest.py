@@ -1,7 +1,7 @@
-"""What the tests of the template and of the deployed stack share.
+"""Fixtures of the tests of the template and of the deployed stack.
 
-The tests of the template need nothing but the pinned SAM; those of the stack run in the environment of local/test.py, before
-the other tests, because some of them change settings of the stack for a while.
+Tests of the template require only the pinned SAM. Tests of the stack run in the environment of
+local/test.py. They run first, because some of them change settings of the stack temporarily.
 """
 
 import os
@@ -14,10 +14,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "local"))
 
-import tenon  # noqa: E402
-from emulator import Emulator  # noqa: E402
-from stack import Stack  # noqa: E402
-from template import Template  # noqa: E402
+import tenon
+from emulator import Emulator
+from stack import Stack
+from template import Template
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
-"""Chains of wake-ups that are longer than Lambda allows a loop to be, with its loop detection in force."""
+"""Chains of wake-ups that exceed the limit of Lambda's recursive loop detection."""
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -19,37 +20,44 @@ REPLAYED = 5000
 PATIENCE = 300
 
 
-def test_a_drain_of_100_rounds_and_a_replay_of_5000_errors_end(emulator: Emulator, stack: Stack, new_environment: NewEnvironment):
+def test_a_drain_of_100_rounds_and_a_replay_of_5000_errors_end(
+    emulator: Emulator, stack: Stack, new_environment: NewEnvironment
+) -> None:
     before = count(emulator, "Invocations", "tenon-drain")
     # The drain makes its rounds while errors are replayed to another destination.
     with backlog(emulator, stack, new_environment(), ROUNDS) as drained, Endpoint(answers=[204]) as endpoint:
         environment = new_environment()
         replay = start_replay(environment, endpoint, REPLAYED)
         wait_for_replay(environment, replay)
-        wait("the backlog is delivered", lambda: drained.is_empty())
+        wait("the backlog is delivered", drained.is_empty)
     assert count(emulator, "Invocations", "tenon-drain") - before >= ROUNDS
     assert dead_letters(emulator, stack) == []
     assert count(emulator, "RecursiveInvocationsDropped", "tenon-drain") == 0
     assert count(emulator, "RecursiveInvocationsDropped", "tenon-replay") == 0
 
 
-def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(emulator: Emulator, stack: Stack, new_environment: NewEnvironment):
+def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(
+    emulator: Emulator, stack: Stack, new_environment: NewEnvironment
+) -> None:
     environment = new_environment()
     with backlog(emulator, stack, new_environment(), 40) as drained, Endpoint(answers=[204]) as endpoint:
         with terminating(emulator, "tenon-drain", "tenon-replay"):
             replay = start_replay(environment, endpoint, REPLAYED)
             for function in ("tenon-replay", "tenon-drain"):
-                wait(f"{function} is stopped", lambda: count(emulator, "RecursiveInvocationsDropped", function) > 0)  # noqa: B023
+                dropped = functools.partial(count, emulator, "RecursiveInvocationsDropped", function)
+                wait(f"{function} is stopped", lambda dropped=dropped: dropped() > 0)
             assert environment.call("GET", f"/replays/{replay}")["status"] == "running"
             assert not drained.is_empty()
         assert {"ReplayStepV1", "DrainV1"} <= {message["message"] for message in dead_letters(emulator, stack)}
 
         # Nothing is lost: once the wake-ups are overdue, the sweep repeats them.
         set_back(emulator, stack, f"env#{environment.id}#replays", f"replay#{replay}", "updatedAt")
-        set_back(emulator, stack, f"env#{drained.environment.id}#destinations", f"health#{drained.destination}", "wakeAt")
+        set_back(
+            emulator, stack, f"env#{drained.environment.id}#destinations", f"health#{drained.destination}", "wakeAt"
+        )
         invoke_sweep(emulator, stack)
         wait_for_replay(environment, replay)
-        wait("the backlog is delivered", lambda: drained.is_empty())
+        wait("the backlog is delivered", drained.is_empty)
 
 
 class Backlog:
@@ -80,7 +88,10 @@ class Backlog:
             due = timestamp(start + timedelta(seconds=number))
             moved = {**item, "sk": {"S": due + "#" + item["sk"]["S"].partition("#")[2]}, "nextAttemptAt": {"S": due}}
             key = {name: item[name] for name in ("pk", "sk")}
-            actions = [{"Delete": {"TableName": self.table, "Key": key}}, {"Put": {"TableName": self.table, "Item": moved}}]
+            actions = [
+                {"Delete": {"TableName": self.table, "Key": key}},
+                {"Put": {"TableName": self.table, "Item": moved}},
+            ]
             self.dynamodb.transact_write_items(TransactItems=actions)
 
 
@@ -121,7 +132,7 @@ def terminating(emulator: Emulator, *functions: str) -> Iterator[None]:
 
 
 def start_replay(environment: Environment, endpoint: Endpoint, size: int) -> str:
-    """Records errors before there is a destination, and replays them to a new one. Returns the id of the replay."""
+    """Records errors, then replays them to a new destination. Returns the id of the replay."""
     record(environment, size)
     settings = {"type": "webhook", "url": endpoint.url}
     destination = environment.call("POST", "/destinations", settings, 201)["destinationId"]
@@ -131,7 +142,7 @@ def start_replay(environment: Environment, endpoint: Endpoint, size: int) -> str
 
 
 def wait_for_replay(environment: Environment, replay: str) -> None:
-    """Waits until a replay has found all errors, and cancels the deliveries that are still pending because of it."""
+    """Waits until a replay has found all errors, and cancels its pending deliveries."""
     wait("the replay is done", lambda: environment.call("GET", f"/replays/{replay}")["status"] == "done")
     assert environment.call("GET", f"/replays/{replay}")["found"] == REPLAYED
     environment.call("DELETE", f"/replays/{replay}")

@@ -1,8 +1,9 @@
-"""What the role of each function may do, tried with the role itself: everything that it needs, and nothing else."""
+"""Permissions of each function, tested with its role: all that it needs, and no others."""
 
-import functools
 import json
 import secrets
+from collections.abc import Callable
+from typing import Any
 
 import boto3
 import botocore.exceptions
@@ -34,7 +35,7 @@ OPEN = {
     "credential-data": {"CredentialsReveal"},
 }
 
-# Partition of the directory → functions that may read it. The environment and the ids are arbitrary.
+# Functions that may read each partition of the directory. Environment and ids are arbitrary.
 ENVIRONMENT = f"env#{'0' * 24}"
 READERS = {
     "stack": {"Authorizer", "EnvironmentsCreate", "Jwks", "UsersToken", "SigningKeysRotate"},
@@ -51,7 +52,7 @@ READERS = {
         "ForwardErrors", "Replay", "Sweep",
     },
 }  # fmt: skip
-# Functions that read what customers' endpoints answer, and that therefore read and write nothing of users.
+# Functions that read responses of customers' endpoints, and therefore cannot access user data.
 EXPOSED = {"DeliverWebhooks", "DestinationsTest", "Drain", "ForwardErrors"}
 
 
@@ -63,24 +64,36 @@ class Roles:
         cloudformation = emulator.client("cloudformation")
         pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
         found = [resource for page in pages for resource in page["StackResourceSummaries"]]
+        self.clients: dict[tuple[str, str], Any] = {}
         self.names = {
             resource["LogicalResourceId"].removesuffix("Role"): resource["PhysicalResourceId"]
             for resource in found
             if resource["ResourceType"] == "AWS::IAM::Role"
         }
 
-    @functools.cache
-    def client(self, function: str, service: str):
+    def client(self, function: str, service: str) -> Any:
         """Returns a client that acts under the role of a function."""
+        if (function, service) not in self.clients:
+            self.clients[function, service] = self.assume(function, service)
+        return self.clients[function, service]
+
+    def assume(self, function: str, service: str) -> Any:
+        """Returns a new client that acts under the role of a function."""
         iam, role = self.emulator.client("iam"), self.names[function]
         described = iam.get_role(RoleName=role)["Role"]
         trust = described["AssumeRolePolicyDocument"]
         # The roles trust Lambda alone. For these tests they trust the account as well.
-        ours = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{PRODUCT_ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+        ours = {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{PRODUCT_ACCOUNT}:root"},
+            "Action": "sts:AssumeRole",
+        }
         if ours not in trust["Statement"]:
             trust["Statement"].append(ours)
             iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
-        assumed = self.emulator.client("sts").assume_role(RoleArn=described["Arn"], RoleSessionName="test")["Credentials"]
+        assumed = self.emulator.client("sts").assume_role(RoleArn=described["Arn"], RoleSessionName="test")[
+            "Credentials"
+        ]
         return boto3.client(
             service,
             endpoint_url=self.emulator.endpoint,
@@ -97,9 +110,12 @@ def roles(emulator: Emulator) -> Roles:
     return Roles(emulator)
 
 
-def is_allowed(call, **arguments) -> bool:
-    """Whether AWS allows a call. Any other refusal than a missing permission is an error of the test, but for a condition
-    that does not hold, which AWS looks at after the permission."""
+def is_allowed(call: Callable[..., Any], **arguments: Any) -> bool:
+    """Returns whether AWS allows a call.
+
+    A failed condition counts as allowed, because AWS checks permissions first. Any other error
+    fails the test.
+    """
     try:
         call(**arguments)
     except botocore.exceptions.ClientError as refusal:
@@ -114,12 +130,14 @@ def context(purpose: str) -> dict[str, str]:
     return {"environment": secrets.token_hex(12), "owner": secrets.token_hex(12), "purpose": purpose}
 
 
-def test_each_function_seals_and_opens_secrets_of_its_own_purposes_only(roles: Roles):
+def test_each_function_seals_and_opens_secrets_of_its_own_purposes_only(roles: Roles) -> None:
     for purpose, key in KEYS.items():
         key_id = f"alias/{STACK}-{key}"
         sealed_for = context(purpose)
         sealer = roles.client(sorted(SEAL[purpose])[0], "kms")
-        sealed = sealer.generate_data_key(KeyId=key_id, KeySpec="AES_256", EncryptionContext=sealed_for)["CiphertextBlob"]
+        sealed = sealer.generate_data_key(KeyId=key_id, KeySpec="AES_256", EncryptionContext=sealed_for)[
+            "CiphertextBlob"
+        ]
         seal, opened = set(), set()
         for function in roles.names:
             kms = roles.client(function, "kms")
@@ -133,12 +151,14 @@ def test_each_function_seals_and_opens_secrets_of_its_own_purposes_only(roles: R
         assert (purpose, opened) == (purpose, OPEN[purpose])
 
 
-def test_no_function_may_do_anything_else_with_a_key(roles: Roles):
+def test_no_function_may_do_anything_else_with_a_key(roles: Roles) -> None:
     for function in roles.names:
         kms = roles.client(function, "kms")
         for key in set(KEYS.values()):
             key_id = f"alias/{STACK}-{key}"
-            assert not is_allowed(kms.encrypt, KeyId=key_id, Plaintext=b"x", EncryptionContext=context("webhook-secret"))
+            assert not is_allowed(
+                kms.encrypt, KeyId=key_id, Plaintext=b"x", EncryptionContext=context("webhook-secret")
+            )
             described = kms_key(roles, key_id)
             assert not is_allowed(kms.put_key_policy, KeyId=described, PolicyName="default", Policy="{}")
 
@@ -149,19 +169,23 @@ def kms_key(roles: Roles, alias: str) -> str:
     return next(found["TargetKeyId"] for found in aliases if found["AliasName"] == alias)
 
 
-def test_each_function_reads_the_partitions_of_its_own_entities_only(roles: Roles, stack: Stack):
+def test_each_function_reads_the_partitions_of_its_own_entities_only(roles: Roles, stack: Stack) -> None:
     table = stack.outputs["DirectoryTable"]
     for partition, readers in READERS.items():
         key = {"pk": {"S": partition}, "sk": {"S": "nothing"}}
         allowed = {
-            function for function in roles.names if is_allowed(roles.client(function, "dynamodb").get_item, TableName=table, Key=key)
+            function
+            for function in roles.names
+            if is_allowed(roles.client(function, "dynamodb").get_item, TableName=table, Key=key)
         }
         # Those that read by queries alone have GetItem too, which opens their connection.
         assert (partition, allowed) == (partition, readers)
 
 
-@pytest.mark.parametrize("partition", ["stack", "key#x", f"{ENVIRONMENT}#user#x", f"{ENVIRONMENT}#name#x", f"{ENVIRONMENT}#keys"])
-def test_what_reads_hostile_responses_reaches_no_user_and_no_key(roles: Roles, stack: Stack, partition: str):
+@pytest.mark.parametrize(
+    "partition", ["stack", "key#x", f"{ENVIRONMENT}#user#x", f"{ENVIRONMENT}#name#x", f"{ENVIRONMENT}#keys"]
+)
+def test_what_reads_hostile_responses_reaches_no_user_and_no_key(roles: Roles, stack: Stack, partition: str) -> None:
     key = {"pk": {"S": partition}, "sk": {"S": "nothing"}}
     arguments = {"TableName": stack.outputs["DirectoryTable"], "ConditionExpression": "attribute_exists(pk)"}
     for function in EXPOSED:

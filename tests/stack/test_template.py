@@ -22,7 +22,7 @@ TAGGED = {
 UNTAGGED = {"AWS::ApiGatewayV2::Api", "AWS::Events::Rule", "AWS::KMS::Alias", "AWS::Lambda::Permission"}
 
 
-def test_a_function_that_can_reach_itself_through_queues_is_allowed_to_loop(template: Template):
+def test_a_function_that_can_reach_itself_through_queues_is_allowed_to_loop(template: Template) -> None:
     triggers = template.triggers()
     reaches = {
         function: {
@@ -49,29 +49,31 @@ def test_a_function_that_can_reach_itself_through_queues_is_allowed_to_loop(temp
         assert function.get("RecursiveLoop", "Terminate") == ("Allow" if name in looping else "Terminate"), name
 
 
-def test_an_alarm_rings_when_lambda_stops_a_loop(template: Template):
+def test_an_alarm_rings_when_lambda_stops_a_loop(template: Template) -> None:
     alarms = template.of_type("AWS::CloudWatch::Alarm").values()
     watching = [alarm for alarm in alarms if alarm["MetricName"] == "RecursiveInvocationsDropped"]
     assert {logical_id(alarm["Dimensions"][0]["Value"]) for alarm in watching} == {"Drain", "Replay"}
     assert all(alarm["Threshold"] == 0 for alarm in watching)
 
 
-def test_no_log_level_drops_metrics(template: Template):
+def test_no_log_level_drops_metrics(template: Template) -> None:
     # Lambda takes a line without a level, such as a metric, for INFO.
     for name, function in template.functions().items():
         assert function["LoggingConfig"]["ApplicationLogLevel"] == "INFO", name
         assert function["Environment"]["Variables"]["LOG_LEVEL"] == {"Ref": "LogLevel"}, name
 
 
-def test_all_functions_log_into_one_group_that_goes_with_the_stack(template: Template):
-    assert all(logical_id(function["LoggingConfig"]["LogGroup"]) == "Logs" for function in template.functions().values())
+def test_all_functions_log_into_one_group_that_goes_with_the_stack(template: Template) -> None:
+    assert all(
+        logical_id(function["LoggingConfig"]["LogGroup"]) == "Logs" for function in template.functions().values()
+    )
     for name, group in template.of_type("AWS::Logs::LogGroup").items():
         assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
         assert "DeletionPolicy" not in template.resources[name], name
     assert set(template.of_type("AWS::Logs::LogGroup")) == {"Logs", "AccessLogs"}
 
 
-def test_the_access_log_is_json_without_credentials(template: Template):
+def test_the_access_log_is_json_without_credentials(template: Template) -> None:
     [stage] = template.of_type("AWS::ApiGatewayV2::Stage").values()
     settings = stage["AccessLogSettings"]
     assert logical_id(settings["DestinationArn"]) == "AccessLogs"
@@ -83,7 +85,7 @@ def test_the_access_log_is_json_without_credentials(template: Template):
     assert not {name for name in variables if re.search("header|path|query|authorizer.(?!error)|httpMethod", name)}
 
 
-def test_every_route_is_throttled_and_public_routes_more(template: Template):
+def test_every_route_is_throttled_and_public_routes_more(template: Template) -> None:
     [stage] = template.of_type("AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
     # API Gateway's own default for an account: one environment records 5,000 errors a second.
@@ -102,14 +104,26 @@ def test_every_route_is_throttled_and_public_routes_more(template: Template):
     assert template.parameters["DetailedMetrics"]["Default"] == "false"
 
 
-def test_concurrency_can_be_bounded_for_a_small_account(template: Template):
+def test_concurrency_can_be_bounded_for_a_small_account(template: Template) -> None:
     mappings = template.of_type("AWS::Lambda::EventSourceMapping")
-    bounds = {name: mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"] for name, mapping in mappings.items() if "ScalingConfig" in mapping}
-    assert bounds == {"DeliverWebhooksSource": "WebhookConcurrency", "DrainSource": "DrainConcurrency", "ReplaySource": "ReplayConcurrency"}
+    bounds = {
+        name: mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"]
+        for name, mapping in mappings.items()
+        if "ScalingConfig" in mapping
+    }
+    assert bounds == {
+        "DeliverWebhooksSource": "WebhookConcurrency",
+        "DrainSource": "DrainConcurrency",
+        "ReplaySource": "ReplayConcurrency",
+    }
     assert mappings["ForwardErrorsSource"]["ParallelizationFactor"] == {"Ref": "StreamParallelization"}
     for parameter in bounds.values():
         assert template.parameters[parameter]["MinValue"] == 2, "the least that SQS event source mappings take"
-    reserved = {name: function["ReservedConcurrentExecutions"] for name, function in template.functions().items() if "ReservedConcurrentExecutions" in function}
+    reserved = {
+        name: function["ReservedConcurrentExecutions"]
+        for name, function in template.functions().items()
+        if "ReservedConcurrentExecutions" in function
+    }
     assert set(reserved) == {"Authorizer", "DestinationsTest"}
     for value in reserved.values():
         condition, _, otherwise = value["Fn::If"]
@@ -118,11 +132,11 @@ def test_concurrency_can_be_bounded_for_a_small_account(template: Template):
         assert template.parameters[parameter]["Default"] == 0
 
 
-def test_the_authorizer_gives_up_before_api_gateway_does(template: Template):
+def test_the_authorizer_gives_up_before_api_gateway_does(template: Template) -> None:
     assert template.functions()["Authorizer"]["Timeout"] <= 9
 
 
-def test_a_queue_waits_six_times_as_long_as_its_function_runs(template: Template):
+def test_a_queue_waits_six_times_as_long_as_its_function_runs(template: Template) -> None:
     queues = template.of_type("AWS::SQS::Queue")
     triggered = {queue: functions for queue, functions in template.triggers().items() if queue in queues}
     assert set(triggered) == {"Webhooks", "Drains", "Replays"}
@@ -131,15 +145,19 @@ def test_a_queue_waits_six_times_as_long_as_its_function_runs(template: Template
         assert queues[queue]["RedrivePolicy"]["maxReceiveCount"] == 50, queue
 
 
-def test_a_stream_has_at_most_two_consumers(template: Template):
+def test_a_stream_has_at_most_two_consumers(template: Template) -> None:
     # More than two readers of a DynamoDB stream's shard are throttled.
-    streams = {source: functions for source, functions in template.triggers().items() if source in template.of_type("AWS::DynamoDB::Table")}
+    streams = {
+        source: functions
+        for source, functions in template.triggers().items()
+        if source in template.of_type("AWS::DynamoDB::Table")
+    }
     assert set(streams) == {"Directory", "Errors"}
     for table, functions in streams.items():
         assert len(functions) <= 2, table
 
 
-def test_what_a_stack_holds_outlives_it_but_not_a_failed_first_deployment(template: Template):
+def test_what_a_stack_holds_outlives_it_but_not_a_failed_first_deployment(template: Template) -> None:
     for name in template.of_type("AWS::KMS::Key"):
         assert template.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate", name
     for name, table in template.of_type("AWS::DynamoDB::Table").items():
@@ -148,35 +166,40 @@ def test_what_a_stack_holds_outlives_it_but_not_a_failed_first_deployment(templa
         assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}, name
 
 
-def test_every_resource_that_takes_tags_names_its_stack(template: Template):
+def test_every_resource_that_takes_tags_names_its_stack(template: Template) -> None:
     assert {resource["Type"] for resource in template.resources.values()} == TAGGED | UNTAGGED
     for kind in TAGGED:
         for name, resource in template.of_type(kind).items():
             tags = resource["Tags"]
-            value = tags["Stack"] if isinstance(tags, dict) else next(tag["Value"] for tag in tags if tag["Key"] == "Stack")
+            value = (
+                tags["Stack"] if isinstance(tags, dict) else next(tag["Value"] for tag in tags if tag["Key"] == "Stack")
+            )
             assert value == {"Ref": "AWS::StackName"}, name
 
 
-def test_the_indexes_have_what_later_filters_need(template: Template):
-    indexes = {index["IndexName"]: index for index in template.of_type("AWS::DynamoDB::Table")["Errors"]["GlobalSecondaryIndexes"]}
+def test_the_indexes_have_what_later_filters_need(template: Template) -> None:
+    indexes = {
+        index["IndexName"]: index
+        for index in template.of_type("AWS::DynamoDB::Table")["Errors"]["GlobalSecondaryIndexes"]
+    }
     projected = {name: set(index["Projection"]["NonKeyAttributes"]) for name, index in indexes.items()}
     assert {"integrationId", "eventType", "fingerprint"} <= projected["by-environment"]
     assert {"integrationId", "fingerprint"} <= projected["by-user"]
 
 
-def test_the_errors_table_can_be_warmed_and_is_not_by_default(template: Template):
+def test_the_errors_table_can_be_warmed_and_is_not_by_default(template: Template) -> None:
     errors = template.of_type("AWS::DynamoDB::Table")["Errors"]
     for warmed in (errors, *errors["GlobalSecondaryIndexes"]):
         assert warmed["WarmThroughput"]["Fn::If"][0] == "IsWarmed"
     assert template.parameters["WarmWritesPerSecond"]["Default"] == 0
 
 
-def test_the_template_names_no_partition():
+def test_the_template_names_no_partition() -> None:
     # SAM writes the partition of the region that it runs in.
     assert not re.search(r"arn:aws[-:]|amazonaws\.com/", (ROOT / "template.yaml").read_text())
 
 
-def test_every_permission_on_a_table_is_limited_to_partitions(template: Template):
+def test_every_permission_on_a_table_is_limited_to_partitions(template: Template) -> None:
     tables = set(template.of_type("AWS::DynamoDB::Table"))
     for function in template.functions():
         for statement in template.statements(function):
@@ -191,7 +214,7 @@ def test_every_permission_on_a_table_is_limited_to_partitions(template: Template
             assert not {"dynamodb:*", "dynamodb:Scan", "dynamodb:PartiQLSelect"} & set(actions), function
 
 
-def test_a_stream_of_errors_is_never_given_up_before_it_expires(template: Template):
+def test_a_stream_of_errors_is_never_given_up_before_it_expires(template: Template) -> None:
     mappings = template.of_type("AWS::Lambda::EventSourceMapping")
     errors = mappings["ForwardErrorsSource"]
     assert errors["MaximumRetryAttempts"] == -1
@@ -202,7 +225,7 @@ def test_a_stream_of_errors_is_never_given_up_before_it_expires(template: Templa
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
 
 
-def test_lambdas_own_log_level_is_a_parameter(template: Template):
+def test_lambdas_own_log_level_is_a_parameter(template: Template) -> None:
     for name, function in template.functions().items():
         assert function["LoggingConfig"]["SystemLogLevel"] == {"Ref": "SystemLogLevel"}, name
         assert function["LoggingConfig"]["LogFormat"] == "JSON", name
@@ -210,7 +233,7 @@ def test_lambdas_own_log_level_is_a_parameter(template: Template):
     assert template.parameters["SystemLogLevel"]["Default"] == "WARN"
 
 
-def test_every_alarm_watches_a_metric_that_is_published_and_notifies(template: Template):
+def test_every_alarm_watches_a_metric_that_is_published_and_notifies(template: Template) -> None:
     published = {
         "AWS/Lambda": {"Errors", "IteratorAge", "RecursiveInvocationsDropped", "Throttles"},
         "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"},
@@ -221,10 +244,12 @@ def test_every_alarm_watches_a_metric_that_is_published_and_notifies(template: T
         assert alarm["MetricName"] in published[alarm["Namespace"]], name
         assert alarm["AlarmActions"] == alarm["OKActions"] == topic, name
         for dimension in alarm.get("Dimensions", []):
-            assert dimension["Value"] == {"Ref": "AWS::StackName"} or logical_id(dimension["Value"]) in template.resources, name
+            assert (
+                dimension["Value"] == {"Ref": "AWS::StackName"} or logical_id(dimension["Value"]) in template.resources
+            ), name
 
 
-def test_a_preflight_allows_what_browsers_need(template: Template):
+def test_a_preflight_allows_what_browsers_need(template: Template) -> None:
     cors = template.resources["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
     assert cors["allowOrigins"] == ["*"]
     # Tokens travel in the Authorization header: there are no cookies.

@@ -77,7 +77,9 @@ def _trace_header(config: dict, inbound_trace_header: str | None = None) -> str:
     this = function_hash(config)
     lineage[this] = lineage.get(this, 0) + 1
     pairs = "|".join(f"{function}:{count}" for function, count in lineage.items())
-    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0;Lineage={pairs}"
+    return (
+        f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0;Lineage={pairs}"
+    )
 
 
 def _stopping_loops(run_batch):

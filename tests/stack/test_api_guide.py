@@ -1,0 +1,158 @@
+"""Runs the examples of docs/api.md against the deployed stack."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Environment
+from customer import Endpoint, Received
+from emulator import ROOT, Emulator, free_port
+from stack import Stack
+
+GUIDE = (ROOT / "docs/api.md").read_text()
+# Variables that the shell examples set, for the examples in other languages.
+CAPTURED = ["TENON_ISSUER", "USER_TOKEN", "WEBHOOK_SECRET"]
+TIMEOUT_SECONDS = 300
+
+
+def blocks(language: str, first_line: str = "") -> list[str]:
+    """Returns the code blocks of the guide in a language that start with a text."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    return [block for block in found if block.startswith(first_line)]
+
+
+class GuideRun:
+    """Result of the shell examples: their variables, and a request that the webhook received."""
+
+    def __init__(self, variables: dict[str, str], output: str, received: Received) -> None:
+        self.variables, self.output, self.received = variables, output, received
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Returns the environment variables for an example in another language."""
+        return {**os.environ, **self.variables, **more}
+
+
+@pytest.fixture(scope="module")
+def guide(emulator: Emulator, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> GuideRun:
+    """Runs the shell examples in one shell, with the variables of .local/env."""
+    environment, other = Environment(emulator, stack), Environment(emulator, stack)
+    user = environment.call("POST", "/users", {"username": "guide"}, 201)
+    workflow = environment.call("POST", "/workflows", {"userId": user["userId"], "name": "guide"}, 201)
+    captured = tmp_path_factory.mktemp("guide") / "variables"
+    trap = "trap '[ $? = 0 ] || echo \"sh block $BLOCK of docs/api.md failed\" >&2' EXIT\n"
+    examples = "\n".join(f"BLOCK={number}\n{block}" for number, block in enumerate(blocks("sh"), 1))
+    dump = "".join(f"printf '%s\\n' \"{name}=${name}\" >> '{captured}'\n" for name in CAPTURED)
+    with Endpoint(answers=[204]) as endpoint:
+        settings = {
+            "TENON_URL": stack.url,
+            "TENON_BACKEND_KEY": str(environment.backend.key),
+            "TENON_ENGINE_KEY": str(environment.engine.key),
+            "TENON_OTHER_BACKEND_KEY": str(other.backend.key),
+            "TENON_ENVIRONMENT": environment.id,
+            "TENON_WORKFLOW": workflow["workflowId"],
+            **emulator.environment(),
+            "WEBHOOK_URL": endpoint.url,
+        }
+        result = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", trap + examples + dump],
+            env={**os.environ, **settings},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+        assert result.returncode == 0, f"{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
+        received = endpoint.receive(30)
+    assert received is not None, "the webhook received no request"
+    variables = dict(line.split("=", 1) for line in captured.read_text().splitlines())
+    return GuideRun({**settings, **variables}, result.stdout, received)
+
+
+def node() -> str:
+    """Returns the path of Node.js, or skips the test."""
+    return shutil.which("node") or pytest.skip("needs Node.js")
+
+
+def program(folder: Path, language: str, name: str) -> list[str]:
+    """Returns the command for the example that starts with a comment with this file name."""
+    comment, interpreter = ("#", sys.executable) if language == "python" else ("//", node())
+    [source] = blocks(language, f"{comment} {name}\n")
+    path = folder / name
+    path.write_text(source)
+    return [interpreter, str(path)]
+
+
+@contextmanager
+def serving(command: list[str], environment: dict[str, str], port: int) -> Iterator[None]:
+    """Runs a server while the block is executed."""
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            with closing(socket.socket()) as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def post(port: int, headers: dict[str, str], body: bytes) -> int:
+    """Posts to a server on loopback and returns the status."""
+    headers = {name: value for name, value in headers.items() if name.startswith(("webhook-", "content-type"))}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/errors", body, headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_shell_examples_run_from_top_to_bottom(guide: GuideRun) -> None:
+    assert "urn:tenon:problem:validation" in guide.output
+    assert '"delivered":true' in guide.output
+    assert guide.received.headers["x-tenon-test"] == "true"
+    # The secret was rotated before.
+    assert len(guide.received.headers["webhook-signature"].split(" ")) == 2
+
+
+@pytest.mark.parametrize(("language", "name"), [("python", "verify_user_token.py"), ("js", "verify-user-token.mjs")])
+def test_examples_verify_user_tokens(guide: GuideRun, tmp_path: Path, language: str, name: str) -> None:
+    def run(token: str) -> subprocess.CompletedProcess[str]:
+        command, environment = program(tmp_path, language, name), guide.environment(USER_TOKEN=token)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+    token = guide.variables["USER_TOKEN"]
+    accepted = run(token)
+    assert accepted.returncode == 0, accepted.stderr
+    assert re.fullmatch(r"user [0-9a-f]{24}\n", accepted.stdout)
+    header, payload, signature = token.split(".")
+    forged = signature[:10] + ("A" if signature[10] != "A" else "B") + signature[11:]
+    assert run(f"{header}.{payload}.{forged}").returncode != 0
+
+
+@pytest.mark.parametrize(("language", "name"), [("python", "webhook_receiver.py"), ("js", "webhook-receiver.mjs")])
+def test_examples_verify_webhooks(guide: GuideRun, tmp_path: Path, language: str, name: str) -> None:
+    port = free_port()
+    headers, body = guide.received.headers, guide.received.body
+    with serving(program(tmp_path, language, name), guide.environment(PORT=str(port)), port):
+        assert post(port, headers, body) == 204
+        assert post(port, headers, body + b" ") == 401
+        assert post(port, {**headers, "webhook-timestamp": str(int(time.time()) - 600)}, body) == 401
+
+
+def test_every_example_in_python_and_javascript_is_tested() -> None:
+    assert len(blocks("python")) == len(blocks("js")) == 2
