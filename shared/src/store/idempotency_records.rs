@@ -84,8 +84,9 @@ struct Record {
     claim_id: String,
     /// Time at which the claim expires.
     claim_expires_at: Timestamp,
-    /// Response, once the request is complete.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Response, once the request is complete. Stored under another name, since `response` is a
+    /// reserved word of DynamoDB.
+    #[serde(rename = "storedResponse", skip_serializing_if = "Option::is_none")]
     response: Option<StoredResponse>,
     /// Number of pieces of the compressed body after the first.
     #[serde(default)]
@@ -192,7 +193,7 @@ impl IdempotencyRecords {
             .set_key(Some(keys::idempotency_record(key).attributes()))
             .update_expression("SET claimId = :claim, claimExpiresAt = :until")
             // This claim may already be stored: the SDK repeats a request whose response was lost.
-            .condition_expression("claimId IN (:before, :claim) AND attribute_not_exists(response)")
+            .condition_expression("claimId IN (:before, :claim) AND attribute_not_exists(storedResponse)")
             .expression_attribute_values(":claim", AttributeValue::S(claim_id.clone()))
             .expression_attribute_values(":until", AttributeValue::S(claim_expires_at.to_string()))
             .expression_attribute_values(":before", AttributeValue::S(before));
@@ -224,7 +225,7 @@ impl IdempotencyRecords {
         }
         let request = self
             .update_claimed(key, claim)
-            .update_expression("SET response = :response, extraPieces = :extra")
+            .update_expression("SET storedResponse = :response, extraPieces = :extra")
             .expression_attribute_values(
                 ":response",
                 serde_dynamo::to_attribute_value(response).map_err(StoreError::Malformed)?,
@@ -270,7 +271,7 @@ impl IdempotencyRecords {
 }
 
 /// Condition that the claim is the latest and that there is no response.
-const CLAIM_HELD: &str = "claimId = :claim AND attribute_not_exists(response)";
+const CLAIM_HELD: &str = "claimId = :claim AND attribute_not_exists(storedResponse)";
 
 fn new_claim_id() -> String {
     hex::encode(rand::random::<[u8; 16]>())
