@@ -64,6 +64,8 @@ check: setup $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the t
 	$(CHECK_VENV)/bin/oxlint --deny-warnings functions/src/api/console
 	$(CHECK_VENV)/bin/typos
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template template.yaml --region us-east-1
+	$(CHECK_VENV)/bin/cfn-lint --config-file local/lint/cfn-lint.yaml
+	$(CHECK_VENV)/bin/checkov --config-file local/lint/checkov.yaml
 	$(PYTHON) local/sizes.py check
 	$(PYTHON) local/language_check.py
 

@@ -1,4 +1,6 @@
-"""The template as CloudFormation gets it: after the SAM transform, which adds the roles, permissions and routes."""
+"""The template as CloudFormation gets it: after the SAM transform, which adds the roles,
+permissions and routes.
+"""
 
 from dataclasses import dataclass
 from typing import Any

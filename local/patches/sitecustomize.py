@@ -1,4 +1,6 @@
-"""Loads the patches of the emulator into its Python process. docs/local.md lists what each one makes up for."""
+"""Loads the patches of the emulator into its Python process. docs/local.md lists what each one
+makes up for.
+"""
 
 import sys
 from pathlib import Path

@@ -187,9 +187,11 @@ def dead_letters(emulator: Emulator, stack: Stack) -> list[dict]:
 
 
 def drain_invocations(emulator: Emulator, stack: Stack) -> int:
-    """Returns the number of invocations of the drain: the local AWS writes a log stream for each."""
+    """Returns the number of invocations of the drain: the local AWS writes one log stream each."""
     pages = emulator.client("logs").get_paginator("describe_log_streams")
-    streams = [stream for page in pages.paginate(logGroupName=stack.outputs["LogGroup"]) for stream in page["logStreams"]]
+    streams = [
+        stream for page in pages.paginate(logGroupName=stack.outputs["LogGroup"]) for stream in page["logStreams"]
+    ]
     return sum("/tenon-drain[" in stream["logStreamName"] for stream in streams)
 
 

@@ -1,22 +1,20 @@
-"""Condition keys that the emulator does not fill: `kms:EncryptionContext:*` and `dynamodb:LeadingKeys`.
+"""Condition keys that the emulator does not fill: `kms:EncryptionContext:*` and
+`dynamodb:LeadingKeys`.
 
-Without them a policy that names one always denies (KMS) or always allows (`ForAllValues` of DynamoDB). Sources: AWS KMS
-Developer Guide, "AWS KMS condition keys"; Amazon DynamoDB Developer Guide, "Using IAM policy conditions for fine-grained
-access control".
+Without them a policy that names one always denies (KMS) or always allows (`ForAllValues` of
+DynamoDB). Sources: AWS KMS Developer Guide, "AWS KMS condition keys"; Amazon DynamoDB Developer
+Guide, "Using IAM policy conditions for fine-grained access control".
 """
 
 import functools
 import json
-import os
 import re
-import threading
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import dynamodb
 
 # The partition keys of a request by table, in the service context until a check names its table.
 _BY_TABLE = "tenon:leading-keys"
-_record_lock = threading.Lock()
 
 
 def install() -> None:
@@ -54,12 +52,12 @@ def _for_the_table(enforce):
         context = dict(service_context or {})
         by_table = context.pop(_BY_TABLE, {})
         if service == "dynamodb":
-            # A transaction is checked for each item. Here each of these checks has the keys of all items of its table:
-            # stricter than AWS where actions of one table have different conditions, and never less strict.
+            # A transaction is checked for each item. Here each of these checks has the keys of all
+            # items of its table: stricter than AWS where actions of one table have different
+            # conditions, and never less strict.
             table = resource_arn.partition(":table/")[2].partition("/")[0]
             if table in by_table:
                 context["dynamodb:LeadingKeys"] = by_table[table]
-            _record(access_key, action, resource_arn, by_table.get(table))
         return enforce(access_key, action, service, region, resource_arn=resource_arn, service_context=context)
 
     return enforce_with_leading_keys
@@ -118,12 +116,3 @@ def _json(body: bytes) -> dict:
     except (ValueError, UnicodeDecodeError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
-
-
-def _record(access_key: str, action: str, resource_arn: str, keys: list[str] | None) -> None:
-    """Appends a check to the file that TENON_ACCESS_LOG names, from which the template's conditions can be derived."""
-    path = os.environ.get("TENON_ACCESS_LOG")
-    if path:
-        principal = iam_evaluator.caller_arn()
-        with _record_lock, open(path, "a") as file:
-            file.write(json.dumps([principal, action, resource_arn, keys]) + "\n")

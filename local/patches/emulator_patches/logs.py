@@ -1,7 +1,8 @@
 """Names of log streams.
 
-AWS puts the name of the function into the names of its log streams where functions share a log group:
-`YYYY/MM/DD/function[version]id`. Source: AWS Lambda Developer Guide, "Configuring CloudWatch log groups".
+AWS puts the name of the function into the names of its log streams where functions share a log
+group: `YYYY/MM/DD/function[version]id`. Source: AWS Lambda Developer Guide, "Configuring CloudWatch
+log groups".
 """
 
 import functools

@@ -1,12 +1,13 @@
 """Recursive loop detection for SQS, as strict as AWS.
 
-Lambda gives every invocation a trace header with a lineage: one `hash:count` pair for each function that has run in this
-chain of requests. The AWS SDK forwards the header, SQS stores it with the message as `AWSTraceHeader`, and the invocation
-that the message triggers continues the lineage. A function that has run 16 times in one chain is not invoked again, unless
-its `RecursiveLoop` is `Allow`: the message goes to the queue's dead-letter queue, or is dropped.
+Lambda gives every invocation a trace header with a lineage: one `hash:count` pair for each function
+that has run in this chain of requests. The AWS SDK forwards the header, SQS stores it with the
+message as `AWSTraceHeader`, and the invocation that the message triggers continues the lineage. A
+function that has run 16 times in one chain is not invoked again, unless its `RecursiveLoop` is
+`Allow`: the message goes to the queue's dead-letter queue, or is dropped.
 
-Source: AWS Lambda Developer Guide, "Use Lambda recursive loop detection to prevent infinite loops". The emulator itself
-counts direct invocations only.
+Source: AWS Lambda Developer Guide, "Use Lambda recursive loop detection to prevent infinite loops".
+The emulator itself counts direct invocations only.
 """
 
 import contextvars
@@ -26,7 +27,7 @@ MAX_TURNS = 16
 # The trace header of the request that is being handled.
 _inbound = contextvars.ContextVar("tenon_inbound_trace", default="")
 # The lineage of the messages that trigger the invocation at hand.
-_lineage: contextvars.ContextVar[dict[str, int]] = contextvars.ContextVar("tenon_lineage", default={})
+_lineage: contextvars.ContextVar[dict[str, int]] = contextvars.ContextVar("tenon_lineage")
 
 
 def install() -> None:
@@ -41,7 +42,9 @@ def install() -> None:
 
 
 def parse(header: str) -> dict[str, int]:
-    """Returns the lineage in a trace header: how often each function, by its hash, has run in this chain."""
+    """Returns the lineage in a trace header: how often each function, by its hash, has run in this
+    chain.
+    """
     found = re.search(r"(?:^|;)Lineage=([^;]*)", header)
     pairs = (entry.rsplit(":", 1) for entry in found[1].split("|")) if found else ()
     return {function: int(count) for function, count in pairs if count.isdecimal()}
@@ -73,7 +76,7 @@ def _with_trace_header(build):
 
 
 def _trace_header(config: dict, inbound_trace_header: str | None = None) -> str:
-    lineage = dict(_lineage.get())
+    lineage = dict(_lineage.get({}))
     this = function_hash(config)
     lineage[this] = lineage.get(this, 0) + 1
     pairs = "|".join(f"{function}:{count}" for function, count in lineage.items())
@@ -104,7 +107,9 @@ def _stopping_loops(run_batch):
 
 
 def _drop(name: str, queue_url: str, batch: list[dict]) -> None:
-    """Moves a batch to the queue's dead-letter queue, and counts it in the metric that AWS has for it."""
+    """Moves a batch to the queue's dead-letter queue, and counts it in the metric that AWS has for
+    it.
+    """
     cloudwatch.record_metric("AWS/Lambda", "RecursiveInvocationsDropped", 1, "Count", {"FunctionName": name})
     queue = sqs._queues[queue_url]
     target = json.loads(queue["attributes"].get("RedrivePolicy") or "{}").get("deadLetterTargetArn")

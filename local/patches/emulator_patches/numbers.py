@@ -1,7 +1,7 @@
 """Numbers that come from parameters of the template.
 
-CloudFormation passes every parameter as text and converts it to the type of the property that refers to it. The emulator
-keeps the text, and fails later where it compares it with a number.
+CloudFormation passes every parameter as text and converts it to the type of the property that
+refers to it. The emulator keeps the text, and fails later where it compares it with a number.
 """
 
 import functools

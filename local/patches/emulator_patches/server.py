@@ -11,8 +11,8 @@ def install() -> None:
     # Nagle's algorithm and delayed acknowledgements together add 40 ms to every response.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
-    # A starting function registers a session and iterates over those of all others. Two at the same time fail with
-    # "dictionary changed size during iteration".
+    # A starting function registers a session and iterates over those of all others. Two at the same
+    # time fail with "dictionary changed size during iteration".
     register_session, lock = sts.register_session, threading.Lock()
 
     def register_session_alone(*session) -> None:

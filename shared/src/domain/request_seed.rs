@@ -23,7 +23,7 @@ pub struct RequestSeed {
     pub is_retry: bool,
 }
 
-/// Alphabet of [`RequestSeed::suffix`]: 32 characters without look-alikes.
+/// Alphabet of [`RequestSeed::suffix`]: 32 characters that cannot be confused with each other.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 impl RequestSeed {

@@ -17,6 +17,8 @@ where
 {
     let response = response(handler, state, event).await;
     let (parts, body) = response.into_parts();
+    // The local AWS returns the first value of a repeated header only.
+    assert_eq!(parts.headers.keys_len(), parts.headers.len(), "a header is repeated: {:?}", parts.headers);
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     (parts.status, serde_json::from_slice(&bytes).unwrap())
 }
