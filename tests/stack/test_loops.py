@@ -14,8 +14,8 @@ from stack import Stack
 
 # Number of invocations of the drain in the test.
 ROUNDS = 100
-# Number of pending deliveries, one of which is due each second. A busy machine drains several in one
-# invocation.
+# Number of pending deliveries, one of which is due each second. A busy machine drains several in
+# one invocation.
 BACKLOG = 300
 # Number of errors that are replayed.
 REPLAYED = 5000
