@@ -122,7 +122,8 @@ impl Queue {
         Self { client: self.client.clone(), url }
     }
 
-    /// Sends one message that becomes visible at `at`, but no later than in 15 minutes. One call.
+    /// Sends one message that becomes visible at `at`, but no later than after
+    /// [`MAX_DELAY`]. One call.
     ///
     /// `group` is the message group. SQS fair queues keep the backlog of one group from delaying
     /// others.
@@ -133,9 +134,9 @@ impl Queue {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let milliseconds = at.milliseconds() - now.milliseconds();
+        let milliseconds = u64::try_from(at.milliseconds() - now.milliseconds()).unwrap_or(0);
         // Rounded up: a drain that runs too early would find nothing due.
-        let seconds = ((milliseconds.max(0) + 999) / 1000).min(900);
+        let seconds = milliseconds.div_ceil(1000).min(MAX_DELAY.as_secs());
         self.client
             .send_message()
             .queue_url(&self.url)

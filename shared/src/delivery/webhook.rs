@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tower::util::BoxCloneSyncService;
 use zeroize::Zeroizing;
 
-use super::guard::{EgressRules, GuardedConnector};
+use super::guard::{CONNECT_TIMEOUT, EgressRules, GuardedConnector};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
@@ -275,7 +275,9 @@ fn connection_error(error: &hyper_util::client::legacy::Error) -> String {
         source = match inner.downcast_ref::<io::Error>() {
             Some(error) => match error.kind() {
                 io::ErrorKind::PermissionDenied => return "the URL does not resolve to a public address".into(),
-                io::ErrorKind::TimedOut => return "no connection within 5 seconds".into(),
+                io::ErrorKind::TimedOut => {
+                    return format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs());
+                }
                 io::ErrorKind::ConnectionRefused => return "connection refused".into(),
                 // `source()` would skip the wrapped error and return the source of that error.
                 _ => error.get_ref().map(|wrapped| wrapped as &dyn Error),
