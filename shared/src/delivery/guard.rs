@@ -56,12 +56,12 @@ const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0, 0], 3);
 /// Networks within [`GLOBAL_UNICAST`] that are not public: the IANA IPv6 Special-Purpose Address
 /// Registry.
 const NON_PUBLIC_V6: [Ipv6Net; 6] = [
-    v6([0x2001, 0, 0], 23), // protocol assignments, with Teredo and benchmarks
-    v6([0x2001, 0xdb8, 0], 32), // documentation
-    v6([0x2002, 0, 0], 16), // 6to4, which carries an IPv4 address
+    v6([0x2001, 0, 0], 23),         // protocol assignments, with Teredo and benchmarks
+    v6([0x2001, 0xdb8, 0], 32),     // documentation
+    v6([0x2002, 0, 0], 16),         // 6to4, which carries an IPv4 address
     v6([0x2620, 0x4f, 0x8000], 48), // AS112
-    v6([0x3ffe, 0, 0], 16), // 6bone, returned
-    v6([0x3fff, 0, 0], 20), // documentation
+    v6([0x3ffe, 0, 0], 16),         // 6bone, returned
+    v6([0x3fff, 0, 0], 20),         // documentation
 ];
 
 const fn v4([a, b, c, d]: [u8; 4], length: u8) -> Ipv4Net {

@@ -1,6 +1,6 @@
 //! Messages of the SQS queues, and the client that sends them.
 //!
-//! Messages contain ids only, never the contents of errors. Each variant has its version in its
+//! Messages contain ids only, never the contents of records. Each variant has its version in its
 //! name (`DrainV1`), so that a deployment can read the messages that its predecessor enqueued.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -16,8 +16,8 @@ use crate::{
     aws::is_transient,
     domain::{
         delivery::Route,
-        error_log::ErrorKey,
         id::{DestinationId, EnvironmentId, ReplayId},
+        record::RecordKey,
         timestamp::Timestamp,
     },
     store::StoreError,
@@ -29,18 +29,18 @@ use crate::{
 pub enum FirstAttempts {
     /// First attempts to one webhook.
     FirstAttemptsV1 {
-        /// Environment of the destination and the errors.
+        /// Environment of the destination and the records.
         environment_id: EnvironmentId,
         /// Destination.
         destination_id: DestinationId,
-        /// Errors, each by workflow and id.
-        errors: Vec<ErrorKey>,
+        /// Records to send.
+        records: Vec<RecordKey>,
     },
 }
 
-/// Maximum number of errors per [`FirstAttempts`] message. The function receives up to ten messages
-/// and sends their errors concurrently.
-pub const MAX_ERRORS_PER_MESSAGE: usize = 10;
+/// Maximum number of records per [`FirstAttempts`] message. The function receives up to ten
+/// messages and sends their records concurrently.
+pub const MAX_RECORDS_PER_MESSAGE: usize = 10;
 
 /// Request to drain a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,6 +207,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::{ErrorId, WorkflowId};
 
     #[test]
     fn message_name_contains_its_version() {
@@ -220,5 +221,18 @@ mod tests {
             )
         );
         assert_eq!(parse::<DrainRequest>(Some(&text)).unwrap().route(), route);
+    }
+
+    #[test]
+    fn first_attempts_name_records_by_their_keys() {
+        let (workflow_id, error_id) = (WorkflowId::new(), ErrorId::new());
+        let message = FirstAttempts::FirstAttemptsV1 {
+            environment_id: EnvironmentId::new(),
+            destination_id: DestinationId::new(),
+            records: vec![RecordKey::Error { workflow_id, error_id }],
+        };
+        let value = serde_json::to_value(&message).unwrap();
+        assert_eq!(value["records"], serde_json::json!([{ "workflowId": workflow_id, "errorId": error_id }]));
+        assert_eq!(parse::<FirstAttempts>(Some(&value.to_string())).unwrap(), message);
     }
 }
