@@ -115,12 +115,12 @@ pub async fn forwarding(functions: &Functions, aws: &Aws, bus: &str) -> Vec<Forw
     tokio::spawn(async move { axum::serve(receiver, router).await });
     let webhook = json!({ "type": "webhook", "url": url });
     let destination = string_member(&scenario.call("destinations_create", &[], Some(webhook)).await, "destinationId");
-    let attempts: Vec<(&str, &String)> = ids.iter().map(|id| (workflow.as_str(), id)).collect();
+    let records: Vec<Value> = ids.iter().map(|id| json!({ "workflowId": workflow, "errorId": id })).collect();
     let mut to_webhook = event("deliver_webhooks");
-    let messages = attempts.chunks(ERRORS_OF_A_MESSAGE).map(|errors| {
+    let messages = records.chunks(ERRORS_OF_A_MESSAGE).map(|records| {
         let mut message = to_webhook["Records"][0].clone();
         let body = json!({ "message": "FirstAttemptsV1", "environmentId": scenario.environment,
-            "destinationId": destination, "errors": errors });
+            "destinationId": destination, "records": records });
         message["body"] = json!(body.to_string());
         message
     });

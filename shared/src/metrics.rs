@@ -27,6 +27,8 @@ pub enum Metric {
     OldestUndelivered,
     /// Number of destinations with an open circuit.
     OpenCircuits,
+    /// Number of items that a drain could not read.
+    UnreadableItems,
     /// Age of the oldest unfinished deletion or erasure, in seconds.
     OldestJob,
 }
@@ -34,7 +36,12 @@ pub enum Metric {
 impl Metric {
     fn unit(self) -> &'static str {
         match self {
-            Self::Delivered | Self::FailedAttempts | Self::Retried | Self::Failed | Self::OpenCircuits => "Count",
+            Self::Delivered
+            | Self::FailedAttempts
+            | Self::Retried
+            | Self::Failed
+            | Self::OpenCircuits
+            | Self::UnreadableItems => "Count",
             Self::Lag => "Milliseconds",
             Self::OldestUndelivered | Self::OldestJob => "Seconds",
         }

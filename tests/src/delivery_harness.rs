@@ -80,6 +80,7 @@ pub struct DeliveryHarness {
     /// Sender of the first attempts for webhooks.
     pub first_attempts: FirstAttemptSender,
     drains: Drains,
+    errors: Errors,
     queues: [String; 2],
     stopped: Arc<AtomicBool>,
 }
@@ -106,7 +107,7 @@ impl DeliveryHarness {
             destinations: Destinations(directory.clone()),
             health_store: HealthStore(directory.clone()),
             deliveries: Deliveries { table: table.clone(), retention },
-            pending: PendingDeliveries { table: table.clone(), retention },
+            pending: PendingDeliveries { table, retention },
             scheduler: DrainScheduler {
                 health_store: HealthStore(directory.clone()),
                 queue: Queue::new(&config, queues[1].clone()),
@@ -114,7 +115,7 @@ impl DeliveryHarness {
         };
         let rules = EgressRules { ports: vec![443], allow_loopback: true };
         let webhooks = WebhookSender::new(rules, vault.clone());
-        let errors = Errors { table, retention };
+        let errors = recorder.errors();
         Self {
             directory: directory.clone(),
             forwarder: Forwarder {
@@ -124,19 +125,17 @@ impl DeliveryHarness {
                 dead_letter_queue: Queue::new(&config, setting("FORWARD_FAILURES_QUEUE")),
             },
             first_attempts: FirstAttemptSender {
+                records: recorder.records(),
                 recorder: recorder.clone(),
-                errors: errors.clone(),
                 webhooks: webhooks.clone(),
             },
             drains: Drains {
-                destinations: recorder.destinations,
-                health_store: recorder.health_store,
-                pending: recorder.pending,
-                errors,
-                replays: Replays(directory.clone()),
-                scheduler: recorder.scheduler,
+                records: recorder.records(),
+                replays: Replays(directory),
+                recorder,
                 senders: Senders { eventbridge: EventBridgeSender::new(&config, vault, DEFAULT_TIMEOUT), webhooks },
             },
+            errors,
             environment: EnvironmentId::new(),
             queues,
             faults,
@@ -169,7 +168,7 @@ impl DeliveryHarness {
             created_at: now,
             updated_at: now,
         };
-        self.drains.destinations.create(self.environment, &destination).await.unwrap();
+        self.drains.recorder.destinations.create(self.environment, &destination).await.unwrap();
         route
     }
 
@@ -191,7 +190,7 @@ impl DeliveryHarness {
                 new.record(self.environment, &workflow, now)
             })
             .collect();
-        assert!(self.drains.errors.record(&errors).await.unwrap().is_empty());
+        assert!(self.errors.record(&errors).await.unwrap().is_empty());
         errors
     }
 
@@ -267,7 +266,7 @@ impl DeliveryHarness {
         });
         load(&self.aws, &setting("ERRORS_TABLE"), items.collect()).await;
         let update = HealthUpdate { pending_delta: count as i64, ..HealthUpdate::default() };
-        self.drains.health_store.record(route, &Health::default(), &update, now).await.unwrap();
+        self.drains.recorder.health_store.record(route, &Health::default(), &update, now).await.unwrap();
     }
 
     /// Stores a user that owns a number of items, half of them credentials and half workflows.
@@ -343,7 +342,7 @@ impl DeliveryHarness {
 
     /// Returns the health of a destination.
     pub async fn health(&self, route: Route) -> Health {
-        self.drains.health_store.get(route).await.unwrap()
+        self.drains.recorder.health_store.get(route).await.unwrap()
     }
 
     /// Runs a destination's drain. Returns whether it succeeded.

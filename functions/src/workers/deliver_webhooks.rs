@@ -21,13 +21,13 @@ pub async fn state(config: &SdkConfig) -> Result<FirstAttemptSender, StartError>
     let (recorder, ()) = tokio::join!(DeliveryRecorder::open(config), vault.connect());
     let recorder = recorder?;
     Ok(FirstAttemptSender {
-        errors: recorder.errors(),
+        records: recorder.records(),
         recorder,
         webhooks: WebhookSender::new(EgressRules::from_env()?, vault),
     })
 }
 
-/// Makes the first attempt to send each error of the messages.
+/// Makes the first attempt to send each record of the messages.
 pub async fn deliver_webhooks(sender: FirstAttemptSender, event: SqsEvent) -> Result<SqsBatchResponse, Diagnostic> {
     messages::handle_batch(event, async |messages| sender.send(&messages).await).await
 }

@@ -26,15 +26,10 @@ pub async fn state(config: &SdkConfig) -> Result<Drains, StartError> {
     let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
     let (recorder, ()) = tokio::join!(DeliveryRecorder::open(config), vault.connect());
     let recorder = recorder?;
-    let errors = recorder.errors();
-    let DeliveryRecorder { destinations, health_store, deliveries: _, pending, scheduler } = recorder;
     Ok(Drains {
-        errors,
-        replays: Replays(destinations.0.clone()),
-        destinations,
-        health_store,
-        pending,
-        scheduler,
+        records: recorder.records(),
+        replays: Replays(recorder.destinations.0.clone()),
+        recorder,
         senders: Senders {
             eventbridge: EventBridgeSender::new(config, vault.clone(), DEFAULT_TIMEOUT),
             webhooks: WebhookSender::new(EgressRules::from_env()?, vault),

@@ -30,7 +30,7 @@ pub async fn state(config: &SdkConfig) -> Result<Forwarder, StartError> {
     })
 }
 
-/// Makes or enqueues the first attempt to send each error of the batch.
+/// Makes or enqueues the first attempt to send each record of the batch.
 pub async fn forward_errors(forwarder: Forwarder, event: Box<RawValue>) -> Result<DynamoDbEventResponse, Diagnostic> {
     // Parsed here, since the Lambda runtime tracks the path of every value that it parses for its
     // error messages.

@@ -4,33 +4,41 @@
 //! two steps. Deliveries that it sent but did not record are sent again, the others stay pending,
 //! and the lease expires.
 //!
-//! [`drain`] depends only on the traits [`DrainStore`] and [`Sender`], so that a simulation with a
-//! controlled clock can test it.
+//! An item that cannot be read does not stop a drain: the delivery that it belongs to is recorded as
+//! failed. If it is the destination, its deliveries stay pending and are tried again later.
+//!
+//! [`drain`] depends only on the traits [`DrainStore`], [`Recorder`] and [`Sender`], so that a
+//! simulation with a controlled clock can test it.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeSet, HashSet},
     ops::ControlFlow,
     time::Duration,
 };
 
-use super::{drain_scheduler::DrainScheduler, queues::MAX_DELAY, senders::Senders};
+use super::{
+    pipeline::{self, Batch, Stage},
+    queues::MAX_DELAY,
+    recorder::{DeliveryRecorder, Recorder},
+    senders::{Sender, Senders},
+};
 use crate::{
     domain::{
-        delivery::{Attempt, Disposition, Outcome, PendingDelivery, Route},
+        delivery::{Disposition, PendingDelivery, Route, Settlement},
         destination::Destination,
-        error_log::{ErrorKey, ErrorLog},
-        health::{Circuit, Health, HealthUpdate, OutcomeCounts},
+        health::{Circuit, Health},
         id::ReplayId,
+        record::RecordKey,
         replay::ReplayStatus,
         timestamp::Timestamp,
     },
+    logs::ErrorChain,
     metrics::{self, Metric},
     store::{
         StoreError,
-        destinations::Destinations,
-        errors::Errors,
-        health::{Backlog, HealthStore, Lease, ReleaseOutcome},
-        pending::{PendingDeliveries, Settlement},
+        health::{Backlog, Lease, ReleaseOutcome},
+        pending::FoundDeliveries,
+        records::{FoundRecords, Records},
         replays::Replays,
     },
 };
@@ -52,14 +60,8 @@ const FAR_FUTURE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 /// woke this drain.
 const WAKEUP_TOLERANCE: Duration = Duration::from_secs(1);
 
-fn key(delivery: &PendingDelivery) -> ErrorKey {
-    (delivery.workflow_id, delivery.error_id)
-}
-
-/// Storage of a drain, for one destination.
+/// Storage of a drain, for one destination. The results of attempts are stored by a [`Recorder`].
 pub trait DrainStore {
-    /// Returns the current time.
-    fn now(&self) -> Timestamp;
     /// Acquires the lease until the given time. Returns none if another drain holds it or the
     /// destination has no health item.
     fn lease(&self, until: Timestamp) -> impl Future<Output = Result<Option<Lease>, StoreError>>;
@@ -67,18 +69,13 @@ pub trait DrainStore {
     fn destination(&self) -> impl Future<Output = Result<Option<Destination>, StoreError>>;
     /// Returns the health of the destination.
     fn health(&self) -> impl Future<Output = Result<Health, StoreError>>;
-    /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first.
-    fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<PendingDelivery>, StoreError>>;
-    /// Returns the errors of deliveries; deleted and expired errors are missing.
-    fn errors(&self, due: &[PendingDelivery]) -> impl Future<Output = Result<HashMap<ErrorKey, ErrorLog>, StoreError>>;
+    /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first,
+    /// and up to `limit` unreadable ones.
+    fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<FoundDeliveries, StoreError>>;
+    /// Returns records; deleted and expired ones are missing.
+    fn records(&self, wanted: &[RecordKey]) -> impl Future<Output = Result<FoundRecords, StoreError>>;
     /// Returns whether a replay is cancelled.
     fn is_cancelled(&self, replay: ReplayId) -> impl Future<Output = Result<bool, StoreError>>;
-    /// Records the results of a step.
-    fn settle(&self, settled: &[Settlement]) -> impl Future<Output = Result<(), StoreError>>;
-    /// Updates the health of the destination.
-    fn record_health(&self, current: &Health, update: &HealthUpdate) -> impl Future<Output = Result<(), StoreError>>;
-    /// Disables the destination if its version is unchanged.
-    fn disable_destination(&self, version: u32, reason: &str) -> impl Future<Output = Result<(), StoreError>>;
     /// Returns the size of the backlog and the time at which its first delivery is due.
     fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>>;
     /// Releases the lease, unless the backlog has changed since the given version.
@@ -95,44 +92,53 @@ pub trait DrainStore {
     fn delete_health(&self) -> impl Future<Output = Result<(), StoreError>>;
 }
 
-/// Sender to one destination.
-pub trait Sender {
-    /// Makes one attempt for each error. Returns one outcome per error, in order.
-    fn send(&self, destination: &Destination, errors: &[&ErrorLog]) -> impl Future<Output = Vec<Outcome>>;
-}
-
 /// Sends due deliveries for up to 30 seconds, then schedules the next drain for the time at which
 /// the next delivery is due.
 ///
 /// AWS calls: one write for the lease. Per batch of 40 deliveries: one read of the destination and
-/// one of its health, one query for each of eight partitions, one `BatchGetItem` for the errors,
+/// one of its health, one query for each of eight partitions, one `BatchGetItem` for the records,
 /// one read per replay, one transaction per 20 deliveries, and one or two writes of the health. At
 /// the end: one read, eight queries, one write and one message.
-pub async fn drain(store: &impl DrainStore, sender: &impl Sender) -> Result<(), StoreError> {
-    let started = store.now();
+pub async fn drain(
+    route: Route,
+    store: &impl DrainStore,
+    recorder: &impl Recorder,
+    sender: &impl Sender,
+) -> Result<(), StoreError> {
+    let started = recorder.now();
     let Some(lease) = store.lease(started + LEASE_DURATION).await? else {
         // The drain that holds the lease checks for new deliveries before it releases the lease.
         return Ok(());
     };
-    while store.now() < started + RUN_BUDGET {
-        let Some(destination) = store.destination().await? else {
-            return store.delete_health().await;
+    let mut not_before = started;
+    while recorder.now() < started + RUN_BUDGET {
+        let destination = match store.destination().await {
+            Ok(Some(destination)) => destination,
+            Ok(None) => return store.delete_health().await,
+            Err(StoreError::Malformed(error)) => {
+                let Route { environment, destination } = route;
+                tracing::error!(error = %ErrorChain(&error), %environment, %destination, "unreadable destination");
+                metrics::emit(&[(Metric::UnreadableItems, 1)]);
+                not_before = recorder.now() + MAX_DELAY;
+                break;
+            }
+            Err(error) => return Err(error),
         };
-        match drain_batch(store, sender, &destination).await? {
-            ControlFlow::Continue(()) => {}
-            ControlFlow::Break(()) => break,
+        if drain_batch(route, &destination, store, recorder, sender).await?.is_break() {
+            break;
         }
     }
     for attempt in 1.. {
         let health = store.health().await?;
         let mut backlog = store.backlog().await?;
-        let now = store.now();
+        let now = recorder.now();
         let last = attempt == MAX_RELEASE_ATTEMPTS;
         if last {
             // Assume that there are new deliveries, and leave them to another drain.
             backlog = Backlog { earliest_due: Some(now + WAKEUP_TOLERANCE), counted: None };
         }
-        let next = backlog.earliest_due.map(|due| due.max(health.backoff_until().unwrap_or(now)).max(now));
+        let not_before = not_before.max(health.backoff_until().unwrap_or(now)).max(now);
+        let next = backlog.earliest_due.map(|due| due.max(not_before));
         let next = next.map(|next| next.min(now + MAX_DELAY));
         // If a message is already due early enough, none is sent, so that messages do not multiply.
         let scheduled = health
@@ -157,153 +163,124 @@ pub async fn drain(store: &impl DrainStore, sender: &impl Sender) -> Result<(), 
 /// Attempts the deliveries that are due: up to [`BATCH_SIZE`] concurrently, only one while the
 /// circuit is open, and none while the destination is backing off. Breaks if the drain has nothing
 /// left to do.
+///
+/// Backoff and circuit are checked here and not in the pipeline, before the records are read: they
+/// determine which of the deliveries are attempted, and the others stay as they are.
 async fn drain_batch(
-    store: &impl DrainStore,
-    sender: &impl Sender,
+    route: Route,
     destination: &Destination,
+    store: &impl DrainStore,
+    recorder: &impl Recorder,
+    sender: &impl Sender,
 ) -> Result<ControlFlow<()>, StoreError> {
-    let (health, now) = (store.health().await?, store.now());
+    let (health, now) = (store.health().await?, recorder.now());
     // A disabled destination cancels all of its pending deliveries, due or not.
     let by = if destination.enabled { now } else { now + FAR_FUTURE };
-    let (mut due, duplicates) = dedup(store.due(by, BATCH_SIZE).await?);
-    if due.is_empty() {
+    let found = store.due(by, BATCH_SIZE).await?;
+    let mut unreadable = found.unreadable.len();
+    let (mut due, mut settled) = dedup(found);
+    let probe = health.circuit() == Circuit::Open;
+    let without_attempt = if !destination.enabled {
+        Some(Disposition::Cancelled)
+    } else if health.is_backing_off(now) {
+        due.retain(|delivery| delivery.has_expired(now));
+        Some(Disposition::Failed)
+    } else {
+        None
+    };
+    if due.is_empty() && unreadable == 0 {
         return Ok(ControlFlow::Break(()));
     }
-    if !destination.enabled {
-        return settle(store, &health, due, Disposition::Cancelled, duplicates).await;
-    }
-    if health.is_backing_off(now) {
-        due.retain(|delivery| delivery.has_expired(now));
-        if due.is_empty() {
-            return Ok(ControlFlow::Break(()));
-        }
-        return settle(store, &health, due, Disposition::Failed, duplicates).await;
-    }
-    let probe = health.circuit() == Circuit::Open;
-    if probe {
+    if let Some(disposition) = without_attempt {
+        settled.extend(settle_all(due.drain(..), &disposition));
+    } else if probe {
         // Prefer deliveries without attempts: the destination may have rejected the others because
         // of their content.
         due.sort_by_key(|delivery| delivery.attempts);
         due.truncate(1);
     }
-    let errors = store.errors(&due).await?;
-    let mut cancelled = HashMap::new();
-    for replay in due.iter().filter_map(|delivery| delivery.replay_id) {
-        if let Entry::Vacant(entry) = cancelled.entry(replay) {
-            entry.insert(store.is_cancelled(replay).await?);
-        }
+    let keys: Vec<RecordKey> = due.iter().map(|delivery| delivery.record).collect();
+    let records = if keys.is_empty() { FoundRecords::default() } else { store.records(&keys).await? };
+    unreadable += records.unreadable.len();
+    if unreadable > 0 {
+        metrics::emit(&[(Metric::UnreadableItems, i64::try_from(unreadable).unwrap_or(i64::MAX))]);
     }
-    let is_cancelled = |delivery: &PendingDelivery| {
-        delivery.replay_id.and_then(|replay| cancelled.get(&replay).copied()).unwrap_or(false)
-    };
-    let (mut settled, mut sent, mut sending) = (duplicates, Vec::new(), Vec::new());
+    let cancelled = cancelled_replays(store, &due).await?;
+    let mut deliveries = Vec::new();
     for delivery in due {
-        match errors.get(&key(&delivery)) {
-            None => settled.push(settle_without_attempt(delivery, Disposition::Dropped)),
-            Some(error) if !destination.accepts(error) || is_cancelled(&delivery) => {
-                settled.push(settle_without_attempt(delivery, Disposition::Cancelled));
+        let disposition = match records.records.get(&delivery.record) {
+            Some(_) if delivery.replay_id.is_some_and(|replay| cancelled.contains(&replay)) => Disposition::Cancelled,
+            Some(record) => {
+                deliveries.push((delivery, record));
+                continue;
             }
-            Some(error) => {
-                sent.push(delivery);
-                sending.push(error);
+            None if records.unreadable.contains(&delivery.record) => Disposition::Failed,
+            None => Disposition::Dropped,
+        };
+        settled.push(Settlement::without_attempt(delivery, disposition));
+    }
+    let stage = Stage::Pending { probe };
+    let batch = Batch { route, destination, health: &health, stage, deliveries, settled };
+    let processed = pipeline::run(sender, recorder, batch).await?;
+    Ok(if processed.skipped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+}
+
+/// Separates the deliveries to attempt from those that are settled immediately: unreadable ones, and
+/// duplicates. A record may be pending twice, because of a replay or because its first attempt was
+/// recorded twice. One delivery is attempted and the others are removed.
+fn dedup(FoundDeliveries { readable, unreadable }: FoundDeliveries) -> (Vec<PendingDelivery>, Vec<Settlement>) {
+    let mut seen = HashSet::new();
+    let (unique, duplicates): (Vec<_>, Vec<_>) =
+        readable.into_iter().partition(|delivery| seen.insert(delivery.record));
+    let mut settled: Vec<Settlement> = settle_all(duplicates, &Disposition::Duplicate).collect();
+    settled.extend(unreadable.into_iter().map(|delivery| {
+        let disposition = if seen.insert(delivery.record) { Disposition::Failed } else { Disposition::Duplicate };
+        Settlement::without_attempt(delivery, disposition)
+    }));
+    (unique, settled)
+}
+
+fn settle_all(
+    deliveries: impl IntoIterator<Item = PendingDelivery>,
+    disposition: &Disposition,
+) -> impl Iterator<Item = Settlement> {
+    deliveries.into_iter().map(|delivery| Settlement::without_attempt(delivery, disposition.clone()))
+}
+
+/// Returns the cancelled ones of the replays that queued these deliveries. A replay that cannot be
+/// read counts as not cancelled.
+async fn cancelled_replays(
+    store: &impl DrainStore,
+    deliveries: &[PendingDelivery],
+) -> Result<BTreeSet<ReplayId>, StoreError> {
+    let replays: BTreeSet<ReplayId> = deliveries.iter().filter_map(|delivery| delivery.replay_id).collect();
+    let mut cancelled = BTreeSet::new();
+    for replay in replays {
+        match store.is_cancelled(replay).await {
+            Ok(true) => {
+                cancelled.insert(replay);
             }
+            Ok(false) => {}
+            Err(StoreError::Malformed(error)) => {
+                tracing::error!(error = %ErrorChain(&error), %replay, "unreadable replay");
+                metrics::emit(&[(Metric::UnreadableItems, 1)]);
+            }
+            Err(error) => return Err(error),
         }
     }
-    let outcomes = if sending.is_empty() { Vec::new() } else { sender.send(destination, &sending).await };
-    let now = store.now();
-    let counts: OutcomeCounts = outcomes.iter().collect();
-    let skipped = outcomes.contains(&Outcome::Skipped);
-    settled.extend(sent.into_iter().zip(&outcomes).map(|(delivery, outcome)| Settlement {
-        disposition: delivery.disposition(outcome, now),
-        attempt: attempt(outcome),
-        delivery,
-    }));
-    emit(&settled, &counts);
-    store.settle(&settled).await?;
-    let update = HealthUpdate { counts, pending_delta: -no_longer_pending(&settled), probe };
-    store.record_health(&health, &update).await?;
-    if let Some(reason) = health.auto_disable_reason(&update, now) {
-        store.disable_destination(destination.version, reason).await?;
-    }
-    Ok(if skipped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-}
-
-/// Separates duplicates. An error may be pending twice, because of a replay or because its first
-/// attempt was recorded twice. One delivery is attempted and the others are removed.
-fn dedup(due: Vec<PendingDelivery>) -> (Vec<PendingDelivery>, Vec<Settlement>) {
-    let mut seen = HashSet::new();
-    let (unique, duplicates): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| seen.insert(key(delivery)));
-    (
-        unique,
-        duplicates.into_iter().map(|duplicate| settle_without_attempt(duplicate, Disposition::Duplicate)).collect(),
-    )
-}
-
-/// Records deliveries with the same disposition and without an attempt.
-async fn settle(
-    store: &impl DrainStore,
-    health: &Health,
-    deliveries: Vec<PendingDelivery>,
-    disposition: Disposition,
-    duplicates: Vec<Settlement>,
-) -> Result<ControlFlow<()>, StoreError> {
-    let mut settled = duplicates;
-    settled.extend(deliveries.into_iter().map(|delivery| settle_without_attempt(delivery, disposition.clone())));
-    emit(&settled, &OutcomeCounts::default());
-    store.settle(&settled).await?;
-    store
-        .record_health(health, &HealthUpdate { pending_delta: -no_longer_pending(&settled), ..HealthUpdate::default() })
-        .await?;
-    Ok(ControlFlow::Continue(()))
-}
-
-fn settle_without_attempt(delivery: PendingDelivery, disposition: Disposition) -> Settlement {
-    Settlement { delivery, attempt: None, disposition }
-}
-
-fn attempt(outcome: &Outcome) -> Option<Attempt> {
-    match outcome {
-        Outcome::Delivered(attempt) | Outcome::Failed(attempt, _) => Some(attempt.clone()),
-        Outcome::Skipped => None,
-    }
-}
-
-/// Returns the number of deliveries that are no longer pending.
-fn no_longer_pending(settled: &[Settlement]) -> i64 {
-    count(settled, |disposition| !matches!(disposition, Disposition::Pending(_)))
-}
-
-fn count(settled: &[Settlement], predicate: impl Fn(&Disposition) -> bool) -> i64 {
-    i64::try_from(settled.iter().filter(|settlement| predicate(&settlement.disposition)).count()).unwrap_or(i64::MAX)
-}
-
-fn emit(settled: &[Settlement], counts: &OutcomeCounts) {
-    let retried = settled.iter().filter(|s| s.attempt.is_some() && s.delivery.attempts > 0).count();
-    let mut metrics = vec![
-        (Metric::Delivered, i64::from(counts.delivered)),
-        (Metric::FailedAttempts, i64::from(counts.failed)),
-        (Metric::Retried, i64::try_from(retried).unwrap_or(i64::MAX)),
-        (Metric::Failed, count(settled, |disposition| *disposition == Disposition::Failed)),
-    ];
-    metrics.retain(|(_, count)| *count > 0);
-    metrics::emit(&metrics);
+    Ok(cancelled)
 }
 
 /// Drains of all destinations.
 #[derive(Clone, Debug)]
 pub struct Drains {
-    /// Destinations.
-    pub destinations: Destinations,
-    /// Health of the destinations.
-    pub health_store: HealthStore,
-    /// Pending deliveries.
-    pub pending: PendingDeliveries,
-    /// Recorded errors; pending deliveries contain only their ids.
-    pub errors: Errors,
+    /// Recorder of the results, with the stores of destinations, their health and their pending
+    /// deliveries.
+    pub recorder: DeliveryRecorder,
+    /// Records; pending deliveries contain only their keys.
+    pub records: Records,
     /// Replays that added pending deliveries.
     pub replays: Replays,
-    /// Scheduler of drains.
-    pub scheduler: DrainScheduler,
     /// Senders for all types of destinations.
     pub senders: Senders,
 }
@@ -311,49 +288,38 @@ pub struct Drains {
 impl Drains {
     /// Drains one destination (see [`drain`]).
     pub async fn run(&self, route: Route) -> Result<(), StoreError> {
-        let destination = DestinationDrain { drains: self, route };
+        let store = DestinationDrain { drains: self, route };
         // Boxed because the future exceeds the compiler's recursion limit for types.
-        Box::pin(drain(&destination, &destination)).await
+        Box::pin(drain(route, &store, &self.recorder.of(route), &self.senders)).await
     }
 }
 
-/// Storage and sender of one destination.
+/// Storage of one destination.
 struct DestinationDrain<'a> {
     drains: &'a Drains,
     route: Route,
 }
 
-impl Sender for DestinationDrain<'_> {
-    async fn send(&self, destination: &Destination, errors: &[&ErrorLog]) -> Vec<Outcome> {
-        self.drains.senders.send(self.route, destination, errors).await
-    }
-}
-
 impl DrainStore for DestinationDrain<'_> {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
     async fn lease(&self, until: Timestamp) -> Result<Option<Lease>, StoreError> {
-        Ok(self.drains.health_store.lease(self.route, self.now(), until).await?.map(|(lease, _)| lease))
+        let health_store = &self.drains.recorder.health_store;
+        Ok(health_store.lease(self.route, Timestamp::now(), until).await?.map(|(lease, _)| lease))
     }
 
     async fn destination(&self) -> Result<Option<Destination>, StoreError> {
-        self.drains.destinations.get(self.route.environment, self.route.destination).await
+        self.drains.recorder.destinations.get(self.route.environment, self.route.destination).await
     }
 
     async fn health(&self) -> Result<Health, StoreError> {
-        self.drains.health_store.get(self.route).await
+        self.drains.recorder.health_store.get(self.route).await
     }
 
-    async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
-        self.drains.pending.due(self.route, by, limit).await
+    async fn due(&self, by: Timestamp, limit: usize) -> Result<FoundDeliveries, StoreError> {
+        self.drains.recorder.pending.due(self.route, by, limit).await
     }
 
-    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<ErrorKey, ErrorLog>, StoreError> {
-        let wanted: Vec<_> = due.iter().map(key).collect();
-        let found = self.drains.errors.get_all(self.route.environment, &wanted).await?;
-        Ok(found.into_iter().map(|error| ((error.workflow_id, error.error_id), error)).collect())
+    async fn records(&self, wanted: &[RecordKey]) -> Result<FoundRecords, StoreError> {
+        self.drains.records.get_all(self.route.environment, wanted).await
     }
 
     async fn is_cancelled(&self, replay: ReplayId) -> Result<bool, StoreError> {
@@ -361,20 +327,8 @@ impl DrainStore for DestinationDrain<'_> {
         Ok(found.is_none_or(|replay| replay.status == ReplayStatus::Cancelled))
     }
 
-    async fn settle(&self, settled: &[Settlement]) -> Result<(), StoreError> {
-        self.drains.pending.settle(self.route, &self.drains.replays.0, settled).await
-    }
-
-    async fn record_health(&self, current: &Health, update: &HealthUpdate) -> Result<(), StoreError> {
-        self.drains.health_store.record(self.route, current, update, self.now()).await.map(|_| ())
-    }
-
-    async fn disable_destination(&self, version: u32, reason: &str) -> Result<(), StoreError> {
-        self.drains.destinations.disable(self.route, version, reason, self.now()).await
-    }
-
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.drains.pending.backlog(self.route).await
+        self.drains.recorder.pending.backlog(self.route).await
     }
 
     async fn release(
@@ -384,15 +338,15 @@ impl DrainStore for DestinationDrain<'_> {
         backlog: Backlog,
         wake_at: Option<Timestamp>,
     ) -> Result<ReleaseOutcome, StoreError> {
-        self.drains.health_store.release(self.route, lease, backlog_version, backlog, wake_at).await
+        self.drains.recorder.health_store.release(self.route, lease, backlog_version, backlog, wake_at).await
     }
 
     async fn schedule(&self, at: Timestamp) -> Result<(), StoreError> {
-        self.drains.scheduler.enqueue(self.route, at, self.now()).await
+        self.drains.recorder.scheduler.enqueue(self.route, at, Timestamp::now()).await
     }
 
     async fn delete_health(&self) -> Result<(), StoreError> {
-        self.drains.health_store.delete(self.route).await
+        self.drains.recorder.health_store.delete(self.route).await
     }
 }
 

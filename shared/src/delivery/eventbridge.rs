@@ -1,4 +1,4 @@
-//! Sends errors to EventBridge buses in customers' accounts, with the customers' own credentials.
+//! Sends records to EventBridge buses in customers' accounts, with the customers' own credentials.
 
 use std::{
     sync::Arc,
@@ -16,12 +16,14 @@ use aws_sdk_eventbridge::{
 use futures_util::future::join_all;
 use moka::future::Cache;
 
+use super::senders::Sender;
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
-        destination::{self, AwsCredentials, EventBridge, Verification},
+        destination::{self, AwsCredentials, BusName, Destination, EventBridge, Target, Verification},
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId},
+        record::Record,
         secret::Sealed,
         timestamp::Timestamp,
     },
@@ -29,7 +31,7 @@ use crate::{
     vault::{Context, Vault, VaultError},
 };
 
-/// `Source` of every event.
+/// `Source` of an error.
 pub const SOURCE: &str = "tenon.errors";
 /// `DetailType` of an error.
 pub const DETAIL_TYPE: &str = "Workflow Error";
@@ -95,13 +97,8 @@ impl EventBridgeSender {
 
     /// Sends a test event.
     pub async fn send_test(&self, route: Route, version: u32, bus: &EventBridge) -> Outcome {
-        let event = ErrorLog::test_event(route.environment, Timestamp::now());
-        self.put_all(route, version, bus, TEST_DETAIL_TYPE, &[&event]).await.pop().unwrap_or(Outcome::Skipped)
-    }
-
-    /// Makes one attempt for each error. Returns one outcome per error, in order.
-    pub async fn send(&self, route: Route, version: u32, bus: &EventBridge, errors: &[&ErrorLog]) -> Vec<Outcome> {
-        self.put_all(route, version, bus, DETAIL_TYPE, errors).await
+        let entries = vec![test_entry(&bus.event_bus_name, route.environment)];
+        self.put_all(route, version, bus, entries).await.pop().unwrap_or(Outcome::Skipped)
     }
 
     async fn put_all(
@@ -109,19 +106,17 @@ impl EventBridgeSender {
         route: Route,
         version: u32,
         bus: &EventBridge,
-        detail_type: &str,
-        errors: &[&ErrorLog],
+        entries: Vec<PutEventsRequestEntry>,
     ) -> Vec<Outcome> {
         let client = match self.client(route, version, bus).await {
             Ok(client) => client,
             Err(error) => {
                 let outcome = key_failure_outcome(route, &error);
-                return errors.iter().map(|_| outcome.clone()).collect();
+                return vec![outcome; entries.len()];
             }
         };
         // Concurrently: several batches to an unresponsive bus must not take longer than one.
-        let batches =
-            batches(bus, detail_type, errors).into_iter().map(|entries| put_events(&client, entries, self.timeout));
+        let batches = batches(entries).into_iter().map(|batch| put_events(&client, batch, self.timeout));
         join_all(batches).await.into_iter().flatten().collect()
     }
 
@@ -131,6 +126,18 @@ impl EventBridgeSender {
             Ok(client(&self.config, &bus.region, &credentials))
         };
         self.clients.try_get_with((route.destination, version), make).await
+    }
+}
+
+impl Sender for EventBridgeSender {
+    async fn send(&self, route: Route, destination: &Destination, records: &[&Record]) -> Vec<Outcome> {
+        match &destination.target {
+            Target::EventBridge(bus) => {
+                let entries = records.iter().map(|record| record_entry(&bus.event_bus_name, record)).collect();
+                self.put_all(route, destination.version, bus, entries).await
+            }
+            Target::Webhook(_) => vec![Outcome::Skipped; records.len()],
+        }
     }
 }
 
@@ -224,7 +231,7 @@ impl ConnectionRefused {
 pub async fn check_connection(
     config: &SdkConfig,
     environment: EnvironmentId,
-    (region, bus): (&destination::Region, &destination::BusName),
+    (region, bus): (&destination::Region, &BusName),
     credentials: &AwsCredentials,
 ) -> Result<Verification, ConnectionRefused> {
     let client = client(&without_sdk_retries(config, CHECK_TIMEOUT), region, credentials);
@@ -241,8 +248,7 @@ pub async fn check_connection(
         }
     };
     let unverified = |reason: String| Ok(Verification { verified: false, reason });
-    let event = ErrorLog::test_event(environment, Timestamp::now());
-    let put = put_events(&client, vec![entry(bus.as_str(), TEST_DETAIL_TYPE, &event)], CHECK_TIMEOUT).await.pop();
+    let put = put_events(&client, vec![test_entry(bus, environment)], CHECK_TIMEOUT).await.pop();
     match (put, described) {
         (Some(Outcome::Delivered(_)), Ok(())) => {
             Ok(Verification { verified: true, reason: "the event bus exists and accepted a test event".into() })
@@ -262,21 +268,32 @@ pub async fn check_connection(
     }
 }
 
-fn entry(bus: &str, detail_type: &str, error: &ErrorLog) -> PutEventsRequestEntry {
+fn record_entry(bus: &BusName, record: &Record) -> PutEventsRequestEntry {
+    let (source, detail_type) = match record {
+        Record::Error(_) => (SOURCE, DETAIL_TYPE),
+    };
+    entry(bus, (source, detail_type), record)
+}
+
+fn test_entry(bus: &BusName, environment: EnvironmentId) -> PutEventsRequestEntry {
+    let event = ErrorLog::test_event(environment, Timestamp::now());
+    entry(bus, (SOURCE, TEST_DETAIL_TYPE), &event.into())
+}
+
+fn entry(bus: &BusName, (source, detail_type): (&str, &str), record: &Record) -> PutEventsRequestEntry {
     PutEventsRequestEntry::builder()
-        .source(SOURCE)
+        .source(source)
         .detail_type(detail_type)
-        .event_bus_name(bus)
-        .time(DateTime::from_millis(error.created_at.milliseconds()))
-        .detail(serde_json::to_string(&error.document()).unwrap_or_default())
+        .event_bus_name(bus.as_str())
+        .time(DateTime::from_millis(record.created_at().milliseconds()))
+        .detail(serde_json::to_string(&record.document()).unwrap_or_default())
         .build()
 }
 
-/// Returns the entries of all errors, in order, in batches within the limits of `PutEvents`.
-fn batches(bus: &EventBridge, detail_type: &str, errors: &[&ErrorLog]) -> Vec<Vec<PutEventsRequestEntry>> {
+/// Splits entries, in order, into batches within the limits of `PutEvents`.
+fn batches(entries: Vec<PutEventsRequestEntry>) -> Vec<Vec<PutEventsRequestEntry>> {
     let (mut full, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for error in errors {
-        let entry = entry(bus.event_bus_name.as_str(), detail_type, error);
+    for entry in entries {
         let length = entry.detail().map_or(0, str::len);
         if !batch.is_empty() && (batch.len() == MAX_ENTRIES || bytes + length > MAX_BYTES) {
             full.push(std::mem::take(&mut batch));

@@ -1,4 +1,4 @@
-//! Forwards the stream of the Errors table to destinations: the first attempt for every error.
+//! Forwards the stream of the Errors table to destinations: the first attempt for every record.
 //!
 //! Attempts to EventBridge buses are made here, within [a short timeout]. First attempts to
 //! webhooks are enqueued for [`first_attempts`](super::first_attempts), so that no customer
@@ -6,7 +6,10 @@
 //!
 //! [a short timeout]: super::eventbridge::FIRST_ATTEMPT_TIMEOUT
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use aws_lambda_events::event::{
     dynamodb::{Event as StreamEvent, EventRecord},
@@ -15,16 +18,18 @@ use aws_lambda_events::event::{
 
 use super::{
     eventbridge::EventBridgeSender,
-    queues::{FirstAttempts, MAX_ERRORS_PER_MESSAGE, Queue, UnreadableRecord},
-    recorder::{AttemptedBatch, DeliveryRecorder},
+    pipeline::{self, Batch},
+    queues::{FirstAttempts, MAX_RECORDS_PER_MESSAGE, Queue, UnreadableRecord},
+    recorder::DeliveryRecorder,
 };
 use crate::{
     domain::{
-        delivery::{Outcome, Route},
+        delivery::Route,
         destination::{Destination, Target},
         error_log::ErrorLog,
         health::Health,
         id::EnvironmentId,
+        record::{Record, RecordKey},
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -43,28 +48,28 @@ pub struct Forwarder {
     pub dead_letter_queue: Queue,
 }
 
-/// Error of a stream record.
-struct Record {
+/// Record with its position in the stream.
+struct StreamRecord {
     sequence_number: String,
-    error: ErrorLog,
+    record: Record,
 }
 
 impl Forwarder {
-    /// Makes the first attempt for every error of the batch and every EventBridge bus that accepts
+    /// Makes the first attempt for every record of the batch and every EventBridge bus that accepts
     /// it, and enqueues first attempts for webhooks. Returns the lowest sequence number that was
-    /// not processed. Lambda retries the batch from that record, so an error may arrive twice but
+    /// not processed. Lambda retries the batch from that record, so a record may arrive twice but
     /// is never lost.
     ///
     /// Environments, and the destinations of an environment, are processed concurrently.
     ///
-    /// AWS calls: one query per environment; per bus one `PutEvents` per ten errors and the calls
-    /// of [`DeliveryRecorder::record`]; per webhook one `SendMessageBatch` per 100 errors.
+    /// AWS calls: one query per environment; per bus one `PutEvents` per ten records and the
+    /// calls of [`DeliveryRecorder::of`]; per webhook one `SendMessageBatch` per 100 records.
     pub async fn forward(&self, event: StreamEvent) -> DynamoDbEventResponse {
         let mut unprocessed = Vec::new();
-        let mut environments: BTreeMap<EnvironmentId, Vec<Record>> = BTreeMap::new();
+        let mut environments: BTreeMap<EnvironmentId, Vec<StreamRecord>> = BTreeMap::new();
         for record in event.records {
             match parse_record(record) {
-                Ok(record) => environments.entry(record.error.environment_id).or_default().push(record),
+                Ok(record) => environments.entry(record.record.environment_id()).or_default().push(record),
                 Err(unreadable) => unprocessed.extend(self.dead_letter(unreadable).await),
             }
         }
@@ -103,7 +108,7 @@ impl Forwarder {
 
     /// Forwards the records of one environment. Returns the sequence numbers that were not
     /// processed.
-    async fn forward_environment(&self, environment: EnvironmentId, records: Vec<Record>) -> Vec<String> {
+    async fn forward_environment(&self, environment: EnvironmentId, records: Vec<StreamRecord>) -> Vec<String> {
         let destinations = match self.recorder.destinations.list_with_health(environment).await {
             Ok(destinations) => destinations,
             Err(error) => {
@@ -115,62 +120,65 @@ impl Forwarder {
         let mut running = tokio::task::JoinSet::new();
         for (destination, health) in destinations {
             let (forwarder, records) = (self.clone(), records.clone());
-            running.spawn(
-                async move { forwarder.forward_to_destination(environment, destination, health, &records).await },
-            );
+            let route = Route { environment, destination: destination.destination_id };
+            running
+                .spawn(async move { forwarder.forward_to_destination(route, &destination, &health, &records).await });
         }
-        let unprocessed = running.join_all().await.into_iter().flatten();
-        unprocessed.filter_map(|index| Some(records.get(index)?.sequence_number.clone())).collect()
+        let unprocessed: BTreeSet<RecordKey> = running.join_all().await.into_iter().flatten().collect();
+        let unprocessed = records.iter().filter(|record| unprocessed.contains(&record.record.key()));
+        unprocessed.map(|record| record.sequence_number.clone()).collect()
     }
 
-    /// Forwards records to one destination. Returns the indices of the records that were not
-    /// processed.
+    /// Forwards records to one destination. Returns those that were not processed.
     async fn forward_to_destination(
         &self,
-        environment: EnvironmentId,
-        destination: Destination,
-        health: Health,
-        records: &[Record],
-    ) -> Vec<usize> {
-        let route = Route { environment, destination: destination.destination_id };
-        let wanted = records.iter().enumerate().filter(|(_, record)| destination.accepts(&record.error));
-        let (indices, errors): (Vec<usize>, Vec<&ErrorLog>) =
-            wanted.map(|(index, record)| (index, &record.error)).unzip();
-        if errors.is_empty() {
-            return indices;
+        route: Route,
+        destination: &Destination,
+        health: &Health,
+        records: &[StreamRecord],
+    ) -> BTreeSet<RecordKey> {
+        // Records that the destination does not accept are ignored: nothing promises their delivery
+        // yet, so there is nothing to cancel.
+        let accepted = records.iter().map(|record| &record.record).filter(|record| destination.accepts(record));
+        let batch = Batch::first_attempts(route, destination, health, accepted);
+        if matches!(destination.target, Target::Webhook(_)) && !batch.is_deferred(Timestamp::now()) {
+            return self.enqueue_for_webhooks(batch).await;
         }
-        let outcomes = match &destination.target {
-            _ if health.defers_first_attempts(Timestamp::now()) => vec![Outcome::Skipped; errors.len()],
-            Target::EventBridge(bus) => self.eventbridge.send(route, destination.version, bus, &errors).await,
-            Target::Webhook(_) => return self.enqueue_for_webhooks(route, &errors, &indices).await,
-        };
-        let errors: Vec<(&ErrorLog, Outcome)> = errors.into_iter().zip(outcomes).collect();
-        let batch = AttemptedBatch { route, destination: &destination, health: &health, errors: &errors };
-        let unprocessed = self.recorder.record(batch).await;
-        unprocessed.into_iter().filter_map(|index| indices.get(index).copied()).collect()
+        let keys = batch.keys();
+        match pipeline::run(&self.eventbridge, &self.recorder.of(route), batch).await {
+            Ok(processed) => processed.unrecorded,
+            Err(error) => {
+                let Route { environment, destination } = route;
+                tracing::error!(error = %ErrorChain(&error), %environment, %destination, "failed to make first attempts");
+                keys
+            }
+        }
     }
 
-    /// Enqueues first attempts for [`first_attempts`](super::first_attempts). Returns the indices,
-    /// taken from `indices`, of the errors that were not enqueued.
-    async fn enqueue_for_webhooks(&self, route: Route, errors: &[&ErrorLog], indices: &[usize]) -> Vec<usize> {
-        let messages = errors.chunks(MAX_ERRORS_PER_MESSAGE).map(|chunk| FirstAttempts::FirstAttemptsV1 {
-            environment_id: route.environment,
-            destination_id: route.destination,
-            errors: chunk.iter().map(|error| (error.workflow_id, error.error_id)).collect(),
-        });
-        let messages: Vec<FirstAttempts> = messages.collect();
+    /// Enqueues first attempts for [`first_attempts`](super::first_attempts). Returns the records
+    /// that were not enqueued.
+    async fn enqueue_for_webhooks(&self, batch: Batch<'_>) -> BTreeSet<RecordKey> {
+        let Batch { route, deliveries, .. } = batch;
+        let records: Vec<RecordKey> = deliveries.iter().map(|(delivery, _)| delivery.record).collect();
+        let messages: Vec<FirstAttempts> = records
+            .chunks(MAX_RECORDS_PER_MESSAGE)
+            .map(|chunk| FirstAttempts::FirstAttemptsV1 {
+                environment_id: route.environment,
+                destination_id: route.destination,
+                records: chunk.to_vec(),
+            })
+            .collect();
         let failed = self.webhook_queue.send_all(&route.destination.to_string(), &messages).await;
-        let unprocessed =
-            failed.into_iter().flat_map(|index| index * MAX_ERRORS_PER_MESSAGE..(index + 1) * MAX_ERRORS_PER_MESSAGE);
-        unprocessed.filter_map(|index| indices.get(index).copied()).collect()
+        let unsent = failed.into_iter().filter_map(|index| records.chunks(MAX_RECORDS_PER_MESSAGE).nth(index));
+        unsent.flatten().copied().collect()
     }
 }
 
-/// Parses the error of a stream record. A record that cannot be parsed yields the keys of its item.
-fn parse_record(record: EventRecord) -> Result<Record, UnreadableRecord> {
+/// Parses a stream record. One that cannot be parsed yields the keys of its item.
+fn parse_record(record: EventRecord) -> Result<StreamRecord, UnreadableRecord> {
     let sequence_number = record.change.sequence_number.unwrap_or_default();
     match serde_dynamo::from_item::<_, ErrorLog>(record.change.new_image) {
-        Ok(error) => Ok(Record { sequence_number, error }),
+        Ok(error) => Ok(StreamRecord { sequence_number, record: error.into() }),
         Err(error) => {
             tracing::error!(error = %ErrorChain(&error), sequence_number, "unreadable stream record");
             let keys = serde_dynamo::from_item(record.change.keys).unwrap_or_default();

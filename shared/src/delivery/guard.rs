@@ -17,6 +17,7 @@ use std::{
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::{net::TcpStream, time::Instant};
 use tower::Service;
 use url::Host;
@@ -26,57 +27,57 @@ use crate::{
     domain::webhook::WebhookUrl,
 };
 
-/// IPv4 networks that are not public, as first address and prefix length: the IANA IPv4
-/// Special-Purpose Address Registry, multicast (RFC 5771) and reserved class E (RFC 1112).
-const NON_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network
-    (Ipv4Addr::new(10, 0, 0, 0), 8),      // private
-    (Ipv4Addr::new(100, 64, 0, 0), 10),   // shared (CGNAT)
-    (Ipv4Addr::new(127, 0, 0, 0), 8),     // loopback
-    (Ipv4Addr::new(169, 254, 0, 0), 16),  // link-local, with the metadata services
-    (Ipv4Addr::new(172, 16, 0, 0), 12),   // private
-    (Ipv4Addr::new(192, 0, 0, 0), 24),    // protocol assignments
-    (Ipv4Addr::new(192, 0, 2, 0), 24),    // documentation
-    (Ipv4Addr::new(192, 31, 196, 0), 24), // AS112
-    (Ipv4Addr::new(192, 52, 193, 0), 24), // AMT
-    (Ipv4Addr::new(192, 88, 99, 0), 24),  // 6to4 relays
-    (Ipv4Addr::new(192, 168, 0, 0), 16),  // private
-    (Ipv4Addr::new(192, 175, 48, 0), 24), // AS112
-    (Ipv4Addr::new(198, 18, 0, 0), 15),   // benchmarks
-    (Ipv4Addr::new(198, 51, 100, 0), 24), // documentation
-    (Ipv4Addr::new(203, 0, 113, 0), 24),  // documentation
-    (Ipv4Addr::new(224, 0, 0, 0), 3),     // multicast, reserved, broadcast
+/// IPv4 networks that are not public: the IANA IPv4 Special-Purpose Address Registry, multicast (RFC
+/// 5771) and reserved class E (RFC 1112).
+const NON_PUBLIC_V4: [Ipv4Net; 17] = [
+    v4([0, 0, 0, 0], 8),       // this network
+    v4([10, 0, 0, 0], 8),      // private
+    v4([100, 64, 0, 0], 10),   // shared (CGNAT)
+    v4([127, 0, 0, 0], 8),     // loopback
+    v4([169, 254, 0, 0], 16),  // link-local, with the metadata services
+    v4([172, 16, 0, 0], 12),   // private
+    v4([192, 0, 0, 0], 24),    // protocol assignments
+    v4([192, 0, 2, 0], 24),    // documentation
+    v4([192, 31, 196, 0], 24), // AS112
+    v4([192, 52, 193, 0], 24), // AMT
+    v4([192, 88, 99, 0], 24),  // 6to4 relays
+    v4([192, 168, 0, 0], 16),  // private
+    v4([192, 175, 48, 0], 24), // AS112
+    v4([198, 18, 0, 0], 15),   // benchmarks
+    v4([198, 51, 100, 0], 24), // documentation
+    v4([203, 0, 113, 0], 24),  // documentation
+    v4([224, 0, 0, 0], 3),     // multicast, reserved, broadcast
 ];
 
 /// The only IPv6 network with public addresses: global unicast (RFC 4291). It excludes IPv4-mapped
 /// and IPv4-compatible addresses, NAT64, unique local, link-local and multicast addresses.
-const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0, 0], 3);
 
 /// Networks within [`GLOBAL_UNICAST`] that are not public: the IANA IPv6 Special-Purpose Address
 /// Registry.
-const NON_PUBLIC_V6: [(Ipv6Addr, u32); 6] = [
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, with Teredo and benchmarks
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4, which carries an IPv4 address
-    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48), // AS112
-    (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16), // 6bone, returned
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
+const NON_PUBLIC_V6: [Ipv6Net; 6] = [
+    v6([0x2001, 0, 0], 23),         // protocol assignments, with Teredo and benchmarks
+    v6([0x2001, 0xdb8, 0], 32),     // documentation
+    v6([0x2002, 0, 0], 16),         // 6to4, which carries an IPv4 address
+    v6([0x2620, 0x4f, 0x8000], 48), // AS112
+    v6([0x3ffe, 0, 0], 16),         // 6bone, returned
+    v6([0x3fff, 0, 0], 20),         // documentation
 ];
+
+const fn v4([a, b, c, d]: [u8; 4], length: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
+}
+
+const fn v6([a, b, c]: [u16; 3], length: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), length)
+}
 
 /// Returns whether an address belongs to the public Internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => {
-            let contains = |&(network, length): &(Ipv4Addr, u32)| {
-                (address.to_bits() ^ network.to_bits()).checked_shr(32 - length) == Some(0)
-            };
-            !NON_PUBLIC_V4.iter().any(contains)
-        }
+        IpAddr::V4(address) => !NON_PUBLIC_V4.iter().any(|network| network.contains(&address)),
         IpAddr::V6(address) => {
-            let contains = |&(network, length): &(Ipv6Addr, u32)| {
-                (address.to_bits() ^ network.to_bits()).checked_shr(128 - length) == Some(0)
-            };
-            contains(&GLOBAL_UNICAST) && !NON_PUBLIC_V6.iter().any(contains)
+            GLOBAL_UNICAST.contains(&address) && !NON_PUBLIC_V6.iter().any(|network| network.contains(&address))
         }
     }
 }
@@ -170,7 +171,7 @@ impl fmt::Debug for GuardedConnector {
 }
 
 /// Timeout of name resolution and all TCP handshakes together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl GuardedConnector {
     /// Creates a connector that uses the system's resolver.

@@ -1,16 +1,19 @@
-//! Delivery of recorded errors to the destinations of their environment.
+//! Delivery of records to the destinations of their environment. A record is whatever is delivered:
+//! an error.
 //!
 //! # Guarantees
 //!
-//! * Every error is delivered at least once to each enabled destination whose filter accepts it, or
-//!   its delivery ends as `failed` or `cancelled`, which the API reports. An error that expires or
-//!   is erased is dropped.
-//! * Receivers may see duplicates and must deduplicate by the id of the error. Order is not
+//! * Every record is delivered at least once to each enabled destination whose filter accepts it,
+//!   or its delivery ends as `failed` or `cancelled`, which the API reports. A record that expires
+//!   or is erased is dropped.
+//! * Receivers may see duplicates and must deduplicate by the id of the record. Order is not
 //!   guaranteed.
 //! * A slow or failing destination delays neither other destinations nor other environments.
 //! * A process may stop between any two steps. Each step is safe to repeat.
+//! * A stored item that cannot be read does not block others. Its delivery fails alone, except that
+//!   the first attempt to a webhook fails with its queue message, of up to ten records.
 //!
-//! # Pipeline
+//! # Processes
 //!
 //! ```text
 //!   Errors table
@@ -22,10 +25,8 @@
 //!        | queue
 //!        v
 //!  first_attempts --------------------------> webhooks
-//!
-//!  forward and first_attempts record outcomes with recorder:
-//!  failed and deferred deliveries become pending
 //!        |
+//!        | failed and deferred deliveries of both
 //!        v
 //!     pending <------------ replay <---- queue <----+
 //!        |                     |                    |
@@ -35,19 +36,45 @@
 //!        +----------------------------------> EventBridge buses, webhooks
 //! ```
 //!
+//! # Attempts
+//!
+//! `forward`, `first_attempts` and `drain` determine which deliveries are due. Every attempt then
+//! takes the same steps:
+//!
+//! ```text
+//!   deliveries with their records
+//!        |
+//!        v
+//!     pipeline: accepted by the filter? -----> no: cancelled
+//!        |
+//!        v
+//!     pipeline: backing off? ----------------> yes: skipped, stays pending
+//!        |
+//!        v
+//!     senders: one Outcome per record
+//!        |
+//!        v
+//!     pipeline: one Disposition per record
+//!        |
+//!        v
+//!     recorder: deliveries, then destination health, then the next drain
+//! ```
+//!
 //! # Modules
 //!
+//! * [`pipeline`]: the steps of an attempt.
 //! * [`forward`]: reads the stream of the Errors table, makes first attempts to EventBridge buses,
 //!   and enqueues first attempts for webhooks.
 //! * [`first_attempts`]: makes the queued first attempts to webhooks.
-//! * [`recorder`]: records the outcomes of first attempts, updates destination health, and
-//!   schedules a drain for failed and deferred deliveries.
+//! * [`recorder`]: records the results of attempts, updates destination health, and schedules a
+//!   drain after first attempts that failed or were deferred.
 //! * [`drain`]: sends the pending deliveries of one destination when they are due; one drain at a
 //!   time holds the lease of a destination.
 //! * [`drain_scheduler`]: schedules the next run of a drain with a delayed queue message.
 //! * [`sweep`]: wakes drains and replays whose wake-up message was lost, and emits backlog metrics.
-//! * [`replay`]: queues recorded errors for a destination again.
-//! * [`senders`]: selects the sender for the type of a destination: [`eventbridge`] or [`webhook`].
+//! * [`replay`]: queues records for a destination again.
+//! * [`senders`]: a sender per type of destination, [`eventbridge`] and [`webhook`], and one that
+//!   selects by type.
 //! * [`guard`]: restricts webhooks to public addresses.
 //! * [`queues`]: message types and the SQS client.
 //!
@@ -60,6 +87,7 @@ pub mod eventbridge;
 pub mod first_attempts;
 pub mod forward;
 pub mod guard;
+pub mod pipeline;
 pub mod queues;
 pub mod recorder;
 pub mod replay;

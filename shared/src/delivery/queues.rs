@@ -1,6 +1,6 @@
 //! Messages of the SQS queues, and the client that sends them.
 //!
-//! Messages contain ids only, never the contents of errors. Each variant has its version in its
+//! Messages contain ids only, never the contents of records. Each variant has its version in its
 //! name (`DrainV1`), so that a deployment can read the messages that its predecessor enqueued.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -16,8 +16,8 @@ use crate::{
     aws::is_transient,
     domain::{
         delivery::Route,
-        error_log::ErrorKey,
         id::{DestinationId, EnvironmentId, ReplayId},
+        record::RecordKey,
         timestamp::Timestamp,
     },
     store::StoreError,
@@ -29,18 +29,18 @@ use crate::{
 pub enum FirstAttempts {
     /// First attempts to one webhook.
     FirstAttemptsV1 {
-        /// Environment of the destination and the errors.
+        /// Environment of the destination and the records.
         environment_id: EnvironmentId,
         /// Destination.
         destination_id: DestinationId,
-        /// Errors, each by workflow and id.
-        errors: Vec<ErrorKey>,
+        /// Records to send.
+        records: Vec<RecordKey>,
     },
 }
 
-/// Maximum number of errors per [`FirstAttempts`] message. The function receives up to ten messages
-/// and sends their errors concurrently.
-pub const MAX_ERRORS_PER_MESSAGE: usize = 10;
+/// Maximum number of records per [`FirstAttempts`] message. The function receives up to ten
+/// messages and sends their records concurrently.
+pub const MAX_RECORDS_PER_MESSAGE: usize = 10;
 
 /// Request to drain a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +122,8 @@ impl Queue {
         Self { client: self.client.clone(), url }
     }
 
-    /// Sends one message that becomes visible at `at`, but no later than in 15 minutes. One call.
+    /// Sends one message that becomes visible at `at`, but no later than after
+    /// [`MAX_DELAY`]. One call.
     ///
     /// `group` is the message group. SQS fair queues keep the backlog of one group from delaying
     /// others.
@@ -133,9 +134,9 @@ impl Queue {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let milliseconds = at.milliseconds() - now.milliseconds();
+        let milliseconds = u64::try_from(at.milliseconds() - now.milliseconds()).unwrap_or(0);
         // Rounded up: a drain that runs too early would find nothing due.
-        let seconds = ((milliseconds.max(0) + 999) / 1000).min(900);
+        let seconds = milliseconds.div_ceil(1000).min(MAX_DELAY.as_secs());
         self.client
             .send_message()
             .queue_url(&self.url)
@@ -206,6 +207,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::{ErrorId, WorkflowId};
 
     #[test]
     fn message_name_contains_its_version() {
@@ -219,5 +221,18 @@ mod tests {
             )
         );
         assert_eq!(parse::<DrainRequest>(Some(&text)).unwrap().route(), route);
+    }
+
+    #[test]
+    fn first_attempts_name_records_by_their_keys() {
+        let (workflow_id, error_id) = (WorkflowId::new(), ErrorId::new());
+        let message = FirstAttempts::FirstAttemptsV1 {
+            environment_id: EnvironmentId::new(),
+            destination_id: DestinationId::new(),
+            records: vec![RecordKey::Error { workflow_id, error_id }],
+        };
+        let value = serde_json::to_value(&message).unwrap();
+        assert_eq!(value["records"], serde_json::json!([{ "workflowId": workflow_id, "errorId": error_id }]));
+        assert_eq!(parse::<FirstAttempts>(Some(&value.to_string())).unwrap(), message);
     }
 }

@@ -1,19 +1,18 @@
-//! Records the outcomes of first attempts: deliveries, destination health and drain wake-ups.
-//!
-//! Callers repeat the errors whose outcome was not recorded. Retries of later attempts are recorded
-//! by the [`drain`](super::drain).
+//! Records the results of attempts: deliveries, destination health and drain wake-ups.
+
+use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 
-use super::{drain_scheduler::DrainScheduler, queues::Queue};
+use super::{drain_scheduler::DrainScheduler, pipeline::Stage, queues::Queue};
 use crate::{
     aws::{SettingError, setting},
     domain::{
-        delivery::{Attempt, Delivery, DeliveryStatus, Disposition, Outcome, PendingDelivery, Route},
+        delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
         destination::Destination,
-        error_log::ErrorLog,
         health::{Health, HealthUpdate, OutcomeCounts},
         id::WorkflowId,
+        record::RecordKey,
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -25,10 +24,136 @@ use crate::{
         errors::{Errors, Retention},
         health::HealthStore,
         pending::PendingDeliveries,
+        records::Records,
     },
 };
 
-/// Recorder of the outcomes of first attempts.
+/// Deliveries to one destination after their attempts.
+#[derive(Clone, Debug)]
+pub struct AttemptedBatch<'a> {
+    /// Destination as it was read before the attempts.
+    pub destination: &'a Destination,
+    /// Health as it was read before the attempts.
+    pub health: &'a Health,
+    /// Stage of all deliveries.
+    pub stage: Stage,
+    /// Outcomes of the attempts.
+    pub counts: OutcomeCounts,
+    /// Results of all deliveries.
+    pub settled: Vec<Settlement>,
+    /// Time of the results.
+    pub now: Timestamp,
+}
+
+impl AttemptedBatch<'_> {
+    fn count(&self, predicate: impl Fn(&Settlement) -> bool) -> i64 {
+        count(self.settled.iter().filter(|settlement| predicate(settlement)))
+    }
+
+    /// Returns the next attempts of the deliveries that were pending or became pending, without
+    /// those in `unrecorded`.
+    fn pending<'a>(&'a self, unrecorded: &'a BTreeSet<RecordKey>) -> impl Iterator<Item = Timestamp> + 'a {
+        self.settled.iter().filter_map(|settlement| match &settlement.disposition {
+            Disposition::Pending(next) if !unrecorded.contains(&next.record) => Some(next.next_attempt_at),
+            _ => None,
+        })
+    }
+
+    fn health_update(&self, unrecorded: &BTreeSet<RecordKey>) -> HealthUpdate {
+        let (pending_delta, probe) = match self.stage {
+            Stage::First => (count(self.pending(unrecorded)), false),
+            Stage::Pending { probe } => {
+                (-self.count(|settlement| !matches!(settlement.disposition, Disposition::Pending(_))), probe)
+            }
+        };
+        HealthUpdate { counts: self.counts, pending_delta, probe }
+    }
+
+    fn emit(&self) {
+        let mut metrics = vec![
+            (Metric::Delivered, i64::from(self.counts.delivered)),
+            (Metric::FailedAttempts, i64::from(self.counts.failed)),
+            (Metric::Retried, self.count(|settled| settled.attempt.is_some() && settled.delivery.attempts > 0)),
+            (Metric::Failed, self.count(|settled| settled.disposition == Disposition::Failed)),
+        ];
+        metrics.retain(|(_, count)| *count > 0);
+        if self.stage == Stage::First {
+            let lag = self.settled.iter().filter_map(|Settlement { delivery, attempt, .. }| {
+                Some(attempt.as_ref()?.at.milliseconds() - delivery.pending_since.milliseconds())
+            });
+            metrics.extend(lag.max().map(|lag| (Metric::Lag, lag)));
+        }
+        metrics::emit(&metrics);
+    }
+}
+
+fn count(items: impl Iterator) -> i64 {
+    i64::try_from(items.count()).unwrap_or(i64::MAX)
+}
+
+/// Storage of the results of attempts, for one destination.
+pub trait Recorder {
+    /// Returns the current time.
+    fn now(&self) -> Timestamp;
+    /// Stores the results of deliveries. Returns the records whose results were not stored.
+    fn settle(&self, batch: &AttemptedBatch<'_>) -> impl Future<Output = Result<BTreeSet<RecordKey>, StoreError>>;
+    /// Updates the health of the destination. Returns the health before the update.
+    fn record_health(
+        &self,
+        current: &Health,
+        update: &HealthUpdate,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Health, StoreError>>;
+    /// Disables the destination if its version is unchanged.
+    fn disable_destination(&self, version: u32, reason: &str) -> impl Future<Output = Result<(), StoreError>>;
+    /// Schedules a drain for the time at which a delivery is due.
+    fn schedule_drain(&self, due: Timestamp) -> impl Future<Output = Result<(), StoreError>>;
+}
+
+/// Records the results of a batch. Returns the records whose results were not recorded.
+///
+/// The order matters to a process that stops in between: deliveries come first, since a result that
+/// is not stored causes another attempt. The backlog in the health is corrected by the next drain.
+pub(super) async fn record(
+    recorder: &impl Recorder,
+    batch: &AttemptedBatch<'_>,
+) -> Result<BTreeSet<RecordKey>, StoreError> {
+    let AttemptedBatch { destination, health, stage, now, .. } = batch;
+    batch.emit();
+    let mut unrecorded = recorder.settle(batch).await?;
+    let update = batch.health_update(&unrecorded);
+    if !health.needs_write(&update, *now) {
+        return Ok(unrecorded);
+    }
+    let before = match recorder.record_health(health, &update, *now).await {
+        Ok(before) => before,
+        Err(error) if *stage == Stage::First => {
+            tracing::error!(error = %ErrorChain(&error), "failed to record destination health");
+            // Without the health item, neither a drain nor the sweep finds the pending deliveries.
+            let is_pending = |settled: &&Settlement| matches!(settled.disposition, Disposition::Pending(_));
+            unrecorded.extend(batch.settled.iter().filter(is_pending).map(|settled| settled.delivery.record));
+            return Ok(unrecorded);
+        }
+        Err(error) => return Err(error),
+    };
+    // The steps below may fail: the next failure, the next pending delivery or the sweep repeats
+    // them.
+    if let Some(reason) = before.auto_disable_reason(&update, *now)
+        && let Err(error) = recorder.disable_destination(destination.version, reason).await
+    {
+        tracing::warn!(error = %ErrorChain(&error), "failed to disable destination");
+    }
+    // A drain schedules the next one itself, when it releases the lease.
+    let due = batch.pending(&unrecorded).min().filter(|_| *stage == Stage::First);
+    if let Some(due) = due.filter(|due| before.needs_wakeup(*due, *now))
+        && let Err(error) = recorder.schedule_drain(due).await
+    {
+        tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
+    }
+    Ok(unrecorded)
+}
+
+/// Recorder of the results of attempts to all destinations.
 #[derive(Clone, Debug)]
 pub struct DeliveryRecorder {
     /// Destinations, which may have to be disabled.
@@ -41,19 +166,6 @@ pub struct DeliveryRecorder {
     pub pending: PendingDeliveries,
     /// Scheduler of drains.
     pub scheduler: DrainScheduler,
-}
-
-/// Errors that were sent to one destination, with their outcomes.
-#[derive(Clone, Copy, Debug)]
-pub struct AttemptedBatch<'a> {
-    /// Environment and destination.
-    pub route: Route,
-    /// Destination as it was read before the attempts.
-    pub destination: &'a Destination,
-    /// Health as it was read before the attempts.
-    pub health: &'a Health,
-    /// Errors, each with the outcome of its attempt.
-    pub errors: &'a [(&'a ErrorLog, Outcome)],
 }
 
 impl DeliveryRecorder {
@@ -79,142 +191,119 @@ impl DeliveryRecorder {
         Errors { table: self.pending.table.clone(), retention: self.pending.retention }
     }
 
-    /// Records the outcomes of first attempts to one destination. Returns the indices of the errors
-    /// that were not recorded; the caller must send them again.
+    /// Returns the records in the same table as the deliveries.
+    pub fn records(&self) -> Records {
+        Records(self.pending.table.clone())
+    }
+
+    /// Returns the recorder for one destination.
     ///
-    /// AWS calls: one `BatchWriteItem` per 25 items, with one item per workflow and second of
-    /// delivered errors (at most 100 errors each), two per pending delivery and one per failed
-    /// delivery; if the health changed, one or two writes of it; if a drain must be scheduled, one
+    /// AWS calls per batch: for first attempts one `BatchWriteItem` per 25 items, with one item per
+    /// workflow and second of delivered records (at most 100 records each), two per pending
+    /// delivery and one per failed or cancelled delivery; for pending deliveries one transaction
+    /// per 20. If the health changed, one or two writes of it; if a drain must be scheduled, one
     /// message and one write; if the destination must be disabled, one write.
-    pub async fn record(&self, batch: AttemptedBatch<'_>) -> Vec<usize> {
-        let now = Timestamp::now();
-        let (mut delivered, mut pending, mut finished) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, (error, outcome)) in batch.errors.iter().enumerate() {
-            let deferred = PendingDelivery::deferred(error.workflow_id, error.error_id, error.updated_at);
-            match outcome {
-                Outcome::Delivered(attempt) => delivered.push((*error, attempt.clone())),
-                Outcome::Skipped => pending.push((index, (deferred, None))),
-                Outcome::Failed(attempt, _) => match deferred.disposition(outcome, now) {
-                    Disposition::Pending(retried) => pending.push((index, (retried, Some(attempt.clone())))),
-                    _ => {
-                        let (id, attempts) = (error.error_id, vec![attempt.clone()]);
-                        let delivery =
-                            Delivery::finished(id, batch.route.destination, DeliveryStatus::Failed, attempts);
-                        finished.push((index, (error.workflow_id, delivery)));
-                    }
-                },
-            }
-        }
-        let counts: OutcomeCounts = batch.errors.iter().map(|(_, outcome)| outcome).collect();
-        emit(&counts, batch.errors, finished.len());
-        tracing::info!(
-            environment = %batch.route.environment,
-            destination = %batch.route.destination,
-            delivered = delivered.len(),
-            pending = pending.len(),
-            failed = finished.len(),
-            "first attempts completed"
-        );
-        let (recorded, pending, finished) = tokio::join!(
-            self.deliveries.record_delivered(batch.route, &delivered, now),
-            self.record_pending(batch, counts, pending, now),
-            self.record_finished(batch.route, finished, now),
-        );
-        if let Err(error) = recorded {
-            // The errors have arrived. A duplicate would be worse than a missing delivery record.
-            tracing::warn!(error = %ErrorChain(&error), errors = delivered.len(), "failed to record successful deliveries");
-        }
-        [pending, finished].concat()
+    pub fn of(&self, route: Route) -> DestinationRecorder<'_> {
+        DestinationRecorder { recorder: self, route }
+    }
+}
+
+/// Recorder of the results of attempts to one destination.
+#[derive(Clone, Copy, Debug)]
+pub struct DestinationRecorder<'a> {
+    recorder: &'a DeliveryRecorder,
+    route: Route,
+}
+
+impl Recorder for DestinationRecorder<'_> {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
     }
 
-    async fn record_finished(
-        &self,
-        route: Route,
-        finished: Vec<(usize, (WorkflowId, Delivery))>,
-        now: Timestamp,
-    ) -> Vec<usize> {
-        let (indices, deliveries): (Vec<usize>, Vec<_>) = finished.into_iter().unzip();
-        match self.deliveries.record(route, &deliveries, now).await {
-            Ok(unwritten) => unwritten.into_iter().filter_map(|index| indices.get(index).copied()).collect(),
-            Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), "failed to record failed deliveries");
-                indices
+    async fn settle(&self, batch: &AttemptedBatch<'_>) -> Result<BTreeSet<RecordKey>, StoreError> {
+        match batch.stage {
+            Stage::First => Ok(self.add(batch).await),
+            Stage::Pending { .. } => {
+                // The table of the destinations also stores the replays.
+                self.recorder.pending.settle(self.route, &self.recorder.destinations.0, &batch.settled).await?;
+                Ok(BTreeSet::new())
             }
         }
-    }
-
-    async fn record_pending(
-        &self,
-        batch: AttemptedBatch<'_>,
-        counts: OutcomeCounts,
-        pending: Vec<(usize, (PendingDelivery, Option<Attempt>))>,
-        now: Timestamp,
-    ) -> Vec<usize> {
-        let (mut indices, pending): (Vec<usize>, Vec<_>) = pending.into_iter().unzip();
-        let mut unprocessed = Vec::new();
-        if !pending.is_empty() {
-            match self.pending.add(batch.route, &pending).await {
-                Ok(unwritten) => {
-                    unprocessed.extend(unwritten.into_iter().filter_map(|index| indices.get(index).copied()))
-                }
-                Err(error) => {
-                    tracing::error!(error = %ErrorChain(&error), "failed to record pending deliveries");
-                    unprocessed.append(&mut indices);
-                }
-            }
-        }
-        let added = i64::try_from(pending.len().saturating_sub(unprocessed.len())).unwrap_or(i64::MAX);
-        let due = pending.iter().map(|(delivery, _)| delivery.next_attempt_at).min().filter(|_| added > 0);
-        let update = HealthUpdate { counts, pending_delta: added, probe: false };
-        if let Err(error) = self.record_health(batch, &update, due, now).await {
-            tracing::error!(error = %ErrorChain(&error), "failed to record destination health");
-            // Without the health item, neither a drain nor the sweep finds the pending deliveries.
-            return if added > 0 { indices } else { unprocessed };
-        }
-        unprocessed
     }
 
     async fn record_health(
         &self,
-        batch: AttemptedBatch<'_>,
+        current: &Health,
         update: &HealthUpdate,
-        due: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let AttemptedBatch { route, destination, health, .. } = batch;
-        if !health.needs_write(update, now) {
-            return Ok(());
-        }
-        let before = self.health_store.record(route, health, update, now).await?;
-        // The steps below may fail: the next failure, the next pending delivery or the sweep
-        // repeats them.
-        if let Some(reason) = before.auto_disable_reason(update, now)
-            && let Err(error) = self.destinations.disable(route, destination.version, reason, now).await
-        {
-            tracing::warn!(error = %ErrorChain(&error), "failed to disable destination");
-        }
-        if let Some(due) = due.filter(|due| before.needs_wakeup(*due, now))
-            && let Err(error) = self.scheduler.schedule(route, due, now).await
-        {
-            tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
-        }
-        Ok(())
+    ) -> Result<Health, StoreError> {
+        self.recorder.health_store.record(self.route, current, update, now).await
+    }
+
+    async fn disable_destination(&self, version: u32, reason: &str) -> Result<(), StoreError> {
+        self.recorder.destinations.disable(self.route, version, reason, Timestamp::now()).await
+    }
+
+    async fn schedule_drain(&self, due: Timestamp) -> Result<(), StoreError> {
+        self.recorder.scheduler.schedule(self.route, due, Timestamp::now()).await
     }
 }
 
-fn emit(counts: &OutcomeCounts, errors: &[(&ErrorLog, Outcome)], finished: usize) {
-    let lag = errors.iter().filter_map(|(error, outcome)| match outcome {
-        Outcome::Delivered(attempt) | Outcome::Failed(attempt, _) => {
-            Some(attempt.at.milliseconds() - error.updated_at.milliseconds())
+impl DestinationRecorder<'_> {
+    /// Stores the results of first attempts. Returns the records whose results were not stored.
+    async fn add(&self, batch: &AttemptedBatch<'_>) -> BTreeSet<RecordKey> {
+        let Self { recorder, route } = self;
+        let (mut delivered, mut pending, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+        for Settlement { delivery, attempt, disposition } in &batch.settled {
+            let RecordKey::Error { workflow_id, error_id } = delivery.record;
+            let finish = |status| {
+                let attempts = attempt.iter().cloned().collect();
+                (workflow_id, Delivery::finished(error_id, route.destination, status, attempts))
+            };
+            match disposition {
+                Disposition::Delivered => delivered
+                    .extend(attempt.iter().map(|attempt| (delivery.record, delivery.pending_since, attempt.clone()))),
+                Disposition::Pending(next) => pending.push((next.clone(), attempt.clone())),
+                Disposition::Failed => finished.push(finish(DeliveryStatus::Failed)),
+                // Since the record was enqueued, the destination was disabled or its filter changed.
+                Disposition::Cancelled => finished.push(finish(DeliveryStatus::Cancelled)),
+                Disposition::Dropped | Disposition::Duplicate => {}
+            }
         }
-        Outcome::Skipped => None,
-    });
-    let mut metrics = vec![
-        (Metric::Delivered, i64::from(counts.delivered)),
-        (Metric::FailedAttempts, i64::from(counts.failed)),
-        (Metric::Failed, i64::try_from(finished).unwrap_or(i64::MAX)),
-    ];
-    metrics.retain(|(_, count)| *count > 0);
-    metrics.extend(lag.max().map(|lag| (Metric::Lag, lag)));
-    metrics::emit(&metrics);
+        tracing::info!(
+            environment = %route.environment,
+            destination = %route.destination,
+            delivered = delivered.len(),
+            pending = pending.len(),
+            failed = batch.count(|settled| settled.disposition == Disposition::Failed),
+            "first attempts completed"
+        );
+        let (recorded, unadded, unfinished) = tokio::join!(
+            recorder.deliveries.record_delivered(*route, &delivered, batch.now),
+            self.add_pending(&pending),
+            self.add_finished(&finished, batch.now),
+        );
+        if let Err(error) = recorded {
+            // The records have arrived. A duplicate would be worse than a missing delivery record.
+            tracing::warn!(error = %ErrorChain(&error), errors = delivered.len(), "failed to record successful deliveries");
+        }
+        let unadded = unadded.into_iter().filter_map(|index| pending.get(index)).map(|(next, _)| next.record);
+        let unfinished = unfinished.into_iter().filter_map(|index| finished.get(index));
+        let unfinished = unfinished.map(|(workflow_id, delivery)| RecordKey::from((*workflow_id, delivery.error_id)));
+        unadded.chain(unfinished).collect()
+    }
+
+    async fn add_pending(&self, pending: &[(PendingDelivery, Option<Attempt>)]) -> Vec<usize> {
+        self.recorder.pending.add(self.route, pending).await.unwrap_or_else(|error| {
+            tracing::error!(error = %ErrorChain(&error), "failed to record pending deliveries");
+            (0..pending.len()).collect()
+        })
+    }
+
+    async fn add_finished(&self, finished: &[(WorkflowId, Delivery)], now: Timestamp) -> Vec<usize> {
+        self.recorder.deliveries.record(self.route, finished, now).await.unwrap_or_else(|error| {
+            tracing::error!(error = %ErrorChain(&error), "failed to record finished deliveries");
+            (0..finished.len()).collect()
+        })
+    }
 }

@@ -8,9 +8,9 @@ use super::{
 use crate::{
     domain::{
         delivery::{DeliveryStatus, PendingDelivery, Route},
-        error_log::ErrorKey,
         health::{Health, HealthUpdate},
         id::{EnvironmentId, ErrorId, ReplayId},
+        record::{FilterAttributes, RecordKey},
         replay::{Position, Replay, ReplayStatus, Selection},
         timestamp::Timestamp,
     },
@@ -49,9 +49,9 @@ pub struct Replayer {
     pub scheduler: DrainScheduler,
 }
 
-/// Errors that a step selected.
-struct StepErrors {
-    errors: Vec<ErrorKey>,
+/// Records that a step selected.
+struct SelectedRecords {
+    records: Vec<RecordKey>,
     /// Position of the next step, or none at the end.
     next: Option<Position>,
 }
@@ -76,8 +76,11 @@ impl Replayer {
             return Ok(());
         };
         let position = replay.position.clone().unwrap_or(Position { part: 0, after: None });
-        let wanted =
-            |error: &ListedError| destination.filter.matches(error.workflow_id, error.user_id, &error.block_type);
+        let wanted = |error: &ListedError| {
+            let ListedError { workflow_id, user_id, block_type, .. } = error;
+            let attributes = FilterAttributes { workflow_id: *workflow_id, user_id: *user_id, block_type };
+            destination.filter.matches(&attributes)
+        };
         let found = match &replay.selection {
             Selection::Range { since, until } => {
                 self.select_range(environment, (*since, *until), position, wanted).await?
@@ -85,14 +88,13 @@ impl Replayer {
             Selection::Errors(ids) => self.select_by_id(environment, ids, position, wanted).await?,
             Selection::Failed => self.select_failed(route, &replay, position, wanted).await?,
         };
-        let count = i64::try_from(found.errors.len()).unwrap_or(i64::MAX);
+        let count = i64::try_from(found.records.len()).unwrap_or(i64::MAX);
         let pending: Vec<_> = found
-            .errors
+            .records
             .into_iter()
-            .map(|(workflow_id, error_id)| {
+            .map(|record| {
                 let delivery = PendingDelivery {
-                    workflow_id,
-                    error_id,
+                    record,
                     attempts: 0,
                     pending_since: replay.created_at,
                     // Due immediately. A stable time keeps the key stable.
@@ -146,10 +148,10 @@ impl Replayer {
         range: (Option<Timestamp>, Option<Timestamp>),
         Position { part, after }: Position,
         wanted: impl Fn(&ListedError) -> bool,
-    ) -> Result<StepErrors, StoreError> {
+    ) -> Result<SelectedRecords, StoreError> {
         let listed = self.errors.list_shard(environment, part, range, (after.as_deref(), ERRORS_PER_STEP)).await?;
         let last = listed.last().filter(|_| listed.len() == ERRORS_PER_STEP).map(|last| last.position());
-        Ok(StepErrors { errors: keys(listed, wanted), next: next_position(part, last, SHARDS) })
+        Ok(SelectedRecords { records: keys(listed, wanted), next: next_position(part, last, SHARDS) })
     }
 
     /// Selects errors by id.
@@ -159,14 +161,14 @@ impl Replayer {
         ids: &[ErrorId],
         Position { part, .. }: Position,
         wanted: impl Fn(&ListedError) -> bool,
-    ) -> Result<StepErrors, StoreError> {
+    ) -> Result<SelectedRecords, StoreError> {
         let begin = usize::try_from(part).unwrap_or(usize::MAX);
         let chunk = ids.iter().skip(begin).take(ERRORS_PER_STEP);
         let found = futures_util::future::try_join_all(chunk.map(|id| self.errors.find(environment, *id))).await?;
-        let errors = keys(found.into_iter().flatten(), wanted);
+        let records = keys(found.into_iter().flatten(), wanted);
         let end = begin.saturating_add(ERRORS_PER_STEP);
         let next = (end < ids.len()).then(|| Position { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
-        Ok(StepErrors { errors, next })
+        Ok(SelectedRecords { records, next })
     }
 
     /// Selects the errors of failed deliveries.
@@ -176,20 +178,20 @@ impl Replayer {
         replay: &Replay,
         Position { after, .. }: Position,
         wanted: impl Fn(&ListedError) -> bool,
-    ) -> Result<StepErrors, StoreError> {
+    ) -> Result<SelectedRecords, StoreError> {
         let page =
             self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), ERRORS_PER_STEP)).await?;
         let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
         let found = futures_util::future::try_join_all(ids).await?;
-        let errors = keys(found.into_iter().flatten(), wanted);
+        let records = keys(found.into_iter().flatten(), wanted);
         let part = replay.position.as_ref().map_or(0, |position| position.part);
-        Ok(StepErrors { errors, next: page.next.map(|after| Position { part: part + 1, after: Some(after) }) })
+        Ok(SelectedRecords { records, next: page.next.map(|after| Position { part: part + 1, after: Some(after) }) })
     }
 }
 
 /// Returns the keys of the errors that `wanted` accepts.
-fn keys(errors: impl IntoIterator<Item = ListedError>, wanted: impl Fn(&ListedError) -> bool) -> Vec<ErrorKey> {
-    errors.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id)).collect()
+fn keys(errors: impl IntoIterator<Item = ListedError>, wanted: impl Fn(&ListedError) -> bool) -> Vec<RecordKey> {
+    errors.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id).into()).collect()
 }
 
 /// Returns the position after a step that read a partition up to the error `last`, or to its end.

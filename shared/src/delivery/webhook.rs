@@ -1,4 +1,4 @@
-//! Sends errors to webhooks as signed POST requests (Standard Webhooks 1.0).
+//! Sends records to webhooks as signed POST requests (Standard Webhooks 1.0).
 
 use std::{
     error::Error,
@@ -21,12 +21,17 @@ use tokio::net::TcpStream;
 use tower::util::BoxCloneSyncService;
 use zeroize::Zeroizing;
 
-use super::guard::{EgressRules, GuardedConnector};
+use super::{
+    guard::{CONNECT_TIMEOUT, EgressRules, GuardedConnector},
+    senders::Sender,
+};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
+        destination::{Destination, Target},
         error_log::ErrorLog,
         health::MAX_RETRY_AFTER,
+        record::Record,
         secret::{Sealed, Secret},
         timestamp::Timestamp,
         webhook::Webhook,
@@ -107,19 +112,15 @@ impl WebhookSender {
         Self { rules, vault, client }
     }
 
-    /// Makes one attempt for each error, all concurrently. Returns one outcome per error, in order.
-    pub async fn send(&self, route: Route, webhook: &Webhook, errors: &[&ErrorLog]) -> Vec<Outcome> {
-        self.post_all(route, webhook, errors, false).await
-    }
-
     /// Sends a test event.
     pub async fn send_test(&self, route: Route, webhook: &Webhook) -> Outcome {
         let event = ErrorLog::test_event(route.environment, Timestamp::now());
-        self.post_all(route, webhook, &[&event], true).await.pop().unwrap_or(Outcome::Skipped)
+        self.post_all(route, webhook, &[&event.into()], true).await.pop().unwrap_or(Outcome::Skipped)
     }
 
-    async fn post_all(&self, route: Route, webhook: &Webhook, errors: &[&ErrorLog], test: bool) -> Vec<Outcome> {
-        let for_all = |outcome: Outcome| vec![outcome; errors.len()];
+    /// Makes all attempts concurrently.
+    async fn post_all(&self, route: Route, webhook: &Webhook, records: &[&Record], test: bool) -> Vec<Outcome> {
+        let for_all = |outcome: Outcome| vec![outcome; records.len()];
         // The rules may be stricter than when the webhook was saved.
         if let Err(forbidden) = self.rules.check_url(&webhook.url) {
             return for_all(failed_before_sending(Failure::Refused, &format!("the URL {forbidden}")));
@@ -138,7 +139,7 @@ impl WebhookSender {
                 return for_all(failed_before_sending(Failure::Refused, "the stored secret could not be decrypted"));
             }
         };
-        join_all(errors.iter().map(|error| self.post(&uri, &signers, error, test))).await
+        join_all(records.iter().map(|record| self.post(&uri, &signers, record, test))).await
     }
 
     /// Returns the signers: the current secret, then the previous secret while it is still valid.
@@ -153,10 +154,10 @@ impl WebhookSender {
         Ok(signers)
     }
 
-    async fn post(&self, uri: &Uri, signers: &[standardwebhooks::Webhook], error: &ErrorLog, test: bool) -> Outcome {
+    async fn post(&self, uri: &Uri, signers: &[standardwebhooks::Webhook], record: &Record, test: bool) -> Outcome {
         let (at, started) = (Timestamp::now(), Instant::now());
-        let Some(request) = request(uri, signers, error, at, test) else {
-            return failed_before_sending(Failure::Rejected, "the error cannot be encoded as an HTTP request");
+        let Some(request) = request(uri, signers, record, at, test) else {
+            return failed_before_sending(Failure::Rejected, "the record cannot be encoded as an HTTP request");
         };
         let responded = tokio::time::timeout(TIMEOUT, async {
             let response = self.client.request(request).await?;
@@ -191,6 +192,15 @@ impl WebhookSender {
     }
 }
 
+impl Sender for WebhookSender {
+    async fn send(&self, route: Route, destination: &Destination, records: &[&Record]) -> Vec<Outcome> {
+        match &destination.target {
+            Target::Webhook(webhook) => self.post_all(route, webhook, records, false).await,
+            Target::EventBridge(_) => vec![Outcome::Skipped; records.len()],
+        }
+    }
+}
+
 /// Returns the outcome of an attempt that failed before anything was sent.
 fn failed_before_sending(failure: Failure, message: &str) -> Outcome {
     Outcome::Failed(
@@ -199,16 +209,16 @@ fn failed_before_sending(failure: Failure, message: &str) -> Outcome {
     )
 }
 
-/// Builds the signed request. Returns none if the error cannot be encoded as one.
+/// Builds the signed request. Returns none if the record cannot be encoded as one.
 fn request(
     uri: &Uri,
     signers: &[standardwebhooks::Webhook],
-    error: &ErrorLog,
+    record: &Record,
     at: Timestamp,
     test: bool,
 ) -> Option<Request<Full<bytes::Bytes>>> {
-    let body = serde_json::to_vec(&error.document()).ok()?;
-    let id = error.error_id.to_string();
+    let body = serde_json::to_vec(&record.document()).ok()?;
+    let id = record.key().id().to_string();
     let signatures: Vec<String> =
         signers.iter().map(|signer| signer.sign(&id, at.seconds(), &body)).collect::<Result<_, _>>().ok()?;
     let mut request = Request::post(uri.clone())
@@ -216,12 +226,15 @@ fn request(
         .header(header::USER_AGENT, concat!("Tenon/", env!("CARGO_PKG_VERSION")))
         .header("webhook-id", &id)
         .header("webhook-timestamp", at.seconds())
-        .header("webhook-signature", signatures.join(" "))
-        .header("x-tenon-workflow-id", error.workflow_id.to_string())
-        .header("x-tenon-user-id", error.user_id.to_string())
-        // UTF-8, which HTTP treats as opaque data (RFC 9110, section 5.5).
-        .header("x-tenon-block-type", HeaderValue::from_bytes(error.block_type.as_str().as_bytes()).ok()?)
-        .header("x-tenon-execution-id", HeaderValue::from_bytes(error.execution_id.as_str().as_bytes()).ok()?);
+        .header("webhook-signature", signatures.join(" "));
+    request = match record {
+        Record::Error(error) => request
+            .header("x-tenon-workflow-id", error.workflow_id.to_string())
+            .header("x-tenon-user-id", error.user_id.to_string())
+            // UTF-8, which HTTP treats as opaque data (RFC 9110, section 5.5).
+            .header("x-tenon-block-type", HeaderValue::from_bytes(error.block_type.as_str().as_bytes()).ok()?)
+            .header("x-tenon-execution-id", HeaderValue::from_bytes(error.execution_id.as_str().as_bytes()).ok()?),
+    };
     if test {
         request = request.header(TEST_HEADER, "true");
     }
@@ -275,7 +288,9 @@ fn connection_error(error: &hyper_util::client::legacy::Error) -> String {
         source = match inner.downcast_ref::<io::Error>() {
             Some(error) => match error.kind() {
                 io::ErrorKind::PermissionDenied => return "the URL does not resolve to a public address".into(),
-                io::ErrorKind::TimedOut => return "no connection within 5 seconds".into(),
+                io::ErrorKind::TimedOut => {
+                    return format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs());
+                }
                 io::ErrorKind::ConnectionRefused => return "connection refused".into(),
                 // `source()` would skip the wrapped error and return the source of that error.
                 _ => error.get_ref().map(|wrapped| wrapped as &dyn Error),

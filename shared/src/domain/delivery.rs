@@ -1,4 +1,4 @@
-//! Deliveries: attempts to send an error to a destination, their outcomes and the retry schedule.
+//! Deliveries: attempts to send a record to a destination, their outcomes and the retry schedule.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    id::{DestinationId, EnvironmentId, ErrorId, ReplayId, WorkflowId},
+    id::{DestinationId, EnvironmentId, ErrorId, ReplayId},
+    record::RecordKey,
     timestamp::Timestamp,
 };
 
-/// Attempt to send an error to a destination.
+/// Attempt to send a record to a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
@@ -26,15 +27,25 @@ pub struct Attempt {
     pub response: String,
 }
 
-/// Outcome of an attempt to send one error.
+/// Outcome of an attempt to send one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The destination accepted the error.
+    /// The destination accepted the record.
     Delivered(Attempt),
-    /// The destination did not accept the error or could not be reached.
+    /// The destination did not accept the record or could not be reached.
     Failed(Attempt, Failure),
     /// No attempt was made, for a temporary reason on Tenon's side. Does not count as an attempt.
     Skipped,
+}
+
+impl Outcome {
+    /// Returns the attempt, if one was made.
+    pub fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::Delivered(attempt) | Self::Failed(attempt, _) => Some(attempt),
+            Self::Skipped => None,
+        }
+    }
 }
 
 /// Reason why an attempt failed.
@@ -42,7 +53,7 @@ pub enum Outcome {
 pub enum Failure {
     /// No connection, no response within the timeout, or an incomplete response. Retried.
     Unreachable,
-    /// The destination refused the error, for example with an HTTP status or because of missing
+    /// The destination refused the record, for example with an HTTP status or because of missing
     /// permissions. Retried, because its operator can fix the cause.
     Refused,
     /// The destination requested a pause, optionally until a given time. Retried, but never before
@@ -50,7 +61,7 @@ pub enum Failure {
     Busy(Option<Timestamp>),
     /// The destination reported that it is permanently gone (410). Disables the destination.
     Gone,
-    /// The destination can never accept this error, for example because of its size. Not retried.
+    /// The destination can never accept this record, for example because of its size. Not retried.
     Rejected,
 }
 
@@ -92,14 +103,13 @@ pub fn next_attempt(attempts: u32, now: Timestamp) -> Option<Timestamp> {
     Some(now + Duration::from_millis(wait + jitter))
 }
 
-/// Delivery that waits for its next attempt. It references the error and does not contain it.
+/// Delivery that waits for its next attempt. It references the record and does not contain it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingDelivery {
-    /// Workflow of the error, part of the error's key.
-    pub workflow_id: WorkflowId,
-    /// Error to send.
-    pub error_id: ErrorId,
+    /// Record to send.
+    #[serde(flatten)]
+    pub record: RecordKey,
     /// Number of failed attempts.
     pub attempts: u32,
     /// Time at which the delivery became pending.
@@ -112,14 +122,14 @@ pub struct PendingDelivery {
 }
 
 impl PendingDelivery {
-    /// Creates a delivery whose first attempt was deferred, due five seconds after the error was
-    /// recorded.
+    /// Creates the delivery of a record before its first attempt. If that attempt is deferred, it
+    /// is due five seconds after the record was stored.
     ///
     /// The result depends on the arguments only, so that forwarding a batch twice stores it under
     /// the same key.
-    pub fn deferred(workflow_id: WorkflowId, error_id: ErrorId, recorded_at: Timestamp) -> Self {
+    pub fn first(record: RecordKey, recorded_at: Timestamp) -> Self {
         let due = recorded_at + Duration::from_secs(u64::from(RETRY_SCHEDULE_SECS[0]));
-        Self { workflow_id, error_id, attempts: 0, pending_since: recorded_at, next_attempt_at: due, replay_id: None }
+        Self { record, attempts: 0, pending_since: recorded_at, next_attempt_at: due, replay_id: None }
     }
 
     /// Returns the disposition of the delivery after an attempt with this outcome at `now`.
@@ -148,22 +158,41 @@ impl PendingDelivery {
     }
 }
 
-/// Result of one step of a pending delivery.
+/// Result of one step of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// The destination accepted the error.
+    /// The destination accepted the record.
     Delivered,
     /// Another attempt is due later.
     Pending(PendingDelivery),
-    /// No further attempt is made: the attempts are exhausted or the failure is not retryable.
+    /// No further attempt is made: the attempts are exhausted, the failure is not retryable, or an
+    /// item cannot be read.
     Failed,
     /// The delivery is no longer wanted: the destination is disabled, its filter excludes the
-    /// error, or the replay was cancelled.
+    /// record, or the replay was cancelled.
     Cancelled,
-    /// The error no longer exists.
+    /// The record no longer exists.
     Dropped,
-    /// The same error is pending twice, and the other delivery is attempted.
+    /// The same record is pending twice, and the other delivery is attempted.
     Duplicate,
+}
+
+/// Delivery after a step, to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// Delivery before the step.
+    pub delivery: PendingDelivery,
+    /// Attempt, if one was made.
+    pub attempt: Option<Attempt>,
+    /// Result of the step.
+    pub disposition: Disposition,
+}
+
+impl Settlement {
+    /// Settles a delivery without an attempt.
+    pub fn without_attempt(delivery: PendingDelivery, disposition: Disposition) -> Self {
+        Self { delivery, attempt: None, disposition }
+    }
 }
 
 /// Status of a delivery.
@@ -252,7 +281,7 @@ impl Delivery {
 /// Environment and destination of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
-    /// Environment of the error and the destination.
+    /// Environment of the record and the destination.
     pub environment: EnvironmentId,
     /// Destination.
     pub destination: DestinationId,
@@ -263,13 +292,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::id::WorkflowId;
 
     fn attempt(at: Timestamp) -> Attempt {
         Attempt { at, status: Some(500), latency_ms: 1, response: String::new() }
     }
 
     fn pending(now: Timestamp) -> PendingDelivery {
-        PendingDelivery { attempts: 0, ..PendingDelivery::deferred(WorkflowId::new(), ErrorId::new(), now) }
+        PendingDelivery::first(RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() }, now)
     }
 
     #[test]
@@ -340,8 +370,26 @@ mod tests {
 
     #[test]
     fn deferred_delivery_has_a_stable_key() {
-        let (workflow, error, at) = (WorkflowId::new(), ErrorId::new(), Timestamp::now());
-        assert_eq!(PendingDelivery::deferred(workflow, error, at), PendingDelivery::deferred(workflow, error, at));
+        let (record, at) = (pending(Timestamp::now()).record, Timestamp::now());
+        assert_eq!(PendingDelivery::first(record, at), PendingDelivery::first(record, at));
+    }
+
+    #[test]
+    fn pending_delivery_is_stored_with_the_key_of_its_record() {
+        let delivery = pending("2026-11-24T05:30:00Z".parse().unwrap());
+        let RecordKey::Error { workflow_id, error_id } = delivery.record;
+        let stored: serde_dynamo::Item = serde_dynamo::to_item(&delivery).unwrap();
+        let stored = serde_json::to_value(&stored).unwrap();
+        assert_eq!(
+            stored,
+            serde_json::json!({
+                "workflowId": { "S": workflow_id }, "errorId": { "S": error_id }, "attempts": { "N": "0" },
+                "pendingSince": { "S": "2026-11-24T05:30:00.000Z" }, "nextAttemptAt": { "S": "2026-11-24T05:30:05.000Z" },
+            })
+        );
+        let mut item: serde_dynamo::Item = serde_json::from_value(stored).unwrap();
+        item.inner_mut().insert("expiresAt".into(), serde_dynamo::AttributeValue::N("1800000000".into()));
+        assert_eq!(serde_dynamo::from_item::<_, PendingDelivery>(item).unwrap(), delivery);
     }
 
     proptest! {

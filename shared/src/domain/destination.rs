@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    error_log::{EngineText, ErrorLog},
+    error_log::EngineText,
     id::{DestinationId, UserId, WorkflowId},
+    record::{FilterAttributes, Record},
     secret::{Sealed, Secret},
     text::string_newtype,
     timestamp::Timestamp,
@@ -40,9 +41,9 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Returns whether the destination is enabled and its filter matches this error.
-    pub fn accepts(&self, error: &ErrorLog) -> bool {
-        self.enabled && self.filter.matches(error.workflow_id, error.user_id, &error.block_type)
+    /// Returns whether the destination is enabled and its filter matches this record.
+    pub fn accepts(&self, record: &Record) -> bool {
+        self.enabled && self.filter.matches(&record.filter_attributes())
     }
 }
 
@@ -141,14 +142,14 @@ pub struct Filter {
 pub const MAX_FILTER_ENTRIES: usize = 100;
 
 impl Filter {
-    /// Returns whether an error with this workflow, user and block type matches.
-    pub fn matches(&self, workflow: WorkflowId, user: UserId, block_type: &EngineText) -> bool {
+    /// Returns whether a record with these attributes matches.
+    pub fn matches(&self, attributes: &FilterAttributes<'_>) -> bool {
         fn contains<T: PartialEq>(list: &[T], value: &T) -> bool {
             list.is_empty() || list.contains(value)
         }
-        contains(&self.workflow_id, &workflow)
-            && contains(&self.user_id, &user)
-            && contains(&self.block_type, block_type)
+        contains(&self.workflow_id, &attributes.workflow_id)
+            && contains(&self.user_id, &attributes.user_id)
+            && contains(&self.block_type, attributes.block_type)
     }
 }
 

@@ -14,6 +14,7 @@
 //! * [`health`]: circuit, backoff and backlog of a destination
 //! * [`id`]: identifiers of all resources
 //! * [`names`]: usernames and email addresses
+//! * [`record`]: what is delivered: errors
 //! * [`replay`]: jobs that queue recorded errors again
 //! * [`request_seed`]: deterministic ids for idempotent requests
 //! * [`secret`]: secrets in memory and in encrypted form
@@ -33,6 +34,7 @@ pub mod fingerprint;
 pub mod health;
 pub mod id;
 pub mod names;
+pub mod record;
 pub mod replay;
 pub mod request_seed;
 pub mod secret;

@@ -19,6 +19,7 @@ use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Route},
     error_log::ErrorLog,
     id::{DestinationId, EnvironmentId, ErrorId, WorkflowId},
+    record::RecordKey,
     timestamp::Timestamp,
 };
 
@@ -47,7 +48,8 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Records errors that were delivered at the first attempt. One item holds the errors of a
+    /// Records errors that were delivered at the first attempt, each with its time of recording. One
+    /// item holds the errors of a
     /// workflow that were recorded in the same second, which saves most write units. One
     /// `BatchWriteItem` per 25 items.
     ///
@@ -56,13 +58,12 @@ impl Deliveries {
     pub async fn record_delivered(
         &self,
         route: Route,
-        delivered: &[(&ErrorLog, Attempt)],
+        delivered: &[(RecordKey, Timestamp, Attempt)],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut grouped: BTreeMap<(WorkflowId, Timestamp), Vec<(ErrorId, &Attempt)>> = BTreeMap::new();
-        for (error, attempt) in delivered {
-            let group = (error.workflow_id, error.updated_at.second());
-            grouped.entry(group).or_default().push((error.error_id, attempt));
+        for (RecordKey::Error { workflow_id, error_id }, recorded_at, attempt) in delivered {
+            grouped.entry((*workflow_id, recorded_at.second())).or_default().push((*error_id, attempt));
         }
         let mut items: Vec<Item> = Vec::new();
         for ((workflow, second), attempts) in grouped {

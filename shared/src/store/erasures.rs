@@ -150,7 +150,7 @@ impl Erasures {
             for DeliveryRow { pk, sk, destination_id, next_attempt_at } in rows {
                 if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
                     let route = Route { environment, destination: destination_id };
-                    pending.push(keys::pending_delivery(route, at, workflow, error));
+                    pending.push(keys::pending_delivery(route, at, (workflow, error).into()));
                 }
                 deliveries.push(Key { pk, sk });
             }

@@ -14,6 +14,7 @@ use crate::domain::{
     delivery::Route,
     id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
     names::CanonicalName,
+    record::RecordKey,
     request_seed::RequestKey,
     timestamp::Timestamp,
     workflow::WorkflowName,
@@ -280,11 +281,30 @@ pub fn error_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Optio
     (since <= last).then(|| (format!("{since:08x}"), format!("{last:08x}g")))
 }
 
+/// Key of a record.
+pub fn record(environment: EnvironmentId, record: RecordKey) -> Key {
+    match record {
+        RecordKey::Error { workflow_id, error_id } => error(environment, workflow_id, error_id),
+    }
+}
+
 /// Key of a pending delivery. Sorts by the time of the next attempt. Contains the workflow because
 /// an error id is unique only within its workflow.
-pub fn pending_delivery(route: Route, next_attempt_at: Timestamp, workflow: WorkflowId, error: ErrorId) -> Key {
-    let shard = error.object_id().shard(DELIVERY_SHARDS);
-    Key::new(pending_deliveries(route, shard), format_args!("{next_attempt_at}#{error}#{workflow}"))
+pub fn pending_delivery(route: Route, next_attempt_at: Timestamp, record: RecordKey) -> Key {
+    let pk = pending_deliveries(route, record.id().shard(DELIVERY_SHARDS));
+    match record {
+        RecordKey::Error { workflow_id, error_id } => {
+            Key::new(pk, format_args!("{next_attempt_at}#{error_id}#{workflow_id}"))
+        }
+    }
+}
+
+/// Returns the time of the next attempt and the record in the sort key of a pending delivery.
+pub fn parse_pending_delivery(sk: &str) -> Option<(Timestamp, RecordKey)> {
+    let (next_attempt_at, record) = sk.split_once('#')?;
+    let (error_id, workflow_id) = record.split_once('#')?;
+    let record = RecordKey::Error { workflow_id: workflow_id.parse().ok()?, error_id: error_id.parse().ok()? };
+    Some((next_attempt_at.parse().ok()?, record))
 }
 
 /// Partition of a destination's pending deliveries.
@@ -357,9 +377,11 @@ mod tests {
 
     #[test]
     fn pending_deliveries_sort_by_next_attempt() {
-        let (route, error) =
-            (Route { environment: EnvironmentId::new(), destination: DestinationId::new() }, ErrorId::new());
-        let key = |text: &str| pending_delivery(route, text.parse().unwrap(), WorkflowId::new(), error).sk;
+        let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
+        let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
+        let key = |text: &str| pending_delivery(route, text.parse().unwrap(), record).sk;
+        let at = "2026-11-24T05:00:00.900Z".parse().unwrap();
+        assert_eq!(parse_pending_delivery(&key("2026-11-24T05:00:00.9Z")), Some((at, record)));
         assert!(key("2026-11-24T05:00:00.9Z") < key("2026-11-24T05:00:01Z"));
         let now = "2026-11-24T05:00:01Z".parse().unwrap();
         assert!(key("2026-11-24T05:00:01Z") < due_by(now) && due_by(now) < key("2026-11-24T05:00:01.001Z"));

@@ -192,13 +192,23 @@ impl Table {
         range: &Range,
         limit: usize,
     ) -> Result<(Vec<T>, bool), StoreError> {
+        let (items, all) = self.first_items(partitions, range, limit).await?;
+        Ok((items.into_iter().map(from_item).collect::<Result<_, _>>()?, all))
+    }
+
+    /// Returns items like [`Self::first`] without parsing them.
+    pub(super) async fn first_items(
+        &self,
+        partitions: &[String],
+        range: &Range,
+        limit: usize,
+    ) -> Result<(Vec<Item>, bool), StoreError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let filter = Filter::default();
         let pages = partitions.iter().map(|pk| self.query_page(pk, range, &filter, limit));
         let pages = try_join_all(pages).await?;
         let all = pages.iter().all(|page| page.read_to.is_none());
-        let items = pages.into_iter().flat_map(|page| page.items).map(|(_, item)| from_item(item));
-        Ok((items.collect::<Result<_, _>>()?, all))
+        Ok((pages.into_iter().flat_map(|page| page.items).map(|(_, item)| item).collect(), all))
     }
 
     /// Returns a page of several partitions that are merged in the order of their sort keys. The

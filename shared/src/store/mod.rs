@@ -14,6 +14,7 @@
 //! * [`users`], [`credentials`], [`workflows`]: users and the items that they own.
 //! * [`destinations`], [`health`]: destinations, their health and the leases of their drains.
 //! * [`errors`], [`deliveries`], [`pending`]: errors, deliveries, and deliveries that are retried.
+//! * [`records`]: records of all types, as delivery reads them.
 //! * [`replays`], [`deletions`], [`erasures`]: background jobs.
 //! * [`idempotency_records`]: requests with an `Idempotency-Key` and their responses.
 //! * [`keys`]: formats of all partition and sort keys. Every key of tenant data starts with the
@@ -46,6 +47,7 @@ pub mod idempotency_records;
 pub mod keys;
 mod listing;
 pub mod pending;
+pub mod records;
 pub mod replays;
 pub mod signing_keys;
 mod table;

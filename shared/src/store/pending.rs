@@ -9,12 +9,16 @@ use super::{
     health::Backlog,
     keys,
     listing::{Range, TABLE},
-    table::{Item, StoreError, Table, refused, to_item},
+    table::{Item, StoreError, Table, attribute_text, from_item, refused, to_item},
 };
-use crate::domain::{
-    delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route},
-    id::{ReplayId, WorkflowId},
-    timestamp::Timestamp,
+use crate::{
+    domain::{
+        delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
+        id::{ReplayId, WorkflowId},
+        record::RecordKey,
+        timestamp::Timestamp,
+    },
+    logs::ErrorChain,
 };
 
 /// Pending deliveries of all destinations.
@@ -26,15 +30,14 @@ pub struct PendingDeliveries {
     pub retention: Retention,
 }
 
-/// Result of a step for one pending delivery.
-#[derive(Clone, Debug)]
-pub struct Settlement {
-    /// Delivery before the step.
-    pub delivery: PendingDelivery,
-    /// Attempt, if one was made.
-    pub attempt: Option<Attempt>,
-    /// New state of the delivery.
-    pub disposition: Disposition,
+/// Pending deliveries as they were read.
+#[derive(Clone, Debug, Default)]
+pub struct FoundDeliveries {
+    /// Deliveries.
+    pub readable: Vec<PendingDelivery>,
+    /// Deliveries whose items are malformed, as far as their keys describe them. They can be
+    /// settled, which removes their items, but not attempted.
+    pub unreadable: Vec<PendingDelivery>,
 }
 
 /// Number of settlements per transaction: up to three items each, and one per replay, of 100 items
@@ -45,7 +48,7 @@ const MAX_COUNTED: usize = 100;
 
 impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
-    /// were not written completely. Each error may occur once. Two items per delivery, one
+    /// were not written completely. Each record may occur once. Two items per delivery, one
     /// `BatchWriteItem` per 25 items.
     pub async fn add(
         &self,
@@ -53,14 +56,15 @@ impl PendingDeliveries {
         deliveries: &[(PendingDelivery, Option<Attempt>)],
     ) -> Result<Vec<usize>, StoreError> {
         let delivery_items = deliveries.iter().map(|(pending, attempt)| {
+            let RecordKey::Error { workflow_id, error_id } = pending.record;
             let delivery = Delivery {
-                error_id: pending.error_id,
+                error_id,
                 destination_id: route.destination,
                 status: DeliveryStatus::Pending,
                 attempts: attempt.iter().cloned().collect(),
                 next_attempt_at: Some(pending.next_attempt_at),
             };
-            delivery_item(route, pending.workflow_id, &delivery, self.retention, pending.pending_since)
+            delivery_item(route, workflow_id, &delivery, self.retention, pending.pending_since)
         });
         let items = delivery_items.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
         let unwritten = self.table.put_all(items.collect::<Result<_, _>>()?).await;
@@ -71,33 +75,36 @@ impl PendingDeliveries {
     }
 
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
-        let key = keys::pending_delivery(route, pending.next_attempt_at, pending.workflow_id, pending.error_id);
+        let key = keys::pending_delivery(route, pending.next_attempt_at, pending.record);
         let mut item = to_item("pendingDelivery", &key, pending, &[])?;
         item.insert("expiresAt".into(), self.retention.expires_at(pending.pending_since));
         Ok(item)
     }
 
-    /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first.
-    /// One query for each of eight partitions.
-    pub async fn due(&self, route: Route, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
+    /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first,
+    /// and up to `limit` unreadable ones. One query for each of eight partitions.
+    pub async fn due(&self, route: Route, by: Timestamp, limit: usize) -> Result<FoundDeliveries, StoreError> {
         let due = Range { high: keys::due_by(by), ..Range::all(TABLE) };
-        let (mut found, _): (Vec<PendingDelivery>, _) = self.table.first(&partitions(route), &due, limit).await?;
-        found.sort_by_key(|pending| pending.next_attempt_at);
-        found.truncate(limit);
+        let (items, _) = self.table.first_items(&partitions(route), &due, limit).await?;
+        let mut found = parse(route, items);
+        found.readable.sort_by_key(|pending| pending.next_attempt_at);
+        found.readable.truncate(limit);
+        found.unreadable.truncate(limit);
         Ok(found)
     }
 
     /// Returns the backlog, due or not. One query for each of eight partitions.
     pub async fn backlog(&self, route: Route) -> Result<Backlog, StoreError> {
-        let (found, all): (Vec<PendingDelivery>, bool) =
-            self.table.first(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
+        let (items, all) = self.table.first_items(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
+        let FoundDeliveries { readable, unreadable } = parse(route, items);
+        let found = [readable, unreadable].concat();
         let earliest_due = found.iter().map(|pending| pending.next_attempt_at).min();
         let oldest = found.iter().map(|pending| pending.pending_since).min();
         let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
         Ok(Backlog { earliest_due, counted: all.then_some((count, oldest)) })
     }
 
-    /// Records the results of a step, each completely or not at all. Each error may occur once, in
+    /// Records the results of a step, each completely or not at all. Each record may occur once, in
     /// addition to its duplicates. One transaction per 20 settlements, sequentially because they
     /// may update the same replay.
     pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
@@ -139,14 +146,15 @@ impl PendingDeliveries {
     fn actions(&self, route: Route, settlement: &Settlement) -> Result<Vec<TransactWriteItem>, StoreError> {
         let Settlement { delivery, attempt, disposition } = settlement;
         let Table { name, .. } = &self.table;
-        let PendingDelivery { workflow_id, error_id, next_attempt_at, pending_since, .. } = delivery;
-        let key = keys::pending_delivery(route, *next_attempt_at, *workflow_id, *error_id);
+        let PendingDelivery { record, next_attempt_at, pending_since, .. } = delivery;
+        let key = keys::pending_delivery(route, *next_attempt_at, *record);
         let delete = |key: &keys::Key| {
             let delete = Delete::builder().table_name(name).set_key(Some(key.attributes())).build().map_err(refused)?;
             Ok::<_, StoreError>(TransactWriteItem::builder().delete(delete).build())
         };
         let mut actions = vec![delete(&key)?];
-        let delivery_key = keys::delivery(route, *workflow_id, *error_id);
+        let RecordKey::Error { workflow_id, error_id } = *record;
+        let delivery_key = keys::delivery(route, workflow_id, error_id);
         let status = match disposition {
             Disposition::Pending(pending) => {
                 let put = Put::builder().table_name(name).set_item(Some(self.item(route, pending)?));
@@ -190,6 +198,39 @@ impl PendingDeliveries {
     }
 }
 
+/// Parses pending deliveries. Malformed items are logged.
+///
+/// The key of such an item, which settling it needs, does not depend on its other attributes. An
+/// item whose key is malformed too is left out: no version of Tenon writes one.
+fn parse(route: Route, items: Vec<Item>) -> FoundDeliveries {
+    let mut found = FoundDeliveries::default();
+    for item in items {
+        let (pk, sk, replay) =
+            (attribute_text(&item, "pk"), attribute_text(&item, "sk"), attribute_text(&item, "replayId"));
+        let has_key = |delivery: &PendingDelivery| {
+            let key = keys::pending_delivery(route, delivery.next_attempt_at, delivery.record);
+            (&key.pk, &key.sk) == (&pk, &sk)
+        };
+        match from_item::<PendingDelivery>(item) {
+            Ok(delivery) if has_key(&delivery) => {
+                found.readable.push(delivery);
+                continue;
+            }
+            Ok(_) => tracing::error!(pk, sk, "pending delivery has the key of another one"),
+            Err(error) => tracing::error!(error = %ErrorChain(&error), pk, sk, "unreadable pending delivery"),
+        }
+        let delivery = keys::parse_pending_delivery(&sk).map(|(next_attempt_at, record)| PendingDelivery {
+            record,
+            attempts: 0,
+            pending_since: next_attempt_at,
+            next_attempt_at,
+            replay_id: replay.parse().ok(),
+        });
+        found.unreadable.extend(delivery.filter(has_key));
+    }
+    found
+}
+
 fn partitions(route: Route) -> Vec<String> {
     (0..keys::DELIVERY_SHARDS).map(|shard| keys::pending_deliveries(route, shard)).collect()
 }
@@ -205,4 +246,39 @@ pub(super) fn delivery_item(
     let mut item = to_item("delivery", &keys::delivery(route, workflow, delivery.error_id), delivery, &[])?;
     item.insert("expiresAt".into(), retention.expires_at(since));
     Ok(item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{DestinationId, EnvironmentId, ErrorId};
+
+    #[test]
+    fn malformed_item_is_known_by_its_key() {
+        let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
+        let at = "2026-11-24T05:30:00Z".parse().unwrap();
+        let delivery = || {
+            let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
+            PendingDelivery { replay_id: Some(ReplayId::new()), ..PendingDelivery::first(record, at) }
+        };
+        let item = |delivery: &PendingDelivery| {
+            let key = keys::pending_delivery(route, delivery.next_attempt_at, delivery.record);
+            to_item("pendingDelivery", &key, delivery, &[]).unwrap()
+        };
+        let (readable, malformed, elsewhere, unknown) = (delivery(), delivery(), delivery(), delivery());
+        let mut items = [&readable, &malformed, &elsewhere, &unknown].map(item);
+        items[1].remove("attempts");
+        items[2].insert("nextAttemptAt".into(), AttributeValue::S(at.to_string()));
+        items[3].extend([
+            ("attempts".into(), AttributeValue::Null(true)),
+            ("sk".into(), AttributeValue::S("2026-11-24T05:30:00.000Z#".into())),
+        ]);
+
+        let found = parse(route, items.into());
+
+        assert_eq!(found.readable, [readable]);
+        let from_key =
+            |delivery: PendingDelivery| PendingDelivery { pending_since: delivery.next_attempt_at, ..delivery };
+        assert_eq!(found.unreadable, [from_key(malformed), from_key(elsewhere)]);
+    }
 }

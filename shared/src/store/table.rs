@@ -192,6 +192,27 @@ impl Table {
         found.into_iter().filter(|item| is_unexpired(item, now)).map(from_item).collect()
     }
 
+    /// Returns items by key like [`Self::get_all_unexpired`], and the keys of malformed items, which
+    /// are logged.
+    pub(super) async fn get_readable_unexpired<T: DeserializeOwned>(
+        &self,
+        wanted: &[Key],
+        now: Timestamp,
+    ) -> Result<(Vec<T>, Vec<Key>), StoreError> {
+        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+        for item in self.get_items(wanted).await?.into_iter().filter(|item| is_unexpired(item, now)) {
+            let key = Key { pk: attribute_text(&item, "pk"), sk: attribute_text(&item, "sk") };
+            match from_item(item) {
+                Ok(entity) => readable.push(entity),
+                Err(error) => {
+                    tracing::error!(error = %ErrorChain(&error), pk = key.pk, sk = key.sk, "unreadable item");
+                    unreadable.push(key);
+                }
+            }
+        }
+        Ok((readable, unreadable))
+    }
+
     /// Deletes items by key. One `BatchWriteItem` per 25 keys, all concurrently.
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
         try_join_all(keys.chunks(MAX_BATCH_WRITE).map(|chunk| self.delete_batch(chunk))).await?;
@@ -300,6 +321,11 @@ pub(super) async fn back_off(attempt: u32) {
 
 fn same_key(a: &Item, b: &Item) -> bool {
     a.get("pk") == b.get("pk") && a.get("sk") == b.get("sk")
+}
+
+/// Returns a text attribute, or an empty text if there is none.
+pub(super) fn attribute_text(item: &Item, attribute: &str) -> String {
+    item.get(attribute).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }
 
 #[derive(Deserialize)]

@@ -18,6 +18,7 @@ use tenon::{
         deliveries::Deliveries,
         erasures::{Erasure, Erasures, start_erasure},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        records::Records,
         users::{UserQuery, Users},
         workflows::Workflows,
     },
@@ -136,14 +137,16 @@ async fn operations_consume_the_documented_capacity() {
     assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), 5000);
     measure("group 5,000 errors");
 
-    let ten: Vec<_> = recorded.iter().take(10).map(|error| (error.workflow_id, error.error_id)).collect();
-    assert_eq!(errors.get_all(environment, &ten).await.unwrap().len(), 10);
+    let ten: Vec<_> = recorded.iter().take(10).map(|error| error.key().into()).collect();
+    let records = Records(table.clone());
+    assert_eq!(records.get_all(environment, &ten).await.unwrap().records.len(), 10);
     measure("read 10 errors to send them");
     let route = Route { environment, destination: DestinationId::new() };
     // The response of EventBridge contains the event id.
     let response = format!("event {}", "0".repeat(36));
     let attempt = Attempt { at: origin.at, status: Some(200), latency_ms: 123, response };
-    let delivered: Vec<_> = recorded.iter().map(|error| (error, attempt.clone())).collect();
+    let delivered: Vec<_> =
+        recorded.iter().map(|error| (error.key().into(), error.updated_at, attempt.clone())).collect();
     let deliveries = Deliveries { table, retention: errors.retention };
     deliveries.record_delivered(route, &delivered[..10], origin.at).await.unwrap();
     measure("record 10 deliveries at the first attempt");

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -11,12 +11,14 @@ use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::delivery::recorder::AttemptedBatch;
 use crate::domain::{
-    delivery::{DeliveryStatus, Failure, RETRY_SCHEDULE_SECS},
+    delivery::{Attempt, DeliveryStatus, Failure, Outcome, RETRY_SCHEDULE_SECS},
     destination::{EventBridge, Filter, Target, Verification},
     error_log::{ErrorIdentity, NewError, WorkflowRef},
-    health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE},
-    id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
+    health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE, HealthUpdate},
+    id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+    record::Record,
     request_seed::RequestSeed,
     secret::Sealed,
 };
@@ -37,15 +39,22 @@ struct World {
     destination: RefCell<Destination>,
     health: RefCell<Option<Health>>,
     lease: RefCell<Option<Lease>>,
-    errors: RefCell<BTreeMap<ErrorId, ErrorLog>>,
-    pending: RefCell<BTreeMap<(Timestamp, ErrorId), PendingDelivery>>,
-    deliveries: RefCell<BTreeMap<ErrorId, (DeliveryStatus, Vec<Timestamp>)>>,
+    records: RefCell<BTreeMap<RecordKey, Record>>,
+    pending: RefCell<BTreeMap<(Timestamp, RecordKey), PendingDelivery>>,
+    /// Deliveries, except those that succeeded at the first attempt.
+    deliveries: RefCell<BTreeMap<RecordKey, (DeliveryStatus, Vec<Timestamp>)>>,
+    /// Records whose items are malformed.
+    unreadable_records: RefCell<BTreeSet<RecordKey>>,
+    /// Records whose pending deliveries are malformed.
+    unreadable_pending: RefCell<BTreeSet<RecordKey>>,
+    /// Time until which the item of the destination is malformed.
+    unreadable_until: Cell<Timestamp>,
     /// Times at which the queue delivers its messages.
     queue: RefCell<Vec<Timestamp>>,
-    /// Number of errors that replays have queued again.
+    /// Number of records that replays have queued again.
     replayed: Cell<u32>,
-    /// Number of arrivals of each error.
-    arrived: RefCell<BTreeMap<ErrorId, u32>>,
+    /// Number of arrivals of each record.
+    arrived: RefCell<BTreeMap<RecordKey, u32>>,
     /// Number of steps until the process crashes.
     steps_left: Cell<Option<u32>>,
     behavior: Box<dyn Fn(Timestamp) -> Behavior>,
@@ -85,9 +94,12 @@ impl World {
             destination: RefCell::new(destination),
             health: RefCell::default(),
             lease: RefCell::default(),
-            errors: RefCell::default(),
+            records: RefCell::default(),
             pending: RefCell::default(),
             deliveries: RefCell::default(),
+            unreadable_records: RefCell::default(),
+            unreadable_pending: RefCell::default(),
+            unreadable_until: Cell::new(start()),
             queue: RefCell::default(),
             replayed: Cell::default(),
             arrived: RefCell::default(),
@@ -140,36 +152,13 @@ impl World {
             &WorkflowRef { workflow_id: WorkflowId::new(), user_id: UserId::new(), integration_id: None },
             now,
         );
-        let id = error.error_id;
-        self.errors.borrow_mut().insert(id, error.clone());
-        if !self.destination.borrow().enabled {
-            return;
-        }
-        let is_deferred = self.current_health().defers_first_attempts(now);
-        let outcome = if is_deferred { Outcome::Skipped } else { self.attempt(&error) };
-        let counts: OutcomeCounts = [&outcome].into_iter().collect();
-        let made = if is_deferred { vec![] } else { vec![now] };
-        let pending = PendingDelivery::deferred(error.workflow_id, id, now);
-        let disposition = if is_deferred { Disposition::Pending(pending) } else { pending.disposition(&outcome, now) };
-        let (update, due) = match disposition {
-            Disposition::Pending(pending) => {
-                let due = pending.next_attempt_at;
-                self.pending.borrow_mut().insert((due, id), pending);
-                self.deliveries.borrow_mut().insert(id, (DeliveryStatus::Pending, made));
-                (HealthUpdate { counts, pending_delta: 1, probe: false }, Some(due))
-            }
-            Disposition::Delivered => (HealthUpdate { counts, ..HealthUpdate::default() }, None),
-            _ => {
-                self.deliveries.borrow_mut().insert(id, (DeliveryStatus::Failed, made));
-                (HealthUpdate { counts, ..HealthUpdate::default() }, None)
-            }
-        };
-        let before = self.update_health(&update);
-        if counts.gone {
-            self.destination.borrow_mut().enabled = false;
-        }
-        if let Some(due) = due.filter(|due| before.needs_wakeup(*due, now)) {
-            self.schedule_drain(due);
+        let record = Record::from(error);
+        self.records.borrow_mut().insert(record.key(), record.clone());
+        let (destination, health) = (self.destination.borrow().clone(), self.current_health());
+        if destination.accepts(&record) {
+            let route = Route { environment: record.environment_id(), destination: destination.destination_id };
+            let batch = Batch::first_attempts(route, &destination, &health, [&record]);
+            pipeline::run(&Receiver(self), self, batch).now_or_never().unwrap().unwrap();
         }
     }
 
@@ -182,17 +171,16 @@ impl World {
         *self.health.borrow_mut() = Some(health);
     }
 
-    /// Queues up to ten errors again, regardless of their status, like a replay.
+    /// Queues up to ten records again, regardless of their status, like a replay.
     fn replay(&self) -> u32 {
         let now = self.now.get();
-        let errors: Vec<ErrorLog> = self.errors.borrow().values().take(10).cloned().collect();
-        for error in &errors {
-            let deferred = PendingDelivery::deferred(error.workflow_id, error.error_id, now);
-            let pending = PendingDelivery { next_attempt_at: now, ..deferred };
-            self.pending.borrow_mut().insert((now, error.error_id), pending);
-            self.deliveries.borrow_mut().insert(error.error_id, (DeliveryStatus::Pending, vec![]));
+        let records: Vec<RecordKey> = self.records.borrow().keys().take(10).copied().collect();
+        for record in &records {
+            let pending = PendingDelivery { next_attempt_at: now, ..PendingDelivery::first(*record, now) };
+            self.pending.borrow_mut().insert((now, *record), pending);
+            self.deliveries.borrow_mut().insert(*record, (DeliveryStatus::Pending, vec![]));
         }
-        let count = u32::try_from(errors.len()).unwrap();
+        let count = u32::try_from(records.len()).unwrap();
         if count > 0 {
             let before = self.update_health(&HealthUpdate { pending_delta: count.into(), ..HealthUpdate::default() });
             if before.needs_wakeup(now, now) {
@@ -202,12 +190,12 @@ impl World {
         count
     }
 
-    fn attempt(&self, error: &ErrorLog) -> Outcome {
+    fn attempt(&self, record: &Record) -> Outcome {
         let at = self.now.get();
         let attempt = Attempt { at, status: None, latency_ms: 0, response: String::new() };
         match (self.behavior)(at) {
             Behavior::Accepts => {
-                *self.arrived.borrow_mut().entry(error.error_id).or_default() += 1;
+                *self.arrived.borrow_mut().entry(record.key()).or_default() += 1;
                 Outcome::Delivered(attempt)
             }
             Behavior::Refuses => Outcome::Failed(attempt, Failure::Refused),
@@ -252,7 +240,9 @@ impl World {
                 let index = self.queue.borrow().iter().position(|at| *at == next);
                 index.map(|index| self.queue.borrow_mut().swap_remove(index));
                 self.steps_left.set(crash_after(self.now.get()));
-                if drain(self, self).now_or_never().unwrap().is_err() {
+                let route =
+                    Route { environment: EnvironmentId::new(), destination: self.destination.borrow().destination_id };
+                if drain(route, self, self, self).now_or_never().unwrap().is_err() {
                     crashes += 1;
                     // The queue redelivers the message after its visibility timeout, except that
                     // every third one is lost.
@@ -277,16 +267,25 @@ impl World {
     }
 }
 
+/// Receiver of first attempts, which run concurrently with a drain and do not delay it.
+struct Receiver<'a>(&'a World);
+
+impl Sender for Receiver<'_> {
+    async fn send(&self, _: Route, _: &Destination, records: &[&Record]) -> Vec<Outcome> {
+        records.iter().map(|record| self.0.attempt(record)).collect()
+    }
+}
+
 impl Sender for World {
-    async fn send(&self, destination: &Destination, errors: &[&ErrorLog]) -> Vec<Outcome> {
+    async fn send(&self, _: Route, destination: &Destination, records: &[&Record]) -> Vec<Outcome> {
         let (now, health) = (self.now.get(), self.current_health());
         assert!(destination.enabled, "sent to a disabled destination");
         assert!(!health.is_backing_off(now), "sent while the destination was backing off: {health:?}");
         assert!(
-            health.circuit() == Circuit::Closed || errors.len() == 1,
+            health.circuit() == Circuit::Closed || records.len() == 1,
             "an open circuit must be probed by one error"
         );
-        let outcomes = errors.iter().map(|error| self.attempt(error)).collect();
+        let outcomes = records.iter().map(|record| self.attempt(record)).collect();
         if (self.behavior)(now) == Behavior::Stalls {
             self.now.set(now + Duration::from_secs(15));
         }
@@ -295,10 +294,6 @@ impl Sender for World {
 }
 
 impl DrainStore for World {
-    fn now(&self) -> Timestamp {
-        self.now.get()
-    }
-
     async fn lease(&self, until: Timestamp) -> Result<Option<Lease>, StoreError> {
         self.perform(|| {
             let health = self.health.borrow().clone().filter(|health| !health.is_leased(self.now.get()))?;
@@ -311,6 +306,9 @@ impl DrainStore for World {
     }
 
     async fn destination(&self) -> Result<Option<Destination>, StoreError> {
+        if self.now.get() < self.unreadable_until.get() {
+            return Err(StoreError::Malformed(serde::de::Error::custom("malformed destination")));
+        }
         self.perform(|| Some(self.destination.borrow().clone()))
     }
 
@@ -318,67 +316,27 @@ impl DrainStore for World {
         self.perform(|| self.current_health())
     }
 
-    async fn due(&self, by: Timestamp, limit: usize) -> Result<Vec<PendingDelivery>, StoreError> {
+    async fn due(&self, by: Timestamp, limit: usize) -> Result<FoundDeliveries, StoreError> {
         self.perform(|| {
-            let pending = self.pending.borrow();
-            pending.values().filter(|delivery| delivery.next_attempt_at <= by).take(limit).cloned().collect()
+            let (pending, unreadable) = (self.pending.borrow(), self.unreadable_pending.borrow());
+            let due = pending.values().filter(|delivery| delivery.next_attempt_at <= by).take(limit).cloned();
+            let (unreadable, readable) = due.partition(|delivery| unreadable.contains(&delivery.record));
+            FoundDeliveries { readable, unreadable }
         })
     }
 
-    async fn errors(&self, due: &[PendingDelivery]) -> Result<HashMap<ErrorKey, ErrorLog>, StoreError> {
-        let errors = self.errors.borrow();
+    async fn records(&self, wanted: &[RecordKey]) -> Result<FoundRecords, StoreError> {
         self.perform(|| {
-            due.iter().filter_map(|delivery| Some((key(delivery), errors.get(&delivery.error_id)?.clone()))).collect()
+            let (records, unreadable) = (self.records.borrow(), self.unreadable_records.borrow());
+            let (unreadable, readable): (BTreeSet<RecordKey>, BTreeSet<RecordKey>) =
+                wanted.iter().copied().partition(|key| unreadable.contains(key));
+            let found = readable.into_iter().filter_map(|key| Some((key, records.get(&key)?.clone())));
+            FoundRecords { records: found.collect(), unreadable }
         })
     }
 
     async fn is_cancelled(&self, _: ReplayId) -> Result<bool, StoreError> {
         Ok(false)
-    }
-
-    async fn settle(&self, settled: &[Settlement]) -> Result<(), StoreError> {
-        // A chunk is atomic; the process may crash between two chunks.
-        for chunk in settled.chunks(20) {
-            // DynamoDB rejects a transaction that contains an item twice.
-            let settled = chunk.iter().filter(|settlement| settlement.disposition != Disposition::Duplicate);
-            let mut names: Vec<ErrorKey> = settled.map(|settlement| key(&settlement.delivery)).collect();
-            names.sort();
-            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "an error was settled twice in one transaction");
-            self.perform(|| {
-                for Settlement { delivery, attempt, disposition } in chunk {
-                    self.pending.borrow_mut().remove(&(delivery.next_attempt_at, delivery.error_id));
-                    let status = match disposition {
-                        Disposition::Pending(pending) => {
-                            let key = (pending.next_attempt_at, pending.error_id);
-                            self.pending.borrow_mut().insert(key, pending.clone());
-                            DeliveryStatus::Pending
-                        }
-                        Disposition::Delivered => DeliveryStatus::Delivered,
-                        Disposition::Failed => DeliveryStatus::Failed,
-                        Disposition::Cancelled | Disposition::Dropped => DeliveryStatus::Cancelled,
-                        Disposition::Duplicate => continue,
-                    };
-                    let mut deliveries = self.deliveries.borrow_mut();
-                    let (current, attempts) = deliveries.entry(delivery.error_id).or_insert((status, vec![]));
-                    *current = status;
-                    attempts.extend(attempt.iter().map(|attempt| attempt.at));
-                }
-            })?;
-        }
-        Ok(())
-    }
-
-    async fn record_health(&self, _: &Health, update: &HealthUpdate) -> Result<(), StoreError> {
-        self.perform(|| self.update_health(update)).map(|_| ())
-    }
-
-    async fn disable_destination(&self, version: u32, reason: &str) -> Result<(), StoreError> {
-        self.perform(|| {
-            let mut destination = self.destination.borrow_mut();
-            if destination.version == version {
-                (destination.enabled, destination.disabled_reason) = (false, Some(reason.to_owned()));
-            }
-        })
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
@@ -428,6 +386,63 @@ impl DrainStore for World {
     }
 }
 
+impl Recorder for World {
+    fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+
+    async fn settle(&self, batch: &AttemptedBatch<'_>) -> Result<BTreeSet<RecordKey>, StoreError> {
+        // A chunk is atomic; the process may crash between two chunks.
+        for chunk in batch.settled.chunks(20) {
+            // DynamoDB rejects a transaction that contains an item twice.
+            let settled = chunk.iter().filter(|settlement| settlement.disposition != Disposition::Duplicate);
+            let mut names: Vec<RecordKey> = settled.map(|settlement| settlement.delivery.record).collect();
+            names.sort();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "an error was settled twice in one transaction");
+            self.perform(|| {
+                for Settlement { delivery, attempt, disposition } in chunk {
+                    self.pending.borrow_mut().remove(&(delivery.next_attempt_at, delivery.record));
+                    let status = match disposition {
+                        Disposition::Pending(pending) => {
+                            let key = (pending.next_attempt_at, pending.record);
+                            self.pending.borrow_mut().insert(key, pending.clone());
+                            DeliveryStatus::Pending
+                        }
+                        Disposition::Delivered if batch.stage == Stage::First => continue,
+                        Disposition::Delivered => DeliveryStatus::Delivered,
+                        Disposition::Failed => DeliveryStatus::Failed,
+                        Disposition::Cancelled | Disposition::Dropped => DeliveryStatus::Cancelled,
+                        Disposition::Duplicate => continue,
+                    };
+                    let mut deliveries = self.deliveries.borrow_mut();
+                    let (current, attempts) = deliveries.entry(delivery.record).or_insert((status, vec![]));
+                    *current = status;
+                    attempts.extend(attempt.iter().map(|attempt| attempt.at));
+                }
+            })?;
+        }
+        Ok(BTreeSet::new())
+    }
+
+    async fn record_health(&self, _: &Health, update: &HealthUpdate, _: Timestamp) -> Result<Health, StoreError> {
+        self.perform(|| self.update_health(update))
+    }
+
+    async fn disable_destination(&self, version: u32, reason: &str) -> Result<(), StoreError> {
+        self.perform(|| {
+            let mut destination = self.destination.borrow_mut();
+            if destination.version == version {
+                (destination.enabled, destination.disabled_reason) = (false, Some(reason.to_owned()));
+                destination.updated_at = self.now.get();
+            }
+        })
+    }
+
+    async fn schedule_drain(&self, due: Timestamp) -> Result<(), StoreError> {
+        self.perform(|| World::schedule_drain(self, due))
+    }
+}
+
 fn waits(attempts: &[Timestamp]) -> Vec<i64> {
     attempts.windows(2).map(|pair| pair[1].milliseconds() - pair[0].milliseconds()).collect()
 }
@@ -468,7 +483,7 @@ fn dead_destination_is_disabled_after_five_days() {
     world.run(&records, after(8 * 24 * HOUR), |_| None);
     assert_eq!(world.destination.borrow().disabled_reason.as_deref(), Some(DISABLED_FAILING));
     assert!(world.pending.borrow().is_empty());
-    let off = world.current_health().last_failure_at.unwrap();
+    let off = world.destination.borrow().updated_at;
     assert!(
         off >= start() + AUTO_DISABLE_AFTER && off <= start() + AUTO_DISABLE_AFTER + Duration::from_secs(1200),
         "{off}"
@@ -493,6 +508,57 @@ fn recovered_destination_receives_its_backlog_in_15_minutes() {
     world.run(&records, after(5 * HOUR + 1000), |_| None);
     let early = world.arrived.borrow().len();
     assert!(early >= 990, "only {early} of 1000 errors arrived");
+}
+
+/// Records five errors that a refusing receiver gets, and lets it recover after a minute.
+fn world_with_five_pending_errors() -> (World, Vec<RecordKey>) {
+    let world = World::new(|at| if at < after(60) { Behavior::Refuses } else { Behavior::Accepts });
+    world.run(&[0, 1, 2, 3, 4].map(after), after(4), |_| None);
+    let keys: Vec<RecordKey> = world.records.borrow().keys().copied().collect();
+    assert_eq!((keys.len(), world.pending.borrow().len()), (5, 5));
+    (world, keys)
+}
+
+/// Asserts that the drain delivered all records but `unreadable`, which is recorded as failed.
+fn assert_only_one_failed(world: &World, unreadable: RecordKey) {
+    assert_eq!(world.arrived.borrow().len(), 4);
+    assert!(!world.arrived.borrow().contains_key(&unreadable));
+    assert_eq!(world.deliveries.borrow()[&unreadable].0, DeliveryStatus::Failed);
+    assert_eq!(world.status(DeliveryStatus::Delivered), 4);
+    assert!(world.pending.borrow().is_empty() && world.queue.borrow().is_empty());
+    assert_eq!(world.current_health().pending, 0);
+}
+
+#[test]
+fn unreadable_pending_delivery_fails_alone() {
+    let (world, keys) = world_with_five_pending_errors();
+    world.unreadable_pending.borrow_mut().insert(keys[2]);
+    assert_eq!(world.run(&[], after(2 * HOUR), |_| None), 0);
+    assert_only_one_failed(&world, keys[2]);
+}
+
+#[test]
+fn unreadable_error_fails_alone() {
+    let (world, keys) = world_with_five_pending_errors();
+    world.unreadable_records.borrow_mut().insert(keys[2]);
+    assert_eq!(world.run(&[], after(2 * HOUR), |_| None), 0);
+    assert_only_one_failed(&world, keys[2]);
+}
+
+#[test]
+fn unreadable_destination_is_tried_every_15_minutes() {
+    let (world, _) = world_with_five_pending_errors();
+    world.unreadable_until.set(after(5 * HOUR));
+    let mut drains = 0;
+    let crashes = world.run(&[], after(5 * HOUR), |_| {
+        drains += 1;
+        None
+    });
+    assert_eq!((crashes, world.pending.borrow().len()), (0, 5));
+    assert!((20..=21).contains(&drains), "{drains} drains in five hours");
+    world.run(&[], after(7 * HOUR), |_| None);
+    assert_eq!(world.arrived.borrow().len(), 5);
+    assert!(world.pending.borrow().is_empty());
 }
 
 proptest! {

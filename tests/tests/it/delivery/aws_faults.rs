@@ -14,13 +14,15 @@ use tenon::{
         forward::Forwarder,
         queues::Queue,
         recorder::DeliveryRecorder,
+        senders::Sender,
     },
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
-        destination::{AwsCredentials, EventBridge, Verification},
+        destination::{AwsCredentials, Destination, EventBridge, Filter, Target, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
+        record::Record,
         request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser},
@@ -91,8 +93,22 @@ async fn send(
         masked_access_key_id: credentials.access_key_id.masked(),
         credentials: seal_credentials(&vault, route, 1, &credentials).await.unwrap(),
     };
-    let errors: Vec<&ErrorLog> = errors.iter().collect();
-    let outcomes = EventBridgeSender::new(&config, vault, FIRST_ATTEMPT_TIMEOUT).send(route, 1, &bus, &errors).await;
+    let now = Timestamp::now();
+    let destination = Destination {
+        destination_id: route.destination,
+        version: 1,
+        enabled: true,
+        disabled_reason: None,
+        filter: Filter::default(),
+        target: Target::EventBridge(bus),
+        verification: Verification { verified: true, reason: String::new() },
+        created_at: now,
+        updated_at: now,
+    };
+    let records: Vec<Record> = errors.iter().cloned().map(Record::from).collect();
+    let records: Vec<&Record> = records.iter().collect();
+    let sender = EventBridgeSender::new(&config, vault, FIRST_ATTEMPT_TIMEOUT);
+    let outcomes = sender.send(route, &destination, &records).await;
     let requests = requests.lock().unwrap().clone();
     (outcomes, requests)
 }

@@ -1,11 +1,13 @@
-//! Isolation of destinations from a long backlog of another one.
+//! Isolation of destinations from a long backlog of another one, and of pending deliveries from
+//! unreadable items.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-use tenon::domain::health::Circuit;
+use tenon::domain::{delivery::Route, health::Circuit};
 use tests::{
     delivery_harness::{DeliveryHarness, ids},
-    eventually,
+    eventually, keys, setting,
+    table_items::{Item, load, query},
     webhook_receiver::{Receiver, Reply},
 };
 
@@ -39,4 +41,40 @@ async fn backlog_of_200000_does_not_delay_other_destinations() {
     harness.fast_forward(healthy).await;
     assert_eq!(receiver.ids(), ids(&errors), "one drain run makes all retries");
     assert_eq!(harness.health(healthy).await.pending, 0);
+}
+
+#[tokio::test]
+async fn unreadable_items_fail_alone_in_the_drain() {
+    let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
+    let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(5).await);
+    harness.seed_backlog(route, &errors, 5).await;
+    let Route { environment, destination } = route;
+    let items = async |partition: fn(String, String, u32) -> String| {
+        let mut items: Vec<Item> = Vec::new();
+        for shard in 0..keys::DELIVERY_SHARDS {
+            let pk = partition(environment.to_string(), destination.to_string(), shard);
+            items.extend(query(&harness.aws, &setting("ERRORS_TABLE"), &pk).await);
+        }
+        items
+    };
+    let of = |item: &Item, number: usize| *item["errorId"].as_s().unwrap() == errors[number].error_id.to_string();
+    let mut pending = items(keys::pending_deliveries).await.into_iter().find(|item| of(item, 0)).unwrap();
+    pending.remove("attempts");
+    let error = [
+        ("pk", keys::workflow(environment, errors[1].workflow_id)),
+        ("sk", errors[1].error_id.to_string()),
+        ("type", "error".into()),
+    ];
+    let error: Item = error.map(|(name, text)| (name.to_owned(), keys::attribute(text))).into();
+    load(&harness.aws, &setting("ERRORS_TABLE"), vec![pending, error]).await;
+
+    assert!(harness.drain(route).await);
+
+    assert_eq!(receiver.ids(), ids(&errors[2..]));
+    assert_eq!(items(keys::pending_deliveries).await, []);
+    let attempts = items(keys::delivery_attempts).await;
+    let failed = attempts.iter().filter(|item| item["status"].as_s().unwrap() == "failed");
+    let failed: BTreeSet<String> = failed.map(|item| item["errorId"].as_s().unwrap().clone()).collect();
+    assert_eq!(failed, ids(&errors[..2]).into_iter().collect());
+    assert_eq!(harness.health(route).await.pending, 0);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tenon::{
-    delivery::queues::{FirstAttempts, MAX_ERRORS_PER_MESSAGE},
+    delivery::queues::{FirstAttempts, MAX_RECORDS_PER_MESSAGE},
     domain::{delivery::Route, error_log::ErrorLog, timestamp::Timestamp},
 };
 use tests::{
@@ -75,7 +75,7 @@ fn messages(route: Route, errors: &[ErrorLog]) -> Vec<FirstAttempts> {
     let message = |errors: &[ErrorLog]| FirstAttempts::FirstAttemptsV1 {
         environment_id: route.environment,
         destination_id: route.destination,
-        errors: errors.iter().map(ErrorLog::key).collect(),
+        records: errors.iter().map(|error| error.key().into()).collect(),
     };
-    errors.chunks(MAX_ERRORS_PER_MESSAGE).map(message).collect()
+    errors.chunks(MAX_RECORDS_PER_MESSAGE).map(message).collect()
 }

@@ -90,14 +90,16 @@ async fn batched_first_attempts_are_shown_per_error() {
     };
     // The batch of the second destination is recorded twice, like a repeated batch.
     for route in [a, b, b] {
-        let recorded: Vec<_> = errors.iter().zip(attempts(route, &errors)).collect();
+        let attempts = errors.iter().zip(attempts(route, &errors));
+        let recorded: Vec<_> =
+            attempts.map(|(error, attempt)| (error.key().into(), error.updated_at, attempt)).collect();
         deliveries.record_delivered(route, &recorded, now).await.unwrap();
         assert_eq!(calls.take(), ["BatchWriteItem"]);
     }
     // One error is delivered again in another batch.
     let again =
         Attempt { at: now + Duration::from_millis(1), status: Some(200), latency_ms: 1, response: "again".into() };
-    deliveries.record_delivered(a, &[(&errors[0], again)], now).await.unwrap();
+    deliveries.record_delivered(a, &[(errors[0].key().into(), errors[0].updated_at, again)], now).await.unwrap();
 
     let responses = async |error: &ErrorLog| -> BTreeSet<Vec<String>> {
         let shown = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
@@ -124,7 +126,7 @@ async fn error_shows_all_deliveries_of_a_busy_second() {
         .map(|_| ErrorLog { error_id: ObjectId::at(error.created_at).into(), ..error.clone() })
         .chain([error.clone()])
         .collect();
-    let recorded: Vec<_> = errors.iter().map(|error| (error, attempt.clone())).collect();
+    let recorded: Vec<_> = errors.iter().map(|error| (error.key().into(), error.updated_at, attempt.clone())).collect();
     for _ in 0..5 {
         let route = Route { environment: harness.environment, destination: DestinationId::new() };
         deliveries.record_delivered(route, &recorded, Timestamp::now()).await.unwrap();

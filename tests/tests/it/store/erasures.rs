@@ -48,7 +48,12 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     let now = Timestamp::now();
     let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: "ok".into() };
     let deliveries = Deliveries { table: table.clone(), retention };
-    let all: Vec<_> = mine.iter().chain(&others).chain(&later).map(|error| (error, attempt.clone())).collect();
+    let all: Vec<_> = mine
+        .iter()
+        .chain(&others)
+        .chain(&later)
+        .map(|error| (error.key().into(), error.updated_at, attempt.clone()))
+        .collect();
     deliveries.record_delivered(route, &all, now).await.unwrap();
     let pending = PendingDeliveries { table: table.clone(), retention };
     let waiting: Vec<_> = mine
@@ -56,7 +61,7 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
         .chain(&others)
         .map(|error| {
             let attempt = Attempt { at: now, status: Some(500), latency_ms: 1, response: "no".into() };
-            (PendingDelivery::deferred(error.workflow_id, error.error_id, now), Some(attempt))
+            (PendingDelivery::first(error.key().into(), now), Some(attempt))
         })
         .collect();
     assert!(pending.add(route, &waiting).await.unwrap().is_empty());

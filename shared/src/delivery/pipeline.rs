@@ -1,0 +1,136 @@
+//! The steps of every attempt: filter, check for backoff, send, record (see the diagram in
+//! [`delivery`](super)).
+//!
+//! Callers differ in the source of the deliveries, in the sender, and in the [`Stage`]: first
+//! attempts come from the stream or the queue of first attempts, later attempts from the
+//! [`drain`](super::drain).
+
+use std::collections::BTreeSet;
+
+use super::{
+    recorder::{AttemptedBatch, Recorder, record},
+    senders::Sender,
+};
+use crate::{
+    domain::{
+        delivery::{Disposition, Outcome, PendingDelivery, Route, Settlement},
+        destination::Destination,
+        health::Health,
+        record::{Record, RecordKey},
+        timestamp::Timestamp,
+    },
+    store::StoreError,
+};
+
+/// Stage of the deliveries of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// First attempt. Nothing is stored about the deliveries yet.
+    First,
+    /// Attempt of pending deliveries, by the drain that holds the lease.
+    Pending {
+        /// Whether the attempt is a probe of an open circuit.
+        probe: bool,
+    },
+}
+
+impl Stage {
+    /// Returns whether all attempts are deferred.
+    ///
+    /// A drain decides this before it reads the records, because backoff and circuit also determine
+    /// which of the pending deliveries it attempts.
+    fn defers(self, health: &Health, now: Timestamp) -> bool {
+        match self {
+            Self::First => health.defers_first_attempts(now),
+            Self::Pending { .. } => false,
+        }
+    }
+
+    fn disposition(self, delivery: &PendingDelivery, outcome: &Outcome, now: Timestamp) -> Disposition {
+        match (self, outcome) {
+            // Unchanged, so that forwarding a batch twice stores the delivery under the same key.
+            (Self::First, Outcome::Skipped) => Disposition::Pending(delivery.clone()),
+            _ => delivery.disposition(outcome, now),
+        }
+    }
+}
+
+/// Deliveries to one destination that are attempted together.
+#[derive(Clone, Debug)]
+pub struct Batch<'a> {
+    /// Environment and destination.
+    pub route: Route,
+    /// Destination as it was read before the attempts.
+    pub destination: &'a Destination,
+    /// Health as it was read before the attempts.
+    pub health: &'a Health,
+    /// Stage of all deliveries.
+    pub stage: Stage,
+    /// Deliveries to attempt, with their records. Each record may occur once.
+    pub deliveries: Vec<(PendingDelivery, &'a Record)>,
+    /// Deliveries that are settled without an attempt and recorded with the others.
+    pub settled: Vec<Settlement>,
+}
+
+impl<'a> Batch<'a> {
+    /// Creates the batch of the first attempts for these records.
+    pub fn first_attempts(
+        route: Route,
+        destination: &'a Destination,
+        health: &'a Health,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> Self {
+        let first = |record: &'a Record| (PendingDelivery::first(record.key(), record.recorded_at()), record);
+        let deliveries = records.into_iter().map(first).collect();
+        Self { route, destination, health, stage: Stage::First, deliveries, settled: Vec::new() }
+    }
+
+    /// Returns the keys of the records to send.
+    pub fn keys(&self) -> BTreeSet<RecordKey> {
+        self.deliveries.iter().map(|(delivery, _)| delivery.record).collect()
+    }
+
+    /// Returns whether all attempts are deferred.
+    pub fn is_deferred(&self, now: Timestamp) -> bool {
+        self.stage.defers(self.health, now)
+    }
+}
+
+/// Result of [`run`].
+#[derive(Clone, Debug, Default)]
+pub struct Processed {
+    /// Records whose outcome was not recorded. The caller must repeat them.
+    pub unrecorded: BTreeSet<RecordKey>,
+    /// Whether attempts were skipped.
+    pub skipped: bool,
+}
+
+/// Attempts the deliveries of a batch that the destination accepts, cancels the others, and records
+/// the results.
+pub async fn run(sender: &impl Sender, recorder: &impl Recorder, batch: Batch<'_>) -> Result<Processed, StoreError> {
+    let deferred = batch.is_deferred(recorder.now());
+    let Batch { route, destination, health, stage, deliveries, mut settled } = batch;
+    let (accepted, unwanted): (Vec<_>, Vec<_>) =
+        deliveries.into_iter().partition(|(_, record)| destination.accepts(record));
+    settled.extend(
+        unwanted.into_iter().map(|(delivery, _)| Settlement::without_attempt(delivery, Disposition::Cancelled)),
+    );
+    let (deliveries, records): (Vec<PendingDelivery>, Vec<&Record>) = accepted.into_iter().unzip();
+    let outcomes = match records.len() {
+        0 => Vec::new(),
+        count if deferred => vec![Outcome::Skipped; count],
+        _ => sender.send(route, destination, &records).await,
+    };
+    let now = recorder.now();
+    settled.extend(deliveries.into_iter().zip(&outcomes).map(|(delivery, outcome)| Settlement {
+        disposition: stage.disposition(&delivery, outcome, now),
+        attempt: outcome.attempt().cloned(),
+        delivery,
+    }));
+    if settled.is_empty() {
+        return Ok(Processed::default());
+    }
+    let counts = outcomes.iter().collect();
+    let unrecorded = record(recorder, &AttemptedBatch { destination, health, stage, counts, settled, now }).await?;
+    Ok(Processed { unrecorded, skipped: outcomes.contains(&Outcome::Skipped) })
+}
