@@ -135,7 +135,9 @@ impl IdempotencyRecords {
                 Ok(Claim::Acquired(AcquiredClaim { claim_id, seed }))
             }
             Record { body_digest: before, .. } if before != body_digest => Ok(Claim::PayloadMismatch),
-            Record { response: Some(response), extra_pieces, .. } => self.assemble(key, response, extra_pieces).await,
+            Record { response: Some(response), claim_id, extra_pieces, .. } => {
+                self.assemble(key, response, (&claim_id, extra_pieces)).await
+            }
             Record { claim_expires_at: before, .. } if now < before => Ok(Claim::InProgress),
             Record { seed, claim_id: before, .. } => {
                 self.reclaim(key, seed, (before, claim_id), claim_expires_at).await
@@ -143,18 +145,19 @@ impl IdempotencyRecords {
         }
     }
 
-    /// Assembles a response from its pieces.
+    /// Assembles a response from the pieces that the completed claim stored.
     async fn assemble(
         &self,
         key: &RequestKey,
         response: StoredResponse,
-        extra_pieces: u32,
+        (claim_id, extra_pieces): (&str, u32),
     ) -> Result<Claim, StoreError> {
         let StoredResponse { status, headers, mut body } = response;
         if let StoredBody::Compressed(bytes) = &mut body
             && extra_pieces > 0
         {
-            let wanted: Vec<_> = (1..=extra_pieces).map(|number| keys::idempotency_piece(key, number)).collect();
+            let wanted: Vec<_> =
+                (1..=extra_pieces).map(|number| keys::idempotency_piece(key, claim_id, number)).collect();
             let mut pieces: Vec<Piece> = self.0.get_all(&wanted).await?;
             pieces.sort_by_key(|piece| piece.number);
             pieces.into_iter().for_each(|piece| bytes.extend(piece.bytes));
@@ -184,8 +187,9 @@ impl IdempotencyRecords {
         })
     }
 
-    /// Stores the response of a claimed request. One write, and one `BatchWriteItem` per 25 further
-    /// pieces.
+    /// Stores the response of a claimed request; does nothing if the claim expired and was acquired
+    /// again. One write, and one `BatchWriteItem` per 25 further pieces, which belong to the claim
+    /// and expire with the record.
     pub async fn complete(
         &self,
         key: &RequestKey,
@@ -195,7 +199,8 @@ impl IdempotencyRecords {
         let (response, pieces) = split(response);
         let expires = number((claim.seed.at + RETENTION).seconds());
         let items = pieces.iter().map(|piece| {
-            let mut item = to_item("idempotencyPiece", &keys::idempotency_piece(key, piece.number), piece, &[])?;
+            let piece_key = keys::idempotency_piece(key, &claim.claim_id, piece.number);
+            let mut item = to_item("idempotencyPiece", &piece_key, piece, &[])?;
             item.insert("expiresAt".into(), expires.clone());
             Ok(item)
         });
