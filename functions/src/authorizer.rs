@@ -17,7 +17,7 @@ use tenon::{
     http::{Identity, StartError},
     logs::ErrorChain,
     store::{
-        StoreError, Table,
+        ReadOnly, StoreError, Table,
         api_keys::{ApiKeys, LastUsedTracker},
         signing_keys::SigningKeys,
         users::Users,
@@ -40,15 +40,16 @@ pub struct AuthorizerResponse {
 pub struct Authorizer {
     keys: ApiKeys,
     last_used: LastUsedTracker,
-    users: Users,
+    users: Users<ReadOnly>,
     verifier: Verifier,
 }
 
 /// Reads the public keys, which also opens the connection to DynamoDB.
 pub async fn state(config: &SdkConfig) -> Result<Authorizer, StartError> {
     let directory = Table::directory(config, 1).await?;
-    let verifier = Verifier::load(SigningKeys(directory.clone()), setting("TOKEN_ISSUER")?).await;
     let keys = ApiKeys(directory.clone());
+    let directory = directory.read_only();
+    let verifier = Verifier::load(SigningKeys(directory.clone()), setting("TOKEN_ISSUER")?).await;
     Ok(Authorizer { last_used: LastUsedTracker::new(keys.clone()), keys, users: Users(directory), verifier })
 }
 

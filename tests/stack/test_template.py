@@ -214,6 +214,44 @@ def test_every_permission_on_a_table_is_limited_to_partitions(template: Template
             assert not {"dynamodb:*", "dynamodb:Scan", "dynamodb:PartiQLSelect"} & set(actions), function
 
 
+def test_a_function_that_may_only_read_a_table_holds_stores_that_only_read(template: Template) -> None:
+    tables = template.of_type("AWS::DynamoDB::Table")
+    generic = re.compile(r"^pub struct (\w+)<A: Access = ReadWrite>", re.MULTILINE)
+    stores = {name for path in ROOT.glob("shared/src/store/*.rs") for name in generic.findall(path.read_text())}
+    states = {name for path in ROOT.glob("functions/src/**/*.rs") for name in generic.findall(path.read_text())}
+    assert stores >= {"Users", "Errors"}
+    of_table = {"Errors": {"Errors", "Deliveries"}}
+    of_table["Directory"] = (stores | states) - of_table["Errors"]
+    checked = set()
+    for function, properties in template.functions().items():
+        granted: dict[str, set[str]] = {}
+        for statement in template.statements(function):
+            for table in {logical_id(resource) for resource in listed(statement["Resource"])} & set(tables):
+                granted.setdefault(table, set()).update(listed(statement["Action"]))
+        name = properties["Code"]["S3Key"].strip("/").rpartition("/")[2]
+        code = source_of(name) if granted else ""
+        own = set(re.findall(r"struct (\w+)", code))
+        for table, actions in granted.items():
+            if {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"} & actions:
+                continue
+            # Types, but no constructors or patterns, which a parenthesis or a brace follows.
+            names = "|".join(sorted(of_table[table] - own))
+            access = re.findall(rf"\b(?:{names})\b(?!\s*[({{]|::)(<ReadOnly>)?", code)
+            assert access, f"{name} may read {table}, and its file names no store of it"
+            assert all(access), f"{name} may only read {table}: its stores must be `<ReadOnly>`"
+            checked.add((name, table))
+    assert {("users_get", "Directory"), ("errors_get", "Errors")} <= checked and len(checked) > 20
+
+
+def source_of(function: str) -> str:
+    """Returns the code of the file that a binary serves, without imports and comments."""
+    served = re.search(r"use functions::([\w:]+)", (ROOT / "functions/src/bin" / f"{function}.rs").read_text())
+    path = ROOT / "functions/src" / served[1].replace("::", "/")
+    code = (path.with_suffix(".rs") if path.with_suffix(".rs").exists() else path / "mod.rs").read_text()
+    code = re.sub(r"//.*", "", code)
+    return re.sub(r"^(pub )?use [^;]*;", "", code, flags=re.MULTILINE)
+
+
 def test_a_stream_of_errors_is_never_given_up_before_it_expires(template: Template) -> None:
     mappings = template.of_type("AWS::Lambda::EventSourceMapping")
     errors = mappings["ForwardErrorsSource"]

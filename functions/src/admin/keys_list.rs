@@ -7,7 +7,7 @@ use serde_json::Value;
 use tenon::{
     domain::id::EnvironmentId,
     http::{Fields, Input, Problem, Valid},
-    store::api_keys::ApiKeys,
+    store::{ReadOnly, api_keys::ApiKeys},
 };
 
 use super::KeyBody;
@@ -30,7 +30,7 @@ pub struct KeyList {
 }
 
 /// Returns all API keys of an environment, without their secrets.
-pub async fn list_keys(keys: ApiKeys, payload: Value) -> Result<KeyList, Diagnostic> {
+pub async fn list_keys(keys: ApiKeys<ReadOnly>, payload: Value) -> Result<KeyList, Diagnostic> {
     let Valid(ListKeys { environment_id }) = Valid::payload(&payload)?;
     let records = keys.list(environment_id).await.map_err(Problem::from)?;
     Ok(KeyList { keys: records.into_iter().map(KeyBody::from).collect() })

@@ -10,7 +10,7 @@ use tenon::{
         timestamp::{Day, Timestamp},
     },
     http::StartError,
-    store::{Table, api_keys::ApiKeys},
+    store::{Access, Table, api_keys::ApiKeys},
 };
 
 pub mod environments_create;
@@ -19,7 +19,7 @@ pub mod keys_list;
 pub mod keys_revoke;
 
 /// Connects to the directory table, for `keys-list` and `keys-revoke`.
-pub async fn keys_state(config: &SdkConfig) -> Result<ApiKeys, StartError> {
+pub async fn keys_state<A: Access>(config: &SdkConfig) -> Result<ApiKeys<A>, StartError> {
     Ok(ApiKeys(Table::directory(config, 1).await?))
 }
 

@@ -4,12 +4,12 @@ use aws_config::SdkConfig;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use tenon::{
     http::{Cacheable, JSON_FOR_FIVE_MINUTES, Problem, StartError},
-    store::{Table, signing_keys::SigningKeys},
+    store::{ReadOnly, Table, signing_keys::SigningKeys},
     tokens::Jwks,
 };
 
 /// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<SigningKeys, StartError> {
+pub async fn state(config: &SdkConfig) -> Result<SigningKeys<ReadOnly>, StartError> {
     Ok(SigningKeys(Table::directory(config, 1).await?))
 }
 
@@ -18,7 +18,7 @@ pub async fn state(config: &SdkConfig) -> Result<SigningKeys, StartError> {
     (status = 200, body = Jwks),
     (status = 304, description = "the key set matches If-None-Match"),
 ))]
-pub async fn show_jwks(State(keys): State<SigningKeys>, request: HeaderMap) -> Result<Response, Problem> {
+pub async fn show_jwks(State(keys): State<SigningKeys<ReadOnly>>, request: HeaderMap) -> Result<Response, Problem> {
     let keys = Jwks::new(&keys.list().await?);
     Ok(Cacheable::json(&keys)?.respond(&request, JSON_FOR_FIVE_MINUTES))
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde::Serialize;
 use tenon::{
     http::{Json, NoStore, Problem, ProblemDocument, StartError, TokenUser},
-    store::{Table, credentials::Credentials, users::Users, workflows::Workflows},
+    store::{ReadOnly, Table, credentials::Credentials, users::Users, workflows::Workflows},
 };
 use utoipa::ToSchema;
 
@@ -26,9 +26,9 @@ pub struct Session {
 /// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    users: Users,
-    workflows: Workflows,
-    credentials: Credentials,
+    users: Users<ReadOnly>,
+    workflows: Workflows<ReadOnly>,
+    credentials: Credentials<ReadOnly>,
 }
 
 /// Connects to the directory table.

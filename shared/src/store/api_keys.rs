@@ -3,13 +3,11 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
-
 use moka::future::Cache;
 
 use super::{
     keys,
-    table::{StoreError, Table, put_if_absent, refused, to_item},
+    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, text, to_item},
 };
 use crate::{
     domain::{
@@ -22,7 +20,7 @@ use crate::{
 
 /// API keys of the stack.
 #[derive(Clone, Debug)]
-pub struct ApiKeys(pub Table);
+pub struct ApiKeys<A: Access = ReadWrite>(pub Table<A>);
 
 impl ApiKeys {
     /// Stores the grant and the record of a key. One transaction.
@@ -30,28 +28,14 @@ impl ApiKeys {
         let KeyRecord { key_id, hash, scopes, .. } = record;
         let grant = ApiKeyGrant { key_id: *key_id, environment_id: environment, scopes: scopes.clone() };
         let listed = to_item("apiKeyRecord", &keys::api_key_record(environment, *key_id), record, &[])?;
-        let name = &self.0.name;
-        let grant_put = put_if_absent(name, to_item("apiKey", &keys::api_key(hash), &grant, &[])?)?;
-        match self.0.transact(vec![grant_put, put_if_absent(name, listed)?]).await?[..] {
+        let grant = to_item("apiKey", &keys::api_key(hash), &grant, &[])?;
+        let writes = vec![Put::if_absent(grant).into(), Put::if_absent(listed).into()];
+        match self.0.transact(writes).await?[..] {
             [] => Ok(()),
             // The secret has 256 random bits, so this request has already been executed and its
             // response was lost.
             _ => Err(StoreError::Busy("the API key already exists".into())),
         }
-    }
-
-    /// Returns the grant of a valid key. One read.
-    pub async fn find(&self, hash: &KeyHash) -> Result<Option<ApiKeyGrant>, StoreError> {
-        self.0.get(&keys::api_key(hash)).await
-    }
-
-    /// Returns all keys of an environment, including revoked ones, the newest first. One query per
-    /// megabyte.
-    pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<KeyRecord>, StoreError> {
-        let mut records: Vec<KeyRecord> =
-            self.0.list(keys::api_key_records(environment), keys::API_KEY_RECORD_PREFIX).await?;
-        records.reverse();
-        Ok(records)
     }
 
     /// Revokes a key: deletes its grant and updates its record. Does nothing if the key is already
@@ -66,38 +50,40 @@ impl ApiKeys {
             return Ok(Some(record));
         }
         let revoked_at = Timestamp::now();
-        let name = &self.0.name;
-        let delete = Delete::builder().table_name(name).set_key(Some(keys::api_key(&record.hash).attributes()));
-        let update = Update::builder()
-            .table_name(name)
-            .set_key(Some(record_key.attributes()))
-            .update_expression("SET revokedAt = :now")
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(revokedAt)")
-            .expression_attribute_values(":now", AttributeValue::S(revoked_at.to_string()));
-        let action = TransactWriteItem::builder;
-        let actions = vec![
-            action().delete(delete.build().map_err(refused)?).build(),
-            action().update(update.build().map_err(refused)?).build(),
-        ];
-        match self.0.transact(actions).await?[..] {
+        let update = Update::of(&record_key)
+            .set("revokedAt", text(revoked_at))
+            .when(Condition::item_exists().and(Condition::absent("revokedAt")));
+        let writes = vec![Delete::of(&keys::api_key(&record.hash)).into(), update.into()];
+        match self.0.transact(writes).await?[..] {
             [] => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
             // Another request has revoked the key in the meantime.
             _ => self.0.get(&record_key).await,
         }
     }
 
-    /// Records the day on which a key was last used. One write.
-    async fn set_last_used(&self, environment: EnvironmentId, key: KeyId, day: &Day) -> Result<(), StoreError> {
-        let Table { client, name } = &self.0;
-        let request = client
-            .update_item()
-            .table_name(name)
-            .set_key(Some(keys::api_key_record(environment, key).attributes()))
-            .update_expression("SET lastUsedOn = :day")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":day", AttributeValue::S(day.as_str().to_owned()));
-        request.send().await?;
-        Ok(())
+    /// Records the day on which a key was last used. Returns false if the key has no record. One
+    /// write.
+    async fn set_last_used(&self, environment: EnvironmentId, key: KeyId, day: &Day) -> Result<bool, StoreError> {
+        let update = Update::of(&keys::api_key_record(environment, key))
+            .set("lastUsedOn", text(day.as_str()))
+            .when(Condition::item_exists());
+        self.0.update(update).await
+    }
+}
+
+impl<A: Access> ApiKeys<A> {
+    /// Returns the grant of a valid key. One read.
+    pub async fn find(&self, hash: &KeyHash) -> Result<Option<ApiKeyGrant>, StoreError> {
+        self.0.get(&keys::api_key(hash)).await
+    }
+
+    /// Returns all keys of an environment, including revoked ones, the newest first. One query per
+    /// megabyte.
+    pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<KeyRecord>, StoreError> {
+        let mut records: Vec<KeyRecord> =
+            self.0.list(keys::api_key_records(environment), keys::API_KEY_RECORD_PREFIX).await?;
+        records.reverse();
+        Ok(records)
     }
 }
 
@@ -127,7 +113,8 @@ impl LastUsedTracker {
             return;
         }
         match tokio::time::timeout(RECORD_TIMEOUT, self.keys.set_last_used(grant.environment_id, key, &today)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => tracing::warn!(%key, "used API key has no record"),
             Ok(Err(error)) => tracing::warn!(error = %ErrorChain(&error), %key, "failed to record use of API key"),
             Err(_) => tracing::warn!(%key, "timed out recording use of API key"),
         }

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    listing::{Filter, Page, Range, TABLE},
-    table::{StoreError, Table, check_exists, put_if_absent, to_item},
+    table::{Access, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, TABLE, Table, Write, to_item},
 };
 use crate::domain::{
     credential::Credential,
@@ -15,7 +14,7 @@ use crate::domain::{
 
 /// Credentials of all environments.
 #[derive(Clone, Debug)]
-pub struct Credentials(pub Table);
+pub struct Credentials<A: Access = ReadWrite>(pub Table<A>);
 
 /// Credential with its sealed data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,18 +52,24 @@ impl Credentials {
         new: &SealedCredential,
     ) -> Result<(), CreateCredentialError> {
         let Credential { credential_id, user_id, .. } = new.credential;
-        let table = &self.0.name;
         let key = keys::credential(environment, user_id, credential_id);
-        let actions = vec![
-            check_exists(table, &keys::user(environment, user_id))?,
-            put_if_absent(table, to_item("credential", &key, new, &[])?)?,
+        let writes = vec![
+            Write::check_exists(&keys::user(environment, user_id)),
+            Put::if_absent(to_item("credential", &key, new, &[])?).into(),
         ];
-        match self.0.transact(actions).await?[..] {
+        match self.0.transact(writes).await?[..] {
             [true, ..] => Err(CreateCredentialError::UserNotFound),
             _ => Ok(()),
         }
     }
 
+    /// Deletes a credential with its data. Returns false if it does not exist. One write.
+    pub async fn delete(&self, environment: EnvironmentId, user: UserId, id: CredentialId) -> Result<bool, StoreError> {
+        self.0.delete(Delete::existing(&keys::credential(environment, user, id))).await
+    }
+}
+
+impl<A: Access> Credentials<A> {
     /// Returns all credentials of a user without their data, the oldest first. One query per
     /// megabyte.
     pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
@@ -103,10 +108,5 @@ impl Credentials {
     ) -> Result<Option<Sealed>, StoreError> {
         let found: Option<Data> = self.0.get(&keys::credential(environment, user, id)).await?;
         Ok(found.map(|found| found.data))
-    }
-
-    /// Deletes a credential with its data. Returns false if it does not exist. One write.
-    pub async fn delete(&self, environment: EnvironmentId, user: UserId, id: CredentialId) -> Result<bool, StoreError> {
-        self.0.delete(&keys::credential(environment, user, id)).await
     }
 }

@@ -4,8 +4,7 @@ use serde::Deserialize;
 
 use super::{
     keys::{self, Key},
-    listing::{Filter, LISTING, Range, TABLE},
-    table::{StoreError, Table},
+    table::{Delete, Filter, LISTING, Range, StoreError, TABLE, Table},
     users::Deletion,
 };
 use crate::domain::id::WorkflowId;
@@ -47,7 +46,8 @@ impl Deletions {
         let (owned, _): (Vec<Owned>, bool) =
             self.0.first(std::slice::from_ref(&pk), &Range::all(TABLE), ITEMS_PER_STEP).await?;
         if owned.is_empty() {
-            self.0.delete(&keys::deletion(deletion.environment_id, deletion.user_id)).await?;
+            let job = keys::deletion(deletion.environment_id, deletion.user_id);
+            self.0.delete(Delete::existing(&job)).await?;
             return Ok(true);
         }
         let workflows = owned.iter().filter_map(|item| item.workflow_id);

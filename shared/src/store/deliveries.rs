@@ -5,15 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
     errors::Retention,
     keys::{self, Key},
-    listing::{Filter, Page, Range, TABLE},
     pending::delivery_item,
-    table::{Item, StoreError, Table, none_if_condition_failed, to_item},
+    table::{Access, Condition, Filter, Item, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, to_item},
 };
 use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Route},
@@ -40,9 +38,9 @@ struct Delivered<A> {
 
 /// Deliveries to all destinations.
 #[derive(Clone, Debug)]
-pub struct Deliveries {
+pub struct Deliveries<A: Access = ReadWrite> {
     /// Errors table.
-    pub table: Table,
+    pub table: Table<A>,
     /// Retention of deliveries.
     pub retention: Retention,
 }
@@ -93,7 +91,9 @@ impl Deliveries {
             .map(|(workflow, delivery)| delivery_item(destination, *workflow, delivery, self.retention, now));
         Ok(self.table.put_all(items.collect::<Result<_, _>>()?).await)
     }
+}
 
+impl<A: Access> Deliveries<A> {
     /// Returns the deliveries of an error to the given destinations. One `BatchGetItem` per 100
     /// destinations and one query per megabyte of deliveries of the same workflow and second.
     pub async fn list_by_error(
@@ -191,25 +191,15 @@ struct KeyedDelivered {
 impl KeyedDelivered {
     /// Removes the given errors from the item. At most two writes.
     async fn remove_errors(self, table: &Table, errors: &BTreeSet<ErrorId>) -> Result<(), StoreError> {
-        let mut update = table.client.update_item().table_name(&table.name).set_key(Some(self.key.attributes()));
-        let mut paths = Vec::new();
-        for (number, error) in self.delivered.attempts.keys().filter(|error| errors.contains(error)).enumerate() {
-            paths.push(format!("attempts.#e{number}"));
-            update = update.expression_attribute_names(format!("#e{number}"), error.to_string());
-        }
-        if paths.is_empty() {
+        let mut erased = self.delivered.attempts.keys().filter(|error| errors.contains(error)).peekable();
+        if erased.peek().is_none() {
             return Ok(());
         }
-        let update = update
-            .update_expression(format!("REMOVE {}", paths.join(", ")))
-            // Without this condition, the update would recreate an item that another run has
-            // deleted.
-            .condition_expression("attribute_exists(pk)")
-            .return_values(ReturnValue::AllNew);
-        let remaining = none_if_condition_failed(update.send().await)?.and_then(|output| output.attributes);
-        let remaining =
-            remaining.as_ref().and_then(|item| item.get("attempts")).and_then(|attempts| attempts.as_m().ok());
-        if remaining.is_some_and(|attempts| attempts.is_empty()) {
+        // Without this condition, the update would recreate an item that another run has deleted.
+        let update = Update::of(&self.key).when(Condition::item_exists());
+        let update = erased.fold(update, |update, error| update.remove(&format!("attempts.{error}")));
+        let remaining: Option<Delivered<IgnoredAny>> = table.update_returning_new(update).await?;
+        if remaining.is_some_and(|remaining| remaining.attempts.is_empty()) {
             // Another run has removed the remaining errors.
             table.delete_all(vec![self.key]).await?;
         }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     errors::Retention,
     health::HealthStore,
     keys,
-    table::{StoreError, Table, from_item, none_if_condition_failed, put_if_absent, refused, to_item},
+    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, from_item, number, text, to_item},
 };
 use crate::{
     domain::{
@@ -23,7 +23,7 @@ use crate::{
 
 /// Destinations of all environments.
 #[derive(Clone, Debug)]
-pub struct Destinations(pub Table);
+pub struct Destinations<A: Access = ReadWrite>(pub Table<A>);
 
 /// Reason why a destination was not created.
 #[derive(Debug, thiserror::Error)]
@@ -55,25 +55,14 @@ impl Destinations {
         environment: EnvironmentId,
         destination: &Destination,
     ) -> Result<(), CreateDestinationError> {
-        let name = &self.0.name;
-        let number = |n: u32| AttributeValue::N(n.to_string());
-        let count = Update::builder()
-            .table_name(name)
-            .set_key(Some(keys::destinations_count(environment).attributes()))
-            .update_expression("ADD destinations :one SET #type = :type")
-            .condition_expression("attribute_not_exists(pk) OR destinations < :most")
-            .expression_attribute_names("#type", "type")
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":most", number(MAX_DESTINATIONS))
-            .expression_attribute_values(":type", AttributeValue::S("destinationCount".into()))
-            .build()
-            .map_err(refused)?;
+        let below_limit = Condition::compare("destinations", "<", number(MAX_DESTINATIONS));
+        let count = Update::of(&keys::destinations_count(environment))
+            .set("type", text("destinationCount"))
+            .add("destinations", number(1))
+            .when(Condition::item_absent().or(below_limit));
         let key = keys::destination(environment, destination.destination_id);
-        let actions = vec![
-            TransactWriteItem::builder().update(count).build(),
-            put_if_absent(name, to_item("destination", &key, destination, &[])?)?,
-        ];
-        match self.0.transact(actions).await?[..] {
+        let put = Put::if_absent(to_item("destination", &key, destination, &[])?);
+        match self.0.transact(vec![count.into(), put.into()]).await?[..] {
             [] => Ok(()),
             // The same request was sent before and is still being processed.
             [_, true] => Err(StoreError::Busy("the destination already exists".into()).into()),
@@ -81,6 +70,78 @@ impl Destinations {
         }
     }
 
+    /// Disables a destination with a reason, if its version is unchanged. One write.
+    pub async fn disable(
+        &self,
+        Route { environment, destination }: Route,
+        version: u32,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let enabled = Condition::equals("enabled", AttributeValue::Bool(true));
+        let update = Update::of(&keys::destination(environment, destination))
+            .set("enabled", AttributeValue::Bool(false))
+            .set("disabledReason", text(reason))
+            .set("updatedAt", text(now))
+            .add("version", number(1))
+            .when(Condition::equals("version", number(version)).and(enabled));
+        if self.0.update(update).await? {
+            tracing::warn!(%environment, %destination, reason, "destination disabled");
+        }
+        Ok(())
+    }
+
+    /// Records that a test event was accepted, if the version of the destination is unchanged. One
+    /// write.
+    pub async fn mark_verified(
+        &self,
+        Route { environment, destination }: Route,
+        version: u32,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let update = Update::of(&keys::destination(environment, destination))
+            .set("verification.verified", AttributeValue::Bool(true))
+            .set("verification.reason", text(reason))
+            .when(Condition::equals("version", number(version)));
+        self.0.update(update).await.map(|_| ())
+    }
+
+    /// Deletes a destination with its secrets and its health, decrements the count, and keeps the
+    /// id until all deliveries have expired. Returns false if the destination does not exist. One
+    /// transaction.
+    pub async fn delete(
+        &self,
+        environment: EnvironmentId,
+        id: DestinationId,
+        retention: Retention,
+    ) -> Result<bool, StoreError> {
+        let key = keys::deleted_destination(environment, id);
+        let mut item = to_item("deletedDestination", &key, &DestinationRow { destination_id: id }, &[])?;
+        item.insert("expiresAt".into(), retention.expires_at(Timestamp::now()));
+        let writes = vec![
+            Delete::existing(&keys::destination(environment, id)).into(),
+            Update::of(&keys::destinations_count(environment)).add("destinations", number(-1)).into(),
+            Delete::of(&keys::health(Route { environment, destination: id })).into(),
+            Put::new(item).into(),
+        ];
+        Ok(self.0.transact(writes).await?.is_empty())
+    }
+
+    /// Replaces a destination, if its stored version precedes the new one. One write.
+    pub async fn update(
+        &self,
+        environment: EnvironmentId,
+        destination: &Destination,
+    ) -> Result<(), UpdateDestinationError> {
+        let key = keys::destination(environment, destination.destination_id);
+        let item = to_item("destination", &key, destination, &[])?;
+        let preceding = Condition::equals("version", number(destination.version.saturating_sub(1)));
+        let replaced = self.0.put(Put::new(item).when(preceding)).await?;
+        if replaced { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
+    }
+}
+
+impl<A: Access> Destinations<A> {
     /// Returns the destination with this id. One read.
     pub async fn get(&self, environment: EnvironmentId, id: DestinationId) -> Result<Option<Destination>, StoreError> {
         self.0.get(&keys::destination(environment, id)).await
@@ -99,20 +160,8 @@ impl Destinations {
     /// and skipped, so that they do not block the other destinations. One query per megabyte; an
     /// environment has at most [`MAX_DESTINATIONS`].
     pub async fn list_with_health(&self, environment: EnvironmentId) -> Result<Vec<(Destination, Health)>, StoreError> {
-        let Table { client, name } = &self.0;
-        let mut items = client
-            .query()
-            .table_name(name)
-            .consistent_read(true)
-            .scan_index_forward(false)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(keys::destinations(environment)))
-            .into_paginator()
-            .items()
-            .send();
         let (mut destinations, mut health_by_id) = (Vec::<Destination>::new(), HashMap::new());
-        while let Some(item) = items.next().await {
-            let item = item?;
+        for item in self.0.list_items(keys::destinations(environment)).await? {
             let read = match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
                 Some("destination") => from_item(item).map(|destination| destinations.push(destination)),
                 Some("health") => from_item::<HealthRow>(item).map(|row| {
@@ -131,96 +180,6 @@ impl Destinations {
         Ok(destinations.into_iter().map(with_health).collect())
     }
 
-    /// Disables a destination with a reason, if its version is unchanged. One write.
-    pub async fn disable(
-        &self,
-        Route { environment, destination }: Route,
-        version: u32,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let Table { client, name } = &self.0;
-        let request = client
-            .update_item()
-            .table_name(name)
-            .set_key(Some(keys::destination(environment, destination).attributes()))
-            .update_expression("SET enabled = :off, disabledReason = :reason, updatedAt = :now ADD version :one")
-            .condition_expression("version = :read AND enabled = :on")
-            .expression_attribute_values(":off", AttributeValue::Bool(false))
-            .expression_attribute_values(":on", AttributeValue::Bool(true))
-            .expression_attribute_values(":reason", AttributeValue::S(reason.to_owned()))
-            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
-            .expression_attribute_values(":read", AttributeValue::N(version.to_string()))
-            .expression_attribute_values(":one", AttributeValue::N("1".into()));
-        if none_if_condition_failed(request.send().await)?.is_some() {
-            tracing::warn!(%environment, %destination, reason, "destination disabled");
-        }
-        Ok(())
-    }
-
-    /// Records that a test event was accepted, if the version of the destination is unchanged. One
-    /// write.
-    pub async fn mark_verified(
-        &self,
-        Route { environment, destination }: Route,
-        version: u32,
-        reason: &str,
-    ) -> Result<(), StoreError> {
-        let Table { client, name } = &self.0;
-        let request = client
-            .update_item()
-            .table_name(name)
-            .set_key(Some(keys::destination(environment, destination).attributes()))
-            .update_expression("SET verification.verified = :yes, verification.reason = :reason")
-            .condition_expression("version = :read")
-            .expression_attribute_values(":yes", AttributeValue::Bool(true))
-            .expression_attribute_values(":reason", AttributeValue::S(reason.to_owned()))
-            .expression_attribute_values(":read", AttributeValue::N(version.to_string()));
-        none_if_condition_failed(request.send().await).map(|_| ())
-    }
-
-    /// Deletes a destination with its secrets and its health, decrements the count, and keeps the
-    /// id until all deliveries have expired. Returns false if the destination does not exist. One
-    /// transaction.
-    pub async fn delete(
-        &self,
-        environment: EnvironmentId,
-        id: DestinationId,
-        retention: Retention,
-    ) -> Result<bool, StoreError> {
-        let name = &self.0.name;
-        let key = keys::deleted_destination(environment, id);
-        let mut item = to_item("deletedDestination", &key, &DestinationRow { destination_id: id }, &[])?;
-        item.insert("expiresAt".into(), retention.expires_at(Timestamp::now()));
-        let put_deleted = Put::builder().table_name(name).set_item(Some(item)).build().map_err(refused)?;
-        let delete = Delete::builder()
-            .table_name(name)
-            .set_key(Some(keys::destination(environment, id).attributes()))
-            .condition_expression("attribute_exists(pk)")
-            .build()
-            .map_err(refused)?;
-        let count = Update::builder()
-            .table_name(name)
-            .set_key(Some(keys::destinations_count(environment).attributes()))
-            .update_expression("ADD destinations :less")
-            .expression_attribute_values(":less", AttributeValue::N("-1".into()))
-            .build()
-            .map_err(refused)?;
-        let health = Delete::builder()
-            .table_name(name)
-            .set_key(Some(keys::health(Route { environment, destination: id }).attributes()))
-            .build()
-            .map_err(refused)?;
-        let action = TransactWriteItem::builder;
-        let actions = vec![
-            action().delete(delete).build(),
-            action().update(count).build(),
-            action().delete(health).build(),
-            action().put(put_deleted).build(),
-        ];
-        Ok(self.0.transact(actions).await?.is_empty())
-    }
-
     /// Returns the ids of all destinations that may have deliveries, including deleted ones. Two
     /// concurrent queries.
     pub async fn ids_including_deleted(
@@ -231,25 +190,6 @@ impl Destinations {
         let (current, deleted) =
             tokio::try_join!(list(keys::destinations(environment)), list(keys::deleted_destinations(environment)))?;
         Ok(current.into_iter().chain(deleted).map(|row| row.destination_id).collect())
-    }
-
-    /// Replaces a destination, if its stored version precedes the new one. One write.
-    pub async fn update(
-        &self,
-        environment: EnvironmentId,
-        destination: &Destination,
-    ) -> Result<(), UpdateDestinationError> {
-        let key = keys::destination(environment, destination.destination_id);
-        let item = to_item("destination", &key, destination, &[])?;
-        let Table { client, name } = &self.0;
-        let before = destination.version.saturating_sub(1).to_string();
-        let request = client
-            .put_item()
-            .table_name(name)
-            .set_item(Some(item))
-            .condition_expression("version = :before")
-            .expression_attribute_values(":before", AttributeValue::N(before));
-        none_if_condition_failed(request.send().await)?.map(|_| ()).ok_or(UpdateDestinationError::Conflict)
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +12,7 @@ use super::{
     deliveries::delete_delivered,
     destinations::Destinations,
     keys::{self, Key},
-    listing::{BY_USER, Filter, LISTING, Position, Range},
-    table::{StoreError, Table, none_if_condition_failed, to_item},
+    table::{BY_USER, Condition, Delete, Filter, LISTING, Position, Put, Range, StoreError, Table, text, to_item},
 };
 use crate::domain::{
     delivery::Route,
@@ -79,9 +77,7 @@ pub async fn start_erasure(directory: &Table, erasure: &Erasure) -> Result<(), S
     let key = keys::erasure(erasure.environment_id, erasure.user_id);
     let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
     let item = to_item("erasure", &key, erasure, &[("listPk", listed.pk), ("listSk", listed.sk)])?;
-    let Table { client, name } = directory;
-    client.put_item().table_name(name).set_item(Some(item)).send().await?;
-    Ok(())
+    directory.put(Put::new(item)).await.map(|_| ())
 }
 
 impl Erasures {
@@ -166,14 +162,9 @@ impl Erasures {
 
     /// Deletes the job, unless it was requested again. One write.
     async fn complete(&self, erasure: &Erasure) -> Result<(), StoreError> {
-        let Table { client, name } = &self.directory;
-        let request = client
-            .delete_item()
-            .table_name(name)
-            .set_key(Some(keys::erasure(erasure.environment_id, erasure.user_id).attributes()))
-            .condition_expression("startedAt = :started")
-            .expression_attribute_values(":started", AttributeValue::S(erasure.started_at.to_string()));
-        none_if_condition_failed(request.send().await).map(|_| ())
+        let unchanged = Condition::equals("startedAt", text(erasure.started_at));
+        let job = keys::erasure(erasure.environment_id, erasure.user_id);
+        self.directory.delete(Delete::of(&job).when(unchanged)).await.map(|_| ())
     }
 }
 

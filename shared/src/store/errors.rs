@@ -10,8 +10,10 @@ use serde::Deserialize;
 
 use super::{
     keys,
-    listing::{BY_ENVIRONMENT, BY_USER, Filter, Page, Position, Range, TABLE, View},
-    table::{Item, StoreError, Table, to_item},
+    table::{
+        Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, Position, Range, ReadWrite, StoreError, TABLE, Table,
+        View, number, to_item,
+    },
 };
 use crate::{
     aws::{SettingError, setting},
@@ -75,15 +77,15 @@ impl Retention {
 
     /// Returns the value of the TTL attribute `expiresAt` for an item of the given time.
     pub(super) fn expires_at(self, from: Timestamp) -> AttributeValue {
-        AttributeValue::N((from + self.0).seconds().to_string())
+        number((from + self.0).seconds())
     }
 }
 
 /// Errors of all environments.
 #[derive(Clone, Debug)]
-pub struct Errors {
+pub struct Errors<A: Access = ReadWrite> {
     /// Errors table.
-    pub table: Table,
+    pub table: Table<A>,
     /// Retention of errors.
     pub retention: Retention,
 }
@@ -157,6 +159,28 @@ const MAX_GROUPED: usize = 5000;
 const MAX_GROUPS: usize = 100;
 
 impl Errors {
+    /// Writes errors. Returns the indices of those that were not written. One `BatchWriteItem` per
+    /// 25 errors.
+    pub async fn record(&self, errors: &[ErrorLog]) -> Result<Vec<usize>, StoreError> {
+        let items = errors.iter().map(|error| self.item(error)).collect::<Result<_, _>>()?;
+        Ok(self.table.put_all(items).await)
+    }
+
+    fn item(&self, error: &ErrorLog) -> Result<Item, StoreError> {
+        let ErrorLog { error_id, environment_id, workflow_id, user_id, updated_at, .. } = error;
+        let key = keys::error(*environment_id, *workflow_id, *error_id);
+        let listing = [
+            ("environmentPk", keys::errors_shard(*environment_id, *error_id)),
+            ("userPk", keys::errors_of_user(*environment_id, *user_id)),
+            ("listSk", keys::listed_error(*workflow_id, *error_id)),
+        ];
+        let mut item = to_item("error", &key, error, &listing)?;
+        item.insert("expiresAt".into(), self.retention.expires_at(*updated_at));
+        Ok(item)
+    }
+}
+
+impl<A: Access> Errors<A> {
     /// Returns the ids that exist among the given errors of a workflow, expired ones included. One
     /// `BatchGetItem` per 100 ids; none without ids.
     pub async fn existing(
@@ -207,26 +231,6 @@ impl Errors {
     pub async fn find(&self, environment: EnvironmentId, id: ErrorId) -> Result<Vec<ListedError>, StoreError> {
         let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
         Ok(self.table.first(&[keys::errors_shard(environment, id)], &range, MAX_SAME_ID).await?.0)
-    }
-
-    /// Writes errors. Returns the indices of those that were not written. One `BatchWriteItem` per
-    /// 25 errors.
-    pub async fn record(&self, errors: &[ErrorLog]) -> Result<Vec<usize>, StoreError> {
-        let items = errors.iter().map(|error| self.item(error)).collect::<Result<_, _>>()?;
-        Ok(self.table.put_all(items).await)
-    }
-
-    fn item(&self, error: &ErrorLog) -> Result<Item, StoreError> {
-        let ErrorLog { error_id, environment_id, workflow_id, user_id, updated_at, .. } = error;
-        let key = keys::error(*environment_id, *workflow_id, *error_id);
-        let listing = [
-            ("environmentPk", keys::errors_shard(*environment_id, *error_id)),
-            ("userPk", keys::errors_of_user(*environment_id, *user_id)),
-            ("listSk", keys::listed_error(*workflow_id, *error_id)),
-        ];
-        let mut item = to_item("error", &key, error, &listing)?;
-        item.insert("expiresAt".into(), self.retention.expires_at(*updated_at));
-        Ok(item)
     }
 
     /// Returns a page of errors. The page is full unless a bounded number of queries does not find

@@ -6,15 +6,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_dynamodb::{
-    operation::{put_item::PutItemError, update_item::builders::UpdateItemFluentBuilder},
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
-};
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{Item, StoreError, Table, from_item, none_if_condition_failed, to_item},
+    table::{Condition, Delete, Item, Put, StoreError, Table, Update, number, text, to_item, to_value},
 };
 use crate::domain::{
     request_seed::{RequestKey, RequestSeed},
@@ -127,22 +123,11 @@ impl IdempotencyRecords {
             extra_pieces: 0,
             expires_at,
         };
-        let Table { client, name } = &self.0;
-        let put = client
-            .put_item()
-            .table_name(name)
-            .set_item(Some(to_item("idempotencyRecord", &keys::idempotency_record(key), &record, &[])?))
-            .condition_expression("attribute_not_exists(pk) OR expiresAt <= :now")
-            .expression_attribute_values(":now", AttributeValue::N(now.seconds().to_string()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let existing: Record = match put.send().await {
-            Ok(_) => return Ok(Claim::Acquired(AcquiredClaim { claim_id, seed })),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    from_item(failed.item.clone().unwrap_or_default())?
-                }
-                _ => return Err(error.into()),
-            },
+        let expired = Condition::compare("expiresAt", "<=", number(now.seconds()));
+        let put = Put::new(to_item("idempotencyRecord", &keys::idempotency_record(key), &record, &[])?)
+            .when(Condition::item_absent().or(expired));
+        let Some(existing) = self.0.put_or_get::<Record>(put).await? else {
+            return Ok(Claim::Acquired(AcquiredClaim { claim_id, seed }));
         };
         match existing {
             // This call wrote the record: the SDK repeated the request because the response was
@@ -151,7 +136,9 @@ impl IdempotencyRecords {
                 Ok(Claim::Acquired(AcquiredClaim { claim_id, seed }))
             }
             Record { body_digest: before, .. } if before != body_digest => Ok(Claim::PayloadMismatch),
-            Record { response: Some(response), extra_pieces, .. } => self.assemble(key, response, extra_pieces).await,
+            Record { response: Some(response), claim_id, extra_pieces, .. } => {
+                self.assemble(key, response, (&claim_id, extra_pieces)).await
+            }
             Record { claim_expires_at: before, .. } if now < before => Ok(Claim::InProgress),
             Record { seed, claim_id: before, .. } => {
                 self.reclaim(key, seed, (before, claim_id), claim_expires_at).await
@@ -159,18 +146,19 @@ impl IdempotencyRecords {
         }
     }
 
-    /// Assembles a response from its pieces.
+    /// Assembles a response from the pieces that the completed claim stored.
     async fn assemble(
         &self,
         key: &RequestKey,
         response: StoredResponse,
-        extra_pieces: u32,
+        (claim_id, extra_pieces): (&str, u32),
     ) -> Result<Claim, StoreError> {
         let StoredResponse { status, headers, mut body } = response;
         if let StoredBody::Compressed(bytes) = &mut body
             && extra_pieces > 0
         {
-            let wanted: Vec<_> = (1..=extra_pieces).map(|number| keys::idempotency_piece(key, number)).collect();
+            let wanted: Vec<_> =
+                (1..=extra_pieces).map(|number| keys::idempotency_piece(key, claim_id, number)).collect();
             let mut pieces: Vec<Piece> = self.0.get_all(&wanted).await?;
             pieces.sort_by_key(|piece| piece.number);
             pieces.into_iter().for_each(|piece| bytes.extend(piece.bytes));
@@ -186,26 +174,23 @@ impl IdempotencyRecords {
         (before, claim_id): (String, String),
         claim_expires_at: Timestamp,
     ) -> Result<Claim, StoreError> {
-        let Table { client, name } = &self.0;
-        let request = client
-            .update_item()
-            .table_name(name)
-            .set_key(Some(keys::idempotency_record(key).attributes()))
-            .update_expression("SET claimId = :claim, claimExpiresAt = :until")
-            // This claim may already be stored: the SDK repeats a request whose response was lost.
-            .condition_expression("claimId IN (:before, :claim) AND attribute_not_exists(storedResponse)")
-            .expression_attribute_values(":claim", AttributeValue::S(claim_id.clone()))
-            .expression_attribute_values(":until", AttributeValue::S(claim_expires_at.to_string()))
-            .expression_attribute_values(":before", AttributeValue::S(before));
-        Ok(match none_if_condition_failed(request.send().await)? {
-            Some(_) => Claim::Acquired(AcquiredClaim { claim_id, seed: seed.retried() }),
+        // This claim may already be stored: the SDK repeats a request whose response was lost.
+        let unchanged = Condition::equals("claimId", text(before)).or(Condition::equals("claimId", text(&claim_id)));
+        let update = Update::of(&keys::idempotency_record(key))
+            .set("claimId", text(&claim_id))
+            .set("claimExpiresAt", text(claim_expires_at))
+            .when(unchanged.and(Condition::absent(RESPONSE)));
+        Ok(if self.0.update(update).await? {
+            Claim::Acquired(AcquiredClaim { claim_id, seed: seed.retried() })
+        } else {
             // Another caller acquired the claim first.
-            None => Claim::InProgress,
+            Claim::InProgress
         })
     }
 
-    /// Stores the response of a claimed request. One write, and one `BatchWriteItem` per 25 further
-    /// pieces.
+    /// Stores the response of a claimed request; does nothing if the claim expired and was acquired
+    /// again. One write, and one `BatchWriteItem` per 25 further pieces, which belong to the claim
+    /// and expire with the record.
     pub async fn complete(
         &self,
         key: &RequestKey,
@@ -213,9 +198,10 @@ impl IdempotencyRecords {
         response: StoredResponse,
     ) -> Result<(), StoreError> {
         let (response, pieces) = split(response);
-        let expires = AttributeValue::N((claim.seed.at + RETENTION).seconds().to_string());
+        let expires = number((claim.seed.at + RETENTION).seconds());
         let items = pieces.iter().map(|piece| {
-            let mut item = to_item("idempotencyPiece", &keys::idempotency_piece(key, piece.number), piece, &[])?;
+            let piece_key = keys::idempotency_piece(key, &claim.claim_id, piece.number);
+            let mut item = to_item("idempotencyPiece", &piece_key, piece, &[])?;
             item.insert("expiresAt".into(), expires.clone());
             Ok(item)
         });
@@ -223,55 +209,34 @@ impl IdempotencyRecords {
         if !self.0.put_all(items).await.is_empty() {
             return Err(StoreError::Busy("some pieces of a response were not written".into()));
         }
-        let request = self
-            .update_claimed(key, claim)
-            .update_expression("SET storedResponse = :response, extraPieces = :extra")
-            .expression_attribute_values(
-                ":response",
-                serde_dynamo::to_attribute_value(response).map_err(StoreError::Malformed)?,
-            )
-            .expression_attribute_values(":extra", AttributeValue::N(pieces.len().to_string()));
-        none_if_condition_failed(request.send().await).map(|_| ())
-    }
-
-    /// Returns an update that succeeds only for the holder of the latest claim and before a
-    /// response is stored.
-    fn update_claimed(&self, key: &RequestKey, claim: &AcquiredClaim) -> UpdateItemFluentBuilder {
-        let Table { client, name } = &self.0;
-        client
-            .update_item()
-            .table_name(name)
-            .set_key(Some(keys::idempotency_record(key).attributes()))
-            .condition_expression(CLAIM_HELD)
-            .expression_attribute_values(":claim", AttributeValue::S(claim.claim_id.clone()))
+        let update = Update::of(&keys::idempotency_record(key))
+            .set(RESPONSE, to_value(response)?)
+            .set("extraPieces", number(pieces.len()));
+        self.0.update(update.when(is_held(claim))).await.map(|_| ())
     }
 
     /// Releases a claim after a failure of the server. The next attempt may follow immediately and
     /// continues with the same seed. One write.
     pub async fn release(&self, key: &RequestKey, claim: &AcquiredClaim) -> Result<(), StoreError> {
-        let request = self
-            .update_claimed(key, claim)
-            .update_expression("SET claimExpiresAt = :now")
-            .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()));
-        none_if_condition_failed(request.send().await).map(|_| ())
+        let update = Update::of(&keys::idempotency_record(key)).set("claimExpiresAt", text(Timestamp::now()));
+        self.0.update(update.when(is_held(claim))).await.map(|_| ())
     }
 
     /// Deletes the record of a rejected request, so that its key can be used with another body. One
     /// write.
     pub async fn delete(&self, key: &RequestKey, claim: &AcquiredClaim) -> Result<(), StoreError> {
-        let Table { client, name } = &self.0;
-        let request = client
-            .delete_item()
-            .table_name(name)
-            .set_key(Some(keys::idempotency_record(key).attributes()))
-            .condition_expression(CLAIM_HELD)
-            .expression_attribute_values(":claim", AttributeValue::S(claim.claim_id.clone()));
-        none_if_condition_failed(request.send().await).map(|_| ())
+        let delete = Delete::of(&keys::idempotency_record(key)).when(is_held(claim));
+        self.0.delete(delete).await.map(|_| ())
     }
 }
 
-/// Condition that the claim is the latest and that there is no response.
-const CLAIM_HELD: &str = "claimId = :claim AND attribute_not_exists(storedResponse)";
+/// Attribute of the stored response; `response` is a reserved word of DynamoDB.
+const RESPONSE: &str = "storedResponse";
+
+/// Returns the condition that the claim is the latest and that there is no response.
+fn is_held(claim: &AcquiredClaim) -> Condition {
+    Condition::equals("claimId", text(&claim.claim_id)).and(Condition::absent(RESPONSE))
+}
 
 fn new_claim_id() -> String {
     hex::encode(rand::random::<[u8; 16]>())

@@ -228,9 +228,10 @@ pub fn idempotency_record(RequestKey { environment, digest }: &RequestKey) -> Ke
     Key::new(format_args!("env#{environment}#idempotency#{digest}"), "record")
 }
 
-/// Key of a further piece of the response of such a request.
-pub fn idempotency_piece(request: &RequestKey, number: u32) -> Key {
-    Key { sk: format!("piece#{number}"), ..self::idempotency_record(request) }
+/// Key of a further piece of the response of such a request. Contains the claim, so that the holder
+/// of an expired claim does not overwrite the pieces of another one.
+pub fn idempotency_piece(request: &RequestKey, claim_id: &str, number: u32) -> Key {
+    Key { sk: format!("piece#{claim_id}#{number}"), ..self::idempotency_record(request) }
 }
 
 /// Key of the count of an environment's destinations.

@@ -19,13 +19,13 @@
 //! * [`idempotency_records`]: requests with an `Idempotency-Key` and their responses.
 //! * [`keys`]: formats of all partition and sort keys. Every key of tenant data starts with the
 //!   environment of the caller, so a request cannot reach data of another environment.
-//! * `table`: the table client, batches, transactions and [`StoreError`].
-//! * `listing`: range queries and pages over several partitions.
+//! * `table`: the table client, expressions, queries, pages, batches, transactions and [`StoreError`].
 //!
 //! # Conventions
 //!
 //! * Each type, such as [`users::Users`], has the operations of one entity. A function opens only
-//!   the tables that its IAM policy allows.
+//!   the tables that its IAM policy allows. If the policy allows only reads, the function holds
+//!   `Users<ReadOnly>`, which has no operation that writes.
 //! * Reads of tables are strongly consistent. Reads of indexes are eventually consistent.
 //! * Changes of several items are one transaction. Creation is idempotent: ids derive from the
 //!   request, so a repeated request finds or rewrites its own items.
@@ -45,7 +45,6 @@ pub mod errors;
 pub mod health;
 pub mod idempotency_records;
 pub mod keys;
-mod listing;
 pub mod pending;
 pub mod records;
 pub mod replays;
@@ -54,5 +53,4 @@ mod table;
 pub mod users;
 pub mod workflows;
 
-pub use listing::{Page, Position};
-pub use table::{StoreError, Table};
+pub use table::{Access, Page, Position, ReadOnly, ReadWrite, StoreError, Table};

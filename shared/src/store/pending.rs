@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     errors::Retention,
     health::Backlog,
     keys,
-    listing::{Range, TABLE},
-    table::{Item, StoreError, Table, attribute_text, from_item, refused, to_item},
+    table::{
+        Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item, number, text,
+        to_item, to_value,
+    },
 };
 use crate::{
     domain::{
@@ -115,9 +117,9 @@ impl PendingDeliveries {
     }
 
     async fn settle_chunk(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
-        let mut actions = Vec::new();
+        let mut writes = Vec::new();
         for settlement in settled {
-            actions.extend(self.actions(route, settlement)?);
+            writes.extend(self.writes(route, settlement)?);
         }
         let mut counts: BTreeMap<ReplayId, (u32, u32)> = BTreeMap::new();
         for Settlement { delivery, disposition, .. } in settled {
@@ -127,74 +129,52 @@ impl PendingDeliveries {
                 *failed += u32::from(*disposition == Disposition::Failed);
             }
         }
-        for (replay, (delivered, failed)) in counts {
-            let update = Update::builder()
-                .table_name(&replays.name)
-                .set_key(Some(keys::replay(route.environment, replay).attributes()))
-                .update_expression("ADD delivered :delivered, #failed :failed")
-                .expression_attribute_names("#failed", "failed")
-                .expression_attribute_values(":delivered", AttributeValue::N(delivered.to_string()))
-                .expression_attribute_values(":failed", AttributeValue::N(failed.to_string()));
-            actions.push(TransactWriteItem::builder().update(update.build().map_err(refused)?).build());
-        }
-        self.table.transact(actions).await?;
+        let counts = counts.into_iter().map(|(replay, (delivered, failed))| {
+            let update = Update::of(&keys::replay(route.environment, replay));
+            update.add("delivered", number(delivered)).add("failed", number(failed)).into()
+        });
+        self.table.transact_with(writes, (replays, counts.collect())).await?;
         Ok(())
     }
 
     /// Returns the writes of a settlement: remove the pending item, add it again for the next
     /// attempt if there is one, and update the delivery.
-    fn actions(&self, route: Route, settlement: &Settlement) -> Result<Vec<TransactWriteItem>, StoreError> {
+    fn writes(&self, route: Route, settlement: &Settlement) -> Result<Vec<Write>, StoreError> {
         let Settlement { delivery, attempt, disposition } = settlement;
-        let Table { name, .. } = &self.table;
         let PendingDelivery { record, next_attempt_at, pending_since, .. } = delivery;
         let key = keys::pending_delivery(route, *next_attempt_at, *record);
-        let delete = |key: &keys::Key| {
-            let delete = Delete::builder().table_name(name).set_key(Some(key.attributes())).build().map_err(refused)?;
-            Ok::<_, StoreError>(TransactWriteItem::builder().delete(delete).build())
-        };
-        let mut actions = vec![delete(&key)?];
+        let mut writes = vec![Delete::of(&key).into()];
         let RecordKey::Error { workflow_id, error_id } = *record;
         let delivery_key = keys::delivery(route, workflow_id, error_id);
         let status = match disposition {
             Disposition::Pending(pending) => {
-                let put = Put::builder().table_name(name).set_item(Some(self.item(route, pending)?));
-                actions.push(TransactWriteItem::builder().put(put.build().map_err(refused)?).build());
+                writes.push(Put::new(self.item(route, pending)?).into());
                 DeliveryStatus::Pending
             }
             Disposition::Delivered => DeliveryStatus::Delivered,
             Disposition::Failed => DeliveryStatus::Failed,
             Disposition::Cancelled => DeliveryStatus::Cancelled,
             Disposition::Dropped => {
-                actions.push(delete(&delivery_key)?);
-                return Ok(actions);
+                writes.push(Delete::of(&delivery_key).into());
+                return Ok(writes);
             }
-            Disposition::Duplicate => return Ok(actions),
+            Disposition::Duplicate => return Ok(writes),
         };
         let next_attempt_at = match disposition {
-            Disposition::Pending(pending) => AttributeValue::S(pending.next_attempt_at.to_string()),
+            Disposition::Pending(pending) => text(pending.next_attempt_at),
             _ => AttributeValue::Null(true),
         };
         let attempts: Vec<&Attempt> = attempt.iter().collect();
-        let text = |text: String| AttributeValue::S(text);
-        let update = Update::builder()
-            .table_name(name)
-            .set_key(Some(delivery_key.attributes()))
-            .update_expression(
-                "SET #status = :status, nextAttemptAt = :next, attempts = list_append(if_not_exists(attempts, :none), :made), \
-                 errorId = :error, destinationId = :destination, #type = :type, expiresAt = if_not_exists(expiresAt, :expires)",
-            )
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#type", "type")
-            .expression_attribute_values(":status", text(status.as_str().to_owned()))
-            .expression_attribute_values(":next", next_attempt_at)
-            .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
-            .expression_attribute_values(":made", serde_dynamo::to_attribute_value(attempts).map_err(StoreError::Malformed)?)
-            .expression_attribute_values(":error", text(error_id.to_string()))
-            .expression_attribute_values(":destination", text(route.destination.to_string()))
-            .expression_attribute_values(":type", text("delivery".to_owned()))
-            .expression_attribute_values(":expires", self.retention.expires_at(*pending_since));
-        actions.push(TransactWriteItem::builder().update(update.build().map_err(refused)?).build());
-        Ok(actions)
+        let update = Update::of(&delivery_key)
+            .set("type", text("delivery"))
+            .set("errorId", text(error_id))
+            .set("destinationId", text(route.destination))
+            .set("status", text(status.as_str()))
+            .set("nextAttemptAt", next_attempt_at)
+            .append("attempts", to_value(attempts)?)
+            .set_if_absent("expiresAt", self.retention.expires_at(*pending_since));
+        writes.push(update.into());
+        Ok(writes)
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     keys,
-    table::{StoreError, Table, put_if_absent, to_item},
+    table::{Access, Delete, Put, ReadWrite, StoreError, Table, to_item},
 };
 use crate::tokens::StoredKey;
 
@@ -16,34 +16,34 @@ struct Marker<'a> {
 
 /// Signing keys of the stack.
 #[derive(Clone, Debug)]
-pub struct SigningKeys(pub Table);
+pub struct SigningKeys<A: Access = ReadWrite>(pub Table<A>);
 
 impl SigningKeys {
     /// Creates a signing key; does nothing if its id exists. One write.
     pub async fn create(&self, key: &StoredKey) -> Result<(), StoreError> {
-        self.0.create(to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?).await
+        let item = to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?;
+        self.0.put(Put::if_absent(item)).await.map(|_| ())
     }
 
     /// Creates the first signing key of the stack; does nothing if the stack has ever had one. One
     /// transaction.
     pub async fn create_first(&self, key: &StoredKey) -> Result<(), StoreError> {
-        let name = &self.0.name;
         let marker = keys::first_signing_key();
-        let actions = vec![
-            put_if_absent(name, to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?)?,
-            put_if_absent(name, to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?)?,
+        let writes = vec![
+            Put::if_absent(to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?).into(),
+            Put::if_absent(to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?).into(),
         ];
-        self.0.transact(actions).await?;
+        self.0.transact(writes).await?;
         Ok(())
     }
 
     /// Deletes a key. One write.
     pub async fn remove(&self, kid: &str) -> Result<(), StoreError> {
-        let Table { client, name } = &self.0;
-        client.delete_item().table_name(name).set_key(Some(keys::signing_key(kid).attributes())).send().await?;
-        Ok(())
+        self.0.delete(Delete::of(&keys::signing_key(kid))).await.map(|_| ())
     }
+}
 
+impl<A: Access> SigningKeys<A> {
     /// Returns all keys, the newest first. One query; there are only a few keys.
     pub async fn list(&self) -> Result<Vec<StoredKey>, StoreError> {
         let mut found: Vec<StoredKey> = self.0.list(keys::SIGNING_KEYS.into(), keys::SIGNING_KEY_PREFIX).await?;

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
-    types::{AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
-};
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    listing::{Filter, LISTING, Page, Range},
-    table::{Item, StoreError, Table, from_item, put_if_absent, refused, to_item},
+    table::{
+        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Update,
+        Write, number, text, to_item,
+    },
 };
 use crate::domain::{
     id::{EnvironmentId, UserId},
@@ -23,7 +21,7 @@ use crate::domain::{
 
 /// Users of all environments.
 #[derive(Clone, Debug)]
-pub struct Users(pub Table);
+pub struct Users<A: Access = ReadWrite>(pub Table<A>);
 
 /// Claim of a name by a user.
 #[derive(Serialize, Deserialize)]
@@ -114,6 +112,12 @@ fn claim_item(environment: EnvironmentId, user: UserId, name: &CanonicalName) ->
     to_item("nameClaim", &keys::name_claim(environment, name), &Claim { user_id: user }, &[])
 }
 
+/// Returns the deletion of a claim, if the user holds it.
+fn delete_claim(environment: EnvironmentId, user: UserId, claim: &CanonicalName) -> Write {
+    let held = Condition::equals("userId", text(user));
+    Delete::of(&keys::name_claim(environment, claim)).when(held).into()
+}
+
 impl Users {
     /// Creates a user with its claims. A user with the same id is left unchanged: it stems from an
     /// earlier attempt of the same request. One transaction.
@@ -165,15 +169,13 @@ impl Users {
         environment: EnvironmentId,
         users: &[&User],
     ) -> Result<Vec<Option<Result<(), CreateUserError>>>, StoreError> {
-        let (mut actions, mut sizes) = (Vec::new(), Vec::new());
+        let (mut writes, mut sizes) = (Vec::new(), Vec::new());
         for user in users {
             let items = items_of(environment, user)?;
             sizes.push(items.len());
-            for item in items {
-                actions.push(put_if_absent(&self.0.name, item)?);
-            }
+            writes.extend(items.into_iter().map(|item| Put::if_absent(item).into()));
         }
-        let failed = self.0.transact(actions).await?;
+        let failed = self.0.transact(writes).await?;
         let mut rest = failed.as_slice();
         let known = users.iter().zip(sizes).map(|(user, size)| {
             let (own, others) = rest.split_at_checked(size).unwrap_or_default();
@@ -190,22 +192,16 @@ impl Users {
 
     /// Replaces a user and moves its claims, if its version is unchanged. One transaction.
     pub async fn update(&self, environment: EnvironmentId, before: &User, after: &User) -> Result<(), ChangeUserError> {
-        let name = &self.0.name;
         let (old, new) = (names_of(before).claims(), names_of(after).claims());
-        let put = Put::builder()
-            .table_name(name)
-            .set_item(Some(user_item(environment, after)?))
-            .condition_expression("version = :read")
-            .expression_attribute_values(":read", AttributeValue::N(before.version.to_string()));
-        let mut actions = vec![TransactWriteItem::builder().put(put.build().map_err(refused)?).build()];
+        let unchanged = Condition::equals("version", number(before.version));
+        let mut writes = vec![Put::new(user_item(environment, after)?).when(unchanged).into()];
         let added: Vec<&CanonicalName> = new.iter().filter(|claim| !old.contains(claim)).collect();
         for claim in &added {
-            actions.push(put_if_absent(name, claim_item(environment, after.user_id, claim)?)?);
+            writes.push(Put::if_absent(claim_item(environment, after.user_id, claim)?).into());
         }
-        for claim in old.iter().filter(|claim| !new.contains(claim)) {
-            actions.push(self.delete_claim(environment, before.user_id, claim)?);
-        }
-        let failed = self.0.transact(actions).await?;
+        let removed = old.iter().filter(|claim| !new.contains(claim));
+        writes.extend(removed.map(|claim| delete_claim(environment, before.user_id, claim)));
+        let failed = self.0.transact(writes).await?;
         let claims = added.iter().zip(failed.iter().skip(1));
         let taken: Vec<&CanonicalName> = claims.filter(|(_, failed)| **failed).map(|(name, _)| *name).collect();
         match failed[..] {
@@ -221,24 +217,9 @@ impl Users {
         }
     }
 
-    fn delete_claim(
-        &self,
-        environment: EnvironmentId,
-        user: UserId,
-        claim: &CanonicalName,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let delete = Delete::builder()
-            .table_name(&self.0.name)
-            .set_key(Some(keys::name_claim(environment, claim).attributes()))
-            .condition_expression("userId = :user")
-            .expression_attribute_values(":user", AttributeValue::S(user.to_string()));
-        Ok(TransactWriteItem::builder().delete(delete.build().map_err(refused)?).build())
-    }
-
     /// Deletes a user and its claims, if its version is unchanged, and stores the job that deletes
     /// the data of the user. One transaction.
     pub async fn delete(&self, environment: EnvironmentId, user: &User) -> Result<Deletion, ChangeUserError> {
-        let name = &self.0.name;
         let deletion = Deletion { environment_id: environment, user_id: user.user_id, started_at: Timestamp::now() };
         let listed = keys::listed_deletion(environment, user.user_id);
         let job = to_item(
@@ -247,22 +228,39 @@ impl Users {
             &deletion,
             &[("listPk", listed.pk), ("listSk", listed.sk)],
         )?;
-        let delete = Delete::builder()
-            .table_name(name)
-            .set_key(Some(keys::user(environment, user.user_id).attributes()))
-            .condition_expression("version = :read")
-            .expression_attribute_values(":read", AttributeValue::N(user.version.to_string()));
-        let put = Put::builder().table_name(name).set_item(Some(job)).build().map_err(refused)?;
-        let mut actions = vec![
-            TransactWriteItem::builder().delete(delete.build().map_err(refused)?).build(),
-            TransactWriteItem::builder().put(put).build(),
-        ];
-        for claim in names_of(user).claims() {
-            actions.push(self.delete_claim(environment, user.user_id, &claim)?);
-        }
-        if self.0.transact(actions).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Conflict) }
+        let unchanged = Condition::equals("version", number(user.version));
+        let delete = Delete::of(&keys::user(environment, user.user_id)).when(unchanged);
+        let mut writes = vec![delete.into(), Put::new(job).into()];
+        let claims = names_of(user).claims();
+        writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
+        if self.0.transact(writes).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Conflict) }
     }
 
+    /// Enables or disables a user. Does nothing if the status is the same. Disabling also increases
+    /// the token epoch, which permanently invalidates all tokens issued so far. Returns the user,
+    /// or none if the user does not exist. One write.
+    pub async fn set_status(
+        &self,
+        environment: EnvironmentId,
+        id: UserId,
+        status: Status,
+    ) -> Result<Option<User>, StoreError> {
+        let ended_epochs = match status {
+            Status::Active => 0,
+            Status::Disabled => 1,
+        };
+        let status = text(status.as_str());
+        let update = Update::of(&keys::user(environment, id))
+            .set("status", status.clone())
+            .set("updatedAt", text(Timestamp::now()))
+            .add("tokenEpoch", number(ended_epochs))
+            .add("version", number(1))
+            .when(Condition::item_exists().and(Condition::compare("status", "<>", status)));
+        self.0.update_or_get(update).await
+    }
+}
+
+impl<A: Access> Users<A> {
     /// Returns a page of users, the newest first. Eventually consistent. One query for each of four
     /// partitions; more if a filter excludes most of the items.
     pub async fn list(&self, environment: EnvironmentId, query: UserQuery<'_>) -> Result<Page<User>, StoreError> {
@@ -276,45 +274,6 @@ impl Users {
     /// Returns the user with this id. One read.
     pub async fn get(&self, environment: EnvironmentId, id: UserId) -> Result<Option<User>, StoreError> {
         self.0.get(&keys::user(environment, id)).await
-    }
-
-    /// Enables or disables a user. Does nothing if the status is the same. Disabling also increases
-    /// the token epoch, which permanently invalidates all tokens issued so far. Returns the user,
-    /// or none if the user does not exist. One write.
-    pub async fn set_status(
-        &self,
-        environment: EnvironmentId,
-        id: UserId,
-        status: Status,
-    ) -> Result<Option<User>, StoreError> {
-        let ended = match status {
-            Status::Active => "0",
-            Status::Disabled => "1",
-        };
-        let Table { client, name } = &self.0;
-        let request = client
-            .update_item()
-            .table_name(name)
-            .set_key(Some(keys::user(environment, id).attributes()))
-            .update_expression("SET #status = :status, updatedAt = :now ADD tokenEpoch :ended, version :one")
-            .condition_expression("attribute_exists(pk) AND #status <> :status")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":status", AttributeValue::S(status.as_str().into()))
-            .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
-            .expression_attribute_values(":ended", AttributeValue::N(ended.into()))
-            .expression_attribute_values(":one", AttributeValue::N("1".into()))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match request.send().await {
-            Ok(output) => output.attributes.map(from_item).transpose(),
-            Err(error) => match error.as_service_error() {
-                // Either the user has this status already, or there is no item.
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    failed.item.clone().map(from_item).transpose()
-                }
-                _ => Err(error.into()),
-            },
-        }
     }
 
     /// Returns the user id of a reference. An id is returned without a check. No read for an id,

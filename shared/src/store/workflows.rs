@@ -1,14 +1,11 @@
 //! Workflows, and the pointers that keep their names unique for a user.
 
-use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
-    types::{AttributeValue, Delete, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{StoreError, Table, check_exists, from_item, put_if_absent, refused, to_item},
+    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, Write, text, to_item},
     users::Users,
 };
 use crate::domain::{
@@ -20,7 +17,7 @@ use crate::domain::{
 
 /// Workflows of all environments.
 #[derive(Clone, Debug)]
-pub struct Workflows(pub Table);
+pub struct Workflows<A: Access = ReadWrite>(pub Table<A>);
 
 /// Pointer from a user's workflow name to the workflow.
 #[derive(Serialize, Deserialize)]
@@ -52,17 +49,18 @@ impl Workflows {
     /// transaction.
     pub async fn create(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<(), CreateWorkflowError> {
         let Workflow { workflow_id, user_id, name, credential_ids, .. } = workflow;
-        let table = &self.0.name;
         let pointer = keys::workflow_pointer(environment, *user_id, name);
-        let mut actions = vec![
-            check_exists(table, &keys::user(environment, *user_id))?,
-            put_if_absent(table, to_item("workflowPointer", &pointer, &Pointer { workflow_id: *workflow_id }, &[])?)?,
-            put_if_absent(table, to_item("workflow", &keys::workflow(environment, *workflow_id), workflow, &[])?)?,
+        let pointer = to_item("workflowPointer", &pointer, &Pointer { workflow_id: *workflow_id }, &[])?;
+        let item = to_item("workflow", &keys::workflow(environment, *workflow_id), workflow, &[])?;
+        let mut writes = vec![
+            Write::check_exists(&keys::user(environment, *user_id)),
+            Put::if_absent(pointer).into(),
+            Put::if_absent(item).into(),
         ];
         for credential in credential_ids {
-            actions.push(check_exists(table, &keys::credential(environment, *user_id, *credential))?);
+            writes.push(Write::check_exists(&keys::credential(environment, *user_id, *credential)));
         }
-        match &self.0.transact(actions).await?[..] {
+        match &self.0.transact(writes).await?[..] {
             [true, ..] => Err(CreateWorkflowError::UserNotFound),
             [] | [_, _, true, ..] => Ok(()),
             [_, true, ..] => Err(CreateWorkflowError::NameTaken),
@@ -74,6 +72,35 @@ impl Workflows {
         }
     }
 
+    /// Activates or deactivates a user's workflow. Does nothing if the state is the same. Returns
+    /// the workflow, or none if the user has no workflow with this id. One write.
+    pub async fn set_active(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        id: WorkflowId,
+        active: bool,
+    ) -> Result<Option<Workflow>, StoreError> {
+        let active = AttributeValue::Bool(active);
+        let update = Update::of(&keys::workflow(environment, id))
+            .set("active", active.clone())
+            .set("updatedAt", text(Timestamp::now()))
+            .when(Condition::equals("userId", text(user)).and(Condition::compare("active", "<>", active)));
+        let found: Option<Workflow> = self.0.update_or_get(update).await?;
+        Ok(found.filter(|workflow| workflow.user_id == user))
+    }
+
+    /// Deletes a workflow and its pointer. Returns false if it no longer exists. One transaction.
+    pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
+        let Workflow { workflow_id, user_id, name, .. } = workflow;
+        let keys = [keys::workflow(environment, *workflow_id), keys::workflow_pointer(environment, *user_id, name)];
+        let unchanged = Condition::equals("workflowId", text(workflow_id));
+        let writes = keys.iter().map(|key| Delete::of(key).when(unchanged.clone()).into());
+        Ok(self.0.transact(writes.collect()).await?.is_empty())
+    }
+}
+
+impl<A: Access> Workflows<A> {
     /// Returns all workflows of a user, ordered by name. One query per megabyte of pointers, and
     /// one `BatchGetItem` per 100 workflows.
     pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Workflow>, StoreError> {
@@ -116,57 +143,6 @@ impl Workflows {
     ) -> Result<Option<WorkflowId>, StoreError> {
         let pointer: Option<Pointer> = self.0.get(&keys::workflow_pointer(environment, user, name)).await?;
         Ok(pointer.map(|pointer| pointer.workflow_id))
-    }
-
-    /// Activates or deactivates a user's workflow. Does nothing if the state is the same. Returns
-    /// the workflow, or none if the user has no workflow with this id. One write.
-    pub async fn set_active(
-        &self,
-        environment: EnvironmentId,
-        user: UserId,
-        id: WorkflowId,
-        active: bool,
-    ) -> Result<Option<Workflow>, StoreError> {
-        let Table { client, name } = &self.0;
-        let request = client
-            .update_item()
-            .table_name(name)
-            .set_key(Some(keys::workflow(environment, id).attributes()))
-            .update_expression("SET active = :active, updatedAt = :now")
-            .condition_expression("userId = :user AND active <> :active")
-            .expression_attribute_values(":active", AttributeValue::Bool(active))
-            .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
-            .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let found: Option<Workflow> = match request.send().await {
-            Ok(output) => output.attributes.map(from_item).transpose()?,
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    failed.item.clone().map(from_item).transpose()?
-                }
-                _ => return Err(error.into()),
-            },
-        };
-        Ok(found.filter(|workflow| workflow.user_id == user))
-    }
-
-    /// Deletes a workflow and its pointer. Returns false if it no longer exists. One transaction.
-    pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
-        let Workflow { workflow_id, user_id, name, .. } = workflow;
-        let table = &self.0.name;
-        let delete = |key: keys::Key| {
-            let delete = Delete::builder().table_name(table).set_key(Some(key.attributes()));
-            let delete = delete.condition_expression("workflowId = :id");
-            let delete = delete.expression_attribute_values(":id", AttributeValue::S(workflow_id.to_string()));
-            let delete = delete.build().map_err(refused)?;
-            Ok::<_, StoreError>(TransactWriteItem::builder().delete(delete).build())
-        };
-        let actions = vec![
-            delete(keys::workflow(environment, *workflow_id))?,
-            delete(keys::workflow_pointer(environment, *user_id, name))?,
-        ];
-        Ok(self.0.transact(actions).await?.is_empty())
     }
 
     /// Returns a workflow and its owner, or none if either does not exist. Workflows of a deleted

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     domain::{secret::Sealed, timestamp::Timestamp},
     logs::ErrorChain,
-    store::{StoreError, signing_keys::SigningKeys},
+    store::{ReadOnly, StoreError, signing_keys::SigningKeys},
     vault::{Context, Vault, VaultError},
 };
 
@@ -166,14 +166,14 @@ const EPOCH: Timestamp = Timestamp::from_seconds(0);
 /// Signs user tokens with the current key. Makes no AWS call while the keys are cached.
 #[derive(Clone)]
 pub struct Signer {
-    keys: SigningKeys,
+    keys: SigningKeys<ReadOnly>,
     vault: Vault,
     cache: Arc<TimedCache<Vec<StoredKey>>>,
 }
 
 impl Signer {
     /// Creates a signer, and loads and opens the current key if there is one.
-    pub async fn load(keys: SigningKeys, vault: Vault) -> Self {
+    pub async fn load(keys: SigningKeys<ReadOnly>, vault: Vault) -> Self {
         es256::install();
         let signer = Self { keys, vault, cache: TimedCache::empty() };
         if let Err(error) = signer.current(Timestamp::now()).await {
@@ -209,7 +209,7 @@ impl Signer {
 /// Verifies user tokens. Makes no AWS call while the keys are cached.
 #[derive(Clone)]
 pub struct Verifier {
-    keys: SigningKeys,
+    keys: SigningKeys<ReadOnly>,
     issuer: String,
     cache: Arc<TimedCache<HashMap<String, DecodingKey>>>,
     /// Time of the last refresh because of an unknown key id, in milliseconds since 1970.
@@ -222,7 +222,7 @@ const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Verifier {
     /// Creates a verifier and loads the public keys.
-    pub async fn load(keys: SigningKeys, issuer: String) -> Self {
+    pub async fn load(keys: SigningKeys<ReadOnly>, issuer: String) -> Self {
         es256::install();
         let verifier = Self { keys, issuer, cache: TimedCache::empty(), last_refresh: Arc::default() };
         if let Err(error) = verifier.public_keys(EPOCH).await {

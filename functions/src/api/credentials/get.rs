@@ -5,9 +5,10 @@ use axum::extract::State;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
     http::{BackendOrUser, Json, Path, Problem, ProblemDocument},
+    store::ReadOnly,
 };
 
-pub use super::state;
+pub use super::read_only_state as state;
 use super::{CredentialBody, Stores};
 
 /// Returns a credential, without its data.
@@ -19,7 +20,7 @@ use super::{CredentialBody, Stores};
 ))]
 pub async fn get_credential(
     caller: BackendOrUser,
-    State(stores): State<Stores>,
+    State(stores): State<Stores<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
 ) -> Result<Json<CredentialBody>, Problem> {

@@ -6,10 +6,11 @@ use serde::Serialize;
 use tenon::{
     domain::names::UserRef,
     http::{BackendOrUser, Cursor, Fields, Input, Json, Limit, Path, Problem, ProblemDocument, Valid},
+    store::ReadOnly,
 };
 use utoipa::{IntoParams, ToSchema};
 
-pub use super::state;
+pub use super::read_only_state as state;
 use super::{CredentialBody, Stores};
 
 /// Query parameters of the list of credentials.
@@ -52,7 +53,7 @@ pub struct CredentialPage {
 ))]
 pub async fn list_credentials(
     caller: BackendOrUser,
-    State(stores): State<Stores>,
+    State(stores): State<Stores<ReadOnly>>,
     Path(user): Path<UserRef>,
     Valid(ListCredentials { limit: Limit(limit), cursor }): Valid<ListCredentials>,
 ) -> Result<Json<CredentialPage>, Problem> {

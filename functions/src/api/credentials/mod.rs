@@ -13,7 +13,7 @@ use tenon::{
         user::User,
     },
     http::{IdempotentState, Problem, StartError},
-    store::{Table, credentials::Credentials, users::Users},
+    store::{Access, ReadOnly, ReadWrite, Table, credentials::Credentials, users::Users},
     vault::{Context, Vault},
 };
 use utoipa::ToSchema;
@@ -26,29 +26,44 @@ pub mod reveal;
 
 /// State of the functions that do not need the vault.
 #[derive(Clone, Debug)]
-pub struct Stores {
-    users: Users,
-    credentials: Credentials,
+pub struct Stores<A: Access = ReadWrite> {
+    users: Users<A>,
+    credentials: Credentials<A>,
 }
 
 /// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let directory = Table::directory(config, 1).await?;
-    Ok(Stores { users: Users(directory.clone()), credentials: Credentials(directory) })
+    Stores::open(config).await
+}
+
+/// Connects to the directory table, for functions that only read.
+pub async fn read_only_state(config: &SdkConfig) -> Result<Stores<ReadOnly>, StartError> {
+    Stores::open(config).await
 }
 
 /// State of the functions that seal or open credential data.
 #[derive(Clone, Debug)]
-pub struct StoresWithVault {
-    stores: Stores,
+pub struct StoresWithVault<A: Access = ReadWrite> {
+    stores: Stores<A>,
     vault: Vault,
 }
 
 /// Connects to DynamoDB and KMS.
 pub async fn state_with_vault(config: &SdkConfig) -> Result<StoresWithVault, StartError> {
-    let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
-    let (stores, ()) = tokio::join!(state(config), vault.connect());
-    Ok(StoresWithVault { stores: stores?, vault })
+    StoresWithVault::open(config).await
+}
+
+/// Connects to DynamoDB and KMS, for functions that only read.
+pub async fn read_only_state_with_vault(config: &SdkConfig) -> Result<StoresWithVault<ReadOnly>, StartError> {
+    StoresWithVault::open(config).await
+}
+
+impl<A: Access> StoresWithVault<A> {
+    async fn open(config: &SdkConfig) -> Result<Self, StartError> {
+        let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
+        let (stores, ()) = tokio::join!(Stores::open(config), vault.connect());
+        Ok(Self { stores: stores?, vault })
+    }
 }
 
 impl IdempotentState for StoresWithVault {
@@ -57,7 +72,12 @@ impl IdempotentState for StoresWithVault {
     }
 }
 
-impl Stores {
+impl<A: Access> Stores<A> {
+    async fn open(config: &SdkConfig) -> Result<Self, StartError> {
+        let directory = Table::directory(config, 1).await?;
+        Ok(Self { users: Users(directory.clone()), credentials: Credentials(directory) })
+    }
+
     /// Returns the requested user if the caller may access it.
     async fn owner(
         &self,

@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
     http::{Engine, Json, NoStore, Path, Problem, ProblemDocument},
+    store::ReadOnly,
     vault::VaultError,
 };
 use utoipa::ToSchema;
 
-pub use super::state_with_vault as state;
+pub use super::read_only_state_with_vault as state;
 use super::{StoresWithVault, encryption_context};
 
 /// Decrypted data of a credential.
@@ -30,7 +31,7 @@ pub struct RevealedCredential {
 ))]
 pub async fn reveal_credential(
     caller: Engine,
-    State(StoresWithVault { stores, vault }): State<StoresWithVault>,
+    State(StoresWithVault { stores, vault }): State<StoresWithVault<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
 ) -> Result<NoStore<Json<RevealedCredential>>, Problem> {

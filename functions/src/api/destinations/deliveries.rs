@@ -11,7 +11,7 @@ use tenon::{
     },
     http::{Backend, Cursor, Fields, Input, Json, Limit, Path, Problem, ProblemDocument, StartError, Valid},
     store::{
-        Table,
+        ReadOnly, Table,
         deliveries::{Deliveries, SHARDS},
         destinations::Destinations,
         errors::Retention,
@@ -22,8 +22,8 @@ use utoipa::{IntoParams, ToSchema};
 /// State of the function.
 #[derive(Clone, Debug)]
 pub struct AppState {
-    destinations: Destinations,
-    deliveries: Deliveries,
+    destinations: Destinations<ReadOnly>,
+    deliveries: Deliveries<ReadOnly>,
 }
 
 /// Connects to both tables.

@@ -4,11 +4,11 @@ use axum::extract::State;
 use tenon::{
     domain::{delivery::Route, id::DestinationId},
     http::{Backend, Json, Path, Problem, ProblemDocument},
-    store::destinations::Destinations,
+    store::{ReadOnly, destinations::Destinations},
 };
 
 use super::DestinationBody;
-pub use super::state;
+pub use super::read_only_state as state;
 
 /// Returns a destination. Its access key id is masked.
 #[utoipa::path(get, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
@@ -18,7 +18,7 @@ pub use super::state;
 ))]
 pub async fn get_destination(
     caller: Backend,
-    State(destinations): State<Destinations>,
+    State(destinations): State<Destinations<ReadOnly>>,
     Path(id): Path<DestinationId>,
 ) -> Result<Json<DestinationBody>, Problem> {
     let route = Route { environment: caller.environment, destination: id };

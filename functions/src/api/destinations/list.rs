@@ -5,12 +5,12 @@ use serde::Serialize;
 use tenon::{
     domain::{destination::Destination, health::Health},
     http::{Backend, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, Valid},
-    store::destinations::Destinations,
+    store::{ReadOnly, destinations::Destinations},
 };
 use utoipa::{IntoParams, ToSchema};
 
 use super::DestinationBody;
-pub use super::state;
+pub use super::read_only_state as state;
 
 /// Query parameters of the list of destinations.
 #[derive(Debug, IntoParams)]
@@ -54,7 +54,7 @@ const LIST: &str = "/destinations";
 ))]
 pub async fn list_destinations(
     caller: Backend,
-    State(destinations): State<Destinations>,
+    State(destinations): State<Destinations<ReadOnly>>,
     Valid(ListDestinations { limit: Limit(limit), cursor }): Valid<ListDestinations>,
 ) -> Result<Json<DestinationPage>, Problem> {
     let after = cursor.map(|cursor| cursor.position(LIST)).transpose()?;

@@ -16,7 +16,7 @@ use tenon::{
         webhook::{Webhook, WebhookUrl},
     },
     http::{IdempotentState, StartError},
-    store::{Table, destinations::Destinations, users::Users},
+    store::{ReadOnly, Table, destinations::Destinations, users::Users},
     vault::Vault,
 };
 use utoipa::ToSchema;
@@ -70,6 +70,11 @@ impl IdempotentState for ConnectionState {
 
 /// Connects to the directory table, for functions that do not need the vault.
 pub async fn state(config: &SdkConfig) -> Result<Destinations, StartError> {
+    Ok(Destinations(Table::directory(config, 1).await?))
+}
+
+/// Connects to the directory table, for functions that only read.
+pub async fn read_only_state(config: &SdkConfig) -> Result<Destinations<ReadOnly>, StartError> {
     Ok(Destinations(Table::directory(config, 1).await?))
 }
 

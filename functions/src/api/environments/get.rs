@@ -4,13 +4,13 @@ use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     http::{Backend, Json, Problem, ProblemDocument, StartError},
-    store::{Table, environments::Environments},
+    store::{ReadOnly, Table, environments::Environments},
 };
 
 use super::EnvironmentBody;
 
 /// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Environments, StartError> {
+pub async fn state(config: &SdkConfig) -> Result<Environments<ReadOnly>, StartError> {
     Ok(Environments(Table::directory(config, 1).await?))
 }
 
@@ -21,7 +21,7 @@ pub async fn state(config: &SdkConfig) -> Result<Environments, StartError> {
 ))]
 pub async fn get_environment(
     caller: Backend,
-    State(environments): State<Environments>,
+    State(environments): State<Environments<ReadOnly>>,
 ) -> Result<Json<EnvironmentBody>, Problem> {
     let found = environments.find(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
     Ok(Json(found.into()))

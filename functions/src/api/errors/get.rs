@@ -11,7 +11,7 @@ use tenon::{
     domain::{delivery::Delivery, error_log::ErrorDocument, id::ErrorId},
     http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
     store::{
-        Table,
+        ReadOnly, Table,
         deliveries::Deliveries,
         destinations::Destinations,
         errors::{Errors, Retention},
@@ -32,9 +32,9 @@ pub struct ErrorWithDeliveries<'a> {
 /// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    destinations: Destinations,
-    errors: Errors,
-    deliveries: Deliveries,
+    destinations: Destinations<ReadOnly>,
+    errors: Errors<ReadOnly>,
+    deliveries: Deliveries<ReadOnly>,
 }
 
 /// Connects to both tables.

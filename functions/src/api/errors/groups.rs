@@ -11,7 +11,7 @@ use tenon::{
     domain::{error_log::ErrorDocument, fingerprint::Fingerprint, id::WorkflowId, timestamp::Timestamp},
     http::{Backend, Fields, Input, Json, Problem, ProblemDocument, StartError, Valid},
     store::{
-        Table,
+        ReadOnly, Table,
         errors::{Errors, Group, Retention, SHARDS},
     },
 };
@@ -82,7 +82,7 @@ impl<'a> From<&'a Group> for ErrorGroup<'a> {
 }
 
 /// Connects to the Errors table.
-pub async fn state(config: &SdkConfig) -> Result<Errors, StartError> {
+pub async fn state(config: &SdkConfig) -> Result<Errors<ReadOnly>, StartError> {
     Ok(Errors { table: Table::errors(config, SHARDS).await?, retention: Retention::from_env()? })
 }
 
@@ -91,7 +91,7 @@ pub async fn state(config: &SdkConfig) -> Result<Errors, StartError> {
     responses((status = 200, body = ErrorGroups), (status = 422, body = ProblemDocument)))]
 pub async fn group_errors(
     caller: Backend,
-    State(errors): State<Errors>,
+    State(errors): State<Errors<ReadOnly>>,
     Valid(GroupErrors { since, until }): Valid<GroupErrors>,
 ) -> Result<Response, Problem> {
     let (groups, complete) = errors.groups(caller.environment, (since, until)).await?;

@@ -8,7 +8,7 @@ use tenon::{
     domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
     http::{BackendOrUser, Cursor, Fields, Input, Limit, Path, Problem, ProblemDocument, StartError, Valid},
     store::{
-        Table,
+        ReadOnly, Table,
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
         users::Users,
         workflows::Workflows,
@@ -64,9 +64,9 @@ impl Input for ListErrors {
 /// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    users: Users,
-    workflows: Workflows,
-    errors: Errors,
+    users: Users<ReadOnly>,
+    workflows: Workflows<ReadOnly>,
+    errors: Errors<ReadOnly>,
 }
 
 /// Connects to both tables.

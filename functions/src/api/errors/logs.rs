@@ -9,7 +9,7 @@ use tenon::{
     domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
     http::{Backend, Cursor, Fields, FromJson, Input, Limit, Location, Problem, ProblemDocument, StartError, Valid},
     store::{
-        Table,
+        ReadOnly, Table,
         errors::{ErrorQuery, ErrorScope, Errors, MAX_SKIP, Retention, SHARDS},
         users::Users,
     },
@@ -113,8 +113,8 @@ impl Input for ListLogs {
 /// State of the function.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    users: Users,
-    errors: Errors,
+    users: Users<ReadOnly>,
+    errors: Errors<ReadOnly>,
 }
 
 /// Connects to both tables.

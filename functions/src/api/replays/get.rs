@@ -4,11 +4,11 @@ use axum::extract::State;
 use tenon::{
     domain::id::ReplayId,
     http::{Backend, Json, Path, Problem, ProblemDocument},
-    store::replays::Replays,
+    store::{ReadOnly, replays::Replays},
 };
 
 use super::ReplayBody;
-pub use super::state;
+pub use super::read_only_state as state;
 
 /// Returns a replay with its progress.
 #[utoipa::path(get, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
@@ -18,7 +18,7 @@ pub use super::state;
 ))]
 pub async fn get_replay(
     caller: Backend,
-    State(replays): State<Replays>,
+    State(replays): State<Replays<ReadOnly>>,
     Path(id): Path<ReplayId>,
 ) -> Result<Json<ReplayBody>, Problem> {
     let replay = replays.get(caller.environment, id).await?;

@@ -9,7 +9,7 @@ use tenon::{
         timestamp::Timestamp,
     },
     http::StartError,
-    store::{Table, replays::Replays},
+    store::{ReadOnly, Table, replays::Replays},
 };
 use utoipa::ToSchema;
 
@@ -18,6 +18,11 @@ pub mod get;
 
 /// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Replays, StartError> {
+    Ok(Replays(Table::directory(config, 1).await?))
+}
+
+/// Connects to the directory table, for functions that only read.
+pub async fn read_only_state(config: &SdkConfig) -> Result<Replays<ReadOnly>, StartError> {
     Ok(Replays(Table::directory(config, 1).await?))
 }
 

@@ -1,14 +1,19 @@
 //! `GET /users/{user}`. AWS calls: one DynamoDB read by id, or two by name.
 
+use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::names::UserRef,
-    http::{BackendOrUser, Path, Problem, ProblemDocument, WithEtag},
-    store::users::Users,
+    http::{BackendOrUser, Path, Problem, ProblemDocument, StartError, WithEtag},
+    store::{ReadOnly, Table, users::Users},
 };
 
 use super::UserBody;
-pub use super::create::state;
+
+/// Connects to the directory table.
+pub async fn state(config: &SdkConfig) -> Result<Users<ReadOnly>, StartError> {
+    Ok(Users(Table::directory(config, 1).await?))
+}
 
 /// Returns a user.
 #[utoipa::path(get, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"]), ("userToken" = [])),
@@ -18,7 +23,7 @@ pub use super::create::state;
 ))]
 pub async fn get_user(
     caller: BackendOrUser,
-    State(users): State<Users>,
+    State(users): State<Users<ReadOnly>>,
     Path(user): Path<UserRef>,
 ) -> Result<WithEtag<UserBody>, Problem> {
     match users.find(caller.environment, &user).await? {

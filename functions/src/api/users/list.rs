@@ -11,7 +11,7 @@ use tenon::{
     },
     http::{Backend, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, StartError, Valid},
     store::{
-        Table,
+        ReadOnly, Table,
         users::{SHARDS, UserQuery, Users},
     },
 };
@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::UserBody;
 
 /// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
+pub async fn state(config: &SdkConfig) -> Result<Users<ReadOnly>, StartError> {
     Ok(Users(Table::directory(config, SHARDS).await?))
 }
 
@@ -79,7 +79,7 @@ pub struct UserPage {
 ))]
 pub async fn list_users(
     caller: Backend,
-    State(users): State<Users>,
+    State(users): State<Users<ReadOnly>>,
     Valid(ListUsers { status, email, username, limit: Limit(limit), cursor }): Valid<ListUsers>,
 ) -> Result<Json<UserPage>, Problem> {
     let scope = format!("/users?status={}", status.map_or("", Status::as_str));

@@ -12,7 +12,7 @@ use tenon::{
         user::{Status, TtlSeconds},
     },
     http::{Backend, Fields, Input, Json, NoStore, Path, Problem, ProblemDocument, StartError, Valid},
-    store::{Table, signing_keys::SigningKeys, users::Users},
+    store::{ReadOnly, Table, signing_keys::SigningKeys, users::Users},
     tokens::{Claims, Signer},
     vault::Vault,
 };
@@ -49,7 +49,7 @@ pub struct Token {
 /// State of the function.
 #[derive(Clone)]
 pub struct AppState {
-    users: Users,
+    users: Users<ReadOnly>,
     signer: Signer,
     issuer: String,
 }

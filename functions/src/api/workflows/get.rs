@@ -5,9 +5,10 @@ use axum::extract::State;
 use tenon::{
     domain::id::WorkflowId,
     http::{AnyCaller, Json, Path, Problem, ProblemDocument, Valid},
+    store::ReadOnly,
 };
 
-pub use super::state;
+pub use super::read_only_state as state;
 use super::{Stores, UserFilter, WorkflowBody};
 
 /// Returns a workflow.
@@ -19,7 +20,7 @@ use super::{Stores, UserFilter, WorkflowBody};
 ))]
 pub async fn get_workflow(
     caller: AnyCaller,
-    State(stores): State<Stores>,
+    State(stores): State<Stores<ReadOnly>>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Json<WorkflowBody>, Problem> {

@@ -6,10 +6,11 @@ use serde::Serialize;
 use tenon::{
     domain::names::UserRef,
     http::{AnyCaller, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, Valid},
+    store::ReadOnly,
 };
 use utoipa::{IntoParams, ToSchema};
 
-pub use super::state;
+pub use super::read_only_state as state;
 use super::{Stores, WorkflowBody};
 
 /// Query parameters of the list of workflows.
@@ -55,7 +56,7 @@ pub struct WorkflowPage {
 ))]
 pub async fn list_workflows(
     caller: AnyCaller,
-    State(stores): State<Stores>,
+    State(stores): State<Stores<ReadOnly>>,
     Valid(ListWorkflows { user_id, limit: Limit(limit), cursor }): Valid<ListWorkflows>,
 ) -> Result<Json<WorkflowPage>, Problem> {
     let owner = stores.owner(caller.environment, caller.user, user_id.as_ref()).await?;

@@ -11,7 +11,7 @@ use tenon::{
         workflow::{IntegrationId, Workflow, WorkflowName},
     },
     http::{Fields, IdempotentState, Input, Problem, StartError},
-    store::{Table, users::Users, workflows::Workflows},
+    store::{Access, ReadOnly, ReadWrite, Table, users::Users, workflows::Workflows},
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,15 +24,19 @@ pub mod list;
 
 /// State of the functions.
 #[derive(Clone, Debug)]
-pub struct Stores {
-    users: Users,
-    workflows: Workflows,
+pub struct Stores<A: Access = ReadWrite> {
+    users: Users<A>,
+    workflows: Workflows<A>,
 }
 
 /// Connects to the directory table.
 pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let directory = Table::directory(config, 1).await?;
-    Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory) })
+    Stores::open(config).await
+}
+
+/// Connects to the directory table, for functions that only read.
+pub async fn read_only_state(config: &SdkConfig) -> Result<Stores<ReadOnly>, StartError> {
+    Stores::open(config).await
 }
 
 impl IdempotentState for Stores {
@@ -55,7 +59,12 @@ impl Input for UserFilter {
     }
 }
 
-impl Stores {
+impl<A: Access> Stores<A> {
+    async fn open(config: &SdkConfig) -> Result<Self, StartError> {
+        let directory = Table::directory(config, 1).await?;
+        Ok(Self { users: Users(directory.clone()), workflows: Workflows(directory) })
+    }
+
     /// Returns a workflow and its user, if the caller may access it and the requested user, if any,
     /// owns it.
     async fn find(

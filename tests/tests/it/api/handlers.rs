@@ -54,7 +54,8 @@ pub(super) fn event_of(
 
 #[tokio::test]
 async fn base_path_does_not_affect_routing() {
-    let state = users::create::state(&aws(&setting("AWS_ACCESS_KEY_ID")).await).await.unwrap();
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let state = users::create::state(&config).await.unwrap();
     let environment = tenon::domain::id::EnvironmentId::new().to_string();
     let mut event = event_of("users_create", &environment, None, None);
     event["rawPath"] = json!("/2024-03/users");
@@ -65,6 +66,7 @@ async fn base_path_does_not_affect_routing() {
     // The event contains the decoded parameter. Its encoding in the path is irrelevant.
     let mut event = event_of("users_get", &environment, Some(("user", "joe.smoe@acme.example")), None);
     event["rawPath"] = json!("/2024-03/users/joe.smoe%40acme.example");
+    let state = users::get::state(&config).await.unwrap();
     let (status, found) = answer(users::get::get_user, &state, &event).await;
     assert_eq!((status, &found["userId"]), (StatusCode::OK, &user["userId"]));
 }

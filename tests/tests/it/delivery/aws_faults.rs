@@ -1,7 +1,10 @@
 //! Rejections, throttling and partial failures of AWS, played as scripted responses at the SDK's
 //! HTTP layer.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -23,7 +26,7 @@ use tenon::{
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
         record::Record,
-        request_seed::RequestSeed,
+        request_seed::{RequestKey, RequestSeed},
         timestamp::Timestamp,
         user::{Metadata, NewUser},
     },
@@ -33,6 +36,7 @@ use tenon::{
         destinations::Destinations,
         errors::{Errors, Retention},
         health::HealthStore,
+        idempotency_records::{Claim, IdempotencyRecords, StoredBody, StoredResponse},
         pending::PendingDeliveries,
         users::Users,
     },
@@ -341,6 +345,33 @@ async fn transaction_conflict_is_retried() {
     let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&seed, 0);
     Users(Table::new(&config, "directory")).create(EnvironmentId::new(), &user).await.unwrap();
     assert_eq!(*calls.lock().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn claims_of_a_request_store_pieces_under_different_keys() {
+    let keys: Arc<Mutex<Vec<String>>> = Arc::default();
+    let written = keys.clone();
+    let config = scripted(move |operation, body| {
+        if operation == "BatchWriteItem" {
+            let pieces = body["RequestItems"]["directory"].as_array().unwrap();
+            let keys = pieces.iter().map(|piece| piece["PutRequest"]["Item"]["sk"]["S"].as_str().unwrap().to_owned());
+            written.lock().unwrap().extend(keys);
+        }
+        (200, json!({}))
+    })
+    .await;
+    let records = IdempotencyRecords(Table::new(&config, "directory"));
+    let key = RequestKey { environment: EnvironmentId::new(), digest: "0".repeat(64) };
+    let body = StoredBody::Compressed(vec![0; 800_000]);
+    for _ in 0..2 {
+        let Claim::Acquired(claim) = records.claim(&key, "body".into(), Timestamp::now()).await.unwrap() else {
+            panic!("the scripted table is empty");
+        };
+        let response = StoredResponse { status: 200, headers: BTreeMap::new(), body: body.clone() };
+        records.complete(&key, &claim, response).await.unwrap();
+    }
+    let keys = keys.lock().unwrap();
+    assert_eq!((keys.len(), keys.iter().collect::<BTreeSet<_>>().len()), (4, 4), "{keys:?}");
 }
 
 #[tokio::test]

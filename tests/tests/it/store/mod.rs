@@ -5,6 +5,7 @@ mod deliveries;
 mod erasures;
 mod errors;
 mod health;
+mod idempotency_records;
 mod scale;
 mod users;
 mod vault;

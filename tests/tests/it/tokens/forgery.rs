@@ -63,7 +63,7 @@ impl World {
         let (key, second) = (Key::new("first"), Key::new("second"));
         let items = json!([key.item(), second.item()]);
         let config = scripted(move |_, _| (200, json!({ "Items": items, "Count": 2 }))).await;
-        let verifier = Verifier::load(SigningKeys(Table::new(&config, "directory")), ISSUER.into()).await;
+        let verifier = Verifier::load(SigningKeys(Table::new(&config, "directory").read_only()), ISSUER.into()).await;
         Self { key, second, foreign: Key::new("first"), verifier }
     }
 
@@ -319,7 +319,7 @@ async fn unknown_key_ids_do_not_reload_the_keys_repeatedly() {
         (200, json!({ "Items": items, "Count": 1 }))
     })
     .await;
-    let verifier = Verifier::load(SigningKeys(Table::new(&config, "directory")), ISSUER.into()).await;
+    let verifier = Verifier::load(SigningKeys(Table::new(&config, "directory").read_only()), ISSUER.into()).await;
     for n in 0..50 {
         let header = json!({ "alg": "ES256", "typ": "tenon-user+jwt", "kid": format!("invented-{n}") }).to_string();
         assert!(verifier.verify(&key.sign(&header, "{}"), NOW).await.is_err());

@@ -94,12 +94,13 @@ async fn processes_with_old_and_new_keys_accept_each_others_tokens() {
         now,
     );
 
-    let earlier_signer = Signer::load(keys.clone(), vault.clone()).await;
-    let earlier_verifier = Verifier::load(keys.clone(), "urn:tenon:test".into()).await;
+    let stored = SigningKeys(keys.0.clone().read_only());
+    let earlier_signer = Signer::load(stored.clone(), vault.clone()).await;
+    let earlier_verifier = Verifier::load(stored.clone(), "urn:tenon:test".into()).await;
     let next = create_signing_key(&vault, now + Duration::from_secs(60)).await.unwrap();
     keys.create(&next).await.unwrap();
     let (signer, verifier) =
-        (Signer::load(keys.clone(), vault).await, Verifier::load(keys, "urn:tenon:test".into()).await);
+        (Signer::load(stored.clone(), vault).await, Verifier::load(stored, "urn:tenon:test".into()).await);
 
     let switch_time = now + Duration::from_secs(61);
     let before = signer.sign(&claims, now).await.unwrap();

@@ -1,0 +1,127 @@
+//! Writes of single items.
+
+use aws_sdk_dynamodb::{
+    operation::{
+        delete_item::builders::DeleteItemFluentBuilder,
+        put_item::{PutItemError, builders::PutItemFluentBuilder},
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
+    types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    client::Table,
+    error::{StoreError, none_if_condition_failed},
+    expression::{Delete, Put, Rendered, Update},
+    item::from_item,
+};
+
+impl Table {
+    /// Writes an item. Returns false if the condition fails. One write.
+    pub(in crate::store) async fn put(&self, put: Put) -> Result<bool, StoreError> {
+        Ok(none_if_condition_failed(self.put_request(put).send().await)?.is_some())
+    }
+
+    /// Writes an item. Returns none, or the existing item if the condition fails. One write.
+    pub(in crate::store) async fn put_or_get<T: DeserializeOwned>(&self, put: Put) -> Result<Option<T>, StoreError> {
+        let request = self.put_request(put);
+        let request = request.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(_) => Ok(None),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    from_item(failed.item.clone().unwrap_or_default()).map(Some)
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Deletes an item. Returns false if the condition fails. One write.
+    pub(in crate::store) async fn delete(&self, delete: Delete) -> Result<bool, StoreError> {
+        Ok(none_if_condition_failed(self.delete_request(delete).send().await)?.is_some())
+    }
+
+    /// Updates an item. Returns false if the condition fails. One write.
+    pub(in crate::store) async fn update(&self, update: Update) -> Result<bool, StoreError> {
+        Ok(none_if_condition_failed(self.update_request(update).send().await)?.is_some())
+    }
+
+    /// Updates an item. Returns the item after the update, or none if the condition fails. One
+    /// write.
+    pub(in crate::store) async fn update_returning_new<T: DeserializeOwned>(
+        &self,
+        update: Update,
+    ) -> Result<Option<T>, StoreError> {
+        let request = self.update_request(update).return_values(ReturnValue::AllNew);
+        let updated = none_if_condition_failed(request.send().await)?;
+        updated.and_then(|output| output.attributes).map(from_item).transpose()
+    }
+
+    /// Updates an item. Returns the item before the update, or none if it did not exist or the
+    /// condition fails. One write.
+    pub(in crate::store) async fn update_returning_old<T: DeserializeOwned>(
+        &self,
+        update: Update,
+    ) -> Result<Option<T>, StoreError> {
+        let request = self.update_request(update).return_values(ReturnValue::AllOld);
+        let updated = none_if_condition_failed(request.send().await)?;
+        let before = updated.and_then(|output| output.attributes).filter(|item| !item.is_empty());
+        before.map(from_item).transpose()
+    }
+
+    /// Updates an item. Returns the item after the update, or the unchanged item if the condition
+    /// fails; none if it does not exist. One write.
+    pub(in crate::store) async fn update_or_get<T: DeserializeOwned>(
+        &self,
+        update: Update,
+    ) -> Result<Option<T>, StoreError> {
+        let request = self
+            .update_request(update)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let item = match request.send().await {
+            Ok(output) => output.attributes,
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed.item.clone(),
+                _ => return Err(error.into()),
+            },
+        };
+        item.map(from_item).transpose()
+    }
+
+    fn put_request(&self, put: Put) -> PutItemFluentBuilder {
+        let (item, Rendered { condition, names, values }) = put.render();
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+    }
+
+    fn delete_request(&self, delete: Delete) -> DeleteItemFluentBuilder {
+        let (key, Rendered { condition, names, values }) = delete.render();
+        self.client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+    }
+
+    fn update_request(&self, update: Update) -> UpdateItemFluentBuilder {
+        let (key, expression, Rendered { condition, names, values }) = update.render();
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .update_expression(expression)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+    }
+}
