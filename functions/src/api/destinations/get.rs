@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{delivery::Route, id::DestinationId},
-    http::{Backend, Json, Path, Problem, ProblemDocument},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
     store::destinations::Destinations,
 };
 
@@ -14,12 +14,13 @@ pub use super::state;
 #[utoipa::path(get, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = DestinationBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_destination(
     caller: Backend,
     State(destinations): State<Destinations>,
     Path(id): Path<DestinationId>,
+    _: NoInput,
 ) -> Result<Json<DestinationBody>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;

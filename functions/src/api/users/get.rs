@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::names::UserRef,
-    http::{BackendOrUser, Path, Problem, ProblemDocument, WithEtag},
+    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, WithEtag},
     store::users::Users,
 };
 
@@ -14,12 +14,13 @@ pub use super::create::state;
 #[utoipa::path(get, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("user" = UserRef, Path)), responses(
     (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_user(
     caller: BackendOrUser,
     State(users): State<Users>,
     Path(user): Path<UserRef>,
+    _: NoInput,
 ) -> Result<WithEtag<UserBody>, Problem> {
     match users.find(caller.environment, &user).await? {
         Some(user) if caller.can_access(user.user_id) => Ok(WithEtag(user.into())),
