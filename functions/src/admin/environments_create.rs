@@ -13,7 +13,7 @@ use tenon::{
         text::Text,
         timestamp::Timestamp,
     },
-    http::{Fields, Input, Problem, StartError, Valid},
+    http::{Input, Problem, StartError, Valid},
     store::{Table, environments::Environments, signing_keys::SigningKeys},
     tokens::create_signing_key,
     vault::Vault,
@@ -21,17 +21,10 @@ use tenon::{
 
 use crate::api::environments::EnvironmentBody;
 
+#[derive(Input)]
 struct CreateEnvironment {
     name: Text<128>,
     kind: Kind,
-}
-
-impl Input for CreateEnvironment {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let name = fields.required("name");
-        let kind = fields.required("kind");
-        Some(Self { name: name?, kind: kind? })
-    }
 }
 
 /// State of the function.

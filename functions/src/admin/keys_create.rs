@@ -12,26 +12,16 @@ use tenon::{
         text::Text,
         timestamp::Timestamp,
     },
-    http::{Fields, Input, Problem, StartError, Valid},
+    http::{Input, Problem, StartError, Valid},
     store::{Table, api_keys::ApiKeys, environments::Environments},
 };
 
+#[derive(Input)]
 struct CreateKey {
     environment_id: EnvironmentId,
     name: Text<128>,
+    #[input(max = 2, min = 1)]
     scopes: Vec<Scope>,
-}
-
-impl Input for CreateKey {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let environment_id = fields.required("environmentId");
-        let name = fields.required("name");
-        let scopes = fields.list("scopes", 2).map(Option::unwrap_or_default);
-        if scopes.as_ref().is_some_and(Vec::is_empty) {
-            fields.reject("scopes", "must not be empty");
-        }
-        Some(Self { environment_id: environment_id?, name: name?, scopes: scopes? })
-    }
 }
 
 /// Created API key. The secret is returned only here.

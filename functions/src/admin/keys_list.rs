@@ -6,21 +6,16 @@ use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     domain::id::EnvironmentId,
-    http::{Fields, Input, Problem, Valid},
+    http::{Input, Problem, Valid},
     store::{ReadOnly, api_keys::ApiKeys},
 };
 
 use super::KeyBody;
 pub use super::keys_state as state;
 
+#[derive(Input)]
 struct ListKeys {
     environment_id: EnvironmentId,
-}
-
-impl Input for ListKeys {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self { environment_id: fields.required("environmentId")? })
-    }
 }
 
 /// API keys of an environment, newest first, including revoked ones.

@@ -5,24 +5,17 @@ use lambda_runtime::Diagnostic;
 use serde_json::Value;
 use tenon::{
     domain::id::{EnvironmentId, KeyId},
-    http::{Fields, Input, Problem, Valid},
+    http::{Input, Problem, Valid},
     store::api_keys::ApiKeys,
 };
 
 use super::KeyBody;
 pub use super::keys_state as state;
 
+#[derive(Input)]
 struct RevokeKey {
     environment_id: EnvironmentId,
     key_id: KeyId,
-}
-
-impl Input for RevokeKey {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let environment_id = fields.required("environmentId");
-        let key_id = fields.required("keyId");
-        Some(Self { environment_id: environment_id?, key_id: key_id? })
-    }
 }
 
 /// Revokes a key. API Gateway caches the result of the authorizer for 30 seconds, so the key stops

@@ -5,7 +5,7 @@ use aws_config::SdkConfig;
 use axum::extract::State;
 use serde::Serialize;
 use tenon::{
-    http::{Json, NoStore, Problem, ProblemDocument, StartError, TokenUser},
+    http::{Invalid, Json, NoInput, NoStore, Problem, ProblemDocument, StartError, TokenUser},
     store::{ReadOnly, Table, credentials::Credentials, users::Users, workflows::Workflows},
 };
 use utoipa::ToSchema;
@@ -45,8 +45,13 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 #[utoipa::path(get, path = "/session", tag = "session", security(("userToken" = [])), responses(
     (status = 200, body = Session),
     (status = 404, body = ProblemDocument, description = "the user was deleted"),
+    Invalid,
 ))]
-pub async fn show_session(caller: TokenUser, State(stores): State<Stores>) -> Result<NoStore<Json<Session>>, Problem> {
+pub async fn show_session(
+    caller: TokenUser,
+    State(stores): State<Stores>,
+    _: NoInput,
+) -> Result<NoStore<Json<Session>>, Problem> {
     let TokenUser { environment, user } = caller;
     let (user, workflows, credentials) = tokio::try_join!(
         stores.users.get(environment, user),

@@ -108,7 +108,7 @@ pub fn least_privilege_policy(region: &Region, bus: &BusName) -> serde_json::Val
 }
 
 /// AWS access keys of the customer. They are stored in encrypted form only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsCredentials {
     /// Access key id.

@@ -18,6 +18,7 @@
 //! * [`replay`]: jobs that queue recorded errors again
 //! * [`request_seed`]: deterministic ids for idempotent requests
 //! * [`secret`]: secrets in memory and in encrypted form
+//! * [`signing_key`]: keys that sign user tokens, as stored
 //! * [`text`]: length-limited text and the macro for validated strings
 //! * [`timestamp`]: points in time with millisecond precision
 //! * [`user`]: users, their metadata and the lifetime of their tokens
@@ -38,6 +39,7 @@ pub mod record;
 pub mod replay;
 pub mod request_seed;
 pub mod secret;
+pub mod signing_key;
 pub mod text;
 pub mod timestamp;
 pub mod user;

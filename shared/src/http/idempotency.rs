@@ -23,9 +23,10 @@ use lambda_http::{Request, RequestExt};
 use ring::{digest, hmac};
 use serde_json::json;
 use tower::{Service, ServiceExt};
+use utoipa::IntoParams;
 
 use super::{
-    Identity, Problem, RouteKey, StartError, StartsWithCaller,
+    EndpointArguments, Identity, Problem, RouteKey, StartError,
     serve::{respond, start},
 };
 use crate::{
@@ -67,7 +68,7 @@ pub async fn serve_idempotent<H, T, S>(
 ) -> Result<(), StartError>
 where
     H: Handler<T, S>,
-    T: StartsWithCaller + 'static,
+    T: EndpointArguments + 'static,
     S: IdempotentState + Clone + Send + Sync + 'static,
 {
     let state = state(&start()?).await?;
@@ -92,6 +93,16 @@ where
         async move { Ok(layer.handle(handler, request).await.unwrap_or_else(Problem::into_response)) }
     });
     tower::service_fn(move |request: Request| respond(service.clone(), request))
+}
+
+/// `Idempotency-Key` header, for the documentation of operations that create resources.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IdempotencyKey {
+    /// Unique key of the request, at most 255 characters; a retry with the same key returns the
+    /// first response.
+    #[param(rename = "Idempotency-Key")]
+    pub key: Option<String>,
 }
 
 /// Extracts the seed of a request. A repeated request with an Idempotency-Key has the seed of the

@@ -1,178 +1,127 @@
-//! Input of requests: path parameters, query strings and JSON bodies.
+//! Input of requests: query strings and JSON bodies.
 //!
 //! An [`Input`] type reads its members from [`Fields`], which collects errors instead of stopping
-//! at the first one. A single response therefore names **all** invalid fields.
+//! at the first one and remembers the names that were read. A single response therefore names all
+//! invalid fields, and every member or parameter that the operation does not define, with the
+//! nearest name that it does define.
 
-use std::{collections::BTreeMap, convert::Infallible, fmt::Display, str::FromStr};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{FromRequest, FromRequestParts},
+    extract::FromRequest,
 };
-use http::{Extensions, Method, Request, header, request::Parts};
-use lambda_http::{RequestExt, request::RequestContext};
+use http::{Extensions, Method, Request, header};
+use lambda_http::RequestExt;
 use serde_json::{Map, Value};
 
-use super::{FieldError, Problem};
-use crate::domain::{
-    api_key::Scope,
-    delivery::DeliveryStatus,
-    destination::{AccessKeyId, AwsCredentials, BusName, Region},
-    environment::Kind,
-    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
-    names::{Email, UserRef, Username},
-    secret::Secret,
-    text::Text,
-    timestamp::Timestamp,
-    user::{MAX_METADATA_PAIRS, Metadata, Status, TtlSeconds},
-    webhook::WebhookUrl,
+use super::{
+    Patch, Problem,
+    problem::{FieldError, FieldErrors},
 };
 
 /// Maximum size of a body in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Path parameter. A malformed one identifies no resource and returns 404.
-#[derive(Clone, Debug)]
-pub struct Path<T>(pub T);
-
-/// Type that is always used for the same path parameter.
-pub trait PathParameter: FromStr {
-    /// Name of the parameter in the route.
-    const NAME: &'static str;
-    /// Name of the resource, for error messages.
-    const RESOURCE: &'static str;
-}
-
-macro_rules! path_parameters {
-    ($($type:ty: $name:literal, $resource:literal;)*) => {$(
-        impl PathParameter for $type {
-            const NAME: &'static str = $name;
-            const RESOURCE: &'static str = $resource;
-        }
-    )*};
-}
-
-path_parameters! {
-    UserRef: "user", "user";
-    WorkflowId: "workflowId", "workflow";
-    CredentialId: "credentialId", "credential";
-    DestinationId: "destinationId", "destination";
-    ReplayId: "replayId", "replay";
-    ErrorId: "errorId", "error";
-}
-
-impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = Problem;
-
-    // Read from the event, not from the path: the path can start with the base path of an API
-    // mapping and is only partly decoded.
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
-        text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::RESOURCE))
-    }
-}
-
-/// Route that API Gateway selected, such as `POST /users/{user}/disable`, for handlers of several
-/// routes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteKey(pub String);
-
-impl<S: Sync> FromRequestParts<S> for RouteKey {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.extensions))
-    }
-}
-
-impl RouteKey {
-    pub(super) fn of(extensions: &Extensions) -> Self {
-        let route = match extensions.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
-            _ => None,
-        };
-        Self(route.unwrap_or_default())
-    }
-}
-
-/// `If-Match` header of a request (RFC 9110, section 13.1.1), if present.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IfMatch(Option<String>);
-
-impl IfMatch {
-    /// Returns whether the header permits changing a resource with this ETag.
-    pub fn allows(&self, etag: &str) -> bool {
-        let is = |tag: &str| tag == "*" || tag == etag;
-        self.0.as_ref().is_none_or(|list| list.split(',').any(|tag| is(tag.trim())))
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let value = parts.headers.get(header::IF_MATCH);
-        Ok(Self(value.map(|value| value.to_str().unwrap_or_default().to_owned())))
-    }
-}
-
-/// Validated input: the query string of a GET or DELETE, otherwise the JSON body.
+/// Validated input: the query string of a GET or DELETE, whose body is ignored, otherwise the JSON
+/// body.
 #[derive(Clone, Debug)]
 pub struct Valid<T>(pub T);
 
-/// Input that is read member by member.
+/// No input: rejects every parameter and every member of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct NoInput;
+
+/// Last argument of a handler, which reads all of the input: [`Valid`] or [`NoInput`].
+/// [`serve`](super::serve()) accepts only handlers that have one.
+pub trait RequestInput {}
+
+impl<T> RequestInput for Valid<T> {}
+impl RequestInput for NoInput {}
+
+/// Input that is read member by member. Derive it: see the macro of the same name.
 pub trait Input: Sized {
     /// Reads the members. Returns `None` if errors were recorded. Read every member before
-    /// returning, so that the response names all errors.
+    /// returning: those not read are reported as unknown.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
 
-impl<T: Input, S: Sync> FromRequest<S> for Valid<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Problem> {
-        let input = if matches!(*request.method(), Method::GET | Method::DELETE) {
-            let parameters = request.extensions().query_string_parameters();
-            let members =
-                parameters.iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
-            read(&Value::Object(members), Source::Query)
-        } else {
-            read(&json(request).await?, Source::Body)
-        };
-        input.map(Self)
+/// Input without members.
+impl Input for () {
+    fn read(_: &mut Fields<'_>) -> Option<Self> {
+        Some(())
     }
 }
 
-impl<T: Input> Valid<T> {
+/// Members of both inputs, such as filters and [`PageParams`](super::PageParams).
+impl<A: Input, B: Input> Input for (A, B) {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let (first, second) = (A::read(fields), B::read(fields));
+        first.zip(second)
+    }
+}
+
+impl<T: FromJson, S: Sync> FromRequest<S> for Valid<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Problem> {
+        let parameters = parameters(request.extensions());
+        let mut errors = FieldErrors::default();
+        let input = if matches!(*request.method(), Method::GET | Method::DELETE) {
+            T::from_json(&parameters, &mut Location::root(Source::Query, &mut errors))
+        } else {
+            let body = json(request).await?;
+            <()>::from_json(&parameters, &mut Location::root(Source::Query, &mut errors));
+            T::from_json(&body, &mut Location::root(Source::Body, &mut errors))
+        };
+        finish(input, errors).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequest<S> for NoInput {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
+        Valid::<()>::from_request(request, state).await.map(|Valid(())| Self)
+    }
+}
+
+impl<T: FromJson> Valid<T> {
     /// Validates the payload of a function without a route, which only IAM principals can invoke.
     pub fn payload(payload: &Value) -> Result<Self, Problem> {
-        read(payload, Source::Body).map(Self)
+        Self::item(payload, FieldErrors::MAX)
+    }
+
+    /// Validates an item of a batch on its own. The problem names at most `max_errors` errors.
+    pub fn item(item: &Value, max_errors: usize) -> Result<Self, Problem> {
+        let mut errors = FieldErrors::up_to(max_errors);
+        let input = T::from_json(item, &mut Location::root(Source::Body, &mut errors));
+        finish(input, errors).map(Self)
     }
 }
 
-/// Unvalidated JSON body, for endpoints that accept several input types.
-#[derive(Clone, Debug)]
-pub struct JsonBody(pub Value);
-
-impl<S: Sync> FromRequest<S> for JsonBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Problem> {
-        json(request).await.map(Self)
+fn finish<T>(input: Option<T>, errors: FieldErrors) -> Result<T, Problem> {
+    match input {
+        Some(input) if errors.is_empty() => Ok(input),
+        _ => Err(Problem::invalid(errors)),
     }
+}
+
+fn parameters(extensions: &Extensions) -> Value {
+    let parameters = extensions.query_string_parameters();
+    let members = parameters.iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())));
+    Value::Object(members.collect())
 }
 
 async fn json(request: Request<Body>) -> Result<Value, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Problem::too_large(MAX_BODY_BYTES))?;
-    let media_type = parts.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    match media_type {
-        Some(media_type) if !is_json(media_type) => return Err(Problem::unsupported_media_type()),
-        None if !bytes.is_empty() => return Err(Problem::unsupported_media_type()),
-        _ => {}
-    }
     if bytes.is_empty() {
         return Ok(Value::Object(Map::new()));
+    }
+    let media_type = parts.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    if !media_type.is_some_and(is_json) {
+        return Err(Problem::unsupported_media_type());
     }
     serde_json::from_slice(&bytes).map_err(|error| {
         // The message of `serde_json` describes the syntax error and quotes nothing from the body.
@@ -185,45 +134,22 @@ fn is_json(media_type: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn read<T: Input>(value: &Value, source: Source) -> Result<T, Problem> {
-    let mut errors = Vec::new();
-    let input = with_fields(value, String::new(), source, &mut errors, |fields| T::read(fields));
-    match input {
-        Some(input) if errors.is_empty() => Ok(input),
-        _ => Err(Problem::invalid(errors)),
-    }
-}
-
-fn with_fields<T>(
-    value: &Value,
-    pointer: String,
-    source: Source,
-    errors: &mut Vec<FieldError>,
-    read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
-) -> Option<T> {
-    let Value::Object(members) = value else {
-        errors.push(FieldError { pointer, detail: "must be an object".into() });
-        return None;
-    };
-    read(&mut Fields { members, pointer, source, errors })
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Body,
     Query,
 }
 
-/// Members of an object. Collects an error for every invalid member, so that all are reported
-/// together.
+/// Members of an object. Collects an error for every invalid or unknown member, so that all are
+/// reported together.
 ///
 /// Errors never repeat a value, which may be a secret.
 #[derive(Debug)]
 pub struct Fields<'a> {
     members: &'a Map<String, Value>,
-    pointer: String,
-    source: Source,
-    errors: &'a mut Vec<FieldError>,
+    /// Names that were read, all of which the operation defines.
+    known: Vec<&'static str>,
+    location: Location<'a>,
 }
 
 /// Result of reading an optional member: `Some(None)` if it is absent, `None` if it is invalid.
@@ -231,78 +157,121 @@ pub type Optional<T> = Option<Option<T>>;
 
 impl Fields<'_> {
     /// Reads a required member.
-    pub fn required<T: FromJson>(&mut self, name: &str) -> Option<T> {
-        match self.optional(name)? {
+    pub fn required<T: FromJson>(&mut self, name: &'static str) -> Option<T> {
+        let value = self.optional(name);
+        self.require(name, value)
+    }
+
+    /// Reports a member that was read and is absent or null.
+    pub fn require<T>(&mut self, name: &'static str, value: Optional<T>) -> Option<T> {
+        match value? {
             Some(value) => Some(value),
-            None => {
-                self.reject(name, "is required");
-                None
-            }
+            None => self.member(name).reject("is required"),
         }
     }
 
     /// Reads a member that may be absent or null.
-    pub fn optional<T: FromJson>(&mut self, name: &str) -> Optional<T> {
-        match self.members.get(name) {
-            None | Some(Value::Null) => Some(None),
-            Some(value) => {
-                let mut location =
-                    Location { pointer: self.pointer_to(name), source: self.source, errors: self.errors };
-                T::from_json(value, &mut location).map(Some)
-            }
+    pub fn optional<T: FromJson>(&mut self, name: &'static str) -> Optional<T> {
+        match self.value(name) {
+            None => Some(None),
+            Some(value) => T::from_json(value, &mut self.member(name)).map(Some),
         }
     }
 
-    /// Reads a list that may be absent or null. The items of a list with more than `max` items are
-    /// not read.
-    pub fn list<T: FromJson>(&mut self, name: &str, max: usize) -> Optional<Vec<T>> {
-        let items = match self.members.get(name) {
-            None | Some(Value::Null) => return Some(None),
-            Some(Value::Array(items)) => items,
-            Some(_) => {
-                self.reject(name, "must be a list");
-                return None;
-            }
-        };
-        if items.len() > max {
-            self.reject(name, format_args!("must have at most {max} entries"));
-            return None;
-        }
-        let list = self.pointer_to(name);
-        let mut read = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            let mut location =
-                Location { pointer: format!("{list}/{index}"), source: self.source, errors: self.errors };
-            read.push(T::from_json(item, &mut location));
-        }
-        read.into_iter().collect::<Option<Vec<T>>>().map(Some)
+    /// Reads a member whose absence differs from null.
+    pub fn patch<T: FromJson>(&mut self, name: &'static str) -> Option<Patch<T>> {
+        Some(match self.optional(name)? {
+            Some(value) => Patch::Set(value),
+            None if self.members.contains_key(name) => Patch::Null,
+            None => Patch::Absent,
+        })
     }
 
-    /// Returns whether a member is present, to distinguish an object that wraps a list from a
-    /// single item.
-    pub fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
+    /// Reads a list that may be absent or null. The items are not read if their number is out of
+    /// range.
+    pub fn list<T: FromJson>(&mut self, name: &'static str, length: RangeInclusive<usize>) -> Optional<Vec<T>> {
+        match self.value(name) {
+            None => Some(None),
+            Some(value) => self.member(name).list(value, length).map(Some),
+        }
     }
 
-    /// Reads the object itself as an item.
-    pub fn as_item<T: Input>(&mut self) -> Option<T> {
-        T::read(self)
+    /// Returns whether a member is present and not null.
+    pub fn has(&mut self, name: &'static str) -> bool {
+        self.value(name).is_some()
     }
 
     /// Records why a member is invalid.
     pub fn reject(&mut self, name: &str, detail: impl Display) {
-        let pointer = self.pointer_to(name);
-        self.errors.push(FieldError { pointer, detail: detail.to_string() });
+        let _: Option<()> = self.member(name).reject(detail);
     }
 
     /// Records why the object as a whole is invalid.
     pub fn reject_all(&mut self, detail: impl Display) {
-        self.errors.push(FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
+        let _: Option<()> = self.location.reject(detail);
     }
 
-    fn pointer_to(&self, name: &str) -> String {
-        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
+    fn member(&mut self, name: &str) -> Location<'_> {
+        self.location.child(name)
     }
+
+    /// Records every member that was not read.
+    fn reject_unknown(&mut self) {
+        let what = if self.location.is_query() { "unknown parameter" } else { "unknown field" };
+        for name in self.members.keys().filter(|name| !self.known.contains(&name.as_str())) {
+            let Location { pointer, errors, .. } = &mut self.location;
+            errors.push_with(|| {
+                let detail = match nearest(name, &self.known) {
+                    Some(known) => format!("{what}; did you mean `{known}`?"),
+                    None => what.to_owned(),
+                };
+                FieldError { pointer: pointer_to(pointer, name), detail }
+            });
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Returns a member that is not null, and remembers its name as known.
+    fn value(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.known.push(name);
+        self.members.get(name).filter(|value| !value.is_null())
+    }
+}
+
+/// Maximum number of characters of a name in a pointer, of which the caller may send any number.
+const MAX_NAME_CHARS: usize = 100;
+
+fn pointer_to(parent: &str, name: &str) -> String {
+    let mut pointer = format!("{parent}/");
+    for (index, letter) in name.chars().enumerate() {
+        match letter {
+            _ if index == MAX_NAME_CHARS => {
+                pointer.push('…');
+                break;
+            }
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            letter => pointer.push(letter),
+        }
+    }
+    pointer
+}
+
+/// Minimum similarity of a suggested name, from 0 to 1.
+const MIN_SIMILARITY: f64 = 0.85;
+
+/// Returns the known name that is most similar to an unknown one, if any is similar.
+fn nearest(unknown: &str, known: &[&'static str]) -> Option<&'static str> {
+    // `workflow_id` and `WorkflowID` stand for `workflowId`.
+    let normalize = |name: &str| -> String {
+        let letters = name.chars().take(MAX_NAME_CHARS).filter(|letter| !matches!(letter, '_' | '-'));
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    let unknown = normalize(unknown);
+    let similarities = known.iter().map(|name| (strsim::jaro_winkler(&unknown, &normalize(name)), *name));
+    let similar = similarities.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
+    similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, name)| name)
 }
 
 /// Location of a value, for reporting errors.
@@ -310,22 +279,78 @@ impl Fields<'_> {
 pub struct Location<'a> {
     pointer: String,
     source: Source,
-    errors: &'a mut Vec<FieldError>,
+    errors: &'a mut FieldErrors,
 }
 
-impl Location<'_> {
+impl<'a> Location<'a> {
+    fn root(source: Source, errors: &'a mut FieldErrors) -> Self {
+        Self { pointer: String::new(), source, errors }
+    }
+
+    fn child(&mut self, name: &str) -> Location<'_> {
+        Location { pointer: pointer_to(&self.pointer, name), source: self.source, errors: self.errors }
+    }
+
+    /// Returns whether the value is from a query string, in which every value is a string.
+    pub fn is_query(&self) -> bool {
+        self.source == Source::Query
+    }
+
     /// Reads an object as a nested input.
-    pub fn object<T: Input>(&mut self, value: &Value) -> Option<T> {
-        with_fields(value, self.pointer.clone(), self.source, self.errors, |fields| T::read(fields))
+    fn object<T: Input>(&mut self, value: &Value) -> Option<T> {
+        let Value::Object(members) = value else {
+            return self.reject("must be an object");
+        };
+        let location = Location { pointer: self.pointer.clone(), source: self.source, errors: self.errors };
+        let mut fields = Fields { members, known: Vec::new(), location };
+        let input = T::read(&mut fields);
+        fields.reject_unknown();
+        input
+    }
+
+    /// Reads a list. The items are not read if their number is out of range.
+    pub fn list<T: FromJson>(&mut self, value: &Value, length: RangeInclusive<usize>) -> Option<Vec<T>> {
+        let Value::Array(items) = value else {
+            return self.reject("must be a list");
+        };
+        let (min, max) = (*length.start(), *length.end());
+        match items.len() {
+            0 if min == 1 => return self.reject("must not be empty"),
+            count if count < min => return self.reject(format_args!("must have at least {min} entries")),
+            count if count > max => return self.reject(format_args!("must have at most {max} entries")),
+            _ => {}
+        }
+        let read =
+            items.iter().enumerate().map(|(index, item)| T::from_json(item, &mut self.child(&index.to_string())));
+        // All items are read before the first invalid one ends the conversion.
+        read.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// Reads the members of an object whose names are up to the caller.
+    pub fn pairs<T>(
+        &mut self,
+        value: &Value,
+        max: usize,
+        read: impl Fn(&Value, &mut Location<'_>) -> Option<T>,
+    ) -> Option<BTreeMap<String, T>> {
+        let Value::Object(members) = value else {
+            return self.reject("must be an object");
+        };
+        if members.len() > max {
+            return self.reject(format_args!("must have at most {max} pairs"));
+        }
+        let pairs = members.iter().map(|(name, value)| Some((name.clone(), read(value, &mut self.child(name))?)));
+        pairs.collect::<Vec<_>>().into_iter().collect()
     }
 
     /// Records why the value is invalid.
     pub fn reject<T>(&mut self, detail: impl Display) -> Option<T> {
-        self.errors.push(FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
+        self.errors.push_with(|| FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
         None
     }
 
-    fn text<'v>(&mut self, value: &'v Value) -> Option<&'v str> {
+    /// Reads a string.
+    pub fn text<'v>(&mut self, value: &'v Value) -> Option<&'v str> {
         match value {
             Value::String(text) => Some(text),
             _ => self.reject("must be a string"),
@@ -339,166 +364,80 @@ pub trait FromJson: Sized {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self>;
 }
 
-macro_rules! from_json_by_parsing {
-    ($([$($generics:tt)*] $type:ty;)*) => {$(
-        impl<$($generics)*> FromJson for $type {
-            fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-                match location.text(value)?.parse() {
-                    Ok(value) => Some(value),
-                    Err(error) => location.reject(error),
-                }
-            }
-        }
-    )*};
-}
-
-from_json_by_parsing! {
-    [] Email;
-    [] Username;
-    [] UserRef;
-    [] UserId;
-    [] WorkflowId;
-    [] CredentialId;
-    [] EnvironmentId;
-    [] KeyId;
-    [] Kind;
-    [] Scope;
-    [] ErrorId;
-    [] DeliveryStatus;
-    [] Status;
-    [] WebhookUrl;
-    [] Timestamp;
-    [] Region;
-    [] BusName;
-    [] AccessKeyId;
-    [] Secret;
-    [const MAX: usize] Text<MAX>;
-}
-
-impl FromJson for String {
+impl<T: Input> FromJson for T {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        location.text(value).map(str::to_owned)
-    }
-}
-
-impl FromJson for bool {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        match value {
-            Value::Bool(value) => Some(*value),
-            _ => location.reject("must be true or false"),
-        }
-    }
-}
-
-impl FromJson for i64 {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        let number = match (value, location.source) {
-            (Value::String(text), Source::Query) => text.parse().ok(),
-            (value, _) => value.as_i64(),
-        };
-        number.or_else(|| location.reject("must be an integer"))
-    }
-}
-
-impl FromJson for TtlSeconds {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        let seconds = i64::from_json(value, location)?;
-        match Self::try_from(seconds) {
-            Ok(seconds) => Some(seconds),
-            Err(error) => location.reject(error),
-        }
-    }
-}
-
-/// Reads pairs to merge. Null removes a pair.
-impl FromJson for BTreeMap<String, Option<String>> {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        with_fields(value, location.pointer.clone(), location.source, location.errors, |fields| {
-            if fields.members.len() > MAX_METADATA_PAIRS {
-                let pointer = fields.pointer.clone();
-                fields
-                    .errors
-                    .push(FieldError { pointer, detail: format!("must have at most {MAX_METADATA_PAIRS} pairs") });
-                return None;
-            }
-            let names: Vec<String> = fields.members.keys().cloned().collect();
-            let mut pairs = Vec::new();
-            for name in names {
-                pairs.push(fields.optional::<String>(&name).map(|value| (name, value)));
-            }
-            pairs.into_iter().collect()
-        })
-    }
-}
-
-impl FromJson for Metadata {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        let pairs = with_fields(value, location.pointer.clone(), location.source, location.errors, |fields| {
-            // One pair more than the limit is enough to report that there are too many.
-            let names: Vec<String> = fields.members.keys().take(MAX_METADATA_PAIRS + 1).cloned().collect();
-            let pairs: Vec<_> = names.into_iter().map(|name| (fields.required::<String>(&name), name)).collect();
-            pairs.into_iter().map(|(value, name)| Some((name, value?))).collect::<Option<BTreeMap<_, _>>>()
-        })?;
-        match Self::try_from(pairs) {
-            Ok(metadata) => Some(metadata),
-            Err(error) => location.reject(error),
-        }
-    }
-}
-
-/// Implements [`FromJson`] for input types that are nested in a list or another object.
-#[macro_export]
-macro_rules! nested_inputs {
-    ($($type:ty)*) => {$(
-        impl $crate::http::FromJson for $type {
-            fn from_json(value: &serde_json::Value, location: &mut $crate::http::Location<'_>) -> Option<Self> {
-                location.object(value)
-            }
-        }
-    )*};
-}
-
-nested_inputs! { AwsCredentials }
-
-impl Input for AwsCredentials {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let access_key_id = fields.required("accessKeyId");
-        let secret_access_key = fields.required("secretAccessKey");
-        let session_token = fields.optional("sessionToken");
-        Some(Self {
-            access_key_id: access_key_id?,
-            secret_access_key: secret_access_key?,
-            session_token: session_token?,
-        })
+        location.object(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use macros::Input;
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::{
+        domain::{
+            destination::AccessKeyId,
+            id::WorkflowId,
+            names::Email,
+            secret::Secret,
+            timestamp::Timestamp,
+            user::{FullName, Metadata},
+        },
+        http::{Limit, PageParams},
+    };
 
-    #[derive(Debug)]
+    #[derive(Debug, Input)]
+    #[input(check(not_both: workflow_id, full_name))]
     struct Example {
-        _email: Email,
+        email: Email,
+        workflow_id: Option<WorkflowId>,
+        full_name: Patch<FullName>,
+        #[input(default)]
         _metadata: Metadata,
-        _credentials: Option<AwsCredentials>,
+        _credentials: Option<Credentials>,
+        #[input(default = true)]
+        enabled: bool,
+        #[input(max = 3)]
+        _items: Option<Vec<Item>>,
     }
 
-    impl Input for Example {
-        fn read(fields: &mut Fields<'_>) -> Option<Self> {
-            let email = fields.required("email");
-            let metadata = fields.optional("metadata");
-            let credentials = fields.optional("credentials");
-            Some(Self { _email: email?, _metadata: metadata?.unwrap_or_default(), _credentials: credentials? })
+    #[derive(Debug, Input)]
+    struct Credentials {
+        _access_key_id: AccessKeyId,
+        _secret_access_key: Secret,
+        _session_token: Option<Secret>,
+    }
+
+    #[derive(Debug, Input)]
+    struct Item {
+        #[serde(rename = "type")]
+        _kind: Option<String>,
+        #[input(max = 2, min = 1)]
+        _times: Vec<Timestamp>,
+    }
+
+    fn not_both(fields: &mut Fields<'_>, workflow: &Option<WorkflowId>, name: &Patch<FullName>) {
+        if workflow.is_some() && !matches!(name, Patch::Absent) {
+            fields.reject("fullName", "cannot be combined with `workflowId`");
         }
     }
 
+    fn read<T: FromJson>(value: &Value, source: Source) -> (Option<T>, Vec<(String, String)>) {
+        let mut errors = FieldErrors::default();
+        let input = T::from_json(value, &mut Location::root(source, &mut errors));
+        let errors = errors.into_parts().0.into_iter().map(|FieldError { pointer, detail }| (pointer, detail));
+        (input, errors.collect())
+    }
+
     fn errors(value: &Value) -> Vec<(String, String)> {
-        let mut errors = Vec::new();
-        with_fields(value, String::new(), Source::Body, &mut errors, Example::read);
-        errors.into_iter().map(|FieldError { pointer, detail }| (pointer, detail)).collect()
+        read::<Example>(value, Source::Body).1
+    }
+
+    fn named(errors: &[(String, String)]) -> Vec<&str> {
+        errors.iter().map(|(pointer, _)| pointer.as_str()).collect()
     }
 
     #[test]
@@ -506,23 +445,180 @@ mod tests {
         let found = errors(&json!({
             "metadata": { "a/b": 1, "ok": "x" },
             "credentials": { "accessKeyId": "short" },
+            "items": [{ "times": ["soon", "2026-11-24T05:30:00Z"] }, { "times": [] }, {}],
         }));
-        let pointers: Vec<&str> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
-        assert_eq!(pointers, ["/email", "/metadata/a~1b", "/credentials/accessKeyId", "/credentials/secretAccessKey"]);
+        let pointers = [
+            "/email",
+            "/metadata/a~1b",
+            "/credentials/accessKeyId",
+            "/credentials/secretAccessKey",
+            "/items/0/times/0",
+            "/items/1/times",
+            "/items/2/times",
+        ];
+        assert_eq!(named(&found), pointers);
+        assert_eq!(found[5].1, "must not be empty");
+        assert_eq!(found[6].1, "is required");
     }
 
     #[test]
-    fn validation_errors_never_echo_values() {
-        let found = errors(&json!({ "email": "joe@acme.example", "credentials": "wJalrXUtnFEMI" }));
-        assert_eq!(found, [("/credentials".to_owned(), "must be an object".to_owned())]);
-        let found = errors(&json!({ "email": "joe@acme.example",
-            "credentials": { "accessKeyId": "wJalr XUtnFEMI", "secretAccessKey": ["wJalrXUtnFEMI"] } }));
-        assert!(found.iter().all(|(_, detail)| !detail.contains("wJalr")), "{found:?}");
+    fn unknown_fields_are_named_at_any_depth_with_the_nearest_name() {
+        let found = errors(&json!({
+            "email": "joe@acme.example",
+            "workflow_id": "x",
+            "zip": null,
+            "credentials": { "accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "s", "sesionToken": "t" },
+            "items": [{ "times": ["2026-11-24T05:30:00Z"], "kind": "x", "tpye": "x" }],
+        }));
+        let expected = [
+            ("/credentials/sesionToken", "unknown field; did you mean `sessionToken`?"),
+            ("/items/0/kind", "unknown field"),
+            ("/items/0/tpye", "unknown field; did you mean `type`?"),
+            ("/workflow_id", "unknown field; did you mean `workflowId`?"),
+            ("/zip", "unknown field"),
+        ];
+        assert_eq!(found, expected.map(|(pointer, detail)| (pointer.to_owned(), detail.to_owned())));
+    }
+
+    #[test]
+    fn parameters_of_filter_and_page_are_read_together() {
+        #[derive(Debug, Input)]
+        struct Filter {
+            _email: Option<Email>,
+        }
+        let (input, found) = read::<(Filter, PageParams)>(&json!({ "limit": "7" }), Source::Query);
+        assert_eq!((input.unwrap().1.limit, found), (Limit(7), vec![]));
+        let (_, found) = read::<(Filter, PageParams)>(&json!({ "limit": "x", "emial": "" }), Source::Query);
+        assert_eq!(named(&found), ["/limit", "/emial"]);
+        assert_eq!(found[1].1, "unknown parameter; did you mean `email`?");
+        let (_, found) = read::<PageParams>(&json!({ "limit": "7" }), Source::Body);
+        assert_eq!(named(&found), ["/limit"], "in a body, a number is not a string");
+    }
+
+    #[test]
+    fn absent_null_and_given_members_are_distinguished() {
+        let name = |member: Value| {
+            let mut body = json!({ "email": "joe@acme.example" });
+            body.as_object_mut().unwrap().extend(member.as_object().unwrap().clone());
+            let (input, errors) = read::<Example>(&body, Source::Body);
+            assert_eq!(errors, []);
+            input.unwrap().full_name
+        };
+        assert_eq!(name(json!({})), Patch::Absent);
+        assert_eq!(name(json!({ "fullName": null })), Patch::Null);
+        assert_eq!(name(json!({ "fullName": "Joe" })), Patch::Set("Joe".parse().unwrap()));
+    }
+
+    #[test]
+    fn checks_run_on_valid_fields_and_defaults_apply() {
+        let id = "6155ac246093840013297377";
+        let found = errors(&json!({ "email": "joe@acme.example", "workflowId": id, "fullName": null }));
+        assert_eq!(found, [("/fullName".into(), "cannot be combined with `workflowId`".into())]);
+        let found = errors(&json!({ "email": "joe@acme.example", "workflowId": "x", "fullName": null }));
+        assert_eq!(named(&found), ["/workflowId"]);
+        let (input, _) = read::<Example>(&json!({ "email": "joe@acme.example", "enabled": null }), Source::Body);
+        let Example { email, workflow_id, enabled, .. } = input.unwrap();
+        assert_eq!((email.as_str(), workflow_id, enabled), ("joe@acme.example", None, true));
+    }
+
+    #[test]
+    fn long_names_and_many_errors_keep_the_response_small() {
+        let long = "/".repeat(500_000);
+        let mut members: Map<String, Value> = (0..1000).map(|n| (format!("x{n}"), Value::Null)).collect();
+        members.insert(long, Value::Null);
+        let mut errors = FieldErrors::default();
+        <()>::from_json(&Value::Object(members), &mut Location::root(Source::Body, &mut errors));
+        let (list, more) = errors.into_parts();
+        assert_eq!((list.len(), more), (FieldErrors::MAX, 901));
+        assert_eq!(list[0].pointer, format!("/{}…", "~1".repeat(MAX_NAME_CHARS)));
     }
 
     #[test]
     fn non_object_body_is_rejected_as_a_whole() {
         assert_eq!(errors(&json!([])), [(String::new(), "must be an object".to_owned())]);
+        assert_eq!(read::<()>(&json!([]), Source::Body).1, [(String::new(), "must be an object".to_owned())]);
+        assert_eq!(read::<()>(&json!({}), Source::Body).1, []);
+    }
+
+    /// Sends a request to `POST /example?query`.
+    async fn post(query: &str, media_type: Option<&str>, body: &str) -> Result<NoInput, Problem> {
+        let mut request = Request::post("/example").body(Body::from(body.to_owned())).unwrap();
+        if let Some(media_type) = media_type {
+            request.headers_mut().insert(header::CONTENT_TYPE, media_type.parse().unwrap());
+        }
+        let query = url::form_urlencoded::parse(query.as_bytes()).into_owned();
+        let query = query.fold(std::collections::HashMap::<String, Vec<String>>::new(), |mut query, (name, value)| {
+            query.entry(name).or_default().push(value);
+            query
+        });
+        NoInput::from_request(request.with_query_string_parameters(query), &()).await
+    }
+
+    #[tokio::test]
+    async fn operation_without_input_accepts_only_an_empty_object() {
+        for (media_type, body) in [(None, ""), (Some("text/plain"), ""), (Some("application/json"), "{}")] {
+            assert!(post("", media_type, body).await.is_ok(), "{media_type:?} {body}");
+        }
+        let problem = post("a=1", Some("application/json"), r#"{"b":1}"#).await.unwrap_err();
+        let (_, errors) = problem.into_parts();
+        let errors: Vec<_> = errors.into_parts().0.into_iter().map(|error| (error.pointer, error.detail)).collect();
+        let expected = [("/a", "unknown parameter"), ("/b", "unknown field")];
+        assert_eq!(errors, expected.map(|(pointer, detail)| (pointer.to_owned(), detail.to_owned())));
+        assert_eq!(post("", Some("text/plain"), "{}").await.unwrap_err(), Problem::unsupported_media_type());
+        assert_eq!(post("", None, "{}").await.unwrap_err(), Problem::unsupported_media_type());
+    }
+
+    /// JSON whose strings and numbers all contain the digits of `SECRET`.
+    fn secrets() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            Just(json!(SECRET.parse::<i64>().unwrap())),
+            "[a-z@:./ -]{0,20}".prop_map(|text| Value::String(format!("{text}{SECRET}"))),
+        ];
+        let names = prop_oneof![
+            "[a-zA-Z/~]{0,12}",
+            prop::sample::select(vec![
+                "email",
+                "workflowId",
+                "fullName",
+                "metadata",
+                "credentials",
+                "enabled",
+                "items",
+                "type",
+                "times",
+                "accessKeyId",
+                "secretAccessKey",
+                "sessionToken",
+                "limit",
+                "cursor",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        leaf.prop_recursive(4, 64, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                prop::collection::btree_map(names.clone(), inner, 0..8)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    const SECRET: &str = "8372615094";
+
+    proptest! {
+        #[test]
+        fn validation_errors_never_echo_values(value in secrets()) {
+            let found = [
+                errors(&value),
+                read::<(Item, PageParams)>(&value, Source::Query).1,
+                read::<()>(&value, Source::Body).1,
+            ];
+            for (pointer, detail) in found.concat() {
+                prop_assert!(!pointer.contains(SECRET) && !detail.contains(SECRET), "{pointer} {detail}");
+            }
+        }
     }
 
     #[test]

@@ -7,9 +7,12 @@
 //!
 //! * `callers`: the caller of a request, and the checks that lead to 401 and 403
 //! * `idempotency`: the `Idempotency-Key` header
-//! * `input`: path parameters, query strings and JSON bodies, with validation
+//! * `input`: query strings and JSON bodies; `values`: how each type is read; `patch`: members of
+//!   PATCH requests
 //! * `pages`: page limits and cursors of lists
-//! * `problem`: error responses as problem documents (RFC 9457)
+//! * `problem`: error responses as problem documents (RFC 9457), with the conversions of each
+//!   resource's errors in modules of their own
+//! * `request`: path parameters, the route and `If-Match`
 //! * `responses`: success responses, including ETags and caching
 //! * `serve`: start of a function, request logs and panics
 
@@ -17,14 +20,20 @@ mod callers;
 mod idempotency;
 mod input;
 mod pages;
+mod patch;
 mod problem;
+mod request;
 mod responses;
 mod serve;
+mod values;
 
 pub use callers::{AnyCaller, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser};
-pub use idempotency::{IdempotentState, idempotent_service, serve_idempotent};
-pub use input::{Fields, FromJson, IfMatch, Input, JsonBody, Location, Optional, Path, PathParameter, RouteKey, Valid};
-pub use pages::{Cursor, Limit};
-pub use problem::{FieldError, Problem, ProblemDocument};
+pub use idempotency::{IdempotencyKey, IdempotentState, idempotent_service, serve_idempotent};
+pub use input::{Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
+pub use macros::Input;
+pub use pages::{Cursor, Limit, PageParams};
+pub use patch::Patch;
+pub use problem::{FieldError, FieldErrors, Invalid, InvalidCursor, NotFound, Problem, ProblemDocument};
+pub use request::{IfMatch, Path, PathParameter, RouteKey};
 pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, WithEtag};
-pub use serve::{Public, StartError, StartsWithCaller, invoke, serve, serve_public, service, start};
+pub use serve::{EndpointArguments, Public, StartError, invoke, serve, serve_public, service, start};

@@ -2,9 +2,36 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
+use utoipa::IntoParams;
 
-use super::{FromJson, Location, Problem};
+use super::{FromJson, Input, Location, Problem};
 use crate::store::Position;
+
+/// Query parameters of every list.
+#[derive(Clone, Debug, Input, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// Maximum number of items per page.
+    #[input(default)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    pub limit: Limit,
+    /// Cursor that the previous page returned.
+    #[param(value_type = Option<String>)]
+    pub cursor: Option<Cursor>,
+}
+
+impl PageParams {
+    /// Returns the position after which the page starts, if the cursor belongs to the list with this
+    /// scope.
+    pub fn after(&self, scope: &str) -> Result<Option<Position>, Problem> {
+        self.cursor.as_ref().map(|cursor| cursor.position(scope)).transpose()
+    }
+
+    /// Returns the maximum number of items on the page.
+    pub fn limit(&self) -> usize {
+        self.limit.0
+    }
+}
 
 /// Maximum number of items on a page: 1 to 100, default 50.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,16 @@
 //! Error responses as problem documents (RFC 9457).
 //!
-//! [`Problem`] has one constructor per kind of error and conversions from the errors of the other
-//! layers. Internal errors are logged in full; the caller receives only a generic message.
+//! [`Problem`] has one constructor per kind of error. The errors of each resource are converted in a
+//! module of their own. Internal errors are logged in full; the caller receives only a generic
+//! message.
 
-use std::{error::Error, sync::Arc};
+mod aws;
+mod credentials;
+mod destinations;
+mod users;
+mod workflows;
+
+use std::error::Error;
 
 use axum::{
     body::Body,
@@ -11,19 +18,9 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
-use crate::{
-    delivery::eventbridge::ConnectionRefused,
-    logs::ErrorChain,
-    store::{
-        StoreError, credentials::CreateCredentialError, destinations::CreateDestinationError,
-        destinations::UpdateDestinationError, users::ChangeUserError, users::CreateUserError,
-        workflows::CreateWorkflowError,
-    },
-    tokens::KeyError,
-    vault::VaultError,
-};
+use crate::logs::ErrorChain;
 
 tokio::task_local! {
     /// Id of the current request.
@@ -37,6 +34,53 @@ pub struct FieldError {
     pub pointer: String,
     /// Reason why it is invalid.
     pub detail: String,
+}
+
+/// Invalid fields: the first ones, and the number of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldErrors {
+    list: Vec<FieldError>,
+    more: usize,
+    max: usize,
+}
+
+impl Default for FieldErrors {
+    fn default() -> Self {
+        Self::up_to(Self::MAX)
+    }
+}
+
+impl FieldErrors {
+    /// Maximum number of errors that a response names.
+    pub const MAX: usize = 100;
+
+    /// Creates an empty list that names at most `max` errors.
+    pub(super) fn up_to(max: usize) -> Self {
+        Self { list: Vec::new(), more: 0, max }
+    }
+
+    /// Adds an error, or counts it without describing it if the list is full.
+    pub(super) fn push_with(&mut self, error: impl FnOnce() -> FieldError) {
+        if self.list.len() < self.max { self.list.push(error()) } else { self.more += 1 }
+    }
+
+    /// Returns whether there are no errors.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Returns the errors that are named, and the number of the others.
+    pub fn into_parts(self) -> (Vec<FieldError>, usize) {
+        (self.list, self.more)
+    }
+}
+
+impl From<Vec<FieldError>> for FieldErrors {
+    fn from(errors: Vec<FieldError>) -> Self {
+        let mut bounded = Self::default();
+        errors.into_iter().for_each(|error| bounded.push_with(|| error));
+        bounded
+    }
 }
 
 /// Error response (RFC 9457).
@@ -60,11 +104,29 @@ pub struct ProblemDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
+    /// Number of further invalid fields; present if there are more than 100.
+    #[serde(rename = "moreErrors", skip_serializing_if = "Option::is_none")]
+    more_errors: Option<usize>,
     /// If AWS refused the connection: the IAM policy that the keys need.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     policy: Option<serde_json::Value>,
 }
+
+/// The cursor does not belong to this list.
+#[derive(IntoResponses)]
+#[response(status = 400)]
+pub struct InvalidCursor(pub ProblemDocument);
+
+/// The resource does not exist, or belongs to another environment or user.
+#[derive(IntoResponses)]
+#[response(status = 404)]
+pub struct NotFound(pub ProblemDocument);
+
+/// Fields are invalid or unknown; the problem document names them.
+#[derive(IntoResponses)]
+#[response(status = 422)]
+pub struct Invalid(pub ProblemDocument);
 
 /// Error response. Details of an underlying [`Error`] are logged and never sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +136,8 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
+    /// Number of errors that are not in the list.
+    more_errors: usize,
     // Boxed to keep every `Result<_, Problem>` small.
     policy: Option<Box<serde_json::Value>>,
 }
@@ -83,7 +147,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, title, status, detail: detail.into(), errors: Vec::new(), policy: None }
+        Self { kind, title, status, detail: detail.into(), errors: Vec::new(), more_errors: 0, policy: None }
     }
 
     /// Returns 400: the body is not valid JSON.
@@ -131,25 +195,20 @@ impl Problem {
     }
 
     /// Returns 422 with all invalid fields.
-    pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let list: Vec<String> = errors
+    pub fn invalid(errors: impl Into<FieldErrors>) -> Self {
+        let (errors, more_errors) = errors.into().into_parts();
+        let mut list: Vec<String> = errors
             .iter()
             .map(|FieldError { pointer, detail }| match pointer.as_str() {
                 "" => format!("the body {detail}"),
                 pointer => format!("{pointer} {detail}"),
             })
             .collect();
+        if more_errors > 0 {
+            list.push(format!("and {more_errors} more"));
+        }
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Invalid input", list.join("; "));
-        Self { errors, ..problem }
-    }
-
-    /// Returns 422: the customer's AWS account refused a connection. Includes the IAM policy that
-    /// the keys need.
-    pub fn connection_refused(refusal: &ConnectionRefused, policy: serde_json::Value) -> Self {
-        let detail = refusal.to_string();
-        let problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "connection-refused", "AWS refused the connection", &*detail);
-        Self { policy: Some(Box::new(policy)), ..problem.with_error(refusal.pointer, &detail) }
+        Self { errors, more_errors, ..problem }
     }
 
     /// Returns 422 for a single invalid field.
@@ -208,8 +267,9 @@ impl Problem {
     }
 
     /// Returns the detail and the field errors.
-    pub fn into_parts(self) -> (String, Vec<FieldError>) {
-        (self.detail, self.errors)
+    pub fn into_parts(self) -> (String, FieldErrors) {
+        let Self { detail, errors, more_errors, .. } = self;
+        (detail, FieldErrors { max: errors.len(), list: errors, more: more_errors })
     }
 
     fn with_error(self, pointer: &str, detail: &str) -> Self {
@@ -221,7 +281,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { kind, title, status, detail, errors, policy } = self;
+        let Self { kind, title, status, detail, errors, more_errors, policy } = self;
         let document = ProblemDocument {
             kind: format!("urn:tenon:problem:{kind}"),
             title,
@@ -230,6 +290,7 @@ impl IntoResponse for Problem {
             detail,
             instance: REQUEST_ID.try_with(Clone::clone).ok(),
             errors,
+            more_errors: Some(more_errors).filter(|more| *more > 0),
             policy: policy.map(|policy| *policy),
         };
         let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
@@ -252,147 +313,24 @@ impl From<Problem> for lambda_runtime::Diagnostic {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl From<&StoreError> for Problem {
-    fn from(error: &StoreError) -> Self {
-        if error.is_transient() { Self::busy(error) } else { Self::internal(error) }
-    }
-}
-
-impl From<VaultError> for Problem {
-    fn from(error: VaultError) -> Self {
-        Arc::new(error).into()
-    }
-}
-
-impl From<Arc<VaultError>> for Problem {
-    fn from(error: Arc<VaultError>) -> Self {
-        match &*error {
-            VaultError::Busy(_) => Self::busy(&*error),
-            VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => Self::internal(&*error),
-        }
-    }
-}
-
-impl From<KeyError> for Problem {
-    fn from(error: KeyError) -> Self {
-        match &error {
-            KeyError::Vault(VaultError::Busy(_)) | KeyError::Store(StoreError::Busy(_)) => Self::busy(&error),
-            KeyError::Vault(_) | KeyError::Store(_) | KeyError::NoSigningKey | KeyError::Unusable => {
-                Self::internal(&error)
-            }
-        }
-    }
-}
-
-impl From<CreateUserError> for Problem {
-    fn from(error: CreateUserError) -> Self {
-        match error {
-            CreateUserError::Taken { username, email } => {
-                let fields = [("username", username), ("email", email)];
-                let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
-                let problem = Self::conflict("user-exists", format!("already in use: {}", taken.join(", ")));
-                taken.iter().fold(problem, |problem, name| problem.with_error(&format!("/{name}"), "is already in use"))
-            }
-            CreateUserError::Store(error) => Self::from(&*error),
-        }
-    }
-}
-
-impl From<ChangeUserError> for Problem {
-    fn from(error: ChangeUserError) -> Self {
-        match error {
-            ChangeUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
-            ChangeUserError::Conflict => {
-                Self::conflict("concurrent-modification", "the user was changed by another request; retry")
-            }
-            ChangeUserError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<CreateWorkflowError> for Problem {
-    fn from(error: CreateWorkflowError) -> Self {
-        match error {
-            CreateWorkflowError::UserNotFound => Self::not_found("user"),
-            CreateWorkflowError::NameTaken => {
-                Self::conflict("workflow-exists", "the user already has a workflow with this name")
-                    .with_error("/name", "is already in use")
-            }
-            CreateWorkflowError::CredentialsNotFound(ids) => {
-                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-                Self::invalid_field(
-                    "/credentialIds",
-                    format_args!("contains ids that are not credentials of the user: {}", ids.join(", ")),
-                )
-            }
-            CreateWorkflowError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<CreateCredentialError> for Problem {
-    fn from(error: CreateCredentialError) -> Self {
-        match error {
-            CreateCredentialError::UserNotFound => Self::not_found("user"),
-            CreateCredentialError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<CreateDestinationError> for Problem {
-    fn from(error: CreateDestinationError) -> Self {
-        match error {
-            CreateDestinationError::TooMany => Self::conflict("too-many-destinations", error.to_string()),
-            CreateDestinationError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<UpdateDestinationError> for Problem {
-    fn from(error: UpdateDestinationError) -> Self {
-        match error {
-            UpdateDestinationError::Conflict => {
-                Self::conflict("concurrent-modification", "the destination was changed by another request; retry")
-            }
-            UpdateDestinationError::Store(error) => error.into(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn body(problem: Problem) -> serde_json::Value {
+    pub(super) async fn body(problem: Problem) -> serde_json::Value {
         let body = problem.into_response().into_body();
         serde_json::from_slice(&axum::body::to_bytes(body, usize::MAX).await.unwrap()).unwrap()
     }
 
     #[tokio::test]
-    async fn conflict_names_the_taken_fields() {
-        let document = body(CreateUserError::Taken { username: false, email: true }.into()).await;
-        assert_eq!(document["type"], "urn:tenon:problem:user-exists");
-        assert_eq!(document["errors"], serde_json::json!([{ "pointer": "/email", "detail": "is already in use" }]));
-        assert_eq!(document["message"], document["detail"]);
-    }
-
-    #[tokio::test]
-    async fn inner_errors_are_not_sent_to_the_caller() {
-        let inside = StoreError::Refused("table tenon-Directory-X of account 111111111111".into());
-        let document = body(inside.into()).await.to_string();
-        assert!(!document.contains("Directory") && !document.contains("1111"), "{document}");
-    }
-
-    #[test]
-    fn unavailable_response_has_retry_after() {
-        let response = Problem::from(StoreError::Busy("throttled".into())).into_response();
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    async fn at_most_100_errors_are_named_and_the_others_counted() {
+        let errors = |count: usize| -> Vec<FieldError> {
+            (0..count).map(|n| FieldError { pointer: format!("/{n}"), detail: "is invalid".into() }).collect()
+        };
+        let document = body(Problem::invalid(errors(100))).await;
+        assert_eq!((document["errors"].as_array().unwrap().len(), document.get("moreErrors")), (100, None));
+        let document = body(Problem::invalid(errors(120))).await;
+        assert_eq!((document["errors"].as_array().unwrap().len(), &document["moreErrors"]), (100, &20.into()));
+        assert!(document["detail"].as_str().unwrap().ends_with("/99 is invalid; and 20 more"), "{document}");
     }
 }

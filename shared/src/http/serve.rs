@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
-use super::{Caller, Problem, problem::REQUEST_ID};
+use super::{Caller, Problem, RequestInput, problem::REQUEST_ID};
 
 /// Reason why a function failed to start.
 pub type StartError = Box<dyn Error + Send + Sync>;
@@ -25,14 +25,14 @@ pub fn start() -> Result<SdkConfig, StartError> {
     Ok(crate::aws::config()?)
 }
 
-/// Serves an endpoint whose first argument is its caller. `state` runs once, at start-up.
+/// Serves an endpoint whose handler names its caller and its input. `state` runs once, at start-up.
 pub async fn serve<H, T, S>(
     handler: H,
     state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
 ) -> Result<(), StartError>
 where
     H: Handler<T, S>,
-    T: StartsWithCaller + 'static,
+    T: EndpointArguments + 'static,
     S: Clone + Send + Sync + 'static,
 {
     let state = state(&start()?).await?;
@@ -84,16 +84,16 @@ where
     lambda_runtime::run(service_fn(handler)).await
 }
 
-/// Arguments of a handler that start with its caller. [`Handler`] puts a marker of its own before
-/// them.
-pub trait StartsWithCaller {}
+/// Arguments of a handler that start with its [`Caller`] and end with its [`RequestInput`], so that
+/// neither the check of the caller nor that of unknown fields can be omitted. [`Handler`] puts a
+/// marker of its own before them.
+pub trait EndpointArguments {}
 
-impl<M, C: Caller> StartsWithCaller for (M, C) {}
-impl<M, C: Caller, A> StartsWithCaller for (M, C, A) {}
-impl<M, C: Caller, A, B> StartsWithCaller for (M, C, A, B) {}
-impl<M, C: Caller, A, B, D> StartsWithCaller for (M, C, A, B, D) {}
-impl<M, C: Caller, A, B, D, E> StartsWithCaller for (M, C, A, B, D, E) {}
-impl<M, C: Caller, A, B, D, E, F> StartsWithCaller for (M, C, A, B, D, E, F) {}
+impl<M, C: Caller, I: RequestInput> EndpointArguments for (M, C, I) {}
+impl<M, C: Caller, A, I: RequestInput> EndpointArguments for (M, C, A, I) {}
+impl<M, C: Caller, A, B, I: RequestInput> EndpointArguments for (M, C, A, B, I) {}
+impl<M, C: Caller, A, B, D, I: RequestInput> EndpointArguments for (M, C, A, B, D, I) {}
+impl<M, C: Caller, A, B, D, E, I: RequestInput> EndpointArguments for (M, C, A, B, D, E, I) {}
 
 /// Wraps a handler as the service that Lambda calls. It always returns a response, even if the
 /// handler panics.

@@ -6,7 +6,7 @@ use super::{
     keys,
     table::{Access, Delete, Put, ReadWrite, StoreError, Table, to_item},
 };
-use crate::tokens::StoredKey;
+use crate::domain::signing_key::StoredKey;
 
 /// Marker that the stack has had a first signing key.
 #[derive(Serialize)]

@@ -16,7 +16,7 @@ use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -26,28 +26,11 @@ use super::{
     token::{self, Claims, TokenError},
 };
 use crate::{
-    domain::{secret::Sealed, timestamp::Timestamp},
+    domain::{signing_key::StoredKey, timestamp::Timestamp},
     logs::ErrorChain,
     store::{ReadOnly, StoreError, signing_keys::SigningKeys},
     vault::{Context, Vault, VaultError},
 };
-
-/// Signing key as stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StoredKey {
-    /// Key id: the thumbprint of the public key (RFC 7638).
-    pub kid: String,
-    /// Public key: an uncompressed point on P-256, 65 bytes.
-    #[serde(with = "serde_bytes")]
-    pub public_key: Vec<u8>,
-    /// Private key: a sealed PKCS #8 document.
-    pub private_key: Sealed,
-    /// Creation time.
-    pub created_at: Timestamp,
-    /// Time from which the key signs, until the next key takes over.
-    pub signs_from: Timestamp,
-}
 
 /// Error while creating or loading a signing key.
 #[derive(Debug, thiserror::Error)]

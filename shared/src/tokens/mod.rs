@@ -14,5 +14,5 @@ mod keys;
 pub mod rotation;
 mod token;
 
-pub use keys::{Jwk, Jwks, KeyError, Signer, StoredKey, Verifier, VerifyError, create_signing_key};
+pub use keys::{Jwk, Jwks, KeyError, Signer, Verifier, VerifyError, create_signing_key};
 pub use token::{AUDIENCE, Claims, TOKEN_TYPE, TokenError};

@@ -10,7 +10,7 @@ use tenon::{
         request_seed::RequestSeed,
         text::Text,
     },
-    http::{Backend, Created, Fields, FromJson, Input, Location, Path, Problem, ProblemDocument, Valid},
+    http::{Backend, Created, FromJson, IdempotencyKey, Input, Invalid, Location, NotFound, Path, Problem, Valid},
     store::credentials::SealedCredential,
 };
 use utoipa::ToSchema;
@@ -20,10 +20,11 @@ pub use super::state_with_vault as state;
 use super::{CredentialBody, StoresWithVault, encryption_context};
 
 /// Body of a request to create a credential.
-#[derive(ToSchema)]
+#[derive(Input, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CreateCredential {
     /// Type of the credential, such as `shopify`.
-    #[schema(rename = "type")]
+    #[serde(rename = "type")]
     credential_type: Text<128>,
     /// Display name.
     name: Text<256>,
@@ -63,21 +64,11 @@ fn is_exact(value: &Value) -> bool {
     }
 }
 
-impl Input for CreateCredential {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let credential_type = fields.required("type");
-        let name = fields.required("name");
-        let data = fields.required("data");
-        Some(Self { credential_type: credential_type?, name: name?, data: data? })
-    }
-}
-
 /// Creates a credential of a user. Its data is encrypted before it is stored.
 #[utoipa::path(post, path = "/users/{user}/credentials", tag = "credentials", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path), ("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateCredential, responses(
+    params(("user" = UserRef, Path), IdempotencyKey), request_body = CreateCredential, responses(
     (status = 201, body = CredentialBody, headers(("Location", description = "path of the credential"))),
-    (status = 404, body = ProblemDocument),
-    (status = 422, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn create_credential(
     caller: Backend,

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
-    http::{BackendOrUser, Json, Path, Problem, ProblemDocument},
+    http::{BackendOrUser, Invalid, Json, NoInput, NotFound, Path, Problem},
 };
 
 use super::Stores;
@@ -16,13 +16,14 @@ use crate::api::success::Success;
     security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
     (status = 200, body = Success),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn delete_credential(
     caller: BackendOrUser,
     State(stores): State<Stores>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
+    _: NoInput,
 ) -> Result<Json<Success>, Problem> {
     let owner = stores.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
     match stores.credentials.delete(caller.environment, owner.user_id, id).await? {

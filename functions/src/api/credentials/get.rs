@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
-    http::{BackendOrUser, Json, Path, Problem, ProblemDocument},
+    http::{BackendOrUser, Invalid, Json, NoInput, NotFound, Path, Problem},
     store::ReadOnly,
 };
 
@@ -16,13 +16,14 @@ use super::{CredentialBody, Stores};
     security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
     (status = 200, body = CredentialBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_credential(
     caller: BackendOrUser,
     State(stores): State<Stores<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
+    _: NoInput,
 ) -> Result<Json<CredentialBody>, Problem> {
     let owner = stores.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
     let found = stores.credentials.get(caller.environment, owner.user_id, id).await?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
-    http::{Engine, Json, NoStore, Path, Problem, ProblemDocument},
+    http::{Engine, Invalid, Json, NoInput, NoStore, NotFound, Path, Problem},
     store::ReadOnly,
     vault::VaultError,
 };
@@ -27,13 +27,14 @@ pub struct RevealedCredential {
 #[utoipa::path(post, path = "/users/{user}/credentials/{credentialId}/reveal", tag = "credentials",
     security(("apiKey" = ["engine"])), params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
     (status = 200, body = RevealedCredential),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn reveal_credential(
     caller: Engine,
     State(StoresWithVault { stores, vault }): State<StoresWithVault<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
+    _: NoInput,
 ) -> Result<NoStore<Json<RevealedCredential>>, Problem> {
     let Engine { environment, key } = caller;
     let owner = stores.owner(environment, &user, |_| true).await?;

@@ -19,21 +19,23 @@ use tenon::{
         text::Text,
         webhook::{Webhook, WebhookUrl},
     },
-    http::{Backend, Created, Fields, FromJson, Input, Location, NoStore, Problem, ProblemDocument, Valid},
+    http::{
+        Backend, Created, Fields, FromJson, IdempotencyKey, Input, Location, NoStore, Problem, ProblemDocument, Valid,
+    },
 };
 use utoipa::ToSchema;
 
 pub use super::connection_state as state;
-use super::{ConnectionState, DestinationWithSecret, filter::NewFilter};
+use super::{ConnectionState, DestinationWithSecret, credentials::NewCredentials, filter::NewFilter};
 
 /// Body of a request to create a destination. A webhook requires `url`; a bus requires `region`,
 /// `eventBusName` and `credentials`.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "documents the input of NewDestination")]
 struct CreateDestination {
     /// Type of the destination.
-    #[schema(rename = "type")]
+    #[serde(rename = "type")]
     kind: DestinationType,
     /// URL of a webhook, to which errors are posted.
     url: Option<WebhookUrl>,
@@ -44,7 +46,7 @@ struct CreateDestination {
     /// Name or ARN of a bus.
     event_bus_name: Option<BusName>,
     /// Access keys that may put events on the bus. They are encrypted and never returned.
-    credentials: Option<AwsCredentials>,
+    credentials: Option<NewCredentials>,
     /// Whether errors are sent.
     #[schema(default = true, required = false)]
     enabled: bool,
@@ -89,36 +91,47 @@ impl FromJson for DestinationType {
 
 impl Input for NewDestination {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let target = match fields.required("type") {
+        let kind = fields.required("type");
+        // All are read whatever the type: given fields are validated, and none is unknown.
+        let region = fields.optional("region");
+        let event_bus_name = fields.optional("eventBusName");
+        let credentials = fields.optional::<NewCredentials>("credentials");
+        let url = fields.optional("url");
+        let description = fields.optional("description");
+        let target = match kind {
             Some(DestinationType::EventBridge) => {
-                let region = fields.required("region");
-                let event_bus_name = fields.required("eventBusName");
-                let credentials = fields.required("credentials");
+                reject_given(fields, &["url", "description"], "applies only to webhook destinations");
+                let region = fields.require("region", region);
+                let event_bus_name = fields.require("eventBusName", event_bus_name);
+                let credentials = fields.require("credentials", credentials);
                 if let (Some(region), Some(bus)) = (&region, &event_bus_name) {
                     check_region(region, bus, fields);
                 }
                 region.zip(event_bus_name).zip(credentials).map(|((region, event_bus_name), credentials)| {
-                    NewTarget::EventBridge { region, event_bus_name, credentials }
+                    NewTarget::EventBridge { region, event_bus_name, credentials: credentials.into() }
                 })
             }
             Some(DestinationType::Webhook) => {
-                let url = fields.required("url");
-                let description = fields.optional("description");
+                let bus_fields = ["region", "eventBusName", "credentials"];
+                reject_given(fields, &bus_fields, "applies only to EventBridge destinations");
+                let url = fields.require("url", url);
                 url.zip(description).map(|(url, description)| NewTarget::Webhook { url, description })
             }
-            None => {
-                // Without a type the required fields are unknown. The fields that are given are
-                // validated nevertheless.
-                fields.optional::<Region>("region");
-                fields.optional::<BusName>("eventBusName");
-                fields.optional::<AwsCredentials>("credentials");
-                fields.optional::<WebhookUrl>("url");
-                None
-            }
+            // Without a type, the required fields are unknown.
+            None => None,
         };
         let enabled = fields.optional("enabled");
         let filter = fields.optional("filter");
         Some(Self { target: target?, enabled: enabled?.unwrap_or(true), filter: filter?.unwrap_or_default() })
+    }
+}
+
+/// Rejects fields that do not apply to the type of the destination.
+fn reject_given(fields: &mut Fields<'_>, names: &[&'static str], detail: &str) {
+    for name in names {
+        if fields.has(name) {
+            fields.reject(name, detail);
+        }
     }
 }
 
@@ -134,7 +147,7 @@ fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
 /// A bus is first checked with a test event. A webhook receives a secret, which is returned only
 /// once. Keys and secrets are encrypted before they are stored.
 #[utoipa::path(post, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateDestination, responses(
+    params(IdempotencyKey), request_body = CreateDestination, responses(
     (status = 201, body = DestinationWithSecret, headers(("Location", description = "path of the destination"))),
     (status = 409, body = ProblemDocument, description = "the environment already has 20 destinations"),
     (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::id::DestinationId,
-    http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem, StartError},
     store::{destinations::Destinations, errors::Retention},
 };
 
@@ -26,12 +26,13 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
 #[utoipa::path(delete, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = Success),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn delete_destination(
     caller: Backend,
     State(AppState { destinations, retention }): State<AppState>,
     Path(id): Path<DestinationId>,
+    _: NoInput,
 ) -> Result<Json<Success>, Problem> {
     if destinations.delete(caller.environment, id, retention).await? {
         Ok(Json(Success::new()))

@@ -9,7 +9,9 @@ use tenon::{
         delivery::{Delivery, DeliveryStatus, Route},
         id::DestinationId,
     },
-    http::{Backend, Cursor, Fields, Input, Json, Limit, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{
+        Backend, Cursor, Input, Invalid, InvalidCursor, Json, NotFound, PageParams, Path, Problem, StartError, Valid,
+    },
     store::{
         ReadOnly, Table,
         deliveries::{Deliveries, SHARDS},
@@ -34,26 +36,11 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
 }
 
 /// Query parameters of the list of deliveries.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListDeliveries {
     /// Status of the deliveries.
     status: Option<DeliveryStatus>,
-    /// Maximum number of deliveries per page.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    limit: Limit,
-    /// Cursor that the previous page returned.
-    #[param(value_type = Option<String>)]
-    cursor: Option<Cursor>,
-}
-
-impl Input for ListDeliveries {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let status = fields.optional("status");
-        let limit = fields.optional("limit");
-        let cursor = fields.optional("cursor");
-        Some(Self { status: status?, limit: limit?.unwrap_or_default(), cursor: cursor? })
-    }
 }
 
 /// Page of deliveries, those of the newest errors first.
@@ -71,23 +58,21 @@ pub struct DeliveryPage {
 ///
 /// Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` only.
 #[utoipa::path(get, path = "/destinations/{destinationId}/deliveries", tag = "destinations",
-    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ListDeliveries), responses(
+    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ListDeliveries, PageParams), responses(
     (status = 200, body = DeliveryPage),
-    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
-    (status = 404, body = ProblemDocument),
-    (status = 422, body = ProblemDocument),
+    InvalidCursor, NotFound, Invalid,
 ))]
 pub async fn list_deliveries(
     caller: Backend,
     State(AppState { destinations, deliveries }): State<AppState>,
     Path(id): Path<DestinationId>,
-    Valid(ListDeliveries { status, limit: Limit(limit), cursor }): Valid<ListDeliveries>,
+    Valid((ListDeliveries { status }, page)): Valid<(ListDeliveries, PageParams)>,
 ) -> Result<Json<DeliveryPage>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
     let scope = format!("/destinations/{id}/deliveries?status={}", status.map_or("", DeliveryStatus::as_str));
-    let after = cursor.map(|cursor| cursor.position(&scope)).transpose()?;
+    let after = page.after(&scope)?;
     destinations.get(route.environment, id).await?.ok_or_else(|| Problem::not_found("destination"))?;
-    let page = deliveries.list(route, status, (after.as_deref(), limit)).await?;
+    let page = deliveries.list(route, status, (after.as_deref(), page.limit())).await?;
     let cursor = page.next.map(|position| Cursor::new(&scope, &position).into_string());
     Ok(Json(DeliveryPage { data: page.items, cursor }))
 }

@@ -7,41 +7,28 @@ use tenon::{
         id::{EnvironmentId, WorkflowId},
         names::UserRef,
     },
-    http::{FieldError, Fields, Input, Problem},
-    nested_inputs,
+    http::{FieldError, Input, Problem},
     store::users::Users,
 };
 use utoipa::ToSchema;
 
 /// Filter of the errors that a destination receives. An empty or absent list matches every error.
-#[derive(Debug, Default, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[derive(Debug, Default, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewFilter {
     /// Workflows whose errors are sent.
+    #[input(max = MAX_FILTER_ENTRIES, default)]
     #[schema(required = false)]
     workflow_id: Vec<WorkflowId>,
     /// Users whose errors are sent, each by id, username or email address.
+    #[input(max = MAX_FILTER_ENTRIES, default)]
     #[schema(required = false)]
     user_id: Vec<UserRef>,
     /// Block types whose errors are sent.
+    #[input(max = MAX_FILTER_ENTRIES, default)]
     #[schema(required = false)]
     block_type: Vec<EngineText>,
 }
-
-impl Input for NewFilter {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let workflow_id = fields.list("workflowId", MAX_FILTER_ENTRIES);
-        let user_id = fields.list("userId", MAX_FILTER_ENTRIES);
-        let block_type = fields.list("blockType", MAX_FILTER_ENTRIES);
-        Some(Self {
-            workflow_id: workflow_id?.unwrap_or_default(),
-            user_id: user_id?.unwrap_or_default(),
-            block_type: block_type?.unwrap_or_default(),
-        })
-    }
-}
-
-nested_inputs! { NewFilter }
 
 impl NewFilter {
     /// Replaces usernames and email addresses by user ids. One read for each name.

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{delivery::Route, id::DestinationId},
-    http::{Backend, Json, Path, Problem, ProblemDocument},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
     store::{ReadOnly, destinations::Destinations},
 };
 
@@ -14,12 +14,13 @@ pub use super::read_only_state as state;
 #[utoipa::path(get, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = DestinationBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_destination(
     caller: Backend,
     State(destinations): State<Destinations<ReadOnly>>,
     Path(id): Path<DestinationId>,
+    _: NoInput,
 ) -> Result<Json<DestinationBody>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;

@@ -22,6 +22,7 @@ use tenon::{
 use utoipa::ToSchema;
 
 pub mod create;
+pub mod credentials;
 pub mod delete;
 pub mod deliveries;
 pub mod filter;

@@ -14,19 +14,19 @@ use tenon::{
     },
     domain::{
         delivery::Route,
-        destination::{AwsCredentials, BusName, EventBridge, Region, Target, Verification},
+        destination::{AwsCredentials, BusName, EventBridge, Filter, Region, Target, Verification},
         id::DestinationId,
         text::Text,
         timestamp::Timestamp,
         webhook::WebhookUrl,
     },
-    http::{Backend, FieldError, Fields, Input, Json, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{Backend, FieldError, Input, Json, NotFound, Patch, Path, Problem, ProblemDocument, StartError, Valid},
     logs::ErrorChain,
     store::health::HealthStore,
 };
 use utoipa::ToSchema;
 
-use super::{ConnectionState, DestinationBody, filter::NewFilter};
+use super::{ConnectionState, DestinationBody, credentials::NewCredentials, filter::NewFilter};
 
 /// State of the function.
 #[derive(Clone, Debug)]
@@ -46,48 +46,25 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
 }
 
 /// Changes to a destination; absent fields remain unchanged.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[derive(Debug, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PatchDestination {
     /// Whether errors are sent.
     enabled: Option<bool>,
     /// Filter of the errors that are sent, replaced as a whole; null removes it.
-    filter: Option<NewFilter>,
+    #[schema(value_type = Option<NewFilter>)]
+    filter: Patch<NewFilter>,
     /// URL of a webhook, to which errors are posted.
     url: Option<WebhookUrl>,
     /// Description of a webhook; null clears it.
     #[schema(value_type = Option<Text<256>>)]
-    description: Option<Option<Text<256>>>,
+    description: Patch<Text<256>>,
     /// Region of a bus.
     region: Option<Region>,
     /// Name or ARN of a bus.
     event_bus_name: Option<BusName>,
     /// New access keys of a bus.
-    credentials: Option<AwsCredentials>,
-}
-
-impl Input for PatchDestination {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let enabled = fields.optional("enabled");
-        let filter = match (fields.has("filter"), fields.optional("filter")) {
-            (true, Some(None)) => Some(Some(NewFilter::default())),
-            (_, filter) => filter,
-        };
-        let url = fields.optional("url");
-        let description = fields.optional("description").map(|given| fields.has("description").then_some(given));
-        let region = fields.optional("region");
-        let event_bus_name = fields.optional("eventBusName");
-        let credentials = fields.optional("credentials");
-        Some(Self {
-            enabled: enabled?,
-            filter: filter?,
-            url: url?,
-            description: description?,
-            region: region?,
-            event_bus_name: event_bus_name?,
-            credentials: credentials?,
-        })
-    }
+    credentials: Option<NewCredentials>,
 }
 
 /// Updates a destination.
@@ -98,9 +75,9 @@ impl Input for PatchDestination {
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), request_body = PatchDestination, responses(
     (status = 200, body = DestinationBody),
-    (status = 404, body = ProblemDocument),
     (status = 409, body = ProblemDocument, description = "the destination was modified by a concurrent request"),
     (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
+    NotFound,
 ))]
 pub async fn patch_destination(
     caller: Backend,
@@ -119,26 +96,30 @@ pub async fn patch_destination(
         destination.enabled = enabled;
         destination.disabled_reason = None;
     }
-    if let Some(filter) = filter {
-        destination.filter = filter.resolve(&connections.users, caller.environment).await?;
+    match filter {
+        Patch::Absent => {}
+        Patch::Null => destination.filter = Filter::default(),
+        Patch::Set(filter) => destination.filter = filter.resolve(&connections.users, caller.environment).await?,
     }
     let bus_fields = [
         ("/region", region.is_some()),
         ("/eventBusName", event_bus_name.is_some()),
         ("/credentials", credentials.is_some()),
     ];
-    let webhook_fields = [("/url", url.is_some()), ("/description", description.is_some())];
+    let webhook_fields = [("/url", url.is_some()), ("/description", !description.is_absent())];
     let redirected = match &mut destination.target {
         Target::EventBridge(bus) => {
             reject_fields(&webhook_fields, "applies only to webhook destinations")?;
-            let verification = update_bus(&connections, route, bus, region, event_bus_name, credentials).await?;
+            let verification =
+                update_bus(&connections, route, bus, region, event_bus_name, credentials.map(AwsCredentials::from))
+                    .await?;
             let redirected = verification.is_some();
             destination.verification = verification.unwrap_or(destination.verification);
             redirected
         }
         Target::Webhook(webhook) => {
             reject_fields(&bus_fields, "applies only to EventBridge destinations")?;
-            webhook.description = description.unwrap_or(webhook.description.take());
+            webhook.description = description.apply(webhook.description.take());
             let redirected = url.as_ref().is_some_and(|url| *url != webhook.url);
             if let Some(url) = url {
                 connections.rules.check_url(&url).map_err(|forbidden| Problem::invalid_field("/url", forbidden))?;

@@ -13,7 +13,10 @@ use tenon::{
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
-    http::{Accepted, Backend, Fields, IdempotentState, Input, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{
+        Accepted, Backend, Fields, IdempotencyKey, IdempotentState, Input, Invalid, NotFound, Path, Problem,
+        ProblemDocument, StartError, Valid,
+    },
     store::{Table, destinations::Destinations, replays::Replays},
 };
 use utoipa::ToSchema;
@@ -41,9 +44,8 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
 
 /// Selection of the errors to replay: a time range, a list of ids, or all errors whose delivery
 /// failed.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents the input of NewReplay")]
+#[derive(Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartReplay {
     /// Start of the time range, inclusive; rounded down to a whole second.
     since: Option<Timestamp>,
@@ -51,6 +53,7 @@ struct StartReplay {
     /// time.
     until: Option<Timestamp>,
     /// Ids of the errors, at most 1,000.
+    #[input(max = MAX_ERROR_IDS, min = 1)]
     error_ids: Option<Vec<ErrorId>>,
     /// Whether to replay all errors whose delivery to this destination failed.
     failed: Option<bool>,
@@ -64,11 +67,8 @@ pub struct NewReplay {
 
 impl Input for NewReplay {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let since = fields.optional::<Timestamp>("since");
-        let until = fields.optional::<Timestamp>("until");
-        let error_ids = fields.list::<ErrorId>("errorIds", MAX_ERROR_IDS);
-        let failed = fields.optional::<bool>("failed");
-        let selection = match (since?, until?, error_ids?, failed?) {
+        let StartReplay { since, until, error_ids, failed } = StartReplay::read(fields)?;
+        let selection = match (since, until, error_ids, failed) {
             (Some(since), until, None, None | Some(false)) => {
                 if until.is_some_and(|until| until <= since) {
                     fields.reject("until", "must be after `since`");
@@ -78,9 +78,6 @@ impl Input for NewReplay {
             (None, None, Some(mut ids), None | Some(false)) => {
                 ids.sort();
                 ids.dedup();
-                if ids.is_empty() {
-                    fields.reject("errorIds", "must not be empty");
-                }
                 Selection::Errors(ids)
             }
             (None, None, None, Some(true)) => Selection::Failed,
@@ -110,12 +107,11 @@ pub struct StartedReplay {
 /// Starts a replay: queues recorded errors for a destination again, including errors that were
 /// recorded while it was disabled.
 #[utoipa::path(post, path = "/destinations/{destinationId}/replay", tag = "destinations",
-    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = StartReplay,
+    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), IdempotencyKey), request_body = StartReplay,
     responses(
     (status = 202, body = StartedReplay),
-    (status = 404, body = ProblemDocument),
     (status = 409, body = ProblemDocument, description = "the destination is disabled"),
-    (status = 422, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn start_replay(
     caller: Backend,

@@ -5,7 +5,7 @@ use axum::extract::State;
 use tenon::{
     delivery::webhook::{new_secret, seal_secret},
     domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
-    http::{Backend, Json, NoStore, Path, Problem, ProblemDocument},
+    http::{Backend, Invalid, Json, NoInput, NoStore, NotFound, Path, Problem, ProblemDocument},
 };
 
 pub use super::connection_state as state;
@@ -16,13 +16,14 @@ use super::{ConnectionState, DestinationWithSecret};
 #[utoipa::path(post, path = "/destinations/{destinationId}/rotate-secret", tag = "destinations",
     security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = DestinationWithSecret),
-    (status = 404, body = ProblemDocument),
     (status = 409, body = ProblemDocument, description = "the destination is not a webhook, or was modified by a concurrent request"),
+    NotFound, Invalid,
 ))]
 pub async fn rotate_secret(
     caller: Backend,
     State(ConnectionState { destinations, vault, .. }): State<ConnectionState>,
     Path(id): Path<DestinationId>,
+    _: NoInput,
 ) -> Result<NoStore<Json<DestinationWithSecret>>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;

@@ -16,7 +16,7 @@ use tenon::{
         destination::Target,
         id::DestinationId,
     },
-    http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem, StartError},
     store::{StoreError, destinations::Destinations},
 };
 use utoipa::ToSchema;
@@ -51,12 +51,13 @@ pub struct TestResult {
 #[utoipa::path(post, path = "/destinations/{destinationId}/test", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), responses(
     (status = 200, body = TestResult),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn test_destination(
     caller: Backend,
     State(state): State<AppState>,
     Path(id): Path<DestinationId>,
+    _: NoInput,
 ) -> Result<Json<TestResult>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
     let found = state.destinations.get(route.environment, id).await?;

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
-    http::{Backend, Json, Problem, ProblemDocument, StartError},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Problem, StartError},
     store::{ReadOnly, Table, environments::Environments},
 };
 
@@ -17,11 +17,12 @@ pub async fn state(config: &SdkConfig) -> Result<Environments<ReadOnly>, StartEr
 /// Returns the environment of the caller's API key.
 #[utoipa::path(get, path = "/environment", tag = "environment", security(("apiKey" = ["manage"])), responses(
     (status = 200, body = EnvironmentBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_environment(
     caller: Backend,
     State(environments): State<Environments<ReadOnly>>,
+    _: NoInput,
 ) -> Result<Json<EnvironmentBody>, Problem> {
     let found = environments.find(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
     Ok(Json(found.into()))

@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 use tenon::{
     domain::{delivery::Delivery, error_log::ErrorDocument, id::ErrorId},
-    http::{Backend, Json, Path, Problem, ProblemDocument, StartError},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem, StartError},
     store::{
         ReadOnly, Table,
         deliveries::Deliveries,
@@ -53,12 +53,13 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 #[utoipa::path(get, path = "/errors/{errorId}", tag = "errors", security(("apiKey" = ["manage"])),
     params(("errorId" = ErrorId, Path)), responses(
     (status = 200, body = ErrorWithDeliveries),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_error(
     caller: Backend,
     State(Stores { destinations, errors, deliveries }): State<Stores>,
     Path(id): Path<ErrorId>,
+    _: NoInput,
 ) -> Result<Response, Problem> {
     let environment = caller.environment;
     let not_found = || Problem::not_found("error");

@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 use tenon::{
     domain::{error_log::ErrorDocument, fingerprint::Fingerprint, id::WorkflowId, timestamp::Timestamp},
-    http::{Backend, Fields, Input, Json, Problem, ProblemDocument, StartError, Valid},
+    http::{Backend, Input, Invalid, Json, Problem, StartError, Valid},
     store::{
         ReadOnly, Table,
         errors::{Errors, Group, Retention, SHARDS},
@@ -18,21 +18,13 @@ use tenon::{
 use utoipa::{IntoParams, ToSchema};
 
 /// Query parameters of the groups of errors.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct GroupErrors {
     /// Start of the time range, inclusive; rounded down to a whole second.
     since: Option<Timestamp>,
     /// End of the time range, exclusive; rounded up to a whole second.
     until: Option<Timestamp>,
-}
-
-impl Input for GroupErrors {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let since = fields.optional("since");
-        let until = fields.optional("until");
-        Some(Self { since: since?, until: until? })
-    }
 }
 
 /// Groups of similar errors, largest first.
@@ -88,7 +80,7 @@ pub async fn state(config: &SdkConfig) -> Result<Errors<ReadOnly>, StartError> {
 
 /// Groups the similar errors of a time range.
 #[utoipa::path(get, path = "/errors/groups", tag = "errors", security(("apiKey" = ["manage"])), params(GroupErrors),
-    responses((status = 200, body = ErrorGroups), (status = 422, body = ProblemDocument)))]
+    responses((status = 200, body = ErrorGroups), Invalid))]
 pub async fn group_errors(
     caller: Backend,
     State(errors): State<Errors<ReadOnly>>,

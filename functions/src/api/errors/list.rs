@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use axum::{extract::State, response::Response};
 use tenon::{
     domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
-    http::{BackendOrUser, Cursor, Fields, Input, Limit, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{BackendOrUser, Input, Invalid, InvalidCursor, NotFound, PageParams, Path, Problem, StartError, Valid},
     store::{
         ReadOnly, Table,
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 use super::{ErrorPage, page_response};
 
 /// Query parameters of the list of errors.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListErrors {
     /// Start of the time range, inclusive; rounded down to a whole second.
@@ -32,33 +32,6 @@ pub struct ListErrors {
     block_type: Option<EngineText>,
     /// User who must own the workflow; otherwise 404.
     user_id: Option<UserRef>,
-    /// Maximum number of errors per page.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    limit: Limit,
-    /// Cursor that the previous page returned.
-    #[param(value_type = Option<String>)]
-    cursor: Option<Cursor>,
-}
-
-impl Input for ListErrors {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let since = fields.optional("since");
-        let until = fields.optional("until");
-        let execution_id = fields.optional("executionId");
-        let block_type = fields.optional("blockType");
-        let user_id = fields.optional("userId");
-        let limit = fields.optional("limit");
-        let cursor = fields.optional("cursor");
-        Some(Self {
-            since: since?,
-            until: until?,
-            execution_id: execution_id?,
-            block_type: block_type?,
-            user_id: user_id?,
-            limit: limit?.unwrap_or_default(),
-            cursor: cursor?,
-        })
-    }
 }
 
 /// State of the function.
@@ -79,22 +52,20 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 /// Lists the errors of a workflow, newest first.
 #[utoipa::path(get, path = "/workflows/{workflowId}/errors", tag = "errors",
     security(("apiKey" = ["manage"]), ("userToken" = [])),
-    params(("workflowId" = WorkflowId, Path), ListErrors), responses(
+    params(("workflowId" = WorkflowId, Path), ListErrors, PageParams), responses(
     (status = 200, body = ErrorPage),
-    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
-    (status = 404, body = ProblemDocument),
-    (status = 422, body = ProblemDocument),
+    InvalidCursor, NotFound, Invalid,
 ))]
 pub async fn list_errors(
     caller: BackendOrUser,
     State(stores): State<Stores>,
     Path(workflow_id): Path<WorkflowId>,
-    Valid(request): Valid<ListErrors>,
+    Valid((filter, page)): Valid<(ListErrors, PageParams)>,
 ) -> Result<Response, Problem> {
     let environment = caller.environment;
-    let scope = request.describe(workflow_id);
-    let ListErrors { since, until, execution_id, block_type, user_id, limit: Limit(limit), cursor } = request;
-    let after = cursor.map(|cursor| cursor.position(&scope)).transpose()?;
+    let scope = filter.describe(workflow_id);
+    let ListErrors { since, until, execution_id, block_type, user_id } = filter;
+    let after = page.after(&scope)?;
 
     let not_found = || Problem::not_found("workflow");
     let (_, owner) = stores.workflows.find_with_owner(environment, workflow_id).await?.ok_or_else(not_found)?;
@@ -114,7 +85,7 @@ pub async fn list_errors(
         execution_id,
         block_type,
         after,
-        limit,
+        limit: page.limit(),
         ..ErrorQuery::default()
     };
     Ok(page_response(&stores.errors.page(environment, &query).await?, &scope))
@@ -123,7 +94,7 @@ pub async fn list_errors(
 impl ListErrors {
     /// Returns the list to which a cursor belongs: path and filters.
     fn describe(&self, workflow_id: WorkflowId) -> String {
-        let Self { since, until, execution_id, block_type, user_id, limit: _, cursor: _ } = self;
+        let Self { since, until, execution_id, block_type, user_id } = self;
         format!("/workflows/{workflow_id}/errors {since:?} {until:?} {execution_id:?} {block_type:?} {user_id:?}")
     }
 }

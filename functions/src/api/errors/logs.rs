@@ -7,7 +7,10 @@ use axum::{extract::State, response::Response};
 use serde_json::Value;
 use tenon::{
     domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
-    http::{Backend, Cursor, Fields, FromJson, Input, Limit, Location, Problem, ProblemDocument, StartError, Valid},
+    http::{
+        Backend, Fields, FromJson, Input, Invalid, InvalidCursor, Location, PageParams, Problem, ProblemDocument,
+        StartError, Valid,
+    },
     store::{
         ReadOnly, Table,
         errors::{ErrorQuery, ErrorScope, Errors, MAX_SKIP, Retention, SHARDS},
@@ -19,7 +22,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::{ErrorPage, page_response};
 
 /// Query parameters of the list of errors.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, Input, IntoParams)]
+#[input(check(check_skip: skip))]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListLogs {
     /// Start of the time range, inclusive; rounded down to a whole second.
@@ -39,12 +43,6 @@ pub struct ListLogs {
     /// Number of errors to skip, at most 1,000; not allowed with `cursor`.
     #[param(value_type = Option<u16>, minimum = 0, maximum = 1000)]
     skip: Option<Skip>,
-    /// Maximum number of errors per page.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    limit: Limit,
-    /// Cursor that the previous page returned.
-    #[param(value_type = Option<String>)]
-    cursor: Option<Cursor>,
 }
 
 /// Sort order of errors.
@@ -80,33 +78,9 @@ impl FromJson for Skip {
     }
 }
 
-impl Input for ListLogs {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let since = fields.optional("since");
-        let until = fields.optional("until");
-        let user_id = fields.optional("userId");
-        let workflow_id = fields.optional("workflowId");
-        let execution_id = fields.optional("executionId");
-        let block_type = fields.optional("blockType");
-        let sort_order = fields.optional("sortOrder");
-        let skip = fields.optional("skip");
-        let limit = fields.optional("limit");
-        let cursor: Option<Option<Cursor>> = fields.optional("cursor");
-        if matches!((&skip, &cursor), (Some(Some(_)), Some(Some(_)))) {
-            fields.reject("skip", "cannot be combined with `cursor`");
-        }
-        Some(Self {
-            since: since?,
-            until: until?,
-            user_id: user_id?,
-            workflow_id: workflow_id?,
-            execution_id: execution_id?,
-            block_type: block_type?,
-            sort_order: sort_order?,
-            skip: skip?,
-            limit: limit?.unwrap_or_default(),
-            cursor: cursor?,
-        })
+fn check_skip(fields: &mut Fields<'_>, skip: &Option<Skip>) {
+    if skip.is_some() && fields.has("cursor") {
+        fields.reject("skip", "cannot be combined with `cursor`");
     }
 }
 
@@ -124,31 +98,19 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 }
 
 /// Lists the errors of the environment, including those of deleted users and workflows.
-#[utoipa::path(get, path = "/logs", tag = "errors", security(("apiKey" = ["manage"])), params(ListLogs), responses(
+#[utoipa::path(get, path = "/logs", tag = "errors", security(("apiKey" = ["manage"])), params(ListLogs, PageParams), responses(
     (status = 200, body = ErrorPage),
-    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
     (status = 404, body = ProblemDocument, description = "user not found"),
-    (status = 422, body = ProblemDocument),
+    InvalidCursor, Invalid,
 ))]
 pub async fn list_logs(
     caller: Backend,
     State(Stores { users, errors }): State<Stores>,
-    Valid(request): Valid<ListLogs>,
+    Valid((filter, page)): Valid<(ListLogs, PageParams)>,
 ) -> Result<Response, Problem> {
-    let scope = request.describe();
-    let ListLogs {
-        since,
-        until,
-        user_id,
-        workflow_id,
-        execution_id,
-        block_type,
-        sort_order,
-        skip,
-        limit: Limit(limit),
-        cursor,
-    } = request;
-    let after = cursor.map(|cursor| cursor.position(&scope)).transpose()?;
+    let scope = filter.describe();
+    let ListLogs { since, until, user_id, workflow_id, execution_id, block_type, sort_order, skip } = filter;
+    let after = page.after(&scope)?;
     let user_id = match &user_id {
         Some(user) => {
             let found = users.resolve(caller.environment, user).await?;
@@ -171,7 +133,7 @@ pub async fn list_logs(
         oldest_first: sort_order == Some(SortOrder::Asc),
         skip: skip.map_or(0, |Skip(skip)| skip),
         after,
-        limit,
+        limit: page.limit(),
     };
     Ok(page_response(&errors.page(caller.environment, &query).await?, &scope))
 }
@@ -179,18 +141,7 @@ pub async fn list_logs(
 impl ListLogs {
     /// Returns the list to which a cursor belongs: path, filters and order.
     fn describe(&self) -> String {
-        let Self {
-            since,
-            until,
-            user_id,
-            workflow_id,
-            execution_id,
-            block_type,
-            sort_order,
-            skip: _,
-            limit: _,
-            cursor: _,
-        } = self;
+        let Self { since, until, user_id, workflow_id, execution_id, block_type, sort_order, skip: _ } = self;
         format!(
             "/logs {since:?} {until:?} {user_id:?} {workflow_id:?} {execution_id:?} {block_type:?} {}",
             *sort_order == Some(SortOrder::Asc)

@@ -15,30 +15,28 @@ use tenon::{
         timestamp::Timestamp,
     },
     http::{
-        Accepted, EngineOrBackend, Fields, IdempotentState, Input, Path, Problem, ProblemDocument, StartError, Valid,
+        Accepted, EngineOrBackend, Fields, IdempotencyKey, IdempotentState, Input, Invalid, NotFound, Path, Problem,
+        ProblemDocument, StartError, Valid,
     },
-    nested_inputs,
     store::{
         Table,
         errors::{Errors, Retention},
         workflows::Workflows,
     },
 };
-use utoipa::{
-    ToSchema,
-    openapi::{Array, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema},
-};
+use utoipa::ToSchema;
 
 /// Maximum number of errors per request.
 const MAX_ERRORS_PER_REQUEST: usize = 100;
 
 /// Error to record.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[derive(Debug, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[input(check(check_identity: id, created_at))]
 pub struct RecordError {
     /// Id of the error; generated from `createdAt` by default. Recording the same id again on the
     /// same workflow changes nothing.
-    #[schema(rename = "_id")]
+    #[serde(rename = "_id")]
     id: Option<ErrorId>,
     /// Time of the error; the current time by default, and at most five minutes in the future.
     created_at: Option<Timestamp>,
@@ -52,32 +50,12 @@ pub struct RecordError {
     error: String,
 }
 
-impl Input for RecordError {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let id = fields.optional("_id");
-        let created_at = fields.optional("createdAt");
-        let execution_id = fields.required("executionId");
-        let block_id = fields.required("blockId");
-        let block_type = fields.required("blockType");
-        let error = fields.required("error");
-        if let (Some(id), Some(created_at)) = (id, created_at)
-            && let Err(error) = ErrorIdentity::new(id, created_at, &RequestSeed::new(), 0)
-        {
-            let at_id = created_at.is_none() && error != IdentityError::Mismatch;
-            fields.reject(if at_id { "_id" } else { "createdAt" }, error);
-        }
-        Some(Self {
-            id: id?,
-            created_at: created_at?,
-            execution_id: execution_id?,
-            block_id: block_id?,
-            block_type: block_type?,
-            error: error?,
-        })
+fn check_identity(fields: &mut Fields<'_>, id: &Option<ErrorId>, created_at: &Option<Timestamp>) {
+    if let Err(error) = ErrorIdentity::new(*id, *created_at, &RequestSeed::new(), 0) {
+        let at_id = created_at.is_none() && error != IdentityError::Mismatch;
+        fields.reject(if at_id { "_id" } else { "createdAt" }, error);
     }
 }
-
-nested_inputs! { RecordError }
 
 impl RecordError {
     fn into_new_error(self, seed: &RequestSeed, index: usize, is_list: bool) -> Result<NewError, Problem> {
@@ -91,39 +69,31 @@ impl RecordError {
 }
 
 /// One error, or up to 100 as `{"errors": […]}`.
-#[derive(Debug)]
-pub struct RecordErrors {
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub enum RecordErrors {
+    /// One error.
+    One(RecordError),
+    /// List of errors.
+    List(ErrorList),
+}
+
+/// List of errors to record.
+#[derive(Debug, Input, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorList {
+    /// Errors, 1 to 100.
+    #[input(max = MAX_ERRORS_PER_REQUEST, min = 1)]
     errors: Vec<RecordError>,
-    /// Whether the body is a list of errors.
-    is_list: bool,
-}
-
-impl utoipa::PartialSchema for RecordErrors {
-    fn schema() -> RefOr<Schema> {
-        let one = || Ref::from_schema_name("RecordError");
-        let list = Array::new(one());
-        let many = ObjectBuilder::new().property("errors", list).required("errors");
-        OneOfBuilder::new().item(one()).item(many).into()
-    }
-}
-
-impl ToSchema for RecordErrors {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push(("RecordError".into(), <RecordError as utoipa::PartialSchema>::schema()));
-        <RecordError as ToSchema>::schemas(schemas);
-    }
 }
 
 impl Input for RecordErrors {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        if !fields.has("errors") {
-            return Some(Self { errors: vec![fields.as_item()?], is_list: false });
+        if fields.has("errors") {
+            ErrorList::read(fields).map(Self::List)
+        } else {
+            RecordError::read(fields).map(Self::One)
         }
-        let errors: Vec<RecordError> = fields.list("errors", MAX_ERRORS_PER_REQUEST)?.unwrap_or_default();
-        if errors.is_empty() {
-            fields.reject("errors", "must not be empty");
-        }
-        Some(Self { errors, is_list: true })
     }
 }
 
@@ -164,20 +134,23 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 /// environment.
 #[utoipa::path(post, path = "/workflows/{workflowId}/errors", tag = "errors",
     security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])),
-    params(("workflowId" = WorkflowId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = RecordErrors, responses(
+    params(("workflowId" = WorkflowId, Path), IdempotencyKey), request_body = RecordErrors, responses(
     (status = 202, body = RecordedErrors),
-    (status = 404, body = ProblemDocument),
-    (status = 422, body = ProblemDocument),
     (status = 503, body = ProblemDocument, description = "some errors were not recorded; the problem document names them"),
+    NotFound, Invalid,
 ))]
 pub async fn record_errors(
     caller: EngineOrBackend,
     State(stores): State<Stores>,
     Path(workflow_id): Path<WorkflowId>,
     seed: RequestSeed,
-    Valid(RecordErrors { errors, is_list }): Valid<RecordErrors>,
+    Valid(body): Valid<RecordErrors>,
 ) -> Result<Accepted<RecordedErrors>, Problem> {
     let environment = caller.environment;
+    let (errors, is_list) = match body {
+        RecordErrors::One(error) => (vec![error], false),
+        RecordErrors::List(ErrorList { errors }) => (errors, true),
+    };
     let found = stores.workflows.find_with_owner(environment, workflow_id).await?;
     let (workflow, _) = found.ok_or_else(|| Problem::not_found("workflow"))?;
     let workflow = WorkflowRef::from(&workflow);

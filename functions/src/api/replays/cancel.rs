@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::id::ReplayId,
-    http::{Backend, Json, Path, Problem, ProblemDocument},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
     store::replays::Replays,
 };
 
@@ -14,12 +14,13 @@ pub use super::state;
 #[utoipa::path(delete, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("replayId" = ReplayId, Path)), responses(
     (status = 200, body = ReplayBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn cancel_replay(
     caller: Backend,
     State(replays): State<Replays>,
     Path(id): Path<ReplayId>,
+    _: NoInput,
 ) -> Result<Json<ReplayBody>, Problem> {
     let cancelled = replays.cancel(caller.environment, id).await?;
     cancelled.map(|replay| Json(replay.into())).ok_or_else(|| Problem::not_found("replay"))

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::id::ReplayId,
-    http::{Backend, Json, Path, Problem, ProblemDocument},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
     store::{ReadOnly, replays::Replays},
 };
 
@@ -14,12 +14,13 @@ pub use super::read_only_state as state;
 #[utoipa::path(get, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("replayId" = ReplayId, Path)), responses(
     (status = 200, body = ReplayBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_replay(
     caller: Backend,
     State(replays): State<Replays<ReadOnly>>,
     Path(id): Path<ReplayId>,
+    _: NoInput,
 ) -> Result<Json<ReplayBody>, Problem> {
     let replay = replays.get(caller.environment, id).await?;
     replay.map(|replay| Json(replay.into())).ok_or_else(|| Problem::not_found("replay"))

@@ -12,7 +12,7 @@ use tenon::{
         request_seed::RequestSeed,
         user::{NewUser, User},
     },
-    http::{Backend, FieldError, Json, JsonBody, Problem, ProblemDocument, Valid},
+    http::{Backend, FieldError, FromJson, IdempotencyKey, Input, Json, Location, Problem, ProblemDocument, Valid},
     logs::ErrorChain,
     store::users::{CreateUserError, Users},
 };
@@ -24,13 +24,46 @@ use super::{UserBody, create::CreateUser};
 /// Maximum number of users per batch.
 const MAX_USERS: usize = 1000;
 
+/// Maximum number of errors that the result of an item names. 1,000 items with as many unknown
+/// members as a body can contain still fit into a response.
+const MAX_ERRORS_PER_ITEM: usize = 5;
+
 /// Users to create, as `{"users": […]}` or as the list itself.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "documents an input that is read item by item")]
-struct CreateUsers {
+#[derive(Input, ToSchema)]
+#[schema(as = CreateUsers)]
+#[serde(deny_unknown_fields)]
+struct UserList {
     /// Users, 1 to 1,000.
-    #[schema(min_items = 1, max_items = 1000)]
-    users: Vec<CreateUser>,
+    #[input(max = MAX_USERS, min = 1)]
+    #[schema(value_type = Vec<CreateUser>, min_items = 1, max_items = 1000)]
+    users: Vec<Item>,
+}
+
+/// Item of a batch, which is invalid on its own.
+struct Item(Result<CreateUser, Problem>);
+
+impl FromJson for Item {
+    fn from_json(value: &Value, _: &mut Location<'_>) -> Option<Self> {
+        Some(Self(Valid::item(value, MAX_ERRORS_PER_ITEM).map(|Valid(user)| user)))
+    }
+}
+
+/// Items of a batch.
+pub struct CreateUsers {
+    items: Vec<Item>,
+    /// JSON pointer to the list.
+    pointer: &'static str,
+}
+
+impl FromJson for CreateUsers {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        match value {
+            Value::Array(_) => Some(Self { items: location.list(value, 1..=MAX_USERS)?, pointer: "" }),
+            _ => {
+                UserList::from_json(value, location).map(|UserList { users }| Self { items: users, pointer: "/users" })
+            }
+        }
+    }
 }
 
 /// Result of a batch.
@@ -66,8 +99,11 @@ pub enum BatchResult {
 pub struct Reason {
     /// Description of the reason.
     detail: String,
-    /// Invalid fields.
+    /// Invalid fields, at most 5.
     errors: Vec<FieldError>,
+    /// Number of further invalid fields; present if there are more.
+    #[serde(rename = "moreErrors", skip_serializing_if = "Option::is_none")]
+    more_errors: Option<usize>,
 }
 
 /// Item that was not created.
@@ -82,12 +118,13 @@ pub struct InvalidUser {
 impl From<Problem> for Reason {
     fn from(problem: Problem) -> Self {
         let (detail, errors) = problem.into_parts();
-        Self { detail, errors }
+        let (errors, more) = errors.into_parts();
+        Self { detail, errors, more_errors: Some(more).filter(|more| *more > 0) }
     }
 }
 
 /// Creates up to 1,000 users. Each item succeeds or fails on its own.
-#[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), params(("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateUsers,
+#[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey), request_body = UserList,
     responses(
     (status = 200, body = CreatedUsers),
     (status = 422, body = ProblemDocument, description = "the list is missing, empty or too long"),
@@ -97,13 +134,13 @@ pub async fn create_users(
     caller: Backend,
     State(users): State<Users>,
     seed: RequestSeed,
-    JsonBody(body): JsonBody,
+    Valid(CreateUsers { items, pointer }): Valid<CreateUsers>,
 ) -> Result<Json<CreatedUsers>, Problem> {
-    let items = items(&body)?;
-    let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(items.len());
+    let count = items.len();
+    let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(count);
     let (mut new, mut indices, mut claimed) = (Vec::new(), Vec::new(), HashMap::new());
-    for (index, item) in items.iter().enumerate() {
-        match read(item, &seed, index, &mut claimed) {
+    for (index, Item(item)) in items.into_iter().enumerate() {
+        match check(item, &seed, index, &mut claimed) {
             Ok(user) => {
                 new.push(user);
                 indices.push(index);
@@ -120,8 +157,7 @@ pub async fn create_users(
             Err(taken @ CreateUserError::Taken { .. }) => BatchResult::Conflict(Problem::from(taken).into()),
             Err(CreateUserError::Store(error)) if error.is_transient() => {
                 tracing::warn!(error = %ErrorChain(&*error), "failed to create user");
-                let list = if body.is_array() { "" } else { "/users" };
-                not_created.push(format!("{list}/{index}"));
+                not_created.push(format!("{pointer}/{index}"));
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -131,7 +167,7 @@ pub async fn create_users(
         }
     }
     if !not_created.is_empty() {
-        return Err(Problem::not_created(not_created, items.len()));
+        return Err(Problem::not_created(not_created, count));
     }
     let results: Vec<BatchResult> = results.into_iter().flatten().collect();
     let invalid_users = results.iter().enumerate().filter_map(|(index, result)| match result {
@@ -143,31 +179,15 @@ pub async fn create_users(
     Ok(Json(CreatedUsers { message: "success", invalid_users: invalid_users.collect(), results }))
 }
 
-/// Returns the list: the body itself, or its member `users`.
-fn items(body: &Value) -> Result<&Vec<Value>, Problem> {
-    let (list, pointer) = match body {
-        Value::Array(_) => (Some(body), ""),
-        _ => (body.get("users"), "/users"),
-    };
-    match list {
-        Some(Value::Array(items)) if (1..=MAX_USERS).contains(&items.len()) => Ok(items),
-        Some(Value::Array(_)) => {
-            Err(Problem::invalid_field(pointer, format_args!("must have 1 to {MAX_USERS} entries")))
-        }
-        Some(_) => Err(Problem::invalid_field(pointer, "must be a list")),
-        None => Err(Problem::invalid_field(pointer, "is required")),
-    }
-}
-
-/// Validates an item and checks that no earlier item has one of its names.
-fn read(
-    item: &Value,
+/// Checks that an item is valid and that no earlier item has one of its names.
+fn check(
+    item: Result<CreateUser, Problem>,
     seed: &RequestSeed,
     index: usize,
     claimed: &mut HashMap<CanonicalName, usize>,
 ) -> Result<User, BatchResult> {
-    let Valid(CreateUser { email, username, full_name, metadata }) =
-        Valid::<CreateUser>::payload(item).map_err(|problem| BatchResult::Invalid(problem.into()))?;
+    let CreateUser { email, username, full_name, metadata } =
+        item.map_err(|problem| BatchResult::Invalid(problem.into()))?;
     let names = Names::new(username, email, &seed.suffix(index))
         .map_err(|error| BatchResult::Invalid(Problem::invalid_field("/email", error).into()))?;
     let claims = names.claims();
@@ -175,7 +195,11 @@ fn read(
         let field = if *first == names.username.canonical() { "username" } else { "email" };
         let detail = format!("duplicates that of item {earlier}");
         let errors = vec![FieldError { pointer: format!("/{field}"), detail: detail.clone() }];
-        return Err(BatchResult::Conflict(Reason { detail: format!("the {field} {detail}"), errors }));
+        return Err(BatchResult::Conflict(Reason {
+            detail: format!("the {field} {detail}"),
+            errors,
+            more_errors: None,
+        }));
     }
     claimed.extend(claims.into_iter().map(|name| (name, index)));
     Ok(NewUser { names, full_name, metadata }.create(seed, index))

@@ -8,7 +8,7 @@ use tenon::{
         request_seed::RequestSeed,
         user::{FullName, Metadata, NewUser},
     },
-    http::{Backend, Created, Fields, Input, Problem, ProblemDocument, StartError, Valid},
+    http::{Backend, Created, Fields, IdempotencyKey, Input, Invalid, Problem, ProblemDocument, StartError, Valid},
     store::{Table, users::Users},
 };
 use utoipa::ToSchema;
@@ -16,8 +16,9 @@ use utoipa::ToSchema;
 use super::UserBody;
 
 /// Body of a request to create a user: `email`, `username` or both.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[derive(Debug, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[input(check(check_names: username, email))]
 pub struct CreateUser {
     /// Email address, unique in the environment.
     pub(super) email: Option<Email>,
@@ -27,27 +28,14 @@ pub struct CreateUser {
     /// Full name.
     pub(super) full_name: Option<FullName>,
     /// String pairs, at most 50 and 8 KiB in total.
+    #[input(default)]
     #[schema(required = false)]
     pub(super) metadata: Metadata,
 }
 
-impl Input for CreateUser {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let email = fields.optional("email");
-        let username = fields.optional("username");
-        let full_name = fields.optional("fullName");
-        let metadata = fields.optional("metadata");
-        if let (Some(email), Some(username)) = (&email, &username)
-            && let Err(error) = Names::check(username.as_ref(), email.as_ref())
-        {
-            fields.reject(if username.is_some() { "username" } else { "email" }, error);
-        }
-        Some(Self {
-            email: email?,
-            username: username?,
-            full_name: full_name?,
-            metadata: metadata?.unwrap_or_default(),
-        })
+fn check_names(fields: &mut Fields<'_>, username: &Option<Username>, email: &Option<Email>) {
+    if let Err(error) = Names::check(username.as_ref(), email.as_ref()) {
+        fields.reject(if username.is_some() { "username" } else { "email" }, error);
     }
 }
 
@@ -57,10 +45,10 @@ pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
 }
 
 /// Creates a user and claims its username and email address.
-#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateUser, responses(
+#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey), request_body = CreateUser, responses(
     (status = 201, body = UserBody, headers(("Location", description = "path of the user"))),
     (status = 409, body = ProblemDocument, description = "the username or email address is taken; the problem document names the field"),
-    (status = 422, body = ProblemDocument),
+    Invalid,
 ))]
 pub async fn create_user(
     caller: Backend,

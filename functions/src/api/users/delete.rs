@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use tenon::{
     domain::{names::UserRef, timestamp::Timestamp},
-    http::{Backend, Json, Path, Problem, ProblemDocument},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
     store::users::{ChangeUserError, Users},
 };
 use utoipa::ToSchema;
@@ -42,12 +42,13 @@ const MAX_ATTEMPTS: usize = 5;
 #[utoipa::path(delete, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
     params(("user" = UserRef, Path)), responses(
     (status = 200, body = DeletedUser),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn delete_user(
     caller: Backend,
     State(users): State<Users>,
     Path(user): Path<UserRef>,
+    _: NoInput,
 ) -> Result<Json<DeletedUser>, Problem> {
     let id = users.resolve(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
     let mut attempts = 0;

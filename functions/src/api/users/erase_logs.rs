@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{names::UserRef, timestamp::Timestamp},
-    http::{Accepted, Backend, Path, Problem},
+    http::{Accepted, Backend, Invalid, NoInput, Path, Problem},
     store::{
         erasures::{Erasure, start_erasure},
         users::Users,
@@ -20,11 +20,12 @@ use crate::api::success::Success;
 /// Works for a deleted user if `user` is its id. The job resumes after failures until it is
 /// complete.
 #[utoipa::path(delete, path = "/users/{user}/logs", tag = "errors", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path)), responses((status = 202, body = Success)))]
+    params(("user" = UserRef, Path)), responses((status = 202, body = Success), Invalid))]
 pub async fn erase_logs(
     caller: Backend,
     State(users): State<Users>,
     Path(user): Path<UserRef>,
+    _: NoInput,
 ) -> Result<Accepted<Success>, Problem> {
     let environment_id = caller.environment;
     // A name without a user has no errors.

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::names::UserRef,
-    http::{BackendOrUser, Path, Problem, ProblemDocument, StartError, WithEtag},
+    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, WithEtag},
     store::{ReadOnly, Table, users::Users},
 };
 
@@ -19,12 +19,13 @@ pub async fn state(config: &SdkConfig) -> Result<Users<ReadOnly>, StartError> {
 #[utoipa::path(get, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("user" = UserRef, Path)), responses(
     (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_user(
     caller: BackendOrUser,
     State(users): State<Users<ReadOnly>>,
     Path(user): Path<UserRef>,
+    _: NoInput,
 ) -> Result<WithEtag<UserBody>, Problem> {
     match users.find(caller.environment, &user).await? {
         Some(user) if caller.can_access(user.user_id) => Ok(WithEtag(user.into())),

@@ -9,7 +9,7 @@ use tenon::{
         names::{Email, UserRef, Username},
         user::{Status, User},
     },
-    http::{Backend, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, StartError, Valid},
+    http::{Backend, Cursor, Input, Invalid, InvalidCursor, Json, PageParams, Problem, StartError, Valid},
     store::{
         ReadOnly, Table,
         users::{SHARDS, UserQuery, Users},
@@ -25,7 +25,7 @@ pub async fn state(config: &SdkConfig) -> Result<Users<ReadOnly>, StartError> {
 }
 
 /// Query parameters of the list of users.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListUsers {
     /// Status of the users.
@@ -34,29 +34,6 @@ pub struct ListUsers {
     email: Option<Email>,
     /// Username of the user.
     username: Option<Username>,
-    /// Maximum number of users per page.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    limit: Limit,
-    /// Cursor that the previous page returned.
-    #[param(value_type = Option<String>)]
-    cursor: Option<Cursor>,
-}
-
-impl Input for ListUsers {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let status = fields.optional("status");
-        let email = fields.optional("email");
-        let username = fields.optional("username");
-        let limit = fields.optional("limit");
-        let cursor = fields.optional("cursor");
-        Some(Self {
-            status: status?,
-            email: email?,
-            username: username?,
-            limit: limit?.unwrap_or_default(),
-            cursor: cursor?,
-        })
-    }
 }
 
 /// Page of users, newest first.
@@ -72,18 +49,17 @@ pub struct UserPage {
 /// Lists the users of the environment, or returns the one with the given username or email address.
 ///
 /// A user created moments ago may be missing from the list; it is found by name immediately.
-#[utoipa::path(get, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(ListUsers), responses(
+#[utoipa::path(get, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(ListUsers, PageParams), responses(
     (status = 200, body = UserPage),
-    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
-    (status = 422, body = ProblemDocument),
+    InvalidCursor, Invalid,
 ))]
 pub async fn list_users(
     caller: Backend,
     State(users): State<Users<ReadOnly>>,
-    Valid(ListUsers { status, email, username, limit: Limit(limit), cursor }): Valid<ListUsers>,
+    Valid((ListUsers { status, email, username }, page)): Valid<(ListUsers, PageParams)>,
 ) -> Result<Json<UserPage>, Problem> {
     let scope = format!("/users?status={}", status.map_or("", Status::as_str));
-    let after = cursor.map(|cursor| cursor.position(&scope)).transpose()?;
+    let after = page.after(&scope)?;
     let name = username.as_ref().map(Username::canonical).or_else(|| email.as_ref().map(Email::canonical));
     if let Some(name) = name {
         let found = users.find(caller.environment, &UserRef::Name(name)).await?;
@@ -99,7 +75,8 @@ pub async fn list_users(
         let data = found.into_iter().filter(|user| is(user)).map(UserBody::from).collect();
         return Ok(Json(UserPage { data, cursor: None }));
     }
-    let page = users.list(caller.environment, UserQuery { status, after: after.as_deref(), limit }).await?;
+    let query = UserQuery { status, after: after.as_deref(), limit: page.limit() };
+    let page = users.list(caller.environment, query).await?;
     let cursor = page.next.map(|position| Cursor::new(&scope, &position).into_string());
     Ok(Json(UserPage { data: page.items.into_iter().map(UserBody::from).collect(), cursor }))
 }

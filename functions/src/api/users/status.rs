@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{names::UserRef, user::Status},
-    http::{Backend, Json, Path, Problem, ProblemDocument, RouteKey},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem, RouteKey},
     store::users::Users,
 };
 
@@ -18,13 +18,14 @@ pub use super::create::state;
 #[utoipa::path(post, path = "/users/{user}/disable", tag = "users", security(("apiKey" = ["manage"])),
     operation_id = "disable_user", params(("user" = UserRef, Path)), responses(
     (status = 200, body = UserBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn set_status(
     caller: Backend,
     State(users): State<Users>,
     Path(user): Path<UserRef>,
     RouteKey(route): RouteKey,
+    _: NoInput,
 ) -> Result<Json<UserBody>, Problem> {
     let status = if route == "POST /users/{user}/enable" { Status::Active } else { Status::Disabled };
     let not_found = || Problem::not_found("user");
@@ -37,7 +38,7 @@ pub async fn set_status(
 #[utoipa::path(post, path = "/users/{user}/enable", tag = "users", security(("apiKey" = ["manage"])),
     params(("user" = UserRef, Path)), responses(
     (status = 200, body = UserBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn enable_user() {}

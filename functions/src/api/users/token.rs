@@ -11,7 +11,7 @@ use tenon::{
         timestamp::Timestamp,
         user::{Status, TtlSeconds},
     },
-    http::{Backend, Fields, Input, Json, NoStore, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{Backend, Input, Invalid, Json, NoStore, NotFound, Path, Problem, ProblemDocument, StartError, Valid},
     store::{ReadOnly, Table, signing_keys::SigningKeys, users::Users},
     tokens::{Claims, Signer},
     vault::Vault,
@@ -19,21 +19,15 @@ use tenon::{
 use utoipa::{IntoParams, ToSchema};
 
 /// Options of the token.
-#[derive(Debug, IntoParams, ToSchema)]
+#[derive(Debug, Input, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateToken {
     /// Lifetime of the token, in seconds.
+    #[input(default = TtlSeconds::MAX)]
     #[param(required = false)]
     #[schema(required = false)]
     ttl_seconds: TtlSeconds,
-}
-
-impl Input for CreateToken {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let ttl_seconds = fields.optional("ttlSeconds");
-        Some(Self { ttl_seconds: ttl_seconds?.unwrap_or(TtlSeconds::MAX) })
-    }
 }
 
 /// User token.
@@ -67,8 +61,7 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
     params(("user" = UserRef, Path), CreateToken), responses(
     (status = 200, body = Token),
     (status = 403, body = ProblemDocument, description = "the user is disabled"),
-    (status = 404, body = ProblemDocument),
-    (status = 422, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn create_token(
     caller: Backend,
@@ -91,8 +84,7 @@ pub async fn create_token(
     operation_id = "post_token", params(("user" = UserRef, Path)), request_body = CreateToken, responses(
     (status = 200, body = Token),
     (status = 403, body = ProblemDocument, description = "the user is disabled"),
-    (status = 404, body = ProblemDocument),
-    (status = 422, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 #[expect(dead_code, reason = "documents the second method of the handler")]
 fn post_token() {}

@@ -10,7 +10,10 @@ use tenon::{
         timestamp::Timestamp,
         user::{FullName, Metadata, User},
     },
-    http::{Backend, Fields, IfMatch, Input, Path, Problem, ProblemDocument, RouteKey, Valid, WithEtag},
+    http::{
+        Backend, Fields, IfMatch, Input, Invalid, NotFound, Patch, Path, Problem, ProblemDocument, RouteKey, Valid,
+        WithEtag,
+    },
     store::users::{ChangeUserError, Users},
 };
 use utoipa::ToSchema;
@@ -19,33 +22,28 @@ use super::UserBody;
 pub use super::create::state;
 
 /// Changes to a user; absent fields remain unchanged.
-#[derive(Clone, Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[derive(Clone, Debug, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[input(check(reject_null: username))]
 pub struct UpdateUser {
     /// Username, unique in the environment.
-    username: Option<Username>,
+    #[schema(value_type = Option<Username>)]
+    username: Patch<Username>,
     /// Email address, unique in the environment; null clears it.
     #[schema(value_type = Option<Email>)]
-    email: Option<Option<Email>>,
+    email: Patch<Email>,
     /// Full name; null clears it.
     #[schema(value_type = Option<FullName>)]
-    full_name: Option<Option<FullName>>,
+    full_name: Patch<FullName>,
     /// String pairs. PATCH merges them into the existing ones and removes pairs whose value is
     /// null; PUT replaces all pairs.
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
     metadata: Option<BTreeMap<String, Option<String>>>,
 }
 
-impl Input for UpdateUser {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let username = fields.optional("username");
-        let email = fields.optional("email").map(|given| fields.has("email").then_some(given));
-        let full_name = fields.optional("fullName").map(|given| fields.has("fullName").then_some(given));
-        let metadata = fields.optional("metadata");
-        if fields.has("username") && username == Some(None) {
-            fields.reject("username", "cannot be null");
-        }
-        Some(Self { username: username?, email: email?, full_name: full_name?, metadata: metadata? })
+fn reject_null(fields: &mut Fields<'_>, username: &Patch<Username>) {
+    if *username == Patch::Null {
+        fields.reject("username", "cannot be null");
     }
 }
 
@@ -55,13 +53,12 @@ const MAX_ATTEMPTS: usize = 5;
 /// Updates a user; given metadata replaces the existing metadata. Names that it no longer uses are
 /// free immediately.
 #[utoipa::path(put, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])), operation_id = "replace_user",
-    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "ETag of the expected version")),
+    params(("user" = UserRef, Path), IfMatch),
     request_body = UpdateUser, responses(
     (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-    (status = 404, body = ProblemDocument),
     (status = 409, body = ProblemDocument, description = "the username or email address is taken; the problem document names the field"),
     (status = 412, body = ProblemDocument, description = "the user does not match If-Match"),
-    (status = 422, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn update_user(
     caller: Backend,
@@ -96,13 +93,12 @@ pub async fn update_user(
 /// Updates a user; given metadata is merged into the existing metadata. Names that it no longer
 /// uses are free immediately.
 #[utoipa::path(patch, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path), ("If-Match" = Option<String>, Header, description = "ETag of the expected version")),
+    params(("user" = UserRef, Path), IfMatch),
     request_body = UpdateUser, responses(
     (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-    (status = 404, body = ProblemDocument),
     (status = 409, body = ProblemDocument, description = "the username or email address is taken; the problem document names the field"),
     (status = 412, body = ProblemDocument, description = "the user does not match If-Match"),
-    (status = 422, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn patch_user() {}
@@ -110,14 +106,11 @@ fn patch_user() {}
 /// Returns the user with the changes applied.
 fn updated(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<User, Problem> {
     let UpdateUser { username, email, full_name, metadata } = update;
-    let renamed = username.is_some();
-    let username = username.unwrap_or_else(|| before.username.clone());
+    let renamed = !username.is_absent();
+    let username = username.apply(None).unwrap_or_else(|| before.username.clone());
     // A username that is an email address also sets the email address.
-    let email = match email {
-        Some(email) => email,
-        None if renamed && username.as_str().contains('@') => None,
-        None => before.email.clone(),
-    };
+    let sets_email = renamed && username.as_str().contains('@');
+    let email = email.apply(before.email.clone().filter(|_| !sets_email));
     let names = Names::of(username, email.clone());
     let names = names.map_err(|error| Problem::invalid_field(if renamed { "/username" } else { "/email" }, error))?;
     if email.is_none() && names.email.is_some() && !renamed {
@@ -134,7 +127,7 @@ fn updated(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<
     Ok(User {
         username: names.username,
         email: names.email,
-        full_name: full_name.unwrap_or_else(|| before.full_name.clone()),
+        full_name: full_name.apply(before.full_name.clone()),
         metadata,
         ..before.clone()
     })

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef, workflow::WorkflowName},
-    http::{BackendOrUser, Fields, Input, Json, Problem, ProblemDocument, RouteKey, Valid},
+    http::{BackendOrUser, Fields, Input, Invalid, Json, NotFound, Problem, RouteKey, Valid},
 };
 use utoipa::ToSchema;
 
@@ -12,8 +12,9 @@ pub use super::state;
 use super::{Stores, WorkflowBody};
 
 /// Selection of a workflow by id or name.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[derive(Debug, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[input(check(require_either: workflow_id, workflow_name))]
 pub struct WorkflowSelector {
     /// User who owns the workflow; optional with a user token.
     user_id: Option<UserRef>,
@@ -23,15 +24,9 @@ pub struct WorkflowSelector {
     workflow_name: Option<WorkflowName>,
 }
 
-impl Input for WorkflowSelector {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let user_id = fields.optional("userId");
-        let workflow_id = fields.optional("workflowId");
-        let workflow_name = fields.optional("workflowName");
-        if let (Some(None), Some(None)) = (&workflow_id, &workflow_name) {
-            fields.reject("workflowId", "is required unless `workflowName` is given");
-        }
-        Some(Self { user_id: user_id?, workflow_id: workflow_id?, workflow_name: workflow_name? })
+fn require_either(fields: &mut Fields<'_>, id: &Option<WorkflowId>, name: &Option<WorkflowName>) {
+    if id.is_none() && name.is_none() {
+        fields.reject("workflowId", "is required unless `workflowName` is given");
     }
 }
 
@@ -39,8 +34,7 @@ impl Input for WorkflowSelector {
 #[utoipa::path(put, path = "/workflows/activate", tag = "workflows", operation_id = "activate_workflow",
     security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector, responses(
     (status = 200, body = WorkflowBody),
-    (status = 404, body = ProblemDocument),
-    (status = 422, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn set_active(
     caller: BackendOrUser,
@@ -70,8 +64,7 @@ pub async fn set_active(
 #[utoipa::path(put, path = "/workflows/deactivate", tag = "workflows",
     security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector, responses(
     (status = 200, body = WorkflowBody),
-    (status = 404, body = ProblemDocument),
-    (status = 422, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn deactivate_workflow() {}

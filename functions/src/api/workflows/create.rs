@@ -11,7 +11,7 @@ use tenon::{
         request_seed::RequestSeed,
         workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
     },
-    http::{Backend, Created, Fields, Input, Problem, ProblemDocument, Valid},
+    http::{Backend, Created, IdempotencyKey, Input, Invalid, Problem, ProblemDocument, Valid},
 };
 use utoipa::ToSchema;
 
@@ -19,8 +19,8 @@ pub use super::state;
 use super::{Stores, WorkflowBody};
 
 /// Body of a request to create a workflow.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[derive(Debug, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateWorkflow {
     /// User who owns the workflow, by id, username or email address.
     user_id: UserRef,
@@ -29,23 +29,9 @@ pub struct CreateWorkflow {
     /// Integration of which the workflow is an instance.
     integration_id: Option<IntegrationId>,
     /// Credentials of the same user that the workflow uses, at most 50.
+    #[input(max = MAX_CREDENTIALS, default)]
     #[schema(required = false)]
     credential_ids: Vec<CredentialId>,
-}
-
-impl Input for CreateWorkflow {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let user_id = fields.required("userId");
-        let name = fields.required("name");
-        let integration_id = fields.optional("integrationId");
-        let credential_ids = fields.list("credentialIds", MAX_CREDENTIALS);
-        Some(Self {
-            user_id: user_id?,
-            name: name?,
-            integration_id: integration_id?,
-            credential_ids: deduplicate(credential_ids?.unwrap_or_default()),
-        })
-    }
 }
 
 fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {
@@ -55,11 +41,11 @@ fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {
 
 /// Creates a workflow of a user.
 #[utoipa::path(post, path = "/workflows", tag = "workflows", security(("apiKey" = ["manage"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Unique key of the request, at most 255 characters; a retry with the same key returns the first response.")), request_body = CreateWorkflow, responses(
+    params(IdempotencyKey), request_body = CreateWorkflow, responses(
     (status = 201, body = WorkflowBody, headers(("Location", description = "path of the workflow"))),
     (status = 404, body = ProblemDocument, description = "user not found"),
     (status = 409, body = ProblemDocument, description = "the user already has a workflow with this name"),
-    (status = 422, body = ProblemDocument),
+    Invalid,
 ))]
 pub async fn create_workflow(
     caller: Backend,
@@ -69,7 +55,7 @@ pub async fn create_workflow(
 ) -> Result<Created<WorkflowBody>, Problem> {
     let CreateWorkflow { user_id, name, integration_id, credential_ids } = body;
     let user = stores.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids };
+    let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids: deduplicate(credential_ids) };
     let workflow = new.create(&seed);
     stores.workflows.create(caller.environment, &workflow).await?;
     Ok(Created::at(format!("workflows/{}", workflow.workflow_id), WorkflowBody::new(workflow, user.status)))

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use tenon::{
     domain::names::UserRef,
-    http::{Backend, Json, Path, Problem, ProblemDocument},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
 };
 use utoipa::ToSchema;
 
@@ -27,12 +27,13 @@ pub struct DeactivatedWorkflows {
 #[utoipa::path(put, path = "/users/{user}/deactivate-workflows", tag = "workflows", security(("apiKey" = ["manage"])),
     params(("user" = UserRef, Path)), responses(
     (status = 200, body = DeactivatedWorkflows),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn deactivate_workflows(
     caller: Backend,
     State(stores): State<Stores>,
     Path(user): Path<UserRef>,
+    _: NoInput,
 ) -> Result<Json<DeactivatedWorkflows>, Problem> {
     let owner = stores.owner(caller.environment, None, Some(&user)).await?;
     let ids = stores.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::id::WorkflowId,
-    http::{Backend, Json, Path, Problem, ProblemDocument, Valid},
+    http::{Backend, Invalid, Json, NotFound, Path, Problem, Valid},
 };
 
 pub use super::state;
@@ -15,7 +15,7 @@ use crate::api::success::Success;
 #[utoipa::path(delete, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
     params(("workflowId" = WorkflowId, Path), UserFilter), responses(
     (status = 200, body = Success),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn delete_workflow(
     caller: Backend,

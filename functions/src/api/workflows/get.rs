@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::id::WorkflowId,
-    http::{AnyCaller, Json, Path, Problem, ProblemDocument, Valid},
+    http::{AnyCaller, Invalid, Json, NotFound, Path, Problem, Valid},
     store::ReadOnly,
 };
 
@@ -16,7 +16,7 @@ use super::{Stores, UserFilter, WorkflowBody};
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])),
     params(("workflowId" = WorkflowId, Path), UserFilter), responses(
     (status = 200, body = WorkflowBody),
-    (status = 404, body = ProblemDocument),
+    NotFound, Invalid,
 ))]
 pub async fn get_workflow(
     caller: AnyCaller,

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use tenon::{
     domain::names::UserRef,
-    http::{AnyCaller, Cursor, Fields, Input, Json, Limit, Problem, ProblemDocument, Valid},
+    http::{AnyCaller, Cursor, Input, Invalid, InvalidCursor, Json, PageParams, Problem, ProblemDocument, Valid},
     store::ReadOnly,
 };
 use utoipa::{IntoParams, ToSchema};
@@ -14,26 +14,11 @@ pub use super::read_only_state as state;
 use super::{Stores, WorkflowBody};
 
 /// Query parameters of the list of workflows.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListWorkflows {
     /// User who owns the workflows; optional with a user token.
     user_id: Option<UserRef>,
-    /// Maximum number of workflows per page.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    limit: Limit,
-    /// Cursor that the previous page returned.
-    #[param(value_type = Option<String>)]
-    cursor: Option<Cursor>,
-}
-
-impl Input for ListWorkflows {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let user_id = fields.optional("userId");
-        let limit = fields.optional("limit");
-        let cursor = fields.optional("cursor");
-        Some(Self { user_id: user_id?, limit: limit?.unwrap_or_default(), cursor: cursor? })
-    }
 }
 
 /// Page of workflows, newest first.
@@ -48,24 +33,23 @@ pub struct WorkflowPage {
 
 /// Lists the workflows of a user, newest first.
 #[utoipa::path(get, path = "/workflows", tag = "workflows",
-    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ListWorkflows), responses(
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ListWorkflows, PageParams), responses(
     (status = 200, body = WorkflowPage),
-    (status = 400, body = ProblemDocument, description = "the cursor does not belong to this list"),
     (status = 404, body = ProblemDocument, description = "user not found"),
-    (status = 422, body = ProblemDocument),
+    InvalidCursor, Invalid,
 ))]
 pub async fn list_workflows(
     caller: AnyCaller,
     State(stores): State<Stores<ReadOnly>>,
-    Valid(ListWorkflows { user_id, limit: Limit(limit), cursor }): Valid<ListWorkflows>,
+    Valid((ListWorkflows { user_id }, page)): Valid<(ListWorkflows, PageParams)>,
 ) -> Result<Json<WorkflowPage>, Problem> {
     let owner = stores.owner(caller.environment, caller.user, user_id.as_ref()).await?;
     let scope = format!("/workflows?userId={}", owner.user_id);
-    let after = cursor.map(|cursor| cursor.position(&scope)).transpose()?;
+    let after = page.after(&scope)?;
     let mut ids = stores.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
     ids.retain(|id| after.as_ref().is_none_or(|after| id.to_string() < *after));
-    let more = ids.len() > limit;
-    ids.truncate(limit);
+    let more = ids.len() > page.limit();
+    ids.truncate(page.limit());
     let workflows = stores.workflows.get_all(caller.environment, &ids).await?;
     let cursor = ids.last().filter(|_| more).map(|last| Cursor::new(&scope, &last.to_string()).into_string());
     let data = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, owner.status)).collect();

@@ -10,7 +10,7 @@ use tenon::{
         user::{Status, User},
         workflow::{IntegrationId, Workflow, WorkflowName},
     },
-    http::{Fields, IdempotentState, Input, Problem, StartError},
+    http::{IdempotentState, Input, Problem, StartError},
     store::{Access, ReadOnly, ReadWrite, Table, users::Users, workflows::Workflows},
 };
 use utoipa::{IntoParams, ToSchema};
@@ -46,17 +46,11 @@ impl IdempotentState for Stores {
 }
 
 /// Query parameter that names the owner of a workflow.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct UserFilter {
     /// User who must own the workflow; otherwise 404.
     user_id: Option<UserRef>,
-}
-
-impl Input for UserFilter {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self { user_id: fields.optional("userId")? })
-    }
 }
 
 impl<A: Access> Stores<A> {

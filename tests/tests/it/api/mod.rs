@@ -12,6 +12,7 @@ mod logs;
 mod replays;
 mod revocation;
 mod session;
+mod unknown_fields;
 mod users;
 mod users_batch;
 mod workflows;

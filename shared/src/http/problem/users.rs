@@ -1,0 +1,45 @@
+//! Errors of users.
+
+use super::Problem;
+use crate::store::users::{ChangeUserError, CreateUserError};
+
+impl From<CreateUserError> for Problem {
+    fn from(error: CreateUserError) -> Self {
+        match error {
+            CreateUserError::Taken { username, email } => {
+                let fields = [("username", username), ("email", email)];
+                let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
+                let problem = Self::conflict("user-exists", format!("already in use: {}", taken.join(", ")));
+                taken.iter().fold(problem, |problem, name| problem.with_error(&format!("/{name}"), "is already in use"))
+            }
+            CreateUserError::Store(error) => Self::from(&*error),
+        }
+    }
+}
+
+impl From<ChangeUserError> for Problem {
+    fn from(error: ChangeUserError) -> Self {
+        match error {
+            ChangeUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
+            ChangeUserError::Conflict => {
+                Self::conflict("concurrent-modification", "the user was changed by another request; retry")
+            }
+            ChangeUserError::Store(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::tests::body, *};
+
+    #[tokio::test]
+    async fn conflict_names_the_taken_fields() {
+        let document = body(CreateUserError::Taken { username: false, email: true }.into()).await;
+        assert_eq!(document["type"], "urn:tenon:problem:user-exists");
+        assert_eq!(document["errors"], json!([{ "pointer": "/email", "detail": "is already in use" }]));
+        assert_eq!(document["message"], document["detail"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Path parameters, the route and headers of a request.
+
+use std::{convert::Infallible, str::FromStr};
+
+use axum::extract::FromRequestParts;
+use http::{Extensions, header, request::Parts};
+use lambda_http::{RequestExt, request::RequestContext};
+use utoipa::IntoParams;
+
+use super::Problem;
+use crate::domain::{
+    id::{CredentialId, DestinationId, ErrorId, ReplayId, WorkflowId},
+    names::UserRef,
+};
+
+/// Path parameter. A malformed one identifies no resource and returns 404.
+#[derive(Clone, Debug)]
+pub struct Path<T>(pub T);
+
+/// Type that is always used for the same path parameter.
+pub trait PathParameter: FromStr {
+    /// Name of the parameter in the route.
+    const NAME: &'static str;
+    /// Name of the resource, for error messages.
+    const RESOURCE: &'static str;
+}
+
+macro_rules! path_parameters {
+    ($($type:ty: $name:literal, $resource:literal;)*) => {$(
+        impl PathParameter for $type {
+            const NAME: &'static str = $name;
+            const RESOURCE: &'static str = $resource;
+        }
+    )*};
+}
+
+path_parameters! {
+    UserRef: "user", "user";
+    WorkflowId: "workflowId", "workflow";
+    CredentialId: "credentialId", "credential";
+    DestinationId: "destinationId", "destination";
+    ReplayId: "replayId", "replay";
+    ErrorId: "errorId", "error";
+}
+
+impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    // Read from the event, not from the path: the path can start with the base path of an API
+    // mapping and is only partly decoded.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
+        text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::RESOURCE))
+    }
+}
+
+/// Route that API Gateway selected, such as `POST /users/{user}/disable`, for handlers of several
+/// routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteKey(pub String);
+
+impl<S: Sync> FromRequestParts<S> for RouteKey {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
+    }
+}
+
+impl RouteKey {
+    pub(super) fn of(extensions: &Extensions) -> Self {
+        let route = match extensions.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
+            _ => None,
+        };
+        Self(route.unwrap_or_default())
+    }
+}
+
+/// `If-Match` header of a request (RFC 9110, section 13.1.1), if present.
+#[derive(Clone, Debug, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IfMatch {
+    /// ETag of the expected version.
+    #[param(rename = "If-Match")]
+    etags: Option<String>,
+}
+
+impl IfMatch {
+    /// Returns whether the header permits changing a resource with this ETag.
+    pub fn allows(&self, etag: &str) -> bool {
+        let is = |tag: &str| tag == "*" || tag == etag;
+        self.etags.as_ref().is_none_or(|list| list.split(',').any(|tag| is(tag.trim())))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let value = parts.headers.get(header::IF_MATCH);
+        Ok(Self { etags: value.map(|value| value.to_str().unwrap_or_default().to_owned()) })
+    }
+}

@@ -1,0 +1,111 @@
+//! Values of members and parameters: how each type is read from JSON.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{FromJson, Location};
+use crate::domain::{
+    api_key::Scope,
+    delivery::DeliveryStatus,
+    destination::{AccessKeyId, BusName, Region},
+    environment::Kind,
+    id::{CredentialId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
+    names::{Email, UserRef, Username},
+    secret::Secret,
+    text::Text,
+    timestamp::Timestamp,
+    user::{MAX_METADATA_PAIRS, Metadata, Status, TtlSeconds},
+    webhook::WebhookUrl,
+};
+
+macro_rules! from_json_by_parsing {
+    ($([$($generics:tt)*] $type:ty;)*) => {$(
+        impl<$($generics)*> FromJson for $type {
+            fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+                match location.text(value)?.parse() {
+                    Ok(value) => Some(value),
+                    Err(error) => location.reject(error),
+                }
+            }
+        }
+    )*};
+}
+
+from_json_by_parsing! {
+    [] Email;
+    [] Username;
+    [] UserRef;
+    [] UserId;
+    [] WorkflowId;
+    [] CredentialId;
+    [] EnvironmentId;
+    [] KeyId;
+    [] Kind;
+    [] Scope;
+    [] ErrorId;
+    [] DeliveryStatus;
+    [] Status;
+    [] WebhookUrl;
+    [] Timestamp;
+    [] Region;
+    [] BusName;
+    [] AccessKeyId;
+    [] Secret;
+    [const MAX: usize] Text<MAX>;
+}
+
+impl FromJson for String {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        location.text(value).map(str::to_owned)
+    }
+}
+
+impl FromJson for bool {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        match value {
+            Value::Bool(value) => Some(*value),
+            _ => location.reject("must be true or false"),
+        }
+    }
+}
+
+impl FromJson for i64 {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        let number = match value {
+            Value::String(text) if location.is_query() => text.parse().ok(),
+            value => value.as_i64(),
+        };
+        number.or_else(|| location.reject("must be an integer"))
+    }
+}
+
+impl FromJson for TtlSeconds {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        let seconds = i64::from_json(value, location)?;
+        match Self::try_from(seconds) {
+            Ok(seconds) => Some(seconds),
+            Err(error) => location.reject(error),
+        }
+    }
+}
+
+/// Pairs to merge. Null removes a pair.
+impl FromJson for BTreeMap<String, Option<String>> {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        location.pairs(value, MAX_METADATA_PAIRS, |value, location| match value {
+            Value::Null => Some(None),
+            value => String::from_json(value, location).map(Some),
+        })
+    }
+}
+
+impl FromJson for Metadata {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        let pairs: BTreeMap<String, String> = location.pairs(value, MAX_METADATA_PAIRS, String::from_json)?;
+        match Self::try_from(pairs) {
+            Ok(metadata) => Some(metadata),
+            Err(error) => location.reject(error),
+        }
+    }
+}
