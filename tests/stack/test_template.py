@@ -166,6 +166,17 @@ def test_what_a_stack_holds_outlives_it_but_not_a_failed_first_deployment(templa
         assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}, name
 
 
+def test_a_function_takes_at_most_nine_lines() -> None:
+    lines = (ROOT / "template.yaml").read_text().splitlines()
+    functions = [number for number, line in enumerate(lines) if "Type: AWS::Serverless::Function" in line]
+    assert len(functions) > 50
+    for start in functions:
+        # The logical id and the type share a line; an empty line ends the block.
+        block = lines[start : lines.index("", start)]
+        assert re.match(r"  \w+: \{", block[0]), block[0]
+        assert len(block) <= 9, block[0]
+
+
 def test_every_resource_that_takes_tags_names_its_stack(template: Template) -> None:
     assert {resource["Type"] for resource in template.resources.values()} == TAGGED | UNTAGGED
     for kind in TAGGED:

@@ -110,17 +110,23 @@ mod tests {
 
     use super::Api;
 
-    const TEMPLATE: &str = include_str!("../../../template.yaml");
+    /// Returns the properties of all functions in the template. Tags such as `!Ref` are ignored.
+    fn functions() -> Vec<Value> {
+        let template: Value = serde_saphyr::from_str(include_str!("../../../template.yaml")).unwrap();
+        let resources = template["Resources"].as_object().unwrap().values();
+        let functions = resources.filter(|resource| resource["Type"] == "AWS::Serverless::Function");
+        functions.map(|function| function["Properties"].clone()).collect()
+    }
 
     /// Returns the routes of the template and whether each is public.
     fn routes_of_the_template() -> BTreeMap<(String, String), bool> {
-        let routes = TEMPLATE.lines().filter(|line| line.contains("ApiId: !Ref Api"));
+        let functions = functions();
+        let events = functions.iter().filter_map(|function| function["Events"].as_object()).flatten();
+        let routes = events.filter(|(_, event)| event["Type"] == "HttpApi").map(|(_, event)| &event["Properties"]);
         routes
-            .map(|line| {
-                let after = |name: &str| line.split_once(name).unwrap().1;
-                let method = after("Method: ").split(',').next().unwrap().to_lowercase();
-                let path = after("Path: \"").split('"').next().unwrap().to_owned();
-                ((method, path), line.contains("Authorizer: NONE"))
+            .map(|route| {
+                let text = |name: &str| route[name].as_str().unwrap().to_owned();
+                ((text("Method").to_lowercase(), text("Path")), route["Auth"]["Authorizer"] == "NONE")
             })
             .collect()
     }
@@ -164,8 +170,10 @@ mod tests {
             let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
             files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
         };
-        let deployed = TEMPLATE.lines().filter_map(|line| line.trim().strip_prefix("CodeUri: target/lambda/"));
-        let deployed: BTreeSet<String> = deployed.map(|uri| uri.trim_end_matches('/').to_owned()).collect();
+        let folders = functions().into_iter().map(|function| function["CodeUri"].as_str().unwrap().to_owned());
+        let deployed: BTreeSet<String> = folders
+            .map(|folder| folder.strip_prefix("target/lambda/").unwrap().trim_end_matches('/').to_owned())
+            .collect();
         assert_eq!(names("src/bin"), deployed);
         assert_eq!(names("../tests/events"), deployed);
     }
