@@ -74,7 +74,7 @@ check: setup $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the t
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SYMBOLS := $(TARGET)/bench/forward_errors
 .PHONY: bench
-bench: setup ## Measure speed, size and cost, and write docs/benchmarks.md and docs/cost.md (PARTS="starts requests …")
+bench: setup ## Measure speed, size and cost, and write docs/benchmarks.* and docs/cost.md (PARTS="starts requests …")
 	@echo "building all functions for release (a first build takes about half an hour on two cores) …"
 	cargo rustc --locked --release --package functions --bin forward_errors -- -C strip=none
 	mkdir -p $(dir $(SYMBOLS)) && cp $(TARGET)/release/forward_errors $(SYMBOLS)

@@ -1,17 +1,17 @@
 """Estimates what Tenon costs on AWS, and writes the estimate to docs/cost.md.
 
-Inputs: the capacity units in docs/cost.md, the processor times and AWS calls in docs/benchmarks.md,
-and the prices in local/prices.toml.
+Inputs: the capacity units in docs/capacity.json, the processor times and AWS calls in
+docs/benchmarks.json, which `make bench` writes, and the prices in local/prices.toml.
 """
 
-import re
+import json
 import sys
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COST, BENCHMARKS = ROOT / "docs/cost.md", ROOT / "docs/benchmarks.md"
-BEGIN, END = "<!-- computed by local/cost.py -->\n", "<!-- end -->\n"
+COST = ROOT / "docs/cost.md"
+BEGIN, END = "<!-- {}: written by local/cost.py -->\n", "<!-- end -->\n"
 MILLION = 1_000_000
 MONTH_MINUTES = 30 * 24 * 60
 # Number of five-minute periods in a month. Secrets are cached and schedules run for one period.
@@ -47,30 +47,29 @@ class Prices:
         return self.million[name] * count / MILLION if name in self.million else self.unit[name] * count
 
 
-def units() -> dict[str, tuple[float, float]]:
-    """Returns the read and write units of each operation in docs/cost.md."""
-    counted = COST.read_text().split(BEGIN)[0]
-    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \|$", counted, re.MULTILINE)
-    return {operation: (float(read), float(write)) for operation, read, write in rows}
+def units() -> dict[str, dict[str, float]]:
+    """Returns the `read` and `write` units of each operation."""
+    return json.loads((ROOT / "docs/capacity.json").read_text())
 
 
-def measured() -> dict[str, tuple[float, int]]:
-    """Returns the processor seconds and AWS calls of an invocation, by function.
+def measured(function: str, errors: int | None = None) -> tuple[float, int]:
+    """Returns the processor seconds and AWS calls of an invocation.
 
-    The names of forwarding functions are followed by the number of errors per invocation.
+    `errors` is the number of errors in the invocation of a function that forwards them.
     """
-    row = r"^\| `(\w+)` \|( \d+ \|)? ([\d.]+) ± [\d.]+ \|(?:.*\|)? (\d+): [^|]*\|$"
-    rows = re.findall(row, BENCHMARKS.read_text(), re.MULTILINE)
-    return {name + errors.removesuffix(" |"): (float(cpu) / MILLION, int(calls)) for name, errors, cpu, calls in rows}
+    for invocation in json.loads((ROOT / "docs/benchmarks.json").read_text()):
+        if (invocation["function"], invocation.get("errors")) == (function, errors):
+            return invocation["cpuMicroseconds"] / MILLION, invocation["awsCalls"]
+    sys.exit(f"docs/benchmarks.json does not contain {function} with {errors} errors")
 
 
-def gb_seconds(function: str, memory_mb: int = 256, waiting: float | None = None) -> float:
+def gb_seconds(function: str, errors: int | None = None, memory_mb: int = 256, waiting: float | None = None) -> float:
     """Returns the GB-seconds of an invocation, in whole milliseconds as they are billed.
 
     The duration is the processor time at the function's share of a core, plus the time for which it
     waits. By default it waits for its AWS calls, one after the other.
     """
-    cpu, calls = measured()[function]
+    cpu, calls = measured(function, errors)
     seconds = cpu * CORE_MB / memory_mb + (calls * AWS_CALL_SECONDS if waiting is None else waiting)
     return max(1, round(seconds * 1000 + 0.5)) / 1000 * memory_mb / 1024
 
@@ -88,7 +87,7 @@ def bills() -> dict[str, Bill]:
             "requests": ("api_requests", MILLION),
             "invocations": ("lambda_requests", MILLION + authorizations),
             "GB-seconds": ("lambda_gb_second", MILLION * gb_seconds("users_token") + authorizer),
-            "read units": ("read_units", MILLION * cost["find a user by its id"][0] + authorizations),
+            "read units": ("read_units", MILLION * cost["find a user by its id"]["read"] + authorizations),
             "KMS requests": ("kms_requests", PROCESSES * FIVE_MINUTES),
             "GB of logs": ("log_gb", (MILLION + authorizations) * LOG_BYTES / 1e9),
             "GB of responses": ("transfer_gb", MILLION * RESPONSE_BYTES / 1e9),
@@ -99,24 +98,24 @@ def bills() -> dict[str, Bill]:
             "GB-seconds": (
                 "lambda_gb_second",
                 batches * gb_seconds("errors_record")
-                + batches * gb_seconds("forward_errors 100", 512)
+                + batches * gb_seconds("forward_errors", 100, 512)
                 # Worst case: each invocation has one message of ten errors.
-                + posts * gb_seconds("deliver_webhooks 10", 512, ENDPOINT_SECONDS + 2 * AWS_CALL_SECONDS)
+                + posts * gb_seconds("deliver_webhooks", 10, 512, ENDPOINT_SECONDS + 2 * AWS_CALL_SECONDS)
                 + authorizer,
             ),
-            "write units of errors": ("write_units", batches * cost["record 100 errors of 300 bytes"][1]),
+            "write units of errors": ("write_units", batches * cost["record 100 errors of 300 bytes"]["write"]),
             # The bus gets batches of 100 errors; the webhook, in the worst case, messages of ten.
             "write units of deliveries": (
                 "write_units",
-                batches * cost["record 100 deliveries at the first attempt"][1]
-                + posts * cost["record 10 deliveries at the first attempt"][1],
+                batches * cost["record 100 deliveries at the first attempt"]["write"]
+                + posts * cost["record 10 deliveries at the first attempt"]["write"],
             ),
             # A success is recorded once a minute; for a webhook, at worst, once per message.
             "write units of health": ("write_units", min(batches, MONTH_MINUTES) + posts),
             "read units": (
                 "read_units",
-                batches * (cost["record 100 errors of 300 bytes"][0] + 2)
-                + posts * (cost["read 10 errors to send them"][0] + 2)
+                batches * (cost["record 100 errors of 300 bytes"]["read"] + 2)
+                + posts * (cost["read 10 errors to send them"]["read"] + 2)
                 + authorizations,
             ),
             # Ten messages of ten errors are sent per request; each is received and deleted alone.
@@ -146,6 +145,12 @@ def bills() -> dict[str, Bill]:
     }
 
 
+def capacity() -> str:
+    """Returns the capacity units as Markdown."""
+    rows = [f"| {operation} | {unit['read']} | {unit['write']} |" for operation, unit in units().items()]
+    return "\n".join(["| operation | read units | write units |", "|---|---|---|", *rows, ""])
+
+
 def table() -> str:
     """Returns the bills as Markdown."""
     prices, lines = Prices(), []
@@ -157,13 +162,19 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def filled(text: str, part: str, content: str) -> str:
+    """Returns the page with the content of a part replaced."""
+    before, begin, rest = text.partition(BEGIN.format(part))
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{COST} does not contain the markers of {part}")
+    return before + begin + content + end + after
+
+
 def main() -> None:
-    """Writes the bills to docs/cost.md and prints them."""
-    text = COST.read_text()
-    if BEGIN not in text or END not in text:
-        sys.exit(f"{COST} does not contain the markers of the computed part")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    COST.write_text(f"{before}{BEGIN}{table()}{END}{after}")
+    """Writes the tables of docs/cost.md and prints the bills."""
+    page = filled(COST.read_text(), "capacity", capacity())
+    COST.write_text(filled(page, "bills", table()))
     print(table())
 
 

@@ -1,7 +1,8 @@
-//! Writes docs/benchmarks.md: one function per section.
+//! Writes docs/benchmarks.md, one function per section, and docs/benchmarks.json.
 
 use std::process::Command;
 
+use serde_json::json;
 use tests::setting;
 
 use crate::{
@@ -173,6 +174,18 @@ pub fn sizes() -> String {
         command_output(&setting("TENON_PYTHON"), &[&script, "table"]),
         command_output(&setting("TENON_PYTHON"), &[&script, "crates", &symbols]),
     )
+}
+
+/// Writes the measured invocations for local/cost.py, one per line.
+pub fn write_invocations(warm: &[Warm], forwarding: &[Forwarding]) -> std::io::Result<()> {
+    let requests = warm.iter().map(|Warm { name, cpu, calls, .. }| {
+        json!({ "function": name, "cpuMicroseconds": cpu.median, "awsCalls": calls.len() })
+    });
+    let forwarders = forwarding.iter().map(|Forwarding { name, errors, cpu, calls, .. }| {
+        json!({ "function": name, "errors": errors, "cpuMicroseconds": cpu.median, "awsCalls": calls.len() })
+    });
+    let lines: Vec<String> = requests.chain(forwarders).map(|invocation| format!("  {invocation}")).collect();
+    std::fs::write(format!("{}/docs/benchmarks.json", setting("TENON_ROOT")), format!("[\n{}\n]\n", lines.join(",\n")))
 }
 
 /// Writes the page and keeps its handwritten part.

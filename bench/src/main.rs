@@ -59,15 +59,18 @@ async fn main() -> std::io::Result<()> {
         write_section(document::first_requests(&starts::first_requests(&functions, &aws).await));
     }
     let bus = tests::Bus::new().await;
+    let (mut warm, mut forwarded) = (Vec::new(), Vec::new());
     if wanted("requests") {
         let mut scenario = requests::Scenario::new(&functions, &aws, true);
         scenario.run_all(&bus.name).await;
+        warm = scenario.warm;
         let signature = requests::signature(&functions, &aws).await;
-        write_section(document::requests(&scenario.warm, &signature));
+        write_section(document::requests(&warm, &signature));
     }
     if wanted("forwarding") {
         let recording = forwarding::recording(&functions, &aws).await;
-        write_section(document::forwarding(&recording, &forwarding::forwarding(&functions, &aws, &bus.name).await));
+        forwarded = forwarding::forwarding(&functions, &aws, &bus.name).await;
+        write_section(document::forwarding(&recording, &forwarded));
     }
     if wanted("arrivals") {
         let buses = local::buses(&functions, &bus).await;
@@ -81,6 +84,7 @@ async fn main() -> std::io::Result<()> {
     }
     if arguments.is_empty() {
         document::write(&document)?;
+        document::write_invocations(&warm, &forwarded)?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! Consumed DynamoDB capacity of the operations, compared with docs/cost.md.
+//! Consumed DynamoDB capacity of the operations, compared with docs/capacity.json.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde_json::Value;
 use tenon::{
     domain::{
         delivery::{Attempt, Route},
@@ -29,16 +30,13 @@ use tests::{
     setting,
 };
 
-/// Returns the read and write units of each operation in the table of docs/cost.md.
+/// Returns the read and write units of each operation in docs/capacity.json.
 fn documented() -> BTreeMap<String, ConsumedUnits> {
-    let document = std::fs::read_to_string(format!("{}/docs/cost.md", setting("TENON_ROOT"))).unwrap();
-    let (counted, _) = document.split_once("## In money").unwrap();
-    let rows = counted.lines().filter_map(|line| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let [operation, read, write] = cells[..] else { return None };
-        Some((operation.to_owned(), ConsumedUnits { read: read.parse().ok()?, write: write.parse().ok()? }))
-    });
-    rows.collect()
+    let document = std::fs::read_to_string(format!("{}/docs/capacity.json", setting("TENON_ROOT"))).unwrap();
+    let operations: BTreeMap<String, Value> = serde_json::from_str(&document).unwrap();
+    let units =
+        |unit: &Value| ConsumedUnits { read: unit["read"].as_f64().unwrap(), write: unit["write"].as_f64().unwrap() };
+    operations.iter().map(|(operation, unit)| (operation.clone(), units(unit))).collect()
 }
 
 fn user(name: &str, origin: &RequestSeed, index: usize) -> User {
