@@ -19,7 +19,8 @@
 //! * [`idempotency_records`]: requests with an `Idempotency-Key` and their responses.
 //! * [`keys`]: formats of all partition and sort keys. Every key of tenant data starts with the
 //!   environment of the caller, so a request cannot reach data of another environment.
-//! * `table`: the table client, expressions, queries, pages, batches, transactions and [`StoreError`].
+//! * `table`: the table client, expressions, queries, pages, batches, transactions and
+//!   [`StoreError`].
 //!
 //! # Conventions
 //!

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::names::UserRef,
-    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, WithEtag},
+    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, StartError, WithEtag},
     store::{ReadOnly, Table, users::Users},
 };
 

@@ -145,8 +145,8 @@ impl Table {
         Ok(())
     }
 
-    /// Writes items with one `BatchWriteItem` per 25 items, all concurrently. Returns the indices of
-    /// items that were not written; the reason is logged.
+    /// Writes items with one `BatchWriteItem` per 25 items, all concurrently. Returns the indices
+    /// of items that were not written; the reason is logged.
     pub(in crate::store) async fn put_all(&self, items: Vec<Item>) -> Vec<usize> {
         let mut batches = tokio::task::JoinSet::new();
         let mut remaining = items.into_iter().enumerate();

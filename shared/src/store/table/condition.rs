@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::item::Item;
+
 /// Condition on the attributes of an item.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum Condition {
@@ -82,11 +84,14 @@ impl Condition {
     }
 }
 
+/// Attribute names by placeholder.
+pub(super) type Names = HashMap<String, String>;
+
 /// Placeholders of the expressions of a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Placeholders {
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
+    names: Names,
+    values: Item,
 }
 
 impl Placeholders {
@@ -108,7 +113,7 @@ impl Placeholders {
     }
 
     /// Returns names and values. DynamoDB rejects empty maps.
-    pub(super) fn into_maps(self) -> (Option<HashMap<String, String>>, Option<HashMap<String, AttributeValue>>) {
+    pub(super) fn into_maps(self) -> (Option<Names>, Option<Item>) {
         let Self { names, values } = self;
         ((!names.is_empty()).then_some(names), (!values.is_empty()).then_some(values))
     }

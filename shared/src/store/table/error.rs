@@ -110,8 +110,8 @@ impl Attempts {
         true
     }
 
-    /// Waits like [`Self::wait`] after a transient error. Returns the error if it is permanent or if
-    /// the attempts are exhausted.
+    /// Waits like [`Self::wait`] after a transient error. Returns the error if it is permanent or
+    /// if the attempts are exhausted.
     pub(in crate::store) async fn wait_after(&mut self, error: StoreError) -> Result<(), StoreError> {
         if error.is_transient() && self.wait().await { Ok(()) } else { Err(error) }
     }

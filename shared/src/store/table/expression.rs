@@ -1,11 +1,9 @@
 //! Writes of items, with their expressions.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::types::{self, AttributeValue, ConditionCheck, TransactWriteItem};
 
 use super::{
-    condition::{Condition, Placeholders},
+    condition::{Condition, Names, Placeholders},
     error::StoreError,
     item::Item,
 };
@@ -16,9 +14,9 @@ pub(super) struct Rendered {
     /// Condition expression.
     pub(super) condition: Option<String>,
     /// Names of the expressions.
-    pub(super) names: Option<HashMap<String, String>>,
+    pub(super) names: Option<Names>,
     /// Values of the expressions.
-    pub(super) values: Option<HashMap<String, AttributeValue>>,
+    pub(super) values: Option<Item>,
 }
 
 impl Rendered {

@@ -11,8 +11,8 @@
 //! * `error`: [`StoreError`] and retries.
 //! * `item`: conversions between items and entities.
 //!
-//! Writes exist only for `Table<ReadWrite>`. A function whose IAM policy grants only reads of a table
-//! holds a `Table<ReadOnly>`, so code that would write to it does not compile.
+//! Writes exist only for `Table<ReadWrite>`. A function whose IAM policy grants only reads of a
+//! table holds a `Table<ReadOnly>`, so code that would write to it does not compile.
 
 mod batch;
 mod client;
