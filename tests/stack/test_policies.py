@@ -178,7 +178,7 @@ def test_each_function_reads_the_partitions_of_its_own_entities_only(roles: Role
             for function in roles.names
             if is_allowed(roles.client(function, "dynamodb").get_item, TableName=table, Key=key)
         }
-        # Those that read by queries alone have GetItem too, which opens their connection.
+        # Functions that only query have GetItem too, which opens their connection.
         assert (partition, allowed) == (partition, readers)
 
 

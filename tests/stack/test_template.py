@@ -1,4 +1,4 @@
-"""What AWS does and the local AWS does not model, held on the transformed template."""
+"""The behaviour of AWS that the local AWS does not model, held on the transformed template."""
 
 import json
 import re
