@@ -16,6 +16,8 @@ PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
 CHECK_VENV := .local/check-venv
 # Without nextest the tests run one after the other: .config/nextest.toml lists those that must run alone.
+# Binaries have no unit tests. Without these options cargo links an empty test for each of them.
+TESTED := --lib --test '*'
 TEST_RUNNER := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "cargo nextest run" \
 	|| echo "env RUST_TEST_THREADS=1 cargo test")
 
@@ -46,8 +48,8 @@ key: setup ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPE
 .PHONY: test
 test: setup functions ## Run all tests on a stack of their own (TESTS=text selects by name)
 	@echo "building the tests …"
-	@cargo build --locked --quiet --workspace --tests
-	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTS)
+	@cargo build --locked --quiet --workspace $(TESTED)
+	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
 
 .PHONY: openapi
 openapi: ## Generate docs/openapi.json from the handlers
