@@ -524,8 +524,8 @@ mod tests {
     #[test]
     fn long_names_and_many_errors_keep_the_response_small() {
         let long = "/".repeat(500_000);
-        let mut members: Map<String, Value> = (0..1000).map(|n| (format!("x{n}"), Value::Null)).collect();
-        members.insert(long, Value::Null);
+        let mut members = Map::from_iter([(long, Value::Null)]);
+        members.extend((0..1000).map(|n| (format!("x{n}"), Value::Null)));
         let mut errors = FieldErrors::default();
         <()>::from_json(&Value::Object(members), &mut Location::root(Source::Body, &mut errors));
         let (list, more) = errors.into_parts();
