@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::Diagnostic;
 use tenon::{
+    domain::timestamp::Timestamp,
     http::StartError,
     store::{Table, erasures::Erasures},
 };
@@ -23,5 +24,5 @@ pub async fn state(config: &SdkConfig) -> Result<Erasures, StartError> {
 /// Erases the errors of users and their deliveries.
 pub async fn erase_logs(erasures: Erasures, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
     let open = async |limit| erasures.open(limit).await;
-    Ok(jobs::run(trigger, open, async |job| erasures.run(job).await, |job| job.started_at).await)
+    Ok(jobs::run(trigger, open, async |job| erasures.run(job, Timestamp::now()).await, |job| job.started_at).await)
 }

@@ -87,10 +87,10 @@ impl Erasures {
         Ok(self.directory.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
     }
 
-    /// Erases all errors that the index lists. Returns whether the erasure is complete. May stop
-    /// anywhere and may run twice: each error is deleted last because its key leads to the other
+    /// Erases all errors that the index lists at `now`. Returns whether the erasure is complete. May
+    /// stop anywhere and may run twice: each error is deleted last because its key leads to the other
     /// items.
-    pub async fn run(&self, erasure: &Erasure) -> Result<bool, StoreError> {
+    pub async fn run(&self, erasure: &Erasure, now: Timestamp) -> Result<bool, StoreError> {
         let (mut after, mut found) = (None, false);
         loop {
             // Read in each step, because a replay may deliver errors to a new destination.
@@ -103,7 +103,7 @@ impl Erasures {
                 break;
             }
         }
-        if found || Timestamp::now() < erasure.started_at + MAX_INDEX_LAG {
+        if found || now < erasure.started_at + MAX_INDEX_LAG {
             return Ok(false);
         }
         self.complete(erasure).await.map(|()| true)

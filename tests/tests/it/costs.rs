@@ -118,11 +118,11 @@ async fn operations_consume_the_documented_capacity() {
     units.take();
     start_erasure(&directory, &erasure).await.unwrap();
     // All errors were recorded after this erasure was requested, so it finds none.
-    assert!(erasures.run(&erasure).await.unwrap());
+    assert!(erasures.run(&erasure, Timestamp::now()).await.unwrap());
     units.take();
     let erasure = Erasure { started_at: Timestamp::now(), ..erasure };
     start_erasure(&directory, &erasure).await.unwrap();
-    assert!(!erasures.run(&erasure).await.unwrap());
+    assert!(!erasures.run(&erasure, Timestamp::now()).await.unwrap());
     measure("erase 101 errors that were sent nowhere");
     record(1, &"z".repeat(64 * 1024)).await;
     measure("write an error of 64 KiB");
