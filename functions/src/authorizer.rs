@@ -3,23 +3,21 @@
 //! process first sees a key on a day; none for credentials that do not have the form of a key or a
 //! token.
 
-use aws_config::SdkConfig;
 use aws_lambda_events::event::apigw::ApiGatewayV2CustomAuthorizerV2Request;
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use tenon::{
-    aws::setting,
     domain::{
         api_key::{ApiKey, ApiKeyError},
         timestamp::Timestamp,
         user::Status,
     },
-    http::{Identity, StartError},
+    http::Identity,
     logs::ErrorChain,
+    start::FromAws,
     store::{
-        ReadOnly, StoreError, Table,
+        ReadOnly, StoreError,
         api_keys::{ApiKeys, LastUsedTracker},
-        signing_keys::SigningKeys,
         users::Users,
     },
     tokens::{TokenError, Verifier, VerifyError},
@@ -35,22 +33,13 @@ pub struct AuthorizerResponse {
     context: Option<Identity>,
 }
 
-/// State of the function.
-#[derive(Clone)]
+/// State of the function, which also reads the public keys.
+#[derive(Clone, FromAws)]
 pub struct Authorizer {
     keys: ApiKeys,
     last_used: LastUsedTracker,
     users: Users<ReadOnly>,
     verifier: Verifier,
-}
-
-/// Reads the public keys, which also opens the connection to DynamoDB.
-pub async fn state(config: &SdkConfig) -> Result<Authorizer, StartError> {
-    let directory = Table::directory(config, 1).await?;
-    let keys = ApiKeys(directory.clone());
-    let directory = directory.read_only();
-    let verifier = Verifier::load(SigningKeys(directory.clone()), setting("TOKEN_ISSUER")?).await;
-    Ok(Authorizer { last_used: LastUsedTracker::new(keys.clone()), keys, users: Users(directory), verifier })
 }
 
 /// Reason for denying access. It is logged and never returned to the caller.

@@ -1,5 +1,6 @@
-//! Derive macro for the input of endpoints.
+//! Derive macros for the input of endpoints and for the state of functions.
 
+mod from_aws;
 mod input;
 
 use proc_macro::TokenStream;
@@ -26,4 +27,21 @@ use syn::{DeriveInput, Error, parse_macro_input};
 pub fn derive_input(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);
     input::expand(&item).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Derives `tenon::start::FromAws`, which creates each field from AWS.
+///
+/// Attribute of the struct: `#[aws(connections = expression)]` is the number of concurrent requests
+/// to DynamoDB, one by default.
+///
+/// Attributes of a field, with the name of an environment variable of the function:
+///
+/// * `#[aws(vault = "NAME")]`: `Vault` with this KMS key, which is connected at start-up.
+/// * `#[aws(lazy_vault = "NAME")]`: `Vault` that connects with its first request.
+/// * `#[aws(queue = "NAME")]`: `Queue` with this URL.
+/// * `#[aws(setting = "NAME")]`: value of the variable itself.
+#[proc_macro_derive(FromAws, attributes(aws))]
+pub fn derive_from_aws(item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as DeriveInput);
+    from_aws::expand(&item).unwrap_or_else(Error::into_compile_error).into()
 }

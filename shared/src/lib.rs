@@ -6,13 +6,14 @@
 //! * [`tokens`]: user tokens and their signing keys.
 //! * [`delivery`]: delivery of errors to destinations.
 //! * [`http`]: requests, responses and authentication of the API.
+//! * [`start`]: state and connections of functions at start-up.
 //! * [`aws`], [`logs`], [`metrics`]: configuration of the AWS SDK, logs and metrics.
 //!
 //! Dependencies point one way, which a test checks: [`domain`] ← [`store`], [`vault`] ← [`tokens`],
-//! [`delivery`] ← [`http`] ← functions. [`domain`] depends on neither HTTP nor AWS; modules of one
-//! rank do not depend on each other.
+//! [`delivery`] ← [`start`] ← [`http`] ← functions. [`domain`] depends on neither HTTP nor AWS;
+//! modules of one rank do not depend on each other.
 
-// The derive macro refers to this crate by its name, here as in other crates.
+// The derive macros refer to this crate by its name, here as in other crates.
 extern crate self as tenon;
 
 pub mod aws;
@@ -21,6 +22,7 @@ pub mod domain;
 pub mod http;
 pub mod logs;
 pub mod metrics;
+pub mod start;
 pub mod store;
 pub mod tokens;
 pub mod vault;
@@ -34,8 +36,15 @@ mod tests {
     };
 
     /// Layers, the lowest first. A module imports only modules of lower ranks.
-    const RANKS: [&[&str]; 6] =
-        [&["domain"], &["aws", "logs", "metrics"], &["store", "vault"], &["tokens", "delivery"], &["http"], &["lib"]];
+    const RANKS: [&[&str]; 7] = [
+        &["domain"],
+        &["aws", "logs", "metrics"],
+        &["store", "vault"],
+        &["tokens", "delivery"],
+        &["start"],
+        &["http"],
+        &["lib"],
+    ];
 
     fn rank(module: &str) -> usize {
         let rank = RANKS.iter().position(|modules| modules.contains(&module));

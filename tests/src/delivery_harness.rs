@@ -46,6 +46,7 @@ use tenon::{
         errors::{Errors, Retention},
         health::HealthStore,
         pending::PendingDeliveries,
+        records::Records,
         replays::Replays,
         users::Users,
         workflows::Workflows,
@@ -107,7 +108,7 @@ impl DeliveryHarness {
             destinations: Destinations(directory.clone()),
             health_store: HealthStore(directory.clone()),
             deliveries: Deliveries { table: table.clone(), retention },
-            pending: PendingDeliveries { table, retention },
+            pending: PendingDeliveries { table: table.clone(), retention },
             scheduler: DrainScheduler {
                 health_store: HealthStore(directory.clone()),
                 queue: Queue::new(&config, queues[1].clone()),
@@ -115,7 +116,8 @@ impl DeliveryHarness {
         };
         let rules = EgressRules { ports: vec![443], allow_loopback: true };
         let webhooks = WebhookSender::new(rules, vault.clone());
-        let errors = recorder.errors();
+        let errors = Errors { table: table.clone(), retention };
+        let records = Records(table);
         Self {
             directory: directory.clone(),
             forwarder: Forwarder {
@@ -125,12 +127,12 @@ impl DeliveryHarness {
                 dead_letter_queue: Queue::new(&config, setting("FORWARD_FAILURES_QUEUE")),
             },
             first_attempts: FirstAttemptSender {
-                records: recorder.records(),
+                records: records.clone(),
                 recorder: recorder.clone(),
                 webhooks: webhooks.clone(),
             },
             drains: Drains {
-                records: recorder.records(),
+                records,
                 replays: Replays(directory),
                 recorder,
                 senders: Senders { eventbridge: EventBridgeSender::new(&config, vault, DEFAULT_TIMEOUT), webhooks },

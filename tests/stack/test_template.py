@@ -255,12 +255,16 @@ def test_a_function_that_may_only_read_a_table_holds_stores_that_only_read(templ
 
 
 def source_of(function: str) -> str:
-    """Returns the code of the file that a binary serves, without imports and comments."""
-    served = re.search(r"use functions::([\w:]+)", (ROOT / "functions/src/bin" / f"{function}.rs").read_text())
+    """Returns the code of the file that a binary serves, without imports, comments and extractors."""
+    binary = (ROOT / "functions/src/bin" / f"{function}.rs").read_text()
+    served = re.search(r"\bfunctions::([\w:]+)::\w+", binary)
+    assert served, f"{function} serves no handler"
     path = ROOT / "functions/src" / served[1].replace("::", "/")
     code = (path.with_suffix(".rs") if path.with_suffix(".rs").exists() else path / "mod.rs").read_text()
     code = re.sub(r"//.*", "", code)
-    return re.sub(r"^(pub )?use [^;]*;", "", code, flags=re.MULTILINE)
+    code = re.sub(r"^(pub )?use [^;]*;", "", code, flags=re.MULTILINE)
+    # The extractor has the name of the states.
+    return re.sub(r"\b(extract::)?State\(.*?\): (extract::)?State<", "state: <", code)
 
 
 def test_a_stream_of_errors_is_never_given_up_before_it_expires(template: Template) -> None:

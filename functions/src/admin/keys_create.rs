@@ -1,7 +1,6 @@
 //! `keys-create`, for IAM callers: `{environmentId, name, scopes}` → `{keyId, key}`. AWS calls: one
 //! DynamoDB read and one transaction.
 
-use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde_json::Value;
@@ -12,8 +11,9 @@ use tenon::{
         text::Text,
         timestamp::Timestamp,
     },
-    http::{Input, Problem, StartError, Valid},
-    store::{Table, api_keys::ApiKeys, environments::Environments},
+    http::{Input, Problem, Valid},
+    start::FromAws,
+    store::{api_keys::ApiKeys, environments::Environments},
 };
 
 #[derive(Input)]
@@ -33,28 +33,22 @@ pub struct CreatedKey {
 }
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct Stores {
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
     environments: Environments,
     keys: ApiKeys,
 }
 
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let directory = Table::directory(config, 1).await?;
-    Ok(Stores { environments: Environments(directory.clone()), keys: ApiKeys(directory) })
-}
-
 /// Creates an API key. The response is the only place that contains the secret.
-pub async fn create_key(stores: Stores, payload: Value) -> Result<CreatedKey, Diagnostic> {
+pub async fn create_key(state: State, payload: Value) -> Result<CreatedKey, Diagnostic> {
     let Valid(body) = Valid::payload(&payload)?;
-    create(stores, body).await.map_err(Diagnostic::from)
+    create(state, body).await.map_err(Diagnostic::from)
 }
 
-async fn create(stores: Stores, body: CreateKey) -> Result<CreatedKey, Problem> {
+async fn create(state: State, body: CreateKey) -> Result<CreatedKey, Problem> {
     let CreateKey { environment_id, name, scopes } = body;
     let environment =
-        stores.environments.find(environment_id).await?.ok_or_else(|| Problem::not_found("environment"))?;
+        state.environments.find(environment_id).await?.ok_or_else(|| Problem::not_found("environment"))?;
     let key = ApiKey::generate(environment.kind);
     let record = KeyRecord {
         key_id: KeyId::new(),
@@ -66,6 +60,6 @@ async fn create(stores: Stores, body: CreateKey) -> Result<CreatedKey, Problem> 
         last_used_on: None,
         revoked_at: None,
     };
-    stores.keys.create(environment_id, &record).await?;
+    state.keys.create(environment_id, &record).await?;
     Ok(CreatedKey { key_id: record.key_id, key: key.expose().to_owned() })
 }

@@ -11,7 +11,6 @@ use tenon::{
 };
 
 use super::KeyBody;
-pub use super::keys_state as state;
 
 #[derive(Input)]
 struct ListKeys {

@@ -1,27 +1,17 @@
 //! Functions that only IAM principals may invoke: environments and API keys.
 
-use aws_config::SdkConfig;
 use serde::Serialize;
-use tenon::{
-    domain::{
-        api_key::{KeyRecord, Scope},
-        id::KeyId,
-        text::Text,
-        timestamp::{Day, Timestamp},
-    },
-    http::StartError,
-    store::{Access, Table, api_keys::ApiKeys},
+use tenon::domain::{
+    api_key::{KeyRecord, Scope},
+    id::KeyId,
+    text::Text,
+    timestamp::{Day, Timestamp},
 };
 
 pub mod environments_create;
 pub mod keys_create;
 pub mod keys_list;
 pub mod keys_revoke;
-
-/// Connects to the directory table, for `keys-list` and `keys-revoke`.
-pub async fn keys_state<A: Access>(config: &SdkConfig) -> Result<ApiKeys<A>, StartError> {
-    Ok(ApiKeys(Table::directory(config, 1).await?))
-}
 
 /// API key as these functions return it, without the secret.
 #[derive(Debug, Serialize)]

@@ -1,17 +1,11 @@
 //! `GET /.well-known/jwks.json`. AWS calls: one DynamoDB read.
 
-use aws_config::SdkConfig;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use tenon::{
-    http::{Cacheable, JSON_FOR_FIVE_MINUTES, Problem, StartError},
-    store::{ReadOnly, Table, signing_keys::SigningKeys},
+    http::{Cacheable, JSON_FOR_FIVE_MINUTES, Problem},
+    store::{ReadOnly, signing_keys::SigningKeys},
     tokens::Jwks,
 };
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<SigningKeys<ReadOnly>, StartError> {
-    Ok(SigningKeys(Table::directory(config, 1).await?))
-}
 
 /// Returns the public keys that verify user tokens, as a JWK set.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "tokens", security(()), responses(

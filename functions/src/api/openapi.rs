@@ -1,15 +1,14 @@
 //! `GET /openapi.json`: the OpenAPI document, generated from the handlers and stored in
 //! `docs/openapi.json`, so that no function generates it at run time. AWS calls: none.
 
-use aws_config::SdkConfig;
 use axum::{extract::State, http::HeaderMap, response::Response};
-use tenon::http::{Cacheable, JSON_FOR_FIVE_MINUTES, StartError};
+use tenon::{
+    http::{Cacheable, JSON_FOR_FIVE_MINUTES},
+    start::{Aws, FromAws, StartError},
+};
 use utoipa::{
     Modify, OpenApi,
-    openapi::{
-        OpenApi as Document,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
 use super::{console, credentials, destinations, environments, errors, jwks, replays, session, users, workflows};
@@ -74,7 +73,7 @@ pub struct Api;
 struct SecuritySchemes;
 
 impl Modify for SecuritySchemes {
-    fn modify(&self, document: &mut Document) {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let bearer = |description: &str| {
             SecurityScheme::Http(
                 HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build(),
@@ -86,9 +85,14 @@ impl Modify for SecuritySchemes {
     }
 }
 
-/// Prepares the response with the document.
-pub async fn state(_: &SdkConfig) -> Result<Cacheable, StartError> {
-    Ok(Cacheable::new(include_str!("../../../docs/openapi.json").trim_end()))
+/// Response with the document.
+#[derive(Clone, Debug)]
+pub struct Document(Cacheable);
+
+impl FromAws for Document {
+    async fn from_aws(_: &Aws) -> Result<Self, StartError> {
+        Ok(Self(Cacheable::new(include_str!("../../../docs/openapi.json").trim_end())))
+    }
 }
 
 /// Returns the OpenAPI 3.1 document of the API.
@@ -96,7 +100,7 @@ pub async fn state(_: &SdkConfig) -> Result<Cacheable, StartError> {
     (status = 200, description = "OpenAPI 3.1 document", body = Object),
     (status = 304, description = "the document matches If-None-Match"),
 ))]
-pub async fn show_openapi(State(document): State<Cacheable>, request: HeaderMap) -> Response {
+pub async fn show_openapi(State(Document(document)): State<Document>, request: HeaderMap) -> Response {
     document.respond(&request, JSON_FOR_FIVE_MINUTES)
 }
 

@@ -1,12 +1,12 @@
 //! `GET /session`. AWS calls: one DynamoDB read of the user, one query of its workflows, one query
 //! of its credentials, and one batch read for each 100 workflows.
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
-    http::{Invalid, Json, NoInput, NoStore, Problem, ProblemDocument, StartError, TokenUser},
-    store::{ReadOnly, Table, credentials::Credentials, users::Users, workflows::Workflows},
+    http::{Invalid, Json, NoInput, NoStore, Problem, ProblemDocument, TokenUser},
+    start::FromAws,
+    store::{ReadOnly, credentials::Credentials, users::Users, workflows::Workflows},
 };
 use utoipa::ToSchema;
 
@@ -24,21 +24,12 @@ pub struct Session {
 }
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct Stores {
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = 3)]
+pub struct State {
     users: Users<ReadOnly>,
     workflows: Workflows<ReadOnly>,
     credentials: Credentials<ReadOnly>,
-}
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let directory = Table::directory(config, 3).await?;
-    Ok(Stores {
-        users: Users(directory.clone()),
-        workflows: Workflows(directory.clone()),
-        credentials: Credentials(directory),
-    })
 }
 
 /// Returns the user of the token with its workflows and credentials.
@@ -49,14 +40,14 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 ))]
 pub async fn show_session(
     caller: TokenUser,
-    State(stores): State<Stores>,
+    extract::State(state): extract::State<State>,
     _: NoInput,
 ) -> Result<NoStore<Json<Session>>, Problem> {
     let TokenUser { environment, user } = caller;
     let (user, workflows, credentials) = tokio::try_join!(
-        stores.users.get(environment, user),
-        stores.workflows.list_by_user(environment, user),
-        stores.credentials.list_by_user(environment, user),
+        state.users.get(environment, user),
+        state.workflows.list_by_user(environment, user),
+        state.credentials.list_by_user(environment, user),
     )?;
     let user = user.ok_or_else(|| Problem::not_found("user"))?;
     let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.status)).collect();

@@ -1,8 +1,5 @@
 //! Serves `POST /users/{user}/credentials`.
 
-use functions::api::credentials::create;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_idempotent(create::create_credential, create::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::credentials::create::create_credential).idempotent().run()
 }

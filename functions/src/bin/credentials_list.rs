@@ -1,8 +1,5 @@
 //! Serves `GET /users/{user}/credentials` and `GET /credentials/users/{user}`.
 
-use functions::api::credentials::list;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(list::list_credentials, list::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::credentials::list::list_credentials).run()
 }

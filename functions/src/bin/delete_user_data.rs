@@ -1,8 +1,5 @@
 //! Serves the function that removes the data of deleted users.
 
-use functions::workers::delete_user_data;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(delete_user_data::delete_user_data, delete_user_data::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(functions::workers::delete_user_data::delete_user_data).run()
 }

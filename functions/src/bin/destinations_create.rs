@@ -1,8 +1,9 @@
 //! Serves `POST /destinations`.
 
-use functions::api::destinations::create;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_idempotent(create::create_destination, create::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    // The response to the creation of a webhook contains its secret.
+    tenon::http::serve(functions::api::destinations::create::create_destination)
+        .idempotent()
+        .encrypted_with("DESTINATIONS_KEY")
+        .run()
 }

@@ -1,8 +1,5 @@
 //! Serves `GET /destinations/{destinationId}/deliveries`.
 
-use functions::api::destinations::deliveries;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(deliveries::list_deliveries, deliveries::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::destinations::deliveries::list_deliveries).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `POST /destinations/{destinationId}/replay`.
 
-use functions::api::destinations::replay;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_idempotent(replay::start_replay, replay::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::destinations::replay::start_replay).idempotent().run()
 }

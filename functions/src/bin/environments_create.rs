@@ -1,8 +1,5 @@
 //! Serves the function `environments-create`.
 
-use functions::admin::environments_create;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(environments_create::create_environment, environments_create::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(functions::admin::environments_create::create_environment).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `GET /environment`.
 
-use functions::api::environments::get;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(get::get_environment, get::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::environments::get::get_environment).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `GET /errors/{errorId}`.
 
-use functions::api::errors::get;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(get::get_error, get::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::errors::get::get_error).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `GET /errors/groups`.
 
-use functions::api::errors::groups;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(groups::group_errors, groups::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::errors::groups::group_errors).run()
 }

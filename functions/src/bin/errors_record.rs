@@ -1,8 +1,5 @@
 //! Serves `POST /workflows/{workflowId}/errors`.
 
-use functions::api::errors::record;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_idempotent(record::record_errors, record::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::errors::record::record_errors).idempotent().run()
 }

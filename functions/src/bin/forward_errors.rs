@@ -1,8 +1,5 @@
 //! Serves the function that forwards recorded errors to destinations.
 
-use functions::workers::forward_errors;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(forward_errors::forward_errors, forward_errors::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(functions::workers::forward_errors::forward_errors).run()
 }

@@ -1,8 +1,5 @@
 //! Serves the function `keys-create`.
 
-use functions::admin::keys_create;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(keys_create::create_key, keys_create::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(functions::admin::keys_create::create_key).run()
 }

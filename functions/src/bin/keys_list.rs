@@ -1,8 +1,5 @@
 //! Serves the function `keys-list`.
 
-use functions::admin::keys_list;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(keys_list::list_keys, keys_list::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(functions::admin::keys_list::list_keys).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `GET /session`.
 
-use functions::api::session;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(session::show_session, session::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::session::show_session).run()
 }

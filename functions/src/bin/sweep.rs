@@ -1,8 +1,5 @@
 //! Serves the function that wakes destinations and replays whose wake-up was lost.
 
-use functions::workers::sweep;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(sweep::run_sweep, sweep::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::invoke(functions::workers::sweep::run_sweep).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `POST /users`.
 
-use functions::api::users::create;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_idempotent(create::create_user, create::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::users::create::create_user).idempotent().run()
 }

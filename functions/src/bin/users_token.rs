@@ -1,8 +1,5 @@
 //! Serves `GET, POST /users/{user}/token`.
 
-use functions::api::users::token;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(token::create_token, token::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::users::token::create_token).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `PUT /users/{user}` and `PATCH /users/{user}`.
 
-use functions::api::users::update;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(update::update_user, update::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::users::update::update_user).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `POST /workflows`.
 
-use functions::api::workflows::create;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_idempotent(create::create_workflow, create::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::workflows::create::create_workflow).idempotent().run()
 }

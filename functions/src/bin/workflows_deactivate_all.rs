@@ -1,8 +1,5 @@
 //! Serves `PUT /users/{user}/deactivate-workflows`.
 
-use functions::api::workflows::deactivate_all;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(deactivate_all::deactivate_workflows, deactivate_all::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::workflows::deactivate_all::deactivate_workflows).run()
 }

@@ -1,8 +1,5 @@
 //! Serves `GET /workflows`.
 
-use functions::api::workflows::list;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(list::list_workflows, list::state).await
+fn main() -> Result<(), tenon::http::StartError> {
+    tenon::http::serve(functions::api::workflows::list::list_workflows).run()
 }

@@ -2,20 +2,11 @@
 //! a schedule for unfinished deletions. Removes the data that the users owned. May stop at any
 //! point and run more than once. AWS calls: for 200 items one DynamoDB query and up to 16 writes.
 
-use aws_config::SdkConfig;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::Diagnostic;
-use tenon::{
-    http::StartError,
-    store::{Table, deletions::Deletions},
-};
+use tenon::store::deletions::Deletions;
 
 use super::jobs::{self, Trigger};
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Deletions, StartError> {
-    Ok(Deletions(Table::directory(config, 1).await?))
-}
 
 /// Removes the data of deleted users.
 pub async fn delete_user_data(deletions: Deletions, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {

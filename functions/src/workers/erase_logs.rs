@@ -4,22 +4,11 @@
 //! which they were recorded, one read for 100 possible deliveries, one write for 25 items, and one
 //! write for each item that also covers other errors.
 
-use aws_config::SdkConfig;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::Diagnostic;
-use tenon::{
-    domain::timestamp::Timestamp,
-    http::StartError,
-    store::{Table, erasures::Erasures},
-};
+use tenon::{domain::timestamp::Timestamp, store::erasures::Erasures};
 
 use super::jobs::{self, Trigger};
-
-/// Connects to both tables.
-pub async fn state(config: &SdkConfig) -> Result<Erasures, StartError> {
-    let (directory, errors) = Table::both(config, 1).await?;
-    Ok(Erasures { directory, errors })
-}
 
 /// Erases the errors of users and their deliveries.
 pub async fn erase_logs(erasures: Erasures, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {

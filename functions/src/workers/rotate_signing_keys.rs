@@ -2,30 +2,24 @@
 //! removes keys that are no longer needed. AWS calls: one DynamoDB read; for a new key one KMS call
 //! and one write; one write for each removed key.
 
-use aws_config::SdkConfig;
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde_json::Value;
 use tenon::{
-    aws::setting,
     domain::timestamp::Timestamp,
-    http::{Problem, StartError},
-    store::{Table, signing_keys::SigningKeys},
+    http::Problem,
+    start::FromAws,
+    store::signing_keys::SigningKeys,
     tokens::{create_signing_key, rotation},
     vault::Vault,
 };
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct Rotation {
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
     keys: SigningKeys,
+    #[aws(lazy_vault = "SIGNING_KEY")]
     vault: Vault,
-}
-
-/// Connects to the directory table and creates the vault of the signing keys.
-pub async fn state(config: &SdkConfig) -> Result<Rotation, StartError> {
-    let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
-    Ok(Rotation { keys: SigningKeys(Table::directory(config, 1).await?), vault })
 }
 
 /// Result of a rotation.
@@ -38,11 +32,11 @@ pub struct RotationResult {
 }
 
 /// Creates and removes signing keys as the rotation plan requires, which usually is nothing.
-pub async fn rotate_signing_keys(rotation: Rotation, _: Value) -> Result<RotationResult, Diagnostic> {
-    rotate(rotation, Timestamp::now()).await.map_err(Diagnostic::from)
+pub async fn rotate_signing_keys(state: State, _: Value) -> Result<RotationResult, Diagnostic> {
+    rotate(state, Timestamp::now()).await.map_err(Diagnostic::from)
 }
 
-async fn rotate(Rotation { keys, vault }: Rotation, now: Timestamp) -> Result<RotationResult, Problem> {
+async fn rotate(State { keys, vault }: State, now: Timestamp) -> Result<RotationResult, Problem> {
     let stored = keys.list().await?;
     let signs_from: Vec<Timestamp> = stored.iter().map(|key| key.signs_from).collect();
     let plan = rotation::plan(&signs_from, now);

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use aws_config::SdkConfig;
-
-use super::{drain_scheduler::DrainScheduler, pipeline::Stage, queues::Queue};
+use super::{drain_scheduler::DrainScheduler, pipeline::Stage};
 use crate::{
-    aws::{SettingError, setting},
     domain::{
         delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
         destination::Destination,
@@ -18,13 +15,7 @@ use crate::{
     logs::ErrorChain,
     metrics::{self, Metric},
     store::{
-        StoreError, Table,
-        deliveries::Deliveries,
-        destinations::Destinations,
-        errors::{Errors, Retention},
-        health::HealthStore,
-        pending::PendingDeliveries,
-        records::Records,
+        StoreError, deliveries::Deliveries, destinations::Destinations, health::HealthStore, pending::PendingDeliveries,
     },
 };
 
@@ -169,33 +160,6 @@ pub struct DeliveryRecorder {
 }
 
 impl DeliveryRecorder {
-    /// Opens both tables and the queue of drains, as the environment variables of the function name
-    /// them.
-    pub async fn open(config: &SdkConfig) -> Result<Self, SettingError> {
-        let (directory, table) = Table::both(config, 1).await?;
-        let retention = Retention::from_env()?;
-        Ok(Self {
-            destinations: Destinations(directory.clone()),
-            health_store: HealthStore(directory.clone()),
-            deliveries: Deliveries { table: table.clone(), retention },
-            pending: PendingDeliveries { table, retention },
-            scheduler: DrainScheduler {
-                health_store: HealthStore(directory),
-                queue: Queue::new(config, setting("DRAINS_QUEUE")?),
-            },
-        })
-    }
-
-    /// Returns the errors in the same table as the deliveries.
-    pub fn errors(&self) -> Errors {
-        Errors { table: self.pending.table.clone(), retention: self.pending.retention }
-    }
-
-    /// Returns the records in the same table as the deliveries.
-    pub fn records(&self) -> Records {
-        Records(self.pending.table.clone())
-    }
-
     /// Returns the recorder for one destination.
     ///
     /// AWS calls per batch: for first attempts one `BatchWriteItem` per 25 items, with one item per

@@ -7,7 +7,6 @@
 
 use std::{convert::Infallible, error::Error, io::Read, time::Duration};
 
-use aws_config::SdkConfig;
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::FromRequestParts,
@@ -26,8 +25,8 @@ use tower::{Service, ServiceExt};
 use utoipa::IntoParams;
 
 use super::{
-    EndpointArguments, Identity, Problem, RouteKey, StartError,
-    serve::{respond, start},
+    Identity, Problem, RouteKey,
+    serve::{Server, respond},
 };
 use crate::{
     domain::{
@@ -35,58 +34,74 @@ use crate::{
         timestamp::Timestamp,
     },
     logs::ErrorChain,
-    store::{
-        Table,
-        idempotency_records::{AcquiredClaim, Claim, IdempotencyRecords, StoredBody, StoredResponse},
-        users::Users,
-    },
+    start::{self, Aws, FromAws, StartError},
+    store::idempotency_records::{AcquiredClaim, Claim, IdempotencyRecords, StoredBody, StoredResponse},
     vault::{Context, Vault},
 };
 
-/// State of a function whose requests are idempotent.
-pub trait IdempotentState {
-    /// Returns the table that stores idempotency records.
-    fn directory(&self) -> &Table;
-
-    /// Returns the vault that encrypts stored responses; `None` if they contain no secrets.
-    fn vault(&self) -> Option<&Vault> {
-        None
+impl<H, T, S> Server<H, T, S> {
+    /// Supports Idempotency-Key: a repeated request receives the first response again.
+    pub fn idempotent(self) -> IdempotentServer<H, T, S> {
+        IdempotentServer { server: self, key: None }
     }
 }
 
-impl IdempotentState for Users {
-    fn directory(&self) -> &Table {
-        &self.0
-    }
+/// Server of an endpoint that creates resources, which [`Self::run`] starts.
+#[derive(Debug)]
+pub struct IdempotentServer<H, T, S> {
+    server: Server<H, T, S>,
+    key: Option<&'static str>,
 }
 
-/// Serves an endpoint that creates resources. A repeated request with an Idempotency-Key receives
-/// the first response again.
-pub async fn serve_idempotent<H, T, S>(
-    handler: H,
-    state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
-) -> Result<(), StartError>
+impl<H, T, S> IdempotentServer<H, T, S>
 where
     H: Handler<T, S>,
-    T: EndpointArguments + 'static,
-    S: IdempotentState + Clone + Send + Sync + 'static,
+    T: 'static,
+    S: FromAws + Clone + Send + Sync + 'static,
 {
-    let state = state(&start()?).await?;
-    lambda_http::run(idempotent_service(handler, state)).await
+    /// Encrypts stored responses, because they contain secrets, with the KMS key that an
+    /// environment variable names.
+    pub fn encrypted_with(self, variable: &'static str) -> Self {
+        Self { key: Some(variable), ..self }
+    }
+
+    /// Serves requests until Lambda stops the process.
+    pub fn run(self) -> Result<(), StartError> {
+        let Self { server, key } = self;
+        start::run(
+            async |aws| Idempotent::from_aws(aws, key).await,
+            async |state| lambda_http::run(idempotent_service(server.handler, state)).await,
+        )
+    }
+}
+
+/// State of a handler, with the store of the responses to its requests.
+#[derive(Clone, Debug)]
+pub struct Idempotent<S> {
+    state: S,
+    layer: IdempotencyLayer,
+}
+
+impl<S: FromAws> Idempotent<S> {
+    /// Creates the state. `key` is the environment variable of the KMS key for responses that
+    /// contain secrets.
+    pub async fn from_aws(aws: &Aws, key: Option<&'static str>) -> Result<Self, StartError> {
+        let state = S::from_aws(aws).await?;
+        let vault = key.map(|variable| aws.vault(variable)).transpose()?;
+        Ok(Self { state, layer: IdempotencyLayer { records: IdempotencyRecords::from_aws(aws).await?, vault } })
+    }
 }
 
 /// Wraps a handler as a Lambda service like [`super::service`], with support for Idempotency-Key.
 pub fn idempotent_service<H, T, S>(
     handler: H,
-    state: S,
+    Idempotent { state, layer }: Idempotent<S>,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone
 where
     H: Handler<T, S>,
     T: 'static,
-    S: IdempotentState + Clone + Send + Sync + 'static,
+    S: Clone + Send + Sync + 'static,
 {
-    let layer =
-        IdempotencyLayer { records: IdempotencyRecords(state.directory().clone()), vault: state.vault().cloned() };
     let handler = handler.with_state(state);
     let service = tower::service_fn(move |request: Request| {
         let (layer, handler) = (layer.clone(), handler.clone());
@@ -164,7 +179,7 @@ fn deadline(request: &Request) -> Timestamp {
     epoch_ms.unwrap_or_else(|| Timestamp::now() + DEFAULT_RUN_TIME)
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct IdempotencyLayer {
     records: IdempotencyRecords,
     vault: Option<Vault>,

@@ -14,7 +14,7 @@
 //!   resource's errors in modules of their own
 //! * `request`: path parameters, the route and `If-Match`
 //! * `responses`: success responses, including ETags and caching
-//! * `serve`: start of a function, request logs and panics
+//! * `serve`: entry points of functions, request logs and panics
 
 mod callers;
 mod idempotency;
@@ -28,7 +28,7 @@ mod serve;
 mod values;
 
 pub use callers::{AnyCaller, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser};
-pub use idempotency::{IdempotencyKey, IdempotentState, idempotent_service, serve_idempotent};
+pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_service};
 pub use input::{Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;
 pub use pages::{Cursor, Limit, PageParams};
@@ -36,4 +36,6 @@ pub use patch::Patch;
 pub use problem::{FieldError, FieldErrors, Invalid, InvalidCursor, NotFound, Problem, ProblemDocument};
 pub use request::{IfMatch, Path, PathParameter, RouteKey};
 pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, WithEtag};
-pub use serve::{EndpointArguments, Public, StartError, invoke, serve, serve_public, service, start};
+pub use serve::{EndpointArguments, Function, Public, Server, invoke, serve, serve_public, service};
+
+pub use crate::start::StartError;

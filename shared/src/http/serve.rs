@@ -1,8 +1,9 @@
-//! Entry points of functions: start-up, request logs and panic handling.
+//! Entry points of functions, request logs and panic handling.
 
-use std::{convert::Infallible, error::Error, fmt::Debug, future::Future, panic::AssertUnwindSafe, time::Instant};
+use std::{
+    convert::Infallible, fmt::Debug, future::Future, marker::PhantomData, panic::AssertUnwindSafe, time::Instant,
+};
 
-use aws_config::SdkConfig;
 use axum::{
     handler::Handler,
     response::{IntoResponse, Response},
@@ -15,28 +16,16 @@ use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
 use super::{Caller, Problem, RequestInput, problem::REQUEST_ID};
+use crate::start::{self, FromAws, StartError};
 
-/// Reason why a function failed to start.
-pub type StartError = Box<dyn Error + Send + Sync>;
-
-/// Initializes logging and returns the configuration that all AWS clients share.
-pub fn start() -> Result<SdkConfig, StartError> {
-    crate::logs::start();
-    Ok(crate::aws::config()?)
-}
-
-/// Serves an endpoint whose handler names its caller and its input. `state` runs once, at start-up.
-pub async fn serve<H, T, S>(
-    handler: H,
-    state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
-) -> Result<(), StartError>
+/// Returns the server of an endpoint whose handler names its caller and its input.
+pub fn serve<H, T, S>(handler: H) -> Server<H, T, S>
 where
     H: Handler<T, S>,
     T: EndpointArguments + 'static,
-    S: Clone + Send + Sync + 'static,
+    S: FromAws + Clone + Send + Sync + 'static,
 {
-    let state = state(&start()?).await?;
-    lambda_http::run(service(handler, state)).await
+    Server { handler, types: PhantomData }
 }
 
 /// Endpoints that need no authentication.
@@ -50,38 +39,66 @@ pub enum Public {
     Console,
 }
 
-/// Serves an endpoint that needs no authentication. `state` runs once, at start-up.
-pub async fn serve_public<H, T, S>(
-    _: Public,
-    handler: H,
-    state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
-) -> Result<(), StartError>
+/// Returns the server of an endpoint that needs no authentication.
+pub fn serve_public<H, T, S>(_: Public, handler: H) -> Server<H, T, S>
 where
     H: Handler<T, S>,
     T: 'static,
-    S: Clone + Send + Sync + 'static,
+    S: FromAws + Clone + Send + Sync + 'static,
 {
-    let state = state(&start()?).await?;
-    lambda_http::run(service(handler, state)).await
+    Server { handler, types: PhantomData }
 }
 
-/// Serves a function that is not invoked through an HTTP route: by IAM callers, API Gateway's
-/// authorizer, a stream, a queue or a schedule.
-pub async fn invoke<I, O, E, S, F>(
-    function: impl Fn(S, I) -> F,
-    state: impl AsyncFnOnce(&SdkConfig) -> Result<S, StartError>,
-) -> Result<(), StartError>
+/// Server of an endpoint, which [`Self::run`] starts.
+#[derive(Debug)]
+pub struct Server<H, T, S> {
+    pub(super) handler: H,
+    types: PhantomData<(T, S)>,
+}
+
+impl<H, T, S> Server<H, T, S>
 where
+    H: Handler<T, S>,
+    T: 'static,
+    S: FromAws + Clone + Send + Sync + 'static,
+{
+    /// Serves requests until Lambda stops the process.
+    pub fn run(self) -> Result<(), StartError> {
+        start::run(S::from_aws, async |state| lambda_http::run(service(self.handler, state)).await)
+    }
+}
+
+/// Returns a function that is not invoked through an HTTP route: by IAM callers, API Gateway's
+/// authorizer, a stream, a queue or a schedule.
+pub fn invoke<G, S, I>(function: G) -> Function<G, S, I> {
+    Function { function, types: PhantomData }
+}
+
+/// Function of a state and a payload, which [`Self::run`] starts.
+#[derive(Debug)]
+pub struct Function<G, S, I> {
+    function: G,
+    types: PhantomData<(S, I)>,
+}
+
+impl<G, S, I, F, O, E> Function<G, S, I>
+where
+    G: Fn(S, I) -> F,
+    S: FromAws + Clone,
     I: DeserializeOwned,
+    F: Future<Output = Result<O, E>>,
     O: Serialize,
     E: Debug + Into<lambda_runtime::Diagnostic>,
-    S: Clone,
-    F: Future<Output = Result<O, E>>,
 {
-    let state = state(&start()?).await?;
-    // Boxed, because the nested future would exceed the compiler's recursion limit.
-    let handler = async |event: LambdaEvent<I>| Box::pin(function(state.clone(), event.payload)).await;
-    lambda_runtime::run(service_fn(handler)).await
+    /// Handles invocations until Lambda stops the process.
+    pub fn run(self) -> Result<(), StartError> {
+        let Self { function, .. } = self;
+        start::run(S::from_aws, async |state| {
+            // Boxed, because the nested future would exceed the compiler's recursion limit.
+            let handler = async |event: LambdaEvent<I>| Box::pin(function(state.clone(), event.payload)).await;
+            lambda_runtime::run(service_fn(handler)).await
+        })
+    }
 }
 
 /// Arguments of a handler that start with its [`Caller`] and end with its [`RequestInput`], so that

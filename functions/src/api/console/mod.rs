@@ -6,12 +6,14 @@
 
 use std::sync::LazyLock;
 
-use aws_config::SdkConfig;
 use axum::{extract::State, response::Response};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, header};
 use ring::digest::{SHA256, digest};
-use tenon::http::{Cacheable, StartError};
+use tenon::{
+    http::Cacheable,
+    start::{Aws, FromAws, StartError},
+};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -40,9 +42,10 @@ pub struct Console {
     policy: HeaderValue,
 }
 
-/// Builds the page.
-pub async fn state(_: &SdkConfig) -> Result<Console, StartError> {
-    Ok(Console { page: Cacheable::new(page()), policy: policy().try_into()? })
+impl FromAws for Console {
+    async fn from_aws(_: &Aws) -> Result<Self, StartError> {
+        Ok(Self { page: Cacheable::new(page()), policy: policy().try_into()? })
+    }
 }
 
 fn page() -> String {

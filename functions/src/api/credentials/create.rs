@@ -1,7 +1,7 @@
 //! `POST /users/{user}/credentials`. AWS calls: one DynamoDB read of the user by id, or two by
 //! name; one KMS call and one transaction; with an Idempotency-Key two more writes.
 
-use axum::extract::State;
+use axum::extract;
 use serde_json::Value;
 use tenon::{
     domain::{
@@ -16,8 +16,7 @@ use tenon::{
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-pub use super::state_with_vault as state;
-use super::{CredentialBody, StoresWithVault, encryption_context};
+use super::{CredentialBody, StateWithVault, encryption_context};
 
 /// Body of a request to create a credential.
 #[derive(Input, ToSchema)]
@@ -72,17 +71,17 @@ fn is_exact(value: &Value) -> bool {
 ))]
 pub async fn create_credential(
     caller: Backend,
-    State(StoresWithVault { stores, vault }): State<StoresWithVault>,
+    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,
     Path(user): Path<UserRef>,
     seed: RequestSeed,
     Valid(body): Valid<CreateCredential>,
 ) -> Result<Created<CredentialBody>, Problem> {
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
-    let owner = stores.owner(caller.environment, &user, |_| true).await?;
+    let owner = state.owner(caller.environment, &user, |_| true).await?;
     let (credential_id, now) = (seed.id(0), seed.at);
     let data = vault.seal(&encryption_context(caller.environment, credential_id), 1, data.as_bytes()).await?;
     let credential =
         Credential { credential_id, user_id: owner.user_id, credential_type, name, created_at: now, updated_at: now };
-    stores.credentials.create(caller.environment, &SealedCredential { credential: credential.clone(), data }).await?;
+    state.credentials.create(caller.environment, &SealedCredential { credential: credential.clone(), data }).await?;
     Ok(Created::at(format!("users/{}/credentials/{credential_id}", owner.user_id), credential.into()))
 }

@@ -1,14 +1,13 @@
 //! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by
 //! id, or two by name, and one write.
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
     http::{BackendOrUser, Invalid, Json, NoInput, NotFound, Path, Problem},
 };
 
-use super::Stores;
-pub use super::state;
+use super::State;
 use crate::api::success::Success;
 
 /// Deletes a credential. Its data is erased immediately.
@@ -20,13 +19,13 @@ use crate::api::success::Success;
 ))]
 pub async fn delete_credential(
     caller: BackendOrUser,
-    State(stores): State<Stores>,
+    extract::State(state): extract::State<State>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    let owner = stores.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
-    match stores.credentials.delete(caller.environment, owner.user_id, id).await? {
+    let owner = state.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
+    match state.credentials.delete(caller.environment, owner.user_id, id).await? {
         true => Ok(Json(Success::new())),
         false => Err(Problem::not_found("credential")),
     }

@@ -1,15 +1,14 @@
 //! `GET /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id,
 //! or two by name, and one read.
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
     http::{BackendOrUser, Invalid, Json, NoInput, NotFound, Path, Problem},
     store::ReadOnly,
 };
 
-pub use super::read_only_state as state;
-use super::{CredentialBody, Stores};
+use super::{CredentialBody, State};
 
 /// Returns a credential, without its data.
 #[utoipa::path(get, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
@@ -20,12 +19,12 @@ use super::{CredentialBody, Stores};
 ))]
 pub async fn get_credential(
     caller: BackendOrUser,
-    State(stores): State<Stores<ReadOnly>>,
+    extract::State(state): extract::State<State<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<CredentialBody>, Problem> {
-    let owner = stores.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
-    let found = stores.credentials.get(caller.environment, owner.user_id, id).await?;
+    let owner = state.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
+    let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
     found.map(|credential| Json(credential.into())).ok_or_else(|| Problem::not_found("credential"))
 }

@@ -1,7 +1,7 @@
 //! `GET /users/{user}/credentials` and `GET /credentials/users/{user}`. AWS calls: one DynamoDB
 //! read of the user by id, or two by name, and one query.
 
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::names::UserRef,
@@ -10,8 +10,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-pub use super::read_only_state as state;
-use super::{CredentialBody, Stores};
+use super::{CredentialBody, State};
 
 /// Page of credentials, newest first, without their data.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,14 +30,14 @@ pub struct CredentialPage {
 ))]
 pub async fn list_credentials(
     caller: BackendOrUser,
-    State(stores): State<Stores<ReadOnly>>,
+    extract::State(state): extract::State<State<ReadOnly>>,
     Path(user): Path<UserRef>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<CredentialPage>, Problem> {
-    let owner = stores.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
+    let owner = state.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
     let scope = format!("/users/{}/credentials", owner.user_id);
     let after = page.after(&scope)?;
-    let page = stores.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit())).await?;
+    let page = state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit())).await?;
     let cursor = page.next.map(|position| Cursor::new(&scope, &position).into_string());
     Ok(Json(CredentialPage { data: page.items.into_iter().map(CredentialBody::from).collect(), cursor }))
 }

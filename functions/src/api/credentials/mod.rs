@@ -1,9 +1,7 @@
 //! Credentials: secrets that let integrations act for users.
 
-use aws_config::SdkConfig;
 use serde::Serialize;
 use tenon::{
-    aws::setting,
     domain::{
         credential::Credential,
         id::{CredentialId, EnvironmentId, UserId},
@@ -12,8 +10,9 @@ use tenon::{
         timestamp::Timestamp,
         user::User,
     },
-    http::{IdempotentState, Problem, StartError},
-    store::{Access, ReadOnly, ReadWrite, Table, credentials::Credentials, users::Users},
+    http::Problem,
+    start::FromAws,
+    store::{Access, ReadWrite, credentials::Credentials, users::Users},
     vault::{Context, Vault},
 };
 use utoipa::ToSchema;
@@ -25,59 +24,21 @@ pub mod list;
 pub mod reveal;
 
 /// State of the functions that do not need the vault.
-#[derive(Clone, Debug)]
-pub struct Stores<A: Access = ReadWrite> {
+#[derive(Clone, Debug, FromAws)]
+pub struct State<A: Access = ReadWrite> {
     users: Users<A>,
     credentials: Credentials<A>,
 }
 
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    Stores::open(config).await
-}
-
-/// Connects to the directory table, for functions that only read.
-pub async fn read_only_state(config: &SdkConfig) -> Result<Stores<ReadOnly>, StartError> {
-    Stores::open(config).await
-}
-
 /// State of the functions that seal or open credential data.
-#[derive(Clone, Debug)]
-pub struct StoresWithVault<A: Access = ReadWrite> {
-    stores: Stores<A>,
+#[derive(Clone, Debug, FromAws)]
+pub struct StateWithVault<A: Access = ReadWrite> {
+    state: State<A>,
+    #[aws(vault = "CREDENTIALS_KEY")]
     vault: Vault,
 }
 
-/// Connects to DynamoDB and KMS.
-pub async fn state_with_vault(config: &SdkConfig) -> Result<StoresWithVault, StartError> {
-    StoresWithVault::open(config).await
-}
-
-/// Connects to DynamoDB and KMS, for functions that only read.
-pub async fn read_only_state_with_vault(config: &SdkConfig) -> Result<StoresWithVault<ReadOnly>, StartError> {
-    StoresWithVault::open(config).await
-}
-
-impl<A: Access> StoresWithVault<A> {
-    async fn open(config: &SdkConfig) -> Result<Self, StartError> {
-        let vault = Vault::new(config, setting::<String>("CREDENTIALS_KEY")?);
-        let (stores, ()) = tokio::join!(Stores::open(config), vault.connect());
-        Ok(Self { stores: stores?, vault })
-    }
-}
-
-impl IdempotentState for StoresWithVault {
-    fn directory(&self) -> &Table {
-        &self.stores.credentials.0
-    }
-}
-
-impl<A: Access> Stores<A> {
-    async fn open(config: &SdkConfig) -> Result<Self, StartError> {
-        let directory = Table::directory(config, 1).await?;
-        Ok(Self { users: Users(directory.clone()), credentials: Credentials(directory) })
-    }
-
+impl<A: Access> State<A> {
     /// Returns the requested user if the caller may access it.
     async fn owner(
         &self,

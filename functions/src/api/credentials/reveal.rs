@@ -1,7 +1,7 @@
 //! `POST /users/{user}/credentials/{credentialId}/reveal`. AWS calls: one DynamoDB read of the user
 //! by id, or two by name, one read and one KMS call.
 
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenon::{
@@ -12,8 +12,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-pub use super::read_only_state_with_vault as state;
-use super::{StoresWithVault, encryption_context};
+use super::{StateWithVault, encryption_context};
 
 /// Decrypted data of a credential.
 #[derive(Serialize, ToSchema)]
@@ -31,14 +30,14 @@ pub struct RevealedCredential {
 ))]
 pub async fn reveal_credential(
     caller: Engine,
-    State(StoresWithVault { stores, vault }): State<StoresWithVault<ReadOnly>>,
+    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<NoStore<Json<RevealedCredential>>, Problem> {
     let Engine { environment, key } = caller;
-    let owner = stores.owner(environment, &user, |_| true).await?;
-    let sealed = stores.credentials.data(environment, owner.user_id, id).await?;
+    let owner = state.owner(environment, &user, |_| true).await?;
+    let sealed = state.credentials.data(environment, owner.user_id, id).await?;
     let sealed = sealed.ok_or_else(|| Problem::not_found("credential"))?;
     // A warning, so that it is logged at every log level that an operator would choose.
     tracing::warn!(%environment, %key, user = %owner.user_id, credential = %id, "credential revealed");

@@ -2,7 +2,7 @@
 //! username or email address; one KMS call; for a bus two calls to it; one DynamoDB transaction;
 //! with an Idempotency-Key two more writes and one more KMS call.
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     delivery::{
         eventbridge::{check_connection, seal_credentials},
@@ -25,8 +25,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-pub use super::connection_state as state;
-use super::{ConnectionState, DestinationWithSecret, credentials::NewCredentials, filter::NewFilter};
+use super::{DestinationWithSecret, State, credentials::NewCredentials, filter::NewFilter};
 
 /// Body of a request to create a destination. A webhook requires `url`; a bus requires `region`,
 /// `eventBusName` and `credentials`.
@@ -154,7 +153,7 @@ fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
 ))]
 pub async fn create_destination(
     caller: Backend,
-    State(connections): State<ConnectionState>,
+    extract::State(connections): extract::State<State>,
     seed: RequestSeed,
     Valid(NewDestination { target, enabled, filter }): Valid<NewDestination>,
 ) -> Result<NoStore<Created<DestinationWithSecret>>, Problem> {

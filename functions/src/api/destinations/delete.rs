@@ -1,25 +1,20 @@
 //! `DELETE /destinations/{destinationId}`. AWS calls: one DynamoDB transaction.
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     domain::id::DestinationId,
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem, StartError},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    start::FromAws,
     store::{destinations::Destinations, errors::Retention},
 };
 
 use crate::api::success::Success;
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct AppState {
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
     destinations: Destinations,
     retention: Retention,
-}
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
-    Ok(AppState { destinations: super::state(config).await?, retention: Retention::from_env()? })
 }
 
 /// Deletes a destination. Its keys are erased immediately.
@@ -30,7 +25,7 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
 ))]
 pub async fn delete_destination(
     caller: Backend,
-    State(AppState { destinations, retention }): State<AppState>,
+    extract::State(State { destinations, retention }): extract::State<State>,
     Path(id): Path<DestinationId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {

@@ -1,38 +1,29 @@
 //! `GET /destinations/{destinationId}/deliveries`. AWS calls: one DynamoDB read and eight
 //! concurrent queries; more queries only if the filter excludes most of the items read.
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::{
         delivery::{Delivery, DeliveryStatus, Route},
         id::DestinationId,
     },
-    http::{
-        Backend, Cursor, Input, Invalid, InvalidCursor, Json, NotFound, PageParams, Path, Problem, StartError, Valid,
-    },
+    http::{Backend, Cursor, Input, Invalid, InvalidCursor, Json, NotFound, PageParams, Path, Problem, Valid},
+    start::FromAws,
     store::{
-        ReadOnly, Table,
+        ReadOnly,
         deliveries::{Deliveries, SHARDS},
         destinations::Destinations,
-        errors::Retention,
     },
 };
 use utoipa::{IntoParams, ToSchema};
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct AppState {
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = SHARDS)]
+pub struct State {
     destinations: Destinations<ReadOnly>,
     deliveries: Deliveries<ReadOnly>,
-}
-
-/// Connects to both tables.
-pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
-    let (directory, errors) = Table::both(config, SHARDS).await?;
-    let deliveries = Deliveries { table: errors, retention: Retention::from_env()? };
-    Ok(AppState { destinations: Destinations(directory), deliveries })
 }
 
 /// Query parameters of the list of deliveries.
@@ -64,7 +55,7 @@ pub struct DeliveryPage {
 ))]
 pub async fn list_deliveries(
     caller: Backend,
-    State(AppState { destinations, deliveries }): State<AppState>,
+    extract::State(State { destinations, deliveries }): extract::State<State>,
     Path(id): Path<DestinationId>,
     Valid((ListDeliveries { status }, page)): Valid<(ListDeliveries, PageParams)>,
 ) -> Result<Json<DeliveryPage>, Problem> {

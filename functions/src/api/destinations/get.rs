@@ -8,7 +8,6 @@ use tenon::{
 };
 
 use super::DestinationBody;
-pub use super::read_only_state as state;
 
 /// Returns a destination. Its access key id is masked.
 #[utoipa::path(get, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),

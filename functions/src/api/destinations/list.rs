@@ -10,7 +10,6 @@ use tenon::{
 use utoipa::ToSchema;
 
 use super::DestinationBody;
-pub use super::read_only_state as state;
 
 /// Page of destinations, newest first.
 #[derive(Debug, Serialize, ToSchema)]

@@ -3,7 +3,6 @@
 use aws_config::SdkConfig;
 use serde::Serialize;
 use tenon::{
-    aws::setting,
     delivery::guard::EgressRules,
     domain::{
         delivery::RETRY_SCHEDULE_SECS,
@@ -15,8 +14,8 @@ use tenon::{
         timestamp::Timestamp,
         webhook::{Webhook, WebhookUrl},
     },
-    http::{IdempotentState, StartError},
-    store::{ReadOnly, Table, destinations::Destinations, users::Users},
+    start::FromAws,
+    store::{destinations::Destinations, users::Users},
     vault::Vault,
 };
 use utoipa::ToSchema;
@@ -34,49 +33,15 @@ pub mod rotate_secret;
 pub mod test;
 
 /// State of the functions that save connections.
-#[derive(Clone, Debug)]
-pub struct ConnectionState {
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
     destinations: Destinations,
     users: Users,
+    #[aws(vault = "DESTINATIONS_KEY")]
     vault: Vault,
     rules: EgressRules,
     /// Configuration from which the clients of the customer's AWS account are created.
     config: SdkConfig,
-}
-
-/// Connects to DynamoDB and KMS.
-pub async fn connection_state(config: &SdkConfig) -> Result<ConnectionState, StartError> {
-    let vault = Vault::new(config, setting::<String>("DESTINATIONS_KEY")?);
-    let (directory, ()) = tokio::join!(Table::directory(config, 1), vault.connect());
-    let directory = directory?;
-    Ok(ConnectionState {
-        destinations: Destinations(directory.clone()),
-        users: Users(directory),
-        vault,
-        rules: EgressRules::from_env()?,
-        config: config.clone(),
-    })
-}
-
-impl IdempotentState for ConnectionState {
-    fn directory(&self) -> &Table {
-        &self.destinations.0
-    }
-
-    // The response to the creation of a webhook contains its secret.
-    fn vault(&self) -> Option<&Vault> {
-        Some(&self.vault)
-    }
-}
-
-/// Connects to the directory table, for functions that do not need the vault.
-pub async fn state(config: &SdkConfig) -> Result<Destinations, StartError> {
-    Ok(Destinations(Table::directory(config, 1).await?))
-}
-
-/// Connects to the directory table, for functions that only read.
-pub async fn read_only_state(config: &SdkConfig) -> Result<Destinations<ReadOnly>, StartError> {
-    Ok(Destinations(Table::directory(config, 1).await?))
 }
 
 /// Destination as the API returns it.

@@ -3,14 +3,11 @@
 //! the filter names by username or email address; if the bus or its keys change, two calls to the
 //! bus and one or two KMS calls.
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use tenon::{
-    aws::setting,
     delivery::{
         drain_scheduler::DrainScheduler,
         eventbridge::{check_connection, open_credentials, seal_credentials},
-        queues::Queue,
     },
     domain::{
         delivery::Route,
@@ -20,29 +17,21 @@ use tenon::{
         timestamp::Timestamp,
         webhook::WebhookUrl,
     },
-    http::{Backend, FieldError, Input, Json, NotFound, Patch, Path, Problem, ProblemDocument, StartError, Valid},
+    http::{Backend, FieldError, Input, Json, NotFound, Patch, Path, Problem, ProblemDocument, Valid},
     logs::ErrorChain,
+    start::FromAws,
     store::health::HealthStore,
 };
 use utoipa::ToSchema;
 
-use super::{ConnectionState, DestinationBody, credentials::NewCredentials, filter::NewFilter};
+use super::{DestinationBody, credentials::NewCredentials, filter::NewFilter};
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct AppState {
-    connections: ConnectionState,
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
+    connections: super::State,
     health_store: HealthStore,
     scheduler: DrainScheduler,
-}
-
-/// Connects to DynamoDB and KMS.
-pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
-    let connections = super::connection_state(config).await?;
-    let health_store = HealthStore(connections.destinations.0.clone());
-    let scheduler =
-        DrainScheduler { health_store: health_store.clone(), queue: Queue::new(config, setting("DRAINS_QUEUE")?) };
-    Ok(AppState { connections, health_store, scheduler })
 }
 
 /// Changes to a destination; absent fields remain unchanged.
@@ -81,11 +70,11 @@ pub struct PatchDestination {
 ))]
 pub async fn patch_destination(
     caller: Backend,
-    State(state): State<AppState>,
+    extract::State(state): extract::State<State>,
     Path(id): Path<DestinationId>,
     Valid(body): Valid<PatchDestination>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let AppState { connections, health_store, scheduler } = state;
+    let State { connections, health_store, scheduler } = state;
     let route = Route { environment: caller.environment, destination: id };
     let found = connections.destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
@@ -159,7 +148,7 @@ fn reject_fields(given: &[(&str, bool)], detail: &str) -> Result<(), Problem> {
 /// Replaces the bus or its keys after a check of the new connection. Returns `None` if neither
 /// changes.
 async fn update_bus(
-    connections: &ConnectionState,
+    connections: &super::State,
     route: Route,
     bus: &mut EventBridge,
     region: Option<Region>,

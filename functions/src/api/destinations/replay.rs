@@ -1,11 +1,9 @@
 //! `POST /destinations/{destinationId}/replay`. AWS calls: one DynamoDB read, one write and one
 //! message; with an Idempotency-Key two more writes.
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
-    aws::setting,
     delivery::queues::{Queue, ReplayStep},
     domain::{
         id::{DestinationId, ErrorId, ReplayId},
@@ -14,32 +12,20 @@ use tenon::{
         timestamp::Timestamp,
     },
     http::{
-        Accepted, Backend, Fields, IdempotencyKey, IdempotentState, Input, Invalid, NotFound, Path, Problem,
-        ProblemDocument, StartError, Valid,
+        Accepted, Backend, Fields, IdempotencyKey, Input, Invalid, NotFound, Path, Problem, ProblemDocument, Valid,
     },
-    store::{Table, destinations::Destinations, replays::Replays},
+    start::FromAws,
+    store::{destinations::Destinations, replays::Replays},
 };
 use utoipa::ToSchema;
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct AppState {
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
     destinations: Destinations,
     replays: Replays,
+    #[aws(queue = "REPLAYS_QUEUE")]
     steps: Queue,
-}
-
-impl IdempotentState for AppState {
-    fn directory(&self) -> &Table {
-        &self.replays.0
-    }
-}
-
-/// Connects to the directory table and the queue of replay steps.
-pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
-    let directory = Table::directory(config, 1).await?;
-    let steps = Queue::new(config, setting("REPLAYS_QUEUE")?);
-    Ok(AppState { destinations: Destinations(directory.clone()), replays: Replays(directory), steps })
 }
 
 /// Selection of the errors to replay: a time range, a list of ids, or all errors whose delivery
@@ -115,7 +101,7 @@ pub struct StartedReplay {
 ))]
 pub async fn start_replay(
     caller: Backend,
-    State(AppState { destinations, replays, steps }): State<AppState>,
+    extract::State(State { destinations, replays, steps }): extract::State<State>,
     Path(id): Path<DestinationId>,
     seed: RequestSeed,
     Valid(NewReplay { selection }): Valid<NewReplay>,

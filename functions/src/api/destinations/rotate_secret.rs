@@ -1,15 +1,14 @@
 //! `POST /destinations/{destinationId}/rotate-secret`. AWS calls: two DynamoDB reads, one KMS call
 //! and one write.
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     delivery::webhook::{new_secret, seal_secret},
     domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
     http::{Backend, Invalid, Json, NoInput, NoStore, NotFound, Path, Problem, ProblemDocument},
 };
 
-pub use super::connection_state as state;
-use super::{ConnectionState, DestinationWithSecret};
+use super::{DestinationWithSecret, State};
 
 /// Replaces the secret of a webhook. The new secret is returned only once; the previous one stays
 /// valid for 24 hours.
@@ -21,7 +20,7 @@ use super::{ConnectionState, DestinationWithSecret};
 ))]
 pub async fn rotate_secret(
     caller: Backend,
-    State(ConnectionState { destinations, vault, .. }): State<ConnectionState>,
+    extract::State(State { destinations, vault, .. }): extract::State<State>,
     Path(id): Path<DestinationId>,
     _: NoInput,
 ) -> Result<NoStore<Json<DestinationWithSecret>>, Problem> {

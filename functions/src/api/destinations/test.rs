@@ -2,39 +2,26 @@
 //! customer's bus, and one KMS call for the first use of the keys or the secret; for a webhook that
 //! accepts the event one DynamoDB write.
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
-    delivery::{
-        eventbridge::{DEFAULT_TIMEOUT, EventBridgeSender},
-        senders::Senders,
-        webhook::WebhookSender,
-    },
+    delivery::senders::Senders,
     domain::{
         delivery::{Attempt, Outcome, Route},
         destination::Target,
         id::DestinationId,
     },
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem, StartError},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    start::FromAws,
     store::{StoreError, destinations::Destinations},
 };
 use utoipa::ToSchema;
 
-use super::ConnectionState;
-
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct AppState {
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
     destinations: Destinations,
     senders: Senders,
-}
-
-/// Connects to DynamoDB and KMS.
-pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
-    let ConnectionState { destinations, users: _, vault, rules, config } = super::connection_state(config).await?;
-    let eventbridge = EventBridgeSender::new(&config, vault.clone(), DEFAULT_TIMEOUT);
-    Ok(AppState { destinations, senders: Senders { eventbridge, webhooks: WebhookSender::new(rules, vault) } })
 }
 
 /// Result of a test event.
@@ -55,7 +42,7 @@ pub struct TestResult {
 ))]
 pub async fn test_destination(
     caller: Backend,
-    State(state): State<AppState>,
+    extract::State(state): extract::State<State>,
     Path(id): Path<DestinationId>,
     _: NoInput,
 ) -> Result<Json<TestResult>, Problem> {

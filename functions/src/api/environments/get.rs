@@ -1,18 +1,12 @@
 //! `GET /environment`. AWS calls: one DynamoDB read.
 
-use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
-    http::{Backend, Invalid, Json, NoInput, NotFound, Problem, StartError},
-    store::{ReadOnly, Table, environments::Environments},
+    http::{Backend, Invalid, Json, NoInput, NotFound, Problem},
+    store::{ReadOnly, environments::Environments},
 };
 
 use super::EnvironmentBody;
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Environments<ReadOnly>, StartError> {
-    Ok(Environments(Table::directory(config, 1).await?))
-}
 
 /// Returns the environment of the caller's API key.
 #[utoipa::path(get, path = "/environment", tag = "environment", security(("apiKey" = ["manage"])), responses(

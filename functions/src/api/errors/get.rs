@@ -1,21 +1,16 @@
 //! `GET /errors/{errorId}`. AWS calls: three concurrent DynamoDB queries, a read, and a concurrent
 //! query and read.
 
-use aws_config::SdkConfig;
 use axum::{
-    extract::State,
+    extract,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use tenon::{
     domain::{delivery::Delivery, error_log::ErrorDocument, id::ErrorId},
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem, StartError},
-    store::{
-        ReadOnly, Table,
-        deliveries::Deliveries,
-        destinations::Destinations,
-        errors::{Errors, Retention},
-    },
+    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    start::FromAws,
+    store::{ReadOnly, deliveries::Deliveries, destinations::Destinations, errors::Errors},
 };
 use utoipa::ToSchema;
 
@@ -30,22 +25,12 @@ pub struct ErrorWithDeliveries<'a> {
 }
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct Stores {
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = 3)]
+pub struct State {
     destinations: Destinations<ReadOnly>,
     errors: Errors<ReadOnly>,
     deliveries: Deliveries<ReadOnly>,
-}
-
-/// Connects to both tables.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let (directory, table) = Table::both(config, 3).await?;
-    let retention = Retention::from_env()?;
-    Ok(Stores {
-        destinations: Destinations(directory),
-        errors: Errors { table: table.clone(), retention },
-        deliveries: Deliveries { table, retention },
-    })
 }
 
 /// Returns an error with its deliveries. If several workflows have an error with this id, one of
@@ -57,7 +42,7 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 ))]
 pub async fn get_error(
     caller: Backend,
-    State(Stores { destinations, errors, deliveries }): State<Stores>,
+    extract::State(State { destinations, errors, deliveries }): extract::State<State>,
     Path(id): Path<ErrorId>,
     _: NoInput,
 ) -> Result<Response, Problem> {

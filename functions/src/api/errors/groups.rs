@@ -1,18 +1,18 @@
 //! `GET /errors/groups`. AWS calls: eight concurrent DynamoDB queries and one read; more queries
 //! only if errors are unevenly distributed.
 
-use aws_config::SdkConfig;
 use axum::{
-    extract::State,
+    extract,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use tenon::{
     domain::{error_log::ErrorDocument, fingerprint::Fingerprint, id::WorkflowId, timestamp::Timestamp},
-    http::{Backend, Input, Invalid, Json, Problem, StartError, Valid},
+    http::{Backend, Input, Invalid, Json, Problem, Valid},
+    start::FromAws,
     store::{
-        ReadOnly, Table,
-        errors::{Errors, Group, Retention, SHARDS},
+        ReadOnly,
+        errors::{Errors, Group, SHARDS},
     },
 };
 use utoipa::{IntoParams, ToSchema};
@@ -73,9 +73,11 @@ impl<'a> From<&'a Group> for ErrorGroup<'a> {
     }
 }
 
-/// Connects to the Errors table.
-pub async fn state(config: &SdkConfig) -> Result<Errors<ReadOnly>, StartError> {
-    Ok(Errors { table: Table::errors(config, SHARDS).await?, retention: Retention::from_env()? })
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = SHARDS)]
+pub struct State {
+    errors: Errors<ReadOnly>,
 }
 
 /// Groups the similar errors of a time range.
@@ -83,7 +85,7 @@ pub async fn state(config: &SdkConfig) -> Result<Errors<ReadOnly>, StartError> {
     responses((status = 200, body = ErrorGroups), Invalid))]
 pub async fn group_errors(
     caller: Backend,
-    State(errors): State<Errors<ReadOnly>>,
+    extract::State(State { errors }): extract::State<State>,
     Valid(GroupErrors { since, until }): Valid<GroupErrors>,
 ) -> Result<Response, Problem> {
     let (groups, complete) = errors.groups(caller.environment, (since, until)).await?;

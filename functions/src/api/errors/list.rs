@@ -2,14 +2,14 @@
 //! more if `userId` is a username or email address, and one query; more queries only if the filters
 //! exclude most of the items read.
 
-use aws_config::SdkConfig;
-use axum::{extract::State, response::Response};
+use axum::{extract, response::Response};
 use tenon::{
     domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
-    http::{BackendOrUser, Input, Invalid, InvalidCursor, NotFound, PageParams, Path, Problem, StartError, Valid},
+    http::{BackendOrUser, Input, Invalid, InvalidCursor, NotFound, PageParams, Path, Problem, Valid},
+    start::FromAws,
     store::{
-        ReadOnly, Table,
-        errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        ReadOnly,
+        errors::{ErrorQuery, ErrorScope, Errors},
         users::Users,
         workflows::Workflows,
     },
@@ -35,18 +35,11 @@ pub struct ListErrors {
 }
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct Stores {
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
     users: Users<ReadOnly>,
     workflows: Workflows<ReadOnly>,
     errors: Errors<ReadOnly>,
-}
-
-/// Connects to both tables.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let (directory, table) = Table::both(config, 1).await?;
-    let errors = Errors { table, retention: Retention::from_env()? };
-    Ok(Stores { users: Users(directory.clone()), workflows: Workflows(directory), errors })
 }
 
 /// Lists the errors of a workflow, newest first.
@@ -58,7 +51,7 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 ))]
 pub async fn list_errors(
     caller: BackendOrUser,
-    State(stores): State<Stores>,
+    extract::State(state): extract::State<State>,
     Path(workflow_id): Path<WorkflowId>,
     Valid((filter, page)): Valid<(ListErrors, PageParams)>,
 ) -> Result<Response, Problem> {
@@ -68,9 +61,9 @@ pub async fn list_errors(
     let after = page.after(&scope)?;
 
     let not_found = || Problem::not_found("workflow");
-    let (_, owner) = stores.workflows.find_with_owner(environment, workflow_id).await?.ok_or_else(not_found)?;
+    let (_, owner) = state.workflows.find_with_owner(environment, workflow_id).await?.ok_or_else(not_found)?;
     let named = match &user_id {
-        Some(user) => stores.users.resolve(environment, user).await?,
+        Some(user) => state.users.resolve(environment, user).await?,
         None => Some(owner.user_id),
     };
     if !caller.can_access(owner.user_id) || named != Some(owner.user_id) {
@@ -88,7 +81,7 @@ pub async fn list_errors(
         limit: page.limit(),
         ..ErrorQuery::default()
     };
-    Ok(page_response(&stores.errors.page(environment, &query).await?, &scope))
+    Ok(page_response(&state.errors.page(environment, &query).await?, &scope))
 }
 
 impl ListErrors {

@@ -2,18 +2,17 @@
 //! one read; for a workflow one query; one read before them if `userId` is a username or email
 //! address. More queries only if the filters exclude most of the items read.
 
-use aws_config::SdkConfig;
-use axum::{extract::State, response::Response};
+use axum::{extract, response::Response};
 use serde_json::Value;
 use tenon::{
     domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
     http::{
-        Backend, Fields, FromJson, Input, Invalid, InvalidCursor, Location, PageParams, Problem, ProblemDocument,
-        StartError, Valid,
+        Backend, Fields, FromJson, Input, Invalid, InvalidCursor, Location, PageParams, Problem, ProblemDocument, Valid,
     },
+    start::FromAws,
     store::{
-        ReadOnly, Table,
-        errors::{ErrorQuery, ErrorScope, Errors, MAX_SKIP, Retention, SHARDS},
+        ReadOnly,
+        errors::{ErrorQuery, ErrorScope, Errors, MAX_SKIP, SHARDS},
         users::Users,
     },
 };
@@ -85,16 +84,11 @@ fn check_skip(fields: &mut Fields<'_>, skip: &Option<Skip>) {
 }
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct Stores {
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = SHARDS)]
+pub struct State {
     users: Users<ReadOnly>,
     errors: Errors<ReadOnly>,
-}
-
-/// Connects to both tables.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    let (directory, table) = Table::both(config, SHARDS).await?;
-    Ok(Stores { users: Users(directory), errors: Errors { table, retention: Retention::from_env()? } })
 }
 
 /// Lists the errors of the environment, including those of deleted users and workflows.
@@ -105,7 +99,7 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 ))]
 pub async fn list_logs(
     caller: Backend,
-    State(Stores { users, errors }): State<Stores>,
+    extract::State(State { users, errors }): extract::State<State>,
     Valid((filter, page)): Valid<(ListLogs, PageParams)>,
 ) -> Result<Response, Problem> {
     let scope = filter.describe();

@@ -4,8 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::{
@@ -15,14 +14,11 @@ use tenon::{
         timestamp::Timestamp,
     },
     http::{
-        Accepted, EngineOrBackend, Fields, IdempotencyKey, IdempotentState, Input, Invalid, NotFound, Path, Problem,
-        ProblemDocument, StartError, Valid,
+        Accepted, EngineOrBackend, Fields, IdempotencyKey, Input, Invalid, NotFound, Path, Problem, ProblemDocument,
+        Valid,
     },
-    store::{
-        Table,
-        errors::{Errors, Retention},
-        workflows::Workflows,
-    },
+    start::FromAws,
+    store::{errors::Errors, workflows::Workflows},
 };
 use utoipa::ToSchema;
 
@@ -110,24 +106,12 @@ pub struct RecordedErrors {
 }
 
 /// State of the function.
-#[derive(Clone, Debug)]
-pub struct Stores {
+#[derive(Clone, Debug, FromAws)]
+// 100 errors are four batches.
+#[aws(connections = 4)]
+pub struct State {
     workflows: Workflows,
     errors: Errors,
-}
-
-impl IdempotentState for Stores {
-    fn directory(&self) -> &Table {
-        &self.workflows.0
-    }
-}
-
-/// Connects to both tables.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    // 100 errors are four batches.
-    let (directory, table) = Table::both(config, 4).await?;
-    let errors = Errors { table, retention: Retention::from_env()? };
-    Ok(Stores { workflows: Workflows(directory), errors })
 }
 
 /// Records errors of a workflow. The stream of the table forwards them to the destinations of the
@@ -141,7 +125,7 @@ pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
 ))]
 pub async fn record_errors(
     caller: EngineOrBackend,
-    State(stores): State<Stores>,
+    extract::State(state): extract::State<State>,
     Path(workflow_id): Path<WorkflowId>,
     seed: RequestSeed,
     Valid(body): Valid<RecordErrors>,
@@ -151,7 +135,7 @@ pub async fn record_errors(
         RecordErrors::One(error) => (vec![error], false),
         RecordErrors::List(ErrorList { errors }) => (errors, true),
     };
-    let found = stores.workflows.find_with_owner(environment, workflow_id).await?;
+    let found = state.workflows.find_with_owner(environment, workflow_id).await?;
     let (workflow, _) = found.ok_or_else(|| Problem::not_found("workflow"))?;
     let workflow = WorkflowRef::from(&workflow);
 
@@ -164,11 +148,11 @@ pub async fn record_errors(
 
     // An error that already exists, or occurs earlier in the same request, is accepted and changes
     // nothing.
-    let mut seen = stores.errors.existing(environment, workflow_id, &possibly_existing).await?;
+    let mut seen = state.errors.existing(environment, workflow_id, &possibly_existing).await?;
     let fresh = new.into_iter().enumerate().filter(|(_, error)| seen.insert(error.identity.id));
     let (indices, fresh): (Vec<usize>, Vec<ErrorLog>) =
         fresh.map(|(index, error)| (index, error.record(environment, &workflow, now))).unzip();
-    let unwritten = stores.errors.record(&fresh).await?;
+    let unwritten = state.errors.record(&fresh).await?;
     if !unwritten.is_empty() {
         let indices = unwritten.into_iter().filter_map(|index| indices.get(index));
         let pointers = indices.map(|index| pointer(*index, is_list));

@@ -8,7 +8,6 @@ use tenon::{
 };
 
 use super::ReplayBody;
-pub use super::state;
 
 /// Cancels a replay and the deliveries that are still pending because of it.
 #[utoipa::path(delete, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),

@@ -8,7 +8,6 @@ use tenon::{
 };
 
 use super::ReplayBody;
-pub use super::read_only_state as state;
 
 /// Returns a replay with its progress.
 #[utoipa::path(get, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),

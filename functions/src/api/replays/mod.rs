@@ -1,30 +1,15 @@
 //! Replays: jobs that queue recorded errors for a destination again.
 
-use aws_config::SdkConfig;
 use serde::Serialize;
-use tenon::{
-    domain::{
-        id::{DestinationId, ReplayId},
-        replay::{Replay, ReplayStatus},
-        timestamp::Timestamp,
-    },
-    http::StartError,
-    store::{ReadOnly, Table, replays::Replays},
+use tenon::domain::{
+    id::{DestinationId, ReplayId},
+    replay::{Replay, ReplayStatus},
+    timestamp::Timestamp,
 };
 use utoipa::ToSchema;
 
 pub mod cancel;
 pub mod get;
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Replays, StartError> {
-    Ok(Replays(Table::directory(config, 1).await?))
-}
-
-/// Connects to the directory table, for functions that only read.
-pub async fn read_only_state(config: &SdkConfig) -> Result<Replays<ReadOnly>, StartError> {
-    Ok(Replays(Table::directory(config, 1).await?))
-}
 
 /// Replay as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -18,7 +18,6 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-pub use super::create::state;
 use super::{UserBody, create::CreateUser};
 
 /// Maximum number of users per batch.

@@ -1,6 +1,5 @@
 //! `POST /users`. AWS calls: one DynamoDB transaction; with an Idempotency-Key two more writes.
 
-use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::{
@@ -8,8 +7,8 @@ use tenon::{
         request_seed::RequestSeed,
         user::{FullName, Metadata, NewUser},
     },
-    http::{Backend, Created, Fields, IdempotencyKey, Input, Invalid, Problem, ProblemDocument, StartError, Valid},
-    store::{Table, users::Users},
+    http::{Backend, Created, Fields, IdempotencyKey, Input, Invalid, Problem, ProblemDocument, Valid},
+    store::users::Users,
 };
 use utoipa::ToSchema;
 
@@ -37,11 +36,6 @@ fn check_names(fields: &mut Fields<'_>, username: &Option<Username>, email: &Opt
     if let Err(error) = Names::check(username.as_ref(), email.as_ref()) {
         fields.reject(if username.is_some() { "username" } else { "email" }, error);
     }
-}
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Users, StartError> {
-    Ok(Users(Table::directory(config, 1).await?))
 }
 
 /// Creates a user and claims its username and email address.

@@ -10,8 +10,6 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-pub use super::create::state;
-
 /// Confirmation of the deletion of a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeletedUser {

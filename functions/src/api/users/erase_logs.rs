@@ -11,7 +11,6 @@ use tenon::{
     },
 };
 
-pub use super::create::state;
 use crate::api::success::Success;
 
 /// Starts a background job that erases the user's errors recorded so far, with all their

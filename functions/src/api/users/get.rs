@@ -1,19 +1,13 @@
 //! `GET /users/{user}`. AWS calls: one DynamoDB read by id, or two by name.
 
-use aws_config::SdkConfig;
 use axum::extract::State;
 use tenon::{
     domain::names::UserRef,
-    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, StartError, WithEtag},
-    store::{ReadOnly, Table, users::Users},
+    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, WithEtag},
+    store::{ReadOnly, users::Users},
 };
 
 use super::UserBody;
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Users<ReadOnly>, StartError> {
-    Ok(Users(Table::directory(config, 1).await?))
-}
 
 /// Returns a user.
 #[utoipa::path(get, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"]), ("userToken" = [])),

@@ -1,17 +1,17 @@
 //! `GET /users`. AWS calls: four concurrent DynamoDB queries, more only if the filter excludes most
 //! of the items read; two reads instead if a name is given.
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::{
         names::{Email, UserRef, Username},
         user::{Status, User},
     },
-    http::{Backend, Cursor, Input, Invalid, InvalidCursor, Json, PageParams, Problem, StartError, Valid},
+    http::{Backend, Cursor, Input, Invalid, InvalidCursor, Json, PageParams, Problem, Valid},
+    start::FromAws,
     store::{
-        ReadOnly, Table,
+        ReadOnly,
         users::{SHARDS, UserQuery, Users},
     },
 };
@@ -19,9 +19,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::UserBody;
 
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Users<ReadOnly>, StartError> {
-    Ok(Users(Table::directory(config, SHARDS).await?))
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = SHARDS)]
+pub struct State {
+    users: Users<ReadOnly>,
 }
 
 /// Query parameters of the list of users.
@@ -55,7 +57,7 @@ pub struct UserPage {
 ))]
 pub async fn list_users(
     caller: Backend,
-    State(users): State<Users<ReadOnly>>,
+    extract::State(State { users }): extract::State<State>,
     Valid((ListUsers { status, email, username }, page)): Valid<(ListUsers, PageParams)>,
 ) -> Result<Json<UserPage>, Problem> {
     let scope = format!("/users?status={}", status.map_or("", Status::as_str));

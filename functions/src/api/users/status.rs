@@ -9,7 +9,6 @@ use tenon::{
 };
 
 use super::UserBody;
-pub use super::create::state;
 
 /// Disables a user.
 ///

@@ -1,20 +1,18 @@
 //! `GET, POST /users/{user}/token`. AWS calls: one DynamoDB read by id, or two by name; the signing
 //! key is cached.
 
-use aws_config::SdkConfig;
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
-    aws::setting,
     domain::{
         names::UserRef,
         timestamp::Timestamp,
         user::{Status, TtlSeconds},
     },
-    http::{Backend, Input, Invalid, Json, NoStore, NotFound, Path, Problem, ProblemDocument, StartError, Valid},
-    store::{ReadOnly, Table, signing_keys::SigningKeys, users::Users},
+    http::{Backend, Input, Invalid, Json, NoStore, NotFound, Path, Problem, ProblemDocument, Valid},
+    start::FromAws,
+    store::{ReadOnly, users::Users},
     tokens::{Claims, Signer},
-    vault::Vault,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -41,19 +39,12 @@ pub struct Token {
 }
 
 /// State of the function.
-#[derive(Clone)]
-pub struct AppState {
+#[derive(Clone, FromAws)]
+pub struct State {
     users: Users<ReadOnly>,
     signer: Signer,
+    #[aws(setting = "TOKEN_ISSUER")]
     issuer: String,
-}
-
-/// Reads and decrypts the signing key, which also connects to DynamoDB and KMS.
-pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
-    let directory = Table::directory(config, 1).await?;
-    let vault = Vault::new(config, setting::<String>("SIGNING_KEY")?);
-    let signer = Signer::load(SigningKeys(directory.clone()), vault).await;
-    Ok(AppState { users: Users(directory), signer, issuer: setting("TOKEN_ISSUER")? })
 }
 
 /// Creates a short-lived token with which a web page calls the API for the user.
@@ -65,7 +56,7 @@ pub async fn state(config: &SdkConfig) -> Result<AppState, StartError> {
 ))]
 pub async fn create_token(
     caller: Backend,
-    State(state): State<AppState>,
+    extract::State(state): extract::State<State>,
     Path(user): Path<UserRef>,
     Valid(CreateToken { ttl_seconds }): Valid<CreateToken>,
 ) -> Result<NoStore<Json<Token>>, Problem> {

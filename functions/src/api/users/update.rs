@@ -19,7 +19,6 @@ use tenon::{
 use utoipa::ToSchema;
 
 use super::UserBody;
-pub use super::create::state;
 
 /// Changes to a user; absent fields remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]

@@ -1,15 +1,14 @@
 //! `PUT /workflows/activate` and `…/deactivate`. AWS calls: one DynamoDB read of the user by id, or
 //! two by name; one more for a workflow by name; one write.
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef, workflow::WorkflowName},
     http::{BackendOrUser, Fields, Input, Invalid, Json, NotFound, Problem, RouteKey, Valid},
 };
 use utoipa::ToSchema;
 
-pub use super::state;
-use super::{Stores, WorkflowBody};
+use super::{State, WorkflowBody};
 
 /// Selection of a workflow by id or name.
 #[derive(Debug, Input, ToSchema)]
@@ -38,14 +37,14 @@ fn require_either(fields: &mut Fields<'_>, id: &Option<WorkflowId>, name: &Optio
 ))]
 pub async fn set_active(
     caller: BackendOrUser,
-    State(stores): State<Stores>,
+    extract::State(state): extract::State<State>,
     RouteKey(route): RouteKey,
     Valid(body): Valid<WorkflowSelector>,
 ) -> Result<Json<WorkflowBody>, Problem> {
     let WorkflowSelector { user_id, workflow_id, workflow_name } = body;
-    let owner = stores.owner(caller.environment, caller.user, user_id.as_ref()).await?;
+    let owner = state.owner(caller.environment, caller.user, user_id.as_ref()).await?;
     let named = match &workflow_name {
-        Some(name) => stores.workflows.id_by_name(caller.environment, owner.user_id, name).await?,
+        Some(name) => state.workflows.id_by_name(caller.environment, owner.user_id, name).await?,
         None => None,
     };
     let not_found = || Problem::not_found("workflow");
@@ -56,7 +55,7 @@ pub async fn set_active(
         _ => named.ok_or_else(not_found)?,
     };
     let active = route == "PUT /workflows/activate";
-    let changed = stores.workflows.set_active(caller.environment, owner.user_id, id, active).await?;
+    let changed = state.workflows.set_active(caller.environment, owner.user_id, id, active).await?;
     Ok(Json(WorkflowBody::new(changed.ok_or_else(not_found)?, owner.status)))
 }
 

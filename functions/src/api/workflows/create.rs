@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     domain::{
         id::CredentialId,
@@ -15,8 +15,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-pub use super::state;
-use super::{Stores, WorkflowBody};
+use super::{State, WorkflowBody};
 
 /// Body of a request to create a workflow.
 #[derive(Debug, Input, ToSchema)]
@@ -49,14 +48,14 @@ fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {
 ))]
 pub async fn create_workflow(
     caller: Backend,
-    State(stores): State<Stores>,
+    extract::State(state): extract::State<State>,
     seed: RequestSeed,
     Valid(body): Valid<CreateWorkflow>,
 ) -> Result<Created<WorkflowBody>, Problem> {
     let CreateWorkflow { user_id, name, integration_id, credential_ids } = body;
-    let user = stores.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let user = state.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids: deduplicate(credential_ids) };
     let workflow = new.create(&seed);
-    stores.workflows.create(caller.environment, &workflow).await?;
+    state.workflows.create(caller.environment, &workflow).await?;
     Ok(Created::at(format!("workflows/{}", workflow.workflow_id), WorkflowBody::new(workflow, user.status)))
 }

@@ -1,7 +1,7 @@
 //! `PUT /users/{user}/deactivate-workflows`. AWS calls: one DynamoDB read of the user by id, or two
 //! by name; one query of the names of its workflows; one write for each, at most 20 concurrently.
 
-use axum::extract::State;
+use axum::extract;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use tenon::{
@@ -10,8 +10,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::Stores;
-pub use super::state;
+use super::State;
 
 /// Maximum number of concurrent writes.
 const MAX_CONCURRENT: usize = 20;
@@ -31,13 +30,13 @@ pub struct DeactivatedWorkflows {
 ))]
 pub async fn deactivate_workflows(
     caller: Backend,
-    State(stores): State<Stores>,
+    extract::State(state): extract::State<State>,
     Path(user): Path<UserRef>,
     _: NoInput,
 ) -> Result<Json<DeactivatedWorkflows>, Problem> {
-    let owner = stores.owner(caller.environment, None, Some(&user)).await?;
-    let ids = stores.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
-    let writes = ids.into_iter().map(|id| stores.workflows.set_active(caller.environment, owner.user_id, id, false));
+    let owner = state.owner(caller.environment, None, Some(&user)).await?;
+    let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
+    let writes = ids.into_iter().map(|id| state.workflows.set_active(caller.environment, owner.user_id, id, false));
     stream::iter(writes).buffer_unordered(MAX_CONCURRENT).try_for_each(async |_| Ok(())).await?;
     Ok(Json(DeactivatedWorkflows { message: "Success" }))
 }

@@ -1,14 +1,13 @@
 //! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), and one
 //! more if `userId` is a username or email address; one transaction.
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     domain::id::WorkflowId,
     http::{Backend, Invalid, Json, NotFound, Path, Problem, Valid},
 };
 
-pub use super::state;
-use super::{Stores, UserFilter};
+use super::{State, UserFilter};
 use crate::api::success::Success;
 
 /// Deletes a workflow. Its name is free immediately; its errors are kept until they expire.
@@ -19,12 +18,12 @@ use crate::api::success::Success;
 ))]
 pub async fn delete_workflow(
     caller: Backend,
-    State(stores): State<Stores>,
+    extract::State(state): extract::State<State>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Json<Success>, Problem> {
-    let (workflow, _) = stores.find(caller.environment, None, id, user_id.as_ref()).await?;
-    match stores.workflows.delete(caller.environment, &workflow).await? {
+    let (workflow, _) = state.find(caller.environment, None, id, user_id.as_ref()).await?;
+    match state.workflows.delete(caller.environment, &workflow).await? {
         true => Ok(Json(Success::new())),
         false => Err(Problem::not_found("workflow")),
     }

@@ -1,15 +1,14 @@
 //! `GET /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), and one more
 //! if `userId` is a username or email address.
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
     domain::id::WorkflowId,
     http::{AnyCaller, Invalid, Json, NotFound, Path, Problem, Valid},
     store::ReadOnly,
 };
 
-pub use super::read_only_state as state;
-use super::{Stores, UserFilter, WorkflowBody};
+use super::{State, UserFilter, WorkflowBody};
 
 /// Returns a workflow.
 #[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
@@ -20,10 +19,10 @@ use super::{Stores, UserFilter, WorkflowBody};
 ))]
 pub async fn get_workflow(
     caller: AnyCaller,
-    State(stores): State<Stores<ReadOnly>>,
+    extract::State(state): extract::State<State<ReadOnly>>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Json<WorkflowBody>, Problem> {
-    let (workflow, owner) = stores.find(caller.environment, caller.user, id, user_id.as_ref()).await?;
+    let (workflow, owner) = state.find(caller.environment, caller.user, id, user_id.as_ref()).await?;
     Ok(Json(WorkflowBody::new(workflow, owner.status)))
 }

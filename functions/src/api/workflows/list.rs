@@ -1,7 +1,7 @@
 //! `GET /workflows`. AWS calls: one DynamoDB read of the user by id, or two by name; one query of
 //! the names of its workflows, and one read for the page.
 
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::names::UserRef,
@@ -10,8 +10,7 @@ use tenon::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-pub use super::read_only_state as state;
-use super::{Stores, WorkflowBody};
+use super::{State, WorkflowBody};
 
 /// Query parameters of the list of workflows.
 #[derive(Debug, Input, IntoParams)]
@@ -40,17 +39,17 @@ pub struct WorkflowPage {
 ))]
 pub async fn list_workflows(
     caller: AnyCaller,
-    State(stores): State<Stores<ReadOnly>>,
+    extract::State(state): extract::State<State<ReadOnly>>,
     Valid((ListWorkflows { user_id }, page)): Valid<(ListWorkflows, PageParams)>,
 ) -> Result<Json<WorkflowPage>, Problem> {
-    let owner = stores.owner(caller.environment, caller.user, user_id.as_ref()).await?;
+    let owner = state.owner(caller.environment, caller.user, user_id.as_ref()).await?;
     let scope = format!("/workflows?userId={}", owner.user_id);
     let after = page.after(&scope)?;
-    let mut ids = stores.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
+    let mut ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
     ids.retain(|id| after.as_ref().is_none_or(|after| id.to_string() < *after));
     let more = ids.len() > page.limit();
     ids.truncate(page.limit());
-    let workflows = stores.workflows.get_all(caller.environment, &ids).await?;
+    let workflows = state.workflows.get_all(caller.environment, &ids).await?;
     let cursor = ids.last().filter(|_| more).map(|last| Cursor::new(&scope, &last.to_string()).into_string());
     let data = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, owner.status)).collect();
     Ok(Json(WorkflowPage { data, cursor }))

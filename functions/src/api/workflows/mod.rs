@@ -1,6 +1,5 @@
 //! Workflows.
 
-use aws_config::SdkConfig;
 use serde::Serialize;
 use tenon::{
     domain::{
@@ -10,8 +9,9 @@ use tenon::{
         user::{Status, User},
         workflow::{IntegrationId, Workflow, WorkflowName},
     },
-    http::{IdempotentState, Input, Problem, StartError},
-    store::{Access, ReadOnly, ReadWrite, Table, users::Users, workflows::Workflows},
+    http::{Input, Problem},
+    start::FromAws,
+    store::{Access, ReadWrite, users::Users, workflows::Workflows},
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,26 +23,10 @@ pub mod get;
 pub mod list;
 
 /// State of the functions.
-#[derive(Clone, Debug)]
-pub struct Stores<A: Access = ReadWrite> {
+#[derive(Clone, Debug, FromAws)]
+pub struct State<A: Access = ReadWrite> {
     users: Users<A>,
     workflows: Workflows<A>,
-}
-
-/// Connects to the directory table.
-pub async fn state(config: &SdkConfig) -> Result<Stores, StartError> {
-    Stores::open(config).await
-}
-
-/// Connects to the directory table, for functions that only read.
-pub async fn read_only_state(config: &SdkConfig) -> Result<Stores<ReadOnly>, StartError> {
-    Stores::open(config).await
-}
-
-impl IdempotentState for Stores {
-    fn directory(&self) -> &Table {
-        &self.workflows.0
-    }
 }
 
 /// Query parameter that names the owner of a workflow.
@@ -53,12 +37,7 @@ pub struct UserFilter {
     user_id: Option<UserRef>,
 }
 
-impl<A: Access> Stores<A> {
-    async fn open(config: &SdkConfig) -> Result<Self, StartError> {
-        let directory = Table::directory(config, 1).await?;
-        Ok(Self { users: Users(directory.clone()), workflows: Workflows(directory) })
-    }
-
+impl<A: Access> State<A> {
     /// Returns a workflow and its user, if the caller may access it and the requested user, if any,
     /// owns it.
     async fn find(

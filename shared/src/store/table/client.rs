@@ -8,11 +8,7 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{error::StoreError, item::from_item};
-use crate::{
-    aws::{SettingError, setting},
-    logs::ErrorChain,
-    store::keys::Key,
-};
+use crate::{logs::ErrorChain, store::keys::Key};
 
 /// Access of a function to a table: [`ReadOnly`] or [`ReadWrite`], as its IAM policy grants it.
 pub trait Access: sealed::Sealed + Clone + Debug + Send + Sync + 'static {}
@@ -60,39 +56,21 @@ impl Table {
 }
 
 impl<A: Access> Table<A> {
-    /// Opens the Directory table: users, workflows, destinations and keys. `connections` is the
-    /// number of concurrent requests. Their connections are opened now, because Lambda provides a
-    /// full CPU during initialization, so that no caller waits for a TLS handshake.
-    pub async fn directory(config: &SdkConfig, connections: u32) -> Result<Self, SettingError> {
-        Self::open(config, "DIRECTORY_TABLE", connections).await
-    }
-
-    /// Opens the Errors table: errors and deliveries. See [`Self::directory`].
-    pub async fn errors(config: &SdkConfig, connections: u32) -> Result<Self, SettingError> {
-        Self::open(config, "ERRORS_TABLE", connections).await
-    }
-
-    /// Opens the Directory and Errors tables with a shared client.
-    pub async fn both(config: &SdkConfig, connections: u32) -> Result<(Self, Self), SettingError> {
-        let errors = Self::errors(config, connections).await?;
-        Ok((Self::with_client(errors.client.clone(), setting("DIRECTORY_TABLE")?), errors))
-    }
-
-    fn with_client(client: Client, name: String) -> Self {
+    /// Creates a table of any access with an existing client.
+    pub(crate) fn with_client(client: Client, name: String) -> Self {
         Self { client, name, access: PhantomData }
     }
 
-    /// Creates the client of the table that a setting names, and opens connections.
-    async fn open(config: &SdkConfig, name: &'static str, connections: u32) -> Result<Self, SettingError> {
-        let table = Self::with_client(Client::new(config), setting(name)?);
+    /// Opens connections with concurrent reads of an item that does not exist. Lambda provides a
+    /// full CPU during initialization, so no caller waits for a TLS handshake.
+    pub async fn open(&self, connections: u32) {
         let nothing = Key { pk: "open".into(), sk: "open".into() };
-        let opening = (0..connections).map(|_| table.get::<Ignored>(&nothing));
+        let opening = (0..connections).map(|_| self.get::<Ignored>(&nothing));
         if let Err(error) = try_join_all(opening).await {
             // The function starts anyway, because DynamoDB may become available before the first
             // request.
-            tracing::warn!(error = %ErrorChain(&error), table = table.name, "failed to connect to DynamoDB at start-up");
+            tracing::warn!(error = %ErrorChain(&error), table = self.name, "failed to connect to DynamoDB at start-up");
         }
-        Ok(table)
     }
 
     /// Returns an item. One strongly consistent read.

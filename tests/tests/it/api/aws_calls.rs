@@ -7,12 +7,17 @@ use axum::handler::Handler;
 use functions::{
     admin::{environments_create, keys_create},
     api::{credentials, destinations, environments, errors, replays, session, users, workflows},
-    authorizer,
+    authorizer::Authorizer,
 };
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
 use serde_json::{Value, json};
-use tests::{Calls, aws, bus_settings, event, example_error, setting};
+use tenon::{
+    delivery::{drain::Drains, first_attempts::FirstAttemptSender, forward::Forwarder, replay::Replayer, sweep::Sweep},
+    start::{FromAws, connect},
+    store::{deletions::Deletions, erasures::Erasures, users::Users},
+};
+use tests::{Calls, aws, bus_settings, event, example_error, scripted, setting};
 
 use super::handlers::{answer, event_of};
 
@@ -285,10 +290,20 @@ where
     })
 }
 
+/// Starts a function and returns its handler with its state.
+async fn started<H, T, S>(config: &SdkConfig, handler: H) -> Endpoint
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: FromAws + Clone + Send + Sync + 'static,
+{
+    endpoint(handler, connect(config, S::from_aws).await.unwrap())
+}
+
 macro_rules! endpoints {
     ($config:expr, $($name:literal => $($module:ident)::+ . $handler:ident;)*) => {
         BTreeMap::from([$(
-            ($name, endpoint($($module)::+::$handler, $($module)::+::state($config).await.unwrap())),
+            ($name, started($config, $($module)::+::$handler).await),
         )*])
     };
 }
@@ -297,7 +312,7 @@ macro_rules! endpoints {
 /// serves.
 async fn endpoints(config: &SdkConfig, calls: &Calls) -> BTreeMap<&'static str, Endpoint> {
     calls.take();
-    let token = users::token::state(config).await.unwrap();
+    let token = connect(config, users::token::State::from_aws).await.unwrap();
     assert_eq!(calls.take(), ["GetItem", "Query", "Decrypt"], "the signing key is decrypted at start-up");
     let mut endpoints = endpoints! { config,
         "credentials_create" => credentials::create.create_credential;
@@ -342,10 +357,56 @@ async fn endpoints(config: &SdkConfig, calls: &Calls) -> BTreeMap<&'static str, 
     endpoints
 }
 
+#[tokio::test]
+async fn functions_open_only_their_connections_at_start() {
+    let (config, calls) = Calls::count(&scripted(|_, _| (200, json!({}))).await);
+    macro_rules! assert_opens {
+        ($($state:ty => $expected:literal;)*) => {$(
+            connect(&config, <$state>::from_aws).await.unwrap();
+            let mut made = calls.take();
+            made.sort();
+            assert_eq!(made, expand($expected), stringify!($state));
+        )*};
+    }
+    assert_opens! {
+        Users => "GetItem";
+        users::list::State => "4*GetItem";
+        users::token::State => "GetItem Query";
+        workflows::State => "GetItem";
+        credentials::State => "GetItem";
+        credentials::StateWithVault => "DescribeKey GetItem";
+        session::State => "3*GetItem";
+        errors::record::State => "4*GetItem";
+        errors::get::State => "3*GetItem";
+        errors::groups::State => "8*GetItem";
+        errors::list::State => "GetItem";
+        errors::logs::State => "8*GetItem";
+        destinations::State => "DescribeKey GetItem";
+        destinations::patch::State => "DescribeKey GetItem";
+        destinations::test::State => "DescribeKey GetItem";
+        destinations::delete::State => "GetItem";
+        destinations::deliveries::State => "8*GetItem";
+        destinations::replay::State => "GetItem";
+        functions::authorizer::Authorizer => "GetItem Query";
+        functions::api::console::Console => "";
+        functions::api::openapi::Document => "";
+        environments_create::State => "GetItem";
+        keys_create::State => "GetItem";
+        functions::workers::rotate_signing_keys::State => "GetItem";
+        Deletions => "GetItem";
+        Erasures => "GetItem";
+        Forwarder => "DescribeKey GetItem";
+        FirstAttemptSender => "DescribeKey GetItem";
+        Drains => "DescribeKey GetItem";
+        Replayer => "GetItem";
+        Sweep => "GetItem";
+    }
+}
+
 /// Creates an environment and a key and asserts their AWS calls. Returns the environment's id and
 /// the key.
 async fn create_environment(config: &SdkConfig, calls: &Calls) -> (String, String) {
-    let state = environments_create::state(config).await.unwrap();
+    let state = connect(config, environments_create::State::from_aws).await.unwrap();
     let payload = json!({ "name": "acme", "kind": "test" });
     let create = || environments_create::create_environment(state.clone(), payload.clone());
     // The first environment of a stack creates the first signing key.
@@ -355,7 +416,7 @@ async fn create_environment(config: &SdkConfig, calls: &Calls) -> (String, Strin
     assert_eq!(calls.take(), ["Query", "PutItem"]);
     let environment = text(&created["environmentId"]);
 
-    let state = keys_create::state(config).await.unwrap();
+    let state = connect(config, keys_create::State::from_aws).await.unwrap();
     calls.take();
     let payload = json!({ "environmentId": environment, "name": "x", "scopes": ["manage"] });
     let created = serde_json::to_value(keys_create::create_key(state, payload).await.unwrap()).unwrap();
@@ -392,7 +453,7 @@ fn every_endpoint_has_an_aws_calls_row() {
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let source = std::fs::read_to_string(&path).unwrap();
-        if source.contains("http::serve(") || source.contains("http::serve_idempotent(") {
+        if source.contains("http::serve(") {
             served.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
         }
     }
@@ -404,29 +465,29 @@ fn every_endpoint_has_an_aws_calls_row() {
 async fn authorizer_makes_only_its_documented_aws_calls() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let (environment, key) = create_environment(&config, &calls).await;
-    let state = users::create::state(&config).await.unwrap();
+    let state = connect(&config, Users::from_aws).await.unwrap();
     let (_, user) =
         answer(users::create::create_user, &state, &event_of("users_create", &environment, None, None)).await;
     let user = text(&user["userId"]);
     let of_user = Some(("user", user.as_str()));
-    let state = users::token::state(&config).await.unwrap();
+    let state = connect(&config, users::token::State::from_aws).await.unwrap();
     let (_, token) =
         answer(users::token::create_token, &state, &event_of("users_token", &environment, of_user, None)).await;
 
     calls.take();
-    let state = authorizer::state(&config).await.unwrap();
+    let state = connect(&config, Authorizer::from_aws).await.unwrap();
     assert_eq!(calls.take(), ["GetItem", "Query"], "the public keys are read at start-up");
     let authorize = async |credential: &str| {
         let mut request = event("authorizer");
         request["identitySource"] = json!([format!("Bearer {credential}")]);
         let request = serde_json::from_value(request).unwrap();
-        serde_json::to_value(authorizer::authorize(state.clone(), request).await.unwrap()).unwrap()
+        serde_json::to_value(functions::authorizer::authorize(state.clone(), request).await.unwrap()).unwrap()
     };
     let token = text(&token["token"]);
     assert_eq!(authorize(&token).await["context"]["userId"], json!(user));
     assert_eq!(calls.take(), ["GetItem"]);
     // A token from before its user was disabled stays invalid after the user is enabled again.
-    let users = users::status::state(&config).await.unwrap();
+    let users = connect(&config, Users::from_aws).await.unwrap();
     for route in ["disable", "disable", "enable", "enable"] {
         let mut event = event_of("users_status", &environment, of_user, None);
         event["requestContext"]["routeKey"] = json!(format!("POST /users/{{user}}/{route}"));

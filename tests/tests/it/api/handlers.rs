@@ -4,7 +4,11 @@ use axum::{handler::Handler, response::Response};
 use functions::api::users;
 use http::StatusCode;
 use serde_json::{Value, json};
-use tenon::http::service;
+use tenon::{
+    http::service,
+    start::{FromAws, connect},
+    store::users::Users,
+};
 use tests::{aws, event, scripted, setting};
 use tower::ServiceExt;
 
@@ -55,7 +59,7 @@ pub(super) fn event_of(
 #[tokio::test]
 async fn base_path_does_not_affect_routing() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
-    let state = users::create::state(&config).await.unwrap();
+    let state = connect(&config, Users::from_aws).await.unwrap();
     let environment = tenon::domain::id::EnvironmentId::new().to_string();
     let mut event = event_of("users_create", &environment, None, None);
     event["rawPath"] = json!("/2024-03/users");
@@ -66,14 +70,14 @@ async fn base_path_does_not_affect_routing() {
     // The event contains the decoded parameter. Its encoding in the path is irrelevant.
     let mut event = event_of("users_get", &environment, Some(("user", "joe.smoe@acme.example")), None);
     event["rawPath"] = json!("/2024-03/users/joe.smoe%40acme.example");
-    let state = users::get::state(&config).await.unwrap();
+    let state = connect(&config, Users::from_aws).await.unwrap();
     let (status, found) = answer(users::get::get_user, &state, &event).await;
     assert_eq!((status, &found["userId"]), (StatusCode::OK, &user["userId"]));
 }
 
 #[tokio::test]
 async fn missing_authorizer_context_and_expired_token_return_401() {
-    let state = users::get::state(&aws(&setting("AWS_ACCESS_KEY_ID")).await).await.unwrap();
+    let state = connect(&aws(&setting("AWS_ACCESS_KEY_ID")).await, Users::from_aws).await.unwrap();
     let mut event = event("users_get");
     let user = event["pathParameters"]["user"].clone();
     let environment = event["requestContext"]["authorizer"]["lambda"]["environment"].clone();
@@ -97,7 +101,7 @@ async fn throttling_returns_503_and_access_denial_returns_500() {
     for (code, status) in [("ThrottlingException", 503), ("AccessDeniedException", 500)] {
         let config =
             scripted(move |_, _| (400, json!({ "__type": code, "message": "of table tenon-Directory" }))).await;
-        let state = users::get::state(&config).await.unwrap();
+        let state = connect(&config, Users::from_aws).await.unwrap();
         let response = response(users::get::get_user, &state, &event("users_get")).await;
         assert_eq!(response.status(), status);
         assert_eq!(response.headers().contains_key("retry-after"), status == 503);

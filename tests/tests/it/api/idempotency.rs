@@ -11,7 +11,9 @@ use lambda_http::RequestExt;
 use serde_json::{Value, json};
 use tenon::{
     domain::{id::EnvironmentId, timestamp::Timestamp},
-    http::{IdempotentState, idempotent_service},
+    http::{Idempotent, idempotent_service},
+    start::{Aws, FromAws, connect},
+    store::users::Users,
 };
 use tests::{
     Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, keys, send, setting,
@@ -179,12 +181,17 @@ fn request(function: &str, environment: EnvironmentId, change: impl Fn(&mut Valu
     lambda_http::request::from_reader(event.to_string().as_bytes()).unwrap().with_lambda_context(context)
 }
 
+/// Creates the state of a function whose responses contain no secrets.
+async fn started<S: FromAws>(config: &SdkConfig) -> Idempotent<S> {
+    connect(config, async |aws: &Aws| Idempotent::from_aws(aws, None).await).await.unwrap()
+}
+
 /// Calls a handler with idempotency. Returns the status and body.
-async fn answer<H, T, S>(handler: H, state: &S, request: lambda_http::Request) -> (u16, Value)
+async fn answer<H, T, S>(handler: H, state: &Idempotent<S>, request: lambda_http::Request) -> (u16, Value)
 where
     H: Handler<T, S>,
     T: 'static,
-    S: IdempotentState + Clone + Send + Sync + 'static,
+    S: Clone + Send + Sync + 'static,
 {
     let response = idempotent_service(handler, state.clone()).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
@@ -196,14 +203,14 @@ where
 /// request succeeds, and `made` counts the expected number of created items.
 async fn assert_survives_crashes<H, T, S, R>(
     handler: H,
-    state: (&S, &Crash),
+    state: (&Idempotent<S>, &Crash),
     prepare: impl AsyncFn(EnvironmentId) -> R,
     made: impl AsyncFn(EnvironmentId, &Value) -> usize,
     expected: usize,
 ) where
     H: Handler<T, S>,
     T: 'static,
-    S: IdempotentState + Clone + Send + Sync + 'static,
+    S: Clone + Send + Sync + 'static,
     R: Fn() -> lambda_http::Request,
 {
     let (state, crash) = state;
@@ -259,10 +266,10 @@ impl ItemCounter {
 
 /// Creates a user and a workflow. Returns their ids.
 async fn user_and_workflow(config: &SdkConfig, environment: EnvironmentId) -> (String, String) {
-    let state = users::create::state(config).await.unwrap();
+    let state = started::<Users>(config).await;
     let (_, user) = answer(users::create::create_user, &state, request("users_create", environment, |_| {})).await;
     let user = user["userId"].as_str().unwrap().to_owned();
-    let state = workflows::state(config).await.unwrap();
+    let state = started::<workflows::State>(config).await;
     let body = json!({ "userId": user, "name": "Orders" }).to_string();
     let request = request("workflows_create", environment, |event| {
         event["headers"]["idempotency-key"] = json!("preparation");
@@ -278,7 +285,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     let (mortal, crash) = Crash::wrap(&config);
     let counter = ItemCounter::new(&config);
 
-    let state = users::create::state(&mortal).await.unwrap();
+    let state = started::<Users>(&mortal).await;
     assert_survives_crashes(
         users::create::create_user,
         (&state, &crash),
@@ -307,7 +314,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     )
     .await;
 
-    let state = credentials::create::state(&mortal).await.unwrap();
+    let state = started::<credentials::StateWithVault>(&mortal).await;
     assert_survives_crashes(
         credentials::create::create_credential,
         (&state, &crash),
@@ -323,7 +330,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     )
     .await;
 
-    let state = workflows::state(&mortal).await.unwrap();
+    let state = started::<workflows::State>(&mortal).await;
     assert_survives_crashes(
         workflows::create::create_workflow,
         (&state, &crash),
@@ -340,7 +347,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     )
     .await;
 
-    let state = errors::record::state(&mortal).await.unwrap();
+    let state = started::<errors::record::State>(&mortal).await;
     assert_survives_crashes(
         errors::record::record_errors,
         (&state, &crash),
@@ -373,7 +380,8 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     )
     .await;
 
-    let state = destinations::create::state(&mortal).await.unwrap();
+    let encrypted = async |aws: &Aws| Idempotent::<destinations::State>::from_aws(aws, Some("DESTINATIONS_KEY")).await;
+    let state = connect(&mortal, encrypted).await.unwrap();
     assert_survives_crashes(
         destinations::create::create_destination,
         (&state, &crash),
@@ -389,7 +397,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     )
     .await;
 
-    let replaying = destinations::replay::state(&mortal).await.unwrap();
+    let replaying = started::<destinations::replay::State>(&mortal).await;
     assert_survives_crashes(
         destinations::replay::start_replay,
         (&replaying, &crash),
@@ -413,7 +421,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
 #[tokio::test]
 async fn idempotency_adds_two_aws_calls_and_replay_takes_one() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
-    let state = users::create::state(&config).await.unwrap();
+    let state = started::<Users>(&config).await;
     let environment = EnvironmentId::new();
     calls.take();
     for expected in [vec!["PutItem", "TransactWriteItems", "UpdateItem"], vec!["PutItem"]] {
@@ -427,7 +435,7 @@ async fn idempotency_adds_two_aws_calls_and_replay_takes_one() {
 async fn key_in_progress_conflicts_until_the_function_times_out() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let (mortal, crash) = Crash::wrap(&config);
-    let state = users::create::state(&mortal).await.unwrap();
+    let state = started::<Users>(&mortal).await;
     let environment = EnvironmentId::new();
     let lasting = |seconds: u64| {
         let mut context = lambda_http::Context::default();
