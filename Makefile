@@ -51,9 +51,10 @@ test: setup functions ## Run all tests on a stack of their own (TESTS=text selec
 	@cargo build --locked --quiet --workspace $(TESTED)
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
 
-.PHONY: openapi
-openapi: ## Generate docs/openapi.json from the handlers
+.PHONY: generate
+generate: ## Generate docs/openapi.json and the event files of the endpoints
 	UPDATE_EXPECT=1 cargo test --locked --quiet --package functions --lib -- served_document_matches_the_handlers
+	UPDATE_EXPECT=1 cargo test --locked --quiet --package tests --test it -- event_files_match_the_first_row_of_each_function
 
 .PHONY: check
 check: setup $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the template, sizes, spelling and wording

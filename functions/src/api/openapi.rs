@@ -17,57 +17,25 @@ use super::{console, credentials, destinations, environments, errors, jwks, repl
 #[derive(Debug, OpenApi)]
 #[openapi(
     info(title = "Tenon", description = "Self-hosted back end for embedded integrations."),
-    modifiers(&SecuritySchemes),
-    paths(
-        users::create::create_user,
-        users::batch::create_users,
-        users::list::list_users,
-        users::get::get_user,
-        users::update::update_user,
-        users::update::patch_user,
-        users::delete::delete_user,
-        users::status::set_status,
-        users::status::enable_user,
-        users::token::create_token,
-        users::token::post_token,
-        credentials::create::create_credential,
-        credentials::list::list_credentials,
-        credentials::list::list_credentials_of_user,
-        credentials::get::get_credential,
-        credentials::delete::delete_credential,
-        credentials::reveal::reveal_credential,
-        workflows::create::create_workflow,
-        workflows::list::list_workflows,
-        workflows::get::get_workflow,
-        workflows::delete::delete_workflow,
-        workflows::activate::set_active,
-        workflows::activate::deactivate_workflow,
-        workflows::deactivate_all::deactivate_workflows,
-        errors::record::record_errors,
-        errors::list::list_errors,
-        errors::logs::list_logs,
-        errors::groups::group_errors,
-        errors::get::get_error,
-        users::erase_logs::erase_logs,
-        destinations::create::create_destination,
-        destinations::list::list_destinations,
-        destinations::get::get_destination,
-        destinations::patch::patch_destination,
-        destinations::delete::delete_destination,
-        destinations::test::test_destination,
-        destinations::rotate_secret::rotate_secret,
-        destinations::deliveries::list_deliveries,
-        destinations::replay::start_replay,
-        replays::get::get_replay,
-        replays::cancel::cancel_replay,
-        session::show_session,
-        environments::get::get_environment,
-        console::show_console,
-        jwks::show_jwks,
-        show_openapi,
-    )
+    modifiers(&SecuritySchemes, &Resources),
+    paths(session::show_session, console::show_console, jwks::show_jwks, show_openapi),
 )]
 pub struct Api;
+
+/// Operations of the resources, which each resource lists.
+struct Resources;
+
+impl Modify for Resources {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        document.merge(users::Operations::openapi());
+        document.merge(credentials::Operations::openapi());
+        document.merge(workflows::Operations::openapi());
+        document.merge(errors::Operations::openapi());
+        document.merge(destinations::Operations::openapi());
+        document.merge(replays::Operations::openapi());
+        document.merge(environments::Operations::openapi());
+    }
+}
 
 /// Security schemes: API keys and user tokens. Each operation lists the scopes that a key needs.
 struct SecuritySchemes;

@@ -16,6 +16,7 @@ mod authorization;
 mod costs;
 mod delivery;
 mod end_to_end;
+mod endpoints;
 mod function_binaries;
 mod store;
 mod tokens;

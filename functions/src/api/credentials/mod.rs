@@ -15,13 +15,25 @@ use tenon::{
     store::{Access, ReadWrite, credentials::Credentials, users::Users},
     vault::{Context, Vault},
 };
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 pub mod create;
 pub mod delete;
 pub mod get;
 pub mod list;
 pub mod reveal;
+
+/// Operations of the resource.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(
+    create::create_credential,
+    list::list_credentials,
+    list::list_credentials_of_user,
+    get::get_credential,
+    delete::delete_credential,
+    reveal::reveal_credential,
+))]
+pub struct Operations;
 
 /// State of the functions that do not need the vault.
 #[derive(Clone, Debug, FromAws)]

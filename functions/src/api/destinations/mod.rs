@@ -18,7 +18,7 @@ use tenon::{
     store::{destinations::Destinations, users::Users},
     vault::Vault,
 };
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 pub mod create;
 pub mod credentials;
@@ -31,6 +31,21 @@ pub mod patch;
 pub mod replay;
 pub mod rotate_secret;
 pub mod test;
+
+/// Operations of the resource.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(
+    create::create_destination,
+    list::list_destinations,
+    get::get_destination,
+    patch::patch_destination,
+    delete::delete_destination,
+    test::test_destination,
+    rotate_secret::rotate_secret,
+    deliveries::list_deliveries,
+    replay::start_replay,
+))]
+pub struct Operations;
 
 /// State of the functions that save connections.
 #[derive(Clone, Debug, FromAws)]

@@ -6,9 +6,14 @@ use tenon::domain::{
     id::EnvironmentId,
     text::Text,
 };
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 pub mod get;
+
+/// Operations of the resource.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(get::get_environment,))]
+pub struct Operations;
 
 /// Environment.
 #[derive(Debug, Serialize, ToSchema)]

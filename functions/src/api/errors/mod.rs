@@ -7,13 +7,18 @@ use tenon::{
     http::{Cursor, Json},
     store::Page,
 };
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 pub mod get;
 pub mod groups;
 pub mod list;
 pub mod logs;
 pub mod record;
+
+/// Operations of the resource.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(record::record_errors, list::list_errors, logs::list_logs, groups::group_errors, get::get_error,))]
+pub struct Operations;
 
 /// Page of errors.
 #[derive(Debug, Serialize, ToSchema)]

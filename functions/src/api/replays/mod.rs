@@ -6,10 +6,15 @@ use tenon::domain::{
     replay::{Replay, ReplayStatus},
     timestamp::Timestamp,
 };
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 pub mod cancel;
 pub mod get;
+
+/// Operations of the resource.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(get::get_replay, cancel::cancel_replay,))]
+pub struct Operations;
 
 /// Replay as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -7,7 +7,7 @@ use tenon::domain::{
     timestamp::Timestamp,
     user::{FullName, Metadata, Status, User},
 };
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 pub mod batch;
 pub mod create;
@@ -18,6 +18,24 @@ pub mod list;
 pub mod status;
 pub mod token;
 pub mod update;
+
+/// Operations of the resource.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(
+    create::create_user,
+    batch::create_users,
+    list::list_users,
+    get::get_user,
+    update::update_user,
+    update::patch_user,
+    delete::delete_user,
+    status::set_status,
+    status::enable_user,
+    token::create_token,
+    token::post_token,
+    erase_logs::erase_logs,
+))]
+pub struct Operations;
 
 /// User as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -13,7 +13,7 @@ use tenon::{
     start::FromAws,
     store::{Access, ReadWrite, users::Users, workflows::Workflows},
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 pub mod activate;
 pub mod create;
@@ -21,6 +21,19 @@ pub mod deactivate_all;
 pub mod delete;
 pub mod get;
 pub mod list;
+
+/// Operations of the resource.
+#[derive(Debug, OpenApi)]
+#[openapi(paths(
+    create::create_workflow,
+    list::list_workflows,
+    get::get_workflow,
+    delete::delete_workflow,
+    activate::set_active,
+    activate::deactivate_workflow,
+    deactivate_all::deactivate_workflows,
+))]
+pub struct Operations;
 
 /// State of the functions.
 #[derive(Clone, Debug, FromAws)]

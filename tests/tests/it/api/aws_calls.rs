@@ -1,270 +1,24 @@
 //! AWS calls of the endpoints and of the authorizer, as the documentation of each file states them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
-use axum::handler::Handler;
 use functions::{
     admin::{environments_create, keys_create},
-    api::{credentials, destinations, environments, errors, replays, session, users, workflows},
+    api::{credentials, destinations, errors, session, users, workflows},
     authorizer::Authorizer,
 };
-use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use tenon::{
     delivery::{drain::Drains, first_attempts::FirstAttemptSender, forward::Forwarder, replay::Replayer, sweep::Sweep},
     start::{FromAws, connect},
     store::{deletions::Deletions, erasures::Erasures, users::Users},
 };
-use tests::{Calls, aws, bus_settings, event, example_error, scripted, setting};
+use tests::{Calls, aws, bus_settings, event, scripted, setting};
 
 use super::handlers::{answer, event_of};
-
-/// Request to an endpoint with the AWS calls that it makes.
-struct Row {
-    /// Name of the function's binary and event file.
-    function: &'static str,
-    /// Changes to the event file.
-    event: fn(&World, &mut Value),
-    /// Expected status.
-    status: u16,
-    /// Expected AWS calls in order, with the number of repetitions: `8*Query GetItem`.
-    calls: &'static str,
-    /// Assertions on the body, and ids for later rows.
-    body: fn(&mut World, &Value),
-}
-
-/// Ids that the rows share.
-#[derive(Default)]
-struct World {
-    environment: String,
-    user: String,
-    credential: String,
-    workflow: String,
-    error: String,
-    destination: String,
-    webhook: String,
-    replay: String,
-}
-
-const UNCHANGED: fn(&World, &mut Value) = |_, _| {};
-const ANY_BODY: fn(&mut World, &Value) = |_, _| {};
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
-}
-
-fn set_parameter(event: &mut Value, name: &str, value: &str) {
-    event["pathParameters"][name] = json!(value);
-}
-
-fn set_body(event: &mut Value, body: &Value) {
-    event["body"] = json!(body.to_string());
-}
-
-fn set_credential(world: &World, event: &mut Value) {
-    set_parameter(event, "user", &world.user);
-    set_parameter(event, "credentialId", &world.credential);
-}
-
-fn set_status(world: &World, event: &mut Value, route: &str) {
-    set_parameter(event, "user", &world.user);
-    event["requestContext"]["routeKey"] = json!(format!("POST /users/{{user}}/{route}"));
-}
-
-#[rustfmt::skip]
-const ROWS: &[Row] = &[
-    Row { function: "environments_get", event: UNCHANGED, status: 200, calls: "GetItem",
-        body: |world, shown| {
-            assert_eq!(*shown, json!({ "environmentId": world.environment, "name": "acme", "kind": "test" }));
-        } },
-    Row { function: "users_create", event: UNCHANGED, status: 201, calls: "TransactWriteItems",
-        body: |world, user| world.user = text(&user["userId"]) },
-    Row { function: "users_get", event: |world, event| set_parameter(event, "user", &world.user),
-        status: 200, calls: "GetItem", body: ANY_BODY },
-    Row { function: "users_get", event: |_, event| set_parameter(event, "user", "joe.smoe@acme.example"),
-        status: 200, calls: "2*GetItem", body: ANY_BODY },
-    Row { function: "users_update",
-        event: |world, event| {
-            set_parameter(event, "user", &world.user);
-            set_body(event, &json!({ "fullName": "Joe" }));
-        },
-        status: 200, calls: "GetItem TransactWriteItems", body: ANY_BODY },
-    Row { function: "users_update",
-        event: |_, event| {
-            set_parameter(event, "user", "joe.smoe@acme.example");
-            set_body(event, &json!({ "metadata": { "a": "1" } }));
-        },
-        status: 200, calls: "2*GetItem TransactWriteItems", body: ANY_BODY },
-    Row { function: "users_update",
-        event: |world, event| {
-            set_parameter(event, "user", &world.user);
-            set_body(event, &json!({}));
-        },
-        status: 200, calls: "GetItem", body: ANY_BODY },
-    Row { function: "users_list", event: UNCHANGED, status: 200, calls: "4*Query", body: ANY_BODY },
-    Row { function: "users_batch",
-        event: |_, event| {
-            let users: Vec<Value> = (0..1000).map(|n| json!({ "email": format!("{n}@acme.example") })).collect();
-            set_body(event, &json!({ "users": users }));
-        },
-        status: 200, calls: "31*TransactWriteItems",
-        body: |_, batch| assert_eq!(batch["invalidUsers"], json!([])) },
-    Row { function: "credentials_create", event: |world, event| set_parameter(event, "user", &world.user),
-        status: 201, calls: "GetItem GenerateDataKey TransactWriteItems",
-        body: |world, credential| world.credential = text(&credential["credentialId"]) },
-    Row { function: "credentials_reveal", event: set_credential, status: 200, calls: "2*GetItem Decrypt",
-        body: |_, revealed| assert_eq!(revealed["data"]["token"], "shpat_example") },
-    Row { function: "credentials_list", event: |world, event| set_parameter(event, "user", &world.user),
-        status: 200, calls: "GetItem Query", body: ANY_BODY },
-    Row { function: "credentials_get", event: set_credential, status: 200, calls: "2*GetItem", body: ANY_BODY },
-    Row { function: "credentials_delete", event: set_credential, status: 200, calls: "GetItem DeleteItem",
-        body: ANY_BODY },
-    Row { function: "users_token", event: |world, event| set_parameter(event, "user", &world.user),
-        status: 200, calls: "GetItem", body: ANY_BODY },
-    Row { function: "users_status", event: |world, event| set_status(world, event, "disable"),
-        status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "disabled") },
-    Row { function: "users_status", event: |world, event| set_status(world, event, "disable"),
-        status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "disabled") },
-    Row { function: "users_status", event: |world, event| set_status(world, event, "enable"),
-        status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "active") },
-    Row { function: "users_status", event: |world, event| set_status(world, event, "enable"),
-        status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "active") },
-    Row { function: "workflows_create",
-        event: |world, event| set_body(event, &json!({ "userId": world.user, "name": "Orders" })),
-        status: 201, calls: "GetItem TransactWriteItems",
-        body: |world, workflow| world.workflow = text(&workflow["workflowId"]) },
-    Row { function: "workflows_list", event: UNCHANGED,
-        status: 200, calls: "2*GetItem Query BatchGetItem", body: ANY_BODY },
-    Row { function: "workflows_get", event: |world, event| set_parameter(event, "workflowId", &world.workflow),
-        status: 200, calls: "2*GetItem", body: ANY_BODY },
-    Row { function: "workflows_activate",
-        event: |world, event| set_body(event, &json!({ "userId": world.user, "workflowId": world.workflow })),
-        status: 200, calls: "GetItem UpdateItem", body: ANY_BODY },
-    Row { function: "workflows_activate",
-        event: |world, event| set_body(event, &json!({ "userId": world.user, "workflowName": "Orders" })),
-        status: 200, calls: "2*GetItem UpdateItem", body: ANY_BODY },
-    Row { function: "workflows_deactivate_all", event: |world, event| set_parameter(event, "user", &world.user),
-        status: 200, calls: "GetItem Query UpdateItem", body: ANY_BODY },
-    Row { function: "session",
-        event: |world, event| event["requestContext"]["authorizer"]["lambda"]["userId"] = json!(world.user),
-        status: 200, calls: "BatchGetItem GetItem 2*Query",
-        body: |_, session| assert_eq!(session["workflows"].as_array().unwrap().len(), 1) },
-    Row { function: "errors_record",
-        event: |world, event| {
-            set_parameter(event, "workflowId", &world.workflow);
-            set_body(event, &example_error("one"));
-        },
-        status: 202, calls: "2*GetItem BatchWriteItem", body: ANY_BODY },
-    Row { function: "errors_record",
-        event: |world, event| {
-            let mut error = example_error("with an id");
-            error["_id"] = json!("6155ac246093840013297377");
-            set_parameter(event, "workflowId", &world.workflow);
-            set_body(event, &error);
-        },
-        status: 202, calls: "2*GetItem BatchGetItem BatchWriteItem", body: ANY_BODY },
-    Row { function: "errors_record",
-        event: |world, event| {
-            set_parameter(event, "workflowId", &world.workflow);
-            set_body(event, &json!({ "errors": vec![example_error("many"); 100] }));
-        },
-        status: 202, calls: "2*GetItem 4*BatchWriteItem", body: ANY_BODY },
-    Row { function: "errors_list", event: |world, event| set_parameter(event, "workflowId", &world.workflow),
-        status: 200, calls: "2*GetItem Query", body: ANY_BODY },
-    Row { function: "errors_logs", event: |_, event| event["rawQueryString"] = json!(""),
-        status: 200, calls: "8*Query BatchGetItem", body: assert_full_page },
-    Row { function: "errors_logs",
-        event: |world, event| event["rawQueryString"] = json!(format!("userId={}", world.user)),
-        status: 200, calls: "Query BatchGetItem", body: assert_full_page },
-    Row { function: "errors_logs",
-        event: |_, event| event["rawQueryString"] = json!("userId=joe.smoe@acme.example"),
-        status: 200, calls: "GetItem Query BatchGetItem", body: assert_full_page },
-    Row { function: "errors_logs",
-        event: |world, event| event["rawQueryString"] = json!(format!("workflowId={}", world.workflow)),
-        status: 200, calls: "Query", body: assert_full_page },
-    Row { function: "errors_groups", event: UNCHANGED, status: 200, calls: "8*Query BatchGetItem",
-        body: |world, groups| {
-            assert_eq!(groups["complete"], true);
-            world.error = text(&groups["groups"][0]["example"]["_id"]);
-        } },
-    Row { function: "destinations_create",
-        event: |_, event| set_body(event, &bus_settings("tenon-test-errors")),
-        status: 201, calls: "DescribeEventBus PutEvents GenerateDataKey TransactWriteItems",
-        body: |world, destination| world.destination = text(&destination["destinationId"]) },
-    Row { function: "errors_get", event: |world, event| set_parameter(event, "errorId", &world.error),
-        status: 200, calls: "3*Query 2*BatchGetItem Query",
-        body: |_, error| assert_eq!(error["deliveries"], json!([])) },
-    Row { function: "destinations_create",
-        event: |_, event| set_body(event, &json!({ "type": "webhook", "url": "https://example.com/errors" })),
-        status: 201, calls: "GenerateDataKey TransactWriteItems",
-        body: |world, webhook| world.webhook = text(&webhook["destinationId"]) },
-    Row { function: "destinations_rotate_secret",
-        event: |world, event| set_parameter(event, "destinationId", &world.webhook),
-        status: 200, calls: "2*GetItem GenerateDataKey PutItem", body: ANY_BODY },
-    Row { function: "destinations_patch",
-        event: |world, event| set_patch(world, event, &json!({ "filter": { "blockType": ["shopify"] } })),
-        status: 200, calls: "2*GetItem PutItem", body: ANY_BODY },
-    Row { function: "destinations_patch",
-        event: |world, event| set_patch(world, event, &json!({ "filter": { "userId": ["joe.smoe@acme.example"] } })),
-        status: 200, calls: "3*GetItem PutItem", body: ANY_BODY },
-    Row { function: "destinations_patch",
-        event: |world, event| set_patch(world, event, &json!({ "enabled": false })),
-        status: 200, calls: "2*GetItem PutItem", body: ANY_BODY },
-    Row { function: "destinations_patch",
-        event: |world, event| set_patch(world, event, &json!({ "enabled": true })),
-        status: 200, calls: "2*GetItem UpdateItem PutItem", body: ANY_BODY },
-    Row { function: "destinations_patch",
-        event: |world, event| set_patch(world, event, &json!({ "eventBusName": "tenon-test-x" })),
-        status: 200, calls: "2*GetItem Decrypt DescribeEventBus PutEvents UpdateItem PutItem", body: ANY_BODY },
-    Row { function: "destinations_test",
-        event: |world, event| set_parameter(event, "destinationId", &world.destination),
-        status: 200, calls: "GetItem Decrypt PutEvents",
-        body: |_, tested| assert_eq!(tested["delivered"], true) },
-    // The decrypted credentials are cached.
-    Row { function: "destinations_test",
-        event: |world, event| set_parameter(event, "destinationId", &world.destination),
-        status: 200, calls: "GetItem PutEvents",
-        body: |_, tested| assert_eq!(tested["delivered"], true) },
-    Row { function: "destinations_deliveries",
-        event: |world, event| set_parameter(event, "destinationId", &world.destination),
-        status: 200, calls: "GetItem 8*Query",
-        body: |_, page| assert_eq!(page["data"], json!([])) },
-    Row { function: "destinations_replay",
-        event: |world, event| set_parameter(event, "destinationId", &world.destination),
-        status: 202, calls: "GetItem PutItem SendMessage",
-        body: |world, replay| world.replay = text(&replay["replayId"]) },
-    Row { function: "replays_get", event: |world, event| set_parameter(event, "replayId", &world.replay),
-        status: 200, calls: "GetItem", body: |_, replay| assert_eq!(replay["status"], "running") },
-    Row { function: "replays_cancel", event: |world, event| set_parameter(event, "replayId", &world.replay),
-        status: 200, calls: "UpdateItem", body: |_, replay| assert_eq!(replay["status"], "cancelled") },
-    Row { function: "destinations_get",
-        event: |world, event| set_parameter(event, "destinationId", &world.destination),
-        status: 200, calls: "2*GetItem", body: ANY_BODY },
-    Row { function: "destinations_list", event: UNCHANGED, status: 200, calls: "Query", body: ANY_BODY },
-    Row { function: "destinations_delete",
-        event: |world, event| set_parameter(event, "destinationId", &world.destination),
-        status: 200, calls: "TransactWriteItems", body: ANY_BODY },
-    Row { function: "workflows_delete", event: |world, event| set_parameter(event, "workflowId", &world.workflow),
-        status: 200, calls: "2*GetItem TransactWriteItems", body: ANY_BODY },
-    Row { function: "users_erase_logs", event: |world, event| set_parameter(event, "user", &world.user),
-        status: 202, calls: "PutItem", body: |_, erased| assert_eq!(erased["success"], true) },
-    Row { function: "users_erase_logs",
-        event: |_, event| set_parameter(event, "user", "joe.smoe@acme.example"),
-        status: 202, calls: "GetItem PutItem", body: |_, erased| assert_eq!(erased["success"], true) },
-    Row { function: "users_delete", event: |world, event| set_parameter(event, "user", &world.user),
-        status: 200, calls: "GetItem TransactWriteItems", body: ANY_BODY },
-];
-
-fn set_patch(world: &World, event: &mut Value, body: &Value) {
-    set_parameter(event, "destinationId", &world.destination);
-    set_body(event, body);
-}
-
-fn assert_full_page(_: &mut World, page: &Value) {
-    assert_eq!(page["errors"].as_array().unwrap().len(), 50);
-}
+use crate::endpoints::{AWS_CALLS, World, handlers, text};
 
 /// Expands `2*GetItem Query` to `GetItem GetItem Query`.
 fn expand(calls: &str) -> Vec<String> {
@@ -273,88 +27,6 @@ fn expand(calls: &str) -> Vec<String> {
         None => vec![call.to_owned()],
     };
     calls.split_whitespace().flat_map(expand).collect()
-}
-
-/// Handler with its state.
-type Endpoint = Box<dyn Fn(Value) -> LocalBoxFuture<'static, (StatusCode, Value)>>;
-
-fn endpoint<H, T, S>(handler: H, state: S) -> Endpoint
-where
-    H: Handler<T, S>,
-    T: 'static,
-    S: Clone + Send + Sync + 'static,
-{
-    Box::new(move |event| {
-        let (handler, state) = (handler.clone(), state.clone());
-        Box::pin(async move { answer(handler, &state, &event).await })
-    })
-}
-
-/// Starts a function and returns its handler with its state.
-async fn started<H, T, S>(config: &SdkConfig, handler: H) -> Endpoint
-where
-    H: Handler<T, S>,
-    T: 'static,
-    S: FromAws + Clone + Send + Sync + 'static,
-{
-    endpoint(handler, connect(config, S::from_aws).await.unwrap())
-}
-
-macro_rules! endpoints {
-    ($config:expr, $($name:literal => $($module:ident)::+ . $handler:ident;)*) => {
-        BTreeMap::from([$(
-            ($name, started($config, $($module)::+::$handler).await),
-        )*])
-    };
-}
-
-/// Returns the endpoints by the names of their functions, in the pairs that `functions/src/bin`
-/// serves.
-async fn endpoints(config: &SdkConfig, calls: &Calls) -> BTreeMap<&'static str, Endpoint> {
-    calls.take();
-    let token = connect(config, users::token::State::from_aws).await.unwrap();
-    assert_eq!(calls.take(), ["GetItem", "Query", "Decrypt"], "the signing key is decrypted at start-up");
-    let mut endpoints = endpoints! { config,
-        "credentials_create" => credentials::create.create_credential;
-        "credentials_delete" => credentials::delete.delete_credential;
-        "credentials_get" => credentials::get.get_credential;
-        "credentials_list" => credentials::list.list_credentials;
-        "credentials_reveal" => credentials::reveal.reveal_credential;
-        "destinations_create" => destinations::create.create_destination;
-        "destinations_delete" => destinations::delete.delete_destination;
-        "destinations_deliveries" => destinations::deliveries.list_deliveries;
-        "destinations_get" => destinations::get.get_destination;
-        "destinations_list" => destinations::list.list_destinations;
-        "destinations_patch" => destinations::patch.patch_destination;
-        "destinations_replay" => destinations::replay.start_replay;
-        "destinations_rotate_secret" => destinations::rotate_secret.rotate_secret;
-        "destinations_test" => destinations::test.test_destination;
-        "environments_get" => environments::get.get_environment;
-        "errors_get" => errors::get.get_error;
-        "errors_groups" => errors::groups.group_errors;
-        "errors_list" => errors::list.list_errors;
-        "errors_logs" => errors::logs.list_logs;
-        "errors_record" => errors::record.record_errors;
-        "replays_cancel" => replays::cancel.cancel_replay;
-        "replays_get" => replays::get.get_replay;
-        "session" => session.show_session;
-        "users_batch" => users::batch.create_users;
-        "users_create" => users::create.create_user;
-        "users_delete" => users::delete.delete_user;
-        "users_erase_logs" => users::erase_logs.erase_logs;
-        "users_get" => users::get.get_user;
-        "users_list" => users::list.list_users;
-        "users_status" => users::status.set_status;
-        "users_update" => users::update.update_user;
-        "workflows_activate" => workflows::activate.set_active;
-        "workflows_create" => workflows::create.create_workflow;
-        "workflows_deactivate_all" => workflows::deactivate_all.deactivate_workflows;
-        "workflows_delete" => workflows::delete.delete_workflow;
-        "workflows_get" => workflows::get.get_workflow;
-        "workflows_list" => workflows::list.list_workflows;
-    };
-    endpoints.insert("users_token", endpoint(users::token::create_token, token));
-    endpoints
 }
 
 #[tokio::test]
@@ -428,13 +100,12 @@ async fn create_environment(config: &SdkConfig, calls: &Calls) -> (String, Strin
 async fn endpoints_make_only_their_documented_aws_calls() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let (environment, _) = create_environment(&config, &calls).await;
-    let mut world = World { environment, ..World::default() };
-    let endpoints = endpoints(&config, &calls).await;
-    for row in ROWS {
-        let mut event = event_of(row.function, &world.environment, None, None);
-        (row.event)(&world, &mut event);
+    let mut world = World { environment, bus: bus_settings("tenon-test-errors"), ..World::default() };
+    let handlers = handlers(&config).await;
+    for row in AWS_CALLS {
+        let event = (row.request)(&world).event(&world);
         calls.take();
-        let (status, body) = endpoints[row.function](event).await;
+        let (status, body) = handlers[row.function](event).await;
         let mut made = calls.take();
         // The calls of a session are concurrent.
         if row.function == "session" {
@@ -457,7 +128,7 @@ fn every_endpoint_has_an_aws_calls_row() {
             served.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
         }
     }
-    let rows: BTreeSet<String> = ROWS.iter().map(|row| row.function.to_owned()).collect();
+    let rows: BTreeSet<String> = AWS_CALLS.iter().map(|row| row.function.to_owned()).collect();
     assert_eq!(served, rows, "add a row with the AWS calls of each new endpoint");
 }
 
@@ -470,7 +141,9 @@ async fn authorizer_makes_only_its_documented_aws_calls() {
         answer(users::create::create_user, &state, &event_of("users_create", &environment, None, None)).await;
     let user = text(&user["userId"]);
     let of_user = Some(("user", user.as_str()));
+    calls.take();
     let state = connect(&config, users::token::State::from_aws).await.unwrap();
+    assert_eq!(calls.take(), ["GetItem", "Query", "Decrypt"], "the signing key is decrypted at start-up");
     let (_, token) =
         answer(users::token::create_token, &state, &event_of("users_token", &environment, of_user, None)).await;
 

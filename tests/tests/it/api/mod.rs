@@ -6,7 +6,7 @@ mod console;
 mod credentials;
 mod destinations;
 mod errors;
-mod handlers;
+pub mod handlers;
 mod idempotency;
 mod logs;
 mod replays;
