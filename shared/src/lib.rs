@@ -27,6 +27,17 @@ pub mod store;
 pub mod tokens;
 pub mod vault;
 
+/// Defines the `main` function of a binary by what it serves: `serve(handler)`,
+/// `serve(handler).idempotent()` or `invoke(function)`, as in [`http`].
+#[macro_export]
+macro_rules! main {
+    ($($server:tt)+) => {
+        fn main() -> Result<(), $crate::start::StartError> {
+            $crate::http::$($server)+.run()
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use std::{

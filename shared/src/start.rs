@@ -36,6 +36,7 @@ pub use macros::FromAws;
 use crate::{
     aws::{SettingError, setting},
     delivery::{
+        connections::Connections,
         drain::Drains,
         drain_scheduler::DrainScheduler,
         eventbridge::{DEFAULT_TIMEOUT, EventBridgeSender, FIRST_ATTEMPT_TIMEOUT},
@@ -259,6 +260,7 @@ from_aws! {
 
 // Delivery.
 from_aws! {
+    Connections(aws) { vault: aws.vault("DESTINATIONS_KEY")?, rules, config }
     DrainScheduler(aws) { health_store, queue: aws.queue("DRAINS_QUEUE")? }
     DeliveryRecorder(aws) { destinations, health_store, deliveries, pending, scheduler }
     Senders(aws) { eventbridge, webhooks }

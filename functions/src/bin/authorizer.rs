@@ -1,5 +1,3 @@
 //! Serves the Lambda authorizer.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(functions::authorizer::authorize).run()
-}
+tenon::main!(invoke(functions::authorizer::authorize));

@@ -1,5 +1,3 @@
 //! Serves `DELETE /users/{user}/credentials/{credentialId}`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::credentials::delete::delete_credential).run()
-}
+tenon::main!(serve(functions::api::credentials::delete::delete_credential));

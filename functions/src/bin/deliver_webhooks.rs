@@ -1,5 +1,3 @@
 //! Serves the function that makes the first attempts to webhooks.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(functions::workers::deliver_webhooks::deliver_webhooks).run()
-}
+tenon::main!(invoke(functions::workers::deliver_webhooks::deliver_webhooks));

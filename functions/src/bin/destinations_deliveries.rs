@@ -1,5 +1,3 @@
 //! Serves `GET /destinations/{destinationId}/deliveries`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::destinations::deliveries::list_deliveries).run()
-}
+tenon::main!(serve(functions::api::destinations::deliveries::list_deliveries));

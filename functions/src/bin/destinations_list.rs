@@ -1,5 +1,3 @@
 //! Serves `GET /destinations`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::destinations::list::list_destinations).run()
-}
+tenon::main!(serve(functions::api::destinations::list::list_destinations));

@@ -1,5 +1,3 @@
 //! Serves `POST /destinations/{destinationId}/rotate-secret`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::destinations::rotate_secret::rotate_secret).run()
-}
+tenon::main!(serve(functions::api::destinations::rotate_secret::rotate_secret));

@@ -1,5 +1,3 @@
 //! Serves the function `environments-create`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(functions::admin::environments_create::create_environment).run()
-}
+tenon::main!(invoke(functions::admin::environments_create::create_environment));

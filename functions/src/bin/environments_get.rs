@@ -1,5 +1,3 @@
 //! Serves `GET /environment`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::environments::get::get_environment).run()
-}
+tenon::main!(serve(functions::api::environments::get::get_environment));

@@ -1,5 +1,3 @@
 //! Serves `GET /errors/{errorId}`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::errors::get::get_error).run()
-}
+tenon::main!(serve(functions::api::errors::get::get_error));

@@ -1,5 +1,3 @@
 //! Serves `GET /errors/groups`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::errors::groups::group_errors).run()
-}
+tenon::main!(serve(functions::api::errors::groups::group_errors));

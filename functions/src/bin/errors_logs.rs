@@ -1,5 +1,3 @@
 //! Serves `GET /logs`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::errors::logs::list_logs).run()
-}
+tenon::main!(serve(functions::api::errors::logs::list_logs));

@@ -1,5 +1,3 @@
 //! Serves `GET /.well-known/jwks.json`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve_public(tenon::http::Public::Jwks, functions::api::jwks::show_jwks).run()
-}
+tenon::main!(serve_public(tenon::http::Public::Jwks, functions::api::jwks::show_jwks));

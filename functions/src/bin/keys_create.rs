@@ -1,5 +1,3 @@
 //! Serves the function `keys-create`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::invoke(functions::admin::keys_create::create_key).run()
-}
+tenon::main!(invoke(functions::admin::keys_create::create_key));

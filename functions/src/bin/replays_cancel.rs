@@ -1,5 +1,3 @@
 //! Serves `DELETE /replays/{replayId}`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::replays::cancel::cancel_replay).run()
-}
+tenon::main!(serve(functions::api::replays::cancel::cancel_replay));

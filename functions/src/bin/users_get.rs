@@ -1,5 +1,3 @@
 //! Serves `GET /users/{user}`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::users::get::get_user).run()
-}
+tenon::main!(serve(functions::api::users::get::get_user));

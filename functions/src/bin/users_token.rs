@@ -1,5 +1,3 @@
 //! Serves `GET, POST /users/{user}/token`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::users::token::create_token).run()
-}
+tenon::main!(serve(functions::api::users::token::create_token));

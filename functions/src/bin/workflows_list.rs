@@ -1,5 +1,3 @@
 //! Serves `GET /workflows`.
 
-fn main() -> Result<(), tenon::http::StartError> {
-    tenon::http::serve(functions::api::workflows::list::list_workflows).run()
-}
+tenon::main!(serve(functions::api::workflows::list::list_workflows));

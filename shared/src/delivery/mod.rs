@@ -75,12 +75,14 @@
 //! * [`replay`]: queues records for a destination again.
 //! * [`senders`]: a sender per type of destination, [`eventbridge`] and [`webhook`], and one that
 //!   selects by type.
+//! * [`connections`]: checks and encrypts the connection of a destination before it is saved.
 //! * [`guard`]: restricts webhooks to public addresses.
 //! * [`queues`]: message types and the SQS client.
 //!
 //! Rules without I/O, such as the retry schedule and the circuit, are in
 //! [`crate::domain::delivery`] and [`crate::domain::health`].
 
+pub mod connections;
 pub mod drain;
 pub mod drain_scheduler;
 pub mod eventbridge;

@@ -35,6 +35,7 @@ pub mod fingerprint;
 pub mod health;
 pub mod id;
 pub mod names;
+pub mod patch;
 pub mod record;
 pub mod replay;
 pub mod request_seed;

@@ -38,6 +38,24 @@ pub struct Replay {
     pub updated_at: Timestamp,
 }
 
+impl Replay {
+    /// Creates a replay before its first step.
+    pub fn new(replay_id: ReplayId, destination_id: DestinationId, selection: Selection, now: Timestamp) -> Self {
+        Self {
+            replay_id,
+            destination_id,
+            selection,
+            status: ReplayStatus::Running,
+            position: None,
+            found: 0,
+            delivered: 0,
+            failed: 0,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 /// Selection of the errors to replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

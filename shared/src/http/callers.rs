@@ -47,19 +47,6 @@ impl Identity {
         scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    fn has(&self, wanted: Scope) -> bool {
-        match self {
-            Self::Key { scopes, .. } => scopes.split(' ').any(|scope| scope == wanted.as_str()),
-            Self::User { .. } => false,
-        }
-    }
-
-    fn environment(&self) -> EnvironmentId {
-        match self {
-            Self::Key { environment, .. } | Self::User { environment, .. } => *environment,
-        }
-    }
-
     /// Reads the identity from the context of API Gateway.
     ///
     /// Checks the `exp` of a token again, because API Gateway caches the authorizer's result beyond
@@ -89,18 +76,13 @@ pub struct Backend {
     pub environment: EnvironmentId,
 }
 
-impl Caller for Backend {}
-
-impl<S: Sync> FromRequestParts<S> for Backend {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let identity = Identity::of(&parts.extensions)?;
-        if !identity.has(Scope::Manage) {
-            return Err(Problem::forbidden("an API key with the scope `manage` is required"));
-        }
-        Ok(Self { environment: identity.environment() })
-    }
+/// The workflow engine: an API key with the scope `engine`.
+#[derive(Clone, Copy, Debug)]
+pub struct Engine {
+    /// Environment of the caller.
+    pub environment: EnvironmentId,
+    /// Id of the key, for logs.
+    pub key: KeyId,
 }
 
 /// The workflow engine or the customer's back end: an API key with the scope `engine` or `manage`.
@@ -110,20 +92,6 @@ pub struct EngineOrBackend {
     pub environment: EnvironmentId,
 }
 
-impl Caller for EngineOrBackend {}
-
-impl<S: Sync> FromRequestParts<S> for EngineOrBackend {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let identity = Identity::of(&parts.extensions)?;
-        if !identity.has(Scope::Engine) && !identity.has(Scope::Manage) {
-            return Err(Problem::forbidden("an API key with the scope `engine` or `manage` is required"));
-        }
-        Ok(Self { environment: identity.environment() })
-    }
-}
-
 /// An end user: a user token.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenUser {
@@ -131,19 +99,6 @@ pub struct TokenUser {
     pub environment: EnvironmentId,
     /// User id.
     pub user: UserId,
-}
-
-impl Caller for TokenUser {}
-
-impl<S: Sync> FromRequestParts<S> for TokenUser {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match Identity::of(&parts.extensions)? {
-            Identity::User { environment, user_id, .. } => Ok(Self { environment, user: user_id }),
-            Identity::Key { .. } => Err(Problem::forbidden("a user token is required")),
-        }
-    }
 }
 
 /// The customer's back end, or a user, who can access only their own resources.
@@ -162,48 +117,6 @@ impl BackendOrUser {
     }
 }
 
-impl Caller for BackendOrUser {}
-
-impl<S: Sync> FromRequestParts<S> for BackendOrUser {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let identity = Identity::of(&parts.extensions)?;
-        let environment = identity.environment();
-        match identity {
-            Identity::User { user_id, .. } => Ok(Self { environment, user: Some(user_id) }),
-            Identity::Key { .. } if identity.has(Scope::Manage) => Ok(Self { environment, user: None }),
-            Identity::Key { .. } => {
-                Err(Problem::forbidden("an API key with the scope `manage`, or a user token, is required"))
-            }
-        }
-    }
-}
-
-/// The workflow engine: an API key with the scope `engine`.
-#[derive(Clone, Copy, Debug)]
-pub struct Engine {
-    /// Environment of the caller.
-    pub environment: EnvironmentId,
-    /// Id of the key, for logs.
-    pub key: KeyId,
-}
-
-impl Caller for Engine {}
-
-impl<S: Sync> FromRequestParts<S> for Engine {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match Identity::of(&parts.extensions)? {
-            identity @ Identity::Key { environment, key_id, .. } if identity.has(Scope::Engine) => {
-                Ok(Self { environment, key: key_id })
-            }
-            _ => Err(Problem::forbidden("an API key with the scope `engine` is required")),
-        }
-    }
-}
-
 /// The customer's back end, the workflow engine, or a user, who can access only their own
 /// resources.
 #[derive(Clone, Copy, Debug)]
@@ -214,17 +127,45 @@ pub struct AnyCaller {
     pub user: Option<UserId>,
 }
 
-impl Caller for AnyCaller {}
+/// Implements the extraction of callers. Others are rejected with 403, which names who is admitted.
+macro_rules! callers {
+    ($($type:ident ($admitted:literal) $($identity:pat $(if $condition:expr)? => $caller:expr),+;)*) => {$(
+        impl Caller for $type {}
 
-impl<S: Sync> FromRequestParts<S> for AnyCaller {
-    type Rejection = Problem;
+        impl<S: Sync> FromRequestParts<S> for $type {
+            type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let identity = Identity::of(&parts.extensions)?;
-        let environment = identity.environment();
-        match identity {
-            Identity::User { user_id, .. } => Ok(Self { environment, user: Some(user_id) }),
-            Identity::Key { .. } => Ok(Self { environment, user: None }),
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                match Identity::of(&parts.extensions)? {
+                    $($identity $(if $condition)? => Ok($caller),)+
+                    #[allow(unreachable_patterns, reason = "some admit everyone")]
+                    _ => Err(Problem::forbidden(concat!($admitted, " is required"))),
+                }
+            }
         }
-    }
+    )*};
+}
+
+use Identity::{Key, User};
+
+callers! {
+    Backend ("an API key with the scope `manage`")
+        Key { environment, scopes, .. } if has(&scopes, Scope::Manage) => Self { environment };
+    Engine ("an API key with the scope `engine`")
+        Key { environment, key_id, scopes } if has(&scopes, Scope::Engine) => Self { environment, key: key_id };
+    EngineOrBackend ("an API key with the scope `engine` or `manage`")
+        Key { environment, scopes, .. } if has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
+            Self { environment };
+    TokenUser ("a user token")
+        User { environment, user_id, .. } => Self { environment, user: user_id };
+    BackendOrUser ("an API key with the scope `manage`, or a user token,")
+        User { environment, user_id, .. } => Self { environment, user: Some(user_id) },
+        Key { environment, scopes, .. } if has(&scopes, Scope::Manage) => Self { environment, user: None };
+    AnyCaller ("an API key or a user token")
+        User { environment, user_id, .. } => Self { environment, user: Some(user_id) },
+        Key { environment, .. } => Self { environment, user: None };
+}
+
+fn has(scopes: &str, wanted: Scope) -> bool {
+    scopes.split(' ').any(|scope| scope == wanted.as_str())
 }

@@ -16,9 +16,10 @@ use lambda_http::RequestExt;
 use serde_json::{Map, Value};
 
 use super::{
-    Patch, Problem,
+    Problem,
     problem::{FieldError, FieldErrors},
 };
+use crate::domain::patch::Patch;
 
 /// Maximum size of a body in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -58,6 +59,14 @@ impl<A: Input, B: Input> Input for (A, B) {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let (first, second) = (A::read(fields), B::read(fields));
         first.zip(second)
+    }
+}
+
+/// Members of three inputs.
+impl<A: Input, B: Input, C: Input> Input for (A, B, C) {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let ((first, second), third) = <((A, B), C)>::read(fields)?;
+        Some((first, second, third))
     }
 }
 

@@ -7,8 +7,7 @@
 //!
 //! * `callers`: the caller of a request, and the checks that lead to 401 and 403
 //! * `idempotency`: the `Idempotency-Key` header
-//! * `input`: query strings and JSON bodies; `values`: how each type is read; `patch`: members of
-//!   PATCH requests
+//! * `input`: query strings and JSON bodies; `values`: how each type is read
 //! * `pages`: page limits and cursors of lists
 //! * `problem`: error responses as problem documents (RFC 9457), with the conversions of each
 //!   resource's errors in modules of their own
@@ -20,7 +19,6 @@ mod callers;
 mod idempotency;
 mod input;
 mod pages;
-mod patch;
 mod problem;
 mod request;
 mod responses;
@@ -31,8 +29,7 @@ pub use callers::{AnyCaller, Backend, BackendOrUser, Caller, Engine, EngineOrBac
 pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_service};
 pub use input::{Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;
-pub use pages::{Cursor, Limit, PageParams};
-pub use patch::Patch;
+pub use pages::{Cursor, Limit, List, PageParams};
 pub use problem::{FieldError, FieldErrors, Invalid, InvalidCursor, NotFound, Problem, ProblemDocument};
 pub use request::{IfMatch, Path, PathParameter, RouteKey};
 pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, WithEtag};

@@ -1,11 +1,12 @@
 //! Pagination of lists: page limits and cursors.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Serialize;
 use serde_json::Value;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
-use super::{FromJson, Input, Location, Problem};
-use crate::store::Position;
+use super::{FromJson, Input, Json, Location, Problem};
+use crate::store::{Page, Position};
 
 /// Query parameters of every list.
 #[derive(Clone, Debug, Input, IntoParams)]
@@ -30,6 +31,33 @@ impl PageParams {
     /// Returns the maximum number of items on the page.
     pub fn limit(&self) -> usize {
         self.limit.0
+    }
+
+    /// Returns the page of a list that was read as a whole, newest first. `id` is the position of an
+    /// item.
+    pub fn select<T>(&self, mut items: Vec<T>, after: Option<&str>, id: impl Fn(&T) -> String) -> Page<T> {
+        items.retain(|item| after.is_none_or(|after| id(item).as_str() < after));
+        let is_last = items.len() <= self.limit();
+        items.truncate(self.limit());
+        Page { next: items.last().filter(|_| !is_last).map(id), items }
+    }
+}
+
+/// Page of a list, newest first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct List<T> {
+    /// Items of the page.
+    data: Vec<T>,
+    /// Cursor of the next page; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    /// Builds the response for a page of the list with this scope.
+    pub fn of(scope: &str, page: Page<impl Into<T>>) -> Json<Self> {
+        let cursor = page.next.map(|position| Cursor::new(scope, &position).into_string());
+        Json(Self { data: page.items.into_iter().map(Into::into).collect(), cursor })
     }
 }
 

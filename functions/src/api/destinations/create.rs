@@ -4,20 +4,15 @@
 
 use axum::extract;
 use tenon::{
-    delivery::{
-        eventbridge::{check_connection, seal_credentials},
-        webhook::{new_secret, open_secret, seal_secret},
-    },
+    delivery::connections::NewTarget,
     domain::{
         delivery::Route,
-        destination::{
-            AwsCredentials, BusName, Destination, EventBridge, Region, Target, Verification, least_privilege_policy,
-        },
+        destination::{BusName, Destination, Region},
         health::Health,
         request_seed::RequestSeed,
         secret::Secret,
         text::Text,
-        webhook::{Webhook, WebhookUrl},
+        webhook::WebhookUrl,
     },
     http::{
         Backend, Created, Fields, FromJson, IdempotencyKey, Input, Location, NoStore, Problem, ProblemDocument, Valid,
@@ -59,13 +54,6 @@ pub struct NewDestination {
     target: NewTarget,
     enabled: bool,
     filter: NewFilter,
-}
-
-/// Fields that depend on the type of a destination, before it is saved.
-#[derive(Debug)]
-enum NewTarget {
-    EventBridge { region: Region, event_bus_name: BusName, credentials: AwsCredentials },
-    Webhook { url: WebhookUrl, description: Option<Text<256>> },
 }
 
 /// Type of a destination.
@@ -153,43 +141,20 @@ fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
 ))]
 pub async fn create_destination(
     caller: Backend,
-    extract::State(connections): extract::State<State>,
+    extract::State(state): extract::State<State>,
     seed: RequestSeed,
     Valid(NewDestination { target, enabled, filter }): Valid<NewDestination>,
 ) -> Result<NoStore<Created<DestinationWithSecret>>, Problem> {
     let (destination_id, now) = (seed.id(0), seed.at);
     let route = Route { environment: caller.environment, destination: destination_id };
     if seed.is_retry
-        && let Some(earlier) = connections.destinations.get(caller.environment, destination_id).await?
+        && let Some(earlier) = state.destinations.get(caller.environment, destination_id).await?
     {
-        let secret = match &earlier.target {
-            Target::Webhook(webhook) => Some(open_secret(&connections.vault, route, &webhook.secret).await?),
-            Target::EventBridge(_) => None,
-        };
+        let secret = state.connections.secret(route, &earlier.target).await?;
         return Ok(created(earlier, secret));
     }
-    let filter = filter.resolve(&connections.users, caller.environment).await?;
-    let (target, verification, secret) = match target {
-        NewTarget::EventBridge { region, event_bus_name, credentials } => {
-            let checked =
-                check_connection(&connections.config, caller.environment, (&region, &event_bus_name), &credentials)
-                    .await;
-            let verification = checked.map_err(|refusal| {
-                Problem::connection_refused(&refusal, least_privilege_policy(&region, &event_bus_name))
-            })?;
-            let masked_access_key_id = credentials.access_key_id.masked();
-            let credentials = seal_credentials(&connections.vault, route, 1, &credentials).await?;
-            let bus = EventBridge { region, event_bus_name, masked_access_key_id, credentials };
-            (Target::EventBridge(bus), verification, None)
-        }
-        NewTarget::Webhook { url, description } => {
-            connections.rules.check_url(&url).map_err(|forbidden| Problem::invalid_field("/url", forbidden))?;
-            let secret = new_secret()?;
-            let sealed = seal_secret(&connections.vault, route, 1, &secret).await?;
-            let webhook = Webhook { url, description, secret: sealed, previous: Vec::new() };
-            (Target::Webhook(webhook), Verification::untested(), Some(secret))
-        }
-    };
+    let filter = filter.resolve(&state.users, caller.environment).await?;
+    let (target, verification, secret) = state.connections.connect(route, target).await?;
     let destination = Destination {
         destination_id,
         version: 1,
@@ -201,7 +166,7 @@ pub async fn create_destination(
         created_at: now,
         updated_at: now,
     };
-    connections.destinations.create(caller.environment, &destination).await?;
+    state.destinations.create(caller.environment, &destination).await?;
     Ok(created(destination, secret))
 }
 

@@ -1,9 +1,8 @@
 //! Destinations: EventBridge buses and webhooks that receive the errors of an environment.
 
-use aws_config::SdkConfig;
 use serde::Serialize;
 use tenon::{
-    delivery::guard::EgressRules,
+    delivery::connections::Connections,
     domain::{
         delivery::RETRY_SCHEDULE_SECS,
         destination::{BusName, Destination, EventBridge, Filter, Region, Target, Verification},
@@ -16,7 +15,6 @@ use tenon::{
     },
     start::FromAws,
     store::{destinations::Destinations, users::Users},
-    vault::Vault,
 };
 use utoipa::{OpenApi, ToSchema};
 
@@ -47,16 +45,12 @@ pub mod test;
 ))]
 pub struct Operations;
 
-/// State of the functions that save connections.
+/// State of the functions that save destinations.
 #[derive(Clone, Debug, FromAws)]
 pub struct State {
     destinations: Destinations,
     users: Users,
-    #[aws(vault = "DESTINATIONS_KEY")]
-    vault: Vault,
-    rules: EgressRules,
-    /// Configuration from which the clients of the customer's AWS account are created.
-    config: SdkConfig,
+    connections: Connections,
 }
 
 /// Destination as the API returns it.

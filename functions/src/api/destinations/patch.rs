@@ -5,19 +5,17 @@
 
 use axum::extract;
 use tenon::{
-    delivery::{
-        drain_scheduler::DrainScheduler,
-        eventbridge::{check_connection, open_credentials, seal_credentials},
-    },
+    delivery::{connections::TargetChanges, drain_scheduler::DrainScheduler},
     domain::{
         delivery::Route,
-        destination::{AwsCredentials, BusName, EventBridge, Filter, Region, Target, Verification},
+        destination::{BusName, Filter, Region, Target},
         id::DestinationId,
+        patch::Patch,
         text::Text,
         timestamp::Timestamp,
         webhook::WebhookUrl,
     },
-    http::{Backend, FieldError, Input, Json, NotFound, Patch, Path, Problem, ProblemDocument, Valid},
+    http::{Backend, FieldError, Input, Json, NotFound, Path, Problem, ProblemDocument, Valid},
     logs::ErrorChain,
     start::FromAws,
     store::health::HealthStore,
@@ -29,7 +27,7 @@ use super::{DestinationBody, credentials::NewCredentials, filter::NewFilter};
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
 pub struct State {
-    connections: super::State,
+    saving: super::State,
     health_store: HealthStore,
     scheduler: DrainScheduler,
 }
@@ -74,9 +72,9 @@ pub async fn patch_destination(
     Path(id): Path<DestinationId>,
     Valid(body): Valid<PatchDestination>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let State { connections, health_store, scheduler } = state;
+    let State { saving: super::State { destinations, users, connections }, health_store, scheduler } = state;
     let route = Route { environment: caller.environment, destination: id };
-    let found = connections.destinations.get_with_health(route).await?;
+    let found = destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
     let PatchDestination { enabled, filter, url, description, region, event_bus_name, credentials } = body;
 
@@ -88,44 +86,33 @@ pub async fn patch_destination(
     match filter {
         Patch::Absent => {}
         Patch::Null => destination.filter = Filter::default(),
-        Patch::Set(filter) => destination.filter = filter.resolve(&connections.users, caller.environment).await?,
+        Patch::Set(filter) => destination.filter = filter.resolve(&users, caller.environment).await?,
     }
-    let bus_fields = [
-        ("/region", region.is_some()),
-        ("/eventBusName", event_bus_name.is_some()),
-        ("/credentials", credentials.is_some()),
-    ];
-    let webhook_fields = [("/url", url.is_some()), ("/description", !description.is_absent())];
-    let redirected = match &mut destination.target {
-        Target::EventBridge(bus) => {
-            reject_fields(&webhook_fields, "applies only to webhook destinations")?;
-            let verification =
-                update_bus(&connections, route, bus, region, event_bus_name, credentials.map(AwsCredentials::from))
-                    .await?;
-            let redirected = verification.is_some();
-            destination.verification = verification.unwrap_or(destination.verification);
-            redirected
-        }
-        Target::Webhook(webhook) => {
-            reject_fields(&bus_fields, "applies only to EventBridge destinations")?;
-            webhook.description = description.apply(webhook.description.take());
-            let redirected = url.as_ref().is_some_and(|url| *url != webhook.url);
-            if let Some(url) = url {
-                connections.rules.check_url(&url).map_err(|forbidden| Problem::invalid_field("/url", forbidden))?;
-                webhook.url = url;
-            }
-            if redirected {
-                destination.verification = Verification::untested();
-            }
-            redirected
-        }
-    };
+    match destination.target {
+        Target::EventBridge(_) => reject_fields(
+            &[("/url", url.is_some()), ("/description", !description.is_absent())],
+            "applies only to webhook destinations",
+        )?,
+        Target::Webhook(_) => reject_fields(
+            &[
+                ("/region", region.is_some()),
+                ("/eventBusName", event_bus_name.is_some()),
+                ("/credentials", credentials.is_some()),
+            ],
+            "applies only to EventBridge destinations",
+        )?,
+    }
+    let credentials = credentials.map(Into::into);
+    let changes = TargetChanges { url, description, region, event_bus_name, credentials };
+    let verification = connections.change(route, &mut destination.target, changes).await?;
+    let redirected = verification.is_some();
+    destination.verification = verification.unwrap_or(destination.verification);
     destination.version += 1;
     destination.updated_at = Timestamp::now();
     // Precedes the update, so that a retry after a failed update resets the health again.
     let resets_health = destination.enabled && (redirected || enabled == Some(true));
     let health = if resets_health { health_store.reset(route).await? } else { health };
-    connections.destinations.update(caller.environment, &destination).await?;
+    destinations.update(caller.environment, &destination).await?;
     let disabled = was_enabled && !destination.enabled;
     if health.pending_since.is_some() && (resets_health || disabled) {
         let now = Timestamp::now();
@@ -143,38 +130,4 @@ fn reject_fields(given: &[(&str, bool)], detail: &str) -> Result<(), Problem> {
     let errors: Vec<FieldError> =
         given.map(|(pointer, _)| FieldError { pointer: (*pointer).into(), detail: detail.into() }).collect();
     if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
-}
-
-/// Replaces the bus or its keys after a check of the new connection. Returns `None` if neither
-/// changes.
-async fn update_bus(
-    connections: &super::State,
-    route: Route,
-    bus: &mut EventBridge,
-    region: Option<Region>,
-    event_bus_name: Option<BusName>,
-    credentials: Option<AwsCredentials>,
-) -> Result<Option<Verification>, Problem> {
-    if region.is_none() && event_bus_name.is_none() && credentials.is_none() {
-        return Ok(None);
-    }
-    bus.region = region.unwrap_or_else(|| bus.region.clone());
-    bus.event_bus_name = event_bus_name.unwrap_or_else(|| bus.event_bus_name.clone());
-    if bus.event_bus_name.region().is_some_and(|named| named != bus.region.as_str()) {
-        return Err(Problem::invalid_field("/eventBusName", "must name a bus in `region`"));
-    }
-    let keys = match &credentials {
-        Some(credentials) => credentials,
-        None => &open_credentials(&connections.vault, route, &bus.credentials).await?,
-    };
-    let checked =
-        check_connection(&connections.config, route.environment, (&bus.region, &bus.event_bus_name), keys).await;
-    let verification =
-        checked.map_err(|refusal| Problem::connection_refused(&refusal, bus.least_privilege_policy()))?;
-    if let Some(credentials) = credentials {
-        let version = bus.credentials.version + 1;
-        bus.credentials = seal_credentials(&connections.vault, route, version, &credentials).await?;
-        bus.masked_access_key_id = credentials.access_key_id.masked();
-    }
-    Ok(Some(verification))
 }

@@ -7,7 +7,7 @@ use tenon::{
     delivery::queues::{Queue, ReplayStep},
     domain::{
         id::{DestinationId, ErrorId, ReplayId},
-        replay::{MAX_ERROR_IDS, Replay, ReplayStatus, Selection},
+        replay::{MAX_ERROR_IDS, Replay, Selection},
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
@@ -117,19 +117,7 @@ pub async fn start_replay(
                 "the destination is disabled: enable it before a replay",
             ));
         }
-        let now = seed.at;
-        let replay = Replay {
-            replay_id,
-            destination_id: id,
-            selection,
-            status: ReplayStatus::Running,
-            position: None,
-            found: 0,
-            delivered: 0,
-            failed: 0,
-            created_at: now,
-            updated_at: now,
-        };
+        let replay = Replay::new(replay_id, id, selection, seed.at);
         replays.create(caller.environment, &replay).await?;
     }
     let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id };

@@ -3,7 +3,6 @@
 
 use axum::extract;
 use tenon::{
-    delivery::webhook::{new_secret, seal_secret},
     domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
     http::{Backend, Invalid, Json, NoInput, NoStore, NotFound, Path, Problem, ProblemDocument},
 };
@@ -20,7 +19,7 @@ use super::{DestinationWithSecret, State};
 ))]
 pub async fn rotate_secret(
     caller: Backend,
-    extract::State(State { destinations, vault, .. }): extract::State<State>,
+    extract::State(State { destinations, connections, .. }): extract::State<State>,
     Path(id): Path<DestinationId>,
     _: NoInput,
 ) -> Result<NoStore<Json<DestinationWithSecret>>, Problem> {
@@ -30,11 +29,9 @@ pub async fn rotate_secret(
     let Target::Webhook(webhook) = &mut destination.target else {
         return Err(Problem::conflict("no-secret", "only webhook destinations have a secret"));
     };
-    let (secret, now) = (new_secret()?, Timestamp::now());
-    let sealed = seal_secret(&vault, route, webhook.secret.version + 1, &secret).await?;
-    webhook.rotate(sealed, now);
+    let secret = connections.rotate_secret(route, webhook).await?;
     destination.version += 1;
-    destination.updated_at = now;
+    destination.updated_at = Timestamp::now();
     destinations.update(caller.environment, &destination).await?;
     Ok(NoStore(Json(DestinationWithSecret { destination: (destination, health).into(), secret: Some(secret) })))
 }

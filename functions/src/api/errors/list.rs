@@ -4,7 +4,7 @@
 
 use axum::{extract, response::Response};
 use tenon::{
-    domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
+    domain::{id::WorkflowId, names::UserRef},
     http::{BackendOrUser, Input, Invalid, InvalidCursor, NotFound, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
@@ -16,20 +16,12 @@ use tenon::{
 };
 use utoipa::IntoParams;
 
-use super::{ErrorPage, page_response};
+use super::{ErrorFilters, ErrorPage, page_response};
 
 /// Query parameters of the list of errors.
 #[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListErrors {
-    /// Start of the time range, inclusive; rounded down to a whole second.
-    since: Option<Timestamp>,
-    /// End of the time range, exclusive; rounded up to a whole second.
-    until: Option<Timestamp>,
-    /// Execution of the errors.
-    execution_id: Option<EngineText>,
-    /// Block type of the errors.
-    block_type: Option<EngineText>,
     /// User who must own the workflow; otherwise 404.
     user_id: Option<UserRef>,
 }
@@ -45,7 +37,7 @@ pub struct State {
 /// Lists the errors of a workflow, newest first.
 #[utoipa::path(get, path = "/workflows/{workflowId}/errors", tag = "errors",
     security(("apiKey" = ["manage"]), ("userToken" = [])),
-    params(("workflowId" = WorkflowId, Path), ListErrors, PageParams), responses(
+    params(("workflowId" = WorkflowId, Path), ListErrors, ErrorFilters, PageParams), responses(
     (status = 200, body = ErrorPage),
     InvalidCursor, NotFound, Invalid,
 ))]
@@ -53,11 +45,10 @@ pub async fn list_errors(
     caller: BackendOrUser,
     extract::State(state): extract::State<State>,
     Path(workflow_id): Path<WorkflowId>,
-    Valid((filter, page)): Valid<(ListErrors, PageParams)>,
+    Valid((ListErrors { user_id }, filters, page)): Valid<(ListErrors, ErrorFilters, PageParams)>,
 ) -> Result<Response, Problem> {
     let environment = caller.environment;
-    let scope = filter.describe(workflow_id);
-    let ListErrors { since, until, execution_id, block_type, user_id } = filter;
+    let scope = format!("/workflows/{workflow_id}/errors {filters:?} {user_id:?}");
     let after = page.after(&scope)?;
 
     let not_found = || Problem::not_found("workflow");
@@ -70,24 +61,6 @@ pub async fn list_errors(
         return Err(not_found());
     }
 
-    let error_scope = ErrorScope::Workflow(workflow_id);
-    let query = ErrorQuery {
-        scope: error_scope,
-        since,
-        until,
-        execution_id,
-        block_type,
-        after,
-        limit: page.limit(),
-        ..ErrorQuery::default()
-    };
+    let query = ErrorQuery { after, limit: page.limit(), ..filters.query(ErrorScope::Workflow(workflow_id)) };
     Ok(page_response(&state.errors.page(environment, &query).await?, &scope))
-}
-
-impl ListErrors {
-    /// Returns the list to which a cursor belongs: path and filters.
-    fn describe(&self, workflow_id: WorkflowId) -> String {
-        let Self { since, until, execution_id, block_type, user_id } = self;
-        format!("/workflows/{workflow_id}/errors {since:?} {until:?} {execution_id:?} {block_type:?} {user_id:?}")
-    }
 }

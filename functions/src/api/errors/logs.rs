@@ -5,7 +5,7 @@
 use axum::{extract, response::Response};
 use serde_json::Value;
 use tenon::{
-    domain::{error_log::EngineText, id::WorkflowId, names::UserRef, timestamp::Timestamp},
+    domain::{id::WorkflowId, names::UserRef},
     http::{
         Backend, Fields, FromJson, Input, Invalid, InvalidCursor, Location, PageParams, Problem, ProblemDocument, Valid,
     },
@@ -18,25 +18,17 @@ use tenon::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ErrorPage, page_response};
+use super::{ErrorFilters, ErrorPage, page_response};
 
 /// Query parameters of the list of errors.
 #[derive(Debug, Input, IntoParams)]
 #[input(check(check_skip: skip))]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListLogs {
-    /// Start of the time range, inclusive; rounded down to a whole second.
-    since: Option<Timestamp>,
-    /// End of the time range, exclusive; rounded up to a whole second.
-    until: Option<Timestamp>,
     /// User of the errors.
     user_id: Option<UserRef>,
     /// Workflow of the errors.
     workflow_id: Option<WorkflowId>,
-    /// Execution of the errors.
-    execution_id: Option<EngineText>,
-    /// Block type of the errors.
-    block_type: Option<EngineText>,
     /// Sort order; `desc` (newest first) by default.
     sort_order: Option<SortOrder>,
     /// Number of errors to skip, at most 1,000; not allowed with `cursor`.
@@ -92,7 +84,7 @@ pub struct State {
 }
 
 /// Lists the errors of the environment, including those of deleted users and workflows.
-#[utoipa::path(get, path = "/logs", tag = "errors", security(("apiKey" = ["manage"])), params(ListLogs, PageParams), responses(
+#[utoipa::path(get, path = "/logs", tag = "errors", security(("apiKey" = ["manage"])), params(ListLogs, ErrorFilters, PageParams), responses(
     (status = 200, body = ErrorPage),
     (status = 404, body = ProblemDocument, description = "user not found"),
     InvalidCursor, Invalid,
@@ -100,10 +92,11 @@ pub struct State {
 pub async fn list_logs(
     caller: Backend,
     extract::State(State { users, errors }): extract::State<State>,
-    Valid((filter, page)): Valid<(ListLogs, PageParams)>,
+    Valid((list, filters, page)): Valid<(ListLogs, ErrorFilters, PageParams)>,
 ) -> Result<Response, Problem> {
-    let scope = filter.describe();
-    let ListLogs { since, until, user_id, workflow_id, execution_id, block_type, sort_order, skip } = filter;
+    let ListLogs { user_id, workflow_id, sort_order, skip } = list;
+    let oldest_first = sort_order == Some(SortOrder::Asc);
+    let scope = format!("/logs {filters:?} {user_id:?} {workflow_id:?} {oldest_first}");
     let after = page.after(&scope)?;
     let user_id = match &user_id {
         Some(user) => {
@@ -118,27 +111,12 @@ pub async fn list_logs(
         (None, None) => ErrorScope::Environment,
     };
     let query = ErrorQuery {
-        scope: error_scope,
-        since,
-        until,
         user_id: user_id.filter(|_| workflow_id.is_some()),
-        execution_id,
-        block_type,
-        oldest_first: sort_order == Some(SortOrder::Asc),
+        oldest_first,
         skip: skip.map_or(0, |Skip(skip)| skip),
         after,
         limit: page.limit(),
+        ..filters.query(error_scope)
     };
     Ok(page_response(&errors.page(caller.environment, &query).await?, &scope))
-}
-
-impl ListLogs {
-    /// Returns the list to which a cursor belongs: path, filters and order.
-    fn describe(&self) -> String {
-        let Self { since, until, user_id, workflow_id, execution_id, block_type, sort_order, skip: _ } = self;
-        format!(
-            "/logs {since:?} {until:?} {user_id:?} {workflow_id:?} {execution_id:?} {block_type:?} {}",
-            *sort_order == Some(SortOrder::Asc)
-        )
-    }
 }

@@ -3,11 +3,17 @@
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tenon::{
-    domain::error_log::{ErrorDocument, ErrorLog},
-    http::{Cursor, Json},
-    store::Page,
+    domain::{
+        error_log::{EngineText, ErrorDocument, ErrorLog},
+        timestamp::Timestamp,
+    },
+    http::{Cursor, Input, Json},
+    store::{
+        Page,
+        errors::{ErrorQuery, ErrorScope},
+    },
 };
-use utoipa::{OpenApi, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 pub mod get;
 pub mod groups;
@@ -19,6 +25,28 @@ pub mod record;
 #[derive(Debug, OpenApi)]
 #[openapi(paths(record::record_errors, list::list_errors, logs::list_logs, groups::group_errors, get::get_error,))]
 pub struct Operations;
+
+/// Query parameters of all lists of errors.
+#[derive(Debug, Input, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct ErrorFilters {
+    /// Start of the time range, inclusive; rounded down to a whole second.
+    since: Option<Timestamp>,
+    /// End of the time range, exclusive; rounded up to a whole second.
+    until: Option<Timestamp>,
+    /// Execution of the errors.
+    execution_id: Option<EngineText>,
+    /// Block type of the errors.
+    block_type: Option<EngineText>,
+}
+
+impl ErrorFilters {
+    /// Returns the query of the errors in a scope that match.
+    fn query(self, scope: ErrorScope) -> ErrorQuery {
+        let Self { since, until, execution_id, block_type } = self;
+        ErrorQuery { scope, since, until, execution_id, block_type, ..ErrorQuery::default() }
+    }
+}
 
 /// Page of errors.
 #[derive(Debug, Serialize, ToSchema)]

@@ -2,20 +2,19 @@
 //! of the items read; two reads instead if a name is given.
 
 use axum::extract;
-use serde::Serialize;
 use tenon::{
     domain::{
         names::{Email, UserRef, Username},
         user::{Status, User},
     },
-    http::{Backend, Cursor, Input, Invalid, InvalidCursor, Json, PageParams, Problem, Valid},
+    http::{Backend, Input, Invalid, InvalidCursor, Json, List, PageParams, Problem, Valid},
     start::FromAws,
     store::{
-        ReadOnly,
+        Page, ReadOnly,
         users::{SHARDS, UserQuery, Users},
     },
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::UserBody;
 
@@ -38,28 +37,18 @@ pub struct ListUsers {
     username: Option<Username>,
 }
 
-/// Page of users, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UserPage {
-    /// Users of the page.
-    data: Vec<UserBody>,
-    /// Cursor of the next page; absent on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
-}
-
 /// Lists the users of the environment, or returns the one with the given username or email address.
 ///
 /// A user created moments ago may be missing from the list; it is found by name immediately.
 #[utoipa::path(get, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(ListUsers, PageParams), responses(
-    (status = 200, body = UserPage),
+    (status = 200, body = List<UserBody>),
     InvalidCursor, Invalid,
 ))]
 pub async fn list_users(
     caller: Backend,
     extract::State(State { users }): extract::State<State>,
     Valid((ListUsers { status, email, username }, page)): Valid<(ListUsers, PageParams)>,
-) -> Result<Json<UserPage>, Problem> {
+) -> Result<Json<List<UserBody>>, Problem> {
     let scope = format!("/users?status={}", status.map_or("", Status::as_str));
     let after = page.after(&scope)?;
     let name = username.as_ref().map(Username::canonical).or_else(|| email.as_ref().map(Email::canonical));
@@ -74,11 +63,9 @@ pub async fn list_users(
                     .is_none_or(|email| user.email.as_ref().is_some_and(|own| own.canonical() == email.canonical()))
                 && username.as_ref().is_none_or(|username| user.username.canonical() == username.canonical())
         };
-        let data = found.into_iter().filter(|user| is(user)).map(UserBody::from).collect();
-        return Ok(Json(UserPage { data, cursor: None }));
+        let items = found.into_iter().filter(is).collect();
+        return Ok(List::of(&scope, Page { items, next: None }));
     }
     let query = UserQuery { status, after: after.as_deref(), limit: page.limit() };
-    let page = users.list(caller.environment, query).await?;
-    let cursor = page.next.map(|position| Cursor::new(&scope, &position).into_string());
-    Ok(Json(UserPage { data: page.items.into_iter().map(UserBody::from).collect(), cursor }))
+    Ok(List::of(&scope, users.list(caller.environment, query).await?))
 }

@@ -7,12 +7,12 @@ use axum::extract::State;
 use tenon::{
     domain::{
         names::{Email, Names, UserRef, Username},
+        patch::Patch,
         timestamp::Timestamp,
         user::{FullName, Metadata, User},
     },
     http::{
-        Backend, Fields, IfMatch, Input, Invalid, NotFound, Patch, Path, Problem, ProblemDocument, RouteKey, Valid,
-        WithEtag,
+        Backend, Fields, IfMatch, Input, Invalid, NotFound, Path, Problem, ProblemDocument, RouteKey, Valid, WithEtag,
     },
     store::users::{ChangeUserError, Users},
 };

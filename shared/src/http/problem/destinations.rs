@@ -4,18 +4,23 @@ use http::StatusCode;
 
 use super::Problem;
 use crate::{
-    delivery::eventbridge::ConnectionRefused,
+    delivery::connections::ConnectionError,
     store::destinations::{CreateDestinationError, UpdateDestinationError},
 };
 
-impl Problem {
-    /// Returns 422: the customer's AWS account refused a connection. Includes the IAM policy that
-    /// the keys need.
-    pub fn connection_refused(refusal: &ConnectionRefused, policy: serde_json::Value) -> Self {
-        let detail = refusal.to_string();
-        let problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "connection-refused", "AWS refused the connection", &*detail);
-        Self { policy: Some(Box::new(policy)), ..problem.with_error(refusal.pointer, &detail) }
+impl From<ConnectionError> for Problem {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Refused { refusal, policy } => {
+                let (status, title) = (StatusCode::UNPROCESSABLE_ENTITY, "AWS refused the connection");
+                let detail = refusal.to_string();
+                let problem = Self::new(status, "connection-refused", title, &*detail);
+                Self { policy: Some(policy), ..problem.with_error(refusal.pointer, &detail) }
+            }
+            ConnectionError::OtherRegion => Self::invalid_field("/eventBusName", error),
+            ConnectionError::Forbidden(forbidden) => Self::invalid_field("/url", forbidden),
+            ConnectionError::Vault(error) => error.into(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! Members of PATCH and PUT requests.
+//! Changes to a member of a resource.
 
-/// Change to a member: absent members stay as they are, and null clears.
+/// Change to a member: an absent member stays as it is, and null clears it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
     /// The member is absent.
