@@ -36,7 +36,7 @@ fn connections(item: &DeriveInput) -> Result<Option<TokenStream>> {
                 return Err(meta.error("unknown attribute of a state"));
             }
             let number: Expr = meta.value()?.parse()?;
-            connections = Some(quote!(aws.open_connections(#number);));
+            connections = Some(quote!(aws.set_connections(#number);));
             Ok(())
         })?;
     }

@@ -13,9 +13,11 @@
 //!
 //! A function that uses a single store needs no struct; the store is its state.
 //!
-//! Creating a value sends no request. [`Aws`] collects the connections that the values need, and
-//! [`Aws::connect`] opens them concurrently during initialization, when Lambda provides a full CPU,
-//! so that no caller waits for a TLS handshake. All values share one client per service.
+//! Creating a value sends no request, except that [`Signer`] and [`Verifier`] open the connections
+//! and read their keys. [`Aws::connect`] opens all other connections concurrently, with one
+//! `GetItem` per DynamoDB connection and one `DescribeKey` per vault, because Lambda provides a
+//! full CPU during initialization. A failure is only logged. DynamoDB and SQS have one client each;
+//! each vault has its own.
 
 use std::{
     any::{Any, TypeId},
@@ -112,26 +114,26 @@ pub struct Aws {
     shared: RefCell<Shared>,
     /// Number of concurrent requests to DynamoDB.
     connections: Cell<u32>,
-    tables: RefCell<Tables>,
+    tables: RefCell<DynamoDb>,
     /// Connections to other services that are not open yet.
-    pending: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
+    unopened: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
 }
 
 /// Clients by type and name.
 type Shared = HashMap<(TypeId, &'static str), Box<dyn Any>>;
 
 /// Connections to DynamoDB, which all tables share.
-enum Tables {
+enum DynamoDb {
     Unused,
-    /// Not open yet. The function opens a number of connections.
+    /// Not opened yet. The closure opens the given number.
     Used(Box<dyn FnOnce(u32) -> LocalBoxFuture<'static, ()>>),
     Connected,
 }
 
 impl Aws {
     fn new(config: SdkConfig) -> Self {
-        let tables = RefCell::new(Tables::Unused);
-        Self { config, shared: RefCell::default(), connections: Cell::new(1), tables, pending: RefCell::default() }
+        let tables = RefCell::new(DynamoDb::Unused);
+        Self { config, shared: RefCell::default(), connections: Cell::new(1), tables, unopened: RefCell::default() }
     }
 
     /// Returns the configuration of the SDK.
@@ -139,16 +141,16 @@ impl Aws {
         &self.config
     }
 
-    /// Sets the number of concurrent requests to DynamoDB, one by default. A connection is opened
-    /// for each.
-    pub fn open_connections(&self, number: u32) {
+    /// Sets the number of DynamoDB connections to open, one by default. Must be called before
+    /// [`Self::connect`].
+    pub fn set_connections(&self, number: u32) {
         self.connections.set(number);
     }
 
     /// Returns the Directory table: users, workflows, destinations and keys.
     pub fn directory<A: Access>(&self) -> Result<Table<A>, SettingError> {
         let name: String = setting("DIRECTORY_TABLE")?;
-        if matches!(*self.tables.borrow(), Tables::Unused) {
+        if matches!(*self.tables.borrow(), DynamoDb::Unused) {
             self.open_through(self.table(name.clone()));
         }
         Ok(self.table(name))
@@ -158,7 +160,7 @@ impl Aws {
     /// function also uses the Directory table.
     pub fn errors<A: Access>(&self) -> Result<Table<A>, SettingError> {
         let name: String = setting("ERRORS_TABLE")?;
-        if !matches!(*self.tables.borrow(), Tables::Connected) {
+        if !matches!(*self.tables.borrow(), DynamoDb::Connected) {
             self.open_through(self.table(name.clone()));
         }
         Ok(self.table(name))
@@ -170,7 +172,7 @@ impl Aws {
 
     fn open_through(&self, table: Table<ReadOnly>) {
         let open = move |number| async move { table.open(number).await }.boxed_local();
-        self.tables.replace(Tables::Used(Box::new(open)));
+        self.tables.replace(DynamoDb::Used(Box::new(open)));
     }
 
     /// Returns the vault with the KMS key that an environment variable names.
@@ -179,7 +181,7 @@ impl Aws {
         Ok(self.shared(variable, || {
             let vault = Vault::new(&self.config, key);
             let connecting = vault.clone();
-            self.pending.borrow_mut().push(async move { connecting.connect().await }.boxed_local());
+            self.unopened.borrow_mut().push(async move { connecting.connect().await }.boxed_local());
             vault
         }))
     }
@@ -209,9 +211,9 @@ impl Aws {
 
     /// Opens the connections that are not open yet, concurrently.
     pub async fn connect(&self) {
-        let mut opening = self.pending.take();
-        match self.tables.replace(Tables::Connected) {
-            Tables::Used(open) => opening.push(open(self.connections.get())),
+        let mut opening = self.unopened.take();
+        match self.tables.replace(DynamoDb::Connected) {
+            DynamoDb::Used(open) => opening.push(open(self.connections.get())),
             unchanged => {
                 self.tables.replace(unchanged);
             }
@@ -292,7 +294,7 @@ impl FromAws for WebhookSender {
     }
 }
 
-/// Reads and decrypts the signing key, for which it opens the connections first.
+/// Opens the connections, then reads and decrypts the signing key.
 impl FromAws for Signer {
     async fn from_aws(aws: &Aws) -> Result<Self, StartError> {
         let (keys, vault) = (SigningKeys::<ReadOnly>::from_aws(aws).await?, aws.lazy_vault("SIGNING_KEY")?);
@@ -301,7 +303,7 @@ impl FromAws for Signer {
     }
 }
 
-/// Reads the public keys, for which it opens the connections first.
+/// Opens the connections, then reads the public keys.
 impl FromAws for Verifier {
     async fn from_aws(aws: &Aws) -> Result<Self, StartError> {
         let (keys, issuer) = (SigningKeys::<ReadOnly>::from_aws(aws).await?, setting("TOKEN_ISSUER")?);

@@ -1,11 +1,15 @@
 //! The drain of a destination: sends the pending deliveries that are due.
 //!
-//! A lease ensures that one drain at a time processes a destination. A drain may stop between any
-//! two steps. Deliveries that it sent but did not record are sent again, the others stay pending,
-//! and the lease expires.
+//! A lease ensures that at most one drain processes a destination. It is checked only when it is
+//! acquired and released: [`LEASE_DURATION`] exceeds the timeout of the function, so a drain never
+//! outlives its lease. A drain may stop between any two steps. Deliveries that it sent but did not
+//! record are sent again; the others stay pending. SQS then delivers its message again, or the
+//! sweep wakes the destination.
 //!
-//! An item that cannot be read does not stop a drain: the delivery that it belongs to is recorded as
-//! failed. If it is the destination, its deliveries stay pending and are tried again later.
+//! A malformed pending delivery or record is recorded as failed, and the drain continues. A
+//! malformed replay counts as not cancelled. A malformed destination ends the drain; its deliveries
+//! stay pending, and the next drain starts within [`MAX_DELAY`]. A malformed health item fails the
+//! drain, and SQS delivers its message again.
 //!
 //! [`drain`] depends only on the traits [`DrainStore`], [`Recorder`] and [`Sender`], so that a
 //! simulation with a controlled clock can test it.
@@ -50,8 +54,8 @@ const RUN_BUDGET: Duration = Duration::from_secs(30);
 const LEASE_DURATION: Duration = Duration::from_secs(75);
 /// Number of deliveries that are attempted concurrently.
 const BATCH_SIZE: usize = 40;
-/// Maximum number of attempts to release the lease while new deliveries become pending. After the
-/// last one, the next drain takes over.
+/// Maximum number of attempts to release the lease while deliveries become pending. The last one
+/// releases unconditionally and schedules another drain.
 const MAX_RELEASE_ATTEMPTS: u32 = 3;
 /// Period within which every pending delivery becomes due. Longer than any wait of the retry
 /// schedule or `Retry-After`.
@@ -74,7 +78,7 @@ pub trait DrainStore {
     fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<FoundDeliveries, StoreError>>;
     /// Returns records; deleted and expired ones are missing.
     fn records(&self, wanted: &[RecordKey]) -> impl Future<Output = Result<FoundRecords, StoreError>>;
-    /// Returns whether a replay is cancelled.
+    /// Returns `true` if a replay is cancelled or no longer exists.
     fn is_cancelled(&self, replay: ReplayId) -> impl Future<Output = Result<bool, StoreError>>;
     /// Returns the size of the backlog and the time at which its first delivery is due.
     fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>>;
@@ -92,13 +96,14 @@ pub trait DrainStore {
     fn delete_health(&self) -> impl Future<Output = Result<(), StoreError>>;
 }
 
-/// Sends due deliveries for up to 30 seconds, then schedules the next drain for the time at which
-/// the next delivery is due.
+/// Starts batches for up to 30 seconds. Then schedules the next drain, unless nothing is pending or
+/// a wake-up in time is already scheduled.
 ///
-/// AWS calls: one write for the lease. Per batch of 40 deliveries: one read of the destination and
-/// one of its health, one query for each of eight partitions, one `BatchGetItem` for the records,
-/// one read per replay, one transaction per 20 deliveries, and one or two writes of the health. At
-/// the end: one read, eight queries, one write and one message.
+/// AWS calls: one write for the lease. Per batch, and once more to find that nothing is due: two
+/// reads and eight queries. Per batch with deliveries: one `BatchGetItem`, one read per replay, the
+/// calls of the sender, one transaction per 20 deliveries, and at most two writes of the health. At
+/// the end one read, eight queries and one write, up to three times if deliveries become pending
+/// meanwhile, and at most one message.
 pub async fn drain(
     route: Route,
     store: &impl DrainStore,
@@ -128,11 +133,11 @@ pub async fn drain(
             break;
         }
     }
-    for attempt in 1.. {
+    for release_attempt in 1.. {
         let health = store.health().await?;
         let mut backlog = store.backlog().await?;
         let now = recorder.now();
-        let last = attempt == MAX_RELEASE_ATTEMPTS;
+        let last = release_attempt == MAX_RELEASE_ATTEMPTS;
         if last {
             // Assume that there are new deliveries, and leave them to another drain.
             backlog = Backlog { earliest_due: Some(now + WAKEUP_TOLERANCE), counted: None };
@@ -160,12 +165,13 @@ pub async fn drain(
     Ok(())
 }
 
-/// Attempts the deliveries that are due: up to [`BATCH_SIZE`] concurrently, only one while the
-/// circuit is open, and none while the destination is backing off. Breaks if the drain has nothing
-/// left to do.
+/// Processes the next batch. Attempts up to [`BATCH_SIZE`] due deliveries concurrently, one while
+/// the circuit is open. While the destination is backing off, only fails deliveries that have
+/// expired. If it is disabled, cancels its pending deliveries. Breaks if nothing is left to do or
+/// attempts were skipped.
 ///
-/// Backoff and circuit are checked here and not in the pipeline, before the records are read: they
-/// determine which of the deliveries are attempted, and the others stay as they are.
+/// Backoff and circuit are checked here, before records are read, because they decide which
+/// deliveries are attempted.
 async fn drain_batch(
     route: Route,
     destination: &Destination,
@@ -194,8 +200,8 @@ async fn drain_batch(
     if let Some(disposition) = without_attempt {
         settled.extend(settle_all(due.drain(..), &disposition));
     } else if probe {
-        // Prefer deliveries without attempts: the destination may have rejected the others because
-        // of their content.
+        // Prefer the deliveries with the fewest attempts: the destination may have rejected the
+        // others because of their content.
         due.sort_by_key(|delivery| delivery.attempts);
         due.truncate(1);
     }
@@ -247,8 +253,8 @@ fn settle_all(
     deliveries.into_iter().map(|delivery| Settlement::without_attempt(delivery, disposition.clone()))
 }
 
-/// Returns the cancelled ones of the replays that queued these deliveries. A replay that cannot be
-/// read counts as not cancelled.
+/// Returns those replays of the deliveries that are cancelled. A replay that cannot be read counts
+/// as not cancelled.
 async fn cancelled_replays(
     store: &impl DrainStore,
     deliveries: &[PendingDelivery],
@@ -271,7 +277,7 @@ async fn cancelled_replays(
     Ok(cancelled)
 }
 
-/// Drains of all destinations.
+/// Dependencies of drains, for all destinations.
 #[derive(Clone, Debug)]
 pub struct Drains {
     /// Recorder of the results, with the stores of destinations, their health and their pending

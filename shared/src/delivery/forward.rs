@@ -1,8 +1,9 @@
 //! Forwards the stream of the Errors table to destinations: the first attempt for every record.
 //!
-//! Attempts to EventBridge buses are made here, within [a short timeout]. First attempts to
-//! webhooks are enqueued for [`first_attempts`](super::first_attempts), so that no customer
-//! endpoint can block a shard of the stream.
+//! EventBridge attempts are made here, within [a short timeout]. First attempts to webhooks are
+//! queued for [`first_attempts`](super::first_attempts), so that no customer endpoint blocks a
+//! shard. If a destination is backing off or its circuit is open, the delivery becomes pending
+//! without an attempt.
 //!
 //! [a short timeout]: super::eventbridge::FIRST_ATTEMPT_TIMEOUT
 
@@ -35,7 +36,7 @@ use crate::{
     logs::ErrorChain,
 };
 
-/// Forwarder of stream records.
+/// Makes or enqueues first attempts for records of the stream.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
     /// Recorder of the outcomes.
@@ -44,7 +45,7 @@ pub struct Forwarder {
     pub eventbridge: EventBridgeSender,
     /// Queue of first attempts to webhooks.
     pub webhook_queue: Queue,
-    /// Queue of stream records that cannot be parsed.
+    /// Queue for the keys of stream records that cannot be parsed.
     pub dead_letter_queue: Queue,
 }
 
@@ -56,14 +57,16 @@ struct StreamRecord {
 
 impl Forwarder {
     /// Makes the first attempt for every record of the batch and every EventBridge bus that accepts
-    /// it, and enqueues first attempts for webhooks. Returns the lowest sequence number that was
-    /// not processed. Lambda retries the batch from that record, so a record may arrive twice but
-    /// is never lost.
+    /// it, and enqueues first attempts for webhooks. Returns the lowest sequence number whose
+    /// record was not processed. Lambda retries the batch from there, for up to 20 hours, then
+    /// sends its position to the failure queue. A record may therefore be sent twice. A malformed
+    /// destination is logged and skipped; its records must be replayed.
     ///
     /// Environments, and the destinations of an environment, are processed concurrently.
     ///
-    /// AWS calls: one query per environment; per bus one `PutEvents` per ten records and the
-    /// calls of [`DeliveryRecorder::of`]; per webhook one `SendMessageBatch` per 100 records.
+    /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 1 MB, at
+    /// most one KMS call, and the calls of the recorder. Per webhook one `SendMessageBatch` per 100
+    /// records, or the calls of the recorder if deferred. One message per unreadable record.
     pub async fn forward(&self, event: StreamEvent) -> DynamoDbEventResponse {
         let mut unprocessed = Vec::new();
         let mut environments: BTreeMap<EnvironmentId, Vec<StreamRecord>> = BTreeMap::new();
@@ -92,8 +95,8 @@ impl Forwarder {
         response
     }
 
-    /// Sends an unreadable record to the dead-letter queue, so that it does not block the records
-    /// behind it. Returns its sequence number on failure.
+    /// Sends the keys of an unreadable record to the dead-letter queue, so that it does not block
+    /// the records behind it. Returns its sequence number on failure.
     async fn dead_letter(&self, unreadable: UnreadableRecord) -> Option<String> {
         let UnreadableRecord::UnreadableRecordV1 { sequence_number, .. } = &unreadable;
         let now = Timestamp::now();
@@ -137,13 +140,15 @@ impl Forwarder {
         health: &Health,
         records: &[StreamRecord],
     ) -> BTreeSet<RecordKey> {
-        // Records that the destination does not accept are ignored: nothing promises their delivery
-        // yet, so there is nothing to cancel.
+        // Records that the filter excludes are dropped here: no delivery exists yet, so there is
+        // none to cancel.
         let accepted = records.iter().map(|record| &record.record).filter(|record| destination.accepts(record));
         let batch = Batch::first_attempts(route, destination, health, accepted);
         if matches!(destination.target, Target::Webhook(_)) && !batch.is_deferred(Timestamp::now()) {
             return self.enqueue_for_webhooks(batch).await;
         }
+        // The pipeline checks deferral again, slightly later. If the backoff ends in between, the
+        // EventBridge sender skips webhooks, so the delivery still becomes pending.
         let keys = batch.keys();
         match pipeline::run(&self.eventbridge, &self.recorder.of(route), batch).await {
             Ok(processed) => processed.unrecorded,
@@ -174,7 +179,8 @@ impl Forwarder {
     }
 }
 
-/// Parses a stream record. One that cannot be parsed yields the keys of its item.
+/// Parses a stream record. The event source mapping passes inserted errors only. If parsing fails,
+/// returns the sequence number and keys of the item.
 fn parse_record(record: EventRecord) -> Result<StreamRecord, UnreadableRecord> {
     let sequence_number = record.change.sequence_number.unwrap_or_default();
     match serde_dynamo::from_item::<_, ErrorLog>(record.change.new_image) {

@@ -1,4 +1,4 @@
-//! The steps of every attempt: filter, check for backoff, send, record (see the diagram in
+//! The steps of every attempt: filter, check circuit and backoff, send, record (see the diagram in
 //! [`delivery`](super)).
 //!
 //! Callers differ in the source of the deliveries, in the sender, and in the [`Stage`]: first
@@ -22,23 +22,21 @@ use crate::{
     store::StoreError,
 };
 
-/// Stage of the deliveries of a batch.
+/// Distinguishes first attempts from attempts of pending deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// First attempt. Nothing is stored about the deliveries yet.
     First,
     /// Attempt of pending deliveries, by the drain that holds the lease.
     Pending {
-        /// Whether the attempt is a probe of an open circuit.
+        /// `true` if the attempt probes an open circuit.
         probe: bool,
     },
 }
 
 impl Stage {
-    /// Returns whether all attempts are deferred.
-    ///
-    /// A drain decides this before it reads the records, because backoff and circuit also determine
-    /// which of the pending deliveries it attempts.
+    /// Returns `true` if the circuit or a backoff prevents the first attempts. Their outcome is then
+    /// `Skipped`. A drain checks both itself.
     fn defers(self, health: &Health, now: Timestamp) -> bool {
         match self {
             Self::First => health.defers_first_attempts(now),
@@ -48,7 +46,8 @@ impl Stage {
 
     fn disposition(self, delivery: &PendingDelivery, outcome: &Outcome, now: Timestamp) -> Disposition {
         match (self, outcome) {
-            // Unchanged, so that forwarding a batch twice stores the delivery under the same key.
+            // Keeps its due time, which is part of the key, so that repeating the batch overwrites the
+            // item.
             (Self::First, Outcome::Skipped) => Disposition::Pending(delivery.clone()),
             _ => delivery.disposition(outcome, now),
         }
@@ -66,10 +65,10 @@ pub struct Batch<'a> {
     pub health: &'a Health,
     /// Stage of all deliveries.
     pub stage: Stage,
-    /// Deliveries to attempt, with their records. Each record may occur once.
+    /// Deliveries to attempt, with their records. Each record occurs at most once.
     pub deliveries: Vec<(PendingDelivery, &'a Record)>,
-    /// Deliveries that are settled without an attempt and recorded with the others.
-    pub settled: Vec<Settlement>,
+    /// Results of deliveries without an attempt, which are recorded with the others.
+    pub unattempted: Vec<Settlement>,
 }
 
 impl<'a> Batch<'a> {
@@ -82,15 +81,15 @@ impl<'a> Batch<'a> {
     ) -> Self {
         let first = |record: &'a Record| (PendingDelivery::first(record.key(), record.recorded_at()), record);
         let deliveries = records.into_iter().map(first).collect();
-        Self { route, destination, health, stage: Stage::First, deliveries, settled: Vec::new() }
+        Self { route, destination, health, stage: Stage::First, deliveries, unattempted: Vec::new() }
     }
 
-    /// Returns the keys of the records to send.
+    /// Returns the keys of all records of the deliveries.
     pub fn keys(&self) -> BTreeSet<RecordKey> {
         self.deliveries.iter().map(|(delivery, _)| delivery.record).collect()
     }
 
-    /// Returns whether all attempts are deferred.
+    /// Returns `true` if the circuit or a backoff prevents the first attempts.
     pub fn is_deferred(&self, now: Timestamp) -> bool {
         self.stage.defers(self.health, now)
     }
@@ -99,9 +98,9 @@ impl<'a> Batch<'a> {
 /// Result of [`run`].
 #[derive(Clone, Debug, Default)]
 pub struct Processed {
-    /// Records whose outcome was not recorded. The caller must repeat them.
+    /// Records whose first attempt the caller must repeat, because its result was not stored.
     pub unrecorded: BTreeSet<RecordKey>,
-    /// Whether attempts were skipped.
+    /// `true` if attempts were skipped.
     pub skipped: bool,
 }
 
@@ -109,7 +108,7 @@ pub struct Processed {
 /// the results.
 pub async fn run(sender: &impl Sender, recorder: &impl Recorder, batch: Batch<'_>) -> Result<Processed, StoreError> {
     let deferred = batch.is_deferred(recorder.now());
-    let Batch { route, destination, health, stage, deliveries, mut settled } = batch;
+    let Batch { route, destination, health, stage, deliveries, unattempted: mut settled } = batch;
     let (accepted, unwanted): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(|(_, record)| destination.accepts(record));
     settled.extend(
@@ -122,6 +121,7 @@ pub async fn run(sender: &impl Sender, recorder: &impl Recorder, batch: Batch<'_
         _ => sender.send(route, destination, &records).await,
     };
     let now = recorder.now();
+    // The sender returns one outcome per record, in order; `zip` would drop the rest.
     settled.extend(deliveries.into_iter().zip(&outcomes).map(|(delivery, outcome)| Settlement {
         disposition: stage.disposition(&delivery, outcome, now),
         attempt: outcome.attempt().cloned(),

@@ -41,8 +41,8 @@ impl AttemptedBatch<'_> {
         count(self.settled.iter().filter(|settlement| predicate(settlement)))
     }
 
-    /// Returns the next attempts of the deliveries that were pending or became pending, without
-    /// those in `unrecorded`.
+    /// Returns the times of the next attempts of deliveries that are pending after the batch,
+    /// except those in `unrecorded`.
     fn pending<'a>(&'a self, unrecorded: &'a BTreeSet<RecordKey>) -> impl Iterator<Item = Timestamp> + 'a {
         self.settled.iter().filter_map(|settlement| match &settlement.disposition {
             Disposition::Pending(next) if !unrecorded.contains(&next.record) => Some(next.next_attempt_at),
@@ -86,7 +86,8 @@ fn count(items: impl Iterator) -> i64 {
 pub trait Recorder {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
-    /// Stores the results of deliveries. Returns the records whose results were not stored.
+    /// Stores the results of deliveries. Returns the records whose first attempt must be repeated.
+    /// Always empty for pending deliveries.
     fn settle(&self, batch: &AttemptedBatch<'_>) -> impl Future<Output = Result<BTreeSet<RecordKey>, StoreError>>;
     /// Updates the health of the destination. Returns the health before the update.
     fn record_health(
@@ -101,10 +102,12 @@ pub trait Recorder {
     fn schedule_drain(&self, due: Timestamp) -> impl Future<Output = Result<(), StoreError>>;
 }
 
-/// Records the results of a batch. Returns the records whose results were not recorded.
+/// Records the results of a batch. Returns the records whose first attempt the caller must repeat.
+/// A success that could not be stored is not among them: repeating it would send a duplicate.
 ///
-/// The order matters to a process that stops in between: deliveries come first, since a result that
-/// is not stored causes another attempt. The backlog in the health is corrected by the next drain.
+/// Deliveries are stored first. If the process stops before that, the attempts are made again. If
+/// it stops after that, only the health lacks this batch; the next drain corrects its backlog.
+/// Metrics are emitted before either, so a repeated attempt counts twice.
 pub(super) async fn record(
     recorder: &impl Recorder,
     batch: &AttemptedBatch<'_>,
@@ -127,8 +130,8 @@ pub(super) async fn record(
         }
         Err(error) => return Err(error),
     };
-    // The steps below may fail: the next failure, the next pending delivery or the sweep repeats
-    // them.
+    // Failures below are only logged: a later failure, a later pending delivery or the sweep tries
+    // again.
     if let Some(reason) = before.auto_disable_reason(&update, *now)
         && let Err(error) = recorder.disable_destination(destination.version, reason).await
     {
@@ -162,11 +165,11 @@ pub struct DeliveryRecorder {
 impl DeliveryRecorder {
     /// Returns the recorder for one destination.
     ///
-    /// AWS calls per batch: for first attempts one `BatchWriteItem` per 25 items, with one item per
-    /// workflow and second of delivered records (at most 100 records each), two per pending
-    /// delivery and one per failed or cancelled delivery; for pending deliveries one transaction
-    /// per 20. If the health changed, one or two writes of it; if a drain must be scheduled, one
-    /// message and one write; if the destination must be disabled, one write.
+    /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of each
+    /// kind. Delivered records share one item per workflow and second (up to 100); a pending
+    /// delivery takes two items, a failed or cancelled one takes one. Pending deliveries: one
+    /// transaction per 20. In addition at most two writes of the health, one message and one write
+    /// to schedule a drain, and one write to disable the destination.
     pub fn of(&self, route: Route) -> DestinationRecorder<'_> {
         DestinationRecorder { recorder: self, route }
     }
@@ -214,7 +217,7 @@ impl Recorder for DestinationRecorder<'_> {
 }
 
 impl DestinationRecorder<'_> {
-    /// Stores the results of first attempts. Returns the records whose results were not stored.
+    /// Stores the results of first attempts. Returns the records to attempt again.
     async fn add(&self, batch: &AttemptedBatch<'_>) -> BTreeSet<RecordKey> {
         let Self { recorder, route } = self;
         let (mut delivered, mut pending, mut finished) = (Vec::new(), Vec::new(), Vec::new());
@@ -229,7 +232,7 @@ impl DestinationRecorder<'_> {
                     .extend(attempt.iter().map(|attempt| (delivery.record, delivery.pending_since, attempt.clone()))),
                 Disposition::Pending(next) => pending.push((next.clone(), attempt.clone())),
                 Disposition::Failed => finished.push(finish(DeliveryStatus::Failed)),
-                // Since the record was enqueued, the destination was disabled or its filter changed.
+                // The destination was disabled or its filter changed after the record was enqueued.
                 Disposition::Cancelled => finished.push(finish(DeliveryStatus::Cancelled)),
                 Disposition::Dropped | Disposition::Duplicate => {}
             }
@@ -242,19 +245,21 @@ impl DestinationRecorder<'_> {
             failed = batch.count(|settled| settled.disposition == Disposition::Failed),
             "first attempts completed"
         );
-        let (recorded, unadded, unfinished) = tokio::join!(
+        let (recorded, unwritten_pending, unwritten_finished) = tokio::join!(
             recorder.deliveries.record_delivered(*route, &delivered, batch.now),
             self.add_pending(&pending),
             self.add_finished(&finished, batch.now),
         );
         if let Err(error) = recorded {
             // The records have arrived. A duplicate would be worse than a missing delivery record.
-            tracing::warn!(error = %ErrorChain(&error), errors = delivered.len(), "failed to record successful deliveries");
+            tracing::warn!(error = %ErrorChain(&error), count = delivered.len(), "failed to record successful deliveries");
         }
-        let unadded = unadded.into_iter().filter_map(|index| pending.get(index)).map(|(next, _)| next.record);
-        let unfinished = unfinished.into_iter().filter_map(|index| finished.get(index));
-        let unfinished = unfinished.map(|(workflow_id, delivery)| RecordKey::from((*workflow_id, delivery.error_id)));
-        unadded.chain(unfinished).collect()
+        let unwritten_pending =
+            unwritten_pending.into_iter().filter_map(|index| pending.get(index)).map(|(next, _)| next.record);
+        let unwritten_finished = unwritten_finished.into_iter().filter_map(|index| finished.get(index));
+        let unwritten_finished =
+            unwritten_finished.map(|(workflow_id, delivery)| RecordKey::from((*workflow_id, delivery.error_id)));
+        unwritten_pending.chain(unwritten_finished).collect()
     }
 
     async fn add_pending(&self, pending: &[(PendingDelivery, Option<Attempt>)]) -> Vec<usize> {

@@ -1,9 +1,15 @@
-//! Idempotency-Key header: a repeated request with the same key is executed once.
+//! `Idempotency-Key` header: a request that is repeated with the same key takes effect once.
 //!
-//! A request is claimed before it is executed, and its response is stored afterwards. If the
-//! function crashes in between, the claim expires with the function's timeout. The next attempt
-//! continues with the same [`RequestSeed`]: the ids that it generates equal those of the first
-//! attempt, so it recognizes the resources that already exist.
+//! The request is claimed before the handler runs. A 2xx response is stored for 24 hours and returned
+//! to repetitions. A 5xx releases the claim, and the next repetition runs the handler again. A 4xx
+//! deletes it, so that the key can be used with another body; after a retry it is only released,
+//! because an earlier run may have done some of the work. After a crash or panic the claim expires at
+//! the deadline of the invocation. Every run of a claim has the same [`RequestSeed`], generates the
+//! same ids, and recognizes what an earlier run created.
+//!
+//! AWS calls: one write to claim (two if a claim expired), one write afterwards, one KMS call to
+//! encrypt; a repetition makes one write and at most one KMS call. Bodies that exceed one item add
+//! batch calls.
 
 use std::{convert::Infallible, error::Error, io::Read, time::Duration};
 
@@ -40,17 +46,18 @@ use crate::{
 };
 
 impl<H, T, S> Server<H, T, S> {
-    /// Supports Idempotency-Key: a repeated request receives the first response again.
+    /// Supports Idempotency-Key: a repeated request receives the stored response of the first
+    /// success.
     pub fn idempotent(self) -> IdempotentServer<H, T, S> {
-        IdempotentServer { server: self, key: None }
+        IdempotentServer { server: self, key_variable: None }
     }
 }
 
-/// Server of an endpoint that creates resources, which [`Self::run`] starts.
+/// Server of an endpoint that creates resources. Start it with [`Self::run`].
 #[derive(Debug)]
 pub struct IdempotentServer<H, T, S> {
     server: Server<H, T, S>,
-    key: Option<&'static str>,
+    key_variable: Option<&'static str>,
 }
 
 impl<H, T, S> IdempotentServer<H, T, S>
@@ -59,15 +66,15 @@ where
     T: 'static,
     S: FromAws + Clone + Send + Sync + 'static,
 {
-    /// Encrypts stored responses, because they contain secrets, with the KMS key that an
-    /// environment variable names.
+    /// Encrypts stored responses, which contain secrets. `variable` names the environment variable
+    /// that holds the KMS key.
     pub fn encrypted_with(self, variable: &'static str) -> Self {
-        Self { key: Some(variable), ..self }
+        Self { key_variable: Some(variable), ..self }
     }
 
     /// Serves requests until Lambda stops the process.
     pub fn run(self) -> Result<(), StartError> {
-        let Self { server, key } = self;
+        let Self { server, key_variable } = self;
         start::run(
             async |aws| Idempotent::from_aws(aws, key).await,
             async |state| lambda_http::run(idempotent_service(server.handler, state)).await,
@@ -85,7 +92,7 @@ pub struct Idempotent<S> {
 impl<S: FromAws> Idempotent<S> {
     /// Creates the state. `key` is the environment variable of the KMS key for responses that
     /// contain secrets.
-    pub async fn from_aws(aws: &Aws, key: Option<&'static str>) -> Result<Self, StartError> {
+    pub async fn from_aws(aws: &Aws, key_variable: Option<&'static str>) -> Result<Self, StartError> {
         let state = S::from_aws(aws).await?;
         let vault = key.map(|variable| aws.vault(variable)).transpose()?;
         Ok(Self { state, layer: IdempotencyLayer { records: IdempotencyRecords::from_aws(aws).await?, vault } })
@@ -132,7 +139,7 @@ impl<S: Sync> FromRequestParts<S> for RequestSeed {
 
 /// Request with an Idempotency-Key.
 struct IdempotentRequest {
-    request: RequestKey,
+    key: RequestKey,
     body_digest: String,
 }
 
@@ -154,8 +161,8 @@ impl IdempotentRequest {
         let Ok(Identity::Key { environment, key_id, .. }) = Identity::of(request.extensions()) else {
             return Ok(None);
         };
-        // Built from the route and its parameters: the path can start with the base path of an API
-        // mapping.
+        // The scope contains the route and its parameters, not the path, because a path can start
+        // with the base path of an API mapping.
         let RouteKey(route) = RouteKey::of(request.extensions());
         let parameters = request.path_parameters();
         let mut parameters: Vec<(&str, &str)> = parameters.iter().collect();
@@ -199,14 +206,14 @@ impl IdempotencyLayer {
                 let response = call(handler, request).await;
                 Ok(self.store_response(&key, &claim, response).await)
             }
-            Claim::Completed(response) => self.replay_response(&key, response).await,
+            Claim::Completed(response) => self.rebuild_response(&key, response).await,
             Claim::InProgress => Err(Problem::idempotency_key_in_progress()),
             Claim::PayloadMismatch => Err(Problem::idempotency_key_reused()),
         }
     }
 
-    /// Stores a response. If that fails, the claim expires, and a repeated request completes the
-    /// work.
+    /// Ends a claim: stores a success, releases or deletes the claim otherwise. If that fails, the
+    /// claim expires, and a repetition runs the handler again.
     async fn store_response(&self, key: &RequestKey, claim: &AcquiredClaim, response: Response) -> Response {
         let status = response.status();
         let (parts, body) = response.into_parts();
@@ -248,7 +255,7 @@ impl IdempotencyLayer {
     }
 
     /// Rebuilds the stored response.
-    async fn replay_response(&self, key: &RequestKey, stored: StoredResponse) -> Result<Response, Problem> {
+    async fn rebuild_response(&self, key: &RequestKey, stored: StoredResponse) -> Result<Response, Problem> {
         let StoredResponse { status, headers, body } = stored;
         let mut inflated = Vec::new();
         let result = match (body, &self.vault) {

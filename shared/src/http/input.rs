@@ -1,9 +1,8 @@
 //! Input of requests: query strings and JSON bodies.
 //!
 //! An [`Input`] type reads its members from [`Fields`], which collects errors instead of stopping
-//! at the first one and remembers the names that were read. A single response therefore names all
-//! invalid fields, and every member or parameter that the operation does not define, with the
-//! nearest name that it does define.
+//! at the first one and remembers the names that were read. A single response therefore names up to
+//! 100 invalid fields and unknown members, with the nearest defined name.
 
 use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
@@ -33,7 +32,7 @@ pub struct Valid<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct NoInput;
 
-/// Last argument of a handler, which reads all of the input: [`Valid`] or [`NoInput`].
+/// Last argument of a handler. Reads all of the input: [`Valid`] or [`NoInput`].
 /// [`serve`](super::serve()) accepts only handlers that have one.
 pub trait RequestInput {}
 
@@ -42,8 +41,9 @@ impl RequestInput for NoInput {}
 
 /// Input that is read member by member. Derive it: see the macro of the same name.
 pub trait Input: Sized {
-    /// Reads the members. Returns `None` if errors were recorded. Read every member before
-    /// returning: those not read are reported as unknown.
+    /// Reads the members. Returns `None` if a required member is missing or a value is invalid,
+    /// after recording why; may also return a value and record errors. Read every member before
+    /// returning: a member that is not read is reported as unknown.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
 
@@ -171,7 +171,7 @@ impl Fields<'_> {
         self.require(name, value)
     }
 
-    /// Reports a member that was read and is absent or null.
+    /// Returns a member that was read, or rejects it if it is absent or null.
     pub fn require<T>(&mut self, name: &'static str, value: Optional<T>) -> Option<T> {
         match value? {
             Some(value) => Some(value),
@@ -187,7 +187,7 @@ impl Fields<'_> {
         }
     }
 
-    /// Reads a member whose absence differs from null.
+    /// Reads a member, distinguishing absent from null.
     pub fn patch<T: FromJson>(&mut self, name: &'static str) -> Option<Patch<T>> {
         Some(match self.optional(name)? {
             Some(value) => Patch::Set(value),
@@ -205,7 +205,7 @@ impl Fields<'_> {
         }
     }
 
-    /// Returns whether a member is present and not null.
+    /// Returns `true` if a member is present and not null. Counts as reading it.
     pub fn has(&mut self, name: &'static str) -> bool {
         self.value(name).is_some()
     }
@@ -216,7 +216,7 @@ impl Fields<'_> {
     }
 
     /// Records why the object as a whole is invalid.
-    pub fn reject_all(&mut self, detail: impl Display) {
+    pub fn reject_object(&mut self, detail: impl Display) {
         let _: Option<()> = self.location.reject(detail);
     }
 
@@ -248,7 +248,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Maximum number of characters of a name in a pointer, of which the caller may send any number.
+/// Maximum number of characters of a name in a pointer. Bounds the response, because callers choose
+/// the names.
 const MAX_NAME_CHARS: usize = 100;
 
 fn pointer_to(parent: &str, name: &str) -> String {

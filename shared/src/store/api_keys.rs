@@ -81,7 +81,7 @@ impl<A: Access> ApiKeys<A> {
     /// megabyte.
     pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<KeyRecord>, StoreError> {
         let mut records: Vec<KeyRecord> =
-            self.0.list(keys::api_key_records(environment), keys::API_KEY_RECORD_PREFIX).await?;
+            self.0.list_prefix(keys::api_key_records(environment), keys::API_KEY_RECORD_PREFIX).await?;
         records.reverse();
         Ok(records)
     }

@@ -73,7 +73,7 @@ impl<A: Access> Credentials<A> {
     /// Returns all credentials of a user without their data, the oldest first. One query per
     /// megabyte.
     pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
-        self.0.list(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await
+        self.0.list_prefix(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await
     }
 
     /// Returns a page of a user's credentials without their data, the newest first. At least one

@@ -169,7 +169,7 @@ pub(super) async fn delete_delivered(
     errors: &BTreeSet<ErrorId>,
 ) -> Result<(), StoreError> {
     let partition = keys::delivered_of_workflow(environment, workflow);
-    let items: Vec<KeyedDelivered> = table.list(partition, &keys::delivered_prefix(second)).await?;
+    let items: Vec<KeyedDelivered> = table.list_prefix(partition, &keys::delivered_prefix(second)).await?;
     let (whole, parts): (Vec<KeyedDelivered>, Vec<KeyedDelivered>) =
         items.into_iter().partition(|item| item.delivered.attempts.keys().all(|error| errors.contains(error)));
     table.delete_all(whole.into_iter().map(|item| item.key).collect()).await?;

@@ -161,7 +161,7 @@ impl<A: Access> Destinations<A> {
     /// environment has at most [`MAX_DESTINATIONS`].
     pub async fn list_with_health(&self, environment: EnvironmentId) -> Result<Vec<(Destination, Health)>, StoreError> {
         let (mut destinations, mut health_by_id) = (Vec::<Destination>::new(), HashMap::new());
-        for item in self.0.list_items(keys::destinations(environment)).await? {
+        for item in self.0.list_descending(keys::destinations(environment)).await? {
             let read = match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
                 Some("destination") => from_item(item).map(|destination| destinations.push(destination)),
                 Some("health") => from_item::<HealthRow>(item).map(|row| {

@@ -123,7 +123,7 @@ impl Erasures {
         let latest = started_at + MAX_CLOCK_SKEW + Duration::from_secs(1);
         let Some((low, high)) = keys::error_bounds(None, Some(latest)) else { return Ok((false, None)) };
         let range = Range { view: BY_USER, low, high, newest_first: false };
-        let recorded_by_then = Filter::default().updated_by(started_at);
+        let recorded_by_then = Filter::default().not_updated_after(started_at);
         let page = self.errors.page(&[partition], &range, &recorded_by_then, (after, ERRORS_PER_STEP)).await?;
         let errors: Vec<Listed> = page.items;
 

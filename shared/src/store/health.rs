@@ -17,12 +17,12 @@ use crate::domain::{
 #[derive(Clone, Debug)]
 pub struct HealthStore<A: Access = ReadWrite>(pub Table<A>);
 
-/// Random id of the drain that holds a lease.
+/// Id of a held lease. Every acquisition generates a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease(String);
 
 impl Lease {
-    /// Generates the id of a new lease.
+    /// Generates a lease id. Acquires nothing.
     pub fn new(now: Timestamp) -> Self {
         Self(ObjectId::at(now).to_string())
     }
@@ -33,8 +33,8 @@ impl Lease {
 pub struct Backlog {
     /// Time at which the first delivery is due, or none if there is no backlog.
     pub earliest_due: Option<Timestamp>,
-    /// Number of pending deliveries, and the time since which the oldest has been pending. None if
-    /// there are too many to count.
+    /// Number of pending deliveries, and the time since which the oldest has been pending (none if
+    /// there are none). None if they were not counted completely.
     pub counted: Option<(i64, Option<Timestamp>)>,
 }
 
@@ -45,7 +45,8 @@ pub enum ReleaseOutcome {
     Released,
     /// New deliveries became pending after the drain read the backlog. The lease is unchanged.
     BacklogChanged,
-    /// The lease has expired, and another drain may hold its own.
+    /// The lease is no longer held: it expired, the health item was deleted, or an earlier try of
+    /// this release succeeded and its response was lost.
     LeaseLost,
 }
 
@@ -68,11 +69,11 @@ impl BackloggedDestination {
 }
 
 impl HealthStore {
-    /// Applies an update as [`Health::apply`] does. Returns the health before the update. One
-    /// write, and another one after a `Retry-After`.
+    /// Stores the update that [`Health::apply`] describes; both must agree. Returns the health
+    /// before the update. One write, and a second one for a `Retry-After`.
     ///
-    /// Concurrent updates do not overwrite each other: counters are added, and the start of a
-    /// series of failures is set only once.
+    /// Counters are added and the start of a series of failures is set only once, so concurrent
+    /// updates are kept. A repeated update counts twice until a drain corrects the backlog.
     pub async fn record(
         &self,
         route: Route,
@@ -127,7 +128,7 @@ impl HealthStore {
         self.0.update(update).await.map(|_| ())
     }
 
-    /// Records that a message is scheduled that wakes the drain. One write.
+    /// Records when the scheduled wake-up message is due. One write.
     pub async fn record_wakeup(&self, route: Route, at: Timestamp) -> Result<(), StoreError> {
         let update = Update::of(&keys::health(route)).set("wakeAt", text(at)).when(Condition::item_exists());
         self.0.update(update).await.map(|_| ())
@@ -196,6 +197,7 @@ impl HealthStore {
         let mut is_unchanged = Condition::equals("lease", text(&lease.0));
         if let Some(version) = backlog_version {
             let same = Condition::equals("backlogVersion", number(version));
+            // Absent until the first delivery becomes pending; `Health` then reads as version 0.
             is_unchanged = is_unchanged.and(same.or(Condition::absent("backlogVersion")));
         }
         if self.0.update(update.when(is_unchanged)).await? {

@@ -32,25 +32,25 @@ pub struct PendingDeliveries {
     pub retention: Retention,
 }
 
-/// Pending deliveries as they were read.
+/// Pending deliveries found by a query, separated into readable and malformed ones.
 #[derive(Clone, Debug, Default)]
 pub struct FoundDeliveries {
     /// Deliveries.
     pub readable: Vec<PendingDelivery>,
-    /// Deliveries whose items are malformed, as far as their keys describe them. They can be
-    /// settled, which removes their items, but not attempted.
+    /// Deliveries whose items are malformed, reconstructed from their keys. Can be settled, which
+    /// removes the items, but not attempted.
     pub unreadable: Vec<PendingDelivery>,
 }
 
-/// Number of settlements per transaction: up to three items each, and one per replay, of 100 items
-/// (AWS limit).
+/// Number of settlements per transaction. Each writes up to three items and updates at most one
+/// replay; a transaction has at most 100 items (AWS limit).
 const SETTLEMENTS_PER_TRANSACTION: usize = 20;
 /// Maximum number of items of a partition that are read to count the backlog.
 const MAX_COUNTED: usize = 100;
 
 impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
-    /// were not written completely. Each record may occur once. Two items per delivery, one
+    /// were not written completely. Each record occurs at most once. Two items per delivery, one
     /// `BatchWriteItem` per 25 items.
     pub async fn add(
         &self,
@@ -95,7 +95,8 @@ impl PendingDeliveries {
         Ok(found)
     }
 
-    /// Returns the backlog, due or not. One query for each of eight partitions.
+    /// Returns a summary of all pending deliveries, due or not. One query for each of eight
+    /// partitions.
     pub async fn backlog(&self, route: Route) -> Result<Backlog, StoreError> {
         let (items, all) = self.table.first_items(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
         let FoundDeliveries { readable, unreadable } = parse(route, items);
@@ -106,9 +107,12 @@ impl PendingDeliveries {
         Ok(Backlog { earliest_due, counted: all.then_some((count, oldest)) })
     }
 
-    /// Records the results of a step, each completely or not at all. Each record may occur once, in
-    /// addition to its duplicates. One transaction per 20 settlements, sequentially because they
-    /// may update the same replay.
+    /// Stores the result of each settlement completely or not at all. Only the holder of the lease
+    /// may call this: repeating a settlement would append its attempt and count its replay again. A
+    /// record may occur several times only if all but one are `Duplicate`.
+    ///
+    /// One transaction per 20 settlements, sequentially because they may update the same replay;
+    /// earlier transactions remain if a later one fails.
     pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
         for chunk in settled.chunks(SETTLEMENTS_PER_TRANSACTION) {
             self.settle_chunk(route, replays, chunk).await?;
@@ -180,8 +184,8 @@ impl PendingDeliveries {
 
 /// Parses pending deliveries. Malformed items are logged.
 ///
-/// The key of such an item, which settling it needs, does not depend on its other attributes. An
-/// item whose key is malformed too is left out: no version of Tenon writes one.
+/// A malformed item is identified by its key, which is enough to settle it. An item whose key is
+/// also malformed is ignored; no version of Tenon writes one.
 fn parse(route: Route, items: Vec<Item>) -> FoundDeliveries {
     let mut found = FoundDeliveries::default();
     for item in items {

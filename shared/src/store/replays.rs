@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     keys,
     table::{
-        Access, Attempts, Condition, Filter, LISTING, Put, Range, ReadWrite, StoreError, Table, Update, number, text,
+        Access, Condition, Filter, LISTING, Put, Range, ReadWrite, Retries, StoreError, Table, Update, number, text,
         to_item, to_value,
     },
 };
@@ -67,7 +67,7 @@ impl Replays {
         if position.is_none() {
             update = unlist(update);
         }
-        let mut attempts = Attempts::start();
+        let mut attempts = Retries::start();
         loop {
             match self.0.update(update.clone()).await {
                 Ok(advanced) => return Ok(advanced),

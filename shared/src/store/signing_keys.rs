@@ -46,7 +46,7 @@ impl SigningKeys {
 impl<A: Access> SigningKeys<A> {
     /// Returns all keys, the newest first. One query; there are only a few keys.
     pub async fn list(&self) -> Result<Vec<StoredKey>, StoreError> {
-        let mut found: Vec<StoredKey> = self.0.list(keys::SIGNING_KEYS.into(), keys::SIGNING_KEY_PREFIX).await?;
+        let mut found: Vec<StoredKey> = self.0.list_prefix(keys::SIGNING_KEYS.into(), keys::SIGNING_KEY_PREFIX).await?;
         found.sort_by_key(|key| std::cmp::Reverse(key.created_at));
         Ok(found)
     }

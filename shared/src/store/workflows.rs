@@ -105,7 +105,7 @@ impl<A: Access> Workflows<A> {
     /// one `BatchGetItem` per 100 workflows.
     pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Workflow>, StoreError> {
         let pointers: Vec<Pointer> =
-            self.0.list(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+            self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
         let wanted: Vec<_> = pointers.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
         workflows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
@@ -119,7 +119,7 @@ impl<A: Access> Workflows<A> {
         user: UserId,
     ) -> Result<Vec<WorkflowId>, StoreError> {
         let pointers: Vec<Pointer> =
-            self.0.list(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+            self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
         let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
         ids.sort_by_key(|id| std::cmp::Reverse(*id));
         Ok(ids)

@@ -123,7 +123,7 @@ async fn operations_consume_the_documented_capacity() {
     let erasure = Erasure { started_at: Timestamp::now(), ..erasure };
     start_erasure(&directory, &erasure).await.unwrap();
     assert!(!erasures.run(&erasure, Timestamp::now()).await.unwrap());
-    measure("erase 101 errors that were sent nowhere");
+    measure("erase 101 errors without deliveries");
     record(1, &"z".repeat(64 * 1024)).await;
     measure("write an error of 64 KiB");
     let mut recorded = Vec::new();

@@ -72,7 +72,7 @@ impl Input for NewReplay {
                 return None;
             }
             _ => {
-                fields.reject_all(
+                fields.reject_object(
                     "must contain exactly one of: `since` with an optional `until`, `errorIds`, `failed: true`",
                 );
                 return None;

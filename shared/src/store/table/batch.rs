@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     client::{Access, Table},
-    error::{Attempts, StoreError},
+    error::{Retries, StoreError},
     item::{Item, attribute_text, from_item, is_unexpired},
 };
 use crate::{domain::timestamp::Timestamp, logs::ErrorChain, store::keys::Key};
@@ -22,8 +22,8 @@ const MAX_BATCH_GET: usize = 100;
 /// Response to a batch: the unprocessed requests and the items that were found.
 type Response<R> = (Vec<R>, Vec<Item>);
 
-/// Outcome of a batch.
-struct Outcome<R> {
+/// BatchOutcome of a batch.
+struct BatchOutcome<R> {
     /// Requests that were not processed.
     unprocessed: Vec<R>,
     /// Items that were found.
@@ -38,9 +38,9 @@ async fn send_batch<R: Clone, F: Future<Output = Result<Response<R>, StoreError>
     requests: Vec<R>,
     send: impl Fn(Vec<R>) -> F,
     is_retried: impl Fn(&StoreError) -> bool,
-) -> Outcome<R> {
-    let mut outcome = Outcome { unprocessed: requests, found: Vec::new(), error: None };
-    let mut attempts = Attempts::start();
+) -> BatchOutcome<R> {
+    let mut outcome = BatchOutcome { unprocessed: requests, found: Vec::new(), error: None };
+    let mut attempts = Retries::start();
     loop {
         match send(outcome.unprocessed.clone()).await {
             Ok((unprocessed, found)) => {
@@ -48,7 +48,7 @@ async fn send_batch<R: Clone, F: Future<Output = Result<Response<R>, StoreError>
                 outcome.found.extend(found);
             }
             Err(error) if is_retried(&error) => tracing::warn!(error = %ErrorChain(&error), "batch failed"),
-            Err(error) => return Outcome { error: Some(error), ..outcome },
+            Err(error) => return BatchOutcome { error: Some(error), ..outcome },
         }
         if outcome.unprocessed.is_empty() || !attempts.wait().await {
             return outcome;
@@ -56,7 +56,7 @@ async fn send_batch<R: Clone, F: Future<Output = Result<Response<R>, StoreError>
     }
 }
 
-impl<R> Outcome<R> {
+impl<R> BatchOutcome<R> {
     /// Returns the items that were found, or an error if any request was not processed.
     fn complete(self) -> Result<Vec<Item>, StoreError> {
         match self {
@@ -145,8 +145,9 @@ impl Table {
         Ok(())
     }
 
-    /// Writes items with one `BatchWriteItem` per 25 items, all concurrently. Returns the indices
-    /// of items that were not written; the reason is logged.
+    /// Writes items with one `BatchWriteItem` per 25 items, all concurrently, more if DynamoDB
+    /// leaves items unprocessed. The keys must be distinct. Returns the indices of items that were
+    /// not written. Errors are logged; items that stayed unprocessed are not.
     pub(in crate::store) async fn put_all(&self, items: Vec<Item>) -> Vec<usize> {
         let mut batches = tokio::task::JoinSet::new();
         let mut remaining = items.into_iter().enumerate();
@@ -171,7 +172,8 @@ impl Table {
             WriteRequest::builder().set_put_request(put).build()
         });
         let send = |requests| self.send_writes(requests);
-        let Outcome { unprocessed, error, .. } = send_batch(requests.collect(), send, StoreError::is_transient).await;
+        let BatchOutcome { unprocessed, error, .. } =
+            send_batch(requests.collect(), send, StoreError::is_transient).await;
         if let Some(error) = error {
             tracing::error!(error = %ErrorChain(&error), "batch write rejected");
         }
@@ -205,7 +207,7 @@ mod tests {
     async fn send(
         answers: Vec<Result<Response<u32>, StoreError>>,
         is_retried: fn(&StoreError) -> bool,
-    ) -> (Outcome<u32>, Vec<Vec<u32>>) {
+    ) -> (BatchOutcome<u32>, Vec<Vec<u32>>) {
         let (answers, sent) = (Mutex::new(answers.into_iter()), Mutex::new(Vec::new()));
         let answer = |requests| {
             sent.lock().unwrap().push(requests);

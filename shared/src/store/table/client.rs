@@ -39,12 +39,12 @@ pub struct Table<A: Access = ReadWrite> {
 }
 
 impl Table {
-    /// Creates the client of a table without opening a connection.
+    /// Creates a handle of a table and its client. Opens no connection.
     pub fn new(config: &SdkConfig, name: impl Into<String>) -> Self {
         Self::of(Client::new(config), name)
     }
 
-    /// Creates a table with an existing client.
+    /// Creates a handle of a table with an existing client.
     pub fn of(client: Client, name: impl Into<String>) -> Self {
         Self::with_client(client, name.into())
     }
@@ -56,7 +56,7 @@ impl Table {
 }
 
 impl<A: Access> Table<A> {
-    /// Creates a table of any access with an existing client.
+    /// Creates a handle of any access with an existing client.
     pub(crate) fn with_client(client: Client, name: String) -> Self {
         Self { client, name, access: PhantomData }
     }
@@ -73,7 +73,7 @@ impl<A: Access> Table<A> {
         }
     }
 
-    /// Returns an item. One strongly consistent read.
+    /// Returns an item, expired or not. One strongly consistent read.
     pub(in crate::store) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         let request =
             self.client.get_item().table_name(&self.name).set_key(Some(key.attributes())).consistent_read(true);

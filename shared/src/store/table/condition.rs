@@ -1,5 +1,6 @@
-//! Conditions, and the placeholders of names and values. They are created here and nowhere else, so
-//! reserved words and values in texts cannot break an expression.
+//! Conditions, and the placeholders of names and values in generated expressions. Placeholders keep
+//! reserved words and values out of the expression text. Key conditions of queries use fixed
+//! placeholders (`query`).
 
 use std::collections::HashMap;
 

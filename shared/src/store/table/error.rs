@@ -1,4 +1,4 @@
-//! Errors of DynamoDB, and retries.
+//! Store errors, and retries.
 
 use std::{
     error::Error,
@@ -19,7 +19,7 @@ pub enum StoreError {
     /// The service rejected the request.
     #[error("the store rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
-    /// The item does not have the format of this version.
+    /// An item could not be parsed or serialized.
     #[error("failed to convert an item")]
     Malformed(#[source] serde_dynamo::Error),
 }
@@ -86,13 +86,13 @@ const MAX_ATTEMPTS: u32 = 5;
 const RETRY_BUDGET: Duration = Duration::from_secs(6);
 
 /// Attempts of a request: at most [`MAX_ATTEMPTS`], started within [`RETRY_BUDGET`].
-pub(in crate::store) struct Attempts {
+pub(in crate::store) struct Retries {
     started: Instant,
     made: u32,
 }
 
-impl Attempts {
-    /// Starts the first attempt.
+impl Retries {
+    /// Starts counting; the first attempt is in progress.
     pub(in crate::store) fn start() -> Self {
         Self { started: Instant::now(), made: 1 }
     }
@@ -123,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn attempts_end_after_the_maximum_or_a_permanent_error() {
-        let mut attempts = Attempts::start();
+        let mut attempts = Retries::start();
         assert!(attempts.wait_after(StoreError::Busy("busy".into())).await.is_ok());
         assert!(attempts.wait_after(StoreError::Refused("no".into())).await.is_err());
         attempts.made = MAX_ATTEMPTS;

@@ -35,7 +35,7 @@ pub(in crate::store) struct Put {
 }
 
 impl Put {
-    /// Writes the item, which replaces an existing one.
+    /// Writes the item, replacing any existing one.
     pub(in crate::store) fn new(item: Item) -> Self {
         Self { item, condition: None }
     }
@@ -45,7 +45,7 @@ impl Put {
         Self::new(item).when(Condition::item_absent())
     }
 
-    /// Requires a condition on the existing item.
+    /// Requires a condition on the existing item. Replaces an earlier condition.
     pub(in crate::store) fn when(self, condition: Condition) -> Self {
         Self { condition: Some(condition), ..self }
     }
@@ -73,7 +73,7 @@ impl Delete {
         Self::of(key).when(Condition::item_exists())
     }
 
-    /// Requires a condition on the item.
+    /// Requires a condition on the item. Replaces an earlier condition.
     pub(in crate::store) fn when(self, condition: Condition) -> Self {
         Self { condition: Some(condition), ..self }
     }
@@ -83,7 +83,7 @@ impl Delete {
     }
 }
 
-/// Update of attributes of an item, which is created if it does not exist.
+/// Update of attributes. Creates the item if it does not exist.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Update {
     key: Key,
@@ -123,7 +123,8 @@ impl Update {
         self
     }
 
-    /// Adds to a number, which is zero if it does not exist.
+    /// Adds to a number; a missing one counts as zero. Not idempotent: a repeated request adds
+    /// twice.
     pub(in crate::store) fn add(mut self, path: &str, value: AttributeValue) -> Self {
         let (name, value) = (self.placeholders.name(path), self.placeholders.value(value));
         self.add.push(format!("{name} {value}"));
@@ -137,7 +138,7 @@ impl Update {
         self
     }
 
-    /// Requires a condition on the item.
+    /// Requires a condition on the item. Replaces an earlier condition.
     pub(in crate::store) fn when(self, condition: Condition) -> Self {
         Self { condition: Some(condition), ..self }
     }

@@ -27,7 +27,7 @@ mod write;
 
 pub use client::{Access, ReadOnly, ReadWrite, Table};
 pub(super) use condition::Condition;
-pub(super) use error::Attempts;
+pub(super) use error::Retries;
 pub use error::StoreError;
 pub(super) use expression::{Delete, Put, Update, Write};
 pub(super) use item::{Item, attribute_text, from_item, number, text, to_item, to_value};

@@ -15,7 +15,8 @@ use super::{
     query::{Filter, Range},
 };
 
-/// Position in a list: the sort key of the last item of a page.
+/// Position in a list: the sort key up to which its partitions were read. Sort keys must be unique
+/// across the partitions.
 pub type Position = String;
 
 /// Page of a list.
@@ -35,9 +36,9 @@ impl<T> Page<T> {
 }
 
 impl<A: Access> Table<A> {
-    /// Returns a page of several partitions that are merged in the order of their sort keys. The
-    /// page is full unless [`MAX_QUERIES`] queries do not find enough items; in that case `next`
-    /// continues after the items that were read.
+    /// Returns a page of several partitions, merged in the order of their sort keys. The page has
+    /// fewer than `limit` items at the end of the list or if [`MAX_QUERIES`] queries did not find
+    /// enough.
     pub(in crate::store) async fn page<T: DeserializeOwned>(
         &self,
         partitions: &[String],
@@ -86,12 +87,12 @@ impl<A: Access> Table<A> {
                 last = Some(key);
                 continue;
             }
-            let exhausted: Vec<&mut Source> = sources.iter_mut().filter(|source| source.needs_fetch()).collect();
-            if queries + exhausted.len() > max_queries {
+            let empty: Vec<&mut Source> = sources.iter_mut().filter(|source| source.needs_fetch()).collect();
+            if queries + empty.len() > max_queries {
                 return Ok(Page { items, next: known_to.flatten().or(last) });
             }
-            queries += exhausted.len();
-            try_join_all(exhausted.into_iter().map(|source| source.fetch_next(self, filter, query_limit))).await?;
+            queries += empty.len();
+            try_join_all(empty.into_iter().map(|source| source.fetch_next(self, filter, query_limit))).await?;
         }
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::store) struct Range {
     pub(in crate::store) low: String,
     /// Last sort key, inclusive.
     pub(in crate::store) high: String,
-    /// Whether the order is descending.
+    /// `true` for descending order.
     pub(in crate::store) newest_first: bool,
 }
 
@@ -76,7 +76,7 @@ fn just_below(key: &str) -> String {
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Filter {
     conditions: Vec<Condition>,
-    /// Whether the filter may exclude most of the items.
+    /// `true` if the filter may exclude most of the items.
     pub(super) selective: bool,
 }
 
@@ -86,13 +86,13 @@ impl Filter {
         self
     }
 
-    /// Excludes expired items, which DynamoDB deletes some days later.
+    /// Excludes expired items, which DynamoDB deletes some days later, and items without an expiry.
     pub(in crate::store) fn unexpired(self, now: Timestamp) -> Self {
         self.and(Condition::compare("expiresAt", ">", number(now.seconds())))
     }
 
-    /// Excludes items that were changed after a time.
-    pub(in crate::store) fn updated_by(self, at: Timestamp) -> Self {
+    /// Excludes items that were updated after a time.
+    pub(in crate::store) fn not_updated_after(self, at: Timestamp) -> Self {
         self.and(Condition::compare("updatedAt", "<=", text(at)))
     }
 
@@ -121,7 +121,7 @@ pub(super) struct QueryPage {
 impl<A: Access> Table<A> {
     /// Returns all items of a partition whose sort keys start with `prefix`, in the order of their
     /// sort keys. Strongly consistent. One query per megabyte.
-    pub(in crate::store) async fn list<T: DeserializeOwned>(
+    pub(in crate::store) async fn list_prefix<T: DeserializeOwned>(
         &self,
         pk: String,
         prefix: &str,
@@ -144,7 +144,7 @@ impl<A: Access> Table<A> {
 
     /// Returns all items of a partition, in descending order of their sort keys. Strongly
     /// consistent. One query per megabyte.
-    pub(in crate::store) async fn list_items(&self, pk: String) -> Result<Vec<Item>, StoreError> {
+    pub(in crate::store) async fn list_descending(&self, pk: String) -> Result<Vec<Item>, StoreError> {
         let query = self
             .client
             .query()
@@ -161,8 +161,8 @@ impl<A: Access> Table<A> {
         Ok(found)
     }
 
-    /// Executes one query of at most `limit` items before the filter. Strongly consistent for a
-    /// table.
+    /// Reads one page of at most `limit` items, counted before the filter. Strongly consistent for
+    /// the table, eventually consistent for an index.
     pub(super) async fn query_page(
         &self,
         pk: &str,
@@ -199,8 +199,8 @@ impl<A: Access> Table<A> {
         Ok(QueryPage { items: items.into_iter().map(|item| (sort_key(&item), item)).collect(), read_to })
     }
 
-    /// Returns the first `limit` items of each partition, and whether these are all. One query per
-    /// partition, all concurrently.
+    /// Returns up to `limit` items of each partition, and `true` if there are no more. One query
+    /// per partition, all concurrently.
     pub(in crate::store) async fn first<T: DeserializeOwned>(
         &self,
         partitions: &[String],

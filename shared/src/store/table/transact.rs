@@ -5,14 +5,14 @@ use rand::Rng;
 
 use super::{
     client::Table,
-    error::{Attempts, StoreError},
+    error::{Retries, StoreError},
     expression::Write,
 };
 
 impl Table {
-    /// Executes all writes or none. Returns an empty list on success; if conditions failed, whether
-    /// the condition of each write failed, in order. One transaction, which is retried after
-    /// conflicts.
+    /// Executes all writes (at most 100) or none. Returns an empty list on success. If conditions
+    /// failed, returns one flag per write: `true` if its condition failed. Retried after conflicts
+    /// and other transient errors.
     pub(in crate::store) async fn transact(&self, writes: Vec<Write>) -> Result<Vec<bool>, StoreError> {
         self.execute(self.actions(writes)?).await
     }
@@ -36,7 +36,7 @@ impl Table {
         // With the token, a request whose response was lost is not executed twice.
         let token = hex::encode(rand::rng().random::<[u8; 16]>());
         let request = self.client.transact_write_items().client_request_token(token).set_transact_items(Some(actions));
-        let mut attempts = Attempts::start();
+        let mut attempts = Retries::start();
         loop {
             let Err(error) = request.clone().send().await else {
                 return Ok(Vec::new());

@@ -1,4 +1,6 @@
-//! Writes of single items.
+//! Conditional writes of single items. The SDK repeats a request whose response was lost, so a
+//! condition can fail because this same write succeeded. Callers that must tell the difference
+//! store an id of their own (see the lease).
 
 use aws_sdk_dynamodb::{
     operation::{
