@@ -17,8 +17,8 @@ struct RevokeKey {
     key_id: KeyId,
 }
 
-/// Revokes a key. API Gateway caches the result of the authorizer for 30 seconds, so the key stops
-/// working within that time. Revoking a revoked key changes nothing.
+/// Revokes a key. API Gateway caches the result of the authorizer for 30 seconds; the key stops
+/// working within 60 seconds. Revoking a revoked key changes nothing.
 pub async fn revoke_key(keys: ApiKeys, payload: Value) -> Result<KeyBody, Diagnostic> {
     let Valid(RevokeKey { environment_id, key_id }) = Valid::payload(&payload)?;
     let revoked = keys.revoke(environment_id, key_id).await.map_err(Problem::from)?;
