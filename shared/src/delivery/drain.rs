@@ -226,7 +226,7 @@ async fn drain_batch(
         settled.push(Settlement::without_attempt(delivery, disposition));
     }
     let stage = Stage::Pending { probe };
-    let batch = Batch { route, destination, health: &health, stage, deliveries, settled };
+    let batch = Batch { route, destination, health: &health, stage, deliveries, unattempted: settled };
     let processed = pipeline::run(sender, recorder, batch).await?;
     Ok(if processed.skipped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }

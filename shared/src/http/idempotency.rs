@@ -76,7 +76,7 @@ where
     pub fn run(self) -> Result<(), StartError> {
         let Self { server, key_variable } = self;
         start::run(
-            async |aws| Idempotent::from_aws(aws, key).await,
+            async |aws| Idempotent::from_aws(aws, key_variable).await,
             async |state| lambda_http::run(idempotent_service(server.handler, state)).await,
         )
     }
@@ -90,11 +90,11 @@ pub struct Idempotent<S> {
 }
 
 impl<S: FromAws> Idempotent<S> {
-    /// Creates the state. `key` is the environment variable of the KMS key for responses that
-    /// contain secrets.
+    /// Creates the state. `key_variable` names the environment variable of the KMS key for responses
+    /// that contain secrets.
     pub async fn from_aws(aws: &Aws, key_variable: Option<&'static str>) -> Result<Self, StartError> {
         let state = S::from_aws(aws).await?;
-        let vault = key.map(|variable| aws.vault(variable)).transpose()?;
+        let vault = key_variable.map(|variable| aws.vault(variable)).transpose()?;
         Ok(Self { state, layer: IdempotencyLayer { records: IdempotencyRecords::from_aws(aws).await?, vault } })
     }
 }
@@ -172,8 +172,8 @@ impl IdempotentRequest {
         // An HMAC instead of a plain digest, so that readers of the table cannot guess secrets of a
         // body by trial.
         let body_digest = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), request.body().as_ref());
-        let request = RequestKey { environment, digest };
-        Ok(Some(Self { request, body_digest: hex::encode(body_digest) }))
+        let key = RequestKey { environment, digest };
+        Ok(Some(Self { key, body_digest: hex::encode(body_digest) }))
     }
 }
 
@@ -197,7 +197,7 @@ impl IdempotencyLayer {
     where
         H: Service<Request, Response = Response, Error = Infallible, Future: Send> + Send,
     {
-        let Some(IdempotentRequest { request: key, body_digest }) = IdempotentRequest::of(&request)? else {
+        let Some(IdempotentRequest { key, body_digest }) = IdempotentRequest::of(&request)? else {
             return Ok(call(handler, request).await);
         };
         match self.records.claim(&key, body_digest, deadline(&request)).await? {

@@ -186,7 +186,7 @@ impl<A: Access> Destinations<A> {
         &self,
         environment: EnvironmentId,
     ) -> Result<BTreeSet<DestinationId>, StoreError> {
-        let list = |pk| self.0.list::<DestinationRow>(pk, keys::DESTINATION_PREFIX);
+        let list = |pk| self.0.list_prefix::<DestinationRow>(pk, keys::DESTINATION_PREFIX);
         let (current, deleted) =
             tokio::try_join!(list(keys::destinations(environment)), list(keys::deleted_destinations(environment)))?;
         Ok(current.into_iter().chain(deleted).map(|row| row.destination_id).collect())

@@ -16,46 +16,46 @@ use tests::example_error;
 use crate::api::handlers::answer;
 
 /// Request with the expected status for each kind of caller.
-pub struct Access {
+pub(crate) struct Access {
     /// Method, path and body.
-    pub request: fn(&World) -> Request,
+    pub(crate) request: fn(&World) -> Request,
     /// Back-end key of another environment.
-    pub other: u16,
-    pub engine: u16,
-    pub backend: u16,
+    pub(crate) other: u16,
+    pub(crate) engine: u16,
+    pub(crate) backend: u16,
     /// Token of the user named by the path or body.
-    pub user: u16,
+    pub(crate) user: u16,
     /// Token of another user of the environment.
-    pub another_user: u16,
+    pub(crate) another_user: u16,
 }
 
 /// Request with the AWS calls that it makes.
-pub struct AwsCalls {
+pub(crate) struct AwsCalls {
     /// Name of the function's binary and event file.
-    pub function: &'static str,
+    pub(crate) function: &'static str,
     /// Request by a caller that the endpoint admits.
-    pub request: fn(&World) -> Request,
+    pub(crate) request: fn(&World) -> Request,
     /// Expected status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Expected AWS calls in order, with the number of repetitions: `8*Query GetItem`.
-    pub calls: &'static str,
+    pub(crate) calls: &'static str,
     /// Assertions on the body, and ids for later rows.
-    pub body: fn(&mut World, &Value),
+    pub(crate) body: fn(&mut World, &Value),
 }
 
 /// Resources that the rows share, in the paths and bodies.
 #[derive(Debug, Default)]
-pub struct World {
-    pub environment: String,
-    pub user: String,
-    pub credential: String,
-    pub workflow: String,
-    pub error: String,
-    pub destination: String,
-    pub webhook: String,
-    pub replay: String,
+pub(crate) struct World {
+    pub(crate) environment: String,
+    pub(crate) user: String,
+    pub(crate) credential: String,
+    pub(crate) workflow: String,
+    pub(crate) error: String,
+    pub(crate) destination: String,
+    pub(crate) webhook: String,
+    pub(crate) replay: String,
     /// Settings of an EventBridge destination.
-    pub bus: Value,
+    pub(crate) bus: Value,
 }
 
 impl World {
@@ -100,11 +100,11 @@ enum Caller {
 }
 
 /// Request to an endpoint.
-pub struct Request {
-    pub method: &'static str,
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
     /// Path template of the OpenAPI document.
-    pub path: &'static str,
-    pub body: Option<Value>,
+    pub(crate) path: &'static str,
+    pub(crate) body: Option<Value>,
     query: String,
     /// Path parameters other than those of [`World`].
     parameters: BTreeMap<&'static str, String>,
@@ -147,13 +147,13 @@ impl Request {
     }
 
     /// Returns the path with its parameters.
-    pub fn path(&self, world: &World) -> String {
+    pub(crate) fn path(&self, world: &World) -> String {
         let parameters = self.parameters(world);
         parameters.iter().fold(self.path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value))
     }
 
     /// Returns the event with which API Gateway invokes the function (payload format 2.0).
-    pub fn event(&self, world: &World) -> Value {
+    pub(crate) fn event(&self, world: &World) -> Value {
         let (path, route) = (self.path(world), format!("{} {}", self.method, self.path));
         let key = |scopes| json!({ "principal": "key", "keyId": "6b052e430000000000000001", "scopes": scopes });
         let mut caller = match self.caller {
@@ -207,7 +207,7 @@ fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", tenon::domain::id::UserId::new())
 }
 
-pub fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
 }
 
@@ -227,7 +227,7 @@ fn assert_full_page(_: &mut World, page: &Value) {
 
 /// Access to each operation of the OpenAPI document, in the order of the requests.
 #[rustfmt::skip]
-pub const ACCESS: &[Access] = &[
+pub(crate) const ACCESS: &[Access] = &[
     Access { request: |_| request("POST /users").body(json!({ "username": unique("user") })),
         other: 201, engine: 403, backend: 201, user: 403, another_user: 403 },
     Access { request: |_| request("GET /users/{user}"),
@@ -329,7 +329,7 @@ pub const ACCESS: &[Access] = &[
 
 /// AWS calls of each function.
 #[rustfmt::skip]
-pub const AWS_CALLS: &[AwsCalls] = &[
+pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "environments_get", request: |_| request("GET /environment"), status: 200, calls: "GetItem",
         body: |world, shown| {
             assert_eq!(*shown, json!({ "environmentId": world.environment, "name": "acme", "kind": "test" }));
@@ -516,7 +516,7 @@ pub const AWS_CALLS: &[AwsCalls] = &[
 ];
 
 /// Handler with its state.
-pub type Endpoint = Box<dyn Fn(Value) -> LocalBoxFuture<'static, (StatusCode, Value)>>;
+pub(crate) type Endpoint = Box<dyn Fn(Value) -> LocalBoxFuture<'static, (StatusCode, Value)>>;
 
 /// Starts a function and returns its handler with its state.
 async fn started<H, T, S>(config: &SdkConfig, handler: H) -> Endpoint
@@ -542,7 +542,7 @@ macro_rules! endpoints {
 
 /// Starts the endpoints. Returns them by the names of their functions, in the pairs that `functions/src/bin`
 /// serves.
-pub async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpoint> {
+pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpoint> {
     endpoints! { config,
         "credentials_create" => credentials::create.create_credential;
         "credentials_delete" => credentials::delete.delete_credential;

@@ -13,7 +13,7 @@ use tests::{aws, event, scripted, setting};
 use tower::ServiceExt;
 
 /// Calls a handler with an event. Returns its status and body.
-pub async fn answer<H, T, S>(handler: H, state: &S, event: &Value) -> (StatusCode, Value)
+pub(crate) async fn answer<H, T, S>(handler: H, state: &S, event: &Value) -> (StatusCode, Value)
 where
     H: Handler<T, S>,
     T: 'static,

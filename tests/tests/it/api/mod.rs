@@ -6,7 +6,7 @@ mod console;
 mod credentials;
 mod destinations;
 mod errors;
-pub mod handlers;
+pub(crate) mod handlers;
 mod idempotency;
 mod logs;
 mod replays;
