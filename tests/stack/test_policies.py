@@ -38,10 +38,10 @@ OPEN = {
 # Functions that may read each partition of the directory. Environment and ids are arbitrary.
 ENVIRONMENT = f"env#{'0' * 24}"
 READERS = {
-    "stack": {"Authorizer", "EnvironmentsCreate", "Jwks", "UsersToken", "SigningKeysRotate"},
-    "key#" + "0" * 64: {"Authorizer", "KeysCreate", "KeysRevoke"},
+    "stack": {"EnvironmentsCreate", "Jwks", "UsersToken", "SigningKeysRotate"},
+    "key#" + "0" * 64: {"Authorizer"},
     ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsGet", "KeysCreate"},
-    f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysList", "KeysRevoke"},
+    f"{ENVIRONMENT}#keys": {"KeysList", "KeysRevoke"},
     f"{ENVIRONMENT}#idempotency#x": {
         "CredentialsCreate", "DestinationsCreate", "DestinationsReplay", "ErrorsRecord", "UsersBatch", "UsersCreate", "WorkflowsCreate",
     },
@@ -52,6 +52,19 @@ READERS = {
         "ForwardErrors", "Replay", "Sweep",
     },
 }  # fmt: skip
+# Functions that may write to each partition of the directory.
+WRITERS = {
+    "stack": {"EnvironmentsCreate", "SigningKeysRotate"},
+    "key#" + "0" * 64: {"KeysCreate", "KeysRevoke"},
+    ENVIRONMENT: {"EnvironmentsCreate"},
+    f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysRevoke"},
+    f"{ENVIRONMENT}#user#x": {
+        "CredentialsCreate", "CredentialsDelete", "DeleteUserData", "UsersBatch", "UsersCreate", "UsersDelete", "UsersStatus",
+        "UsersUpdate", "WorkflowsCreate", "WorkflowsDelete",
+    },
+}  # fmt: skip
+# Functions that may write to the partition of a workflow's errors.
+ERROR_WRITERS = {"EraseLogs", "ErrorsRecord"}
 # Functions that read responses of customers' endpoints, and therefore cannot access user data.
 EXPOSED = {"DeliverWebhooks", "DestinationsTest", "Drain", "ForwardErrors"}
 
@@ -182,6 +195,29 @@ def test_each_function_reads_the_partitions_of_its_own_entities_only(roles: Role
         assert (partition, allowed) == (partition, readers)
 
 
+def may_write(dynamodb: Any, table: str, partition: str) -> bool:
+    """Returns whether a client may put, update or delete an item of a partition."""
+    key = {"pk": {"S": partition}, "sk": {"S": "nothing"}}
+    existing = {"TableName": table, "ConditionExpression": "attribute_exists(pk)"}
+    update = {"UpdateExpression": "SET written = :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
+    return any([
+        is_allowed(dynamodb.put_item, Item=key, **existing),
+        is_allowed(dynamodb.update_item, Key=key, **existing, **update),
+        is_allowed(dynamodb.delete_item, Key=key, **existing),
+        is_allowed(dynamodb.batch_write_item, RequestItems={table: [{"DeleteRequest": {"Key": key}}]}),
+    ])
+
+
+def test_each_function_writes_to_the_partitions_of_its_own_entities_only(roles: Roles, stack: Stack) -> None:
+    expected = {(stack.outputs["DirectoryTable"], partition): writers for partition, writers in WRITERS.items()}
+    expected[stack.outputs["ErrorsTable"], f"{ENVIRONMENT}#workflow#{'0' * 24}"] = ERROR_WRITERS
+    for (table, partition), writers in expected.items():
+        allowed = {
+            function for function in roles.names if may_write(roles.client(function, "dynamodb"), table, partition)
+        }
+        assert (partition, allowed) == (partition, writers)
+
+
 @pytest.mark.parametrize(
     "partition", ["stack", "key#x", f"{ENVIRONMENT}#user#x", f"{ENVIRONMENT}#name#x", f"{ENVIRONMENT}#keys"]
 )
@@ -191,8 +227,7 @@ def test_what_reads_hostile_responses_reaches_no_user_and_no_key(roles: Roles, s
     for function in EXPOSED:
         dynamodb = roles.client(function, "dynamodb")
         assert not is_allowed(dynamodb.get_item, TableName=arguments["TableName"], Key=key), function
-        assert not is_allowed(dynamodb.put_item, Item=key, **arguments), function
-        assert not is_allowed(dynamodb.delete_item, Key=key, **arguments), function
+        assert not may_write(dynamodb, arguments["TableName"], partition), function
         update = {"UpdateExpression": "SET stolen = :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
         assert not is_allowed(dynamodb.update_item, Key=key, **arguments, **update), function
         # A transaction is checked for each of its items.
