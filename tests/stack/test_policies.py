@@ -200,12 +200,14 @@ def may_write(dynamodb: Any, table: str, partition: str) -> bool:
     key = {"pk": {"S": partition}, "sk": {"S": "nothing"}}
     existing = {"TableName": table, "ConditionExpression": "attribute_exists(pk)"}
     update = {"UpdateExpression": "SET written = :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
-    return any([
-        is_allowed(dynamodb.put_item, Item=key, **existing),
-        is_allowed(dynamodb.update_item, Key=key, **existing, **update),
-        is_allowed(dynamodb.delete_item, Key=key, **existing),
-        is_allowed(dynamodb.batch_write_item, RequestItems={table: [{"DeleteRequest": {"Key": key}}]}),
-    ])
+    return any(
+        [
+            is_allowed(dynamodb.put_item, Item=key, **existing),
+            is_allowed(dynamodb.update_item, Key=key, **existing, **update),
+            is_allowed(dynamodb.delete_item, Key=key, **existing),
+            is_allowed(dynamodb.batch_write_item, RequestItems={table: [{"DeleteRequest": {"Key": key}}]}),
+        ]
+    )
 
 
 def test_each_function_writes_to_the_partitions_of_its_own_entities_only(roles: Roles, stack: Stack) -> None:

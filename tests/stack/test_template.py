@@ -257,7 +257,7 @@ def test_a_function_that_may_only_read_a_table_holds_stores_that_only_read(templ
 
 
 def source_of(function: str) -> str:
-    """Returns the code of the file that a binary serves, without imports, comments and extractors."""
+    """Returns the code that a binary serves, without imports, comments and extractors."""
     binary = (ROOT / "functions/src/bin" / f"{function}.rs").read_text()
     served = re.search(r"\bfunctions::([\w:]+)::\w+", binary)
     assert served, f"{function} serves no handler"

@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// Returns the id that stands in a path for a parameter.
+    /// Returns the value of a path parameter.
     fn parameter(&self, name: &str) -> &str {
         match name {
             "user" => &self.user,
