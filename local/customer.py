@@ -117,7 +117,7 @@ class Endpoint:
                 pass
 
         class Server(http.server.ThreadingHTTPServer):
-            # A drain opens 40 concurrent connections. Refused ones would be tried again for seconds.
+            # A drain opens 40 concurrent connections. Refused ones would be retried for seconds.
             request_queue_size = 128
 
         self.server = Server(("127.0.0.1", 0), Handler)
