@@ -52,31 +52,34 @@ def _for_the_table(enforce):
         context = dict(service_context or {})
         by_table = context.pop(_BY_TABLE, {})
         if service == "dynamodb":
-            # A transaction is checked for each item. Here each of these checks has the keys of all
-            # items of its table: stricter than AWS where actions of one table have different
-            # conditions, and never less strict.
+            # A transaction is checked for each item, as the action of this item. Items of one action
+            # are checked together, which has the same result.
             table = resource_arn.partition(":table/")[2].partition("/")[0]
-            if table in by_table:
-                context["dynamodb:LeadingKeys"] = by_table[table]
+            operation = action.rpartition(":")[2]
+            keys = by_table.get((table, operation)) or by_table.get((table, None))
+            if keys:
+                context["dynamodb:LeadingKeys"] = keys
         return enforce(access_key, action, service, region, resource_arn=resource_arn, service_context=context)
 
     return enforce_with_leading_keys
 
 
-def leading_keys(request: dict) -> dict[str, list[str]]:
-    """Returns the partition keys that a DynamoDB request names, by table."""
-    found: dict[str, list[str]] = {}
+def leading_keys(request: dict) -> dict[tuple[str, str | None], list[str]]:
+    """Returns the partition keys that a DynamoDB request names, by table, and in a transaction also by
+    the action that an item needs.
+    """
+    found: dict[tuple[str, str | None], list[str]] = {}
 
-    def add(table: str, item: dict | None, attribute: str | None = None) -> None:
+    def add(table: str, item: dict | None, attribute: str | None = None, action: str | None = None) -> None:
         name = table.rpartition("/")[2]
         value = (item or {}).get(attribute or _partition_key(name, None))
         if isinstance(value, dict):
-            found.setdefault(name, []).extend(str(part) for part in value.values())
+            found.setdefault((name, action), []).extend(str(part) for part in value.values())
 
     if "TransactItems" in request:
-        for action in request["TransactItems"]:
-            for detail in action.values():
-                add(detail["TableName"], detail.get("Key") or detail.get("Item"))
+        for item in request["TransactItems"]:
+            for operation, detail in item.items():
+                add(detail["TableName"], detail.get("Key") or detail.get("Item"), action=f"{operation}Item")
     elif "RequestItems" in request:
         for table, wanted in request["RequestItems"].items():
             for one in wanted["Keys"] if isinstance(wanted, dict) else wanted:
