@@ -52,8 +52,8 @@ def _for_the_table(enforce):
         context = dict(service_context or {})
         by_table = context.pop(_BY_TABLE, {})
         if service == "dynamodb":
-            # A transaction is checked for each item, as the action of this item. Items of one action
-            # are checked together, which has the same result.
+            # A transaction is checked for each item, as its action. Items with the same
+            # action are checked together.
             table = resource_arn.partition(":table/")[2].partition("/")[0]
             operation = action.rpartition(":")[2]
             keys = by_table.get((table, operation)) or by_table.get((table, None))
@@ -65,8 +65,9 @@ def _for_the_table(enforce):
 
 
 def leading_keys(request: dict) -> dict[tuple[str, str | None], list[str]]:
-    """Returns the partition keys that a DynamoDB request names, by table, and in a transaction also by
-    the action that an item needs.
+    """Returns the partition keys that a DynamoDB request names.
+
+    By table, and in a transaction also by the action that an item needs.
     """
     found: dict[tuple[str, str | None], list[str]] = {}
 
