@@ -3,9 +3,8 @@
 //! process first sees a key on a day; none for credentials that do not have the form of a key or a
 //! token.
 
-use aws_lambda_events::event::apigw::ApiGatewayV2CustomAuthorizerV2Request;
 use lambda_runtime::Diagnostic;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tenon::{
     domain::{
         api_key::{ApiKey, ApiKeyError},
@@ -22,6 +21,15 @@ use tenon::{
     },
     tokens::{TokenError, Verifier, VerifyError},
 };
+
+/// Request of a Lambda authorizer, payload format 2.0. The other members are not read: callers
+/// control them, and any content must authorize.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthorizerRequest {
+    /// Values of the identity sources: the `Authorization` header.
+    identity_source: Option<Vec<String>>,
+}
 
 /// Simple response of a Lambda authorizer, payload format 2.0.
 #[derive(Debug, Serialize)]
@@ -74,10 +82,7 @@ enum AuthError {
 }
 
 /// Authenticates the caller of a request.
-pub async fn authorize(
-    authorizer: Authorizer,
-    request: ApiGatewayV2CustomAuthorizerV2Request,
-) -> Result<AuthorizerResponse, Diagnostic> {
+pub async fn authorize(authorizer: Authorizer, request: AuthorizerRequest) -> Result<AuthorizerResponse, Diagnostic> {
     let header = request.identity_source.unwrap_or_default().into_iter().next().unwrap_or_default();
     match authorizer.identify(&header).await {
         Ok(identity) => {

@@ -106,6 +106,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Returns the path of the created resource, for a request to this path.
+    pub fn location(&self, requested: &str) -> String {
+        let base = reqwest::Url::parse("http://localhost").unwrap().join(requested).unwrap();
+        base.join(self.header("location")).unwrap().path().to_owned()
+    }
+
     /// Asserts the status.
     #[track_caller]
     pub fn is(self, status: u16) -> Self {

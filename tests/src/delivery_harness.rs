@@ -158,6 +158,7 @@ impl DeliveryHarness {
             destination_id: route.destination,
             version: 1,
             enabled: true,
+            name: None,
             disabled_reason: None,
             filter: Filter::default(),
             target: Target::Webhook(Webhook {
@@ -170,7 +171,7 @@ impl DeliveryHarness {
             created_at: now,
             updated_at: now,
         };
-        self.drains.recorder.destinations.create(self.environment, &destination).await.unwrap();
+        self.drains.recorder.destinations.create(self.environment, &destination, &RequestSeed::new()).await.unwrap();
         route
     }
 
@@ -276,7 +277,7 @@ impl DeliveryHarness {
     pub async fn seed_user(&self, count: usize) -> (User, Vec<WorkflowId>) {
         let names = Names::of("joe".parse().unwrap(), None).unwrap();
         let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&RequestSeed::new(), 0);
-        Users(self.directory.clone()).create(self.environment, &user).await.unwrap();
+        Users(self.directory.clone()).create(self.environment, &user, &RequestSeed::new()).await.unwrap();
         let pk = keys::user(self.environment, user.user_id);
         let mut items: Vec<Item> = Vec::new();
         let item = |texts: &[(&str, String)]| {

@@ -17,11 +17,18 @@ use crate::api::{credentials::CredentialBody, users::UserBody, workflows::Workfl
 pub struct Session {
     /// User of the token.
     user: UserBody,
-    /// Workflows of the user, by name.
+    /// Workflows of the user, by name, at most 200.
     workflows: Vec<WorkflowBody>,
-    /// Credentials of the user, oldest first, without their data.
+    /// Credentials of the user, oldest first, without their data, at most 200.
     credentials: Vec<CredentialBody>,
+    /// `true` if the user has more workflows or credentials; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    truncated: bool,
 }
+
+/// Maximum number of workflows and of credentials in a session.
+const MAX_ITEMS: usize = 200;
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
@@ -44,13 +51,14 @@ pub async fn show_session(
     _: NoInput,
 ) -> Result<NoStore<Json<Session>>, Problem> {
     let TokenUser { environment, user } = caller;
-    let (user, workflows, credentials) = tokio::try_join!(
+    let (user, (workflows, all_workflows), (credentials, all_credentials)) = tokio::try_join!(
         state.users.get(environment, user),
-        state.workflows.list_by_user(environment, user),
-        state.credentials.list_by_user(environment, user),
+        state.workflows.first_by_user(environment, user, MAX_ITEMS),
+        state.credentials.first_by_user(environment, user, MAX_ITEMS),
     )?;
     let user = user.ok_or_else(|| Problem::not_found("user"))?;
     let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.status)).collect();
     let credentials = credentials.into_iter().map(CredentialBody::from).collect();
-    Ok(NoStore(Json(Session { user: user.into(), workflows, credentials })))
+    let truncated = !all_workflows || !all_credentials;
+    Ok(NoStore(Json(Session { user: user.into(), workflows, credentials, truncated })))
 }

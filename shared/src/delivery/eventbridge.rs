@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_eventbridge::{
     Client,
     config::{Credentials, Region, http::HttpResponse},
@@ -179,6 +179,8 @@ fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCre
     let config = aws_sdk_eventbridge::config::Builder::from(config)
         .region(Region::new(region.as_str().to_owned()))
         .credentials_provider(credentials)
+        // The cache of the shared configuration would keep the credentials until the process ends.
+        .identity_cache(IdentityCache::no_cache())
         .build();
     Client::from_conf(config)
 }

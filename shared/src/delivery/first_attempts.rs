@@ -14,7 +14,11 @@ use super::{
     webhook::WebhookSender,
 };
 use crate::{
-    domain::{delivery::Route, record::RecordKey},
+    domain::{
+        delivery::{Disposition, PendingDelivery, Route, Settlement},
+        record::RecordKey,
+        timestamp::Timestamp,
+    },
     logs::ErrorChain,
     store::{StoreError, records::Records},
 };
@@ -78,13 +82,12 @@ impl FirstAttemptSender {
             // The destination was deleted in the meantime.
             return Ok(BTreeSet::new());
         };
-        // A record that cannot be read fails its message. The other records of that message are not
-        // sent, since every retry of the message would send them again.
-        let failed = messages.iter().filter(|(_, records)| records.iter().any(|key| found.unreadable.contains(key)));
-        let failed: BTreeSet<RecordKey> = failed.flat_map(|(_, records)| *records).copied().collect();
-        let records = found.records.iter().filter(|(key, _)| !failed.contains(key)).map(|(_, record)| record);
-        let batch = Batch::first_attempts(route, &destination, &health, records);
+        let mut batch = Batch::first_attempts(route, &destination, &health, found.records.values());
+        // A record that cannot be read fails alone.
+        let now = Timestamp::now();
+        let failed = found.unreadable.iter().map(|record| PendingDelivery::first(*record, now));
+        batch.unattempted = failed.map(|delivery| Settlement::without_attempt(delivery, Disposition::Failed)).collect();
         let processed = pipeline::run(&self.webhooks, &self.recorder.of(route), batch).await?;
-        Ok(failed.into_iter().chain(processed.unrecorded).collect())
+        Ok(processed.unrecorded)
     }
 }

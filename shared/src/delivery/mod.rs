@@ -10,8 +10,7 @@
 //!   guaranteed.
 //! * A slow or failing destination delays neither other destinations nor other environments.
 //! * A process may stop between any two steps. Each step is safe to repeat.
-//! * A stored item that cannot be read does not block others. Its delivery fails alone, except that
-//!   the first attempt to a webhook fails with its queue message, of up to ten records.
+//! * A stored item that cannot be read does not block others. Its delivery fails alone.
 //!
 //! # Processes
 //!

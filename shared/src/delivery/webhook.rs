@@ -231,14 +231,19 @@ fn request(
         Record::Error(error) => request
             .header("x-tenon-workflow-id", error.workflow_id.to_string())
             .header("x-tenon-user-id", error.user_id.to_string())
-            // UTF-8, which HTTP treats as opaque data (RFC 9110, section 5.5).
-            .header("x-tenon-block-type", HeaderValue::from_bytes(error.block_type.as_str().as_bytes()).ok()?)
-            .header("x-tenon-execution-id", HeaderValue::from_bytes(error.execution_id.as_str().as_bytes()).ok()?),
+            .header("x-tenon-block-type", header_text(error.block_type.as_str())?)
+            .header("x-tenon-execution-id", header_text(error.execution_id.as_str())?),
     };
     if test {
         request = request.header(TEST_HEADER, "true");
     }
     request.body(Full::from(body)).ok()
+}
+
+/// Returns a text as the value of a header: UTF-8, which HTTP treats as opaque data, without spaces
+/// at its ends, which HTTP does not allow (RFC 9110, section 5.5).
+fn header_text(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(text.trim_ascii().as_bytes()).ok()
 }
 
 /// Classifies a response.
@@ -307,7 +312,20 @@ fn connection_error(error: &hyper_util::client::legacy::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::error_log::EngineText;
+
+    proptest! {
+        #[test]
+        fn any_text_of_an_engine_is_a_valid_header_without_spaces_at_its_ends(text in " {0,2}\\PC{0,40} {0,2}") {
+            if text.parse::<EngineText>().is_ok() {
+                let value = header_text(&text).unwrap();
+                prop_assert_eq!(value.as_bytes(), value.as_bytes().trim_ascii());
+            }
+        }
+    }
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

@@ -8,7 +8,7 @@ use super::{
     id::{DestinationId, UserId, WorkflowId},
     record::{FilterAttributes, Record},
     secret::{Sealed, Secret},
-    text::string_newtype,
+    text::{Text, string_newtype},
     timestamp::Timestamp,
     webhook::Webhook,
 };
@@ -22,6 +22,9 @@ pub const MAX_DESTINATIONS: u32 = 20;
 pub struct Destination {
     /// Destination id.
     pub destination_id: DestinationId,
+    /// Display name.
+    #[serde(default)]
+    pub name: Option<Text<256>>,
     /// Increases with every change. Detects concurrent changes and identifies cached clients.
     pub version: u32,
     /// Whether errors are sent.
@@ -235,14 +238,29 @@ impl BusName {
         if self.0.starts_with("arn:") {
             return self.0.clone();
         }
-        let partition = match region.as_str() {
-            r if r.starts_with("cn-") => "aws-cn",
-            r if r.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
-        format!("arn:{partition}:events:{region}:*:event-bus/{}", self.0)
+        format!("arn:{}:events:{region}:*:event-bus/{}", region.partition(), self.0)
     }
 }
+
+impl Region {
+    /// Returns the partition of AWS that contains the region.
+    fn partition(&self) -> &'static str {
+        let of = |(prefix, partition): &(&str, &'static str)| self.0.starts_with(prefix).then_some(*partition);
+        PARTITIONS.iter().find_map(of).unwrap_or("aws")
+    }
+}
+
+/// Partitions by the prefix of their regions (`partitions.json` of the AWS SDKs). All other regions
+/// are in `aws`.
+const PARTITIONS: [(&str, &str); 7] = [
+    ("cn-", "aws-cn"),
+    ("eusc-", "aws-eusc"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("us-isof-", "aws-iso-f"),
+    ("eu-isoe-", "aws-iso-e"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -293,6 +311,25 @@ mod tests {
         assert_eq!(arn("errors"), "arn:aws:events:eu-west-1:*:event-bus/errors");
         let whole = "arn:aws:events:eu-west-1:222222222222:event-bus/errors";
         assert_eq!(arn(whole), whole);
+    }
+
+    #[test]
+    fn iam_policy_names_the_partition_of_the_region() {
+        let bus: BusName = "errors".parse().unwrap();
+        for (region, partition) in [
+            ("us-east-1", "aws"),
+            ("eu-central-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("us-iso-east-1", "aws-iso"),
+            ("us-isob-east-1", "aws-iso-b"),
+            ("us-isof-south-1", "aws-iso-f"),
+            ("eu-isoe-west-1", "aws-iso-e"),
+            ("eusc-de-east-1", "aws-eusc"),
+        ] {
+            let arn = bus.arn(&region.parse().unwrap());
+            assert_eq!(arn, format!("arn:{partition}:events:{region}:*:event-bus/errors"));
+        }
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl NewError {
         let WorkflowRef { workflow_id, user_id, integration_id } = workflow.clone();
         let Self { identity: ErrorIdentity { id, created_at, .. }, execution_id, block_id, block_type, error } = self;
         ErrorLog {
-            fingerprint: Fingerprint::of(workflow_id, block_type.as_str(), &error),
+            fingerprint: Fingerprint::of(block_type.as_str(), &error),
             error_id: id,
             environment_id,
             workflow_id,

@@ -1,12 +1,12 @@
 //! Fingerprints: digests that group errors that differ in numbers, ids and values only.
 
+use std::str::FromStr;
+
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use super::id::WorkflowId;
-
-/// Digest of the workflow, block type and normalized text of an error: 32 hex digits, equal for
-/// similar errors.
+/// Digest of the block type and normalized text of an error: 32 hex digits, equal for similar errors
+/// of all workflows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
@@ -22,24 +22,44 @@ const MAX_NORMALIZED_BYTES: usize = 1024;
 const QUOTES: [char; 3] = ['"', '`', '\''];
 
 impl Fingerprint {
-    /// Computes the fingerprint of an error from its workflow, block type and text.
-    pub fn of(workflow: WorkflowId, block_type: &str, text: &str) -> Self {
+    /// Computes the fingerprint of an error from its block type and text.
+    pub fn of(block_type: &str, text: &str) -> Self {
         let mut digest = Context::new(&SHA256);
-        for part in [workflow.to_string().as_str(), block_type, &normalize(text)] {
+        for part in [block_type, &normalize(text)] {
             digest.update(&(part.len() as u64).to_be_bytes());
             digest.update(part.as_bytes());
         }
         let half: Vec<u8> = digest.finish().as_ref().iter().take(16).copied().collect();
         Self(hex::encode(half))
     }
+
+    /// Returns the 32 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Error for a text that is not a fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a fingerprint of 32 hexadecimal digits, as `GET /errors/groups` returns it")]
+pub struct FingerprintError;
+
+impl FromStr for Fingerprint {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() == 32 && text.bytes().all(is_digit) { Ok(Self(text.to_owned())) } else { Err(FingerprintError) }
+    }
 }
 
 /// Replaces the parts that vary between similar errors: quoted values, URL queries and fragments,
-/// email addresses, and words with a digit (numbers, UUIDs, hashes, keys). Runs in a single pass,
-/// so that no input is slow.
+/// email addresses, and words with a digit (numbers, UUIDs, hashes, keys). Keeps HTTP statuses, which
+/// are different problems. Runs in a single pass, so that no input is slow.
 fn normalize(text: &str) -> String {
     let (mut rest, _) = text.split_at(text.floor_char_boundary(SCAN_BYTES));
     let (mut normalized, mut before, mut unclosed) = (String::new(), ' ', Vec::new());
+    let mut announces_status = false;
     while let Some(first) = rest.chars().next().filter(|_| normalized.len() < MAX_NORMALIZED_BYTES) {
         let after = rest.strip_prefix(first).unwrap_or_default();
         // After a letter, a single quote is an apostrophe.
@@ -61,7 +81,12 @@ fn normalize(text: &str) -> String {
             let (word, after) = take_while(rest, is_word);
             rest = after;
             before = 'a';
-            mask(word, &mut normalized);
+            if announces_status && is_status(word) {
+                normalized.push_str(word);
+            } else {
+                mask(word, &mut normalized);
+            }
+            announces_status = is_before_status(word, announces_status);
         } else {
             if opens {
                 unclosed.push(first);
@@ -72,6 +97,20 @@ fn normalize(text: &str) -> String {
     }
     normalized.truncate(normalized.floor_char_boundary(MAX_NORMALIZED_BYTES));
     normalized
+}
+
+/// Returns whether a word is an HTTP status.
+fn is_status(word: &str) -> bool {
+    let digits = word.trim_end_matches('.');
+    digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Returns whether a number after this word is an HTTP status: after `status`, `code` and `HTTP`, also
+/// in `statusCode` and with a version of HTTP in between.
+fn is_before_status(word: &str, announced: bool) -> bool {
+    let is_version = word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !is_status(word);
+    let word = word.to_ascii_lowercase();
+    ["status", "code", "http"].iter().any(|end| word.ends_with(end)) || (announced && is_version)
 }
 
 /// Returns whether a character belongs to a word, including the characters that join numbers,
@@ -132,7 +171,8 @@ mod tests {
     #[test]
     fn numbers_ids_queries_and_quoted_values_are_masked() {
         for (a, b) in [
-            ("Request failed with status code 403", "Request failed with status code 500"),
+            ("Request 403 failed", "Request 500 failed"),
+            ("status code 40312", "status code 9"),
             ("order 6155ac246093840013297377 not found", "order 7f0c not found"),
             ("GET https://x.example/a?page=1&t=ab failed", "GET https://x.example/a?page=2 failed"),
             (
@@ -149,18 +189,24 @@ mod tests {
     }
 
     #[test]
-    fn words_paths_workflows_and_blocks_are_distinguished() {
+    fn words_paths_statuses_and_blocks_are_distinguished() {
         for (a, b) in [
             ("access denied", "access granted"),
             ("GET https://x.example/a failed", "GET https://x.example/b failed"),
             ("can't read, won't try", "can't write, won't try"),
+            ("Request failed with status code 403", "Request failed with status code 500"),
+            ("HTTP 401", "HTTP 404"),
+            ("HTTP/1.1 429 Too Many", "HTTP/1.1 500 Too Many"),
+            ("statusCode: 401.", "statusCode: 429."),
+            ("status=404", "status=403"),
         ] {
-            assert_ne!(normalize(a), normalize(b));
+            assert_ne!(normalize(a), normalize(b), "{a}");
         }
-        let (one, other) = (WorkflowId::new(), WorkflowId::new());
-        assert_ne!(Fingerprint::of(one, "shopify", "x"), Fingerprint::of(other, "shopify", "x"));
-        assert_ne!(Fingerprint::of(one, "shopify", "x"), Fingerprint::of(one, "slack", "x"));
-        assert_eq!(Fingerprint::of(one, "shopify", "x 1"), Fingerprint::of(one, "shopify", "x 2"));
+        assert_ne!(Fingerprint::of("shopify", "x"), Fingerprint::of("slack", "x"));
+        assert_eq!(Fingerprint::of("shopify", "x 1"), Fingerprint::of("shopify", "x 2"));
+        let fingerprint = Fingerprint::of("shopify", "x");
+        assert_eq!(fingerprint.as_str().parse(), Ok(fingerprint.clone()));
+        assert_eq!("X".repeat(32).parse::<Fingerprint>(), Err(FingerprintError));
     }
 
     #[test]
@@ -183,7 +229,7 @@ mod tests {
 
         #[test]
         fn numbers_in_long_texts_are_masked(a in any::<u64>(), b in any::<u64>(), c in any::<char>()) {
-            let text = |n: u64| format!("status {n}: {}", format!("{c} at ").repeat(2000));
+            let text = |n: u64| format!("order {n}: {}", format!("{c} at ").repeat(2000));
             prop_assert_eq!(normalize(&text(a)), normalize(&text(b)));
         }
     }

@@ -29,6 +29,7 @@ pub mod api_key;
 pub mod credential;
 pub mod delivery;
 pub mod destination;
+pub mod email;
 pub mod environment;
 pub mod error_log;
 pub mod fingerprint;

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Serialize, de};
 
 /// Point in time in UTC with millisecond precision, serialized as ISO 8601
@@ -85,15 +86,33 @@ impl fmt::Display for Timestamp {
 
 /// Error for a text that is not a timestamp.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("must be an ISO 8601 time with an offset, such as 2026-11-24T05:30:50.123Z")]
-pub struct TimestampError;
+pub enum TimestampError {
+    /// The text has another format.
+    #[error("must be an ISO 8601 time with an offset, such as 2026-11-24T05:30:50.123Z")]
+    Format,
+    /// The text has a space instead of the plus sign of the offset: in a query, `+` means a space.
+    #[error("must have a + before the offset; write it as %2B in a query")]
+    Plus,
+}
 
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
     /// Parses an ISO 8601 or RFC 3339 time with an offset. Digits beyond milliseconds are dropped.
+    /// Times at the ends of the years -9999 and 9999, which `jiff` cannot represent because of
+    /// their offsets, become the earliest and the latest time.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<jiff::Timestamp>().map(|at| Self(at.as_millisecond())).map_err(|_| TimestampError)
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self(at.as_millisecond()));
+        }
+        match Pieces::parse(text) {
+            Ok(pieces) if pieces.to_numeric_offset().is_some() && pieces.date().year().unsigned_abs() == 9999 => {
+                let end = if pieces.date().year() > 0 { jiff::Timestamp::MAX } else { jiff::Timestamp::MIN };
+                Ok(Self(end.as_second() * 1000))
+            }
+            _ if text.contains(' ') && text.replacen(' ', "+", 1).parse::<Self>().is_ok() => Err(TimestampError::Plus),
+            _ => Err(TimestampError::Format),
+        }
     }
 }
 
@@ -140,11 +159,40 @@ mod tests {
     #[test]
     fn time_without_an_offset_is_rejected() {
         for text in ["", "yesterday", "2026-11-24", "2026-11-24T05:30:50", "1700000000"] {
-            assert_eq!(text.parse::<Timestamp>(), Err(TimestampError), "{text}");
+            assert_eq!(text.parse::<Timestamp>(), Err(TimestampError::Format), "{text}");
+        }
+    }
+
+    #[test]
+    fn unencoded_plus_sign_is_explained() {
+        assert_eq!("2026-11-24T05:30:50 01:00".parse::<Timestamp>(), Err(TimestampError::Plus));
+        assert_eq!("2026-11-24T05:30:50 x".parse::<Timestamp>(), Err(TimestampError::Format));
+    }
+
+    #[test]
+    fn every_time_of_the_calendar_is_accepted() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let latest = time("9999-12-31T23:59:59Z");
+        assert_eq!(time("9999-12-31T00:00:00+01:00"), latest);
+        assert_eq!(time("9999-12-31T23:59:59-23:00"), latest);
+        assert!(time("9999-12-30T12:00:00Z") < latest);
+        let earliest = time("-009999-01-01T00:00:00Z");
+        assert_eq!(time("-009999-01-01T00:00:00+23:00"), earliest);
+        assert!(earliest < time("0000-01-01T00:00:00Z"));
+        for time in [latest, earliest] {
+            assert_eq!(time.to_string().parse::<Timestamp>(), Ok(time), "{time}");
         }
     }
 
     proptest! {
+        #[test]
+        fn any_date_and_time_is_accepted(
+            year in 0i16..=9999, month in 1i8..=12, day in 1i8..=28, hour in 0i8..24, minute in 0i8..60, offset in -14i8..=14,
+        ) {
+            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:00{offset:+03}:00");
+            prop_assert!(text.parse::<Timestamp>().is_ok(), "{}", text);
+        }
+
         #[test]
         fn time_round_trips(ms in 0i64..4_102_444_800_000) {
             let time = Timestamp(ms);

@@ -3,7 +3,7 @@
 //! The authorizer determines the [`Identity`] of a caller, and API Gateway passes it to the
 //! endpoint. The first argument of a handler names the callers that it admits. Resources of other
 //! environments and users return 404: handlers build all keys from the caller's environment and
-//! check ownership with [`BackendOrUser::can_access`].
+//! read as the user who calls, such as with [`Users::find_as`](crate::store::users::Users::find_as).
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
@@ -67,7 +67,10 @@ impl Identity {
 
 /// Caller in a handler's signature. [`serve`](super::serve()) accepts only handlers whose first
 /// argument is a caller.
-pub trait Caller {}
+pub trait Caller: Sized {
+    /// Returns the caller of a request. Others are rejected with 403, which names who is admitted.
+    fn of(extensions: &Extensions) -> Result<Self, Problem>;
+}
 
 /// The customer's back end: an API key with the scope `manage`.
 #[derive(Clone, Copy, Debug)]
@@ -110,13 +113,6 @@ pub struct BackendOrUser {
     pub user: Option<UserId>,
 }
 
-impl BackendOrUser {
-    /// Returns whether the caller may access resources of this user. If not, handlers return 404.
-    pub fn can_access(&self, owner: UserId) -> bool {
-        self.user.is_none_or(|user| user == owner)
-    }
-}
-
 /// The customer's back end, the workflow engine, or a user, who can access only their own
 /// resources.
 #[derive(Clone, Copy, Debug)]
@@ -127,20 +123,24 @@ pub struct AnyCaller {
     pub user: Option<UserId>,
 }
 
-/// Implements the extraction of callers. Others are rejected with 403, which names who is admitted.
+/// Implements callers by the identities that they admit.
 macro_rules! callers {
     ($($type:ident ($admitted:literal) $($identity:pat $(if $condition:expr)? => $caller:expr),+;)*) => {$(
-        impl Caller for $type {}
+        impl Caller for $type {
+            fn of(extensions: &Extensions) -> Result<Self, Problem> {
+                match Identity::of(extensions)? {
+                    $($identity $(if $condition)? => Ok($caller),)+
+                    #[allow(unreachable_patterns, reason = "some admit everyone")]
+                    _ => Err(Problem::forbidden(concat!($admitted, " is required"))),
+                }
+            }
+        }
 
         impl<S: Sync> FromRequestParts<S> for $type {
             type Rejection = Problem;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-                match Identity::of(&parts.extensions)? {
-                    $($identity $(if $condition)? => Ok($caller),)+
-                    #[allow(unreachable_patterns, reason = "some admit everyone")]
-                    _ => Err(Problem::forbidden(concat!($admitted, " is required"))),
-                }
+                Self::of(&parts.extensions)
             }
         }
     )*};

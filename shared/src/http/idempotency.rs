@@ -31,7 +31,7 @@ use tower::{Service, ServiceExt};
 use utoipa::IntoParams;
 
 use super::{
-    Identity, Problem, RouteKey,
+    Caller, EndpointArguments, Identity, Problem, RouteKey, event,
     serve::{Server, respond},
 };
 use crate::{
@@ -45,7 +45,7 @@ use crate::{
     vault::{Context, Vault},
 };
 
-impl<H, T, S> Server<H, T, S> {
+impl<H, T: EndpointArguments, S> Server<H, T, S> {
     /// Supports Idempotency-Key: a repeated request receives the stored response of the first
     /// success.
     pub fn idempotent(self) -> IdempotentServer<H, T, S> {
@@ -63,7 +63,7 @@ pub struct IdempotentServer<H, T, S> {
 impl<H, T, S> IdempotentServer<H, T, S>
 where
     H: Handler<T, S>,
-    T: 'static,
+    T: EndpointArguments + 'static,
     S: FromAws + Clone + Send + Sync + 'static,
 {
     /// Encrypts stored responses, which contain secrets. `variable` names the environment variable
@@ -77,7 +77,7 @@ where
         let Self { server, key_variable } = self;
         start::run(
             async |aws| Idempotent::from_aws(aws, key_variable).await,
-            async |state| lambda_http::run(idempotent_service(server.handler, state)).await,
+            async |state| event::run(idempotent_service(server.handler, state)).await,
         )
     }
 }
@@ -106,13 +106,21 @@ pub fn idempotent_service<H, T, S>(
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone
 where
     H: Handler<T, S>,
-    T: 'static,
+    T: EndpointArguments + 'static,
     S: Clone + Send + Sync + 'static,
 {
     let handler = handler.with_state(state);
     let service = tower::service_fn(move |request: Request| {
         let (layer, handler) = (layer.clone(), handler.clone());
-        async move { Ok(layer.handle(handler, request).await.unwrap_or_else(Problem::into_response)) }
+        async move {
+            // A caller that the handler does not admit must not write a record.
+            let admitted = T::Caller::of(request.extensions()).map(|_| ());
+            let response = match admitted {
+                Ok(()) => layer.handle(handler, request).await,
+                Err(problem) => Err(problem),
+            };
+            Ok(response.unwrap_or_else(Problem::into_response))
+        }
     });
     tower::service_fn(move |request: Request| respond(service.clone(), request))
 }

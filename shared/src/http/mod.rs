@@ -5,7 +5,9 @@
 //! result into a response. Every handler names the callers that it admits in its signature, so that
 //! no endpoint can omit the check.
 //!
+//! * `body`: JSON bodies: text, syntax and duplicate members
 //! * `callers`: the caller of a request, and the checks that lead to 401 and 403
+//! * `event`: events of API Gateway, read as requests
 //! * `idempotency`: the `Idempotency-Key` header
 //! * `input`: query strings and JSON bodies; `values`: how each type is read
 //! * `pages`: page limits and cursors of lists
@@ -15,7 +17,9 @@
 //! * `responses`: success responses, including ETags and caching
 //! * `serve`: entry points of functions, request logs and panics
 
+mod body;
 mod callers;
+mod event;
 mod idempotency;
 mod input;
 mod pages;

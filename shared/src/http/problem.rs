@@ -36,6 +36,32 @@ pub struct FieldError {
     pub detail: String,
 }
 
+/// Maximum number of bytes of a member's name in the JSON text of a response. Bounds the response,
+/// because callers choose the names.
+pub(super) const MAX_NAME_BYTES: usize = 100;
+
+/// Returns the JSON pointer to a member. Shortens its name if it is long.
+pub(super) fn pointer_to(parent: &str, name: &str) -> String {
+    let (mut pointer, mut bytes) = (format!("{parent}/"), 0);
+    for letter in name.chars() {
+        bytes += match letter {
+            '"' | '\\' | '~' | '/' => 2,
+            letter if letter.is_control() => 6,
+            letter => letter.len_utf8(),
+        };
+        match letter {
+            _ if bytes > MAX_NAME_BYTES => {
+                pointer.push('…');
+                break;
+            }
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            letter => pointer.push(letter),
+        }
+    }
+    pointer
+}
+
 /// Invalid fields: the first ones, and the number of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldErrors {
@@ -61,12 +87,20 @@ impl FieldErrors {
 
     /// Adds an error, or counts it without describing it if the list is full.
     pub(super) fn push_with(&mut self, error: impl FnOnce() -> FieldError) {
-        if self.list.len() < self.max { self.list.push(error()) } else { self.more += 1 }
+        if self.list.len() >= self.max {
+            self.more += 1;
+            return;
+        }
+        let error = error();
+        // A field is named once, with the first reason.
+        if self.list.iter().all(|named| named.pointer != error.pointer) {
+            self.list.push(error);
+        }
     }
 
     /// Returns whether there are no errors.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.more == 0
     }
 
     /// Returns the errors that are named, and the number of the others.
@@ -150,6 +184,12 @@ impl Problem {
         Self { kind, title, status, detail: detail.into(), errors: Vec::new(), more_errors: 0, policy: None }
     }
 
+    /// Returns 400: the request is not a valid HTTP request.
+    pub(super) fn malformed_request() -> Self {
+        let detail = "the request contains a header, path or query that is not valid in HTTP";
+        Self::new(StatusCode::BAD_REQUEST, "malformed-request", "Malformed request", detail)
+    }
+
     /// Returns 400: the body is not valid JSON.
     pub fn malformed_json(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed-json", "Malformed JSON", detail)
@@ -188,9 +228,8 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail)
     }
 
-    /// Returns 415: the content type is not JSON.
-    pub fn unsupported_media_type() -> Self {
-        let detail = "the header `Content-Type` must be `application/json`";
+    /// Returns 415: the body is not plain JSON.
+    pub fn unsupported_media_type(detail: &str) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
     }
 

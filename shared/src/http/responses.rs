@@ -30,8 +30,8 @@ impl<T: Serialize> IntoResponse for Accepted<T> {
     }
 }
 
-/// 201 with a JSON body and the location of the created resource, relative to the base URL of the
-/// API.
+/// 201 with a JSON body and the location of the created resource, relative to the URL of the request
+/// (RFC 9110, section 10.2.2): the last segment of its path, and the id.
 #[derive(Clone, Debug)]
 pub struct Created<T> {
     location: String,
@@ -39,7 +39,7 @@ pub struct Created<T> {
 }
 
 impl<T> Created<T> {
-    /// Creates the response for a resource at this path.
+    /// Creates the response for a resource at this relative location, such as `users/{userId}`.
     pub fn at(location: String, body: T) -> Self {
         Self { location, body }
     }

@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
-use super::{Caller, Problem, RequestInput, problem::REQUEST_ID};
+use super::{Caller, Problem, RequestInput, event, problem::REQUEST_ID};
 use crate::start::{self, FromAws, StartError};
 
 /// Returns the server of an endpoint whose handler names its caller and its input.
@@ -64,7 +64,7 @@ where
 {
     /// Serves requests until Lambda stops the process.
     pub fn run(self) -> Result<(), StartError> {
-        start::run(S::from_aws, async |state| lambda_http::run(service(self.handler, state)).await)
+        start::run(S::from_aws, async |state| event::run(service(self.handler, state)).await)
     }
 }
 
@@ -104,13 +104,30 @@ where
 /// Arguments of a handler that start with its [`Caller`] and end with its [`RequestInput`], so that
 /// neither the check of the caller nor that of unknown fields can be omitted. [`Handler`] puts a
 /// marker of its own before them.
-pub trait EndpointArguments {}
+pub trait EndpointArguments {
+    /// Callers that the handler admits.
+    type Caller: Caller;
+}
 
-impl<M, C: Caller, I: RequestInput> EndpointArguments for (M, C, I) {}
-impl<M, C: Caller, A, I: RequestInput> EndpointArguments for (M, C, A, I) {}
-impl<M, C: Caller, A, B, I: RequestInput> EndpointArguments for (M, C, A, B, I) {}
-impl<M, C: Caller, A, B, D, I: RequestInput> EndpointArguments for (M, C, A, B, D, I) {}
-impl<M, C: Caller, A, B, D, E, I: RequestInput> EndpointArguments for (M, C, A, B, D, E, I) {}
+impl<M, C: Caller, I: RequestInput> EndpointArguments for (M, C, I) {
+    type Caller = C;
+}
+
+impl<M, C: Caller, A, I: RequestInput> EndpointArguments for (M, C, A, I) {
+    type Caller = C;
+}
+
+impl<M, C: Caller, A, B, I: RequestInput> EndpointArguments for (M, C, A, B, I) {
+    type Caller = C;
+}
+
+impl<M, C: Caller, A, B, D, I: RequestInput> EndpointArguments for (M, C, A, B, D, I) {
+    type Caller = C;
+}
+
+impl<M, C: Caller, A, B, D, E, I: RequestInput> EndpointArguments for (M, C, A, B, D, E, I) {
+    type Caller = C;
+}
 
 /// Wraps a handler as the service that Lambda calls. It always returns a response, even if the
 /// handler panics.

@@ -10,6 +10,7 @@ use crate::domain::{
     delivery::DeliveryStatus,
     destination::{AccessKeyId, BusName, Region},
     environment::Kind,
+    fingerprint::Fingerprint,
     id::{CredentialId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
     names::{Email, UserRef, Username},
     secret::Secret,
@@ -46,6 +47,7 @@ from_json_by_parsing! {
     [] ErrorId;
     [] DeliveryStatus;
     [] Status;
+    [] Fingerprint;
     [] WebhookUrl;
     [] Timestamp;
     [] Region;

@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{Access, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, TABLE, Table, Write, to_item},
+    table::{Access, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Write, to_item},
+    tombstones::{check_not_deleted, mark_deleted},
 };
 use crate::domain::{
     credential::Credential,
     id::{CredentialId, EnvironmentId, UserId},
+    request_seed::RequestSeed,
     secret::Sealed,
 };
 
@@ -44,36 +46,53 @@ pub enum CreateCredentialError {
 }
 
 impl Credentials {
-    /// Creates a credential if the user exists. A credential with the same id is left unchanged: it
-    /// stems from an earlier attempt of the same request. One transaction.
+    /// Creates a credential if the user exists. A credential with the same id is left unchanged, even
+    /// if it was deleted since: it stems from an earlier attempt of the same request. One
+    /// transaction.
     pub async fn create(
         &self,
         environment: EnvironmentId,
         new: &SealedCredential,
+        seed: &RequestSeed,
     ) -> Result<(), CreateCredentialError> {
         let Credential { credential_id, user_id, .. } = new.credential;
         let key = keys::credential(environment, user_id, credential_id);
-        let writes = vec![
+        let mut writes = vec![
             Write::check_exists(&keys::user(environment, user_id)),
             Put::if_absent(to_item("credential", &key, new, &[])?).into(),
         ];
+        writes.extend(check_not_deleted(&key, seed));
         match self.0.transact(writes).await?[..] {
             [true, ..] => Err(CreateCredentialError::UserNotFound),
             _ => Ok(()),
         }
     }
 
-    /// Deletes a credential with its data. Returns false if it does not exist. One write.
+    /// Deletes a credential with its data. Returns false if it does not exist. One transaction.
     pub async fn delete(&self, environment: EnvironmentId, user: UserId, id: CredentialId) -> Result<bool, StoreError> {
-        self.0.delete(Delete::existing(&keys::credential(environment, user, id))).await
+        let key = keys::credential(environment, user, id);
+        let mut writes = vec![Delete::existing(&key).into()];
+        writes.extend(mark_deleted(&key, id.object_id())?);
+        Ok(self.0.transact(writes).await?.is_empty())
     }
 }
 
 impl<A: Access> Credentials<A> {
-    /// Returns all credentials of a user without their data, the oldest first. One query per
-    /// megabyte.
-    pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
-        self.0.list_prefix(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await
+    /// Returns the first credentials of a user without their data, the oldest first, at most `limit`,
+    /// and `true` if there are no more. One query.
+    pub async fn first_by_user(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        limit: usize,
+    ) -> Result<(Vec<Credential>, bool), StoreError> {
+        let range = Range::of_prefix(keys::CREDENTIAL_PREFIX);
+        // One more tells whether these are all.
+        let (mut credentials, _): (Vec<Credential>, bool) =
+            self.0.first(&[keys::user(environment, user).pk], &range, limit + 1).await?;
+        let all = credentials.len() <= limit;
+        credentials.truncate(limit);
+        Ok((credentials, all))
     }
 
     /// Returns a page of a user's credentials without their data, the newest first. At least one
@@ -84,8 +103,7 @@ impl<A: Access> Credentials<A> {
         user: UserId,
         (after, limit): (Option<&str>, usize),
     ) -> Result<Page<Credential>, StoreError> {
-        let prefix = keys::CREDENTIAL_PREFIX;
-        let range = Range { view: TABLE, low: prefix.into(), high: format!("{prefix}g"), newest_first: true };
+        let range = Range { newest_first: true, ..Range::of_prefix(keys::CREDENTIAL_PREFIX) };
         self.0.page(&[keys::user(environment, user).pk], &range, &Filter::default(), (after, limit)).await
     }
 

@@ -1,10 +1,9 @@
 //! Deletions: background jobs that delete the data of deleted users.
 
-use serde::Deserialize;
-
 use super::{
+    jobs,
     keys::{self, Key},
-    table::{Delete, Filter, LISTING, Range, StoreError, TABLE, Table},
+    table::{Delete, Range, StoreError, TABLE, Table, attribute_text},
     users::Deletion,
 };
 use crate::domain::id::WorkflowId;
@@ -13,22 +12,15 @@ use crate::domain::id::WorkflowId;
 #[derive(Clone, Debug)]
 pub struct Deletions(pub Table);
 
-/// Item in the partition of a user. A workflow has only its pointer there.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Owned {
-    sk: String,
-    workflow_id: Option<WorkflowId>,
-}
-
 /// Number of items that a step deletes.
 const ITEMS_PER_STEP: usize = 200;
 
 impl Deletions {
-    /// Returns up to `limit` unfinished deletions. At least one query for each of four partitions.
+    /// Returns up to `limit` unfinished deletions, of environments in turn. At least two queries for
+    /// each of four partitions.
     pub async fn open(&self, limit: usize) -> Result<Vec<Deletion>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::deletions).collect();
-        Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
+        jobs::open(&self.0, &partitions, limit, |job: &Deletion| job.environment_id).await
     }
 
     /// Deletes all items that a user owned. Always returns true, because a deletion has nothing to
@@ -43,16 +35,18 @@ impl Deletions {
     /// workflows and one per 25 other items.
     pub async fn step(&self, deletion: &Deletion) -> Result<bool, StoreError> {
         let pk = keys::user(deletion.environment_id, deletion.user_id).pk;
-        let (owned, _): (Vec<Owned>, bool) =
-            self.0.first(std::slice::from_ref(&pk), &Range::all(TABLE), ITEMS_PER_STEP).await?;
+        let (owned, _) = self.0.first_items(std::slice::from_ref(&pk), &Range::all(TABLE), ITEMS_PER_STEP).await?;
         if owned.is_empty() {
             let job = keys::deletion(deletion.environment_id, deletion.user_id);
             self.0.delete(Delete::existing(&job)).await?;
             return Ok(true);
         }
-        let workflows = owned.iter().filter_map(|item| item.workflow_id);
+        // A workflow has only its pointer in this partition. Items are not converted, so that a
+        // malformed one is deleted too.
+        let workflows = owned.iter().filter_map(|item| attribute_text(item, "workflowId").parse::<WorkflowId>().ok());
         self.0.delete_all(workflows.map(|id| keys::workflow(deletion.environment_id, id)).collect()).await?;
-        self.0.delete_all(owned.into_iter().map(|item| Key { pk: pk.clone(), sk: item.sk }).collect()).await?;
+        let keys = owned.iter().map(|item| Key { pk: pk.clone(), sk: attribute_text(item, "sk") });
+        self.0.delete_all(keys.collect()).await?;
         Ok(false)
     }
 }

@@ -8,17 +8,17 @@ use super::{
     errors::Retention,
     health::HealthStore,
     keys,
-    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, from_item, number, text, to_item},
-};
-use crate::{
-    domain::{
-        delivery::Route,
-        destination::{Destination, MAX_DESTINATIONS},
-        health::Health,
-        id::{DestinationId, EnvironmentId},
-        timestamp::Timestamp,
+    table::{
+        Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, Write, number, readable, text, to_item,
     },
-    logs::ErrorChain,
+};
+use crate::domain::{
+    delivery::Route,
+    destination::{Destination, MAX_DESTINATIONS},
+    health::Health,
+    id::{DestinationId, EnvironmentId},
+    request_seed::RequestSeed,
+    timestamp::Timestamp,
 };
 
 /// Destinations of all environments.
@@ -31,6 +31,9 @@ pub enum CreateDestinationError {
     /// The environment has the maximum number of destinations.
     #[error("the environment already has {MAX_DESTINATIONS} destinations")]
     TooMany,
+    /// An earlier attempt of the same request created the destination, which was deleted since.
+    #[error("the destination of this Idempotency-Key was deleted")]
+    Deleted,
     /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,6 +57,7 @@ impl Destinations {
         &self,
         environment: EnvironmentId,
         destination: &Destination,
+        seed: &RequestSeed,
     ) -> Result<(), CreateDestinationError> {
         let below_limit = Condition::compare("destinations", "<", number(MAX_DESTINATIONS));
         let count = Update::of(&keys::destinations_count(environment))
@@ -62,10 +66,15 @@ impl Destinations {
             .when(Condition::item_absent().or(below_limit));
         let key = keys::destination(environment, destination.destination_id);
         let put = Put::if_absent(to_item("destination", &key, destination, &[])?);
-        match self.0.transact(vec![count.into(), put.into()]).await?[..] {
+        let mut writes = vec![count.into(), put.into()];
+        // The id of a deleted destination is kept for longer than any request can be repeated.
+        let deleted = keys::deleted_destination(environment, destination.destination_id);
+        writes.extend(seed.is_retry.then(|| Write::check_absent(&deleted)));
+        match self.0.transact(writes).await?[..] {
             [] => Ok(()),
+            [_, _, true] => Err(CreateDestinationError::Deleted),
             // The same request was sent before and is still being processed.
-            [_, true] => Err(StoreError::Busy("the destination already exists".into()).into()),
+            [_, true, ..] => Err(StoreError::Busy("the destination already exists".into()).into()),
             _ => Err(CreateDestinationError::TooMany),
         }
     }
@@ -162,15 +171,12 @@ impl<A: Access> Destinations<A> {
     pub async fn list_with_health(&self, environment: EnvironmentId) -> Result<Vec<(Destination, Health)>, StoreError> {
         let (mut destinations, mut health_by_id) = (Vec::<Destination>::new(), HashMap::new());
         for item in self.0.list_descending(keys::destinations(environment)).await? {
-            let read = match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
-                Some("destination") => from_item(item).map(|destination| destinations.push(destination)),
-                Some("health") => from_item::<HealthRow>(item).map(|row| {
-                    health_by_id.insert(row.destination_id, row.health);
-                }),
-                _ => Ok(()),
-            };
-            if let Err(error) = read {
-                tracing::error!(error = %ErrorChain(&error), %environment, "unreadable destination item");
+            match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
+                Some("destination") => destinations.extend(readable::<Destination>(item)),
+                Some("health") => {
+                    health_by_id.extend(readable::<HealthRow>(item).map(|row| (row.destination_id, row.health)));
+                }
+                _ => {}
             }
         }
         let with_health = |destination: Destination| {

@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     deliveries::delete_delivered,
     destinations::Destinations,
+    jobs,
     keys::{self, Key},
-    table::{BY_USER, Condition, Delete, Filter, LISTING, Position, Put, Range, StoreError, Table, text, to_item},
+    table::{
+        Access, BY_USER, Condition, Filter, Position, Put, Range, StoreError, Table, Update, number, text, to_item,
+    },
+    tombstones::REPEATABLE,
 };
 use crate::domain::{
     delivery::Route,
@@ -81,10 +85,11 @@ pub async fn start_erasure(directory: &Table, erasure: &Erasure) -> Result<(), S
 }
 
 impl Erasures {
-    /// Returns up to `limit` unfinished erasures. At least one query for each of four partitions.
+    /// Returns up to `limit` unfinished erasures, of environments in turn. At least two queries for
+    /// each of four partitions.
     pub async fn open(&self, limit: usize) -> Result<Vec<Erasure>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::erasures).collect();
-        Ok(self.directory.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
+        jobs::open(&self.directory, &partitions, limit, |job: &Erasure| job.environment_id).await
     }
 
     /// Erases all errors that the index lists at `now`. Returns whether the erasure is complete. May
@@ -141,8 +146,10 @@ impl Erasures {
             let candidates = routes.flat_map(|route| {
                 errors.iter().map(move |error| keys::delivery(route, error.workflow_id, error.error_id))
             });
-            let rows: Vec<DeliveryRow> = self.errors.get_all(&candidates.collect::<Vec<_>>()).await?;
-            let (mut pending, mut deliveries) = (Vec::new(), Vec::new());
+            let candidates: Vec<Key> = candidates.collect();
+            let (rows, unreadable) =
+                self.errors.get_readable_unexpired::<DeliveryRow>(&candidates, Timestamp::now()).await?;
+            let (mut pending, mut deliveries) = (Vec::new(), unreadable);
             for DeliveryRow { pk, sk, destination_id, next_attempt_at } in rows {
                 if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
                     let route = Route { environment, destination: destination_id };
@@ -160,12 +167,28 @@ impl Erasures {
         Ok((!errors.is_empty(), page.next))
     }
 
-    /// Deletes the job, unless it was requested again. One write.
+    /// Turns the job into a mark that is kept for a day, unless it was requested again. One write.
     async fn complete(&self, erasure: &Erasure) -> Result<(), StoreError> {
         let unchanged = Condition::equals("startedAt", text(erasure.started_at));
-        let job = keys::erasure(erasure.environment_id, erasure.user_id);
-        self.directory.delete(Delete::of(&job).when(unchanged)).await.map(|_| ())
+        let done = Update::of(&keys::erasure(erasure.environment_id, erasure.user_id))
+            // Another type, so that the stream does not start the job again.
+            .set("type", text("erased"))
+            .set("expiresAt", number((erasure.started_at + REPEATABLE).seconds()))
+            .remove("listPk")
+            .remove("listSk");
+        self.directory.update(done.when(unchanged)).await.map(|_| ())
     }
+}
+
+/// Returns the start of the last erasure of a user's errors, if a request from before it can still be
+/// repeated. One read.
+pub async fn erased_at<A: Access>(
+    directory: &Table<A>,
+    environment: EnvironmentId,
+    user: UserId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let erasure: Option<Erasure> = directory.get(&keys::erasure(environment, user)).await?;
+    Ok(erasure.map(|erasure| erasure.started_at))
 }
 
 /// Parses the error and workflow from the sort key of a delivery.

@@ -22,6 +22,7 @@ use crate::{
         fingerprint::Fingerprint,
         id::{EnvironmentId, ErrorId, UserId, WorkflowId},
         timestamp::Timestamp,
+        workflow::IntegrationId,
     },
 };
 
@@ -111,12 +112,18 @@ pub struct ErrorQuery {
     pub since: Option<Timestamp>,
     /// End of the time range, exclusive, rounded up to the second.
     pub until: Option<Timestamp>,
-    /// User filter, for a query of one workflow.
+    /// User filter.
     pub user_id: Option<UserId>,
+    /// Workflow filter.
+    pub workflow_id: Option<WorkflowId>,
     /// Execution filter.
     pub execution_id: Option<EngineText>,
     /// Block type filter.
     pub block_type: Option<EngineText>,
+    /// Fingerprint filter.
+    pub fingerprint: Option<Fingerprint>,
+    /// Integration filter.
+    pub integration_id: Option<IntegrationId>,
     /// Whether the oldest errors come first instead of the newest.
     pub oldest_first: bool,
     /// Number of errors to skip.
@@ -125,6 +132,32 @@ pub struct ErrorQuery {
     pub after: Option<Position>,
     /// Maximum number of errors.
     pub limit: usize,
+}
+
+impl ErrorQuery {
+    /// Returns the filter of the items.
+    fn filter(&self) -> Filter {
+        let (user, workflow) = (self.user_id.map(|id| id.to_string()), self.workflow_id.map(|id| id.to_string()));
+        Filter::default()
+            .unexpired(Timestamp::now())
+            .equals("userId", user.as_deref())
+            .equals("workflowId", workflow.as_deref())
+            .equals("executionId", self.execution_id.as_ref().map(EngineText::as_str))
+            .equals("blockType", self.block_type.as_ref().map(EngineText::as_str))
+            .equals("fingerprint", self.fingerprint.as_ref().map(Fingerprint::as_str))
+            .equals("integrationId", self.integration_id.as_ref().map(IntegrationId::as_str))
+    }
+}
+
+/// Groups of the newest errors of a query.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    /// Groups, the largest first.
+    pub groups: Vec<Group>,
+    /// Times of all errors that were examined.
+    pub times: Vec<Timestamp>,
+    /// Whether these are all errors and all of their groups.
+    pub complete: bool,
 }
 
 /// Errors that are equal except for numbers, ids and values.
@@ -138,6 +171,10 @@ pub struct Group {
     pub last_seen: Timestamp,
     /// Newest error of the group.
     pub example: ErrorLog,
+    /// Workflows of the errors.
+    pub workflows: BTreeSet<WorkflowId>,
+    /// Users of the errors.
+    pub users: BTreeSet<UserId>,
 }
 
 /// Returns the size of an error in the response of a function, where its JSON is escaped as a
@@ -155,6 +192,8 @@ pub const MAX_SKIP: usize = 1000;
 const MAX_SAME_ID: usize = 100;
 /// Maximum number of errors that are grouped.
 const MAX_GROUPED: usize = 5000;
+/// Maximum number of errors of a user that are grouped.
+const MAX_GROUPED_OF_USER: usize = 1000;
 /// Maximum number of groups that are returned.
 const MAX_GROUPS: usize = 100;
 
@@ -249,12 +288,7 @@ impl<A: Access> Errors<A> {
         };
         let (view, partitions) = index_and_partitions(environment, query.scope);
         let range = Range { view, low, high, newest_first: !query.oldest_first };
-        let user = query.user_id.map(|user| user.to_string());
-        let filter = Filter::default()
-            .unexpired(Timestamp::now())
-            .equals("userId", user.as_deref())
-            .equals("executionId", query.execution_id.as_ref().map(EngineText::as_str))
-            .equals("blockType", query.block_type.as_ref().map(EngineText::as_str));
+        let filter = query.filter();
         let page_request = (after, skip + query.limit);
         let (found, errors, next) = if let ErrorScope::Workflow(_) = query.scope {
             let Page { items, next } = self.table.page::<ErrorLog>(&partitions, &range, &filter, page_request).await?;
@@ -291,21 +325,18 @@ impl<A: Access> Errors<A> {
             .collect())
     }
 
-    /// Returns the errors of a time range as groups, the largest first, and whether the groups are
-    /// complete. Examines the newest 5,000 errors and returns at most 100 groups. At least eight
-    /// concurrent queries, and one `BatchGetItem` for the examples.
-    pub async fn groups(
-        &self,
-        environment: EnvironmentId,
-        (since, until): (Option<Timestamp>, Option<Timestamp>),
-    ) -> Result<(Vec<Group>, bool), StoreError> {
-        let Some((low, high)) = keys::error_bounds(since, until) else {
-            return Ok((Vec::new(), true));
-        };
-        let (view, partitions) = index_and_partitions(environment, ErrorScope::Environment);
+    /// Returns the newest errors that match a query as groups. Examines 5,000 errors, or 1,000 of a
+    /// user, and returns at most 100 groups. At least eight concurrent queries, for a user one, and
+    /// one `BatchGetItem` for the examples.
+    pub async fn groups(&self, environment: EnvironmentId, query: &ErrorQuery) -> Result<Groups, StoreError> {
+        let none = Groups { groups: Vec::new(), times: Vec::new(), complete: true };
+        let Some((low, high)) = keys::error_bounds(query.since, query.until) else { return Ok(none) };
+        let limit = if let ErrorScope::User(_) = query.scope { MAX_GROUPED_OF_USER } else { MAX_GROUPED };
+        let filter = query.filter();
+        let (view, partitions) = index_and_partitions(environment, query.scope);
         let range = Range { view, low, high, newest_first: true };
-        let filter = Filter::default().unexpired(Timestamp::now());
-        let page = self.table.page::<ListedError>(&partitions, &range, &filter, (None, MAX_GROUPED)).await?;
+        let page = self.table.page::<ListedError>(&partitions, &range, &filter, (None, limit)).await?;
+        let times = page.items.iter().map(|error| error.created_at).collect();
         let mut groups: HashMap<Fingerprint, Vec<ListedError>> = HashMap::new();
         for error in page.items {
             groups.entry(error.fingerprint.clone()).or_default().push(error);
@@ -325,12 +356,19 @@ impl<A: Access> Errors<A> {
         let groups = groups.into_iter().filter_map(|group| {
             let example = examples.remove(&group.first()?.fingerprint)?;
             let times = group.iter().map(|error| error.created_at);
-            Some(Group { count: group.len(), first_seen: times.clone().min()?, last_seen: times.max()?, example })
+            Some(Group {
+                count: group.len(),
+                first_seen: times.clone().min()?,
+                last_seen: times.max()?,
+                example,
+                workflows: group.iter().map(|error| error.workflow_id).collect(),
+                users: group.iter().map(|error| error.user_id).collect(),
+            })
         });
         let groups: Vec<Group> = groups.collect();
         // An example may have been erased in the meantime.
         complete &= groups.len() == grouped;
-        Ok((groups, complete))
+        Ok(Groups { groups, times, complete })
     }
 }
 

@@ -134,15 +134,18 @@ impl HealthStore {
         self.0.update(update).await.map(|_| ())
     }
 
-    /// Clears the failures of a destination and closes its circuit. Returns the new health. One
-    /// write.
-    pub async fn reset(&self, route: Route) -> Result<Health, StoreError> {
-        let update = identified(route)
+    /// Clears the failures of a destination and closes its circuit; if it now leads elsewhere, clears
+    /// its results too. Returns the new health. One write.
+    pub async fn reset(&self, route: Route, redirected: bool) -> Result<Health, StoreError> {
+        let mut update = identified(route)
             .set("consecutiveFailures", number(0))
             .set("failedProbes", number(0))
             .remove("failingSince")
             .remove("nextProbeAt")
             .remove("retryAfter");
+        if redirected {
+            update = update.remove("lastSuccessAt").remove("lastFailureAt");
+        }
         Ok(self.0.update_returning_new(update).await?.unwrap_or_default())
     }
 

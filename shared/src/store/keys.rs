@@ -282,6 +282,12 @@ pub fn error_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Optio
     (since <= last).then(|| (format!("{since:08x}"), format!("{last:08x}g")))
 }
 
+/// Key of the mark that a resource was deleted. In a partition of its own, so that deleting the data
+/// of a user keeps it.
+pub fn tombstone(Key { pk, sk }: &Key) -> Key {
+    Key::new(format_args!("{pk}#deleted"), sk)
+}
+
 /// Key of a record.
 pub fn record(environment: EnvironmentId, record: RecordKey) -> Key {
     match record {

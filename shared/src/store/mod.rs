@@ -45,12 +45,14 @@ pub mod erasures;
 pub mod errors;
 pub mod health;
 pub mod idempotency_records;
+mod jobs;
 pub mod keys;
 pub mod pending;
 pub mod records;
 pub mod replays;
 pub mod signing_keys;
 mod table;
+mod tombstones;
 pub mod users;
 pub mod workflows;
 

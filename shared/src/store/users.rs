@@ -11,10 +11,12 @@ use super::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Update,
         Write, number, text, to_item,
     },
+    tombstones::{check_not_deleted, mark_deleted},
 };
 use crate::domain::{
     id::{EnvironmentId, UserId},
     names::{CanonicalName, Names, UserRef},
+    request_seed::RequestSeed,
     timestamp::Timestamp,
     user::{Status, User},
 };
@@ -88,8 +90,9 @@ pub struct UserQuery<'a> {
     pub limit: usize,
 }
 
-/// Maximum number of users per transaction: a user and two claims each, of 100 items (AWS limit).
-const USERS_PER_TRANSACTION: usize = 33;
+/// Maximum number of users per transaction: a user, two claims and a check each, of 100 items (AWS
+/// limit).
+const USERS_PER_TRANSACTION: usize = 25;
 /// Maximum number of concurrent transactions.
 const MAX_CONCURRENT_TRANSACTIONS: usize = 8;
 /// Number of partitions over which the users of an environment are listed.
@@ -119,18 +122,28 @@ fn delete_claim(environment: EnvironmentId, user: UserId, claim: &CanonicalName)
 }
 
 impl Users {
-    /// Creates a user with its claims. A user with the same id is left unchanged: it stems from an
-    /// earlier attempt of the same request. One transaction.
-    pub async fn create(&self, environment: EnvironmentId, user: &User) -> Result<(), CreateUserError> {
-        let created = self.create_chunk(environment, std::slice::from_ref(user)).await;
+    /// Creates a user with its claims. A user with the same id is left unchanged, even if it was
+    /// deleted since: it stems from an earlier attempt of the same request. One transaction.
+    pub async fn create(
+        &self,
+        environment: EnvironmentId,
+        user: &User,
+        seed: &RequestSeed,
+    ) -> Result<(), CreateUserError> {
+        let created = self.create_chunk(environment, std::slice::from_ref(user), seed).await;
         created.into_iter().next().unwrap_or(Ok(()))
     }
 
     /// Creates users, each with its claims or not at all. Returns one result per user, in order. No
-    /// two users may have the same name. One transaction per 33 users, up to eight concurrently,
+    /// two users may have the same name. One transaction per 25 users, up to eight concurrently,
     /// and one more for each round of conflicts within it.
-    pub async fn create_all(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
-        let transactions = users.chunks(USERS_PER_TRANSACTION).map(|users| self.create_chunk(environment, users));
+    pub async fn create_all(
+        &self,
+        environment: EnvironmentId,
+        users: &[User],
+        seed: &RequestSeed,
+    ) -> Vec<Result<(), CreateUserError>> {
+        let transactions = users.chunks(USERS_PER_TRANSACTION).map(|users| self.create_chunk(environment, users, seed));
         // Collected first: a stream of closures that borrow is not `Send`.
         let transactions: Vec<_> = transactions.collect();
         let created = stream::iter(transactions).buffered(MAX_CONCURRENT_TRANSACTIONS).collect::<Vec<_>>().await;
@@ -139,7 +152,12 @@ impl Users {
 
     /// Creates users in one transaction. Users that the transaction rejects are excluded from the
     /// next one.
-    async fn create_chunk(&self, environment: EnvironmentId, users: &[User]) -> Vec<Result<(), CreateUserError>> {
+    async fn create_chunk(
+        &self,
+        environment: EnvironmentId,
+        users: &[User],
+        seed: &RequestSeed,
+    ) -> Vec<Result<(), CreateUserError>> {
         let mut outcomes: Vec<Option<Result<(), CreateUserError>>> = users.iter().map(|_| None).collect();
         loop {
             let mut unresolved: Vec<_> =
@@ -148,7 +166,7 @@ impl Users {
                 return outcomes.into_iter().flatten().collect();
             }
             let candidates: Vec<&User> = unresolved.iter().map(|(user, _)| *user).collect();
-            match self.try_create(environment, &candidates).await {
+            match self.try_create(environment, &candidates, seed).await {
                 Ok(known) => {
                     for ((_, outcome), known) in unresolved.iter_mut().zip(known) {
                         **outcome = known;
@@ -168,22 +186,27 @@ impl Users {
         &self,
         environment: EnvironmentId,
         users: &[&User],
+        seed: &RequestSeed,
     ) -> Result<Vec<Option<Result<(), CreateUserError>>>, StoreError> {
         let (mut writes, mut sizes) = (Vec::new(), Vec::new());
         for user in users {
             let items = items_of(environment, user)?;
-            sizes.push(items.len());
+            let check = check_not_deleted(&keys::user(environment, user.user_id), seed);
+            sizes.push((items.len(), usize::from(check.is_some())));
             writes.extend(items.into_iter().map(|item| Put::if_absent(item).into()));
+            writes.extend(check);
         }
         let failed = self.0.transact(writes).await?;
         let mut rest = failed.as_slice();
-        let known = users.iter().zip(sizes).map(|(user, size)| {
-            let (own, others) = rest.split_at_checked(size).unwrap_or_default();
+        let known = users.iter().zip(sizes).map(|(user, (items, checks))| {
+            let (own, others) = rest.split_at_checked(items).unwrap_or_default();
+            let (checked, others) = others.split_at_checked(checks).unwrap_or_default();
             rest = others;
             match own {
-                // Either the transaction succeeded, or the id exists. Ids are random, so an earlier
-                // attempt of the same request created the user.
+                // Either the transaction succeeded, or the id exists or was deleted. Ids are random,
+                // so an earlier attempt of the same request created the user.
                 [] | [true, ..] => Some(Ok(())),
+                _ if checked.contains(&true) => Some(Ok(())),
                 [_, claims @ ..] => taken(user, claims).map(Err),
             }
         });
@@ -229,8 +252,9 @@ impl Users {
             &[("listPk", listed.pk), ("listSk", listed.sk)],
         )?;
         let unchanged = Condition::equals("version", number(user.version));
-        let delete = Delete::of(&keys::user(environment, user.user_id)).when(unchanged);
-        let mut writes = vec![delete.into(), Put::new(job).into()];
+        let key = keys::user(environment, user.user_id);
+        let mut writes = vec![Delete::of(&key).when(unchanged).into(), Put::new(job).into()];
+        writes.extend(mark_deleted(&key, user.user_id.object_id())?);
         let claims = names_of(user).claims();
         writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
         if self.0.transact(writes).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Conflict) }
@@ -285,6 +309,21 @@ impl<A: Access> Users<A> {
                 let claim: Option<Claim> = self.0.get(&keys::name_claim(environment, name)).await?;
                 Ok(claim.map(|claim| claim.user_id))
             }
+        }
+    }
+
+    /// Returns the user of a reference, as far as the caller may see it. A user sees only themselves,
+    /// with one read of their own item for any reference, so that the time of the response tells
+    /// nothing about others. Otherwise like [`Self::find`].
+    pub async fn find_as(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<UserId>,
+        user: &UserRef,
+    ) -> Result<Option<User>, StoreError> {
+        match caller {
+            Some(caller) => Ok(self.get(environment, caller).await?.filter(|own| own.matches(user))),
+            None => self.find(environment, user).await,
         }
     }
 

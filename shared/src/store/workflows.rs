@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, Write, text, to_item},
+    table::{Access, Condition, Delete, Put, Range, ReadWrite, StoreError, Table, Update, Write, text, to_item},
+    tombstones::{check_not_deleted, mark_deleted},
     users::Users,
 };
 use crate::domain::{
     id::{CredentialId, EnvironmentId, UserId, WorkflowId},
+    request_seed::RequestSeed,
     timestamp::Timestamp,
     user::User,
     workflow::{Workflow, WorkflowName},
@@ -45,13 +47,19 @@ pub enum CreateWorkflowError {
 
 impl Workflows {
     /// Creates a workflow and its pointer, if the user and the credentials exist. A workflow with
-    /// the same id is left unchanged: it stems from an earlier attempt of the same request. One
-    /// transaction.
-    pub async fn create(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<(), CreateWorkflowError> {
+    /// the same id is left unchanged, even if it was deleted since: it stems from an earlier attempt
+    /// of the same request. One transaction.
+    pub async fn create(
+        &self,
+        environment: EnvironmentId,
+        workflow: &Workflow,
+        seed: &RequestSeed,
+    ) -> Result<(), CreateWorkflowError> {
         let Workflow { workflow_id, user_id, name, credential_ids, .. } = workflow;
         let pointer = keys::workflow_pointer(environment, *user_id, name);
         let pointer = to_item("workflowPointer", &pointer, &Pointer { workflow_id: *workflow_id }, &[])?;
-        let item = to_item("workflow", &keys::workflow(environment, *workflow_id), workflow, &[])?;
+        let key = keys::workflow(environment, *workflow_id);
+        let item = to_item("workflow", &key, workflow, &[])?;
         let mut writes = vec![
             Write::check_exists(&keys::user(environment, *user_id)),
             Put::if_absent(pointer).into(),
@@ -60,7 +68,11 @@ impl Workflows {
         for credential in credential_ids {
             writes.push(Write::check_exists(&keys::credential(environment, *user_id, *credential)));
         }
+        let checks = check_not_deleted(&key, seed);
+        let is_checked = checks.is_some();
+        writes.extend(checks);
         match &self.0.transact(writes).await?[..] {
+            [.., true] if is_checked => Ok(()),
             [true, ..] => Err(CreateWorkflowError::UserNotFound),
             [] | [_, _, true, ..] => Ok(()),
             [_, true, ..] => Err(CreateWorkflowError::NameTaken),
@@ -93,23 +105,35 @@ impl Workflows {
     /// Deletes a workflow and its pointer. Returns false if it no longer exists. One transaction.
     pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
         let Workflow { workflow_id, user_id, name, .. } = workflow;
-        let keys = [keys::workflow(environment, *workflow_id), keys::workflow_pointer(environment, *user_id, name)];
+        let key = keys::workflow(environment, *workflow_id);
+        let pointer = keys::workflow_pointer(environment, *user_id, name);
         let unchanged = Condition::equals("workflowId", text(workflow_id));
-        let writes = keys.iter().map(|key| Delete::of(key).when(unchanged.clone()).into());
-        Ok(self.0.transact(writes.collect()).await?.is_empty())
+        let delete = |key| Delete::of(key).when(unchanged.clone()).into();
+        let mut writes = vec![delete(&key), delete(&pointer)];
+        writes.extend(mark_deleted(&key, workflow_id.object_id())?);
+        Ok(self.0.transact(writes).await?.is_empty())
     }
 }
 
 impl<A: Access> Workflows<A> {
-    /// Returns all workflows of a user, ordered by name. One query per megabyte of pointers, and
-    /// one `BatchGetItem` per 100 workflows.
-    pub async fn list_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Workflow>, StoreError> {
-        let pointers: Vec<Pointer> =
-            self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+    /// Returns the first workflows of a user by name, at most `limit`, and `true` if there are no
+    /// more. One query, and one `BatchGetItem` per 100 workflows.
+    pub async fn first_by_user(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        limit: usize,
+    ) -> Result<(Vec<Workflow>, bool), StoreError> {
+        let range = Range::of_prefix(keys::WORKFLOW_POINTER_PREFIX);
+        // One more tells whether these are all.
+        let (mut pointers, _): (Vec<Pointer>, bool) =
+            self.0.first(&[keys::user(environment, user).pk], &range, limit + 1).await?;
+        let all = pointers.len() <= limit;
+        pointers.truncate(limit);
         let wanted: Vec<_> = pointers.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
         workflows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
-        Ok(workflows)
+        Ok((workflows, all))
     }
 
     /// Returns the ids of all workflows of a user, the newest first. One query per megabyte.
@@ -146,15 +170,16 @@ impl<A: Access> Workflows<A> {
     }
 
     /// Returns a workflow and its owner, or none if either does not exist. Workflows of a deleted
-    /// user count as absent. Two reads.
+    /// user count as absent, and so do those of others if the caller is a user. Two reads.
     pub async fn find_with_owner(
         &self,
         environment: EnvironmentId,
+        caller: Option<UserId>,
         id: WorkflowId,
     ) -> Result<Option<(Workflow, User)>, StoreError> {
-        let Some(workflow) = self.0.get::<Workflow>(&keys::workflow(environment, id)).await? else {
-            return Ok(None);
-        };
+        let workflow: Option<Workflow> = self.0.get(&keys::workflow(environment, id)).await?;
+        let may_see = |workflow: &Workflow| caller.is_none_or(|caller| caller == workflow.user_id);
+        let Some(workflow) = workflow.filter(may_see) else { return Ok(None) };
         let owner = Users(self.0.clone()).get(environment, workflow.user_id).await?;
         Ok(owner.map(|user| (workflow, user)))
     }

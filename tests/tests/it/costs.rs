@@ -58,7 +58,7 @@ async fn operations_consume_the_documented_capacity() {
     };
 
     let joe = user("joe", &origin, 0);
-    users.create(environment, &joe).await.unwrap();
+    users.create(environment, &joe, &origin).await.unwrap();
     measure("create a user with an e-mail address");
     users.get(environment, joe.user_id).await.unwrap();
     measure("find a user by its id");
@@ -66,7 +66,7 @@ async fn operations_consume_the_documented_capacity() {
     users.find(environment, &name).await.unwrap();
     measure("find a user by a name");
     let many: Vec<User> = (1..=1000).map(|n| user(&format!("user-{n}"), &origin, n)).collect();
-    assert!(users.create_all(environment, &many).await.iter().all(Result::is_ok));
+    assert!(users.create_all(environment, &many, &origin).await.iter().all(Result::is_ok));
     measure("create 1,000 users in a batch");
     users.list(environment, UserQuery { limit: 100, ..UserQuery::default() }).await.unwrap();
     measure("list 100 users");
@@ -77,7 +77,7 @@ async fn operations_consume_the_documented_capacity() {
         credential_ids: Vec::new(),
     };
     let workflow = workflow.create(&origin);
-    workflows.create(environment, &workflow).await.unwrap();
+    workflows.create(environment, &workflow, &origin).await.unwrap();
     measure("create a workflow");
 
     let record = async |count: usize, text: &str| {
@@ -96,10 +96,10 @@ async fn operations_consume_the_documented_capacity() {
         assert!(errors.record(&new).await.unwrap().is_empty());
         new
     };
-    workflows.find_with_owner(environment, workflow.workflow_id).await.unwrap();
+    workflows.find_with_owner(environment, None, workflow.workflow_id).await.unwrap();
     record(1, &"x".repeat(300)).await;
     measure("record an error of 300 bytes");
-    workflows.find_with_owner(environment, workflow.workflow_id).await.unwrap();
+    workflows.find_with_owner(environment, None, workflow.workflow_id).await.unwrap();
     record(100, &"y".repeat(301)).await;
     measure("record 100 errors of 300 bytes");
     let of_workflow =
@@ -131,7 +131,7 @@ async fn operations_consume_the_documented_capacity() {
         recorded = record(100, &format!("{}{}", "w".repeat(300), rand::random::<u64>())).await;
     }
     units.take();
-    let (groups, _) = errors.groups(environment, (None, None)).await.unwrap();
+    let groups = errors.groups(environment, &ErrorQuery::default()).await.unwrap().groups;
     assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), 5000);
     measure("group 5,000 errors");
 

@@ -212,7 +212,7 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 fn users(count: usize) -> Vec<Value> {
-    (0..count).map(|n| json!({ "email": format!("{n}@acme.example") })).collect()
+    (0..count).map(|n| json!({ "email": format!("{n}-of-{count}@acme.example") })).collect()
 }
 
 fn error_with_id() -> Value {
@@ -308,7 +308,7 @@ pub(crate) const ACCESS: &[Access] = &[
     Access { request: |_| request("GET /logs"),
         other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /errors/groups"),
-        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
+        other: 200, engine: 403, backend: 200, user: 200, another_user: 200 },
     Access { request: |_| request("GET /errors/{errorId}"),
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /environment"),
@@ -358,7 +358,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         status: 200, calls: "TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "users_batch",
         request: |_| request("POST /users/batch").body(json!({ "users": users(1000) })),
-        status: 200, calls: "31*TransactWriteItems",
+        status: 200, calls: "40*TransactWriteItems",
         body: |_, batch| assert_eq!(batch["invalidUsers"], json!([])) },
     AwsCalls { function: "credentials_create",
         request: |_| request("POST /users/{user}/credentials")
@@ -376,7 +376,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         status: 200, calls: "2*GetItem", body: ANY_BODY },
     AwsCalls { function: "credentials_delete",
         request: |_| request("DELETE /users/{user}/credentials/{credentialId}"),
-        status: 200, calls: "GetItem DeleteItem",
+        status: 200, calls: "GetItem TransactWriteItems",
         body: ANY_BODY },
     AwsCalls { function: "users_token",
         request: |_| request("POST /users/{user}/token").body(json!({ "ttlSeconds": 600 })),
@@ -441,6 +441,10 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
             assert_eq!(groups["complete"], true);
             world.error = text(&groups["groups"][0]["example"]["_id"]);
         } },
+    AwsCalls { function: "errors_groups", request: |_| request("GET /errors/groups").by_user(),
+        status: 200, calls: "Query BatchGetItem", body: ANY_BODY },
+    AwsCalls { function: "errors_groups", request: |_| request("GET /errors/groups").query("userId=joe.smoe@acme.example"),
+        status: 200, calls: "GetItem Query BatchGetItem", body: ANY_BODY },
     AwsCalls { function: "destinations_create",
         request: |world| request("POST /destinations").body(world.bus.clone()),
         status: 201, calls: "DescribeEventBus PutEvents GenerateDataKey TransactWriteItems",

@@ -8,7 +8,6 @@ export { errorsPage };
 
 const LIVE_MS = 2000;
 const OVERVIEW_MS = 10000;
-const CHARTED_PAGES = 5;
 const FIRST_GROUPS = 5;
 
 function errorsPage() {
@@ -88,33 +87,20 @@ function errorsPage() {
     announce(added === 1 ? "1 new error." : `${added} new errors.`);
   }
 
+  // Draws the chart and the groups, which one request returns.
   async function drawOverview() {
     overview = { at: Date.now(), due: false };
-    await Promise.all([drawChart(generation), drawGroups(generation)]);
-  }
-
-  // Draws a bar chart of the newest errors over time.
-  async function drawChart(requested) {
-    const times = [];
-    let next = null;
-    for (let page = 0; page < CHARTED_PAGES; page += 1) {
-      const found = await call("GET", `logs${query({ ...currentFilters(), limit: 100, cursor: next })}`);
-      if (requested !== generation) return;
-      times.push(...found.errors.map((error) => Date.parse(error.createdAt)));
-      next = found.cursor;
-      if (!next) break;
-    }
-    redraw(chart, times.length ? barChart(times, Boolean(next)) : []);
-  }
-
-  async function drawGroups(requested) {
-    const { groups: found, complete } = await call("GET", `errors/groups${query({ since: toIsoTime(filters.since), until: toIsoTime(filters.until) })}`);
+    const requested = generation;
+    const { groups: all, histogram, complete } = await call("GET", `errors/groups${query(currentFilters())}`);
     if (requested !== generation) return;
-    const is = (name, value) => !filters[name] || filters[name] === value;
-    const all = found.filter((group) => is("workflowId", group.workflowId) && is("blockType", group.blockType));
+    redraw(chart, all.length ? barChart(histogram, !complete) : []);
+    drawGroups(all, complete);
+  }
+
+  function drawGroups(all, complete) {
     const shown = showAllGroups ? all : all.slice(0, FIRST_GROUPS);
     redraw(groups,
-      filters.userId && h("p", { class: "quiet" }, "Groups include the errors of all users."),
+      !filters.since && h("p", { class: "quiet" }, "Errors of the last 24 hours."),
       shown.length ? h("div", { class: "scroll" }, h("table", { class: "stack" },
         h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "number" }, "Count"),
           ["Error", "Block", "Last seen", "Workflow"].map((name) => h("th", { scope: "col" }, name)))),
@@ -123,11 +109,11 @@ function errorsPage() {
           h("td", { class: "text" }, button(excerpt(group.example.error), () => showError(group.example._id), "plain", group.fingerprint)),
           h("td", { class: "mono" }, group.blockType),
           h("td", {}, timeElement(group.lastSeen)),
-          h("td", { class: "mono" }, group.workflowId),
+          group.workflows === 1 ? h("td", { class: "mono" }, group.workflowIds[0]) : h("td", {}, `${group.workflows} workflows`),
         ))))) : h("p", { class: "quiet" }, "No groups."),
-      shown.length < all.length && button(`Show all ${all.length} groups`, async () => {
+      shown.length < all.length && button(`Show all ${all.length} groups`, () => {
         showAllGroups = true;
-        await drawGroups(generation);
+        drawGroups(all, complete);
       }),
       !complete && h("p", { class: "quiet" }, "Incomplete: largest groups of the newest errors."));
   }
@@ -156,21 +142,19 @@ function errorsPage() {
 // Converts the value of a datetime-local field, in the time zone of the browser, to ISO 8601.
 const toIsoTime = (text) => (text ? new Date(text).toISOString() : "");
 
-function barChart(times, isPartial) {
-  const [first, last] = [Math.min(...times), Math.max(...times)];
-  const bars = 48;
-  const width = Math.max(1, (last - first + 1) / bars);
-  const counts = Array(bars).fill(0);
-  for (const time of times) counts[Math.min(bars - 1, Math.floor((time - first) / width))] += 1;
+function barChart(histogram, isPartial) {
+  const bars = histogram.length;
+  const counts = histogram.map((bar) => bar.count);
   const highest = Math.max(...counts);
-  const [from, to] = [new Date(first).toLocaleString(), new Date(last).toLocaleString()];
-  const summary = `${isPartial ? "The newest " : ""}${times.length} errors from ${from} to ${to}, at most ${highest} per bar`;
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const when = (bar) => new Date(bar.start).toLocaleString();
+  const summary = `${isPartial ? "The newest " : ""}${total} ${total === 1 ? "error" : "errors"} since ${when(histogram[0])}, at most ${highest} per bar`;
   return h("figure", {},
     h("svg", { class: "chart", viewBox: `0 0 ${bars * 10} 90`, preserveAspectRatio: "none", role: "img", "aria-label": summary },
       h("line", { x1: 0, x2: bars * 10, y1: 89, y2: 89 }),
       counts.map((count, place) => count && h("rect", {
         x: place * 10 + 1, width: 8, y: 89 - (count / highest) * 86, height: (count / highest) * 86,
-      }, h("title", {}, `${count} from ${new Date(first + place * width).toLocaleString()}`)))),
+      }, h("title", {}, `${count} from ${when(histogram[place])}`)))),
     h("figcaption", { class: "quiet" }, summary));
 }
 

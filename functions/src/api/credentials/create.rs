@@ -32,7 +32,7 @@ pub struct CreateCredential {
     data: SecretObject,
 }
 
-/// JSON object with secret values, serialized.
+/// Text of a JSON object with secret values, which keeps numbers of any precision.
 struct SecretObject(Zeroizing<String>);
 
 impl FromJson for SecretObject {
@@ -40,26 +40,11 @@ impl FromJson for SecretObject {
         let Value::Object(_) = value else {
             return location.reject("must be an object");
         };
-        if !is_exact(value) {
-            return location.reject("contains a number that cannot be stored exactly; send it as a string");
-        }
-        let text = Zeroizing::new(value.to_string());
+        let text = Zeroizing::new(location.source(value));
         if text.len() > MAX_DATA_BYTES {
             return location.reject(format_args!("must have at most {MAX_DATA_BYTES} bytes"));
         }
         Some(Self(text))
-    }
-}
-
-/// Returns whether all numbers are 64-bit integers or doubles below 2^53 in magnitude, above which
-/// doubles do not distinguish adjacent integers.
-fn is_exact(value: &Value) -> bool {
-    const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::Number(number) => !number.is_f64() || number.as_f64().is_some_and(|number| number.abs() < EXACT_BELOW),
-        Value::Array(items) => items.iter().all(is_exact),
-        Value::Object(members) => members.values().all(is_exact),
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 
@@ -77,11 +62,12 @@ pub async fn create_credential(
     Valid(body): Valid<CreateCredential>,
 ) -> Result<Created<CredentialBody>, Problem> {
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
-    let owner = state.owner(caller.environment, &user, |_| true).await?;
+    let owner = state.owner(caller.environment, None, &user).await?;
     let (credential_id, now) = (seed.id(0), seed.at);
     let data = vault.seal(&encryption_context(caller.environment, credential_id), 1, data.as_bytes()).await?;
     let credential =
         Credential { credential_id, user_id: owner.user_id, credential_type, name, created_at: now, updated_at: now };
-    state.credentials.create(caller.environment, &SealedCredential { credential: credential.clone(), data }).await?;
-    Ok(Created::at(format!("users/{}/credentials/{credential_id}", owner.user_id), credential.into()))
+    let sealed = SealedCredential { credential: credential.clone(), data };
+    state.credentials.create(caller.environment, &sealed, &seed).await?;
+    Ok(Created::at(format!("credentials/{credential_id}"), credential.into()))
 }

@@ -1,5 +1,6 @@
 //! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by
-//! id, or two by name, and one write.
+//! id, or two by name, and one
+//! transaction.
 
 use axum::extract;
 use tenon::{
@@ -24,7 +25,7 @@ pub async fn delete_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    let owner = state.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
+    let owner = state.owner(caller.environment, caller.user, &user).await?;
     match state.credentials.delete(caller.environment, owner.user_id, id).await? {
         true => Ok(Json(Success::new())),
         false => Err(Problem::not_found("credential")),

@@ -24,7 +24,7 @@ pub async fn get_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<CredentialBody>, Problem> {
-    let owner = state.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
+    let owner = state.owner(caller.environment, caller.user, &user).await?;
     let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
     found.map(|credential| Json(credential.into())).ok_or_else(|| Problem::not_found("credential"))
 }

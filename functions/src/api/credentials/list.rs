@@ -22,7 +22,7 @@ pub async fn list_credentials(
     Path(user): Path<UserRef>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<CredentialBody>>, Problem> {
-    let owner = state.owner(caller.environment, &user, |owner| caller.can_access(owner)).await?;
+    let owner = state.owner(caller.environment, caller.user, &user).await?;
     let scope = format!("/users/{}/credentials", owner.user_id);
     let after = page.after(&scope)?;
     let page = state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit())).await?;

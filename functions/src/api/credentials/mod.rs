@@ -52,14 +52,9 @@ pub struct StateWithVault<A: Access = ReadWrite> {
 
 impl<A: Access> State<A> {
     /// Returns the requested user if the caller may access it.
-    async fn owner(
-        &self,
-        environment: EnvironmentId,
-        user: &UserRef,
-        can_access: impl Fn(UserId) -> bool,
-    ) -> Result<User, Problem> {
-        let found = self.users.find(environment, user).await?;
-        found.filter(|user| can_access(user.user_id)).ok_or_else(|| Problem::not_found("user"))
+    async fn owner(&self, environment: EnvironmentId, caller: Option<UserId>, user: &UserRef) -> Result<User, Problem> {
+        let found = self.users.find_as(environment, caller, user).await?;
+        found.ok_or_else(|| Problem::not_found("user"))
     }
 }
 

@@ -36,7 +36,7 @@ pub async fn reveal_credential(
     _: NoInput,
 ) -> Result<NoStore<Json<RevealedCredential>>, Problem> {
     let Engine { environment, key } = caller;
-    let owner = state.owner(environment, &user, |_| true).await?;
+    let owner = state.owner(environment, None, &user).await?;
     let sealed = state.credentials.data(environment, owner.user_id, id).await?;
     let sealed = sealed.ok_or_else(|| Problem::not_found("credential"))?;
     // A warning, so that it is logged at every log level that an operator would choose.

@@ -31,6 +31,8 @@ struct CreateDestination {
     /// Type of the destination.
     #[serde(rename = "type")]
     kind: DestinationType,
+    /// Display name.
+    name: Option<Text<256>>,
     /// URL of a webhook, to which errors are posted.
     url: Option<WebhookUrl>,
     /// Description of a webhook.
@@ -51,6 +53,7 @@ struct CreateDestination {
 /// Destination before it is saved.
 #[derive(Debug)]
 pub struct NewDestination {
+    name: Option<Text<256>>,
     target: NewTarget,
     enabled: bool,
     filter: NewFilter,
@@ -107,9 +110,15 @@ impl Input for NewDestination {
             // Without a type, the required fields are unknown.
             None => None,
         };
+        let name = fields.optional("name");
         let enabled = fields.optional("enabled");
         let filter = fields.optional("filter");
-        Some(Self { target: target?, enabled: enabled?.unwrap_or(true), filter: filter?.unwrap_or_default() })
+        Some(Self {
+            name: name?,
+            target: target?,
+            enabled: enabled?.unwrap_or(true),
+            filter: filter?.unwrap_or_default(),
+        })
     }
 }
 
@@ -143,7 +152,7 @@ pub async fn create_destination(
     caller: Backend,
     extract::State(state): extract::State<State>,
     seed: RequestSeed,
-    Valid(NewDestination { target, enabled, filter }): Valid<NewDestination>,
+    Valid(NewDestination { name, target, enabled, filter }): Valid<NewDestination>,
 ) -> Result<NoStore<Created<DestinationWithSecret>>, Problem> {
     let (destination_id, now) = (seed.id(0), seed.at);
     let route = Route { environment: caller.environment, destination: destination_id };
@@ -157,6 +166,7 @@ pub async fn create_destination(
     let (target, verification, secret) = state.connections.connect(route, target).await?;
     let destination = Destination {
         destination_id,
+        name,
         version: 1,
         enabled,
         disabled_reason: None,
@@ -166,7 +176,7 @@ pub async fn create_destination(
         created_at: now,
         updated_at: now,
     };
-    state.destinations.create(caller.environment, &destination).await?;
+    state.destinations.create(caller.environment, &destination, &seed).await?;
     Ok(created(destination, secret))
 }
 

@@ -12,20 +12,21 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-/// Filter of the errors that a destination receives. An empty or absent list matches every error.
+/// Filter of the errors that a destination receives. An absent list matches every error; an empty one
+/// is rejected.
 #[derive(Debug, Default, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewFilter {
     /// Workflows whose errors are sent.
-    #[input(max = MAX_FILTER_ENTRIES, default)]
+    #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
     #[schema(required = false)]
     workflow_id: Vec<WorkflowId>,
     /// Users whose errors are sent, each by id, username or email address.
-    #[input(max = MAX_FILTER_ENTRIES, default)]
+    #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
     #[schema(required = false)]
     user_id: Vec<UserRef>,
     /// Block types whose errors are sent.
-    #[input(max = MAX_FILTER_ENTRIES, default)]
+    #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
     #[schema(required = false)]
     block_type: Vec<EngineText>,
 }

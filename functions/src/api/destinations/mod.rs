@@ -60,6 +60,9 @@ pub struct State {
 pub struct DestinationBody {
     /// Id of the destination.
     pub destination_id: DestinationId,
+    /// Display name.
+    #[schema(required = true)]
+    pub name: Option<Text<256>>,
     /// Type of the destination, with the fields of the type.
     #[serde(flatten)]
     pub target: TargetBody,
@@ -70,7 +73,8 @@ pub struct DestinationBody {
     pub disabled_reason: Option<String>,
     /// Filter of the errors that are sent.
     pub filter: Filter,
-    /// Whether the connection was verified, by the check when it was saved or by a test event.
+    /// Whether the connection was verified: by the check when it was saved, or by a delivery that a
+    /// webhook accepted.
     pub verified: bool,
     /// Result of the verification, or the reason why the connection is unverified.
     pub verification: String,
@@ -90,6 +94,8 @@ pub struct DestinationBody {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Health)]
 pub struct HealthBody {
+    /// Summary.
+    status: HealthStatus,
     /// Time of the last successful attempt, to the minute.
     #[schema(required = true)]
     last_success_at: Option<Timestamp>,
@@ -100,13 +106,37 @@ pub struct HealthBody {
     pending: i64,
     /// State of the circuit. While it is open, errors are queued and sent one at a time as probes.
     circuit: Circuit,
+    /// Time of the next attempt of a pending delivery; null if there is none.
+    #[schema(required = true)]
+    next_attempt_at: Option<Timestamp>,
 }
 
-impl From<Health> for HealthBody {
-    fn from(health: Health) -> Self {
+/// Summary of the health of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// The destination is disabled.
+    Disabled,
+    /// The circuit is open.
+    Failing,
+    /// Deliveries are pending.
+    Retrying,
+    /// Everything was delivered, or nothing was sent yet.
+    Healthy,
+}
+
+impl HealthBody {
+    fn new(health: Health, enabled: bool) -> Self {
         let circuit = health.circuit();
-        let Health { last_success_at, last_failure_at, pending, .. } = health;
-        Self { last_success_at, last_failure_at, pending: pending.max(0), circuit }
+        let Health { last_success_at, last_failure_at, pending, wake_at, .. } = health;
+        let status = match (enabled, circuit) {
+            (false, _) => HealthStatus::Disabled,
+            (true, Circuit::Open) => HealthStatus::Failing,
+            (true, Circuit::Closed) if pending > 0 => HealthStatus::Retrying,
+            (true, Circuit::Closed) => HealthStatus::Healthy,
+        };
+        let next_attempt_at = wake_at.filter(|_| enabled && pending > 0);
+        Self { status, last_success_at, last_failure_at, pending: pending.max(0), circuit, next_attempt_at }
     }
 }
 
@@ -161,24 +191,34 @@ impl From<(Destination, Health)> for DestinationBody {
     fn from((destination, health): (Destination, Health)) -> Self {
         let Destination {
             destination_id,
+            name,
             version: _,
             enabled,
             disabled_reason,
             filter,
             target,
-            verification: Verification { verified, reason },
+            verification,
             created_at,
             updated_at,
         } = destination;
+        // For a bus a success proves nothing: AWS also accepts events for a bus that does not exist.
+        let proof = health.last_success_at.filter(|_| matches!(target, Target::Webhook(_)));
+        let Verification { verified, reason } = match proof {
+            Some(at) if !verification.verified => {
+                Verification { verified: true, reason: format!("a delivery was accepted at {at}") }
+            }
+            _ => verification,
+        };
         Self {
             destination_id,
+            name,
             target: target.into(),
             enabled,
             disabled_reason,
             filter,
             verified,
             verification: reason,
-            health: health.into(),
+            health: HealthBody::new(health, enabled),
             retry_policy: &RETRY_SCHEDULE_SECS,
             created_at,
             updated_at,
@@ -196,6 +236,29 @@ impl From<Target> for TargetBody {
                 Self::EventBridge { region, event_bus_name, credentials, policy }
             }
             Target::Webhook(Webhook { url, description, secret: _, previous: _ }) => Self::Webhook { url, description },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_summarizes_the_health() {
+        let at = Timestamp::from_seconds(1_795_498_200);
+        let retrying = Health { pending: 3, wake_at: Some(at), ..Health::default() };
+        let failing = Health { consecutive_failures: 5, ..retrying.clone() };
+        for (health, enabled, status, next_attempt_at) in [
+            (Health::default(), true, HealthStatus::Healthy, None),
+            (Health { wake_at: Some(at), ..Health::default() }, true, HealthStatus::Healthy, None),
+            (retrying.clone(), true, HealthStatus::Retrying, Some(at)),
+            (failing.clone(), true, HealthStatus::Failing, Some(at)),
+            (failing, false, HealthStatus::Disabled, None),
+            (Health::default(), false, HealthStatus::Disabled, None),
+        ] {
+            let body = HealthBody::new(health, enabled);
+            assert_eq!((body.status, body.next_attempt_at), (status, next_attempt_at));
         }
     }
 }

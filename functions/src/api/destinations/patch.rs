@@ -38,6 +38,9 @@ pub struct State {
 pub struct PatchDestination {
     /// Whether errors are sent.
     enabled: Option<bool>,
+    /// Display name; null clears it.
+    #[schema(value_type = Option<Text<256>>)]
+    name: Patch<Text<256>>,
     /// Filter of the errors that are sent, replaced as a whole; null removes it.
     #[schema(value_type = Option<NewFilter>)]
     filter: Patch<NewFilter>,
@@ -76,13 +79,14 @@ pub async fn patch_destination(
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
-    let PatchDestination { enabled, filter, url, description, region, event_bus_name, credentials } = body;
+    let PatchDestination { enabled, name, filter, url, description, region, event_bus_name, credentials } = body;
 
     let was_enabled = destination.enabled;
     if let Some(enabled) = enabled {
         destination.enabled = enabled;
         destination.disabled_reason = None;
     }
+    destination.name = name.apply(destination.name);
     match filter {
         Patch::Absent => {}
         Patch::Null => destination.filter = Filter::default(),
@@ -111,7 +115,7 @@ pub async fn patch_destination(
     destination.updated_at = Timestamp::now();
     // Precedes the update, so that a retry after a failed update resets the health again.
     let resets_health = destination.enabled && (redirected || enabled == Some(true));
-    let health = if resets_health { health_store.reset(route).await? } else { health };
+    let health = if resets_health { health_store.reset(route, redirected).await? } else { health };
     destinations.update(caller.environment, &destination).await?;
     let disabled = was_enabled && !destination.enabled;
     if health.pending_since.is_some() && (resets_health || disabled) {

@@ -1,6 +1,5 @@
-//! `GET /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), one
-//! more if `userId` is a username or email address, and one query; more queries only if the filters
-//! exclude most of the items read.
+//! `GET /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user) and one
+//! query; more queries only if the filters exclude most of the items read.
 
 use axum::{extract, response::Response};
 use tenon::{
@@ -10,7 +9,6 @@ use tenon::{
     store::{
         ReadOnly,
         errors::{ErrorQuery, ErrorScope, Errors},
-        users::Users,
         workflows::Workflows,
     },
 };
@@ -29,7 +27,6 @@ pub struct ListErrors {
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
 pub struct State {
-    users: Users<ReadOnly>,
     workflows: Workflows<ReadOnly>,
     errors: Errors<ReadOnly>,
 }
@@ -51,15 +48,9 @@ pub async fn list_errors(
     let scope = format!("/workflows/{workflow_id}/errors {filters:?} {user_id:?}");
     let after = page.after(&scope)?;
 
-    let not_found = || Problem::not_found("workflow");
-    let (_, owner) = state.workflows.find_with_owner(environment, workflow_id).await?.ok_or_else(not_found)?;
-    let named = match &user_id {
-        Some(user) => state.users.resolve(environment, user).await?,
-        None => Some(owner.user_id),
-    };
-    if !caller.can_access(owner.user_id) || named != Some(owner.user_id) {
-        return Err(not_found());
-    }
+    let found = state.workflows.find_with_owner(environment, caller.user, workflow_id).await?;
+    let found = found.filter(|(_, owner)| user_id.as_ref().is_none_or(|user| owner.matches(user)));
+    found.ok_or_else(|| Problem::not_found("workflow"))?;
 
     let query = ErrorQuery { after, limit: page.limit(), ..filters.query(ErrorScope::Workflow(workflow_id)) };
     Ok(page_response(&state.errors.page(environment, &query).await?, &scope))

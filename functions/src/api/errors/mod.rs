@@ -5,7 +5,9 @@ use serde::Serialize;
 use tenon::{
     domain::{
         error_log::{EngineText, ErrorDocument, ErrorLog},
+        fingerprint::Fingerprint,
         timestamp::Timestamp,
+        workflow::IntegrationId,
     },
     http::{Cursor, Input, Json},
     store::{
@@ -38,13 +40,26 @@ pub struct ErrorFilters {
     execution_id: Option<EngineText>,
     /// Block type of the errors.
     block_type: Option<EngineText>,
+    /// Fingerprint of the errors, as their group has it.
+    fingerprint: Option<Fingerprint>,
+    /// Integration of the errors' workflows.
+    integration_id: Option<IntegrationId>,
 }
 
 impl ErrorFilters {
     /// Returns the query of the errors in a scope that match.
     fn query(self, scope: ErrorScope) -> ErrorQuery {
-        let Self { since, until, execution_id, block_type } = self;
-        ErrorQuery { scope, since, until, execution_id, block_type, ..ErrorQuery::default() }
+        let Self { since, until, execution_id, block_type, fingerprint, integration_id } = self;
+        ErrorQuery {
+            scope,
+            since,
+            until,
+            execution_id,
+            block_type,
+            fingerprint,
+            integration_id,
+            ..ErrorQuery::default()
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `POST /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), one
 //! more if an `_id` is given, and one batch write for 25 errors; with an Idempotency-Key two more
-//! writes.
+//! writes, and two more reads for a repetition.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use tenon::{
         Valid,
     },
     start::FromAws,
-    store::{errors::Errors, workflows::Workflows},
+    store::{erasures::erased_at, errors::Errors, workflows::Workflows},
 };
 use utoipa::ToSchema;
 
@@ -135,14 +135,22 @@ pub async fn record_errors(
         RecordErrors::One(error) => (vec![error], false),
         RecordErrors::List(ErrorList { errors }) => (errors, true),
     };
-    let found = state.workflows.find_with_owner(environment, workflow_id).await?;
+    let found = state.workflows.find_with_owner(environment, None, workflow_id).await?;
     let (workflow, _) = found.ok_or_else(|| Problem::not_found("workflow"))?;
     let workflow = WorkflowRef::from(&workflow);
+    let is_erased = async || -> Result<bool, Problem> {
+        let erased_at = erased_at(&state.workflows.0, environment, workflow.user_id).await?;
+        Ok(erased_at.is_some_and(|erased_at| seed.at <= erased_at))
+    };
 
     let now = seed.at;
     let new = errors.into_iter().enumerate().map(|(index, error)| error.into_new_error(&seed, index, is_list));
     let new: Vec<NewError> = new.collect::<Result<_, _>>()?;
     let ids: Vec<ErrorId> = new.iter().map(|error| error.identity.id).collect();
+    // What the first attempt recorded and an erasure deleted since is not recorded again.
+    if seed.is_retry && is_erased().await? {
+        return Ok(Accepted(RecordedErrors { ids }));
+    }
     let possibly_existing = new.iter().filter(|error| error.identity.id_provided || seed.is_retry);
     let possibly_existing: BTreeSet<ErrorId> = possibly_existing.map(|error| error.identity.id).collect();
 

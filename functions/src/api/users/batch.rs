@@ -1,4 +1,4 @@
-//! `POST /users/batch`. AWS calls: one DynamoDB transaction for 33 users, and one more for each
+//! `POST /users/batch`. AWS calls: one DynamoDB transaction for 25 users, and one more for each
 //! round of conflicts in it; with an Idempotency-Key two more writes.
 
 use std::collections::HashMap;
@@ -148,7 +148,7 @@ pub async fn create_users(
             Err(rejection) => results.push(Some(rejection)),
         }
     }
-    let created = users.create_all(caller.environment, &new).await;
+    let created = users.create_all(caller.environment, &new, &seed).await;
     let mut not_created = Vec::new();
     for ((index, user), outcome) in indices.into_iter().zip(new).zip(created) {
         let result = match outcome {
@@ -202,4 +202,32 @@ fn check(
     }
     claimed.extend(claims.into_iter().map(|name| (name, index)));
     Ok(NewUser { names, full_name, metadata }.create(seed, index))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn response_to_the_worst_batch_fits_into_a_response_of_lambda() {
+        /// Maximum size of a response of a function (AWS limit).
+        const MAX_RESPONSE: usize = 6_291_556;
+        for letter in ['"', '\\', '~', '\u{1}', '🙂', 'x'] {
+            let names: Vec<String> = (0..10).map(|n| format!("{n}{}", letter.to_string().repeat(200))).collect();
+            let item: Value = json!(names.iter().map(|name| (name.clone(), 0)).collect::<HashMap<_, _>>());
+            let reason = |item: &Value| match Valid::<CreateUser>::item(item, MAX_ERRORS_PER_ITEM) {
+                Ok(_) => panic!("the item is invalid"),
+                Err(problem) => Reason::from(problem),
+            };
+            let results: Vec<BatchResult> = (0..MAX_USERS).map(|_| BatchResult::Invalid(reason(&item))).collect();
+            let invalid_users = (0..MAX_USERS).map(|index| InvalidUser { index, detail: reason(&item).detail });
+            let body = CreatedUsers { message: "success", invalid_users: invalid_users.collect(), results };
+            let body = serde_json::to_string(&body).unwrap();
+            // Lambda escapes the body once more.
+            let response = serde_json::to_string(&body).unwrap();
+            assert!(response.len() < MAX_RESPONSE, "{letter:?}: {}", response.len());
+        }
+    }
 }

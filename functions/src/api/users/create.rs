@@ -53,6 +53,6 @@ pub async fn create_user(
     let CreateUser { email, username, full_name, metadata } = body;
     let names = Names::new(username, email, &seed.suffix(0)).map_err(|error| Problem::internal(&error))?;
     let user = NewUser { names, full_name, metadata }.create(&seed, 0);
-    users.create(caller.environment, &user).await?;
+    users.create(caller.environment, &user, &seed).await?;
     Ok(Created::at(format!("users/{}", user.user_id), user.into()))
 }

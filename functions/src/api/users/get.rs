@@ -21,8 +21,6 @@ pub async fn get_user(
     Path(user): Path<UserRef>,
     _: NoInput,
 ) -> Result<WithEtag<UserBody>, Problem> {
-    match users.find(caller.environment, &user).await? {
-        Some(user) if caller.can_access(user.user_id) => Ok(WithEtag(user.into())),
-        _ => Err(Problem::not_found("user")),
-    }
+    let found = users.find_as(caller.environment, caller.user, &user).await?;
+    found.map(|user| WithEtag(user.into())).ok_or_else(|| Problem::not_found("user"))
 }

@@ -56,6 +56,6 @@ pub async fn create_workflow(
     let user = state.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids: deduplicate(credential_ids) };
     let workflow = new.create(&seed);
-    state.workflows.create(caller.environment, &workflow).await?;
+    state.workflows.create(caller.environment, &workflow, &seed).await?;
     Ok(Created::at(format!("workflows/{}", workflow.workflow_id), WorkflowBody::new(workflow, user.status)))
 }

@@ -1,5 +1,5 @@
-//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), and one
-//! more if `userId` is a username or email address; one transaction.
+//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user)
+//! and one transaction.
 
 use axum::extract;
 use tenon::{

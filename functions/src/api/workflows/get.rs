@@ -1,5 +1,4 @@
-//! `GET /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), and one more
-//! if `userId` is a username or email address.
+//! `GET /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user).
 
 use axum::extract;
 use tenon::{

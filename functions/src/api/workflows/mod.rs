@@ -60,14 +60,9 @@ impl<A: Access> State<A> {
         id: WorkflowId,
         requested: Option<&UserRef>,
     ) -> Result<(Workflow, User), Problem> {
-        let not_found = || Problem::not_found("workflow");
-        let requested = match requested {
-            Some(user) => Some(self.users.resolve(environment, user).await?.ok_or_else(not_found)?),
-            None => None,
-        };
-        let found = self.workflows.find_with_owner(environment, id).await?;
-        let is = |owner: UserId, user: Option<UserId>| user.is_none_or(|user| user == owner);
-        found.filter(|(_, owner)| is(owner.user_id, caller) && is(owner.user_id, requested)).ok_or_else(not_found)
+        let found = self.workflows.find_with_owner(environment, caller, id).await?;
+        let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
+        found.ok_or_else(|| Problem::not_found("workflow"))
     }
 
     /// Returns the requested user, which defaults to the calling user. Without either, the request
@@ -82,9 +77,8 @@ impl<A: Access> State<A> {
         let Some(user) = requested.or(own.as_ref()) else {
             return Err(Problem::invalid_field("/userId", "is required"));
         };
-        let found = self.users.find(environment, user).await?;
-        let can_access = |user: &User| caller.is_none_or(|caller| caller == user.user_id);
-        found.filter(can_access).ok_or_else(|| Problem::not_found("user"))
+        let found = self.users.find_as(environment, caller, user).await?;
+        found.ok_or_else(|| Problem::not_found("user"))
     }
 }
 

@@ -82,6 +82,7 @@ impl World {
             destination_id: DestinationId::new(),
             version: 1,
             enabled: true,
+            name: None,
             disabled_reason: None,
             filter: Filter::default(),
             target: Target::EventBridge(bus),

@@ -28,6 +28,7 @@ impl From<CreateDestinationError> for Problem {
     fn from(error: CreateDestinationError) -> Self {
         match error {
             CreateDestinationError::TooMany => Self::conflict("too-many-destinations", error.to_string()),
+            CreateDestinationError::Deleted => Self::conflict("destination-deleted", error.to_string()),
             CreateDestinationError::Store(error) => error.into(),
         }
     }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{
     client::{Access, Table},
     error::{Retries, StoreError},
-    item::{Item, attribute_text, from_item, is_unexpired},
+    item::{Item, attribute_text, is_unexpired, readable},
 };
 use crate::{domain::timestamp::Timestamp, logs::ErrorChain, store::keys::Key};
 
@@ -71,7 +71,7 @@ impl<A: Access> Table<A> {
     /// Returns items by key, in no order, without those that do not exist. Strongly consistent. One
     /// `BatchGetItem` per 100 keys.
     pub(in crate::store) async fn get_all<T: DeserializeOwned>(&self, wanted: &[Key]) -> Result<Vec<T>, StoreError> {
-        self.get_items(wanted).await?.into_iter().map(from_item).collect()
+        Ok(self.get_items(wanted).await?.into_iter().filter_map(readable).collect())
     }
 
     /// Returns items by key like [`Self::get_all`], without expired items, which DynamoDB deletes
@@ -82,28 +82,24 @@ impl<A: Access> Table<A> {
         now: Timestamp,
     ) -> Result<Vec<T>, StoreError> {
         let found = self.get_items(wanted).await?;
-        found.into_iter().filter(|item| is_unexpired(item, now)).map(from_item).collect()
+        Ok(found.into_iter().filter(|item| is_unexpired(item, now)).filter_map(readable).collect())
     }
 
-    /// Returns items by key like [`Self::get_all_unexpired`], and the keys of malformed items, which
-    /// are logged.
+    /// Returns items by key like [`Self::get_all_unexpired`], and the keys of malformed items.
     pub(in crate::store) async fn get_readable_unexpired<T: DeserializeOwned>(
         &self,
         wanted: &[Key],
         now: Timestamp,
     ) -> Result<(Vec<T>, Vec<Key>), StoreError> {
-        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         for item in self.get_items(wanted).await?.into_iter().filter(|item| is_unexpired(item, now)) {
             let key = Key { pk: attribute_text(&item, "pk"), sk: attribute_text(&item, "sk") };
-            match from_item(item) {
-                Ok(entity) => readable.push(entity),
-                Err(error) => {
-                    tracing::error!(error = %ErrorChain(&error), pk = key.pk, sk = key.sk, "unreadable item");
-                    unreadable.push(key);
-                }
+            match readable(item) {
+                Some(entity) => found.push(entity),
+                None => unreadable.push(key),
             }
         }
-        Ok((readable, unreadable))
+        Ok((found, unreadable))
     }
 
     async fn get_items(&self, wanted: &[Key]) -> Result<Vec<Item>, StoreError> {

@@ -190,6 +190,11 @@ impl Write {
         Self::Check(key.clone(), Condition::item_exists())
     }
 
+    /// Checks that no item with this key exists.
+    pub(in crate::store) fn check_absent(key: &Key) -> Self {
+        Self::Check(key.clone(), Condition::item_absent())
+    }
+
     /// Returns the action of a transaction.
     pub(super) fn into_action(self, table: &str) -> Result<TransactWriteItem, StoreError> {
         let action = TransactWriteItem::builder();

@@ -6,7 +6,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::StoreError;
-use crate::{domain::timestamp::Timestamp, store::keys::Key};
+use crate::{
+    domain::timestamp::Timestamp,
+    logs::ErrorChain,
+    metrics::{self, Metric},
+    store::keys::Key,
+};
 
 /// Item as DynamoDB represents it.
 pub(in crate::store) type Item = HashMap<String, AttributeValue>;
@@ -28,6 +33,20 @@ pub(in crate::store) fn to_item<T: Serialize>(
 /// Converts an item to an entity. Ignores unknown attributes.
 pub(in crate::store) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     serde_dynamo::from_item(item).map_err(StoreError::Malformed)
+}
+
+/// Converts an item of a list to an entity. One that cannot be converted is logged, counted and left
+/// out, so that it does not hide the others.
+pub(in crate::store) fn readable<T: DeserializeOwned>(item: Item) -> Option<T> {
+    let (pk, sk) = (attribute_text(&item, "pk"), attribute_text(&item, "sk"));
+    match from_item(item) {
+        Ok(entity) => Some(entity),
+        Err(error) => {
+            tracing::error!(error = %ErrorChain(&error), pk, sk, "unreadable item");
+            metrics::emit(&[(Metric::UnreadableItems, 1)]);
+            None
+        }
+    }
 }
 
 /// Converts a value to an attribute.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{
     client::{Access, Table},
     error::StoreError,
-    item::{Item, from_item},
+    item::{Item, readable},
     query::{Filter, Range},
 };
 
@@ -83,7 +83,7 @@ impl<A: Access> Table<A> {
                 if items.len() == limit {
                     return Ok(Page { items, next: last });
                 }
-                items.push(from_item(item)?);
+                items.extend(readable(item));
                 last = Some(key);
                 continue;
             }

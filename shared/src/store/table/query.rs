@@ -7,7 +7,7 @@ use super::{
     client::{Access, Table},
     condition::{Condition, Placeholders},
     error::StoreError,
-    item::{Item, from_item, number, text},
+    item::{Item, number, readable, text},
 };
 use crate::domain::timestamp::Timestamp;
 
@@ -47,6 +47,11 @@ impl Range {
     pub(in crate::store) fn all(view: View) -> Self {
         // Sort keys are never empty.
         Self { view, low: "\u{1}".into(), high: HIGHEST.into(), newest_first: false }
+    }
+
+    /// Returns the range of the table's sort keys with a prefix, in ascending order.
+    pub(in crate::store) fn of_prefix(prefix: &str) -> Self {
+        Self { low: prefix.into(), high: format!("{prefix}{HIGHEST}"), ..Self::all(TABLE) }
     }
 
     /// Returns the rest of the range after a sort key, or none if it is empty.
@@ -137,7 +142,7 @@ impl<A: Access> Table<A> {
         let mut items = query.into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(item) = items.next().await {
-            found.push(from_item(item?)?);
+            found.extend(readable(item?));
         }
         Ok(found)
     }
@@ -208,7 +213,7 @@ impl<A: Access> Table<A> {
         limit: usize,
     ) -> Result<(Vec<T>, bool), StoreError> {
         let (items, all) = self.first_items(partitions, range, limit).await?;
-        Ok((items.into_iter().map(from_item).collect::<Result<_, _>>()?, all))
+        Ok((items.into_iter().filter_map(readable).collect(), all))
     }
 
     /// Returns items like [`Self::first`] without parsing them.

@@ -127,9 +127,9 @@ async fn webhook_secret_is_shown_once_and_error_is_replayed() {
     acme.record_error(&workflow, "Request failed with status code 403").await;
     browser.wait_for_text("Request failed with status code 403").await;
     browser.wait_for_text("1 ×").await;
-    acme.record_error(&workflow, "Request failed with status code 500").await;
+    acme.record_error(&workflow, "Request failed with status code 403").await;
     browser.wait_for_text("2 ×").await;
-    browser.wait_for_text("errors from").await;
+    browser.wait_for_text("errors since").await;
     browser.click_on("Request failed with status code 403").await;
     browser.wait_for_text("delivered").await;
     browser.click_on("Replay").await;
@@ -151,7 +151,7 @@ async fn user_is_created_found_disabled_and_deleted() {
     browser.click_on("Create a user").await;
     browser.fill("Email", "not an address").await;
     browser.click_on("Create user").await;
-    browser.wait_for_text("must be a valid email address").await;
+    browser.wait_for_text("must be an email address such as joe@example.com").await;
     browser.fill("Email", "joe@acme.example").await;
     browser.fill("Username", "joe").await;
     browser.click_on("Create user").await;

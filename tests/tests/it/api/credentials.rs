@@ -13,8 +13,8 @@ async fn only_the_engine_can_reveal_credential_data() {
     let body = json!({ "type": "shopify", "name": "Shop", "data": { "token": SECRET, "shop": { "id": 7 } } });
     let created = acme.backend.post("/users/joe@acme.example/credentials", body).await.is(201);
     let id = created.text("credentialId");
-    assert_eq!(created.header("location"), format!("users/{user}/credentials/{id}"));
-    let path = format!("/users/{user}/credentials/{id}");
+    let path = created.location("/users/joe@acme.example/credentials");
+    assert_eq!(path, format!("/users/joe@acme.example/credentials/{id}"));
     let shown = acme.backend.get(&path).await.is(200);
     let list = acme.backend.get("/users/joe@acme.example/credentials").await.is(200);
     let alias = acme.backend.get(&format!("/credentials/users/{user}")).await.is(200);

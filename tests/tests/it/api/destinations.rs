@@ -9,8 +9,8 @@ use tests::{Bus, Tenon, bus_settings, keys, setting};
 async fn destination_shows_settings_iam_policy_and_retry_policy() {
     let acme = Tenon::deployed().await.environment().await;
     let created = acme.backend.post("/destinations", bus_settings("tenon-test-errors")).await.is(201);
-    let path = format!("/destinations/{}", created.text("destinationId"));
-    assert_eq!(created.header("location"), &path[1..]);
+    let path = created.location("/destinations");
+    assert_eq!(path, format!("/destinations/{}", created.text("destinationId")));
     let shown = acme.backend.get(&path).await.is(200).body;
     assert_eq!(shown, created.body);
     assert_eq!(shown["type"], "eventbridge");

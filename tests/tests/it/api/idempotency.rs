@@ -10,10 +10,22 @@ use functions::api::{credentials, destinations, errors, users, workflows};
 use lambda_http::RequestExt;
 use serde_json::{Value, json};
 use tenon::{
-    domain::{id::EnvironmentId, timestamp::Timestamp},
-    http::{Idempotent, idempotent_service},
+    domain::{
+        id::{EnvironmentId, UserId},
+        names::UserRef,
+        timestamp::Timestamp,
+    },
+    http::{EndpointArguments, Idempotent, idempotent_service},
     start::{Aws, FromAws, connect},
-    store::users::Users,
+    store::{
+        Table,
+        credentials::Credentials,
+        destinations::Destinations,
+        erasures::{Erasure, Erasures, start_erasure},
+        errors::{ErrorQuery, Errors, Retention},
+        users::Users,
+        workflows::Workflows,
+    },
 };
 use tests::{
     Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, keys, send, setting,
@@ -190,7 +202,7 @@ async fn started<S: FromAws>(config: &SdkConfig) -> Idempotent<S> {
 async fn answer<H, T, S>(handler: H, state: &Idempotent<S>, request: lambda_http::Request) -> (u16, Value)
 where
     H: Handler<T, S>,
-    T: 'static,
+    T: EndpointArguments + 'static,
     S: Clone + Send + Sync + 'static,
 {
     let response = idempotent_service(handler, state.clone()).oneshot(request).await.unwrap();
@@ -209,7 +221,7 @@ async fn assert_survives_crashes<H, T, S, R>(
     expected: usize,
 ) where
     H: Handler<T, S>,
-    T: 'static,
+    T: EndpointArguments + 'static,
     S: Clone + Send + Sync + 'static,
     R: Fn() -> lambda_http::Request,
 {
@@ -449,4 +461,113 @@ async fn key_in_progress_conflicts_until_the_function_times_out() {
         (answer(users::create::create_user, &state, lasting(2)).await.0 == 201).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn repetition_never_revives_a_deleted_resource() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (mortal, crash) = Crash::wrap(&config);
+    let directory = || Table::new(&config, setting("DIRECTORY_TABLE"));
+    let environment = EnvironmentId::new();
+
+    // The process of each creation crashes after its transaction, before the response is stored.
+    let state = started::<Users>(&mortal).await;
+    let create = || answer(users::create::create_user, &state, request("users_create", environment, |_| {}));
+    assert!(crash.at(1, true, create()).await.is_none());
+    let (users, joe): (Users, UserRef) = (Users(directory()), "joe.smoe@acme.example".parse().unwrap());
+    let gone = users.find(environment, &joe).await.unwrap().unwrap();
+    users.delete(environment, &gone).await.unwrap();
+    let (status, repeated) = create().await;
+    assert_eq!((status, &repeated["userId"]), (201, &json!(gone.user_id)), "{repeated}");
+    assert!(users.get(environment, gone.user_id).await.unwrap().is_none());
+    assert!(users.find(environment, &joe).await.unwrap().is_none(), "its names stay free");
+
+    let environment = EnvironmentId::new();
+    let (user, _) = user_and_workflow(&config, environment).await;
+    let owner: UserId = user.parse().unwrap();
+    let state = started::<workflows::State>(&mortal).await;
+    let body = json!({ "userId": user, "name": "Revived" }).to_string();
+    let create = || {
+        let request = request("workflows_create", environment, |event| event["body"] = json!(body));
+        answer(workflows::create::create_workflow, &state, request)
+    };
+    assert!(crash.at(2, true, create()).await.is_none());
+    let workflows = Workflows(directory());
+    let name = "Revived".parse().unwrap();
+    let id = workflows.id_by_name(environment, owner, &name).await.unwrap().unwrap();
+    let (gone, _) = workflows.find_with_owner(environment, None, id).await.unwrap().unwrap();
+    assert!(workflows.delete(environment, &gone).await.unwrap());
+    let (status, repeated) = create().await;
+    assert_eq!((status, &repeated["workflowId"]), (201, &json!(id)), "{repeated}");
+    assert_eq!(workflows.id_by_name(environment, owner, &name).await.unwrap(), None);
+    assert!(workflows.find_with_owner(environment, None, id).await.unwrap().is_none());
+
+    let state = started::<credentials::StateWithVault>(&mortal).await;
+    let create = || {
+        let request = request("credentials_create", environment, |event| event["pathParameters"]["user"] = json!(user));
+        answer(credentials::create::create_credential, &state, request)
+    };
+    assert!(crash.at(3, true, create()).await.is_none());
+    let credentials = Credentials(directory());
+    let [gone] = &credentials.first_by_user(environment, owner, 50).await.unwrap().0[..] else {
+        panic!("no credential")
+    };
+    assert!(credentials.delete(environment, owner, gone.credential_id).await.unwrap());
+    let (status, repeated) = create().await;
+    assert_eq!((status, &repeated["credentialId"]), (201, &json!(gone.credential_id)), "{repeated}");
+    assert!(credentials.first_by_user(environment, owner, 50).await.unwrap().0.is_empty());
+
+    let state = started::<destinations::State>(&mortal).await;
+    let body = json!({ "type": "webhook", "url": "https://example.com/errors" }).to_string();
+    let create = || {
+        let request = request("destinations_create", environment, |event| event["body"] = json!(body));
+        answer(destinations::create::create_destination, &state, request)
+    };
+    assert!(crash.at(2, true, create()).await.is_none());
+    let destinations = Destinations(directory());
+    let [(gone, _)] = &destinations.list_with_health(environment).await.unwrap()[..] else { panic!("no destination") };
+    assert!(destinations.delete(environment, gone.destination_id, Retention::days(30)).await.unwrap());
+    let (status, repeated) = create().await;
+    assert_eq!((status, &repeated["type"]), (409, &json!("urn:tenon:problem:destination-deleted")), "{repeated}");
+    assert!(destinations.list_with_health(environment).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn repetition_never_records_erased_errors_again() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (mortal, crash) = Crash::wrap(&config);
+    let [directory, table] = ["DIRECTORY_TABLE", "ERRORS_TABLE"].map(|name| Table::new(&config, setting(name)));
+    let environment = EnvironmentId::new();
+    let (user, workflow) = user_and_workflow(&config, environment).await;
+    let state = started::<errors::record::State>(&mortal).await;
+    let record = || {
+        let request =
+            request("errors_record", environment, |event| event["pathParameters"]["workflowId"] = json!(workflow));
+        answer(errors::record::record_errors, &state, request)
+    };
+    assert!(crash.at(3, true, record()).await.is_none());
+    let errors = Errors { table: table.clone(), retention: Retention::days(30) };
+    let recorded = async || errors.page(environment, &ErrorQuery { limit: 10, ..Default::default() }).await.unwrap();
+    assert_eq!(recorded().await.items.len(), 1);
+
+    let erasure = Erasure { environment_id: environment, user_id: user.parse().unwrap(), started_at: Timestamp::now() };
+    start_erasure(&directory, &erasure).await.unwrap();
+    let erasures = Erasures { directory, errors: table };
+    let complete_at = erasure.started_at + Duration::from_secs(60);
+    while !erasures.run(&erasure, complete_at).await.unwrap() {}
+    assert!(recorded().await.items.is_empty());
+    let (status, repeated) = record().await;
+    assert_eq!((status, repeated["ids"].as_array().map(Vec::len)), (202, Some(1)), "{repeated}");
+    assert!(recorded().await.items.is_empty());
+}
+
+#[tokio::test]
+async fn caller_who_is_not_admitted_writes_no_record() {
+    let acme = Tenon::deployed().await.environment().await;
+    for (path, body, _) in creations(&acme).await.into_iter().filter(|(path, ..)| !path.ends_with("/errors")) {
+        for key in ["key", ""] {
+            post(&acme.engine, &path, key, &body).await.is_problem(403, "forbidden");
+        }
+    }
+    assert_eq!(stored_records(&acme).await.len(), 0);
 }

@@ -1,10 +1,10 @@
 //! Errors of an environment: lists, groups, single errors with their deliveries, and erasure.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use tests::{
-    Bus, Environment, Tenon, eventually, example_error, keys, setting,
+    Api, Bus, Environment, Tenon, eventually, example_error, keys, setting,
     webhook_receiver::{Receiver, Reply},
 };
 use tokio::io::AsyncBufReadExt;
@@ -85,22 +85,60 @@ async fn similar_errors_are_grouped() {
         let many = (0..100).map(|n| example_error(&format!("order {n}{batch} failed with status code 403")));
         acme.engine.post(&path(&orders), json!({ "errors": many.collect::<Vec<_>>() })).await.is(202);
     }
+    acme.record_error(&customers, "order 7 failed with status code 403").await;
     acme.record_error(&customers, "order 7 failed with status code 500").await;
     acme.record_error(&orders, "access denied").await;
 
     let answer = acme.backend.get("/errors/groups").await.is(200).body;
     let groups = answer["groups"].as_array().unwrap();
     let counts: Vec<u64> = groups.iter().map(|group| group["count"].as_u64().unwrap()).collect();
-    assert_eq!((counts[0], &answer["complete"]), (300, &json!(true)));
-    assert_eq!(counts.iter().sum::<u64>(), 302);
+    assert_eq!((counts, &answer["complete"]), (vec![301, 1, 1], &json!(true)));
     let largest = &groups[0];
-    assert_eq!((&largest["workflowId"], &largest["blockType"]), (&json!(orders), &json!("alloy.shopify")));
+    let workflows: BTreeSet<&str> =
+        largest["workflowIds"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!(workflows, [orders.as_str(), customers.as_str()].into());
+    assert_eq!((&largest["workflows"], &largest["users"]), (&json!(2), &json!(1)));
+    assert_eq!(largest["blockType"], "alloy.shopify");
     assert!(largest["firstSeen"].as_str().unwrap() <= largest["lastSeen"].as_str().unwrap());
     let shown =
         acme.backend.get(&format!("/errors/{}", largest["example"]["_id"].as_str().unwrap())).await.is(200).body;
     assert_eq!(shown["error"], largest["example"]["error"]);
-    let none = acme.backend.get("/errors/groups?until=2026-01-01T00:00:00Z").await.is(200).body;
-    assert_eq!(none, json!({ "groups": [], "complete": true }));
+    let bars: Vec<u64> =
+        answer["histogram"].as_array().unwrap().iter().map(|bar| bar["count"].as_u64().unwrap()).collect();
+    assert_eq!((bars.len(), bars.iter().sum::<u64>(), bars[59]), (60, 303, 303));
+
+    // The filters of lists select groups too, and a fingerprint selects the errors of a group.
+    let count = async |api: &Api, query: &str| {
+        let found = api.get(&format!("/errors/groups?{query}")).await.is(200).body;
+        found["groups"].as_array().unwrap().iter().map(|group| group["count"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(count(&acme.backend, &format!("workflowId={customers}")).await, 2);
+    assert_eq!(count(&acme.backend, "userId=joe@acme.example").await, 303);
+    assert_eq!(count(&acme.backend, &format!("userId={joe}&workflowId={customers}")).await, 2);
+    assert_eq!(count(&acme.backend, "blockType=slack").await, 0);
+    let fingerprint = largest["fingerprint"].as_str().unwrap();
+    assert_eq!(count(&acme.backend, &format!("fingerprint={fingerprint}")).await, 301);
+    let listed = acme.backend.get(&format!("/workflows/{customers}/errors?fingerprint={fingerprint}")).await.is(200);
+    assert_eq!(listed.body["errors"].as_array().unwrap().len(), 1);
+    let listed = acme.backend.get(&format!("/logs?fingerprint={fingerprint}&limit=100")).await.is(200);
+    assert_eq!(listed.body["errors"].as_array().unwrap().len(), 100);
+
+    // A user sees the groups of its own errors.
+    let jim = acme.create_user("jim@acme.example").await;
+    let other = acme.create_workflow(&jim, "Orders").await;
+    acme.record_error(&other, "order 8 failed with status code 403").await;
+    let (joe_api, jim_api) = (Api::new(acme.user_token(&joe).await), Api::new(acme.user_token(&jim).await));
+    assert_eq!((count(&joe_api, "").await, count(&jim_api, "userId=jim@acme.example").await), (303, 1));
+    for user in [&joe, "joe@acme.example", "nobody"] {
+        jim_api.get(&format!("/errors/groups?userId={user}")).await.is_problem(404, "not-found");
+    }
+
+    let past = "since=2025-12-31T00:00:00Z&until=2026-01-01T00:00:00Z";
+    let none = acme.backend.get(&format!("/errors/groups?{past}")).await.is(200).body;
+    assert_eq!((&none["groups"], &none["complete"]), (&json!([]), &json!(true)));
+    let reversed = "since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z";
+    let reversed = acme.backend.get(&format!("/errors/groups?{reversed}")).await;
+    reversed.is_problem(422, "validation").names(&["/until"]);
     acme.backend.get("/errors/groups?since=x").await.is_problem(422, "validation").names(&["/since"]);
 }
 

@@ -9,6 +9,7 @@ mod errors;
 pub(crate) mod handlers;
 mod idempotency;
 mod logs;
+mod names;
 mod replays;
 mod revocation;
 mod session;

@@ -1,7 +1,7 @@
 //! Session of a user token.
 
 use serde_json::json;
-use tests::Tenon;
+use tests::{Api, Tenon};
 
 #[tokio::test]
 async fn session_shows_only_the_users_own_data() {
@@ -21,4 +21,21 @@ async fn session_shows_only_the_users_own_data() {
     let shown = acme.backend.get(&format!("/users/{joe}/credentials/{credential}")).await.is(200).body;
     assert_eq!(session.body["credentials"], json!([shown]));
     assert!(!session.body.to_string().contains("only the engine"));
+}
+
+#[tokio::test]
+async fn session_of_a_user_with_many_items_is_truncated() {
+    let acme = Tenon::deployed().await.environment().await;
+    let joe = acme.create_user("joe@acme.example").await;
+    let session = Api::new(acme.user_token(&joe).await);
+    for number in 0..201 {
+        if number == 200 {
+            assert!(session.get("/session").await.is(200).body.get("truncated").is_none());
+        }
+        acme.create_workflow(&joe, &format!("Workflow {number:03}")).await;
+    }
+    let shown = session.get("/session").await.is(200).body;
+    assert_eq!(shown["truncated"], true);
+    let workflows = shown["workflows"].as_array().unwrap();
+    assert_eq!((workflows.len(), &workflows[199]["name"]), (200, &json!("Workflow 199")));
 }

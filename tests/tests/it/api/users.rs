@@ -10,7 +10,7 @@ async fn username_is_derived_from_email() {
     let created = acme.backend.post("/users", body).await.is(201);
 
     let id = created.text("userId");
-    assert_eq!(created.header("location"), format!("users/{id}"));
+    assert_eq!(created.location("/users"), format!("/users/{id}"));
     assert!(created.text("username").starts_with("joe.smoe-"), "{created:?}");
     assert_eq!(created.body["fullName"], "Joe Smoe");
     assert_eq!(created.body["metadata"], json!({ "plan": "pro" }));

@@ -102,6 +102,7 @@ async fn send(
         destination_id: route.destination,
         version: 1,
         enabled: true,
+        name: None,
         disabled_reason: None,
         filter: Filter::default(),
         target: Target::EventBridge(bus),
@@ -343,7 +344,7 @@ async fn transaction_conflict_is_retried() {
     let seed = RequestSeed::new();
     let names = Names::new(Some("joe".parse().unwrap()), None, &seed.suffix(0)).unwrap();
     let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&seed, 0);
-    Users(Table::new(&config, "directory")).create(EnvironmentId::new(), &user).await.unwrap();
+    Users(Table::new(&config, "directory")).create(EnvironmentId::new(), &user, &seed).await.unwrap();
     assert_eq!(*calls.lock().unwrap(), 3);
 }
 

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
+use futures_util::stream::StreamExt;
 use tenon::{
     domain::{
         delivery::{Attempt, PendingDelivery, Route},
         error_log::ErrorLog,
-        id::{DestinationId, ObjectId},
+        id::{DestinationId, EnvironmentId, ObjectId, UserId},
         timestamp::Timestamp,
     },
     store::{
@@ -107,4 +108,24 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     assert!(erasures.open(1000).await.unwrap().contains(&newer), "the newer request stays open");
     assert!(erasures.run(&newer, complete_at + Duration::from_secs(1)).await.unwrap());
     assert!(!erasures.open(1000).await.unwrap().contains(&newer));
+}
+
+#[tokio::test]
+async fn environment_with_many_erasures_keeps_no_other_waiting() {
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let [directory, errors] = ["DIRECTORY_TABLE", "ERRORS_TABLE"].map(|name| Table::new(&aws, setting(name)));
+    let started_at = Timestamp::now();
+    let erasure = |environment_id, user_id| Erasure { environment_id, user_id, started_at };
+    let many = EnvironmentId::new();
+    futures_util::stream::iter((0..1200).map(|_| erasure(many, UserId::new())))
+        .for_each_concurrent(16, async |job| start_erasure(&directory, &job).await.unwrap())
+        .await;
+    let others: Vec<Erasure> = (0..20).map(|_| erasure(EnvironmentId::new(), UserId::new())).collect();
+    for job in &others {
+        start_erasure(&directory, job).await.unwrap();
+    }
+    let open = Erasures { directory, errors }.open(1000).await.unwrap();
+    assert!(others.iter().all(|job| open.contains(job)), "{}", open.len());
+    let of_many = open.iter().filter(|job| job.environment_id == many).count();
+    assert!((1..=80).contains(&of_many), "{of_many}");
 }

@@ -18,7 +18,7 @@ use tenon::{
     },
     store::{
         Table,
-        errors::{ErrorQuery, ErrorScope, Errors, MAX_SKIP, Retention},
+        errors::{ErrorQuery, ErrorScope, Errors, Groups, MAX_SKIP, Retention},
     },
 };
 use tests::{aws, delivery_harness::DeliveryHarness, setting};
@@ -125,6 +125,7 @@ async fn queries_match_an_in_memory_model() {
             skip: if maybe(0.3) { rand::random_range(0..=MAX_SKIP / 4) } else { 0 },
             after: None,
             limit: rand::random_range(1..=100),
+            ..ErrorQuery::default()
         };
         let environment = random(&environments);
         let expected = model.query(environment, &query);
@@ -148,7 +149,7 @@ async fn queries_match_an_in_memory_model() {
 
     // Groups count each error once.
     for environment in environments {
-        let (groups, complete) = errors.groups(environment, (None, None)).await.unwrap();
+        let Groups { groups, complete, .. } = errors.groups(environment, &ErrorQuery::default()).await.unwrap();
         let mut expected: BTreeMap<Fingerprint, usize> = BTreeMap::new();
         for error in model.errors.iter().filter(|error| error.environment_id == environment) {
             *expected.entry(error.fingerprint.clone()).or_default() += 1;

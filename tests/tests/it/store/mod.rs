@@ -7,5 +7,6 @@ mod errors;
 mod health;
 mod idempotency_records;
 mod scale;
+mod unreadable_items;
 mod users;
 mod vault;

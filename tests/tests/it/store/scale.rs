@@ -5,7 +5,7 @@ use tenon::{
     store::{
         Table,
         deletions::Deletions,
-        errors::{ErrorQuery, Errors, Retention},
+        errors::{ErrorQuery, Errors, Groups, Retention},
         users::{UserQuery, Users},
     },
 };
@@ -73,7 +73,7 @@ async fn page_of_50000_errors_costs_the_same_as_of_1000() {
         costs.push(most);
     }
     assert!(costs.iter().all(|cost| *cost <= 12), "{costs:?}");
-    let (groups, complete) = errors.groups(harness.environment, (None, None)).await.unwrap();
+    let Groups { groups, complete, .. } = errors.groups(harness.environment, &ErrorQuery::default()).await.unwrap();
     assert_eq!((groups.iter().map(|group| group.count).sum::<usize>(), complete), (5000, false));
     assert!(calls.take().len() <= 20);
 }

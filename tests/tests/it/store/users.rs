@@ -114,7 +114,7 @@ async fn users_and_names_match_an_in_memory_model() {
                         batch.into_iter().enumerate().map(|(index, new)| new.create(&origin, index)).collect();
                     // A repetition changes nothing, since the users are recognized by their ids.
                     for _ in 0..2 {
-                        let created = users.create_all(environment, &batch).await;
+                        let created = users.create_all(environment, &batch, &origin).await;
                         assert_eq!(created.iter().map(Result::is_ok).collect::<Vec<_>>(), expected);
                     }
                     let created = batch.into_iter().zip(expected);
@@ -126,7 +126,7 @@ async fn users_and_names_match_an_in_memory_model() {
                     let new = NewUser { names, full_name: None, metadata: Metadata::default() };
                     let user = new.create(&RequestSeed::new(), 0);
                     for _ in 0..2 {
-                        assert_eq!(users.create(environment, &user).await.is_ok(), free);
+                        assert_eq!(users.create(environment, &user, &RequestSeed::new()).await.is_ok(), free);
                     }
                     model.users.extend(free.then_some(user));
                 }

@@ -1,0 +1,225 @@
+//! JSON bodies: text, syntax and duplicate members.
+
+use axum::body::{Body, to_bytes};
+use http::{Request, header};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value, value::RawValue};
+
+use super::{
+    Problem,
+    problem::{FieldError, FieldErrors, pointer_to},
+};
+
+/// Maximum size of a body in bytes.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// Returns the JSON text of a request. An empty body is an empty object.
+pub(super) async fn text(request: Request<Body>) -> Result<String, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Problem::too_large(MAX_BODY_BYTES))?;
+    if bytes.is_empty() {
+        return Ok("{}".into());
+    }
+    if let Some(coding) = parts.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        tracing::info!(?coding, "encoded body rejected");
+        return Err(Problem::unsupported_media_type("send the body without `Content-Encoding`"));
+    }
+    let media_type = parts.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    if !media_type.is_some_and(is_json) {
+        return Err(Problem::unsupported_media_type("the header `Content-Type` must be `application/json`"));
+    }
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return Err(Problem::malformed_json("the body is compressed; send it as text"));
+    }
+    if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+        return Err(Problem::malformed_json("the body starts with a byte order mark; send it without one"));
+    }
+    let malformed = |_| Problem::malformed_json("the body is not valid UTF-8");
+    String::from_utf8(bytes.into()).map_err(malformed)
+}
+
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Parses a JSON text. Records members that an object has twice, of which other parsers may read the
+/// one or the other.
+pub(super) fn parse(text: &str, errors: &mut FieldErrors) -> Result<Value, Problem> {
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let value = Unique { pointer: "", errors }.deserialize(&mut parser);
+    let value = value.and_then(|value| parser.end().map(|()| value));
+    // The message of `serde_json` describes the syntax error and quotes nothing from the body.
+    value.map_err(|error| Problem::malformed_json(error.to_string()))
+}
+
+/// Returns the text of the value at a JSON pointer.
+pub(super) fn source<'t>(text: &'t str, pointer: &str) -> Option<&'t str> {
+    let mut source: &RawValue = serde_json::from_str(text).ok()?;
+    for segment in pointer.split('/').skip(1) {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        source = match serde_json::from_str::<Vec<&RawValue>>(source.get()) {
+            Ok(items) => items.get(name.parse::<usize>().ok()?)?,
+            Err(_) => {
+                let members: std::collections::HashMap<String, &RawValue> = serde_json::from_str(source.get()).ok()?;
+                members.get(&name)?
+            }
+        };
+    }
+    Some(source.get())
+}
+
+/// Value whose objects have no member twice.
+struct Unique<'a> {
+    pointer: &'a str,
+    errors: &'a mut FieldErrors,
+}
+
+impl<'de> DeserializeSeed<'de> for Unique<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        loop {
+            let pointer = format!("{}/{}", self.pointer, items.len());
+            match sequence.next_element_seed(Unique { pointer: &pointer, errors: self.errors })? {
+                Some(item) => items.push(item),
+                None => return Ok(items.into()),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            let pointer = pointer_to(self.pointer, &name);
+            let value = map.next_value_seed(Unique { pointer: &pointer, errors: self.errors })?;
+            if members.insert(name, value).is_some() {
+                self.errors.push_with(|| FieldError { pointer, detail: "is given more than once".into() });
+            }
+        }
+        Ok(members.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(text: &str) -> (Value, Vec<String>) {
+        let mut errors = FieldErrors::default();
+        let value = parse(text, &mut errors).unwrap();
+        (value, errors.into_parts().0.into_iter().map(|error| error.pointer).collect())
+    }
+
+    #[test]
+    fn json_is_recognized_by_media_type() {
+        for yes in
+            ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"]
+        {
+            assert!(is_json(yes), "{yes}");
+        }
+        for no in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert!(!is_json(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn members_that_are_given_twice_are_recorded() {
+        let (value, errors) = parsed(r#"{ "a": 1, "a": 2, "b": [{ "c/d": 1, "c/d": 1 }] }"#);
+        assert_eq!(value, json!({ "a": 2, "b": [{ "c/d": 1 }] }));
+        assert_eq!(errors, ["/a", "/b/0/c~1d"]);
+    }
+
+    #[test]
+    fn source_of_a_value_is_its_text() {
+        let text = r#"{ "a~/b": [0, { "n": 1.50e-400 }], "data": {"x":117.63331139400017 } }"#;
+        assert_eq!(source(text, "/a~0~1b/1/n"), Some("1.50e-400"));
+        assert_eq!(source(text, "/data"), Some(r#"{"x":117.63331139400017 }"#));
+        assert_eq!(source(text, "/missing"), None);
+    }
+
+    #[test]
+    fn syntax_errors_and_trailing_text_are_malformed() {
+        for text in ["", "{", "{} {}", "nul", "[1,]", "{\"a\":\"\\ud800\"}", "1e999"] {
+            assert!(parse(text, &mut FieldErrors::default()).is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn unreadable_bodies_are_explained() {
+        let request = |coding: Option<&str>, body: &[u8]| {
+            let request = Request::post("/").header("content-type", "application/json");
+            let request =
+                coding.into_iter().fold(request, |request, coding| request.header("content-encoding", coding));
+            request.body(Body::from(body.to_vec())).unwrap()
+        };
+        for (coding, body, status, reason) in [
+            (Some("gzip"), &b"{}"[..], 415, "without `Content-Encoding`"),
+            (None, b"\x1f\x8b\x08", 400, "compressed"),
+            (None, b"\xef\xbb\xbf{}", 400, "byte order mark"),
+            (None, b"\"\xed\xa0\x80\"", 400, "UTF-8"),
+        ] {
+            let problem = text(request(coding, body)).await.unwrap_err();
+            assert!(format!("{problem:?}").contains(reason), "{problem:?}");
+            assert_eq!(problem.into_response().status().as_u16(), status, "{reason}");
+        }
+        assert_eq!(text(request(Some("identity"), b"{}")).await, Ok("{}".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn texts_without_duplicates_are_parsed_like_serde_json_does(text in "[\\[\\]{}:,\"a-c0-9.e -]{0,30}") {
+            let mut errors = FieldErrors::default();
+            let parsed = parse(&text, &mut errors).ok();
+            prop_assert_eq!(&parsed, &serde_json::from_str::<Value>(&text).ok());
+            if parsed.is_some() {
+                prop_assert_eq!(source(&text, ""), Some(text.trim()));
+            }
+        }
+    }
+}

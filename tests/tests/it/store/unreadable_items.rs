@@ -1,0 +1,138 @@
+//! Stored items that cannot be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use tenon::{
+    domain::{
+        id::EnvironmentId,
+        names::{Names, UserRef},
+        request_seed::RequestSeed,
+        user::{Metadata, NewUser},
+    },
+    store::{
+        Table,
+        credentials::Credentials,
+        deliveries::Deliveries,
+        destinations::Destinations,
+        errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        users::{UserQuery, Users},
+        workflows::Workflows,
+    },
+};
+use tests::{delivery_harness::DeliveryHarness, keys, setting, table_items::Item};
+
+/// Attributes of a key, without which DynamoDB stores no item.
+const KEYS: [&str; 6] = ["pk", "sk", "listPk", "listSk", "environmentPk", "userPk"];
+
+#[tokio::test]
+async fn damaged_item_breaks_no_list_and_no_drain() {
+    let harness = DeliveryHarness::new().await;
+    let environment = harness.environment;
+    let tables = [setting("DIRECTORY_TABLE"), setting("ERRORS_TABLE")];
+    let directory = || Table::new(&harness.aws, &tables[0]).read_only();
+    let table = || Table::new(&harness.aws, &tables[1]).read_only();
+    let route = harness.create_webhook("http://127.0.0.1:9/").await;
+    let errors = harness.record_errors(3).await;
+    harness.seed_backlog(route, &errors, 3).await;
+    assert!(harness.drain(route).await);
+    let (user, _) = harness.seed_user(4).await;
+    let names = Names::of("jim@acme.example".parse().unwrap(), None).unwrap();
+    let jim = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&RequestSeed::new(), 0);
+    Users(Table::new(&harness.aws, &tables[0])).create(environment, &jim, &RequestSeed::new()).await.unwrap();
+
+    let lists = async || -> Vec<(&str, bool)> {
+        let (users, workflows) = (Users(directory()), Workflows(directory()));
+        let (credentials, destinations) = (Credentials(directory()), Destinations(directory()));
+        let retention = Retention::days(30);
+        let (deliveries, stored) = (Deliveries { table: table(), retention }, Errors { table: table(), retention });
+        let query = |scope| ErrorQuery { scope, limit: 50, ..ErrorQuery::default() };
+        let all_users = UserQuery { status: None, after: None, limit: 50 };
+        let here: BTreeSet<_> = [route.destination].into();
+        let (logs, own, of_workflow) = (
+            query(ErrorScope::Environment),
+            query(ErrorScope::User(errors[0].user_id)),
+            query(ErrorScope::Workflow(errors[0].workflow_id)),
+        );
+        let everything = ErrorQuery::default();
+        let of_jim = UserRef::Id(jim.user_id);
+        let found = tokio::join!(
+            users.list(environment, all_users),
+            users.find(environment, &of_jim),
+            workflows.first_by_user(environment, user.user_id, 50),
+            credentials.page(environment, user.user_id, (None, 50)),
+            credentials.first_by_user(environment, user.user_id, 50),
+            destinations.list_with_health(environment),
+            stored.page(environment, &logs),
+            stored.page(environment, &own),
+            stored.page(environment, &of_workflow),
+            stored.groups(environment, &everything),
+            deliveries.list(route, None, (None, 50)),
+            deliveries.list_by_error(&errors[0], &here),
+        );
+        vec![
+            ("users", found.0.is_ok()),
+            ("jim", found.1.is_ok_and(|found| found.is_some())),
+            ("workflows", found.2.is_ok()),
+            ("credentials", found.3.is_ok()),
+            ("first credentials", found.4.is_ok()),
+            ("destinations", found.5.is_ok()),
+            ("logs", found.6.is_ok()),
+            ("errors of a user", found.7.is_ok()),
+            ("errors of a workflow", found.8.is_ok()),
+            ("groups", found.9.is_ok()),
+            ("deliveries", found.10.is_ok()),
+            ("deliveries of an error", found.11.is_ok()),
+        ]
+    };
+    let client = Client::new(&harness.aws);
+    let (mut broken, mut damaged) = (Vec::new(), 0);
+    for name in &tables {
+        for (kind, item) in examples(&client, name, environment).await {
+            // Only the user itself may be missing without its own item.
+            for attribute in item.keys().filter(|attribute| !KEYS.contains(&attribute.as_str())) {
+                for damage in [None, Some(AttributeValue::M([("x".to_owned(), AttributeValue::Bool(true))].into()))] {
+                    let mut copy = item.clone();
+                    match damage {
+                        Some(value) => copy.insert(attribute.clone(), value),
+                        None => copy.remove(attribute),
+                    };
+                    client.put_item().table_name(name).set_item(Some(copy)).send().await.unwrap();
+                    damaged += 1;
+                    for (list, works) in lists().await {
+                        let own = list == "jim" && kind == "user";
+                        if !works && !own {
+                            broken.push(format!("{list} with a damaged {attribute} of a {kind}"));
+                        }
+                    }
+                    if name == &tables[1] && !harness.drain(route).await {
+                        broken.push(format!("drain with a damaged {attribute} of a {kind}"));
+                    }
+                    client.put_item().table_name(name).set_item(Some(item.clone())).send().await.unwrap();
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(damaged > 60, "{damaged}");
+}
+
+/// Returns an item of each type of an environment.
+async fn examples(client: &Client, table: &str, environment: EnvironmentId) -> BTreeMap<String, Item> {
+    let mut scanned = client
+        .scan()
+        .table_name(table)
+        .filter_expression("begins_with(pk, :environment)")
+        .expression_attribute_values(":environment", keys::attribute(format!("env#{environment}#")))
+        .into_paginator()
+        .items()
+        .send();
+    let mut found = BTreeMap::new();
+    while let Some(item) = scanned.next().await {
+        let item = item.unwrap();
+        if let Some(kind) = item.get("type").and_then(|kind| kind.as_s().ok()) {
+            found.insert(kind.clone(), item);
+        }
+    }
+    found
+}
