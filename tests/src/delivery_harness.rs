@@ -80,8 +80,9 @@ pub struct DeliveryHarness {
     pub forwarder: Forwarder,
     /// Sender of the first attempts for webhooks.
     pub first_attempts: FirstAttemptSender,
+    /// Errors of all environments, with faults.
+    pub errors: Errors,
     drains: Drains,
-    errors: Errors,
     queues: [String; 2],
     stopped: Arc<AtomicBool>,
 }

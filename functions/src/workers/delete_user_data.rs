@@ -10,6 +10,6 @@ use super::jobs::{self, Trigger};
 
 /// Removes the data of deleted users.
 pub async fn delete_user_data(deletions: Deletions, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
-    let open = async |limit| deletions.open(limit).await;
+    let open = async || deletions.open().await;
     Ok(jobs::run(trigger, open, async |job| deletions.run(job).await, |job| job.started_at).await)
 }

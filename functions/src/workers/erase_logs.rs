@@ -12,6 +12,6 @@ use super::jobs::{self, Trigger};
 
 /// Erases the errors of users and their deliveries.
 pub async fn erase_logs(erasures: Erasures, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
-    let open = async |limit| erasures.open(limit).await;
+    let open = async || erasures.open().await;
     Ok(jobs::run(trigger, open, async |job| erasures.run(job, Timestamp::now()).await, |job| job.started_at).await)
 }

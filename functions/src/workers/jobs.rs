@@ -26,16 +26,15 @@ pub enum Trigger {
 }
 
 /// Maximum number of unfinished jobs that a scheduled run resumes.
-const MAX_SCANNED: usize = 1000;
+const MAX_RESUMED: usize = 1000;
 /// Maximum number of jobs that a scheduled run executes concurrently.
 const MAX_CONCURRENT: usize = 8;
 
-/// Runs the jobs of a trigger as far as possible. `open` returns up to the given number of
-/// unfinished jobs; `run` runs one job and returns whether it is complete; `since` returns the time
+/// Runs the jobs of a trigger as far as possible. `open` returns the unfinished jobs; `run` runs one job and returns whether it is complete; `since` returns the time
 /// at which a job started.
 pub(crate) async fn run<J: DeserializeOwned>(
     trigger: Trigger,
-    open: impl AsyncFn(usize) -> Result<Vec<J>, StoreError>,
+    open: impl AsyncFn() -> Result<Vec<J>, StoreError>,
     run: impl AsyncFn(&J) -> Result<bool, StoreError>,
     since: impl Fn(&J) -> Timestamp,
 ) -> DynamoDbEventResponse {
@@ -57,7 +56,7 @@ pub(crate) async fn run<J: DeserializeOwned>(
                 }
             }
         }
-        Trigger::Schedule(_) => match open(MAX_SCANNED).await {
+        Trigger::Schedule(_) => match open().await {
             Ok(open) => {
                 // Emitted before the jobs run, so that the metric is reported even if the function
                 // times out.
@@ -65,7 +64,7 @@ pub(crate) async fn run<J: DeserializeOwned>(
                 let age = oldest.map_or(0, |since| Timestamp::now().seconds() - since.seconds());
                 metrics::emit(&[(Metric::OldestJob, age)]);
                 // Concurrent, so that a long job does not delay short ones.
-                let running = open.iter().map(async |job| {
+                let running = open.iter().take(MAX_RESUMED).map(async |job| {
                     if let Err(error) = run(job).await {
                         tracing::warn!(error = %ErrorChain(&error), "job failed; will retry");
                     }
@@ -106,7 +105,7 @@ mod tests {
         let ran = std::sync::Mutex::new(Vec::new());
         let response = run(
             trigger,
-            async |_| Ok(Vec::new()),
+            async || Ok(Vec::new()),
             async |job: &Job| {
                 ran.lock().unwrap().push(job.number);
                 if job.number == 2 { Err(StoreError::Busy("busy".into())) } else { Ok(true) }
@@ -125,7 +124,7 @@ mod tests {
         let ran = std::sync::Mutex::new(0);
         let response = run(
             Trigger::Stream(serde_json::from_value(event).unwrap()),
-            async |_| Ok(Vec::new()),
+            async || Ok(Vec::new()),
             async |_: &Job| {
                 *ran.lock().unwrap() += 1;
                 Ok(true)

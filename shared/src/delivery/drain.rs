@@ -183,7 +183,10 @@ async fn drain_batch(
     // A disabled destination cancels all of its pending deliveries, due or not.
     let by = if destination.enabled { now } else { now + FAR_FUTURE };
     let found = store.due(by, BATCH_SIZE).await?;
-    let mut unreadable = found.unreadable.len();
+    let unreadable = found.unreadable.len();
+    if unreadable > 0 {
+        metrics::emit(&[(Metric::UnreadableItems, i64::try_from(unreadable).unwrap_or(i64::MAX))]);
+    }
     let (mut due, mut settled) = dedup(found);
     let probe = health.circuit() == Circuit::Open;
     let without_attempt = if !destination.enabled {
@@ -207,10 +210,6 @@ async fn drain_batch(
     }
     let keys: Vec<RecordKey> = due.iter().map(|delivery| delivery.record).collect();
     let records = if keys.is_empty() { FoundRecords::default() } else { store.records(&keys).await? };
-    unreadable += records.unreadable.len();
-    if unreadable > 0 {
-        metrics::emit(&[(Metric::UnreadableItems, i64::try_from(unreadable).unwrap_or(i64::MAX))]);
-    }
     let cancelled = cancelled_replays(store, &due).await?;
     let mut deliveries = Vec::new();
     for delivery in due {

@@ -149,9 +149,8 @@ impl Replayer {
         Position { part, after }: Position,
         wanted: impl Fn(&ListedError) -> bool,
     ) -> Result<SelectedRecords, StoreError> {
-        let listed = self.errors.list_shard(environment, part, range, (after.as_deref(), ERRORS_PER_STEP)).await?;
-        let last = listed.last().filter(|_| listed.len() == ERRORS_PER_STEP).map(|last| last.position());
-        Ok(SelectedRecords { records: keys(listed, wanted), next: next_position(part, last, SHARDS) })
+        let page = self.errors.page_of_shard(environment, part, range, (after.as_deref(), ERRORS_PER_STEP)).await?;
+        Ok(SelectedRecords { records: keys(page.items, wanted), next: next_position(part, page.next, SHARDS) })
     }
 
     /// Selects errors by id.
@@ -194,10 +193,10 @@ fn keys(errors: impl IntoIterator<Item = ListedError>, wanted: impl Fn(&ListedEr
     errors.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id).into()).collect()
 }
 
-/// Returns the position after a step that read a partition up to the error `last`, or to its end.
-fn next_position(part: u32, last: Option<String>, parts: u32) -> Option<Position> {
-    match last {
-        Some(last) => Some(Position { part, after: Some(last) }),
+/// Returns the position after a step that read a partition up to `after`, or to its end.
+fn next_position(part: u32, after: Option<String>, parts: u32) -> Option<Position> {
+    match after {
+        Some(after) => Some(Position { part, after: Some(after) }),
         None => (part + 1 < parts).then_some(Position { part: part + 1, after: None }),
     }
 }

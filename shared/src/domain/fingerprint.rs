@@ -70,11 +70,11 @@ fn normalize(text: &str) -> String {
             rest = rest.trim_start();
             normalized.push(' ');
         } else if let Some((_, after)) = quoted {
-            rest = after;
+            (rest, announces_status) = (after, false);
             normalized.push('…');
         } else if rest.starts_with("http://") || rest.starts_with("https://") {
             let (url, after) = take_while(rest, |c| !c.is_whitespace() && !QUOTES.contains(&c) && c != '<' && c != '>');
-            rest = after;
+            (rest, announces_status) = (after, false);
             before = 'a';
             mask_url(url, &mut normalized);
         } else if is_word(first) {
@@ -102,16 +102,21 @@ fn normalize(text: &str) -> String {
 /// Returns whether a word is an HTTP status.
 fn is_status(word: &str) -> bool {
     let digits = word.trim_end_matches('.');
-    digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    let is_number = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && matches!(digits.as_bytes(), [b'1'..=b'5', ..])
 }
 
-/// Returns whether a number after this word is an HTTP status: after `status`, `code` and `HTTP`, also
-/// in `statusCode` and with a version of HTTP in between.
+/// Returns whether a number after this word is an HTTP status: after one of [`STATUS_WORDS`], also
+/// with a version of HTTP in between.
 fn is_before_status(word: &str, announced: bool) -> bool {
     let is_version = word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !is_status(word);
-    let word = word.to_ascii_lowercase();
-    ["status", "code", "http"].iter().any(|end| word.ends_with(end)) || (announced && is_version)
+    let word = word.to_ascii_lowercase().replace(['_', '-'], "");
+    STATUS_WORDS.contains(&word.as_str()) || (announced && is_version)
 }
+
+/// Words before an HTTP status, in lower case and without hyphens and underscores.
+const STATUS_WORDS: [&str; 7] =
+    ["status", "code", "http", "statuscode", "httpstatus", "httpstatuscode", "responsecode"];
 
 /// Returns whether a character belongs to a word, including the characters that join numbers,
 /// versions and addresses.
@@ -173,6 +178,10 @@ mod tests {
         for (a, b) in [
             ("Request 403 failed", "Request 500 failed"),
             ("status code 40312", "status code 9"),
+            ("Unknown barcode 417", "Unknown barcode 418"),
+            ("status code 714", "status code 999"),
+            ("status \"failed\" 214 ms", "status \"failed\" 215 ms"),
+            ("HTTP https://x.example 214 ms", "HTTP https://x.example 215 ms"),
             ("order 6155ac246093840013297377 not found", "order 7f0c not found"),
             ("GET https://x.example/a?page=1&t=ab failed", "GET https://x.example/a?page=2 failed"),
             (
@@ -199,6 +208,7 @@ mod tests {
             ("HTTP/1.1 429 Too Many", "HTTP/1.1 500 Too Many"),
             ("statusCode: 401.", "statusCode: 429."),
             ("status=404", "status=403"),
+            ("http_status_code 404", "http_status_code 403"),
         ] {
             assert_ne!(normalize(a), normalize(b), "{a}");
         }

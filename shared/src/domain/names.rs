@@ -7,7 +7,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 pub use super::email::{Email, EmailError};
 use super::{
-    email::Shown,
+    email::{Shown, is_unsafe},
     id::{ObjectId, UserId},
     text::string_newtype,
 };
@@ -39,7 +39,8 @@ const MAX_USERNAME: usize = 128;
 const USERNAME_PUNCTUATION: &str = "._-+~:";
 
 fn is_username_character(character: char) -> bool {
-    character.is_alphanumeric() || is_combining_mark(character) || USERNAME_PUNCTUATION.contains(character)
+    let is_letter = character.is_alphanumeric() || is_combining_mark(character);
+    (is_letter && !is_unsafe(character)) || USERNAME_PUNCTUATION.contains(character)
 }
 
 impl Username {
@@ -64,7 +65,9 @@ impl Username {
     /// Derives a username from an email address: its local part and a suffix.
     fn from_email(email: &Email, suffix: &str) -> Self {
         let room = MAX_USERNAME - suffix.len() - 1;
-        let local: String = email.local_part().nfc().filter(|c| is_username_character(*c)).take(room).collect();
+        // Without the characters between them, a letter and a mark may compose.
+        let letters = email.local_part().chars().filter(|c| is_username_character(*c)).take(room);
+        let local: String = letters.nfc().collect();
         Self(format!("{}-{suffix}", if local.is_empty() { "user" } else { &local }))
     }
 }
@@ -101,7 +104,9 @@ impl FromStr for Username {
         }
         let text: String = text.nfc().collect();
         let canonical = CanonicalName::of(&text);
-        if !(1..=MAX_USERNAME).contains(&text.chars().count()) {
+        // Case folding can make a text longer.
+        let length = text.chars().count().max(canonical.as_str().chars().count());
+        if !(1..=MAX_USERNAME).contains(&length) {
             Err(UsernameError::Length)
         } else if let Some(character) = text.chars().find(|character| !is_username_character(*character)) {
             Err(UsernameError::Character(Shown(character)))

@@ -64,14 +64,16 @@ impl Timestamp {
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        let later = self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
+        Self(later.min(jiff::Timestamp::MAX.as_millisecond()))
     }
 }
 
 impl std::ops::Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        let earlier = self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
+        Self(earlier.max(jiff::Timestamp::MIN.as_millisecond()))
     }
 }
 

@@ -112,9 +112,11 @@ impl FromStr for WebhookUrl {
         if text.len() > MAX_URL || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(WebhookUrlError::Malformed);
         }
-        // It also completes `https:example.com` and `https:///example.com`, and turns `\` into `/`.
-        let after_scheme = text.split_once("://").map(|(_, rest)| rest);
-        if text.contains('\\') || after_scheme.is_none_or(|rest| rest.starts_with('/')) {
+        // It also completes `https:example.com` and `https:///example.com`, and turns `\` before a
+        // query into `/`.
+        let after_scheme = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//")).unwrap_or_default();
+        let address = after_scheme.split(['?', '#']).next().unwrap_or_default();
+        if address.is_empty() || address.starts_with('/') || address.contains('\\') {
             return Err(WebhookUrlError::Malformed);
         }
         let url: Url = text.parse().map_err(|_| WebhookUrlError::Malformed)?;
@@ -160,6 +162,8 @@ mod tests {
             ("https:acme.example", Malformed),
             ("https:/acme.example", Malformed),
             ("https:\\\\acme.example", Malformed),
+            ("https:acme.example/?u=http://x", Malformed),
+            ("https://acme.example\\x", Malformed),
             ("https://exa mple.com", Malformed),
             ("https://example.com/\n", Malformed),
             ("https://[fe80::1%25eth0]/", Malformed),
@@ -186,6 +190,7 @@ mod tests {
             ("https://bücher.example", "https://xn--bcher-kva.example/"),
             ("https://0x7f.1/", "https://127.0.0.1/"),
             ("https://example.com:443/", "https://example.com/"),
+            ("https://example.com/?re=\\d", "https://example.com/?re=\\d"),
         ] {
             assert_eq!(text.parse::<WebhookUrl>().unwrap().as_str(), url);
         }

@@ -12,11 +12,11 @@ use lambda_http::{
     Adapter, LambdaEvent, Request, aws_lambda_events::apigw::ApiGatewayV2httpRequest, request::LambdaRequest,
 };
 use lambda_runtime::service_fn;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tower::Service;
 
-use super::Problem;
+use super::{Problem, problem::REQUEST_ID};
 use crate::start::StartError;
 
 /// Serves events with a service until Lambda stops the process.
@@ -42,12 +42,28 @@ where
     match std::panic::catch_unwind(AssertUnwindSafe(read)) {
         Ok(Some(responding)) => responding.await,
         Ok(None) | Err(_) => {
-            tracing::info!("unreadable request rejected");
+            let id = request_id(payload.get()).unwrap_or_else(|| context.request_id.clone());
+            tracing::warn!(request = id, "unreadable request rejected");
             let reject = service_fn(async |_: Request| Ok(Problem::malformed_request().into_response()));
             let nothing = LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default());
-            Adapter::from(reject).call(LambdaEvent::new(nothing, context)).await
+            REQUEST_ID.scope(id, Adapter::from(reject).call(LambdaEvent::new(nothing, context))).await
         }
     }
+}
+
+/// Returns the id that API Gateway has given to a request.
+fn request_id(event: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Event {
+        request_context: Context,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Context {
+        request_id: String,
+    }
+    serde_json::from_str(event).ok().map(|Event { request_context }| request_context.request_id)
 }
 
 /// Removes the parts of a request that make up its URI. API Gateway has routed it already, and
@@ -124,8 +140,11 @@ mod tests {
         ] {
             let (status, body) = answer(&event).await;
             assert_eq!(status, 400, "{event}");
-            assert!(body.contains("malformed-request"), "{body}");
+            assert!(body.contains("malformed-request") && body.contains("\"instance\""), "{body}");
         }
+        let mut named = event("", "/", &json!({ "a b": "c" }));
+        named["requestContext"]["requestId"] = json!("request-1");
+        assert!(answer(&named).await.1.contains("request-1"));
     }
 
     proptest! {

@@ -40,12 +40,21 @@ pub struct FieldError {
 /// because callers choose the names.
 pub(super) const MAX_NAME_BYTES: usize = 100;
 
-/// Returns the JSON pointer to a member. Shortens its name if it is long.
+/// Length in bytes from which a JSON pointer is not extended by further names.
+const MAX_POINTER_BYTES: usize = 300;
+
+/// Returns the JSON pointer to a member. Shortens its name if it is long, and replaces it with an
+/// ellipsis if it is deeply nested.
 pub(super) fn pointer_to(parent: &str, name: &str) -> String {
+    if parent.len() >= MAX_POINTER_BYTES {
+        return if parent.ends_with("/…") { parent.to_owned() } else { format!("{parent}/…") };
+    }
     let (mut pointer, mut bytes) = (format!("{parent}/"), 0);
     for letter in name.chars() {
         bytes += match letter {
-            '"' | '\\' | '~' | '/' => 2,
+            // Escaped again in the response of the function.
+            '"' | '\\' => 4,
+            '~' | '/' => 2,
             letter if letter.is_control() => 6,
             letter => letter.len_utf8(),
         };

@@ -7,7 +7,7 @@ use moka::future::Cache;
 
 use super::{
     keys,
-    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, text, to_item},
+    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, readable, text, to_item},
 };
 use crate::{
     domain::{
@@ -80,8 +80,8 @@ impl<A: Access> ApiKeys<A> {
     /// Returns all keys of an environment, including revoked ones, the newest first. One query per
     /// megabyte.
     pub async fn list(&self, environment: EnvironmentId) -> Result<Vec<KeyRecord>, StoreError> {
-        let mut records: Vec<KeyRecord> =
-            self.0.list_prefix(keys::api_key_records(environment), keys::API_KEY_RECORD_PREFIX).await?;
+        let items = self.0.list_prefix(keys::api_key_records(environment), keys::API_KEY_RECORD_PREFIX).await?;
+        let mut records: Vec<KeyRecord> = items.into_iter().filter_map(readable).collect();
         records.reverse();
         Ok(records)
     }

@@ -79,7 +79,7 @@ impl Credentials {
 
 impl<A: Access> Credentials<A> {
     /// Returns the first credentials of a user without their data, the oldest first, at most `limit`,
-    /// and `true` if there are no more. One query.
+    /// and `true` if there are no more. At least one query.
     pub async fn first_by_user(
         &self,
         environment: EnvironmentId,
@@ -87,12 +87,9 @@ impl<A: Access> Credentials<A> {
         limit: usize,
     ) -> Result<(Vec<Credential>, bool), StoreError> {
         let range = Range::of_prefix(keys::CREDENTIAL_PREFIX);
-        // One more tells whether these are all.
-        let (mut credentials, _): (Vec<Credential>, bool) =
-            self.0.first(&[keys::user(environment, user).pk], &range, limit + 1).await?;
-        let all = credentials.len() <= limit;
-        credentials.truncate(limit);
-        Ok((credentials, all))
+        let Page { items, next } =
+            self.0.page(&[keys::user(environment, user).pk], &range, &Filter::default(), (None, limit)).await?;
+        Ok((items, next.is_none()))
     }
 
     /// Returns a page of a user's credentials without their data, the newest first. At least one

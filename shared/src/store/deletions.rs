@@ -16,11 +16,11 @@ pub struct Deletions(pub Table);
 const ITEMS_PER_STEP: usize = 200;
 
 impl Deletions {
-    /// Returns up to `limit` unfinished deletions, of environments in turn. At least two queries for
-    /// each of four partitions.
-    pub async fn open(&self, limit: usize) -> Result<Vec<Deletion>, StoreError> {
+    /// Returns the unfinished deletions, at most 40,000, of environments in turn. One query per
+    /// megabyte of each of four partitions.
+    pub async fn open(&self) -> Result<Vec<Deletion>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::deletions).collect();
-        jobs::open(&self.0, &partitions, limit, |job: &Deletion| job.environment_id).await
+        jobs::open(&self.0, &partitions, |job: &Deletion| job.environment_id).await
     }
 
     /// Deletes all items that a user owned. Always returns true, because a deletion has nothing to

@@ -11,7 +11,9 @@ use super::{
     errors::Retention,
     keys::{self, Key},
     pending::delivery_item,
-    table::{Access, Condition, Filter, Item, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, to_item},
+    table::{
+        Access, Condition, Filter, Item, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, from_items, to_item,
+    },
 };
 use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Route},
@@ -159,7 +161,7 @@ impl<A: Access> Deliveries<A> {
 }
 
 /// Deletes the first-attempt deliveries of the given errors of a workflow and second; those of
-/// other errors in the same items remain. One query per megabyte, one `BatchWriteItem` per 25 items
+/// other errors in the same items remain. Fails if an item is not readable. One query per megabyte, one `BatchWriteItem` per 25 items
 /// to delete, and one or two writes per item to shrink. May stop anywhere and may run twice, also
 /// concurrently.
 pub(super) async fn delete_delivered(
@@ -169,7 +171,7 @@ pub(super) async fn delete_delivered(
     errors: &BTreeSet<ErrorId>,
 ) -> Result<(), StoreError> {
     let partition = keys::delivered_of_workflow(environment, workflow);
-    let items: Vec<KeyedDelivered> = table.list_prefix(partition, &keys::delivered_prefix(second)).await?;
+    let items: Vec<KeyedDelivered> = from_items(table.list_prefix(partition, &keys::delivered_prefix(second)).await?)?;
     let (whole, parts): (Vec<KeyedDelivered>, Vec<KeyedDelivered>) =
         items.into_iter().partition(|item| item.delivered.attempts.keys().all(|error| errors.contains(error)));
     table.delete_all(whole.into_iter().map(|item| item.key).collect()).await?;

@@ -9,7 +9,8 @@ use super::{
     health::HealthStore,
     keys,
     table::{
-        Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, Write, number, readable, text, to_item,
+        Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, Write, from_items, number, readable,
+        text, to_item,
     },
 };
 use crate::domain::{
@@ -186,16 +187,18 @@ impl<A: Access> Destinations<A> {
         Ok(destinations.into_iter().map(with_health).collect())
     }
 
-    /// Returns the ids of all destinations that may have deliveries, including deleted ones. Two
-    /// concurrent queries.
+    /// Returns the ids of all destinations that may have deliveries, including deleted ones. Fails if
+    /// one is not readable. Two concurrent queries.
     pub async fn ids_including_deleted(
         &self,
         environment: EnvironmentId,
     ) -> Result<BTreeSet<DestinationId>, StoreError> {
-        let list = |pk| self.0.list_prefix::<DestinationRow>(pk, keys::DESTINATION_PREFIX);
-        let (current, deleted) =
+        let list = |pk| self.0.list_prefix(pk, keys::DESTINATION_PREFIX);
+        let (mut items, deleted) =
             tokio::try_join!(list(keys::destinations(environment)), list(keys::deleted_destinations(environment)))?;
-        Ok(current.into_iter().chain(deleted).map(|row| row.destination_id).collect())
+        items.extend(deleted);
+        let rows: Vec<DestinationRow> = from_items(items)?;
+        Ok(rows.into_iter().map(|row| row.destination_id).collect())
     }
 }
 

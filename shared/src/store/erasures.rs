@@ -14,7 +14,8 @@ use super::{
     jobs,
     keys::{self, Key},
     table::{
-        Access, BY_USER, Condition, Filter, Position, Put, Range, StoreError, Table, Update, number, text, to_item,
+        Access, BY_USER, Condition, Filter, Position, Put, Range, StoreError, Table, Update, number, readable, text,
+        to_item,
     },
     tombstones::REPEATABLE,
 };
@@ -85,11 +86,11 @@ pub async fn start_erasure(directory: &Table, erasure: &Erasure) -> Result<(), S
 }
 
 impl Erasures {
-    /// Returns up to `limit` unfinished erasures, of environments in turn. At least two queries for
-    /// each of four partitions.
-    pub async fn open(&self, limit: usize) -> Result<Vec<Erasure>, StoreError> {
+    /// Returns the unfinished erasures, at most 40,000, of environments in turn. One query per
+    /// megabyte of each of four partitions.
+    pub async fn open(&self) -> Result<Vec<Erasure>, StoreError> {
         let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::erasures).collect();
-        jobs::open(&self.directory, &partitions, limit, |job: &Erasure| job.environment_id).await
+        jobs::open(&self.directory, &partitions, |job: &Erasure| job.environment_id).await
     }
 
     /// Erases all errors that the index lists at `now`. Returns whether the erasure is complete. May
@@ -129,8 +130,10 @@ impl Erasures {
         let Some((low, high)) = keys::error_bounds(None, Some(latest)) else { return Ok((false, None)) };
         let range = Range { view: BY_USER, low, high, newest_first: false };
         let recorded_by_then = Filter::default().not_updated_after(started_at);
-        let page = self.errors.page(&[partition], &range, &recorded_by_then, (after, ERRORS_PER_STEP)).await?;
-        let errors: Vec<Listed> = page.items;
+        let page = self.errors.page_of_items(&[partition], &range, &recorded_by_then, (after, ERRORS_PER_STEP)).await?;
+        let found = !page.items.is_empty();
+        // Malformed ones remain, and with them the job, so that its age raises an alarm.
+        let errors: Vec<Listed> = page.items.into_iter().filter_map(readable).collect();
 
         let mut groups: BTreeMap<(WorkflowId, Timestamp), BTreeSet<ErrorId>> = BTreeMap::new();
         for Listed { error_id, workflow_id, updated_at } in &errors {
@@ -147,8 +150,8 @@ impl Erasures {
                 errors.iter().map(move |error| keys::delivery(route, error.workflow_id, error.error_id))
             });
             let candidates: Vec<Key> = candidates.collect();
-            let (rows, unreadable) =
-                self.errors.get_readable_unexpired::<DeliveryRow>(&candidates, Timestamp::now()).await?;
+            // Expired ones too: they lead to items that DynamoDB deletes later.
+            let (rows, unreadable) = self.errors.get_readable::<DeliveryRow>(&candidates).await?;
             let (mut pending, mut deliveries) = (Vec::new(), unreadable);
             for DeliveryRow { pk, sk, destination_id, next_attempt_at } in rows {
                 if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
@@ -164,7 +167,7 @@ impl Erasures {
         let keys: Vec<Key> =
             errors.iter().map(|error| keys::error(environment, error.workflow_id, error.error_id)).collect();
         self.errors.delete_all(keys).await?;
-        Ok((!errors.is_empty(), page.next))
+        Ok((found, page.next))
     }
 
     /// Turns the job into a mark that is kept for a day, unless it was requested again. One write.

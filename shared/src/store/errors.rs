@@ -240,29 +240,21 @@ impl<A: Access> Errors<A> {
         self.table.get_all_unexpired(&keys, Timestamp::now()).await
     }
 
-    /// Returns up to `limit` errors of one index partition in a time range, the oldest first,
-    /// starting after a position. Eventually consistent. One query.
-    pub async fn list_shard(
+    /// Returns a page of one index partition in a time range, the oldest first. Eventually
+    /// consistent. At least one query.
+    pub async fn page_of_shard(
         &self,
         environment: EnvironmentId,
         shard: u32,
         (since, until): (Option<Timestamp>, Option<Timestamp>),
-        (after, limit): (Option<&str>, usize),
-    ) -> Result<Vec<ListedError>, StoreError> {
+        position: (Option<&str>, usize),
+    ) -> Result<Page<ListedError>, StoreError> {
         let Some((low, high)) = keys::error_bounds(since, until) else {
-            return Ok(Vec::new());
+            return Ok(Page::empty());
         };
         let range = Range { view: BY_ENVIRONMENT, low, high, newest_first: false };
-        let range = match after {
-            Some(after) => range.after(after),
-            None => Some(range),
-        };
-        match range {
-            Some(range) => {
-                Ok(self.table.first(&[keys::errors_of_environment(environment, shard)], &range, limit).await?.0)
-            }
-            None => Ok(Vec::new()),
-        }
+        let partition = [keys::errors_of_environment(environment, shard)];
+        self.table.page(&partition, &range, &Filter::default(), position).await
     }
 
     /// Returns all errors of an environment with this id. There can be several because an id is

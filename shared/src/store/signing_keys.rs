@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     keys,
-    table::{Access, Delete, Put, ReadWrite, StoreError, Table, to_item},
+    table::{Access, Delete, Put, ReadWrite, StoreError, Table, readable, to_item},
 };
 use crate::domain::signing_key::StoredKey;
 
@@ -46,7 +46,8 @@ impl SigningKeys {
 impl<A: Access> SigningKeys<A> {
     /// Returns all keys, the newest first. One query; there are only a few keys.
     pub async fn list(&self) -> Result<Vec<StoredKey>, StoreError> {
-        let mut found: Vec<StoredKey> = self.0.list_prefix(keys::SIGNING_KEYS.into(), keys::SIGNING_KEY_PREFIX).await?;
+        let items = self.0.list_prefix(keys::SIGNING_KEYS.into(), keys::SIGNING_KEY_PREFIX).await?;
+        let mut found: Vec<StoredKey> = items.into_iter().filter_map(readable).collect();
         found.sort_by_key(|key| std::cmp::Reverse(key.created_at));
         Ok(found)
     }

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{Access, Condition, Delete, Put, Range, ReadWrite, StoreError, Table, Update, Write, text, to_item},
+    table::{
+        Access, Condition, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Update, Write, from_items,
+        text, to_item,
+    },
     tombstones::{check_not_deleted, mark_deleted},
     users::Users,
 };
@@ -117,7 +120,7 @@ impl Workflows {
 
 impl<A: Access> Workflows<A> {
     /// Returns the first workflows of a user by name, at most `limit`, and `true` if there are no
-    /// more. One query, and one `BatchGetItem` per 100 workflows.
+    /// more. At least one query, and one `BatchGetItem` per 100 workflows.
     pub async fn first_by_user(
         &self,
         environment: EnvironmentId,
@@ -125,25 +128,24 @@ impl<A: Access> Workflows<A> {
         limit: usize,
     ) -> Result<(Vec<Workflow>, bool), StoreError> {
         let range = Range::of_prefix(keys::WORKFLOW_POINTER_PREFIX);
-        // One more tells whether these are all.
-        let (mut pointers, _): (Vec<Pointer>, bool) =
-            self.0.first(&[keys::user(environment, user).pk], &range, limit + 1).await?;
-        let all = pointers.len() <= limit;
-        pointers.truncate(limit);
-        let wanted: Vec<_> = pointers.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
+        let partition = [keys::user(environment, user).pk];
+        let Page { items, next } =
+            self.0.page::<Pointer>(&partition, &range, &Filter::default(), (None, limit)).await?;
+        let wanted: Vec<_> = items.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
         workflows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
-        Ok((workflows, all))
+        Ok((workflows, next.is_none()))
     }
 
-    /// Returns the ids of all workflows of a user, the newest first. One query per megabyte.
+    /// Returns the ids of all workflows of a user, the newest first. Fails if one is not readable. One
+    /// query per megabyte.
     pub async fn list_ids_by_user(
         &self,
         environment: EnvironmentId,
         user: UserId,
     ) -> Result<Vec<WorkflowId>, StoreError> {
-        let pointers: Vec<Pointer> =
-            self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        let pointers: Vec<Pointer> = from_items(items)?;
         let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
         ids.sort_by_key(|id| std::cmp::Reverse(*id));
         Ok(ids)

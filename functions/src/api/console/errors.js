@@ -100,7 +100,7 @@ function errorsPage() {
   function drawGroups(all, complete) {
     const shown = showAllGroups ? all : all.slice(0, FIRST_GROUPS);
     redraw(groups,
-      !filters.since && h("p", { class: "quiet" }, "Errors of the last 24 hours."),
+      !filters.since && !filters.until && h("p", { class: "quiet" }, "Errors of the last 24 hours."),
       shown.length ? h("div", { class: "scroll" }, h("table", { class: "stack" },
         h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "number" }, "Count"),
           ["Error", "Block", "Last seen", "Workflow"].map((name) => h("th", { scope: "col" }, name)))),

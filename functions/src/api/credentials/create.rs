@@ -40,12 +40,26 @@ impl FromJson for SecretObject {
         let Value::Object(_) = value else {
             return location.reject("must be an object");
         };
-        let text = Zeroizing::new(location.source(value));
+        let text = compact(&Zeroizing::new(location.source(value)));
         if text.len() > MAX_DATA_BYTES {
             return location.reject(format_args!("must have at most {MAX_DATA_BYTES} bytes"));
         }
         Some(Self(text))
     }
+}
+
+/// Returns a JSON text without the whitespace between its tokens.
+fn compact(json: &str) -> Zeroizing<String> {
+    let (mut compact, mut in_string, mut escaped) = (Zeroizing::new(String::with_capacity(json.len())), false, false);
+    for character in json.chars() {
+        if !in_string && character.is_ascii_whitespace() {
+            continue;
+        }
+        in_string ^= character == '"' && !escaped;
+        escaped = character == '\\' && !escaped;
+        compact.push(character);
+    }
+    compact
 }
 
 /// Creates a credential of a user. Its data is encrypted before it is stored.
@@ -70,4 +84,21 @@ pub async fn create_credential(
     let sealed = SealedCredential { credential: credential.clone(), data };
     state.credentials.create(caller.environment, &sealed, &seed).await?;
     Ok(Created::at(format!("credentials/{credential_id}"), credential.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn compact_text_is_equal_without_whitespace(key in "\\PC{0,8}", value in "[ \\\\\"a\n]{0,8}", number in any::<i64>()) {
+            let data = json!({ key: [value, " "], "n": number });
+            let compact = compact(&serde_json::to_string_pretty(&data).unwrap());
+            prop_assert_eq!(compact.as_str(), data.to_string());
+        }
+    }
 }

@@ -60,7 +60,8 @@ pub struct PatchDestination {
 /// Updates a destination.
 ///
 /// A changed bus is first checked with a test event. Enabling the destination or changing its
-/// target resets its health, so that pending errors are sent immediately. Disabling it cancels its
+/// target resets its health, so that pending errors are sent immediately and results of another
+/// target are not shown. Disabling it cancels its
 /// pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("destinationId" = DestinationId, Path)), request_body = PatchDestination, responses(
@@ -114,7 +115,7 @@ pub async fn patch_destination(
     destination.version += 1;
     destination.updated_at = Timestamp::now();
     // Precedes the update, so that a retry after a failed update resets the health again.
-    let resets_health = destination.enabled && (redirected || enabled == Some(true));
+    let resets_health = redirected || enabled == Some(true);
     let health = if resets_health { health_store.reset(route, redirected).await? } else { health };
     destinations.update(caller.environment, &destination).await?;
     let disabled = was_enabled && !destination.enabled;

@@ -85,21 +85,23 @@ impl<A: Access> Table<A> {
         Ok(found.into_iter().filter(|item| is_unexpired(item, now)).filter_map(readable).collect())
     }
 
+    /// Returns items by key like [`Self::get_all`], and the keys of malformed items.
+    pub(in crate::store) async fn get_readable<T: DeserializeOwned>(
+        &self,
+        wanted: &[Key],
+    ) -> Result<(Vec<T>, Vec<Key>), StoreError> {
+        Ok(separate(self.get_items(wanted).await?))
+    }
+
     /// Returns items by key like [`Self::get_all_unexpired`], and the keys of malformed items.
     pub(in crate::store) async fn get_readable_unexpired<T: DeserializeOwned>(
         &self,
         wanted: &[Key],
         now: Timestamp,
     ) -> Result<(Vec<T>, Vec<Key>), StoreError> {
-        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-        for item in self.get_items(wanted).await?.into_iter().filter(|item| is_unexpired(item, now)) {
-            let key = Key { pk: attribute_text(&item, "pk"), sk: attribute_text(&item, "sk") };
-            match readable(item) {
-                Some(entity) => found.push(entity),
-                None => unreadable.push(key),
-            }
-        }
-        Ok((found, unreadable))
+        let mut items = self.get_items(wanted).await?;
+        items.retain(|item| is_unexpired(item, now));
+        Ok(separate(items))
     }
 
     async fn get_items(&self, wanted: &[Key]) -> Result<Vec<Item>, StoreError> {
@@ -122,6 +124,19 @@ impl<A: Access> Table<A> {
         let found = output.responses.unwrap_or_default().remove(&self.name);
         Ok((unprocessed.map(|left| left.keys).unwrap_or_default(), found.unwrap_or_default()))
     }
+}
+
+/// Returns the entities of items, and the keys of malformed items.
+fn separate<T: DeserializeOwned>(items: Vec<Item>) -> (Vec<T>, Vec<Key>) {
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+    for item in items {
+        let key = Key { pk: attribute_text(&item, "pk"), sk: attribute_text(&item, "sk") };
+        match readable(item) {
+            Some(entity) => found.push(entity),
+            None => unreadable.push(key),
+        }
+    }
+    (found, unreadable)
 }
 
 impl Table {

@@ -35,6 +35,11 @@ pub(in crate::store) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, 
     serde_dynamo::from_item(item).map_err(StoreError::Malformed)
 }
 
+/// Converts items to entities. Fails if one cannot be converted.
+pub(in crate::store) fn from_items<T: DeserializeOwned>(items: Vec<Item>) -> Result<Vec<T>, StoreError> {
+    items.into_iter().map(from_item).collect()
+}
+
 /// Converts an item of a list to an entity. One that cannot be converted is logged, counted and left
 /// out, so that it does not hide the others.
 pub(in crate::store) fn readable<T: DeserializeOwned>(item: Item) -> Option<T> {

@@ -30,6 +30,6 @@ pub(super) use condition::Condition;
 pub(super) use error::Retries;
 pub use error::StoreError;
 pub(super) use expression::{Delete, Put, Update, Write};
-pub(super) use item::{Item, attribute_text, from_item, number, readable, text, to_item, to_value};
+pub(super) use item::{Item, attribute_text, from_item, from_items, number, readable, text, to_item, to_value};
 pub use page::{Page, Position};
 pub(super) use query::{BY_ENVIRONMENT, BY_USER, Filter, LISTING, Range, TABLE, View};

@@ -37,15 +37,27 @@ impl<T> Page<T> {
 
 impl<A: Access> Table<A> {
     /// Returns a page of several partitions, merged in the order of their sort keys. The page has
-    /// fewer than `limit` items at the end of the list or if [`MAX_QUERIES`] queries did not find
-    /// enough.
+    /// fewer than `limit` items at the end of the list, if [`MAX_QUERIES`] queries did not find
+    /// enough, or if items cannot be read.
     pub(in crate::store) async fn page<T: DeserializeOwned>(
         &self,
         partitions: &[String],
         range: &Range,
         filter: &Filter,
-        (after, limit): (Option<&str>, usize),
+        position: (Option<&str>, usize),
     ) -> Result<Page<T>, StoreError> {
+        let Page { items, next } = self.page_of_items(partitions, range, filter, position).await?;
+        Ok(Page { items: items.into_iter().filter_map(readable).collect(), next })
+    }
+
+    /// Returns a page like [`Self::page`] without parsing its items.
+    pub(in crate::store) async fn page_of_items(
+        &self,
+        partitions: &[String],
+        range: &Range,
+        filter: &Filter,
+        (after, limit): (Option<&str>, usize),
+    ) -> Result<Page<Item>, StoreError> {
         let range = match after {
             None => range.clone(),
             Some(position) => match range.after(position) {
@@ -83,7 +95,7 @@ impl<A: Access> Table<A> {
                 if items.len() == limit {
                     return Ok(Page { items, next: last });
                 }
-                items.extend(readable(item));
+                items.push(item);
                 last = Some(key);
                 continue;
             }

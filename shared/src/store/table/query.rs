@@ -126,11 +126,7 @@ pub(super) struct QueryPage {
 impl<A: Access> Table<A> {
     /// Returns all items of a partition whose sort keys start with `prefix`, in the order of their
     /// sort keys. Strongly consistent. One query per megabyte.
-    pub(in crate::store) async fn list_prefix<T: DeserializeOwned>(
-        &self,
-        pk: String,
-        prefix: &str,
-    ) -> Result<Vec<T>, StoreError> {
+    pub(in crate::store) async fn list_prefix(&self, pk: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
         let query = self
             .client
             .query()
@@ -142,7 +138,7 @@ impl<A: Access> Table<A> {
         let mut items = query.into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(item) = items.next().await {
-            found.extend(readable(item?));
+            found.push(item?);
         }
         Ok(found)
     }

@@ -133,12 +133,17 @@ async fn similar_errors_are_grouped() {
         jim_api.get(&format!("/errors/groups?userId={user}")).await.is_problem(404, "not-found");
     }
 
-    let past = "since=2025-12-31T00:00:00Z&until=2026-01-01T00:00:00Z";
-    let none = acme.backend.get(&format!("/errors/groups?{past}")).await.is(200).body;
-    assert_eq!((&none["groups"], &none["complete"]), (&json!([]), &json!(true)));
-    let reversed = "since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z";
-    let reversed = acme.backend.get(&format!("/errors/groups?{reversed}")).await;
-    reversed.is_problem(422, "validation").names(&["/until"]);
+    for empty in [
+        "since=2025-12-31T00:00:00Z&until=2026-01-01T00:00:00Z",
+        "since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z",
+        "since=9999-12-31T23:59:59Z",
+        "until=-009999-01-02T00:00:00Z",
+    ] {
+        let none = acme.backend.get(&format!("/errors/groups?{empty}")).await.is(200).body;
+        assert_eq!((&none["groups"], &none["complete"]), (&json!([]), &json!(true)), "{empty}");
+        let bars = none["histogram"].as_array().unwrap();
+        assert!(bars.len() == 60 && bars.iter().all(|bar| bar["count"] == 0), "{empty}");
+    }
     acme.backend.get("/errors/groups?since=x").await.is_problem(422, "validation").names(&["/since"]);
 }
 

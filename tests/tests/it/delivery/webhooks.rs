@@ -110,6 +110,12 @@ async fn test_event_is_marked_and_verifies_the_webhook() {
     assert!(request.body.contains("Tenon test event"));
     assert!(verifies(&secret, &request).await);
     assert_eq!(acme.get_destination(&webhook).await["verified"], true);
+
+    // A success proves nothing about another URL.
+    let path = format!("/destinations/{webhook}");
+    let moved = json!({ "enabled": false, "url": format!("{}moved", receiver.url) });
+    assert_eq!(acme.backend.patch(&path, moved).await.is(200).body["verified"], false);
+    assert_eq!(acme.backend.patch(&path, json!({ "enabled": true })).await.is(200).body["verified"], false);
 }
 
 #[tokio::test]

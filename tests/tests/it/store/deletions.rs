@@ -9,7 +9,7 @@ async fn deletion_completes_with_repeated_and_failed_steps() {
     let directory = Table::new(&harness.aws, setting("DIRECTORY_TABLE"));
     let (user, workflows) = harness.seed_user(2_000).await;
     let deletion = Users(directory.clone()).delete(harness.environment, &user).await.unwrap();
-    let listed = async || Deletions(directory.clone()).open(1000).await.unwrap().contains(&deletion);
+    let listed = async || Deletions(directory.clone()).open().await.unwrap().contains(&deletion);
     assert!(listed().await);
 
     // 40 % of the calls fail, some of them after they were processed. That is more than the SDK

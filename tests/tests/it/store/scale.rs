@@ -1,15 +1,24 @@
 //! Cost of reads and deletions at large numbers of items.
 
 use tenon::{
-    domain::id::EnvironmentId,
+    domain::{
+        id::{CredentialId, EnvironmentId, UserId},
+        timestamp::Timestamp,
+    },
     store::{
         Table,
+        credentials::Credentials,
         deletions::Deletions,
         errors::{ErrorQuery, Errors, Groups, Retention},
         users::{UserQuery, Users},
     },
 };
-use tests::{Calls, aws, delivery_harness::DeliveryHarness, setting, table_items::load_users};
+use tests::{
+    Calls, aws,
+    delivery_harness::DeliveryHarness,
+    keys, setting,
+    table_items::{load, load_users},
+};
 
 #[tokio::test]
 async fn page_of_100000_users_costs_the_same_as_of_1000() {
@@ -49,6 +58,34 @@ async fn deletion_of_10000_items_makes_a_bounded_number_of_calls() {
     // that is about nine seconds of the function's five minutes.
     assert!(calls <= 52 * 17, "{calls}");
     assert!(harness.is_fully_deleted(&user, &workflows).await);
+}
+
+#[tokio::test]
+async fn first_credentials_of_a_user_may_exceed_a_megabyte() {
+    let harness = DeliveryHarness::new().await;
+    let (environment, user) = (harness.environment, UserId::new());
+    let now = Timestamp::now().to_string();
+    let items = (0..80).map(|_| {
+        let id = CredentialId::new().to_string();
+        let texts = [
+            ("pk", keys::user(environment, user)),
+            ("sk", keys::credential(&id)),
+            ("credentialId", id),
+            ("userId", user.to_string()),
+            ("credentialType", "shopify".into()),
+            ("name", "Web shop".into()),
+            ("createdAt", now.clone()),
+            ("updatedAt", now.clone()),
+            ("data", "x".repeat(16 * 1024)),
+        ];
+        texts.into_iter().map(|(name, text)| (name.to_owned(), keys::attribute(text))).collect()
+    });
+    load(&harness.aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
+    let credentials = Credentials(harness.directory.clone());
+    for (limit, count, all) in [(200, 80, true), (80, 80, true), (79, 79, false)] {
+        let (found, is_all) = credentials.first_by_user(environment, user, limit).await.unwrap();
+        assert_eq!((found.len(), is_all), (count, all), "{limit}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Stored items that cannot be read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use tenon::{
@@ -8,6 +11,7 @@ use tenon::{
         id::EnvironmentId,
         names::{Names, UserRef},
         request_seed::RequestSeed,
+        timestamp::Timestamp,
         user::{Metadata, NewUser},
     },
     store::{
@@ -15,6 +19,7 @@ use tenon::{
         credentials::Credentials,
         deliveries::Deliveries,
         destinations::Destinations,
+        erasures::{Erasure, Erasures},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
         users::{UserQuery, Users},
         workflows::Workflows,
@@ -115,6 +120,56 @@ async fn damaged_item_breaks_no_list_and_no_drain() {
     }
     assert!(broken.is_empty(), "{broken:#?}");
     assert!(damaged > 60, "{damaged}");
+}
+
+#[tokio::test]
+async fn damaged_errors_end_no_replay_and_no_erasure() {
+    let harness = DeliveryHarness::new().await;
+    let errors = harness.record_errors(60).await;
+    let client = Client::new(&harness.aws);
+    let table = setting("ERRORS_TABLE");
+    for error in &errors[..8] {
+        let update = client.update_item().table_name(&table).update_expression("REMOVE workflowId, blockType");
+        let partition = keys::attribute(keys::workflow(harness.environment, error.workflow_id));
+        let sort_key = keys::attribute(error.error_id.to_string());
+        update.key("pk", partition).key("sk", sort_key).send().await.unwrap();
+    }
+    let mut found = BTreeSet::new();
+    for shard in 0..8 {
+        let mut after = None;
+        loop {
+            let position = (after.as_deref(), 2);
+            let page = harness.errors.page_of_shard(harness.environment, shard, (None, None), position).await.unwrap();
+            found.extend(page.items.into_iter().map(|error| error.error_id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    assert_eq!(found, errors[8..].iter().map(|error| error.error_id).collect());
+
+    let user_id = errors[0].user_id;
+    let erasure = Erasure { environment_id: harness.environment, user_id, started_at: Timestamp::now() };
+    let erasures = Erasures { directory: harness.directory.clone(), errors: harness.errors.table.clone() };
+    let late = erasure.started_at + Duration::from_secs(3600);
+    for _ in 0..2 {
+        assert!(!erasures.run(&erasure, late).await.unwrap(), "errors of the user remain");
+    }
+}
+
+#[tokio::test]
+async fn damaged_workflow_fails_a_change_of_all_workflows() {
+    let harness = DeliveryHarness::new().await;
+    let (user, _) = harness.seed_user(8).await;
+    let workflows = Workflows(harness.directory.clone());
+    assert_eq!(workflows.list_ids_by_user(harness.environment, user.user_id).await.unwrap().len(), 4);
+    let (client, table) = (Client::new(&harness.aws), setting("DIRECTORY_TABLE"));
+    let key = keys::user(harness.environment, user.user_id);
+    let update = client.update_item().table_name(&table).update_expression("REMOVE workflowId");
+    let update = update.key("pk", keys::attribute(key)).key("sk", keys::attribute(keys::workflow_name(0)));
+    update.send().await.unwrap();
+    assert!(workflows.list_ids_by_user(harness.environment, user.user_id).await.is_err());
 }
 
 /// Returns an item of each type of an environment.
