@@ -58,11 +58,7 @@ WRITERS = {
     "key#" + "0" * 64: {"KeysCreate", "KeysRevoke"},
     ENVIRONMENT: {"EnvironmentsCreate"},
     f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysRevoke"},
-    f"{ENVIRONMENT}#user#x": {
-        "CredentialsCreate", "CredentialsDelete", "DeleteUserData", "UsersBatch", "UsersCreate", "UsersDelete", "UsersStatus",
-        "UsersUpdate", "WorkflowsCreate", "WorkflowsDelete",
-    },
-}  # fmt: skip
+}
 # Functions that may write to the partition of a workflow's errors.
 ERROR_WRITERS = {"EraseLogs", "ErrorsRecord"}
 # Functions that read responses of customers' endpoints, and therefore cannot access user data.

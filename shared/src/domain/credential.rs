@@ -1,6 +1,7 @@
 //! Credentials: data with which an integration acts on behalf of a user.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     id::{CredentialId, UserId},
@@ -24,8 +25,64 @@ pub struct Credential {
     pub credential_type: Text<128>,
     /// Display name.
     pub name: Text<256>,
+    /// Whether the data still works, as the engine reported.
+    pub status: CredentialStatus,
+    /// Reason why the credential is invalid.
+    pub status_reason: Option<Text<512>>,
+    /// Increases with every change.
+    pub revision: u64,
     /// Creation time.
     pub created_at: Timestamp,
     /// Time of the last change.
     pub updated_at: Timestamp,
+}
+
+impl Credential {
+    /// Returns the first revision of a resource, or the next one after `previous`. It is at least the
+    /// time in milliseconds, and so exceeds that of a deleted predecessor with the same id.
+    pub fn next_revision(previous: Option<u64>, now: Timestamp) -> u64 {
+        let now = u64::try_from(now.milliseconds()).unwrap_or_default();
+        previous.map_or(now, |previous| now.max(previous.saturating_add(1)))
+    }
+}
+
+/// Status of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CredentialStatus {
+    /// The data works, as far as is known.
+    Valid,
+    /// The service rejected the data; the user must connect again.
+    Invalid,
+}
+
+/// Error for a text that is not a status of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `valid` or `invalid`")]
+pub struct CredentialStatusError;
+
+impl std::str::FromStr for CredentialStatus {
+    type Err = CredentialStatusError;
+
+    fn from_str(text: &str) -> Result<Self, CredentialStatusError> {
+        match text {
+            "valid" => Ok(Self::Valid),
+            "invalid" => Ok(Self::Invalid),
+            _ => Err(CredentialStatusError),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revision_always_increases() {
+        let now = Timestamp::from_seconds(1_795_498_200);
+        let first = Credential::next_revision(None, now);
+        assert_eq!(first, 1_795_498_200_000);
+        assert_eq!(Credential::next_revision(Some(first), now), first + 1);
+        assert_eq!(Credential::next_revision(Some(5), now), first);
+    }
 }

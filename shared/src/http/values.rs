@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{FromJson, Location};
 use crate::domain::{
     api_key::Scope,
+    credential::CredentialStatus,
     delivery::DeliveryStatus,
     destination::{AccessKeyId, BusName, Region},
     environment::Kind,
@@ -40,6 +41,7 @@ from_json_by_parsing! {
     [] UserId;
     [] WorkflowId;
     [] CredentialId;
+    [] CredentialStatus;
     [] EnvironmentId;
     [] KeyId;
     [] Kind;

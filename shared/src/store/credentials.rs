@@ -4,14 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{Access, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Write, to_item},
+    table::{
+        Access, Condition, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Update, Write, number, text,
+        to_item, to_value,
+    },
     tombstones::{check_not_deleted, mark_deleted},
 };
 use crate::domain::{
-    credential::Credential,
+    credential::{Credential, CredentialStatus},
     id::{CredentialId, EnvironmentId, UserId},
     request_seed::RequestSeed,
     secret::Sealed,
+    text::Text,
+    timestamp::Timestamp,
 };
 
 /// Credentials of all environments.
@@ -66,6 +71,26 @@ impl Credentials {
             [true, ..] => Err(CreateCredentialError::UserNotFound),
             _ => Ok(()),
         }
+    }
+
+    /// Sets the status of a credential, if its revision is unchanged. Returns the credential, or none
+    /// if it was changed or deleted. One write.
+    pub async fn set_status(
+        &self,
+        environment: EnvironmentId,
+        before: &Credential,
+        status: CredentialStatus,
+        reason: Option<&Text<512>>,
+    ) -> Result<Option<Credential>, StoreError> {
+        let Credential { credential_id, user_id, revision, .. } = before;
+        let now = Timestamp::now();
+        let update = Update::of(&keys::credential(environment, *user_id, *credential_id))
+            .set("status", to_value(status)?)
+            .set("statusReason", to_value(reason)?)
+            .set("revision", number(Credential::next_revision(Some(*revision), now)))
+            .set("updatedAt", text(now))
+            .when(Condition::equals("revision", number(revision)));
+        self.0.update_returning_new(update).await
     }
 
     /// Deletes a credential with its data. Returns false if it does not exist. One transaction.

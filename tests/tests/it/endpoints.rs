@@ -287,6 +287,9 @@ pub(crate) const ACCESS: &[Access] = &[
         other: 404, engine: 403, backend: 200, user: 200, another_user: 404 },
     Access { request: |_| request("POST /users/{user}/credentials/{credentialId}/reveal"),
         other: 403, engine: 200, backend: 403, user: 403, another_user: 403 },
+    Access { request: |_| request("POST /users/{user}/credentials/{credentialId}/status")
+            .body(json!({ "status": "invalid", "reason": "401 from the shop" })),
+        other: 404, engine: 200, backend: 200, user: 403, another_user: 403 },
     // The user deletes it before the back end calls.
     Access { request: |_| request("DELETE /users/{user}/credentials/{credentialId}"),
         other: 404, engine: 403, backend: 404, user: 200, another_user: 404 },
@@ -374,6 +377,11 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "credentials_get",
         request: |_| request("GET /users/{user}/credentials/{credentialId}"),
         status: 200, calls: "2*GetItem", body: ANY_BODY },
+    AwsCalls { function: "credentials_status",
+        request: |_| request("POST /users/{user}/credentials/{credentialId}/status")
+            .body(json!({ "status": "invalid", "reason": "401 from the shop" })).by_engine(),
+        status: 200, calls: "2*GetItem UpdateItem",
+        body: |_, credential| assert_eq!(credential["statusReason"], "401 from the shop") },
     AwsCalls { function: "credentials_delete",
         request: |_| request("DELETE /users/{user}/credentials/{credentialId}"),
         status: 200, calls: "GetItem TransactWriteItems",
@@ -553,6 +561,7 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "credentials_get" => credentials::get.get_credential;
         "credentials_list" => credentials::list.list_credentials;
         "credentials_reveal" => credentials::reveal.reveal_credential;
+        "credentials_status" => credentials::status.set_status;
         "destinations_create" => destinations::create.create_destination;
         "destinations_delete" => destinations::delete.delete_destination;
         "destinations_deliveries" => destinations::deliveries.list_deliveries;

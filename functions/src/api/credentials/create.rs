@@ -5,7 +5,7 @@ use axum::extract;
 use serde_json::Value;
 use tenon::{
     domain::{
-        credential::{Credential, MAX_DATA_BYTES},
+        credential::{Credential, CredentialStatus, MAX_DATA_BYTES},
         names::UserRef,
         request_seed::RequestSeed,
         text::Text,
@@ -79,8 +79,17 @@ pub async fn create_credential(
     let owner = state.owner(caller.environment, None, &user).await?;
     let (credential_id, now) = (seed.id(0), seed.at);
     let data = vault.seal(&encryption_context(caller.environment, credential_id), 1, data.as_bytes()).await?;
-    let credential =
-        Credential { credential_id, user_id: owner.user_id, credential_type, name, created_at: now, updated_at: now };
+    let credential = Credential {
+        credential_id,
+        user_id: owner.user_id,
+        credential_type,
+        name,
+        status: CredentialStatus::Valid,
+        status_reason: None,
+        revision: Credential::next_revision(None, now),
+        created_at: now,
+        updated_at: now,
+    };
     let sealed = SealedCredential { credential: credential.clone(), data };
     state.credentials.create(caller.environment, &sealed, &seed).await?;
     Ok(Created::at(format!("credentials/{credential_id}"), credential.into()))

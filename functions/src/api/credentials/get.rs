@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
-    http::{BackendOrUser, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, WithEtag},
     store::ReadOnly,
 };
 
@@ -14,7 +14,7 @@ use super::{CredentialBody, State};
 #[utoipa::path(get, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
     security(("apiKey" = ["manage"]), ("userToken" = [])),
     params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
-    (status = 200, body = CredentialBody),
+    (status = 200, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match"))),
     NotFound, Invalid,
 ))]
 pub async fn get_credential(
@@ -23,8 +23,8 @@ pub async fn get_credential(
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,
-) -> Result<Json<CredentialBody>, Problem> {
+) -> Result<WithEtag<CredentialBody>, Problem> {
     let owner = state.owner(caller.environment, caller.user, &user).await?;
     let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
-    found.map(|credential| Json(credential.into())).ok_or_else(|| Problem::not_found("credential"))
+    found.map(|credential| WithEtag(credential.into())).ok_or_else(|| Problem::not_found("credential"))
 }

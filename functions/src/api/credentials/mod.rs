@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tenon::{
     domain::{
-        credential::Credential,
+        credential::{Credential, CredentialStatus},
         id::{CredentialId, EnvironmentId, UserId},
         names::UserRef,
         text::Text,
@@ -22,6 +22,7 @@ pub mod delete;
 pub mod get;
 pub mod list;
 pub mod reveal;
+pub mod status;
 
 /// Operations of the resource.
 #[derive(Debug, OpenApi)]
@@ -32,6 +33,7 @@ pub mod reveal;
     get::get_credential,
     delete::delete_credential,
     reveal::reveal_credential,
+    status::set_status,
 ))]
 pub struct Operations;
 
@@ -77,6 +79,13 @@ pub struct CredentialBody {
     credential_type: Text<128>,
     /// Display name.
     name: Text<256>,
+    /// Whether the data still works, as the engine reported.
+    status: CredentialStatus,
+    /// Reason why the credential is invalid.
+    #[schema(required = true)]
+    status_reason: Option<Text<512>>,
+    /// Increases with every change.
+    revision: u64,
     /// Creation time.
     created_at: Timestamp,
     /// Time of the last change.
@@ -85,7 +94,17 @@ pub struct CredentialBody {
 
 impl From<Credential> for CredentialBody {
     fn from(credential: Credential) -> Self {
-        let Credential { credential_id, user_id, credential_type, name, created_at, updated_at } = credential;
-        Self { credential_id, user_id, credential_type, name, created_at, updated_at }
+        let Credential {
+            credential_id,
+            user_id,
+            credential_type,
+            name,
+            status,
+            status_reason,
+            revision,
+            created_at,
+            updated_at,
+        } = credential;
+        Self { credential_id, user_id, credential_type, name, status, status_reason, revision, created_at, updated_at }
     }
 }

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use tests::{Tenon, eventually, keys, setting};
+use tests::{Tenon, eventually, keys, send, setting};
 
 const SECRET: &str = "shpat_6f1c2b9a7d3e4f50";
 
@@ -99,4 +99,44 @@ async fn invalid_credential_fields_are_named_without_values() {
     refused.names(&["/type", "/name", "/data"]);
     let long = json!({ "type": "x", "name": "x", "data": { "long": "x".repeat(16 * 1024) } });
     acme.backend.post(&path, long).await.is_problem(422, "validation").names(&["/data"]);
+}
+
+#[tokio::test]
+async fn status_is_set_by_the_engine_and_changes_the_revision() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let credential = acme.create_credential(&user, json!({ "token": SECRET })).await;
+    let path = format!("/users/{user}/credentials/{credential}");
+    let created = acme.backend.get(&path).await.is(200);
+    assert_eq!((&created.body["status"], &created.body["statusReason"]), (&json!("valid"), &Value::Null));
+    let status = format!("{path}/status");
+    let invalid = json!({ "status": "invalid", "reason": "401 from the shop" });
+    let set = acme.engine.post(&status, invalid.clone()).await.is(200);
+    assert_eq!((&set.body["status"], &set.body["statusReason"]), (&json!("invalid"), &invalid["reason"]));
+    assert!(set.body["revision"].as_u64() > created.body["revision"].as_u64(), "{set:?}");
+    assert_eq!(acme.backend.get(&path).await.is(200).body, set.body);
+    assert_eq!(acme.engine.post(&status, invalid).await.is(200).body, set.body, "setting it again changes nothing");
+    // An invalid credential can still be revealed.
+    assert_eq!(acme.engine.post(&format!("{path}/reveal"), json!({})).await.is(200).body["data"]["token"], SECRET);
+
+    let stale = acme.backend.request("POST", &status).header("if-match", created.header("etag"));
+    send(stale.json(&json!({ "status": "valid" }))).await.is_problem(412, "precondition-failed");
+    let current = acme.backend.request("POST", &status).header("if-match", set.header("etag"));
+    let valid = send(current.json(&json!({ "status": "valid", "reason": "ignored" }))).await.is(200);
+    assert_eq!((&valid.body["status"], &valid.body["statusReason"]), (&json!("valid"), &Value::Null));
+    let wrong = json!({ "status": "broken", "reason": "x".repeat(513) });
+    acme.engine.post(&status, wrong).await.is_problem(422, "validation").names(&["/status", "/reason"]);
+}
+
+#[tokio::test]
+async fn numbers_of_any_precision_are_revealed_as_they_were_written() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let data = r#"{"a":117.63331139400017,"b":1e-400,"c":12345678901234567890123,"d":0.1234567890123456789,"e":-0,"f":1E5}"#;
+    let body = format!(r#"{{"type":"shopify","name":"Shop","data":{data}}}"#);
+    let request = acme.backend.request("POST", &format!("/users/{user}/credentials"));
+    let created = send(request.header("content-type", "application/json").body(body)).await.is(201);
+    let path = format!("/users/{user}/credentials/{}/reveal", created.text("credentialId"));
+    let revealed = acme.engine.request("POST", &path).send().await.unwrap().text().await.unwrap();
+    assert!(revealed.contains(data), "{revealed}");
 }

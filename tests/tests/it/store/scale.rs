@@ -1,5 +1,6 @@
 //! Cost of reads and deletions at large numbers of items.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use tenon::{
     domain::{
         id::{CredentialId, EnvironmentId, UserId},
@@ -76,9 +77,11 @@ async fn first_credentials_of_a_user_may_exceed_a_megabyte() {
             ("name", "Web shop".into()),
             ("createdAt", now.clone()),
             ("updatedAt", now.clone()),
+            ("status", "valid".into()),
             ("data", "x".repeat(16 * 1024)),
         ];
-        texts.into_iter().map(|(name, text)| (name.to_owned(), keys::attribute(text))).collect()
+        let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), keys::attribute(text)));
+        texts.chain([("revision".to_owned(), AttributeValue::N("1".into()))]).collect()
     });
     load(&harness.aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
     let credentials = Credentials(harness.directory.clone());

@@ -1,0 +1,62 @@
+//! `POST /users/{user}/credentials/{credentialId}/status`. AWS calls: one DynamoDB read of the user by
+//! id, or two by name, one read and one write; both again after a conflict with a concurrent request.
+
+use axum::extract;
+use tenon::{
+    domain::{credential::CredentialStatus, id::CredentialId, names::UserRef, text::Text},
+    http::{EngineOrBackend, IfMatch, Input, Invalid, NotFound, Path, Problem, ProblemDocument, Valid, WithEtag},
+};
+use utoipa::ToSchema;
+
+use super::{CredentialBody, State};
+
+/// Status of a credential.
+#[derive(Debug, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetCredentialStatus {
+    /// New status.
+    status: CredentialStatus,
+    /// Reason why the credential is invalid; `valid` clears it.
+    reason: Option<Text<512>>,
+}
+
+/// Maximum number of attempts when concurrent requests change the credential.
+const MAX_ATTEMPTS: usize = 5;
+
+/// Marks a credential as invalid, so that its user connects again, or as valid.
+#[utoipa::path(post, path = "/users/{user}/credentials/{credentialId}/status", tag = "credentials",
+    operation_id = "set_credential_status", security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])),
+    params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path), IfMatch),
+    request_body = SetCredentialStatus, responses(
+    (status = 200, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match"))),
+    (status = 409, body = ProblemDocument, description = "the credential was modified by concurrent requests"),
+    (status = 412, body = ProblemDocument, description = "the credential does not match If-Match"),
+    NotFound, Invalid,
+))]
+pub async fn set_status(
+    caller: EngineOrBackend,
+    extract::State(state): extract::State<State>,
+    Path(user): Path<UserRef>,
+    Path(id): Path<CredentialId>,
+    if_match: IfMatch,
+    Valid(SetCredentialStatus { status, reason }): Valid<SetCredentialStatus>,
+) -> Result<WithEtag<CredentialBody>, Problem> {
+    let owner = state.owner(caller.environment, None, &user).await?;
+    let reason = reason.filter(|_| status == CredentialStatus::Invalid);
+    for _ in 0..MAX_ATTEMPTS {
+        let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
+        let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
+        let shown = WithEtag(CredentialBody::from(credential.clone()));
+        if !if_match.allows(&shown.etag()) {
+            return Err(Problem::precondition_failed());
+        }
+        if (credential.status, &credential.status_reason) == (status, &reason) {
+            return Ok(shown);
+        }
+        let changed = state.credentials.set_status(caller.environment, &credential, status, reason.as_ref()).await?;
+        if let Some(changed) = changed {
+            return Ok(WithEtag(changed.into()));
+        }
+    }
+    Err(Problem::conflict("concurrent-modification", "the credential was changed by other requests; retry"))
+}
