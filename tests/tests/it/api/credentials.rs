@@ -132,7 +132,8 @@ async fn status_is_set_by_the_engine_and_changes_the_revision() {
 async fn numbers_of_any_precision_are_revealed_as_they_were_written() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
-    let data = r#"{"a":117.63331139400017,"b":1e-400,"c":12345678901234567890123,"d":0.1234567890123456789,"e":-0,"f":1E5}"#;
+    let data =
+        r#"{"a":117.63331139400017,"b":1e-400,"c":12345678901234567890123,"d":0.1234567890123456789,"e":-0,"f":1E5}"#;
     let body = format!(r#"{{"type":"shopify","name":"Shop","data":{data}}}"#);
     let request = acme.backend.request("POST", &format!("/users/{user}/credentials"));
     let created = send(request.header("content-type", "application/json").body(body)).await.is(201);
