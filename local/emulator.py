@@ -57,6 +57,8 @@ class Emulator:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
+            # Read by boto3 and by version 1 of the AWS CLI.
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": PRODUCT_ACCOUNT,
             "AWS_SECRET_ACCESS_KEY": self.secret,
         }

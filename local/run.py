@@ -112,7 +112,7 @@ def write_settings(settings: dict[str, str]) -> None:
     SETTINGS.unlink(missing_ok=True)
     descriptor = os.open(SETTINGS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+        file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
 
 
 def print_settings(settings: dict[str, str]) -> None:

@@ -1,6 +1,8 @@
 //! `GET /openapi.json`: the OpenAPI document, generated from the handlers and stored in
 //! `docs/openapi.json`, so that no function generates it at run time. AWS calls: none.
 
+mod completion;
+
 use axum::{extract::State, http::HeaderMap, response::Response};
 use tenon::{
     http::{Cacheable, JSON_FOR_FIVE_MINUTES},
@@ -11,13 +13,15 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
+use self::completion::Completion;
 use super::{console, credentials, destinations, environments, errors, jwks, replays, session, users, workflows};
 
 /// OpenAPI document of the Tenon API.
 #[derive(Debug, OpenApi)]
 #[openapi(
     info(title = "Tenon", description = "Self-hosted back end for embedded integrations."),
-    modifiers(&SecuritySchemes, &Resources),
+    servers((url = "/", description = "Stack that serves this document")),
+    modifiers(&SecuritySchemes, &Resources, &Completion),
     paths(session::show_session, console::show_console, jwks::show_jwks, show_openapi),
 )]
 pub struct Api;
@@ -122,6 +126,47 @@ mod tests {
     fn served_document_matches_the_handlers() {
         let document = Api::openapi().to_json().unwrap();
         expect_file!["../../../docs/openapi.json"].assert_eq(&(document + "\n"));
+    }
+
+    #[test]
+    fn document_is_complete() {
+        let document = serde_json::to_value(Api::openapi()).unwrap();
+        let mut references = BTreeSet::new();
+        collect_references(&document, &mut references);
+        let dangling = references
+            .iter()
+            .filter(|reference| reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer)).is_none());
+        assert_eq!(dangling.collect::<Vec<_>>(), Vec::<&String>::new());
+        let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap());
+        for (_, operation) in operations {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let response = response["$ref"]
+                    .as_str()
+                    .map_or(response, |path| document.pointer(path.trim_start_matches('#')).unwrap());
+                assert!(response["description"].is_string(), "{status} {operation}");
+                let types = response["content"].as_object().into_iter().flat_map(serde_json::Map::keys);
+                let is_error = status.starts_with(['4', '5']);
+                for media_type in types {
+                    assert_eq!(media_type == "application/problem+json", is_error, "{status} {operation}");
+                }
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                assert!(!parameter["schema"].to_string().contains("\"null\""), "{parameter}");
+            }
+        }
+        let names = document["components"]["schemas"].to_string();
+        assert!(!names.contains("_name\""), "members are in camel case");
+    }
+
+    fn collect_references(value: &Value, references: &mut BTreeSet<String>) {
+        if let Some(reference) = value["$ref"].as_str() {
+            references.insert(reference.to_owned());
+        }
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| collect_references(item, references)),
+            Value::Object(members) => members.values().for_each(|member| collect_references(member, references)),
+            _ => {}
+        }
     }
 
     #[test]

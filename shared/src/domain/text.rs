@@ -135,7 +135,11 @@ impl<const MAX: usize> utoipa::PartialSchema for Text<MAX> {
     }
 }
 
-impl<const MAX: usize> utoipa::ToSchema for Text<MAX> {}
+impl<const MAX: usize> utoipa::ToSchema for Text<MAX> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        format!("Text{MAX}").into()
+    }
+}
 
 #[cfg(test)]
 mod tests {

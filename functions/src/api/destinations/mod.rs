@@ -158,6 +158,7 @@ pub struct DestinationWithSecret {
 #[schema(as = Target)]
 pub enum TargetBody {
     /// Amazon EventBridge bus of the customer.
+    #[schema(rename_all = "camelCase")]
     EventBridge {
         /// Region of the bus.
         region: Region,

@@ -25,7 +25,10 @@ pub mod record;
 
 /// Operations of the resource.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(record::record_errors, list::list_errors, logs::list_logs, groups::group_errors, get::get_error,))]
+#[openapi(
+    paths(record::record_errors, list::list_errors, logs::list_logs, groups::group_errors, get::get_error),
+    components(schemas(logs::SortOrder))
+)]
 pub struct Operations;
 
 /// Query parameters of all lists of errors.

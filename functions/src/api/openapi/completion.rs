@@ -1,0 +1,175 @@
+//! Completion of the OpenAPI document with what holds for all operations.
+
+use utoipa::{
+    Modify,
+    openapi::{
+        Components, ContentBuilder, OpenApi, Ref, RefOr, Response, Schema,
+        path::{Operation, Parameter},
+        schema::{SchemaType, Type},
+        security::SecurityRequirement,
+    },
+};
+
+/// Adds the errors that any operation may return, and corrects the media types of errors.
+pub(super) struct Completion;
+
+/// Media type of a problem document (RFC 9457).
+const PROBLEM: &str = "application/problem+json";
+
+/// Error that many operations return.
+struct CommonError {
+    status: &'static str,
+    name: &'static str,
+    description: &'static str,
+    /// Whether the body is a problem document; API Gateway returns its own format.
+    is_problem: bool,
+    /// Whether an operation may return it.
+    applies: fn(&Operation) -> bool,
+}
+
+const COMMON_ERRORS: [CommonError; 8] = [
+    CommonError {
+        status: "400",
+        name: "Malformed",
+        description: "The request is not valid HTTP or JSON.",
+        is_problem: true,
+        applies: |_| true,
+    },
+    CommonError {
+        status: "401",
+        name: "Unauthorized",
+        description: "The request has no API key or user token.",
+        is_problem: false,
+        applies: is_protected,
+    },
+    CommonError {
+        status: "403",
+        name: "Forbidden",
+        description: "The API key or user token is invalid, expired or revoked, or lacks the required scope.",
+        is_problem: false,
+        applies: is_protected,
+    },
+    CommonError {
+        status: "413",
+        name: "TooLarge",
+        description: "The body is larger than 1 MiB.",
+        is_problem: true,
+        applies: has_body,
+    },
+    CommonError {
+        status: "415",
+        name: "UnsupportedMediaType",
+        description: "The content type is not JSON, or the body has a content encoding.",
+        is_problem: true,
+        applies: has_body,
+    },
+    CommonError {
+        status: "429",
+        name: "TooManyRequests",
+        description: "The stack receives more requests than its limits allow. Retry later.",
+        is_problem: false,
+        applies: |_| true,
+    },
+    CommonError {
+        status: "500",
+        name: "Internal",
+        description: "An unexpected error. The logs have the cause.",
+        is_problem: true,
+        applies: |_| true,
+    },
+    CommonError {
+        status: "503",
+        name: "Busy",
+        description: "AWS throttles or is unavailable. Retry after `Retry-After`.",
+        is_problem: true,
+        applies: is_protected,
+    },
+];
+
+fn has_body(operation: &Operation) -> bool {
+    operation.request_body.is_some()
+}
+
+fn is_protected(operation: &Operation) -> bool {
+    let security = operation.security.as_deref().unwrap_or_default();
+    !security.contains(&SecurityRequirement::default())
+}
+
+impl Modify for Completion {
+    fn modify(&self, document: &mut OpenApi) {
+        let components: &mut Components = document.components.get_or_insert_default();
+        for error in &COMMON_ERRORS {
+            components.responses.insert(error.name.into(), error.response().into());
+        }
+        for item in document.paths.paths.values_mut() {
+            let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+            methods.into_iter().flatten().for_each(complete);
+        }
+    }
+}
+
+impl CommonError {
+    fn response(&self) -> Response {
+        let mut response = Response::new(self.description);
+        if self.is_problem {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            response.content.insert(PROBLEM.into(), content.into());
+        }
+        response
+    }
+}
+
+/// Completes the responses and parameters of an operation.
+fn complete(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if response.description.is_empty() {
+            response.description = match status.as_str() {
+                "201" => "Created.",
+                "202" => "Accepted.",
+                _ => "Success.",
+            }
+            .into();
+        }
+        if status.starts_with(['4', '5'])
+            && let Some(content) = response.content.shift_remove("application/json")
+        {
+            response.content.insert(PROBLEM.into(), content);
+        }
+    }
+    for error in COMMON_ERRORS.iter().filter(|error| (error.applies)(operation)).collect::<Vec<_>>() {
+        let reference = RefOr::Ref(Ref::new(format!("#/components/responses/{}", error.name)));
+        operation.responses.responses.entry(error.status.into()).or_insert(reference);
+    }
+    let parameters = operation.parameters.iter_mut().flatten();
+    parameters.for_each(|parameter| {
+        if let RefOr::T(parameter) = parameter {
+            forbid_null(parameter)
+        }
+    });
+}
+
+/// Removes `null` from the types of a parameter, which is absent instead.
+fn forbid_null(parameter: &mut Parameter) {
+    let Some(schema) = &mut parameter.schema else { return };
+    let other = match schema {
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|kind| *kind != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+            None
+        }
+        RefOr::T(Schema::OneOf(one_of)) => one_of.items.iter().find(|item| !is_null(item)).cloned(),
+        _ => None,
+    };
+    if let Some(other) = other {
+        *schema = other;
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
+}
