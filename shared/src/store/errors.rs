@@ -261,7 +261,8 @@ impl<A: Access> Errors<A> {
     /// unique only within its workflow. Eventually consistent. One query.
     pub async fn find(&self, environment: EnvironmentId, id: ErrorId) -> Result<Vec<ListedError>, StoreError> {
         let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
-        Ok(self.table.first(&[keys::errors_shard(environment, id)], &range, MAX_SAME_ID).await?.0)
+        let partition = [keys::errors_shard(environment, id)];
+        Ok(self.table.page(&partition, &range, &Filter::default(), (None, MAX_SAME_ID)).await?.items)
     }
 
     /// Returns a page of errors. The page is full unless a bounded number of queries does not find

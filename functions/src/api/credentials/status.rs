@@ -9,6 +9,7 @@ use tenon::{
 use utoipa::ToSchema;
 
 use super::{CredentialBody, State};
+use crate::api::MAX_CHANGE_ATTEMPTS;
 
 /// Status of a credential.
 #[derive(Debug, Input, ToSchema)]
@@ -19,9 +20,6 @@ pub struct SetCredentialStatus {
     /// Reason why the credential is invalid; `valid` clears it.
     reason: Option<Text<512>>,
 }
-
-/// Maximum number of attempts when concurrent requests change the credential.
-const MAX_ATTEMPTS: usize = 5;
 
 /// Marks a credential as invalid, so that its user connects again, or as valid.
 #[utoipa::path(post, path = "/users/{user}/credentials/{credentialId}/status", tag = "credentials",
@@ -43,7 +41,7 @@ pub async fn set_status(
 ) -> Result<WithEtag<CredentialBody>, Problem> {
     let owner = state.owner(caller.environment, None, &user).await?;
     let reason = reason.filter(|_| status == CredentialStatus::Invalid);
-    for _ in 0..MAX_ATTEMPTS {
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
         let shown = WithEtag(CredentialBody::from(credential.clone()));

@@ -10,6 +10,8 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
+use crate::api::MAX_CHANGE_ATTEMPTS;
+
 /// Confirmation of the deletion of a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeletedUser {
@@ -29,9 +31,6 @@ pub struct DeletionBody {
     /// Time of the deletion.
     started_at: Timestamp,
 }
-
-/// Maximum number of attempts when concurrent requests modify the user.
-const MAX_ATTEMPTS: usize = 5;
 
 /// Deletes a user.
 ///
@@ -59,7 +58,7 @@ pub async fn delete_user(
                 let deletion = DeletionBody { status: "running", started_at: deletion.started_at };
                 return Ok(Json(DeletedUser { success: true, deletion }));
             }
-            Err(ChangeUserError::Conflict) if attempts < MAX_ATTEMPTS => {}
+            Err(ChangeUserError::Conflict) if attempts < MAX_CHANGE_ATTEMPTS => {}
             Err(error) => return Err(error.into()),
         }
     }

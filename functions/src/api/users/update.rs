@@ -19,6 +19,7 @@ use tenon::{
 use utoipa::ToSchema;
 
 use super::UserBody;
+use crate::api::MAX_CHANGE_ATTEMPTS;
 
 /// Changes to a user; absent fields remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
@@ -45,9 +46,6 @@ fn reject_null(fields: &mut Fields<'_>, username: &Patch<Username>) {
         fields.reject("username", "cannot be null");
     }
 }
-
-/// Maximum number of attempts when concurrent requests modify the user.
-const MAX_ATTEMPTS: usize = 5;
 
 /// Updates a user; given metadata replaces the existing metadata. Names that it no longer uses are
 /// free immediately.
@@ -83,7 +81,7 @@ pub async fn update_user(
         attempts += 1;
         match users.update(caller.environment, &before, &after).await {
             Ok(()) => return Ok(WithEtag(after.into())),
-            Err(ChangeUserError::Conflict) if attempts < MAX_ATTEMPTS => {}
+            Err(ChangeUserError::Conflict) if attempts < MAX_CHANGE_ATTEMPTS => {}
             Err(error) => return Err(error.into()),
         }
     }

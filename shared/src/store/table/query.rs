@@ -1,13 +1,12 @@
 //! Key ranges, filters, and queries of single partitions.
 
 use futures_util::future::try_join_all;
-use serde::de::DeserializeOwned;
 
 use super::{
     client::{Access, Table},
     condition::{Condition, Placeholders},
     error::StoreError,
-    item::{Item, number, readable, text},
+    item::{Item, number, text},
 };
 use crate::domain::timestamp::Timestamp;
 
@@ -135,12 +134,7 @@ impl<A: Access> Table<A> {
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .expression_attribute_values(":pk", text(pk))
             .expression_attribute_values(":prefix", text(prefix));
-        let mut items = query.into_paginator().items().send();
-        let mut found = Vec::new();
-        while let Some(item) = items.next().await {
-            found.push(item?);
-        }
-        Ok(found)
+        Ok(query.into_paginator().items().send().collect::<Result<_, _>>().await?)
     }
 
     /// Returns all items of a partition, in descending order of their sort keys. Strongly
@@ -154,12 +148,7 @@ impl<A: Access> Table<A> {
             .scan_index_forward(false)
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", text(pk));
-        let mut items = query.into_paginator().items().send();
-        let mut found = Vec::new();
-        while let Some(item) = items.next().await {
-            found.push(item?);
-        }
-        Ok(found)
+        Ok(query.into_paginator().items().send().collect::<Result<_, _>>().await?)
     }
 
     /// Reads one page of at most `limit` items, counted before the filter. Strongly consistent for
@@ -200,19 +189,8 @@ impl<A: Access> Table<A> {
         Ok(QueryPage { items: items.into_iter().map(|item| (sort_key(&item), item)).collect(), read_to })
     }
 
-    /// Returns up to `limit` items of each partition, and `true` if there are no more. One query
-    /// per partition, all concurrently.
-    pub(in crate::store) async fn first<T: DeserializeOwned>(
-        &self,
-        partitions: &[String],
-        range: &Range,
-        limit: usize,
-    ) -> Result<(Vec<T>, bool), StoreError> {
-        let (items, all) = self.first_items(partitions, range, limit).await?;
-        Ok((items.into_iter().filter_map(readable).collect(), all))
-    }
-
-    /// Returns items like [`Self::first`] without parsing them.
+    /// Returns up to `limit` items of each partition without parsing them, and `true` if there are no
+    /// more. One query per partition, all concurrently.
     pub(in crate::store) async fn first_items(
         &self,
         partitions: &[String],
