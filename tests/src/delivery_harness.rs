@@ -18,7 +18,7 @@ use tenon::{
     delivery::{
         drain::Drains,
         drain_scheduler::DrainScheduler,
-        eventbridge::{DEFAULT_TIMEOUT, EventBridgeSender, FIRST_ATTEMPT_TIMEOUT},
+        eventbridge::{DEFAULT_TIMEOUT, EventBridgeSender, FIRST_ATTEMPT_TIMEOUT, seal_credentials},
         first_attempts::FirstAttemptSender,
         forward::Forwarder,
         guard::EgressRules,
@@ -29,7 +29,7 @@ use tenon::{
     },
     domain::{
         delivery::Route,
-        destination::{Destination, Filter, Target, Verification},
+        destination::{AwsCredentials, Destination, EventBridge, Filter, Target, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
         health::{Health, HealthUpdate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
@@ -151,9 +151,45 @@ impl DeliveryHarness {
 
     /// Stores a webhook destination.
     pub async fn create_webhook(&self, url: &str) -> Route {
-        let route = Route { environment: self.environment, destination: DestinationId::new() };
+        let route = self.new_route();
         let vault = Vault::new(&self.aws, setting("DESTINATIONS_KEY"));
         let secret = seal_secret(&vault, route, 1, &new_secret().unwrap()).await.unwrap();
+        let webhook = Webhook { url: url.parse().unwrap(), description: None, secret, previous: Vec::new() };
+        self.create_destination(route, Target::Webhook(webhook)).await;
+        route
+    }
+
+    /// Stores an EventBridge destination.
+    pub async fn create_bus(&self, name: &str, credentials: &AwsCredentials) -> Route {
+        let route = self.new_route();
+        let vault = Vault::new(&self.aws, setting("DESTINATIONS_KEY"));
+        let bus = EventBridge {
+            region: setting("AWS_REGION").parse().unwrap(),
+            event_bus_name: name.parse().unwrap(),
+            masked_access_key_id: credentials.access_key_id.masked(),
+            credentials: seal_credentials(&vault, route, 1, credentials).await.unwrap(),
+        };
+        self.create_destination(route, Target::EventBridge(bus)).await;
+        route
+    }
+
+    /// Deletes a destination.
+    pub async fn delete_destination(&self, route: Route) {
+        assert!(
+            self.drains
+                .recorder
+                .destinations
+                .delete(route.environment, route.destination, Retention::days(30))
+                .await
+                .unwrap()
+        );
+    }
+
+    fn new_route(&self) -> Route {
+        Route { environment: self.environment, destination: DestinationId::new() }
+    }
+
+    async fn create_destination(&self, route: Route, target: Target) {
         let now = Timestamp::now();
         let destination = Destination {
             destination_id: route.destination,
@@ -162,18 +198,12 @@ impl DeliveryHarness {
             name: None,
             disabled_reason: None,
             filter: Filter::default(),
-            target: Target::Webhook(Webhook {
-                url: url.parse().unwrap(),
-                description: None,
-                secret,
-                previous: Vec::new(),
-            }),
+            target,
             verification: Verification::untested(),
             created_at: now,
             updated_at: now,
         };
         self.drains.recorder.destinations.create(self.environment, &destination, &RequestSeed::new()).await.unwrap();
-        route
     }
 
     /// Records errors of three workflows.
@@ -204,8 +234,7 @@ impl DeliveryHarness {
         for batch in errors.chunks(20) {
             let mut from = 0;
             while from < batch.len() {
-                let records: Vec<Value> = (from..batch.len()).map(|n| stream_record(&batch[n], n)).collect();
-                let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+                let event = serde_json::from_value(stream_event(batch, from)).unwrap();
                 let answer = serde_json::to_value(self.forwarder.forward(event).await).unwrap();
                 from = match answer["batchItemFailures"][0]["itemIdentifier"].as_str() {
                     Some(lowest) => lowest.parse::<usize>().unwrap() - 1,
@@ -367,6 +396,12 @@ impl DeliveryHarness {
         table_items::fast_forward(&self.aws, [&directory, &errors], &environment, &destination).await;
         self.drain(route).await;
     }
+}
+
+/// Returns the event of the stream for these errors, without the first ones.
+pub fn stream_event(errors: &[ErrorLog], from: usize) -> Value {
+    let records: Vec<Value> = (from..errors.len()).map(|n| stream_record(&errors[n], n)).collect();
+    json!({ "Records": records })
 }
 
 fn stream_record(error: &ErrorLog, index: usize) -> Value {

@@ -1,20 +1,16 @@
 //! Sends records to EventBridge buses in customers' accounts, with the customers' own credentials.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use aws_config::{SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_eventbridge::{
     Client,
-    config::{Credentials, Region, http::HttpResponse},
+    config::{self, Credentials, Region, http::HttpResponse},
     error::{ProvideErrorMetadata, SdkError},
     primitives::DateTime,
     types::{PutEventsRequestEntry, PutEventsResultEntry},
 };
 use futures_util::future::join_all;
-use moka::future::Cache;
 
 use super::senders::Sender;
 use crate::{
@@ -22,7 +18,7 @@ use crate::{
         delivery::{Attempt, Failure, Outcome, Route},
         destination::{self, AwsCredentials, BusName, Destination, EventBridge, Target, Verification},
         error_log::ErrorLog,
-        id::{DestinationId, EnvironmentId},
+        id::EnvironmentId,
         record::Record,
         secret::Sealed,
         timestamp::Timestamp,
@@ -49,10 +45,6 @@ const MAX_RESPONSE_CHARS: usize = 512;
 pub const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout of all other attempts.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of cached clients.
-const MAX_CACHED_CLIENTS: u64 = 200;
-/// Lifetime of a cached client. Limits the time for which a process holds decrypted credentials.
-const CLIENT_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Returns the encryption context of a destination's credentials.
 fn credentials_context(route: Route) -> Context {
@@ -77,13 +69,11 @@ pub async fn open_credentials(vault: &Vault, route: Route, sealed: &Sealed) -> R
     serde_json::from_slice(&plaintext).map_err(|_| VaultError::Undecryptable)
 }
 
-/// Sender to EventBridge buses. Its clients share one HTTP client and are cached by the version of
-/// their destination.
+/// Sender to EventBridge buses. Decrypts credentials for each batch and keeps none of them.
 #[derive(Clone, Debug)]
 pub struct EventBridgeSender {
-    config: SdkConfig,
     vault: Vault,
-    clients: Cache<(DestinationId, u32), Client>,
+    client: Client,
     timeout: Duration,
 }
 
@@ -91,41 +81,27 @@ impl EventBridgeSender {
     /// Creates a sender that decrypts credentials with `vault` and waits up to `timeout` for a
     /// response.
     pub fn new(config: &SdkConfig, vault: Vault, timeout: Duration) -> Self {
-        let clients = Cache::builder().max_capacity(MAX_CACHED_CLIENTS).time_to_live(CLIENT_TTL).build();
-        Self { config: without_sdk_retries(config, timeout), vault, clients, timeout }
+        Self { vault, client: client(config, timeout), timeout }
     }
 
     /// Sends a test event.
-    pub async fn send_test(&self, route: Route, version: u32, bus: &EventBridge) -> Outcome {
+    pub async fn send_test(&self, route: Route, bus: &EventBridge) -> Outcome {
         let entries = vec![test_entry(&bus.event_bus_name, route.environment)];
-        self.put_all(route, version, bus, entries).await.pop().unwrap_or(Outcome::Skipped)
+        self.put_all(route, bus, entries).await.pop().unwrap_or(Outcome::Skipped)
     }
 
-    async fn put_all(
-        &self,
-        route: Route,
-        version: u32,
-        bus: &EventBridge,
-        entries: Vec<PutEventsRequestEntry>,
-    ) -> Vec<Outcome> {
-        let client = match self.client(route, version, bus).await {
-            Ok(client) => client,
+    async fn put_all(&self, route: Route, bus: &EventBridge, entries: Vec<PutEventsRequestEntry>) -> Vec<Outcome> {
+        let customer = match open_credentials(&self.vault, route, &bus.credentials).await {
+            Ok(credentials) => customer(&bus.region, &credentials),
             Err(error) => {
                 let outcome = key_failure_outcome(route, &error);
                 return vec![outcome; entries.len()];
             }
         };
         // Concurrently: several batches to an unresponsive bus must not take longer than one.
-        let batches = batches(entries).into_iter().map(|batch| put_events(&client, batch, self.timeout));
+        let batches =
+            batches(entries).into_iter().map(|batch| put_events(&self.client, &customer, batch, self.timeout));
         join_all(batches).await.into_iter().flatten().collect()
-    }
-
-    async fn client(&self, route: Route, version: u32, bus: &EventBridge) -> Result<Client, Arc<VaultError>> {
-        let make = async {
-            let credentials = open_credentials(&self.vault, route, &bus.credentials).await?;
-            Ok(client(&self.config, &bus.region, &credentials))
-        };
-        self.clients.try_get_with((route.destination, version), make).await
     }
 }
 
@@ -134,7 +110,7 @@ impl Sender for EventBridgeSender {
         match &destination.target {
             Target::EventBridge(bus) => {
                 let entries = records.iter().map(|record| record_entry(&bus.event_bus_name, record)).collect();
-                self.put_all(route, destination.version, bus, entries).await
+                self.put_all(route, bus, entries).await
             }
             Target::Webhook(_) => vec![Outcome::Skipped; records.len()],
         }
@@ -156,18 +132,27 @@ fn key_failure_outcome(route: Route, error: &VaultError) -> Outcome {
     }
 }
 
-/// Disables the retries of the SDK, because Tenon has its own retry schedule.
-fn without_sdk_retries(config: &SdkConfig, timeout: Duration) -> SdkConfig {
+/// Creates a client for all customers. Every call must be made as a [`customer`].
+///
+/// Without the retries of the SDK, because Tenon has its own retry schedule. Without its cache,
+/// which would keep the credentials of customers until the process ends.
+fn client(config: &SdkConfig, timeout: Duration) -> Client {
     let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
-    config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts).build()
+    let mut config = config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .identity_cache(IdentityCache::no_cache());
+    // A call without a customer must not be made with the credentials of the function.
+    config.set_credentials_provider(None);
+    Client::from_conf(config.build())
 }
 
 /// Timeout of each of the two calls of a connection check. Both fit into the timeout of the
 /// function.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Creates a client with a customer's credentials.
-fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCredentials) -> Client {
+/// Returns the configuration of a call with a customer's credentials.
+fn customer(region: &destination::Region, credentials: &AwsCredentials) -> config::Builder {
     let AwsCredentials { access_key_id, secret_access_key, session_token } = credentials;
     let credentials = Credentials::new(
         access_key_id.as_str(),
@@ -176,13 +161,7 @@ fn client(config: &SdkConfig, region: &destination::Region, credentials: &AwsCre
         None,
         "destination",
     );
-    let config = aws_sdk_eventbridge::config::Builder::from(config)
-        .region(Region::new(region.as_str().to_owned()))
-        .credentials_provider(credentials)
-        // The cache of the shared configuration would keep the credentials until the process ends.
-        .identity_cache(IdentityCache::no_cache())
-        .build();
-    Client::from_conf(config)
+    config::Builder::new().region(Region::new(region.as_str().to_owned())).credentials_provider(credentials)
 }
 
 /// Rejection of a connection by AWS. AWS would reject every error in the same way, so the
@@ -236,8 +215,9 @@ pub async fn check_connection(
     (region, bus): (&destination::Region, &BusName),
     credentials: &AwsCredentials,
 ) -> Result<Verification, ConnectionRefused> {
-    let client = client(&without_sdk_retries(config, CHECK_TIMEOUT), region, credentials);
-    let described = match client.describe_event_bus().name(bus.as_str()).send().await {
+    let (client, customer) = (client(config, CHECK_TIMEOUT), customer(region, credentials));
+    let describe = client.describe_event_bus().name(bus.as_str()).customize().config_override(customer.clone());
+    let described = match describe.send().await {
         Ok(_) => Ok(()),
         Err(error) => {
             let (code, message) = (error.code().unwrap_or_default().to_owned(), error_text(&error, CHECK_TIMEOUT));
@@ -250,7 +230,7 @@ pub async fn check_connection(
         }
     };
     let unverified = |reason: String| Ok(Verification { verified: false, reason });
-    let put = put_events(&client, vec![test_entry(bus, environment)], CHECK_TIMEOUT).await.pop();
+    let put = put_events(&client, &customer, vec![test_entry(bus, environment)], CHECK_TIMEOUT).await.pop();
     match (put, described) {
         (Some(Outcome::Delivered(_)), Ok(())) => {
             Ok(Verification { verified: true, reason: "the event bus exists and accepted a test event".into() })
@@ -309,9 +289,15 @@ fn batches(entries: Vec<PutEventsRequestEntry>) -> Vec<Vec<PutEventsRequestEntry
 }
 
 /// Makes one `PutEvents` call. Returns one outcome per entry.
-async fn put_events(client: &Client, entries: Vec<PutEventsRequestEntry>, timeout: Duration) -> Vec<Outcome> {
+async fn put_events(
+    client: &Client,
+    customer: &config::Builder,
+    entries: Vec<PutEventsRequestEntry>,
+    timeout: Duration,
+) -> Vec<Outcome> {
     let (at, started, count) = (Timestamp::now(), Instant::now(), entries.len());
-    let response = client.put_events().set_entries(Some(entries)).send().await;
+    let request = client.put_events().set_entries(Some(entries)).customize().config_override(customer.clone());
+    let response = request.send().await;
     let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
     let attempt = |status, response| Attempt { at, status, latency_ms, response };
     match response {

@@ -36,7 +36,7 @@ impl Senders {
     /// Sends a test event.
     pub async fn send_test(&self, route: Route, destination: &Destination) -> Outcome {
         match &destination.target {
-            Target::EventBridge(bus) => self.eventbridge.send_test(route, destination.version, bus).await,
+            Target::EventBridge(bus) => self.eventbridge.send_test(route, bus).await,
             Target::Webhook(webhook) => self.webhooks.send_test(route, webhook).await,
         }
     }

@@ -2,13 +2,20 @@
 //! developer runs them without Docker.
 
 use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use serde_json::{Value, json};
-use tests::{event, eventually, setting};
+use tenon::domain::destination::AwsCredentials;
+use tests::{
+    bus::Bus,
+    delivery_harness::{DeliveryHarness, stream_event},
+    event, eventually, setting,
+};
 
 /// Process of a function. It ends with the test.
 struct Function {
@@ -26,11 +33,19 @@ impl Function {
             .args(["--runtime-api-address", &format!("127.0.0.1:{api}")])
             .arg(PathBuf::from(setting("TENON_FUNCTIONS")).join(name).join("bootstrap"))
             .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env_remove("TENON_CUSTOMER_SECRET")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         Self { process, url: format!("http://127.0.0.1:{port}/2015-03-31/functions/function/invocations") }
+    }
+
+    /// Returns the id of the function's own process, which the emulator starts.
+    fn function_process(&self) -> u32 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap());
+        children.collect::<String>().trim().parse().unwrap()
     }
 
     async fn invoke(&self, event: &Value) -> Value {
@@ -41,6 +56,19 @@ impl Function {
         })
         .await
     }
+}
+
+/// Returns whether the writable memory of a process contains these bytes.
+fn memory_contains(process: u32, bytes: &[u8]) -> bool {
+    let memory = File::open(format!("/proc/{process}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    maps.lines().filter(|line| line.contains(" rw")).any(|line| {
+        let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
+        let mut region = vec![0; usize::try_from(end - start).unwrap()];
+        // Some regions of the kernel cannot be read.
+        memory.read_exact_at(&mut region, start).is_ok() && memchr::memmem::find(&region, bytes).is_some()
+    })
 }
 
 impl Drop for Function {
@@ -84,4 +112,26 @@ async fn queue_binaries_handle_their_event_files() {
         // The destinations of the event files do not exist, so no message is retried.
         assert_eq!(answer, json!({ "batchItemFailures": [] }), "{name}");
     }
+}
+
+#[tokio::test]
+async fn forwarder_keeps_no_credentials_of_a_customer() {
+    let (harness, bus) = (DeliveryHarness::new().await, Bus::new().await);
+    let (key_id, secret) = (setting("TENON_CUSTOMER_KEY_ID"), setting("TENON_CUSTOMER_SECRET"));
+    let credentials = AwsCredentials {
+        access_key_id: key_id.parse().unwrap(),
+        secret_access_key: secret.parse().unwrap(),
+        session_token: None,
+    };
+    let route = harness.create_bus(&bus.name, &credentials).await;
+    let function = Function::start("forward_errors");
+    let errors = harness.record_errors(10).await;
+    assert_eq!(function.invoke(&stream_event(&errors, 0)).await, json!({ "batchItemFailures": [] }));
+    bus.wait_for_errors(10).await;
+    harness.delete_destination(route).await;
+    assert_eq!(function.invoke(&stream_event(&errors, 0)).await, json!({ "batchItemFailures": [] }));
+
+    let process = function.function_process();
+    assert!(memory_contains(process, setting("AWS_SECRET_ACCESS_KEY").as_bytes()), "the function has its own secret");
+    assert!(!memory_contains(process, secret.as_bytes()), "the customer's secret is still in memory");
 }
