@@ -1,6 +1,6 @@
 //! Items that tests write to and read from the tables directly.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -28,17 +28,19 @@ pub async fn query(aws: &SdkConfig, table: &str, pk: &str) -> Vec<Item> {
 /// Makes all pending deliveries of a destination due, and ends its back-off and its drain's lease.
 pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], environment: &str, destination: &str) {
     let dynamodb = aws_sdk_dynamodb::Client::new(aws);
-    let now = Timestamp::now().to_string();
+    let now = Timestamp::now();
     for shard in 0..keys::DELIVERY_SHARDS {
         let pk = keys::pending_deliveries(environment, destination, shard);
         let query = dynamodb.query().table_name(errors).key_condition_expression("pk = :pk AND sk > :now");
         let query = query.expression_attribute_values(":pk", keys::attribute(pk));
         let query = query.expression_attribute_values(":now", AttributeValue::S(format!("{now}$")));
-        for item in query.send().await.unwrap().items.unwrap() {
+        for (index, item) in (0..).zip(query.send().await.unwrap().items.unwrap()) {
+            // The time is part of the key, so that of a record that is pending twice must differ.
+            let at = (now - Duration::from_millis(index)).to_string();
             let (error, workflow) = (item["errorId"].as_s().unwrap(), item["workflowId"].as_s().unwrap());
             let mut due = item.clone();
-            due.insert("sk".into(), keys::attribute(keys::pending_delivery(&now, error, workflow)));
-            due.insert("nextAttemptAt".into(), AttributeValue::S(now.clone()));
+            due.insert("sk".into(), keys::attribute(keys::pending_delivery(&at, error, workflow)));
+            due.insert("nextAttemptAt".into(), AttributeValue::S(at));
             let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
             let delete = aws_sdk_dynamodb::types::Delete::builder().table_name(errors).set_key(Some(key));
             let delete = delete.condition_expression("attribute_exists(pk)").build().unwrap();

@@ -15,7 +15,7 @@
 //! simulation with a controlled clock can test it.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     ops::ControlFlow,
     time::Duration,
 };
@@ -76,6 +76,12 @@ pub trait DrainStore {
     /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first,
     /// and up to `limit` unreadable ones.
     fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<FoundDeliveries, StoreError>>;
+    /// Replaces pending deliveries of the same record by one of them.
+    fn merge(
+        &self,
+        merged: &PendingDelivery,
+        replaced: &[PendingDelivery],
+    ) -> impl Future<Output = Result<(), StoreError>>;
     /// Returns records; deleted and expired ones are missing.
     fn records(&self, wanted: &[RecordKey]) -> impl Future<Output = Result<FoundRecords, StoreError>>;
     /// Returns `true` if a replay is cancelled or no longer exists.
@@ -100,10 +106,10 @@ pub trait DrainStore {
 /// a wake-up in time is already scheduled.
 ///
 /// AWS calls: one write for the lease. Per batch, and once more to find that nothing is due: two
-/// reads and eight queries. Per batch with deliveries: one `BatchGetItem`, one read per replay, the
-/// calls of the sender, one transaction per 20 deliveries, and at most two writes of the health. At
-/// the end one read, eight queries and one write, up to three times if deliveries become pending
-/// meanwhile, and at most one message.
+/// reads and eight queries. Per batch with deliveries: one transaction per record that is pending
+/// several times, one `BatchGetItem`, one read per replay, the calls of the sender, one transaction
+/// per 20 deliveries, and at most two writes of the health. At the end one read, eight queries and one
+/// write, up to three times if deliveries become pending meanwhile, and at most one message.
 pub async fn drain(
     route: Route,
     store: &impl DrainStore,
@@ -183,11 +189,11 @@ async fn drain_batch(
     // A disabled destination cancels all of its pending deliveries, due or not.
     let by = if destination.enabled { now } else { now + FAR_FUTURE };
     let found = store.due(by, BATCH_SIZE).await?;
-    let unreadable = found.unreadable.len();
-    if unreadable > 0 {
-        metrics::emit(&[(Metric::UnreadableItems, i64::try_from(unreadable).unwrap_or(i64::MAX))]);
+    if !found.unreadable.is_empty() {
+        metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }
-    let (mut due, mut settled) = dedup(found);
+    let FoundDeliveries { readable: mut due, unreadable } = merge_duplicates(store, found).await?;
+    let mut settled: Vec<Settlement> = settle_all(unreadable, &Disposition::Failed).collect();
     let probe = health.circuit() == Circuit::Open;
     let without_attempt = if !destination.enabled {
         Some(Disposition::Cancelled)
@@ -197,7 +203,7 @@ async fn drain_batch(
     } else {
         None
     };
-    if due.is_empty() && unreadable == 0 {
+    if due.is_empty() && settled.is_empty() {
         return Ok(ControlFlow::Break(()));
     }
     if let Some(disposition) = without_attempt {
@@ -214,7 +220,7 @@ async fn drain_batch(
     let mut deliveries = Vec::new();
     for delivery in due {
         let disposition = match records.records.get(&delivery.record) {
-            Some(_) if delivery.replay_id.is_some_and(|replay| cancelled.contains(&replay)) => Disposition::Cancelled,
+            Some(_) if delivery.replay_only && delivery.replay_ids.is_subset(&cancelled) => Disposition::Cancelled,
             Some(record) => {
                 deliveries.push((delivery, record));
                 continue;
@@ -230,19 +236,40 @@ async fn drain_batch(
     Ok(if processed.skipped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 
-/// Separates the deliveries to attempt from those that are settled immediately: unreadable ones, and
-/// duplicates. A record may be pending twice, because of a replay or because its first attempt was
-/// recorded twice. One delivery is attempted and the others are removed.
-fn dedup(FoundDeliveries { readable, unreadable }: FoundDeliveries) -> (Vec<PendingDelivery>, Vec<Settlement>) {
-    let mut seen = HashSet::new();
-    let (unique, duplicates): (Vec<_>, Vec<_>) =
-        readable.into_iter().partition(|delivery| seen.insert(delivery.record));
-    let mut settled: Vec<Settlement> = settle_all(duplicates, &Disposition::Duplicate).collect();
-    settled.extend(unreadable.into_iter().map(|delivery| {
-        let disposition = if seen.insert(delivery.record) { Disposition::Failed } else { Disposition::Duplicate };
-        Settlement::without_attempt(delivery, disposition)
-    }));
-    (unique, settled)
+/// Merges deliveries of the same record: a replay, or a first attempt that was recorded twice, may
+/// queue a record that is already pending. Returns one delivery per record. Those that cannot be
+/// merged stay pending.
+async fn merge_duplicates(store: &impl DrainStore, found: FoundDeliveries) -> Result<FoundDeliveries, StoreError> {
+    struct Group {
+        readable: bool,
+        merged: PendingDelivery,
+        replaced: Vec<PendingDelivery>,
+    }
+    let mut groups: BTreeMap<RecordKey, Group> = BTreeMap::new();
+    let readable = found.readable.into_iter().map(|delivery| (true, delivery));
+    // An unreadable delivery is merged into a readable one if there is one.
+    for (readable, delivery) in readable.chain(found.unreadable.into_iter().map(|delivery| (false, delivery))) {
+        match groups.entry(delivery.record) {
+            Entry::Vacant(entry) => {
+                entry.insert(Group { readable, merged: delivery, replaced: Vec::new() });
+            }
+            Entry::Occupied(mut entry) => {
+                let Group { merged, replaced, .. } = entry.get_mut();
+                if merged.merge(&delivery) {
+                    replaced.push(delivery);
+                }
+            }
+        }
+    }
+    let mut unique = FoundDeliveries::default();
+    for Group { readable, merged, replaced } in groups.into_values() {
+        if !replaced.is_empty() {
+            store.merge(&merged, &replaced).await?;
+        }
+        if readable { &mut unique.readable } else { &mut unique.unreadable }.push(merged);
+    }
+    unique.readable.sort_by_key(|delivery| delivery.next_attempt_at);
+    Ok(unique)
 }
 
 fn settle_all(
@@ -258,7 +285,8 @@ async fn cancelled_replays(
     store: &impl DrainStore,
     deliveries: &[PendingDelivery],
 ) -> Result<BTreeSet<ReplayId>, StoreError> {
-    let replays: BTreeSet<ReplayId> = deliveries.iter().filter_map(|delivery| delivery.replay_id).collect();
+    let deliveries = deliveries.iter().filter(|delivery| delivery.replay_only);
+    let replays: BTreeSet<ReplayId> = deliveries.flat_map(|delivery| &delivery.replay_ids).copied().collect();
     let mut cancelled = BTreeSet::new();
     for replay in replays {
         match store.is_cancelled(replay).await {
@@ -321,6 +349,10 @@ impl DrainStore for DestinationDrain<'_> {
 
     async fn due(&self, by: Timestamp, limit: usize) -> Result<FoundDeliveries, StoreError> {
         self.drains.recorder.pending.due(self.route, by, limit).await
+    }
+
+    async fn merge(&self, merged: &PendingDelivery, replaced: &[PendingDelivery]) -> Result<(), StoreError> {
+        self.drains.recorder.pending.merge(self.route, merged, replaced).await
     }
 
     async fn records(&self, wanted: &[RecordKey]) -> Result<FoundRecords, StoreError> {

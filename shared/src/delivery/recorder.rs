@@ -234,7 +234,7 @@ impl DestinationRecorder<'_> {
                 Disposition::Failed => finished.push(finish(DeliveryStatus::Failed)),
                 // The destination was disabled or its filter changed after the record was enqueued.
                 Disposition::Cancelled => finished.push(finish(DeliveryStatus::Cancelled)),
-                Disposition::Dropped | Disposition::Duplicate => {}
+                Disposition::Dropped => {}
             }
         }
         tracing::info!(

@@ -92,17 +92,7 @@ impl Replayer {
         let pending: Vec<_> = found
             .records
             .into_iter()
-            .map(|record| {
-                let delivery = PendingDelivery {
-                    record,
-                    attempts: 0,
-                    pending_since: replay.created_at,
-                    // Due immediately. A stable time keeps the key stable.
-                    next_attempt_at: replay.created_at,
-                    replay_id: Some(id),
-                };
-                (delivery, None)
-            })
+            .map(|record| (PendingDelivery::replayed(record, id, replay.created_at), None))
             .collect();
         if !pending.is_empty() && !self.pending.add(route, &pending).await?.is_empty() {
             return Err(StoreError::Busy("some pending deliveries were not written".into()));

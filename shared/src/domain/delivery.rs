@@ -1,6 +1,6 @@
 //! Deliveries: attempts to send a record to a destination, their outcomes and the retry schedule.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -116,10 +116,17 @@ pub struct PendingDelivery {
     pub pending_since: Timestamp,
     /// Time of the next attempt.
     pub next_attempt_at: Timestamp,
-    /// Replay that queued the delivery, if any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replay_id: Option<ReplayId>,
+    /// Replays that queued the delivery and count its result.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub replay_ids: BTreeSet<ReplayId>,
+    /// `true` if only replays queued the delivery, so that it is cancelled with the last of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replay_only: bool,
 }
+
+/// Maximum number of replays that count the result of one delivery. With their updates, a
+/// settlement fits into a transaction.
+pub const MAX_REPLAYS_PER_DELIVERY: usize = 50;
 
 impl PendingDelivery {
     /// Creates the delivery of a record before its first attempt. If that attempt is deferred, it
@@ -129,7 +136,46 @@ impl PendingDelivery {
     /// the same key.
     pub fn first(record: RecordKey, recorded_at: Timestamp) -> Self {
         let due = recorded_at + Duration::from_secs(u64::from(RETRY_SCHEDULE_SECS[0]));
-        Self { record, attempts: 0, pending_since: recorded_at, next_attempt_at: due, replay_id: None }
+        Self {
+            record,
+            attempts: 0,
+            pending_since: recorded_at,
+            next_attempt_at: due,
+            replay_ids: BTreeSet::new(),
+            replay_only: false,
+        }
+    }
+
+    /// Creates the delivery of a record that a replay queues. It is due immediately.
+    ///
+    /// The result depends on the arguments only, so that a repeated step of the replay stores it
+    /// under the same key. Replays that were created at the same time have different keys, except
+    /// for one pair in ten thousand.
+    pub fn replayed(record: RecordKey, replay: ReplayId, created_at: Timestamp) -> Self {
+        let earlier = Duration::from_millis(u64::from(replay.object_id().shard(10_000)));
+        Self {
+            record,
+            attempts: 0,
+            pending_since: created_at,
+            next_attempt_at: created_at - earlier,
+            replay_ids: BTreeSet::from([replay]),
+            replay_only: true,
+        }
+    }
+
+    /// Merges another pending delivery of the same record into this one, which keeps its key. The
+    /// result has the full schedule of the newer one. Returns false, and changes nothing, if too
+    /// many replays would count its result.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let replay_ids = &self.replay_ids | &other.replay_ids;
+        if replay_ids.len() > MAX_REPLAYS_PER_DELIVERY {
+            return false;
+        }
+        self.replay_ids = replay_ids;
+        self.replay_only &= other.replay_only;
+        self.attempts = self.attempts.min(other.attempts);
+        self.pending_since = self.pending_since.max(other.pending_since);
+        true
     }
 
     /// Returns the disposition of the delivery after an attempt with this outcome at `now`.
@@ -173,8 +219,6 @@ pub enum Disposition {
     Cancelled,
     /// The record no longer exists.
     Dropped,
-    /// The same record is pending twice, and the other delivery is attempted.
-    Duplicate,
 }
 
 /// Delivery after a step, to be stored.

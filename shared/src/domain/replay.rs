@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    delivery::MAX_PENDING_AGE,
     id::{DestinationId, ErrorId, ReplayId},
     timestamp::Timestamp,
 };
@@ -21,17 +22,21 @@ pub struct Replay {
     pub destination_id: DestinationId,
     /// Errors to replay.
     pub selection: Selection,
-    /// Status.
+    /// Status of the search for errors (see [`Replay::status_at`]).
     pub status: ReplayStatus,
     /// Position from which the next step continues; `None` before the first step.
     #[serde(default)]
     pub position: Option<Position>,
     /// Number of errors that were found and queued for delivery.
     pub found: u64,
-    /// Number of replayed errors that were delivered.
+    /// Number of found errors that were delivered.
     pub delivered: u64,
-    /// Number of replayed errors whose delivery failed.
+    /// Number of found errors that are not delivered: their attempts are exhausted, their delivery
+    /// was cancelled, or they no longer exist.
     pub failed: u64,
+    /// Number of found errors that are neither delivered nor failed. Negative while a step has
+    /// queued errors but not counted them.
+    pub pending: i64,
     /// Creation time.
     pub created_at: Timestamp,
     /// Time of the last step.
@@ -50,9 +55,19 @@ impl Replay {
             found: 0,
             delivered: 0,
             failed: 0,
+            pending: 0,
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// Returns the status of search and deliveries.
+    ///
+    /// Deliveries that were deleted, with their destination or by an erasure, stay in `pending`. They
+    /// count until no delivery can still be pending.
+    pub fn status_at(&self, now: Timestamp) -> ReplayStatus {
+        let pending = self.pending > 0 && now < self.updated_at + MAX_PENDING_AGE;
+        if self.status == ReplayStatus::Done && pending { ReplayStatus::Running } else { self.status }
     }
 }
 
@@ -88,9 +103,9 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplayStatus {
-    /// The job is searching for errors.
+    /// The replay is searching for errors, or some of their deliveries are pending.
     Running,
-    /// All errors were found. Some deliveries may still be pending.
+    /// Every error was delivered or has failed.
     Done,
     /// The replay was cancelled: its pending deliveries are not sent.
     Cancelled,

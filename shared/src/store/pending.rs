@@ -1,13 +1,16 @@
 //! Pending deliveries: deliveries that wait for their next attempt, ordered by its time.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     errors::Retention,
     health::Backlog,
-    keys,
+    keys::{self, Key},
     table::{
         Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item, number, text,
         to_item, to_value,
@@ -15,7 +18,10 @@ use super::{
 };
 use crate::{
     domain::{
-        delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
+        delivery::{
+            Attempt, Delivery, DeliveryStatus, Disposition, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route,
+            Settlement,
+        },
         id::{ReplayId, WorkflowId},
         record::RecordKey,
         timestamp::Timestamp,
@@ -42,9 +48,12 @@ pub struct FoundDeliveries {
     pub unreadable: Vec<PendingDelivery>,
 }
 
-/// Number of settlements per transaction. Each writes up to three items and updates at most one
-/// replay; a transaction has at most 100 items (AWS limit).
+/// Maximum number of settlements per transaction.
 const SETTLEMENTS_PER_TRANSACTION: usize = 20;
+/// Maximum number of items that a settlement writes, except those of replays.
+const WRITES_PER_SETTLEMENT: usize = 3;
+/// Maximum number of items in a transaction (AWS limit).
+const MAX_TRANSACTION_ITEMS: usize = 100;
 /// Maximum number of items of a partition that are read to count the backlog.
 const MAX_COUNTED: usize = 100;
 
@@ -77,8 +86,7 @@ impl PendingDeliveries {
     }
 
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
-        let key = keys::pending_delivery(route, pending.next_attempt_at, pending.record);
-        let mut item = to_item("pendingDelivery", &key, pending, &[])?;
+        let mut item = to_item("pendingDelivery", &key(route, pending), pending, &[])?;
         item.insert("expiresAt".into(), self.retention.expires_at(pending.pending_since));
         Ok(item)
     }
@@ -107,14 +115,28 @@ impl PendingDeliveries {
         Ok(Backlog { earliest_due, counted: all.then_some((count, oldest)) })
     }
 
+    /// Replaces pending deliveries of the same record by one of them, which contains the replays of
+    /// all. Only the holder of the lease may call this. At most 99 are replaced (AWS limit). One
+    /// transaction.
+    pub async fn merge(
+        &self,
+        route: Route,
+        merged: &PendingDelivery,
+        replaced: &[PendingDelivery],
+    ) -> Result<(), StoreError> {
+        let deletions = replaced.iter().map(|delivery| Delete::of(&key(route, delivery)).into());
+        let writes = deletions.chain([Put::new(self.item(route, merged)?).into()]);
+        self.table.transact(writes.collect()).await.map(|_| ())
+    }
+
     /// Stores the result of each settlement completely or not at all. Only the holder of the lease
-    /// may call this: repeating a settlement would append its attempt and count its replay again. A
-    /// record may occur several times only if all but one are `Duplicate`.
+    /// may call this: repeating a settlement would append its attempt and count its replays again.
+    /// Each record occurs at most once.
     ///
-    /// One transaction per 20 settlements, sequentially because they may update the same replay;
-    /// earlier transactions remain if a later one fails.
+    /// One transaction per 20 settlements, or fewer if they update many replays. Sequential because
+    /// they may update the same replay; earlier transactions remain if a later one fails.
     pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
-        for chunk in settled.chunks(SETTLEMENTS_PER_TRANSACTION) {
+        for chunk in transactions(settled) {
             self.settle_chunk(route, replays, chunk).await?;
         }
         Ok(())
@@ -125,17 +147,24 @@ impl PendingDeliveries {
         for settlement in settled {
             writes.extend(self.writes(route, settlement)?);
         }
-        let mut counts: BTreeMap<ReplayId, (u32, u32)> = BTreeMap::new();
+        let mut counts: BTreeMap<ReplayId, (i32, i32)> = BTreeMap::new();
         for Settlement { delivery, disposition, .. } in settled {
-            if let Some(replay) = delivery.replay_id {
-                let (delivered, failed) = counts.entry(replay).or_default();
-                *delivered += u32::from(*disposition == Disposition::Delivered);
-                *failed += u32::from(*disposition == Disposition::Failed);
+            let (delivered, failed) = match disposition {
+                Disposition::Pending(_) => continue,
+                Disposition::Delivered => (1, 0),
+                Disposition::Failed | Disposition::Cancelled | Disposition::Dropped => (0, 1),
+            };
+            for replay in &delivery.replay_ids {
+                let counts = counts.entry(*replay).or_default();
+                *counts = (counts.0 + delivered, counts.1 + failed);
             }
         }
         let counts = counts.into_iter().map(|(replay, (delivered, failed))| {
-            let update = Update::of(&keys::replay(route.environment, replay));
-            update.add("delivered", number(delivered)).add("failed", number(failed)).into()
+            Update::of(&keys::replay(route.environment, replay))
+                .add("delivered", number(delivered))
+                .add("failed", number(failed))
+                .add("pending", number(-delivered - failed))
+                .into()
         });
         self.table.transact_with(writes, (replays, counts.collect())).await?;
         Ok(())
@@ -145,9 +174,8 @@ impl PendingDeliveries {
     /// attempt if there is one, and update the delivery.
     fn writes(&self, route: Route, settlement: &Settlement) -> Result<Vec<Write>, StoreError> {
         let Settlement { delivery, attempt, disposition } = settlement;
-        let PendingDelivery { record, next_attempt_at, pending_since, .. } = delivery;
-        let key = keys::pending_delivery(route, *next_attempt_at, *record);
-        let mut writes = vec![Delete::of(&key).into()];
+        let PendingDelivery { record, pending_since, .. } = delivery;
+        let mut writes = vec![Delete::of(&key(route, delivery)).into()];
         let RecordKey::Error { workflow_id, error_id } = *record;
         let delivery_key = keys::delivery(route, workflow_id, error_id);
         let status = match disposition {
@@ -162,7 +190,6 @@ impl PendingDeliveries {
                 writes.push(Delete::of(&delivery_key).into());
                 return Ok(writes);
             }
-            Disposition::Duplicate => return Ok(writes),
         };
         let next_attempt_at = match disposition {
             Disposition::Pending(pending) => text(pending.next_attempt_at),
@@ -182,6 +209,26 @@ impl PendingDeliveries {
     }
 }
 
+fn key(route: Route, delivery: &PendingDelivery) -> Key {
+    keys::pending_delivery(route, delivery.next_attempt_at, delivery.record)
+}
+
+/// Divides settlements into those of one transaction each.
+fn transactions(settled: &[Settlement]) -> impl Iterator<Item = &[Settlement]> {
+    let mut rest = settled;
+    iter::from_fn(move || {
+        let mut replays: BTreeSet<ReplayId> = BTreeSet::new();
+        let fits = |(index, settlement): &(usize, &Settlement)| {
+            replays.extend(&settlement.delivery.replay_ids);
+            (index + 1) * WRITES_PER_SETTLEMENT + replays.len() <= MAX_TRANSACTION_ITEMS
+        };
+        let count = rest.iter().take(SETTLEMENTS_PER_TRANSACTION).enumerate().take_while(fits).count();
+        let (chunk, others) = rest.split_at(count);
+        rest = others;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
 /// Parses pending deliveries. Malformed items are logged.
 ///
 /// A malformed item is identified by its key, which is enough to settle it. An item whose key is
@@ -189,10 +236,9 @@ impl PendingDeliveries {
 fn parse(route: Route, items: Vec<Item>) -> FoundDeliveries {
     let mut found = FoundDeliveries::default();
     for item in items {
-        let (pk, sk, replay) =
-            (attribute_text(&item, "pk"), attribute_text(&item, "sk"), attribute_text(&item, "replayId"));
+        let (pk, sk, replay_ids) = (attribute_text(&item, "pk"), attribute_text(&item, "sk"), replay_ids(&item));
         let has_key = |delivery: &PendingDelivery| {
-            let key = keys::pending_delivery(route, delivery.next_attempt_at, delivery.record);
+            let key = key(route, delivery);
             (&key.pk, &key.sk) == (&pk, &sk)
         };
         match from_item::<PendingDelivery>(item) {
@@ -208,11 +254,18 @@ fn parse(route: Route, items: Vec<Item>) -> FoundDeliveries {
             attempts: 0,
             pending_since: next_attempt_at,
             next_attempt_at,
-            replay_id: replay.parse().ok(),
+            replay_only: !replay_ids.is_empty(),
+            replay_ids,
         });
         found.unreadable.extend(delivery.filter(has_key));
     }
     found
+}
+
+/// Returns the readable ones of the replays in an item.
+fn replay_ids(item: &Item) -> BTreeSet<ReplayId> {
+    let ids = item.get("replayIds").and_then(|ids| ids.as_l().ok()).into_iter().flatten();
+    ids.filter_map(|id| id.as_s().ok()?.parse().ok()).take(MAX_REPLAYS_PER_DELIVERY).collect()
 }
 
 fn partitions(route: Route) -> Vec<String> {
@@ -243,12 +296,10 @@ mod tests {
         let at = "2026-11-24T05:30:00Z".parse().unwrap();
         let delivery = || {
             let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
-            PendingDelivery { replay_id: Some(ReplayId::new()), ..PendingDelivery::first(record, at) }
+            PendingDelivery::replayed(record, ReplayId::new(), at)
         };
-        let item = |delivery: &PendingDelivery| {
-            let key = keys::pending_delivery(route, delivery.next_attempt_at, delivery.record);
-            to_item("pendingDelivery", &key, delivery, &[]).unwrap()
-        };
+        let item =
+            |delivery: &PendingDelivery| to_item("pendingDelivery", &key(route, delivery), delivery, &[]).unwrap();
         let (readable, malformed, elsewhere, unknown) = (delivery(), delivery(), delivery(), delivery());
         let mut items = [&readable, &malformed, &elsewhere, &unknown].map(item);
         items[1].remove("attempts");
@@ -264,5 +315,21 @@ mod tests {
         let from_key =
             |delivery: PendingDelivery| PendingDelivery { pending_since: delivery.next_attempt_at, ..delivery };
         assert_eq!(found.unreadable, [from_key(malformed), from_key(elsewhere)]);
+    }
+
+    #[test]
+    fn transaction_has_at_most_100_items() {
+        let settlement = |index: usize| {
+            let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
+            let mut delivery = PendingDelivery::first(record, "2026-11-24T05:30:00Z".parse().unwrap());
+            delivery.replay_ids = (0..index % (MAX_REPLAYS_PER_DELIVERY + 1)).map(|_| ReplayId::new()).collect();
+            Settlement::without_attempt(delivery, Disposition::Failed)
+        };
+        let settled: Vec<Settlement> = (0..200).map(settlement).collect();
+        for chunk in transactions(&settled) {
+            let replays: BTreeSet<&ReplayId> = chunk.iter().flat_map(|settled| &settled.delivery.replay_ids).collect();
+            assert!(chunk.len() * WRITES_PER_SETTLEMENT + replays.len() <= MAX_TRANSACTION_ITEMS);
+        }
+        assert_eq!(transactions(&settled).flatten().count(), settled.len());
     }
 }

@@ -63,6 +63,7 @@ impl Replays {
             .set("position", to_value(position)?)
             .set("updatedAt", text(Timestamp::now()))
             .add("found", number(found))
+            .add("pending", number(found))
             .when(Condition::equals("status", to_value(ReplayStatus::Running)?).and(unchanged));
         if position.is_none() {
             update = unlist(update);
@@ -77,14 +78,16 @@ impl Replays {
         }
     }
 
-    /// Cancels a replay, even if it has already selected all of its errors. Returns the replay, or
-    /// none if it does not exist. One write.
+    /// Cancels a replay, unless every error was delivered or has failed. Returns the replay, or none
+    /// if it does not exist. One write.
     pub async fn cancel(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        let searching = Condition::compare("status", "<>", to_value(ReplayStatus::Done)?);
+        let unfinished = searching.or(Condition::compare("pending", ">", number(0)));
         let update = Update::of(&keys::replay(environment, id))
             .set("status", to_value(ReplayStatus::Cancelled)?)
             .set("updatedAt", text(Timestamp::now()))
-            .when(Condition::item_exists());
-        self.0.update_returning_new(unlist(update)).await
+            .when(Condition::item_exists().and(unfinished));
+        self.0.update_or_get(unlist(update)).await
     }
 }
 

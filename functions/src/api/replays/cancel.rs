@@ -9,7 +9,8 @@ use tenon::{
 
 use super::ReplayBody;
 
-/// Cancels a replay and the deliveries that are still pending because of it.
+/// Cancels a replay and the deliveries that are still pending because of it. A replay that is done
+/// stays done.
 #[utoipa::path(delete, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
     params(("replayId" = ReplayId, Path)), responses(
     (status = 200, body = ReplayBody),

@@ -27,11 +27,12 @@ pub struct ReplayBody {
     destination_id: DestinationId,
     /// Status of the replay.
     status: ReplayStatus,
-    /// Number of errors found and queued for delivery.
+    /// Number of errors found and queued for delivery. Equal to `delivered` + `failed` at the end.
     found: u64,
     /// Number of these errors that were delivered.
     delivered: u64,
-    /// Number of these errors that exhausted their attempts.
+    /// Number of these errors that are not delivered: their attempts are exhausted, their delivery was
+    /// cancelled, or they no longer exist.
     failed: u64,
     /// Creation time.
     created_at: Timestamp,
@@ -41,18 +42,8 @@ pub struct ReplayBody {
 
 impl From<Replay> for ReplayBody {
     fn from(replay: Replay) -> Self {
-        let Replay {
-            replay_id,
-            destination_id,
-            selection: _,
-            status,
-            position: _,
-            found,
-            delivered,
-            failed,
-            created_at,
-            updated_at,
-        } = replay;
+        let Replay { replay_id, destination_id, found, delivered, failed, created_at, updated_at, .. } = replay;
+        let status = replay.status_at(Timestamp::now());
         Self { replay_id, destination_id, status, found, delivered, failed, created_at, updated_at }
     }
 }

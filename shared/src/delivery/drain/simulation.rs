@@ -51,8 +51,8 @@ struct World {
     unreadable_until: Cell<Timestamp>,
     /// Times at which the queue delivers its messages.
     queue: RefCell<Vec<Timestamp>>,
-    /// Number of records that replays have queued again.
-    replayed: Cell<u32>,
+    /// Number of records that each replay has queued again, and number of those that are settled.
+    replays: RefCell<BTreeMap<ReplayId, (u32, u32)>>,
     /// Number of arrivals of each record.
     arrived: RefCell<BTreeMap<RecordKey, u32>>,
     /// Number of steps until the process crashes.
@@ -102,7 +102,7 @@ impl World {
             unreadable_pending: RefCell::default(),
             unreadable_until: Cell::new(start()),
             queue: RefCell::default(),
-            replayed: Cell::default(),
+            replays: RefCell::default(),
             arrived: RefCell::default(),
             steps_left: Cell::new(None),
             behavior: Box::new(behavior),
@@ -173,22 +173,22 @@ impl World {
     }
 
     /// Queues up to ten records again, regardless of their status, like a replay.
-    fn replay(&self) -> u32 {
-        let now = self.now.get();
+    fn replay(&self) {
+        let (id, now) = (ReplayId::new(), self.now.get());
         let records: Vec<RecordKey> = self.records.borrow().keys().take(10).copied().collect();
         for record in &records {
-            let pending = PendingDelivery { next_attempt_at: now, ..PendingDelivery::first(*record, now) };
-            self.pending.borrow_mut().insert((now, *record), pending);
+            let pending = PendingDelivery::replayed(*record, id, now);
+            self.pending.borrow_mut().insert((pending.next_attempt_at, *record), pending);
             self.deliveries.borrow_mut().insert(*record, (DeliveryStatus::Pending, vec![]));
         }
         let count = u32::try_from(records.len()).unwrap();
+        self.replays.borrow_mut().insert(id, (count, 0));
         if count > 0 {
             let before = self.update_health(&HealthUpdate { pending_delta: count.into(), ..HealthUpdate::default() });
             if before.needs_wakeup(now, now) {
                 self.schedule_drain(now);
             }
         }
-        count
     }
 
     fn attempt(&self, record: &Record) -> Outcome {
@@ -236,7 +236,7 @@ impl World {
                 self.record();
             } else if replays.peek() == Some(&next) {
                 replays.next();
-                self.replayed.set(self.replayed.get() + self.replay());
+                self.replay();
             } else if message == Some(next) {
                 let index = self.queue.borrow().iter().position(|at| *at == next);
                 index.map(|index| self.queue.borrow_mut().swap_remove(index));
@@ -326,6 +326,16 @@ impl DrainStore for World {
         })
     }
 
+    async fn merge(&self, merged: &PendingDelivery, replaced: &[PendingDelivery]) -> Result<(), StoreError> {
+        self.perform(|| {
+            let mut pending = self.pending.borrow_mut();
+            for delivery in replaced {
+                pending.remove(&(delivery.next_attempt_at, delivery.record));
+            }
+            pending.insert((merged.next_attempt_at, merged.record), merged.clone());
+        })
+    }
+
     async fn records(&self, wanted: &[RecordKey]) -> Result<FoundRecords, StoreError> {
         self.perform(|| {
             let (records, unreadable) = (self.records.borrow(), self.unreadable_records.borrow());
@@ -396,8 +406,7 @@ impl Recorder for World {
         // A chunk is atomic; the process may crash between two chunks.
         for chunk in batch.settled.chunks(20) {
             // DynamoDB rejects a transaction that contains an item twice.
-            let settled = chunk.iter().filter(|settlement| settlement.disposition != Disposition::Duplicate);
-            let mut names: Vec<RecordKey> = settled.map(|settlement| settlement.delivery.record).collect();
+            let mut names: Vec<RecordKey> = chunk.iter().map(|settlement| settlement.delivery.record).collect();
             names.sort();
             assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "an error was settled twice in one transaction");
             self.perform(|| {
@@ -413,8 +422,12 @@ impl Recorder for World {
                         Disposition::Delivered => DeliveryStatus::Delivered,
                         Disposition::Failed => DeliveryStatus::Failed,
                         Disposition::Cancelled | Disposition::Dropped => DeliveryStatus::Cancelled,
-                        Disposition::Duplicate => continue,
                     };
+                    if status != DeliveryStatus::Pending {
+                        for replay in &delivery.replay_ids {
+                            self.replays.borrow_mut().get_mut(replay).unwrap().1 += 1;
+                        }
+                    }
                     let mut deliveries = self.deliveries.borrow_mut();
                     let (current, attempts) = deliveries.entry(delivery.record).or_insert((status, vec![]));
                     *current = status;
@@ -602,8 +615,13 @@ proptest! {
         prop_assert_eq!(world.status(DeliveryStatus::Pending), 0);
         // Only errors that a crashed process had sent, or that were replayed, arrive twice.
         let twice: u32 = world.arrived.borrow().values().map(|times| times - 1).sum();
-        let max = crashes as usize * BATCH_SIZE + world.replayed.get() as usize;
+        let replayed: u32 = world.replays.borrow().values().map(|(found, _)| found).sum();
+        let max = crashes as usize * BATCH_SIZE + replayed as usize;
         prop_assert!(twice as usize <= max, "{} duplicates after {} crashes", twice, crashes);
+        // Every replay counts each of its errors once, even if other replays queued them, too.
+        for (found, settled) in world.replays.borrow().values() {
+            prop_assert_eq!(found, settled);
+        }
         // No message remains without a backlog: messages do not multiply.
         prop_assert!(world.queue.borrow().is_empty());
         // No recorded attempt follows the previous one too early.

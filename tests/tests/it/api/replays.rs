@@ -92,6 +92,62 @@ async fn cancelled_replay_sends_no_pending_delivery() {
 }
 
 #[tokio::test]
+async fn replay_that_is_done_cannot_be_cancelled() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let id = acme.record_error(&workflow, "Error").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}/replay");
+    let replay = acme.backend.post(&path, json!({ "errorIds": [id] })).await.is(202).text("replayId");
+    let path = format!("/replays/{replay}");
+    receiver.wait_for_requests(1).await;
+    // Its delivery is pending, so it is not done.
+    assert_eq!(acme.backend.get(&path).await.is(200).body["status"], "running");
+
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    let done = eventually("the replay is done", async || {
+        acme.fast_forward(&webhook).await;
+        let shown = acme.backend.get(&path).await.is(200).body;
+        (shown["status"] == "done").then_some(shown)
+    })
+    .await;
+
+    assert_eq!((&done["found"], &done["delivered"], &done["failed"]), (&json!(1), &json!(1), &json!(0)), "{done}");
+    assert_eq!(acme.backend.delete(&path).await.is(200).body, done);
+    assert_eq!(acme.backend.get(&path).await.is(200).body, done);
+}
+
+#[tokio::test]
+async fn overlapping_replays_count_each_error_once() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let errors: Vec<Value> = (0..20).map(|n| example_error(&n.to_string())).collect();
+    let recorded =
+        acme.engine.post(&format!("/workflows/{workflow}/errors"), json!({ "errors": errors })).await.is(202);
+    let ids: Vec<String> = serde_json::from_value(recorded.body["ids"].clone()).unwrap();
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}/replay");
+    let start =
+        async |ids: &[String]| acme.backend.post(&path, json!({ "errorIds": ids })).await.is(202).text("replayId");
+    let (first, second, third) = tokio::join!(start(&ids[..15]), start(&ids[5..]), start(&ids));
+    receiver.wait_for_requests(1).await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+
+    for (replay, found) in [(first, 15), (second, 15), (third, 20)] {
+        let done = eventually("the replay is done", async || {
+            acme.fast_forward(&webhook).await;
+            let shown = acme.backend.get(&format!("/replays/{replay}")).await.is(200).body;
+            (shown["status"] == "done").then_some(shown)
+        })
+        .await;
+        assert_eq!((&done["found"], &done["delivered"]), (&json!(found), &json!(found)), "{done}");
+    }
+    assert!(acme.pending_items(&webhook).await.is_empty());
+}
+
+#[tokio::test]
 async fn replay_cannot_access_another_environment() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
