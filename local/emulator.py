@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,6 +36,8 @@ class Emulator:
     port: int
     secret: str
     process: "subprocess.Popen[bytes] | None"
+    # Folder of its temporary files, among them the code of all functions.
+    temporary: Path | None = None
 
     @property
     def endpoint(self) -> str:
@@ -75,6 +78,8 @@ class Emulator:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            if self.temporary:
+                shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -97,6 +102,9 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
         secret_file.write_text(secrets.token_hex(20))
     _reset_stream_positions(folder / "state" / "lambda.json")
     port, secret = free_port(preferred_port), secret_file.read_text()
+    temporary = folder / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "GATEWAY_PORT": str(port),
@@ -112,6 +120,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "PERSIST_STATE": "1" if persist else "0",
         "STATE_DIR": str(folder / "state"),
+        "TMPDIR": str(temporary),
         "PYTHONPATH": str(ROOT / "local" / "patches"),
     }
     with (folder / "emulator.log").open("w") as log:
@@ -124,7 +133,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
             # Its own process group: Ctrl-C does not reach it, and `stop` ends all of it.
             start_new_session=True,
         )
-    emulator = Emulator(port, secret, process)
+    emulator = Emulator(port, secret, process, temporary)
     try:
         _wait_until_healthy(emulator, process, folder / "emulator.log")
     except BaseException:

@@ -12,7 +12,7 @@ use tenon::{
     (status = 200, body = Jwks),
     (status = 304, description = "the key set matches If-None-Match"),
 ))]
-pub async fn show_jwks(State(keys): State<SigningKeys<ReadOnly>>, request: HeaderMap) -> Result<Response, Problem> {
+pub async fn get_jwks(State(keys): State<SigningKeys<ReadOnly>>, request: HeaderMap) -> Result<Response, Problem> {
     let keys = Jwks::new(&keys.list().await?);
     Ok(Cacheable::json(&keys)?.respond(&request, JSON_FOR_FIVE_MINUTES))
 }

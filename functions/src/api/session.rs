@@ -45,7 +45,7 @@ pub struct State {
     (status = 404, body = ProblemDocument, description = "the user was deleted"),
     Invalid,
 ))]
-pub async fn show_session(
+pub async fn get_session(
     caller: TokenUser,
     extract::State(state): extract::State<State>,
     _: NoInput,

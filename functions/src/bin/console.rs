@@ -1,3 +1,3 @@
 //! Serves `GET /console`.
 
-tenon::main!(serve_public(tenon::http::Public::Console, functions::api::console::show_console));
+tenon::main!(serve_public(tenon::http::Public::Console, functions::api::console::get_console));

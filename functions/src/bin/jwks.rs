@@ -1,3 +1,3 @@
 //! Serves `GET /.well-known/jwks.json`.
 
-tenon::main!(serve_public(tenon::http::Public::Jwks, functions::api::jwks::show_jwks));
+tenon::main!(serve_public(tenon::http::Public::Jwks, functions::api::jwks::get_jwks));

@@ -1,3 +1,3 @@
 //! Serves `GET /openapi.json`.
 
-tenon::main!(serve_public(tenon::http::Public::OpenApi, functions::api::openapi::show_openapi));
+tenon::main!(serve_public(tenon::http::Public::OpenApi, functions::api::openapi::get_openapi));

@@ -1,3 +1,3 @@
 //! Serves `GET /session`.
 
-tenon::main!(serve(functions::api::session::show_session));
+tenon::main!(serve(functions::api::session::get_session));

@@ -164,7 +164,7 @@ fn ascii(domain: &str) -> Option<String> {
 }
 
 string_newtype!(Email, EmailError, |schema| {
-    schema.max_length(Some(MAX_BYTES)).format(Some(utoipa::openapi::SchemaFormat::Custom("email".into())))
+    schema.max_length(Some(MAX_BYTES)).format(Some(utoipa::openapi::SchemaFormat::Custom("idn-email".into())))
 });
 
 #[cfg(test)]

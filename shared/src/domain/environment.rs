@@ -25,6 +25,7 @@ pub struct Environment {
 /// Purpose of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = EnvironmentKind)]
 pub enum Kind {
     /// Production use.
     Live,

@@ -35,6 +35,8 @@ pub struct Username(String);
 
 /// Maximum length in characters of a username that is not an email address.
 const MAX_USERNAME: usize = 128;
+/// Pattern of a username or an email address in schemas, which allows some that are not valid.
+const NAME_PATTERN: &str = r"^([^\u0000-*,/;-@\[-\^`{-}\u007f-\u00a9]{1,128}|[^@/?#%\\\s]{1,64}@[^@/?#%\\\s]{1,253})$";
 /// Characters that a username may contain in addition to letters and digits.
 const USERNAME_PUNCTUATION: &str = "._-+~:";
 
@@ -122,7 +124,7 @@ impl FromStr for Username {
     }
 }
 
-string_newtype!(Username, UsernameError, |schema| schema.min_length(Some(1)).max_length(Some(254)));
+string_newtype!(Username, UsernameError, |schema| schema.max_length(Some(254)).pattern(Some(NAME_PATTERN)));
 
 /// Names of a user, consistent with each other: a username that contains an `@` equals the email
 /// address.
@@ -214,7 +216,7 @@ impl FromStr for UserRef {
 impl utoipa::PartialSchema for UserRef {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         super::text::string_schema(|schema| {
-            schema.min_length(Some(1)).description(Some("userId, username or email address"))
+            schema.pattern(Some(NAME_PATTERN)).description(Some("userId, username or email address"))
         })
     }
 }

@@ -46,6 +46,7 @@ pub type FullName = Text<256>;
 /// Status of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = UserStatus)]
 pub enum Status {
     /// The user is active.
     Active,

@@ -131,7 +131,7 @@ where
 pub struct IdempotencyKey {
     /// Unique key of the request, at most 255 characters; a retry with the same key returns the
     /// first response.
-    #[param(rename = "Idempotency-Key")]
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[ -~]+$")]
     pub key: Option<String>,
 }
 

@@ -14,10 +14,10 @@ use crate::store::{Page, Position};
 pub struct PageParams {
     /// Maximum number of items per page.
     #[input(default)]
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 50)]
     pub limit: Limit,
     /// Cursor that the previous page returned.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, min_length = 12, pattern = "^[A-Za-z0-9_-]+$")]
     pub cursor: Option<Cursor>,
 }
 
@@ -50,6 +50,7 @@ pub struct List<T> {
     data: Vec<T>,
     /// Cursor of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     cursor: Option<String>,
 }
 

@@ -149,10 +149,11 @@ pub struct ProblemDocument {
     errors: Vec<FieldError>,
     /// Number of further invalid fields; present if there are more than 100.
     #[serde(rename = "moreErrors", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     more_errors: Option<usize>,
     /// If AWS refused the connection: the IAM policy that the keys need.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     policy: Option<serde_json::Value>,
 }
 

@@ -579,7 +579,7 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "errors_record" => errors::record.record_errors;
         "replays_cancel" => replays::cancel.cancel_replay;
         "replays_get" => replays::get.get_replay;
-        "session" => session.show_session;
+        "session" => session.get_session;
         "users_batch" => users::batch.create_users;
         "users_create" => users::create.create_user;
         "users_delete" => users::delete.delete_user;

@@ -71,7 +71,7 @@ fn source(text: &str) -> String {
     (status = 200, description = "web page", content_type = "text/html"),
     (status = 304, description = "the page matches If-None-Match"),
 ))]
-pub async fn show_console(State(Console { page, policy }): State<Console>, request: HeaderMap) -> Response {
+pub async fn get_console(State(Console { page, policy }): State<Console>, request: HeaderMap) -> Response {
     let fixed = HeaderValue::from_static;
     let headers = [
         (header::CONTENT_TYPE, fixed("text/html; charset=utf-8")),

@@ -19,15 +19,15 @@ use utoipa::ToSchema;
 pub struct NewFilter {
     /// Workflows whose errors are sent.
     #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
-    #[schema(required = false)]
+    #[schema(required = false, min_items = 1, max_items = 100)]
     workflow_id: Vec<WorkflowId>,
     /// Users whose errors are sent, each by id, username or email address.
     #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
-    #[schema(required = false)]
+    #[schema(required = false, min_items = 1, max_items = 100)]
     user_id: Vec<UserRef>,
     /// Block types whose errors are sent.
     #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
-    #[schema(required = false)]
+    #[schema(required = false, min_items = 1, max_items = 100)]
     block_type: Vec<EngineText>,
 }
 

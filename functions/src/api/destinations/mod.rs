@@ -148,7 +148,7 @@ pub struct DestinationWithSecret {
     destination: DestinationBody,
     /// Secret that signs the requests to a webhook, `whsec_…`; absent for a bus.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     secret: Option<Secret>,
 }
 

@@ -40,6 +40,7 @@ struct StartReplay {
     until: Option<Timestamp>,
     /// Ids of the errors, at most 1,000.
     #[input(max = MAX_ERROR_IDS, min = 1)]
+    #[schema(min_items = 1, max_items = 1000)]
     error_ids: Option<Vec<ErrorId>>,
     /// Whether to replay all errors whose delivery to this destination failed.
     failed: Option<bool>,

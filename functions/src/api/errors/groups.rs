@@ -53,6 +53,7 @@ pub struct ErrorGroups<'a> {
 
 /// Part of a histogram.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HistogramBar)]
 pub struct Bar {
     /// Start of the part.
     start: Timestamp,

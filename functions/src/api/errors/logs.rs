@@ -29,10 +29,11 @@ pub struct ListLogs {
     user_id: Option<UserRef>,
     /// Workflow of the errors.
     workflow_id: Option<WorkflowId>,
-    /// Sort order; `desc` (newest first) by default.
+    /// Sort order.
+    #[param(default = "desc")]
     sort_order: Option<SortOrder>,
     /// Number of errors to skip, at most 1,000; not allowed with `cursor`.
-    #[param(value_type = Option<u16>, minimum = 0, maximum = 1000)]
+    #[param(value_type = Option<u16>, minimum = 0, maximum = 1000, default = 0)]
     skip: Option<Skip>,
 }
 

@@ -73,6 +73,7 @@ pub struct ErrorPage<'a> {
     errors: Vec<ErrorDocument<'a>>,
     /// Cursor of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     cursor: Option<String>,
 }
 

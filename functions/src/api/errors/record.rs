@@ -80,6 +80,7 @@ pub enum RecordErrors {
 pub struct ErrorList {
     /// Errors, 1 to 100.
     #[input(max = MAX_ERRORS_PER_REQUEST, min = 1)]
+    #[schema(min_items = 1, max_items = 100)]
     errors: Vec<RecordError>,
 }
 

@@ -1,10 +1,10 @@
 //! Completion of the OpenAPI document with what holds for all operations.
 
 use utoipa::{
-    Modify,
+    Modify, PartialSchema,
     openapi::{
         Components, ContentBuilder, OpenApi, Ref, RefOr, Response, Schema,
-        path::{Operation, Parameter},
+        path::{Operation, Parameter, ParameterIn},
         schema::{SchemaType, Type},
         security::SecurityRequirement,
     },
@@ -16,75 +16,100 @@ pub(super) struct Completion;
 /// Media type of a problem document (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
 
+/// Error of API Gateway, which answers instead of a function.
+#[derive(utoipa::ToSchema)]
+struct GatewayError {
+    /// Description of the error.
+    #[allow(dead_code, reason = "describes the body of API Gateway")]
+    message: String,
+}
+
+/// Source of an error, which determines its format.
+enum Source {
+    Function,
+    Gateway,
+}
+
 /// Error that many operations return.
 struct CommonError {
     status: &'static str,
     name: &'static str,
     description: &'static str,
-    /// Whether the body is a problem document; API Gateway returns its own format.
-    is_problem: bool,
+    /// Sources of the error.
+    sources: &'static [Source],
     /// Whether an operation may return it.
     applies: fn(&Operation) -> bool,
 }
 
-const COMMON_ERRORS: [CommonError; 8] = [
+const COMMON_ERRORS: [CommonError; 9] = [
     CommonError {
         status: "400",
         name: "Malformed",
         description: "The request is not valid HTTP or JSON.",
-        is_problem: true,
+        sources: &[Source::Function],
         applies: |_| true,
     },
     CommonError {
         status: "401",
         name: "Unauthorized",
         description: "The request has no API key or user token.",
-        is_problem: false,
+        sources: &[Source::Function, Source::Gateway],
         applies: is_protected,
     },
     CommonError {
         status: "403",
         name: "Forbidden",
         description: "The API key or user token is invalid, expired or revoked, or lacks the required scope.",
-        is_problem: false,
+        sources: &[Source::Function, Source::Gateway],
         applies: is_protected,
+    },
+    CommonError {
+        status: "404",
+        name: "NotFound",
+        description: "The path leads to no resource of the environment.",
+        sources: &[Source::Function],
+        applies: |operation| operation.parameters.iter().flatten().any(is_in_path),
     },
     CommonError {
         status: "413",
         name: "TooLarge",
         description: "The body is larger than 1 MiB.",
-        is_problem: true,
+        sources: &[Source::Function, Source::Gateway],
         applies: has_body,
     },
     CommonError {
         status: "415",
         name: "UnsupportedMediaType",
         description: "The content type is not JSON, or the body has a content encoding.",
-        is_problem: true,
+        sources: &[Source::Function],
         applies: has_body,
     },
     CommonError {
         status: "429",
         name: "TooManyRequests",
         description: "The stack receives more requests than its limits allow. Retry later.",
-        is_problem: false,
+        sources: &[Source::Gateway],
         applies: |_| true,
     },
     CommonError {
         status: "500",
         name: "Internal",
         description: "An unexpected error. The logs have the cause.",
-        is_problem: true,
+        sources: &[Source::Function, Source::Gateway],
         applies: |_| true,
     },
     CommonError {
         status: "503",
         name: "Busy",
         description: "AWS throttles or is unavailable. Retry after `Retry-After`.",
-        is_problem: true,
+        sources: &[Source::Function, Source::Gateway],
         applies: is_protected,
     },
 ];
+
+fn is_in_path(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(Parameter { parameter_in: ParameterIn::Path, .. }))
+}
 
 fn has_body(operation: &Operation) -> bool {
     operation.request_body.is_some()
@@ -98,6 +123,7 @@ fn is_protected(operation: &Operation) -> bool {
 impl Modify for Completion {
     fn modify(&self, document: &mut OpenApi) {
         let components: &mut Components = document.components.get_or_insert_default();
+        components.schemas.insert("GatewayError".into(), GatewayError::schema());
         for error in &COMMON_ERRORS {
             components.responses.insert(error.name.into(), error.response().into());
         }
@@ -111,16 +137,25 @@ impl Modify for Completion {
 impl CommonError {
     fn response(&self) -> Response {
         let mut response = Response::new(self.description);
-        if self.is_problem {
-            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-            response.content.insert(PROBLEM.into(), content.into());
-        }
+        self.add_body(&mut response);
         response
+    }
+
+    fn add_body(&self, response: &mut Response) {
+        for source in self.sources {
+            let (media_type, schema) = match source {
+                Source::Function => (PROBLEM, "Problem"),
+                Source::Gateway => ("application/json", "GatewayError"),
+            };
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+            response.content.entry(media_type.into()).or_insert(content.into());
+        }
     }
 }
 
-/// Completes the responses and parameters of an operation.
+/// Completes the name, responses and parameters of an operation.
 fn complete(operation: &mut Operation) {
+    operation.operation_id = operation.operation_id.as_deref().map(camel_case);
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         if response.description.is_empty() {
@@ -139,7 +174,10 @@ fn complete(operation: &mut Operation) {
     }
     for error in COMMON_ERRORS.iter().filter(|error| (error.applies)(operation)).collect::<Vec<_>>() {
         let reference = RefOr::Ref(Ref::new(format!("#/components/responses/{}", error.name)));
-        operation.responses.responses.entry(error.status.into()).or_insert(reference);
+        match operation.responses.responses.entry(error.status.into()).or_insert(reference) {
+            RefOr::T(response) => error.add_body(response),
+            RefOr::Ref(_) => {}
+        }
     }
     let parameters = operation.parameters.iter_mut().flatten();
     parameters.for_each(|parameter| {
@@ -147,6 +185,16 @@ fn complete(operation: &mut Operation) {
             forbid_null(parameter)
         }
     });
+}
+
+/// Converts the name of a handler: `list_users` to `listUsers`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let (initial, rest) = word.split_at_checked(1).unwrap_or_default();
+        name + &initial.to_uppercase() + rest
+    })
 }
 
 /// Removes `null` from the types of a parameter, which is absent instead.

@@ -102,6 +102,7 @@ pub struct Reason {
     errors: Vec<FieldError>,
     /// Number of further invalid fields; present if there are more.
     #[serde(rename = "moreErrors", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     more_errors: Option<usize>,
 }
 

@@ -49,7 +49,7 @@ pub struct State {
 
 /// Creates a short-lived token with which a web page calls the API for the user.
 #[utoipa::path(get, path = "/users/{user}/token", tag = "users", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path), CreateToken), responses(
+    operation_id = "getToken", params(("user" = UserRef, Path), CreateToken), responses(
     (status = 200, body = Token),
     (status = 403, body = ProblemDocument, description = "the user is disabled"),
     NotFound, Invalid,
@@ -72,7 +72,7 @@ pub async fn create_token(
 
 /// Creates a token like `GET /users/{user}/token`, with the lifetime in the body.
 #[utoipa::path(post, path = "/users/{user}/token", tag = "users", security(("apiKey" = ["manage"])),
-    operation_id = "post_token", params(("user" = UserRef, Path)), request_body = CreateToken, responses(
+    operation_id = "createToken", params(("user" = UserRef, Path)), request_body = CreateToken, responses(
     (status = 200, body = Token),
     (status = 403, body = ProblemDocument, description = "the user is disabled"),
     NotFound, Invalid,

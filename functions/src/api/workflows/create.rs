@@ -29,7 +29,7 @@ pub struct CreateWorkflow {
     integration_id: Option<IntegrationId>,
     /// Credentials of the same user that the workflow uses, at most 50.
     #[input(max = MAX_CREDENTIALS, default)]
-    #[schema(required = false)]
+    #[schema(required = false, max_items = 50)]
     credential_ids: Vec<CredentialId>,
 }
 

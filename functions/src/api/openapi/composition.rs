@@ -1,0 +1,161 @@
+//! Simplification of composed schemas. Client generators read an object, or a choice of named
+//! objects, but not every combination of `allOf` and `oneOf` that is derived from the types.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+/// Schemas by name.
+type Schemas = Map<String, Value>;
+
+/// Prefix of a reference to a schema.
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// Replaces each composed schema of a document by an object, or by a choice of named objects. Names
+/// lists after their items: `UserList`. Removes schemas that nothing refers to.
+pub(super) fn simplify(document: &mut Value) {
+    let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas").map(Value::take) else { return };
+    let mut simple = Schemas::new();
+    for (name, schema) in &schemas {
+        let is_composed = schema.get("allOf").is_some() || schema.get("oneOf").is_some();
+        match objects(schema, &schemas).filter(|_| is_composed).as_deref() {
+            None => {
+                simple.insert(name.clone(), schema.clone());
+            }
+            Some([object]) => {
+                simple.insert(name.clone(), object.clone().into());
+            }
+            Some(choices) => {
+                let choice = choose(name, choices, &mut simple).unwrap_or_else(|| schema.clone());
+                let description = schema["description"].clone();
+                simple.insert(name.clone(), merge(choice, json!({ "description": description })));
+            }
+        }
+    }
+    if let Some(place) = document.pointer_mut("/components/schemas") {
+        *place = simple.into();
+    }
+    name_lists(document);
+    remove_unused(document);
+}
+
+/// Returns the objects of which a schema allows one, or none if it allows other values.
+fn objects(schema: &Value, schemas: &Schemas) -> Option<Vec<Map<String, Value>>> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return objects(schemas.get(reference.strip_prefix(SCHEMAS)?)?, schemas);
+    }
+    let own = |mut object: Map<String, Value>| {
+        object.extend(schema.get("description").map(|description| ("description".to_owned(), description.clone())));
+        object
+    };
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let choices = choices.iter().map(|choice| objects(choice, schemas)).collect::<Option<Vec<_>>>()?;
+        return Some(choices.concat());
+    }
+    if let Some(parts) = schema["allOf"].as_array() {
+        let mut combined = vec![Map::new()];
+        for part in parts {
+            let choices = objects(part, schemas)?;
+            combined =
+                combined.iter().flat_map(|object| choices.iter().map(|choice| combine(object, choice))).collect();
+        }
+        return Some(combined.into_iter().map(own).collect());
+    }
+    schema.as_object().filter(|object| object.contains_key("properties")).cloned().map(|object| vec![object])
+}
+
+/// Returns the object with the properties of both.
+fn combine(a: &Map<String, Value>, b: &Map<String, Value>) -> Map<String, Value> {
+    let mut combined = a.clone();
+    for (member, value) in b {
+        match (combined.get_mut(member), value) {
+            (Some(Value::Object(known)), Value::Object(more)) => known.extend(more.clone()),
+            (Some(Value::Array(known)), Value::Array(more)) => known.extend(more.clone()),
+            _ => {
+                combined.insert(member.clone(), value.clone());
+            }
+        }
+    }
+    combined
+}
+
+/// Adds the objects to the schemas, each named after the value of the property that tells them
+/// apart, and returns the choice between them. Returns none if there is no such property.
+fn choose(name: &str, choices: &[Map<String, Value>], schemas: &mut Schemas) -> Option<Value> {
+    let tag = |object: &Map<String, Value>, property: &str| match object["properties"][property]["enum"].as_array() {
+        Some(values) => match values.as_slice() {
+            [Value::String(value)] => Some(value.clone()),
+            _ => None,
+        },
+        None => None,
+    };
+    let properties = choices.first()?["properties"].as_object()?;
+    let property = properties.keys().find(|property| choices.iter().all(|object| tag(object, property).is_some()))?;
+    let (mut references, mut mapping) = (Vec::new(), Map::new());
+    for object in choices {
+        let value = tag(object, property)?;
+        let (first, rest) = value.split_at_checked(1)?;
+        let named = format!("{}{rest}{name}", first.to_uppercase());
+        let reference = format!("{SCHEMAS}{named}");
+        references.push(json!({ "$ref": reference }));
+        mapping.insert(value, reference.into());
+        schemas.insert(named, object.clone().into());
+    }
+    Some(json!({ "oneOf": references, "discriminator": { "propertyName": property, "mapping": mapping } }))
+}
+
+fn merge(mut schema: Value, more: Value) -> Value {
+    if let (Value::Object(members), Value::Object(more)) = (&mut schema, more) {
+        members.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    schema
+}
+
+/// Names the schemas of lists after their items, and makes them refer to the items.
+fn name_lists(document: &mut Value) {
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    for (name, mut schema) in std::mem::take(schemas) {
+        match name.strip_prefix("List_") {
+            Some(item) => {
+                schema["properties"]["data"]["items"] = json!({ "$ref": format!("{SCHEMAS}{item}") });
+                schemas.insert(format!("{item}List"), schema);
+            }
+            None => {
+                schemas.insert(name, schema);
+            }
+        }
+    }
+    visit_references(document, &mut |reference| {
+        if let Some(item) = reference.strip_prefix(SCHEMAS).and_then(|name| name.strip_prefix("List_")) {
+            *reference = format!("{SCHEMAS}{item}List");
+        }
+    });
+}
+
+fn remove_unused(document: &mut Value) {
+    loop {
+        let mut used = BTreeSet::new();
+        visit_references(document, &mut |reference| {
+            used.insert(reference.clone());
+        });
+        let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+        let count = schemas.len();
+        schemas.retain(|name, _| used.contains(&format!("{SCHEMAS}{name}")));
+        if schemas.len() == count {
+            return;
+        }
+    }
+}
+
+fn visit_references(value: &mut Value, visit: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| visit_references(item, visit)),
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get_mut("$ref") {
+                visit(reference);
+            }
+            members.values_mut().for_each(|member| visit_references(member, visit));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,48 @@
+//! Rules of request bodies that hold for all operations.
+
+use serde_json::{Value, json};
+
+/// Documents that an absent body means `{}`, and that `null` means an absent member.
+pub(super) fn complete(document: &mut Value) {
+    let mut schemas = document.pointer_mut("/components/schemas").map(Value::take).unwrap_or_default();
+    let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    for operation in operations.filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut()) {
+        let Some(body) = operation.get_mut("requestBody") else { continue };
+        let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
+        let schema = &schemas[reference.rsplit('/').next().unwrap_or_default()];
+        let can_be_empty = schema["properties"].is_object() && schema["required"].is_null();
+        body["required"] = json!(!can_be_empty);
+    }
+    let schemas_of_requests = schemas.as_object_mut().into_iter().flat_map(|schemas| schemas.values_mut());
+    for schema in schemas_of_requests.filter(|schema| schema["additionalProperties"] == false) {
+        let required = schema["required"].clone();
+        let is_required = |name: &str| required.as_array().is_some_and(|names| names.contains(&json!(name)));
+        let properties = schema["properties"].as_object_mut().into_iter().flatten();
+        properties.filter(|(name, _)| !is_required(name)).for_each(|(_, property)| allow_null(property));
+    }
+    document["components"]["schemas"] = schemas;
+}
+
+/// Adds `null` to the values that a schema allows.
+fn allow_null(schema: &mut Value) {
+    match &mut schema["type"] {
+        Value::Array(_) => {}
+        Value::String(name) => {
+            let types = json!([name, "null"]);
+            schema["type"] = types;
+        }
+        _ => match &mut schema["oneOf"] {
+            Value::Array(choices) if choices.contains(&json!({ "type": "null" })) => {}
+            Value::Array(choices) => choices.push(json!({ "type": "null" })),
+            _ => {
+                if let Some(members) = schema.as_object_mut() {
+                    members.retain(|_, value| !value.is_null());
+                }
+                *schema = json!({ "oneOf": [schema.take(), { "type": "null" }] });
+            }
+        },
+    }
+    if let Some(members) = schema.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
+}
