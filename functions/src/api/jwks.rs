@@ -8,10 +8,8 @@ use tenon::{
 };
 
 /// Returns the public keys that verify user tokens, as a JWK set.
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "tokens", security(()), responses(
-    (status = 200, body = Jwks),
-    (status = 304, description = "the key set matches If-None-Match"),
-))]
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "tokens", security(()),
+    responses((status = 200, body = Jwks), (status = 304, description = "the key set matches If-None-Match")))]
 pub async fn get_jwks(State(keys): State<SigningKeys<ReadOnly>>, request: HeaderMap) -> Result<Response, Problem> {
     let keys = Jwks::new(&keys.list().await?);
     Ok(Cacheable::json(&keys)?.respond(&request, JSON_FOR_FIVE_MINUTES))

@@ -83,10 +83,9 @@ impl FromAws for Document {
 }
 
 /// Returns the OpenAPI 3.1 document of the API.
-#[utoipa::path(get, path = "/openapi.json", tag = "document", security(()), responses(
-    (status = 200, description = "OpenAPI 3.1 document", body = Object),
-    (status = 304, description = "the document matches If-None-Match"),
-))]
+#[utoipa::path(get, path = "/openapi.json", tag = "document", security(()),
+    responses((status = 200, description = "OpenAPI 3.1 document", body = Object),
+        (status = 304, description = "the document matches If-None-Match")))]
 pub async fn get_openapi(State(Document(document)): State<Document>, request: HeaderMap) -> Response {
     document.respond(&request, JSON_FOR_FIVE_MINUTES)
 }

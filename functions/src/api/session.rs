@@ -4,7 +4,7 @@
 use axum::extract;
 use serde::Serialize;
 use tenon::{
-    http::{Invalid, Json, NoInput, NoStore, Problem, ProblemDocument, TokenUser},
+    http::{Json, NoInput, NoStore, Problem, TokenUser},
     start::FromAws,
     store::{ReadOnly, credentials::Credentials, users::Users, workflows::Workflows},
 };
@@ -40,11 +40,8 @@ pub struct State {
 }
 
 /// Returns the user of the token with its workflows and credentials.
-#[utoipa::path(get, path = "/session", tag = "session", security(("userToken" = [])), responses(
-    (status = 200, body = Session),
-    (status = 404, body = ProblemDocument, description = "the user was deleted"),
-    Invalid,
-))]
+#[utoipa::path(get, path = "/session", tag = "session", security(("userToken" = [])),
+    responses((status = 200, body = Session), (status = 404, description = "the user was deleted")))]
 pub async fn get_session(
     caller: TokenUser,
     extract::State(state): extract::State<State>,

@@ -34,7 +34,7 @@ pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_s
 pub use input::{Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;
 pub use pages::{Cursor, Limit, List, PageParams};
-pub use problem::{FieldError, FieldErrors, Invalid, InvalidCursor, NotFound, Problem, ProblemDocument};
+pub use problem::{FieldError, FieldErrors, Problem, ProblemDocument};
 pub use request::{IfMatch, Path, PathParameter, RouteKey};
 pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, WithEtag};
 pub use serve::{EndpointArguments, Function, Public, Server, invoke, serve, serve_public, service};

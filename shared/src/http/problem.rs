@@ -18,7 +18,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use crate::logs::ErrorChain;
 
@@ -156,21 +156,6 @@ pub struct ProblemDocument {
     #[schema(value_type = Object, required = false)]
     policy: Option<serde_json::Value>,
 }
-
-/// The cursor does not belong to this list.
-#[derive(IntoResponses)]
-#[response(status = 400)]
-pub struct InvalidCursor(pub ProblemDocument);
-
-/// The resource does not exist, or belongs to another environment or user.
-#[derive(IntoResponses)]
-#[response(status = 404)]
-pub struct NotFound(pub ProblemDocument);
-
-/// Fields are invalid or unknown; the problem document names them.
-#[derive(IntoResponses)]
-#[response(status = 422)]
-pub struct Invalid(pub ProblemDocument);
 
 /// Error response. Details of an underlying [`Error`] are logged and never sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

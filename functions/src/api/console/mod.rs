@@ -67,10 +67,9 @@ fn source(text: &str) -> String {
 }
 
 /// Returns the web page for operators.
-#[utoipa::path(get, path = "/console", tag = "document", security(()), responses(
-    (status = 200, description = "web page", content_type = "text/html"),
-    (status = 304, description = "the page matches If-None-Match"),
-))]
+#[utoipa::path(get, path = "/console", tag = "document", security(()),
+    responses((status = 200, description = "web page", content_type = "text/html"),
+        (status = 304, description = "the page matches If-None-Match")))]
 pub async fn get_console(State(Console { page, policy }): State<Console>, request: HeaderMap) -> Response {
     let fixed = HeaderValue::from_static;
     let headers = [

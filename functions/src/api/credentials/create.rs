@@ -10,7 +10,7 @@ use tenon::{
         request_seed::RequestSeed,
         text::Text,
     },
-    http::{Backend, Created, FromJson, IdempotencyKey, Input, Invalid, Location, NotFound, Path, Problem, Valid},
+    http::{Backend, Created, FromJson, IdempotencyKey, Input, Location, Path, Problem, Valid},
     store::credentials::SealedCredential,
 };
 use utoipa::ToSchema;
@@ -64,10 +64,7 @@ fn compact(json: &str) -> Zeroizing<String> {
 
 /// Creates a credential of a user. Its data is encrypted before it is stored.
 #[utoipa::path(post, path = "/users/{user}/credentials", tag = "credentials", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path), IdempotencyKey), request_body = CreateCredential, responses(
-    (status = 201, body = CredentialBody, headers(("Location", description = "path of the credential"))),
-    NotFound, Invalid,
-))]
+    params(IdempotencyKey), request_body = CreateCredential, responses((status = 201, body = CredentialBody)))]
 pub async fn create_credential(
     caller: Backend,
     extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,

@@ -5,7 +5,7 @@
 use axum::extract;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
-    http::{BackendOrUser, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{BackendOrUser, Json, NoInput, Path, Problem},
 };
 
 use super::State;
@@ -13,11 +13,7 @@ use crate::api::success::Success;
 
 /// Deletes a credential. Its data is erased immediately.
 #[utoipa::path(delete, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
-    security(("apiKey" = ["manage"]), ("userToken" = [])),
-    params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
-    (status = 200, body = Success),
-    NotFound, Invalid,
-))]
+    security(("apiKey" = ["manage"]), ("userToken" = [])), responses((status = 200, body = Success)))]
 pub async fn delete_credential(
     caller: BackendOrUser,
     extract::State(state): extract::State<State>,

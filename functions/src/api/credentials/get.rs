@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
-    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, WithEtag},
+    http::{BackendOrUser, NoInput, Path, Problem, WithEtag},
     store::ReadOnly,
 };
 
@@ -13,10 +13,7 @@ use super::{CredentialBody, State};
 /// Returns a credential, without its data.
 #[utoipa::path(get, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
     security(("apiKey" = ["manage"]), ("userToken" = [])),
-    params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
-    (status = 200, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match"))),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_credential(
     caller: BackendOrUser,
     extract::State(state): extract::State<State<ReadOnly>>,

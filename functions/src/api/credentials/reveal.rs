@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
-    http::{Engine, Invalid, Json, NoInput, NoStore, NotFound, Path, Problem},
+    http::{Engine, Json, NoInput, NoStore, Path, Problem},
     store::ReadOnly,
     vault::VaultError,
 };
@@ -24,10 +24,7 @@ pub struct RevealedCredential {
 
 /// Returns the decrypted data of a credential to the engine. Every call is logged.
 #[utoipa::path(post, path = "/users/{user}/credentials/{credentialId}/reveal", tag = "credentials",
-    security(("apiKey" = ["engine"])), params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path)), responses(
-    (status = 200, body = RevealedCredential),
-    NotFound, Invalid,
-))]
+    security(("apiKey" = ["engine"])), responses((status = 200, body = RevealedCredential)))]
 pub async fn reveal_credential(
     caller: Engine,
     extract::State(StateWithVault { state, vault }): extract::State<StateWithVault<ReadOnly>>,

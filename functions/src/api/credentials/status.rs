@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{credential::CredentialStatus, id::CredentialId, names::UserRef, text::Text},
-    http::{EngineOrBackend, IfMatch, Input, Invalid, NotFound, Path, Problem, ProblemDocument, Valid, WithEtag},
+    http::{EngineOrBackend, IfMatch, Input, Path, Problem, Valid, WithEtag},
 };
 use utoipa::ToSchema;
 
@@ -23,14 +23,10 @@ pub struct SetCredentialStatus {
 
 /// Marks a credential as invalid, so that its user connects again, or as valid.
 #[utoipa::path(post, path = "/users/{user}/credentials/{credentialId}/status", tag = "credentials",
-    operation_id = "set_credential_status", security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path), ("credentialId" = CredentialId, Path), IfMatch),
-    request_body = SetCredentialStatus, responses(
-    (status = 200, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match"))),
-    (status = 409, body = ProblemDocument, description = "the credential was modified by concurrent requests"),
-    (status = 412, body = ProblemDocument, description = "the credential does not match If-Match"),
-    NotFound, Invalid,
-))]
+    operation_id = "set_credential_status", security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])), params(IfMatch),
+    request_body = SetCredentialStatus,
+    responses((status = 200, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match"))),
+        (status = 409, description = "the credential was modified by concurrent requests")))]
 pub async fn set_status(
     caller: EngineOrBackend,
     extract::State(state): extract::State<State>,

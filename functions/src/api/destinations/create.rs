@@ -14,9 +14,7 @@ use tenon::{
         text::Text,
         webhook::WebhookUrl,
     },
-    http::{
-        Backend, Created, Fields, FromJson, IdempotencyKey, Input, Location, NoStore, Problem, ProblemDocument, Valid,
-    },
+    http::{Backend, Created, Fields, FromJson, IdempotencyKey, Input, Location, NoStore, Problem, Valid},
 };
 use utoipa::ToSchema;
 
@@ -143,11 +141,9 @@ fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
 /// A bus is first checked with a test event. A webhook receives a secret, which is returned only
 /// once. Keys and secrets are encrypted before they are stored.
 #[utoipa::path(post, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(IdempotencyKey), request_body = CreateDestination, responses(
-    (status = 201, body = DestinationWithSecret, headers(("Location", description = "path of the destination"))),
-    (status = 409, body = ProblemDocument, description = "the environment already has 20 destinations"),
-    (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
-))]
+    params(IdempotencyKey), request_body = CreateDestination, responses((status = 201, body = DestinationWithSecret),
+        (status = 409, description = "the environment already has 20 destinations"),
+        (status = 422, description = "fields are invalid, or AWS refused the connection")))]
 pub async fn create_destination(
     caller: Backend,
     extract::State(state): extract::State<State>,

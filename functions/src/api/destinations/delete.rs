@@ -3,7 +3,7 @@
 use axum::extract;
 use tenon::{
     domain::id::DestinationId,
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{Backend, Json, NoInput, Path, Problem},
     start::FromAws,
     store::{destinations::Destinations, errors::Retention},
 };
@@ -19,10 +19,7 @@ pub struct State {
 
 /// Deletes a destination. Its keys are erased immediately.
 #[utoipa::path(delete, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(("destinationId" = DestinationId, Path)), responses(
-    (status = 200, body = Success),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = Success)))]
 pub async fn delete_destination(
     caller: Backend,
     extract::State(State { destinations, retention }): extract::State<State>,

@@ -7,7 +7,7 @@ use tenon::{
         delivery::{Delivery, DeliveryStatus, Route},
         id::DestinationId,
     },
-    http::{Backend, Input, Invalid, InvalidCursor, Json, List, NotFound, PageParams, Path, Problem, Valid},
+    http::{Backend, Input, Json, List, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -38,10 +38,8 @@ pub struct ListDeliveries {
 ///
 /// Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` only.
 #[utoipa::path(get, path = "/destinations/{destinationId}/deliveries", tag = "destinations",
-    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), ListDeliveries, PageParams), responses(
-    (status = 200, body = List<Delivery>),
-    InvalidCursor, NotFound, Invalid,
-))]
+    security(("apiKey" = ["manage"])), params(ListDeliveries, PageParams),
+    responses((status = 200, body = List<Delivery>)))]
 pub async fn list_deliveries(
     caller: Backend,
     extract::State(State { destinations, deliveries }): extract::State<State>,

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{delivery::Route, id::DestinationId},
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{Backend, Json, NoInput, Path, Problem},
     store::{ReadOnly, destinations::Destinations},
 };
 
@@ -11,10 +11,7 @@ use super::DestinationBody;
 
 /// Returns a destination. Its access key id is masked.
 #[utoipa::path(get, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(("destinationId" = DestinationId, Path)), responses(
-    (status = 200, body = DestinationBody),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = DestinationBody)))]
 pub async fn get_destination(
     caller: Backend,
     State(destinations): State<Destinations<ReadOnly>>,

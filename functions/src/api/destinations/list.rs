@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{destination::Destination, health::Health},
-    http::{Backend, Invalid, InvalidCursor, Json, List, PageParams, Problem, Valid},
+    http::{Backend, Json, List, PageParams, Problem, Valid},
     store::{ReadOnly, destinations::Destinations},
 };
 
@@ -13,11 +13,8 @@ use super::DestinationBody;
 const LIST: &str = "/destinations";
 
 /// Lists the destinations of the environment, newest first.
-#[utoipa::path(get, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(PageParams), responses(
-    (status = 200, body = List<DestinationBody>),
-    InvalidCursor, Invalid,
-))]
+#[utoipa::path(get, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])), params(PageParams),
+    responses((status = 200, body = List<DestinationBody>)))]
 pub async fn list_destinations(
     caller: Backend,
     State(destinations): State<Destinations<ReadOnly>>,

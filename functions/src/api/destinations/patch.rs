@@ -15,7 +15,7 @@ use tenon::{
         timestamp::Timestamp,
         webhook::WebhookUrl,
     },
-    http::{Backend, FieldError, Input, Json, NotFound, Path, Problem, ProblemDocument, Valid},
+    http::{Backend, FieldError, Input, Json, Path, Problem, Valid},
     logs::ErrorChain,
     start::FromAws,
     store::health::HealthStore,
@@ -64,12 +64,9 @@ pub struct PatchDestination {
 /// target are not shown. Disabling it cancels its
 /// pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(("destinationId" = DestinationId, Path)), request_body = PatchDestination, responses(
-    (status = 200, body = DestinationBody),
-    (status = 409, body = ProblemDocument, description = "the destination was modified by a concurrent request"),
-    (status = 422, body = ProblemDocument, description = "fields are invalid, or AWS refused the connection"),
-    NotFound,
-))]
+    request_body = PatchDestination, responses((status = 200, body = DestinationBody),
+        (status = 409, description = "the destination was modified by a concurrent request"),
+        (status = 422, description = "fields are invalid, or AWS refused the connection")))]
 pub async fn patch_destination(
     caller: Backend,
     extract::State(state): extract::State<State>,

@@ -11,9 +11,7 @@ use tenon::{
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
-    http::{
-        Accepted, Backend, Fields, IdempotencyKey, Input, Invalid, NotFound, Path, Problem, ProblemDocument, Valid,
-    },
+    http::{Accepted, Backend, Fields, IdempotencyKey, Input, Path, Problem, Valid},
     start::FromAws,
     store::{destinations::Destinations, replays::Replays},
 };
@@ -94,12 +92,8 @@ pub struct StartedReplay {
 /// Starts a replay: queues recorded errors for a destination again, including errors that were
 /// recorded while it was disabled.
 #[utoipa::path(post, path = "/destinations/{destinationId}/replay", tag = "destinations",
-    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path), IdempotencyKey), request_body = StartReplay,
-    responses(
-    (status = 202, body = StartedReplay),
-    (status = 409, body = ProblemDocument, description = "the destination is disabled"),
-    NotFound, Invalid,
-))]
+    security(("apiKey" = ["manage"])), params(IdempotencyKey), request_body = StartReplay,
+    responses((status = 202, body = StartedReplay), (status = 409, description = "the destination is disabled")))]
 pub async fn start_replay(
     caller: Backend,
     extract::State(State { destinations, replays, steps }): extract::State<State>,

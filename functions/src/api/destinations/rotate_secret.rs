@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
-    http::{Backend, Invalid, Json, NoInput, NoStore, NotFound, Path, Problem, ProblemDocument},
+    http::{Backend, Json, NoInput, NoStore, Path, Problem},
 };
 
 use super::{DestinationWithSecret, State};
@@ -12,11 +12,8 @@ use super::{DestinationWithSecret, State};
 /// Replaces the secret of a webhook. The new secret is returned only once; the previous one stays
 /// valid for 24 hours.
 #[utoipa::path(post, path = "/destinations/{destinationId}/rotate-secret", tag = "destinations",
-    security(("apiKey" = ["manage"])), params(("destinationId" = DestinationId, Path)), responses(
-    (status = 200, body = DestinationWithSecret),
-    (status = 409, body = ProblemDocument, description = "the destination is not a webhook, or was modified by a concurrent request"),
-    NotFound, Invalid,
-))]
+    security(("apiKey" = ["manage"])), responses((status = 200, body = DestinationWithSecret),
+        (status = 409, description = "the destination is not a webhook, or was modified by a concurrent request")))]
 pub async fn rotate_secret(
     caller: Backend,
     extract::State(State { destinations, connections, .. }): extract::State<State>,

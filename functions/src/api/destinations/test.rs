@@ -11,7 +11,7 @@ use tenon::{
         destination::Target,
         id::DestinationId,
     },
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{Backend, Json, NoInput, Path, Problem},
     start::FromAws,
     store::{StoreError, destinations::Destinations},
 };
@@ -35,11 +35,8 @@ pub struct TestResult {
 
 /// Sends a test event immediately, even to a disabled destination, and returns the response of the
 /// destination.
-#[utoipa::path(post, path = "/destinations/{destinationId}/test", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(("destinationId" = DestinationId, Path)), responses(
-    (status = 200, body = TestResult),
-    NotFound, Invalid,
-))]
+#[utoipa::path(post, path = "/destinations/{destinationId}/test", tag = "destinations",
+    security(("apiKey" = ["manage"])), responses((status = 200, body = TestResult)))]
 pub async fn test_destination(
     caller: Backend,
     extract::State(state): extract::State<State>,

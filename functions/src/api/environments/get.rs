@@ -2,17 +2,15 @@
 
 use axum::extract::State;
 use tenon::{
-    http::{Backend, Invalid, Json, NoInput, NotFound, Problem},
+    http::{Backend, Json, NoInput, Problem},
     store::{ReadOnly, environments::Environments},
 };
 
 use super::EnvironmentBody;
 
 /// Returns the environment of the caller's API key.
-#[utoipa::path(get, path = "/environment", tag = "environment", security(("apiKey" = ["manage"])), responses(
-    (status = 200, body = EnvironmentBody),
-    NotFound, Invalid,
-))]
+#[utoipa::path(get, path = "/environment", tag = "environment", security(("apiKey" = ["manage"])),
+    responses((status = 200, body = EnvironmentBody)))]
 pub async fn get_environment(
     caller: Backend,
     State(environments): State<Environments<ReadOnly>>,

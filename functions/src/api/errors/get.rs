@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use tenon::{
     domain::{delivery::Delivery, error_log::ErrorDocument, id::ErrorId},
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{Backend, Json, NoInput, Path, Problem},
     start::FromAws,
     store::{ReadOnly, deliveries::Deliveries, destinations::Destinations, errors::Errors},
 };
@@ -36,10 +36,7 @@ pub struct State {
 /// Returns an error with its deliveries. If several workflows have an error with this id, one of
 /// them is returned.
 #[utoipa::path(get, path = "/errors/{errorId}", tag = "errors", security(("apiKey" = ["manage"])),
-    params(("errorId" = ErrorId, Path)), responses(
-    (status = 200, body = ErrorWithDeliveries),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = ErrorWithDeliveries)))]
 pub async fn get_error(
     caller: Backend,
     extract::State(State { destinations, errors, deliveries }): extract::State<State>,

@@ -17,7 +17,7 @@ use tenon::{
         names::UserRef,
         timestamp::Timestamp,
     },
-    http::{BackendOrUser, Input, Invalid, Json, Problem, ProblemDocument, Valid},
+    http::{BackendOrUser, Input, Json, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -119,11 +119,8 @@ const DEFAULT_RANGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Groups the similar errors of a time range, by default of the last 24 hours.
 #[utoipa::path(get, path = "/errors/groups", tag = "errors", security(("apiKey" = ["manage"]), ("userToken" = [])),
-    params(GroupErrors, ErrorFilters), responses(
-    (status = 200, body = ErrorGroups),
-    (status = 404, body = ProblemDocument, description = "user not found"),
-    Invalid,
-))]
+    params(GroupErrors, ErrorFilters),
+    responses((status = 200, body = ErrorGroups), (status = 404, description = "user not found")))]
 pub async fn group_errors(
     caller: BackendOrUser,
     extract::State(State { users, errors }): extract::State<State>,

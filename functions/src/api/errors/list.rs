@@ -4,7 +4,7 @@
 use axum::{extract, response::Response};
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
-    http::{BackendOrUser, Input, Invalid, InvalidCursor, NotFound, PageParams, Path, Problem, Valid},
+    http::{BackendOrUser, Input, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -33,11 +33,8 @@ pub struct State {
 
 /// Lists the errors of a workflow, newest first.
 #[utoipa::path(get, path = "/workflows/{workflowId}/errors", tag = "errors",
-    security(("apiKey" = ["manage"]), ("userToken" = [])),
-    params(("workflowId" = WorkflowId, Path), ListErrors, ErrorFilters, PageParams), responses(
-    (status = 200, body = ErrorPage),
-    InvalidCursor, NotFound, Invalid,
-))]
+    security(("apiKey" = ["manage"]), ("userToken" = [])), params(ListErrors, ErrorFilters, PageParams),
+    responses((status = 200, body = ErrorPage)))]
 pub async fn list_errors(
     caller: BackendOrUser,
     extract::State(state): extract::State<State>,

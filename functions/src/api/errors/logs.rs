@@ -6,9 +6,7 @@ use axum::{extract, response::Response};
 use serde_json::Value;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
-    http::{
-        Backend, Fields, FromJson, Input, Invalid, InvalidCursor, Location, PageParams, Problem, ProblemDocument, Valid,
-    },
+    http::{Backend, Fields, FromJson, Input, Location, PageParams, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -85,11 +83,9 @@ pub struct State {
 }
 
 /// Lists the errors of the environment, including those of deleted users and workflows.
-#[utoipa::path(get, path = "/logs", tag = "errors", security(("apiKey" = ["manage"])), params(ListLogs, ErrorFilters, PageParams), responses(
-    (status = 200, body = ErrorPage),
-    (status = 404, body = ProblemDocument, description = "user not found"),
-    InvalidCursor, Invalid,
-))]
+#[utoipa::path(get, path = "/logs", tag = "errors", security(("apiKey" = ["manage"])),
+    params(ListLogs, ErrorFilters, PageParams),
+    responses((status = 200, body = ErrorPage), (status = 404, description = "user not found")))]
 pub async fn list_logs(
     caller: Backend,
     extract::State(State { users, errors }): extract::State<State>,

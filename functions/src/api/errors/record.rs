@@ -13,10 +13,7 @@ use tenon::{
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
-    http::{
-        Accepted, EngineOrBackend, Fields, IdempotencyKey, Input, Invalid, NotFound, Path, Problem, ProblemDocument,
-        Valid,
-    },
+    http::{Accepted, EngineOrBackend, Fields, IdempotencyKey, Input, Path, Problem, Valid},
     start::FromAws,
     store::{erasures::erased_at, errors::Errors, workflows::Workflows},
 };
@@ -118,12 +115,9 @@ pub struct State {
 /// Records errors of a workflow. The stream of the table forwards them to the destinations of the
 /// environment.
 #[utoipa::path(post, path = "/workflows/{workflowId}/errors", tag = "errors",
-    security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])),
-    params(("workflowId" = WorkflowId, Path), IdempotencyKey), request_body = RecordErrors, responses(
-    (status = 202, body = RecordedErrors),
-    (status = 503, body = ProblemDocument, description = "some errors were not recorded; the problem document names them"),
-    NotFound, Invalid,
-))]
+    security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])), params(IdempotencyKey), request_body = RecordErrors,
+    responses((status = 202, body = RecordedErrors),
+        (status = 503, description = "some errors were not recorded; the problem document names them")))]
 pub async fn record_errors(
     caller: EngineOrBackend,
     extract::State(state): extract::State<State>,

@@ -1,10 +1,11 @@
 //! Completion of the OpenAPI document with what holds for all operations.
 
+use tenon::http::ProblemDocument;
 use utoipa::{
     Modify, PartialSchema,
     openapi::{
-        Components, ContentBuilder, OpenApi, Ref, RefOr, Response, Schema,
-        path::{Operation, Parameter, ParameterIn},
+        Components, Content, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response, Schema,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         schema::{SchemaType, Type},
         security::SecurityRequirement,
     },
@@ -41,11 +42,11 @@ struct CommonError {
     applies: fn(&Operation) -> bool,
 }
 
-const COMMON_ERRORS: [CommonError; 9] = [
+const COMMON_ERRORS: [CommonError; 12] = [
     CommonError {
         status: "400",
         name: "Malformed",
-        description: "The request is not valid HTTP or JSON.",
+        description: "The request is not valid HTTP or JSON, or its cursor belongs to another list.",
         sources: &[Source::Function],
         applies: |_| true,
     },
@@ -68,7 +69,21 @@ const COMMON_ERRORS: [CommonError; 9] = [
         name: "NotFound",
         description: "The path leads to no resource of the environment.",
         sources: &[Source::Function],
-        applies: |operation| operation.parameters.iter().flatten().any(is_in_path),
+        applies: |operation| parameters(operation).any(is_in_path),
+    },
+    CommonError {
+        status: "409",
+        name: "InProgress",
+        description: "A request with the same `Idempotency-Key` is in progress.",
+        sources: &[Source::Function],
+        applies: |operation| has_header(operation, "Idempotency-Key"),
+    },
+    CommonError {
+        status: "412",
+        name: "Outdated",
+        description: "The resource was changed after the ETag in `If-Match` was read.",
+        sources: &[Source::Function],
+        applies: |operation| has_header(operation, "If-Match"),
     },
     CommonError {
         status: "413",
@@ -83,6 +98,13 @@ const COMMON_ERRORS: [CommonError; 9] = [
         description: "The content type is not JSON, or the body has a content encoding.",
         sources: &[Source::Function],
         applies: has_body,
+    },
+    CommonError {
+        status: "422",
+        name: "Invalid",
+        description: "Fields are invalid or unknown. The problem document names them.",
+        sources: &[Source::Function],
+        applies: is_protected,
     },
     CommonError {
         status: "429",
@@ -107,8 +129,23 @@ const COMMON_ERRORS: [CommonError; 9] = [
     },
 ];
 
-fn is_in_path(parameter: &RefOr<Parameter>) -> bool {
-    matches!(parameter, RefOr::T(Parameter { parameter_in: ParameterIn::Path, .. }))
+fn body(schema: &str) -> RefOr<Content> {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build().into()
+}
+
+fn parameters(operation: &Operation) -> impl Iterator<Item = &Parameter> {
+    operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
+    })
+}
+
+fn is_in_path(parameter: &Parameter) -> bool {
+    matches!(parameter.parameter_in, ParameterIn::Path)
+}
+
+fn has_header(operation: &Operation, name: &str) -> bool {
+    parameters(operation).any(|parameter| parameter.name == name)
 }
 
 fn has_body(operation: &Operation) -> bool {
@@ -124,12 +161,16 @@ impl Modify for Completion {
     fn modify(&self, document: &mut OpenApi) {
         let components: &mut Components = document.components.get_or_insert_default();
         components.schemas.insert("GatewayError".into(), GatewayError::schema());
+        components.schemas.insert("Problem".into(), ProblemDocument::schema());
         for error in &COMMON_ERRORS {
             components.responses.insert(error.name.into(), error.response().into());
         }
-        for item in document.paths.paths.values_mut() {
+        for (path, item) in &mut document.paths.paths {
             let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-            methods.into_iter().flatten().for_each(complete);
+            for operation in methods.into_iter().flatten() {
+                add_path_parameters(path, operation);
+                complete(operation);
+            }
         }
     }
 }
@@ -147,10 +188,31 @@ impl CommonError {
                 Source::Function => (PROBLEM, "Problem"),
                 Source::Gateway => ("application/json", "GatewayError"),
             };
-            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
-            response.content.entry(media_type.into()).or_insert(content.into());
+            response.content.entry(media_type.into()).or_insert(body(schema));
         }
     }
+}
+
+/// Adds the parameters in a path: `{workflowId}` has the schema `WorkflowId`, and `{user}` is a
+/// reference to a user.
+fn add_path_parameters(path: &str, operation: &mut Operation) {
+    let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let parameters = names.map(|name| {
+        let schema = match name {
+            "user" => "UserRef".to_owned(),
+            name => capitalized(name),
+        };
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(Ref::from_schema_name(schema)))
+            .build()
+            .into()
+    });
+    let mut parameters: Vec<RefOr<Parameter>> = parameters.collect();
+    parameters.extend(operation.parameters.take().unwrap_or_default());
+    operation.parameters = Some(parameters).filter(|parameters| !parameters.is_empty());
 }
 
 /// Completes the name, responses and parameters of an operation.
@@ -166,10 +228,12 @@ fn complete(operation: &mut Operation) {
             }
             .into();
         }
-        if status.starts_with(['4', '5'])
-            && let Some(content) = response.content.shift_remove("application/json")
-        {
-            response.content.insert(PROBLEM.into(), content);
+        if status == "201" {
+            let header = HeaderBuilder::new().description(Some("Path of the new resource.")).build();
+            response.headers.insert("Location".into(), header.into());
+        }
+        if status.starts_with(['4', '5']) {
+            response.content.insert(PROBLEM.into(), body("Problem"));
         }
     }
     for error in COMMON_ERRORS.iter().filter(|error| (error.applies)(operation)).collect::<Vec<_>>() {
@@ -191,10 +255,12 @@ fn complete(operation: &mut Operation) {
 fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |name, word| {
-        let (initial, rest) = word.split_at_checked(1).unwrap_or_default();
-        name + &initial.to_uppercase() + rest
-    })
+    words.fold(first, |name, word| name + &capitalized(word))
+}
+
+fn capitalized(word: &str) -> String {
+    let (initial, rest) = word.split_at_checked(1).unwrap_or_default();
+    initial.to_uppercase() + rest
 }
 
 /// Removes `null` from the types of a parameter, which is absent instead.

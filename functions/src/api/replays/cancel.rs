@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::id::ReplayId,
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{Backend, Json, NoInput, Path, Problem},
     store::replays::Replays,
 };
 
@@ -12,10 +12,7 @@ use super::ReplayBody;
 /// Cancels a replay and the deliveries that are still pending because of it. A replay that is done
 /// stays done.
 #[utoipa::path(delete, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(("replayId" = ReplayId, Path)), responses(
-    (status = 200, body = ReplayBody),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = ReplayBody)))]
 pub async fn cancel_replay(
     caller: Backend,
     State(replays): State<Replays>,

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::id::ReplayId,
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{Backend, Json, NoInput, Path, Problem},
     store::{ReadOnly, replays::Replays},
 };
 
@@ -11,10 +11,7 @@ use super::ReplayBody;
 
 /// Returns a replay with its progress.
 #[utoipa::path(get, path = "/replays/{replayId}", tag = "destinations", security(("apiKey" = ["manage"])),
-    params(("replayId" = ReplayId, Path)), responses(
-    (status = 200, body = ReplayBody),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = ReplayBody)))]
 pub async fn get_replay(
     caller: Backend,
     State(replays): State<Replays<ReadOnly>>,

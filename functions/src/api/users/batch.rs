@@ -12,7 +12,7 @@ use tenon::{
         request_seed::RequestSeed,
         user::{NewUser, User},
     },
-    http::{Backend, FieldError, FromJson, IdempotencyKey, Input, Json, Location, Problem, ProblemDocument, Valid},
+    http::{Backend, FieldError, FromJson, IdempotencyKey, Input, Json, Location, Problem, Valid},
     logs::ErrorChain,
     store::users::{CreateUserError, Users},
 };
@@ -124,12 +124,10 @@ impl From<Problem> for Reason {
 }
 
 /// Creates up to 1,000 users. Each item succeeds or fails on its own.
-#[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey), request_body = UserList,
-    responses(
-    (status = 200, body = CreatedUsers),
-    (status = 422, body = ProblemDocument, description = "the list is missing, empty or too long"),
-    (status = 503, body = ProblemDocument, description = "some users were not created; the problem document names them"),
-))]
+#[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey),
+    request_body = UserList, responses((status = 200, body = CreatedUsers),
+        (status = 422, description = "the list is missing, empty or too long"),
+        (status = 503, description = "some users were not created; the problem document names them")))]
 pub async fn create_users(
     caller: Backend,
     State(users): State<Users>,

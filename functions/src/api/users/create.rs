@@ -7,7 +7,7 @@ use tenon::{
         request_seed::RequestSeed,
         user::{FullName, Metadata, NewUser},
     },
-    http::{Backend, Created, Fields, IdempotencyKey, Input, Invalid, Problem, ProblemDocument, Valid},
+    http::{Backend, Created, Fields, IdempotencyKey, Input, Problem, Valid},
     store::users::Users,
 };
 use utoipa::ToSchema;
@@ -39,11 +39,9 @@ fn check_names(fields: &mut Fields<'_>, username: &Option<Username>, email: &Opt
 }
 
 /// Creates a user and claims its username and email address.
-#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey), request_body = CreateUser, responses(
-    (status = 201, body = UserBody, headers(("Location", description = "path of the user"))),
-    (status = 409, body = ProblemDocument, description = "the username or email address is taken; the problem document names the field"),
-    Invalid,
-))]
+#[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey),
+    request_body = CreateUser, responses((status = 201, body = UserBody),
+        (status = 409, description = "the username or email address is taken; the problem document names the field")))]
 pub async fn create_user(
     caller: Backend,
     State(users): State<Users>,

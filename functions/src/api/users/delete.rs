@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use tenon::{
     domain::{names::UserRef, timestamp::Timestamp},
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{Backend, Json, NoInput, Path, Problem},
     store::users::{ChangeUserError, Users},
 };
 use utoipa::ToSchema;
@@ -37,10 +37,7 @@ pub struct DeletionBody {
 /// The user, its credentials and its workflows immediately return 404, and its names are free.
 /// Their data is removed in the background. Its errors are kept until they expire.
 #[utoipa::path(delete, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path)), responses(
-    (status = 200, body = DeletedUser),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = DeletedUser)))]
 pub async fn delete_user(
     caller: Backend,
     State(users): State<Users>,

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{names::UserRef, timestamp::Timestamp},
-    http::{Accepted, Backend, Invalid, NoInput, Path, Problem},
+    http::{Accepted, Backend, NoInput, Path, Problem},
     store::{
         erasures::{Erasure, start_erasure},
         users::Users,
@@ -19,7 +19,7 @@ use crate::api::success::Success;
 /// Works for a deleted user if `user` is its id. The job resumes after failures until it is
 /// complete.
 #[utoipa::path(delete, path = "/users/{user}/logs", tag = "errors", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path)), responses((status = 202, body = Success), Invalid))]
+    responses((status = 202, body = Success)))]
 pub async fn erase_logs(
     caller: Backend,
     State(users): State<Users>,

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::names::UserRef,
-    http::{BackendOrUser, Invalid, NoInput, NotFound, Path, Problem, WithEtag},
+    http::{BackendOrUser, NoInput, Path, Problem, WithEtag},
     store::{ReadOnly, users::Users},
 };
 
@@ -11,10 +11,7 @@ use super::UserBody;
 
 /// Returns a user.
 #[utoipa::path(get, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"]), ("userToken" = [])),
-    params(("user" = UserRef, Path)), responses(
-    (status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_user(
     caller: BackendOrUser,
     State(users): State<Users<ReadOnly>>,

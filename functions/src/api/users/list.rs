@@ -7,7 +7,7 @@ use tenon::{
         names::{Email, UserRef, Username},
         user::{Status, User},
     },
-    http::{Backend, Input, Invalid, InvalidCursor, Json, List, PageParams, Problem, Valid},
+    http::{Backend, Input, Json, List, PageParams, Problem, Valid},
     start::FromAws,
     store::{
         Page, ReadOnly,
@@ -40,10 +40,8 @@ pub struct ListUsers {
 /// Lists the users of the environment, or returns the one with the given username or email address.
 ///
 /// A user created moments ago may be missing from the list; it is found by name immediately.
-#[utoipa::path(get, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(ListUsers, PageParams), responses(
-    (status = 200, body = List<UserBody>),
-    InvalidCursor, Invalid,
-))]
+#[utoipa::path(get, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(ListUsers, PageParams),
+    responses((status = 200, body = List<UserBody>)))]
 pub async fn list_users(
     caller: Backend,
     extract::State(State { users }): extract::State<State>,

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{names::UserRef, user::Status},
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem, RouteKey},
+    http::{Backend, Json, NoInput, Path, Problem, RouteKey},
     store::users::Users,
 };
 
@@ -15,10 +15,7 @@ use super::UserBody;
 /// Its data is kept, its tokens become invalid within a minute, it receives no new ones, and its
 /// workflows read as inactive. Errors are still recorded.
 #[utoipa::path(post, path = "/users/{user}/disable", tag = "users", security(("apiKey" = ["manage"])),
-    operation_id = "disable_user", params(("user" = UserRef, Path)), responses(
-    (status = 200, body = UserBody),
-    NotFound, Invalid,
-))]
+    operation_id = "disable_user", responses((status = 200, body = UserBody)))]
 pub async fn set_status(
     caller: Backend,
     State(users): State<Users>,
@@ -35,9 +32,6 @@ pub async fn set_status(
 
 /// Enables a user. Tokens issued before it was disabled stay invalid.
 #[utoipa::path(post, path = "/users/{user}/enable", tag = "users", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path)), responses(
-    (status = 200, body = UserBody),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = UserBody)))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn enable_user() {}

@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef, workflow::WorkflowName},
-    http::{BackendOrUser, Fields, Input, Invalid, Json, NotFound, Problem, RouteKey, Valid},
+    http::{BackendOrUser, Fields, Input, Json, Problem, RouteKey, Valid},
 };
 use utoipa::ToSchema;
 
@@ -31,10 +31,8 @@ fn require_either(fields: &mut Fields<'_>, id: &Option<WorkflowId>, name: &Optio
 
 /// Activates a workflow. It still reads as inactive while its user is disabled.
 #[utoipa::path(put, path = "/workflows/activate", tag = "workflows", operation_id = "activate_workflow",
-    security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector, responses(
-    (status = 200, body = WorkflowBody),
-    NotFound, Invalid,
-))]
+    security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector,
+    responses((status = 200, body = WorkflowBody), (status = 404, description = "workflow or user not found")))]
 pub async fn set_active(
     caller: BackendOrUser,
     extract::State(state): extract::State<State>,
@@ -61,9 +59,7 @@ pub async fn set_active(
 
 /// Deactivates a workflow.
 #[utoipa::path(put, path = "/workflows/deactivate", tag = "workflows",
-    security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector, responses(
-    (status = 200, body = WorkflowBody),
-    NotFound, Invalid,
-))]
+    security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector,
+    responses((status = 200, body = WorkflowBody), (status = 404, description = "workflow or user not found")))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn deactivate_workflow() {}

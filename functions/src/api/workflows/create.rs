@@ -11,7 +11,7 @@ use tenon::{
         request_seed::RequestSeed,
         workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
     },
-    http::{Backend, Created, IdempotencyKey, Input, Invalid, Problem, ProblemDocument, Valid},
+    http::{Backend, Created, IdempotencyKey, Input, Problem, Valid},
 };
 use utoipa::ToSchema;
 
@@ -39,13 +39,10 @@ fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {
 }
 
 /// Creates a workflow of a user.
-#[utoipa::path(post, path = "/workflows", tag = "workflows", security(("apiKey" = ["manage"])),
-    params(IdempotencyKey), request_body = CreateWorkflow, responses(
-    (status = 201, body = WorkflowBody, headers(("Location", description = "path of the workflow"))),
-    (status = 404, body = ProblemDocument, description = "user not found"),
-    (status = 409, body = ProblemDocument, description = "the user already has a workflow with this name"),
-    Invalid,
-))]
+#[utoipa::path(post, path = "/workflows", tag = "workflows", security(("apiKey" = ["manage"])), params(IdempotencyKey),
+    request_body = CreateWorkflow, responses((status = 201, body = WorkflowBody),
+        (status = 404, description = "user not found"),
+        (status = 409, description = "the user already has a workflow with this name")))]
 pub async fn create_workflow(
     caller: Backend,
     extract::State(state): extract::State<State>,

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use tenon::{
     domain::names::UserRef,
-    http::{Backend, Invalid, Json, NoInput, NotFound, Path, Problem},
+    http::{Backend, Json, NoInput, Path, Problem},
 };
 use utoipa::ToSchema;
 
@@ -24,10 +24,7 @@ pub struct DeactivatedWorkflows {
 
 /// Deactivates all workflows of a user.
 #[utoipa::path(put, path = "/users/{user}/deactivate-workflows", tag = "workflows", security(("apiKey" = ["manage"])),
-    params(("user" = UserRef, Path)), responses(
-    (status = 200, body = DeactivatedWorkflows),
-    NotFound, Invalid,
-))]
+    responses((status = 200, body = DeactivatedWorkflows)))]
 pub async fn deactivate_workflows(
     caller: Backend,
     extract::State(state): extract::State<State>,

@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::id::WorkflowId,
-    http::{Backend, Invalid, Json, NotFound, Path, Problem, Valid},
+    http::{Backend, Json, Path, Problem, Valid},
 };
 
 use super::{State, UserFilter};
@@ -12,10 +12,7 @@ use crate::api::success::Success;
 
 /// Deletes a workflow. Its name is free immediately; its errors are kept until they expire.
 #[utoipa::path(delete, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
-    params(("workflowId" = WorkflowId, Path), UserFilter), responses(
-    (status = 200, body = Success),
-    NotFound, Invalid,
-))]
+    params(UserFilter), responses((status = 200, body = Success)))]
 pub async fn delete_workflow(
     caller: Backend,
     extract::State(state): extract::State<State>,

@@ -3,7 +3,7 @@
 use axum::extract;
 use tenon::{
     domain::id::WorkflowId,
-    http::{AnyCaller, Invalid, Json, NotFound, Path, Problem, Valid},
+    http::{AnyCaller, Json, Path, Problem, Valid},
     store::ReadOnly,
 };
 
@@ -11,11 +11,8 @@ use super::{State, UserFilter, WorkflowBody};
 
 /// Returns a workflow.
 #[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
-    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])),
-    params(("workflowId" = WorkflowId, Path), UserFilter), responses(
-    (status = 200, body = WorkflowBody),
-    NotFound, Invalid,
-))]
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(UserFilter),
+    responses((status = 200, body = WorkflowBody)))]
 pub async fn get_workflow(
     caller: AnyCaller,
     extract::State(state): extract::State<State<ReadOnly>>,

@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
-    http::{AnyCaller, Input, Invalid, InvalidCursor, Json, List, PageParams, Problem, ProblemDocument, Valid},
+    http::{AnyCaller, Input, Json, List, PageParams, Problem, Valid},
     store::{Page, ReadOnly},
 };
 use utoipa::IntoParams;
@@ -21,11 +21,8 @@ pub struct ListWorkflows {
 
 /// Lists the workflows of a user, newest first.
 #[utoipa::path(get, path = "/workflows", tag = "workflows",
-    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ListWorkflows, PageParams), responses(
-    (status = 200, body = List<WorkflowBody>),
-    (status = 404, body = ProblemDocument, description = "user not found"),
-    InvalidCursor, Invalid,
-))]
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ListWorkflows, PageParams),
+    responses((status = 200, body = List<WorkflowBody>), (status = 404, description = "user not found")))]
 pub async fn list_workflows(
     caller: AnyCaller,
     extract::State(state): extract::State<State<ReadOnly>>,
