@@ -3,13 +3,15 @@
 use proc_macro2::TokenStream as Tokens;
 use quote::{format_ident, quote};
 use syn::{
-    Data, DeriveInput, Error, Expr, Field, Fields, GenericArgument, Ident, LitStr, PathArguments, Result, Token, Type,
-    ext::IdentExt, meta::ParseNestedMeta, punctuated::Punctuated, spanned::Spanned,
+    Data, DataEnum, DeriveInput, Error, Expr, Field, Fields, GenericArgument, Ident, LitStr, PathArguments, Result,
+    Token, Type, ext::IdentExt, meta::ParseNestedMeta, punctuated::Punctuated, spanned::Spanned,
 };
 
 pub(crate) fn expand(item: &DeriveInput) -> Result<Tokens> {
-    let Data::Struct(data) = &item.data else {
-        return Err(Error::new(item.span(), "Input can be derived for structs only"));
+    let data = match &item.data {
+        Data::Struct(data) => data,
+        Data::Enum(data) => return choice(&item.ident, data),
+        Data::Union(_) => return Err(Error::new(item.span(), "Input can be derived for structs and enums")),
     };
     let Fields::Named(fields) = &data.fields else {
         return Err(Error::new(item.span(), "Input requires named fields"));
@@ -27,6 +29,34 @@ pub(crate) fn expand(item: &DeriveInput) -> Result<Tokens> {
                 #(#reads)*
                 #(#checks)*
                 ::core::option::Option::Some(Self { #(#names: #names?),* })
+            }
+        }
+    })
+}
+
+/// Returns the reader of an enum from the names of its variants in lower case.
+fn choice(name: &Ident, data: &DataEnum) -> Result<Tokens> {
+    if let Some(variant) = data.variants.iter().find(|variant| !matches!(variant.fields, Fields::Unit)) {
+        return Err(Error::new(variant.span(), "a variant of an Input has no fields"));
+    }
+    let variants: Vec<&Ident> = data.variants.iter().map(|variant| &variant.ident).collect();
+    let words: Vec<String> = variants.iter().map(|variant| variant.to_string().to_lowercase()).collect();
+    let quoted = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
+    let detail = match quoted.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("must be {} or {last}", others.join(", ")),
+        _ => return Err(Error::new(name.span(), "Input requires at least two variants")),
+    };
+    Ok(quote! {
+        #[automatically_derived]
+        impl ::tenon::http::FromJson for #name {
+            fn from_json(
+                value: &::serde_json::Value,
+                location: &mut ::tenon::http::Location<'_>,
+            ) -> ::core::option::Option<Self> {
+                match value.as_str() {
+                    #(::core::option::Option::Some(#words) => ::core::option::Option::Some(Self::#variants),)*
+                    _ => location.reject(#detail),
+                }
             }
         }
     })
@@ -100,8 +130,8 @@ impl<'a> Member<'a> {
     fn validate(&self, ty: &Type) -> Result<()> {
         let item = if let Kind::Option(inner) = self.kind { inner } else { ty };
         let is_list = generic(item).is_some_and(|(outer, _)| outer == "Vec");
-        if is_list != self.max.is_some() || (self.min.is_some() && self.max.is_none()) {
-            return Err(Error::new(ty.span(), "a list, and only a list, requires #[input(max = …)]"));
+        if (is_list || self.min.is_some()) && self.max.is_none() {
+            return Err(Error::new(ty.span(), "a list, and a field with a minimum, requires #[input(max = …)]"));
         }
         if self.default.is_some() && !matches!(self.kind, Kind::Other) {
             return Err(Error::new(ty.span(), "an optional field has no default"));
@@ -116,7 +146,7 @@ impl<'a> Member<'a> {
             None => quote!(__fields.optional(#member)),
             Some(max) => {
                 let min = min.as_ref().map_or_else(|| quote!(0), |min| quote!(#min));
-                quote!(__fields.list(#member, #min..=#max))
+                quote!(__fields.bounded(#member, #min..=#max))
             }
         };
         match (kind, default, max) {
@@ -233,6 +263,8 @@ mod tests {
                 ids: Option<Vec<Id>>,
                 #[input(max = 5, default)]
                 names: Vec<Name>,
+                #[input(max = 9)]
+                skip: Option<usize>,
             }
         };
         let expected = [
@@ -242,9 +274,10 @@ mod tests {
             r#"letkind=__fields.optional("type");"#,
             r#"letlimit=__fields.optional("limit").map(|given|given.unwrap_or_else(||::core::default::Default::default()));"#,
             r#"letenabled=__fields.optional("enabled").map(|given|given.unwrap_or_else(||true));"#,
-            r#"letscopes=__fields.list("scopes",0..=MAX);letscopes=__fields.require("scopes",scopes);"#,
-            r#"letids=__fields.list("ids",1..=5);"#,
-            r#"letnames=__fields.list("names",0..=5).map(|given|given.unwrap_or_else(||::core::default::Default::default()));"#,
+            r#"letscopes=__fields.bounded("scopes",0..=MAX);letscopes=__fields.require("scopes",scopes);"#,
+            r#"letids=__fields.bounded("ids",1..=5);"#,
+            r#"letnames=__fields.bounded("names",0..=5).map(|given|given.unwrap_or_else(||::core::default::Default::default()));"#,
+            r#"letskip=__fields.bounded("skip",0..=9);"#,
         ];
         assert_eq!(reads(item), expected.join("\n"));
     }
@@ -256,9 +289,10 @@ mod tests {
                 parse_quote!(
                     enum Example {
                         A,
+                        B(u8),
                     }
                 ),
-                "Input can be derived for structs only",
+                "a variant of an Input has no fields",
             ),
             (
                 parse_quote!(
@@ -272,16 +306,16 @@ mod tests {
                         ids: Vec<Id>,
                     }
                 ),
-                "a list, and only a list, requires #[input(max = …)]",
+                "a list, and a field with a minimum, requires #[input(max = …)]",
             ),
             (
                 parse_quote!(
                     struct Example {
-                        #[input(max = 5)]
-                        id: Id,
+                        #[input(min = 5)]
+                        number: usize,
                     }
                 ),
-                "a list, and only a list, requires #[input(max = …)]",
+                "a list, and a field with a minimum, requires #[input(max = …)]",
             ),
             (
                 parse_quote!(

@@ -15,11 +15,12 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// Attributes of a field, in `#[input(…)]`:
 ///
 /// * `default` or `default = expression`: optional, with this value if it is absent or null.
-/// * `max = expression`: the field is a list, `Vec<T>` or `Option<Vec<T>>`, with at most this number
-///   of items.
-/// * `min = expression`: minimum number of items of a list.
+/// * `max = expression`: maximum of a number, or of the items of a list, which requires it.
+/// * `min = expression`: minimum, 0 by default.
 ///
 /// `#[serde(rename = "name")]` names the member, as in the schema that `utoipa` derives.
+///
+/// For an enum, derives `tenon::http::FromJson`, which reads the name of a variant in lower case.
 ///
 /// Attribute of the struct: `#[input(check(function: field, …))]` calls `function(fields, &field, …)`
 /// if these fields are valid. The function reports fields that contradict each other.

@@ -28,6 +28,8 @@ pub fn document() -> Value {
     composition::simplify(&mut document);
     requests::complete(&mut document);
     examples::add(&mut document);
+    // The order depends on the features of serde_json in the build.
+    document.sort_all_objects();
     document
 }
 

@@ -177,12 +177,11 @@ impl Fields<'_> {
         })
     }
 
-    /// Reads a list that may be absent or null. The items are not read if their number is out of
-    /// range.
-    pub fn list<T: FromJson>(&mut self, name: &'static str, length: RangeInclusive<usize>) -> Optional<Vec<T>> {
+    /// Reads a list or number that may be absent or null.
+    pub fn bounded<T: Bounded>(&mut self, name: &'static str, range: RangeInclusive<usize>) -> Optional<T> {
         match self.value(name) {
             None => Some(None),
-            Some(value) => self.member(name).list(value, length).map(Some),
+            Some(value) => T::from_json_within(value, &mut self.member(name), range).map(Some),
         }
     }
 
@@ -345,6 +344,12 @@ pub trait FromJson: Sized {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self>;
 }
 
+/// Type that a field can limit: a list by its number of items, a number by its value.
+pub trait Bounded: Sized {
+    /// Reads the value, or records why it is invalid or out of range.
+    fn from_json_within(value: &Value, location: &mut Location<'_>, range: RangeInclusive<usize>) -> Option<Self>;
+}
+
 impl<T: Input> FromJson for T {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         location.object(value)
@@ -367,7 +372,7 @@ mod tests {
             timestamp::Timestamp,
             user::{FullName, Metadata},
         },
-        http::{Limit, PageParams},
+        http::PageParams,
     };
 
     #[derive(Debug, Input)]
@@ -468,7 +473,7 @@ mod tests {
             _email: Option<Email>,
         }
         let (input, found) = read::<(Filter, PageParams)>(&json!({ "limit": "7" }), Source::Query);
-        assert_eq!((input.unwrap().1.limit, found), (Limit(7), vec![]));
+        assert_eq!((input.unwrap().1.limit, found), (7, vec![]));
         let (_, found) = read::<(Filter, PageParams)>(&json!({ "limit": "x", "emial": "" }), Source::Query);
         assert_eq!(named(&found), ["/limit", "/emial"]);
         assert_eq!(found[1].1, "unknown parameter; did you mean `email`?");

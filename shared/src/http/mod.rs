@@ -31,9 +31,9 @@ mod values;
 
 pub use callers::{AnyCaller, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser};
 pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_service};
-pub use input::{Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
+pub use input::{Bounded, Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;
-pub use pages::{Cursor, Limit, List, PageParams};
+pub use pages::{Cursor, List, PageParams};
 pub use problem::{FieldError, FieldErrors, Problem, ProblemDocument};
 pub use request::{IfMatch, Path, PathParameter, RouteKey};
 pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, WithEtag};

@@ -13,9 +13,9 @@ use crate::store::{Page, Position};
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
     /// Maximum number of items per page.
-    #[input(default)]
+    #[input(max = 100, min = 1, default = 50)]
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 50)]
-    pub limit: Limit,
+    pub limit: usize,
     /// Cursor that the previous page returned.
     #[param(value_type = Option<String>, min_length = 12, pattern = "^[A-Za-z0-9_-]+$")]
     pub cursor: Option<Cursor>,
@@ -28,17 +28,12 @@ impl PageParams {
         self.cursor.as_ref().map(|cursor| cursor.position(scope)).transpose()
     }
 
-    /// Returns the maximum number of items on the page.
-    pub fn limit(&self) -> usize {
-        self.limit.0
-    }
-
     /// Returns the page of a list that was read as a whole, newest first. `id` is the position of an
     /// item.
     pub fn select<T>(&self, mut items: Vec<T>, after: Option<&str>, id: impl Fn(&T) -> String) -> Page<T> {
         items.retain(|item| after.is_none_or(|after| id(item).as_str() < after));
-        let is_last = items.len() <= self.limit();
-        items.truncate(self.limit());
+        let is_last = items.len() <= self.limit;
+        items.truncate(self.limit);
         Page { next: items.last().filter(|_| !is_last).map(id), items }
     }
 }
@@ -59,25 +54,6 @@ impl<T> List<T> {
     pub fn of(scope: &str, page: Page<impl Into<T>>) -> Json<Self> {
         let cursor = page.next.map(|position| Cursor::new(scope, &position).into_string());
         Json(Self { data: page.items.into_iter().map(Into::into).collect(), cursor })
-    }
-}
-
-/// Maximum number of items on a page: 1 to 100, default 50.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit(pub usize);
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(50)
-    }
-}
-
-impl FromJson for Limit {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        match i64::from_json(value, location)? {
-            limit @ 1..=100 => usize::try_from(limit).ok().map(Self),
-            _ => location.reject("must be an integer from 1 to 100"),
-        }
     }
 }
 

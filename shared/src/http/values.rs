@@ -1,10 +1,10 @@
 //! Values of members and parameters: how each type is read from JSON.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use serde_json::Value;
 
-use super::{FromJson, Location};
+use super::{Bounded, FromJson, Location};
 use crate::domain::{
     api_key::Scope,
     credential::CredentialStatus,
@@ -81,6 +81,21 @@ impl FromJson for i64 {
             value => value.as_i64(),
         };
         number.or_else(|| location.reject("must be an integer"))
+    }
+}
+
+impl Bounded for usize {
+    fn from_json_within(value: &Value, location: &mut Location<'_>, range: RangeInclusive<usize>) -> Option<Self> {
+        match Self::try_from(i64::from_json(value, location)?) {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => location.reject(format_args!("must be an integer from {} to {}", range.start(), range.end())),
+        }
+    }
+}
+
+impl<T: FromJson> Bounded for Vec<T> {
+    fn from_json_within(value: &Value, location: &mut Location<'_>, range: RangeInclusive<usize>) -> Option<Self> {
+        location.list(value, range)
     }
 }
 

@@ -23,7 +23,7 @@ pub async fn list_credentials(
     let owner = state.owner(caller.environment, caller.user, &user).await?;
     let scope = format!("/users/{}/credentials", owner.user_id);
     let after = page.after(&scope)?;
-    let page = state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit())).await?;
+    let page = state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit)).await?;
     Ok(List::of(&scope, page))
 }
 

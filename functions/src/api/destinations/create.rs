@@ -14,7 +14,7 @@ use tenon::{
         text::Text,
         webhook::WebhookUrl,
     },
-    http::{Backend, Created, Fields, FromJson, IdempotencyKey, Input, Location, NoStore, Problem, Valid},
+    http::{Backend, Created, Fields, IdempotencyKey, Input, NoStore, Problem, Valid},
 };
 use utoipa::ToSchema;
 
@@ -58,23 +58,13 @@ pub struct NewDestination {
 }
 
 /// Type of a destination.
-#[derive(Clone, Copy, Debug, ToSchema)]
+#[derive(Clone, Copy, Debug, Input, ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum DestinationType {
     /// Amazon EventBridge bus of the customer.
     EventBridge,
     /// HTTPS endpoint of the customer.
     Webhook,
-}
-
-impl FromJson for DestinationType {
-    fn from_json(value: &serde_json::Value, location: &mut Location<'_>) -> Option<Self> {
-        match value.as_str() {
-            Some("eventbridge") => Some(Self::EventBridge),
-            Some("webhook") => Some(Self::Webhook),
-            _ => location.reject("must be `eventbridge` or `webhook`"),
-        }
-    }
 }
 
 impl Input for NewDestination {

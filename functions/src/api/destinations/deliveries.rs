@@ -50,5 +50,5 @@ pub async fn list_deliveries(
     let scope = format!("/destinations/{id}/deliveries?status={}", status.map_or("", DeliveryStatus::as_str));
     let after = page.after(&scope)?;
     destinations.get(route.environment, id).await?.ok_or_else(|| Problem::not_found("destination"))?;
-    Ok(List::of(&scope, deliveries.list(route, status, (after.as_deref(), page.limit())).await?))
+    Ok(List::of(&scope, deliveries.list(route, status, (after.as_deref(), page.limit)).await?))
 }

@@ -49,6 +49,6 @@ pub async fn list_errors(
     let found = found.filter(|(_, owner)| user_id.as_ref().is_none_or(|user| owner.matches(user)));
     found.ok_or_else(|| Problem::not_found("workflow"))?;
 
-    let query = ErrorQuery { after, limit: page.limit(), ..filters.query(ErrorScope::Workflow(workflow_id)) };
+    let query = ErrorQuery { after, limit: page.limit, ..filters.query(ErrorScope::Workflow(workflow_id)) };
     Ok(page_response(&state.errors.page(environment, &query).await?, &scope))
 }

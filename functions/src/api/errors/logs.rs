@@ -3,10 +3,9 @@
 //! address. More queries only if the filters exclude most of the items read.
 
 use axum::{extract, response::Response};
-use serde_json::Value;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
-    http::{Backend, Fields, FromJson, Input, Location, PageParams, Problem, Valid},
+    http::{Backend, Fields, Input, PageParams, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -31,12 +30,13 @@ pub struct ListLogs {
     #[param(default = "desc")]
     sort_order: Option<SortOrder>,
     /// Number of errors to skip, at most 1,000; not allowed with `cursor`.
+    #[input(max = MAX_SKIP)]
     #[param(value_type = Option<u16>, minimum = 0, maximum = 1000, default = 0)]
-    skip: Option<Skip>,
+    skip: Option<usize>,
 }
 
 /// Sort order of errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Input, ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum SortOrder {
     /// Oldest first.
@@ -45,30 +45,7 @@ pub enum SortOrder {
     Desc,
 }
 
-impl FromJson for SortOrder {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        match value.as_str() {
-            Some("asc") => Some(Self::Asc),
-            Some("desc") => Some(Self::Desc),
-            _ => location.reject("must be `asc` or `desc`"),
-        }
-    }
-}
-
-/// Number of errors to skip.
-#[derive(Clone, Copy, Debug)]
-struct Skip(usize);
-
-impl FromJson for Skip {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        match usize::try_from(i64::from_json(value, location)?) {
-            Ok(skip) if skip <= MAX_SKIP => Some(Self(skip)),
-            _ => location.reject(format_args!("must be an integer from 0 to {MAX_SKIP}")),
-        }
-    }
-}
-
-fn check_skip(fields: &mut Fields<'_>, skip: &Option<Skip>) {
+fn check_skip(fields: &mut Fields<'_>, skip: &Option<usize>) {
     if skip.is_some() && fields.has("cursor") {
         fields.reject("skip", "cannot be combined with `cursor`");
     }
@@ -110,9 +87,9 @@ pub async fn list_logs(
     let query = ErrorQuery {
         user_id: user_id.filter(|_| workflow_id.is_some()),
         oldest_first,
-        skip: skip.map_or(0, |Skip(skip)| skip),
+        skip: skip.unwrap_or_default(),
         after,
-        limit: page.limit(),
+        limit: page.limit,
         ..filters.query(error_scope)
     };
     Ok(page_response(&errors.page(caller.environment, &query).await?, &scope))

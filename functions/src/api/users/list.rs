@@ -64,6 +64,6 @@ pub async fn list_users(
         let items = found.into_iter().filter(is).collect();
         return Ok(List::of(&scope, Page { items, next: None }));
     }
-    let query = UserQuery { status, after: after.as_deref(), limit: page.limit() };
+    let query = UserQuery { status, after: after.as_deref(), limit: page.limit };
     Ok(List::of(&scope, users.list(caller.environment, query).await?))
 }
