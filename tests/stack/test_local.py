@@ -1,5 +1,6 @@
 """The local AWS where its patches make it behave as AWS does."""
 
+import time
 import urllib.request
 
 from conftest import Environment, NewEnvironment
@@ -30,3 +31,17 @@ def test_log_streams_name_their_function(emulator: Emulator, stack: Stack, new_e
     streams = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
     assert any("/tenon-environments-get[$LATEST]" in stream for stream in streams)
     assert all("/tenon-" in stream for stream in streams)
+
+
+def test_log_lines_are_found_page_by_page(emulator: Emulator) -> None:
+    logs, group = emulator.client("logs"), "/tenon/pages"
+    logs.create_log_group(logGroupName=group)
+    now = int(time.time() * 1000)
+    for stream in ("a", "b"):
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        lines = [{"timestamp": now + number // 7, "message": f"{stream}{number}"} for number in range(20)]
+        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=lines)
+    for size in (1, 6, 39, 40, 41):
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, PaginationConfig={"PageSize": size})
+        found = [event["message"] for page in pages for event in page["events"]]
+        assert sorted(found) == sorted(f"{stream}{number}" for stream in "ab" for number in range(20)), size

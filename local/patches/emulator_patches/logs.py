@@ -1,4 +1,4 @@
-"""Names of log streams.
+"""Names of log streams, and pages of their lines.
 
 AWS puts the name of the function into the names of its log streams where functions share a log
 group: `YYYY/MM/DD/function[version]id`. Source: AWS Lambda Developer Guide, "Configuring CloudWatch
@@ -6,16 +6,37 @@ log groups".
 """
 
 import functools
+import json
 import threading
 
+from ministack.core.responses import json_response
 from ministack.services import cloudwatch_logs, lambda_svc
 
 _lock = threading.Lock()
 
 
 def install() -> None:
-    """Renames each stream when its lines are written."""
+    """Renames each stream when its lines are written, and finds more than 10,000 lines."""
     lambda_svc._emit_lambda_logs = _named_by_function(lambda_svc._emit_lambda_logs)
+    cloudwatch_logs._filter_log_events = _in_pages(cloudwatch_logs._filter_log_events)
+
+
+def _in_pages(filter_events):
+    """Adds `nextToken`: the time of the last line, and the number of earlier lines of that time."""
+
+    @functools.wraps(filter_events)
+    def filter_page(request):
+        time, _, count = request.get("nextToken", "").partition("/")
+        skipped = int(count or 0)
+        status, headers, body = filter_events({**request, "startTime": int(time)} if time else request)
+        found = json.loads(body).get("events")
+        if not found or len(found) < min(request.get("limit", 10_000), 10_000):
+            return (status, headers, body) if not skipped else json_response({"events": (found or [])[skipped:]})
+        last = found[-1]["timestamp"]
+        same_time = sum(event["timestamp"] == last for event in found)
+        return json_response({"events": found[skipped:], "nextToken": f"{last}/{same_time}"})
+
+    return filter_page
 
 
 def _named_by_function(emit):

@@ -41,7 +41,7 @@ use crate::{
     store::{
         StoreError,
         health::{Backlog, Lease, ReleaseOutcome},
-        pending::FoundDeliveries,
+        pending::{FoundDeliveries, Merge},
         records::{FoundRecords, Records},
         replays::Replays,
     },
@@ -77,11 +77,7 @@ pub trait DrainStore {
     /// and up to `limit` unreadable ones.
     fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<FoundDeliveries, StoreError>>;
     /// Replaces pending deliveries of the same record by one of them.
-    fn merge(
-        &self,
-        merged: &PendingDelivery,
-        replaced: &[PendingDelivery],
-    ) -> impl Future<Output = Result<(), StoreError>>;
+    fn merge(&self, merges: &[Merge]) -> impl Future<Output = Result<(), StoreError>>;
     /// Returns records; deleted and expired ones are missing.
     fn records(&self, wanted: &[RecordKey]) -> impl Future<Output = Result<FoundRecords, StoreError>>;
     /// Returns `true` if a replay is cancelled or no longer exists.
@@ -106,7 +102,7 @@ pub trait DrainStore {
 /// a wake-up in time is already scheduled.
 ///
 /// AWS calls: one write for the lease. Per batch, and once more to find that nothing is due: two
-/// reads and eight queries. Per batch with deliveries: one transaction per record that is pending
+/// reads and eight queries. Per batch with deliveries: one transaction if a record is pending
 /// several times, one `BatchGetItem`, one read per replay, the calls of the sender, one transaction
 /// per 20 deliveries, and at most two writes of the health. At the end one read, eight queries and one
 /// write, up to three times if deliveries become pending meanwhile, and at most one message.
@@ -240,21 +236,16 @@ async fn drain_batch(
 /// queue a record that is already pending. Returns one delivery per record. Those that cannot be
 /// merged stay pending.
 async fn merge_duplicates(store: &impl DrainStore, found: FoundDeliveries) -> Result<FoundDeliveries, StoreError> {
-    struct Group {
-        readable: bool,
-        merged: PendingDelivery,
-        replaced: Vec<PendingDelivery>,
-    }
-    let mut groups: BTreeMap<RecordKey, Group> = BTreeMap::new();
+    let mut merges: BTreeMap<RecordKey, (bool, Merge)> = BTreeMap::new();
     let readable = found.readable.into_iter().map(|delivery| (true, delivery));
     // An unreadable delivery is merged into a readable one if there is one.
     for (readable, delivery) in readable.chain(found.unreadable.into_iter().map(|delivery| (false, delivery))) {
-        match groups.entry(delivery.record) {
+        match merges.entry(delivery.record) {
             Entry::Vacant(entry) => {
-                entry.insert(Group { readable, merged: delivery, replaced: Vec::new() });
+                entry.insert((readable, Merge { merged: delivery, replaced: Vec::new() }));
             }
             Entry::Occupied(mut entry) => {
-                let Group { merged, replaced, .. } = entry.get_mut();
+                let (_, Merge { merged, replaced }) = entry.get_mut();
                 if merged.merge(&delivery) {
                     replaced.push(delivery);
                 }
@@ -262,11 +253,13 @@ async fn merge_duplicates(store: &impl DrainStore, found: FoundDeliveries) -> Re
         }
     }
     let mut unique = FoundDeliveries::default();
-    for Group { readable, merged, replaced } in groups.into_values() {
-        if !replaced.is_empty() {
-            store.merge(&merged, &replaced).await?;
-        }
-        if readable { &mut unique.readable } else { &mut unique.unreadable }.push(merged);
+    let mut needed = Vec::new();
+    for (readable, merge) in merges.into_values() {
+        if readable { &mut unique.readable } else { &mut unique.unreadable }.push(merge.merged.clone());
+        needed.extend(Some(merge).filter(|merge| !merge.replaced.is_empty()));
+    }
+    if !needed.is_empty() {
+        store.merge(&needed).await?;
     }
     unique.readable.sort_by_key(|delivery| delivery.next_attempt_at);
     Ok(unique)
@@ -351,8 +344,8 @@ impl DrainStore for DestinationDrain<'_> {
         self.drains.recorder.pending.due(self.route, by, limit).await
     }
 
-    async fn merge(&self, merged: &PendingDelivery, replaced: &[PendingDelivery]) -> Result<(), StoreError> {
-        self.drains.recorder.pending.merge(self.route, merged, replaced).await
+    async fn merge(&self, merges: &[Merge]) -> Result<(), StoreError> {
+        self.drains.recorder.pending.merge(self.route, merges).await
     }
 
     async fn records(&self, wanted: &[RecordKey]) -> Result<FoundRecords, StoreError> {

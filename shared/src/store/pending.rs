@@ -12,8 +12,8 @@ use super::{
     health::Backlog,
     keys::{self, Key},
     table::{
-        Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item, number, text,
-        to_item, to_value,
+        Condition, Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item,
+        number, text, to_item, to_value,
     },
 };
 use crate::{
@@ -36,6 +36,15 @@ pub struct PendingDeliveries {
     pub table: Table,
     /// Retention of deliveries.
     pub retention: Retention,
+}
+
+/// Pending deliveries of the same record, one of which replaces the others.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    /// Delivery that stays pending, after [`PendingDelivery::merge`].
+    pub merged: PendingDelivery,
+    /// The others.
+    pub replaced: Vec<PendingDelivery>,
 }
 
 /// Pending deliveries found by a query, separated into readable and malformed ones.
@@ -115,40 +124,56 @@ impl PendingDeliveries {
         Ok(Backlog { earliest_due, counted: all.then_some((count, oldest)) })
     }
 
-    /// Replaces pending deliveries of the same record by one of them, which contains the replays of
-    /// all. Only the holder of the lease may call this. At most 99 are replaced (AWS limit). One
-    /// transaction.
-    pub async fn merge(
-        &self,
-        route: Route,
-        merged: &PendingDelivery,
-        replaced: &[PendingDelivery],
-    ) -> Result<(), StoreError> {
-        let deletions = replaced.iter().map(|delivery| Delete::of(&key(route, delivery)).into());
-        let writes = deletions.chain([Put::new(self.item(route, merged)?).into()]);
-        self.table.transact(writes.collect()).await.map(|_| ())
+    /// Stores merged deliveries and removes those that were merged into them. Fails if one of them is
+    /// no longer pending. At most 100 in total (AWS limit). One transaction.
+    pub async fn merge(&self, route: Route, merges: &[Merge]) -> Result<(), StoreError> {
+        let mut writes: Vec<Write> = Vec::new();
+        for Merge { merged, replaced } in merges {
+            writes.push(Put::new(self.item(route, merged)?).when(Condition::item_exists()).into());
+            writes.extend(replaced.iter().map(|delivery| Delete::existing(&key(route, delivery)).into()));
+        }
+        match self.table.transact(writes).await?.is_empty() {
+            true => Ok(()),
+            false => Err(StoreError::Busy("a pending delivery was settled by another drain".into())),
+        }
     }
 
-    /// Stores the result of each settlement completely or not at all. Only the holder of the lease
-    /// may call this: repeating a settlement would append its attempt and count its replays again.
+    /// Stores the result of each settlement completely or not at all. A delivery that is no longer
+    /// pending is skipped, so that its attempt is not appended and its replays do not count it twice.
     /// Each record occurs at most once.
     ///
-    /// One transaction per 20 settlements, or fewer if they update many replays. Sequential because
-    /// they may update the same replay; earlier transactions remain if a later one fails.
+    /// One transaction per 20 settlements, or fewer if they update many replays, and one more if some
+    /// are skipped. Sequential because they may update the same replay; earlier transactions remain if
+    /// a later one fails.
     pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
         for chunk in transactions(settled) {
-            self.settle_chunk(route, replays, chunk).await?;
+            let mut rest: Vec<&Settlement> = chunk.iter().collect();
+            while !rest.is_empty() {
+                let skipped = self.settle_all(route, replays, &rest).await?;
+                if !skipped.contains(&true) {
+                    break;
+                }
+                rest = rest.into_iter().zip(skipped).filter(|(_, skipped)| !skipped).map(|(rest, _)| rest).collect();
+            }
         }
         Ok(())
     }
 
-    async fn settle_chunk(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
-        let mut writes = Vec::new();
+    /// Settles all deliveries or none. If some are no longer pending, returns one flag per settlement.
+    async fn settle_all(
+        &self,
+        route: Route,
+        replays: &Table,
+        settled: &[&Settlement],
+    ) -> Result<Vec<bool>, StoreError> {
+        // The deletions come first, because they are the only writes with a condition.
+        let deletions = settled.iter().map(|settled| Delete::existing(&key(route, &settled.delivery)).into());
+        let mut writes: Vec<Write> = deletions.collect();
         for settlement in settled {
             writes.extend(self.writes(route, settlement)?);
         }
         let mut counts: BTreeMap<ReplayId, (i32, i32)> = BTreeMap::new();
-        for Settlement { delivery, disposition, .. } in settled {
+        for Settlement { delivery, disposition, .. } in settled.iter().copied() {
             let (delivered, failed) = match disposition {
                 Disposition::Pending(_) => continue,
                 Disposition::Delivered => (1, 0),
@@ -166,16 +191,15 @@ impl PendingDeliveries {
                 .add("pending", number(-delivered - failed))
                 .into()
         });
-        self.table.transact_with(writes, (replays, counts.collect())).await?;
-        Ok(())
+        self.table.transact_with(writes, (replays, counts.collect())).await
     }
 
-    /// Returns the writes of a settlement: remove the pending item, add it again for the next
-    /// attempt if there is one, and update the delivery.
+    /// Returns the writes of a settlement, besides the deletion of the pending item: add it again for
+    /// the next attempt if there is one, and update the delivery.
     fn writes(&self, route: Route, settlement: &Settlement) -> Result<Vec<Write>, StoreError> {
         let Settlement { delivery, attempt, disposition } = settlement;
         let PendingDelivery { record, pending_since, .. } = delivery;
-        let mut writes = vec![Delete::of(&key(route, delivery)).into()];
+        let mut writes = Vec::new();
         let RecordKey::Error { workflow_id, error_id } = *record;
         let delivery_key = keys::delivery(route, workflow_id, error_id);
         let status = match disposition {

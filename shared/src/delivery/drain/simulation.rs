@@ -326,13 +326,15 @@ impl DrainStore for World {
         })
     }
 
-    async fn merge(&self, merged: &PendingDelivery, replaced: &[PendingDelivery]) -> Result<(), StoreError> {
+    async fn merge(&self, merges: &[Merge]) -> Result<(), StoreError> {
         self.perform(|| {
             let mut pending = self.pending.borrow_mut();
-            for delivery in replaced {
-                pending.remove(&(delivery.next_attempt_at, delivery.record));
+            for Merge { merged, replaced } in merges {
+                for delivery in replaced {
+                    pending.remove(&(delivery.next_attempt_at, delivery.record));
+                }
+                pending.insert((merged.next_attempt_at, merged.record), merged.clone());
             }
-            pending.insert((merged.next_attempt_at, merged.record), merged.clone());
         })
     }
 

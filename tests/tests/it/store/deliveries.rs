@@ -4,12 +4,19 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tenon::{
     domain::{
-        delivery::{Attempt, Delivery, DeliveryStatus, Route},
+        delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
         error_log::ErrorLog,
-        id::{DestinationId, EnvironmentId, ErrorId, ObjectId, WorkflowId},
+        id::{DestinationId, EnvironmentId, ErrorId, ObjectId, ReplayId, WorkflowId},
+        replay::{Replay, Selection},
         timestamp::Timestamp,
     },
-    store::{Table, deliveries::Deliveries, errors::Retention},
+    store::{
+        Table,
+        deliveries::Deliveries,
+        errors::Retention,
+        pending::{Merge, PendingDeliveries},
+        replays::Replays,
+    },
 };
 use tests::{Calls, aws, delivery_harness::DeliveryHarness, setting};
 
@@ -136,4 +143,37 @@ async fn error_shows_all_deliveries_of_a_busy_second() {
         assert_eq!(shown.len(), 5);
         assert!(shown.iter().all(|delivery| delivery.attempts == std::slice::from_ref(&attempt)));
     }
+}
+
+#[tokio::test]
+async fn delivery_is_settled_once() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
+    let replays = Replays(table("DIRECTORY_TABLE").await);
+    let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
+    let replay = Replay::new(ReplayId::new(), route.destination, Selection::Failed, now);
+    replays.create(route.environment, &replay).await.unwrap();
+    let queued: Vec<PendingDelivery> =
+        (0..30).map(|_| PendingDelivery::replayed((workflow, ErrorId::new()).into(), replay.replay_id, now)).collect();
+    let added: Vec<_> = queued.iter().map(|delivery| (delivery.clone(), None)).collect();
+    assert!(pending.add(route, &added).await.unwrap().is_empty());
+    let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: String::new() };
+    let settlements: Vec<Settlement> = queued
+        .into_iter()
+        .map(|delivery| Settlement { delivery, attempt: Some(attempt.clone()), disposition: Disposition::Delivered })
+        .collect();
+
+    // As if two drains had sent the last ten.
+    pending.settle(route, &replays.0, &settlements[20..]).await.unwrap();
+    pending.settle(route, &replays.0, &settlements).await.unwrap();
+    pending.settle(route, &replays.0, &settlements).await.unwrap();
+
+    let counted = replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
+    assert_eq!((counted.delivered, counted.failed, counted.pending), (30, 0, -30));
+    let page = deliveries.list(route, None, (None, 100)).await.unwrap();
+    assert_eq!(page.items.len(), 30);
+    assert!(page.items.iter().all(|delivery| delivery.attempts.len() == 1));
+    let merge = Merge { merged: settlements[0].delivery.clone(), replaced: vec![settlements[1].delivery.clone()] };
+    assert!(pending.merge(route, &[merge]).await.is_err());
+    assert!(pending.due(route, now, 100).await.unwrap().readable.is_empty());
 }
