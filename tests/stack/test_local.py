@@ -42,6 +42,8 @@ def test_log_lines_are_found_page_by_page(emulator: Emulator) -> None:
         lines = [{"timestamp": now + number // 7, "message": f"{stream}{number}"} for number in range(20)]
         logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=lines)
     for size in (1, 6, 39, 40, 41):
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, PaginationConfig={"PageSize": size})
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, PaginationConfig={"PageSize": size}
+        )
         found = [event["message"] for page in pages for event in page["events"]]
         assert sorted(found) == sorted(f"{stream}{number}" for stream in "ab" for number in range(20)), size
