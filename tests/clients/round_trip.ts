@@ -25,7 +25,7 @@ const { workflowId } = workflow.data;
 
 const url = "https://hooks.acme.example/typescript";
 const created = await backend.POST("/destinations", {
-  body: { type: "webhook", url, enabled: false, filter: { userId: [userId] } },
+  body: { type: "webhook", url, filter: { userId: [userId] } },
 });
 assert(created.data, JSON.stringify(created.error));
 assert(created.data.type === "webhook");
@@ -33,6 +33,16 @@ assert(created.data.secret?.startsWith("whsec_"));
 const destinations = await backend.GET("/destinations", { params: { query: { limit: 10 } } });
 const found = destinations.data?.data.find((destination) => destination.destinationId === created.data.destinationId);
 assert(found?.type === "webhook" && found.url === url);
+
+const credential = await backend.POST("/users/{user}/credentials", {
+  params: { path: { user: userId } },
+  body: { type: "shopify", name: "Main shop", data: { accessToken: "secret" } },
+});
+assert(credential.data, JSON.stringify(credential.error));
+const revealed = await engine.POST("/users/{user}/credentials/{credentialId}/reveal", {
+  params: { path: { user: userId, credentialId: credential.data.credentialId } },
+});
+assert.equal(revealed.data?.data["accessToken"], "secret");
 
 const error = { executionId: "run-1", blockId: "block-1", blockType: "alloy.shopify", error: "403 Forbidden" };
 const recorded = await engine.POST("/workflows/{workflowId}/errors", {

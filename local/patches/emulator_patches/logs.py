@@ -28,10 +28,14 @@ def _in_pages(filter_events):
     def filter_page(request):
         time, _, count = request.get("nextToken", "").partition("/")
         skipped = int(count or 0)
-        status, headers, body = filter_events({**request, "startTime": int(time)} if time else request)
+        limit = min(request.get("limit", 10_000) + skipped, 10_000)
+        since = {"startTime": int(time)} if time else {}
+        status, headers, body = filter_events({**request, **since, "limit": limit})
         found = json.loads(body).get("events")
-        if not found or len(found) < min(request.get("limit", 10_000), 10_000):
-            return (status, headers, body) if not skipped else json_response({"events": (found or [])[skipped:]})
+        if found is None:
+            return status, headers, body
+        if len(found) < limit:
+            return json_response({"events": found[skipped:]})
         last = found[-1]["timestamp"]
         same_time = sum(event["timestamp"] == last for event in found)
         return json_response({"events": found[skipped:], "nextToken": f"{last}/{same_time}"})

@@ -62,7 +62,7 @@ impl Replayer {
     ///
     /// AWS calls: two or three reads; one query for a time range, one query per id, or one query
     /// for each of eight partitions and one per delivery for failed deliveries; one
-    /// `BatchWriteItem` per twelve errors; up to three writes and two messages.
+    /// transaction per 50 errors; up to three writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
@@ -89,14 +89,9 @@ impl Replayer {
             Selection::Failed => self.select_failed(route, &replay, position, wanted).await?,
         };
         let count = i64::try_from(found.records.len()).unwrap_or(i64::MAX);
-        let pending: Vec<_> = found
-            .records
-            .into_iter()
-            .map(|record| (PendingDelivery::replayed(record, id, replay.created_at), None))
-            .collect();
-        if !pending.is_empty() && !self.pending.add(route, &pending).await?.is_empty() {
-            return Err(StoreError::Busy("some pending deliveries were not written".into()));
-        }
+        let pending: Vec<_> =
+            found.records.into_iter().map(|record| PendingDelivery::replayed(record, id, replay.created_at)).collect();
+        self.pending.add_again(route, &pending).await?;
         let now = Timestamp::now();
         let more = found.next.is_some();
         let update = HealthUpdate { pending_delta: count, ..HealthUpdate::default() };

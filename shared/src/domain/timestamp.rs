@@ -93,7 +93,7 @@ pub enum TimestampError {
     #[error("must be an ISO 8601 time with an offset, such as 2026-11-24T05:30:50.123Z")]
     Format,
     /// The text has a space instead of the plus sign of the offset: in a query, `+` means a space.
-    #[error("must have a + before the offset; write it as %2B in a query")]
+    #[error("must have a + before the offset")]
     Plus,
 }
 

@@ -32,7 +32,8 @@ pub(super) async fn text(request: Request<Body>) -> Result<String, Problem> {
     if !media_type.is_some_and(is_json) {
         return Err(Problem::unsupported_media_type("the header `Content-Type` must be `application/json`"));
     }
-    if bytes.starts_with(&[0x1f, 0x8b]) {
+    // API Gateway replaces the second byte of gzip, which is not valid UTF-8.
+    if bytes.starts_with(&[0x1f]) {
         return Err(Problem::malformed_json("the body is compressed; send it as text"));
     }
     if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
@@ -54,7 +55,11 @@ pub(super) fn parse(text: &str, errors: &mut FieldErrors) -> Result<Value, Probl
     let value = Unique { pointer: "", errors }.deserialize(&mut parser);
     let value = value.and_then(|value| parser.end().map(|()| value));
     // The message of `serde_json` describes the syntax error and quotes nothing from the body.
-    value.map_err(|error| Problem::malformed_json(error.to_string()))
+    value.map_err(|error| {
+        let error = error.to_string();
+        let hint = if error.contains("hex escape") { " (an escape is half of a surrogate pair)" } else { "" };
+        Problem::malformed_json(format!("the body is not valid JSON: {error}{hint}"))
+    })
 }
 
 /// Returns the text of the value at a JSON pointer.
@@ -202,6 +207,10 @@ mod tests {
         for text in ["", "{", "{} {}", "nul", "[1,]", "{\"a\":\"\\ud800\"}", "1e999"] {
             assert!(parse(text, &mut FieldErrors::default()).is_err(), "{text}");
         }
+        for (text, reason) in [("[1,]", "trailing comma"), ("{\"a\":\"\\ud800\"}", "surrogate pair"), ("", "EOF")] {
+            let problem = format!("{:?}", parse(text, &mut FieldErrors::default()).unwrap_err());
+            assert!(problem.contains("the body is not valid JSON: ") && problem.contains(reason), "{problem}");
+        }
     }
 
     #[tokio::test]
@@ -215,6 +224,7 @@ mod tests {
         for (coding, body, status, reason) in [
             (Some("gzip"), &b"{}"[..], 415, "without `Content-Encoding`"),
             (None, b"\x1f\x8b\x08", 400, "compressed"),
+            (None, "\x1f\u{fffd}\x08".as_bytes(), 400, "compressed"),
             (None, b"\xef\xbb\xbf{}", 400, "byte order mark"),
             (None, b"\"\xed\xa0\x80\"", 400, "UTF-8"),
         ] {

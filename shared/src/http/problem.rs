@@ -296,7 +296,7 @@ impl Problem {
 
     /// Returns 412: the resource was changed after the caller read it.
     pub fn precondition_failed() -> Self {
-        let detail = "the resource was changed after its ETag in `If-Match` was read; read it again";
+        let detail = "the ETag in `If-Match` is not that of the resource, which may have changed; read it again";
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed", detail)
     }
 

@@ -25,8 +25,12 @@ macro_rules! from_json_by_parsing {
     ($([$($generics:tt)*] $type:ty;)*) => {$(
         impl<$($generics)*> FromJson for $type {
             fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-                match location.text(value)?.parse() {
+                let text = location.text(value)?;
+                match text.parse() {
                     Ok(value) => Some(value),
+                    Err(error) if location.is_query() && text.contains(' ') => {
+                        location.reject(format_args!("{error}; write a + as %2B in a query"))
+                    }
                     Err(error) => location.reject(error),
                 }
             }

@@ -94,6 +94,21 @@ impl PendingDeliveries {
         Ok(unwritten)
     }
 
+    /// Adds the pending deliveries of a replay, unless they exist, and keeps the attempts that were
+    /// made before. Each record occurs at most once. One transaction per 50 deliveries.
+    pub async fn add_again(&self, route: Route, deliveries: &[PendingDelivery]) -> Result<(), StoreError> {
+        for chunk in deliveries.chunks(MAX_TRANSACTION_ITEMS / 2) {
+            let mut writes: Vec<Write> = Vec::new();
+            for pending in chunk {
+                let status = (DeliveryStatus::Pending, Some(pending.next_attempt_at));
+                writes.push(Put::new(self.item(route, pending)?).into());
+                writes.push(self.update(route, pending, status, None)?.into());
+            }
+            self.table.transact(writes).await?;
+        }
+        Ok(())
+    }
+
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
         let mut item = to_item("pendingDelivery", &key(route, pending), pending, &[])?;
         item.insert("expiresAt".into(), self.retention.expires_at(pending.pending_since));
@@ -198,10 +213,7 @@ impl PendingDeliveries {
     /// the next attempt if there is one, and update the delivery.
     fn writes(&self, route: Route, settlement: &Settlement) -> Result<Vec<Write>, StoreError> {
         let Settlement { delivery, attempt, disposition } = settlement;
-        let PendingDelivery { record, pending_since, .. } = delivery;
         let mut writes = Vec::new();
-        let RecordKey::Error { workflow_id, error_id } = *record;
-        let delivery_key = keys::delivery(route, workflow_id, error_id);
         let status = match disposition {
             Disposition::Pending(pending) => {
                 writes.push(Put::new(self.item(route, pending)?).into());
@@ -211,25 +223,37 @@ impl PendingDeliveries {
             Disposition::Failed => DeliveryStatus::Failed,
             Disposition::Cancelled => DeliveryStatus::Cancelled,
             Disposition::Dropped => {
-                writes.push(Delete::of(&delivery_key).into());
+                let RecordKey::Error { workflow_id, error_id } = delivery.record;
+                writes.push(Delete::of(&keys::delivery(route, workflow_id, error_id)).into());
                 return Ok(writes);
             }
         };
         let next_attempt_at = match disposition {
-            Disposition::Pending(pending) => text(pending.next_attempt_at),
-            _ => AttributeValue::Null(true),
+            Disposition::Pending(pending) => Some(pending.next_attempt_at),
+            _ => None,
         };
-        let attempts: Vec<&Attempt> = attempt.iter().collect();
-        let update = Update::of(&delivery_key)
+        writes.push(self.update(route, delivery, (status, next_attempt_at), attempt.as_ref())?.into());
+        Ok(writes)
+    }
+
+    /// Returns the update of the delivery to which a pending one belongs.
+    fn update(
+        &self,
+        route: Route,
+        pending: &PendingDelivery,
+        (status, next_attempt_at): (DeliveryStatus, Option<Timestamp>),
+        attempt: Option<&Attempt>,
+    ) -> Result<Update, StoreError> {
+        let RecordKey::Error { workflow_id, error_id } = pending.record;
+        let attempts: Vec<&Attempt> = attempt.into_iter().collect();
+        Ok(Update::of(&keys::delivery(route, workflow_id, error_id))
             .set("type", text("delivery"))
             .set("errorId", text(error_id))
             .set("destinationId", text(route.destination))
             .set("status", text(status.as_str()))
-            .set("nextAttemptAt", next_attempt_at)
+            .set("nextAttemptAt", next_attempt_at.map_or(AttributeValue::Null(true), text))
             .append("attempts", to_value(attempts)?)
-            .set_if_absent("expiresAt", self.retention.expires_at(*pending_since));
-        writes.push(update.into());
-        Ok(writes)
+            .set_if_absent("expiresAt", self.retention.expires_at(pending.pending_since)))
     }
 }
 

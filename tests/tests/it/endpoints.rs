@@ -480,6 +480,10 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "destinations_patch",
         request: |_| request("PATCH /destinations/{destinationId}").body(json!({ "enabled": false })),
         status: 200, calls: "2*GetItem PutItem", body: ANY_BODY },
+    // Nothing changes.
+    AwsCalls { function: "destinations_patch",
+        request: |_| request("PATCH /destinations/{destinationId}").body(json!({ "enabled": false })),
+        status: 200, calls: "2*GetItem", body: ANY_BODY },
     AwsCalls { function: "destinations_patch",
         request: |_| request("PATCH /destinations/{destinationId}").body(json!({ "enabled": true })),
         status: 200, calls: "2*GetItem UpdateItem PutItem", body: ANY_BODY },
@@ -490,7 +494,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         request: |_| request("POST /destinations/{destinationId}/test"),
         status: 200, calls: "GetItem Decrypt PutEvents",
         body: |_, tested| assert_eq!(tested["delivered"], true) },
-    // The decrypted credentials are cached.
+    // The data key of the credentials is cached.
     AwsCalls { function: "destinations_test",
         request: |_| request("POST /destinations/{destinationId}/test"),
         status: 200, calls: "GetItem PutEvents",

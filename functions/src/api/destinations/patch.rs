@@ -1,7 +1,7 @@
-//! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads and one write; one more
-//! write, and possibly a message, if `enabled` or the target changes; one read for each user that
-//! the filter names by username or email address; if the bus or its keys change, two calls to the
-//! bus and one or two KMS calls.
+//! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads, and one write if anything
+//! changes; one more write, and possibly a message, if `enabled` or the target changes; one read for
+//! each user that the filter names by username or email address; if the bus or its keys change, two
+//! calls to the bus and one or two KMS calls.
 
 use axum::extract;
 use tenon::{
@@ -79,7 +79,7 @@ pub async fn patch_destination(
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
     let PatchDestination { enabled, name, filter, url, description, region, event_bus_name, credentials } = body;
 
-    let was_enabled = destination.enabled;
+    let before = destination.clone();
     if let Some(enabled) = enabled {
         destination.enabled = enabled;
         destination.disabled_reason = None;
@@ -108,6 +108,9 @@ pub async fn patch_destination(
     let changes = TargetChanges { url, description, region, event_bus_name, credentials };
     let verification = connections.change(route, &mut destination.target, changes).await?;
     let redirected = verification.is_some();
+    if destination == before && !redirected && enabled != Some(true) {
+        return Ok(Json((destination, health).into()));
+    }
     destination.verification = verification.unwrap_or(destination.verification);
     destination.version += 1;
     destination.updated_at = Timestamp::now();
@@ -115,7 +118,7 @@ pub async fn patch_destination(
     let resets_health = redirected || enabled == Some(true);
     let health = if resets_health { health_store.reset(route, redirected).await? } else { health };
     destinations.update(caller.environment, &destination).await?;
-    let disabled = was_enabled && !destination.enabled;
+    let disabled = before.enabled && !destination.enabled;
     if health.pending_since.is_some() && (resets_health || disabled) {
         let now = Timestamp::now();
         if let Err(error) = scheduler.schedule(route, now, now).await {

@@ -12,7 +12,8 @@ type Schemas = Map<String, Value>;
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// Replaces each composed schema of a document by an object, or by a choice of named objects. Names
-/// lists after their items: `UserList`. Removes schemas that nothing refers to.
+/// lists after their items: `UserList`. Removes schemas that nothing refers to, and opens those that
+/// list no members.
 pub(super) fn simplify(document: &mut Value) {
     let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas").map(Value::take) else { return };
     let mut simple = Schemas::new();
@@ -37,6 +38,21 @@ pub(super) fn simplify(document: &mut Value) {
     }
     name_lists(document);
     remove_unused(document);
+    open_objects(document);
+}
+
+/// Allows any member in an object without listed ones, which some generators would leave empty.
+fn open_objects(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(open_objects),
+        Value::Object(members) => {
+            members.values_mut().for_each(open_objects);
+            if members.get("type") == Some(&json!("object")) && !members.contains_key("properties") {
+                members.entry("additionalProperties").or_insert(json!(true));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Returns the objects of which a schema allows one, or none if it allows other values.

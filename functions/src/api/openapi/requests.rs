@@ -25,24 +25,19 @@ pub(super) fn complete(document: &mut Value) {
 
 /// Adds `null` to the values that a schema allows.
 fn allow_null(schema: &mut Value) {
-    match &mut schema["type"] {
-        Value::Array(_) => {}
-        Value::String(name) => {
-            let types = json!([name, "null"]);
-            schema["type"] = types;
+    let nothing = json!({ "type": "null" });
+    let has_default = schema.get("default").is_some();
+    let Some(members) = schema.as_object_mut() else { return };
+    if let Some(Value::Array(choices)) = members.get_mut("oneOf") {
+        if !choices.contains(&nothing) {
+            choices.push(nothing);
         }
-        _ => match &mut schema["oneOf"] {
-            Value::Array(choices) if choices.contains(&json!({ "type": "null" })) => {}
-            Value::Array(choices) => choices.push(json!({ "type": "null" })),
-            _ => {
-                if let Some(members) = schema.as_object_mut() {
-                    members.retain(|_, value| !value.is_null());
-                }
-                *schema = json!({ "oneOf": [schema.take(), { "type": "null" }] });
-            }
-        },
+        return;
     }
-    if let Some(members) = schema.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
+    match members.get_mut("type") {
+        Some(Value::Array(_)) => {}
+        // To some client generators, a member with a default in its own schema is required.
+        Some(kind @ Value::String(_)) if !has_default => *kind = json!([kind.take(), "null"]),
+        _ => *schema = json!({ "oneOf": [schema.take(), nothing] }),
     }
 }

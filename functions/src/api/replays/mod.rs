@@ -36,7 +36,7 @@ pub struct ReplayBody {
     failed: u64,
     /// Creation time.
     created_at: Timestamp,
-    /// Time of the last step.
+    /// Time of the last step of the search, or of the cancellation.
     updated_at: Timestamp,
 }
 

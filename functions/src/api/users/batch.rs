@@ -119,6 +119,7 @@ impl From<Problem> for Reason {
     fn from(problem: Problem) -> Self {
         let (detail, errors) = problem.into_parts();
         let (errors, more) = errors.into_parts();
+        let detail = detail.strip_prefix("the body ").map_or(detail.clone(), |rest| format!("the item {rest}"));
         Self { detail, errors, more_errors: Some(more).filter(|more| *more > 0) }
     }
 }

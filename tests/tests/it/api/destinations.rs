@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::{Bus, Tenon, bus_settings, keys, setting};
+use tests::{Bus, Tenon, bus_settings, keys, setting, webhook_receiver::Receiver};
 
 #[tokio::test]
 async fn destination_shows_settings_iam_policy_and_retry_policy() {
@@ -226,4 +226,17 @@ async fn destinations_are_paged_and_deleted_with_credentials() {
     assert!(!items.iter().any(|item| item["sk"].as_s().unwrap().contains(&made[0])), "nothing of it is stored");
     let count = items.iter().find(|item| item["sk"].as_s().unwrap() == "count").unwrap();
     assert_eq!(count["destinations"].as_n().unwrap(), "2");
+}
+
+#[tokio::test]
+async fn patch_without_a_change_writes_nothing() {
+    let acme = Tenon::deployed().await.environment().await;
+    let receiver = Receiver::new().await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}");
+    let before = acme.backend.patch(&path, json!({ "name": "On-call" })).await.is(200).body;
+    let same = json!({ "name": "On-call", "url": receiver.url, "description": null, "filter": {} });
+    assert_eq!(acme.backend.patch(&path, same).await.is(200).body, before);
+    let after = acme.backend.patch(&path, json!({ "name": null })).await.is(200).body;
+    assert_ne!((&after["name"], &after["updatedAt"]), (&before["name"], &before["updatedAt"]));
 }

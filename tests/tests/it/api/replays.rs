@@ -119,6 +119,28 @@ async fn replay_that_is_done_cannot_be_cancelled() {
 }
 
 #[tokio::test]
+async fn replay_keeps_earlier_attempts() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let id = acme.record_error(&workflow, "Error").await;
+    eventually("the delivery is pending", async || acme.deliveries(&webhook, "pending").await.pop()).await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    let path = format!("/destinations/{webhook}/replay");
+    for sent in 1..=2 {
+        acme.backend.post(&path, json!({ "errorIds": [id] })).await.is(202);
+        let delivery = eventually("the error is delivered again", async || {
+            acme.fast_forward(&webhook).await;
+            let delivery = acme.deliveries(&webhook, "delivered").await.pop()?;
+            (delivery["attempts"].as_array().unwrap().len() > sent).then_some(delivery)
+        })
+        .await;
+        assert_eq!(delivery["attempts"][0]["status"], 500, "{delivery}");
+    }
+}
+
+#[tokio::test]
 async fn overlapping_replays_count_each_error_once() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
