@@ -138,13 +138,10 @@ fn key_failure_outcome(route: Route, error: &VaultError) -> Outcome {
 /// which would keep the credentials of customers until the process ends.
 fn client(config: &SdkConfig, timeout: Duration) -> Client {
     let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
-    let mut config = config::Builder::from(config)
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts)
-        .identity_cache(IdentityCache::no_cache());
+    let mut config = config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
     // A call without a customer must not be made with the credentials of the function.
     config.set_credentials_provider(None);
-    Client::from_conf(config.build())
+    Client::new(&config.identity_cache(IdentityCache::no_cache()).build())
 }
 
 /// Timeout of each of the two calls of a connection check. Both fit into the timeout of the
@@ -359,5 +356,27 @@ where
             tracing::warn!(error = %ErrorChain(other), "unexpected EventBridge response");
             "unexpected response".to_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_eventbridge::config::SharedCredentialsProvider;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn call_without_a_customer_has_no_credentials() {
+        let own = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "function");
+        let config = SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            // Nothing listens on this port.
+            .endpoint_url("http://127.0.0.1:9")
+            .credentials_provider(SharedCredentialsProvider::new(own))
+            .build();
+        let client = client(&config, Duration::from_secs(1));
+        let error = client.describe_event_bus().send().await.unwrap_err();
+        assert!(format!("{error:?}").contains("NoIdentityResolver"), "{error:?}");
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::{
-        delivery::{DeliveryStatus, PendingDelivery, Route},
+        delivery::{DeliveryStatus, Route},
         health::{Health, HealthUpdate},
         id::{EnvironmentId, ErrorId, ReplayId},
         record::{FilterAttributes, RecordKey},
@@ -20,7 +20,7 @@ use crate::{
         destinations::Destinations,
         errors::{Errors, ListedError, SHARDS},
         health::HealthStore,
-        pending::PendingDeliveries,
+        pending::{PendingDeliveries, Queued},
         replays::Replays,
     },
 };
@@ -58,11 +58,12 @@ struct SelectedRecords {
 
 impl Replayer {
     /// Executes the next step of a replay and enqueues its successor. A step may stop anywhere and
-    /// may run twice: pending deliveries have stable keys, and errors are counted once.
+    /// may run twice: a delivery knows the replays that queued it, so each error is queued and counted
+    /// once.
     ///
     /// AWS calls: two or three reads; one query for a time range, one query per id, or one query
-    /// for each of eight partitions and one per delivery for failed deliveries; one
-    /// transaction per 50 errors; up to three writes and two messages.
+    /// for each of eight partitions and one per delivery for failed deliveries; two
+    /// `BatchGetItem` and one transaction per 33 errors; up to three writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
@@ -88,20 +89,22 @@ impl Replayer {
             Selection::Errors(ids) => self.select_by_id(environment, ids, position, wanted).await?,
             Selection::Failed => self.select_failed(route, &replay, position, wanted).await?,
         };
-        let count = i64::try_from(found.records.len()).unwrap_or(i64::MAX);
-        let pending: Vec<_> =
-            found.records.into_iter().map(|record| PendingDelivery::replayed(record, id, replay.created_at)).collect();
-        self.pending.add_again(route, &pending).await?;
+        let queued = self.pending.queue_again(route, &self.replays.0, &replay, &found.records).await?;
+        let Some(Queued { records: count, added }) = queued else {
+            return Ok(());
+        };
         let now = Timestamp::now();
         let more = found.next.is_some();
-        let update = HealthUpdate { pending_delta: count, ..HealthUpdate::default() };
+        // At least one, so that a drain sees the change. It corrects the number.
+        let pending_delta = i64::try_from(added.max(1)).unwrap_or(i64::MAX);
+        let update = HealthUpdate { pending_delta, ..HealthUpdate::default() };
         // Only the backlog changes, so the current health does not have to be read.
         let before = match count {
             0 => None,
             _ => Some(self.health_store.record(route, &Health::default(), &update, now).await?),
         };
         // Before the drain is scheduled, because it updates the same item.
-        let advanced = self.replays.advance(environment, &replay, count.unsigned_abs(), found.next.as_ref()).await?;
+        let advanced = self.replays.advance(environment, &replay, found.next.as_ref()).await?;
         tracing::info!(%environment, replay = %id, found = count, more, "replay step completed");
         if before.is_some_and(|before| before.needs_wakeup(now, now)) {
             self.scheduler.schedule(route, now, now).await?;

@@ -126,7 +126,7 @@ pub struct PendingDelivery {
 
 /// Maximum number of replays that count the result of one delivery. With their updates, a
 /// settlement fits into a transaction.
-pub const MAX_REPLAYS_PER_DELIVERY: usize = 50;
+pub const MAX_REPLAYS_PER_DELIVERY: usize = 90;
 
 impl PendingDelivery {
     /// Creates the delivery of a record before its first attempt. If that attempt is deferred, it
@@ -147,17 +147,12 @@ impl PendingDelivery {
     }
 
     /// Creates the delivery of a record that a replay queues. It is due immediately.
-    ///
-    /// The result depends on the arguments only, so that a repeated step of the replay stores it
-    /// under the same key. Replays that were created at the same time have different keys, except
-    /// for one pair in ten thousand.
     pub fn replayed(record: RecordKey, replay: ReplayId, created_at: Timestamp) -> Self {
-        let earlier = Duration::from_millis(u64::from(replay.object_id().shard(10_000)));
         Self {
             record,
             attempts: 0,
             pending_since: created_at,
-            next_attempt_at: created_at - earlier,
+            next_attempt_at: created_at,
             replay_ids: BTreeSet::from([replay]),
             replay_only: true,
         }

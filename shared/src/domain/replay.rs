@@ -34,8 +34,7 @@ pub struct Replay {
     /// Number of found errors that are not delivered: their attempts are exhausted, their delivery
     /// was cancelled, or they no longer exist.
     pub failed: u64,
-    /// Number of found errors that are neither delivered nor failed. Negative while a step has
-    /// queued errors but not counted them.
+    /// Number of found errors that are neither delivered nor failed.
     pub pending: i64,
     /// Creation time.
     pub created_at: Timestamp,

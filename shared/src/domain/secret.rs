@@ -51,7 +51,9 @@ impl FromStr for Secret {
 
 impl utoipa::PartialSchema for Secret {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        super::text::string_schema(|schema| schema.max_length(Some(MAX_SECRET)).write_only(true))
+        super::text::string_schema(|schema| {
+            schema.pattern(Some("^[!-~]+$")).max_length(Some(MAX_SECRET)).write_only(true)
+        })
     }
 }
 

@@ -131,7 +131,10 @@ impl<const MAX: usize> TryFrom<String> for Text<MAX> {
 
 impl<const MAX: usize> utoipa::PartialSchema for Text<MAX> {
     fn schema() -> RefOr<Schema> {
-        string_schema(|schema| schema.min_length(Some(1)).max_length(Some(MAX)))
+        // At least one visible character, and no control characters.
+        const PATTERN: &str =
+            r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+        string_schema(|schema| schema.min_length(Some(1)).max_length(Some(MAX)).pattern(Some(PATTERN)))
     }
 }
 

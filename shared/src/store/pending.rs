@@ -1,11 +1,12 @@
 //! Pending deliveries: deliveries that wait for their next attempt, ordered by its time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     iter,
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     errors::Retention,
@@ -24,6 +25,7 @@ use crate::{
         },
         id::{ReplayId, WorkflowId},
         record::RecordKey,
+        replay::{Replay, ReplayStatus},
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -36,6 +38,39 @@ pub struct PendingDeliveries {
     pub table: Table,
     /// Retention of deliveries.
     pub retention: Retention,
+}
+
+/// Result of queueing records for a replay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// Number of records that are queued, including those that an earlier call queued.
+    pub records: usize,
+    /// Number of records whose delivery was not pending before.
+    pub added: usize,
+}
+
+/// Result of queueing the records of one transaction.
+enum QueueOutcome {
+    Queued(Queued),
+    /// The replay was cancelled.
+    ReplayEnded,
+    /// A drain changed a delivery meanwhile.
+    Interfered,
+}
+
+/// Attributes of a delivery that a replay needs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeliveryRow {
+    sk: String,
+    #[serde(default)]
+    next_attempt_at: Option<Timestamp>,
+    /// The latest replays that queued the delivery, oldest first.
+    #[serde(default)]
+    replay_ids: Vec<ReplayId>,
+    /// Required, because an update appends to it.
+    #[serde(rename = "attempts")]
+    _attempts: Vec<IgnoredAny>,
 }
 
 /// Pending deliveries of the same record, one of which replaces the others.
@@ -63,6 +98,8 @@ const SETTLEMENTS_PER_TRANSACTION: usize = 20;
 const WRITES_PER_SETTLEMENT: usize = 3;
 /// Maximum number of items in a transaction (AWS limit).
 const MAX_TRANSACTION_ITEMS: usize = 100;
+/// Maximum number of times that a replay tries to queue records while a drain changes them.
+const MAX_QUEUE_ATTEMPTS: u32 = 10;
 /// Maximum number of items of a partition that are read to count the backlog.
 const MAX_COUNTED: usize = 100;
 
@@ -94,19 +131,110 @@ impl PendingDeliveries {
         Ok(unwritten)
     }
 
-    /// Adds the pending deliveries of a replay, unless they exist, and keeps the attempts that were
-    /// made before. Each record occurs at most once. One transaction per 50 deliveries.
-    pub async fn add_again(&self, route: Route, deliveries: &[PendingDelivery]) -> Result<(), StoreError> {
-        for chunk in deliveries.chunks(MAX_TRANSACTION_ITEMS / 2) {
-            let mut writes: Vec<Write> = Vec::new();
-            for pending in chunk {
-                let status = (DeliveryStatus::Pending, Some(pending.next_attempt_at));
-                writes.push(Put::new(self.item(route, pending)?).into());
-                writes.push(self.update(route, pending, status, None)?.into());
+    /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.
+    /// A delivery that is pending already is replaced by one that counts for this replay, too, and
+    /// all attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
+    /// [`MAX_REPLAYS_PER_DELIVERY`] replays. Each record occurs at most once.
+    ///
+    /// Returns none if the replay is not running any longer. Otherwise the number of records that are
+    /// queued, and how many of their deliveries were not pending before.
+    ///
+    /// Two `BatchGetItem` and one transaction per 33 records; repeated if a drain interferes.
+    pub async fn queue_again(
+        &self,
+        route: Route,
+        replays: &Table,
+        replay: &Replay,
+        records: &[RecordKey],
+    ) -> Result<Option<Queued>, StoreError> {
+        let mut all = Queued::default();
+        for chunk in records.chunks(MAX_TRANSACTION_ITEMS / WRITES_PER_SETTLEMENT) {
+            let mut attempts = 0;
+            loop {
+                match self.queue_chunk(route, replays, replay, chunk).await? {
+                    QueueOutcome::Queued(Queued { records, added }) => {
+                        all = Queued { records: all.records + records, added: all.added + added };
+                        break;
+                    }
+                    QueueOutcome::ReplayEnded => return Ok(None),
+                    QueueOutcome::Interfered if attempts < MAX_QUEUE_ATTEMPTS => attempts += 1,
+                    QueueOutcome::Interfered => return Err(StoreError::Busy("deliveries change all the time".into())),
+                }
             }
-            self.table.transact(writes).await?;
         }
-        Ok(())
+        Ok(Some(all))
+    }
+
+    async fn queue_chunk(
+        &self,
+        route: Route,
+        replays: &Table,
+        replay: &Replay,
+        records: &[RecordKey],
+    ) -> Result<QueueOutcome, StoreError> {
+        let keys: Vec<Key> = records.iter().map(|record| delivery_key(route, *record)).collect();
+        let (rows, unreadable) = self.table.get_readable::<DeliveryRow>(&keys).await?;
+        self.table.delete_all(unreadable).await?;
+        let rows: HashMap<String, DeliveryRow> = rows.into_iter().map(|row| (row.sk.clone(), row)).collect();
+        let row_of = |key: &Key| rows.get(&key.sk);
+        let pending_at = |row: Option<&DeliveryRow>| row.and_then(|row| row.next_attempt_at);
+        let pending_keys = records
+            .iter()
+            .zip(&keys)
+            .filter_map(|(record, key)| pending_at(row_of(key)).map(|at| keys::pending_delivery(route, at, *record)));
+        let (found, _) = self.table.get_readable::<PendingDelivery>(&pending_keys.collect::<Vec<_>>()).await?;
+        let found: HashMap<RecordKey, PendingDelivery> = found.into_iter().map(|found| (found.record, found)).collect();
+
+        let (mut writes, mut queued, mut new) = (Vec::<Write>::new(), Queued::default(), 0);
+        for (record, delivery_key) in records.iter().zip(&keys) {
+            let row = row_of(delivery_key);
+            let mut replay_ids = row.map(|row| row.replay_ids.clone()).unwrap_or_default();
+            if replay_ids.contains(&replay.replay_id) {
+                queued.records += 1;
+                continue;
+            }
+            let mut next = PendingDelivery::replayed(*record, replay.replay_id, replay.created_at);
+            match (pending_at(row), found.get(record)) {
+                (Some(_), Some(before)) => {
+                    if !next.merge(before) {
+                        continue;
+                    }
+                }
+                // An unreadable delivery may be wanted without a replay.
+                (Some(_), None) => next.replay_only = false,
+                (None, _) => queued.added += 1,
+            }
+            let key = key(route, &next);
+            let replaced = pending_at(row).map(|at| keys::pending_delivery(route, at, *record));
+            writes.extend(replaced.filter(|replaced| *replaced != key).map(|replaced| Delete::of(&replaced).into()));
+            writes.push(Put::new(self.item(route, &next)?).into());
+            replay_ids.push(replay.replay_id);
+            let recent = replay_ids.len().saturating_sub(MAX_REPLAYS_PER_DELIVERY);
+            let unchanged = match row.map(|row| row.next_attempt_at) {
+                None => Condition::item_absent(),
+                Some(None) => Condition::absent("nextAttemptAt")
+                    .or(Condition::equals("nextAttemptAt", AttributeValue::Null(true))),
+                Some(Some(at)) => Condition::equals("nextAttemptAt", text(at)),
+            };
+            let status = (DeliveryStatus::Pending, Some(next.next_attempt_at));
+            let update = self.update(route, &next, status, None)?;
+            writes.push(update.set("replayIds", to_value(replay_ids.split_off(recent))?).when(unchanged).into());
+            queued.records += 1;
+            new += 1;
+        }
+        if new == 0 {
+            return Ok(QueueOutcome::Queued(queued));
+        }
+        let counted = Update::of(&keys::replay(route.environment, replay.replay_id))
+            .add("found", number(new))
+            .add("pending", number(new))
+            .when(Condition::equals("status", to_value(ReplayStatus::Running)?));
+        let failed = self.table.transact_with(writes, (replays, vec![counted.into()])).await?;
+        Ok(match failed.last() {
+            None => QueueOutcome::Queued(queued),
+            Some(true) => QueueOutcome::ReplayEnded,
+            Some(false) => QueueOutcome::Interfered,
+        })
     }
 
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
@@ -223,8 +351,7 @@ impl PendingDeliveries {
             Disposition::Failed => DeliveryStatus::Failed,
             Disposition::Cancelled => DeliveryStatus::Cancelled,
             Disposition::Dropped => {
-                let RecordKey::Error { workflow_id, error_id } = delivery.record;
-                writes.push(Delete::of(&keys::delivery(route, workflow_id, error_id)).into());
+                writes.push(Delete::of(&delivery_key(route, delivery.record)).into());
                 return Ok(writes);
             }
         };
@@ -244,9 +371,9 @@ impl PendingDeliveries {
         (status, next_attempt_at): (DeliveryStatus, Option<Timestamp>),
         attempt: Option<&Attempt>,
     ) -> Result<Update, StoreError> {
-        let RecordKey::Error { workflow_id, error_id } = pending.record;
+        let RecordKey::Error { error_id, .. } = pending.record;
         let attempts: Vec<&Attempt> = attempt.into_iter().collect();
-        Ok(Update::of(&keys::delivery(route, workflow_id, error_id))
+        Ok(Update::of(&delivery_key(route, pending.record))
             .set("type", text("delivery"))
             .set("errorId", text(error_id))
             .set("destinationId", text(route.destination))
@@ -259,6 +386,11 @@ impl PendingDeliveries {
 
 fn key(route: Route, delivery: &PendingDelivery) -> Key {
     keys::pending_delivery(route, delivery.next_attempt_at, delivery.record)
+}
+
+fn delivery_key(route: Route, record: RecordKey) -> Key {
+    let RecordKey::Error { workflow_id, error_id } = record;
+    keys::delivery(route, workflow_id, error_id)
 }
 
 /// Divides settlements into those of one transaction each.
@@ -351,7 +483,8 @@ mod tests {
         let (readable, malformed, elsewhere, unknown) = (delivery(), delivery(), delivery(), delivery());
         let mut items = [&readable, &malformed, &elsewhere, &unknown].map(item);
         items[1].remove("attempts");
-        items[2].insert("nextAttemptAt".into(), AttributeValue::S(at.to_string()));
+        let other = at + std::time::Duration::from_secs(1);
+        items[2].insert("nextAttemptAt".into(), AttributeValue::S(other.to_string()));
         items[3].extend([
             ("attempts".into(), AttributeValue::Null(true)),
             ("sk".into(), AttributeValue::S("2026-11-24T05:30:00.000Z#".into())),

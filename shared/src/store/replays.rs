@@ -12,6 +12,7 @@ use super::{
     },
 };
 use crate::domain::{
+    delivery::MAX_PENDING_AGE,
     id::{EnvironmentId, ReplayId},
     replay::{Position, Replay, ReplayStatus},
     timestamp::Timestamp,
@@ -53,7 +54,6 @@ impl Replays {
         &self,
         environment: EnvironmentId,
         replay: &Replay,
-        found: u64,
         position: Option<&Position>,
     ) -> Result<bool, StoreError> {
         let status = if position.is_some() { ReplayStatus::Running } else { ReplayStatus::Done };
@@ -62,8 +62,6 @@ impl Replays {
             .set("status", to_value(status)?)
             .set("position", to_value(position)?)
             .set("updatedAt", text(Timestamp::now()))
-            .add("found", number(found))
-            .add("pending", number(found))
             .when(Condition::equals("status", to_value(ReplayStatus::Running)?).and(unchanged));
         if position.is_none() {
             update = unlist(update);
@@ -82,10 +80,12 @@ impl Replays {
     /// if it does not exist. One write.
     pub async fn cancel(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         let searching = Condition::compare("status", "<>", to_value(ReplayStatus::Done)?);
-        let unfinished = searching.or(Condition::compare("pending", ">", number(0)));
+        let now = Timestamp::now();
+        let pending = Condition::compare("pending", ">", number(0));
+        let unfinished = searching.or(pending.and(Condition::compare("updatedAt", ">", text(now - MAX_PENDING_AGE))));
         let update = Update::of(&keys::replay(environment, id))
             .set("status", to_value(ReplayStatus::Cancelled)?)
-            .set("updatedAt", text(Timestamp::now()))
+            .set("updatedAt", text(now))
             .when(Condition::item_exists().and(unfinished));
         self.0.update_or_get(unlist(update)).await
     }

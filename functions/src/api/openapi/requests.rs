@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+/// Members that may be absent but not null.
+const NEVER_NULL: [(&str, &str); 1] = [("UpdateUser", "username")];
+
 /// Documents that an absent body means `{}`, and that `null` means an absent member.
 pub(super) fn complete(document: &mut Value) {
     let mut schemas = document.pointer_mut("/components/schemas").map(Value::take).unwrap_or_default();
@@ -13,12 +16,18 @@ pub(super) fn complete(document: &mut Value) {
         let can_be_empty = schema["properties"].is_object() && schema["required"].is_null();
         body["required"] = json!(!can_be_empty);
     }
-    let schemas_of_requests = schemas.as_object_mut().into_iter().flat_map(|schemas| schemas.values_mut());
-    for schema in schemas_of_requests.filter(|schema| schema["additionalProperties"] == false) {
+    let schemas_of_requests = schemas.as_object_mut().into_iter().flatten();
+    for (schema_name, schema) in schemas_of_requests.filter(|(_, schema)| schema["additionalProperties"] == false) {
         let required = schema["required"].clone();
         let is_required = |name: &str| required.as_array().is_some_and(|names| names.contains(&json!(name)));
         let properties = schema["properties"].as_object_mut().into_iter().flatten();
-        properties.filter(|(name, _)| !is_required(name)).for_each(|(_, property)| allow_null(property));
+        for (name, property) in properties {
+            if NEVER_NULL.contains(&(schema_name, name)) {
+                *property = property["oneOf"][0].take();
+            } else if !is_required(name) {
+                allow_null(property);
+            }
+        }
     }
     document["components"]["schemas"] = schemas;
 }

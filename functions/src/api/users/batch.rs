@@ -27,7 +27,7 @@ const MAX_USERS: usize = 1000;
 /// members as a body can contain still fit into a response.
 const MAX_ERRORS_PER_ITEM: usize = 5;
 
-/// Users to create, as `{"users": […]}` or as the list itself.
+/// Users to create.
 #[derive(Input, ToSchema)]
 #[schema(as = CreateUsers)]
 #[serde(deny_unknown_fields)]

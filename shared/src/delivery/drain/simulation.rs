@@ -177,8 +177,14 @@ impl World {
         let (id, now) = (ReplayId::new(), self.now.get());
         let records: Vec<RecordKey> = self.records.borrow().keys().take(10).copied().collect();
         for record in &records {
-            let pending = PendingDelivery::replayed(*record, id, now);
-            self.pending.borrow_mut().insert((pending.next_attempt_at, *record), pending);
+            let mut next = PendingDelivery::replayed(*record, id, now);
+            let mut pending = self.pending.borrow_mut();
+            let before: Vec<PendingDelivery> = pending.values().filter(|one| one.record == *record).cloned().collect();
+            for before in before {
+                assert!(next.merge(&before));
+                pending.remove(&(before.next_attempt_at, before.record));
+            }
+            pending.insert((next.next_attempt_at, *record), next);
             self.deliveries.borrow_mut().insert(*record, (DeliveryStatus::Pending, vec![]));
         }
         let count = u32::try_from(records.len()).unwrap();

@@ -7,6 +7,7 @@ use tenon::{
         delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, ReplayId, WorkflowId},
+        record::RecordKey,
         replay::{Replay, Selection},
         timestamp::Timestamp,
     },
@@ -14,7 +15,7 @@ use tenon::{
         Table,
         deliveries::Deliveries,
         errors::Retention,
-        pending::{Merge, PendingDeliveries},
+        pending::{Merge, PendingDeliveries, Queued},
         replays::Replays,
     },
 };
@@ -176,4 +177,65 @@ async fn delivery_is_settled_once() {
     let merge = Merge { merged: settlements[0].delivery.clone(), replaced: vec![settlements[1].delivery.clone()] };
     assert!(pending.merge(route, &[merge]).await.is_err());
     assert!(pending.due(route, now, 100).await.unwrap().readable.is_empty());
+}
+
+#[tokio::test]
+async fn replay_queues_and_counts_each_error_once() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
+    let replays = Replays(table("DIRECTORY_TABLE").await);
+    let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
+    let records: Vec<RecordKey> = (0..40).map(|_| (workflow, ErrorId::new()).into()).collect();
+    let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
+    // The first attempt of one error has failed.
+    let retry = PendingDelivery { attempts: 1, ..PendingDelivery::first(records[0], now) };
+    assert!(pending.add(route, &[(retry, Some(attempt(500)))]).await.unwrap().is_empty());
+    let start = async || {
+        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Failed, now);
+        replays.create(route.environment, &replay).await.unwrap();
+        replay
+    };
+    let queue = async |replay: &Replay| pending.queue_again(route, &replays.0, replay, &records).await.unwrap();
+    let counts = async |replay: &Replay| {
+        let Replay { found, delivered, failed, pending, .. } =
+            replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
+        (found, delivered, failed, pending)
+    };
+    let deliver = async || {
+        let due = pending.due(route, now, 100).await.unwrap().readable;
+        let settle =
+            |delivery| Settlement { delivery, attempt: Some(attempt(200)), disposition: Disposition::Delivered };
+        let settled: Vec<Settlement> = due.iter().cloned().map(settle).collect();
+        pending.settle(route, &replays.0, &settled).await.unwrap();
+        due
+    };
+
+    let first = start().await;
+    assert_eq!(queue(&first).await, Some(Queued { records: 40, added: 39 }));
+    // A repeated step, before and after the deliveries.
+    assert_eq!(queue(&first).await, Some(Queued { records: 40, added: 0 }));
+    assert_eq!(counts(&first).await, (40, 0, 0, 40));
+    let due = deliver().await;
+    assert_eq!(
+        due.iter().filter(|delivery| !delivery.replay_only).count(),
+        1,
+        "the retry is wanted without the replay"
+    );
+    assert_eq!(queue(&first).await, Some(Queued { records: 40, added: 0 }));
+    assert_eq!((counts(&first).await, deliver().await.len()), ((40, 40, 0, 0), 0));
+    let page = deliveries.list(route, None, (None, 100)).await.unwrap();
+    let statuses =
+        |delivery: &Delivery| delivery.attempts.iter().filter_map(|attempt| attempt.status).collect::<Vec<_>>();
+    assert_eq!(page.items.iter().filter(|delivery| statuses(delivery) == [500, 200]).count(), 1);
+    assert_eq!(page.items.iter().filter(|delivery| statuses(delivery) == [200]).count(), 39);
+
+    let (second, third, cancelled) = (start().await, start().await, start().await);
+    replays.cancel(route.environment, cancelled.replay_id).await.unwrap();
+    assert_eq!((queue(&cancelled).await, counts(&cancelled).await), (None, (0, 0, 0, 0)));
+    assert_eq!(queue(&second).await, Some(Queued { records: 40, added: 40 }));
+    assert_eq!(queue(&third).await, Some(Queued { records: 40, added: 0 }));
+    assert_eq!(deliver().await.len(), 40);
+    for replay in [&second, &third] {
+        assert_eq!(counts(replay).await, (40, 40, 0, 0));
+    }
 }
