@@ -10,6 +10,7 @@ NAME ?= created with make key
 SCOPES ?= manage
 ENVIRONMENT ?=
 TAGS ?=
+PARAMETERS ?=
 PARTS ?=
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
@@ -96,10 +97,12 @@ build: $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=arm64 or x86_6
 		$(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
 .PHONY: deploy
-deploy: setup build ## Deploy to the AWS account of your credentials (STACK=name, ARCH=…, TAGS="Team=x CostCenter=y")
+deploy: setup ## Deploy to your AWS account (STACK=name, ARCH=…, PARAMETERS="RetentionDays=60 …", TAGS="Team=x …")
+	@$(PYTHON) local/deploy.py '$(STACK)' '$(ARCH)'
+	@$(MAKE) build
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam deploy --template-file template.yaml --stack-name $(STACK) --resolve-s3 \
-		--capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(ARCH) --tags Stack=$(STACK) $(TAGS) \
-		--no-fail-on-empty-changeset
+		--capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) --tags Stack=$(STACK) $(TAGS) \
+		--no-fail-on-empty-changeset $(if $(AWS_REGION),--region $(AWS_REGION))
 
 .PHONY: lock
 lock: setup ## Update the pinned Python packages from local/*.in

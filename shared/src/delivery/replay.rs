@@ -11,7 +11,7 @@ use crate::{
         health::{Health, HealthUpdate},
         id::{EnvironmentId, ErrorId, ReplayId},
         record::{FilterAttributes, RecordKey},
-        replay::{Position, Replay, ReplayStatus, Selection},
+        replay::{Position, ReplayStatus, Selection},
         timestamp::Timestamp,
     },
     store::{
@@ -62,7 +62,7 @@ impl Replayer {
     /// once.
     ///
     /// AWS calls: two or three reads; one query for a time range, one query per id, or one query
-    /// for each of eight partitions and one per delivery for failed deliveries; two
+    /// for each of eight partitions and one per delivery for deliveries by status; two
     /// `BatchGetItem` and one transaction per 33 errors; up to three writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
@@ -87,7 +87,7 @@ impl Replayer {
                 self.select_range(environment, (*since, *until), position, wanted).await?
             }
             Selection::Errors(ids) => self.select_by_id(environment, ids, position, wanted).await?,
-            Selection::Failed => self.select_failed(route, &replay, position, wanted).await?,
+            Selection::Deliveries(statuses) => self.select_by_status(route, statuses, position, wanted).await?,
         };
         let queued = self.pending.queue_again(route, &self.replays.0, &replay, &found.records).await?;
         let Some(Queued { records: count, added }) = queued else {
@@ -158,21 +158,23 @@ impl Replayer {
         Ok(SelectedRecords { records, next })
     }
 
-    /// Selects the errors of failed deliveries.
-    async fn select_failed(
+    /// Selects the errors of deliveries with these statuses, one status after the other.
+    async fn select_by_status(
         &self,
         route: Route,
-        replay: &Replay,
-        Position { after, .. }: Position,
+        statuses: &[DeliveryStatus],
+        Position { part, after }: Position,
         wanted: impl Fn(&ListedError) -> bool,
     ) -> Result<SelectedRecords, StoreError> {
-        let page =
-            self.deliveries.list(route, Some(DeliveryStatus::Failed), (after.as_deref(), ERRORS_PER_STEP)).await?;
+        let Some(status) = usize::try_from(part).ok().and_then(|part| statuses.get(part)) else {
+            return Ok(SelectedRecords { records: Vec::new(), next: None });
+        };
+        let page = self.deliveries.list(route, Some(*status), (after.as_deref(), ERRORS_PER_STEP)).await?;
         let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
         let found = futures_util::future::try_join_all(ids).await?;
         let records = keys(found.into_iter().flatten(), wanted);
-        let part = replay.position.as_ref().map_or(0, |position| position.part);
-        Ok(SelectedRecords { records, next: page.next.map(|after| Position { part: part + 1, after: Some(after) }) })
+        let parts = u32::try_from(statuses.len()).unwrap_or(u32::MAX);
+        Ok(SelectedRecords { records, next: next_position(part, page.next, parts) })
     }
 }
 
@@ -181,7 +183,7 @@ fn keys(errors: impl IntoIterator<Item = ListedError>, wanted: impl Fn(&ListedEr
     errors.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id).into()).collect()
 }
 
-/// Returns the position after a step that read a partition up to `after`, or to its end.
+/// Returns the position after a step that read a part up to `after`, or to its end.
 fn next_position(part: u32, after: Option<String>, parts: u32) -> Option<Position> {
     match after {
         Some(after) => Some(Position { part, after: Some(after) }),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    delivery::MAX_PENDING_AGE,
+    delivery::{DeliveryStatus, MAX_PENDING_AGE},
     id::{DestinationId, ErrorId, ReplayId},
     timestamp::Timestamp,
 };
@@ -84,15 +84,15 @@ pub enum Selection {
     },
     /// Errors with these ids.
     Errors(Vec<ErrorId>),
-    /// Errors whose delivery to the destination failed.
-    Failed,
+    /// Errors whose delivery to the destination has one of these statuses.
+    Deliveries(Vec<DeliveryStatus>),
 }
 
 /// Position of a replay in the data that it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
-    /// Number of the partition that is read, or number of errors looked up by id.
+    /// Number of the partition or delivery status that is read, or number of errors looked up by id.
     pub part: u32,
     /// Last sort key read in that partition.
     pub after: Option<String>,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tenon::{
     delivery::queues::{Queue, ReplayStep},
     domain::{
+        delivery::DeliveryStatus,
         id::{DestinationId, ErrorId, ReplayId},
         replay::{MAX_ERROR_IDS, Replay, Selection},
         request_seed::RequestSeed,
@@ -27,7 +28,7 @@ pub struct State {
 }
 
 /// Selection of the errors to replay: a time range, a list of ids, or all errors whose delivery
-/// failed.
+/// failed or was cancelled.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartReplay {
@@ -42,6 +43,8 @@ struct StartReplay {
     error_ids: Option<Vec<ErrorId>>,
     /// Whether to replay all errors whose delivery to this destination failed.
     failed: Option<bool>,
+    /// Whether to replay all errors whose delivery to this destination was cancelled.
+    cancelled: Option<bool>,
 }
 
 /// Replay before it is started.
@@ -52,27 +55,30 @@ pub struct NewReplay {
 
 impl Input for NewReplay {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let StartReplay { since, until, error_ids, failed } = StartReplay::read(fields)?;
-        let selection = match (since, until, error_ids, failed) {
-            (Some(since), until, None, None | Some(false)) => {
+        let StartReplay { since, until, error_ids, failed, cancelled } = StartReplay::read(fields)?;
+        let wanted = [(failed, DeliveryStatus::Failed), (cancelled, DeliveryStatus::Cancelled)];
+        let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted == Some(true));
+        let statuses: Vec<DeliveryStatus> = wanted.map(|(_, status)| status).collect();
+        let selection = match (since, until, error_ids, statuses.is_empty()) {
+            (Some(since), until, None, true) => {
                 if until.is_some_and(|until| until <= since) {
                     fields.reject("until", "must be after `since`");
                 }
                 Selection::Range { since: Some(since), until: Some(until.unwrap_or_else(Timestamp::now)) }
             }
-            (None, None, Some(mut ids), None | Some(false)) => {
+            (None, None, Some(mut ids), true) => {
                 ids.sort();
                 ids.dedup();
                 Selection::Errors(ids)
             }
-            (None, None, None, Some(true)) => Selection::Failed,
-            (None, Some(_), None, None | Some(false)) => {
+            (None, None, None, false) => Selection::Deliveries(statuses),
+            (None, Some(_), None, true) => {
                 fields.reject("since", "is required with `until`");
                 return None;
             }
             _ => {
                 fields.reject_object(
-                    "must contain exactly one of: `since` with an optional `until`, `errorIds`, `failed: true`",
+                    "must contain one of: `since` with an optional `until`; `errorIds`; `failed: true` and/or `cancelled: true`",
                 );
                 return None;
             }

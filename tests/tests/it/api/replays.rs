@@ -119,6 +119,44 @@ async fn replay_that_is_done_cannot_be_cancelled() {
 }
 
 #[tokio::test]
+async fn cancelled_deliveries_are_replayed() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}");
+    for number in 0..3 {
+        acme.record_error(&workflow, &number.to_string()).await;
+    }
+    eventually("the deliveries are pending", async || {
+        (acme.deliveries(&webhook, "pending").await.len() == 3).then_some(())
+    })
+    .await;
+    acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
+    eventually("the deliveries are cancelled", async || {
+        acme.wake_drain(&webhook).await;
+        (acme.deliveries(&webhook, "cancelled").await.len() == 3).then_some(())
+    })
+    .await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
+
+    for (which, found) in [
+        (json!({ "failed": true }), 0),
+        (json!({ "failed": true, "cancelled": true }), 3),
+        (json!({ "cancelled": true }), 0),
+    ] {
+        let replay = acme.backend.post(&format!("{path}/replay"), which).await.is(202).text("replayId");
+        let done = eventually("the replay is done", async || {
+            let shown = acme.backend.get(&format!("/replays/{replay}")).await.is(200).body;
+            (shown["status"] == "done").then_some(shown)
+        })
+        .await;
+        assert_eq!((&done["found"], &done["delivered"]), (&json!(found), &json!(found)), "{done}");
+    }
+}
+
+#[tokio::test]
 async fn replay_keeps_earlier_attempts() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;

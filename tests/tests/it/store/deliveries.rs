@@ -152,7 +152,7 @@ async fn delivery_is_settled_once() {
     let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
-    let replay = Replay::new(ReplayId::new(), route.destination, Selection::Failed, now);
+    let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
     let queued: Vec<PendingDelivery> =
         (0..30).map(|_| PendingDelivery::replayed((workflow, ErrorId::new()).into(), replay.replay_id, now)).collect();
@@ -191,7 +191,7 @@ async fn replay_queues_and_counts_each_error_once() {
     let retry = PendingDelivery { attempts: 1, ..PendingDelivery::first(records[0], now) };
     assert!(pending.add(route, &[(retry, Some(attempt(500)))]).await.unwrap().is_empty());
     let start = async || {
-        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Failed, now);
+        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
         replay
     };
