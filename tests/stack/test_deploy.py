@@ -1,14 +1,19 @@
 """The checks that precede a deployment."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
+from deploy import RUST_TARGETS
 from emulator import ROOT, Emulator
 
+# Rust is installed at least for this machine.
+ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
-def check(stack: str, architecture: str = "x86_64", **settings: str | None) -> tuple[int, str]:
+
+def check(stack: str, architecture: str = ARCHITECTURE, **settings: str | None) -> tuple[int, str]:
     """Runs the checks with changed environment variables. Returns the exit code and the output."""
     environment = {**os.environ, "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent", **settings}
     environment = {name: value for name, value in environment.items() if value is not None}
@@ -22,7 +27,13 @@ def test_a_deployment_is_checked_before_anything_is_built(emulator: Emulator) ->
     code, output = check("tenon", RUSTUP_HOME=os.environ.get("RUSTUP_HOME", str(Path("~/.rustup").expanduser())))
     assert "✗" not in output, output
     assert code == 0
-    for fact in ("stack tenon", "Rust target x86_64", "region us-east-1", "account 111111111111", "concurrent"):
+    for fact in (
+        "stack tenon",
+        f"target {RUST_TARGETS[ARCHITECTURE]}",
+        "region us-east-1",
+        "account 111111111111",
+        "concurrent",
+    ):
         assert fact in output
 
 
