@@ -151,20 +151,9 @@ $(NODE)/.done: tests/clients/package.json tests/clients/package-lock.json
 	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-$(CLIENTS_VENV)/.done: local/clients-requirements.txt
-	@echo "installing the Python client generator to $(CLIENTS_VENV) …"
-	@python3 -m venv --clear $(CLIENTS_VENV)
-	@$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
-	@touch $@
-
-$(RELEASE_VENV)/.done: local/release-requirements.txt
-	@echo "installing cargo-lambda to $(RELEASE_VENV) …"
-	@python3 -m venv --clear $(RELEASE_VENV)
-	@$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
-	@touch $@
-
-$(CHECK_VENV)/.done: local/check-requirements.txt
-	@echo "installing the linters to $(CHECK_VENV) …"
-	@python3 -m venv --clear $(CHECK_VENV)
-	@$(CHECK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+# Tools of `make build`, linters and the Python client generator, each in an environment of its own.
+.local/%-venv/.done: local/%-requirements.txt
+	@echo "installing $< to $(@D) …"
+	@python3 -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@

@@ -105,7 +105,8 @@ impl<A: Access> Deliveries<A> {
     ) -> Result<Vec<Delivery>, StoreError> {
         let (environment, now) = (error.environment_id, Timestamp::now());
         let routes = destinations.iter().map(|destination| Route { environment, destination: *destination });
-        let keys: Vec<Key> = routes.map(|route| keys::delivery(route, error.workflow_id, error.error_id)).collect();
+        let keys: Vec<Key> =
+            routes.map(|route| keys::delivery(route, (error.workflow_id, error.error_id).into())).collect();
         let (recorded, first_attempts) =
             tokio::try_join!(self.table.get_all_unexpired::<Delivery>(&keys, now), self.first_attempts(error, now))?;
         let mut found: BTreeMap<DestinationId, Delivery> = BTreeMap::new();

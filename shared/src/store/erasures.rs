@@ -147,7 +147,7 @@ impl Erasures {
         for destinations in destinations.iter().collect::<Vec<_>>().chunks(DESTINATIONS_PER_READ) {
             let routes = destinations.iter().map(|destination| Route { environment, destination: **destination });
             let candidates = routes.flat_map(|route| {
-                errors.iter().map(move |error| keys::delivery(route, error.workflow_id, error.error_id))
+                errors.iter().map(move |error| keys::delivery(route, (error.workflow_id, error.error_id).into()))
             });
             let candidates: Vec<Key> = candidates.collect();
             // Expired ones too: they lead to items that DynamoDB deletes later.

@@ -326,8 +326,11 @@ pub fn due_by(now: Timestamp) -> String {
 }
 
 /// Key of a delivery that did not succeed at its first attempt, or that was replayed.
-pub fn delivery(route: Route, workflow: WorkflowId, error: ErrorId) -> Key {
-    Key::new(deliveries(route, error.object_id().shard(DELIVERY_SHARDS)), format_args!("{error}#{workflow}"))
+pub fn delivery(route: Route, record: RecordKey) -> Key {
+    let pk = deliveries(route, record.id().shard(DELIVERY_SHARDS));
+    match record {
+        RecordKey::Error { workflow_id, error_id } => Key::new(pk, format_args!("{error_id}#{workflow_id}")),
+    }
 }
 
 /// Partition of a destination's deliveries.

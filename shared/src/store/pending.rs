@@ -172,7 +172,7 @@ impl PendingDeliveries {
         replay: &Replay,
         records: &[RecordKey],
     ) -> Result<QueueOutcome, StoreError> {
-        let keys: Vec<Key> = records.iter().map(|record| delivery_key(route, *record)).collect();
+        let keys: Vec<Key> = records.iter().map(|record| keys::delivery(route, *record)).collect();
         let (rows, unreadable) = self.table.get_readable::<DeliveryRow>(&keys).await?;
         self.table.delete_all(unreadable).await?;
         let rows: HashMap<String, DeliveryRow> = rows.into_iter().map(|row| (row.sk.clone(), row)).collect();
@@ -351,7 +351,7 @@ impl PendingDeliveries {
             Disposition::Failed => DeliveryStatus::Failed,
             Disposition::Cancelled => DeliveryStatus::Cancelled,
             Disposition::Dropped => {
-                writes.push(Delete::of(&delivery_key(route, delivery.record)).into());
+                writes.push(Delete::of(&keys::delivery(route, delivery.record)).into());
                 return Ok(writes);
             }
         };
@@ -373,7 +373,7 @@ impl PendingDeliveries {
     ) -> Result<Update, StoreError> {
         let RecordKey::Error { error_id, .. } = pending.record;
         let attempts: Vec<&Attempt> = attempt.into_iter().collect();
-        Ok(Update::of(&delivery_key(route, pending.record))
+        Ok(Update::of(&keys::delivery(route, pending.record))
             .set("type", text("delivery"))
             .set("errorId", text(error_id))
             .set("destinationId", text(route.destination))
@@ -386,11 +386,6 @@ impl PendingDeliveries {
 
 fn key(route: Route, delivery: &PendingDelivery) -> Key {
     keys::pending_delivery(route, delivery.next_attempt_at, delivery.record)
-}
-
-fn delivery_key(route: Route, record: RecordKey) -> Key {
-    let RecordKey::Error { workflow_id, error_id } = record;
-    keys::delivery(route, workflow_id, error_id)
 }
 
 /// Divides settlements into those of one transaction each.
@@ -460,7 +455,7 @@ pub(super) fn delivery_item(
     retention: Retention,
     since: Timestamp,
 ) -> Result<Item, StoreError> {
-    let mut item = to_item("delivery", &keys::delivery(route, workflow, delivery.error_id), delivery, &[])?;
+    let mut item = to_item("delivery", &keys::delivery(route, (workflow, delivery.error_id).into()), delivery, &[])?;
     item.insert("expiresAt".into(), retention.expires_at(since));
     Ok(item)
 }

@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-/// Adds the errors that any operation may return, and corrects the media types of errors.
+/// Adds the path parameters, common errors and headers of each operation, and converts its name.
 pub(super) struct Completion;
 
 /// Media type of a problem document (RFC 9457).
@@ -258,7 +258,8 @@ fn camel_case(name: &str) -> String {
     words.fold(first, |name, word| name + &capitalized(word))
 }
 
-fn capitalized(word: &str) -> String {
+/// Returns a word with its first letter in upper case.
+pub(super) fn capitalized(word: &str) -> String {
     let (initial, rest) = word.split_at_checked(1).unwrap_or_default();
     initial.to_uppercase() + rest
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::completion::capitalized;
+
 /// Schemas by name.
 type Schemas = Map<String, Value>;
 
@@ -27,9 +29,11 @@ pub(super) fn simplify(document: &mut Value) {
                 simple.insert(name.clone(), object.clone().into());
             }
             Some(choices) => {
-                let choice = choose(name, choices, &mut simple).unwrap_or_else(|| schema.clone());
-                let description = schema["description"].clone();
-                simple.insert(name.clone(), merge(choice, json!({ "description": description })));
+                let mut choice = choose(name, choices, &mut simple).unwrap_or_else(|| schema.clone());
+                if let Some(description) = schema.get("description") {
+                    choice["description"] = description.clone();
+                }
+                simple.insert(name.clone(), choice);
             }
         }
     }
@@ -98,33 +102,25 @@ fn combine(a: &Map<String, Value>, b: &Map<String, Value>) -> Map<String, Value>
 /// Adds the objects to the schemas, each named after the value of the property that tells them
 /// apart, and returns the choice between them. Returns none if there is no such property.
 fn choose(name: &str, choices: &[Map<String, Value>], schemas: &mut Schemas) -> Option<Value> {
-    let tag = |object: &Map<String, Value>, property: &str| match object["properties"][property]["enum"].as_array() {
-        Some(values) => match values.as_slice() {
-            [Value::String(value)] => Some(value.clone()),
-            _ => None,
-        },
-        None => None,
+    let tag = |object: &Map<String, Value>, property: &str| match object["properties"][property]["enum"]
+        .as_array()
+        .map(Vec::as_slice)
+    {
+        Some([Value::String(value)]) => Some(value.clone()),
+        _ => None,
     };
     let properties = choices.first()?["properties"].as_object()?;
     let property = properties.keys().find(|property| choices.iter().all(|object| tag(object, property).is_some()))?;
     let (mut references, mut mapping) = (Vec::new(), Map::new());
     for object in choices {
         let value = tag(object, property)?;
-        let (first, rest) = value.split_at_checked(1)?;
-        let named = format!("{}{rest}{name}", first.to_uppercase());
+        let named = capitalized(&value) + name;
         let reference = format!("{SCHEMAS}{named}");
         references.push(json!({ "$ref": reference }));
         mapping.insert(value, reference.into());
         schemas.insert(named, object.clone().into());
     }
     Some(json!({ "oneOf": references, "discriminator": { "propertyName": property, "mapping": mapping } }))
-}
-
-fn merge(mut schema: Value, more: Value) -> Value {
-    if let (Value::Object(members), Value::Object(more)) = (&mut schema, more) {
-        members.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
-    }
-    schema
 }
 
 /// Names the schemas of lists after their items, and makes them refer to the items.

@@ -2,9 +2,18 @@
 
 use serde_json::{Value, json};
 use tests::{
-    Tenon, eventually, example_error,
+    Environment, Tenon, eventually, example_error,
     webhook_receiver::{Receiver, Reply},
 };
+
+/// Returns the replay when its status is `done`.
+async fn wait_until_done(environment: &Environment, replay: &str) -> Value {
+    eventually("the replay is done", async || {
+        let shown = environment.backend.get(&format!("/replays/{replay}")).await.is(200).body;
+        (shown["status"] == "done").then_some(shown)
+    })
+    .await
+}
 
 #[tokio::test]
 async fn errors_are_replayed_by_time_id_and_failure() {
@@ -147,11 +156,7 @@ async fn cancelled_deliveries_are_replayed() {
         (json!({ "cancelled": true }), 0),
     ] {
         let replay = acme.backend.post(&format!("{path}/replay"), which).await.is(202).text("replayId");
-        let done = eventually("the replay is done", async || {
-            let shown = acme.backend.get(&format!("/replays/{replay}")).await.is(200).body;
-            (shown["status"] == "done").then_some(shown)
-        })
-        .await;
+        let done = wait_until_done(&acme, &replay).await;
         assert_eq!((&done["found"], &done["delivered"]), (&json!(found), &json!(found)), "{done}");
     }
 }
@@ -218,11 +223,7 @@ async fn replay_cannot_access_another_environment() {
     // Error ids of another environment are not found.
     let path = format!("/destinations/{webhook}/replay");
     let replay = other.backend.post(&path, json!({ "errorIds": [id] })).await.is(202).text("replayId");
-    let done = eventually("the replay is done", async || {
-        let shown = other.backend.get(&format!("/replays/{replay}")).await.is(200).body;
-        (shown["status"] == "done").then_some(shown)
-    })
-    .await;
+    let done = wait_until_done(&other, &replay).await;
     assert_eq!(done["found"], 0);
     acme.backend.get(&format!("/replays/{replay}")).await.is_problem(404, "not-found");
     acme.backend.delete(&format!("/replays/{replay}")).await.is_problem(404, "not-found");
