@@ -86,9 +86,9 @@ bench: setup ## Measure speed, size and cost, and write docs/benchmarks.* and do
 	cargo rustc --locked --release --package functions --bin forward_errors -- -C strip=none
 	mkdir -p $(dir $(SYMBOLS)) && cp $(TARGET)/release/forward_errors $(SYMBOLS)
 	cargo build --locked --release --package functions --package baselines --bins
-	cargo build --locked --quiet --workspace --bins
+	cargo build --locked --quiet --profile bench-client --package bench
 	TENON_PROFILE=release TENON_BINARIES=$(TARGET)/release TENON_SYMBOLS=$(SYMBOLS) \
-		$(PYTHON) local/test.py $(TARGET)/debug/bench $(PARTS)
+		$(PYTHON) local/test.py $(TARGET)/bench-client/bench $(PARTS)
 	$(if $(PARTS),,$(PYTHON) local/cost.py)
 
 .PHONY: build
@@ -132,8 +132,8 @@ tools:
 
 .PHONY: functions
 functions:
-	@echo "building the functions (a first build takes several minutes) …"
-	@cargo build --locked --workspace --bins
+	@echo "building the functions (a first build takes about three minutes) …"
+	@cargo build --locked --package functions --bins
 
 $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
 	@echo "installing the AWS emulator and SAM to $(VENV) …"

@@ -1,4 +1,5 @@
-//! Logs: one JSON object per line, with a constant message, fields, and the request id.
+//! Logs: one JSON object per line, with a constant message, fields, and spans, which contain Tenon's
+//! version and the request id.
 
 use std::{error::Error, fmt};
 

@@ -68,6 +68,7 @@ fn line(stack: &str, now: Timestamp, metrics: &[(Metric, i64)]) -> Value {
     let mut line: Map<String, Value> =
         metrics.iter().map(|(metric, value)| (format!("{metric:?}"), json!(value))).collect();
     line.insert("Stack".into(), json!(stack));
+    line.insert("version".into(), json!(crate::domain::VERSION));
     line.insert(
         "_aws".into(),
         json!({
@@ -101,6 +102,7 @@ mod tests {
                     }],
                 },
                 "Stack": "tenon",
+                "version": crate::domain::VERSION,
                 "Delivered": 3,
                 "Lag": 80,
             })

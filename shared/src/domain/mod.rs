@@ -47,3 +47,6 @@ pub mod timestamp;
 pub mod user;
 pub mod webhook;
 pub mod workflow;
+
+/// Version of Tenon, that of the workspace in Cargo.toml.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

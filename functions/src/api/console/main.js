@@ -43,7 +43,7 @@ function showConsole() {
   app.replaceChildren(
     h("header", {}, h("h1", {}, "Tenon"), environmentBadge(), h("nav", { "aria-label": "Console" }, links),
       h("button", { type: "button", onclick: showSignIn }, "Sign out")),
-    h("main", {}));
+    h("main", {}), h("footer", {}, `Tenon ${environment.version}`));
   route();
 }
 

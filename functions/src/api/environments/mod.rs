@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tenon::domain::{
+    VERSION,
     environment::{Environment, Kind},
     id::EnvironmentId,
     text::Text,
@@ -23,11 +24,13 @@ pub struct EnvironmentBody {
     environment_id: EnvironmentId,
     name: Text<128>,
     kind: Kind,
+    /// Version of Tenon that serves the API.
+    version: &'static str,
 }
 
 impl From<Environment> for EnvironmentBody {
     fn from(environment: Environment) -> Self {
         let Environment { environment_id, name, kind, created_at: _ } = environment;
-        Self { environment_id, name, kind }
+        Self { environment_id, name, kind, version: VERSION }
     }
 }

@@ -47,6 +47,7 @@ async fn sign_in_keeps_key_in_memory_and_shows_environment() {
         browser.open_section(part).await;
         browser.wait_for_text("acme").await;
         browser.wait_for_text("test").await;
+        browser.wait_for_text(&format!("Tenon {}", tenon::domain::VERSION)).await;
     }
     let kept = browser.execute("return [localStorage.length, sessionStorage.length, document.cookie]").await;
     assert_eq!(kept, json!([0, 0, ""]));
