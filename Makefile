@@ -56,8 +56,8 @@ test: setup clients functions ## Run all tests on a stack of their own (TESTS=te
 
 .PHONY: generate
 generate: ## Generate docs/openapi.json and the event files of the endpoints
-	UPDATE_EXPECT=1 cargo test --locked --quiet --package functions --lib -- served_document_matches_the_handlers
-	UPDATE_EXPECT=1 cargo test --locked --quiet --package tests --test it -- event_files_match_the_first_row_of_each_function
+	UPDATE_EXPECT=1 cargo test --locked --quiet --workspace $(TESTED) -- served_document_matches_the_handlers \
+		event_files_match_the_first_row_of_each_function
 
 .PHONY: check
 check: setup clients $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the template, sizes, spelling and wording

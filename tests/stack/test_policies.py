@@ -25,7 +25,7 @@ SEAL = {
     "destination-credentials": {"DestinationsCreate", "DestinationsPatch"},
     "webhook-secret": {"DestinationsCreate", "DestinationsRotateSecret"},
     "idempotency": {"DestinationsCreate"},
-    "credential-data": {"CredentialsCreate"},
+    "credential-data": {"CredentialsCreate", "CredentialsReplace"},
 }
 OPEN = {
     "token-signing": {"UsersToken"},

@@ -11,5 +11,5 @@ use super::jobs::{self, Trigger};
 /// Removes the data of deleted users.
 pub async fn delete_user_data(deletions: Deletions, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
     let open = async || deletions.open().await;
-    Ok(jobs::run(trigger, open, async |job| deletions.run(job).await, |job| job.started_at).await)
+    jobs::run(trigger, open, async |job| deletions.run(job).await, |job| job.started_at).await
 }

@@ -6,6 +6,7 @@ use aws_lambda_events::event::{
     streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse},
 };
 use futures_util::stream::{self, StreamExt};
+use lambda_runtime::Diagnostic;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tenon::{
@@ -30,14 +31,15 @@ const MAX_RESUMED: usize = 1000;
 /// Maximum number of jobs that a scheduled run executes concurrently.
 const MAX_CONCURRENT: usize = 8;
 
-/// Runs the jobs of a trigger as far as possible. `open` returns the unfinished jobs; `run` runs one job and returns whether it is complete; `since` returns the time
-/// at which a job started.
+/// Runs the jobs of a trigger as far as possible. `open` returns the unfinished jobs; `run` runs one job
+/// and returns whether it is complete; `since` returns the time at which a job started. Fails if the
+/// unfinished jobs cannot be listed, so that an alarm notices.
 pub(crate) async fn run<J: DeserializeOwned>(
     trigger: Trigger,
     open: impl AsyncFn() -> Result<Vec<J>, StoreError>,
     run: impl AsyncFn(&J) -> Result<bool, StoreError>,
     since: impl Fn(&J) -> Timestamp,
-) -> DynamoDbEventResponse {
+) -> Result<DynamoDbEventResponse, Diagnostic> {
     let mut response = DynamoDbEventResponse::default();
     match trigger {
         Trigger::Stream(event) => {
@@ -71,10 +73,16 @@ pub(crate) async fn run<J: DeserializeOwned>(
                 });
                 stream::iter(running.collect::<Vec<_>>()).buffer_unordered(MAX_CONCURRENT).collect::<Vec<()>>().await;
             }
-            Err(error) => tracing::error!(error = %ErrorChain(&error), "failed to list unfinished jobs"),
+            Err(error) => {
+                tracing::error!(error = %ErrorChain(&error), "failed to list unfinished jobs");
+                return Err(Diagnostic {
+                    error_type: "JobsNotListed".into(),
+                    error_message: "failed to list unfinished jobs".into(),
+                });
+            }
         },
     }
-    response
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -112,7 +120,8 @@ mod tests {
             },
             |_| Timestamp::now(),
         )
-        .await;
+        .await
+        .unwrap();
         let failures: Vec<_> =
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.unwrap()).collect();
         assert_eq!((failures, ran.into_inner().unwrap()), (vec!["11".to_owned()], vec![1, 2]));
@@ -131,7 +140,15 @@ mod tests {
             },
             |_| Timestamp::now(),
         )
-        .await;
+        .await
+        .unwrap();
         assert_eq!((response.batch_item_failures.len(), ran.into_inner().unwrap()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn scheduled_run_fails_if_the_jobs_cannot_be_listed() {
+        let open = async || Err::<Vec<Job>, _>(StoreError::Refused("access denied".into()));
+        let ran = run(Trigger::Schedule(Value::Null), open, async |_: &Job| Ok(true), |_| Timestamp::now()).await;
+        assert_eq!(ran.unwrap_err().error_type, "JobsNotListed");
     }
 }

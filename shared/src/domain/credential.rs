@@ -31,19 +31,12 @@ pub struct Credential {
     pub status_reason: Option<Text<512>>,
     /// Increases with every change.
     pub revision: u64,
+    /// Revision with which the data was last replaced; the ETag of the credential.
+    pub data_revision: u64,
     /// Creation time.
     pub created_at: Timestamp,
     /// Time of the last change.
     pub updated_at: Timestamp,
-}
-
-impl Credential {
-    /// Returns the first revision of a resource, or the next one after `previous`. It is at least the
-    /// time in milliseconds, and so exceeds that of a deleted predecessor with the same id.
-    pub fn next_revision(previous: Option<u64>, now: Timestamp) -> u64 {
-        let now = u64::try_from(now.milliseconds()).unwrap_or_default();
-        previous.map_or(now, |previous| now.max(previous.saturating_add(1)))
-    }
 }
 
 /// Status of a credential.
@@ -70,19 +63,5 @@ impl std::str::FromStr for CredentialStatus {
             "invalid" => Ok(Self::Invalid),
             _ => Err(CredentialStatusError),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn revision_always_increases() {
-        let now = Timestamp::from_seconds(1_795_498_200);
-        let first = Credential::next_revision(None, now);
-        assert_eq!(first, 1_795_498_200_000);
-        assert_eq!(Credential::next_revision(Some(first), now), first + 1);
-        assert_eq!(Credential::next_revision(Some(5), now), first);
     }
 }

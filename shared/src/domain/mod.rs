@@ -17,7 +17,9 @@
 //! * [`record`]: what is delivered: errors
 //! * [`replay`]: jobs that queue recorded errors again
 //! * [`request_seed`]: deterministic ids for idempotent requests
+//! * [`revision`]: numbers that increase with every change of a resource
 //! * [`secret`]: secrets in memory and in encrypted form
+//! * [`settings`]: settings of workflows, kept as the caller wrote them
 //! * [`signing_key`]: keys that sign user tokens, as stored
 //! * [`text`]: length-limited text and the macro for validated strings
 //! * [`timestamp`]: points in time with millisecond precision
@@ -40,7 +42,9 @@ pub mod patch;
 pub mod record;
 pub mod replay;
 pub mod request_seed;
+pub mod revision;
 pub mod secret;
+pub mod settings;
 pub mod signing_key;
 pub mod text;
 pub mod timestamp;

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     id::{CredentialId, UserId, WorkflowId},
     request_seed::RequestSeed,
-    text::Text,
+    revision::next_revision,
+    settings::Settings,
+    text::{Text, string_newtype},
     timestamp::Timestamp,
 };
 
@@ -21,10 +23,17 @@ pub struct Workflow {
     pub name: WorkflowName,
     /// Integration of which it is an instance, as named by the engine.
     pub integration_id: Option<IntegrationId>,
+    /// Workflow of the integration that the installation created it from; none for one that the back
+    /// end created.
+    pub key: Option<WorkflowKey>,
     /// Credentials that it uses.
     pub credential_ids: Vec<CredentialId>,
+    /// Settings that the engine reads.
+    pub settings: Settings,
     /// Whether it is activated. The API shows it as inactive while its owner is disabled.
     pub active: bool,
+    /// Increases with every change.
+    pub revision: u64,
     /// Creation time.
     pub created_at: Timestamp,
     /// Time of the last change.
@@ -38,8 +47,52 @@ pub type WorkflowName = Text<250>;
 /// Name of an integration in the engine: 1 to 128 characters.
 pub type IntegrationId = Text<128>;
 
+string_newtype! {
+    /// Name of a workflow within its integration: 1 to 64 letters, digits, `_` and `-`, starting with a
+    /// letter or digit.
+    WorkflowKey,
+    /// Error for a text that is not a key of a workflow.
+    #[error("must be 1 to 64 letters, digits, `_` or `-`, starting with a letter or digit")]
+    WorkflowKeyError,
+    "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+    |text| {
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        text.len() <= 64 && text.starts_with(|first: char| first.is_ascii_alphanumeric()) && text.bytes().all(is_valid)
+    }
+}
+
 /// Maximum number of credentials per workflow.
 pub const MAX_CREDENTIALS: usize = 50;
+
+/// Change of a workflow. `None` leaves an attribute unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkflowChange {
+    /// Name.
+    pub name: Option<WorkflowName>,
+    /// Credentials that it uses.
+    pub credential_ids: Option<Vec<CredentialId>>,
+    /// Settings that the engine reads.
+    pub settings: Option<Settings>,
+    /// Whether it is activated.
+    pub active: Option<bool>,
+}
+
+impl Workflow {
+    /// Returns the changed workflow, or none if nothing changes.
+    pub fn changed(&self, change: &WorkflowChange, now: Timestamp) -> Option<Self> {
+        let WorkflowChange { name, credential_ids, settings, active } = change.clone();
+        let unchanged = self.clone();
+        let changed = Self {
+            name: name.unwrap_or(unchanged.name),
+            credential_ids: credential_ids.unwrap_or(unchanged.credential_ids),
+            settings: settings.unwrap_or(unchanged.settings),
+            active: active.unwrap_or(unchanged.active),
+            ..unchanged
+        };
+        let revision = next_revision(Some(self.revision), now);
+        (changed != *self).then_some(Self { revision, updated_at: now, ..changed })
+    }
+}
 
 /// Input for creating a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,20 +105,25 @@ pub struct NewWorkflow {
     pub integration_id: Option<IntegrationId>,
     /// Credentials that it uses.
     pub credential_ids: Vec<CredentialId>,
+    /// Settings that the engine reads.
+    pub settings: Settings,
 }
 
 impl NewWorkflow {
     /// Creates an active workflow with ids and times from the seed.
     pub fn create(self, seed: &RequestSeed) -> Workflow {
         let now = seed.at;
-        let Self { user_id, name, integration_id, credential_ids } = self;
+        let Self { user_id, name, integration_id, credential_ids, settings } = self;
         Workflow {
             workflow_id: seed.id(0),
             user_id,
             name,
             integration_id,
+            key: None,
             credential_ids,
+            settings,
             active: true,
+            revision: next_revision(None, now),
             created_at: now,
             updated_at: now,
         }

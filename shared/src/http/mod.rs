@@ -36,7 +36,7 @@ pub use macros::Input;
 pub use pages::{Cursor, List, PageParams};
 pub use problem::{FieldError, FieldErrors, Problem, ProblemDocument};
 pub use request::{IfMatch, Path, PathParameter, RouteKey};
-pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, WithEtag};
+pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, Revised, WithEtag};
 pub use serve::{EndpointArguments, Function, Public, Server, invoke, serve, serve_public, service};
 
 pub use crate::start::StartError;

@@ -217,6 +217,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, kind, "Conflict", detail)
     }
 
+    /// Returns 409: other requests changed a resource of this kind at the same time.
+    pub fn modified_concurrently(resource: &str) -> Self {
+        Self::conflict("concurrent-modification", format!("the {resource} was changed by another request; retry"))
+    }
+
     /// Returns 413: the body is too large.
     pub fn too_large(max: usize) -> Self {
         let detail = format!("the body must have at most {max} bytes");
@@ -306,7 +311,8 @@ impl Problem {
         (detail, FieldErrors { max: errors.len(), list: errors, more: more_errors })
     }
 
-    fn with_error(self, pointer: &str, detail: &str) -> Self {
+    /// Returns this problem with one more invalid field.
+    pub fn with_error(self, pointer: &str, detail: &str) -> Self {
         let mut problem = self;
         problem.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
         problem

@@ -7,7 +7,7 @@ use http::{Extensions, header, request::Parts};
 use lambda_http::{RequestExt, request::RequestContext};
 use utoipa::IntoParams;
 
-use super::Problem;
+use super::{Problem, responses::revision_etag};
 use crate::domain::{
     id::{CredentialId, DestinationId, ErrorId, ReplayId, WorkflowId},
     names::UserRef,
@@ -87,6 +87,12 @@ pub struct IfMatch {
 }
 
 impl IfMatch {
+    /// Rejects the request with 412 if the header does not permit changing this revision of a resource,
+    /// whose ETag [`Revised`](super::Revised) returns.
+    pub fn check_revision(&self, revision: u64) -> Result<(), Problem> {
+        if self.allows(&revision_etag(revision)) { Ok(()) } else { Err(Problem::precondition_failed()) }
+    }
+
     /// Returns whether the header permits changing a resource with this ETag.
     pub fn allows(&self, etag: &str) -> bool {
         let is = |tag: &str| tag == "*" || tag == etag;

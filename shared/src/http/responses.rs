@@ -114,6 +114,31 @@ impl<T: Serialize> IntoResponse for WithEtag<T> {
     }
 }
 
+/// 200 with a JSON body and the ETag of a revision, for a later `If-Match`.
+#[derive(Clone, Debug)]
+pub struct Revised<T> {
+    revision: u64,
+    body: T,
+}
+
+impl<T> Revised<T> {
+    /// Creates the response with this revision of a resource.
+    pub fn new(revision: u64, body: T) -> Self {
+        Self { revision, body }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Revised<T> {
+    fn into_response(self) -> Response {
+        ([(header::ETAG, revision_etag(self.revision))], Json(self.body)).into_response()
+    }
+}
+
+/// Returns the ETag of a revision.
+pub(super) fn revision_etag(revision: u64) -> String {
+    format!("\"{revision}\"")
+}
+
 fn etag(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     let half: Vec<u8> = digest.as_ref().iter().take(16).copied().collect();

@@ -15,6 +15,7 @@ use crate::domain::{
     id::{CredentialId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
     names::{Email, UserRef, Username},
     secret::Secret,
+    settings::Settings,
     text::Text,
     timestamp::Timestamp,
     user::{MAX_METADATA_PAIRS, Metadata, Status, TtlSeconds},
@@ -100,6 +101,15 @@ impl Bounded for usize {
 impl<T: FromJson> Bounded for Vec<T> {
     fn from_json_within(value: &Value, location: &mut Location<'_>, range: RangeInclusive<usize>) -> Option<Self> {
         location.list(value, range)
+    }
+}
+
+impl FromJson for Settings {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        match location.source(value).parse() {
+            Ok(settings) => Some(settings),
+            Err(error) => location.reject(error),
+        }
     }
 }
 

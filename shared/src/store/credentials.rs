@@ -14,6 +14,7 @@ use crate::domain::{
     credential::{Credential, CredentialStatus},
     id::{CredentialId, EnvironmentId, UserId},
     request_seed::RequestSeed,
+    revision::next_revision,
     secret::Sealed,
     text::Text,
     timestamp::Timestamp,
@@ -31,12 +32,6 @@ pub struct SealedCredential {
     pub credential: Credential,
     /// Data that the user entered, encrypted.
     pub data: Sealed,
-}
-
-/// Sealed data of a credential, without its other attributes.
-#[derive(Deserialize)]
-struct Data {
-    data: Sealed,
 }
 
 /// Reason why a credential was not created.
@@ -87,7 +82,31 @@ impl Credentials {
         let update = Update::of(&keys::credential(environment, *user_id, *credential_id))
             .set("status", to_value(status)?)
             .set("statusReason", to_value(reason)?)
-            .set("revision", number(Credential::next_revision(Some(*revision), now)))
+            .set("revision", number(next_revision(Some(*revision), now)))
+            .set("updatedAt", text(now))
+            .when(Condition::equals("revision", number(revision)));
+        self.0.update_returning_new(update).await
+    }
+
+    /// Replaces the data and the name of a credential, which becomes valid, if its revision is
+    /// unchanged. Returns the credential, or none if it was changed or deleted. One write.
+    pub async fn replace(
+        &self,
+        environment: EnvironmentId,
+        before: &Credential,
+        name: &Text<256>,
+        data: &Sealed,
+    ) -> Result<Option<Credential>, StoreError> {
+        let Credential { credential_id, user_id, revision, .. } = before;
+        let now = Timestamp::now();
+        let next = number(next_revision(Some(*revision), now));
+        let update = Update::of(&keys::credential(environment, *user_id, *credential_id))
+            .set("data", to_value(data)?)
+            .set("name", text(name))
+            .set("status", to_value(CredentialStatus::Valid)?)
+            .set("statusReason", to_value(None::<Text<512>>)?)
+            .set("revision", next.clone())
+            .set("dataRevision", next)
             .set("updatedAt", text(now))
             .when(Condition::equals("revision", number(revision)));
         self.0.update_returning_new(update).await
@@ -139,14 +158,13 @@ impl<A: Access> Credentials<A> {
         self.0.get(&keys::credential(environment, user, id)).await
     }
 
-    /// Returns the sealed data of a credential. One read.
-    pub async fn data(
+    /// Returns a credential with its sealed data. One read.
+    pub async fn sealed(
         &self,
         environment: EnvironmentId,
         user: UserId,
         id: CredentialId,
-    ) -> Result<Option<Sealed>, StoreError> {
-        let found: Option<Data> = self.0.get(&keys::credential(environment, user, id)).await?;
-        Ok(found.map(|found| found.data))
+    ) -> Result<Option<SealedCredential>, StoreError> {
+        self.0.get(&keys::credential(environment, user, id)).await
     }
 }

@@ -155,6 +155,20 @@ pub fn workflow(environment: EnvironmentId, workflow: WorkflowId) -> Key {
     Key::new(format_args!("env#{environment}#workflow#{workflow}"), "workflow")
 }
 
+/// Number of partitions over which the index `listing` lists the workflows of an environment.
+pub const WORKFLOW_SHARDS: u32 = 4;
+
+/// Partition of the index `listing` that lists workflows of an environment.
+pub fn workflows_of_environment(environment: EnvironmentId, shard: u32) -> String {
+    format!("env#{environment}#workflows#{shard}")
+}
+
+/// Entry of a workflow in the index `listing`.
+pub fn listed_workflow(environment: EnvironmentId, workflow: WorkflowId) -> Key {
+    let shard = workflow.object_id().shard(WORKFLOW_SHARDS);
+    Key::new(workflows_of_environment(environment, shard), workflow)
+}
+
 /// Prefix of the sort keys of workflow pointers, in the partition of their user.
 pub const WORKFLOW_POINTER_PREFIX: &str = "workflow#";
 

@@ -300,6 +300,17 @@ impl<A: Access> Users<A> {
         self.0.get(&keys::user(environment, id)).await
     }
 
+    /// Returns users by id, in no order, without those that do not exist. One `BatchGetItem` per 100
+    /// ids.
+    pub async fn get_all(
+        &self,
+        environment: EnvironmentId,
+        ids: impl IntoIterator<Item = UserId>,
+    ) -> Result<Vec<User>, StoreError> {
+        let wanted: Vec<_> = ids.into_iter().map(|id| keys::user(environment, id)).collect();
+        self.0.get_all(&wanted).await
+    }
+
     /// Returns the user id of a reference. An id is returned without a check. No read for an id,
     /// one for a name.
     pub async fn resolve(&self, environment: EnvironmentId, user: &UserRef) -> Result<Option<UserId>, StoreError> {

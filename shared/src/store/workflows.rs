@@ -1,13 +1,15 @@
 //! Workflows, and the pointers that keep their names unique for a user.
 
+use std::collections::{BTreeSet, HashMap};
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
     table::{
-        Access, Condition, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Update, Write, from_items,
-        text, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Update,
+        Write, from_items, number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     users::Users,
@@ -15,6 +17,7 @@ use super::{
 use crate::domain::{
     id::{CredentialId, EnvironmentId, UserId, WorkflowId},
     request_seed::RequestSeed,
+    revision::next_revision,
     timestamp::Timestamp,
     user::User,
     workflow::{Workflow, WorkflowName},
@@ -48,6 +51,34 @@ pub enum CreateWorkflowError {
     Store(#[from] StoreError),
 }
 
+/// Reason why a workflow was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeWorkflowError {
+    /// The user has another workflow with this name.
+    #[error("the workflow name is taken")]
+    NameTaken,
+    /// The user has no credentials with these ids.
+    #[error("credentials not found")]
+    CredentialsNotFound(Vec<CredentialId>),
+    /// The workflow was changed or deleted after it was read.
+    #[error("the workflow was modified concurrently")]
+    Conflict,
+    /// DynamoDB failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn workflow_item(environment: EnvironmentId, workflow: &Workflow) -> Result<Item, StoreError> {
+    let listed = keys::listed_workflow(environment, workflow.workflow_id);
+    let key = keys::workflow(environment, workflow.workflow_id);
+    to_item("workflow", &key, workflow, &[("listPk", listed.pk), ("listSk", listed.sk)])
+}
+
+fn pointer_item(environment: EnvironmentId, workflow: &Workflow) -> Result<Item, StoreError> {
+    let key = keys::workflow_pointer(environment, workflow.user_id, &workflow.name);
+    to_item("workflowPointer", &key, &Pointer { workflow_id: workflow.workflow_id }, &[])
+}
+
 impl Workflows {
     /// Creates a workflow and its pointer, if the user and the credentials exist. A workflow with
     /// the same id is left unchanged, even if it was deleted since: it stems from an earlier attempt
@@ -58,15 +89,12 @@ impl Workflows {
         workflow: &Workflow,
         seed: &RequestSeed,
     ) -> Result<(), CreateWorkflowError> {
-        let Workflow { workflow_id, user_id, name, credential_ids, .. } = workflow;
-        let pointer = keys::workflow_pointer(environment, *user_id, name);
-        let pointer = to_item("workflowPointer", &pointer, &Pointer { workflow_id: *workflow_id }, &[])?;
+        let Workflow { workflow_id, user_id, credential_ids, .. } = workflow;
         let key = keys::workflow(environment, *workflow_id);
-        let item = to_item("workflow", &key, workflow, &[])?;
         let mut writes = vec![
             Write::check_exists(&keys::user(environment, *user_id)),
-            Put::if_absent(pointer).into(),
-            Put::if_absent(item).into(),
+            Put::if_absent(pointer_item(environment, workflow)?).into(),
+            Put::if_absent(workflow_item(environment, workflow)?).into(),
         ];
         for credential in credential_ids {
             writes.push(Write::check_exists(&keys::credential(environment, *user_id, *credential)));
@@ -87,22 +115,57 @@ impl Workflows {
         }
     }
 
-    /// Activates or deactivates a user's workflow. Does nothing if the state is the same. Returns
-    /// the workflow, or none if the user has no workflow with this id. One write.
+    /// Stores a changed workflow, and moves its pointer if the name changed, if its revision is
+    /// unchanged and the credentials in `added` exist. One transaction.
+    pub async fn update(
+        &self,
+        environment: EnvironmentId,
+        before: &Workflow,
+        after: &Workflow,
+        added: &[CredentialId],
+    ) -> Result<(), ChangeWorkflowError> {
+        let Workflow { workflow_id, user_id, name, revision, .. } = before;
+        let unchanged = Condition::equals("revision", number(revision));
+        let mut writes = vec![Put::new(workflow_item(environment, after)?).when(unchanged).into()];
+        for credential in added {
+            writes.push(Write::check_exists(&keys::credential(environment, *user_id, *credential)));
+        }
+        if after.name != *name {
+            let old = keys::workflow_pointer(environment, *user_id, name);
+            let own = Condition::equals("workflowId", text(workflow_id));
+            writes.push(Put::if_absent(pointer_item(environment, after)?).into());
+            writes.push(Delete::of(&old).when(own).into());
+        }
+        let failed = self.0.transact(writes).await?;
+        let Some((changed, rest)) = failed.split_first() else { return Ok(()) };
+        let (credentials, pointers) = rest.split_at_checked(added.len()).unwrap_or_default();
+        if *changed {
+            Err(ChangeWorkflowError::Conflict)
+        } else if let [true, _] = pointers {
+            Err(ChangeWorkflowError::NameTaken)
+        } else if credentials.contains(&true) {
+            let missing = added.iter().zip(credentials).filter(|(_, missing)| **missing);
+            Err(ChangeWorkflowError::CredentialsNotFound(missing.map(|(id, _)| *id).collect()))
+        } else {
+            Err(ChangeWorkflowError::Conflict)
+        }
+    }
+
+    /// Activates or deactivates a workflow, if its revision is unchanged. Returns the workflow, or none
+    /// if it was changed or deleted. One write.
     pub async fn set_active(
         &self,
         environment: EnvironmentId,
-        user: UserId,
-        id: WorkflowId,
+        before: &Workflow,
         active: bool,
     ) -> Result<Option<Workflow>, StoreError> {
-        let active = AttributeValue::Bool(active);
-        let update = Update::of(&keys::workflow(environment, id))
-            .set("active", active.clone())
-            .set("updatedAt", text(Timestamp::now()))
-            .when(Condition::equals("userId", text(user)).and(Condition::compare("active", "<>", active)));
-        let found: Option<Workflow> = self.0.update_or_get(update).await?;
-        Ok(found.filter(|workflow| workflow.user_id == user))
+        let now = Timestamp::now();
+        let update = Update::of(&keys::workflow(environment, before.workflow_id))
+            .set("active", AttributeValue::Bool(active))
+            .set("revision", number(next_revision(Some(before.revision), now)))
+            .set("updatedAt", text(now))
+            .when(Condition::equals("revision", number(before.revision)));
+        self.0.update_returning_new(update).await
     }
 
     /// Deletes a workflow and its pointer. Returns false if it no longer exists. One transaction.
@@ -158,6 +221,40 @@ impl<A: Access> Workflows<A> {
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
         workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
         Ok(workflows)
+    }
+
+    /// Returns a page of the workflows of an environment, the newest first, each with its owner.
+    /// Workflows of deleted users are skipped. Eventually consistent. One query for each of four
+    /// partitions, and one `BatchGetItem` of the owners.
+    pub async fn page(
+        &self,
+        environment: EnvironmentId,
+        position: (Option<&str>, usize),
+    ) -> Result<Page<(Workflow, User)>, StoreError> {
+        let partitions: Vec<String> =
+            (0..keys::WORKFLOW_SHARDS).map(|shard| keys::workflows_of_environment(environment, shard)).collect();
+        let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
+        let Page { items, next } =
+            self.0.page::<Workflow>(&partitions, &newest_first, &Filter::default(), position).await?;
+        let owners: BTreeSet<UserId> = items.iter().map(|workflow| workflow.user_id).collect();
+        let owners = Users(self.0.clone()).get_all(environment, owners).await?;
+        let owners: HashMap<UserId, User> = owners.into_iter().map(|owner| (owner.user_id, owner)).collect();
+        let owned = items.into_iter().filter_map(|workflow| {
+            let owner = owners.get(&workflow.user_id)?.clone();
+            Some((workflow, owner))
+        });
+        Ok(Page { items: owned.collect(), next })
+    }
+
+    /// Returns a user's workflow, or none if the user has no workflow with this id. One read.
+    pub async fn of_user(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        id: WorkflowId,
+    ) -> Result<Option<Workflow>, StoreError> {
+        let found: Option<Workflow> = self.0.get(&keys::workflow(environment, id)).await?;
+        Ok(found.filter(|workflow| workflow.user_id == user))
     }
 
     /// Returns the id of a user's workflow with this name. One read.

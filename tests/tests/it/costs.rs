@@ -10,6 +10,7 @@ use tenon::{
         id::{DestinationId, EnvironmentId},
         names::{Names, UserRef},
         request_seed::RequestSeed,
+        settings::Settings,
         timestamp::Timestamp,
         user::{Metadata, NewUser, User},
         workflow::NewWorkflow,
@@ -75,6 +76,7 @@ async fn operations_consume_the_documented_capacity() {
         name: "Orders to Shopify".parse().unwrap(),
         integration_id: None,
         credential_ids: Vec::new(),
+        settings: Settings::default(),
     };
     let workflow = workflow.create(&origin);
     workflows.create(environment, &workflow, &origin).await.unwrap();

@@ -290,12 +290,16 @@ pub(crate) const ACCESS: &[Access] = &[
     Access { request: |_| request("POST /users/{user}/credentials/{credentialId}/status")
             .body(json!({ "status": "invalid", "reason": "401 from the shop" })),
         other: 404, engine: 200, backend: 200, user: 403, another_user: 403 },
+    Access { request: |_| request("PUT /users/{user}/credentials/{credentialId}")
+            .body(json!({ "data": { "token": "shpat_new" } })),
+        other: 404, engine: 200, backend: 200, user: 403, another_user: 403 },
     // The user deletes it before the back end calls.
     Access { request: |_| request("DELETE /users/{user}/credentials/{credentialId}"),
         other: 404, engine: 403, backend: 404, user: 200, another_user: 404 },
-    // Only a user token may omit `userId`.
     Access { request: |_| request("GET /workflows"),
-        other: 422, engine: 422, backend: 422, user: 200, another_user: 200 },
+        other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
+    Access { request: |_| request("PATCH /workflows/{workflowId}").body(json!({ "name": "Orders to Shopify" })),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /workflows/{workflowId}"),
         other: 404, engine: 200, backend: 200, user: 200, another_user: 404 },
     Access { request: |world| request("PUT /workflows/activate")
@@ -335,7 +339,9 @@ pub(crate) const ACCESS: &[Access] = &[
 pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "environments_get", request: |_| request("GET /environment"), status: 200, calls: "GetItem",
         body: |world, shown| {
-            assert_eq!(*shown, json!({ "environmentId": world.environment, "name": "acme", "kind": "test" }));
+            let version = tenon::domain::VERSION;
+            let expected = json!({ "environmentId": world.environment, "name": "acme", "kind": "test", "version": version });
+            assert_eq!(*shown, expected);
         } },
     AwsCalls { function: "users_create",
         request: |_| request("POST /users").body(json!({ "email": "joe.smoe@acme.example", "fullName": "Joe Smoe" })),
@@ -382,6 +388,11 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
             .body(json!({ "status": "invalid", "reason": "401 from the shop" })).by_engine(),
         status: 200, calls: "2*GetItem UpdateItem",
         body: |_, credential| assert_eq!(credential["statusReason"], "401 from the shop") },
+    AwsCalls { function: "credentials_replace",
+        request: |_| request("PUT /users/{user}/credentials/{credentialId}")
+            .body(json!({ "data": { "token": "shpat_new" } })).by_engine(),
+        status: 200, calls: "2*GetItem GenerateDataKey UpdateItem",
+        body: |_, credential| assert_eq!(credential["status"], "valid") },
     AwsCalls { function: "credentials_delete",
         request: |_| request("DELETE /users/{user}/credentials/{credentialId}"),
         status: 200, calls: "GetItem TransactWriteItems",
@@ -403,18 +414,30 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         body: |world, workflow| world.workflow = text(&workflow["workflowId"]) },
     AwsCalls { function: "workflows_list", request: |_| request("GET /workflows").query("userId=joe.smoe@acme.example"),
         status: 200, calls: "2*GetItem Query BatchGetItem", body: ANY_BODY },
+    AwsCalls { function: "workflows_list", request: |_| request("GET /workflows").by_engine(),
+        status: 200, calls: "4*Query BatchGetItem",
+        body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 1) },
+    AwsCalls { function: "workflows_update",
+        request: |_| request("PATCH /workflows/{workflowId}").body(json!({ "settings": { "shop": 7 } })),
+        status: 200, calls: "2*GetItem TransactWriteItems",
+        body: |_, workflow| assert_eq!(workflow["settings"]["shop"], 7) },
     AwsCalls { function: "workflows_get", request: |_| request("GET /workflows/{workflowId}"),
         status: 200, calls: "2*GetItem", body: ANY_BODY },
     AwsCalls { function: "workflows_activate",
         request: |world| request("PUT /workflows/deactivate")
             .body(json!({ "userId": world.user, "workflowId": world.workflow })),
-        status: 200, calls: "GetItem UpdateItem", body: ANY_BODY },
+        status: 200, calls: "2*GetItem UpdateItem", body: ANY_BODY },
     AwsCalls { function: "workflows_activate",
         request: |world| request("PUT /workflows/deactivate")
             .body(json!({ "userId": world.user, "workflowName": "Orders" })),
-        status: 200, calls: "2*GetItem UpdateItem", body: ANY_BODY },
+        // It is inactive already.
+        status: 200, calls: "3*GetItem", body: ANY_BODY },
+    AwsCalls { function: "workflows_activate",
+        request: |world| request("PUT /workflows/activate")
+            .body(json!({ "userId": world.user, "workflowName": "Orders" })),
+        status: 200, calls: "3*GetItem UpdateItem", body: ANY_BODY },
     AwsCalls { function: "workflows_deactivate_all", request: |_| request("PUT /users/{user}/deactivate-workflows"),
-        status: 200, calls: "GetItem Query UpdateItem", body: ANY_BODY },
+        status: 200, calls: "GetItem Query BatchGetItem GetItem UpdateItem", body: ANY_BODY },
     AwsCalls { function: "session",
         request: |_| request("GET /session").by_user(),
         status: 200, calls: "BatchGetItem GetItem 2*Query",
@@ -564,6 +587,7 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "credentials_delete" => credentials::delete.delete_credential;
         "credentials_get" => credentials::get.get_credential;
         "credentials_list" => credentials::list.list_credentials;
+        "credentials_replace" => credentials::replace.replace_credential;
         "credentials_reveal" => credentials::reveal.reveal_credential;
         "credentials_status" => credentials::status.set_status;
         "destinations_create" => destinations::create.create_destination;
@@ -599,6 +623,7 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "workflows_delete" => workflows::delete.delete_workflow;
         "workflows_get" => workflows::get.get_workflow;
         "workflows_list" => workflows::list.list_workflows;
+        "workflows_update" => workflows::update.update_workflow;
     }
 }
 

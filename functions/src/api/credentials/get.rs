@@ -4,11 +4,11 @@
 use axum::extract;
 use tenon::{
     domain::{id::CredentialId, names::UserRef},
-    http::{BackendOrUser, NoInput, Path, Problem, WithEtag},
+    http::{BackendOrUser, NoInput, Path, Problem, Revised},
     store::ReadOnly,
 };
 
-use super::{CredentialBody, State};
+use super::{CredentialBody, State, revised};
 
 /// Returns a credential, without its data.
 #[utoipa::path(get, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
@@ -20,8 +20,8 @@ pub async fn get_credential(
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,
-) -> Result<WithEtag<CredentialBody>, Problem> {
+) -> Result<Revised<CredentialBody>, Problem> {
     let owner = state.owner(caller.environment, caller.user, &user).await?;
     let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
-    found.map(|credential| WithEtag(credential.into())).ok_or_else(|| Problem::not_found("credential"))
+    found.map(revised).ok_or_else(|| Problem::not_found("credential"))
 }

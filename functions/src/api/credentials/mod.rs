@@ -1,26 +1,30 @@
 //! Credentials: secrets that let integrations act for users.
 
 use serde::Serialize;
+use serde_json::Value;
 use tenon::{
     domain::{
-        credential::{Credential, CredentialStatus},
+        credential::{Credential, CredentialStatus, MAX_DATA_BYTES},
         id::{CredentialId, EnvironmentId, UserId},
         names::UserRef,
+        settings::compact,
         text::Text,
         timestamp::Timestamp,
         user::User,
     },
-    http::Problem,
+    http::{FromJson, Location, Problem, Revised},
     start::FromAws,
     store::{Access, ReadWrite, credentials::Credentials, users::Users},
     vault::{Context, Vault},
 };
 use utoipa::{OpenApi, ToSchema};
+use zeroize::Zeroizing;
 
 pub mod create;
 pub mod delete;
 pub mod get;
 pub mod list;
+pub mod replace;
 pub mod reveal;
 pub mod status;
 
@@ -31,6 +35,7 @@ pub mod status;
     list::list_credentials,
     list::list_credentials_of_user,
     get::get_credential,
+    replace::replace_credential,
     delete::delete_credential,
     reveal::reveal_credential,
     status::set_status,
@@ -57,6 +62,22 @@ impl<A: Access> State<A> {
     async fn owner(&self, environment: EnvironmentId, caller: Option<UserId>, user: &UserRef) -> Result<User, Problem> {
         let found = self.users.find_as(environment, caller, user).await?;
         found.ok_or_else(|| Problem::not_found("user"))
+    }
+}
+
+/// Text of a JSON object with secret values, which keeps numbers of any precision.
+struct SecretObject(Zeroizing<String>);
+
+impl FromJson for SecretObject {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        let Value::Object(_) = value else {
+            return location.reject("must be an object");
+        };
+        let text = compact(&Zeroizing::new(location.source(value)));
+        if text.len() > MAX_DATA_BYTES {
+            return location.reject(format_args!("must have at most {MAX_DATA_BYTES} bytes"));
+        }
+        Some(Self(text))
     }
 }
 
@@ -102,9 +123,15 @@ impl From<Credential> for CredentialBody {
             status,
             status_reason,
             revision,
+            data_revision: _,
             created_at,
             updated_at,
         } = credential;
         Self { credential_id, user_id, credential_type, name, status, status_reason, revision, created_at, updated_at }
     }
+}
+
+/// Returns the response with a credential, whose ETag is that of its data.
+fn revised(credential: Credential) -> Revised<CredentialBody> {
+    Revised::new(credential.data_revision, credential.into())
 }

@@ -5,18 +5,24 @@ use axum::extract;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenon::{
-    domain::{id::CredentialId, names::UserRef},
-    http::{Engine, Json, NoInput, NoStore, Path, Problem},
-    store::ReadOnly,
+    domain::{credential::Credential, id::CredentialId, names::UserRef, text::Text},
+    http::{Engine, NoInput, NoStore, Path, Problem, Revised},
+    store::{ReadOnly, credentials::SealedCredential},
     vault::VaultError,
 };
 use utoipa::ToSchema;
 
 use super::{StateWithVault, encryption_context};
 
-/// Decrypted data of a credential.
+/// Credential with its decrypted data.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct RevealedCredential {
+    /// Id of the credential.
+    credential_id: CredentialId,
+    /// Type of the credential.
+    #[serde(rename = "type")]
+    credential_type: Text<128>,
     /// Data of the credential.
     #[schema(value_type = Object)]
     data: Box<RawValue>,
@@ -24,21 +30,23 @@ pub struct RevealedCredential {
 
 /// Returns the decrypted data of a credential to the engine. Every call is logged.
 #[utoipa::path(post, path = "/users/{user}/credentials/{credentialId}/reveal", tag = "credentials",
-    security(("apiKey" = ["engine"])), responses((status = 200, body = RevealedCredential)))]
+    security(("apiKey" = ["engine"])), responses((status = 200, body = RevealedCredential,
+        headers(("ETag", description = "entity tag of the data, for If-Match")))))]
 pub async fn reveal_credential(
     caller: Engine,
     extract::State(StateWithVault { state, vault }): extract::State<StateWithVault<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,
-) -> Result<NoStore<Json<RevealedCredential>>, Problem> {
+) -> Result<NoStore<Revised<RevealedCredential>>, Problem> {
     let Engine { environment, key } = caller;
     let owner = state.owner(environment, None, &user).await?;
-    let sealed = state.credentials.data(environment, owner.user_id, id).await?;
-    let sealed = sealed.ok_or_else(|| Problem::not_found("credential"))?;
+    let found = state.credentials.sealed(environment, owner.user_id, id).await?;
+    let SealedCredential { credential, data } = found.ok_or_else(|| Problem::not_found("credential"))?;
     // A warning, so that it is logged at every log level that an operator would choose.
     tracing::warn!(%environment, %key, user = %owner.user_id, credential = %id, "credential revealed");
-    let data = vault.open(&encryption_context(environment, id), &sealed).await?;
+    let data = vault.open(&encryption_context(environment, id), &data).await?;
     let data = serde_json::from_slice(&data).map_err(|_| VaultError::Undecryptable)?;
-    Ok(NoStore(Json(RevealedCredential { data })))
+    let Credential { credential_id, credential_type, data_revision, .. } = credential;
+    Ok(NoStore(Revised::new(data_revision, RevealedCredential { credential_id, credential_type, data })))
 }

@@ -4,11 +4,11 @@
 use axum::extract;
 use tenon::{
     domain::{credential::CredentialStatus, id::CredentialId, names::UserRef, text::Text},
-    http::{EngineOrBackend, IfMatch, Input, Path, Problem, Valid, WithEtag},
+    http::{EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
 };
 use utoipa::ToSchema;
 
-use super::{CredentialBody, State};
+use super::{CredentialBody, State, revised};
 use crate::api::MAX_CHANGE_ATTEMPTS;
 
 /// Status of a credential.
@@ -34,23 +34,20 @@ pub async fn set_status(
     Path(id): Path<CredentialId>,
     if_match: IfMatch,
     Valid(SetCredentialStatus { status, reason }): Valid<SetCredentialStatus>,
-) -> Result<WithEtag<CredentialBody>, Problem> {
+) -> Result<Revised<CredentialBody>, Problem> {
     let owner = state.owner(caller.environment, None, &user).await?;
     let reason = reason.filter(|_| status == CredentialStatus::Invalid);
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
-        let shown = WithEtag(CredentialBody::from(credential.clone()));
-        if !if_match.allows(&shown.etag()) {
-            return Err(Problem::precondition_failed());
-        }
+        if_match.check_revision(credential.data_revision)?;
         if (credential.status, &credential.status_reason) == (status, &reason) {
-            return Ok(shown);
+            return Ok(revised(credential));
         }
         let changed = state.credentials.set_status(caller.environment, &credential, status, reason.as_ref()).await?;
         if let Some(changed) = changed {
-            return Ok(WithEtag(changed.into()));
+            return Ok(revised(changed));
         }
     }
-    Err(Problem::conflict("concurrent-modification", "the credential was changed by other requests; retry"))
+    Err(Problem::modified_concurrently("credential"))
 }

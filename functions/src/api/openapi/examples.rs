@@ -55,9 +55,11 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("PatchDestination", json!({ "enabled": false })),
         ("RecordError", recorded.clone()),
         ("ErrorList", json!({ "errors": [recorded] })),
+        ("ReplaceCredential", json!({ "data": { "token": "shpat_refreshed" } })),
         ("SetCredentialStatus", json!({ "status": "invalid", "reason": "the refresh token was revoked" })),
         ("StartReplay", json!({ "errorIds": [error] })),
         ("UpdateUser", json!({ "fullName": "Joe Doe" })),
+        ("UpdateWorkflow", json!({ "settings": { "shop": "main" }, "active": true })),
         ("WorkflowSelector", json!({ "userId": user, "workflowName": "Sync orders" })),
     ]
 }

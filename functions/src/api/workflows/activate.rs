@@ -1,5 +1,6 @@
 //! `PUT /workflows/activate` and `…/deactivate`. AWS calls: one DynamoDB read of the user by id, or
-//! two by name; one more for a workflow by name; one write.
+//! two by name; one more for a workflow by name; one read and one write, both again after a conflict
+//! with a concurrent request.
 
 use axum::extract;
 use tenon::{
@@ -53,7 +54,7 @@ pub async fn set_active(
         _ => named.ok_or_else(not_found)?,
     };
     let active = route == "PUT /workflows/activate";
-    let changed = state.workflows.set_active(caller.environment, owner.user_id, id, active).await?;
+    let changed = state.set_active(caller.environment, owner.user_id, id, active).await?;
     Ok(Json(WorkflowBody::new(changed.ok_or_else(not_found)?, owner.status)))
 }
 

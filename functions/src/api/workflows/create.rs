@@ -1,21 +1,20 @@
 //! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, or two by name, and one
 //! transaction; with an Idempotency-Key two more writes.
 
-use std::collections::BTreeSet;
-
 use axum::extract;
 use tenon::{
     domain::{
         id::CredentialId,
         names::UserRef,
         request_seed::RequestSeed,
+        settings::Settings,
         workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
     },
     http::{Backend, Created, IdempotencyKey, Input, Problem, Valid},
 };
 use utoipa::ToSchema;
 
-use super::{State, WorkflowBody};
+use super::{State, WorkflowBody, deduplicate};
 
 /// Body of a request to create a workflow.
 #[derive(Debug, Input, ToSchema)]
@@ -31,11 +30,10 @@ pub struct CreateWorkflow {
     #[input(max = MAX_CREDENTIALS, default)]
     #[schema(required = false, max_items = 50)]
     credential_ids: Vec<CredentialId>,
-}
-
-fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {
-    let mut seen = BTreeSet::new();
-    ids.into_iter().filter(|id| seen.insert(*id)).collect()
+    /// Settings that the engine reads, at most 8 KiB as JSON.
+    #[input(default)]
+    #[schema(required = false)]
+    settings: Settings,
 }
 
 /// Creates a workflow of a user.
@@ -49,9 +47,10 @@ pub async fn create_workflow(
     seed: RequestSeed,
     Valid(body): Valid<CreateWorkflow>,
 ) -> Result<Created<WorkflowBody>, Problem> {
-    let CreateWorkflow { user_id, name, integration_id, credential_ids } = body;
+    let CreateWorkflow { user_id, name, integration_id, credential_ids, settings } = body;
     let user = state.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids: deduplicate(credential_ids) };
+    let credential_ids = deduplicate(credential_ids);
+    let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids, settings };
     let workflow = new.create(&seed);
     state.workflows.create(caller.environment, &workflow, &seed).await?;
     Ok(Created::at(format!("workflows/{}", workflow.workflow_id), WorkflowBody::new(workflow, user.status)))

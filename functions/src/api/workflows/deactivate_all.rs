@@ -1,5 +1,6 @@
 //! `PUT /users/{user}/deactivate-workflows`. AWS calls: one DynamoDB read of the user by id, or two
-//! by name; one query of the names of its workflows; one write for each, at most 20 concurrently.
+//! by name; one query of the names of its workflows; one batch read for each 100 of them; one read and one
+//! write for each that is active, at most 20 concurrently.
 
 use axum::extract;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -33,7 +34,10 @@ pub async fn deactivate_workflows(
 ) -> Result<Json<DeactivatedWorkflows>, Problem> {
     let owner = state.owner(caller.environment, None, Some(&user)).await?;
     let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
-    let writes = ids.into_iter().map(|id| state.workflows.set_active(caller.environment, owner.user_id, id, false));
+    let workflows = state.workflows.get_all(caller.environment, &ids).await?;
+    let active = workflows.into_iter().filter(|workflow| workflow.active);
+    let writes =
+        active.map(|workflow| state.set_active(caller.environment, owner.user_id, workflow.workflow_id, false));
     stream::iter(writes).buffer_unordered(MAX_CONCURRENT).try_for_each(async |_| Ok(())).await?;
     Ok(Json(DeactivatedWorkflows { message: "Success" }))
 }

@@ -3,22 +3,22 @@
 use axum::extract;
 use tenon::{
     domain::id::WorkflowId,
-    http::{AnyCaller, Json, Path, Problem, Valid},
+    http::{AnyCaller, Path, Problem, Revised, Valid},
     store::ReadOnly,
 };
 
-use super::{State, UserFilter, WorkflowBody};
+use super::{State, UserFilter, WorkflowBody, revised};
 
 /// Returns a workflow.
 #[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(UserFilter),
-    responses((status = 200, body = WorkflowBody)))]
+    responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_workflow(
     caller: AnyCaller,
     extract::State(state): extract::State<State<ReadOnly>>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
-) -> Result<Json<WorkflowBody>, Problem> {
+) -> Result<Revised<WorkflowBody>, Problem> {
     let (workflow, owner) = state.find(caller.environment, caller.user, id, user_id.as_ref()).await?;
-    Ok(Json(WorkflowBody::new(workflow, owner.status)))
+    Ok(revised(workflow, owner.status))
 }

@@ -1,5 +1,6 @@
-//! `GET /workflows`. AWS calls: one DynamoDB read of the user by id, or two by name; one query of
-//! the names of its workflows, and one read for the page.
+//! `GET /workflows`. AWS calls: of a user, one DynamoDB read of the user by id, or two by name, one query
+//! of the names of its workflows, and one read for the page; of the environment, one query for each of
+//! four partitions and one batch read of the owners.
 
 use axum::extract;
 use tenon::{
@@ -15,11 +16,12 @@ use super::{State, WorkflowBody};
 #[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListWorkflows {
-    /// User who owns the workflows; optional with a user token.
+    /// User who owns the workflows; with a user token always that of the token.
     user_id: Option<UserRef>,
 }
 
-/// Lists the workflows of a user, newest first.
+/// Lists the workflows of a user, or of the whole environment, newest first. A new workflow can be
+/// missing from the list of the environment for a moment.
 #[utoipa::path(get, path = "/workflows", tag = "workflows",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ListWorkflows, PageParams),
     responses((status = 200, body = List<WorkflowBody>), (status = 404, description = "user not found")))]
@@ -28,6 +30,13 @@ pub async fn list_workflows(
     extract::State(state): extract::State<State<ReadOnly>>,
     Valid((ListWorkflows { user_id }, page)): Valid<(ListWorkflows, PageParams)>,
 ) -> Result<Json<List<WorkflowBody>>, Problem> {
+    if caller.user.is_none() && user_id.is_none() {
+        let scope = "/workflows";
+        let after = page.after(scope)?;
+        let Page { items, next } = state.workflows.page(caller.environment, (after.as_deref(), page.limit)).await?;
+        let items = items.into_iter().map(|(workflow, owner)| WorkflowBody::new(workflow, owner.status)).collect();
+        return Ok(List::of(scope, Page::<WorkflowBody> { items, next }));
+    }
     let owner = state.owner(caller.environment, caller.user, user_id.as_ref()).await?;
     let scope = format!("/workflows?userId={}", owner.user_id);
     let after = page.after(&scope)?;

@@ -1,19 +1,24 @@
 //! Workflows.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tenon::{
     domain::{
         id::{CredentialId, EnvironmentId, UserId, WorkflowId},
         names::UserRef,
         timestamp::Timestamp,
         user::{Status, User},
-        workflow::{IntegrationId, Workflow, WorkflowName},
+        workflow::{IntegrationId, Workflow, WorkflowKey, WorkflowName},
     },
-    http::{Input, Problem},
+    http::{Input, Problem, Revised},
     start::FromAws,
     store::{Access, ReadWrite, users::Users, workflows::Workflows},
 };
 use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use crate::api::MAX_CHANGE_ATTEMPTS;
 
 pub mod activate;
 pub mod create;
@@ -21,6 +26,7 @@ pub mod deactivate_all;
 pub mod delete;
 pub mod get;
 pub mod list;
+pub mod update;
 
 /// Operations of the resource.
 #[derive(Debug, OpenApi)]
@@ -28,6 +34,7 @@ pub mod list;
     create::create_workflow,
     list::list_workflows,
     get::get_workflow,
+    update::update_workflow,
     delete::delete_workflow,
     activate::set_active,
     activate::deactivate_workflow,
@@ -82,6 +89,29 @@ impl<A: Access> State<A> {
     }
 }
 
+impl State {
+    /// Activates or deactivates a workflow. Does nothing if the state is the same. Returns the workflow,
+    /// or none if the user has no workflow with this id.
+    async fn set_active(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        id: WorkflowId,
+        active: bool,
+    ) -> Result<Option<Workflow>, Problem> {
+        for _ in 0..MAX_CHANGE_ATTEMPTS {
+            let Some(workflow) = self.workflows.of_user(environment, user, id).await? else { return Ok(None) };
+            if workflow.active == active {
+                return Ok(Some(workflow));
+            }
+            if let Some(changed) = self.workflows.set_active(environment, &workflow, active).await? {
+                return Ok(Some(changed));
+            }
+        }
+        Err(Problem::modified_concurrently("workflow"))
+    }
+}
+
 /// Workflow as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -96,10 +126,18 @@ pub struct WorkflowBody {
     /// Integration of which the workflow is an instance.
     #[schema(required = true)]
     pub integration_id: Option<IntegrationId>,
+    /// Workflow of the integration that the installation created it from; null for other workflows.
+    #[schema(required = true)]
+    pub key: Option<WorkflowKey>,
     /// Credentials that the workflow uses.
     pub credential_ids: Vec<CredentialId>,
+    /// Settings that the engine reads.
+    #[schema(value_type = Object)]
+    pub settings: Box<RawValue>,
     /// Whether the workflow is active; false while its user is disabled.
     pub active: bool,
+    /// Increases with every change.
+    pub revision: u64,
     /// Creation time.
     pub created_at: Timestamp,
     /// Time of the last change.
@@ -109,9 +147,41 @@ pub struct WorkflowBody {
 impl WorkflowBody {
     /// Creates the body for a workflow whose user has this status.
     pub fn new(workflow: Workflow, owner: Status) -> Self {
-        let Workflow { workflow_id, user_id, name, integration_id, credential_ids, active, created_at, updated_at } =
-            workflow;
-        let active = active && owner == Status::Active;
-        Self { workflow_id, user_id, name, integration_id, credential_ids, active, created_at, updated_at }
+        let Workflow {
+            workflow_id,
+            user_id,
+            name,
+            integration_id,
+            key,
+            credential_ids,
+            settings,
+            active,
+            revision,
+            created_at,
+            updated_at,
+        } = workflow;
+        Self {
+            workflow_id,
+            user_id,
+            name,
+            integration_id,
+            key,
+            credential_ids,
+            settings: settings.into(),
+            active: active && owner == Status::Active,
+            revision,
+            created_at,
+            updated_at,
+        }
     }
+}
+
+/// Returns the response with a workflow whose user has this status. Its ETag is that of the revision.
+fn revised(workflow: Workflow, owner: Status) -> Revised<WorkflowBody> {
+    Revised::new(workflow.revision, WorkflowBody::new(workflow, owner))
+}
+
+fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {
+    let mut seen = BTreeSet::new();
+    ids.into_iter().filter(|id| seen.insert(*id)).collect()
 }

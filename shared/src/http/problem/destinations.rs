@@ -37,9 +37,7 @@ impl From<CreateDestinationError> for Problem {
 impl From<UpdateDestinationError> for Problem {
     fn from(error: UpdateDestinationError) -> Self {
         match error {
-            UpdateDestinationError::Conflict => {
-                Self::conflict("concurrent-modification", "the destination was changed by another request; retry")
-            }
+            UpdateDestinationError::Conflict => Self::modified_concurrently("destination"),
             UpdateDestinationError::Store(error) => error.into(),
         }
     }

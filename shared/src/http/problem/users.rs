@@ -21,9 +21,7 @@ impl From<ChangeUserError> for Problem {
     fn from(error: ChangeUserError) -> Self {
         match error {
             ChangeUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
-            ChangeUserError::Conflict => {
-                Self::conflict("concurrent-modification", "the user was changed by another request; retry")
-            }
+            ChangeUserError::Conflict => Self::modified_concurrently("user"),
             ChangeUserError::Store(error) => error.into(),
         }
     }

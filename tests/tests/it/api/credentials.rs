@@ -1,6 +1,7 @@
 //! Credentials of users.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{Tenon, eventually, keys, send, setting};
 
@@ -25,7 +26,11 @@ async fn only_the_engine_can_reveal_credential_data() {
     }
     let revealed = acme.engine.post(&format!("{path}/reveal"), json!({})).await.is(200);
     assert_eq!(revealed.header("cache-control"), "no-store");
-    assert_eq!(revealed.body, json!({ "data": { "token": SECRET, "shop": { "id": 7 } } }));
+    assert_eq!(
+        revealed.body,
+        json!({ "credentialId": id, "type": "shopify", "data": { "token": SECRET, "shop": { "id": 7 } } })
+    );
+    assert_eq!(revealed.header("etag"), shown.header("etag"));
 
     let items = acme.tenon.items("DirectoryTable", &keys::user(&acme.id, &user)).await;
     assert!(items.len() >= 2);
@@ -119,13 +124,70 @@ async fn status_is_set_by_the_engine_and_changes_the_revision() {
     // An invalid credential can still be revealed.
     assert_eq!(acme.engine.post(&format!("{path}/reveal"), json!({})).await.is(200).body["data"]["token"], SECRET);
 
-    let stale = acme.backend.request("POST", &status).header("if-match", created.header("etag"));
+    // The ETag is that of the data, which the status does not change.
+    let stale = acme.backend.request("POST", &status).header("if-match", "\"1\"");
     send(stale.json(&json!({ "status": "valid" }))).await.is_problem(412, "precondition-failed");
-    let current = acme.backend.request("POST", &status).header("if-match", set.header("etag"));
+    let current = acme.backend.request("POST", &status).header("if-match", created.header("etag"));
     let valid = send(current.json(&json!({ "status": "valid", "reason": "ignored" }))).await.is(200);
     assert_eq!((&valid.body["status"], &valid.body["statusReason"]), (&json!("valid"), &Value::Null));
     let wrong = json!({ "status": "broken", "reason": "x".repeat(513) });
     acme.engine.post(&status, wrong).await.is_problem(422, "validation").names(&["/status", "/reason"]);
+}
+
+#[tokio::test]
+async fn replaced_data_is_revealed_and_an_older_refresh_cannot_overwrite_it() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let credential = acme.create_credential(&user, json!({ "token": "old" })).await;
+    let path = format!("/users/{user}/credentials/{credential}");
+    let reveal = async || acme.engine.post(&format!("{path}/reveal"), json!({})).await.is(200);
+    let before = reveal().await;
+    acme.engine.post(&format!("{path}/status"), json!({ "status": "invalid", "reason": "401" })).await.is(200);
+
+    let replace = async |etag: &str, body: Value| {
+        send(acme.engine.request("PUT", &path).header("if-match", etag).json(&body)).await
+    };
+    let body = json!({ "data": { "token": SECRET }, "name": "Second shop" });
+    let replaced = replace(before.header("etag"), body).await.is(200);
+    let expected = (&json!("valid"), &Value::Null, &json!("Second shop"), &json!(credential));
+    let shown = &replaced.body;
+    assert_eq!((&shown["status"], &shown["statusReason"], &shown["name"], &shown["credentialId"]), expected);
+    assert!(!shown.to_string().contains(SECRET));
+    let after = reveal().await;
+    assert_eq!(after.body["data"], json!({ "token": SECRET }));
+    assert_eq!(after.header("etag"), replaced.header("etag"));
+    assert_ne!(after.header("etag"), before.header("etag"));
+
+    replace(before.header("etag"), json!({ "data": {} })).await.is_problem(412, "precondition-failed");
+    let kept = acme.backend.put(&path, json!({ "data": { "token": "x" } })).await.is(200);
+    assert_eq!(kept.body["name"], "Second shop", "the name stays");
+    acme.engine
+        .put(&path, json!({ "data": 1, "type": "x" }))
+        .await
+        .is_problem(422, "validation")
+        .names(&["/data", "/type"]);
+    acme.backend.delete(&path).await.is(200);
+    acme.engine.put(&path, json!({ "data": {} })).await.is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn concurrent_replacements_each_seal_data_that_opens() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let credential = acme.create_credential(&user, json!({ "n": 0 })).await;
+    let path = format!("/users/{user}/credentials/{credential}");
+    let bodies: Vec<Value> = (1..=8).map(|n| json!({ "data": { "n": n } })).collect();
+    let answers = join_all(bodies.into_iter().map(|body| acme.engine.put(&path, body))).await;
+    // One that loses every race is rejected as a whole.
+    let (replaced, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    for answer in lost {
+        answer.is_problem(409, "concurrent-modification");
+    }
+    let mut revisions: Vec<u64> = replaced.iter().map(|answer| answer.body["revision"].as_u64().unwrap()).collect();
+    revisions.sort_unstable();
+    assert!(!revisions.is_empty() && revisions.is_sorted_by(|one, next| one < next), "{revisions:?}");
+    let revealed = acme.engine.post(&format!("{path}/reveal"), json!({})).await.is(200);
+    assert_eq!(revealed.header("etag"), format!("\"{}\"", revisions.last().unwrap()));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Workflows of users.
 
 use serde_json::{Value, json};
-use tests::Tenon;
+use tests::{Tenon, send};
 
 #[tokio::test]
 async fn workflow_name_is_unique_per_user() {
@@ -82,4 +82,82 @@ async fn workflows_are_listed_activated_and_deleted() {
     assert_eq!(acme.backend.delete(&format!("/workflows/{orders}?userId={user}")).await.is(200).body["success"], true);
     acme.backend.get(&format!("/workflows/{orders}")).await.is_problem(404, "not-found");
     acme.create_workflow(&user, "Orders").await;
+}
+
+#[tokio::test]
+async fn workflow_is_changed_in_place() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let credential = acme.create_credential(&user, json!({})).await;
+    let (orders, stock) = (acme.create_workflow(&user, "Orders").await, acme.create_workflow(&user, "Stock").await);
+    let path = format!("/workflows/{orders}");
+    let created = acme.engine.get(&path).await.is(200);
+    assert_eq!((&created.body["settings"], &created.body["key"]), (&json!({}), &Value::Null));
+
+    let change = json!({ "name": "Returns", "credentialIds": [credential, credential], "active": false,
+        "settings": { "rate": 0.1, "shop": { "id": 7 } } });
+    let changed = acme.backend.patch(&path, change).await.is(200);
+    let shown = &changed.body;
+    assert_eq!(shown["name"], "Returns");
+    assert_eq!(shown["credentialIds"], json!([credential]));
+    assert_eq!(shown["settings"], json!({ "rate": 0.1, "shop": { "id": 7 } }));
+    assert_eq!(shown["active"], false);
+    assert!(shown["revision"].as_u64() > created.body["revision"].as_u64());
+    let read = acme.engine.get(&path).await.is(200);
+    assert_eq!((&read.body, read.header("etag")), (shown, changed.header("etag")));
+    // The former name is free, and the new one is taken.
+    acme.create_workflow(&user, "Orders").await;
+    let taken = json!({ "name": "Returns" });
+    acme.backend
+        .patch(&format!("/workflows/{stock}"), taken.clone())
+        .await
+        .is_problem(409, "workflow-exists")
+        .names(&["/name"]);
+    let by_name = json!({ "userId": user, "workflowName": "Returns" });
+    assert_eq!(acme.backend.put("/workflows/activate", by_name).await.is(200).body["workflowId"], json!(orders));
+
+    // Settings are replaced, and members that are null or absent stay.
+    let replaced = acme.backend.patch(&path, json!({ "settings": { "a": null }, "name": null })).await.is(200);
+    assert_eq!(replaced.body["settings"], json!({ "a": null }));
+    assert_eq!((&replaced.body["name"], &replaced.body["active"]), (&json!("Returns"), &json!(true)));
+    let unchanged = acme.backend.patch(&path, json!({ "active": true })).await.is(200);
+    assert_eq!(unchanged.body, replaced.body, "a change to the same values changes nothing");
+    let stale = acme.backend.request("PATCH", &path).header("if-match", created.header("etag"));
+    send(stale.json(&json!({ "active": false }))).await.is_problem(412, "precondition-failed");
+
+    let other = acme.create_user("jim@acme.example").await;
+    let foreign = acme.create_credential(&other, json!({})).await;
+    let unknown = acme.backend.patch(&path, json!({ "credentialIds": [foreign, credential] })).await;
+    unknown.is_problem(422, "validation").names(&["/credentialIds"]);
+    let wrong = json!({ "settings": { "long": "x".repeat(8192) }, "active": "no", "userId": user });
+    acme.backend.patch(&path, wrong).await.is_problem(422, "validation").names(&["/settings", "/active", "/userId"]);
+}
+
+#[tokio::test]
+async fn all_workflows_of_the_environment_are_listed_with_the_state_of_their_owners() {
+    let tenon = Tenon::deployed().await;
+    let (acme, other) = (tenon.environment().await, tenon.environment().await);
+    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
+    let mut made = Vec::new();
+    for (user, name) in [(&joe, "A"), (&jim, "A"), (&joe, "B"), (&jim, "B"), (&joe, "C")] {
+        made.push(acme.create_workflow(user, name).await);
+    }
+    other.create_workflow(&other.create_user("joe@acme.example").await, "Other").await;
+    acme.backend.post(&format!("/users/{jim}/disable"), json!({})).await.is(200);
+    let (mut seen, mut path) = (Vec::new(), "/workflows?limit=2".to_owned());
+    loop {
+        let page = acme.engine.get(&path).await.is(200).body;
+        for workflow in page["data"].as_array().unwrap() {
+            assert_eq!(workflow["active"], json!(workflow["userId"] == json!(joe)), "{workflow}");
+            seen.push(workflow["workflowId"].as_str().unwrap().to_owned());
+        }
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        path = format!("/workflows?limit=2&cursor={cursor}");
+    }
+    made.sort_by(|a, b| b.cmp(a));
+    assert_eq!(seen, made);
+    // Those of a deleted user are gone at once.
+    acme.backend.delete(&format!("/users/{jim}")).await.is(200);
+    let left = acme.engine.get("/workflows").await.is(200).body;
+    assert_eq!(left["data"].as_array().unwrap().len(), 3);
 }

@@ -1,0 +1,56 @@
+//! `PUT /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id, or
+//! two by name; one read, one KMS call and one write; these three again after a conflict with a
+//! concurrent request.
+
+use axum::extract;
+use tenon::{
+    domain::{id::CredentialId, names::UserRef, text::Text},
+    http::{EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
+    store::credentials::SealedCredential,
+};
+use utoipa::ToSchema;
+
+use super::{CredentialBody, SecretObject, StateWithVault, encryption_context, revised};
+use crate::api::MAX_CHANGE_ATTEMPTS;
+
+/// New data of a credential.
+#[derive(Input, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceCredential {
+    /// Secret data, at most 16 KiB as JSON, which replaces the former data.
+    #[schema(value_type = Object)]
+    data: SecretObject,
+    /// New display name; without it the name stays.
+    name: Option<Text<256>>,
+}
+
+/// Replaces the data of a credential, which becomes valid. Its id stays, and so do the workflows that
+/// use it.
+#[utoipa::path(put, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
+    security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])), params(IfMatch), request_body = ReplaceCredential,
+    responses((status = 200, body = CredentialBody,
+        headers(("ETag", description = "entity tag of the data, for If-Match"))),
+        (status = 409, description = "the credential was modified by concurrent requests")))]
+pub async fn replace_credential(
+    caller: EngineOrBackend,
+    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,
+    Path(user): Path<UserRef>,
+    Path(id): Path<CredentialId>,
+    if_match: IfMatch,
+    Valid(body): Valid<ReplaceCredential>,
+) -> Result<Revised<CredentialBody>, Problem> {
+    let EngineOrBackend { environment } = caller;
+    let ReplaceCredential { data: SecretObject(data), name } = body;
+    let owner = state.owner(environment, None, &user).await?;
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let found = state.credentials.sealed(environment, owner.user_id, id).await?;
+        let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
+        if_match.check_revision(credential.data_revision)?;
+        let sealed = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
+        let name = name.as_ref().unwrap_or(&credential.name);
+        if let Some(replaced) = state.credentials.replace(environment, &credential, name, &sealed).await? {
+            return Ok(revised(replaced));
+        }
+    }
+    Err(Problem::modified_concurrently("credential"))
+}

@@ -1,0 +1,79 @@
+//! `PATCH /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user) and one
+//! transaction; again after a conflict with a concurrent request.
+
+use axum::extract;
+use tenon::{
+    domain::{
+        id::{CredentialId, WorkflowId},
+        settings::Settings,
+        timestamp::Timestamp,
+        workflow::{MAX_CREDENTIALS, Workflow, WorkflowChange, WorkflowName},
+    },
+    http::{Backend, IfMatch, Input, Path, Problem, Revised, Valid},
+    store::workflows::ChangeWorkflowError,
+};
+use utoipa::ToSchema;
+
+use super::{State, WorkflowBody, deduplicate, revised};
+use crate::api::MAX_CHANGE_ATTEMPTS;
+
+/// Changes to a workflow; absent members remain unchanged.
+#[derive(Clone, Debug, Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateWorkflow {
+    /// Name, unique per user.
+    name: Option<WorkflowName>,
+    /// Credentials of the same user that the workflow uses, at most 50.
+    #[input(max = MAX_CREDENTIALS)]
+    #[schema(max_items = 50)]
+    credential_ids: Option<Vec<CredentialId>>,
+    /// Settings that the engine reads, at most 8 KiB as JSON. They replace the former ones.
+    settings: Option<Settings>,
+    /// Whether the workflow is active.
+    active: Option<bool>,
+}
+
+/// Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
+/// changed.
+#[utoipa::path(patch, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
+    params(IfMatch), request_body = UpdateWorkflow,
+    responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match"))),
+        (status = 409, description = "the name is taken, or the workflow belongs to an installation")))]
+pub async fn update_workflow(
+    caller: Backend,
+    extract::State(state): extract::State<State>,
+    Path(id): Path<WorkflowId>,
+    if_match: IfMatch,
+    Valid(body): Valid<UpdateWorkflow>,
+) -> Result<Revised<WorkflowBody>, Problem> {
+    let UpdateWorkflow { name, credential_ids, settings, active } = body;
+    let change = WorkflowChange { name, credential_ids: credential_ids.map(deduplicate), settings, active };
+    let mut attempts = 0;
+    loop {
+        let (before, owner) = state.find(caller.environment, None, id, None).await?;
+        check_installed(&before, &change)?;
+        if_match.check_revision(before.revision)?;
+        let Some(after) = before.changed(&change, Timestamp::now()) else {
+            return Ok(revised(before, owner.status));
+        };
+        let added = after.credential_ids.iter().filter(|id| !before.credential_ids.contains(id));
+        let added: Vec<CredentialId> = added.copied().collect();
+        attempts += 1;
+        match state.workflows.update(caller.environment, &before, &after, &added).await {
+            Ok(()) => return Ok(revised(after, owner.status)),
+            Err(ChangeWorkflowError::Conflict) if attempts < MAX_CHANGE_ATTEMPTS => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Rejects a change that only the installation of a workflow can make.
+fn check_installed(workflow: &Workflow, change: &WorkflowChange) -> Result<(), Problem> {
+    let members = [("/credentialIds", change.credential_ids.is_some()), ("/settings", change.settings.is_some())];
+    let rejected: Vec<&str> = members.into_iter().filter(|(_, given)| *given).map(|(pointer, _)| pointer).collect();
+    if workflow.key.is_none() || rejected.is_empty() {
+        return Ok(());
+    }
+    let problem = Problem::conflict("workflow-installed", "the workflow belongs to an installation; change that");
+    Err(rejected.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "is set by the installation")))
+}
