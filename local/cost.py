@@ -1,4 +1,5 @@
-"""Estimates what Tenon costs on AWS, and writes the estimate to docs/cost.md.
+"""Estimates what Tenon costs on AWS, and writes the estimate to docs/cost.md and
+docs/operations.md.
 
 Inputs: the capacity units in docs/capacity.json, the processor times and AWS calls in
 docs/benchmarks.json, which `make bench` writes, and the prices in local/prices.toml.
@@ -10,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COST = ROOT / "docs/cost.md"
+COST, OPERATIONS = ROOT / "docs/cost.md", ROOT / "docs/operations.md"
 BEGIN, END = "<!-- {}: written by local/cost.py -->\n", "<!-- end -->\n"
 MILLION = 1_000_000
 MONTH_MINUTES = 30 * 24 * 60
@@ -139,8 +140,10 @@ def bills() -> dict[str, Bill]:
             "KMS requests by DynamoDB": ("kms_requests", schedules),
             "GB of logs": ("log_gb", schedules * LOG_BYTES / 1e9),
             "KMS keys": ("kms_key_month", template.count("Type: AWS::KMS::Key")),
-            "alarms": ("alarm_month", template.count("Type: AWS::CloudWatch::Alarm")),
+            # Each metric that an alarm reads is charged.
+            "metrics of alarms": ("alarm_month", template.count("MetricName:")),
             "custom metrics": ("metric_month", 3),
+            "dashboards": ("dashboard_month", template.count("Type: AWS::CloudWatch::Dashboard")),
         },
     }
 
@@ -151,31 +154,31 @@ def capacity() -> str:
     return "\n".join(["| operation | read units | write units |", "|---|---|---|", *rows, ""])
 
 
-def table() -> str:
-    """Returns the bills as Markdown."""
-    prices, lines = Prices(), []
-    for title, bill in bills().items():
-        amounts = {line: prices.of(price, count) for line, (price, count) in bill.items()}
-        lines += [f"### {title}: {sum(amounts.values()):.2f} USD", "", "| item | quantity | USD |", "|---|---|---|"]
-        lines += [f"| {line} | {count:,.1f} | {amounts[line]:.3f} |" for line, (_, count) in bill.items()]
-        lines.append("")
-    return "\n".join(lines)
+def table(title: str, bill: Bill) -> str:
+    """Returns a bill as Markdown."""
+    prices = Prices()
+    amounts = {line: prices.of(price, count) for line, (price, count) in bill.items()}
+    lines = [f"### {title}: {sum(amounts.values()):.2f} USD", "", "| item | quantity | USD |", "|---|---|---|"]
+    lines += [f"| {line} | {count:,.1f} | {amounts[line]:.3f} |" for line, (_, count) in bill.items()]
+    return "\n".join([*lines, ""])
 
 
-def filled(text: str, part: str, content: str) -> str:
-    """Returns the page with the content of a part replaced."""
-    before, begin, rest = text.partition(BEGIN.format(part))
+def fill(page: Path, part: str, content: str) -> None:
+    """Replaces the content of a part of a page."""
+    before, begin, rest = page.read_text().partition(BEGIN.format(part))
     _, end, after = rest.partition(END)
     if not begin or not end:
-        sys.exit(f"{COST} does not contain the markers of {part}")
-    return before + begin + content + end + after
+        sys.exit(f"{page} does not contain the markers of {part}")
+    page.write_text(before + begin + content + end + after)
 
 
 def main() -> None:
-    """Writes the tables of docs/cost.md and prints the bills."""
-    page = filled(COST.read_text(), "capacity", capacity())
-    COST.write_text(filled(page, "bills", table()))
-    print(table())
+    """Writes the tables and prints the bills."""
+    tables = {title: table(title, bill) for title, bill in bills().items()}
+    fill(COST, "capacity", capacity())
+    fill(COST, "bills", "\n".join(tables.values()))
+    fill(OPERATIONS, "idle", tables["An idle month"])
+    print("\n".join(tables.values()))
 
 
 if __name__ == "__main__":

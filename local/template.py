@@ -18,17 +18,25 @@ Resource = dict[str, Any]
 class Template:
     """A transformed template."""
 
-    parameters: dict[str, Resource]
-    resources: dict[str, Resource]
+    document: dict[str, Any]
 
     @classmethod
-    def transformed(cls) -> "Template":
-        """Returns template.yaml after the transform of the pinned SAM."""
+    def transformed(cls, **parameters: str) -> "Template":
+        """Returns template.yaml after the transform of the pinned SAM with parameters."""
         # The transform takes code from S3 only; `sam deploy` uploads it first.
         source = yaml_parse((ROOT / "template.yaml").read_text().replace("CodeUri: target/", "CodeUri: s3://code/"))
         with patch("boto3.session.Session.region_name", REGION):
-            translated = Translator({}, Parser()).translate(source, {})
-        return cls(source["Parameters"], translated["Resources"])
+            return cls(Translator({}, Parser()).translate(source, parameters))
+
+    @property
+    def parameters(self) -> dict[str, Resource]:
+        """The parameters, by name."""
+        return self.document["Parameters"]
+
+    @property
+    def resources(self) -> dict[str, Resource]:
+        """The resources, by logical id."""
+        return self.document["Resources"]
 
     def of_type(self, kind: str) -> dict[str, Resource]:
         """Returns the properties of all resources of a type, by logical id."""

@@ -4,7 +4,7 @@ import json
 import re
 
 from emulator import ROOT
-from template import Template, listed, logical_id
+from template import Resource, Template, listed, logical_id
 
 # Types whose resources take tags. SAM gives the API its tags in its OpenAPI body.
 TAGGED = {
@@ -15,11 +15,31 @@ TAGGED = {
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Logs::LogGroup",
+    "AWS::SNS::Topic",
     "AWS::SQS::Queue",
+    "AWS::ApiGatewayV2::DomainName",
     "AWS::ApiGatewayV2::Stage",
 }
 # Types that take no tags, or take those of the stack only.
-UNTAGGED = {"AWS::ApiGatewayV2::Api", "AWS::Events::Rule", "AWS::KMS::Alias", "AWS::Lambda::Permission"}
+UNTAGGED = {
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::Events::Rule",
+    "AWS::KMS::Alias",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::QueryDefinition",
+    "AWS::SNS::Subscription",
+}
+# Metrics that AWS documents, and those that the functions write, by namespace.
+PUBLISHED = {
+    "AWS/ApiGateway": {"4xx", "5xx", "Count", "IntegrationLatency", "Latency"},
+    "AWS/DynamoDB": {"ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents"},
+    "AWS/Lambda": {"Duration", "Errors", "Invocations", "IteratorAge", "RecursiveInvocationsDropped", "Throttles"},
+    "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"},
+    "Tenon": set(re.findall(r"^    (\w+),$", (ROOT / "shared/src/metrics.rs").read_text(), re.MULTILINE)),
+}
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 
 
 def test_a_function_that_can_reach_itself_through_queues_is_allowed_to_loop(template: Template) -> None:
@@ -53,7 +73,7 @@ def test_a_function_that_can_reach_itself_through_queues_is_allowed_to_loop(temp
 
 def test_an_alarm_rings_when_lambda_stops_a_loop(template: Template) -> None:
     alarms = template.of_type("AWS::CloudWatch::Alarm").values()
-    watching = [alarm for alarm in alarms if alarm["MetricName"] == "RecursiveInvocationsDropped"]
+    watching = [alarm for alarm in alarms if alarm.get("MetricName") == "RecursiveInvocationsDropped"]
     assert {logical_id(alarm["Dimensions"][0]["Value"]) for alarm in watching} == {"Drain", "Replay"}
     assert all(alarm["Threshold"] == 0 for alarm in watching)
 
@@ -288,20 +308,200 @@ def test_lambdas_own_log_level_is_a_parameter(template: Template) -> None:
     assert template.parameters["SystemLogLevel"]["Default"] == "WARN"
 
 
-def test_every_alarm_watches_a_metric_that_is_published_and_notifies(template: Template) -> None:
-    published = {
-        "AWS/Lambda": {"Errors", "IteratorAge", "RecursiveInvocationsDropped", "Throttles"},
-        "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"},
-        "Tenon": set(re.findall(r"^    (\w+),$", (ROOT / "shared/src/metrics.rs").read_text(), re.MULTILINE)),
+def alarms(template: Template) -> dict[str, Resource]:
+    """Returns the properties of all alarms, by logical id."""
+    return template.of_type("AWS::CloudWatch::Alarm")
+
+
+def watched(alarm: Resource) -> list[Resource]:
+    """Returns the metrics that an alarm reads."""
+    if "Metrics" not in alarm:
+        return [alarm]
+    return [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
+
+
+def functions_watched(template: Template, name: str, metric: str) -> set[str]:
+    """Returns the functions whose metric an alarm reads."""
+    metrics = watched(alarms(template)[name])
+    assert all((found["Namespace"], found["MetricName"]) == ("AWS/Lambda", metric) for found in metrics), name
+    return {logical_id(dimension["Value"]) for found in metrics for dimension in found["Dimensions"]}
+
+
+def background_functions(template: Template) -> set[str]:
+    """Returns the functions that a queue, a stream or a schedule triggers."""
+    rules = template.of_type("AWS::Events::Rule").values()
+    scheduled = {logical_id(target["Arn"]) for rule in rules for target in rule["Targets"]}
+    return scheduled.union(*template.triggers().values())
+
+
+def test_every_alarm_watches_metrics_that_are_published_and_notifies(template: Template) -> None:
+    actions = [
+        {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]},
+        {"Fn::If": ["HasAlarmEmail", {"Ref": "AlarmEmails"}, {"Ref": "AWS::NoValue"}]},
+    ]
+    for name, alarm in alarms(template).items():
+        assert alarm["AlarmName"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
+        assert alarm["AlarmActions"] == alarm["OKActions"] == actions, name
+        for metric in watched(alarm):
+            assert metric["MetricName"] in PUBLISHED[metric["Namespace"]], name
+            for dimension in metric["Dimensions"]:
+                value = dimension["Value"]
+                assert (
+                    value == {"Ref": "AWS::StackName"}
+                    or logical_id(value) in template.resources
+                    or dimension["Name"] == "GlobalSecondaryIndexName"
+                ), name
+
+
+def test_a_new_stack_without_data_fires_no_alarm(template: Template) -> None:
+    for name, alarm in alarms(template).items():
+        assert alarm["TreatMissingData"] == "notBreaching", name
+        # Nothing happens in a new stack, so that only values above a threshold may fire.
+        assert name == "SweepStopped" or alarm["ComparisonOperator"] == "GreaterThanThreshold"
+
+
+def test_the_sweep_has_time_for_its_first_run_before_its_alarm_fires(template: Template) -> None:
+    [rule] = [
+        rule
+        for rule in template.of_type("AWS::Events::Rule").values()
+        if logical_id(rule["Targets"][0]["Arn"]) == "Sweep"
+    ]
+    assert rule["ScheduleExpression"] == "rate(5 minutes)"
+    alarm = alarms(template)["SweepStopped"]
+    assert {query["MetricStat"]["Period"] for query in alarm["Metrics"] if "MetricStat" in query} == {5 * 60}
+    assert alarm["EvaluationPeriods"] == 3
+
+
+def test_metric_math_returns_one_series_from_at_most_ten_metrics(template: Template) -> None:
+    for name, alarm in alarms(template).items():
+        if "Metrics" not in alarm:
+            continue
+        [result] = [query for query in alarm["Metrics"] if query.get("ReturnData", True)]
+        assert len(watched(alarm)) <= 10, f"{name}: the maximum of an alarm"
+        inputs = {query["Id"] for query in alarm["Metrics"]} - {result["Id"]}
+        assert len(inputs) == len(alarm["Metrics"]) - 1, f"{name}: an id is used twice"
+        expressions = " ".join(query.get("Expression", "") for query in alarm["Metrics"])
+        assert set(re.findall(r"\b[a-z]\w*\b", expressions)) == inputs or expressions.strip() == "SUM(METRICS())", name
+        assert all(re.fullmatch(r"[a-z]\w*", id) for id in inputs), f"{name}: CloudWatch accepts no other ids"
+
+
+def test_one_failed_request_fires_no_alarm_of_the_api(template: Template) -> None:
+    assert re.match(r"IF\(failed >= 5, ", alarms(template)["ApiErrors"]["Metrics"][0]["Expression"])
+    assert alarms(template)["ApiLatency"]["EvaluateLowSampleCountPercentile"] == "ignore"
+
+
+def test_an_alarm_fires_when_a_background_function_fails_or_is_throttled(template: Template) -> None:
+    background = background_functions(template)
+    assert {"Drain", "ForwardErrors", "SigningKeysRotate"} < background
+    failing = [functions_watched(template, name, "Errors") for name in ("BackgroundErrors", "RotationErrors")]
+    assert set.union(*failing) == background
+    assert functions_watched(template, "Throttles", "Throttles") == background | {"Authorizer"}
+    assert functions_watched(template, "AuthorizerErrors", "Errors") == {"Authorizer"}
+
+
+def test_an_alarm_fires_when_a_table_or_an_index_is_throttled(template: Template) -> None:
+    for name, table in template.of_type("AWS::DynamoDB::Table").items():
+        indexes = {index["IndexName"] for index in table["GlobalSecondaryIndexes"]}
+        expected = {
+            (metric, json.dumps([{"Ref": name}, *index]))
+            for metric in ("ReadThrottleEvents", "WriteThrottleEvents")
+            for index in [[], *([index] for index in indexes)]
+        }
+        found = {
+            (metric["MetricName"], json.dumps([dimension["Value"] for dimension in metric["Dimensions"]]))
+            for metric in watched(alarms(template)[f"{name}TableThrottles"])
+        }
+        assert found == expected, name
+
+
+def test_every_alarm_has_a_runbook(template: Template) -> None:
+    headings = {name for line in re.findall("^### (.*)$", OPERATIONS, re.MULTILINE) for name in line.split(" and ")}
+    rows = set(re.findall(r"^\| `(\w+)` \|", OPERATIONS, re.MULTILINE))
+    for name in alarms(template):
+        assert name in headings, f"docs/operations.md has no section {name}"
+        assert name in rows, f"docs/operations.md lists no alarm {name}"
+
+
+def test_every_parameter_is_documented_with_its_default(template: Template) -> None:
+    section = OPERATIONS.partition("### Parameters")[2].partition("\n### ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE))
+    assert set(rows) == set(template.parameters)
+    for name, parameter in template.parameters.items():
+        default = str(parameter["Default"])
+        # An empty default stands for a value that the row describes.
+        assert rows[name].strip("`") == default if default else "`" not in rows[name], name
+
+
+def test_the_dashboard_shows_existing_metrics_and_all_alarms(template: Template) -> None:
+    [dashboard] = template.of_type("AWS::CloudWatch::Dashboard").values()
+    # Each reference becomes the logical id that it names.
+    body = re.sub(r"\$\{([\w:]+)(?:\.\w+)?\}", r"\1", dashboard["DashboardBody"]["Fn::Sub"])
+    widgets = json.loads(body)["widgets"]
+    [overview] = [widget for widget in widgets if widget["type"] == "alarm"]
+    assert set(overview["properties"]["alarms"]) == set(alarms(template))
+    indexes = {
+        (name, index["IndexName"])
+        for name, table in template.of_type("AWS::DynamoDB::Table").items()
+        for index in table["GlobalSecondaryIndexes"]
     }
-    topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
-    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
-        assert alarm["MetricName"] in published[alarm["Namespace"]], name
-        assert alarm["AlarmActions"] == alarm["OKActions"] == topic, name
-        for dimension in alarm.get("Dimensions", []):
-            assert (
-                dimension["Value"] == {"Ref": "AWS::StackName"} or logical_id(dimension["Value"]) in template.resources
-            ), name
+    for widget in widgets:
+        title, metrics = widget["properties"]["title"], widget["properties"].get("metrics", [])
+        assert metrics or widget is overview, title
+        for namespace, metric, *rest in metrics:
+            options = rest.pop() if isinstance(rest[-1], dict) else {}
+            assert "stat" in {**widget["properties"], **options}, title
+            assert metric in PUBLISHED[namespace], f"{title}: {metric}"
+            dimensions = dict(zip(rest[::2], rest[1::2], strict=True))
+            if index := dimensions.pop("GlobalSecondaryIndexName", None):
+                assert (dimensions["TableName"], index) in indexes, title
+            [(dimension, resource)] = dimensions.items()
+            kind = {
+                "ApiId": "AWS::ApiGatewayV2::Api",
+                "FunctionName": "AWS::Lambda::Function",
+                "QueueName": "AWS::SQS::Queue",
+                "TableName": "AWS::DynamoDB::Table",
+            }.get(dimension)
+            assert resource in (template.of_type(kind) if kind else {"AWS::StackName"}), f"{title}: {resource}"
+
+
+def test_saved_queries_read_a_log_group_of_the_stack_and_are_documented(template: Template) -> None:
+    saved = template.of_type("AWS::Logs::QueryDefinition").values()
+    assert len(saved) == 6
+    for query in saved:
+        [group] = query["LogGroupNames"]
+        assert logical_id(group) in {"Logs", "AccessLogs"}
+        assert query["Name"]["Fn::Sub"].startswith("${AWS::StackName}/")
+        name = query["Name"]["Fn::Sub"].removeprefix("${AWS::StackName}")
+        assert f"| `<stack>{name}` |" in OPERATIONS, f"docs/operations.md does not list {name}"
+
+
+def test_a_permissions_boundary_applies_to_every_role(template: Template) -> None:
+    boundary = {"Fn::If": ["HasPermissionsBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}
+    roles = template.of_type("AWS::IAM::Role")
+    assert len(roles) == len(template.functions())
+    assert all(role["PermissionsBoundary"] == boundary for role in roles.values())
+
+
+def test_a_role_may_write_traces_only_while_tracing_is_active(template: Template) -> None:
+    traced = Template.transformed(Tracing="Active")
+    for name in template.functions():
+        assert "TracingConfig" not in template.functions()[name], name
+        assert traced.functions()[name]["TracingConfig"] == {"Mode": {"Ref": "Tracing"}}, name
+        added = [
+            {
+                str(policy).rpartition("/")[2]
+                for policy in found.resources[f"{name}Role"]["Properties"]["ManagedPolicyArns"]
+            }
+            for found in (template, traced)
+        ]
+        assert added[1] - added[0] == {"AWSXrayWriteOnlyAccess"}, name
+
+
+def test_the_own_url_of_the_api_can_be_disabled(template: Template) -> None:
+    [server] = template.resources["Api"]["Properties"]["Body"]["servers"]
+    settings = server["x-amazon-apigateway-endpoint-configuration"]
+    # API Gateway takes booleans, and parameters are text.
+    assert settings == {"disableExecuteApiEndpoint": {"Fn::If": ["DisablesExecuteApiEndpoint", True, False]}}
 
 
 def test_a_preflight_allows_what_browsers_need(template: Template) -> None:

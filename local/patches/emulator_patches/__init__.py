@@ -1,9 +1,10 @@
 """Patches of ministack 1.5.33, one module for each difference from AWS that Tenon depends on."""
 
-from . import conditions, logs, loops, numbers, server
+from . import conditions, logs, loops, monitoring, numbers, server
 
 server.install()
 loops.install()
 numbers.install()
 conditions.install()
 logs.install()
+monitoring.install()
