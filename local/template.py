@@ -20,6 +20,7 @@ class Template:
 
     parameters: dict[str, Resource]
     resources: dict[str, Resource]
+    outputs: dict[str, Resource]
 
     @classmethod
     def transformed(cls) -> "Template":
@@ -28,7 +29,7 @@ class Template:
         source = yaml_parse((ROOT / "template.yaml").read_text().replace("CodeUri: target/", "CodeUri: s3://code/"))
         with patch("boto3.session.Session.region_name", REGION):
             translated = Translator({}, Parser()).translate(source, {})
-        return cls(source["Parameters"], translated["Resources"])
+        return cls(source["Parameters"], translated["Resources"], translated["Outputs"])
 
     def of_type(self, kind: str) -> dict[str, Resource]:
         """Returns the properties of all resources of a type, by logical id."""
