@@ -153,18 +153,20 @@ create_bucket() {
 }
 
 deploy_with_aws() {
+    local started
     [ "$bucket" ] || create_bucket
     echo "uploading the functions to s3://$bucket …"
     aws cloudformation package --template-file template.yaml --s3-bucket "$bucket" --s3-prefix tenon \
         --output-template-file "$temporary/template.yaml" >"$temporary/upload" 2>&1 ||
         stop "The upload failed: check that you may write to the bucket $bucket. $(tail -n 3 "$temporary/upload")"
+    started=$(date -u +%Y-%m-%dT%H:%M)
     if ! aws cloudformation deploy --template-file "$temporary/template.yaml" --s3-bucket "$bucket" --s3-prefix tenon \
         --stack-name "$stack" --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
         --parameter-overrides "Architecture=$architecture" ${parameters[@]+"${parameters[@]}"} --tags "${tags[@]}"; then
-        # From the newest on, of which many only say that CloudFormation cancelled a resource because of an earlier failure.
+        # Newest first. CloudFormation also cancels resources because of an earlier failure.
         aws cloudformation describe-stack-events --stack-name "$stack" --max-items 500 --output text --query \
             "StackEvents[?ends_with(ResourceStatus, '_FAILED')].[Timestamp, LogicalResourceId, ResourceStatusReason]" \
-            2>/dev/null | grep -v ' cancelled$' >&2 || true
+            2>/dev/null | awk -v started="$started" '$1 >= started && !/ cancelled$/' >&2 || true
         stop "The deployment failed. Fix its cause, which the last lines above name, and run this command again."
     fi
     aws cloudformation describe-stacks --stack-name "$stack" --output text --query \
