@@ -5,19 +5,31 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 ARCH ?= arm64
+PROFILE ?= release
 STACK ?= tenon
 NAME ?= created with make key
 SCOPES ?= manage
 ENVIRONMENT ?=
 TAGS ?=
 PARAMETERS ?=
+BUCKET ?=
 PARTS ?=
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
+PACKAGE_VENV := .local/package-venv
 CHECK_VENV := .local/check-venv
 CLIENTS_VENV := .local/clients-venv
 NODE := .local/node
+# Rust target, and the oldest processor on which Lambda runs functions of the architecture.
+RUST_TARGET = $(or $(RUST_TARGET_$(ARCH)),$(error ARCH=$(ARCH) must be arm64 or x86_64))
+RUST_TARGET_arm64 := aarch64-unknown-linux-gnu
+RUST_TARGET_x86_64 := x86_64-unknown-linux-gnu
+PROCESSOR = $(if $(filter arm64,$(ARCH)),neoverse-n1,haswell)
+# Arguments of deploy.sh.
+DEPLOYMENT = $(TAGS:%=--tag '%') $(BUCKET:%=--bucket '%') '$(STACK)' $(PARAMETERS)
+DEPLOY_PACKAGE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	tar -xzf "$$package" -C "$$folder" --strip-components=1 && "$$folder/deploy.sh" $(DEPLOYMENT)
 # Without nextest the tests run one after the other: .config/nextest.toml lists those that must run alone.
 # Binaries have no unit tests. Without these options cargo links an empty test for each of them.
 TESTED := --lib --test '*'
@@ -49,7 +61,7 @@ key: setup ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPE
 	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py
 
 .PHONY: test
-test: setup clients functions ## Run all tests on a stack of their own (TESTS=text selects by name)
+test: setup clients functions $(PACKAGE_VENV)/.done ## Run all tests on a stack of their own (TESTS=text selects by name)
 	@echo "building the tests …"
 	@cargo build --locked --quiet --workspace $(TESTED)
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
@@ -91,30 +103,40 @@ bench: setup ## Measure speed, size and cost, and write docs/benchmarks.* and do
 		$(PYTHON) local/test.py $(TARGET)/bench-client/bench $(PARTS)
 	$(if $(PARTS),,$(PYTHON) local/cost.py)
 
+# The profile `release` builds faster, `dist` builds what is released. cargo-lambda would change some settings of the profile
+# `release` only (panics, the processor): all are set here and in Cargo.toml.
 .PHONY: build
-build: $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=arm64 or x86_64)
-	PATH="$(CURDIR)/$(RELEASE_VENV)/bin:$$PATH" cargo lambda build --locked --release --package functions \
-		$(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
+build: rust-target $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=arm64 or x86_64)
+	PATH="$(CURDIR)/$(RELEASE_VENV)/bin:$$PATH" cargo lambda build --locked --profile $(PROFILE) --package functions \
+		--target $(RUST_TARGET) --disable-optimizations --config 'build.rustflags=["-C", "target-cpu=$(PROCESSOR)"]'
+
+.PHONY: package
+package: PROFILE = dist
+package: build $(PACKAGE_VENV)/.done ## Build a package for releases, deployable without Rust: dist/tenon-<version>-<ARCH>.tar.gz
+	@$(PACKAGE_VENV)/bin/python local/package.py $(ARCH) $(TARGET)/lambda dist
 
 .PHONY: deploy
-deploy: setup ## Deploy to your AWS account (STACK=name, ARCH=…, PARAMETERS="RetentionDays=60 …", TAGS="Team=x …")
-	@$(PYTHON) local/deploy.py '$(STACK)' '$(ARCH)'
+ifdef PACKAGE
+deploy:
+	@package='$(PACKAGE)' && $(DEPLOY_PACKAGE)
+else
+deploy: rust-target $(PACKAGE_VENV)/.done ## Deploy to your AWS account (STACK=name, ARCH=… or PACKAGE=file, PARAMETERS="RetentionDays=60 …", TAGS="Team=x …", BUCKET=name)
+	@./deploy.sh --check $(DEPLOYMENT)
 	@$(MAKE) build
-	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam deploy --template-file template.yaml --stack-name $(STACK) --resolve-s3 \
-		--capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) --tags Stack=$(STACK) $(TAGS) \
-		--no-fail-on-empty-changeset $(if $(AWS_REGION),--region $(AWS_REGION))
+	@package=$$($(PACKAGE_VENV)/bin/python local/package.py $(ARCH) $(TARGET)/lambda $(TARGET)/package) && $(DEPLOY_PACKAGE)
+endif
 
 .PHONY: lock
 lock: setup ## Update the pinned Python packages from local/*.in
 	$(PYTHON) -m pip install --quiet pip-tools
-	for list in local/requirements local/release-requirements local/check-requirements local/clients-requirements; do \
+	for list in local/requirements local/release-requirements local/package-requirements local/check-requirements local/clients-requirements; do \
 		$(PYTHON) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 			--no-emit-find-links --no-emit-trusted-host --output-file $$list.txt $$list.in; \
 	done
 
 .PHONY: clean
 clean: ## Remove all build results and installed tools
-	rm -rf target .local .aws-sam
+	rm -rf target dist .local .aws-sam
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Prerequisites of the targets above
@@ -129,6 +151,11 @@ tools:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is required"; exit 1; }
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "The Python module venv is not installed: install python3-venv"; exit 1; }
 	@command -v cc >/dev/null || { echo "No C compiler is installed: install gcc or clang"; exit 1; }
+
+.PHONY: rust-target
+rust-target:
+	@! command -v rustup >/dev/null || rustup target list --installed | grep -x $(RUST_TARGET) >/dev/null || \
+		{ echo "Rust cannot build for $(ARCH): run \`rustup target add $(RUST_TARGET)\`"; exit 1; }
 
 .PHONY: functions
 functions:
@@ -151,7 +178,7 @@ $(NODE)/.done: tests/clients/package.json tests/clients/package-lock.json
 	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-# Tools of `make build`, linters and the Python client generator, each in an environment of its own.
+# Tools of `make build` and `make package`, linters and the Python client generator, each in an environment of its own.
 .local/%-venv/.done: local/%-requirements.txt
 	@echo "installing $< to $(@D) …"
 	@python3 -m venv --clear $(@D)

@@ -38,6 +38,11 @@ class Template:
         """The resources, by logical id."""
         return self.document["Resources"]
 
+    @property
+    def outputs(self) -> dict[str, Resource]:
+        """The outputs, by name."""
+        return self.document["Outputs"]
+
     def of_type(self, kind: str) -> dict[str, Resource]:
         """Returns the properties of all resources of a type, by logical id."""
         return {name: found.get("Properties", {}) for name, found in self.resources.items() if found["Type"] == kind}

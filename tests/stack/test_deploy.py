@@ -1,64 +1,69 @@
 """The checks that precede a deployment."""
 
-import os
-import platform
+import json
 import subprocess
-import sys
-from pathlib import Path
+import time
 
-from deploy import RUST_TARGETS
+import pytest
+from deployment import needs_aws, run_script
 from emulator import ROOT, Emulator
 
-# Rust is installed at least for this machine.
-ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+SCRIPT = ROOT / "deploy.sh"
 
 
-def check(stack: str, architecture: str = ARCHITECTURE, **settings: str | None) -> tuple[int, str]:
-    """Runs the checks with changed environment variables. Returns the exit code and the output."""
-    environment = {**os.environ, "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent", **settings}
-    environment = {name: value for name, value in environment.items() if value is not None}
-    command = [sys.executable, str(ROOT / "local" / "deploy.py"), stack, architecture]
-    result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert not result.stderr, result.stderr
-    return result.returncode, result.stdout
-
-
+@needs_aws
 def test_a_deployment_is_checked_before_anything_is_built(emulator: Emulator) -> None:
-    code, output = check("tenon", RUSTUP_HOME=os.environ.get("RUSTUP_HOME", str(Path("~/.rustup").expanduser())))
+    code, output = run_script(SCRIPT, "--check", "tenon", "RetentionDays=60")
     assert "✗" not in output, output
     assert code == 0
-    for fact in (
-        "stack tenon",
-        f"target {RUST_TARGETS[ARCHITECTURE]}",
-        "region us-east-1",
-        "account 111111111111",
-        "concurrent",
-    ):
+    for fact in ("stack tenon", "region us-east-1", "account 111111111111", "concurrent executions"):
         assert fact in output
 
 
-def test_every_obstacle_to_a_deployment_is_named_at_once(emulator: Emulator) -> None:
-    code, output = check(
-        "a" * 38,
-        "arm",
-        AWS_REGION=None,
-        AWS_DEFAULT_REGION=None,
-        AWS_ACCESS_KEY_ID=None,
-        AWS_SECRET_ACCESS_KEY=None,
-        CARGO_TARGET_DIR="elsewhere",
-    )
+@needs_aws
+def test_every_obstacle_to_a_deployment_is_named_together() -> None:
+    missing = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    code, output = run_script(SCRIPT, "--check", "a" * 38, "RetentionDay=60", **missing)
     assert code == 1
     for obstacle in (
         "38 characters; at most 37 fit",
-        "ARCH=arm must be arm64 or x86_64",
-        "CARGO_TARGET_DIR is elsewhere",
+        "unknown parameter RetentionDay",
         "no AWS region: set AWS_REGION",
         "no valid AWS credentials",
     ):
-        assert obstacle in output, output
+        assert f"✗ {obstacle}" in output.replace("the stack name " + "a" * 38 + " has ", ""), output
+
+
+@needs_aws
+def test_a_stack_that_was_never_created_must_be_deleted_first(emulator: Emulator) -> None:
+    formation = emulator.client("cloudformation")
+    table = {"Type": "AWS::DynamoDB::Table", "Properties": {"KeySchema": "invalid"}}
+    formation.create_stack(StackName="failed", TemplateBody=json.dumps({"Resources": {"Table": table}}))
+    deadline = time.monotonic() + 30
+    while formation.describe_stacks(StackName="failed")["Stacks"][0]["StackStatus"] != "ROLLBACK_COMPLETE":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    code, output = run_script(SCRIPT, "--check", "failed")
+    assert code == 1
+    assert "aws cloudformation delete-stack --stack-name failed" in output
 
 
 def test_a_stack_name_must_be_valid() -> None:
-    code, output = check("1_tenon")
+    code, output = run_script(SCRIPT, "--check", "1_tenon")
     assert code == 1
     assert "must be a letter, followed by letters, digits and hyphens" in output
+
+
+def test_a_source_tree_is_not_deployed_without_a_build() -> None:
+    code, output = run_script(SCRIPT, "tenon")
+    assert code == 1
+    assert "not a package: run make deploy" in output
+
+
+@pytest.mark.parametrize("target", ["build", "package", "deploy"])
+def test_an_unknown_architecture_is_rejected(target: str) -> None:
+    result = subprocess.run(
+        ["make", "--dry-run", target, "ARCH=arm"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode
+    assert "ARCH=arm must be arm64 or x86_64" in result.stderr

@@ -1,0 +1,211 @@
+#!/usr/bin/env bash
+# Deploys Tenon from an unpacked package, with the AWS CLI or the SAM CLI. In a source tree, which has no package, it only
+# checks (`make deploy`).
+set -euo pipefail
+cd "$(dirname "$0")"
+
+usage() {
+    cat <<'USAGE'
+Usage: ./deploy.sh [--check] [--bucket NAME] [--tag KEY=VALUE]… STACK [PARAMETER=VALUE]…
+
+Creates or updates a stack in the account of your AWS credentials.
+
+  --check          only check the package, the account, the stack's name and the parameters
+  --bucket NAME    an S3 bucket of the same region for the code of the functions; without it, one is created
+  --tag KEY=VALUE  a tag of the stack and its resources; may be repeated
+
+AWS_PROFILE and AWS_REGION select credentials and region. docs/operations.md describes the parameters.
+USAGE
+}
+
+passed() { printf '  ✓ %s\n' "$1"; }
+failed() { printf '  ✗ %s\n' "$1" && obstacles=yes; }
+stop() { printf '%s\n' "$1" >&2 && exit 1; }
+
+check='' bucket='' stack='' obstacles='' parameters=() tags=()
+while (($#)); do
+    case $1 in
+        -h | --help) usage && exit ;;
+        --check) check=yes ;;
+        --bucket) bucket=${2:?"--bucket needs a name"} && shift ;;
+        --tag) tags+=("${2:?"--tag needs KEY=VALUE"}") && shift ;;
+        -*) stop "unknown option $1; ./deploy.sh --help lists the options" ;;
+        *=*) parameters+=("$1") ;;
+        *) [ -z "$stack" ] || stop "there are two names of a stack, $stack and $1; parameters have the form NAME=VALUE" && stack=$1 ;;
+    esac
+    shift
+done
+[ "$stack" ] || { usage >&2 && exit 2; }
+
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+
+version=$(sed -n 's/^  Release: .*Version: \([^}]*\).*/\1/p' template.yaml)
+architecture=$(sed -n '/^  Architecture:/,/Default:/s/^ *Default: //p' template.yaml)
+tags=("Stack=$stack" ${tags[@]+"${tags[@]}"})
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+
+check_package() {
+    if [ ! -f SHA256SUMS ]; then
+        [ "$check" ] || stop "this folder is not a package: run make deploy, or unpack a package and run its deploy.sh"
+    elif { LC_ALL=C sha256sum -c SHA256SUMS || LC_ALL=C shasum -a 256 -c SHA256SUMS; } >"$temporary/sums" 2>/dev/null; then
+        passed "package of Tenon $version for $architecture"
+    else
+        failed "changed or missing files, unpack the package again: $(sed -n 's/: FAILED.*//p' "$temporary/sums" | sort -u | xargs)"
+    fi
+}
+
+check_stack_name() {
+    local suffix maximum
+    # A function's name has at most 64 characters.
+    suffix=$(sed -n 's/.*FunctionName: !Sub "${AWS::StackName}\([a-z-]*\)".*/\1/p' template.yaml |
+        awk 'length > n { n = length } END { print n }')
+    maximum=$((64 - suffix))
+    if ! [[ $stack =~ ^[A-Za-z][A-Za-z0-9-]*$ ]]; then
+        failed "the stack name $stack must be a letter, followed by letters, digits and hyphens"
+    elif ((${#stack} > maximum)); then
+        failed "the stack name $stack has ${#stack} characters; at most $maximum fit into the functions' names"
+    else
+        passed "stack $stack"
+    fi
+}
+
+# Neither CLI rejects a parameter that the template does not have.
+check_parameters() {
+    local parameter known
+    known=$(sed -n '/^Parameters:/,/^[A-Z]/s/^  \([A-Za-z]*\):$/\1/p' template.yaml)
+    for parameter in ${parameters[@]+"${parameters[@]}"}; do
+        grep -qxF "${parameter%%=*}" <<<"$known" ||
+            failed "unknown parameter ${parameter%%=*}; docs/operations.md lists the parameters"
+    done
+}
+
+check_tool() {
+    if command -v aws >/dev/null; then
+        tool=aws && passed "$(aws --version 2>&1 | cut -d ' ' -f 1)"
+    elif command -v sam >/dev/null; then
+        tool=sam && passed "$(sam --version); without the AWS CLI, credentials and account are not checked"
+    else
+        tool='' && failed "neither the AWS CLI nor the SAM CLI is installed: install the AWS CLI, version 2"
+    fi
+}
+
+check_region() {
+    region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
+    [ "$region" ] || [ "$tool" != aws ] || region=$(aws configure get region) || true
+    if [ "$region" ]; then
+        passed "region $region"
+        # Version 1 of the AWS CLI reads AWS_DEFAULT_REGION only.
+        export AWS_REGION=$region AWS_DEFAULT_REGION=$region
+    else
+        failed "no AWS region: set AWS_REGION, or a region in your AWS profile"
+    fi
+}
+
+check_account() {
+    local region=${region:-us-east-1} caller limit status
+    if ! caller=$(aws sts get-caller-identity --region "$region" --query '[Account, Arn]' --output text 2>"$temporary/error"); then
+        failed "no valid AWS credentials: $(xargs -0 <"$temporary/error")"
+        return
+    fi
+    account=${caller%%[[:space:]]*}
+    passed "account $account as ${caller##*[[:space:]]}"
+
+    limit=$(aws lambda get-account-settings --region "$region" --query AccountLimit.ConcurrentExecutions --output text \
+        2>"$temporary/error") || limit=''
+    if [ -z "$limit" ]; then
+        passed "limit of concurrent executions unknown: $(xargs -0 <"$temporary/error")"
+    elif ((limit < 1000)); then
+        passed "only $limit concurrent executions in this account; docs/operations.md has fitting parameters (Small accounts)"
+    else
+        passed "$limit concurrent executions"
+    fi
+
+    status=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --query 'Stacks[0].StackStatus' \
+        --output text 2>/dev/null) || status=''
+    case $status in
+        ROLLBACK_COMPLETE) failed "the first deployment of this stack failed; delete what is left of it:
+    aws cloudformation delete-stack --stack-name $stack && aws cloudformation wait stack-delete-complete --stack-name $stack" ;;
+        REVIEW_IN_PROGRESS) ;;
+        *_IN_PROGRESS) failed "the stack is being changed ($status): wait until this ends" ;;
+    esac
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Deployment
+
+# Creates the bucket for the code of all stacks of this account and region. The name is predictable: a bucket of another
+# account with this name is not used.
+create_bucket() {
+    bucket=tenon-packages-$account-$region
+    ! aws s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" >/dev/null 2>&1 || return 0
+    local location=()
+    [ "$region" = us-east-1 ] || location=(--create-bucket-configuration "LocationConstraint=$region")
+    {
+        aws s3api create-bucket --bucket "$bucket" --object-ownership BucketOwnerEnforced ${location[@]+"${location[@]}"} &&
+            aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
+                BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true &&
+            aws s3api put-bucket-encryption --bucket "$bucket" --server-side-encryption-configuration \
+                '{"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}'
+    } >/dev/null || stop "The bucket $bucket cannot be created. Name another one of your account with --bucket."
+}
+
+deploy_with_aws() {
+    local started
+    [ "$bucket" ] || create_bucket
+    echo "uploading the functions to s3://$bucket …"
+    aws cloudformation package --template-file template.yaml --s3-bucket "$bucket" --s3-prefix tenon \
+        --output-template-file "$temporary/template.yaml" >"$temporary/upload" 2>&1 ||
+        stop "The upload failed: check that you may write to the bucket $bucket. $(tail -n 3 "$temporary/upload")"
+    started=$(date -u +%Y-%m-%dT%H:%M)
+    if ! aws cloudformation deploy --template-file "$temporary/template.yaml" --s3-bucket "$bucket" --s3-prefix tenon \
+        --stack-name "$stack" --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
+        --parameter-overrides "Architecture=$architecture" ${parameters[@]+"${parameters[@]}"} --tags "${tags[@]}"; then
+        # Newest first. CloudFormation also cancels resources because of an earlier failure.
+        aws cloudformation describe-stack-events --stack-name "$stack" --max-items 500 --output text --query \
+            "StackEvents[?ends_with(ResourceStatus, '_FAILED')].[Timestamp, LogicalResourceId, ResourceStatusReason]" \
+            2>/dev/null | awk -v started="$started" '$1 >= started && !/ cancelled$/' >&2 || true
+        stop "The deployment failed. Fix its cause, which the last lines above name, and run this command again."
+    fi
+    aws cloudformation describe-stacks --stack-name "$stack" --output text --query \
+        "Stacks[0].Outputs[?contains(['Version', 'ApiUrl', 'ConsoleUrl'], OutputKey)].[OutputKey, OutputValue]"
+    cat <<NEXT
+
+Create an environment, and an API key with the id that the first command prints:
+
+  aws lambda invoke --region $region --function-name $stack-environments-create --payload fileb:///dev/stdin \\
+      /dev/stdout <<< '{"name": "production", "kind": "live"}'
+  aws lambda invoke --region $region --function-name $stack-keys-create --payload fileb:///dev/stdin \\
+      /dev/stdout <<< '{"environmentId": "<environmentId>", "name": "backend", "scopes": ["manage"]}'
+NEXT
+}
+
+deploy_with_sam() {
+    local target=(--resolve-s3)
+    [ -z "$bucket" ] || target=(--s3-bucket "$bucket" --s3-prefix tenon)
+    SAM_CLI_TELEMETRY=0 sam deploy --template-file template.yaml --stack-name "$stack" --region "$region" "${target[@]}" \
+        --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset --no-progressbar \
+        --parameter-overrides "Architecture=$architecture" ${parameters[@]+"${parameters[@]}"} --tags "${tags[@]}" ||
+        stop "The deployment failed. Fix the cause that SAM names above, and run this command again."
+    cat <<NEXT
+
+Create an environment, and an API key with the id that the first command prints:
+
+  sam remote invoke EnvironmentsCreate --region $region --stack-name $stack \\
+      --event '{"name": "production", "kind": "live"}'
+  sam remote invoke KeysCreate --region $region --stack-name $stack \\
+      --event '{"environmentId": "<environmentId>", "name": "backend", "scopes": ["manage"]}'
+NEXT
+}
+
+check_package
+check_stack_name
+check_parameters
+check_tool
+check_region
+[ "$tool" != aws ] || check_account
+[ -z "$obstacles" ] || exit 1
+[ -z "$check" ] || exit 0
+"deploy_with_$tool"

@@ -1,0 +1,191 @@
+"""A package: its content, and a deployment of it without a source tree."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stack as stacks
+import tenon
+from deployment import needs_aws, run_script
+from emulator import ROOT, Emulator
+from stack import ARCHITECTURE, Stack
+from template import Template
+
+PYTHON = ROOT / ".local" / "package-venv" / "bin" / "python"
+VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+# Functions of the main flow, and those that streams invoke. The others get a small binary, because
+# compressing all of them takes a minute.
+FUNCTIONS = {
+    "authorizer",
+    "delete_user_data",
+    "environments_create",
+    "erase_logs",
+    "errors_list",
+    "errors_record",
+    "forward_errors",
+    "keys_create",
+    "users_create",
+    "users_token",
+    "workflows_create",
+}
+STAND_IN = Path("/bin/true")
+# Programs that the script needs in addition to a CLI of AWS.
+PROGRAMS = "awk bash cat cut dirname grep mktemp rm sed sha256sum sort tail xargs"
+
+
+def build(folder: Path, functions: set[str], architecture: str = ARCHITECTURE) -> Path:
+    """Builds a package with the debug binaries of some functions. Returns the archive."""
+    for source in (ROOT / "functions/src/bin").glob("*.rs"):
+        binary = Path(os.environ["TENON_FUNCTIONS"]) / source.stem / "bootstrap"
+        link = folder / "functions" / source.stem / "bootstrap"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(binary if source.stem in functions else STAND_IN)
+    command = [PYTHON, ROOT / "local" / "package.py", architecture, folder / "functions", folder / "dist"]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return Path(result.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def archive(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of a package."""
+    return build(tmp_path_factory.mktemp("package"), FUNCTIONS)
+
+
+@pytest.fixture
+def package(archive: Path, tmp_path: Path) -> Path:
+    """An unpacked package."""
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path, filter="data")
+    return tmp_path / archive.name.removesuffix(".tar.gz")
+
+
+def test_a_package_has_the_version_of_cargo_toml(template: Template, package: Path, stack: Stack) -> None:
+    assert package.name == f"tenon-{VERSION}-{ARCHITECTURE}"
+    assert template.outputs["Version"]["Value"] == {"Fn::FindInMap": ["Release", "Tenon", "Version"]}
+    assert stack.outputs["Version"] == VERSION
+
+
+def test_equal_binaries_give_an_equal_archive(emulator: Emulator, tmp_path: Path) -> None:
+    archives = [build(tmp_path / name, functions=set()) for name in ("first", "second")]
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+
+
+def test_a_binary_of_another_architecture_is_rejected(emulator: Emulator, tmp_path: Path) -> None:
+    other = "x86_64" if ARCHITECTURE == "arm64" else "arm64"
+    with pytest.raises(subprocess.CalledProcessError):
+        build(tmp_path, functions=set(), architecture=other)
+
+
+def test_a_package_has_the_documents_that_its_guide_links_to(package: Path) -> None:
+    guide = package / "docs" / "operations.md"
+    links = re.findall(r"\]\(([^)#]+)", guide.read_text())
+    assert links
+    assert [link for link in links if not (guide.parent / link).is_file()] == []
+
+
+def test_sbom_is_valid_and_lists_each_crate_of_the_functions(package: Path) -> None:
+    path = package / "sbom.cdx.json"
+    validate = (
+        "import sys; from cyclonedx.schema import SchemaVersion; from cyclonedx.validation.json import JsonStrictValidator; "
+        "sys.exit(str(JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read()) or '') or 0)"
+    )
+    subprocess.run([PYTHON, "-c", validate, path], check=True)
+    document = json.loads(path.read_text())
+    assert document["metadata"]["component"]["version"] == VERSION
+    locked = {
+        f"pkg:cargo/{crate['name']}@{crate['version']}": crate.get("checksum")
+        for crate in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    }
+    for component in document["components"]:
+        assert component["licenses"], component
+        assert component["hashes"] == [{"alg": "SHA-256", "content": locked[component["purl"]]}]
+    names = {component["name"] for component in document["components"]}
+    assert {"aws-sdk-dynamodb", "lambda_http", "ring", "tokio"} <= names
+    # Neither crates of the workspace nor of its tests and benchmarks.
+    assert not names & {"tenon", "functions", "fantoccini", "proptest", "rcgen"}
+
+
+def test_a_changed_package_is_not_deployed(package: Path) -> None:
+    with (package / "functions" / "users_create.zip").open("r+b") as file:
+        file.seek(1000)
+        byte = file.read(1)[0]
+        file.seek(1000)
+        file.write(bytes([byte ^ 1]))
+    (package / "template.yaml").write_text((package / "template.yaml").read_text() + "# changed\n")
+    (package / "functions" / "users_get.zip").unlink()
+    code, output = run_script(package / "deploy.sh", "packaged")
+    assert code == 1
+    changed = "functions/users_create.zip functions/users_get.zip template.yaml"
+    assert f"✗ changed or missing files, unpack the package again: {changed}\n" in output
+    assert "uploading" not in output
+
+
+def test_a_package_deploys_with_the_sam_cli_alone(package: Path, emulator: Emulator, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in PROGRAMS.split():
+        (programs / program).symlink_to(shutil.which(program))
+    (programs / "sam").symlink_to(ROOT / ".local" / "venv" / "bin" / "sam")
+    deploy(emulator, package, "packaged-by-sam", {"PATH": str(programs), "HOME": str(tmp_path)})
+
+
+@needs_aws
+def test_a_package_deploys_with_the_aws_cli(package: Path, emulator: Emulator) -> None:
+    deploy(emulator, package, "packaged-by-aws", {})
+    [bucket] = [name for name in buckets(emulator) if name.startswith("tenon-packages-")]
+    assert bucket == "tenon-packages-111111111111-us-east-1"
+    blocked = emulator.client("s3").get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert all(blocked.values())
+    assert emulator.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+
+
+def buckets(emulator: Emulator) -> list[str]:
+    """Returns the names of all buckets."""
+    return [bucket["Name"] for bucket in emulator.client("s3").list_buckets()["Buckets"]]
+
+
+def deploy(emulator: Emulator, package: Path, name: str, settings: dict[str, str]) -> None:
+    """Deploys a package, runs the commands that the script prints next, and uses the API."""
+    arguments = ["--tag", "Team=integrations", name, "DeletionProtection=false", "LogLevel=WARN"]
+    code, output = run_script(package / "deploy.sh", *arguments, **settings)
+    assert code == 0, output
+    [created] = emulator.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    assert {"Key": "Team", "Value": "integrations"} in created["Tags"]
+    assert {"Key": "Stack", "Value": name} in created["Tags"]
+    assert {"LogLevel": "WARN", "Architecture": ARCHITECTURE}.items() <= {
+        parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in created["Parameters"]
+    }.items()
+    stacks.bridge_routes(emulator, name)
+    deployed = stacks.describe(emulator, name)
+
+    new_environment, new_key = re.findall(r"^  ((?:aws|sam) .*\\\n.*)$", output, re.MULTILINE)
+    environment = run(new_environment, settings)["environmentId"]
+    manage = tenon.Api(deployed.url, run(new_key.replace("<environmentId>", environment), settings)["key"])
+    engine = tenon.Api(deployed.url, tenon.make_key(emulator, deployed, environment, "engine", ["engine"]))
+    user = manage.call("POST", "/users", {"email": "joe.smoe@acme.example"}).body["userId"]
+    token = manage.call("GET", f"/users/{user}/token").body["token"]
+    workflow = manage.call("POST", "/workflows", {"userId": user, "name": "Orders"}).body["workflowId"]
+    error = {
+        "executionId": "6155ac246093840013297377",
+        "blockId": "edb4e8e8-1e0e-4fac-84fd-9f9d4855ce93",
+        "blockType": "alloy.shopify",
+        "error": "Error: 403",
+    }
+    assert engine.call("POST", f"/workflows/{workflow}/errors", error).status == 202
+    listed = tenon.Api(deployed.url, token).call("GET", f"/workflows/{workflow}/errors")
+    assert [found["error"] for found in listed.body["errors"]] == ["Error: 403"]
+
+
+def run(command: str, settings: dict[str, str]) -> dict[str, Any]:
+    """Runs a command of the shell. Returns the first JSON object of its output."""
+    result = subprocess.run(
+        ["bash", "-c", command], env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.JSONDecoder().raw_decode(result.stdout)[0]
