@@ -12,6 +12,10 @@ ENVIRONMENT ?=
 TAGS ?=
 PARAMETERS ?=
 PARTS ?=
+FROM ?=
+TABLE ?=
+APPLY ?=
+DELETED ?=
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
@@ -103,6 +107,10 @@ deploy: setup ## Deploy to your AWS account (STACK=name, ARCH=…, PARAMETERS="R
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam deploy --template-file template.yaml --stack-name $(STACK) --resolve-s3 \
 		--capabilities CAPABILITY_IAM --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) --tags Stack=$(STACK) $(TAGS) \
 		--no-fail-on-empty-changeset $(if $(AWS_REGION),--region $(AWS_REGION))
+
+.PHONY: restore
+restore: setup ## Copy lost items from a restored table (FROM=table TABLE=directory or errors, APPLY=1, DELETED=restore or keep)
+	@STACK='$(STACK)' FROM='$(FROM)' TABLE='$(TABLE)' APPLY='$(APPLY)' DELETED='$(DELETED)' $(PYTHON) local/restore.py
 
 .PHONY: lock
 lock: setup ## Update the pinned Python packages from local/*.in
