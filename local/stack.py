@@ -71,28 +71,28 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
     return describe(emulator)
 
 
-def describe(emulator: Emulator) -> Stack:
-    """Returns the deployed stack."""
-    found = emulator.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+def describe(emulator: Emulator, name: str = STACK) -> Stack:
+    """Returns a deployed stack."""
+    found = emulator.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
     # On AWS the API has its own host name. In the emulator it has a path.
-    api = _resource(emulator, "Api")
+    api = _resource(emulator, name, "Api")
     return Stack(f"{emulator.endpoint}/_aws/execute-api/{api}/$default", outputs)
 
 
-def _resource(emulator: Emulator, logical_id: str) -> str:
-    resource = emulator.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)
+def _resource(emulator: Emulator, stack: str, logical_id: str) -> str:
+    resource = emulator.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
     return resource["StackResourceDetail"]["PhysicalResourceId"]
 
 
-def bridge_routes(emulator: Emulator) -> None:
+def bridge_routes(emulator: Emulator, stack: str = STACK) -> None:
     """Creates the API's routes from the OpenAPI body that SAM generates."""
-    template = emulator.client("cloudformation").get_template(StackName=STACK, TemplateStage="Processed")[
+    template = emulator.client("cloudformation").get_template(StackName=stack, TemplateStage="Processed")[
         "TemplateBody"
     ]
     if isinstance(template, str):
         template = json.loads(template)
-    gateway, api = emulator.client("apigatewayv2"), _resource(emulator, "Api")
+    gateway, api = emulator.client("apigatewayv2"), _resource(emulator, stack, "Api")
     for route in gateway.get_routes(ApiId=api)["Items"]:
         gateway.delete_route(ApiId=api, RouteId=route["RouteId"])
     body = template["Resources"]["Api"]["Properties"]["Body"]
@@ -107,7 +107,7 @@ def bridge_routes(emulator: Emulator) -> None:
                 pass
             case text:
                 logical_id = text.split("/functions/${")[1].split(".Arn}")[0]
-        name = _resource(emulator, logical_id)
+        name = _resource(emulator, stack, logical_id)
         return emulator.client("lambda").get_function(FunctionName=name)["Configuration"]["FunctionArn"]
 
     authorizers: dict[str, str] = {}

@@ -22,10 +22,11 @@ class Template:
     resources: dict[str, Resource]
 
     @classmethod
-    def transformed(cls) -> "Template":
-        """Returns template.yaml after the transform of the pinned SAM."""
+    def transformed(cls, text: str | None = None) -> "Template":
+        """Returns template.yaml, or another template, after the transform of the pinned SAM."""
+        text = text or (ROOT / "template.yaml").read_text()
         # The transform takes code from S3 only; `sam deploy` uploads it first.
-        source = yaml_parse((ROOT / "template.yaml").read_text().replace("CodeUri: target/", "CodeUri: s3://code/"))
+        source = yaml_parse(text.replace("CodeUri: target/", "CodeUri: s3://code/"))
         with patch("boto3.session.Session.region_name", REGION):
             translated = Translator({}, Parser()).translate(source, {})
         return cls(source["Parameters"], translated["Resources"])
