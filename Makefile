@@ -14,6 +14,10 @@ TAGS ?=
 PARAMETERS ?=
 BUCKET ?=
 PARTS ?=
+FROM ?=
+TABLE ?=
+APPLY ?=
+DELETED ?=
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
@@ -125,6 +129,10 @@ deploy: rust-target $(PACKAGE_VENV)/.done ## Deploy to your AWS account (STACK=n
 	@$(MAKE) build
 	@package=$$($(PACKAGE_VENV)/bin/python local/package.py $(ARCH) $(TARGET)/lambda $(TARGET)/package) && $(DEPLOY_PACKAGE)
 endif
+
+.PHONY: restore
+restore: setup ## Copy lost items from a restored table (FROM=table TABLE=directory or errors, APPLY=1, DELETED=restore or keep)
+	@STACK='$(STACK)' FROM='$(FROM)' TABLE='$(TABLE)' APPLY='$(APPLY)' DELETED='$(DELETED)' $(PYTHON) local/restore.py
 
 .PHONY: lock
 lock: setup ## Update the pinned Python packages from local/*.in

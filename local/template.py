@@ -21,10 +21,11 @@ class Template:
     document: dict[str, Any]
 
     @classmethod
-    def transformed(cls, **parameters: str) -> "Template":
-        """Returns template.yaml after the transform of the pinned SAM with parameters."""
+    def transformed(cls, text: str | None = None, **parameters: str) -> "Template":
+        """Returns template.yaml, or another template, after the transform of the pinned SAM with parameters."""
+        text = text or (ROOT / "template.yaml").read_text()
         # The transform takes code from S3 only; `sam deploy` uploads it first.
-        source = yaml_parse((ROOT / "template.yaml").read_text().replace("CodeUri: target/", "CodeUri: s3://code/"))
+        source = yaml_parse(text.replace("CodeUri: target/", "CodeUri: s3://code/"))
         with patch("boto3.session.Session.region_name", REGION):
             return cls(Translator({}, Parser()).translate(source, parameters))
 

@@ -1,0 +1,397 @@
+"""Restores of lost items: an environment loses half of its items, and gets them back."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import standardwebhooks
+import tenon
+from conftest import Environment
+from customer import Bus, Endpoint, make_bus
+from emulator import REGION, ROOT, Emulator
+from stack import STACK, Stack
+
+# Number of users of which nothing else is tested. Copying them takes long enough to be interrupted.
+CROWD = 200
+# Seconds within which everything happens, on a busy machine too.
+PATIENCE = 120
+
+
+class Tables:
+    """A table of the stack, and its state before the accident."""
+
+    def __init__(self, emulator: Emulator, stack: Stack, name: str) -> None:
+        self.dynamodb, self.name = emulator.client("dynamodb"), name
+        self.live, self.restored = stack.outputs[f"{name.title()}Table"], f"{name}-restored"
+
+    def back_up(self) -> None:
+        """Restores the present state into a new table."""
+        self.dynamodb.restore_table_to_point_in_time(
+            SourceTableName=self.live, TargetTableName=self.restored, UseLatestRestorableTime=True
+        )
+
+    def items(self, table: str, prefix: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """Returns the items of a table whose partition keys begin with a text."""
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=table,
+            ConsistentRead=True,
+            FilterExpression="begins_with(pk, :prefix)",
+            ExpressionAttributeValues={":prefix": {"S": prefix}},
+        )
+        return {(item["pk"]["S"], item["sk"]["S"]): item for page in pages for item in page["Items"]}
+
+    def lose(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Deletes items of the stack."""
+        for pk, sk in keys:
+            self.dynamodb.delete_item(TableName=self.live, Key={"pk": {"S": pk}, "sk": {"S": sk}})
+
+    def command(self, **settings: str) -> "subprocess.Popen[str]":
+        """Starts the command."""
+        environment = {**os.environ, "STACK": STACK, "FROM": self.restored, "TABLE": self.name, **settings}
+        command = [sys.executable, str(ROOT / "local" / "restore.py")]
+        return subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def restore(self, **settings: str) -> tuple[int, str]:
+        """Runs the command. Returns the exit code and the output."""
+        process = self.command(**settings)
+        output, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, output
+
+
+class Accident:
+    """An environment that was backed up, changed, and lost half of what was backed up."""
+
+    def __init__(
+        self, emulator: Emulator, stack: Stack, environment: Environment, endpoints: list[Endpoint], bus: Bus
+    ) -> None:
+        self.emulator, self.stack, self.environment = emulator, stack, environment
+        (self.webhook, self.failing), self.bus = endpoints, bus
+        self.directory, self.errors = (Tables(emulator, stack, name) for name in ("directory", "errors"))
+        self.fill()
+        self.directory.back_up()
+        self.errors.back_up()
+        self.change()
+        self.changed_at = timestamp(datetime.now(UTC))
+        self.shown = self.snapshot()
+        self.lost = {tables.name: self.lose_half(tables) for tables in (self.directory, self.errors)}
+
+    def fill(self) -> None:
+        """Stores something of each kind through the API."""
+        call = self.environment.call
+        self.joe, self.deleted, self.disabled, self.renamed = (
+            call("POST", "/users", {"username": name, "email": f"{name}@ACME.example"}, 201)["userId"]
+            for name in ("joe", "deleted", "disabled", "renamed")
+        )
+        users = [{"username": f"user-{number}"} for number in range(CROWD)]
+        call("POST", "/users/batch", {"users": users})
+        self.overwritten = self.items(self.directory)[self.key_of_user(self.joe)]
+        call("PATCH", f"/users/{self.joe}", {"fullName": "Joe Smoe"})
+        self.credentials = [self.new_credential(self.joe, f"shop {number}") for number in range(4)]
+        self.new_credential(self.deleted, "shop of a deleted user")
+        self.workflows = [self.new_workflow(self.joe, f"sync {number}") for number in range(4)]
+        self.new_workflow(self.deleted, "sync of a deleted user")
+        settings = {"type": "webhook", "url": self.webhook.url}
+        made = call("POST", "/destinations", settings, 201)
+        self.secret, self.destination = made["secret"], made["destinationId"]
+        self.bus_destination = call("POST", "/destinations", self.bus_settings(), 201)["destinationId"]
+        self.deleted_destination = call("POST", "/destinations", {**settings, "enabled": False}, 201)["destinationId"]
+        self.grant = (f"key#{hashlib.sha256(self.environment.engine.key.encode()).hexdigest()}", "key")
+        self.revoked = tenon.Api(self.stack.url, self.new_key("revoked"))
+        for workflow in self.workflows[:2]:
+            self.record(workflow, 10)
+        self.wait("all errors are delivered", lambda: self.webhook.received.qsize() == 20)
+        self.wait("they are recorded as delivered", lambda: self.is_delivered(self.destination))
+        self.make_pending()
+
+    def make_pending(self) -> None:
+        """Records errors whose deliveries stay pending, because a drain seems to be running."""
+        filter_ = {"workflowId": [self.workflows[2]]}
+        settings = {"type": "webhook", "url": self.failing.url, "filter": filter_}
+        self.failing_destination = self.environment.call("POST", "/destinations", settings, 201)["destinationId"]
+        self.health = (f"env#{self.environment.id}#destinations", f"health#{self.failing_destination}")
+        until = datetime.now(UTC) + timedelta(hours=1)
+        self.directory.dynamodb.update_item(
+            TableName=self.directory.live,
+            Key={"pk": {"S": self.health[0]}, "sk": {"S": self.health[1]}},
+            UpdateExpression="SET leasedUntil = :until",
+            ExpressionAttributeValues={":until": {"S": timestamp(until)}},
+        )
+        self.record(self.workflows[2], 4)
+        self.wait("all deliveries are pending", lambda: len(self.deliveries()) == 4)
+        self.wait("the webhook has received its errors", lambda: self.webhook.received.qsize() == 24)
+        while self.failing.receive(0):
+            pass
+
+    def deliveries(self) -> dict[tuple[str, str], str]:
+        """Returns the status of each delivery to the failing destination."""
+        return {
+            key: item["status"]["S"]
+            for key, item in self.items(self.errors).items()
+            if item["type"]["S"] == "delivery" and item["destinationId"]["S"] == self.failing_destination
+        }
+
+    def bus_settings(self) -> dict[str, Any]:
+        """Returns the settings of a destination with the customer's keys."""
+        keys = {
+            "accessKeyId": os.environ["TENON_CUSTOMER_KEY_ID"],
+            "secretAccessKey": os.environ["TENON_CUSTOMER_SECRET"],
+        }
+        return {"type": "eventbridge", "region": REGION, "eventBusName": self.bus.name, "credentials": keys}
+
+    def change(self) -> None:
+        """Changes the environment on purpose."""
+        call = self.environment.call
+        call("DELETE", f"/users/{self.deleted}")
+        call("POST", f"/users/{self.disabled}/disable")
+        call("PATCH", f"/users/{self.renamed}", {"username": "another"})
+        call("DELETE", f"/users/{self.joe}/credentials/{self.credentials[3]}")
+        call("DELETE", f"/workflows/{self.workflows[3]}")
+        call("DELETE", f"/destinations/{self.deleted_destination}")
+        self.invoke("KeysRevoke", keyId=self.key_id("revoked"))
+        deletion = (f"env#{self.environment.id}#deletions", f"deletion#{self.deleted}")
+        self.wait("the deletion is complete", lambda: deletion not in self.items(self.directory))
+
+    def lose_half(self, tables: Tables) -> list[tuple[str, str]]:
+        """Deletes every second item that was backed up and still exists, and overwrites one."""
+        backed_up = tables.items(tables.restored, f"env#{self.environment.id}")
+        lost = set(sorted(backed_up.keys() & self.items(tables).keys())[::2])
+        if tables is self.directory:
+            # These show that a change was made on purpose.
+            users = {self.key_of_user(user) for user in (self.joe, self.disabled, self.renamed)}
+            lost -= users | {(f"env#{self.environment.id}#keys", f"key#{self.key_id('revoked')}")}
+            lost |= {self.grant, self.health}
+            tables.dynamodb.put_item(TableName=tables.live, Item=self.overwritten)
+        tables.lose(lost)
+        return sorted(lost)
+
+    def key_of_user(self, user: str) -> tuple[str, str]:
+        """Returns the key of a user's item."""
+        return f"env#{self.environment.id}#user#{user}", "user"
+
+    def items(self, tables: Tables) -> dict[tuple[str, str], dict[str, Any]]:
+        """Returns the items of the environment in the stack."""
+        return tables.items(tables.live, f"env#{self.environment.id}")
+
+    def snapshot(self) -> list[Any]:
+        """Returns all that the API shows."""
+        paths = [
+            "/environment",
+            "/users?limit=100",
+            "/users/another",
+            "/users/JOE@acme.example",
+            "/destinations",
+            f"/users/{self.joe}/credentials",
+            f"/workflows?userId={self.joe}",
+            *(f"/workflows/{workflow}/errors?until={self.changed_at}" for workflow in self.workflows[:2]),
+        ]
+        return [without_health(self.environment.backend.call("GET", path).body) for path in paths]
+
+    def record(self, workflow: str, count: int) -> list[str]:
+        """Records errors. Returns their ids."""
+        errors = [
+            {"executionId": "1", "blockId": "2", "blockType": "alloy.shopify", "error": f"Error: {number}"}
+            for number in range(count)
+        ]
+        answer = self.environment.engine.call("POST", f"/workflows/{workflow}/errors", {"errors": errors})
+        assert answer.status == 202, answer
+        return answer.body["ids"]
+
+    def new_credential(self, user: str, name: str) -> str:
+        """Creates a credential and returns its id."""
+        body = {"type": "shopify", "name": name, "data": {"token": f"token of {name}"}}
+        return self.environment.call("POST", f"/users/{user}/credentials", body, 201)["credentialId"]
+
+    def new_workflow(self, user: str, name: str) -> str:
+        """Creates a workflow and returns its id."""
+        return self.environment.call("POST", "/workflows", {"userId": user, "name": name}, 201)["workflowId"]
+
+    def new_key(self, name: str) -> str:
+        """Creates an API key."""
+        return tenon.make_key(self.emulator, self.stack, self.environment.id, name, ["manage"])
+
+    def key_id(self, name: str) -> str:
+        """Returns the id of an API key."""
+        return next(key["keyId"] for key in self.invoke("KeysList")["keys"] if key["name"] == name)
+
+    def invoke(self, function: str, **payload: str) -> dict[str, Any]:
+        """Invokes an administration function."""
+        payload["environmentId"] = self.environment.id
+        answer = self.emulator.client("lambda").invoke(
+            FunctionName=self.stack.outputs[function], Payload=json.dumps(payload)
+        )
+        return json.loads(answer["Payload"].read())
+
+    def is_delivered(self, destination: str) -> bool:
+        """Whether the first attempts of all errors are stored."""
+        stored = [item for item in self.items(self.errors).values() if item["type"]["S"] == "delivered"]
+        found = [item for item in stored if item["destinationId"]["S"] == destination]
+        return sum(len(item["attempts"]["M"]) for item in found) == 20
+
+    def wait(self, until: str, holds: Callable[[], bool]) -> None:
+        """Waits until something holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline, f"not within {PATIENCE} s: {until}"
+            time.sleep(0.05)
+
+
+def timestamp(at: datetime) -> str:
+    """Returns a time as Tenon writes it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def without_health(value: Any) -> Any:
+    """Returns a body without the health of destinations, which changes with each delivery."""
+    if isinstance(value, dict):
+        return {name: without_health(member) for name, member in value.items() if name != "health"}
+    return [without_health(member) for member in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def accident(emulator: Emulator, stack: Stack) -> Iterator[Accident]:
+    """An environment that has lost half of its items."""
+    with Endpoint(answers=[204]) as webhook, Endpoint(answers=[500]) as failing:
+        bus = make_bus(emulator, "tenon-test-restore")
+        made = Accident(emulator, stack, Environment(emulator, stack), [webhook, failing], bus)
+        yield made
+    for tables in (made.directory, made.errors):
+        tables.dynamodb.delete_table(TableName=tables.restored)
+
+
+def test_a_comparison_changes_nothing_and_asks_for_a_decision(accident: Accident) -> None:
+    for tables in (accident.directory, accident.errors):
+        before = accident.items(tables)
+        code, output = tables.restore()
+        assert code == 1, output
+        assert "items may have been deleted on purpose" in output
+        assert "DELETED=restore copies them" in output
+        assert accident.items(tables) == before
+    code, output = accident.errors.restore(DELETED="keep")
+    assert code == 0, output
+
+
+def test_without_a_decision_only_proven_losses_are_copied(accident: Accident) -> None:
+    tables, backed_up = accident.directory, accident.directory.items(accident.directory.restored, "")
+    before = accident.items(tables)
+    code, output = tables.restore(APPLY="1")
+    assert code == 1, output
+    copied = accident.items(tables).keys() - before.keys()
+    assert copied
+    # Of each user that was copied a name was left, and of each name its user.
+    for key in copied:
+        item = backed_up[key]
+        if item["type"]["S"] in ("user", "nameClaim"):
+            user = item["userId"]["S"]
+            left = [other for other in before.values() if other.get("userId") == {"S": user}]
+            assert any(other["type"]["S"] in ("user", "nameClaim") for other in left), key
+    assert not any(backed_up[key]["type"]["S"] in ("credential", "destination") for key in copied)
+
+
+def test_an_interrupted_restore_is_continued(accident: Accident) -> None:
+    tables = accident.directory
+    before = len(accident.items(tables))
+    lost = len(tables.items(tables.restored, f"env#{accident.environment.id}"))
+    process = tables.command(APPLY="1", DELETED="restore")
+
+    def has_copied() -> bool:
+        # Stopped in the meantime, so that it does not finish while the table is read.
+        process.send_signal(signal.SIGSTOP)
+        found = len(accident.items(tables)) > before
+        process.send_signal(signal.SIGCONT if not found else signal.SIGKILL)
+        return found
+
+    accident.wait("it has copied something", has_copied)
+    process.communicate()
+    assert len(accident.items(tables)) < lost
+    assert not accident.items(tables).keys() >= set(accident.lost["directory"]) - {accident.grant}
+
+    code, output = tables.restore(APPLY="1", DELETED="restore")
+    assert code == 0, output
+    assert accident.items(tables).keys() >= set(accident.lost["directory"]) - {accident.grant}
+
+
+def test_restored_errors_are_complete_and_not_delivered(accident: Accident) -> None:
+    tables = accident.errors
+    code, output = tables.restore(APPLY="1", DELETED="restore")
+    assert code == 0, output
+    live, backed_up = accident.items(tables), tables.items(tables.restored, "")
+    for key in accident.lost["errors"]:
+        if backed_up[key]["type"]["S"] in ("error", "delivered"):
+            assert live[key] == backed_up[key]
+    while accident.webhook.receive(0):
+        pass
+    # The stream is processed in order: a new error arrives after any that were restored.
+    [recorded] = accident.record(accident.workflows[0], 1)
+    received = accident.webhook.receive(PATIENCE)
+    assert received
+    verified = standardwebhooks.Webhook(accident.secret).verify(received.body, received.headers)
+    assert verified["_id"] == recorded
+
+
+def test_a_repeated_restore_changes_nothing(accident: Accident) -> None:
+    for tables in (accident.directory, accident.errors):
+        before = accident.items(tables)
+        code, output = tables.restore(APPLY="1", DELETED="restore")
+        assert code == 0, output
+        assert "Copied 0 items." in output, output
+        assert accident.items(tables) == before
+
+
+def test_the_api_shows_everything_as_before(accident: Accident) -> None:
+    assert accident.snapshot() == accident.shown
+    count = (f"env#{accident.environment.id}#destinations", "count")
+    assert accident.items(accident.directory)[count]["destinations"] == {"N": "3"}
+    token = accident.environment.call("GET", f"/users/{accident.joe}/token")["token"]
+    assert tenon.Api(accident.stack.url, token).call("GET", "/session").status == 200
+
+
+def test_restored_secrets_can_be_used(accident: Accident) -> None:
+    for number, credential in enumerate(accident.credentials[:3]):
+        path = f"/users/{accident.joe}/credentials/{credential}/reveal"
+        revealed = accident.environment.engine.call("POST", path)
+        assert revealed.status == 200, revealed
+        assert revealed.body["data"] == {"token": f"token of shop {number}"}
+    while accident.bus.receive(0.1):
+        pass
+    [recorded] = accident.record(accident.workflows[1], 1)
+    event = accident.bus.receive(PATIENCE)
+    assert event
+    assert event["detail"]["_id"] == recorded
+
+
+def test_deletions_and_revocations_are_not_reverted(accident: Accident) -> None:
+    def status(method: str, path: str) -> int:
+        return accident.environment.backend.call(method, path).status
+
+    assert status("GET", f"/users/{accident.deleted}") == 404
+    assert status("GET", "/users/deleted") == 404
+    assert status("GET", f"/users/{accident.joe}/credentials/{accident.credentials[3]}") == 404
+    assert status("GET", f"/workflows/{accident.workflows[3]}") == 404
+    assert status("GET", f"/destinations/{accident.deleted_destination}") == 404
+    assert status("GET", "/users/renamed") == 404
+    assert accident.environment.call("GET", f"/users/{accident.disabled}")["status"] == "disabled"
+    assert accident.revoked.call("GET", "/environment").status in (401, 403)
+    partition, _ = accident.key_of_user(accident.deleted)
+    assert not [key for key in accident.items(accident.directory) if key[0] == partition]
+
+
+def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(accident: Accident) -> None:
+    lost = {key for key in accident.lost["errors"] if key in accident.deliveries()}
+    assert lost
+    assert {accident.deliveries()[key] for key in lost} == {"cancelled"}
+    # The health of the destination was lost with the lease of its drain.
+    assert "leasedUntil" not in accident.items(accident.directory)[accident.health]
+    accident.failing.answers[:] = [204]
+    path = f"/destinations/{accident.failing_destination}"
+    accident.environment.call("POST", f"{path}/replay", {"cancelled": True}, 202)
+    accident.wait("they are delivered", lambda: all(accident.deliveries()[key] == "delivered" for key in lost))
