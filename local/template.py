@@ -22,7 +22,7 @@ class Template:
 
     @classmethod
     def transformed(cls, text: str | None = None, **parameters: str) -> "Template":
-        """Returns template.yaml, or another template, after the transform of the pinned SAM with parameters."""
+        """Returns template.yaml, or another template, after the transform of the pinned SAM."""
         text = text or (ROOT / "template.yaml").read_text()
         # The transform takes code from S3 only; `sam deploy` uploads it first.
         source = yaml_parse(text.replace("CodeUri: target/", "CodeUri: s3://code/"))

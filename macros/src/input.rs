@@ -76,7 +76,7 @@ struct Member<'a> {
 enum Kind<'a> {
     Option(&'a Type),
     Patch,
-    Other,
+    Other(&'a Type),
 }
 
 impl<'a> Member<'a> {
@@ -87,7 +87,7 @@ impl<'a> Member<'a> {
         let kind = match generic(&field.ty) {
             Some((outer, inner)) if outer == "Option" => Kind::Option(inner),
             Some((outer, _)) if outer == "Patch" => Kind::Patch,
-            _ => Kind::Other,
+            _ => Kind::Other(&field.ty),
         };
         let mut member = Self { name, member: camel_case(name), kind, default: None, max: None, min: None };
         for attribute in &field.attrs {
@@ -133,7 +133,7 @@ impl<'a> Member<'a> {
         if (is_list || self.min.is_some()) && self.max.is_none() {
             return Err(Error::new(ty.span(), "a list, and a field with a minimum, requires #[input(max = …)]"));
         }
-        if self.default.is_some() && !matches!(self.kind, Kind::Other) {
+        if self.default.is_some() && !matches!(self.kind, Kind::Other(_)) {
             return Err(Error::new(ty.span(), "an optional field has no default"));
         }
         Ok(())
@@ -152,14 +152,15 @@ impl<'a> Member<'a> {
         match (kind, default, max) {
             (Kind::Patch, ..) => quote!(let #name = __fields.patch(#member);),
             (Kind::Option(_), ..) => quote!(let #name = #optional;),
-            (Kind::Other, Some(default), _) => {
-                quote!(let #name = #optional.map(|given| given.unwrap_or_else(|| #default));)
-            }
-            (Kind::Other, None, Some(_)) => quote! {
-                let #name = #optional;
-                let #name = __fields.require(#member, #name);
+            // The type is stated, so that a check may take a list as a slice.
+            (Kind::Other(ty), Some(default), _) => quote! {
+                let #name: ::core::option::Option<#ty> = #optional.map(|given| given.unwrap_or_else(|| #default));
             },
-            (Kind::Other, None, None) => quote!(let #name = __fields.required(#member);),
+            (Kind::Other(ty), None, Some(_)) => quote! {
+                let #name = #optional;
+                let #name: ::core::option::Option<#ty> = __fields.require(#member, #name);
+            },
+            (Kind::Other(_), None, None) => quote!(let #name = __fields.required(#member);),
         }
     }
 }
@@ -272,11 +273,11 @@ mod tests {
             r#"letfull_name=__fields.optional("fullName");"#,
             r#"letemail=__fields.patch("email");"#,
             r#"letkind=__fields.optional("type");"#,
-            r#"letlimit=__fields.optional("limit").map(|given|given.unwrap_or_else(||::core::default::Default::default()));"#,
-            r#"letenabled=__fields.optional("enabled").map(|given|given.unwrap_or_else(||true));"#,
-            r#"letscopes=__fields.bounded("scopes",0..=MAX);letscopes=__fields.require("scopes",scopes);"#,
+            r#"letlimit:::core::option::Option<Limit>=__fields.optional("limit").map(|given|given.unwrap_or_else(||::core::default::Default::default()));"#,
+            r#"letenabled:::core::option::Option<bool>=__fields.optional("enabled").map(|given|given.unwrap_or_else(||true));"#,
+            r#"letscopes=__fields.bounded("scopes",0..=MAX);letscopes:::core::option::Option<Vec<Scope>>=__fields.require("scopes",scopes);"#,
             r#"letids=__fields.bounded("ids",1..=5);"#,
-            r#"letnames=__fields.bounded("names",0..=5).map(|given|given.unwrap_or_else(||::core::default::Default::default()));"#,
+            r#"letnames:::core::option::Option<Vec<Name>>=__fields.bounded("names",0..=5).map(|given|given.unwrap_or_else(||::core::default::Default::default()));"#,
             r#"letskip=__fields.bounded("skip",0..=9);"#,
         ];
         assert_eq!(reads(item), expected.join("\n"));

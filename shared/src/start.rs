@@ -65,6 +65,7 @@ use crate::{
         errors::{Errors, Retention},
         health::HealthStore,
         idempotency_records::IdempotencyRecords,
+        integrations::{Catalogue, Integrations},
         pending::PendingDeliveries,
         records::Records,
         replays::Replays,
@@ -251,6 +252,7 @@ from_aws! {
     Environments<A>(aws) { 0: aws.directory()? }
     HealthStore<A>(aws) { 0: aws.directory()? }
     IdempotencyRecords(aws) { 0: aws.directory()? }
+    Integrations<A>(aws) { 0: aws.directory()? }
     Replays<A>(aws) { 0: aws.directory()? }
     SigningKeys<A>(aws) { 0: aws.directory()? }
     Users<A>(aws) { 0: aws.directory()? }
@@ -317,6 +319,12 @@ impl FromAws for Verifier {
 impl FromAws for LastUsedTracker {
     async fn from_aws(aws: &Aws) -> Result<Self, StartError> {
         Ok(Self::new(ApiKeys::from_aws(aws).await?))
+    }
+}
+
+impl FromAws for Catalogue {
+    async fn from_aws(aws: &Aws) -> Result<Self, StartError> {
+        Ok(Self::new(Integrations::from_aws(aws).await?))
     }
 }
 

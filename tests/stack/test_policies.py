@@ -45,6 +45,7 @@ READERS = {
     f"{ENVIRONMENT}#idempotency#x": {
         "CredentialsCreate", "DestinationsCreate", "DestinationsReplay", "ErrorsRecord", "UsersBatch", "UsersCreate", "WorkflowsCreate",
     },
+    f"{ENVIRONMENT}#integrations": {"IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut"},
     f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel", "ReplaysGet"},
     f"{ENVIRONMENT}#destinations": {
         "DeliverWebhooks", "DestinationsCreate", "DestinationsDelete", "DestinationsDeliveries", "DestinationsGet", "DestinationsList",
@@ -58,6 +59,7 @@ WRITERS = {
     "key#" + "0" * 64: {"KeysCreate", "KeysRevoke"},
     ENVIRONMENT: {"EnvironmentsCreate"},
     f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysRevoke"},
+    f"{ENVIRONMENT}#integrations": {"IntegrationsDelete", "IntegrationsPut"},
 }
 # Functions that may write to the partition of a workflow's errors.
 ERROR_WRITERS = {"EraseLogs", "ErrorsRecord"}

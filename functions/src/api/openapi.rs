@@ -20,7 +20,9 @@ use utoipa::{
 };
 
 use self::completion::Completion;
-use super::{console, credentials, destinations, environments, errors, jwks, replays, session, users, workflows};
+use super::{
+    console, credentials, destinations, environments, errors, integrations, jwks, replays, session, users, workflows,
+};
 
 /// Returns the OpenAPI document of the Tenon API.
 pub fn document() -> Value {
@@ -50,6 +52,7 @@ impl Modify for Resources {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         document.merge(users::Operations::openapi());
         document.merge(credentials::Operations::openapi());
+        document.merge(integrations::Operations::openapi());
         document.merge(workflows::Operations::openapi());
         document.merge(errors::Operations::openapi());
         document.merge(destinations::Operations::openapi());

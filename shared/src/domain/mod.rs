@@ -11,8 +11,10 @@
 //! * [`environment`]: environments, the unit of isolation
 //! * [`error_log`]: errors of workflow executions
 //! * [`fingerprint`]: digest that groups similar errors
+//! * [`form`]: fields of credentials and settings, and the values that they accept
 //! * [`health`]: circuit, backoff and backlog of a destination
 //! * [`id`]: identifiers of all resources
+//! * [`integration`]: entries of the catalogue, which users install
 //! * [`names`]: usernames and email addresses
 //! * [`record`]: what is delivered: errors
 //! * [`replay`]: jobs that queue recorded errors again
@@ -35,8 +37,10 @@ pub mod email;
 pub mod environment;
 pub mod error_log;
 pub mod fingerprint;
+pub mod form;
 pub mod health;
 pub mod id;
+pub mod integration;
 pub mod names;
 pub mod patch;
 pub mod record;

@@ -195,6 +195,12 @@ impl Fields<'_> {
         let _: Option<()> = self.member(name).reject(detail);
     }
 
+    /// Records why a value below this object is invalid, at the path of its members and indices.
+    pub fn reject_at(&mut self, path: &[&str], detail: impl Display) {
+        let pointer = path.iter().fold(self.location.pointer.clone(), |pointer, name| pointer_to(&pointer, name));
+        self.location.errors.push_with(|| FieldError { pointer, detail: detail.to_string() });
+    }
+
     /// Records why the object as a whole is invalid.
     pub fn reject_object(&mut self, detail: impl Display) {
         let _: Option<()> = self.location.reject(detail);

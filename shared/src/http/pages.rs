@@ -30,10 +30,29 @@ impl PageParams {
 
     /// Returns the page of a list that was read as a whole, newest first. `id` is the position of an
     /// item.
-    pub fn select<T>(&self, mut items: Vec<T>, after: Option<&str>, id: impl Fn(&T) -> String) -> Page<T> {
+    pub fn select<T>(&self, items: Vec<T>, after: Option<&str>, id: impl Fn(&T) -> String) -> Page<T> {
+        self.select_up_to(usize::MAX, |_| 0, items, after, id)
+    }
+
+    /// Returns a page like [`Self::select`] that ends before the sum of the sizes of its items exceeds
+    /// `max_size`. It has at least one item if there is one.
+    pub fn select_up_to<T>(
+        &self,
+        max_size: usize,
+        size: impl Fn(&T) -> usize,
+        mut items: Vec<T>,
+        after: Option<&str>,
+        id: impl Fn(&T) -> String,
+    ) -> Page<T> {
         items.retain(|item| after.is_none_or(|after| id(item).as_str() < after));
-        let is_last = items.len() <= self.limit;
-        items.truncate(self.limit);
+        let mut total = 0;
+        let fits = items.iter().take(self.limit).take_while(|item| {
+            total += size(item);
+            total <= max_size
+        });
+        let count = fits.count().max(1);
+        let is_last = items.len() <= count;
+        items.truncate(count);
         Page { next: items.last().filter(|_| !is_last).map(id), items }
     }
 }

@@ -7,6 +7,7 @@
 mod aws;
 mod credentials;
 mod destinations;
+mod integrations;
 mod users;
 mod workflows;
 

@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 use super::{Problem, responses::revision_etag};
 use crate::domain::{
     id::{CredentialId, DestinationId, ErrorId, ReplayId, WorkflowId},
+    integration::IntegrationId,
     names::UserRef,
 };
 
@@ -41,6 +42,7 @@ path_parameters! {
     DestinationId: "destinationId", "destination";
     ReplayId: "replayId", "replay";
     ErrorId: "errorId", "error";
+    IntegrationId: "integrationId", "integration";
 }
 
 impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
@@ -91,6 +93,11 @@ impl IfMatch {
     /// whose ETag [`Revised`](super::Revised) returns.
     pub fn check_revision(&self, revision: u64) -> Result<(), Problem> {
         if self.allows(&revision_etag(revision)) { Ok(()) } else { Err(Problem::precondition_failed()) }
+    }
+
+    /// Rejects the request with 412 if the header requires an existing resource: there is none.
+    pub fn check_absent(&self) -> Result<(), Problem> {
+        if self.etags.is_none() { Ok(()) } else { Err(Problem::precondition_failed()) }
     }
 
     /// Returns whether the header permits changing a resource with this ETag.

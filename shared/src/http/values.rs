@@ -12,7 +12,9 @@ use crate::domain::{
     destination::{AccessKeyId, BusName, Region},
     environment::Kind,
     fingerprint::Fingerprint,
+    form::{FieldName, FieldType, Pattern},
     id::{CredentialId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
+    integration::{HintAction, Icon, IntegrationId},
     names::{Email, UserRef, Username},
     secret::Secret,
     settings::Settings,
@@ -20,6 +22,7 @@ use crate::domain::{
     timestamp::Timestamp,
     user::{MAX_METADATA_PAIRS, Metadata, Status, TtlSeconds},
     webhook::WebhookUrl,
+    workflow::WorkflowKey,
 };
 
 macro_rules! from_json_by_parsing {
@@ -55,6 +58,13 @@ from_json_by_parsing! {
     [] DeliveryStatus;
     [] Status;
     [] Fingerprint;
+    [] IntegrationId;
+    [] WorkflowKey;
+    [] Icon;
+    [] HintAction;
+    [] FieldName;
+    [] FieldType;
+    [] Pattern;
     [] WebhookUrl;
     [] Timestamp;
     [] Region;

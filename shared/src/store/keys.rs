@@ -13,6 +13,7 @@ use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
     id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
+    integration::IntegrationId,
     names::CanonicalName,
     record::RecordKey,
     request_seed::RequestKey,
@@ -167,6 +168,24 @@ pub fn workflows_of_environment(environment: EnvironmentId, shard: u32) -> Strin
 pub fn listed_workflow(environment: EnvironmentId, workflow: WorkflowId) -> Key {
     let shard = workflow.object_id().shard(WORKFLOW_SHARDS);
     Key::new(workflows_of_environment(environment, shard), workflow)
+}
+
+/// Partition of an environment's integrations and their count.
+pub fn integrations(environment: EnvironmentId) -> String {
+    format!("env#{environment}#integrations")
+}
+
+/// Prefix of the sort keys of integrations.
+pub const INTEGRATION_PREFIX: &str = "integration#";
+
+/// Key of an integration.
+pub fn integration(environment: EnvironmentId, integration: &IntegrationId) -> Key {
+    Key::new(integrations(environment), format_args!("{INTEGRATION_PREFIX}{integration}"))
+}
+
+/// Key of the count of an environment's integrations.
+pub fn integrations_count(environment: EnvironmentId) -> Key {
+    Key::new(integrations(environment), "count")
 }
 
 /// Prefix of the sort keys of workflow pointers, in the partition of their user.

@@ -13,6 +13,7 @@
 //! * [`environments`], [`api_keys`], [`signing_keys`]: setup and access of the stack.
 //! * [`users`], [`credentials`], [`workflows`]: users and the items that they own.
 //! * [`destinations`], [`health`]: destinations, their health and the leases of their drains.
+//! * [`integrations`]: the catalogue.
 //! * [`errors`], [`deliveries`], [`pending`]: errors, deliveries, and deliveries that are retried.
 //! * [`records`]: records of all types, as delivery reads them.
 //! * [`replays`], [`deletions`], [`erasures`]: background jobs.
@@ -45,6 +46,7 @@ pub mod erasures;
 pub mod errors;
 pub mod health;
 pub mod idempotency_records;
+pub mod integrations;
 mod jobs;
 pub mod keys;
 pub mod pending;

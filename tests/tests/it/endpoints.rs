@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_config::SdkConfig;
 use axum::handler::Handler;
 use expect_test::expect_file;
-use functions::api::{credentials, destinations, environments, errors, replays, session, users, workflows};
+use functions::api::{
+    credentials, destinations, environments, errors, integrations, replays, session, users, workflows,
+};
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -82,6 +84,7 @@ impl World {
         match name {
             "user" => &self.user,
             "credentialId" => &self.credential,
+            "integrationId" => "shopify-orders",
             "workflowId" => &self.workflow,
             "errorId" => &self.error,
             "destinationId" => &self.destination,
@@ -215,6 +218,20 @@ fn users(count: usize) -> Vec<Value> {
     (0..count).map(|n| json!({ "email": format!("{n}-of-{count}@acme.example") })).collect()
 }
 
+fn integration() -> Value {
+    json!({
+        "name": "Shopify orders",
+        "credentialTypes": [{ "type": "shopify", "name": "Shopify", "fields": [
+            { "name": "shop", "label": "Shop", "type": "url", "required": true },
+            { "name": "token", "label": "Access token", "type": "secret", "required": true, "pattern": "shpat_.+" },
+        ] }],
+        "settings": [{ "name": "region", "label": "Region", "type": "select",
+            "options": [{ "value": "eu", "label": "Europe" }, { "value": "us", "label": "America" }] }],
+        "workflows": [{ "key": "orders", "name": "Orders to Shopify" }, { "key": "stock", "name": "Stock levels" }],
+        "hints": [{ "match": "401", "text": "The shop no longer accepts the token.", "action": "reconnect" }],
+    })
+}
+
 fn error_with_id() -> Value {
     let mut error = example_error("with an id");
     error["_id"] = json!("6155ac246093840013297377");
@@ -296,6 +313,14 @@ pub(crate) const ACCESS: &[Access] = &[
     // The user deletes it before the back end calls.
     Access { request: |_| request("DELETE /users/{user}/credentials/{credentialId}"),
         other: 404, engine: 403, backend: 404, user: 200, another_user: 404 },
+    Access { request: |_| request("PUT /integrations/{integrationId}").body(integration()),
+        other: 201, engine: 403, backend: 201, user: 403, another_user: 403 },
+    Access { request: |_| request("GET /integrations/{integrationId}"),
+        other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
+    Access { request: |_| request("GET /integrations"),
+        other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
+    Access { request: |_| request("DELETE /integrations/{integrationId}"),
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /workflows"),
         other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
     Access { request: |_| request("PATCH /workflows/{workflowId}").body(json!({ "name": "Orders to Shopify" })),
@@ -408,6 +433,22 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "active") },
     AwsCalls { function: "users_status", request: |_| request("POST /users/{user}/enable"),
         status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "active") },
+    AwsCalls { function: "integrations_put",
+        request: |_| request("PUT /integrations/{integrationId}").body(integration()),
+        status: 201, calls: "GetItem TransactWriteItems",
+        body: |_, integration| assert_eq!(integration["version"], 1) },
+    AwsCalls { function: "integrations_put",
+        request: |_| request("PUT /integrations/{integrationId}").body(json!({ "name": "Orders",
+            "workflows": [{ "key": "orders", "name": "Orders" }] })),
+        status: 200, calls: "GetItem PutItem",
+        body: |_, integration| assert_eq!(integration["version"], 2) },
+    AwsCalls { function: "integrations_list", request: |_| request("GET /integrations").by_user(),
+        status: 200, calls: "Query",
+        body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 1) },
+    AwsCalls { function: "integrations_get", request: |_| request("GET /integrations/{integrationId}").by_engine(),
+        status: 200, calls: "GetItem", body: ANY_BODY },
+    AwsCalls { function: "integrations_delete", request: |_| request("DELETE /integrations/{integrationId}"),
+        status: 200, calls: "TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "workflows_create",
         request: |world| request("POST /workflows").body(json!({ "userId": world.user, "name": "Orders" })),
         status: 201, calls: "GetItem TransactWriteItems",
@@ -617,6 +658,10 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "users_status" => users::status.set_status;
         "users_token" => users::token.create_token;
         "users_update" => users::update.update_user;
+        "integrations_delete" => integrations::delete.delete_integration;
+        "integrations_get" => integrations::get.get_integration;
+        "integrations_list" => integrations::list.list_integrations;
+        "integrations_put" => integrations::put.put_integration;
         "workflows_activate" => workflows::activate.set_active;
         "workflows_create" => workflows::create.create_workflow;
         "workflows_deactivate_all" => workflows::deactivate_all.deactivate_workflows;

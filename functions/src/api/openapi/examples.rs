@@ -29,6 +29,11 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("EnvironmentId", json!("6155ab0f2c8e5d0013f7a914")),
         ("ErrorId", json!(error)),
         ("Fingerprint", json!("0d5f0fd2b8a94cf5a3be52b0c9a2a5f1")),
+        ("FieldName", json!("shop")),
+        ("Icon", json!("data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=")),
+        ("IntegrationId", json!("shopify-orders")),
+        ("Pattern", json!("shpat_[0-9a-f]+")),
+        ("WorkflowKey", json!("orders")),
         ("Region", json!(region)),
         ("ReplayId", json!("6155ac6e91c4b80013e2d7a5")),
         ("Secret", json!(secret)),
@@ -53,6 +58,10 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("CreateUsers", json!({ "users": [{ "email": "joe@acme.example" }, { "username": "anna" }] })),
         ("CreateWorkflow", json!({ "userId": user, "name": "Sync orders", "credentialIds": [credential] })),
         ("PatchDestination", json!({ "enabled": false })),
+        (
+            "PutIntegration",
+            json!({ "name": "Shopify orders", "workflows": [{ "key": "orders", "name": "Orders to Shopify" }] }),
+        ),
         ("RecordError", recorded.clone()),
         ("ErrorList", json!({ "errors": [recorded] })),
         ("ReplaceCredential", json!({ "data": { "token": "shpat_refreshed" } })),
@@ -81,7 +90,16 @@ mod tests {
         }
         for (name, schema) in schemas.iter().filter(|(_, schema)| is_request(schema) || is_text(schema)) {
             let has_no_meaning = name.starts_with("Text");
-            let is_nested = ["AwsCredentials", "NewFilter"].contains(&name.as_str());
+            let is_nested = [
+                "AwsCredentials",
+                "NewFilter",
+                "CredentialTypeInput",
+                "FieldInput",
+                "HintInput",
+                "OptionInput",
+                "WorkflowInput",
+            ]
+            .contains(&name.as_str());
             assert!(schema["examples"].is_array() || has_no_meaning || is_nested, "{name} has no example");
         }
     }

@@ -17,6 +17,12 @@ impl From<&StoreError> for Problem {
     }
 }
 
+impl From<Arc<StoreError>> for Problem {
+    fn from(error: Arc<StoreError>) -> Self {
+        Self::from(&*error)
+    }
+}
+
 impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
         Arc::new(error).into()

@@ -8,6 +8,7 @@ mod destinations;
 mod errors;
 pub(crate) mod handlers;
 mod idempotency;
+mod integrations;
 mod logs;
 mod names;
 mod replays;

@@ -1,0 +1,3 @@
+//! Serves `DELETE /integrations/{integrationId}`.
+
+tenon::main!(serve(functions::api::integrations::delete::delete_integration));

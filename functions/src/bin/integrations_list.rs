@@ -1,0 +1,3 @@
+//! Serves `GET /integrations`.
+
+tenon::main!(serve(functions::api::integrations::list::list_integrations));

@@ -1,0 +1,325 @@
+//! Forms: the fields of credentials and settings, and the values that they accept.
+
+use std::str::FromStr;
+
+use regex_lite::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::text::{Text, string_newtype};
+
+/// Maximum number of fields of a form.
+pub const MAX_FIELDS: usize = 30;
+/// Maximum number of options of a select.
+pub const MAX_OPTIONS: usize = 100;
+/// Maximum length of a pattern, in characters.
+const MAX_PATTERN: usize = 200;
+/// Maximum size of a compiled pattern, in bytes. A match takes at most the product of the sizes of the
+/// pattern and the value.
+const MAX_COMPILED_PATTERN: usize = 32 * 1024;
+/// Maximum length of a URL, in characters.
+const MAX_URL: usize = 2048;
+
+/// Field of a form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Field {
+    /// Name of the member, unique within the form.
+    pub name: FieldName,
+    /// Label.
+    pub label: Text<128>,
+    /// Type of the value.
+    #[serde(rename = "type")]
+    pub field_type: FieldType,
+    /// Whether a value is required.
+    pub required: bool,
+    /// Explanation below the field.
+    #[schema(required = true)]
+    pub help: Option<Text<500>>,
+    /// Example that an empty field shows.
+    #[schema(required = true)]
+    pub placeholder: Option<Text<128>>,
+    /// Regular expression that the whole value matches.
+    #[schema(required = true)]
+    pub pattern: Option<Pattern>,
+    /// Options of a select; otherwise empty.
+    pub options: Vec<SelectOption>,
+}
+
+/// Type of the value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldType {
+    /// Text.
+    Text,
+    /// Text that is not shown while it is entered.
+    Secret,
+    /// URL with the scheme `https` or `http`.
+    Url,
+    /// Number.
+    Number,
+    /// Boolean.
+    Boolean,
+    /// One of the options.
+    Select,
+}
+
+/// Error for a text that is not a type of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `text`, `secret`, `url`, `number`, `boolean` or `select`")]
+pub struct FieldTypeError;
+
+impl FromStr for FieldType {
+    type Err = FieldTypeError;
+
+    fn from_str(text: &str) -> Result<Self, FieldTypeError> {
+        Ok(match text {
+            "text" => Self::Text,
+            "secret" => Self::Secret,
+            "url" => Self::Url,
+            "number" => Self::Number,
+            "boolean" => Self::Boolean,
+            "select" => Self::Select,
+            _ => return Err(FieldTypeError),
+        })
+    }
+}
+
+impl FieldType {
+    /// Returns whether a field of this type can have a pattern.
+    pub fn has_pattern(self) -> bool {
+        matches!(self, Self::Text | Self::Secret | Self::Url)
+    }
+}
+
+/// Option of a select.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SelectOption)]
+pub struct SelectOption {
+    /// Value, unique within the select.
+    pub value: Text<256>,
+    /// Label.
+    pub label: Text<128>,
+}
+
+string_newtype! {
+    /// Name of a field, which is a member of the data or the settings.
+    FieldName,
+    /// Error for a text that is not the name of a field.
+    #[error("must be 1 to 64 letters, digits, `_`, `-` or `.`, starting with a letter")]
+    FieldNameError,
+    "^[A-Za-z][A-Za-z0-9_.-]{0,63}$",
+    |text| {
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        text.len() <= 64 && text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_valid)
+    }
+}
+
+/// Regular expression of at most 200 characters, in the syntax of the crate `regex-lite`. It has no
+/// backreferences or look-around, so that a match takes linear time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(String);
+
+/// Error for a text that is not a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// The text is too long.
+    #[error("must have 1 to {MAX_PATTERN} characters")]
+    Length,
+    /// The text is not a regular expression, or a large one.
+    #[error("must be a regular expression without look-around and backreferences, whose repetitions are not too large")]
+    Syntax,
+}
+
+impl Pattern {
+    /// Returns whether the whole value matches. A pattern that was valid when it was saved compiles.
+    fn matches(&self, value: &str) -> bool {
+        whole(&self.0).is_ok_and(|regex| regex.is_match(value))
+    }
+}
+
+fn compile(pattern: &str) -> Result<Regex, PatternError> {
+    let built = RegexBuilder::new(pattern).size_limit(MAX_COMPILED_PATTERN).build();
+    built.map_err(|_| PatternError::Syntax)
+}
+
+fn whole(pattern: &str) -> Result<Regex, PatternError> {
+    compile(&format!(r"\A(?:{pattern})\z"))
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        if text.is_empty() || text.chars().count() > MAX_PATTERN {
+            return Err(PatternError::Length);
+        }
+        // By itself too: `a)(b` is valid only within the group.
+        compile(text)?;
+        whole(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+string_newtype!(Pattern, PatternError, |schema| schema.min_length(Some(1)).max_length(Some(MAX_PATTERN)));
+
+/// Reason why the value of a field is invalid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueError {
+    /// Name of the member.
+    pub name: String,
+    /// Reason, without the value.
+    pub detail: &'static str,
+}
+
+/// Returns why values do not satisfy a form: every unknown member, every missing one and every invalid
+/// one. Values are given by name as JSON texts, which may be secret.
+pub fn check<'a>(fields: &[Field], values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<ValueError> {
+    let mut errors = Vec::new();
+    let mut given = Vec::new();
+    for (name, json) in values {
+        let Some(field) = fields.iter().find(|field| field.name.as_str() == name) else {
+            errors.push(ValueError { name: name.to_owned(), detail: "is not a field of the integration" });
+            continue;
+        };
+        match field.check(json) {
+            Ok(true) => given.push(name),
+            Ok(false) => {}
+            Err(detail) => {
+                given.push(name);
+                errors.push(ValueError { name: name.to_owned(), detail });
+            }
+        }
+    }
+    let missing = fields.iter().filter(|field| field.required && !given.contains(&field.name.as_str()));
+    errors.extend(missing.map(|field| ValueError { name: field.name.to_string(), detail: "is required" }));
+    errors
+}
+
+impl Field {
+    /// Checks a value, given as JSON text. Returns whether there is one: null and the empty text count
+    /// as none.
+    fn check(&self, json: &str) -> Result<bool, &'static str> {
+        if json == "null" {
+            return Ok(false);
+        }
+        match self.field_type {
+            FieldType::Number if json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => Ok(true),
+            FieldType::Number => Err("must be a number"),
+            FieldType::Boolean if matches!(json, "true" | "false") => Ok(true),
+            FieldType::Boolean => Err("must be true or false"),
+            FieldType::Text | FieldType::Secret | FieldType::Url | FieldType::Select => {
+                let text: Zeroizing<String> =
+                    serde_json::from_str(json).map(Zeroizing::new).map_err(|_| "must be a string")?;
+                if text.is_empty() { Ok(false) } else { self.check_text(&text).map(|()| true) }
+            }
+        }
+    }
+
+    fn check_text(&self, text: &str) -> Result<(), &'static str> {
+        if self.field_type == FieldType::Select && !self.options.iter().any(|option| option.value.as_str() == text) {
+            return Err("must be one of the options");
+        }
+        if self.field_type == FieldType::Url && !is_url(text) {
+            return Err("must be a URL that starts with https:// or http://");
+        }
+        match &self.pattern {
+            Some(pattern) if !pattern.matches(text) => Err("does not match the pattern"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let parsed = url::Url::parse(text);
+    text.chars().count() <= MAX_URL
+        && parsed.is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.host().is_some())
+        && !text.contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn field(name: &str, field_type: FieldType) -> Field {
+        Field {
+            name: name.parse().unwrap(),
+            label: "Label".parse().unwrap(),
+            field_type,
+            required: false,
+            help: None,
+            placeholder: None,
+            pattern: None,
+            options: Vec::new(),
+        }
+    }
+
+    fn details(fields: &[Field], values: &[(&str, &str)]) -> Vec<(String, &'static str)> {
+        check(fields, values.iter().copied()).into_iter().map(|error| (error.name, error.detail)).collect()
+    }
+
+    #[test]
+    fn every_unknown_missing_and_invalid_value_is_named() {
+        let options = vec![SelectOption { value: "eu".parse().unwrap(), label: "Europe".parse().unwrap() }];
+        let fields = [
+            Field { required: true, ..field("shop", FieldType::Url) },
+            Field { required: true, ..field("token", FieldType::Secret) },
+            Field { pattern: Some("[0-9]{4}|x".parse().unwrap()), ..field("code", FieldType::Text) },
+            field("rate", FieldType::Number),
+            field("live", FieldType::Boolean),
+            Field { options, ..field("region", FieldType::Select) },
+        ];
+        let valid = [
+            ("shop", "\"https://a.example\""),
+            ("token", "\"t\""),
+            ("code", "\"1234\""),
+            ("rate", "-0.5"),
+            ("live", "false"),
+            ("region", "\"eu\""),
+        ];
+        assert_eq!(details(&fields, &valid), []);
+        let invalid = [
+            ("shop", "\"javascript:alert(1)\""),
+            ("token", "\"\""),
+            ("code", "\"12345\""),
+            ("rate", "\"1\""),
+            ("live", "1"),
+            ("region", "\"us\""),
+            ("other", "1"),
+        ];
+        let found = details(&fields, &invalid);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["shop", "code", "rate", "live", "region", "other", "token"]);
+        let required: Vec<_> = found.iter().filter(|(_, detail)| *detail == "is required").collect();
+        assert_eq!(required.len(), 1);
+    }
+
+    #[test]
+    fn pattern_matches_the_whole_value() {
+        for (pattern, matching, other) in [("a|ab", "ab", "abc"), ("", "", ""), ("(?i)x+", "XX", "xy")] {
+            let Ok(pattern) = pattern.parse::<Pattern>() else {
+                assert!(pattern.is_empty());
+                continue;
+            };
+            assert!(pattern.matches(matching) && !pattern.matches(other));
+        }
+        for pattern in ["a)(b", "(", "(?=a)", r"(a)\1", "a{1,1000}{1,1000}", &"x".repeat(201)] {
+            assert!(pattern.parse::<Pattern>().is_err(), "{pattern:.20}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn accepted_pattern_compiles_as_a_whole(pattern in "[ab()|*+?\\[\\]{}0-9#\\\\^$.x:-]{1,12}", value in "[ab]{0,6}") {
+            if let Ok(pattern) = pattern.parse::<Pattern>() {
+                let _ = pattern.matches(&value);
+                prop_assert!(whole(&pattern.0).is_ok());
+            }
+        }
+    }
+}
