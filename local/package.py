@@ -23,7 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # Rust target, and machine type in the header of a binary (`e_machine` of ELF).
 TARGETS = {"arm64": ("aarch64-unknown-linux-gnu", 0xB7), "x86_64": ("x86_64-unknown-linux-gnu", 0x3E)}
 # The operations guide, and the documents that it links to.
-DOCUMENTS = ["LICENSE", "CHANGELOG.md", "RELEASING.md", "SECURITY.md", "docs/operations.md", "docs/security.md"]
+DOCUMENTS = [
+    "LICENSE",
+    "CHANGELOG.md",
+    "RELEASING.md",
+    "SECURITY.md",
+    "docs/operations.md",
+    "docs/security.md",
+    "docs/cost.md",
+]
 # Earliest time that a zip can store: the time of all files.
 TIME = (1980, 1, 1, 0, 0, 0)
 EXECUTABLE = 0o755

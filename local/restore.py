@@ -285,12 +285,14 @@ class DirectoryRules(Rules):
         "replay": "replays are not resumed",
         "signingKey": "a rotation creates a new one",
         "destinationCount": "counted again",
+        "integrationCount": "counted again",
     }
     versions: ClassVar = {
         "user": "version",
         "destination": "version",
         "credential": "revision",
-        "workflow": "updatedAt",
+        "workflow": "revision",
+        "integration": "version",
     }
     # Attributes of a destination's health that describe the work of a drain.
     drain = ("lease", "leasedUntil", "wakeAt", "nextProbeAt", "retryAfter")
@@ -328,6 +330,8 @@ class DirectoryRules(Rules):
             case "destination":
                 deleted = (f"{environment(item)}#deleted-destinations", text(item, "sk"))
                 return skipped("deleted") if self.live.get(deleted) else UNDECIDED
+            case "integration":
+                return UNDECIDED
             case "deletedDestination":
                 return skipped("its destination exists") if self.live.get(self.destination(item)) else MISSING
             case "health":
@@ -464,17 +468,21 @@ class DirectoryRules(Rules):
         return f"env#{text(grant, 'environmentId')}#keys", f"key#{text(grant, 'keyId')}"
 
 
-def count_destinations(live: Table, count: Item) -> None:
-    """Corrects the number of destinations of an environment."""
-    pk, sk = key_of(count)
+# Items that count the items of their partition: the attribute, and the prefix of what is counted.
+COUNTS = {"destinationCount": ("destinations", "destination#"), "integrationCount": ("integrations", "integration#")}
+
+
+def count_again(live: Table, count: Item) -> None:
+    """Corrects the number of destinations or integrations of an environment."""
+    (pk, sk), (attribute, prefix) = key_of(count), COUNTS[text(count, "type")]
     for _ in range(MAX_ATTEMPTS):
         live.forget()
         found = live.get((pk, sk))
-        number = sum(1 for _ in live.partition(pk, "destination#"))
-        if found and text(found, "destinations") == str(number):
+        number = sum(1 for _ in live.partition(pk, prefix))
+        if found and text(found, attribute) == str(number):
             return
-        corrected = {**count, "destinations": {"N": str(number)}}
-        unchanged = {"condition": "destinations = :before", "before": found["destinations"]} if found else {}
+        corrected = {**count, attribute: {"N": str(number)}}
+        unchanged = {"condition": f"{attribute} = :before", "before": found[attribute]} if found else {}
         try:
             live.dynamodb.put_item(**live.put(corrected, **unchanged)["Put"])
         except live.dynamodb.exceptions.ConditionalCheckFailedException:
@@ -644,7 +652,7 @@ class Restore:
         if self.apply:
             for count in self.counts:
                 try:
-                    count_destinations(Table(self.dynamodb, self.live), count)
+                    count_again(Table(self.dynamodb, self.live), count)
                 except ConcurrentChangeError:
                     self.report.changed += 1
 
@@ -664,7 +672,7 @@ class Restore:
                     except ConcurrentChangeError:
                         with self.report.lock:
                             self.report.changed += 1
-                if text(item, "type") == "destinationCount":
+                if text(item, "type") in COUNTS:
                     self.counts.append(item)
                 self.report.add(item, verdict, written)
 

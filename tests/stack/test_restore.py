@@ -125,6 +125,9 @@ class Accident:
         self.new_credential(self.deleted, "shop of a deleted user")
         self.workflows = [self.new_workflow(self.joe, f"sync {number}") for number in range(4)]
         self.new_workflow(self.deleted, "sync of a deleted user")
+        template = {"name": "Orders", "workflows": [{"key": "orders", "name": "Orders"}]}
+        for number in range(4):
+            call("PUT", f"/integrations/orders-{number}", template, 201)
         settings = {"type": "webhook", "url": self.webhook.url}
         made = call("POST", "/destinations", settings, 201)
         self.secret, self.destination = made["secret"], made["destinationId"]
@@ -230,6 +233,7 @@ class Accident:
             "/destinations",
             f"/users/{self.joe}/credentials",
             f"/workflows?userId={self.joe}",
+            *(f"/integrations/orders-{number}" for number in range(4)),
             *(f"/workflows/{workflow}/errors?until={self.changed_at}" for workflow in self.workflows[:2]),
         ]
         return [settings(self.environment.backend.call("GET", path).body) for path in paths]

@@ -116,7 +116,7 @@ impl Credentials {
     pub async fn delete(&self, environment: EnvironmentId, user: UserId, id: CredentialId) -> Result<bool, StoreError> {
         let key = keys::credential(environment, user, id);
         let mut writes = vec![Delete::existing(&key).into()];
-        writes.extend(mark_deleted(&key, id.object_id())?);
+        writes.push(mark_deleted(&key)?);
         Ok(self.0.transact(writes).await?.is_empty())
     }
 }

@@ -17,7 +17,7 @@ use super::{
         Access, BY_USER, Condition, Filter, Position, Put, Range, StoreError, Table, Update, number, readable, text,
         to_item,
     },
-    tombstones::REPEATABLE,
+    tombstones::REMEMBERED,
 };
 use crate::domain::{
     delivery::Route,
@@ -176,7 +176,7 @@ impl Erasures {
         let done = Update::of(&keys::erasure(erasure.environment_id, erasure.user_id))
             // Another type, so that the stream does not start the job again.
             .set("type", text("erased"))
-            .set("expiresAt", number((erasure.started_at + REPEATABLE).seconds()))
+            .set("expiresAt", number((erasure.started_at + REMEMBERED).seconds()))
             .remove("listPk")
             .remove("listSk");
         self.directory.update(done.when(unchanged)).await.map(|_| ())

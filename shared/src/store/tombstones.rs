@@ -1,5 +1,6 @@
 //! Tombstones: marks of deleted resources. The repetition of an idempotent creation has the ids of
-//! its first attempt, and would otherwise create again what was deleted in the meantime.
+//! its first attempt, and would otherwise create again what was deleted in the meantime. A restore from
+//! a backup would bring back what was deleted since.
 
 use std::time::Duration;
 
@@ -9,25 +10,20 @@ use super::{
     keys::{self, Key},
     table::{Put, StoreError, Write, number, to_item},
 };
-use crate::domain::{id::ObjectId, request_seed::RequestSeed, timestamp::Timestamp};
+use crate::domain::{request_seed::RequestSeed, timestamp::Timestamp};
 
 #[derive(Serialize)]
 struct Tombstone {}
 
-/// Time after the first attempt of a creation during which it can be repeated: as long as its
-/// idempotency record is kept, and an hour for a request that is in progress.
-pub(super) const REPEATABLE: Duration = Duration::from_secs(25 * 60 * 60);
+/// Time for which deletions are remembered: a day longer than the 35 days for which DynamoDB can restore a
+/// table (AWS limit), and longer than any request can be repeated.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(36 * 24 * 60 * 60);
 
-/// Returns the write that marks a resource as deleted. None for ids so old that their creation cannot
-/// be repeated.
-pub(super) fn mark_deleted(key: &Key, id: &ObjectId) -> Result<Option<Write>, StoreError> {
-    let until = id.timestamp() + REPEATABLE;
-    if until <= Timestamp::now() {
-        return Ok(None);
-    }
+/// Returns the write that marks a resource as deleted.
+pub(super) fn mark_deleted(key: &Key) -> Result<Write, StoreError> {
     let mut item = to_item("tombstone", &keys::tombstone(key), &Tombstone {}, &[])?;
-    item.insert("expiresAt".into(), number(until.seconds()));
-    Ok(Some(Put::new(item).into()))
+    item.insert("expiresAt".into(), number((Timestamp::now() + REMEMBERED).seconds()));
+    Ok(Put::new(item).into())
 }
 
 /// Returns the check that a resource was not deleted. Needed by repetitions only: nothing has the id

@@ -254,7 +254,7 @@ impl Users {
         let unchanged = Condition::equals("version", number(user.version));
         let key = keys::user(environment, user.user_id);
         let mut writes = vec![Delete::of(&key).when(unchanged).into(), Put::new(job).into()];
-        writes.extend(mark_deleted(&key, user.user_id.object_id())?);
+        writes.push(mark_deleted(&key)?);
         let claims = names_of(user).claims();
         writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
         if self.0.transact(writes).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Conflict) }

@@ -176,7 +176,7 @@ impl Workflows {
         let unchanged = Condition::equals("workflowId", text(workflow_id));
         let delete = |key| Delete::of(key).when(unchanged.clone()).into();
         let mut writes = vec![delete(&key), delete(&pointer)];
-        writes.extend(mark_deleted(&key, workflow_id.object_id())?);
+        writes.push(mark_deleted(&key)?);
         Ok(self.0.transact(writes).await?.is_empty())
     }
 }

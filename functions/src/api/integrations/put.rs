@@ -61,15 +61,15 @@ pub struct PutIntegration {
     /// Ignored, but must equal the id in the path.
     integration_id: Option<IntegrationId>,
     /// Ignored.
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     #[expect(dead_code, reason = "accepted and ignored")]
     version: Option<Ignored>,
     /// Ignored.
-    #[schema(value_type = Option<Timestamp>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     #[expect(dead_code, reason = "accepted and ignored")]
     created_at: Option<Ignored>,
     /// Ignored.
-    #[schema(value_type = Option<Timestamp>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     #[expect(dead_code, reason = "accepted and ignored")]
     updated_at: Option<Ignored>,
 }
