@@ -40,7 +40,7 @@ ENVIRONMENT = f"env#{'0' * 24}"
 READERS = {
     "stack": {"EnvironmentsCreate", "Jwks", "UsersToken", "SigningKeysRotate"},
     "key#" + "0" * 64: {"Authorizer"},
-    ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsGet", "KeysCreate"},
+    ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsGet", "EnvironmentsPatch", "KeysCreate"},
     f"{ENVIRONMENT}#keys": {"KeysList", "KeysRevoke"},
     f"{ENVIRONMENT}#idempotency#x": {
         "CredentialsCreate", "DestinationsCreate", "DestinationsReplay", "ErrorsRecord", "UsersBatch", "UsersCreate", "WorkflowsCreate",
@@ -57,7 +57,7 @@ READERS = {
 WRITERS = {
     "stack": {"EnvironmentsCreate", "SigningKeysRotate"},
     "key#" + "0" * 64: {"KeysCreate", "KeysRevoke"},
-    ENVIRONMENT: {"EnvironmentsCreate"},
+    ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsPatch"},
     f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysRevoke"},
     f"{ENVIRONMENT}#integrations": {"IntegrationsDelete", "IntegrationsPut"},
 }

@@ -3,11 +3,13 @@
 //! and one transaction, which create the first signing key.
 
 use lambda_runtime::Diagnostic;
+use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     domain::{
         environment::{Environment, Kind},
         id::EnvironmentId,
+        modal::Modal,
         text::Text,
         timestamp::Timestamp,
     },
@@ -18,7 +20,14 @@ use tenon::{
     vault::Vault,
 };
 
-use crate::api::environments::EnvironmentBody;
+/// New environment.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedEnvironment {
+    environment_id: EnvironmentId,
+    name: Text<128>,
+    kind: Kind,
+}
 
 #[derive(Input)]
 struct CreateEnvironment {
@@ -36,17 +45,19 @@ pub struct State {
 }
 
 /// Creates an environment, and the first signing key of the stack if there is none.
-pub async fn create_environment(state: State, payload: Value) -> Result<EnvironmentBody, Diagnostic> {
+pub async fn create_environment(state: State, payload: Value) -> Result<CreatedEnvironment, Diagnostic> {
     let Valid(CreateEnvironment { name, kind }) = Valid::payload(&payload)?;
     create(state, name, kind).await.map_err(Diagnostic::from)
 }
 
-async fn create(state: State, name: Text<128>, kind: Kind) -> Result<EnvironmentBody, Problem> {
+async fn create(state: State, name: Text<128>, kind: Kind) -> Result<CreatedEnvironment, Problem> {
     let now = Timestamp::now();
     if state.signing_keys.list().await?.is_empty() {
         state.signing_keys.create_first(&create_signing_key(&state.vault, now).await?).await?;
     }
-    let environment = Environment { environment_id: EnvironmentId::new(), name, kind, created_at: now };
+    let environment_id = EnvironmentId::new();
+    let environment = Environment { environment_id, name, kind, modal: Modal::default(), version: 1, created_at: now };
     state.environments.create(&environment).await?;
-    Ok(environment.into())
+    let Environment { environment_id, name, kind, .. } = environment;
+    Ok(CreatedEnvironment { environment_id, name, kind })
 }

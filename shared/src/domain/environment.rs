@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{id::EnvironmentId, text::Text, timestamp::Timestamp};
+use super::{id::EnvironmentId, modal::Modal, text::Text, timestamp::Timestamp};
 
 /// Environment. Owns users, workflows, errors, destinations and API keys, which no other
 /// environment can access.
@@ -18,6 +18,10 @@ pub struct Environment {
     pub name: Text<128>,
     /// Live or test; part of the prefix of its API keys.
     pub kind: Kind,
+    /// Defaults of the embedded modal.
+    pub modal: Modal,
+    /// Increases with every change. Detects concurrent changes.
+    pub version: u32,
     /// Creation time.
     pub created_at: Timestamp,
 }

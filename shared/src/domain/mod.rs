@@ -15,6 +15,7 @@
 //! * [`health`]: circuit, backoff and backlog of a destination
 //! * [`id`]: identifiers of all resources
 //! * [`integration`]: entries of the catalogue, which users install
+//! * [`modal`]: defaults of the embedded modal
 //! * [`names`]: usernames and email addresses
 //! * [`record`]: what is delivered: errors
 //! * [`replay`]: jobs that queue recorded errors again
@@ -41,6 +42,7 @@ pub mod form;
 pub mod health;
 pub mod id;
 pub mod integration;
+pub mod modal;
 pub mod names;
 pub mod patch;
 pub mod record;

@@ -15,6 +15,7 @@ use crate::domain::{
     form::{FieldName, FieldType, Pattern},
     id::{CredentialId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
     integration::{HintAction, Icon, IntegrationId},
+    modal::{Color, Font, Language, Origin, Scheme},
     names::{Email, UserRef, Username},
     secret::Secret,
     settings::Settings,
@@ -65,6 +66,11 @@ from_json_by_parsing! {
     [] FieldName;
     [] FieldType;
     [] Pattern;
+    [] Origin;
+    [] Scheme;
+    [] Language;
+    [] Color;
+    [] Font;
     [] WebhookUrl;
     [] Timestamp;
     [] Region;

@@ -2,9 +2,9 @@
 
 use super::{
     keys,
-    table::{Access, Put, ReadWrite, StoreError, Table, to_item},
+    table::{Access, Condition, Put, ReadWrite, StoreError, Table, Update, number, to_item, to_value},
 };
-use crate::domain::{environment::Environment, id::EnvironmentId};
+use crate::domain::{environment::Environment, id::EnvironmentId, modal::Modal};
 
 /// Environments of the stack.
 #[derive(Clone, Debug)]
@@ -15,6 +15,16 @@ impl Environments {
     pub async fn create(&self, environment: &Environment) -> Result<(), StoreError> {
         let item = to_item("environment", &keys::environment(environment.environment_id), environment, &[])?;
         self.0.put(Put::if_absent(item)).await.map(|_| ())
+    }
+
+    /// Sets the defaults of the modal, if the version of the environment is unchanged. Returns the
+    /// environment, or none if it was changed. One write.
+    pub async fn set_modal(&self, before: &Environment, modal: &Modal) -> Result<Option<Environment>, StoreError> {
+        let update = Update::of(&keys::environment(before.environment_id))
+            .set("modal", to_value(modal)?)
+            .set("version", number(before.version + 1))
+            .when(Condition::equals("version", number(before.version)));
+        self.0.update_returning_new(update).await
     }
 }
 

@@ -345,6 +345,8 @@ pub(crate) const ACCESS: &[Access] = &[
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /environment"),
         other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Access { request: |_| request("PATCH /environment").body(json!({ "modal": { "lang": "de" } })),
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /session"),
         other: 403, engine: 403, backend: 403, user: 200, another_user: 200 },
     // Always 202: a user of another environment has no errors here.
@@ -364,10 +366,15 @@ pub(crate) const ACCESS: &[Access] = &[
 pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "environments_get", request: |_| request("GET /environment"), status: 200, calls: "GetItem",
         body: |world, shown| {
-            let version = tenon::domain::VERSION;
-            let expected = json!({ "environmentId": world.environment, "name": "acme", "kind": "test", "version": version });
+            let modal = json!({ "origins": [], "theme": null, "lang": null });
+            let expected = json!({ "environmentId": world.environment, "name": "acme", "kind": "test",
+                "version": tenon::domain::VERSION, "modal": modal });
             assert_eq!(*shown, expected);
         } },
+    AwsCalls { function: "environments_patch",
+        request: |_| request("PATCH /environment").body(json!({ "modal": { "origins": ["https://app.acme.example"] } })),
+        status: 200, calls: "GetItem UpdateItem",
+        body: |_, shown| assert_eq!(shown["modal"]["origins"][0], "https://app.acme.example") },
     AwsCalls { function: "users_create",
         request: |_| request("POST /users").body(json!({ "email": "joe.smoe@acme.example", "fullName": "Joe Smoe" })),
         status: 201, calls: "TransactWriteItems",
@@ -640,6 +647,7 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "destinations_replay" => destinations::replay.start_replay;
         "destinations_rotate_secret" => destinations::rotate_secret.rotate_secret;
         "destinations_test" => destinations::test.test_destination;
+        "environments_patch" => environments::patch.patch_environment;
         "environments_get" => environments::get.get_environment;
         "errors_get" => errors::get.get_error;
         "errors_groups" => errors::groups.group_errors;

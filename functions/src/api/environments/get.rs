@@ -2,20 +2,20 @@
 
 use axum::extract::State;
 use tenon::{
-    http::{Backend, Json, NoInput, Problem},
+    http::{Backend, NoInput, Problem, WithEtag},
     store::{ReadOnly, environments::Environments},
 };
 
-use super::EnvironmentBody;
+use super::{EnvironmentBody, shown};
 
 /// Returns the environment of the caller's API key.
 #[utoipa::path(get, path = "/environment", tag = "environment", security(("apiKey" = ["manage"])),
-    responses((status = 200, body = EnvironmentBody)))]
+    responses((status = 200, body = EnvironmentBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_environment(
     caller: Backend,
     State(environments): State<Environments<ReadOnly>>,
     _: NoInput,
-) -> Result<Json<EnvironmentBody>, Problem> {
+) -> Result<WithEtag<EnvironmentBody>, Problem> {
     let found = environments.find(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
-    Ok(Json(found.into()))
+    Ok(shown(found))
 }

@@ -1,19 +1,24 @@
 //! Environments, as the API returns them.
 
 use serde::Serialize;
-use tenon::domain::{
-    VERSION,
-    environment::{Environment, Kind},
-    id::EnvironmentId,
-    text::Text,
+use tenon::{
+    domain::{
+        VERSION,
+        environment::{Environment, Kind},
+        id::EnvironmentId,
+        modal::Modal,
+        text::Text,
+    },
+    http::WithEtag,
 };
 use utoipa::{OpenApi, ToSchema};
 
 pub mod get;
+pub mod patch;
 
 /// Operations of the resource.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(get::get_environment,))]
+#[openapi(paths(get::get_environment, patch::patch_environment))]
 pub struct Operations;
 
 /// Environment.
@@ -26,11 +31,12 @@ pub struct EnvironmentBody {
     kind: Kind,
     /// Version of Tenon that serves the API.
     version: &'static str,
+    /// Defaults of the embedded modal.
+    modal: Modal,
 }
 
-impl From<Environment> for EnvironmentBody {
-    fn from(environment: Environment) -> Self {
-        let Environment { environment_id, name, kind, created_at: _ } = environment;
-        Self { environment_id, name, kind, version: VERSION }
-    }
+/// Returns the response with an environment and its ETag.
+fn shown(environment: Environment) -> WithEtag<EnvironmentBody> {
+    let Environment { environment_id, name, kind, modal, version: _, created_at: _ } = environment;
+    WithEtag(EnvironmentBody { environment_id, name, kind, version: VERSION, modal })
 }

@@ -31,6 +31,9 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("Fingerprint", json!("0d5f0fd2b8a94cf5a3be52b0c9a2a5f1")),
         ("FieldName", json!("shop")),
         ("Icon", json!("data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=")),
+        ("Color", json!("#0b5cad")),
+        ("Font", json!("Inter, sans-serif")),
+        ("Origin", json!("https://app.acme.example")),
         ("IntegrationId", json!("shopify-orders")),
         ("Pattern", json!("shpat_[0-9a-f]+")),
         ("WorkflowKey", json!("orders")),
@@ -57,6 +60,7 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("CreateUser", json!({ "email": "joe@acme.example", "fullName": "Joe Doe", "metadata": { "plan": "pro" } })),
         ("CreateUsers", json!({ "users": [{ "email": "joe@acme.example" }, { "username": "anna" }] })),
         ("CreateWorkflow", json!({ "userId": user, "name": "Sync orders", "credentialIds": [credential] })),
+        ("PatchEnvironment", json!({ "modal": { "origins": ["https://app.acme.example"], "lang": "de" } })),
         ("PatchDestination", json!({ "enabled": false })),
         (
             "PutIntegration",
@@ -97,6 +101,9 @@ mod tests {
                 "FieldInput",
                 "HintInput",
                 "OptionInput",
+                "PaletteInput",
+                "PalettesInput",
+                "PatchModal",
                 "WorkflowInput",
             ]
             .contains(&name.as_str());

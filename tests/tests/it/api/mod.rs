@@ -5,6 +5,7 @@ mod aws_calls;
 mod console;
 mod credentials;
 mod destinations;
+mod environments;
 mod errors;
 pub(crate) mod handlers;
 mod idempotency;
