@@ -36,7 +36,8 @@ DEPLOY_PACKAGE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	tar -xzf "$$package" -C "$$folder" --strip-components=1 && "$$folder/deploy.sh" $(DEPLOYMENT)
 # Without nextest the tests run one after the other: .config/nextest.toml lists those that must run alone.
 # Binaries have no unit tests. Without these options cargo links an empty test for each of them.
-TESTED := --lib --test '*'
+# The feature makes the functions and the tests share their dependencies.
+TESTED := --features functions/local --lib --test '*'
 TEST_RUNNER := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "cargo nextest run" \
 	|| echo "env RUST_TEST_THREADS=1 cargo test")
 
@@ -168,7 +169,7 @@ rust-target:
 .PHONY: functions
 functions:
 	@echo "building the functions (a first build takes about three minutes) …"
-	@cargo build --locked --package functions --bins
+	@cargo build --locked --package functions --features local --bins
 
 $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
 	@echo "installing the AWS emulator and SAM to $(VENV) …"
