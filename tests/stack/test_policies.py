@@ -40,7 +40,7 @@ ENVIRONMENT = f"env#{'0' * 24}"
 READERS = {
     "stack": {"EnvironmentsCreate", "Jwks", "UsersToken", "SigningKeysRotate"},
     "key#" + "0" * 64: {"Authorizer"},
-    ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsGet", "EnvironmentsPatch", "KeysCreate"},
+    ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsGet", "EnvironmentsPatch", "KeysCreate", "Session"},
     f"{ENVIRONMENT}#keys": {"KeysList", "KeysRevoke"},
     f"{ENVIRONMENT}#idempotency#x": {
         "CredentialsCreate", "DestinationsCreate", "DestinationsReplay", "ErrorsRecord", "UsersBatch", "UsersCreate", "WorkflowsCreate",

@@ -46,7 +46,8 @@ fn is_origin(text: &str) -> bool {
     };
     // Origins become part of a Content Security Policy, in which a host may contain `*` and `;` ends a
     // directive. Both are valid in the host of a URL.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'.' | b'-' | b'_' | b'[' | b']');
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'.' | b'-' | b'_' | b'[' | b']');
     // A default port, a path or an upper-case letter makes a URL different from its origin.
     is_secure && text.bytes().all(is_plain) && url.origin().ascii_serialization() == text
 }
@@ -206,7 +207,8 @@ impl Palettes {
     /// Returns every text whose contrast is too low, with the defaults of colors that are absent.
     pub fn low_contrasts(&self) -> Vec<LowContrast> {
         let palettes = [("light", &self.light, LIGHT), ("dark", &self.dark, DARK)];
-        let given = palettes.into_iter().filter_map(|(name, palette, defaults)| Some((name, palette.as_ref()?, defaults)));
+        let given =
+            palettes.into_iter().filter_map(|(name, palette, defaults)| Some((name, palette.as_ref()?, defaults)));
         given.flat_map(|(name, palette, defaults)| palette.low_contrasts(name, defaults)).collect()
     }
 }
@@ -347,7 +349,8 @@ mod tests {
 
     #[test]
     fn each_low_contrast_is_named() {
-        let light = Palette { background: "#777777".parse().ok(), accent: "#eeeeee".parse().ok(), ..Palette::default() };
+        let light =
+            Palette { background: "#777777".parse().ok(), accent: "#eeeeee".parse().ok(), ..Palette::default() };
         let found = Palettes { light: Some(light), dark: None }.low_contrasts();
         let found: Vec<_> = found.iter().map(|low| (low.palette, low.text, low.behind)).collect();
         assert_eq!(

@@ -488,7 +488,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         status: 200, calls: "GetItem Query BatchGetItem GetItem UpdateItem", body: ANY_BODY },
     AwsCalls { function: "session",
         request: |_| request("GET /session").by_user(),
-        status: 200, calls: "BatchGetItem GetItem 2*Query",
+        status: 200, calls: "BatchGetItem 2*GetItem 2*Query",
         body: |_, session| assert_eq!(session["workflows"].as_array().unwrap().len(), 1) },
     AwsCalls { function: "errors_record",
         request: |_| request("POST /workflows/{workflowId}/errors").body(example_error("one")).by_engine(),

@@ -131,18 +131,8 @@ fn palettes(light: &Option<PaletteInput>, dark: &Option<PaletteInput>) -> Palett
 
 impl From<PaletteInput> for Palette {
     fn from(input: PaletteInput) -> Self {
-        let PaletteInput {
-            accent,
-            on_accent,
-            background,
-            surface,
-            text,
-            muted_text,
-            border,
-            danger,
-            radius,
-            font,
-        } = input;
+        let PaletteInput { accent, on_accent, background, surface, text, muted_text, border, danger, radius, font } =
+            input;
         let radius = radius.and_then(|radius| u8::try_from(radius).ok());
         Self { accent, on_accent, background, surface, text, muted_text, border, danger, radius, font }
     }
