@@ -116,7 +116,7 @@ impl Workflows {
     }
 
     /// Stores a changed workflow, and moves its pointer if the name changed, if its revision is
-    /// unchanged and the credentials in `added` exist. One transaction.
+    /// unchanged, and its user and the credentials in `added` exist. One transaction.
     pub async fn update(
         &self,
         environment: EnvironmentId,
@@ -126,7 +126,11 @@ impl Workflows {
     ) -> Result<(), ChangeWorkflowError> {
         let Workflow { workflow_id, user_id, name, revision, .. } = before;
         let unchanged = Condition::equals("revision", number(revision));
-        let mut writes = vec![Put::new(workflow_item(environment, after)?).when(unchanged).into()];
+        // The deletion of the user must not miss a pointer that is written behind it.
+        let mut writes = vec![
+            Put::new(workflow_item(environment, after)?).when(unchanged).into(),
+            Write::check_exists(&keys::user(environment, *user_id)),
+        ];
         for credential in added {
             writes.push(Write::check_exists(&keys::credential(environment, *user_id, *credential)));
         }
@@ -137,9 +141,9 @@ impl Workflows {
             writes.push(Delete::of(&old).when(own).into());
         }
         let failed = self.0.transact(writes).await?;
-        let Some((changed, rest)) = failed.split_first() else { return Ok(()) };
+        let [changed, user_deleted, rest @ ..] = &failed[..] else { return Ok(()) };
         let (credentials, pointers) = rest.split_at_checked(added.len()).unwrap_or_default();
-        if *changed {
+        if *changed || *user_deleted {
             Err(ChangeWorkflowError::Conflict)
         } else if let [true, _] = pointers {
             Err(ChangeWorkflowError::NameTaken)
