@@ -81,7 +81,7 @@ async fn first_credentials_of_a_user_may_exceed_a_megabyte() {
             ("data", "x".repeat(16 * 1024)),
         ];
         let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), keys::attribute(text)));
-        texts.chain([("revision".to_owned(), AttributeValue::N("1".into()))]).collect()
+        texts.chain(["revision", "dataRevision"].map(|name| (name.to_owned(), AttributeValue::N("1".into())))).collect()
     });
     load(&harness.aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
     let credentials = Credentials(harness.directory.clone());
