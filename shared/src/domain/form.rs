@@ -118,9 +118,10 @@ string_newtype! {
 }
 
 /// Regular expression of at most 200 characters, in the syntax of the crate `regex-lite`. It has no
-/// backreferences or look-around, so that a match takes linear time.
+/// backreferences or look-around, so that a match takes linear time. A stored pattern is compiled only
+/// when it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(transparent)]
 pub struct Pattern(String);
 
 /// Error for a text that is not a pattern.

@@ -132,12 +132,12 @@ pub struct Hint {
     pub matches: Text<200>,
     /// Explanation.
     pub text: Text<500>,
-    /// What the user can do.
+    /// Action that the user can take.
     #[schema(required = true)]
     pub action: Option<HintAction>,
 }
 
-/// What a user can do about an error.
+/// Action that a user can take about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HintAction {

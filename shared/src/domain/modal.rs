@@ -31,13 +31,19 @@ string_newtype! {
     /// for localhost and 127.0.0.1 only.
     Origin,
     /// Error for a text that is not an origin.
-    #[error("must be an origin such as https://app.example.com, in lower case and without a path; http is allowed for localhost only")]
+    #[error("must be an origin such as https://app.example.com, in lower case and without a path; http is allowed for localhost and 127.0.0.1 only")]
     OriginError,
     r"^https?://[^/?#\s]+$",
     is_origin
 }
 
+/// Maximum length of an origin: scheme, a host of 253 characters (RFC 1035) and a port.
+const MAX_ORIGIN: usize = 267;
+
 fn is_origin(text: &str) -> bool {
+    if text.len() > MAX_ORIGIN {
+        return false;
+    }
     let Ok(url) = url::Url::parse(text) else { return false };
     let is_secure = match url.scheme() {
         "https" => true,
@@ -324,6 +330,7 @@ mod tests {
             "https://a.example https://b.example",
             "https://a.example;script-src *",
             "ftp://localhost",
+            &format!("https://{}.example", "a".repeat(260)),
             "file:///etc/passwd",
         ] {
             assert!(origin.parse::<Origin>().is_err(), "{origin}");

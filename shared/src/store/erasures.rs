@@ -170,7 +170,7 @@ impl Erasures {
         Ok((found, page.next))
     }
 
-    /// Turns the job into a mark that is kept for a day, unless it was requested again. One write.
+    /// Turns the job into a mark that is kept for 36 days, unless it was requested again. One write.
     async fn complete(&self, erasure: &Erasure) -> Result<(), StoreError> {
         let unchanged = Condition::equals("startedAt", text(erasure.started_at));
         let done = Update::of(&keys::erasure(erasure.environment_id, erasure.user_id))

@@ -21,6 +21,7 @@ use crate::{
         error_log::{EngineText, ErrorKey, ErrorLog},
         fingerprint::Fingerprint,
         id::{EnvironmentId, ErrorId, UserId, WorkflowId},
+        text::response_bytes,
         timestamp::Timestamp,
         workflow::IntegrationId,
     },
@@ -175,13 +176,6 @@ pub struct Group {
     pub workflows: BTreeSet<WorkflowId>,
     /// Users of the errors.
     pub users: BTreeSet<UserId>,
-}
-
-/// Returns the size of an error in the response of a function, where its JSON is escaped as a
-/// string. The response may have 6 MB (AWS limit).
-fn response_bytes(error: &ErrorLog) -> usize {
-    let json = serde_json::to_vec(&error.document()).unwrap_or_default();
-    json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
 /// Maximum size of the errors of a page, in bytes.
@@ -393,7 +387,7 @@ fn truncate_to_response_size(errors: Vec<(Position, ErrorLog)>, next: Option<Pos
     let mut page = Page { items: Vec::new(), next };
     let (mut bytes, mut last) = (0, None);
     for (position, error) in errors {
-        bytes += response_bytes(&error);
+        bytes += response_bytes(&error.document());
         if bytes > MAX_PAGE_BYTES && last.is_some() {
             return Page { next: last, ..page };
         }

@@ -13,6 +13,7 @@ use super::{
 use crate::domain::{
     id::EnvironmentId,
     integration::{Integration, IntegrationId, MAX_INTEGRATIONS},
+    timestamp::Timestamp,
 };
 
 /// Integrations of all environments.
@@ -99,13 +100,13 @@ const MAX_CACHED_BYTES: u64 = 32 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     integrations: Integrations<ReadOnly>,
-    cache: Cache<EnvironmentId, Arc<Vec<Integration>>>,
+    cache: Cache<EnvironmentId, (Timestamp, Arc<Vec<Integration>>)>,
 }
 
 impl Catalogue {
     /// Creates an empty cache over the stored integrations.
     pub fn new(integrations: Integrations<ReadOnly>) -> Self {
-        let size = |_: &EnvironmentId, all: &Arc<Vec<Integration>>| {
+        let size = |_: &EnvironmentId, (_, all): &(Timestamp, Arc<Vec<Integration>>)| {
             let bytes: usize = all.iter().map(|integration| integration.content.size()).sum();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
@@ -115,6 +116,14 @@ impl Catalogue {
 
     /// Returns all integrations of an environment, the newest first. At most one query per megabyte.
     pub async fn all(&self, environment: EnvironmentId) -> Result<Arc<Vec<Integration>>, Arc<StoreError>> {
-        self.cache.try_get_with(environment, async { self.integrations.all(environment).await.map(Arc::new) }).await
+        // Also checked by wall clock, because the monotonic clock may stop while Lambda freezes the
+        // process.
+        if let Some((read_at, _)) = self.cache.get(&environment).await
+            && read_at + CACHED_FOR <= Timestamp::now()
+        {
+            self.cache.invalidate(&environment).await;
+        }
+        let read = async { Ok((Timestamp::now(), Arc::new(self.integrations.all(environment).await?))) };
+        Ok(self.cache.try_get_with(environment, read).await?.1)
     }
 }

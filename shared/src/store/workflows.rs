@@ -172,7 +172,8 @@ impl Workflows {
         self.0.update_returning_new(update).await
     }
 
-    /// Deletes a workflow and its pointer. Returns false if it no longer exists. One transaction.
+    /// Deletes a workflow and its pointer. Returns false if it was renamed or deleted after it was read.
+    /// One transaction.
     pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
         let Workflow { workflow_id, user_id, name, .. } = workflow;
         let key = keys::workflow(environment, *workflow_id);

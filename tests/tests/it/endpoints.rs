@@ -485,7 +485,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
             .body(json!({ "userId": world.user, "workflowName": "Orders" })),
         status: 200, calls: "3*GetItem UpdateItem", body: ANY_BODY },
     AwsCalls { function: "workflows_deactivate_all", request: |_| request("PUT /users/{user}/deactivate-workflows"),
-        status: 200, calls: "GetItem Query BatchGetItem GetItem UpdateItem", body: ANY_BODY },
+        status: 200, calls: "GetItem Query GetItem UpdateItem", body: ANY_BODY },
     AwsCalls { function: "session",
         request: |_| request("GET /session").by_user(),
         status: 200, calls: "BatchGetItem 2*GetItem 2*Query",

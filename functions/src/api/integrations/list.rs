@@ -1,35 +1,45 @@
 //! `GET /integrations`. AWS calls: one DynamoDB query per megabyte of the catalogue, which a process
-//! keeps for ten seconds.
+//! keeps for ten seconds; with `userId` one read of the user by id, or two by name.
 
 use axum::extract;
 use tenon::{
-    domain::integration::Integration,
+    domain::{integration::Integration, text::response_bytes},
     http::{AnyCaller, Json, List, PageParams, Problem, Valid},
-    store::integrations::Catalogue,
+    start::FromAws,
+    store::{Page, ReadOnly, integrations::Catalogue, users::Users},
 };
 
-use super::IntegrationBody;
+use super::{ForUser, IntegrationBody};
 
-/// Maximum size of a page, in bytes of JSON.
+/// Maximum size of a page in the response, in bytes.
 const MAX_PAGE_BYTES: usize = 4_000_000;
+
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
+    catalogue: Catalogue,
+    users: Users<ReadOnly>,
+}
 
 /// Lists the integrations of the environment, newest first; users see enabled ones only. A change can be
 /// missing from the list for ten seconds.
 #[utoipa::path(get, path = "/integrations", tag = "integrations",
-    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(PageParams),
-    responses((status = 200, body = List<IntegrationBody>)))]
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ForUser, PageParams),
+    responses((status = 200, body = List<IntegrationBody>), (status = 404, description = "user not found")))]
 pub async fn list_integrations(
     caller: AnyCaller,
-    extract::State(catalogue): extract::State<Catalogue>,
-    Valid(page): Valid<PageParams>,
+    extract::State(State { catalogue, users }): extract::State<State>,
+    Valid((user, page)): Valid<(ForUser, PageParams)>,
 ) -> Result<Json<List<IntegrationBody>>, Problem> {
+    user.check(&users, caller).await?;
     let scope = "/integrations";
     let after = page.after(scope)?;
     let all = catalogue.all(caller.environment).await?;
     let visible = all.iter().filter(|integration| caller.user.is_none() || integration.content.enabled);
-    let size = |integration: &Integration| integration.content.size();
-    let page = page.select_up_to(MAX_PAGE_BYTES, size, visible.cloned().collect(), after.as_deref(), position);
-    Ok(List::of(scope, page))
+    let size = |integration: &&Integration| response_bytes(integration);
+    let Page { items, next } =
+        page.select_up_to(MAX_PAGE_BYTES, size, visible.collect(), after.as_deref(), |one| position(one));
+    Ok(List::of(scope, Page { items: items.into_iter().cloned().collect::<Vec<Integration>>(), next }))
 }
 
 /// Returns the position of an integration in the list.

@@ -5,12 +5,14 @@ use tenon::{
     domain::{
         form::Field,
         integration::{Content, CredentialType, Hint, Icon, Integration, IntegrationId, WorkflowTemplate},
+        names::UserRef,
         text::Text,
         timestamp::Timestamp,
     },
-    http::WithEtag,
+    http::{AnyCaller, Input, Problem, WithEtag},
+    store::{ReadOnly, users::Users},
 };
-use utoipa::{OpenApi, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 pub mod delete;
 pub mod get;
@@ -21,6 +23,23 @@ pub mod put;
 #[derive(Debug, OpenApi)]
 #[openapi(paths(put::put_integration, list::list_integrations, get::get_integration, delete::delete_integration))]
 pub struct Operations;
+
+/// Query parameter that names a user.
+#[derive(Debug, Input, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct ForUser {
+    /// User for whom the catalogue is read; otherwise 404. A user names only itself.
+    user_id: Option<UserRef>,
+}
+
+impl ForUser {
+    /// Rejects the request with 404 if the caller may not access the user, if one is given.
+    async fn check(&self, users: &Users<ReadOnly>, caller: AnyCaller) -> Result<(), Problem> {
+        let Some(user) = &self.user_id else { return Ok(()) };
+        let found = users.find_as(caller.environment, caller.user, user).await?;
+        found.map(|_| ()).ok_or_else(|| Problem::not_found("user"))
+    }
+}
 
 /// Integration as the API returns it.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -149,7 +149,7 @@ pub struct HintInput {
     matches: Text<200>,
     /// Explanation.
     text: Text<500>,
-    /// What the user can do.
+    /// Action that the user can take.
     action: Option<HintAction>,
 }
 

@@ -33,7 +33,8 @@ fn require_either(fields: &mut Fields<'_>, id: &Option<WorkflowId>, name: &Optio
 /// Activates a workflow. It still reads as inactive while its user is disabled.
 #[utoipa::path(put, path = "/workflows/activate", tag = "workflows", operation_id = "activate_workflow",
     security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector,
-    responses((status = 200, body = WorkflowBody), (status = 404, description = "workflow or user not found")))]
+    responses((status = 200, body = WorkflowBody), (status = 404, description = "workflow or user not found"),
+        (status = 409, description = "the workflow was modified by concurrent requests")))]
 pub async fn set_active(
     caller: BackendOrUser,
     extract::State(state): extract::State<State>,
@@ -61,6 +62,7 @@ pub async fn set_active(
 /// Deactivates a workflow.
 #[utoipa::path(put, path = "/workflows/deactivate", tag = "workflows",
     security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector,
-    responses((status = 200, body = WorkflowBody), (status = 404, description = "workflow or user not found")))]
+    responses((status = 200, body = WorkflowBody), (status = 404, description = "workflow or user not found"),
+        (status = 409, description = "the workflow was modified by concurrent requests")))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn deactivate_workflow() {}

@@ -1,6 +1,6 @@
 //! `PUT /users/{user}/deactivate-workflows`. AWS calls: one DynamoDB read of the user by id, or two
-//! by name; one query of the names of its workflows; one batch read for each 100 of them; one read and one
-//! write for each that is active, at most 20 concurrently.
+//! by name; one query of the names of its workflows; one read of each workflow, and one write for each
+//! that is active, at most 20 concurrently.
 
 use axum::extract;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -25,7 +25,8 @@ pub struct DeactivatedWorkflows {
 
 /// Deactivates all workflows of a user.
 #[utoipa::path(put, path = "/users/{user}/deactivate-workflows", tag = "workflows", security(("apiKey" = ["manage"])),
-    responses((status = 200, body = DeactivatedWorkflows)))]
+    responses((status = 200, body = DeactivatedWorkflows),
+        (status = 409, description = "a workflow was modified by concurrent requests")))]
 pub async fn deactivate_workflows(
     caller: Backend,
     extract::State(state): extract::State<State>,

@@ -38,7 +38,7 @@ pub struct UpdateWorkflow {
 #[utoipa::path(patch, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
     params(IfMatch), request_body = UpdateWorkflow,
     responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match"))),
-        (status = 409, description = "the name is taken, or the workflow belongs to an installation")))]
+        (status = 409, description = "the name is taken, the workflow belongs to an installation, or concurrent requests modified it")))]
 pub async fn update_workflow(
     caller: Backend,
     extract::State(state): extract::State<State>,

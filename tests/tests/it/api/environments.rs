@@ -48,11 +48,7 @@ async fn every_invalid_default_of_the_modal_is_named() {
     ]);
     let faint = json!({ "modal": { "theme": { "dark": { "text": "#555555", "accent": "#203040" } } } });
     let refused = acme.backend.patch("/environment", faint).await;
-    refused.is_problem(422, "validation").names(&[
-        "/modal/theme/dark/onAccent",
-        "/modal/theme/dark/text",
-        "/modal/theme/dark/text",
-    ]);
+    refused.is_problem(422, "validation").names(&["/modal/theme/dark/onAccent", "/modal/theme/dark/text"]);
     for theme in [json!("bright"), json!(7), json!([])] {
         let refused = acme.backend.patch("/environment", json!({ "modal": { "theme": theme } })).await;
         refused.is_problem(422, "validation").names(&["/modal/theme"]);

@@ -142,6 +142,13 @@ async fn users_see_enabled_integrations_only_and_environments_their_own() {
     assert_eq!(ids(&seen), ["three", "one"]);
     joe.get("/integrations/one").await.is(200);
     joe.get("/integrations/two").await.is_problem(404, "not-found");
+    // `userId` names the user for whom the catalogue is read.
+    for path in ["/integrations", "/integrations/one"] {
+        acme.backend.get(&format!("{path}?userId=joe@acme.example")).await.is(200);
+        joe.get(&format!("{path}?userId={user}")).await.is(200);
+        joe.get(&format!("{path}?userId=jim@acme.example")).await.is_problem(404, "not-found");
+        other.backend.get(&format!("{path}?userId={user}")).await.is_problem(404, "not-found");
+    }
     other.backend.get("/integrations/one").await.is_problem(404, "not-found");
     other.backend.delete("/integrations/one").await.is_problem(404, "not-found");
     assert_eq!(other.backend.get("/integrations").await.is(200).body, json!({ "data": [] }));
