@@ -1,9 +1,14 @@
-//! Logs: one JSON object per line, with a constant message, fields, and spans, which contain Tenon's
-//! version and the request id.
+//! Logs: one JSON object per line, with Tenon's version, a constant message, fields, and the request id.
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt,
+    io::{self, Write},
+};
 
 use tracing_subscriber::filter::LevelFilter;
+
+use crate::domain::VERSION;
 
 /// Starts logging at the level of the environment variable `LOG_LEVEL`, by default `INFO`. Later
 /// calls have no effect.
@@ -12,8 +17,25 @@ use tracing_subscriber::filter::LevelFilter;
 /// INFO, so a higher level would drop all metrics.
 pub fn start() {
     let level = std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
-    let _ =
-        tracing_subscriber::fmt().json().with_max_level(level).with_target(false).with_current_span(false).try_init();
+    let lines = tracing_subscriber::fmt().json().with_max_level(level).with_target(false).with_current_span(false);
+    let _ = lines.with_writer(|| Versioned(io::stdout())).try_init();
+}
+
+/// Writer that adds the version to each line, which it receives as a whole. A field of a span would be
+/// missing from the lines of spawned tasks.
+struct Versioned<W>(W);
+
+impl<W: Write> Write for Versioned<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let version = format!("{{\"version\":\"{VERSION}\",");
+        let versioned = line.strip_prefix(b"{").map(|members| [version.as_bytes(), members].concat());
+        self.0.write_all(versioned.as_deref().unwrap_or(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Displays an error with all of its sources: `outer: inner: innermost`. For logs only.
@@ -35,6 +57,14 @@ impl fmt::Display for ErrorChain<'_> {
 mod tests {
     use super::*;
     use crate::store::StoreError;
+
+    #[test]
+    fn each_line_begins_with_the_version() {
+        let mut written = Vec::new();
+        Versioned(&mut written).write_all(b"{\"level\":\"INFO\"}\n").unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(line, serde_json::json!({ "version": VERSION, "level": "INFO" }));
+    }
 
     #[test]
     fn logged_error_contains_its_whole_chain() {

@@ -34,7 +34,6 @@ use futures_util::{
     future::{LocalBoxFuture, join_all},
 };
 pub use macros::FromAws;
-use tracing::Instrument;
 
 use crate::{
     aws::{SettingError, setting},
@@ -94,8 +93,7 @@ pub(crate) fn run<S>(
 ) -> Result<(), StartError> {
     crate::logs::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let span = tracing::info_span!("tenon", version = crate::domain::VERSION);
-    runtime.block_on(async { serve(connect(&crate::aws::config()?, state).await?).await }.instrument(span))
+    runtime.block_on(async { serve(connect(&crate::aws::config()?, state).await?).await })
 }
 
 /// Creates the state of a function, such as with `State::from_aws`, and opens its connections.

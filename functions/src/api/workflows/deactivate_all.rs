@@ -35,10 +35,7 @@ pub async fn deactivate_workflows(
 ) -> Result<Json<DeactivatedWorkflows>, Problem> {
     let owner = state.owner(caller.environment, None, Some(&user)).await?;
     let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
-    let workflows = state.workflows.get_all(caller.environment, &ids).await?;
-    let active = workflows.into_iter().filter(|workflow| workflow.active);
-    let writes =
-        active.map(|workflow| state.set_active(caller.environment, owner.user_id, workflow.workflow_id, false));
+    let writes = ids.into_iter().map(|id| state.set_active(caller.environment, owner.user_id, id, false));
     stream::iter(writes).buffer_unordered(MAX_CONCURRENT).try_for_each(async |_| Ok(())).await?;
     Ok(Json(DeactivatedWorkflows { message: "Success" }))
 }
