@@ -83,7 +83,7 @@ pub enum Theme {
     /// One of the default palettes, or the one that the browser prefers.
     Scheme(Scheme),
     /// Palettes of its own.
-    Palettes(Palettes),
+    Palettes(Box<Palettes>),
 }
 
 /// Choice between the default palettes.

@@ -106,7 +106,7 @@ impl FromJson for ThemeInput {
             return Scheme::from_json(value, location).map(|scheme| Self(Theme::Scheme(scheme)));
         }
         let PalettesInput { light, dark } = PalettesInput::from_json(value, location)?;
-        Some(Self(Theme::Palettes(palettes(&light, &dark))))
+        Some(Self(Theme::Palettes(Box::new(palettes(&light, &dark)))))
     }
 }
 
