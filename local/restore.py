@@ -288,6 +288,7 @@ class DirectoryRules(Rules):
         "integrationCount": "counted again",
     }
     versions: ClassVar = {
+        "environment": "version",
         "user": "version",
         "destination": "version",
         "credential": "revision",
@@ -301,8 +302,7 @@ class DirectoryRules(Rules):
         kind = text(item, "type")
         if kind == "apiKeyRecord":
             return "revokedAt" in item
-        version = item.get(self.versions.get(kind, ""), {})
-        return int(version["N"]) if "N" in version else version.get("S", "")
+        return int(text(item, self.versions.get(kind, "")) or 0)
 
     def copied(self, item: Item) -> Item:
         if text(item, "type") != "health":
@@ -633,7 +633,7 @@ class Restore:
     restore_deleted: bool
     report: Report = field(default_factory=Report)
     stopped: threading.Event = field(default_factory=threading.Event)
-    # Number of destinations of each environment.
+    # Items that are counted again at the end.
     counts: list[Item] = field(default_factory=list)
 
     def run(self) -> None:

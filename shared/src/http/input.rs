@@ -192,7 +192,7 @@ impl Fields<'_> {
 
     /// Records why a member is invalid.
     pub fn reject(&mut self, name: &str, detail: impl Display) {
-        let _: Option<()> = self.member(name).reject(detail);
+        self.reject_at(&[name], detail);
     }
 
     /// Records why a value below this object is invalid, at the path of its members and indices.

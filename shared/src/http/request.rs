@@ -92,7 +92,12 @@ impl IfMatch {
     /// Rejects the request with 412 if the header does not permit changing this revision of a resource,
     /// whose ETag [`Revised`](super::Revised) returns.
     pub fn check_revision(&self, revision: u64) -> Result<(), Problem> {
-        if self.allows(&revision_etag(revision)) { Ok(()) } else { Err(Problem::precondition_failed()) }
+        self.check(&revision_etag(revision))
+    }
+
+    /// Rejects the request with 412 if the header does not permit changing a resource with this ETag.
+    pub fn check(&self, etag: &str) -> Result<(), Problem> {
+        if self.allows(etag) { Ok(()) } else { Err(Problem::precondition_failed()) }
     }
 
     /// Rejects the request with 412 if the header requires an existing resource: there is none.
@@ -101,7 +106,7 @@ impl IfMatch {
     }
 
     /// Returns whether the header permits changing a resource with this ETag.
-    pub fn allows(&self, etag: &str) -> bool {
+    fn allows(&self, etag: &str) -> bool {
         let is = |tag: &str| tag == "*" || tag == etag;
         self.etags.as_ref().is_none_or(|list| list.split(',').any(|tag| is(tag.trim())))
     }

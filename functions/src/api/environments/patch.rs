@@ -1,6 +1,8 @@
 //! `PATCH /environment`. AWS calls: one DynamoDB read and one write; both again after a conflict with a
 //! concurrent request.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use serde_json::Value;
 use tenon::{
@@ -47,12 +49,8 @@ struct Origins(Vec<Origin>);
 impl FromJson for Origins {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         let mut origins: Vec<Origin> = location.list(value, 0..=MAX_ORIGINS)?;
-        let given = origins.clone();
-        let mut index = 0;
-        origins.retain(|origin| {
-            index += 1;
-            !given.iter().take(index - 1).any(|earlier| earlier == origin)
-        });
+        let mut seen = HashSet::new();
+        origins.retain(|origin| seen.insert(origin.as_str().to_owned()));
         Some(Self(origins))
     }
 }
@@ -161,9 +159,7 @@ pub async fn patch_environment(
         let before = found.ok_or_else(|| Problem::not_found("environment"))?;
         let modal = changed(&before.modal, body.modal.clone());
         let unchanged = shown(before.clone());
-        if !if_match.allows(&unchanged.etag()) {
-            return Err(Problem::precondition_failed());
-        }
+        if_match.check(&unchanged.etag())?;
         if modal == before.modal {
             return Ok(unchanged);
         }
@@ -179,16 +175,8 @@ fn changed(before: &Modal, change: Patch<PatchModal>) -> Modal {
         Patch::Absent => before.clone(),
         Patch::Null => Modal::default(),
         Patch::Set(PatchModal { origins, theme, lang }) => Modal {
-            origins: match origins {
-                Patch::Absent => before.origins.clone(),
-                Patch::Null => Vec::new(),
-                Patch::Set(Origins(origins)) => origins,
-            },
-            theme: match theme {
-                Patch::Absent => before.theme.clone(),
-                Patch::Null => None,
-                Patch::Set(ThemeInput(theme)) => Some(theme),
-            },
+            origins: origins.apply(Some(Origins(before.origins.clone()))).map(|Origins(list)| list).unwrap_or_default(),
+            theme: theme.apply(before.theme.clone().map(ThemeInput)).map(|ThemeInput(theme)| theme),
             lang: lang.apply(before.lang),
         },
     }

@@ -298,9 +298,7 @@ pub async fn put_integration(
                 Err(error) => return Err(error.into()),
             }
         };
-        if !if_match.allows(&shown(before.clone()).etag()) {
-            return Err(Problem::precondition_failed());
-        }
+        if_match.check(&shown(before.clone()).etag())?;
         if before.content == content {
             return Ok(shown(before).into_response());
         }

@@ -64,9 +64,7 @@ pub async fn update_user(
     loop {
         let before = users.get(caller.environment, id).await?.filter(|found| found.matches(&user));
         let before = before.ok_or_else(|| Problem::not_found("user"))?;
-        if !if_match.allows(&WithEtag(UserBody::from(before.clone())).etag()) {
-            return Err(Problem::precondition_failed());
-        }
+        if_match.check(&WithEtag(UserBody::from(before.clone())).etag())?;
         let after = updated(&before, body.clone(), route.starts_with("PUT"))?;
         if after == before {
             return Ok(WithEtag(before.into()));

@@ -12,7 +12,7 @@ impl From<CreateUserError> for Problem {
                 let problem = Self::conflict("user-exists", format!("already in use: {}", taken.join(", ")));
                 taken.iter().fold(problem, |problem, name| problem.with_error(&format!("/{name}"), "is already in use"))
             }
-            CreateUserError::Store(error) => Self::from(&*error),
+            CreateUserError::Store(error) => error.into(),
         }
     }
 }
