@@ -64,6 +64,7 @@ use crate::{
         errors::{Errors, Retention},
         health::HealthStore,
         idempotency_records::IdempotencyRecords,
+        installations::Installations,
         integrations::{Catalogue, Integrations},
         pending::PendingDeliveries,
         records::Records,
@@ -250,6 +251,7 @@ from_aws! {
     Environments<A>(aws) { 0: aws.directory()? }
     HealthStore<A>(aws) { 0: aws.directory()? }
     IdempotencyRecords(aws) { 0: aws.directory()? }
+    Installations<A>(aws) { 0: aws.directory()? }
     Integrations<A>(aws) { 0: aws.directory()? }
     Replays<A>(aws) { 0: aws.directory()? }
     SigningKeys<A>(aws) { 0: aws.directory()? }

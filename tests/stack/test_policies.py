@@ -25,7 +25,7 @@ SEAL = {
     "destination-credentials": {"DestinationsCreate", "DestinationsPatch"},
     "webhook-secret": {"DestinationsCreate", "DestinationsRotateSecret"},
     "idempotency": {"DestinationsCreate"},
-    "credential-data": {"CredentialsCreate", "CredentialsReplace"},
+    "credential-data": {"CredentialsCreate", "CredentialsReplace", "InstallationsPut"},
 }
 OPEN = {
     "token-signing": {"UsersToken"},
@@ -45,7 +45,10 @@ READERS = {
     f"{ENVIRONMENT}#idempotency#x": {
         "CredentialsCreate", "DestinationsCreate", "DestinationsReplay", "ErrorsRecord", "UsersBatch", "UsersCreate", "WorkflowsCreate",
     },
-    f"{ENVIRONMENT}#integrations": {"IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut"},
+    f"{ENVIRONMENT}#integrations": {
+        "InstallationsGet", "InstallationsList", "InstallationsListAll", "InstallationsPut",
+        "IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut", "Session",
+    },
     f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel", "ReplaysGet"},
     f"{ENVIRONMENT}#destinations": {
         "DeliverWebhooks", "DestinationsCreate", "DestinationsDelete", "DestinationsDeliveries", "DestinationsGet", "DestinationsList",

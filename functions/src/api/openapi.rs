@@ -21,7 +21,8 @@ use utoipa::{
 
 use self::completion::Completion;
 use super::{
-    console, credentials, destinations, environments, errors, integrations, jwks, replays, session, users, workflows,
+    console, credentials, destinations, environments, errors, installations, integrations, jwks, replays, session,
+    users, workflows,
 };
 
 /// Returns the OpenAPI document of the Tenon API.
@@ -53,6 +54,7 @@ impl Modify for Resources {
         document.merge(users::Operations::openapi());
         document.merge(credentials::Operations::openapi());
         document.merge(integrations::Operations::openapi());
+        document.merge(installations::Operations::openapi());
         document.merge(workflows::Operations::openapi());
         document.merge(errors::Operations::openapi());
         document.merge(destinations::Operations::openapi());

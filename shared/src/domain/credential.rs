@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     id::{CredentialId, UserId},
+    revision::next_revision,
     text::Text,
     timestamp::Timestamp,
 };
@@ -33,10 +34,54 @@ pub struct Credential {
     pub revision: u64,
     /// Revision with which the data was last replaced; the ETag of the credential.
     pub data_revision: u64,
+    /// Increases whenever a workflow or an installation starts to name it.
+    #[serde(default)]
+    pub namings: u64,
     /// Creation time.
     pub created_at: Timestamp,
     /// Time of the last change.
     pub updated_at: Timestamp,
+}
+
+impl Credential {
+    /// Creates the metadata of a new, valid credential.
+    pub fn new(
+        credential_id: CredentialId,
+        user_id: UserId,
+        credential_type: Text<128>,
+        name: Text<256>,
+        now: Timestamp,
+    ) -> Self {
+        let revision = next_revision(None, now);
+        Self {
+            credential_id,
+            user_id,
+            credential_type,
+            name,
+            status: CredentialStatus::Valid,
+            status_reason: None,
+            revision,
+            data_revision: revision,
+            namings: 0,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Returns the metadata after the data, and the name if one is given, are replaced: the credential
+    /// becomes valid.
+    pub fn replaced(&self, name: Option<&Text<256>>, now: Timestamp) -> Self {
+        let revision = next_revision(Some(self.revision), now);
+        Self {
+            name: name.unwrap_or(&self.name).clone(),
+            status: CredentialStatus::Valid,
+            status_reason: None,
+            revision,
+            data_revision: revision,
+            updated_at: now,
+            ..self.clone()
+        }
+    }
 }
 
 /// Status of a credential.

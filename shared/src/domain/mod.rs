@@ -14,6 +14,7 @@
 //! * [`form`]: fields of credentials and settings, and the values that they accept
 //! * [`health`]: circuit, backoff and backlog of a destination
 //! * [`id`]: identifiers of all resources
+//! * [`installation`]: what a user installed, and the workflows that come with it
 //! * [`integration`]: entries of the catalogue, which users install
 //! * [`modal`]: defaults of the embedded modal
 //! * [`names`]: usernames and email addresses
@@ -41,6 +42,7 @@ pub mod fingerprint;
 pub mod form;
 pub mod health;
 pub mod id;
+pub mod installation;
 pub mod integration;
 pub mod modal;
 pub mod names;

@@ -29,6 +29,12 @@ impl Settings {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
+    /// Returns this object with the members whose names are accepted.
+    pub fn filter(&self, accepts: impl Fn(&str) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| accepts(name));
+        Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// Returns this object with the members of another one. A member that is null is removed.
     pub fn merge(&self, changes: &Self) -> Self {
         let mut merged = self.clone();

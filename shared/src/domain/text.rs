@@ -87,6 +87,12 @@ impl<const MAX: usize> Text<MAX> {
         &self.0
     }
 
+    /// Returns this text followed by a suffix of at most `LONGER − MAX` characters.
+    pub fn with_suffix<const LONGER: usize>(&self, suffix: &str) -> Text<LONGER> {
+        const { assert!(LONGER > MAX) };
+        Text(format!("{self}{suffix}"))
+    }
+
     /// Wraps a constant that is known to be valid.
     pub(super) fn of(text: &'static str) -> Self {
         Self(text.to_owned())

@@ -197,8 +197,8 @@ impl Fields<'_> {
 
     /// Records why a value below this object is invalid, at the path of its members and indices.
     pub fn reject_at(&mut self, path: &[&str], detail: impl Display) {
-        let pointer = path.iter().fold(self.location.pointer.clone(), |pointer, name| pointer_to(&pointer, name));
-        self.location.errors.push_with(|| FieldError { pointer, detail: detail.to_string() });
+        let Location { pointer, errors, .. } = &mut self.location;
+        errors.push_at(pointer, path, detail);
     }
 
     /// Records why the object as a whole is invalid.

@@ -7,6 +7,7 @@
 mod aws;
 mod credentials;
 mod destinations;
+mod installations;
 mod integrations;
 mod users;
 mod workflows;
@@ -21,7 +22,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::logs::ErrorChain;
+use crate::{domain::installation::Defect, logs::ErrorChain};
 
 tokio::task_local! {
     /// Id of the current request.
@@ -108,6 +109,12 @@ impl FieldErrors {
         }
     }
 
+    /// Adds an error at a path of members and indices below a pointer.
+    pub fn push_at(&mut self, parent: &str, path: &[impl AsRef<str>], detail: impl std::fmt::Display) {
+        let pointer = path.iter().fold(parent.to_owned(), |pointer, name| pointer_to(&pointer, name.as_ref()));
+        self.push_with(|| FieldError { pointer, detail: detail.to_string() });
+    }
+
     /// Returns whether there are no errors.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty() && self.more == 0
@@ -116,6 +123,14 @@ impl FieldErrors {
     /// Returns the errors that are named, and the number of the others.
     pub fn into_parts(self) -> (Vec<FieldError>, usize) {
         (self.list, self.more)
+    }
+}
+
+impl FromIterator<Defect> for FieldErrors {
+    fn from_iter<I: IntoIterator<Item = Defect>>(defects: I) -> Self {
+        let mut errors = Self::default();
+        defects.into_iter().for_each(|Defect { path, detail }| errors.push_at("", &path, detail));
+        errors
     }
 }
 

@@ -45,6 +45,49 @@ pub enum CreateCredentialError {
     Store(#[from] StoreError),
 }
 
+/// Returns the write of a credential that must not exist.
+pub(super) fn creation(environment: EnvironmentId, new: &SealedCredential) -> Result<Write, StoreError> {
+    let Credential { credential_id, user_id, .. } = new.credential;
+    let key = keys::credential(environment, user_id, credential_id);
+    Ok(Put::if_absent(to_item("credential", &key, new, &[])?).into())
+}
+
+/// Returns the update that replaces the data of a credential, which becomes `after`, if its revision is
+/// unchanged.
+pub(super) fn replacement(
+    environment: EnvironmentId,
+    before: &Credential,
+    SealedCredential { credential, data }: &SealedCredential,
+) -> Result<Update, StoreError> {
+    let update = Update::of(&keys::credential(environment, before.user_id, before.credential_id))
+        .set("data", to_value(data)?)
+        .set("name", text(&credential.name))
+        .set("status", to_value(credential.status)?)
+        .set("statusReason", to_value(&credential.status_reason)?)
+        .set("revision", number(credential.revision))
+        .set("dataRevision", number(credential.data_revision))
+        .set("updatedAt", text(credential.updated_at));
+    Ok(update.when(Condition::equals("revision", number(before.revision))))
+}
+
+/// Returns the update with which a workflow or an installation starts to name a credential, which must
+/// exist. A deletion that finds a credential unnamed requires that this has not happened since.
+pub(super) fn naming(environment: EnvironmentId, user: UserId, id: CredentialId) -> Update {
+    let update = Update::of(&keys::credential(environment, user, id)).add("namings", number(1));
+    update.when(Condition::item_exists())
+}
+
+/// Returns the deletion of a credential that nothing names, and its tombstone.
+pub(super) fn deletion_of_unnamed(
+    environment: EnvironmentId,
+    credential: &Credential,
+) -> Result<[Write; 2], StoreError> {
+    let Credential { credential_id, user_id, namings, .. } = credential;
+    let key = keys::credential(environment, *user_id, *credential_id);
+    let unnamed = Condition::equals("namings", number(namings));
+    Ok([Delete::of(&key).when(unnamed).into(), mark_deleted(&key)?])
+}
+
 impl Credentials {
     /// Creates a credential if the user exists. A credential with the same id is left unchanged, even
     /// if it was deleted since: it stems from an earlier attempt of the same request. One
@@ -57,10 +100,7 @@ impl Credentials {
     ) -> Result<(), CreateCredentialError> {
         let Credential { credential_id, user_id, .. } = new.credential;
         let key = keys::credential(environment, user_id, credential_id);
-        let mut writes = vec![
-            Write::check_exists(&keys::user(environment, user_id)),
-            Put::if_absent(to_item("credential", &key, new, &[])?).into(),
-        ];
+        let mut writes = vec![Write::check_exists(&keys::user(environment, user_id)), creation(environment, new)?];
         writes.extend(check_not_deleted(&key, seed));
         match self.0.transact(writes).await?[..] {
             [true, ..] => Err(CreateCredentialError::UserNotFound),
@@ -88,28 +128,15 @@ impl Credentials {
         self.0.update_returning_new(update).await
     }
 
-    /// Replaces the data and the name of a credential, which becomes valid, if its revision is
-    /// unchanged. Returns the credential, or none if it was changed or deleted. One write.
+    /// Replaces the data of a credential, which becomes `after`, if its revision is unchanged. Returns
+    /// false if it was changed or deleted. One write.
     pub async fn replace(
         &self,
         environment: EnvironmentId,
         before: &Credential,
-        name: &Text<256>,
-        data: &Sealed,
-    ) -> Result<Option<Credential>, StoreError> {
-        let Credential { credential_id, user_id, revision, .. } = before;
-        let now = Timestamp::now();
-        let next = number(next_revision(Some(*revision), now));
-        let update = Update::of(&keys::credential(environment, *user_id, *credential_id))
-            .set("data", to_value(data)?)
-            .set("name", text(name))
-            .set("status", to_value(CredentialStatus::Valid)?)
-            .set("statusReason", to_value(None::<Text<512>>)?)
-            .set("revision", next.clone())
-            .set("dataRevision", next)
-            .set("updatedAt", text(now))
-            .when(Condition::equals("revision", number(revision)));
-        self.0.update_returning_new(update).await
+        after: &SealedCredential,
+    ) -> Result<bool, StoreError> {
+        self.0.update(replacement(environment, before, after)?).await
     }
 
     /// Deletes a credential with its data. Returns false if it does not exist. One transaction.
@@ -156,6 +183,17 @@ impl<A: Access> Credentials<A> {
         id: CredentialId,
     ) -> Result<Option<Credential>, StoreError> {
         self.0.get(&keys::credential(environment, user, id)).await
+    }
+
+    /// Returns credentials of users with their sealed data, in no order, without those that do not
+    /// exist. One `BatchGetItem` per 100 credentials.
+    pub async fn get_all(
+        &self,
+        environment: EnvironmentId,
+        ids: impl IntoIterator<Item = (UserId, CredentialId)>,
+    ) -> Result<Vec<SealedCredential>, StoreError> {
+        let wanted: Vec<_> = ids.into_iter().map(|(user, id)| keys::credential(environment, user, id)).collect();
+        self.0.get_all(&wanted).await
     }
 
     /// Returns a credential with its sealed data. One read.

@@ -188,6 +188,34 @@ pub fn integrations_count(environment: EnvironmentId) -> Key {
     Key::new(integrations(environment), "count")
 }
 
+/// Prefix of the sort keys of installations, in the partition of their user.
+pub const INSTALLATION_PREFIX: &str = "installation#";
+
+/// Key of a user's installation of an integration.
+pub fn installation(environment: EnvironmentId, user: UserId, integration: &IntegrationId) -> Key {
+    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("{INSTALLATION_PREFIX}{integration}"))
+}
+
+/// Number of partitions over which the index `listing` lists the installations of an environment.
+pub const INSTALLATION_SHARDS: u32 = 4;
+
+/// Partition of the index `listing` that lists installations of an environment.
+pub fn installations_of_environment(environment: EnvironmentId, shard: u32) -> String {
+    format!("env#{environment}#installations#{shard}")
+}
+
+/// Entry of an installation in the index `listing`. Sorts by the time of installation.
+pub fn listed_installation(
+    environment: EnvironmentId,
+    user: UserId,
+    integration: &IntegrationId,
+    installed_at: Timestamp,
+) -> Key {
+    let shard = user.object_id().shard(INSTALLATION_SHARDS);
+    let pk = installations_of_environment(environment, shard);
+    Key::new(pk, format_args!("{installed_at}#{user}#{integration}"))
+}
+
 /// Prefix of the sort keys of workflow pointers, in the partition of their user.
 pub const WORKFLOW_POINTER_PREFIX: &str = "workflow#";
 

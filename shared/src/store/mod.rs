@@ -2,9 +2,10 @@
 //!
 //! # Tables
 //!
-//! * Directory: users, workflows, credentials, destinations with their health, replays, API keys,
-//!   signing keys, environments, idempotency records, and background jobs. The index `listing`
-//!   lists users, backlogged destinations, running replays and open jobs.
+//! * Directory: users, workflows, credentials, integrations, installations, destinations with their
+//!   health, replays, API keys, signing keys, environments, idempotency records, and background jobs.
+//!   The index `listing` lists users, workflows, installations, backlogged destinations, running
+//!   replays and open jobs.
 //! * Errors: recorded errors and their deliveries. The index `by-environment` lists errors by
 //!   environment and `by-user` lists them by user. Its stream starts delivery.
 //!
@@ -13,7 +14,7 @@
 //! * [`environments`], [`api_keys`], [`signing_keys`]: setup and access of the stack.
 //! * [`users`], [`credentials`], [`workflows`]: users and the items that they own.
 //! * [`destinations`], [`health`]: destinations, their health and the leases of their drains.
-//! * [`integrations`]: the catalogue.
+//! * [`integrations`], [`installations`]: the catalogue, and what users installed of it.
 //! * [`errors`], [`deliveries`], [`pending`]: errors, deliveries, and deliveries that are retried.
 //! * [`records`]: records of all types, as delivery reads them.
 //! * [`replays`], [`deletions`], [`erasures`]: background jobs.
@@ -46,6 +47,7 @@ pub mod erasures;
 pub mod errors;
 pub mod health;
 pub mod idempotency_records;
+pub mod installations;
 pub mod integrations;
 mod jobs;
 pub mod keys;

@@ -1,15 +1,16 @@
 //! Workflows, and the pointers that keep their names unique for a user.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    credentials::naming,
     keys,
     table::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Update,
-        Write, from_items, number, text, to_item,
+        Write, attribute_text, from_items, number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     users::Users,
@@ -68,15 +69,24 @@ pub enum ChangeWorkflowError {
     Store(#[from] StoreError),
 }
 
-fn workflow_item(environment: EnvironmentId, workflow: &Workflow) -> Result<Item, StoreError> {
+pub(super) fn workflow_item(environment: EnvironmentId, workflow: &Workflow) -> Result<Item, StoreError> {
     let listed = keys::listed_workflow(environment, workflow.workflow_id);
     let key = keys::workflow(environment, workflow.workflow_id);
     to_item("workflow", &key, workflow, &[("listPk", listed.pk), ("listSk", listed.sk)])
 }
 
-fn pointer_item(environment: EnvironmentId, workflow: &Workflow) -> Result<Item, StoreError> {
+pub(super) fn pointer_item(environment: EnvironmentId, workflow: &Workflow) -> Result<Item, StoreError> {
     let key = keys::workflow_pointer(environment, workflow.user_id, &workflow.name);
     to_item("workflowPointer", &key, &Pointer { workflow_id: workflow.workflow_id }, &[])
+}
+
+/// Returns the deletions of a workflow and its pointer, if it has not been renamed or deleted.
+pub(super) fn deletions(environment: EnvironmentId, workflow: &Workflow) -> [Write; 2] {
+    let Workflow { workflow_id, user_id, name, .. } = workflow;
+    let unchanged = Condition::equals("workflowId", text(workflow_id));
+    let delete = |key| Delete::of(&key).when(unchanged.clone()).into();
+    let pointer = keys::workflow_pointer(environment, *user_id, name);
+    [delete(keys::workflow(environment, *workflow_id)), delete(pointer)]
 }
 
 impl Workflows {
@@ -96,9 +106,7 @@ impl Workflows {
             Put::if_absent(pointer_item(environment, workflow)?).into(),
             Put::if_absent(workflow_item(environment, workflow)?).into(),
         ];
-        for credential in credential_ids {
-            writes.push(Write::check_exists(&keys::credential(environment, *user_id, *credential)));
-        }
+        writes.extend(credential_ids.iter().map(|id| naming(environment, *user_id, *id).into()));
         let checks = check_not_deleted(&key, seed);
         let is_checked = checks.is_some();
         writes.extend(checks);
@@ -131,9 +139,7 @@ impl Workflows {
             Put::new(workflow_item(environment, after)?).when(unchanged).into(),
             Write::check_exists(&keys::user(environment, *user_id)),
         ];
-        for credential in added {
-            writes.push(Write::check_exists(&keys::credential(environment, *user_id, *credential)));
-        }
+        writes.extend(added.iter().map(|id| naming(environment, *user_id, *id).into()));
         if after.name != *name {
             let old = keys::workflow_pointer(environment, *user_id, name);
             let own = Condition::equals("workflowId", text(workflow_id));
@@ -175,13 +181,8 @@ impl Workflows {
     /// Deletes a workflow and its pointer. Returns false if it was renamed or deleted after it was read.
     /// One transaction.
     pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
-        let Workflow { workflow_id, user_id, name, .. } = workflow;
-        let key = keys::workflow(environment, *workflow_id);
-        let pointer = keys::workflow_pointer(environment, *user_id, name);
-        let unchanged = Condition::equals("workflowId", text(workflow_id));
-        let delete = |key| Delete::of(key).when(unchanged.clone()).into();
-        let mut writes = vec![delete(&key), delete(&pointer)];
-        writes.push(mark_deleted(&key)?);
+        let mut writes = deletions(environment, workflow).to_vec();
+        writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
         Ok(self.0.transact(writes).await?.is_empty())
     }
 }
@@ -217,6 +218,14 @@ impl<A: Access> Workflows<A> {
         let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
         ids.sort_by_key(|id| std::cmp::Reverse(*id));
         Ok(ids)
+    }
+
+    /// Returns the names of all workflows of a user. One query per megabyte.
+    pub async fn names_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<HashSet<String>, StoreError> {
+        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        let name =
+            |item: &Item| attribute_text(item, "sk").strip_prefix(keys::WORKFLOW_POINTER_PREFIX).map(str::to_owned);
+        Ok(items.iter().filter_map(name).collect())
     }
 
     /// Returns workflows by id, the newest first, without those that do not exist. One

@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use axum::handler::Handler;
 use expect_test::expect_file;
 use functions::api::{
-    credentials, destinations, environments, errors, integrations, replays, session, users, workflows,
+    credentials, destinations, environments, errors, installations, integrations, replays, session, users, workflows,
 };
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
@@ -232,6 +232,13 @@ fn integration() -> Value {
     })
 }
 
+fn installation() -> Value {
+    json!({
+        "credentials": { "shopify": { "data": { "shop": "https://acme.example", "token": "shpat_1" } } },
+        "settings": { "region": "eu" },
+    })
+}
+
 fn error_with_id() -> Value {
     let mut error = example_error("with an id");
     error["_id"] = json!("6155ac246093840013297377");
@@ -319,6 +326,18 @@ pub(crate) const ACCESS: &[Access] = &[
         other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
     Access { request: |_| request("GET /integrations"),
         other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
+    // The user installs it before the back end calls.
+    Access { request: |_| request("PUT /users/{user}/installations/{integrationId}").body(installation()),
+        other: 404, engine: 403, backend: 200, user: 201, another_user: 404 },
+    Access { request: |_| request("GET /users/{user}/installations/{integrationId}"),
+        other: 404, engine: 200, backend: 200, user: 200, another_user: 404 },
+    Access { request: |_| request("GET /users/{user}/installations"),
+        other: 404, engine: 200, backend: 200, user: 200, another_user: 404 },
+    Access { request: |_| request("GET /installations"),
+        other: 200, engine: 200, backend: 200, user: 403, another_user: 403 },
+    // The user uninstalls it before the back end calls.
+    Access { request: |_| request("DELETE /users/{user}/installations/{integrationId}"),
+        other: 404, engine: 403, backend: 404, user: 200, another_user: 404 },
     Access { request: |_| request("DELETE /integrations/{integrationId}"),
         other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /workflows"),
@@ -450,10 +469,48 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         status: 200, calls: "GetItem PutItem",
         body: |_, integration| assert_eq!(integration["version"], 2) },
     AwsCalls { function: "integrations_list", request: |_| request("GET /integrations").by_user(),
-        status: 200, calls: "Query",
-        body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 1) },
+        status: 200, calls: "2*Query",
+        body: |_, list| assert_eq!(list["data"][0]["installation"], Value::Null) },
     AwsCalls { function: "integrations_get", request: |_| request("GET /integrations/{integrationId}").by_engine(),
-        status: 200, calls: "GetItem", body: ANY_BODY },
+        status: 200, calls: "GetItem", body: |_, integration| assert!(integration.get("installation").is_none()) },
+    AwsCalls { function: "installations_put",
+        request: |_| request("PUT /users/{user}/installations/{integrationId}")
+            .body(json!({ "workflows": ["orders"] })).by_user(),
+        status: 201, calls: "3*GetItem TransactWriteItems",
+        body: |_, installation| assert_eq!(installation["status"], "active") },
+    AwsCalls { function: "integrations_put",
+        request: |_| request("PUT /integrations/{integrationId}").body(integration()),
+        status: 200, calls: "GetItem PutItem", body: ANY_BODY },
+    AwsCalls { function: "installations_get",
+        request: |_| request("GET /users/{user}/installations/{integrationId}").by_engine(),
+        status: 200, calls: "3*GetItem BatchGetItem",
+        body: |_, installation| assert_eq!(installation["status"], "needs-attention") },
+    AwsCalls { function: "installations_put",
+        request: |_| request("PUT /users/{user}/installations/{integrationId}").body(installation()).by_user(),
+        status: 200, calls: "3*GetItem BatchGetItem GenerateDataKey TransactWriteItems",
+        body: |_, installation| assert_eq!(installation["status"], "active") },
+    // Nothing changes.
+    AwsCalls { function: "installations_put",
+        request: |_| request("PUT /users/{user}/installations/{integrationId}").body(json!({ "settings": { "region": "eu" } })),
+        status: 200, calls: "3*GetItem 2*BatchGetItem",
+        body: |_, installation| assert_eq!(installation["status"], "active") },
+    AwsCalls { function: "installations_list",
+        request: |_| request("GET /users/{user}/installations").with("user", "joe.smoe@acme.example"),
+        status: 200, calls: "2*GetItem 2*Query 2*BatchGetItem",
+        body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 1) },
+    AwsCalls { function: "installations_list_all", request: |_| request("GET /installations").by_engine(),
+        status: 200, calls: "5*Query 3*BatchGetItem",
+        body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 1) },
+    AwsCalls { function: "integrations_get", request: |_| request("GET /integrations/{integrationId}").by_user(),
+        status: 200, calls: "2*GetItem 2*BatchGetItem",
+        body: |_, integration| assert_eq!(integration["installation"]["status"], "active") },
+    AwsCalls { function: "integrations_list", request: |_| request("GET /integrations").query("userId=joe.smoe@acme.example"),
+        // The catalogue is cached.
+        status: 200, calls: "2*GetItem Query 2*BatchGetItem",
+        body: |_, list| assert!(list["data"][0]["installation"]["status"].is_string()) },
+    AwsCalls { function: "installations_delete",
+        request: |_| request("DELETE /users/{user}/installations/{integrationId}").by_user(),
+        status: 200, calls: "2*GetItem 2*BatchGetItem 2*Query TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "integrations_delete", request: |_| request("DELETE /integrations/{integrationId}"),
         status: 200, calls: "TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "workflows_create",
@@ -488,7 +545,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         status: 200, calls: "GetItem Query GetItem UpdateItem", body: ANY_BODY },
     AwsCalls { function: "session",
         request: |_| request("GET /session").by_user(),
-        status: 200, calls: "BatchGetItem 2*GetItem 2*Query",
+        status: 200, calls: "BatchGetItem 2*GetItem 4*Query",
         body: |_, session| assert_eq!(session["workflows"].as_array().unwrap().len(), 1) },
     AwsCalls { function: "errors_record",
         request: |_| request("POST /workflows/{workflowId}/errors").body(example_error("one")).by_engine(),
@@ -666,6 +723,11 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "users_status" => users::status.set_status;
         "users_token" => users::token.create_token;
         "users_update" => users::update.update_user;
+        "installations_delete" => installations::delete.delete_installation;
+        "installations_get" => installations::get.get_installation;
+        "installations_list" => installations::list.list_installations_of_user;
+        "installations_list_all" => installations::list_all.list_installations;
+        "installations_put" => installations::put.put_installation;
         "integrations_delete" => integrations::delete.delete_integration;
         "integrations_get" => integrations::get.get_integration;
         "integrations_list" => integrations::list.list_integrations;

@@ -3,13 +3,7 @@
 
 use axum::extract;
 use tenon::{
-    domain::{
-        credential::{Credential, CredentialStatus},
-        names::UserRef,
-        request_seed::RequestSeed,
-        revision::next_revision,
-        text::Text,
-    },
+    domain::{credential::Credential, names::UserRef, request_seed::RequestSeed, text::Text},
     http::{Backend, Created, IdempotencyKey, Input, Path, Problem, Valid},
     store::credentials::SealedCredential,
 };
@@ -43,22 +37,10 @@ pub async fn create_credential(
 ) -> Result<Created<CredentialBody>, Problem> {
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
     let owner = state.owner(caller.environment, None, &user).await?;
-    let (credential_id, now) = (seed.id(0), seed.at);
-    let revision = next_revision(None, now);
-    let data = vault.seal(&encryption_context(caller.environment, credential_id), 1, data.as_bytes()).await?;
-    let credential = Credential {
-        credential_id,
-        user_id: owner.user_id,
-        credential_type,
-        name,
-        status: CredentialStatus::Valid,
-        status_reason: None,
-        revision,
-        data_revision: revision,
-        created_at: now,
-        updated_at: now,
-    };
+    let credential = Credential::new(seed.id(0), owner.user_id, credential_type, name, seed.at);
+    let context = encryption_context(caller.environment, credential.credential_id);
+    let data = vault.seal(&context, 1, data.as_bytes()).await?;
     let sealed = SealedCredential { credential: credential.clone(), data };
     state.credentials.create(caller.environment, &sealed, &seed).await?;
-    Ok(Created::at(format!("credentials/{credential_id}"), credential.into()))
+    Ok(Created::at(format!("credentials/{}", credential.credential_id), credential.into()))
 }

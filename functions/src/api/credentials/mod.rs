@@ -66,7 +66,7 @@ impl<A: Access> State<A> {
 }
 
 /// Text of a JSON object with secret values, which keeps numbers of any precision.
-struct SecretObject(Zeroizing<String>);
+pub(crate) struct SecretObject(pub(crate) Zeroizing<String>);
 
 impl FromJson for SecretObject {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
@@ -82,7 +82,7 @@ impl FromJson for SecretObject {
 }
 
 /// Returns the encryption context of credential data.
-fn encryption_context(environment: EnvironmentId, id: CredentialId) -> Context {
+pub(crate) fn encryption_context(environment: EnvironmentId, id: CredentialId) -> Context {
     Context { environment: environment.to_string(), owner: id.to_string(), purpose: "credential-data" }
 }
 
@@ -124,6 +124,7 @@ impl From<Credential> for CredentialBody {
             status_reason,
             revision,
             data_revision: _,
+            namings: _,
             created_at,
             updated_at,
         } = credential;

@@ -4,7 +4,7 @@
 
 use axum::extract;
 use tenon::{
-    domain::{id::CredentialId, names::UserRef, text::Text},
+    domain::{id::CredentialId, names::UserRef, text::Text, timestamp::Timestamp},
     http::{EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
     store::credentials::SealedCredential,
 };
@@ -46,10 +46,10 @@ pub async fn replace_credential(
         let found = state.credentials.sealed(environment, owner.user_id, id).await?;
         let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
         if_match.check_revision(credential.data_revision)?;
-        let sealed = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
-        let name = name.as_ref().unwrap_or(&credential.name);
-        if let Some(replaced) = state.credentials.replace(environment, &credential, name, &sealed).await? {
-            return Ok(revised(replaced));
+        let data = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
+        let after = SealedCredential { credential: credential.replaced(name.as_ref(), Timestamp::now()), data };
+        if state.credentials.replace(environment, &credential, &after).await? {
+            return Ok(revised(after.credential));
         }
     }
     Err(Problem::modified_concurrently("credential"))

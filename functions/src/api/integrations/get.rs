@@ -1,35 +1,50 @@
 //! `GET /integrations/{integrationId}`. AWS calls: one DynamoDB read; with `userId` one more read of the
-//! user by id, or two by name.
+//! user by id, or two by name; for a user one read of the installation, one batch read of its workflows
+//! and one of its credentials.
 
-use axum::extract;
+use axum::{extract, response::IntoResponse};
+use http::header;
 use tenon::{
     domain::integration::IntegrationId,
-    http::{AnyCaller, Path, Problem, Valid, WithEtag},
+    http::{AnyCaller, Json, Path, Problem, Valid, WithEtag},
     start::FromAws,
-    store::{ReadOnly, integrations::Integrations, users::Users},
+    store::{ReadOnly, installations::Installations, integrations::Integrations, users::Users},
 };
 
-use super::{ForUser, IntegrationBody, shown};
+use super::{ForUser, IntegrationBody, shown, summaries};
+use crate::api::installations::Parts;
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
 pub struct State {
     integrations: Integrations<ReadOnly>,
     users: Users<ReadOnly>,
+    installations: Installations<ReadOnly>,
+    parts: Parts,
 }
 
-/// Returns an integration. Users see enabled ones only.
+/// Returns an integration, for a user with its installation. Users see enabled integrations only.
 #[utoipa::path(get, path = "/integrations/{integrationId}", tag = "integrations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ForUser),
     responses((status = 200, body = IntegrationBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_integration(
     caller: AnyCaller,
-    extract::State(State { integrations, users }): extract::State<State>,
+    extract::State(State { integrations, users, installations, parts }): extract::State<State>,
     Path(id): Path<IntegrationId>,
     Valid(user): Valid<ForUser>,
-) -> Result<WithEtag<IntegrationBody>, Problem> {
-    user.check(&users, caller).await?;
-    let found = integrations.get(caller.environment, &id).await?;
+) -> Result<impl IntoResponse, Problem> {
+    let environment = caller.environment;
+    let viewer = user.viewer(&users, caller).await?;
+    let found = integrations.get(environment, &id).await?;
     let found = found.filter(|integration| caller.user.is_none() || integration.content.enabled);
-    found.map(shown).ok_or_else(|| Problem::not_found("integration"))
+    let integration = found.ok_or_else(|| Problem::not_found("integration"))?;
+    let shown = shown(integration.clone());
+    let etag = shown.etag();
+    let WithEtag(mut body) = shown;
+    if let Some(viewer) = viewer {
+        let installed = installations.get(environment, viewer.user_id, &id).await?;
+        let installed = installed.into_iter().collect();
+        body = body.of_user(&summaries(&parts, environment, &viewer, installed, &[integration]).await?);
+    }
+    Ok(([(header::ETAG, etag)], Json(body)))
 }

@@ -1,15 +1,17 @@
 //! `GET /integrations`. AWS calls: one DynamoDB query per megabyte of the catalogue, which a process
-//! keeps for ten seconds; with `userId` one read of the user by id, or two by name.
+//! keeps for ten seconds; with `userId` one read of the user by id, or two by name; for a user one query of
+//! its installations, one batch read for each 100 workflows and one for each 100 credentials.
 
 use axum::extract;
 use tenon::{
     domain::{integration::Integration, text::response_bytes},
     http::{AnyCaller, Json, List, PageParams, Problem, Valid},
     start::FromAws,
-    store::{Page, ReadOnly, integrations::Catalogue, users::Users},
+    store::{Page, ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
 
-use super::{ForUser, IntegrationBody};
+use super::{ForUser, IntegrationBody, summaries};
+use crate::api::installations::Parts;
 
 /// Maximum size of a page in the response, in bytes.
 const MAX_PAGE_BYTES: usize = 4_000_000;
@@ -19,19 +21,21 @@ const MAX_PAGE_BYTES: usize = 4_000_000;
 pub struct State {
     catalogue: Catalogue,
     users: Users<ReadOnly>,
+    installations: Installations<ReadOnly>,
+    parts: Parts,
 }
 
-/// Lists the integrations of the environment, newest first; users see enabled ones only. A change can be
-/// missing from the list for ten seconds.
+/// Lists the integrations of the environment, newest first, for a user with its installations. Users see
+/// enabled integrations only. A change can be missing from the list for ten seconds.
 #[utoipa::path(get, path = "/integrations", tag = "integrations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ForUser, PageParams),
     responses((status = 200, body = List<IntegrationBody>), (status = 404, description = "user not found")))]
 pub async fn list_integrations(
     caller: AnyCaller,
-    extract::State(State { catalogue, users }): extract::State<State>,
+    extract::State(State { catalogue, users, installations, parts }): extract::State<State>,
     Valid((user, page)): Valid<(ForUser, PageParams)>,
 ) -> Result<Json<List<IntegrationBody>>, Problem> {
-    user.check(&users, caller).await?;
+    let viewer = user.viewer(&users, caller).await?;
     let scope = "/integrations";
     let after = page.after(scope)?;
     let all = catalogue.all(caller.environment).await?;
@@ -39,7 +43,13 @@ pub async fn list_integrations(
     let size = |integration: &&Integration| response_bytes(integration);
     let Page { items, next } =
         page.select_up_to(MAX_PAGE_BYTES, size, visible.collect(), after.as_deref(), |one| position(one));
-    Ok(List::of(scope, Page { items: items.into_iter().cloned().collect::<Vec<Integration>>(), next }))
+    let mut items: Vec<IntegrationBody> = items.into_iter().cloned().map(IntegrationBody::from).collect();
+    if let Some(viewer) = viewer {
+        let installed = installations.by_user(caller.environment, viewer.user_id).await?;
+        let installed = summaries(&parts, caller.environment, &viewer, installed, &all).await?;
+        items = items.into_iter().map(|body| body.of_user(&installed)).collect();
+    }
+    Ok(List::of(scope, Page { items, next }))
 }
 
 /// Returns the position of an integration in the list.

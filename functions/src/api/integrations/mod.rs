@@ -1,18 +1,25 @@
 //! Integrations: the catalogue of what users can install.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use tenon::{
     domain::{
         form::Field,
+        id::{EnvironmentId, UserId},
+        installation::Installation,
         integration::{Content, CredentialType, Hint, Icon, Integration, IntegrationId, WorkflowTemplate},
         names::UserRef,
         text::Text,
         timestamp::Timestamp,
+        user::{Status, User},
     },
     http::{AnyCaller, Input, Problem, WithEtag},
     store::{ReadOnly, users::Users},
 };
 use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use crate::api::installations::{InstallationBody, InstallationSummary, Parts};
 
 pub mod delete;
 pub mod get;
@@ -32,13 +39,41 @@ pub struct ForUser {
     user_id: Option<UserRef>,
 }
 
+/// User for whom the catalogue is shown.
+struct Viewer {
+    user_id: UserId,
+    status: Status,
+}
+
 impl ForUser {
-    /// Rejects the request with 404 if the caller may not access the user, if one is given.
-    async fn check(&self, users: &Users<ReadOnly>, caller: AnyCaller) -> Result<(), Problem> {
-        let Some(user) = &self.user_id else { return Ok(()) };
+    /// Returns the user for whom the catalogue is shown, if any: the one that is named, which the caller
+    /// must be able to access, or the calling user.
+    async fn viewer(&self, users: &Users<ReadOnly>, caller: AnyCaller) -> Result<Option<Viewer>, Problem> {
+        let Some(user) = &self.user_id else {
+            // Tokens of disabled users are refused.
+            return Ok(caller.user.map(|user_id| Viewer { user_id, status: Status::Active }));
+        };
         let found = users.find_as(caller.environment, caller.user, user).await?;
-        found.map(|_| ()).ok_or_else(|| Problem::not_found("user"))
+        let User { user_id, status, .. } = found.ok_or_else(|| Problem::not_found("user"))?;
+        Ok(Some(Viewer { user_id, status }))
     }
+}
+
+/// Returns the summaries of a user's installations, by integration.
+async fn summaries(
+    parts: &Parts,
+    environment: EnvironmentId,
+    viewer: &Viewer,
+    installations: Vec<Installation>,
+    integrations: &[Integration],
+) -> Result<HashMap<String, InstallationSummary>, Problem> {
+    let parts = parts.of(environment, &installations).await?;
+    let summary = |installation: Installation| {
+        let id = installation.integration_id.to_string();
+        let integration = integrations.iter().find(|one| one.integration_id == installation.integration_id);
+        (id, InstallationBody::new(installation, viewer.status, integration, &parts).summary())
+    };
+    Ok(installations.into_iter().map(summary).collect())
 }
 
 /// Integration as the API returns it.
@@ -72,6 +107,11 @@ pub struct IntegrationBody {
     created_at: Timestamp,
     /// Time of the last change.
     updated_at: Timestamp,
+    /// Installation of the user for whom the integration is read, null if there is none; absent without a
+    /// user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<InstallationSummary>)]
+    installation: Option<Option<InstallationSummary>>,
 }
 
 impl From<Integration> for IntegrationBody {
@@ -91,7 +131,16 @@ impl From<Integration> for IntegrationBody {
             version,
             created_at,
             updated_at,
+            installation: None,
         }
+    }
+}
+
+impl IntegrationBody {
+    /// Returns this integration with the installation of a user, by integration.
+    fn of_user(mut self, installations: &HashMap<String, InstallationSummary>) -> Self {
+        self.installation = Some(installations.get(self.integration_id.as_str()).cloned());
+        self
     }
 }
 

@@ -66,6 +66,10 @@ fn examples() -> Vec<(&'static str, Value)> {
             "PutIntegration",
             json!({ "name": "Shopify orders", "workflows": [{ "key": "orders", "name": "Orders to Shopify" }] }),
         ),
+        (
+            "PutInstallation",
+            json!({ "credentials": { "shopify": { "data": { "token": "shpat_EXAMPLE" } } }, "settings": { "region": "eu" } }),
+        ),
         ("RecordError", recorded.clone()),
         ("ErrorList", json!({ "errors": [recorded] })),
         ("ReplaceCredential", json!({ "data": { "token": "shpat_refreshed" } })),
@@ -96,6 +100,7 @@ mod tests {
             let has_no_meaning = name.starts_with("Text");
             let is_nested = [
                 "AwsCredentials",
+                "CredentialInput",
                 "NewFilter",
                 "CredentialTypeInput",
                 "FieldInput",

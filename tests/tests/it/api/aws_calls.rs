@@ -47,7 +47,7 @@ async fn functions_open_only_their_connections_at_start() {
         workflows::State => "GetItem";
         credentials::State => "GetItem";
         credentials::StateWithVault => "DescribeKey GetItem";
-        session::State => "4*GetItem";
+        session::State => "5*GetItem";
         errors::record::State => "4*GetItem";
         errors::get::State => "3*GetItem";
         errors::groups::State => "8*GetItem";

@@ -9,6 +9,7 @@ mod environments;
 mod errors;
 pub(crate) mod handlers;
 mod idempotency;
+mod installations;
 mod integrations;
 mod logs;
 mod names;

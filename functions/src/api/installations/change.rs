@@ -1,0 +1,346 @@
+//! What a request to install an integration, or to change an installation, changes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::value::RawValue;
+use tenon::{
+    domain::{
+        credential::Credential,
+        id::{CredentialId, EnvironmentId, ObjectId},
+        installation::{
+            Defect, Installation, InstalledCredential, InstalledWorkflow, MAX_CREATED_CREDENTIALS,
+            MAX_INSTALLED_WORKFLOWS, Selection, WorkflowPlan,
+        },
+        integration::{CredentialType, Integration, IntegrationId},
+        revision::next_revision,
+        settings::Settings,
+        text::Text,
+        timestamp::Timestamp,
+        user::{Status, User},
+        workflow::Workflow,
+    },
+    http::{BackendOrUser, FieldErrors, Problem},
+    store::{credentials::SealedCredential, installations::InstallationChange},
+    vault::Vault,
+};
+
+use super::{
+    InstallationBody, ReadParts, State,
+    put::{CredentialInput, PutInstallation},
+};
+use crate::api::credentials::{SecretObject, encryption_context};
+
+/// Data revisions of an installation's credentials, by type, as it recorded them.
+pub(super) type DataRevisions = BTreeMap<String, Option<u64>>;
+
+/// What a request changes, as it was read.
+pub(super) struct Current {
+    environment: EnvironmentId,
+    owner: User,
+    pub(super) integration: Integration,
+    /// Present installation.
+    pub(super) before: Option<Installation>,
+    workflows: Vec<Workflow>,
+    /// Credentials of the user that the installation or the request names, or that the installation created.
+    credentials: HashMap<CredentialId, SealedCredential>,
+}
+
+/// Installation after a request, with its workflows and credentials.
+pub(super) struct Planned {
+    /// Change to store; unused if nothing changes.
+    change: InstallationChange,
+    is_changed: bool,
+    unchanged_workflows: Vec<Workflow>,
+    credentials: HashMap<CredentialId, Credential>,
+}
+
+impl Current {
+    /// Reads the integration, which the caller must be able to install, and the present installation.
+    pub(super) async fn read(
+        state: &State,
+        caller: BackendOrUser,
+        owner: &User,
+        id: &IntegrationId,
+        request: &PutInstallation,
+    ) -> Result<Self, Problem> {
+        let BackendOrUser { environment, user: caller } = caller;
+        let (integration, before) = tokio::try_join!(
+            state.integrations.get(environment, id),
+            state.installations.get(environment, owner.user_id, id),
+        )?;
+        let integration = match integration {
+            Some(integration) if integration.content.enabled => integration,
+            Some(_) if caller.is_none() => {
+                return Err(Problem::conflict("integration-disabled", "the integration is disabled"));
+            }
+            _ => return Err(Problem::not_found("integration")),
+        };
+        let installed = before.iter().flat_map(|one| &one.credentials).map(|installed| installed.credential_id);
+        let created = before.iter().flat_map(|one| &one.created_credentials).copied();
+        let requested = request.credentials.0.values().filter_map(|input| input.credential_id);
+        let ids = installed.chain(created).chain(requested).map(|id| (owner.user_id, id));
+        let workflows: Vec<_> =
+            before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
+        let (workflows, credentials) = tokio::try_join!(
+            state.parts.workflows.get_all(environment, &workflows),
+            state.parts.credentials.get_all(environment, ids),
+        )?;
+        let credentials = credentials.into_iter().map(|sealed| (sealed.credential.credential_id, sealed)).collect();
+        Ok(Self { environment, owner: owner.clone(), integration, before, workflows, credentials })
+    }
+
+    /// Returns the revisions of the data that the installation last stored.
+    pub(super) fn data_revisions(&self) -> DataRevisions {
+        let installed = self.before.iter().flat_map(|one| &one.credentials);
+        installed.map(|installed| (installed.credential_type.to_string(), installed.data_revision)).collect()
+    }
+
+    /// Plans the change that a request asks for, or names everything that is invalid. `seen` are the data
+    /// revisions when the request began; `taken` are names of workflows that are known to be taken. One
+    /// KMS call for each credential with data.
+    pub(super) async fn plan(
+        &self,
+        request: &PutInstallation,
+        seen: &DataRevisions,
+        taken: &HashSet<String>,
+        vault: &Vault,
+    ) -> Result<Planned, Problem> {
+        let settings = self.settings(request);
+        let errors: FieldErrors = self.defects(request, &settings).into_iter().collect();
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        let now = Timestamp::now();
+        let mut planned = Planned {
+            change: InstallationChange {
+                installation: self.installation(settings, now),
+                new_workflows: Vec::new(),
+                changed_workflows: Vec::new(),
+                new_credentials: Vec::new(),
+                replaced_credentials: Vec::new(),
+                named_credentials: Vec::new(),
+            },
+            is_changed: false,
+            unchanged_workflows: Vec::new(),
+            credentials: self.credentials.iter().map(|(id, sealed)| (*id, sealed.credential.clone())).collect(),
+        };
+        for credential_type in &self.integration.content.credential_types {
+            let CredentialType { credential_type: name, .. } = credential_type;
+            match request.credentials.0.get(name.as_str()) {
+                Some(CredentialInput { credential_id: Some(id), .. }) => planned.name_credential(name, *id),
+                Some(CredentialInput { data: Some(SecretObject(data)), name: display_name, .. }) => {
+                    if !self.is_superseded(name, seen) {
+                        let entered = Entered { credential_type, display_name: display_name.as_ref(), data };
+                        self.store_data(&mut planned, entered, vault).await?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.plan_workflows(&mut planned, request, taken)?;
+        planned.keep_unchanged(self.before.as_ref());
+        Ok(planned)
+    }
+
+    /// Returns the settings after the request. Those that the integration no longer has are dropped.
+    fn settings(&self, request: &PutInstallation) -> Settings {
+        let before = self.before.as_ref().map(|one| one.settings.of_form(&self.integration.content.settings));
+        before.unwrap_or_default().merge(&request.settings)
+    }
+
+    /// Returns everything that the integration does not allow.
+    fn defects(&self, request: &PutInstallation, settings: &Settings) -> Vec<Defect> {
+        let content = &self.integration.content;
+        let mut defects = Vec::new();
+        for (name, input) in &request.credentials.0 {
+            match input {
+                CredentialInput { credential_id: Some(id), .. } => {
+                    let found = self.credentials.get(id).map(|sealed| sealed.credential.credential_type.as_str());
+                    if content.credential_types.iter().all(|one| one.credential_type.as_str() != name) {
+                        defects.extend(content.check_data(name, []));
+                    } else if found != Some(name) {
+                        let detail = "is not a credential of the user of this type";
+                        defects.push(Defect::new(&["credentials", name, "credentialId"], detail));
+                    }
+                }
+                CredentialInput { data, .. } => {
+                    let text = data.as_ref().map_or("{}", |SecretObject(text)| text.as_str());
+                    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+                    let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
+                    defects.extend(content.check_data(name, members));
+                }
+            }
+        }
+        if self.before.is_none() {
+            let types = content.credential_types.iter().map(|one| one.credential_type.as_str());
+            let missing = types.filter(|name| !request.credentials.0.contains_key(*name));
+            defects.extend(missing.map(|name| Defect::new(&["credentials", name], "is required")));
+        }
+        defects.extend(content.check_settings(settings));
+        defects.extend(content.check_workflows(request.workflows.as_deref().unwrap_or_default()));
+        defects
+    }
+
+    /// Returns the installation with these settings, before its credentials and workflows are changed.
+    fn installation(&self, settings: Settings, now: Timestamp) -> Installation {
+        let integration_version = self.integration.version;
+        match &self.before {
+            Some(before) => {
+                let mut created = before.created_credentials.clone();
+                created.retain(|id| self.credentials.contains_key(id));
+                Installation {
+                    integration_version,
+                    revision: next_revision(Some(before.revision), now),
+                    settings,
+                    created_credentials: created,
+                    updated_at: now,
+                    ..before.clone()
+                }
+            }
+            None => Installation {
+                integration_id: self.integration.integration_id.clone(),
+                user_id: self.owner.user_id,
+                integration_version,
+                revision: next_revision(None, now),
+                credentials: Vec::new(),
+                settings,
+                workflows: Vec::new(),
+                created_credentials: Vec::new(),
+                installed_at: now,
+                updated_at: now,
+            },
+        }
+    }
+
+    /// Returns whether another request stored data for the credential type while this one was in progress.
+    /// Its data then counts as stored after that of this request, so that many equal requests store one.
+    fn is_superseded(&self, name: &Text<128>, seen: &DataRevisions) -> bool {
+        let installed = self.before.as_ref().and_then(|before| before.credential(name.as_str()));
+        installed.is_some_and(|InstalledCredential { credential_id, data_revision, .. }| {
+            let present = self.credentials.get(credential_id).map(|sealed| sealed.credential.data_revision);
+            data_revision.is_some()
+                && *data_revision == present
+                && seen.get(name.as_str()).copied().flatten() != *data_revision
+        })
+    }
+
+    /// Replaces the data of the present credential, or creates one.
+    async fn store_data(&self, planned: &mut Planned, entered: Entered<'_>, vault: &Vault) -> Result<(), Problem> {
+        let Entered { credential_type: CredentialType { credential_type, name, .. }, display_name, data } = entered;
+        let now = planned.change.installation.updated_at;
+        let installed = planned.change.installation.credential(credential_type.as_str());
+        let present = installed.and_then(|installed| self.credentials.get(&installed.credential_id));
+        let (credential, version) = match present {
+            Some(SealedCredential { credential, data }) => (credential.replaced(display_name, now), data.version + 1),
+            None => {
+                let name = display_name.cloned().unwrap_or_else(|| name.with_suffix(""));
+                let id = ObjectId::at(now).into();
+                (Credential::new(id, self.owner.user_id, credential_type.clone(), name, now), 1)
+            }
+        };
+        let id = credential.credential_id;
+        let data = vault.seal(&encryption_context(self.environment, id), version, data.as_bytes()).await?;
+        planned.credentials.insert(id, credential.clone());
+        planned.connect(credential_type, id, Some(credential.data_revision));
+        let sealed = SealedCredential { credential, data };
+        let change = &mut planned.change;
+        match present {
+            Some(before) => change.replaced_credentials.push((before.credential.clone(), sealed)),
+            None => {
+                change.new_credentials.push(sealed);
+                let created = &mut change.installation.created_credentials;
+                created.push(id);
+                // The oldest ones are left to the user.
+                created.drain(..created.len().saturating_sub(MAX_CREATED_CREDENTIALS));
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_workflows(
+        &self,
+        planned: &mut Planned,
+        request: &PutInstallation,
+        taken: &HashSet<String>,
+    ) -> Result<(), Problem> {
+        let selection = match (&request.workflows, &self.before) {
+            (Some(keys), _) => Selection::Only(keys),
+            (None, None) => Selection::All,
+            (None, Some(_)) => Selection::Unchanged,
+        };
+        let installation = &mut planned.change.installation;
+        let plan = WorkflowPlan::new(installation, self.workflows.clone(), &self.integration, selection, taken);
+        let WorkflowPlan { new, changed, unchanged } = plan;
+        installation.workflows.extend(new.iter().filter_map(|workflow| {
+            Some(InstalledWorkflow { workflow_id: workflow.workflow_id, key: workflow.key.clone()? })
+        }));
+        if installation.workflows.len() > MAX_INSTALLED_WORKFLOWS {
+            let detail = format!(
+                "the installation would have more than {MAX_INSTALLED_WORKFLOWS} workflows; delete some that the integration no longer has"
+            );
+            return Err(Problem::conflict("too-many-workflows", detail));
+        }
+        planned.change.new_workflows = new;
+        planned.change.changed_workflows = changed;
+        planned.unchanged_workflows = unchanged;
+        Ok(())
+    }
+}
+
+/// Data that the user entered for a credential type.
+struct Entered<'a> {
+    credential_type: &'a CredentialType,
+    display_name: Option<&'a Text<256>>,
+    data: &'a str,
+}
+
+impl Planned {
+    /// Returns the change to store, or none if nothing changes.
+    pub(super) fn change(&self) -> Option<&InstallationChange> {
+        self.is_changed.then_some(&self.change)
+    }
+
+    /// Returns the body of the response.
+    pub(super) fn body(self, owner: Status, integration: &Integration) -> InstallationBody {
+        let InstallationChange { installation, new_workflows, changed_workflows, .. } = self.change;
+        let changed = changed_workflows.into_iter().map(|(_, workflow)| workflow);
+        let workflows = self.unchanged_workflows.into_iter().chain(new_workflows).chain(changed);
+        let parts = ReadParts::new(workflows, self.credentials.into_values());
+        InstallationBody::new(installation, owner, Some(integration), &parts)
+    }
+
+    /// Keeps the present installation if nothing changes.
+    fn keep_unchanged(&mut self, before: Option<&Installation>) {
+        let InstallationChange { installation, new_workflows, changed_workflows, replaced_credentials, .. } =
+            &mut self.change;
+        let stays = new_workflows.is_empty() && changed_workflows.is_empty() && replaced_credentials.is_empty();
+        match before {
+            Some(Installation { revision, updated_at, .. }) if stays => {
+                let after = Installation { revision: *revision, updated_at: *updated_at, ..installation.clone() };
+                self.is_changed = before != Some(&after);
+                if !self.is_changed {
+                    *installation = after;
+                }
+            }
+            _ => self.is_changed = true,
+        }
+    }
+
+    /// Connects a credential of the user.
+    fn name_credential(&mut self, name: &Text<128>, id: CredentialId) {
+        let present = self.change.installation.credential(name.as_str());
+        if present.is_none_or(|present| present.credential_id != id) {
+            self.connect(name, id, None);
+            self.change.named_credentials.push(id);
+        }
+    }
+
+    fn connect(&mut self, name: &Text<128>, credential_id: CredentialId, data_revision: Option<u64>) {
+        let credentials = &mut self.change.installation.credentials;
+        let connected = InstalledCredential { credential_type: name.clone(), credential_id, data_revision };
+        match credentials.iter_mut().find(|installed| installed.credential_type == *name) {
+            Some(installed) => *installed = connected,
+            None => credentials.push(connected),
+        }
+    }
+}

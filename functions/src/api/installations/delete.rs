@@ -1,0 +1,76 @@
+//! `DELETE /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id,
+//! or two by name; one read of the installation, one batch read of its workflows and one of the
+//! credentials that it created; if there are any, one query of the user's other installations, one of the
+//! names of its workflows and one batch read for each 100 of these; one transaction. These again after a
+//! conflict with a concurrent request.
+
+use std::collections::HashSet;
+
+use axum::extract;
+use tenon::{
+    domain::{
+        credential::Credential,
+        id::{CredentialId, EnvironmentId, WorkflowId},
+        installation::Installation,
+        integration::IntegrationId,
+        names::UserRef,
+    },
+    http::{BackendOrUser, Json, NoInput, Path, Problem},
+    store::{StoreError, credentials::SealedCredential},
+};
+
+use super::State;
+use crate::api::{MAX_CHANGE_ATTEMPTS, success::Success};
+
+/// Uninstalls an integration: deletes its workflows, and the credentials that the installation created
+/// and nothing else names.
+#[utoipa::path(delete, path = "/users/{user}/installations/{integrationId}", tag = "installations",
+    security(("apiKey" = ["manage"]), ("userToken" = [])), responses((status = 200, body = Success),
+        (status = 409, description = "the installation was modified by concurrent requests")))]
+pub async fn delete_installation(
+    caller: BackendOrUser,
+    extract::State(state): extract::State<State>,
+    Path(user): Path<UserRef>,
+    Path(id): Path<IntegrationId>,
+    _: NoInput,
+) -> Result<Json<Success>, Problem> {
+    let BackendOrUser { environment, user: caller } = caller;
+    let owner = state.owner(environment, caller, &user).await?;
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let found = state.installations.get(environment, owner.user_id, &id).await?;
+        let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
+        let ids: Vec<WorkflowId> = installation.workflows.iter().map(|workflow| workflow.workflow_id).collect();
+        let workflows = state.parts.workflows.get_all(environment, &ids).await?;
+        let credentials = unnamed_credentials(&state, environment, &installation).await?;
+        if state.installations.delete(environment, &installation, &workflows, &credentials).await? {
+            return Ok(Json(Success::new()));
+        }
+    }
+    Err(Problem::modified_concurrently("installation"))
+}
+
+/// Returns the credentials that an installation created and that no other installation or workflow of
+/// the user names.
+async fn unnamed_credentials(
+    State { installations, parts, .. }: &State,
+    environment: EnvironmentId,
+    installation: &Installation,
+) -> Result<Vec<Credential>, StoreError> {
+    let Installation { user_id, integration_id, created_credentials, workflows: own, .. } = installation;
+    // Read before what names them: a later naming makes the transaction fail.
+    let created = created_credentials.iter().map(|id| (*user_id, *id));
+    let created = parts.credentials.get_all(environment, created).await?;
+    if created.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ids = parts.workflows.list_ids_by_user(environment, *user_id).await?;
+    ids.retain(|id| own.iter().all(|workflow| workflow.workflow_id != *id));
+    let workflows = parts.workflows.get_all(environment, &ids).await?;
+    let others = installations.by_user(environment, *user_id).await?;
+    let others = others.iter().filter(|other| other.integration_id != *integration_id);
+    let by_installations = others.flat_map(|other| other.credentials.iter().map(|installed| installed.credential_id));
+    let by_workflows = workflows.iter().flat_map(|workflow| workflow.credential_ids.iter().copied());
+    let named: HashSet<CredentialId> = by_installations.chain(by_workflows).collect();
+    let created = created.into_iter().map(|SealedCredential { credential, .. }| credential);
+    Ok(created.filter(|credential| !named.contains(&credential.credential_id)).collect())
+}

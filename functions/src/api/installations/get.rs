@@ -1,0 +1,34 @@
+//! `GET /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id, or
+//! two by name; one read of the installation and one of the integration; one batch read of the workflows
+//! and one of the credentials.
+
+use axum::extract;
+use tenon::{
+    domain::{integration::IntegrationId, names::UserRef},
+    http::{AnyCaller, Json, NoInput, Path, Problem},
+    store::ReadOnly,
+};
+
+use super::{InstallationBody, State};
+
+/// Returns an installation of a user.
+#[utoipa::path(get, path = "/users/{user}/installations/{integrationId}", tag = "installations",
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])),
+    responses((status = 200, body = InstallationBody)))]
+pub async fn get_installation(
+    caller: AnyCaller,
+    extract::State(state): extract::State<State<ReadOnly>>,
+    Path(user): Path<UserRef>,
+    Path(id): Path<IntegrationId>,
+    _: NoInput,
+) -> Result<Json<InstallationBody>, Problem> {
+    let AnyCaller { environment, user: caller } = caller;
+    let owner = state.owner(environment, caller, &user).await?;
+    let (found, integration) = tokio::try_join!(
+        state.installations.get(environment, owner.user_id, &id),
+        state.integrations.get(environment, &id),
+    )?;
+    let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
+    let parts = state.parts.of(environment, std::slice::from_ref(&installation)).await?;
+    Ok(Json(InstallationBody::new(installation, owner.status, integration.as_ref(), &parts)))
+}

@@ -1,0 +1,147 @@
+//! `PUT /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id, or
+//! two by name; one read of the integration and one of the installation, one batch read of its workflows
+//! and one of the credentials; one KMS call for each credential with data, and one transaction. All but
+//! the first again after a conflict with a concurrent request, and one query if a name is taken.
+
+use std::collections::{BTreeMap, HashSet};
+
+use axum::{
+    extract,
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+use tenon::{
+    domain::{
+        id::CredentialId,
+        integration::{IntegrationId, MAX_WORKFLOWS},
+        names::UserRef,
+        settings::Settings,
+        text::Text,
+        workflow::WorkflowKey,
+    },
+    http::{BackendOrUser, Created, Fields, FromJson, Input, Json, Location, Path, Problem, Valid},
+    start::FromAws,
+    store::installations::ChangeInstallationError,
+    vault::Vault,
+};
+use utoipa::ToSchema;
+
+use super::{InstallationBody, State, change::Current};
+use crate::api::{MAX_CHANGE_ATTEMPTS, credentials::SecretObject};
+
+/// Installation of an integration. Absent members leave an existing installation as it is.
+#[derive(Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PutInstallation {
+    /// Credentials by credential type. A new installation needs all types of the integration.
+    #[input(default)]
+    #[schema(required = false, value_type = BTreeMap<String, CredentialInput>)]
+    pub(super) credentials: Credentials,
+    /// Settings, merged with those of an existing installation; null clears a member. At most 8 KiB as
+    /// JSON.
+    #[input(default)]
+    #[schema(required = false)]
+    pub(super) settings: Settings,
+    /// Keys of the active workflows; others are deactivated. Without it, all workflows of a new
+    /// installation are active.
+    #[input(max = MAX_WORKFLOWS)]
+    #[schema(max_items = 20)]
+    pub(super) workflows: Option<Vec<WorkflowKey>>,
+}
+
+/// Credentials by type.
+#[derive(Default)]
+pub(super) struct Credentials(pub(super) BTreeMap<String, CredentialInput>);
+
+/// Credential of an installation: an existing one of the user, or data that is stored in a new one or
+/// replaces that of the present one.
+#[derive(Input, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[input(check(check_source: credential_id, name, data))]
+pub struct CredentialInput {
+    /// Credential of the user, of this type.
+    pub(super) credential_id: Option<CredentialId>,
+    /// Display name, with `data`; a new credential is otherwise named like its type.
+    pub(super) name: Option<Text<256>>,
+    /// Data as the fields of the credential type require it, at most 16 KiB as JSON.
+    #[schema(value_type = Option<Object>)]
+    pub(super) data: Option<SecretObject>,
+}
+
+/// Maximum number of credential types that are read, more than any integration has.
+const MAX_READ_TYPES: usize = 50;
+
+impl FromJson for Credentials {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        location.pairs(value, MAX_READ_TYPES, CredentialInput::from_json).map(Self)
+    }
+}
+
+fn check_source(
+    fields: &mut Fields<'_>,
+    credential_id: &Option<CredentialId>,
+    name: &Option<Text<256>>,
+    data: &Option<SecretObject>,
+) {
+    match (credential_id, data) {
+        (None, None) => fields.reject_object("must have `credentialId` or `data`"),
+        (Some(_), Some(_)) => fields.reject("data", "cannot be combined with `credentialId`"),
+        _ => {}
+    }
+    if name.is_some() && data.is_none() {
+        fields.reject("name", "is allowed with `data` only");
+    }
+}
+
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+pub struct StateWithVault {
+    state: State,
+    #[aws(vault = "CREDENTIALS_KEY")]
+    vault: Vault,
+}
+
+/// Installs an integration for a user, or changes the installation: its credentials, its settings and
+/// which of its workflows are active. Everything is changed or nothing.
+#[utoipa::path(put, path = "/users/{user}/installations/{integrationId}", tag = "installations",
+    security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = PutInstallation,
+    responses((status = 200, body = InstallationBody),
+        (status = 201, body = InstallationBody, description = "the integration was installed"),
+        (status = 409, description = "the integration is disabled, the installation has too many workflows, or concurrent requests changed it")))]
+pub async fn put_installation(
+    caller: BackendOrUser,
+    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,
+    Path(user): Path<UserRef>,
+    Path(id): Path<IntegrationId>,
+    Valid(body): Valid<PutInstallation>,
+) -> Result<Response, Problem> {
+    let owner = state.owner(caller.environment, caller.user, &user).await?;
+    let (mut taken, mut seen) = (HashSet::new(), None);
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let current = Current::read(&state, caller, &owner, &id, &body).await?;
+        let seen = seen.get_or_insert_with(|| current.data_revisions());
+        let planned = current.plan(&body, seen, &taken, &vault).await?;
+        let changed = match planned.change() {
+            Some(change) => state.installations.change(caller.environment, current.before.as_ref(), change).await,
+            None => Ok(()),
+        };
+        match changed {
+            Ok(()) => {
+                let is_new = current.before.is_none();
+                let body = planned.body(owner.status, &current.integration);
+                let location = id.to_string();
+                return Ok(if is_new {
+                    Created::at(location, body).into_response()
+                } else {
+                    Json(body).into_response()
+                });
+            }
+            Err(ChangeInstallationError::NameTaken) => {
+                taken = state.parts.workflows.names_by_user(caller.environment, owner.user_id).await?;
+            }
+            Err(ChangeInstallationError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::modified_concurrently("installation"))
+}

@@ -1,0 +1,3 @@
+//! Serves `DELETE /users/{user}/installations/{integrationId}`.
+
+tenon::main!(serve(functions::api::installations::delete::delete_installation));

@@ -1,0 +1,384 @@
+//! Installations: each is one user's use of one integration.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    credential::{Credential, CredentialStatus},
+    form::{self, Field, ValueError},
+    id::{CredentialId, ObjectId, UserId, WorkflowId},
+    integration::{Content, Integration, IntegrationId, MAX_WORKFLOWS},
+    revision::next_revision,
+    settings::Settings,
+    text::Text,
+    timestamp::Timestamp,
+    workflow::{Workflow, WorkflowKey, WorkflowName},
+};
+
+/// Maximum number of workflows of an installation, including those that the integration no longer has.
+/// They are deleted in one transaction, of at most 100 items (AWS limit).
+pub const MAX_INSTALLED_WORKFLOWS: usize = MAX_WORKFLOWS + 4;
+/// Maximum number of credentials that an installation remembers to have created. They are deleted in
+/// the same transaction.
+pub const MAX_CREATED_CREDENTIALS: usize = 8;
+
+/// Installation as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Installation {
+    /// Installed integration.
+    pub integration_id: IntegrationId,
+    /// Owner; never changes.
+    pub user_id: UserId,
+    /// Version of the integration against which it was last validated.
+    pub integration_version: u32,
+    /// Increases with every change.
+    pub revision: u64,
+    /// Connected accounts.
+    pub credentials: Vec<InstalledCredential>,
+    /// Settings, which its workflows have too.
+    pub settings: Settings,
+    /// Workflows, in the order of their creation.
+    pub workflows: Vec<InstalledWorkflow>,
+    /// Credentials that the installation created, and that are deleted with it unless something else
+    /// names them.
+    pub created_credentials: Vec<CredentialId>,
+    /// Creation time.
+    pub installed_at: Timestamp,
+    /// Time of the last change.
+    pub updated_at: Timestamp,
+}
+
+/// Credential of an installation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstalledCredential {
+    /// Credential type of the integration.
+    pub credential_type: Text<128>,
+    /// Credential of that type.
+    pub credential_id: CredentialId,
+    /// Revision of the data that the installation last stored in it; none if it never did.
+    pub data_revision: Option<u64>,
+}
+
+/// Workflow of an installation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstalledWorkflow {
+    /// Workflow id.
+    pub workflow_id: WorkflowId,
+    /// Workflow of the integration.
+    pub key: WorkflowKey,
+}
+
+/// Reason why a part of an installation does not satisfy its integration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defect {
+    /// Path of the part in the body of the request that sets it.
+    pub path: Vec<String>,
+    /// Reason, without any value.
+    pub detail: String,
+}
+
+impl Defect {
+    /// Creates a defect at a path.
+    pub fn new(path: &[&str], detail: impl Into<String>) -> Self {
+        Self { path: path.iter().map(|&part| part.to_owned()).collect(), detail: detail.into() }
+    }
+}
+
+impl Installation {
+    /// Returns the credential of a type.
+    pub fn credential(&self, credential_type: &str) -> Option<&InstalledCredential> {
+        self.credentials.iter().find(|installed| installed.credential_type.as_str() == credential_type)
+    }
+
+    /// Returns the installation without a workflow, or none if it does not have it.
+    pub fn without(&self, workflow: WorkflowId, now: Timestamp) -> Option<Self> {
+        let mut rest = self.clone();
+        rest.workflows.retain(|installed| installed.workflow_id != workflow);
+        let revision = next_revision(Some(self.revision), now);
+        (rest.workflows.len() < self.workflows.len()).then_some(Self { revision, updated_at: now, ..rest })
+    }
+
+    /// Returns what needs the user's attention: accounts that are not connected or whose credential is
+    /// deleted or invalid, and settings that do not satisfy the integration. Without the integration
+    /// the settings are not checked.
+    pub fn defects(
+        &self,
+        integration: Option<&Content>,
+        credentials: &HashMap<CredentialId, Credential>,
+    ) -> Vec<Defect> {
+        let types: Vec<&str> = match integration {
+            Some(content) => content.credential_types.iter().map(|one| one.credential_type.as_str()).collect(),
+            None => self.credentials.iter().map(|installed| installed.credential_type.as_str()).collect(),
+        };
+        let account = |name: &&str| {
+            let Some(installed) = self.credential(name) else { return Some("is not connected".to_owned()) };
+            match credentials.get(&installed.credential_id) {
+                None => Some("was deleted".to_owned()),
+                Some(Credential { status: CredentialStatus::Valid, .. }) => None,
+                Some(Credential { status_reason: Some(reason), .. }) => Some(format!("is invalid: {reason}")),
+                Some(_) => Some("is invalid".to_owned()),
+            }
+        };
+        let accounts = types.iter().filter_map(|name| Some(Defect::new(&["credentials", name], account(name)?)));
+        let settings = integration.map(|content| content.check_settings(&self.settings.of_form(&content.settings)));
+        accounts.chain(settings.into_iter().flatten()).collect()
+    }
+}
+
+impl Settings {
+    /// Returns the members that a form defines.
+    pub fn of_form(&self, fields: &[Field]) -> Self {
+        self.filter(|name| fields.iter().any(|field| field.name.as_str() == name))
+    }
+}
+
+impl Content {
+    /// Returns why settings do not satisfy the integration.
+    pub fn check_settings(&self, settings: &Settings) -> Vec<Defect> {
+        defects(&["settings"], form::check(&self.settings, settings.members()))
+    }
+
+    /// Returns why the data of a credential does not satisfy its type. The members are JSON texts.
+    pub fn check_data<'a>(
+        &self,
+        credential_type: &str,
+        members: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Vec<Defect> {
+        match self.credential_types.iter().find(|one| one.credential_type.as_str() == credential_type) {
+            Some(found) => defects(&["credentials", credential_type, "data"], form::check(&found.fields, members)),
+            None => vec![Defect::new(&["credentials", credential_type], "is not a credential type of the integration")],
+        }
+    }
+
+    /// Returns which keys are not workflows of the integration, or are given more than once.
+    pub fn check_workflows(&self, keys: &[WorkflowKey]) -> Vec<Defect> {
+        let mut seen = HashSet::new();
+        let reason = |key: &WorkflowKey| {
+            if self.workflows.iter().all(|template| template.key != *key) {
+                Some("is not a workflow of the integration")
+            } else {
+                (!seen.insert(key.as_str().to_owned())).then_some("is given more than once")
+            }
+        };
+        let reasons = keys.iter().map(reason).collect::<Vec<_>>().into_iter().enumerate();
+        reasons.filter_map(|(index, reason)| Some(Defect::new(&["workflows", &index.to_string()], reason?))).collect()
+    }
+}
+
+fn defects(path: &[&str], errors: Vec<ValueError>) -> Vec<Defect> {
+    let defect = |ValueError { name, detail }: ValueError| Defect::new(&[path, &[name.as_str()]].concat(), detail);
+    errors.into_iter().map(defect).collect()
+}
+
+/// Which workflows of an installation are active after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection<'a> {
+    /// All, of a new installation.
+    All,
+    /// The same as before.
+    Unchanged,
+    /// Those with these keys.
+    Only(&'a [WorkflowKey]),
+}
+
+/// Workflows of an installation after a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkflowPlan {
+    /// Workflows to create.
+    pub new: Vec<Workflow>,
+    /// Workflows to replace, each with its present revision.
+    pub changed: Vec<(u64, Workflow)>,
+    /// Workflows that stay as they are.
+    pub unchanged: Vec<Workflow>,
+}
+
+impl WorkflowPlan {
+    /// Plans the workflows of an installation with its credentials and settings. `present` are its
+    /// workflows before. A workflow is created when it is first selected; names avoid those in `taken`.
+    pub fn new(
+        installation: &Installation,
+        present: Vec<Workflow>,
+        integration: &Integration,
+        selection: Selection<'_>,
+        taken: &HashSet<String>,
+    ) -> Self {
+        let now = installation.updated_at;
+        let credential_ids: Vec<CredentialId> =
+            installation.credentials.iter().map(|installed| installed.credential_id).collect();
+        let mut plan = Self::default();
+        let mut taken = taken.clone();
+        for template in &integration.content.workflows {
+            let is_selected = match selection {
+                Selection::All => true,
+                Selection::Unchanged => false,
+                Selection::Only(keys) => keys.contains(&template.key),
+            };
+            if !is_selected || present.iter().any(|workflow| workflow.key.as_ref() == Some(&template.key)) {
+                continue;
+            }
+            let name = free_name(&template.name, &taken);
+            taken.insert(name.as_str().to_owned());
+            plan.new.push(Workflow {
+                workflow_id: ObjectId::at(now).into(),
+                user_id: installation.user_id,
+                name,
+                integration_id: integration.integration_id.as_str().parse().ok(),
+                key: Some(template.key.clone()),
+                credential_ids: credential_ids.clone(),
+                settings: installation.settings.clone(),
+                active: true,
+                revision: next_revision(None, now),
+                created_at: now,
+                updated_at: now,
+            });
+        }
+        for before in present {
+            let is_active = match (selection, &before.key) {
+                (Selection::Only(keys), Some(key)) => keys.contains(key),
+                _ => before.active,
+            };
+            let after = Workflow {
+                credential_ids: credential_ids.clone(),
+                settings: installation.settings.clone(),
+                active: is_active,
+                ..before.clone()
+            };
+            if after == before {
+                plan.unchanged.push(before);
+            } else {
+                let revision = next_revision(Some(before.revision), now);
+                plan.changed.push((before.revision, Workflow { revision, updated_at: now, ..after }));
+            }
+        }
+        plan
+    }
+}
+
+/// Returns the name, followed by the first number from 2 with which it is not taken.
+fn free_name(name: &Text<200>, taken: &HashSet<String>) -> WorkflowName {
+    let mut candidate = name.with_suffix("");
+    let mut number = 1;
+    while taken.contains(candidate.as_str()) {
+        number += 1;
+        candidate = name.with_suffix(&format!(" ({number})"));
+    }
+    candidate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        form::FieldType,
+        integration::{CredentialType, WorkflowTemplate},
+    };
+
+    fn field(name: &str, required: bool) -> Field {
+        Field {
+            name: name.parse().unwrap(),
+            label: "Label".parse().unwrap(),
+            field_type: FieldType::Text,
+            required,
+            help: None,
+            placeholder: None,
+            pattern: None,
+            options: Vec::new(),
+        }
+    }
+
+    fn integration(keys: &[&str]) -> Integration {
+        let workflow = |key: &&str| WorkflowTemplate {
+            key: key.parse().unwrap(),
+            name: "Orders".parse().unwrap(),
+            description: None,
+        };
+        let shop = CredentialType {
+            credential_type: "shop".parse().unwrap(),
+            name: "Shop".parse().unwrap(),
+            fields: vec![field("token", true)],
+        };
+        let content = Content {
+            name: "Orders".parse().unwrap(),
+            description: None,
+            icon: None,
+            credential_types: vec![shop],
+            settings: vec![field("region", true)],
+            workflows: keys.iter().map(workflow).collect(),
+            hints: Vec::new(),
+            enabled: true,
+        };
+        let at = Timestamp::now();
+        Integration { integration_id: "orders".parse().unwrap(), content, version: 1, created_at: at, updated_at: at }
+    }
+
+    fn installation() -> Installation {
+        let now = Timestamp::now();
+        Installation {
+            integration_id: "orders".parse().unwrap(),
+            user_id: UserId::new(),
+            integration_version: 1,
+            revision: 1,
+            credentials: Vec::new(),
+            settings: r#"{"region":"eu","former":1}"#.parse().unwrap(),
+            workflows: Vec::new(),
+            created_credentials: Vec::new(),
+            installed_at: now,
+            updated_at: now,
+        }
+    }
+
+    fn keys(keys: &[&str]) -> Vec<WorkflowKey> {
+        keys.iter().map(|key| key.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn workflows_are_created_once_and_activated_as_selected() {
+        let (integration, installation, taken) = (integration(&["a", "b", "c"]), installation(), HashSet::new());
+        let plan = |present: &[Workflow], selection: Selection<'_>| {
+            WorkflowPlan::new(&installation, present.to_vec(), &integration, selection, &taken)
+        };
+        let all = plan(&[], Selection::All).new;
+        assert_eq!(all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["Orders", "Orders (2)", "Orders (3)"]);
+        assert!(plan(&[], Selection::Unchanged).new.is_empty());
+        let first = plan(&[], Selection::Only(&keys(&["b"]))).new;
+        assert_eq!(first.len(), 1);
+
+        let second = plan(&first, Selection::Only(&keys(&["a"])));
+        assert_eq!((second.new.len(), second.changed.len(), second.unchanged.len()), (1, 1, 0));
+        let (revision, deactivated) = &second.changed[0];
+        assert!(!deactivated.active && deactivated.revision > *revision);
+        let unchanged = plan(&all, Selection::Only(&keys(&["c", "b", "a"])));
+        assert_eq!(unchanged, WorkflowPlan { unchanged: all, ..WorkflowPlan::default() });
+    }
+
+    #[test]
+    fn new_names_are_numbered() {
+        let (integration, installation) = (integration(&["a"]), installation());
+        let taken = ["Orders", "Orders (2)", "Orders (4)"].map(str::to_owned).into();
+        let plan = WorkflowPlan::new(&installation, Vec::new(), &integration, Selection::All, &taken);
+        assert_eq!(plan.new[0].name.as_str(), "Orders (3)");
+    }
+
+    #[test]
+    fn every_defect_has_its_path() {
+        let content = integration(&["a"]).content;
+        let paths = |defects: Vec<Defect>| defects.into_iter().map(|one| one.path.join("/")).collect::<Vec<_>>();
+        assert_eq!(paths(content.check_workflows(&keys(&["a", "b", "a"]))), ["workflows/1", "workflows/2"]);
+        assert_eq!(paths(content.check_settings(&r#"{"x":1}"#.parse().unwrap())), ["settings/x", "settings/region"]);
+        assert_eq!(
+            paths(content.check_data("shop", [("x", "1")])),
+            ["credentials/shop/data/x", "credentials/shop/data/token"]
+        );
+        assert_eq!(paths(content.check_data("other", [])), ["credentials/other"]);
+
+        // Settings that the integration no longer has are ignored.
+        let none = HashMap::new();
+        let defects = installation().defects(Some(&content), &none);
+        assert_eq!(defects, [Defect::new(&["credentials", "shop"], "is not connected")]);
+        assert!(installation().defects(None, &none).is_empty());
+    }
+}

@@ -1,0 +1,182 @@
+//! Installations of integrations, with the workflows and credentials that change together with them.
+
+use super::{
+    credentials::{SealedCredential, creation, deletion_of_unnamed, naming, replacement},
+    keys,
+    table::{
+        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Write,
+        number, readable, to_item,
+    },
+    tombstones::mark_deleted,
+    workflows::{deletions, pointer_item, workflow_item},
+};
+use crate::domain::{
+    credential::Credential,
+    id::{CredentialId, EnvironmentId, UserId},
+    installation::Installation,
+    integration::IntegrationId,
+    workflow::Workflow,
+};
+
+/// Installations of all environments.
+#[derive(Clone, Debug)]
+pub struct Installations<A: Access = ReadWrite>(pub Table<A>);
+
+/// Change of an installation and of what belongs to it.
+#[derive(Clone, Debug)]
+pub struct InstallationChange {
+    /// Installation after the change.
+    pub installation: Installation,
+    /// Workflows to create.
+    pub new_workflows: Vec<Workflow>,
+    /// Workflows to replace, each with its revision before.
+    pub changed_workflows: Vec<(u64, Workflow)>,
+    /// Credentials to create.
+    pub new_credentials: Vec<SealedCredential>,
+    /// Credentials whose data is replaced, each as it was before.
+    pub replaced_credentials: Vec<(Credential, SealedCredential)>,
+    /// Other credentials that the installation starts to name.
+    pub named_credentials: Vec<CredentialId>,
+}
+
+/// Reason why an installation was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeInstallationError {
+    /// The user does not exist in the environment.
+    #[error("user not found")]
+    UserNotFound,
+    /// The name of a new workflow is taken.
+    #[error("the name of a workflow is taken")]
+    NameTaken,
+    /// The installation, one of its workflows or one of its credentials was changed after it was read.
+    #[error("the installation was modified concurrently")]
+    Conflict,
+    /// DynamoDB failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn installation_item(environment: EnvironmentId, installation: &Installation) -> Result<Item, StoreError> {
+    let Installation { user_id, integration_id, installed_at, .. } = installation;
+    let listed = keys::listed_installation(environment, *user_id, integration_id, *installed_at);
+    let key = keys::installation(environment, *user_id, integration_id);
+    to_item("installation", &key, installation, &[("listPk", listed.pk), ("listSk", listed.sk)])
+}
+
+/// Returns the condition that an installation was not changed, or not created if there was none.
+fn unchanged(before: Option<&Installation>) -> Condition {
+    before.map_or_else(Condition::item_absent, |before| Condition::equals("revision", number(before.revision)))
+}
+
+impl Installations {
+    /// Creates or changes an installation with its workflows and credentials, if none of them has
+    /// changed since it was read, and the user exists. One transaction.
+    pub async fn change(
+        &self,
+        environment: EnvironmentId,
+        before: Option<&Installation>,
+        change: &InstallationChange,
+    ) -> Result<(), ChangeInstallationError> {
+        let InstallationChange { installation, new_workflows, changed_workflows, .. } = change;
+        let InstallationChange { new_credentials, replaced_credentials, named_credentials, .. } = change;
+        let user = installation.user_id;
+        let mut writes = vec![Write::check_exists(&keys::user(environment, user))];
+        for workflow in new_workflows {
+            writes.push(Put::if_absent(pointer_item(environment, workflow)?).into());
+        }
+        writes.push(Put::new(installation_item(environment, installation)?).when(unchanged(before)).into());
+        for workflow in new_workflows {
+            writes.push(Put::if_absent(workflow_item(environment, workflow)?).into());
+        }
+        for (revision, workflow) in changed_workflows {
+            let unchanged = Condition::equals("revision", number(revision));
+            writes.push(Put::new(workflow_item(environment, workflow)?).when(unchanged).into());
+        }
+        for credential in new_credentials {
+            writes.push(creation(environment, credential)?);
+        }
+        for (before, after) in replaced_credentials {
+            writes.push(replacement(environment, before, after)?.into());
+        }
+        writes.extend(named_credentials.iter().map(|id| naming(environment, user, *id).into()));
+        let failed = self.0.transact(writes).await?;
+        let [user_deleted, rest @ ..] = &failed[..] else { return Ok(()) };
+        let (names, others) = rest.split_at_checked(new_workflows.len()).unwrap_or_default();
+        Err(if *user_deleted {
+            ChangeInstallationError::UserNotFound
+        } else if names.contains(&true) && !others.contains(&true) {
+            ChangeInstallationError::NameTaken
+        } else {
+            ChangeInstallationError::Conflict
+        })
+    }
+
+    /// Deletes an installation with its workflows, and credentials that nothing else names. Returns
+    /// false if one of them has changed since it was read. One transaction.
+    pub async fn delete(
+        &self,
+        environment: EnvironmentId,
+        installation: &Installation,
+        workflows: &[Workflow],
+        credentials: &[Credential],
+    ) -> Result<bool, StoreError> {
+        let key = keys::installation(environment, installation.user_id, &installation.integration_id);
+        let mut writes: Vec<Write> = vec![Delete::of(&key).when(unchanged(Some(installation))).into()];
+        // Also stands for the workflows, so that the transaction has fewer items.
+        writes.push(mark_deleted(&key)?);
+        writes.extend(workflows.iter().flat_map(|workflow| deletions(environment, workflow)));
+        for credential in credentials {
+            writes.extend(deletion_of_unnamed(environment, credential)?);
+        }
+        Ok(self.0.transact(writes).await?.is_empty())
+    }
+
+    /// Deletes a workflow of an installation, which becomes `after`. Returns false if one of them has
+    /// changed since it was read. One transaction.
+    pub async fn delete_workflow(
+        &self,
+        environment: EnvironmentId,
+        workflow: &Workflow,
+        before: &Installation,
+        after: &Installation,
+    ) -> Result<bool, StoreError> {
+        let mut writes = deletions(environment, workflow).to_vec();
+        writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
+        writes.push(Put::new(installation_item(environment, after)?).when(unchanged(Some(before))).into());
+        Ok(self.0.transact(writes).await?.is_empty())
+    }
+}
+
+impl<A: Access> Installations<A> {
+    /// Returns a user's installation of an integration. One read.
+    pub async fn get(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        integration: &IntegrationId,
+    ) -> Result<Option<Installation>, StoreError> {
+        self.0.get(&keys::installation(environment, user, integration)).await
+    }
+
+    /// Returns all installations of a user, the newest first. One query per megabyte.
+    pub async fn by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Installation>, StoreError> {
+        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::INSTALLATION_PREFIX).await?;
+        let mut found: Vec<Installation> = items.into_iter().filter_map(readable).collect();
+        found.sort_by_cached_key(|one| std::cmp::Reverse((one.installed_at, one.integration_id.to_string())));
+        Ok(found)
+    }
+
+    /// Returns a page of the installations of an environment, the newest first. Eventually consistent.
+    /// One query for each of four partitions.
+    pub async fn page(
+        &self,
+        environment: EnvironmentId,
+        position: (Option<&str>, usize),
+    ) -> Result<Page<Installation>, StoreError> {
+        let partitions: Vec<String> = (0..keys::INSTALLATION_SHARDS)
+            .map(|shard| keys::installations_of_environment(environment, shard))
+            .collect();
+        let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
+        self.0.page(&partitions, &newest_first, &Filter::default(), position).await
+    }
+}

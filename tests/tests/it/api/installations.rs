@@ -1,0 +1,332 @@
+//! Installations: validation, changes, uninstalling, and concurrent requests.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tests::{Answer, Api, Environment, Tenon, eventually};
+
+fn integration(keys: &[&str]) -> Value {
+    let workflows: Vec<Value> = keys.iter().map(|key| json!({ "key": key, "name": "Orders to Shopify" })).collect();
+    json!({
+        "name": "Shopify orders",
+        "credentialTypes": [{ "type": "shopify", "name": "Shopify", "fields": [
+            { "name": "shop", "label": "Shop", "type": "url", "required": true },
+            { "name": "token", "label": "Access token", "type": "secret", "required": true, "pattern": "shpat_.+" },
+        ] }],
+        "settings": [
+            { "name": "region", "label": "Region", "type": "select", "options": [{ "value": "eu", "label": "Europe" }] },
+            { "name": "batch", "label": "Batch size", "type": "number" },
+        ],
+        "workflows": workflows,
+    })
+}
+
+fn connected(token: &str) -> Value {
+    json!({ "shopify": { "data": { "shop": "https://acme.example", "token": token } } })
+}
+
+/// Environment with an integration and a user.
+struct Installed {
+    acme: Environment,
+    user: String,
+    path: String,
+}
+
+impl Installed {
+    async fn new(keys: &[&str]) -> Self {
+        let acme = Tenon::deployed().await.environment().await;
+        acme.backend.put("/integrations/orders", integration(keys)).await.is(201);
+        let user = acme.create_user("joe@acme.example").await;
+        let path = format!("/users/{user}/installations/orders");
+        Self { acme, user, path }
+    }
+
+    async fn put(&self, body: Value) -> Answer {
+        self.acme.backend.put(&self.path, body).await
+    }
+
+    async fn credentials(&self) -> Vec<Value> {
+        let list = self.acme.backend.get(&format!("/users/{}/credentials", self.user)).await.is(200);
+        list.body["data"].as_array().unwrap().clone()
+    }
+
+    async fn workflows(&self) -> Vec<Value> {
+        let list = self.acme.backend.get(&format!("/workflows?userId={}", self.user)).await.is(200);
+        list.body["data"].as_array().unwrap().clone()
+    }
+}
+
+/// Returns the keys of the workflows of an installation, those of inactive ones in parentheses.
+fn keys(installation: &Value) -> Vec<String> {
+    let workflows = installation["workflows"].as_array().unwrap().iter();
+    let key = |workflow: &Value| workflow["key"].as_str().unwrap().to_owned();
+    let keys = workflows.map(|one| if one["active"] == true { key(one) } else { format!("({})", key(one)) });
+    let mut keys: Vec<String> = keys.collect();
+    keys.sort();
+    keys
+}
+
+#[tokio::test]
+async fn user_installs_changes_and_uninstalls() {
+    let here = Installed::new(&["new", "paid"]).await;
+    let joe = Api::new(here.acme.user_token(&here.user).await);
+    let created = joe
+        .put(&here.path, json!({ "credentials": connected("shpat_1"), "settings": { "region": "eu" } }))
+        .await
+        .is(201);
+    assert_eq!(created.location(&here.path), here.path);
+    let shown = &created.body;
+    assert_eq!(
+        (&shown["status"], &shown["attention"], &shown["integrationVersion"]),
+        (&json!("active"), &json!([]), &json!(1))
+    );
+    assert_eq!((keys(shown), &shown["userId"]), (vec!["new".to_owned(), "paid".to_owned()], &json!(here.user)));
+    assert_eq!(shown["workflows"][1]["name"], "Orders to Shopify (2)");
+    assert_eq!(joe.get(&here.path).await.is(200).body, *shown);
+    let credential = &here.credentials().await[0];
+    assert_eq!((&credential["name"], &credential["type"]), (&json!("Shopify"), &json!("shopify")));
+    assert_eq!(shown["credentialIds"], json!({ "shopify": credential["credentialId"] }));
+    for workflow in here.workflows().await {
+        assert_eq!(
+            (&workflow["settings"], &workflow["credentialIds"][0]),
+            (&json!({ "region": "eu" }), &credential["credentialId"])
+        );
+        assert_eq!((&workflow["integrationId"], &workflow["active"]), (&json!("orders"), &json!(true)));
+    }
+    let session = joe.get("/session").await.is(200);
+    assert_eq!(session.body["installations"], json!([shown]));
+    let catalogue = joe.get("/integrations/orders").await.is(200);
+    assert_eq!(catalogue.body["installation"], json!({ "status": "active", "installedAt": shown["installedAt"] }));
+
+    // Settings are merged; workflows that are not listed are deactivated.
+    let changed = joe
+        .put(&here.path, json!({ "settings": { "region": null, "batch": 50 }, "workflows": ["paid"] }))
+        .await
+        .is(200);
+    assert_eq!(
+        (&changed.body["settings"], keys(&changed.body)),
+        (&json!({ "batch": 50 }), vec!["(new)".to_owned(), "paid".to_owned()])
+    );
+    assert!(changed.body["revision"].as_u64() > shown["revision"].as_u64());
+    assert!(here.workflows().await.iter().all(|workflow| workflow["settings"] == json!({ "batch": 50 })));
+    // A repetition changes nothing.
+    let repeated = joe.put(&here.path, json!({ "settings": { "batch": 50 }, "workflows": ["paid"] })).await.is(200);
+    assert_eq!(repeated.body, changed.body);
+
+    // New data stays in the same credential.
+    joe.put(&here.path, json!({ "credentials": connected("shpat_2") })).await.is(200);
+    let replaced = &here.credentials().await[0];
+    assert_eq!(replaced["credentialId"], credential["credentialId"]);
+    let reveal = format!("/users/{}/credentials/{}/reveal", here.user, credential["credentialId"].as_str().unwrap());
+    assert_eq!(here.acme.engine.post(&reveal, json!({})).await.is(200).body["data"]["token"], "shpat_2");
+
+    assert_eq!(joe.delete(&here.path).await.is(200).body, json!({ "success": true }));
+    assert_eq!((here.credentials().await.len(), here.workflows().await.len()), (0, 0));
+    for answer in [joe.get(&here.path).await, joe.delete(&here.path).await] {
+        answer.is_problem(404, "not-found");
+    }
+}
+
+#[tokio::test]
+async fn everything_that_the_integration_does_not_allow_is_named() {
+    let here = Installed::new(&["new"]).await;
+    here.put(json!({})).await.is_problem(422, "validation").names(&["/credentials/shopify"]);
+    let other = json!({ "type": "other", "name": "Other", "data": {} });
+    let other =
+        here.acme.backend.post(&format!("/users/{}/credentials", here.user), other).await.is(201).text("credentialId");
+    let body = json!({
+        "credentials": {
+            "shopify": { "data": { "shop": "ftp://acme.example", "tokn": "x" } },
+            "slack": { "data": {} },
+        },
+        "settings": { "region": "mars", "batch": "many", "size": 1 },
+        "workflows": ["new", "old", "new"],
+    });
+    here.put(body).await.is_problem(422, "validation").names(&[
+        "/credentials/shopify/data/shop",
+        "/credentials/shopify/data/tokn",
+        "/credentials/shopify/data/token",
+        "/credentials/slack",
+        "/settings/batch",
+        "/settings/region",
+        "/settings/size",
+        "/workflows/1",
+        "/workflows/2",
+    ]);
+    let shapes = json!({ "credentials": { "a": {}, "b": { "credentialId": other, "data": {} }, "c": { "credentialId": other, "name": "x" } } });
+    here.put(shapes).await.is_problem(422, "validation").names(&[
+        "/credentials/a",
+        "/credentials/b/data",
+        "/credentials/c/name",
+    ]);
+    for credential in [&other, &"0".repeat(24)] {
+        let body = json!({ "credentials": { "shopify": { "credentialId": credential } } });
+        here.put(body).await.is_problem(422, "validation").names(&["/credentials/shopify/credentialId"]);
+    }
+    // Nothing was created, and no value is repeated.
+    assert_eq!((here.credentials().await.len(), here.workflows().await.len()), (1, 0));
+    let secret =
+        json!({ "credentials": { "shopify": { "data": { "shop": "https://a.example", "token": "hunter2" } } } });
+    let refused = here.put(secret).await;
+    assert!(!refused.body.to_string().contains("hunter2"));
+    refused.is_problem(422, "validation").names(&["/credentials/shopify/data/token"]);
+}
+
+#[tokio::test]
+async fn installation_needs_attention_until_its_credential_and_settings_are_valid() {
+    let here = Installed::new(&["new"]).await;
+    let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201);
+    let credential = installed.body["credentialIds"]["shopify"].as_str().unwrap().to_owned();
+    let credential = format!("/users/{}/credentials/{credential}", here.user);
+    let invalid = json!({ "status": "invalid", "reason": "401 from the shop" });
+    here.acme.engine.post(&format!("{credential}/status"), invalid).await.is(200);
+    let attention = async |expected: Value| {
+        let shown = here.acme.engine.get(&here.path).await.is(200).body;
+        let status = if expected == json!([]) { "active" } else { "needs-attention" };
+        assert_eq!((&shown["attention"], &shown["status"]), (&expected, &json!(status)));
+    };
+    attention(json!([{ "pointer": "/credentials/shopify", "detail": "is invalid: 401 from the shop" }])).await;
+    here.put(json!({ "credentials": connected("shpat_2") })).await.is(200);
+    attention(json!([])).await;
+    here.acme.backend.delete(&credential).await.is(200);
+    attention(json!([{ "pointer": "/credentials/shopify", "detail": "was deleted" }])).await;
+    let connected = here.put(json!({ "credentials": connected("shpat_3") })).await.is(200);
+    assert_ne!(connected.body["credentialIds"], installed.body["credentialIds"]);
+    assert_eq!(here.workflows().await[0]["credentialIds"][0], connected.body["credentialIds"]["shopify"]);
+
+    let mut changed = integration(&["new"]);
+    changed["settings"][0]["required"] = json!(true);
+    changed["credentialTypes"].as_array_mut().unwrap().push(json!({ "type": "slack", "name": "Slack", "fields": [] }));
+    here.acme.backend.put("/integrations/orders", changed).await.is(200);
+    attention(json!([
+        { "pointer": "/credentials/slack", "detail": "is not connected" },
+        { "pointer": "/settings/region", "detail": "is required" },
+    ]))
+    .await;
+    let repaired = json!({ "credentials": { "slack": { "data": {} } }, "settings": { "region": "eu" } });
+    assert_eq!(here.put(repaired).await.is(200).body["status"], "active");
+    here.acme.backend.post(&format!("/users/{}/disable", here.user), json!({})).await.is(200);
+    let disabled = here.acme.engine.get(&here.path).await.is(200).body;
+    assert_eq!((&disabled["status"], keys(&disabled)), (&json!("inactive"), vec!["(new)".to_owned()]));
+}
+
+#[tokio::test]
+async fn disabled_or_deleted_integration_keeps_running_and_can_be_uninstalled_only() {
+    let here = Installed::new(&["new"]).await;
+    let joe = Api::new(here.acme.user_token(&here.user).await);
+    here.put(json!({ "credentials": connected("shpat_1") })).await.is(201);
+    let mut disabled = integration(&["new"]);
+    disabled["enabled"] = json!(false);
+    here.acme.backend.put("/integrations/orders", disabled).await.is(200);
+    here.put(json!({})).await.is_problem(409, "integration-disabled");
+    joe.put(&here.path, json!({})).await.is_problem(404, "not-found");
+    assert_eq!(joe.get(&here.path).await.is(200).body["status"], "active");
+    here.acme.backend.delete("/integrations/orders").await.is(200);
+    here.put(json!({})).await.is_problem(404, "not-found");
+    assert_eq!(joe.get(&here.path).await.is(200).body["status"], "active");
+    joe.delete(&here.path).await.is(200);
+    assert!(here.workflows().await.is_empty());
+}
+
+#[tokio::test]
+async fn uninstalling_leaves_what_something_else_names() {
+    let here = Installed::new(&["new"]).await;
+    let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
+    let created = installed["credentialIds"]["shopify"].clone();
+    here.acme.backend.put("/integrations/second", integration(&["new"])).await.is(201);
+    let second = format!("/users/{}/installations/second", here.user);
+    let body = json!({ "credentials": { "shopify": { "credentialId": created } } });
+    let shared = here.acme.backend.put(&second, body).await.is(201).body;
+    assert_eq!(shared["workflows"][0]["name"], "Orders to Shopify (2)");
+    here.acme.backend.delete(&here.path).await.is(200);
+    assert_eq!(here.credentials().await.len(), 1);
+    assert_eq!(here.acme.backend.get(&second).await.is(200).body["status"], "active");
+    // The second installation did not create it.
+    here.acme.backend.delete(&second).await.is(200);
+    assert_eq!(here.credentials().await.len(), 1);
+
+    here.put(json!({ "credentials": connected("shpat_2") })).await.is(201);
+    let own = here.acme.backend.get(&here.path).await.is(200).body["credentialIds"]["shopify"].clone();
+    let workflow = json!({ "userId": here.user, "name": "Own", "credentialIds": [own] });
+    let workflow = here.acme.backend.post("/workflows", workflow).await.is(201).text("workflowId");
+    here.acme.backend.delete(&here.path).await.is(200);
+    assert_eq!(here.credentials().await.len(), 2);
+    let kept = here.acme.backend.get(&format!("/workflows/{workflow}")).await.is(200);
+    assert_eq!(kept.body["credentialIds"], json!([own]));
+}
+
+#[tokio::test]
+async fn deleting_a_workflow_also_removes_it_from_its_installation() {
+    let here = Installed::new(&["new", "paid"]).await;
+    let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
+    let workflow = format!("/workflows/{}", installed["workflows"][0]["workflowId"].as_str().unwrap());
+    here.acme.backend.patch(&workflow, json!({ "settings": {} })).await.is_problem(409, "workflow-installed");
+    here.acme.backend.patch(&workflow, json!({ "name": "Mine" })).await.is(200);
+    assert_eq!(here.acme.backend.get(&here.path).await.is(200).body["workflows"][0]["name"], "Mine");
+    here.acme.backend.delete(&workflow).await.is(200);
+    assert_eq!(keys(&here.acme.backend.get(&here.path).await.is(200).body), ["paid"]);
+    // It is not created again before it is listed.
+    assert_eq!(keys(&here.put(json!({})).await.is(200).body), ["paid"]);
+    assert_eq!(keys(&here.put(json!({ "workflows": ["new"] })).await.is(200).body), ["(paid)", "new"]);
+}
+
+#[tokio::test]
+async fn names_that_are_taken_get_a_number() {
+    let here = Installed::new(&["a", "b"]).await;
+    here.acme.create_workflow(&here.user, "Orders to Shopify").await;
+    here.acme.create_workflow(&here.user, "Orders to Shopify (3)").await;
+    let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
+    let mut names: Vec<&str> =
+        installed["workflows"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Orders to Shopify (2)", "Orders to Shopify (4)"]);
+}
+
+#[tokio::test]
+async fn two_hundred_equal_requests_make_one_installation() {
+    let here = Installed::new(&["new", "paid"]).await;
+    let body = json!({ "credentials": connected("shpat_1"), "settings": { "region": "eu" } });
+    let answers = join_all((0..200).map(|_| here.put(body.clone()))).await;
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 201].contains(status)), "{statuses:?}");
+    assert_eq!((here.credentials().await.len(), here.workflows().await.len()), (1, 2));
+}
+
+#[tokio::test]
+async fn largest_installation_is_created_changed_and_deleted_in_one_transaction() {
+    let here = Installed::new(&["new"]).await;
+    let types: Vec<Value> = (0..5).map(|n| json!({ "type": format!("t{n}"), "name": "T", "fields": [] })).collect();
+    let version = |prefix: &str, count: usize| {
+        let workflows: Vec<Value> =
+            (0..count).map(|n| json!({ "key": format!("{prefix}{n}"), "name": "Orders" })).collect();
+        json!({ "name": "Large", "credentialTypes": types, "workflows": workflows,
+            "settings": [{ "name": "a", "label": "A", "type": "text" }] })
+    };
+    here.acme.backend.put("/integrations/orders", version("w", 20)).await.is(200);
+    let data: Value =
+        (0..5).map(|n| (format!("t{n}"), json!({ "data": {} }))).collect::<serde_json::Map<_, _>>().into();
+    let installed = here.put(json!({ "credentials": data })).await.is(201).body;
+    assert_eq!(installed["workflows"].as_array().unwrap().len(), 20);
+
+    // Workflows that the integration no longer has stay, up to four.
+    here.acme.backend.put("/integrations/orders", version("x", 5)).await.is(200);
+    let all: Vec<String> = (0..5).map(|n| format!("x{n}")).collect();
+    let four = json!({ "credentials": data, "settings": { "a": "b" }, "workflows": &all[..4] });
+    let changed = here.put(four).await.is(200).body;
+    assert_eq!(keys(&changed).iter().filter(|key| !key.starts_with('(')).count(), 4);
+    assert_eq!(changed["workflows"].as_array().unwrap().len(), 24);
+    here.put(json!({ "workflows": all })).await.is_problem(409, "too-many-workflows");
+    here.acme.backend.delete(&here.path).await.is(200);
+    assert_eq!((here.credentials().await.len(), here.workflows().await.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn deleting_a_user_removes_its_installations() {
+    let here = Installed::new(&["new"]).await;
+    here.put(json!({ "credentials": connected("shpat_1") })).await.is(201);
+    let list = async || here.acme.engine.get("/installations").await.is(200).body["data"].as_array().unwrap().len();
+    eventually("the installation is listed", async || (list().await == 1).then_some(())).await;
+    here.acme.backend.delete(&format!("/users/{}", here.user)).await.is(200);
+    here.acme.backend.get(&here.path).await.is_problem(404, "not-found");
+    assert_eq!(list().await, 0);
+}
