@@ -7,6 +7,7 @@ use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
 use tenon::{
     domain::{
+        access::Allowed,
         api_key::{ApiKey, ApiKeyError},
         timestamp::Timestamp,
         user::Status,
@@ -137,6 +138,7 @@ impl Authorizer {
         if user.token_epoch != claims.epoch {
             return Err(DenialReason::StaleEpoch.into());
         }
-        Ok(Identity::User { environment: claims.env, user_id: claims.sub, exp: claims.exp })
+        let allowed = Allowed::only(claims.integrations);
+        Ok(Identity::User { environment: claims.env, user_id: claims.sub, exp: claims.exp, mode: claims.mode, allowed })
     }
 }

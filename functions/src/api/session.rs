@@ -5,11 +5,7 @@
 use axum::extract;
 use serde::Serialize;
 use tenon::{
-    domain::{
-        environment::Environment,
-        modal::{Language, Modal, Theme},
-        text::Text,
-    },
+    domain::{access::CallingUser, environment::Environment, modal::Modal, text::Text},
     http::{Json, NoInput, NoStore, Problem, TokenUser},
     start::FromAws,
     store::{
@@ -52,22 +48,14 @@ pub struct SessionEnvironment {
     /// Display name.
     name: Text<128>,
     /// Defaults of the modal.
-    modal: SessionModal,
-}
-
-/// Defaults of the modal that the page shows.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SessionModal {
-    /// Theme.
-    #[schema(required = true)]
-    theme: Option<Theme>,
-    /// Language.
-    #[schema(required = true)]
-    lang: Option<Language>,
+    modal: Modal,
 }
 
 /// Maximum number of installations, of workflows and of credentials in a session.
 const MAX_ITEMS: usize = 200;
+
+/// Maximum number of workflows and of credentials among which those of a limited token are searched.
+const MAX_SEARCHED: usize = 1000;
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
@@ -90,25 +78,34 @@ pub async fn get_session(
     extract::State(state): extract::State<State>,
     _: NoInput,
 ) -> Result<NoStore<Json<Session>>, Problem> {
-    let TokenUser { environment, user } = caller;
-    let (found, user, (workflows, all_workflows), (credentials, all_credentials), mut installations) = tokio::try_join!(
+    let TokenUser { environment, user: CallingUser { user_id: user, allowed } } = caller;
+    let limit = if allowed.is_all() { MAX_ITEMS } else { MAX_SEARCHED };
+    let (found, user, (mut workflows, mut complete), (mut credentials, all_credentials), mut installations) = tokio::try_join!(
         state.environments.find(environment),
         state.users.get(environment, user),
-        state.workflows.first_by_user(environment, user, MAX_ITEMS),
-        state.credentials.first_by_user(environment, user, MAX_ITEMS),
+        state.workflows.first_by_user(environment, user, limit),
+        state.credentials.first_by_user(environment, user, limit),
         state.installations.by_user(environment, user),
     )?;
     let user = user.ok_or_else(|| Problem::not_found("user"))?;
-    let Environment { name, modal: Modal { theme, lang, origins: _ }, .. } =
-        found.ok_or_else(|| Problem::not_found("environment"))?;
-    let environment = SessionEnvironment { name, modal: SessionModal { theme, lang } };
-    let all_installations = installations.len() <= MAX_ITEMS;
-    installations.truncate(MAX_ITEMS);
-    let parts = if all_workflows && all_credentials {
+    let Environment { name, modal, .. } = found.ok_or_else(|| Problem::not_found("environment"))?;
+    let environment = SessionEnvironment { name, modal };
+    if !allowed.is_all() {
+        let visible = allowed.credentials(&installations);
+        installations.retain(|installation| allowed.installation(installation));
+        workflows.retain(|workflow| allowed.workflow(workflow));
+        credentials.retain(|credential| visible.contains(&credential.credential_id));
+    }
+    complete &= all_credentials;
+    let parts = if complete {
         ReadParts::new(workflows.clone(), credentials.clone())
     } else {
         state.parts.of(caller.environment, &installations).await?
     };
+    complete &= [installations.len(), workflows.len(), credentials.len()].iter().all(|count| *count <= MAX_ITEMS);
+    installations.truncate(MAX_ITEMS);
+    workflows.truncate(MAX_ITEMS);
+    credentials.truncate(MAX_ITEMS);
     let catalogue = state.catalogue.all(caller.environment).await?;
     let installations = installations.into_iter().map(|installation| {
         let integration = catalogue.iter().find(|one| one.integration_id == installation.integration_id);
@@ -117,6 +114,6 @@ pub async fn get_session(
     let installations = installations.collect();
     let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.status)).collect();
     let credentials = credentials.into_iter().map(CredentialBody::from).collect();
-    let truncated = !(all_workflows && all_credentials && all_installations);
+    let truncated = !complete;
     Ok(NoStore(Json(Session { environment, user: user.into(), installations, workflows, credentials, truncated })))
 }

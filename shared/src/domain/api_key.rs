@@ -116,6 +116,8 @@ pub enum Scope {
     Manage,
     /// The workflow engine: recording errors, reading workflows and revealing credential secrets.
     Engine,
+    /// Every GET of the customer's back end, except those that issue tokens.
+    Read,
 }
 
 impl Scope {
@@ -124,13 +126,14 @@ impl Scope {
         match self {
             Self::Manage => "manage",
             Self::Engine => "engine",
+            Self::Read => "read",
         }
     }
 }
 
 /// Error for a text that is not a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `manage` or `engine`")]
+#[error("must be `manage`, `engine` or `read`")]
 pub struct ScopeError;
 
 impl FromStr for Scope {
@@ -139,6 +142,7 @@ impl FromStr for Scope {
         match text {
             "manage" => Ok(Self::Manage),
             "engine" => Ok(Self::Engine),
+            "read" => Ok(Self::Read),
             _ => Err(ScopeError),
         }
     }

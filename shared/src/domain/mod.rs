@@ -4,6 +4,7 @@
 //! [`destination::Region`], can only be constructed by parsing or conversion, so that a value of it
 //! is always valid. Parsing errors carry the message that the API shows to its caller.
 //!
+//! * [`access`]: what user tokens may do, and with which integrations
 //! * [`api_key`]: API keys, their scopes and their hashes
 //! * [`credential`]: metadata of the credentials of users
 //! * [`delivery`]: delivery attempts, their outcomes and the retry schedule
@@ -31,6 +32,7 @@
 //! * [`webhook`]: webhook URLs and signing secrets
 //! * [`workflow`]: workflows and their names
 
+pub mod access;
 pub mod api_key;
 pub mod credential;
 pub mod delivery;

@@ -10,8 +10,9 @@ use http::{Extensions, request::Parts};
 use lambda_http::{RequestExt, request::RequestContext};
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
+use super::{Problem, RouteKey};
 use crate::domain::{
+    access::{Allowed, CallingUser, Mode},
     api_key::Scope,
     id::{EnvironmentId, KeyId, UserId},
     timestamp::Timestamp,
@@ -38,6 +39,12 @@ pub enum Identity {
         user_id: UserId,
         /// Expiry of the token, in seconds since 1970.
         exp: i64,
+        /// What the token may do.
+        #[serde(default)]
+        mode: Mode,
+        /// Integrations that exist for the token.
+        #[serde(default, skip_serializing_if = "Allowed::is_all")]
+        allowed: Allowed,
     },
 }
 
@@ -50,7 +57,7 @@ impl Identity {
     /// Reads the identity from the context of API Gateway.
     ///
     /// Checks the `exp` of a token again, because API Gateway caches the authorizer's result beyond
-    /// it.
+    /// it, and its mode. A reader counts as a back end on routes that only read.
     pub(super) fn of(extensions: &Extensions) -> Result<Self, Problem> {
         let Some(RequestContext::ApiGatewayV2(context)) = extensions.request_context_ref() else {
             return Err(Problem::unauthorized());
@@ -58,8 +65,17 @@ impl Identity {
         let fields = context.authorizer.as_ref().map(|authorizer| authorizer.fields.clone().into_iter().collect());
         let identity: Self = serde_json::from_value(serde_json::Value::Object(fields.unwrap_or_default()))
             .map_err(|_| Problem::unauthorized())?;
+        let RouteKey(route) = RouteKey::of(extensions);
         match identity {
             Self::User { exp, .. } if exp <= Timestamp::now().seconds() => Err(Problem::unauthorized()),
+            Self::User { mode, .. } if mode < Mode::needed_for(&route) => {
+                let needed = Mode::needed_for(&route);
+                Err(Problem::forbidden(format!("a user token with the mode `{needed}` or an API key is required")))
+            }
+            Self::Key { environment, key_id, scopes } if has(&scopes, Scope::Read) && only_reads(&route) => {
+                let scopes = format!("{scopes} {}", Scope::Manage.as_str());
+                Ok(Self::Key { environment, key_id, scopes })
+            }
             _ => Ok(identity),
         }
     }
@@ -96,31 +112,31 @@ pub struct EngineOrBackend {
 }
 
 /// An end user: a user token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TokenUser {
     /// Environment of the user.
     pub environment: EnvironmentId,
-    /// User id.
-    pub user: UserId,
+    /// User.
+    pub user: CallingUser,
 }
 
 /// The customer's back end, or a user, who can access only their own resources.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct BackendOrUser {
     /// Environment of the caller.
     pub environment: EnvironmentId,
-    /// User id, if the caller is a user.
-    pub user: Option<UserId>,
+    /// User, if the caller is one.
+    pub user: Option<CallingUser>,
 }
 
 /// The customer's back end, the workflow engine, or a user, who can access only their own
 /// resources.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AnyCaller {
     /// Environment of the caller.
     pub environment: EnvironmentId,
-    /// User id, if the caller is a user.
-    pub user: Option<UserId>,
+    /// User, if the caller is one.
+    pub user: Option<CallingUser>,
 }
 
 /// Implements callers by the identities that they admit.
@@ -157,13 +173,23 @@ callers! {
         Key { environment, scopes, .. } if has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
             Self { environment };
     TokenUser ("a user token")
-        User { environment, user_id, .. } => Self { environment, user: user_id };
+        User { environment, user_id, allowed, .. } => Self { environment, user: CallingUser { user_id, allowed } };
     BackendOrUser ("an API key with the scope `manage`, or a user token,")
-        User { environment, user_id, .. } => Self { environment, user: Some(user_id) },
+        User { environment, user_id, allowed, .. } =>
+            Self { environment, user: Some(CallingUser { user_id, allowed }) },
         Key { environment, scopes, .. } if has(&scopes, Scope::Manage) => Self { environment, user: None };
     AnyCaller ("an API key or a user token")
-        User { environment, user_id, .. } => Self { environment, user: Some(user_id) },
+        User { environment, user_id, allowed, .. } =>
+            Self { environment, user: Some(CallingUser { user_id, allowed }) },
         Key { environment, .. } => Self { environment, user: None };
+}
+
+/// Routes of a back end that issue tokens, although they are read with GET.
+const ISSUING: [&str; 2] = ["GET /users/{user}/token", "GET /users/{user}/integrations/{integrationId}/install-url"];
+
+/// Returns whether a reader may call a route.
+pub fn only_reads(route: &str) -> bool {
+    route.starts_with("GET ") && !ISSUING.contains(&route)
 }
 
 fn has(scopes: &str, wanted: Scope) -> bool {

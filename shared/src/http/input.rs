@@ -190,6 +190,11 @@ impl Fields<'_> {
         self.value(name).is_some()
     }
 
+    /// Returns whether the members are the parameters of a query string.
+    pub fn is_query(&self) -> bool {
+        self.location.is_query()
+    }
+
     /// Records why a member is invalid.
     pub fn reject(&mut self, name: &str, detail: impl Display) {
         self.reject_at(&[name], detail);

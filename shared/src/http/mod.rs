@@ -29,7 +29,9 @@ mod responses;
 mod serve;
 mod values;
 
-pub use callers::{AnyCaller, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser};
+pub use callers::{
+    AnyCaller, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser, only_reads,
+};
 pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_service};
 pub use input::{Bounded, Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Bounded, FromJson, Location};
 use crate::domain::{
+    access::Mode,
     api_key::Scope,
     credential::CredentialStatus,
     delivery::DeliveryStatus,
@@ -54,6 +55,7 @@ from_json_by_parsing! {
     [] EnvironmentId;
     [] KeyId;
     [] Kind;
+    [] Mode;
     [] Scope;
     [] ErrorId;
     [] DeliveryStatus;

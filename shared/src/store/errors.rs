@@ -18,6 +18,7 @@ use super::{
 use crate::{
     aws::{SettingError, setting},
     domain::{
+        access::Allowed,
         error_log::{EngineText, ErrorKey, ErrorLog},
         fingerprint::Fingerprint,
         id::{EnvironmentId, ErrorId, UserId, WorkflowId},
@@ -125,6 +126,8 @@ pub struct ErrorQuery {
     pub fingerprint: Option<Fingerprint>,
     /// Integration filter.
     pub integration_id: Option<IntegrationId>,
+    /// Integrations of the errors, if they are limited.
+    pub allowed: Allowed,
     /// Whether the oldest errors come first instead of the newest.
     pub oldest_first: bool,
     /// Number of errors to skip.
@@ -147,6 +150,7 @@ impl ErrorQuery {
             .equals("blockType", self.block_type.as_ref().map(EngineText::as_str))
             .equals("fingerprint", self.fingerprint.as_ref().map(Fingerprint::as_str))
             .equals("integrationId", self.integration_id.as_ref().map(IntegrationId::as_str))
+            .one_of("integrationId", self.allowed.list().map(|list| list.iter().map(|id| id.as_str())))
     }
 }
 

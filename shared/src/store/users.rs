@@ -14,6 +14,7 @@ use super::{
     tombstones::{check_not_deleted, mark_deleted},
 };
 use crate::domain::{
+    access::CallingUser,
     id::{EnvironmentId, UserId},
     names::{CanonicalName, Names, UserRef},
     request_seed::RequestSeed,
@@ -329,11 +330,11 @@ impl<A: Access> Users<A> {
     pub async fn find_as(
         &self,
         environment: EnvironmentId,
-        caller: Option<UserId>,
+        caller: Option<&CallingUser>,
         user: &UserRef,
     ) -> Result<Option<User>, StoreError> {
         match caller {
-            Some(caller) => Ok(self.get(environment, caller).await?.filter(|own| own.matches(user))),
+            Some(caller) => Ok(self.get(environment, caller.user_id).await?.filter(|own| own.matches(user))),
             None => self.find(environment, user).await,
         }
     }

@@ -16,6 +16,7 @@ use super::{
     users::Users,
 };
 use crate::domain::{
+    access::CallingUser,
     id::{CredentialId, EnvironmentId, UserId, WorkflowId},
     request_seed::RequestSeed,
     revision::next_revision,
@@ -260,15 +261,9 @@ impl<A: Access> Workflows<A> {
         Ok(Page { items: owned.collect(), next })
     }
 
-    /// Returns a user's workflow, or none if the user has no workflow with this id. One read.
-    pub async fn of_user(
-        &self,
-        environment: EnvironmentId,
-        user: UserId,
-        id: WorkflowId,
-    ) -> Result<Option<Workflow>, StoreError> {
-        let found: Option<Workflow> = self.0.get(&keys::workflow(environment, id)).await?;
-        Ok(found.filter(|workflow| workflow.user_id == user))
+    /// Returns a workflow. One read.
+    pub async fn get(&self, environment: EnvironmentId, id: WorkflowId) -> Result<Option<Workflow>, StoreError> {
+        self.0.get(&keys::workflow(environment, id)).await
     }
 
     /// Returns the id of a user's workflow with this name. One read.
@@ -283,15 +278,15 @@ impl<A: Access> Workflows<A> {
     }
 
     /// Returns a workflow and its owner, or none if either does not exist. Workflows of a deleted
-    /// user count as absent, and so do those of others if the caller is a user. Two reads.
+    /// user count as absent, and so do those that do not exist for a calling user. Two reads.
     pub async fn find_with_owner(
         &self,
         environment: EnvironmentId,
-        caller: Option<UserId>,
+        caller: Option<&CallingUser>,
         id: WorkflowId,
     ) -> Result<Option<(Workflow, User)>, StoreError> {
-        let workflow: Option<Workflow> = self.0.get(&keys::workflow(environment, id)).await?;
-        let may_see = |workflow: &Workflow| caller.is_none_or(|caller| caller == workflow.user_id);
+        let workflow = self.get(environment, id).await?;
+        let may_see = |workflow: &Workflow| caller.is_none_or(|caller| caller.sees(workflow));
         let Some(workflow) = workflow.filter(may_see) else { return Ok(None) };
         let owner = Users(self.0.clone()).get(environment, workflow.user_id).await?;
         Ok(owner.map(|user| (workflow, user)))

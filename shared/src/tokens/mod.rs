@@ -15,4 +15,4 @@ pub mod rotation;
 mod token;
 
 pub use keys::{Jwk, Jwks, KeyError, Signer, Verifier, VerifyError, create_signing_key};
-pub use token::{AUDIENCE, Claims, TOKEN_TYPE, TokenError};
+pub use token::{AUDIENCE, Claims, Limits, TOKEN_TYPE, TokenError};

@@ -5,7 +5,10 @@ use rand::{Rng, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    access::Mode,
     id::{EnvironmentId, UserId},
+    integration::IntegrationId,
+    modal::Origin,
     timestamp::Timestamp,
     user::{TtlSeconds, User},
 };
@@ -14,8 +17,9 @@ use crate::domain::{
 pub const TOKEN_TYPE: &str = "tenon-user+jwt";
 /// `aud` claim of user tokens.
 pub const AUDIENCE: &str = "tenon";
-/// Maximum size of a token in bytes, well above that of any valid token.
-const MAX_TOKEN_BYTES: usize = 4096;
+/// Maximum size of a token in bytes, above that of any valid token: 20 integrations and 5 origins take
+/// 3.7 kB. API Gateway accepts headers of 10,240 bytes in total (AWS limit).
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Tolerated clock difference between functions, in seconds. Does not apply to the expiry.
 const CLOCK_SKEW: i64 = 5;
@@ -41,12 +45,45 @@ pub struct Claims {
     pub jti: String,
     /// Token epoch of the user at the time of issue.
     pub epoch: u32,
+    /// What the token may do.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Integrations that exist for the token; absent without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrations: Option<Vec<IntegrationId>>,
+    /// Origins of the pages that may embed the modal with the token; those of the environment if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Vec<Origin>>,
+    /// Whether the token is for the hosted page only, which no other page may embed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hosted: bool,
+}
+
+/// Limits of a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// What the token may do.
+    pub mode: Mode,
+    /// Integrations that exist for the token, if they are limited.
+    pub integrations: Option<Vec<IntegrationId>>,
+    /// Origins of the pages that may embed the modal with the token, if not those of the environment.
+    pub origins: Option<Vec<Origin>>,
+    /// Whether the token is for the hosted page only.
+    pub hosted: bool,
 }
 
 impl Claims {
     /// Creates the claims of a token that is issued to a user at `now`.
-    pub fn new(issuer: &str, environment: EnvironmentId, user: &User, ttl: TtlSeconds, now: Timestamp) -> Self {
+    pub fn new(
+        issuer: &str,
+        environment: EnvironmentId,
+        user: &User,
+        limits: Limits,
+        ttl: TtlSeconds,
+        now: Timestamp,
+    ) -> Self {
         let iat = now.seconds();
+        let Limits { mode, integrations, origins, hosted } = limits;
         Self {
             iss: issuer.to_owned(),
             aud: AUDIENCE.to_owned(),
@@ -57,6 +94,10 @@ impl Claims {
             exp: iat + i64::from(ttl.get()),
             jti: rand::rng().sample_iter(Alphanumeric).take(22).map(char::from).collect(),
             epoch: user.token_epoch,
+            mode,
+            integrations,
+            origins,
+            hosted,
         }
     }
 

@@ -7,8 +7,13 @@ use tests::{Api, Environment, Tenon, bus_settings, send};
 
 use crate::endpoints::{ACCESS, Access, World};
 
-/// Kind of caller: its name, its client and its expected status of a row.
-type Caller = (&'static str, Api, fn(&Access) -> u16);
+/// Kind of caller: its name, its client and its expected status of a row with this route.
+type Caller = (&'static str, Api, fn(&Access, &str) -> u16);
+
+/// Route of an endpoint that only tokens of the mode `install` and above may call, although it is no GET.
+const INSTALL: &str = "PUT /users/{user}/installations/{integrationId}";
+/// Routes that issue tokens, which a reader may not call, although they are read with GET.
+const ISSUING: [&str; 1] = ["GET /users/{user}/token"];
 
 /// Public operations.
 const PUBLIC: [(&str, &str); 3] = [("GET", "/.well-known/jwks.json"), ("GET", "/openapi.json"), ("GET", "/console")];
@@ -34,19 +39,37 @@ async fn every_operation_returns_the_expected_status_to_each_caller() {
     let stranger = other.create_user("joe@acme.example").await;
     let disabled = acme.create_user("gone@acme.example").await;
     let callers: Vec<Caller> = vec![
-        ("no credential", Api::anonymous(), |_| 401),
-        ("a malformed key", Api::new("tn_test_nonsense"), |_| 403),
-        ("a malformed token", Api::new("e30.e30.e30"), |_| 403),
-        ("a revoked key", Api::new(revoked_key(&acme).await), |_| 403),
-        ("a disabled user's token", Api::new(token_of_disabled(&acme, &disabled).await), |_| 403),
-        ("another environment's key", other.backend.clone(), |row| row.other),
-        ("the engine's key", acme.engine.clone(), |row| row.engine),
-        ("the user's token", Api::new(acme.user_token(&user).await), |row| row.user),
-        ("another user's token", Api::new(acme.user_token(&another).await), |row| row.another_user),
-        ("the token of another environment's user", Api::new(other.user_token(&stranger).await), |row| {
+        ("no credential", Api::anonymous(), |_, _| 401),
+        ("a malformed key", Api::new("tn_test_nonsense"), |_, _| 403),
+        ("a malformed token", Api::new("e30.e30.e30"), |_, _| 403),
+        ("a revoked key", Api::new(revoked_key(&acme).await), |_, _| 403),
+        ("a disabled user's token", Api::new(token_of_disabled(&acme, &disabled).await), |_, _| 403),
+        ("another environment's key", other.backend.clone(), |row, _| row.other),
+        ("the engine's key", acme.engine.clone(), |row, _| row.engine),
+        ("a token that may only read", token(&acme, &user, json!({ "mode": "read" })).await, |row, route| {
+            if route.starts_with("GET ") { row.user } else { 403 }
+        }),
+        (
+            "a token for another integration",
+            token(&acme, &user, json!({ "integrations": ["other"] })).await,
+            |row, _| row.limited(),
+        ),
+        ("a token that may install", token(&acme, &user, json!({ "mode": "install" })).await, |row, route| {
+            if route.starts_with("GET ") || route == INSTALL { row.user } else { 403 }
+        }),
+        ("the user's token", Api::new(acme.user_token(&user).await), |row, route| match (row.user, route) {
+            // The token that may install has installed it already.
+            (201, INSTALL) => 200,
+            (status, _) => status,
+        }),
+        ("another user's token", Api::new(acme.user_token(&another).await), |row, _| row.another_user),
+        ("the token of another environment's user", Api::new(other.user_token(&stranger).await), |row, _| {
             row.another_user
         }),
-        ("the back end's key", acme.backend.clone(), |row| row.backend),
+        ("the back end's key", acme.backend.clone(), |row, _| row.backend),
+        ("a reader's key", Api::new(acme.tenon.key(&acme.id, "read").await), |row, route| {
+            if route.starts_with("GET ") && !ISSUING.contains(&route) { row.backend } else { 403 }
+        }),
     ];
 
     let mut wrong = Vec::new();
@@ -60,7 +83,7 @@ async fn every_operation_returns_the_expected_status_to_each_caller() {
                 None => sent,
             })
             .await;
-            if answer.status != expected(row) {
+            if answer.status != expected(row, &format!("{method} {}", request.path)) {
                 wrong.push(format!("{method} {path} by {caller}: {} {}", answer.status, answer.body));
             }
         }
@@ -88,6 +111,11 @@ fn every_documented_operation_has_an_authorization_row() {
     let rows = rows.chain(PUBLIC);
     let rows: BTreeSet<_> = rows.map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
     assert_eq!(operations, rows, "add a row with the expected statuses for each new operation");
+}
+
+/// Returns a client with a token of a user that has these options.
+async fn token(acme: &Environment, user: &str, options: serde_json::Value) -> Api {
+    Api::new(acme.backend.post(&format!("/users/{user}/token"), options).await.is(200).text("token"))
 }
 
 /// Returns a key that was revoked before its first use.

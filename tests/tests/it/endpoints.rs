@@ -31,6 +31,19 @@ pub(crate) struct Access {
     pub(crate) another_user: u16,
 }
 
+impl Access {
+    /// Status for a token of the user that is limited to an integration which the user has not installed.
+    pub(crate) fn limited(&self) -> u16 {
+        let path = (self.request)(&World::example()).path;
+        let is_limited = ["/credentials/{", "/installations/{", "{workflowId}", "{integrationId}"];
+        let is_limited = is_limited.iter().any(|part| path.contains(part)) || path.starts_with("/workflows/");
+        match self.user {
+            200 | 201 if is_limited => 404,
+            status => status,
+        }
+    }
+}
+
 /// Request with the AWS calls that it makes.
 pub(crate) struct AwsCalls {
     /// Name of the function's binary and event file.
@@ -115,23 +128,23 @@ pub(crate) struct Request {
 }
 
 /// Returns a request by a back end to a route such as `GET /users/{user}`.
-fn request(route: &'static str) -> Request {
+pub(crate) fn request(route: &'static str) -> Request {
     let (method, path) = route.split_once(' ').unwrap();
     let (query, parameters) = Default::default();
     Request { method, path, body: None, query, parameters, caller: Caller::Backend }
 }
 
 impl Request {
-    fn with(mut self, parameter: &'static str, value: &str) -> Self {
+    pub(crate) fn with(mut self, parameter: &'static str, value: &str) -> Self {
         self.parameters.insert(parameter, value.to_owned());
         self
     }
 
-    fn body(self, body: Value) -> Self {
+    pub(crate) fn body(self, body: Value) -> Self {
         Self { body: Some(body), ..self }
     }
 
-    fn query(self, query: &str) -> Self {
+    pub(crate) fn query(self, query: &str) -> Self {
         Self { query: query.to_owned(), ..self }
     }
 
@@ -162,7 +175,9 @@ impl Request {
         let mut caller = match self.caller {
             Caller::Backend => key("manage"),
             Caller::Engine => key("engine"),
-            Caller::User => json!({ "principal": "user", "userId": world.user, "exp": 4_102_444_800_u64 }),
+            Caller::User => {
+                json!({ "principal": "user", "userId": world.user, "exp": 4_102_444_800_u64, "mode": "manage" })
+            }
         };
         caller["environment"] = json!(world.environment);
         let mut event = json!({

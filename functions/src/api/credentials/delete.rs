@@ -21,7 +21,8 @@ pub async fn delete_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    let owner = state.owner(caller.environment, caller.user, &user).await?;
+    let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
+    state.check_visible(caller.environment, caller.user.as_ref(), id).await?;
     match state.credentials.delete(caller.environment, owner.user_id, id).await? {
         true => Ok(Json(Success::new())),
         false => Err(Problem::not_found("credential")),

@@ -21,7 +21,8 @@ pub async fn get_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Revised<CredentialBody>, Problem> {
-    let owner = state.owner(caller.environment, caller.user, &user).await?;
+    let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
+    state.check_visible(caller.environment, caller.user.as_ref(), id).await?;
     let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
     found.map(revised).ok_or_else(|| Problem::not_found("credential"))
 }

@@ -3,7 +3,7 @@
 
 use axum::extract;
 use tenon::{
-    domain::names::UserRef,
+    domain::{credential::Credential, names::UserRef},
     http::{BackendOrUser, Json, List, PageParams, Path, Problem, Valid},
     store::ReadOnly,
 };
@@ -20,11 +20,20 @@ pub async fn list_credentials(
     Path(user): Path<UserRef>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<CredentialBody>>, Problem> {
-    let owner = state.owner(caller.environment, caller.user, &user).await?;
+    let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
     let scope = format!("/users/{}/credentials", owner.user_id);
     let after = page.after(&scope)?;
-    let page = state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit)).await?;
-    Ok(List::of(&scope, page))
+    let found = match state.visible(caller.environment, caller.user.as_ref()).await? {
+        Some(visible) => {
+            let ids = visible.into_iter().map(|id| (owner.user_id, id));
+            let sealed = state.credentials.get_all(caller.environment, ids).await?;
+            let mut credentials: Vec<Credential> = sealed.into_iter().map(|sealed| sealed.credential).collect();
+            credentials.sort_by_key(|credential| std::cmp::Reverse(credential.credential_id));
+            page.select(credentials, after.as_deref(), |credential| credential.credential_id.to_string())
+        }
+        None => state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit)).await?,
+    };
+    Ok(List::of(&scope, found))
 }
 
 /// Lists the credentials of a user, like `GET /users/{user}/credentials`.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     domain::{
+        access::CallingUser,
         credential::{Credential, CredentialStatus, MAX_DATA_BYTES},
         id::{CredentialId, EnvironmentId, UserId},
         names::UserRef,
@@ -14,7 +15,7 @@ use tenon::{
     },
     http::{FromJson, Location, Problem, Revised},
     start::FromAws,
-    store::{Access, ReadWrite, credentials::Credentials, users::Users},
+    store::{Access, ReadOnly, ReadWrite, credentials::Credentials, installations::Installations, users::Users},
     vault::{Context, Vault},
 };
 use utoipa::{OpenApi, ToSchema};
@@ -47,6 +48,7 @@ pub struct Operations;
 pub struct State<A: Access = ReadWrite> {
     users: Users<A>,
     credentials: Credentials<A>,
+    installations: Installations<ReadOnly>,
 }
 
 /// State of the functions that seal or open credential data.
@@ -59,9 +61,43 @@ pub struct StateWithVault<A: Access = ReadWrite> {
 
 impl<A: Access> State<A> {
     /// Returns the requested user if the caller may access it.
-    async fn owner(&self, environment: EnvironmentId, caller: Option<UserId>, user: &UserRef) -> Result<User, Problem> {
+    async fn owner(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+        user: &UserRef,
+    ) -> Result<User, Problem> {
         let found = self.users.find_as(environment, caller, user).await?;
         found.ok_or_else(|| Problem::not_found("user"))
+    }
+}
+
+impl<A: Access> State<A> {
+    /// Returns the only credentials that exist for the caller, if its token is limited. One query then.
+    async fn visible(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+    ) -> Result<Option<Vec<CredentialId>>, Problem> {
+        match caller {
+            Some(CallingUser { user_id, allowed }) if !allowed.is_all() => {
+                Ok(Some(allowed.credentials(&self.installations.by_user(environment, *user_id).await?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Rejects the request with 404 if the credential does not exist for the caller.
+    async fn check_visible(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+        id: CredentialId,
+    ) -> Result<(), Problem> {
+        match self.visible(environment, caller).await? {
+            Some(visible) if !visible.contains(&id) => Err(Problem::not_found("credential")),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -130,10 +130,10 @@ pub async fn group_errors(
     let now = Timestamp::now();
     let until = filters.until.unwrap_or(now);
     let since = filters.since.unwrap_or(until - DEFAULT_RANGE);
-    let user = match (caller, &user_id) {
-        (Some(_), Some(user)) => users.find_as(environment, caller, user).await?.map(|user| user.user_id),
+    let user = match (&caller, &user_id) {
+        (Some(caller), Some(user)) => users.find_as(environment, Some(caller), user).await?.map(|user| user.user_id),
         (None, Some(user)) => users.resolve(environment, user).await?,
-        (_, None) => caller,
+        (_, None) => caller.as_ref().map(|caller| caller.user_id),
     };
     if user_id.is_some() && user.is_none() {
         return Err(Problem::not_found("user"));
@@ -142,7 +142,8 @@ pub async fn group_errors(
     let scope = user.map_or(ErrorScope::Environment, ErrorScope::User);
     // Errors may be ahead of the clock.
     let newest = filters.until.unwrap_or(now + MAX_CLOCK_SKEW);
-    let query = ErrorQuery { since: Some(since), until: Some(newest), workflow_id, ..filters.query(scope) };
+    let allowed = caller.map(|caller| caller.allowed).unwrap_or_default();
+    let query = ErrorQuery { allowed, since: Some(since), until: Some(newest), workflow_id, ..filters.query(scope) };
     let Groups { groups, times, complete } = errors.groups(environment, &query).await?;
     let (groups, histogram) = (groups.iter().map(ErrorGroup::from).collect(), histogram(since, until, &times));
     Ok(Json(ErrorGroups { groups, histogram, complete }).into_response())

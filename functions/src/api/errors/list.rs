@@ -45,7 +45,7 @@ pub async fn list_errors(
     let scope = format!("/workflows/{workflow_id}/errors {filters:?} {user_id:?}");
     let after = page.after(&scope)?;
 
-    let found = state.workflows.find_with_owner(environment, caller.user, workflow_id).await?;
+    let found = state.workflows.find_with_owner(environment, caller.user.as_ref(), workflow_id).await?;
     let found = found.filter(|(_, owner)| user_id.as_ref().is_none_or(|user| owner.matches(user)));
     found.ok_or_else(|| Problem::not_found("workflow"))?;
 

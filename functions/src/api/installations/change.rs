@@ -58,17 +58,21 @@ impl Current {
     /// Reads the integration, which the caller must be able to install, and the present installation.
     pub(super) async fn read(
         state: &State,
-        caller: BackendOrUser,
+        caller: &BackendOrUser,
         owner: &User,
         id: &IntegrationId,
         request: &PutInstallation,
     ) -> Result<Self, Problem> {
         let BackendOrUser { environment, user: caller } = caller;
+        let (environment, allowed) = (*environment, caller.as_ref().map(|caller| &caller.allowed));
+        let is_allowed = |integration: &Integration| {
+            allowed.is_none_or(|allowed| allowed.integration(integration.integration_id.as_str()))
+        };
         let (integration, before) = tokio::try_join!(
             state.integrations.get(environment, id),
             state.installations.get(environment, owner.user_id, id),
         )?;
-        let integration = match integration {
+        let integration = match integration.filter(is_allowed) {
             Some(integration) if integration.content.enabled => integration,
             Some(_) if caller.is_none() => {
                 return Err(Problem::conflict("integration-disabled", "the integration is disabled"));
@@ -77,7 +81,12 @@ impl Current {
         };
         let installed = before.iter().flat_map(|one| &one.credentials).map(|installed| installed.credential_id);
         let created = before.iter().flat_map(|one| &one.created_credentials).copied();
-        let requested = request.credentials.0.values().filter_map(|input| input.credential_id);
+        let mut requested: Vec<CredentialId> =
+            request.credentials.0.values().filter_map(|input| input.credential_id).collect();
+        if let Some(allowed) = allowed.filter(|allowed| !allowed.is_all() && !requested.is_empty()) {
+            let visible = allowed.credentials(&state.installations.by_user(environment, owner.user_id).await?);
+            requested.retain(|id| visible.contains(id));
+        }
         let ids = installed.chain(created).chain(requested).map(|id| (owner.user_id, id));
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();

@@ -35,9 +35,10 @@ pub async fn delete_installation(
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
     let BackendOrUser { environment, user: caller } = caller;
-    let owner = state.owner(environment, caller, &user).await?;
+    let owner = state.owner(environment, caller.as_ref(), &user).await?;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = state.installations.get(environment, owner.user_id, &id).await?;
+        let found = found.filter(|one| caller.as_ref().is_none_or(|caller| caller.allowed.installation(one)));
         let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
         let ids: Vec<WorkflowId> = installation.workflows.iter().map(|workflow| workflow.workflow_id).collect();
         let workflows = state.parts.workflows.get_all(environment, &ids).await?;

@@ -23,11 +23,12 @@ pub async fn get_installation(
     _: NoInput,
 ) -> Result<Json<InstallationBody>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
-    let owner = state.owner(environment, caller, &user).await?;
+    let owner = state.owner(environment, caller.as_ref(), &user).await?;
     let (found, integration) = tokio::try_join!(
         state.installations.get(environment, owner.user_id, &id),
         state.integrations.get(environment, &id),
     )?;
+    let found = found.filter(|one| caller.is_none_or(|caller| caller.allowed.installation(one)));
     let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
     let parts = state.parts.of(environment, std::slice::from_ref(&installation)).await?;
     Ok(Json(InstallationBody::new(installation, owner.status, integration.as_ref(), &parts)))

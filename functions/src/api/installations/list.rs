@@ -32,10 +32,12 @@ pub async fn list_installations_of_user(
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
-    let owner = state.users.find_as(environment, caller, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let found = state.users.find_as(environment, caller.as_ref(), &user).await?;
+    let owner = found.ok_or_else(|| Problem::not_found("user"))?;
     let scope = format!("/users/{}/installations", owner.user_id);
     let after = page.after(&scope)?;
-    let found = state.installations.by_user(environment, owner.user_id).await?;
+    let mut found = state.installations.by_user(environment, owner.user_id).await?;
+    found.retain(|one| caller.as_ref().is_none_or(|caller| caller.allowed.installation(one)));
     let catalogue = state.catalogue.all(environment).await?;
     let Page { items, next } = page.select(found, after.as_deref(), position);
     let parts = state.parts.of(environment, &items).await?;

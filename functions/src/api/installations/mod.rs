@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenon::{
     domain::{
+        access::CallingUser,
         credential::Credential,
         id::{CredentialId, EnvironmentId, UserId, WorkflowId},
         installation::Installation,
@@ -57,7 +58,12 @@ pub struct State<A: Access = ReadWrite> {
 
 impl<A: Access> State<A> {
     /// Returns the requested user if the caller may access it.
-    async fn owner(&self, environment: EnvironmentId, caller: Option<UserId>, user: &UserRef) -> Result<User, Problem> {
+    async fn owner(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+        user: &UserRef,
+    ) -> Result<User, Problem> {
         let found = self.users.find_as(environment, caller, user).await?;
         found.ok_or_else(|| Problem::not_found("user"))
     }

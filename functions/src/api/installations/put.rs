@@ -1,7 +1,8 @@
 //! `PUT /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id, or
 //! two by name; one read of the integration and one of the installation, one batch read of its workflows
 //! and one of the credentials; one KMS call for each credential with data, and one transaction. All but
-//! the first again after a conflict with a concurrent request, and one query if a name is taken.
+//! the first again after a conflict with a concurrent request, one query if a name is taken, and one
+//! for a limited token that names a credential.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -115,10 +116,10 @@ pub async fn put_installation(
     Path(id): Path<IntegrationId>,
     Valid(body): Valid<PutInstallation>,
 ) -> Result<Response, Problem> {
-    let owner = state.owner(caller.environment, caller.user, &user).await?;
+    let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
     let (mut taken, mut seen) = (HashSet::new(), None);
     for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let current = Current::read(&state, caller, &owner, &id, &body).await?;
+        let current = Current::read(&state, &caller, &owner, &id, &body).await?;
         let seen = seen.get_or_insert_with(|| current.data_revisions());
         let planned = current.plan(&body, seen, &taken, &vault).await?;
         let changed = match planned.change() {

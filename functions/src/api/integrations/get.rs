@@ -11,7 +11,7 @@ use tenon::{
     store::{ReadOnly, installations::Installations, integrations::Integrations, users::Users},
 };
 
-use super::{ForUser, IntegrationBody, shown, summaries};
+use super::{ForUser, IntegrationBody, is_visible, shown, summaries};
 use crate::api::installations::Parts;
 
 /// State of the function.
@@ -23,7 +23,8 @@ pub struct State {
     parts: Parts,
 }
 
-/// Returns an integration, for a user with its installation. Users see enabled integrations only.
+/// Returns an integration, for a user with its installation. Users see enabled integrations that
+/// their token allows.
 #[utoipa::path(get, path = "/integrations/{integrationId}", tag = "integrations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ForUser),
     responses((status = 200, body = IntegrationBody, headers(("ETag", description = "entity tag for If-Match")))))]
@@ -34,9 +35,9 @@ pub async fn get_integration(
     Valid(user): Valid<ForUser>,
 ) -> Result<impl IntoResponse, Problem> {
     let environment = caller.environment;
-    let viewer = user.viewer(&users, caller).await?;
+    let viewer = user.viewer(&users, &caller).await?;
     let found = integrations.get(environment, &id).await?;
-    let found = found.filter(|integration| caller.user.is_none() || integration.content.enabled);
+    let found = found.filter(|integration| is_visible(&caller, integration));
     let integration = found.ok_or_else(|| Problem::not_found("integration"))?;
     let shown = shown(integration.clone());
     let etag = shown.etag();

@@ -10,7 +10,7 @@ use tenon::{
     store::{Page, ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
 
-use super::{ForUser, IntegrationBody, summaries};
+use super::{ForUser, IntegrationBody, is_visible, summaries};
 use crate::api::installations::Parts;
 
 /// Maximum size of a page in the response, in bytes.
@@ -26,7 +26,7 @@ pub struct State {
 }
 
 /// Lists the integrations of the environment, newest first, for a user with its installations. Users see
-/// enabled integrations only. A change can be missing from the list for ten seconds.
+/// enabled integrations that their token allows. A change can be missing from the list for ten seconds.
 #[utoipa::path(get, path = "/integrations", tag = "integrations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ForUser, PageParams),
     responses((status = 200, body = List<IntegrationBody>), (status = 404, description = "user not found")))]
@@ -35,11 +35,11 @@ pub async fn list_integrations(
     extract::State(State { catalogue, users, installations, parts }): extract::State<State>,
     Valid((user, page)): Valid<(ForUser, PageParams)>,
 ) -> Result<Json<List<IntegrationBody>>, Problem> {
-    let viewer = user.viewer(&users, caller).await?;
+    let viewer = user.viewer(&users, &caller).await?;
     let scope = "/integrations";
     let after = page.after(scope)?;
     let all = catalogue.all(caller.environment).await?;
-    let visible = all.iter().filter(|integration| caller.user.is_none() || integration.content.enabled);
+    let visible = all.iter().filter(|integration| is_visible(&caller, integration));
     let size = |integration: &&Integration| response_bytes(integration);
     let Page { items, next } =
         page.select_up_to(MAX_PAGE_BYTES, size, visible.collect(), after.as_deref(), |one| position(one));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use tenon::{
     domain::{
+        access::CallingUser,
         form::Field,
         id::{EnvironmentId, UserId},
         installation::Installation,
@@ -48,15 +49,21 @@ struct Viewer {
 impl ForUser {
     /// Returns the user for whom the catalogue is shown, if any: the one that is named, which the caller
     /// must be able to access, or the calling user.
-    async fn viewer(&self, users: &Users<ReadOnly>, caller: AnyCaller) -> Result<Option<Viewer>, Problem> {
+    async fn viewer(&self, users: &Users<ReadOnly>, caller: &AnyCaller) -> Result<Option<Viewer>, Problem> {
         let Some(user) = &self.user_id else {
             // Tokens of disabled users are refused.
-            return Ok(caller.user.map(|user_id| Viewer { user_id, status: Status::Active }));
+            return Ok(caller.user.as_ref().map(|user| Viewer { user_id: user.user_id, status: Status::Active }));
         };
-        let found = users.find_as(caller.environment, caller.user, user).await?;
+        let found = users.find_as(caller.environment, caller.user.as_ref(), user).await?;
         let User { user_id, status, .. } = found.ok_or_else(|| Problem::not_found("user"))?;
         Ok(Some(Viewer { user_id, status }))
     }
+}
+
+/// Returns whether an integration exists for the caller: users see enabled ones that their token allows.
+fn is_visible(caller: &AnyCaller, Integration { integration_id, content, .. }: &Integration) -> bool {
+    let allows = |user: &CallingUser| content.enabled && user.allowed.integration(integration_id.as_str());
+    caller.user.as_ref().is_none_or(allows)
 }
 
 /// Returns the summaries of a user's installations, by integration.

@@ -1,6 +1,9 @@
 //! Completion of the OpenAPI document with what holds for all operations.
 
-use tenon::http::ProblemDocument;
+use tenon::{
+    domain::api_key::Scope,
+    http::{ProblemDocument, only_reads},
+};
 use utoipa::{
     Modify, PartialSchema,
     openapi::{
@@ -171,6 +174,9 @@ impl Modify for Completion {
                 add_path_parameters(path, operation);
                 complete(operation);
             }
+            if let Some(operation) = item.get.as_mut().filter(|_| only_reads(&format!("GET {path}"))) {
+                admit_readers(operation);
+            }
         }
     }
 }
@@ -190,6 +196,15 @@ impl CommonError {
             };
             response.content.entry(media_type.into()).or_insert(body(schema));
         }
+    }
+}
+
+/// Admits keys with the scope `read` to an operation of the back end.
+fn admit_readers(operation: &mut Operation) {
+    let api_key = |scope| SecurityRequirement::new("apiKey", [scope]);
+    let security = operation.security.get_or_insert_default();
+    if let Some(position) = security.iter().position(|one| *one == api_key(Scope::Manage.as_str())) {
+        security.insert(position + 1, api_key(Scope::Read.as_str()));
     }
 }
 

@@ -18,6 +18,6 @@ pub async fn get_user(
     Path(user): Path<UserRef>,
     _: NoInput,
 ) -> Result<WithEtag<UserBody>, Problem> {
-    let found = users.find_as(caller.environment, caller.user, &user).await?;
+    let found = users.find_as(caller.environment, caller.user.as_ref(), &user).await?;
     found.map(|user| WithEtag(user.into())).ok_or_else(|| Problem::not_found("user"))
 }

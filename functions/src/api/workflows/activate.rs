@@ -4,7 +4,7 @@
 
 use axum::extract;
 use tenon::{
-    domain::{id::WorkflowId, names::UserRef, workflow::WorkflowName},
+    domain::{access::CallingUser, id::WorkflowId, names::UserRef, workflow::WorkflowName},
     http::{BackendOrUser, Fields, Input, Json, Problem, RouteKey, Valid},
 };
 use utoipa::ToSchema;
@@ -42,7 +42,7 @@ pub async fn set_active(
     Valid(body): Valid<WorkflowSelector>,
 ) -> Result<Json<WorkflowBody>, Problem> {
     let WorkflowSelector { user_id, workflow_id, workflow_name } = body;
-    let owner = state.owner(caller.environment, caller.user, user_id.as_ref()).await?;
+    let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let named = match &workflow_name {
         Some(name) => state.workflows.id_by_name(caller.environment, owner.user_id, name).await?,
         None => None,
@@ -55,7 +55,9 @@ pub async fn set_active(
         _ => named.ok_or_else(not_found)?,
     };
     let active = route == "PUT /workflows/activate";
-    let changed = state.set_active(caller.environment, owner.user_id, id, active).await?;
+    let allowed = caller.user.map(|user| user.allowed).unwrap_or_default();
+    let user = CallingUser { user_id: owner.user_id, allowed };
+    let changed = state.set_active(caller.environment, &user, id, active).await?;
     Ok(Json(WorkflowBody::new(changed.ok_or_else(not_found)?, owner.status)))
 }
 

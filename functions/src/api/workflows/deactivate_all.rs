@@ -6,7 +6,10 @@ use axum::extract;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use tenon::{
-    domain::names::UserRef,
+    domain::{
+        access::{Allowed, CallingUser},
+        names::UserRef,
+    },
     http::{Backend, Json, NoInput, Path, Problem},
 };
 use utoipa::ToSchema;
@@ -35,7 +38,8 @@ pub async fn deactivate_workflows(
 ) -> Result<Json<DeactivatedWorkflows>, Problem> {
     let owner = state.owner(caller.environment, None, Some(&user)).await?;
     let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
-    let writes = ids.into_iter().map(|id| state.set_active(caller.environment, owner.user_id, id, false));
+    let user = CallingUser { user_id: owner.user_id, allowed: Allowed::default() };
+    let writes = ids.into_iter().map(|id| state.set_active(caller.environment, &user, id, false));
     stream::iter(writes).buffer_unordered(MAX_CONCURRENT).try_for_each(async |_| Ok(())).await?;
     Ok(Json(DeactivatedWorkflows { message: "Success" }))
 }

@@ -19,6 +19,6 @@ pub async fn get_workflow(
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Revised<WorkflowBody>, Problem> {
-    let (workflow, owner) = state.find(caller.environment, caller.user, id, user_id.as_ref()).await?;
+    let (workflow, owner) = state.find(caller.environment, caller.user.as_ref(), id, user_id.as_ref()).await?;
     Ok(revised(workflow, owner.status))
 }

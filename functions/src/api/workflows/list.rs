@@ -1,5 +1,5 @@
 //! `GET /workflows`. AWS calls: of a user, one DynamoDB read of the user by id, or two by name, one query
-//! of the names of its workflows, and one read for the page; of the environment, one query for each of
+//! of the names of its workflows, and one read for the page, or of all of them for a limited token; of the environment, one query for each of
 //! four partitions and one batch read of the owners.
 
 use axum::extract;
@@ -37,12 +37,22 @@ pub async fn list_workflows(
         let items = items.into_iter().map(|(workflow, owner)| WorkflowBody::new(workflow, owner.status)).collect();
         return Ok(List::of(scope, Page::<WorkflowBody> { items, next }));
     }
-    let owner = state.owner(caller.environment, caller.user, user_id.as_ref()).await?;
+    let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let scope = format!("/workflows?userId={}", owner.user_id);
     let after = page.after(&scope)?;
     let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
-    let Page { items: ids, next } = page.select(ids, after.as_deref(), WorkflowId::to_string);
-    let workflows = state.workflows.get_all(caller.environment, &ids).await?;
+    let (workflows, next) = match &caller.user {
+        Some(user) if !user.allowed.is_all() => {
+            let mut all = state.workflows.get_all(caller.environment, &ids).await?;
+            all.retain(|workflow| user.sees(workflow));
+            let Page { items, next } = page.select(all, after.as_deref(), |workflow| workflow.workflow_id.to_string());
+            (items, next)
+        }
+        _ => {
+            let Page { items, next } = page.select(ids, after.as_deref(), WorkflowId::to_string);
+            (state.workflows.get_all(caller.environment, &items).await?, next)
+        }
+    };
     let items = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, owner.status)).collect();
     Ok(List::of(&scope, Page::<WorkflowBody> { items, next }))
 }

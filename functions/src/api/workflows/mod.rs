@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenon::{
     domain::{
+        access::CallingUser,
         id::{CredentialId, EnvironmentId, UserId, WorkflowId},
         names::UserRef,
         timestamp::Timestamp,
@@ -63,7 +64,7 @@ impl<A: Access> State<A> {
     async fn find(
         &self,
         environment: EnvironmentId,
-        caller: Option<UserId>,
+        caller: Option<&CallingUser>,
         id: WorkflowId,
         requested: Option<&UserRef>,
     ) -> Result<(Workflow, User), Problem> {
@@ -77,10 +78,10 @@ impl<A: Access> State<A> {
     async fn owner(
         &self,
         environment: EnvironmentId,
-        caller: Option<UserId>,
+        caller: Option<&CallingUser>,
         requested: Option<&UserRef>,
     ) -> Result<User, Problem> {
-        let own = caller.map(UserRef::Id);
+        let own = caller.map(|caller| UserRef::Id(caller.user_id));
         let Some(user) = requested.or(own.as_ref()) else {
             return Err(Problem::invalid_field("/userId", "is required"));
         };
@@ -91,16 +92,17 @@ impl<A: Access> State<A> {
 
 impl State {
     /// Activates or deactivates a workflow. Does nothing if the state is the same. Returns the workflow,
-    /// or none if the user has no workflow with this id.
+    /// or none if the user sees no workflow with this id.
     async fn set_active(
         &self,
         environment: EnvironmentId,
-        user: UserId,
+        user: &CallingUser,
         id: WorkflowId,
         active: bool,
     ) -> Result<Option<Workflow>, Problem> {
         for _ in 0..MAX_CHANGE_ATTEMPTS {
-            let Some(workflow) = self.workflows.of_user(environment, user, id).await? else { return Ok(None) };
+            let found = self.workflows.get(environment, id).await?;
+            let Some(workflow) = found.filter(|workflow| user.sees(workflow)) else { return Ok(None) };
             if workflow.active == active {
                 return Ok(Some(workflow));
             }

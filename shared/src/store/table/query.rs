@@ -105,6 +105,16 @@ impl Filter {
         Self { selective: true, ..self.and(Condition::exists(&format!("{attribute}.{member}"))) }
     }
 
+    /// Excludes items whose attribute is none of these texts, if they are given.
+    pub(in crate::store) fn one_of<'a>(self, attribute: &str, wanted: Option<impl Iterator<Item = &'a str>>) -> Self {
+        let Some(wanted) = wanted else { return self };
+        let conditions = wanted.map(|wanted| Condition::equals(attribute, text(wanted)));
+        // No attribute has no name at all, so that nothing matches an empty list.
+        let nothing = Condition::exists("none");
+        let any = conditions.fold(nothing, Condition::or);
+        Self { selective: true, ..self.and(any) }
+    }
+
     /// Excludes items whose attribute differs from a text, if one is given.
     pub(in crate::store) fn equals(self, attribute: &str, wanted: Option<&str>) -> Self {
         match wanted {

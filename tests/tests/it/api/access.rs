@@ -175,3 +175,131 @@ async fn admin_functions_name_invalid_input_fields() {
     let none = json!({ "environmentId": "0".repeat(24), "name": "x", "scopes": [] });
     assert_eq!(tenon.invoke("KeysCreate", none).await.unwrap_err()["errorMessage"], "/scopes must not be empty");
 }
+
+#[tokio::test]
+async fn only_integrations_of_a_limited_token_exist_for_it() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let integration = json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "Orders" }],
+        "credentialTypes": [{ "type": "shop", "name": "Shop", "fields": [] }] });
+    let body = json!({ "credentials": { "shop": { "data": {} } } });
+    let (mut credentials, mut workflows) = (Vec::new(), Vec::new());
+    for id in ["first", "second"] {
+        acme.backend.put(&format!("/integrations/{id}"), integration.clone()).await.is(201);
+        let path = format!("/users/{user}/installations/{id}");
+        let installed = acme.backend.put(&path, body.clone()).await.is(201).body;
+        credentials.push(installed["credentialIds"]["shop"].as_str().unwrap().to_owned());
+        let workflow = installed["workflows"][0]["workflowId"].as_str().unwrap().to_owned();
+        acme.record_error(&workflow, id).await;
+        workflows.push(workflow);
+    }
+    acme.create_credential(&user, json!({})).await;
+    acme.create_workflow(&user, "Of no integration").await;
+    let options = json!({ "integrations": ["first", "absent"] });
+    let token = acme.backend.post(&format!("/users/{user}/token"), options).await.is(200).text("token");
+    let limited = Api::new(token);
+
+    let ids = |answer: &tests::Answer, list: &str, id: &str| -> Vec<String> {
+        answer.body[list].as_array().unwrap().iter().map(|one| one[id].as_str().unwrap().to_owned()).collect()
+    };
+    let session = limited.get("/session").await.is(200);
+    for (list, id, expected) in [
+        ("installations", "integrationId", "first"),
+        ("workflows", "workflowId", &workflows[0]),
+        ("credentials", "credentialId", &credentials[0]),
+    ] {
+        assert_eq!(ids(&session, list, id), [expected], "{list}");
+    }
+    let (of_user, by_user) = (format!("/users/{user}/credentials"), format!("/credentials/users/{user}"));
+    let installations = format!("/users/{user}/installations");
+    for (path, id, expected) in [
+        ("/integrations", "integrationId", "first"),
+        (&installations, "integrationId", "first"),
+        ("/workflows", "workflowId", &workflows[0]),
+        (&of_user, "credentialId", &credentials[0]),
+        (&by_user, "credentialId", &credentials[0]),
+    ] {
+        assert_eq!(ids(&limited.get(path).await.is(200), "data", id), [expected], "{path}");
+    }
+    let groups = limited.get("/errors/groups").await.is(200);
+    assert_eq!(groups.body["groups"].as_array().unwrap().len(), 1);
+    assert_eq!(groups.body["groups"][0]["example"]["error"], "first");
+    assert_eq!(
+        limited.get(&format!("/workflows/{}/errors", workflows[0])).await.is(200).body["errors"][0]["error"],
+        "first"
+    );
+
+    for path in [
+        "/integrations/second".to_owned(),
+        format!("{installations}/second"),
+        format!("/workflows/{}", workflows[1]),
+        format!("/workflows/{}/errors", workflows[1]),
+        format!("{of_user}/{}", credentials[1]),
+    ] {
+        limited.get(&path).await.is_problem(404, "not-found");
+        acme.backend.get(&path).await.is(200);
+    }
+    limited.put("/workflows/deactivate", json!({ "workflowId": workflows[1] })).await.is_problem(404, "not-found");
+    limited
+        .put("/workflows/deactivate", json!({ "workflowName": "Of no integration" }))
+        .await
+        .is_problem(404, "not-found");
+    limited.put(&format!("{installations}/second"), json!({})).await.is_problem(404, "not-found");
+    limited.delete(&format!("{installations}/second")).await.is_problem(404, "not-found");
+    limited.delete(&format!("{of_user}/{}", credentials[1])).await.is_problem(404, "not-found");
+    let stolen = json!({ "credentials": { "shop": { "credentialId": credentials[1] } } });
+    let refused = limited.put(&format!("{installations}/first"), stolen).await;
+    refused.is_problem(422, "validation").names(&["/credentials/shop/credentialId"]);
+    assert_eq!(ids(&acme.backend.get(&of_user).await.is(200), "data", "credentialId").len(), 3);
+}
+
+#[tokio::test]
+async fn mode_of_a_token_limits_what_it_changes() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let integration = json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "Orders" }] });
+    acme.backend.put("/integrations/orders", integration).await.is(201);
+    let path = format!("/users/{user}/installations/orders");
+    let token = async |mode: &str| {
+        let issued = acme.backend.post(&format!("/users/{user}/token"), json!({ "mode": mode })).await.is(200);
+        Api::new(issued.text("token"))
+    };
+    let (read, install, manage) = (token("read").await, token("install").await, token("manage").await);
+    let refused = read.put(&path, json!({})).await.is_problem(403, "forbidden");
+    assert!(refused.text("detail").contains("the mode `install`"), "{refused:?}");
+    install.put(&path, json!({})).await.is(201);
+    for api in [&read, &install] {
+        api.get(&path).await.is(200);
+        api.delete(&path).await.is_problem(403, "forbidden");
+        api.put("/workflows/deactivate", json!({ "workflowName": "Orders" })).await.is_problem(403, "forbidden");
+    }
+    manage.put("/workflows/deactivate", json!({ "workflowName": "Orders" })).await.is(200);
+    manage.delete(&path).await.is(200);
+}
+
+#[tokio::test]
+async fn options_of_a_token_are_validated() {
+    let acme = Tenon::deployed().await.environment().await;
+    let path = format!("/users/{}/token", acme.create_user("joe@acme.example").await);
+    let invalid = json!({ "mode": "write", "integrations": [], "origins": ["https://acme.example/"], "ttl": 60 });
+    acme.backend.post(&path, invalid).await.is_problem(422, "validation").names(&[
+        "/mode",
+        "/integrations",
+        "/origins/0",
+        "/ttl",
+    ]);
+    acme.backend.get(&format!("{path}?mode=read")).await.is_problem(422, "validation").names(&["/mode"]);
+    // The longest options still fit into a header.
+    let integrations: Vec<String> = (0..20).map(|n| format!("{n:0>64}")).collect();
+    let origins: Vec<String> =
+        (0..5).map(|n| format!("https://{}{n}.{}.example:65535", "a".repeat(62), "b".repeat(63))).collect();
+    let options = json!({ "mode": "install", "integrations": integrations, "origins": origins });
+    let token = acme.backend.post(&path, options).await.is(200).text("token");
+    let claims = verify_with_pyjwt(&token).await;
+    assert_eq!(
+        (&claims["payload"]["integrations"], &claims["payload"]["origins"]),
+        (&json!(integrations), &json!(origins))
+    );
+    assert_eq!(claims["payload"]["mode"], "install");
+    assert_eq!(Api::new(token).get("/session").await.is(200).body["installations"], json!([]));
+}

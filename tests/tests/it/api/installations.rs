@@ -1,6 +1,5 @@
-//! Installations: validation, changes, uninstalling, and concurrent requests.
+//! Installations: validation, changes and uninstalling.
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{Answer, Api, Environment, Tenon, eventually};
 
@@ -279,17 +278,6 @@ async fn names_that_are_taken_get_a_number() {
         installed["workflows"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["Orders to Shopify (2)", "Orders to Shopify (4)"]);
-}
-
-#[tokio::test]
-async fn two_hundred_equal_requests_make_one_installation() {
-    let here = Installed::new(&["new", "paid"]).await;
-    let body = json!({ "credentials": connected("shpat_1"), "settings": { "region": "eu" } });
-    let answers = join_all((0..200).map(|_| here.put(body.clone()))).await;
-    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
-    assert!(statuses.iter().all(|status| [200, 201].contains(status)), "{statuses:?}");
-    assert_eq!((here.credentials().await.len(), here.workflows().await.len()), (1, 2));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ async fn session_shows_only_the_users_own_data() {
 
     assert_eq!(session.header("cache-control"), "no-store");
     assert_eq!(session.body["user"]["userId"], joe);
-    let shown = json!({ "name": "acme", "modal": { "theme": null, "lang": null } });
+    let shown = json!({ "name": "acme", "modal": { "origins": [], "theme": null, "lang": null } });
     assert_eq!(session.body["environment"], shown);
     let names: Vec<_> = session.body["workflows"].as_array().unwrap().iter().map(|w| w["name"].clone()).collect();
     assert_eq!(names, ["Orders", "Stock"]);

@@ -6,6 +6,7 @@ mod erasures;
 mod errors;
 mod health;
 mod idempotency_records;
+mod installations;
 mod integrations;
 mod scale;
 mod unreadable_items;

@@ -19,7 +19,7 @@ use tenon::{
         user::{Metadata, NewUser, TtlSeconds},
     },
     store::{Table, signing_keys::SigningKeys},
-    tokens::{Claims, Signer, Verifier, create_signing_key},
+    tokens::{Claims, Limits, Signer, Verifier, create_signing_key},
     vault::Vault,
 };
 use tests::{Api, Tenon, aws, eventually, keys, setting};
@@ -90,6 +90,7 @@ async fn processes_with_old_and_new_keys_accept_each_others_tokens() {
         "urn:tenon:test",
         EnvironmentId::new(),
         &new_user.create(&RequestSeed::of(now), 0),
+        Limits::default(),
         TtlSeconds::MAX,
         now,
     );

@@ -1,0 +1,176 @@
+//! Access of user tokens: what a token may do, and the integrations to which it is limited.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    id::{CredentialId, UserId},
+    installation::Installation,
+    integration::{IntegrationId, IntegrationIdError},
+    workflow::Workflow,
+};
+
+/// Maximum number of integrations to which a token can be limited.
+pub const MAX_TOKEN_INTEGRATIONS: usize = 20;
+/// Maximum number of origins of a token.
+pub const MAX_TOKEN_ORIGINS: usize = 5;
+
+/// What a user token may do, each mode more than the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = TokenMode)]
+pub enum Mode {
+    /// Read only.
+    Read,
+    /// Also install integrations and change installations.
+    Install,
+    /// Also uninstall, switch workflows and delete credentials.
+    // Tokens without a mode stem from a version that had none.
+    #[default]
+    Manage,
+}
+
+impl Mode {
+    /// Returns the mode that a token needs for a route, such as `GET /session`.
+    pub fn needed_for(route: &str) -> Self {
+        if route.starts_with("GET ") {
+            Self::Read
+        } else if route == "PUT /users/{user}/installations/{integrationId}" {
+            Self::Install
+        } else {
+            Self::Manage
+        }
+    }
+
+    /// Returns the form used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Install => "install",
+            Self::Manage => "manage",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Error for a text that is not a mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `read`, `install` or `manage`")]
+pub struct ModeError;
+
+impl std::str::FromStr for Mode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        [Self::Read, Self::Install, Self::Manage].into_iter().find(|mode| mode.as_str() == text).ok_or(ModeError)
+    }
+}
+
+/// Integrations that exist for a token: all, or those of a list. In the authorizer context they are a
+/// text, separated by spaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Allowed(Option<Vec<IntegrationId>>);
+
+impl Allowed {
+    /// Limits a token to a list of integrations, if one is given.
+    pub fn only(list: Option<Vec<IntegrationId>>) -> Self {
+        Self(list)
+    }
+
+    /// Returns whether all integrations are allowed.
+    pub fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Returns the list, if there is one.
+    pub fn list(&self) -> Option<&[IntegrationId]> {
+        self.0.as_deref()
+    }
+
+    /// Returns whether an integration exists for the token.
+    pub fn integration(&self, id: &str) -> bool {
+        self.0.as_ref().is_none_or(|list| list.iter().any(|allowed| allowed.as_str() == id))
+    }
+
+    /// Returns whether a workflow exists for the token: all do without a limit, otherwise those of an
+    /// allowed integration.
+    pub fn workflow(&self, workflow: &Workflow) -> bool {
+        self.is_all() || workflow.integration_id.as_ref().is_some_and(|id| self.integration(id.as_str()))
+    }
+
+    /// Returns whether an installation exists for the token.
+    pub fn installation(&self, installation: &Installation) -> bool {
+        self.integration(installation.integration_id.as_str())
+    }
+
+    /// Returns the credentials that exist for a limited token: those that allowed installations name.
+    pub fn credentials(&self, installations: &[Installation]) -> Vec<CredentialId> {
+        let allowed = installations.iter().filter(|one| self.installation(one));
+        allowed.flat_map(|one| one.credentials.iter().map(|installed| installed.credential_id)).collect()
+    }
+}
+
+impl From<Allowed> for String {
+    fn from(allowed: Allowed) -> Self {
+        let list = allowed.0.unwrap_or_default();
+        list.iter().map(IntegrationId::as_str).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl TryFrom<String> for Allowed {
+    type Error = IntegrationIdError;
+
+    fn try_from(text: String) -> Result<Self, IntegrationIdError> {
+        text.split_whitespace().map(str::parse).collect::<Result<_, _>>().map(|list| Self(Some(list)))
+    }
+}
+
+/// User who calls with a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallingUser {
+    /// User id.
+    pub user_id: UserId,
+    /// Integrations that exist for the token.
+    pub allowed: Allowed,
+}
+
+impl CallingUser {
+    /// Returns whether a workflow exists for the caller.
+    pub fn sees(&self, workflow: &Workflow) -> bool {
+        self.user_id == workflow.user_id && self.allowed.workflow(workflow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mode_depends_on_what_a_route_changes() {
+        assert_eq!(Mode::needed_for("GET /session"), Mode::Read);
+        assert_eq!(Mode::needed_for("PUT /users/{user}/installations/{integrationId}"), Mode::Install);
+        for route in ["DELETE /users/{user}/installations/{integrationId}", "PUT /workflows/activate", ""] {
+            assert_eq!(Mode::needed_for(route), Mode::Manage);
+        }
+        assert!(Mode::Read < Mode::Install && Mode::Install < Mode::Manage);
+    }
+
+    #[test]
+    fn limit_survives_the_authorizer_context() {
+        let limited = Allowed::only(Some(vec!["a".parse().unwrap(), "b-2".parse().unwrap()]));
+        for allowed in [limited, Allowed::only(Some(Vec::new()))] {
+            let text = String::from(allowed.clone());
+            assert_eq!(Allowed::try_from(text).unwrap(), allowed);
+        }
+        assert!(Allowed::try_from("A".to_owned()).is_err());
+        assert!(Allowed::default().integration("x") && !Allowed::only(Some(Vec::new())).integration("x"));
+    }
+}

@@ -1,0 +1,355 @@
+//! Installations against a model, with crashes, repetitions and concurrent requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::{FutureExt, join_all};
+use rand::seq::IndexedRandom;
+use serde_json::{Value, json};
+use tenon::domain::id::EnvironmentId;
+use tests::{aws, crash::Crash, setting};
+
+use crate::endpoints::{Endpoint, Request, World, handlers, request, text};
+
+/// Endpoints of one process, and an environment.
+struct Process {
+    endpoints: BTreeMap<&'static str, Endpoint>,
+    crash: Crash,
+    world: World,
+}
+
+impl Process {
+    async fn start() -> Self {
+        let (config, crash) = Crash::wrap(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+        let world = World { environment: EnvironmentId::new().to_string(), ..World::default() };
+        Self { endpoints: handlers(&config).await, crash, world }
+    }
+
+    async fn call(&self, function: &str, request: Request) -> (u16, Value) {
+        let (status, body) = self.endpoints[function](request.event(&self.world)).await;
+        (status.as_u16(), body)
+    }
+
+    /// Crashes at a random AWS call, then repeats the request until it is answered.
+    async fn call_after_crash(&self, function: &str, request: Request) -> (u16, Value) {
+        let event = request.event(&self.world);
+        let running = self.endpoints[function](event.clone());
+        match self.crash.at(rand::random_range(0..8), rand::random(), running).await {
+            Some((status, body)) => (status.as_u16(), body),
+            None => self.call(function, request).await,
+        }
+    }
+
+    async fn create_user(&self, name: &str) -> String {
+        let (status, user) = self.call("users_create", request("POST /users").body(json!({ "username": name }))).await;
+        assert_eq!(status, 201);
+        text(&user["userId"])
+    }
+
+    async fn put_integration(&self, id: &str, keys: &[&str], enabled: bool) {
+        let workflows: Vec<Value> = keys.iter().map(|key| json!({ "key": key, "name": "Orders" })).collect();
+        let body = json!({ "name": "Orders", "workflows": workflows, "enabled": enabled,
+            "credentialTypes": [{ "type": "shop", "name": "Shop", "fields": [] }],
+            "settings": [{ "name": "size", "label": "Size", "type": "number" }] });
+        let put = request("PUT /integrations/{integrationId}").with("integrationId", id).body(body);
+        let (status, body) = self.call_after_crash("integrations_put", put).await;
+        assert!([200, 201].contains(&status), "{body}");
+    }
+
+    async fn list(&self, function: &str, request: Request) -> Vec<Value> {
+        let (status, body) = self.call(function, request).await;
+        assert_eq!((status, &body["cursor"]), (200, &Value::Null), "{body}");
+        body["data"].as_array().unwrap().clone()
+    }
+
+    async fn credentials(&self, user: &str) -> BTreeSet<String> {
+        let list = request("GET /users/{user}/credentials").with("user", user).query("limit=100");
+        self.list("credentials_list", list).await.iter().map(|one| text(&one["credentialId"])).collect()
+    }
+
+    async fn workflows(&self, user: &str) -> Vec<Value> {
+        self.list("workflows_list", request("GET /workflows").query(&format!("limit=100&userId={user}"))).await
+    }
+}
+
+const INSTALLATION: &str = "/users/{user}/installations/{integrationId}";
+
+/// Request about an installation.
+fn installation(route: &'static str, user: &str, integration: &str) -> Request {
+    assert!(route.ends_with(INSTALLATION));
+    request(route).with("user", user).with("integrationId", integration)
+}
+
+/// Installation as the model expects it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Expected {
+    credential: String,
+    created: Vec<String>,
+    size: Option<i64>,
+    /// Whether each workflow is active, by key.
+    workflows: BTreeMap<String, bool>,
+}
+
+/// State of an environment as it should be.
+#[derive(Default)]
+struct Model {
+    /// Keys of the workflows, and whether the integration is enabled.
+    catalogue: BTreeMap<&'static str, (Vec<&'static str>, bool)>,
+    installations: BTreeMap<(String, &'static str), Expected>,
+    /// Credentials of each user.
+    credentials: BTreeMap<String, BTreeSet<String>>,
+    /// Credentials that workflows of no installation name, by user and name.
+    own: BTreeMap<(String, String), String>,
+}
+
+impl Model {
+    fn names(&self, user: &str, integration: &str, credential: &str) -> bool {
+        let by_workflow = self.own.iter().any(|((owner, _), named)| owner == user && named == credential);
+        let mut others = self.installations.iter().filter(|((owner, id), _)| owner == user && *id != integration);
+        by_workflow || others.any(|(_, other)| other.credential == credential)
+    }
+
+    /// Returns the status of a PUT, and applies it. `connected` is the credential of the response.
+    fn put(&mut self, user: &str, id: &'static str, body: &Value, connected: &str) -> u16 {
+        let Some((keys, enabled)) = self.catalogue.get(id) else { return 404 };
+        if !enabled {
+            return 409;
+        }
+        let listed: Option<Vec<&str>> =
+            body["workflows"].as_array().map(|list| list.iter().map(|key| key.as_str().unwrap()).collect());
+        let credentials = self.credentials.entry(user.to_owned()).or_default();
+        let source = &body["credentials"]["shop"];
+        let before = self.installations.get(&(user.to_owned(), id));
+        let unknown_key = listed.iter().flatten().any(|key| !keys.contains(key));
+        let unknown_id = source["credentialId"].as_str().is_some_and(|id| !credentials.contains(id));
+        if unknown_key || unknown_id || (before.is_none() && source.is_null()) {
+            return 422;
+        }
+        let mut after = before.cloned().unwrap_or_default();
+        after.created.retain(|id| credentials.contains(id));
+        if let Some(named) = source["credentialId"].as_str() {
+            named.clone_into(&mut after.credential);
+        } else if !source.is_null() && !credentials.contains(&after.credential) {
+            assert!(credentials.insert(connected.to_owned()), "the credential is new");
+            connected.clone_into(&mut after.credential);
+            after.created.push(connected.to_owned());
+        }
+        if body["settings"].as_object().is_some_and(|settings| settings.contains_key("size")) {
+            after.size = body["settings"]["size"].as_i64();
+        }
+        let selected = match (&listed, before) {
+            (None, None) => keys.clone(),
+            (None, Some(_)) => Vec::new(),
+            (Some(listed), _) => {
+                after.workflows.values_mut().for_each(|active| *active = false);
+                listed.clone()
+            }
+        };
+        after.workflows.extend(selected.into_iter().map(|key| (key.to_owned(), true)));
+        let status = if before.is_some() { 200 } else { 201 };
+        self.installations.insert((user.to_owned(), id), after);
+        status
+    }
+
+    fn delete(&mut self, user: &str, id: &'static str) -> u16 {
+        let Some(gone) = self.installations.remove(&(user.to_owned(), id)) else { return 404 };
+        for credential in gone.created {
+            if !self.names(user, id, &credential) {
+                self.credentials.get_mut(user).unwrap().remove(&credential);
+            }
+        }
+        200
+    }
+
+    /// Asserts that the process shows this state.
+    async fn assert_shown(&self, process: &Process, users: &[String]) {
+        for user in users {
+            let shown: BTreeSet<String> = process.credentials(user).await;
+            assert_eq!(shown, self.credentials.get(user).cloned().unwrap_or_default());
+            let list = request("GET /users/{user}/installations").with("user", user);
+            let mut installed = BTreeSet::new();
+            let mut expected = BTreeMap::new();
+            for one in process.list("installations_list", list).await {
+                let id = text(&one["integrationId"]);
+                let (_, of_model) =
+                    self.installations.iter().find(|((owner, of), _)| owner == user && *of == id).unwrap();
+                assert_eq!(one["credentialIds"]["shop"], of_model.credential);
+                assert_eq!(one["settings"]["size"].as_i64(), of_model.size);
+                for workflow in one["workflows"].as_array().unwrap() {
+                    expected.insert(text(&workflow["workflowId"]), (one.clone(), workflow["active"].clone()));
+                }
+                let workflows = one["workflows"].as_array().unwrap().iter();
+                let workflows = workflows.map(|one| (text(&one["key"]), one["active"].as_bool().unwrap()));
+                assert_eq!(workflows.collect::<BTreeMap<_, _>>(), of_model.workflows);
+                installed.insert(id);
+            }
+            let count = self.installations.keys().filter(|(owner, _)| owner == user).count();
+            assert_eq!(installed.len(), count);
+            // No workflow without its installation, and none that differs from it.
+            for workflow in process.workflows(user).await {
+                match workflow["key"].as_str() {
+                    Some(_) => {
+                        let (of, active) = expected.remove(&text(&workflow["workflowId"])).unwrap();
+                        assert_eq!((&workflow["settings"], &workflow["active"]), (&of["settings"], &active));
+                        assert_eq!(workflow["credentialIds"][0], of["credentialIds"]["shop"]);
+                    }
+                    None => assert!(self.own.contains_key(&(user.clone(), text(&workflow["name"])))),
+                }
+            }
+            assert!(expected.is_empty());
+        }
+    }
+}
+
+const INTEGRATIONS: [&str; 3] = ["a", "b", "c"];
+const KEYS: [&str; 4] = ["k0", "k1", "k2", "k3"];
+
+fn some_keys() -> Vec<&'static str> {
+    KEYS.into_iter().filter(|_| rand::random_bool(0.6)).collect()
+}
+
+#[tokio::test]
+async fn installations_match_a_model_through_crashes_and_repetitions() {
+    let process = Process::start().await;
+    let users = [process.create_user("joe").await, process.create_user("jim").await];
+    let mut model = Model::default();
+    let random = &mut rand::rng();
+    for step in 0..150 {
+        let user = users.choose(random).unwrap();
+        let id = *INTEGRATIONS.choose(random).unwrap();
+        let credentials = model.credentials.get(user).cloned().unwrap_or_default();
+        let credentials: Vec<String> = credentials.into_iter().collect();
+        match rand::random_range(0..10) {
+            0 | 1 => {
+                let mut keys = some_keys();
+                keys.push("always");
+                let enabled = rand::random_bool(0.8);
+                process.put_integration(id, &keys, enabled).await;
+                model.catalogue.insert(id, (keys, enabled));
+            }
+            2 if rand::random_bool(0.3) => {
+                let delete = request("DELETE /integrations/{integrationId}").with("integrationId", id);
+                process.call_after_crash("integrations_delete", delete).await;
+                model.catalogue.remove(id);
+            }
+            3 => {
+                let delete = installation("DELETE /users/{user}/installations/{integrationId}", user, id);
+                let (status, body) = process.call_after_crash("installations_delete", delete).await;
+                // The request that crashed may have deleted it.
+                assert!(model.delete(user, id) == status || status == 404, "{body}");
+            }
+            4 => {
+                let Some(credential) = credentials.choose(random) else { continue };
+                let delete = request("DELETE /users/{user}/credentials/{credentialId}");
+                let delete = delete.with("user", user).with("credentialId", credential);
+                process.call_after_crash("credentials_delete", delete).await;
+                model.credentials.get_mut(user).unwrap().remove(credential);
+            }
+            5 => {
+                let Some(credential) = credentials.choose(random) else { continue };
+                let name = format!("Own {step}");
+                let body = json!({ "userId": user, "name": name, "credentialIds": [credential] });
+                let (status, _) = process.call("workflows_create", request("POST /workflows").body(body)).await;
+                assert_eq!(status, 201);
+                model.own.insert((user.clone(), name), credential.clone());
+            }
+            6 => {
+                let installed: Vec<Value> = process.workflows(user).await;
+                let Some(workflow) = installed.choose(random) else { continue };
+                let delete = request("DELETE /workflows/{workflowId}")
+                    .with("workflowId", workflow["workflowId"].as_str().unwrap());
+                process.call_after_crash("workflows_delete", delete).await;
+                match workflow["key"].as_str() {
+                    Some(key) => {
+                        let of = INTEGRATIONS.into_iter().find(|id| workflow["integrationId"] == **id).unwrap();
+                        model.installations.get_mut(&(user.clone(), of)).unwrap().workflows.remove(key);
+                    }
+                    None => {
+                        model.own.remove(&(user.clone(), text(&workflow["name"])));
+                    }
+                }
+            }
+            _ => {
+                let mut body = json!({});
+                match rand::random_range(0..4) {
+                    0 => {}
+                    1 => {
+                        let known = credentials.choose(random).cloned().unwrap_or_else(|| "0".repeat(24));
+                        body["credentials"]["shop"]["credentialId"] = json!(known);
+                    }
+                    _ => body["credentials"]["shop"]["data"] = json!({}),
+                }
+                if rand::random() {
+                    body["settings"]["size"] =
+                        if rand::random() { Value::Null } else { json!(rand::random_range(0..3)) };
+                }
+                if rand::random() {
+                    let keys = model.catalogue.get(id).map(|(keys, _)| keys.clone()).unwrap_or_default();
+                    body["workflows"] = json!(keys.into_iter().filter(|_| rand::random()).collect::<Vec<_>>());
+                }
+                let put = installation("PUT /users/{user}/installations/{integrationId}", user, id).body(body.clone());
+                let (status, shown) = process.call_after_crash("installations_put", put).await;
+                let connected = shown["credentialIds"]["shop"].as_str().unwrap_or_default();
+                let expected = model.put(user, id, &body, connected);
+                // The request that crashed may have created it.
+                assert!(
+                    status == expected || (status, expected) == (200, 201),
+                    "{body}: {status}, not {expected}: {shown}"
+                );
+            }
+        }
+        model.assert_shown(&process, &users).await;
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_equal_requests_make_one_installation() {
+    let process = Process::start().await;
+    let user = process.create_user("joe").await;
+    process.put_integration("a", &["k0", "k1"], true).await;
+    let body = json!({ "credentials": { "shop": { "data": {} } }, "settings": { "size": 1 } });
+    let put = || installation("PUT /users/{user}/installations/{integrationId}", &user, "a").body(body.clone());
+    let answers = join_all((0..200).map(|_| process.call("installations_put", put()))).await;
+    let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 201].contains(status)), "{statuses:?}");
+    assert_eq!((process.credentials(&user).await.len(), process.workflows(&user).await.len()), (1, 2));
+}
+
+#[tokio::test]
+async fn uninstalling_never_deletes_a_credential_that_a_concurrent_request_begins_to_name() {
+    let process = Process::start().await;
+    let user = process.create_user("joe").await;
+    for id in ["a", "b"] {
+        process.put_integration(id, &["k0"], true).await;
+    }
+    for round in 0..40 {
+        let put = |id: &str, source: Value| {
+            let body = json!({ "credentials": { "shop": source } });
+            process.call(
+                "installations_put",
+                installation("PUT /users/{user}/installations/{integrationId}", &user, id).body(body),
+            )
+        };
+        let delete = |id: &str| {
+            process.call(
+                "installations_delete",
+                installation("DELETE /users/{user}/installations/{integrationId}", &user, id),
+            )
+        };
+        let (_, installed) = put("a", json!({ "data": {} })).await;
+        let credential = text(&installed["credentialIds"]["shop"]);
+        let workflow = json!({ "userId": user, "name": format!("Own {round}"), "credentialIds": [credential] });
+        // Started at random times, so that the calls of the requests interleave in many ways.
+        let later = || tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(0..30)));
+        let (deleted, (own, _), (second, _)) = tokio::join!(
+            delete("a"),
+            later().then(|()| process.call("workflows_create", request("POST /workflows").body(workflow))),
+            later().then(|()| put("b", json!({ "credentialId": credential }))),
+        );
+        assert!([200, 409].contains(&deleted.0) && [201, 422].contains(&own) && [201, 409, 422].contains(&second));
+        let is_named = own == 201 || second == 201;
+        assert!(!is_named || process.credentials(&user).await.contains(&credential), "{own} {second}");
+        delete("a").await;
+        delete("b").await;
+    }
+}
