@@ -24,6 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -44,6 +45,8 @@ MAX_ATTEMPTS = 8
 MAX_LISTED = 20
 # Seconds between two lines of progress.
 PROGRESS_INTERVAL = 5
+# Seconds from a deletion to the expiry of its tombstone, as in `shared/src/store/tombstones.rs`.
+REMEMBERED = 36 * 24 * 60 * 60
 # Type of an error between its two writes. The filter of the stream passes inserted items of the
 # type `error` only.
 RESTORING = "restoringError"
@@ -97,6 +100,11 @@ def key_of(item: Item) -> Key:
 def attributes(key: Key) -> Item:
     """Returns a primary key as DynamoDB attributes."""
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+
+
+def tombstone(key: Key) -> Key:
+    """Returns the key of the tombstone of an item."""
+    return f"{key[0]}#deleted", key[1]
 
 
 def environment(item: Item) -> str:
@@ -291,8 +299,11 @@ class DirectoryRules(Rules):
         "environment": "version",
         "user": "version",
         "destination": "version",
+        # Does not increase with `namings`, so a naming since then is kept. One that is lost does
+        # no harm: a deletion compares the number only with the one that it has read.
         "credential": "revision",
         "workflow": "revision",
+        "installation": "revision",
         "integration": "version",
     }
     # Attributes of a destination's health that describe the work of a drain.
@@ -305,9 +316,16 @@ class DirectoryRules(Rules):
         return int(text(item, self.versions.get(kind, "")) or 0)
 
     def copied(self, item: Item) -> Item:
-        if text(item, "type") != "health":
-            return item
-        return {name: value for name, value in item.items() if name not in self.drain}
+        match text(item, "type"):
+            case "health":
+                return {name: value for name, value in item.items() if name not in self.drain}
+            case "installation":
+                # Without workflows that were deleted while it was missing or older.
+                listed = self.workflows(item)
+                self.live.load(map(tombstone, listed))
+                kept = [workflow for key, workflow in listed.items() if not self.live.get(tombstone(key))]
+                return {**item, "workflows": {"L": kept}}
+        return item
 
     def missing(self, item: Item) -> Verdict | None:
         match text(item, "type"):
@@ -325,8 +343,9 @@ class DirectoryRules(Rules):
             case "workflow":
                 return self.missing_workflow(item)
             case "workflowPointer":
-                workflow = (f"{environment(item)}#workflow#{text(item, 'workflowId')}", "workflow")
-                return self.follow(workflow, "workflow")
+                return self.follow(self.workflow(item), "workflow")
+            case "installation":
+                return self.missing_installation(item)
             case "destination":
                 deleted = (f"{environment(item)}#deleted-destinations", text(item, "sk"))
                 return skipped("deleted") if self.live.get(deleted) else UNDECIDED
@@ -379,7 +398,60 @@ class DirectoryRules(Rules):
         pointer = self.live.get(self.pointer(item))
         if pointer and text(pointer, "workflowId") != text(item, "workflowId"):
             return skipped("another workflow has its name")
+        if installation := self.installation(item):
+            return self.missing_installed(item, installation, lost=pointer is not None)
         return self.owned(item, lost=pointer is not None)
+
+    def missing_installed(self, item: Item, key: Key, lost: bool) -> Verdict:
+        """Decides on a missing workflow of an installation, which has this key.
+
+        The deletion of a workflow removes it from its installation in the same transaction, so an
+        installation that lists a missing workflow proves an accident. Uninstalling writes a
+        tombstone of the installation only.
+        """
+        if self.is_uninstalled(key, text(item, "createdAt")):
+            return skipped("uninstalled")
+        found = [installation for table in (self.live, self.restored) if (installation := table.get(key))]
+        if not found:
+            return self.owned(item, lost)
+        # An older one in the stack is replaced.
+        listed = self.workflows(max(found, key=self.order))
+        if key_of(item) not in listed:
+            return skipped("its installation does not list it")
+        # A request to the installation creates a workflow whose predecessor is missing.
+        if any(workflow["M"]["key"] == item["key"] and self.live.get(other) for other, workflow in listed.items()):
+            return skipped("another workflow of its installation has its key")
+        return self.owned(item, lost=True) if self.live.get(key) else self.follow(key, "installation")
+
+    def missing_installation(self, item: Item) -> Verdict:
+        """Decides on a missing installation.
+
+        Uninstalling deletes its workflows and their pointers in the same transaction, so one that
+        is left proves an accident.
+        """
+        if self.is_uninstalled(key_of(item), text(item, "installedAt")):
+            return skipped("uninstalled")
+        keys = self.workflows(item)
+        self.live.load(keys)
+        self.restored.load(keys)
+        return self.owned(item, lost=any(map(self.is_left, keys)))
+
+    def is_uninstalled(self, installation: Key, since: str) -> bool:
+        """Whether an installation was deleted after a time.
+
+        A tombstone has the time of the last deletion, rounded down to a second. One that is not
+        later belongs to an earlier installation with the same key.
+        """
+        found = self.live.get(tombstone(installation))
+        return bool(found) and int(text(found, "expiresAt")) - REMEMBERED > datetime.fromisoformat(since).timestamp()
+
+    def is_left(self, workflow: Key) -> bool:
+        """Whether the stack has a workflow or the pointer to it."""
+        if self.live.get(workflow):
+            return True
+        restored = self.restored.get(workflow)
+        pointer = self.live.get(self.pointer(restored)) if restored else None
+        return bool(pointer) and self.workflow(pointer) == workflow
 
     def owned(self, item: Item, lost: bool) -> Verdict:
         """Decides on a missing item of a user."""
@@ -388,15 +460,18 @@ class DirectoryRules(Rules):
 
     def deleted(self, item: Item) -> Verdict | None:
         """Returns a verdict if the item has a tombstone."""
-        pk, sk = key_of(item)
-        return skipped("deleted") if self.live.get((f"{pk}#deleted", sk)) else None
+        return skipped("deleted") if self.live.get(tombstone(key_of(item))) else None
 
     def dependencies(self, item: Item) -> list[Key]:
         match text(item, "type"):
-            case "nameClaim" | "credential" | "workflow":
+            case "nameClaim" | "credential" | "installation":
                 return [self.user(item)]
+            case "workflow":
+                installation = self.installation(item)
+                follows = installation and self.follow(installation, "installation").is_copied
+                return [self.user(item), *([installation] if follows else [])]
             case "workflowPointer":
-                return [(f"{environment(item)}#workflow#{text(item, 'workflowId')}", "workflow")]
+                return [self.workflow(item)]
             case "health":
                 return [self.destination(item)]
             case "apiKey":
@@ -420,13 +495,14 @@ class DirectoryRules(Rules):
             case "nameClaim":
                 user = live.get(self.user(item)) or {}
                 return [put, live.check(self.user(item), "version = :version", version=user.get("version", {"N": "0"}))]
-            case "credential":
+            case "credential" | "installation":
                 return [put, live.check(self.user(item), "attribute_exists(pk)")]
             case "workflow":
                 same = {"condition": "attribute_not_exists(pk) OR workflowId = :id", "id": item["workflowId"]}
                 pointer = self.restored.get(self.pointer(item))
                 pointers = [live.put(pointer, **same)] if pointer else []
-                return [put, *pointers, live.check(self.user(item), "attribute_exists(pk)")]
+                installations = [self.check_unchanged(key)] if (key := self.installation(item)) else []
+                return [put, *pointers, *installations, live.check(self.user(item), "attribute_exists(pk)")]
             case "workflowPointer":
                 return [put, live.check(self.dependencies(item)[0], "attribute_exists(pk)")]
             case "destination":
@@ -447,9 +523,30 @@ class DirectoryRules(Rules):
                 return [put, live.check(self.user(item), "attribute_not_exists(pk)")]
         return [put]
 
+    def check_unchanged(self, installation: Key) -> Item:
+        """Returns the check that an installation is as it was read."""
+        found = self.live.get(installation)
+        if found is None:
+            return self.live.check(installation, "attribute_not_exists(pk)")
+        return self.live.check(installation, "revision = :revision", revision=found["revision"])
+
     def user(self, item: Item) -> Key:
         """Returns the key of the user of an item."""
         return f"{environment(item)}#user#{text(item, 'userId')}", "user"
+
+    def workflow(self, item: Item) -> Key:
+        """Returns the key of the workflow of an item."""
+        return f"{environment(item)}#workflow#{text(item, 'workflowId')}", "workflow"
+
+    def workflows(self, installation: Item) -> dict[Key, Item]:
+        """Returns the workflows that an installation lists, by their keys."""
+        pk, listed = installation["pk"], installation["workflows"]["L"]
+        return {self.workflow({"pk": pk, **workflow["M"]}): workflow for workflow in listed}
+
+    def installation(self, workflow: Item) -> Key | None:
+        """Returns the key of the installation of a workflow, or None if the back end created it."""
+        installed = "S" in workflow.get("key", {})
+        return (self.user(workflow)[0], f"installation#{text(workflow, 'integrationId')}") if installed else None
 
     def pointer(self, item: Item) -> Key:
         """Returns the key of the pointer to a workflow."""
