@@ -343,6 +343,9 @@ class DirectoryRules(Rules):
             case "workflow":
                 return self.missing_workflow(item)
             case "workflowPointer":
+                workflow = self.live.get(self.workflow(item))
+                if workflow and self.pointer(workflow) != key_of(item):
+                    return skipped("its workflow has another name now")
                 return self.follow(self.workflow(item), "workflow")
             case "installation":
                 return self.missing_installation(item)

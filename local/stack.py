@@ -86,7 +86,9 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
     if done.returncode != 0:
         sys.exit(f"The deployment failed:\n{done.stdout}\n{done.stderr}")
     bridge_routes(emulator)
-    return describe(emulator)
+    deployed = describe(emulator)
+    set_public_url(emulator, deployed.url)
+    return deployed
 
 
 def describe(emulator: Emulator, name: str = STACK) -> Stack:
@@ -101,6 +103,15 @@ def describe(emulator: Emulator, name: str = STACK) -> Stack:
 def _resource(emulator: Emulator, stack: str, logical_id: str) -> str:
     resource = emulator.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
     return resource["StackResourceDetail"]["PhysicalResourceId"]
+
+
+def set_public_url(emulator: Emulator, url: str) -> None:
+    """Sets the base URL of install links, which a function cannot tell from a request to the emulator."""
+    function = f"{STACK}-integrations-install-url"
+    functions = emulator.client("lambda")
+    configuration = functions.get_function_configuration(FunctionName=function)
+    variables = configuration["Environment"]["Variables"] | {"PUBLIC_URL": url}
+    functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
 
 
 def bridge_routes(emulator: Emulator, stack: str = STACK) -> None:

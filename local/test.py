@@ -131,7 +131,7 @@ def own_settings(local: emulator.Emulator, deployed: stack.Stack) -> dict[str, s
             ],
         )
     key = local.client("kms").create_key()["KeyMetadata"]["KeyId"]
-    return {**settings, "SIGNING_KEY": key, "DESTINATIONS_KEY": key, "CREDENTIALS_KEY": key}
+    return {**settings, "SIGNING_KEY": key, "DESTINATIONS_KEY": key, "CREDENTIALS_KEY": key, "PUBLIC_URL": ""}
 
 
 def keep_logs(local: emulator.Emulator, path: Path) -> None:

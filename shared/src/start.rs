@@ -70,6 +70,7 @@ use crate::{
         records::Records,
         replays::Replays,
         signing_keys::SigningKeys,
+        tickets::Tickets,
         users::Users,
         workflows::Workflows,
     },
@@ -255,6 +256,7 @@ from_aws! {
     Integrations<A>(aws) { 0: aws.directory()? }
     Replays<A>(aws) { 0: aws.directory()? }
     SigningKeys<A>(aws) { 0: aws.directory()? }
+    Tickets<A>(aws) { 0: aws.directory()? }
     Users<A>(aws) { 0: aws.directory()? }
     Workflows<A>(aws) { 0: aws.directory()? }
     Deliveries<A>(aws) { table: aws.errors()?, retention }

@@ -28,7 +28,7 @@ SEAL = {
     "credential-data": {"CredentialsCreate", "CredentialsReplace", "InstallationsPut"},
 }
 OPEN = {
-    "token-signing": {"UsersToken"},
+    "token-signing": {"Tickets", "UsersToken"},
     "destination-credentials": {"DestinationsPatch", "DestinationsTest", "ForwardErrors", "Drain"},
     "webhook-secret": {"DestinationsCreate", "DestinationsTest", "DeliverWebhooks", "Drain"},
     "idempotency": {"DestinationsCreate"},
@@ -38,7 +38,8 @@ OPEN = {
 # Functions that may read each partition of the directory. Environment and ids are arbitrary.
 ENVIRONMENT = f"env#{'0' * 24}"
 READERS = {
-    "stack": {"EnvironmentsCreate", "Jwks", "UsersToken", "SigningKeysRotate"},
+    "stack": {"EnvironmentsCreate", "Jwks", "Tickets", "UsersToken", "SigningKeysRotate"},
+    "ticket#" + "0" * 64: {"Tickets"},
     "key#" + "0" * 64: {"Authorizer"},
     ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsGet", "EnvironmentsPatch", "KeysCreate", "Session"},
     f"{ENVIRONMENT}#keys": {"KeysList", "KeysRevoke"},
@@ -46,7 +47,7 @@ READERS = {
         "CredentialsCreate", "DestinationsCreate", "DestinationsReplay", "ErrorsRecord", "UsersBatch", "UsersCreate", "WorkflowsCreate",
     },
     f"{ENVIRONMENT}#integrations": {
-        "InstallationsGet", "InstallationsList", "InstallationsListAll", "InstallationsPut",
+        "InstallationsGet", "InstallationsList", "InstallationsListAll", "InstallationsPut", "IntegrationsInstallUrl",
         "IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut", "Session",
     },
     f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel", "ReplaysGet"},
@@ -60,6 +61,7 @@ READERS = {
 WRITERS = {
     "stack": {"EnvironmentsCreate", "SigningKeysRotate"},
     "key#" + "0" * 64: {"KeysCreate", "KeysRevoke"},
+    "ticket#" + "0" * 64: {"IntegrationsInstallUrl", "Tickets"},
     ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsPatch"},
     f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysRevoke"},
     f"{ENVIRONMENT}#integrations": {"IntegrationsDelete", "IntegrationsPut"},

@@ -232,6 +232,8 @@ class Accident:
         call("PATCH", f"/users/{self.renamed}", {"username": "another"})
         call("DELETE", f"/users/{self.joe}/credentials/{self.credentials[3]}")
         call("DELETE", f"/workflows/{self.workflows[3]}")
+        self.former_name = call("GET", f"/workflows/{self.workflows[0]}")["name"]
+        call("PATCH", f"/workflows/{self.workflows[0]}", {"name": "another name"})
         call("DELETE", f"/users/{self.joe}/installations/uninstalled")
         call("DELETE", f"/users/{self.joe}/installations/replaced")
         for workflow in self.install(self.joe, "replaced"):
@@ -255,6 +257,7 @@ class Accident:
             # These show that a change was made on purpose.
             users = {self.key_of_user(user) for user in (self.joe, self.disabled, self.renamed)}
             lost -= users | {(f"env#{self.environment.id}#keys", f"key#{self.key_id('revoked')}")}
+            lost -= {(f"env#{self.environment.id}#workflow#{self.workflows[0]}", "workflow")}
             lost |= {self.grant, self.health}
             lost -= {self.credential} | self.spare(backed_up)
             self.lose_installations(backed_up)
@@ -532,6 +535,9 @@ def test_deletions_and_revocations_are_not_reverted(accident: Accident) -> None:
     assert [workflow["M"]["workflowId"]["S"] for workflow in listed] == accident.installed["reduced"][1:]
     recreated = accident.environment.call("GET", f"/users/{accident.renamed}/installations/recreated")
     assert sorted(workflow["key"] for workflow in recreated["workflows"]) == sorted(KEYS)
+    # The former name of a workflow stays free.
+    named = {"userId": accident.joe, "name": accident.former_name}
+    accident.environment.call("POST", "/workflows", named, 201)
     partition, _ = accident.key_of_user(accident.deleted)
     assert not [key for key in accident.items(accident.directory) if key[0] == partition]
 

@@ -12,6 +12,7 @@ pub mod openapi;
 pub mod replays;
 pub mod session;
 pub mod success;
+pub mod tickets;
 pub mod users;
 pub mod workflows;
 

@@ -22,7 +22,7 @@ use utoipa::{
 use self::completion::Completion;
 use super::{
     console, credentials, destinations, environments, errors, installations, integrations, jwks, replays, session,
-    users, workflows,
+    tickets, users, workflows,
 };
 
 /// Returns the OpenAPI document of the Tenon API.
@@ -55,6 +55,7 @@ impl Modify for Resources {
         document.merge(credentials::Operations::openapi());
         document.merge(integrations::Operations::openapi());
         document.merge(installations::Operations::openapi());
+        document.merge(tickets::Operations::openapi());
         document.merge(workflows::Operations::openapi());
         document.merge(errors::Operations::openapi());
         document.merge(destinations::Operations::openapi());

@@ -1,3 +1,3 @@
 //! Serves `GET /installations`.
 
-tenon::main!(serve(functions::api::installations::list_all::list_installations));
+tenon::main!(serve(functions::api::installations::list::list_installations));

@@ -27,6 +27,7 @@
 //! * [`settings`]: settings of workflows, kept as the caller wrote them
 //! * [`signing_key`]: keys that sign user tokens, as stored
 //! * [`text`]: length-limited text and the macro for validated strings
+//! * [`ticket`]: tickets of install links
 //! * [`timestamp`]: points in time with millisecond precision
 //! * [`user`]: users, their metadata and the lifetime of their tokens
 //! * [`webhook`]: webhook URLs and signing secrets
@@ -57,6 +58,7 @@ pub mod secret;
 pub mod settings;
 pub mod signing_key;
 pub mod text;
+pub mod ticket;
 pub mod timestamp;
 pub mod user;
 pub mod webhook;

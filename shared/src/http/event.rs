@@ -19,6 +19,10 @@ use tower::Service;
 use super::{Problem, problem::REQUEST_ID};
 use crate::start::StartError;
 
+/// Domain name of the API that the client of a request used, as API Gateway determined it.
+#[derive(Clone, Debug)]
+pub(super) struct DomainName(pub(super) String);
+
 /// Serves events with a service until Lambda stops the process.
 pub(super) async fn run<S>(service: S) -> Result<(), StartError>
 where
@@ -35,7 +39,13 @@ where
     let LambdaEvent { payload, context } = event;
     let read = || {
         let LambdaRequest::ApiGatewayV2(request) = serde_json::from_str(payload.get()).ok()? else { return None };
+        let domain = DomainName(request.request_context.domain_name.clone().unwrap_or_default());
         let event = LambdaEvent::new(LambdaRequest::ApiGatewayV2(without_address(request)), context.clone());
+        let mut service = service;
+        let service = service_fn(move |mut request: Request| {
+            request.extensions_mut().insert(domain.clone());
+            service.call(request)
+        });
         // This converts the event. The service itself runs when the future is polled.
         Some(Adapter::from(service).call(event))
     };
@@ -82,11 +92,12 @@ fn without_address(mut request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpRequ
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::FromRequestParts;
     use lambda_http::{Context, RequestExt};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{super::ApiUrl, *};
 
     /// Returns the status and body of a service that returns the query parameter `a`.
     async fn answer(event: &Value) -> (u64, String) {
@@ -98,6 +109,20 @@ mod tests {
         let response = respond(service, LambdaEvent::new(payload, Context::default())).await.unwrap();
         let response = serde_json::to_value(response).unwrap();
         (response["statusCode"].as_u64().unwrap(), response["body"].as_str().unwrap_or_default().to_owned())
+    }
+
+    #[tokio::test]
+    async fn api_url_has_the_domain_and_base_path_of_the_client() {
+        let service = service_fn(async |request: Request| {
+            let (mut parts, _) = request.into_parts();
+            let Ok(ApiUrl(url)) = ApiUrl::from_request_parts(&mut parts, &()).await;
+            Ok::<_, Infallible>(url.into_response())
+        });
+        let mut event = event("", "/tenon/console", &json!({}));
+        event["requestContext"]["domainName"] = json!("api.acme.example");
+        let payload = RawValue::from_string(event.to_string()).unwrap();
+        let response = respond(service, LambdaEvent::new(payload, Context::default())).await.unwrap();
+        assert_eq!(serde_json::to_value(response).unwrap()["body"], "https://api.acme.example/tenon");
     }
 
     fn event(query: &str, path: &str, headers: &Value) -> Value {

@@ -238,6 +238,11 @@ impl Problem {
         Self::conflict("concurrent-modification", format!("the {resource} was changed by another request; retry"))
     }
 
+    /// Returns 410: the resource existed, or may have existed, and can no longer be used.
+    pub fn gone(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", "Gone", detail)
+    }
+
     /// Returns 413: the body is too large.
     pub fn too_large(max: usize) -> Self {
         let detail = format!("the body must have at most {max} bytes");

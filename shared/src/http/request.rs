@@ -7,7 +7,7 @@ use http::{Extensions, header, request::Parts};
 use lambda_http::{RequestExt, request::RequestContext};
 use utoipa::IntoParams;
 
-use super::{Problem, responses::revision_etag};
+use super::{Problem, event::DomainName, responses::revision_etag};
 use crate::domain::{
     id::{CredentialId, DestinationId, ErrorId, ReplayId, WorkflowId},
     integration::IntegrationId,
@@ -79,6 +79,31 @@ impl RouteKey {
     }
 }
 
+/// Base URL of the API that the client of a request used, without a slash at the end: the domain, and the
+/// base path of a custom domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiUrl(pub String);
+
+impl<S: Sync> FromRequestParts<S> for ApiUrl {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let domain = parts.extensions.get::<DomainName>().map_or("", |DomainName(domain)| domain);
+        let path = match parts.extensions.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.path.as_deref(),
+            _ => None,
+        };
+        let RouteKey(route) = RouteKey::of(&parts.extensions);
+        Ok(Self(format!("https://{domain}{}", base_path(path.unwrap_or_default(), &route))))
+    }
+}
+
+/// Returns the part of a path before that of the route.
+fn base_path<'p>(path: &'p str, route: &str) -> &'p str {
+    let length = path.rmatch_indices('/').nth(route.matches('/').count().saturating_sub(1)).map(|(at, _)| at);
+    path.split_at(length.unwrap_or_default()).0
+}
+
 /// `If-Match` header of a request (RFC 9110, section 13.1.1), if present.
 #[derive(Clone, Debug, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -118,5 +143,23 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let value = parts.headers.get(header::IF_MATCH);
         Ok(Self { etags: value.map(|value| value.to_str().unwrap_or_default().to_owned()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_path_is_what_precedes_the_route() {
+        let route = "GET /users/{user}/integrations/{integrationId}/install-url";
+        for (path, base) in [
+            ("/users/joe/integrations/a/install-url", ""),
+            ("/2024-03/users/joe@acme.example/integrations/a/install-url", "/2024-03"),
+            ("/a/b/users/joe/integrations/a/install-url", "/a/b"),
+            ("", ""),
+        ] {
+            assert_eq!(base_path(path, route), base);
+        }
     }
 }

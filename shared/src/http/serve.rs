@@ -37,6 +37,8 @@ pub enum Public {
     OpenApi,
     /// `GET /console`
     Console,
+    /// `POST /tickets`
+    Tickets,
 }
 
 /// Returns the server of an endpoint that needs no authentication.

@@ -21,6 +21,7 @@ use crate::domain::{
     secret::Secret,
     settings::Settings,
     text::Text,
+    ticket::Ticket,
     timestamp::Timestamp,
     user::{MAX_METADATA_PAIRS, Metadata, Status, TtlSeconds},
     webhook::WebhookUrl,
@@ -74,6 +75,7 @@ from_json_by_parsing! {
     [] Color;
     [] Font;
     [] WebhookUrl;
+    [] Ticket;
     [] Timestamp;
     [] Region;
     [] BusName;

@@ -17,6 +17,7 @@ use crate::domain::{
     names::CanonicalName,
     record::RecordKey,
     request_seed::RequestKey,
+    ticket::TicketHash,
     timestamp::Timestamp,
     workflow::WorkflowName,
 };
@@ -54,6 +55,11 @@ impl Key {
 /// Key of the grant of an API key.
 pub fn api_key(hash: &KeyHash) -> Key {
     Key::new(format_args!("key#{hash}"), "key")
+}
+
+/// Key of the ticket of an install link.
+pub fn ticket(hash: &TicketHash) -> Key {
+    Key::new(format_args!("ticket#{hash}"), "ticket")
 }
 
 /// Partition of an environment's API key records.

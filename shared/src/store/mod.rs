@@ -14,7 +14,8 @@
 //! * [`environments`], [`api_keys`], [`signing_keys`]: setup and access of the stack.
 //! * [`users`], [`credentials`], [`workflows`]: users and the items that they own.
 //! * [`destinations`], [`health`]: destinations, their health and the leases of their drains.
-//! * [`integrations`], [`installations`]: the catalogue, and what users installed of it.
+//! * [`integrations`], [`installations`], [`tickets`]: the catalogue, what users installed of it, and the
+//!   tickets of install links.
 //! * [`errors`], [`deliveries`], [`pending`]: errors, deliveries, and deliveries that are retried.
 //! * [`records`]: records of all types, as delivery reads them.
 //! * [`replays`], [`deletions`], [`erasures`]: background jobs.
@@ -56,6 +57,7 @@ pub mod records;
 pub mod replays;
 pub mod signing_keys;
 mod table;
+pub mod tickets;
 mod tombstones;
 pub mod users;
 pub mod workflows;

@@ -7,7 +7,8 @@ use aws_config::SdkConfig;
 use axum::handler::Handler;
 use expect_test::expect_file;
 use functions::api::{
-    credentials, destinations, environments, errors, installations, integrations, replays, session, users, workflows,
+    credentials, destinations, environments, errors, installations, integrations, replays, session, tickets, users,
+    workflows,
 };
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
@@ -69,6 +70,7 @@ pub(crate) struct World {
     pub(crate) destination: String,
     pub(crate) webhook: String,
     pub(crate) replay: String,
+    pub(crate) ticket: String,
     /// Settings of an EventBridge destination.
     pub(crate) bus: Value,
 }
@@ -85,6 +87,7 @@ impl World {
             destination: "6b052e4498e88b6aac667a50".into(),
             webhook: "6b052e4498e88b6aac667a53".into(),
             replay: "6b052e4698e88b6aac667a51".into(),
+            ticket: "3q2-7wEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
             bus: json!({ "type": "eventbridge", "region": "us-east-1", "eventBusName": "errors", "credentials": {
                 "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
                 "secretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
@@ -341,6 +344,8 @@ pub(crate) const ACCESS: &[Access] = &[
         other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
     Access { request: |_| request("GET /integrations"),
         other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
+    Access { request: |_| request("GET /users/{user}/integrations/{integrationId}/install-url"),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     // The user installs it before the back end calls.
     Access { request: |_| request("PUT /users/{user}/installations/{integrationId}").body(installation()),
         other: 404, engine: 403, backend: 200, user: 201, another_user: 404 },
@@ -523,6 +528,21 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         // The catalogue is cached.
         status: 200, calls: "2*GetItem Query 2*BatchGetItem",
         body: |_, list| assert!(list["data"][0]["installation"]["status"].is_string()) },
+    AwsCalls { function: "integrations_install_url",
+        request: |_| request("GET /users/{user}/integrations/{integrationId}/install-url"),
+        status: 200, calls: "2*GetItem PutItem",
+        body: |world, link| {
+            let url = text(&link["url"]);
+            let (page, ticket) = url.split_once("#ticket=").unwrap();
+            assert!(page.ends_with("/modal"));
+            world.ticket = ticket.to_owned();
+        } },
+    AwsCalls { function: "tickets",
+        request: |world| request("POST /tickets").body(json!({ "ticket": world.ticket })),
+        status: 200, calls: "2*GetItem TransactWriteItems", body: |_, token| assert!(token["token"].is_string()) },
+    AwsCalls { function: "tickets",
+        request: |world| request("POST /tickets").body(json!({ "ticket": world.ticket })),
+        status: 410, calls: "GetItem", body: ANY_BODY },
     AwsCalls { function: "installations_delete",
         request: |_| request("DELETE /users/{user}/installations/{integrationId}").by_user(),
         status: 200, calls: "2*GetItem 2*BatchGetItem 2*Query TransactWriteItems", body: ANY_BODY },
@@ -741,9 +761,11 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "installations_delete" => installations::delete.delete_installation;
         "installations_get" => installations::get.get_installation;
         "installations_list" => installations::list.list_installations_of_user;
-        "installations_list_all" => installations::list_all.list_installations;
+        "installations_list_all" => installations::list.list_installations;
         "installations_put" => installations::put.put_installation;
         "integrations_delete" => integrations::delete.delete_integration;
+        "integrations_install_url" => integrations::install_url.create_install_url;
+        "tickets" => tickets.exchange_ticket;
         "integrations_get" => integrations::get.get_integration;
         "integrations_list" => integrations::list.list_integrations;
         "integrations_put" => integrations::put.put_integration;

@@ -1,24 +1,32 @@
-//! `GET /users/{user}/installations`. AWS calls: one DynamoDB read of the user by id, or two by name; one
-//! query of its installations, and one query per megabyte of the catalogue, which a process keeps for ten
-//! seconds; one batch read for each 100 workflows and one for each 100 credentials of the page.
+//! `GET /users/{user}/installations` and `GET /installations`. AWS calls: of a user, one DynamoDB read of the
+//! user by id, or two by name, and one query of its installations; of the environment, one query for each of
+//! four partitions and one batch read of the owners. Both: one query per megabyte of the catalogue, which a
+//! process keeps for ten seconds; one batch read for each 100 workflows and one for each 100 credentials of
+//! the page.
+
+use std::collections::HashMap;
 
 use axum::extract;
 use tenon::{
-    domain::names::UserRef,
-    http::{AnyCaller, Json, List, PageParams, Path, Problem, Valid},
+    domain::{
+        id::UserId,
+        names::UserRef,
+        user::{Status, User},
+    },
+    http::{AnyCaller, EngineOrBackend, Json, List, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{Page, ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
 
 use super::{InstallationBody, Parts, position};
 
-/// State of the function.
+/// State of the functions.
 #[derive(Clone, Debug, FromAws)]
 pub struct State {
-    pub(super) users: Users<ReadOnly>,
-    pub(super) catalogue: Catalogue,
-    pub(super) installations: Installations<ReadOnly>,
-    pub(super) parts: Parts,
+    users: Users<ReadOnly>,
+    catalogue: Catalogue,
+    installations: Installations<ReadOnly>,
+    parts: Parts,
 }
 
 /// Lists the installations of a user, newest first.
@@ -46,4 +54,33 @@ pub async fn list_installations_of_user(
         InstallationBody::new(installation, owner.status, integration, &parts)
     });
     Ok(List::of(&scope, Page { items: items.collect::<Vec<_>>(), next }))
+}
+
+/// Lists the installations of the environment, newest first. A new installation can be missing for a
+/// moment.
+#[utoipa::path(get, path = "/installations", tag = "installations",
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"])), params(PageParams),
+    responses((status = 200, body = List<InstallationBody>)))]
+pub async fn list_installations(
+    EngineOrBackend { environment }: EngineOrBackend,
+    extract::State(state): extract::State<State>,
+    Valid(page): Valid<PageParams>,
+) -> Result<Json<List<InstallationBody>>, Problem> {
+    let scope = "/installations";
+    let after = page.after(scope)?;
+    let Page { items, next } = state.installations.page(environment, (after.as_deref(), page.limit)).await?;
+    let catalogue = state.catalogue.all(environment).await?;
+    let (owners, parts) = tokio::try_join!(
+        state.users.get_all(environment, items.iter().map(|installation| installation.user_id)),
+        state.parts.of(environment, &items),
+    )?;
+    let owners: HashMap<UserId, Status> =
+        owners.into_iter().map(|User { user_id, status, .. }| (user_id, status)).collect();
+    let items = items.into_iter().filter_map(|installation| {
+        // That of a deleted user is deleted in the background.
+        let owner = owners.get(&installation.user_id)?;
+        let integration = catalogue.iter().find(|one| one.integration_id == installation.integration_id);
+        Some(InstallationBody::new(installation, *owner, integration, &parts))
+    });
+    Ok(List::of(scope, Page { items: items.collect::<Vec<_>>(), next }))
 }

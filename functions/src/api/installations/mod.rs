@@ -33,7 +33,6 @@ mod change;
 pub mod delete;
 pub mod get;
 pub mod list;
-pub mod list_all;
 pub mod put;
 
 /// Operations of the resource.
@@ -43,7 +42,7 @@ pub mod put;
     get::get_installation,
     delete::delete_installation,
     list::list_installations_of_user,
-    list_all::list_installations,
+    list::list_installations,
 ))]
 pub struct Operations;
 

@@ -24,12 +24,19 @@ use crate::api::installations::{InstallationBody, InstallationSummary, Parts};
 
 pub mod delete;
 pub mod get;
+pub mod install_url;
 pub mod list;
 pub mod put;
 
 /// Operations of the resource.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(put::put_integration, list::list_integrations, get::get_integration, delete::delete_integration))]
+#[openapi(paths(
+    put::put_integration,
+    list::list_integrations,
+    get::get_integration,
+    delete::delete_integration,
+    install_url::create_install_url,
+))]
 pub struct Operations;
 
 /// Query parameter that names a user.

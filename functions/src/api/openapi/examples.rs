@@ -17,6 +17,7 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("6155ac246093840013297377", "6155ac31fe17fb0013c4f0d8", "6155ac2eb8f4a70013d1e5c2");
     let (webhook, error) = ("https://hooks.acme.example/tenon", "6155ac5d3a9f2e0013b7c641");
     let (bus, region, key) = ("errors", "eu-central-1", "AKIAIOSFODNN7EXAMPLE");
+    let ticket = "3q2-7wEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
     let recorded = json!({ "executionId": "run-4711", "blockId": "block-3", "blockType": "alloy.shopify",
         "error": "403 Forbidden: the token has no scope read_orders" });
@@ -40,6 +41,7 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("Region", json!(region)),
         ("ReplayId", json!("6155ac6e91c4b80013e2d7a5")),
         ("Secret", json!(secret)),
+        ("Ticket", json!(ticket)),
         ("Timestamp", json!("2026-11-24T05:30:00.000Z")),
         ("UserId", json!(user)),
         ("UserRef", json!("joe@acme.example")),
@@ -70,6 +72,7 @@ fn examples() -> Vec<(&'static str, Value)> {
             "PutInstallation",
             json!({ "credentials": { "shopify": { "data": { "token": "shpat_EXAMPLE" } } }, "settings": { "region": "eu" } }),
         ),
+        ("ExchangeTicket", json!({ "ticket": ticket })),
         ("RecordError", recorded.clone()),
         ("ErrorList", json!({ "errors": [recorded] })),
         ("ReplaceCredential", json!({ "data": { "token": "shpat_refreshed" } })),

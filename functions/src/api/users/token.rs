@@ -72,9 +72,9 @@ impl Input for TokenOptions {
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     /// JWT, signed with ES256; sent as `Authorization: Bearer <token>`.
-    token: String,
+    pub token: String,
     /// Expiration time.
-    expires_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// State of the function.

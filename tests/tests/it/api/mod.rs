@@ -16,6 +16,7 @@ mod names;
 mod replays;
 mod revocation;
 mod session;
+mod tickets;
 mod unknown_fields;
 mod users;
 mod users_batch;
