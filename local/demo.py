@@ -1,4 +1,4 @@
-"""Demonstration of the main flow, from a recorded error to the customer's EventBridge bus."""
+"""Demonstration of the main flow, from an installation to an error on the customer's bus."""
 
 import base64
 import json
@@ -55,8 +55,10 @@ class Demonstration:
         token = self.call(backend, "GET", f"/users/{user['userId']}/token")["token"]
         self.verify_token(token, user["userId"])
 
+        self.show_installation(backend, engine, user["userId"])
+
         self.step("Create a workflow of the user")
-        new_workflow = {"userId": user["userId"], "name": "Orders to Shopify"}
+        new_workflow = {"userId": user["userId"], "name": "Refunds to Shopify"}
         workflow = self.call(backend, "POST", "/workflows", new_workflow, expect=201)["workflowId"]
 
         self.step(f"Prepare the customer's AWS account ({CUSTOMER_ACCOUNT}): a bus, a rule, a queue, and access keys")
@@ -114,6 +116,50 @@ class Demonstration:
             **self.emulator.environment(),
             "TENON_WORKFLOW": workflow,
         }
+
+    def show_installation(self, backend: tenon.Api, engine: tenon.Api, user: str) -> None:
+        """Installs an integration as the user, and changes its credential as the engine."""
+        self.step("Save an integration in the catalogue")
+        token = {"name": "token", "label": "Access token", "type": "secret", "required": True, "pattern": "shpat_.+"}
+        integration = {
+            "name": "Shopify",
+            "credentialTypes": [{"type": "shopify", "name": "Shopify account", "fields": [token]}],
+            "settings": [{"name": "batch", "label": "Orders per run", "type": "number"}],
+            "workflows": [{"key": "orders", "name": "Orders to Shopify"}, {"key": "stock", "name": "Stock levels"}],
+        }
+        self.call(backend, "PUT", "/integrations/shopify", integration, expect=201)
+
+        self.step("Install it with a token of the user that may install this integration only")
+        limits = {"mode": "install", "integrations": ["shopify"]}
+        limited = self.call(backend, "POST", f"/users/{user}/token", limits, hide_field="token")["token"]
+        page = tenon.Api(self.stack.url, limited)
+        path = f"/users/{user}/installations/shopify"
+
+        def connect(secret: str, expect: int) -> Json:
+            body = {"credentials": {"shopify": {"data": {"token": secret}}}, "settings": {"batch": 50}}
+            return self.call(page, "PUT", path, body, expect, hide=secret)
+
+        wrong = connect("not-a-token", 422)
+        self.check("the response names the invalid field", wrong["errors"][0]["pointer"].endswith("/data/token"))
+        installed = connect("shpat_1", 201)
+        self.check("two workflows are active", [one["active"] for one in installed["workflows"]] == [True, True])
+        self.call(page, "DELETE", path, expect=403)
+        self.check("the token may not uninstall", True)
+
+        self.step("Reveal, replace and invalidate the credential as the engine")
+        credential = f"/users/{user}/credentials/{installed['credentialIds']['shopify']}"
+        revealed = self.call(engine, "POST", f"{credential}/reveal", hide_field="data")
+        self.check("the engine reads the data", revealed["data"] == {"token": "shpat_1"})
+        self.call(engine, "PUT", credential, {"data": {"token": "shpat_2"}}, hide="shpat_2")
+        revealed = self.call(engine, "POST", f"{credential}/reveal", hide_field="data")
+        self.check("the credential has new data and the same id", revealed["data"] == {"token": "shpat_2"})
+        reason = {"status": "invalid", "reason": "401 from the shop"}
+        self.call(engine, "POST", f"{credential}/status", reason)
+        broken = self.call(page, "GET", path)
+        self.show("what needs attention", broken["attention"])
+        self.check("the installation needs attention", broken["status"] == "needs-attention")
+        repaired = connect("shpat_3", 200)
+        self.check("connecting again repairs it", repaired["status"] == "active")
 
     def show_webhook(self, backend: tenon.Api, engine: tenon.Api, workflow: str) -> None:
         """Sends an error to a webhook that rejects it at first."""

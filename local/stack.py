@@ -106,7 +106,7 @@ def _resource(emulator: Emulator, stack: str, logical_id: str) -> str:
 
 
 def set_public_url(emulator: Emulator, url: str) -> None:
-    """Sets the base URL of install links, which a function cannot tell from a request to the emulator."""
+    """Sets the base URL of install links, which requests to the emulator do not contain."""
     function = f"{STACK}-integrations-install-url"
     functions = emulator.client("lambda")
     configuration = functions.get_function_configuration(FunctionName=function)

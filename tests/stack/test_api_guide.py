@@ -1,4 +1,4 @@
-"""Runs the examples of docs/api.md against the deployed stack."""
+"""Runs the examples of the guides against the deployed stack."""
 
 import os
 import re
@@ -19,14 +19,16 @@ from customer import Endpoint, Received
 from emulator import ROOT, Emulator, free_port
 from stack import Stack
 
-GUIDE = (ROOT / "docs/api.md").read_text()
+# Pages whose examples run in one shell, in this order.
+PAGES = ["api.md", "integrations.md", "install-links.md"]
+GUIDE = "\n".join((ROOT / "docs" / page).read_text() for page in PAGES)
 # Variables that the shell examples set, for the examples in other languages.
 CAPTURED = ["TENON_ISSUER", "USER_TOKEN", "WEBHOOK_SECRET"]
 TIMEOUT_SECONDS = 300
 
 
 def blocks(language: str, first_line: str = "") -> list[str]:
-    """Returns the code blocks of the guide in a language that start with a text."""
+    """Returns the code blocks of the guides in a language that start with a text."""
     found = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     return [block for block in found if block.startswith(first_line)]
 
@@ -49,7 +51,7 @@ def guide(emulator: Emulator, stack: Stack, tmp_path_factory: pytest.TempPathFac
     user = environment.call("POST", "/users", {"username": "guide"}, 201)
     workflow = environment.call("POST", "/workflows", {"userId": user["userId"], "name": "guide"}, 201)
     captured = tmp_path_factory.mktemp("guide") / "variables"
-    trap = "trap '[ $? = 0 ] || echo \"sh block $BLOCK of docs/api.md failed\" >&2' EXIT\n"
+    trap = "trap '[ $? = 0 ] || echo \"sh block $BLOCK of docs/{api,integrations,install-links}.md failed\" >&2' EXIT\n"
     examples = "\n".join(f"BLOCK={number}\n{block}" for number, block in enumerate(blocks("sh"), 1))
     dump = "".join(f"printf '%s\\n' \"{name}=${name}\" >> '{captured}'\n" for name in CAPTURED)
     with Endpoint(answers=[204]) as endpoint:

@@ -1,25 +1,36 @@
 //! Consumed DynamoDB capacity of the operations, compared with docs/capacity.json.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tenon::{
     domain::{
+        credential::Credential,
         delivery::{Attempt, Route},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
-        id::{DestinationId, EnvironmentId},
+        id::{CredentialId, DestinationId, EnvironmentId, WorkflowId},
+        installation::{Installation, InstalledCredential, InstalledWorkflow, Selection, WorkflowPlan},
+        integration::{Content, Integration, IntegrationId, WorkflowTemplate},
         names::{Names, UserRef},
         request_seed::RequestSeed,
+        secret::Sealed,
         settings::Settings,
+        text::Text,
         timestamp::Timestamp,
         user::{Metadata, NewUser, User},
-        workflow::NewWorkflow,
+        workflow::{NewWorkflow, Workflow},
     },
     store::{
         Table,
+        credentials::{Credentials, SealedCredential},
         deliveries::Deliveries,
         erasures::{Erasure, Erasures, start_erasure},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        installations::{InstallationChange, Installations},
+        integrations::Integrations,
         records::Records,
         users::{UserQuery, Users},
         workflows::Workflows,
@@ -43,6 +54,135 @@ fn documented() -> BTreeMap<String, ConsumedUnits> {
 fn user(name: &str, origin: &RequestSeed, index: usize) -> User {
     let names = Names::new(None, Some(format!("{name}@acme.example").parse().unwrap()), &origin.suffix(index)).unwrap();
     NewUser { names, full_name: Some("Joe Smoe".parse().unwrap()), metadata: Metadata::default() }.create(origin, index)
+}
+
+/// Installation of an integration with one credential and two workflows, by the calls of the endpoints.
+struct Installing {
+    environment: EnvironmentId,
+    users: Users,
+    integrations: Integrations,
+    installations: Installations,
+    workflows: Workflows,
+    credentials: Credentials,
+    integration: Integration,
+    change: InstallationChange,
+}
+
+impl Installing {
+    async fn new(environment: EnvironmentId, user: &User, directory: &Table) -> Self {
+        let template = |key: &str| WorkflowTemplate {
+            key: key.parse().unwrap(),
+            name: format!("Shopify {key}").parse().unwrap(),
+            description: Some("Sends new orders to the shop".parse().unwrap()),
+        };
+        let content = Content {
+            name: "Shopify".parse().unwrap(),
+            description: None,
+            icon: None,
+            credential_types: Vec::new(),
+            settings: Vec::new(),
+            workflows: vec![template("orders"), template("stock")],
+            hints: Vec::new(),
+            enabled: true,
+        };
+        let now = Timestamp::now();
+        let integration_id: IntegrationId = "shopify".parse().unwrap();
+        let id = integration_id.clone();
+        let integration = Integration { integration_id: id, content, version: 1, created_at: now, updated_at: now };
+        let integrations = Integrations(directory.clone());
+        integrations.create(environment, &integration).await.unwrap();
+        let credential_type: Text<128> = "shopify".parse().unwrap();
+        let name = "Shopify".parse().unwrap();
+        let credential = Credential::new(CredentialId::new(), user.user_id, credential_type.clone(), name, now);
+        let (credential_id, data_revision) = (credential.credential_id, Some(credential.data_revision));
+        let installation = Installation {
+            integration_id,
+            user_id: user.user_id,
+            integration_version: 1,
+            revision: 1,
+            credentials: vec![InstalledCredential { credential_type, credential_id, data_revision }],
+            settings: r#"{"region":"eu","batchSize":50}"#.parse().unwrap(),
+            workflows: Vec::new(),
+            created_credentials: vec![credential_id],
+            installed_at: now,
+            updated_at: now,
+        };
+        // As large as KMS and AES-GCM make the data of two fields.
+        let data = Sealed { version: 1, wrapped_key: vec![0; 184], nonce: vec![0; 12], ciphertext: vec![0; 120] };
+        Self {
+            environment,
+            users: Users(directory.clone()),
+            integrations,
+            installations: Installations(directory.clone()),
+            workflows: Workflows(directory.clone()),
+            credentials: Credentials(directory.clone()),
+            integration,
+            change: InstallationChange {
+                installation,
+                new_workflows: Vec::new(),
+                changed_workflows: Vec::new(),
+                new_credentials: vec![SealedCredential { credential, data }],
+                replaced_credentials: Vec::new(),
+                named_credentials: Vec::new(),
+            },
+        }
+    }
+
+    /// Reads what an endpoint reads before a change. Returns the workflows.
+    async fn read(&self) -> Vec<Workflow> {
+        let Installation { user_id, integration_id, workflows, created_credentials, .. } = &self.change.installation;
+        self.users.get(self.environment, *user_id).await.unwrap();
+        self.integrations.get(self.environment, integration_id).await.unwrap();
+        self.installations.get(self.environment, *user_id, integration_id).await.unwrap();
+        let credentials = created_credentials.iter().map(|id| (*user_id, *id));
+        self.credentials.get_all(self.environment, credentials).await.unwrap();
+        let ids: Vec<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
+        self.workflows.get_all(self.environment, &ids).await.unwrap()
+    }
+
+    fn plan(&self, present: Vec<Workflow>, selection: Selection<'_>) -> WorkflowPlan {
+        WorkflowPlan::new(&self.change.installation, present, &self.integration, selection, &HashSet::new())
+    }
+
+    async fn install(&mut self) {
+        let present = self.read().await;
+        let planned = self.plan(present, Selection::All).new;
+        let installed =
+            |one: &Workflow| InstalledWorkflow { workflow_id: one.workflow_id, key: one.key.clone().unwrap() };
+        self.change.installation.workflows = planned.iter().map(installed).collect();
+        self.change.new_workflows = planned;
+        self.installations.change(self.environment, None, &self.change).await.unwrap();
+    }
+
+    async fn change_settings(&mut self) {
+        let before = self.change.installation.clone();
+        let present = self.read().await;
+        self.change.installation.settings = r#"{"region":"us","batchSize":50}"#.parse().unwrap();
+        self.change.installation.revision += 1;
+        self.change.changed_workflows = self.plan(present, Selection::Unchanged).changed;
+        self.change.new_workflows.clear();
+        let new = std::mem::take(&mut self.change.new_credentials);
+        self.installations.change(self.environment, Some(&before), &self.change).await.unwrap();
+        self.change.new_credentials = new;
+    }
+
+    async fn replace_data(&self) {
+        let SealedCredential { credential, data } = &self.change.new_credentials[0];
+        self.users.get(self.environment, credential.user_id).await.unwrap();
+        self.credentials.sealed(self.environment, credential.user_id, credential.credential_id).await.unwrap();
+        let after = SealedCredential { credential: credential.replaced(None, Timestamp::now()), data: data.clone() };
+        assert!(self.credentials.replace(self.environment, credential, &after).await.unwrap());
+    }
+
+    async fn uninstall(&self) {
+        let workflows = self.read().await;
+        let SealedCredential { credential, .. } = &self.change.new_credentials[0];
+        self.workflows.list_ids_by_user(self.environment, credential.user_id).await.unwrap();
+        self.installations.by_user(self.environment, credential.user_id).await.unwrap();
+        let credentials = std::slice::from_ref(credential);
+        let installation = &self.change.installation;
+        assert!(self.installations.delete(self.environment, installation, &workflows, credentials).await.unwrap());
+    }
 }
 
 #[tokio::test]
@@ -81,6 +221,25 @@ async fn operations_consume_the_documented_capacity() {
     let workflow = workflow.create(&origin);
     workflows.create(environment, &workflow, &origin).await.unwrap();
     measure("create a workflow");
+
+    let mut installing = Installing::new(environment, &joe, &directory).await;
+    units.take();
+    installing.install().await;
+    measure("install an integration with one credential and two workflows");
+    installing.change_settings().await;
+    measure("change the settings of an installation with two workflows");
+    installing.replace_data().await;
+    measure("replace the data of a credential");
+    installing.uninstall().await;
+    measure("uninstall an integration with one credential and two workflows");
+    for index in 1..=100 {
+        let name = format!("Workflow {index}").parse().unwrap();
+        let another = Workflow { workflow_id: WorkflowId::new(), name, ..workflow.clone() };
+        workflows.create(environment, &another, &origin).await.unwrap();
+    }
+    units.take();
+    workflows.page(environment, (None, 100)).await.unwrap();
+    measure("list 100 workflows of an environment");
 
     let record = async |count: usize, text: &str| {
         let seed = RequestSeed::of(origin.at);

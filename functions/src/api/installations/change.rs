@@ -137,11 +137,11 @@ impl Current {
             let CredentialType { credential_type: name, .. } = credential_type;
             match request.credentials.0.get(name.as_str()) {
                 Some(CredentialInput { credential_id: Some(id), .. }) => planned.name_credential(name, *id),
-                Some(CredentialInput { data: Some(SecretObject(data)), name: display_name, .. }) => {
-                    if !self.is_superseded(name, seen) {
-                        let entered = Entered { credential_type, display_name: display_name.as_ref(), data };
-                        self.store_data(&mut planned, entered, vault).await?;
-                    }
+                Some(CredentialInput { data: Some(SecretObject(data)), name: display_name, .. })
+                    if !self.is_superseded(name, seen) =>
+                {
+                    let entered = Entered { credential_type, display_name: display_name.as_ref(), data };
+                    self.store_data(&mut planned, entered, vault).await?;
                 }
                 _ => {}
             }

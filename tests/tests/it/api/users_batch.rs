@@ -241,6 +241,13 @@ async fn requests_of_existing_clients_work() {
     assert_eq!(call("PUT", "/workflows/activate", Some(which)).await["active"], true);
     assert_eq!(call("GET", &format!("/workflows/{workflow}/errors?userId={id}"), None).await["errors"], json!([]));
     assert!(call("GET", "/logs", None).await["errors"].is_array());
+    let integration = json!({ "name": "Shopify", "workflows": [{ "key": "orders", "name": "Orders" }] });
+    acme.backend.put("/integrations/shopify", integration).await.is(201);
+    let integrations = call("GET", "/integrations?userId=localUser", Some(json!({}))).await;
+    assert_eq!(integrations["data"][0]["integrationId"], "shopify");
+    assert_eq!(call("GET", &format!("/integrations/shopify?userId={id}"), None).await["installation"], Value::Null);
+    let link = call("GET", "/users/localUser/integrations/shopify/install-url", Some(json!({}))).await;
+    assert!(link["url"].as_str().unwrap().starts_with("http"));
     call("DELETE", "/users/localUser/logs", None).await;
     call("DELETE", &format!("/workflows/{workflow}?userId={id}"), None).await;
     assert_eq!(call("DELETE", "/users/localUser", None).await["success"], true);
