@@ -17,7 +17,7 @@ def main() -> None:
     if not environment:
         sys.exit(
             "ENVIRONMENT is required: "
-            "make key ENVIRONMENT=<environmentId> [NAME=…] [SCOPES=manage|engine|manage,engine] [STACK=tenon]"
+            "make key ENVIRONMENT=<environmentId> [NAME=…] [SCOPES=manage|engine|read] [STACK=tenon]"
         )
     payload = {"environmentId": environment, "name": name, "scopes": scopes.split(",")}
     try:

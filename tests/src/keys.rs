@@ -72,6 +72,14 @@ pub fn listed_users(environment: impl Display, shard: u32) -> String {
     format!("env#{environment}#users#{shard}")
 }
 
+/// Number of index partitions that list the workflows of an environment.
+pub const WORKFLOW_SHARDS: u32 = 4;
+
+/// Returns an index partition that lists the workflows of an environment.
+pub fn listed_workflows(environment: impl Display, shard: u32) -> String {
+    format!("env#{environment}#workflows#{shard}")
+}
+
 /// Returns the partition of a workflow, or of its errors in the table of errors.
 pub fn workflow(environment: impl Display, workflow: impl Display) -> String {
     format!("env#{environment}#workflow#{workflow}")

@@ -5,13 +5,16 @@ use std::{collections::HashMap, time::Duration};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::StreamExt;
+use serde::Serialize;
 use serde_json::Value;
 use tenon::domain::{
-    id::EnvironmentId,
+    id::{EnvironmentId, WorkflowId},
     names::Names,
     request_seed::RequestSeed,
+    settings::Settings,
     timestamp::Timestamp,
-    user::{Metadata, NewUser},
+    user::{Metadata, NewUser, User},
+    workflow::{NewWorkflow, Workflow},
 };
 
 use crate::{keys, setting};
@@ -75,30 +78,55 @@ pub async fn load(aws: &SdkConfig, table: &str, items: Vec<Item>) {
 /// Writes a number of users to the directory.
 pub async fn load_users(aws: &SdkConfig, environment: EnvironmentId, count: usize) {
     let origin = RequestSeed::new();
-    let items = (0..count).map(|n| {
-        let names = Names::of(format!("user-{n}").parse().unwrap(), None).unwrap();
-        let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&origin, n);
-        let id = user.user_id;
-        let mut item: Item = HashMap::new();
-        for (name, value) in serde_json::to_value(&user).unwrap().as_object().unwrap() {
-            let value = match value {
-                Value::String(text) => AttributeValue::S(text.clone()),
-                Value::Number(number) => AttributeValue::N(number.to_string()),
-                Value::Null => AttributeValue::Null(true),
-                _ => AttributeValue::M(HashMap::new()),
-            };
-            item.insert(name.clone(), value);
-        }
-        for (name, text) in [
-            ("pk", keys::user(environment, id)),
-            ("sk", "user".into()),
-            ("type", "user".into()),
-            ("listPk", keys::listed_users(environment, id.object_id().shard(keys::USER_SHARDS))),
-            ("listSk", id.to_string()),
-        ] {
-            item.insert(name.into(), AttributeValue::S(text));
-        }
-        item
-    });
+    let items = (0..count).map(|n| user_item(environment, &new_user(&format!("user-{n}"), &origin, n)));
     load(aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
+}
+
+/// Writes a user and a number of its workflows to the directory.
+pub async fn load_workflows(aws: &SdkConfig, environment: EnvironmentId, count: usize) {
+    let origin = RequestSeed::new();
+    let user = new_user("owner", &origin, 0);
+    let workflows = (0..count).map(|n| {
+        let new = NewWorkflow {
+            user_id: user.user_id,
+            name: format!("Workflow {n}").parse().unwrap(),
+            integration_id: None,
+            credential_ids: Vec::new(),
+            settings: Settings::default(),
+        };
+        let workflow = Workflow { workflow_id: WorkflowId::new(), ..new.create(&origin) };
+        let id = workflow.workflow_id;
+        let partition = keys::listed_workflows(environment, id.object_id().shard(keys::WORKFLOW_SHARDS));
+        item(&workflow, [keys::workflow(environment, id), "workflow".into(), partition, id.to_string()])
+    });
+    let items = std::iter::once(user_item(environment, &user)).chain(workflows);
+    load(aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
+}
+
+fn new_user(name: &str, origin: &RequestSeed, index: usize) -> User {
+    let names = Names::of(name.parse().unwrap(), None).unwrap();
+    NewUser { names, full_name: None, metadata: Metadata::default() }.create(origin, index)
+}
+
+fn user_item(environment: EnvironmentId, user: &User) -> Item {
+    let id = user.user_id;
+    let partition = keys::listed_users(environment, id.object_id().shard(keys::USER_SHARDS));
+    item(user, [keys::user(environment, id), "user".into(), partition, id.to_string()])
+}
+
+/// Returns the item of an entity of the type that is also its sort key, with its keys in the table and in the
+/// index.
+fn item(entity: &impl Serialize, [pk, sk, list_pk, list_sk]: [String; 4]) -> Item {
+    let entity = serde_json::to_value(entity).unwrap();
+    let attribute = |value: &Value| match value {
+        Value::String(text) => AttributeValue::S(text.clone()),
+        Value::Number(number) => AttributeValue::N(number.to_string()),
+        Value::Bool(value) => AttributeValue::Bool(*value),
+        Value::Null => AttributeValue::Null(true),
+        Value::Array(_) => AttributeValue::L(Vec::new()),
+        Value::Object(_) => AttributeValue::M(HashMap::new()),
+    };
+    let members = entity.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value)));
+    let texts = [("pk", pk), ("type", sk.clone()), ("sk", sk), ("listPk", list_pk), ("listSk", list_sk)];
+    members.chain(texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text)))).collect()
 }

@@ -48,7 +48,7 @@ READERS = {
     },
     f"{ENVIRONMENT}#integrations": {
         "InstallationsGet", "InstallationsList", "InstallationsListAll", "InstallationsPut", "IntegrationsInstallUrl",
-        "IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut", "Session",
+        "IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut", "Session", "Tickets",
     },
     f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel", "ReplaysGet"},
     f"{ENVIRONMENT}#destinations": {

@@ -20,7 +20,7 @@ use tenon::{
 struct CreateKey {
     environment_id: EnvironmentId,
     name: Text<128>,
-    #[input(max = 2, min = 1)]
+    #[input(max = 3, min = 1)]
     scopes: Vec<Scope>,
 }
 

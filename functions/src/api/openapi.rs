@@ -40,7 +40,7 @@ pub fn document() -> Value {
 #[derive(Debug, OpenApi)]
 #[openapi(
     info(title = "Tenon", description = "Self-hosted back end for embedded integrations."),
-    servers((url = "/", description = "Stack that serves this document")),
+    servers((url = ".", description = "Stack that serves this document")),
     modifiers(&SecuritySchemes, &Resources, &Completion),
     paths(session::get_session, console::get_console, jwks::get_jwks, get_openapi),
 )]

@@ -1,5 +1,5 @@
-//! `POST /tickets`. AWS calls: two DynamoDB reads (ticket and user) and one transaction; the signing key is
-//! cached.
+//! `POST /tickets`. AWS calls: three DynamoDB reads (ticket, user and integration) and one transaction; the
+//! signing key is cached.
 
 use axum::extract;
 use tenon::{
@@ -11,7 +11,7 @@ use tenon::{
     },
     http::{Input, Json, NoStore, Problem, Valid},
     start::FromAws,
-    store::{ReadOnly, tickets::Tickets, users::Users},
+    store::{ReadOnly, integrations::Integrations, tickets::Tickets, users::Users},
     tokens::{Claims, Limits, Signer},
 };
 use utoipa::{OpenApi, ToSchema};
@@ -36,6 +36,7 @@ pub struct ExchangeTicket {
 pub struct State {
     tickets: Tickets,
     users: Users<ReadOnly>,
+    integrations: Integrations<ReadOnly>,
     signer: Signer,
     #[aws(setting = "TOKEN_ISSUER")]
     issuer: String,
@@ -44,7 +45,7 @@ pub struct State {
 /// Exchanges the ticket of an install link, once, for a token with which its user installs the integration.
 #[utoipa::path(post, path = "/tickets", tag = "session", security(()), request_body = ExchangeTicket,
     responses((status = 200, body = Token),
-        (status = 410, description = "the ticket is unknown, used or expired, or its user is disabled or deleted"),
+        (status = 410, description = "the ticket is unknown, used or expired, or its user or integration is disabled or deleted"),
         (status = 422, description = "the ticket is malformed")))]
 pub async fn exchange_ticket(
     extract::State(state): extract::State<State>,
@@ -56,6 +57,10 @@ pub async fn exchange_ticket(
     // A ticket ends like the tokens of its time: when its user is disabled.
     let valid = |user: &User| user.status == Status::Active && user.token_epoch == token_epoch;
     let user = state.users.get(environment_id, user_id).await?.filter(valid).ok_or_else(gone)?;
+    let integration = state.integrations.get(environment_id, &integration_id).await?;
+    if !integration.is_some_and(|integration| integration.content.enabled) {
+        return Err(gone());
+    }
     if !state.tickets.redeem(&hash).await? {
         return Err(gone());
     }

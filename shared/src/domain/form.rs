@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::text::{Text, string_newtype};
+use super::text::{Text, nearest, string_newtype};
 
 /// Maximum number of fields of a form.
 pub const MAX_FIELDS: usize = 30;
@@ -125,14 +125,14 @@ string_newtype! {
 pub struct Pattern(String);
 
 /// Error for a text that is not a pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// The text is too long.
     #[error("must have 1 to {MAX_PATTERN} characters")]
     Length,
     /// The text is not a regular expression, or a large one.
-    #[error("must be a regular expression without look-around and backreferences, whose repetitions are not too large")]
-    Syntax,
+    #[error("must be a regular expression without look-around and backreferences: {0}")]
+    Syntax(String),
 }
 
 impl Pattern {
@@ -144,7 +144,7 @@ impl Pattern {
 
 fn compile(pattern: &str) -> Result<Regex, PatternError> {
     let built = RegexBuilder::new(pattern).size_limit(MAX_COMPILED_PATTERN).build();
-    built.map_err(|_| PatternError::Syntax)
+    built.map_err(|error| PatternError::Syntax(error.to_string()))
 }
 
 fn whole(pattern: &str) -> Result<Regex, PatternError> {
@@ -173,7 +173,24 @@ pub struct ValueError {
     /// Name of the member.
     pub name: String,
     /// Reason, without the value.
-    pub detail: &'static str,
+    pub detail: String,
+}
+
+/// Returns whether a JSON text counts as no value: null, or a text of spaces only, which web forms send for
+/// an empty field.
+pub fn is_empty(json: &str) -> bool {
+    json == "null" || json.strip_prefix('"').is_some_and(|rest| rest.trim_start() == "\"")
+}
+
+/// Maximum length of the options that an error names.
+const MAX_NAMED_OPTIONS: usize = 300;
+
+/// Returns why a name is not one of those that are known, with the nearest one.
+pub fn unknown(reason: &str, name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(known) => format!("{reason} of the integration; did you mean `{known}`?"),
+        None => format!("{reason} of the integration"),
+    }
 }
 
 /// Returns why values do not satisfy a form: every unknown member, every missing one and every invalid
@@ -183,52 +200,50 @@ pub fn check<'a>(fields: &[Field], values: impl IntoIterator<Item = (&'a str, &'
     let mut given = Vec::new();
     for (name, json) in values {
         let Some(field) = fields.iter().find(|field| field.name.as_str() == name) else {
-            errors.push(ValueError { name: name.to_owned(), detail: "is not a field of the integration" });
+            let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+            errors.push(ValueError { name: name.to_owned(), detail: unknown("is not a field", name, &names) });
             continue;
         };
-        match field.check(json) {
-            Ok(true) => given.push(name),
-            Ok(false) => {}
-            Err(detail) => {
-                given.push(name);
-                errors.push(ValueError { name: name.to_owned(), detail });
-            }
+        if is_empty(json) {
+            continue;
+        }
+        given.push(name);
+        if let Err(detail) = field.check(json) {
+            errors.push(ValueError { name: name.to_owned(), detail });
         }
     }
     let missing = fields.iter().filter(|field| field.required && !given.contains(&field.name.as_str()));
-    errors.extend(missing.map(|field| ValueError { name: field.name.to_string(), detail: "is required" }));
+    errors.extend(missing.map(|field| ValueError { name: field.name.to_string(), detail: "is required".into() }));
     errors
 }
 
 impl Field {
-    /// Checks a value, given as JSON text. Returns whether there is one: null and the empty text count
-    /// as none.
-    fn check(&self, json: &str) -> Result<bool, &'static str> {
-        if json == "null" {
-            return Ok(false);
-        }
+    /// Checks a value that is not empty, given as JSON text.
+    fn check(&self, json: &str) -> Result<(), String> {
         match self.field_type {
-            FieldType::Number if json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => Ok(true),
-            FieldType::Number => Err("must be a number"),
-            FieldType::Boolean if matches!(json, "true" | "false") => Ok(true),
-            FieldType::Boolean => Err("must be true or false"),
+            FieldType::Number if json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => Ok(()),
+            FieldType::Number => Err("must be a number".into()),
+            FieldType::Boolean if matches!(json, "true" | "false") => Ok(()),
+            FieldType::Boolean => Err("must be true or false".into()),
             FieldType::Text | FieldType::Secret | FieldType::Url | FieldType::Select => {
                 let text: Zeroizing<String> =
                     serde_json::from_str(json).map(Zeroizing::new).map_err(|_| "must be a string")?;
-                if text.is_empty() { Ok(false) } else { self.check_text(&text).map(|()| true) }
+                self.check_text(&text)
             }
         }
     }
 
-    fn check_text(&self, text: &str) -> Result<(), &'static str> {
+    fn check_text(&self, text: &str) -> Result<(), String> {
         if self.field_type == FieldType::Select && !self.options.iter().any(|option| option.value.as_str() == text) {
-            return Err("must be one of the options");
+            let options = self.options.iter().map(|option| option.value.as_str()).collect::<Vec<_>>().join(", ");
+            let options = if options.len() <= MAX_NAMED_OPTIONS { &options } else { "the options" };
+            return Err(format!("must be one of {options}"));
         }
         if self.field_type == FieldType::Url && !is_url(text) {
-            return Err("must be a URL that starts with https:// or http://");
+            return Err("must be a complete URL, such as https://example.com".into());
         }
         match &self.pattern {
-            Some(pattern) if !pattern.matches(text) => Err("does not match the pattern"),
+            Some(pattern) if !pattern.matches(text) => Err(format!("must match the pattern {}", pattern.0)),
             _ => Ok(()),
         }
     }
@@ -260,7 +275,7 @@ mod tests {
         }
     }
 
-    fn details(fields: &[Field], values: &[(&str, &str)]) -> Vec<(String, &'static str)> {
+    fn details(fields: &[Field], values: &[(&str, &str)]) -> Vec<(String, String)> {
         check(fields, values.iter().copied()).into_iter().map(|error| (error.name, error.detail)).collect()
     }
 
@@ -296,7 +311,13 @@ mod tests {
         let found = details(&fields, &invalid);
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["shop", "code", "rate", "live", "region", "other", "token"]);
-        let required: Vec<_> = found.iter().filter(|(_, detail)| *detail == "is required").collect();
+        let detail = |name: &str| found.iter().find(|(of, _)| of == name).unwrap().1.as_str();
+        assert_eq!((detail("region"), detail("code")), ("must be one of eu", "must match the pattern [0-9]{4}|x"));
+        let empty = valid.map(|(name, _)| (name, if name == "rate" { "null" } else { "\" \"" }));
+        assert_eq!(details(&fields, &empty).len(), 2, "two are required");
+        let misspelt = details(&fields[3..], &[("regoin", "\"eu\"")]);
+        assert_eq!(misspelt[0].1, "is not a field of the integration; did you mean `region`?");
+        let required: Vec<_> = found.iter().filter(|(_, detail)| detail == "is required").collect();
         assert_eq!(required.len(), 1);
     }
 

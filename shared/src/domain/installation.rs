@@ -132,7 +132,7 @@ impl Installation {
 impl Settings {
     /// Returns the members that a form defines.
     pub fn of_form(&self, fields: &[Field]) -> Self {
-        self.filter(|name| fields.iter().any(|field| field.name.as_str() == name))
+        self.filter(|name, _| fields.iter().any(|field| field.name.as_str() == name))
     }
 }
 
@@ -150,18 +150,23 @@ impl Content {
     ) -> Vec<Defect> {
         match self.credential_types.iter().find(|one| one.credential_type.as_str() == credential_type) {
             Some(found) => defects(&["credentials", credential_type, "data"], form::check(&found.fields, members)),
-            None => vec![Defect::new(&["credentials", credential_type], "is not a credential type of the integration")],
+            None => {
+                let types: Vec<&str> = self.credential_types.iter().map(|one| one.credential_type.as_str()).collect();
+                let detail = form::unknown("is not a credential type", credential_type, &types);
+                vec![Defect::new(&["credentials", credential_type], detail)]
+            }
         }
     }
 
     /// Returns which keys are not workflows of the integration, or are given more than once.
     pub fn check_workflows(&self, keys: &[WorkflowKey]) -> Vec<Defect> {
         let mut seen = HashSet::new();
+        let known: Vec<&str> = self.workflows.iter().map(|template| template.key.as_str()).collect();
         let reason = |key: &WorkflowKey| {
-            if self.workflows.iter().all(|template| template.key != *key) {
-                Some("is not a workflow of the integration")
+            if !known.contains(&key.as_str()) {
+                Some(format!("must be one of {}", known.join(", ")))
             } else {
-                (!seen.insert(key.as_str().to_owned())).then_some("is given more than once")
+                (!seen.insert(key.as_str().to_owned())).then(|| "is given more than once".to_owned())
             }
         };
         let reasons = keys.iter().map(reason).collect::<Vec<_>>().into_iter().enumerate();

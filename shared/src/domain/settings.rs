@@ -29,9 +29,14 @@ impl Settings {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
-    /// Returns this object with the members whose names are accepted.
-    pub fn filter(&self, accepts: impl Fn(&str) -> bool) -> Self {
-        let kept = self.0.iter().filter(|(name, _)| accepts(name));
+    /// Returns whether there are no members.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns this object with the members that are accepted by name and JSON text.
+    pub fn filter(&self, accepts: impl Fn(&str, &str) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(name, value)| accepts(name, value.get()));
         Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 

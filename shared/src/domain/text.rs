@@ -17,6 +17,24 @@ pub fn response_bytes(value: &impl Serialize) -> usize {
     json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
+/// Minimum similarity of a suggested name, from 0 to 1.
+const MIN_SIMILARITY: f64 = 0.85;
+/// Number of characters of an unknown name that are compared.
+const MAX_COMPARED: usize = 100;
+
+/// Returns the known name that is most similar to an unknown one, if any is similar.
+pub fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
+    // `workflow_id` and `WorkflowID` stand for `workflowId`.
+    let normalize = |name: &str| -> String {
+        let letters = name.chars().take(MAX_COMPARED).filter(|letter| !matches!(letter, '_' | '-'));
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    let unknown = normalize(unknown);
+    let similarities = known.iter().map(|name| (strsim::jaro_winkler(&unknown, &normalize(name)), *name));
+    let similar = similarities.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
+    similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, name)| name)
+}
+
 /// Implements a newtype for a validated string: conversion from `String`, display and OpenAPI
 /// schema.
 ///

@@ -57,7 +57,7 @@ impl Identity {
     /// Reads the identity from the context of API Gateway.
     ///
     /// Checks the `exp` of a token again, because API Gateway caches the authorizer's result beyond
-    /// it, and its mode. A reader counts as a back end on routes that only read.
+    /// it. A reader counts as a back end on routes that only read.
     pub(super) fn of(extensions: &Extensions) -> Result<Self, Problem> {
         let Some(RequestContext::ApiGatewayV2(context)) = extensions.request_context_ref() else {
             return Err(Problem::unauthorized());
@@ -68,15 +68,25 @@ impl Identity {
         let RouteKey(route) = RouteKey::of(extensions);
         match identity {
             Self::User { exp, .. } if exp <= Timestamp::now().seconds() => Err(Problem::unauthorized()),
-            Self::User { mode, .. } if mode < Mode::needed_for(&route) => {
-                let needed = Mode::needed_for(&route);
-                Err(Problem::forbidden(format!("a user token with the mode `{needed}` or an API key is required")))
-            }
             Self::Key { environment, key_id, scopes } if has(&scopes, Scope::Read) && only_reads(&route) => {
                 let scopes = format!("{scopes} {}", Scope::Manage.as_str());
                 Ok(Self::Key { environment, key_id, scopes })
             }
             _ => Ok(identity),
+        }
+    }
+}
+
+impl Identity {
+    /// Rejects a user token whose mode does not permit the route.
+    fn check_mode(&self, extensions: &Extensions) -> Result<(), Problem> {
+        let RouteKey(route) = RouteKey::of(extensions);
+        let needed = Mode::needed_for(&route);
+        match self {
+            Self::User { mode, .. } if *mode < needed => Err(Problem::forbidden(format!(
+                "a user token with the mode `{needed}`, or an API key with the scope `manage`, is required"
+            ))),
+            _ => Ok(()),
         }
     }
 }
@@ -144,11 +154,14 @@ macro_rules! callers {
     ($($type:ident ($admitted:literal) $($identity:pat $(if $condition:expr)? => $caller:expr),+;)*) => {$(
         impl Caller for $type {
             fn of(extensions: &Extensions) -> Result<Self, Problem> {
-                match Identity::of(extensions)? {
+                let identity = Identity::of(extensions)?;
+                let mode = identity.check_mode(extensions);
+                let caller = match identity {
                     $($identity $(if $condition)? => Ok($caller),)+
                     #[allow(unreachable_patterns, reason = "some admit everyone")]
                     _ => Err(Problem::forbidden(concat!($admitted, " is required"))),
-                }
+                }?;
+                mode.map(|()| caller)
             }
         }
 

@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 
 use super::{
     Problem, body,
-    problem::{FieldError, FieldErrors, MAX_NAME_BYTES, pointer_to},
+    problem::{FieldError, FieldErrors, pointer_to},
 };
-use crate::domain::patch::Patch;
+use crate::domain::{patch::Patch, text::nearest};
 
 /// Validated input: the query string of a GET or DELETE, whose body is ignored, otherwise the JSON
 /// body.
@@ -237,22 +237,6 @@ impl<'a> Fields<'a> {
         self.known.push(name);
         self.members.get(name).filter(|value| !value.is_null())
     }
-}
-
-/// Minimum similarity of a suggested name, from 0 to 1.
-const MIN_SIMILARITY: f64 = 0.85;
-
-/// Returns the known name that is most similar to an unknown one, if any is similar.
-fn nearest(unknown: &str, known: &[&'static str]) -> Option<&'static str> {
-    // `workflow_id` and `WorkflowID` stand for `workflowId`.
-    let normalize = |name: &str| -> String {
-        let letters = name.chars().take(MAX_NAME_BYTES).filter(|letter| !matches!(letter, '_' | '-'));
-        letters.flat_map(char::to_lowercase).collect()
-    };
-    let unknown = normalize(unknown);
-    let similarities = known.iter().map(|name| (strsim::jaro_winkler(&unknown, &normalize(name)), *name));
-    let similar = similarities.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
-    similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, name)| name)
 }
 
 /// Location of a value, for reporting errors.

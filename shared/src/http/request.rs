@@ -43,6 +43,19 @@ path_parameters! {
     ReplayId: "replayId", "replay";
     ErrorId: "errorId", "error";
     IntegrationId: "integrationId", "integration";
+    ChosenId: "integrationId", "integration";
+}
+
+/// Id that the caller chooses for a new integration, before it is validated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChosenId(pub String);
+
+impl FromStr for ChosenId {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
 }
 
 impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {

@@ -539,7 +539,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         } },
     AwsCalls { function: "tickets",
         request: |world| request("POST /tickets").body(json!({ "ticket": world.ticket })),
-        status: 200, calls: "2*GetItem TransactWriteItems", body: |_, token| assert!(token["token"].is_string()) },
+        status: 200, calls: "3*GetItem TransactWriteItems", body: |_, token| assert!(token["token"].is_string()) },
     AwsCalls { function: "tickets",
         request: |world| request("POST /tickets").body(json!({ "ticket": world.ticket })),
         status: 410, calls: "GetItem", body: ANY_BODY },

@@ -42,15 +42,21 @@ pub async fn replace_credential(
     let EngineOrBackend { environment } = caller;
     let ReplaceCredential { data: SecretObject(data), name } = body;
     let owner = state.owner(environment, None, &user).await?;
+    let mut written = None;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = state.credentials.sealed(environment, owner.user_id, id).await?;
         let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
+        // The response to the write may have been lost, and the SDK has repeated it.
+        if written.as_ref() == Some(&old) {
+            return Ok(revised(credential));
+        }
         if_match.check_revision(credential.data_revision)?;
         let data = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
         let after = SealedCredential { credential: credential.replaced(name.as_ref(), Timestamp::now()), data };
         if state.credentials.replace(environment, &credential, &after).await? {
             return Ok(revised(after.credential));
         }
+        written = Some(after.data);
     }
     Err(Problem::modified_concurrently("credential"))
 }

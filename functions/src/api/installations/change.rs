@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tenon::{
     domain::{
         credential::Credential,
+        form,
         id::{CredentialId, EnvironmentId, ObjectId},
         installation::{
             Defect, Installation, InstalledCredential, InstalledWorkflow, MAX_CREATED_CREDENTIALS,
@@ -23,6 +24,8 @@ use tenon::{
     store::{credentials::SealedCredential, installations::InstallationChange},
     vault::Vault,
 };
+
+use zeroize::Zeroizing;
 
 use super::{
     InstallationBody, ReadParts, State,
@@ -122,7 +125,7 @@ impl Current {
         let now = Timestamp::now();
         let mut planned = Planned {
             change: InstallationChange {
-                installation: self.installation(settings, now),
+                installation: self.installation(settings, self.sets_settings(request), now),
                 new_workflows: Vec::new(),
                 changed_workflows: Vec::new(),
                 new_credentials: Vec::new(),
@@ -151,10 +154,23 @@ impl Current {
         Ok(planned)
     }
 
-    /// Returns the settings after the request. Those that the integration no longer has are dropped.
+    /// Returns whether the request sets settings. Otherwise they stay, even if the integration has changed, so
+    /// that an account can always be connected again.
+    fn sets_settings(&self, request: &PutInstallation) -> bool {
+        self.before.is_none() || !request.settings.is_empty()
+    }
+
+    /// Returns the settings after the request, without empty ones and those that the integration no longer
+    /// has.
     fn settings(&self, request: &PutInstallation) -> Settings {
-        let before = self.before.as_ref().map(|one| one.settings.of_form(&self.integration.content.settings));
-        before.unwrap_or_default().merge(&request.settings)
+        let before = self.before.as_ref().map(|one| &one.settings);
+        match before {
+            Some(before) if !self.sets_settings(request) => before.clone(),
+            _ => {
+                let before = before.map(|before| before.of_form(&self.integration.content.settings));
+                before.unwrap_or_default().merge(&request.settings).filter(|_, value| !form::is_empty(value))
+            }
+        }
     }
 
     /// Returns everything that the integration does not allow.
@@ -168,7 +184,7 @@ impl Current {
                     if content.credential_types.iter().all(|one| one.credential_type.as_str() != name) {
                         defects.extend(content.check_data(name, []));
                     } else if found != Some(name) {
-                        let detail = "is not a credential of the user of this type";
+                        let detail = "must be a credential of the user with this type; a token that is limited to integrations may use only theirs";
                         defects.push(Defect::new(&["credentials", name, "credentialId"], detail));
                     }
                 }
@@ -185,20 +201,22 @@ impl Current {
             let missing = types.filter(|name| !request.credentials.0.contains_key(*name));
             defects.extend(missing.map(|name| Defect::new(&["credentials", name], "is required")));
         }
-        defects.extend(content.check_settings(settings));
+        if self.sets_settings(request) {
+            defects.extend(content.check_settings(settings));
+        }
         defects.extend(content.check_workflows(request.workflows.as_deref().unwrap_or_default()));
         defects
     }
 
     /// Returns the installation with these settings, before its credentials and workflows are changed.
-    fn installation(&self, settings: Settings, now: Timestamp) -> Installation {
+    fn installation(&self, settings: Settings, is_validated: bool, now: Timestamp) -> Installation {
         let integration_version = self.integration.version;
         match &self.before {
             Some(before) => {
                 let mut created = before.created_credentials.clone();
                 created.retain(|id| self.credentials.contains_key(id));
                 Installation {
-                    integration_version,
+                    integration_version: if is_validated { integration_version } else { before.integration_version },
                     revision: next_revision(Some(before.revision), now),
                     settings,
                     created_credentials: created,
@@ -248,6 +266,7 @@ impl Current {
             }
         };
         let id = credential.credential_id;
+        let data = without_empty(data);
         let data = vault.seal(&encryption_context(self.environment, id), version, data.as_bytes()).await?;
         planned.credentials.insert(id, credential.clone());
         planned.connect(credential_type, id, Some(credential.data_revision));
@@ -294,6 +313,13 @@ impl Current {
         planned.unchanged_workflows = unchanged;
         Ok(())
     }
+}
+
+/// Returns the members of a JSON object that are not empty. The text may be secret.
+fn without_empty(json: &str) -> Zeroizing<String> {
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(json).unwrap_or_default();
+    members.retain(|_, value| !form::is_empty(value.get()));
+    Zeroizing::new(serde_json::to_string(&members).unwrap_or_default())
 }
 
 /// Data that the user entered for a credential type.

@@ -5,7 +5,7 @@
 use axum::extract;
 use tenon::{
     domain::{integration::IntegrationId, names::UserRef},
-    http::{AnyCaller, Json, NoInput, Path, Problem},
+    http::{AnyCaller, NoInput, Path, Problem, Revised},
     store::ReadOnly,
 };
 
@@ -14,14 +14,14 @@ use super::{InstallationBody, State};
 /// Returns an installation of a user.
 #[utoipa::path(get, path = "/users/{user}/installations/{integrationId}", tag = "installations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])),
-    responses((status = 200, body = InstallationBody)))]
+    responses((status = 200, body = InstallationBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_installation(
     caller: AnyCaller,
     extract::State(state): extract::State<State<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<IntegrationId>,
     _: NoInput,
-) -> Result<Json<InstallationBody>, Problem> {
+) -> Result<Revised<InstallationBody>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
     let owner = state.owner(environment, caller.as_ref(), &user).await?;
     let (found, integration) = tokio::try_join!(
@@ -31,5 +31,5 @@ pub async fn get_installation(
     let found = found.filter(|one| caller.is_none_or(|caller| caller.allowed.installation(one)));
     let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
     let parts = state.parts.of(environment, std::slice::from_ref(&installation)).await?;
-    Ok(Json(InstallationBody::new(installation, owner.status, integration.as_ref(), &parts)))
+    Ok(InstallationBody::new(installation, owner.status, integration.as_ref(), &parts).revised())
 }

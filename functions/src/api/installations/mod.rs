@@ -16,7 +16,7 @@ use tenon::{
         user::{Status, User},
         workflow::{Workflow, WorkflowKey, WorkflowName},
     },
-    http::{FieldError, FieldErrors, Problem},
+    http::{FieldError, FieldErrors, Problem, Revised},
     start::FromAws,
     store::{
         Access, ReadOnly, ReadWrite, StoreError,
@@ -231,6 +231,11 @@ impl InstallationBody {
             installed_at,
             updated_at,
         }
+    }
+
+    /// Returns the response with this body, whose ETag is that of the revision.
+    fn revised(self) -> Revised<Self> {
+        Revised::new(self.revision, self)
     }
 
     /// Returns the summary in the catalogue.

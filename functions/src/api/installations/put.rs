@@ -10,6 +10,7 @@ use axum::{
     extract,
     response::{IntoResponse, Response},
 };
+use http::{StatusCode, header};
 use serde_json::Value;
 use tenon::{
     domain::{
@@ -20,7 +21,7 @@ use tenon::{
         text::Text,
         workflow::WorkflowKey,
     },
-    http::{BackendOrUser, Created, Fields, FromJson, Input, Json, Location, Path, Problem, Valid},
+    http::{BackendOrUser, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
     start::FromAws,
     store::installations::ChangeInstallationError,
     vault::Vault,
@@ -65,7 +66,7 @@ pub struct CredentialInput {
     /// Display name, with `data`; a new credential is otherwise named like its type.
     pub(super) name: Option<Text<256>>,
     /// Data as the fields of the credential type require it, at most 16 KiB as JSON.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     pub(super) data: Option<SecretObject>,
 }
 
@@ -105,21 +106,27 @@ pub struct StateWithVault {
 /// Installs an integration for a user, or changes the installation: its credentials, its settings and
 /// which of its workflows are active. Everything is changed or nothing.
 #[utoipa::path(put, path = "/users/{user}/installations/{integrationId}", tag = "installations",
-    security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = PutInstallation,
-    responses((status = 200, body = InstallationBody),
-        (status = 201, body = InstallationBody, description = "the integration was installed"),
+    security(("apiKey" = ["manage"]), ("userToken" = [])), params(IfMatch), request_body = PutInstallation,
+    responses((status = 200, body = InstallationBody, headers(("ETag", description = "entity tag for If-Match"))),
+        (status = 201, body = InstallationBody, description = "the integration was installed",
+            headers(("ETag", description = "entity tag for If-Match"))),
         (status = 409, description = "the integration is disabled, the installation has too many workflows, or concurrent requests changed it")))]
 pub async fn put_installation(
     caller: BackendOrUser,
     extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<IntegrationId>,
+    if_match: IfMatch,
     Valid(body): Valid<PutInstallation>,
 ) -> Result<Response, Problem> {
     let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
     let (mut taken, mut seen) = (HashSet::new(), None);
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let current = Current::read(&state, &caller, &owner, &id, &body).await?;
+        match &current.before {
+            Some(before) => if_match.check_revision(before.revision)?,
+            None => if_match.check_absent()?,
+        }
         let seen = seen.get_or_insert_with(|| current.data_revisions());
         let planned = current.plan(&body, seen, &taken, &vault).await?;
         let changed = match planned.change() {
@@ -128,13 +135,10 @@ pub async fn put_installation(
         };
         match changed {
             Ok(()) => {
-                let is_new = current.before.is_none();
-                let body = planned.body(owner.status, &current.integration);
-                let location = id.to_string();
-                return Ok(if is_new {
-                    Created::at(location, body).into_response()
-                } else {
-                    Json(body).into_response()
+                let shown = planned.body(owner.status, &current.integration).revised();
+                return Ok(match current.before {
+                    Some(_) => shown.into_response(),
+                    None => (StatusCode::CREATED, [(header::LOCATION, id.to_string())], shown).into_response(),
                 });
             }
             Err(ChangeInstallationError::NameTaken) => {

@@ -19,7 +19,7 @@ use tenon::{
         timestamp::Timestamp,
         workflow::WorkflowKey,
     },
-    http::{Backend, Created, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid, WithEtag},
+    http::{Backend, ChosenId, Created, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid, WithEtag},
     store::integrations::{CreateIntegrationError, Integrations},
 };
 use utoipa::ToSchema;
@@ -61,17 +61,21 @@ pub struct PutIntegration {
     /// Ignored, but must equal the id in the path.
     integration_id: Option<IntegrationId>,
     /// Ignored.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = serde_json::Value, required = false)]
     #[expect(dead_code, reason = "accepted and ignored")]
     version: Option<Ignored>,
     /// Ignored.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = serde_json::Value, required = false)]
     #[expect(dead_code, reason = "accepted and ignored")]
     created_at: Option<Ignored>,
     /// Ignored.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = serde_json::Value, required = false)]
     #[expect(dead_code, reason = "accepted and ignored")]
     updated_at: Option<Ignored>,
+    /// Ignored.
+    #[schema(value_type = serde_json::Value, required = false)]
+    #[expect(dead_code, reason = "accepted and ignored")]
+    installation: Option<Ignored>,
 }
 
 /// Account that a user connects.
@@ -232,6 +236,7 @@ impl From<PutIntegration> for Content {
             version: _,
             created_at: _,
             updated_at: _,
+            installation: _,
         } = input;
         let form = |fields: Vec<FieldInput>| fields.into_iter().map(Field::from).collect();
         let credential_type = |CredentialTypeInput { credential_type, name, fields }| CredentialType {
@@ -272,10 +277,11 @@ fn created(integration: Integration) -> Response {
 pub async fn put_integration(
     caller: Backend,
     extract::State(integrations): extract::State<Integrations>,
-    Path(id): Path<IntegrationId>,
+    Path(ChosenId(id)): Path<ChosenId>,
     if_match: IfMatch,
     Valid(body): Valid<PutIntegration>,
 ) -> Result<Response, Problem> {
+    let id: IntegrationId = id.parse().map_err(|error| Problem::invalid_field("/integrationId", error))?;
     if body.integration_id.as_ref().is_some_and(|given| *given != id) {
         return Err(Problem::invalid_field("/integrationId", "must equal the id in the path"));
     }
@@ -286,6 +292,7 @@ pub async fn put_integration(
             format_args!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON"),
         ));
     }
+    let mut written = None;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let now = Timestamp::now();
         let Some(before) = integrations.get(caller.environment, &id).await? else {
@@ -298,6 +305,10 @@ pub async fn put_integration(
                 Err(error) => return Err(error.into()),
             }
         };
+        // The response to the write may have been lost, and the SDK has repeated it.
+        if written.as_ref() == Some(&before) {
+            return Ok(shown(before).into_response());
+        }
         if_match.check(&shown(before.clone()).etag())?;
         if before.content == content {
             return Ok(shown(before).into_response());
@@ -307,6 +318,7 @@ pub async fn put_integration(
         if integrations.replace(caller.environment, &before, &after).await? {
             return Ok(shown(after).into_response());
         }
+        written = Some(after);
     }
     Err(Problem::modified_concurrently("integration"))
 }

@@ -128,7 +128,7 @@ const COMMON_ERRORS: [CommonError; 12] = [
         name: "Busy",
         description: "AWS throttles or is unavailable. Retry after `Retry-After`.",
         sources: &[Source::Function, Source::Gateway],
-        applies: is_protected,
+        applies: |operation| is_protected(operation) || has_body(operation),
     },
 ];
 

@@ -48,6 +48,8 @@ async fn integration_is_created_replaced_and_deleted() {
     assert_eq!(acme.backend.delete(PATH).await.is(200).body, json!({ "success": true }));
     acme.backend.delete(PATH).await.is_problem(404, "not-found");
     acme.backend.get("/integrations/Not%20an%20id").await.is_problem(404, "not-found");
+    let named = acme.backend.put("/integrations/Shopify", orders()).await.is_problem(422, "validation");
+    named.names(&["/integrationId"]);
 }
 
 #[tokio::test]

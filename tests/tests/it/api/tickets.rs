@@ -90,7 +90,9 @@ async fn link_leads_to_an_enabled_integration_only() {
     let (acme, user) = environment().await;
     let url = |id: &str| format!("/users/{user}/integrations/{id}/install-url");
     acme.backend.get(&url("absent")).await.is_problem(404, "not-found");
+    let ticket = ticket(&acme, &user).await;
     let disabled = json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "Orders" }], "enabled": false });
     acme.backend.put("/integrations/orders", disabled).await.is(200);
     acme.backend.get(&url("orders")).await.is_problem(409, "integration-disabled");
+    exchange(&ticket).await.is_problem(410, "gone");
 }
