@@ -5,7 +5,12 @@
 use axum::extract;
 use serde::Serialize;
 use tenon::{
-    domain::{access::CallingUser, environment::Environment, modal::Modal, text::Text},
+    domain::{
+        access::CallingUser,
+        environment::Environment,
+        modal::Modal,
+        text::{Text, response_bytes},
+    },
     http::{Json, NoInput, NoStore, Problem, TokenUser},
     start::FromAws,
     store::{
@@ -54,6 +59,8 @@ pub struct SessionEnvironment {
 /// Maximum number of installations, of workflows and of credentials in a session.
 const MAX_ITEMS: usize = 200;
 
+/// Maximum size of the lists in the response, in bytes.
+const MAX_BYTES: usize = 5_000_000;
 /// Maximum number of workflows and of credentials among which those of a limited token are searched.
 const MAX_SEARCHED: usize = 1000;
 
@@ -106,14 +113,40 @@ pub async fn get_session(
     installations.truncate(MAX_ITEMS);
     workflows.truncate(MAX_ITEMS);
     credentials.truncate(MAX_ITEMS);
+    let counts = [installations.len(), workflows.len(), credentials.len()];
     let catalogue = state.catalogue.all(caller.environment).await?;
     let installations = installations.into_iter().map(|installation| {
         let integration = catalogue.iter().find(|one| one.integration_id == installation.integration_id);
         InstallationBody::new(installation, user.status, integration, &parts)
     });
-    let installations = installations.collect();
-    let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.status)).collect();
-    let credentials = credentials.into_iter().map(CredentialBody::from).collect();
-    let truncated = !complete;
+    let mut room = MAX_BYTES;
+    let installations: Vec<InstallationBody> = take(installations, &mut room);
+    let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.status));
+    let workflows: Vec<WorkflowBody> = take(workflows, &mut room);
+    let credentials: Vec<CredentialBody> = take(credentials.into_iter().map(CredentialBody::from), &mut room);
+    let truncated = !complete || [installations.len(), workflows.len(), credentials.len()] != counts;
     Ok(NoStore(Json(Session { environment, user: user.into(), installations, workflows, credentials, truncated })))
+}
+
+/// Returns the first items that fit into the room that is left in a response, which they take.
+fn take<T: Serialize>(items: impl Iterator<Item = T>, room: &mut usize) -> Vec<T> {
+    let fits = |item: &T| {
+        let left = room.checked_sub(response_bytes(item));
+        *room = left.unwrap_or_default();
+        left.is_some()
+    };
+    items.take_while(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_taken_until_the_response_is_full() {
+        let mut room = 13;
+        // Each takes its text and two quotation marks, which are escaped.
+        assert_eq!(take(["a", "bc", "d"].into_iter(), &mut room), ["a", "bc"]);
+        assert!(take(["e"].into_iter(), &mut room).is_empty());
+    }
 }

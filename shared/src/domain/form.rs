@@ -17,7 +17,9 @@ pub const MAX_OPTIONS: usize = 100;
 const MAX_PATTERN: usize = 200;
 /// Maximum size of a compiled pattern, in bytes. A match takes at most the product of the sizes of the
 /// pattern and the value.
-const MAX_COMPILED_PATTERN: usize = 32 * 1024;
+const MAX_COMPILED_PATTERN: usize = 16 * 1024;
+/// Maximum length of a value that has a pattern, in characters.
+const MAX_MATCHED: usize = 4096;
 /// Maximum length of a URL, in characters.
 const MAX_URL: usize = 2048;
 
@@ -243,6 +245,7 @@ impl Field {
             return Err("must be a complete URL, such as https://example.com".into());
         }
         match &self.pattern {
+            Some(_) if text.chars().count() > MAX_MATCHED => Err(format!("must have at most {MAX_MATCHED} characters")),
             Some(pattern) if !pattern.matches(text) => Err(format!("must match the pattern {}", pattern.0)),
             _ => Ok(()),
         }
@@ -253,7 +256,7 @@ fn is_url(text: &str) -> bool {
     let parsed = url::Url::parse(text);
     text.chars().count() <= MAX_URL
         && parsed.is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.host().is_some())
-        && !text.contains(char::is_whitespace)
+        && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
 }
 
 #[cfg(test)]

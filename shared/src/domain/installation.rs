@@ -10,7 +10,7 @@ use super::{
     id::{CredentialId, ObjectId, UserId, WorkflowId},
     integration::{Content, Integration, IntegrationId, MAX_WORKFLOWS},
     revision::next_revision,
-    settings::Settings,
+    settings::{Settings, SettingsError},
     text::Text,
     timestamp::Timestamp,
     workflow::{Workflow, WorkflowKey, WorkflowName},
@@ -107,11 +107,13 @@ impl Installation {
     /// the settings are not checked.
     pub fn defects(
         &self,
-        integration: Option<&Content>,
+        integration: Option<&Integration>,
         credentials: &HashMap<CredentialId, Credential>,
     ) -> Vec<Defect> {
         let types: Vec<&str> = match integration {
-            Some(content) => content.credential_types.iter().map(|one| one.credential_type.as_str()).collect(),
+            Some(Integration { content, .. }) => {
+                content.credential_types.iter().map(|one| one.credential_type.as_str()).collect()
+            }
             None => self.credentials.iter().map(|installed| installed.credential_type.as_str()).collect(),
         };
         let account = |name: &&str| {
@@ -124,8 +126,17 @@ impl Installation {
             }
         };
         let accounts = types.iter().filter_map(|name| Some(Defect::new(&["credentials", name], account(name)?)));
-        let settings = integration.map(|content| content.check_settings(&self.settings.of_form(&content.settings)));
+        let changed = integration.filter(|integration| !self.is_validated_against(integration));
+        let settings = changed
+            .map(|Integration { content, .. }| content.check_settings(&self.settings.of_form(&content.settings)));
         accounts.chain(settings.into_iter().flatten()).collect()
+    }
+
+    /// Returns whether the settings were valid for this version of the integration, so that they need not
+    /// be checked again, which is slow for some patterns.
+    fn is_validated_against(&self, Integration { version, created_at, .. }: &Integration) -> bool {
+        // The versions of an integration that was deleted and created again begin at 1.
+        self.integration_version == *version && *created_at <= self.installed_at
     }
 }
 
@@ -139,7 +150,11 @@ impl Settings {
 impl Content {
     /// Returns why settings do not satisfy the integration.
     pub fn check_settings(&self, settings: &Settings) -> Vec<Defect> {
-        defects(&["settings"], form::check(&self.settings, settings.members()))
+        let mut found = defects(&["settings"], form::check(&self.settings, settings.members()));
+        if settings.is_too_long() {
+            found.push(Defect::new(&["settings"], SettingsError::TooLong.to_string()));
+        }
+        found
     }
 
     /// Returns why the data of a credential does not satisfy its type. The members are JSON texts.
@@ -370,7 +385,8 @@ mod tests {
 
     #[test]
     fn every_defect_has_its_path() {
-        let content = integration(&["a"]).content;
+        let mut integration = integration(&["a"]);
+        let content = integration.content.clone();
         let paths = |defects: Vec<Defect>| defects.into_iter().map(|one| one.path.join("/")).collect::<Vec<_>>();
         assert_eq!(paths(content.check_workflows(&keys(&["a", "b", "a"]))), ["workflows/1", "workflows/2"]);
         assert_eq!(paths(content.check_settings(&r#"{"x":1}"#.parse().unwrap())), ["settings/x", "settings/region"]);
@@ -382,8 +398,18 @@ mod tests {
 
         // Settings that the integration no longer has are ignored.
         let none = HashMap::new();
-        let defects = installation().defects(Some(&content), &none);
-        assert_eq!(defects, [Defect::new(&["credentials", "shop"], "is not connected")]);
-        assert!(installation().defects(None, &none).is_empty());
+        let mut installation = installation();
+        let not_connected = Defect::new(&["credentials", "shop"], "is not connected");
+        assert_eq!(installation.defects(Some(&integration), &none), std::slice::from_ref(&not_connected));
+        // Settings are checked against another version, or another integration with the same id.
+        installation.settings = Settings::default();
+        let missing = Defect::new(&["settings", "region"], "is required");
+        assert_eq!(installation.defects(Some(&integration), &none), std::slice::from_ref(&not_connected));
+        integration.version = 2;
+        assert_eq!(installation.defects(Some(&integration), &none), [not_connected.clone(), missing.clone()]);
+        integration.version = 1;
+        integration.created_at = installation.installed_at + std::time::Duration::from_secs(1);
+        assert_eq!(installation.defects(Some(&integration), &none), [not_connected, missing]);
+        assert!(installation.defects(None, &none).is_empty());
     }
 }

@@ -29,6 +29,11 @@ impl Settings {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
+    /// Returns whether the object, such as a merged one, is larger than [`MAX_SETTINGS_BYTES`].
+    pub fn is_too_long(&self) -> bool {
+        self.to_json().len() > MAX_SETTINGS_BYTES
+    }
+
     /// Returns whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -92,11 +97,12 @@ impl std::str::FromStr for Settings {
     }
 }
 
+/// Reads stored settings, of any size: an item that cannot be read could be neither changed nor deleted.
 impl TryFrom<String> for Settings {
     type Error = SettingsError;
 
     fn try_from(json: String) -> Result<Self, SettingsError> {
-        json.parse()
+        serde_json::from_str(&json).map(Self).map_err(|_| SettingsError::NotAnObject)
     }
 }
 

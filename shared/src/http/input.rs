@@ -511,7 +511,7 @@ mod tests {
         <()>::from_json(&Value::Object(members), &mut Location::root(Source::Body, &mut errors));
         let (list, more) = errors.into_parts();
         assert_eq!((list.len(), more), (FieldErrors::MAX, 901));
-        assert_eq!(list[0].pointer, format!("/{}…", "~1".repeat(MAX_NAME_BYTES / 2)));
+        assert_eq!(list[0].pointer, format!("/{}…", "~1".repeat(crate::http::problem::MAX_NAME_BYTES / 2)));
     }
 
     #[test]

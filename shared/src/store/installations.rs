@@ -166,6 +166,17 @@ impl<A: Access> Installations<A> {
         Ok(found)
     }
 
+    /// Returns all installations of a user in no order, or none if one is not readable. One query per
+    /// megabyte.
+    pub async fn all_by_user(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+    ) -> Result<Option<Vec<Installation>>, StoreError> {
+        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::INSTALLATION_PREFIX).await?;
+        Ok(items.into_iter().map(readable).collect())
+    }
+
     /// Returns a page of the installations of an environment, the newest first. Eventually consistent.
     /// One query for each of four partitions.
     pub async fn page(

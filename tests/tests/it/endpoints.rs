@@ -151,7 +151,7 @@ impl Request {
         Self { query: query.to_owned(), ..self }
     }
 
-    fn by_engine(self) -> Self {
+    pub(crate) fn by_engine(self) -> Self {
         Self { caller: Caller::Engine, ..self }
     }
 

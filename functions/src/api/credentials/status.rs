@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{credential::CredentialStatus, id::CredentialId, names::UserRef, text::Text},
-    http::{EngineOrBackend, Fields, IfMatch, Input, Path, Problem, Revised, Valid},
+    http::{EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
 };
 use utoipa::ToSchema;
 
@@ -14,18 +14,11 @@ use crate::api::MAX_CHANGE_ATTEMPTS;
 /// Status of a credential.
 #[derive(Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_reason: status, reason))]
 pub struct SetCredentialStatus {
     /// New status.
     status: CredentialStatus,
-    /// Reason why the credential is invalid. The status `valid` has none, and clears it.
+    /// Reason why the credential is invalid; ignored with `valid`, which clears it.
     reason: Option<Text<512>>,
-}
-
-fn check_reason(fields: &mut Fields<'_>, status: &CredentialStatus, reason: &Option<Text<512>>) {
-    if *status == CredentialStatus::Valid && reason.is_some() {
-        fields.reject("reason", "is allowed with the status `invalid` only");
-    }
 }
 
 /// Marks a credential as invalid, so that its user connects again, or as valid.
@@ -43,6 +36,7 @@ pub async fn set_status(
     Valid(SetCredentialStatus { status, reason }): Valid<SetCredentialStatus>,
 ) -> Result<Revised<CredentialBody>, Problem> {
     let owner = state.owner(caller.environment, None, &user).await?;
+    let reason = reason.filter(|_| status == CredentialStatus::Invalid);
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;

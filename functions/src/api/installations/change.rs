@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::value::RawValue;
 use tenon::{
     domain::{
-        credential::Credential,
+        credential::{Credential, CredentialStatus},
         form,
         id::{CredentialId, EnvironmentId, ObjectId},
         installation::{
@@ -122,7 +122,31 @@ impl Current {
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
         }
+        let known: Vec<&str> = self.types().filter(|name| self.is_superseded(name, seen)).collect();
+        if !known.is_empty() {
+            // Requests of which only the data can differ are in effect if one of them is.
+            let planned = self.plan_with(request, &known, taken, vault).await?;
+            if !planned.is_changed {
+                return Ok(planned);
+            }
+        }
+        self.plan_with(request, &[], taken, vault).await
+    }
+
+    fn types(&self) -> impl Iterator<Item = &str> {
+        self.integration.content.credential_types.iter().map(|one| one.credential_type.as_str())
+    }
+
+    /// Plans a valid change without the data of some credential types.
+    async fn plan_with(
+        &self,
+        request: &PutInstallation,
+        without: &[&str],
+        taken: &HashSet<String>,
+        vault: &Vault,
+    ) -> Result<Planned, Problem> {
         let now = Timestamp::now();
+        let settings = self.settings(request);
         let mut planned = Planned {
             change: InstallationChange {
                 installation: self.installation(settings, self.sets_settings(request), now),
@@ -141,7 +165,7 @@ impl Current {
             match request.credentials.0.get(name.as_str()) {
                 Some(CredentialInput { credential_id: Some(id), .. }) => planned.name_credential(name, *id),
                 Some(CredentialInput { data: Some(SecretObject(data)), name: display_name, .. })
-                    if !self.is_superseded(name, seen) =>
+                    if !without.contains(&name.as_str()) =>
                 {
                     let entered = Entered { credential_type, display_name: display_name.as_ref(), data };
                     self.store_data(&mut planned, entered, vault).await?;
@@ -213,11 +237,14 @@ impl Current {
         let integration_version = self.integration.version;
         match &self.before {
             Some(before) => {
+                let mut credentials = before.credentials.clone();
+                credentials.retain(|installed| self.types().any(|name| name == installed.credential_type.as_str()));
                 let mut created = before.created_credentials.clone();
                 created.retain(|id| self.credentials.contains_key(id));
                 Installation {
                     integration_version: if is_validated { integration_version } else { before.integration_version },
                     revision: next_revision(Some(before.revision), now),
+                    credentials,
                     settings,
                     created_credentials: created,
                     updated_at: now,
@@ -239,15 +266,16 @@ impl Current {
         }
     }
 
-    /// Returns whether another request stored data for the credential type while this one was in progress.
-    /// Its data then counts as stored after that of this request, so that many equal requests store one.
-    fn is_superseded(&self, name: &Text<128>, seen: &DataRevisions) -> bool {
-        let installed = self.before.as_ref().and_then(|before| before.credential(name.as_str()));
+    /// Returns whether another request stored valid data for the credential type while this one was in
+    /// progress.
+    fn is_superseded(&self, name: &str, seen: &DataRevisions) -> bool {
+        let installed = self.before.as_ref().and_then(|before| before.credential(name));
         installed.is_some_and(|InstalledCredential { credential_id, data_revision, .. }| {
-            let present = self.credentials.get(credential_id).map(|sealed| sealed.credential.data_revision);
+            let present = self.credentials.get(credential_id).map(|sealed| &sealed.credential);
+            let present = present.filter(|credential| credential.status == CredentialStatus::Valid);
             data_revision.is_some()
-                && *data_revision == present
-                && seen.get(name.as_str()).copied().flatten() != *data_revision
+                && *data_revision == present.map(|credential| credential.data_revision)
+                && seen.get(name).copied().flatten() != *data_revision
         })
     }
 

@@ -67,7 +67,11 @@ async fn unnamed_credentials(
     let mut ids = parts.workflows.list_ids_by_user(environment, *user_id).await?;
     ids.retain(|id| own.iter().all(|workflow| workflow.workflow_id != *id));
     let workflows = parts.workflows.get_all(environment, &ids).await?;
-    let others = installations.by_user(environment, *user_id).await?;
+    let Some(others) = installations.all_by_user(environment, *user_id).await? else { return Ok(Vec::new()) };
+    // What cannot be read may name them.
+    if workflows.len() < ids.len() {
+        return Ok(Vec::new());
+    }
     let others = others.iter().filter(|other| other.integration_id != *integration_id);
     let by_installations = others.flat_map(|other| other.credentials.iter().map(|installed| installed.credential_id));
     let by_workflows = workflows.iter().flat_map(|workflow| workflow.credential_ids.iter().copied());

@@ -193,7 +193,7 @@ impl InstallationBody {
         integration: Option<&Integration>,
         parts: &ReadParts,
     ) -> Self {
-        let defects = installation.defects(integration.map(|found| &found.content), &parts.credentials);
+        let defects = installation.defects(integration, &parts.credentials);
         let (attention, _) = defects.into_iter().collect::<FieldErrors>().into_parts();
         let Installation { integration_id, user_id, integration_version, revision, .. } = installation;
         let Installation { credentials, settings, workflows, installed_at, updated_at, .. } = installation;

@@ -70,6 +70,9 @@ pub struct CredentialInput {
     pub(super) data: Option<SecretObject>,
 }
 
+/// Maximum number of attempts while concurrent requests change the installation or take the names of its
+/// workflows.
+const MAX_ATTEMPTS: usize = 4 * MAX_CHANGE_ATTEMPTS;
 /// Maximum number of credential types that are read, more than any integration has.
 const MAX_READ_TYPES: usize = 50;
 
@@ -121,7 +124,7 @@ pub async fn put_installation(
 ) -> Result<Response, Problem> {
     let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
     let (mut taken, mut seen) = (HashSet::new(), None);
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         let current = Current::read(&state, &caller, &owner, &id, &body).await?;
         match &current.before {
             Some(before) => if_match.check_revision(before.revision)?,

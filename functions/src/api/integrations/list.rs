@@ -36,8 +36,8 @@ pub async fn list_integrations(
     Valid((user, page)): Valid<(ForUser, PageParams)>,
 ) -> Result<Json<List<IntegrationBody>>, Problem> {
     let viewer = user.viewer(&users, &caller).await?;
-    let scope = "/integrations";
-    let after = page.after(scope)?;
+    let scope = format!("/integrations {:?}", user.user_id);
+    let after = page.after(&scope)?;
     let all = catalogue.all(caller.environment).await?;
     let visible = all.iter().filter(|integration| is_visible(&caller, integration));
     let size = |integration: &&Integration| response_bytes(integration);
@@ -49,7 +49,7 @@ pub async fn list_integrations(
         let installed = summaries(&parts, caller.environment, &viewer, installed, &all).await?;
         items = items.into_iter().map(|body| body.of_user(&installed)).collect();
     }
-    Ok(List::of(scope, Page { items, next }))
+    Ok(List::of(&scope, Page { items, next }))
 }
 
 /// Returns the position of an integration in the list.

@@ -172,8 +172,7 @@ impl<A: Access> Table<A> {
     ) -> Result<QueryPage, StoreError> {
         let View { index, pk: pk_name, sk: sk_name } = range.view;
         let mut placeholders = Placeholders::default();
-        let conditions = filter.conditions.iter().map(|condition| condition.clone().render(&mut placeholders));
-        let conditions = conditions.collect::<Vec<_>>().join(" AND ");
+        let conditions = Condition::All(filter.conditions.clone()).render(&mut placeholders);
         let (names, values) = placeholders.into_maps();
         let request = self
             .client

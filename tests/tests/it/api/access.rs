@@ -224,6 +224,10 @@ async fn only_integrations_of_a_limited_token_exist_for_it() {
     let groups = limited.get("/errors/groups").await.is(200);
     assert_eq!(groups.body["groups"].as_array().unwrap().len(), 1);
     assert_eq!(groups.body["groups"][0]["example"]["error"], "first");
+    for filter in ["blockType=none".to_owned(), format!("workflowId={}", workflows[1]), "integrationId=second".into()] {
+        let filtered = limited.get(&format!("/errors/groups?{filter}")).await.is(200);
+        assert_eq!(filtered.body["groups"], json!([]), "{filter}");
+    }
     assert_eq!(
         limited.get(&format!("/workflows/{}/errors", workflows[0])).await.is(200).body["errors"][0]["error"],
         "first"

@@ -1,7 +1,7 @@
 //! Installations: validation, changes and uninstalling.
 
 use serde_json::{Value, json};
-use tests::{Answer, Api, Environment, Tenon, eventually};
+use tests::{Answer, Api, Environment, Tenon, eventually, send};
 
 fn integration(keys: &[&str]) -> Value {
     let workflows: Vec<Value> = keys.iter().map(|key| json!({ "key": key, "name": "Orders to Shopify" })).collect();
@@ -266,6 +266,58 @@ async fn deleting_a_workflow_also_removes_it_from_its_installation() {
     // It is not created again before it is listed.
     assert_eq!(keys(&here.put(json!({})).await.is(200).body), ["paid"]);
     assert_eq!(keys(&here.put(json!({ "workflows": ["new"] })).await.is(200).body), ["(paid)", "new"]);
+}
+
+#[tokio::test]
+async fn merged_settings_have_at_most_8_kib() {
+    let here = Installed::new(&["new"]).await;
+    let field = |name: &str| json!({ "name": name, "label": "L", "type": "text" });
+    let settings =
+        json!({ "name": "Large", "settings": [field("a"), field("b")], "workflows": [{ "key": "k", "name": "K" }] });
+    here.acme.backend.put("/integrations/orders", settings).await.is(200);
+    let text = "x".repeat(5000);
+    here.put(json!({ "settings": { "a": text } })).await.is(201);
+    here.put(json!({ "settings": { "b": text } })).await.is_problem(422, "validation").names(&["/settings"]);
+    here.put(json!({ "settings": { "a": "", "b": text } })).await.is(200);
+    assert_eq!(here.acme.backend.get(&here.path).await.is(200).body["settings"], json!({ "b": text }));
+}
+
+#[tokio::test]
+async fn account_is_connected_again_whatever_else_the_integration_needs() {
+    let here = Installed::new(&["new"]).await;
+    let empty = json!({ "credentials": connected("shpat_1"), "settings": { "region": "", "batch": " " } });
+    let installed = here.put(empty).await.is(201);
+    assert_eq!(installed.body["settings"], json!({}));
+    let mut changed = integration(&["new"]);
+    changed["settings"][0]["required"] = json!(true);
+    here.acme.backend.put("/integrations/orders", changed.clone()).await.is(200);
+    let reconnected = here.put(json!({ "credentials": connected("shpat_2"), "workflows": [] })).await.is(200);
+    assert_eq!(reconnected.body["attention"][0]["pointer"], "/settings/region");
+    here.put(json!({ "settings": { "batch": 1 } })).await.is_problem(422, "validation").names(&["/settings/region"]);
+
+    // A type that the integration no longer has is disconnected.
+    changed["credentialTypes"] = json!([]);
+    here.acme.backend.put("/integrations/orders", changed).await.is(200);
+    let disconnected = here.put(json!({ "settings": { "region": "eu" } })).await.is(200);
+    assert_eq!((&disconnected.body["credentialIds"], &disconnected.body["status"]), (&json!({}), &json!("inactive")));
+    assert_eq!(here.workflows().await[0]["credentialIds"], json!([]));
+    here.acme.backend.delete(&here.path).await.is(200);
+    assert!(here.credentials().await.is_empty());
+}
+
+#[tokio::test]
+async fn outdated_etag_prevents_a_change() {
+    let here = Installed::new(&["new"]).await;
+    let put = |etag: &str, body: Value| {
+        let request = here.acme.backend.request("PUT", &here.path).header("if-match", etag.to_owned());
+        send(request.json(&body))
+    };
+    put("*", json!({ "credentials": connected("shpat_1") })).await.is_problem(412, "precondition-failed");
+    let first = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201);
+    assert_eq!(here.acme.backend.get(&here.path).await.is(200).header("etag"), first.header("etag"));
+    let second = put(first.header("etag"), json!({ "settings": { "batch": 1 } })).await.is(200);
+    put(first.header("etag"), json!({ "settings": { "batch": 2 } })).await.is_problem(412, "precondition-failed");
+    put(second.header("etag"), json!({ "settings": { "batch": 3 } })).await.is(200);
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ async fn every_operation_rejects_unknown_members_and_parameters() {
 #[tokio::test]
 async fn public_documents_ignore_unknown_parameters() {
     let public: BTreeSet<String> =
-        operations().into_iter().filter(Operation::is_public).map(|operation| operation.path).collect();
+        operations().into_iter().filter(|one| one.is_public() && !one.has_body()).map(|one| one.path).collect();
     assert_eq!(public, IGNORE_PARAMETERS.map(str::to_owned).into());
     for path in public {
         Api::anonymous().get(&format!("{path}?utm_source=mail")).await.is(200);

@@ -6,7 +6,7 @@ use futures_util::future::{FutureExt, join_all};
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 use tenon::domain::id::EnvironmentId;
-use tests::{aws, crash::Crash, setting};
+use tests::{aws, crash::Crash, keys, setting};
 
 use crate::endpoints::{Endpoint, Request, World, handlers, request, text};
 
@@ -352,4 +352,54 @@ async fn uninstalling_never_deletes_a_credential_that_a_concurrent_request_begin
         delete("a").await;
         delete("b").await;
     }
+}
+
+#[tokio::test]
+async fn concurrent_requests_take_effect_one_after_the_other() {
+    let process = Process::start().await;
+    let user = process.create_user("joe").await;
+    let body = json!({ "name": "Orders", "workflows": [{ "key": "k", "name": "Orders" }],
+        "credentialTypes": [{ "type": "shop", "name": "Shop", "fields": [{ "name": "t", "label": "T", "type": "secret" }] }],
+        "settings": [{ "name": "s", "label": "S", "type": "text" }] });
+    let put = request("PUT /integrations/{integrationId}").with("integrationId", "a").body(body);
+    assert_eq!(process.call("integrations_put", put).await.0, 201);
+    for round in 0..12 {
+        let put = |value: String| {
+            let body = json!({ "credentials": { "shop": { "data": { "t": value } } }, "settings": { "s": value } });
+            let put = installation("PUT /users/{user}/installations/{integrationId}", &user, "a").body(body);
+            process.call("installations_put", put)
+        };
+        let answers = join_all(["x", "y", "z"].map(|name| put(format!("{name}{round}")))).await;
+        assert!(answers.iter().all(|(status, _)| [200, 201].contains(status)), "{answers:?}");
+        let get = installation("GET /users/{user}/installations/{integrationId}", &user, "a");
+        let (_, shown) = process.call("installations_get", get).await;
+        let credential = text(&shown["credentialIds"]["shop"]);
+        let reveal = request("POST /users/{user}/credentials/{credentialId}/reveal").with("user", &user);
+        let reveal = reveal.with("credentialId", &credential).by_engine();
+        let (_, revealed) = process.call("credentials_reveal", reveal).await;
+        assert_eq!(revealed["data"]["t"], shown["settings"]["s"], "both stem from the same request");
+    }
+}
+
+#[tokio::test]
+async fn uninstalling_keeps_a_credential_that_something_unreadable_may_name() {
+    let process = Process::start().await;
+    let user = process.create_user("joe").await;
+    for id in ["a", "b"] {
+        process.put_integration(id, &["k0"], true).await;
+    }
+    let put = |id: &str, source: Value| {
+        let body = json!({ "credentials": { "shop": source } });
+        let put = installation("PUT /users/{user}/installations/{integrationId}", &user, id).body(body);
+        process.call("installations_put", put)
+    };
+    let (_, first) = put("a", json!({ "data": {} })).await;
+    assert_eq!(put("b", json!({ "credentialId": first["credentialIds"]["shop"] })).await.0, 201);
+    let client = aws_sdk_dynamodb::Client::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    let damage = client.update_item().table_name(setting("DIRECTORY_TABLE")).update_expression("REMOVE revision");
+    let partition = keys::attribute(keys::user(&process.world.environment, &user));
+    damage.key("pk", partition).key("sk", keys::attribute("installation#b")).send().await.unwrap();
+    let delete = installation("DELETE /users/{user}/installations/{integrationId}", &user, "a");
+    assert_eq!(process.call("installations_delete", delete).await.0, 200);
+    assert_eq!(process.credentials(&user).await.len(), 1);
 }
