@@ -1,4 +1,4 @@
-// Creates a user, a workflow and a destination, and records and lists an error, with the client that
+// Creates a user, a workflow and a destination, installs an integration, and records and lists an error, with the client that
 // openapi-typescript generates.
 
 import assert from "node:assert/strict";
@@ -43,6 +43,24 @@ const revealed = await engine.POST("/users/{user}/credentials/{credentialId}/rev
   params: { path: { user: userId, credentialId: credential.data.credentialId } },
 });
 assert.equal(revealed.data?.data["accessToken"], "secret");
+
+await backend.PUT("/integrations/{integrationId}", {
+  params: { path: { integrationId: "shopify" } },
+  body: {
+    name: "Shopify",
+    credentialTypes: [{ type: "shopify", name: "Shopify", fields: [{ name: "token", label: "Token", type: "secret" }] }],
+    settings: [{ name: "batch", label: "Batch size", type: "number" }],
+    workflows: [{ key: "orders", name: "Orders to Shopify" }],
+  },
+});
+const installed = await backend.PUT("/users/{user}/installations/{integrationId}", {
+  params: { path: { user: userId, integrationId: "shopify" } },
+  body: { credentials: { shopify: { data: { token: "secret" } } }, settings: { batch: 50 } },
+});
+assert(installed.data, JSON.stringify(installed.error));
+assert.equal(installed.data.status, "active");
+assert.equal(installed.data.settings["batch"], 50);
+assert(installed.data.credentialIds["shopify"]);
 
 const error = { executionId: "run-1", blockId: "block-1", blockType: "alloy.shopify", error: "403 Forbidden" };
 const recorded = await engine.POST("/workflows/{workflowId}/errors", {
