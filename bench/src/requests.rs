@@ -171,6 +171,13 @@ impl<'a> Scenario<'a> {
         self.step(function, &event).await
     }
 
+    /// Sends the event file of an endpoint like [`Self::call`], as a user.
+    async fn call_as(&mut self, user: &str, function: &str, parameters: &[(&str, &str)], body: Option<Value>) -> Value {
+        let mut event = self.event(function, parameters, body);
+        event["requestContext"]["authorizer"]["lambda"]["userId"] = json!(user);
+        self.step(function, &event).await
+    }
+
     /// Creates an environment, a user and a workflow. Returns the workflow's id.
     pub async fn create_workflow(&mut self) -> String {
         self.create_environment().await;
@@ -248,9 +255,18 @@ impl<'a> Scenario<'a> {
         let body = json!({ "userId": user, "workflowId": workflow });
         self.call("workflows_activate", &[], Some(body)).await;
         self.call("workflows_deactivate_all", &of_user, None).await;
-        let mut session = self.event("session", &[], None);
-        session["requestContext"]["authorizer"]["lambda"]["userId"] = json!(user);
-        self.step("session", &session).await;
+        self.call_as(&user, "session", &[], None).await;
+        self.call("integrations_put", &[], None).await;
+        self.call("integrations_get", &[], None).await;
+        self.call_as(&user, "integrations_list", &[], None).await;
+        let data = json!({ "shop": "https://acme.example", "token": "shpat_1" });
+        let body = json!({ "credentials": { "shopify": { "data": data } }, "settings": { "region": "eu" } });
+        self.call_as(&user, "installations_put", &of_user, Some(body)).await;
+        self.call("installations_get", &of_user, None).await;
+        self.call("installations_list", &of_user, None).await;
+        self.call("installations_list_all", &[], None).await;
+        self.call("integrations_install_url", &of_user, None).await;
+        self.call_as(&user, "installations_delete", &of_user, None).await;
 
         let errors: Vec<Value> = (0..100).map(|n| example_error(&format!("Error: status code 403 ({n})"))).collect();
         let recorded = self.call("errors_record", &of_workflow, Some(json!({ "errors": errors }))).await;

@@ -23,7 +23,14 @@ use standardwebhooks::Webhook;
 #[serde(rename_all = "camelCase")]
 struct Message {
     environment_id: String,
-    errors: Vec<(String, String)>,
+    records: Vec<ErrorKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorKey {
+    workflow_id: String,
+    error_id: String,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,12 +44,9 @@ async fn main() -> Result<(), Error> {
         let mut keys = Vec::new();
         for record in event.payload.records {
             let message: Message = serde_json::from_str(&record.body.unwrap_or_default())?;
-            keys.extend(
-                message
-                    .errors
-                    .into_iter()
-                    .map(|(workflow, error)| (format!("env#{}#workflow#{workflow}", message.environment_id), error)),
-            );
+            keys.extend(message.records.into_iter().map(|ErrorKey { workflow_id, error_id }| {
+                (format!("env#{}#workflow#{workflow_id}", message.environment_id), error_id)
+            }));
         }
         // The same order as in `deliver_webhooks`, whose request the benchmark's AWS has recorded.
         keys.sort_unstable();
