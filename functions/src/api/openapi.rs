@@ -197,9 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_documents_are_public() {
+    fn only_listed_routes_are_public() {
         let public = routes_of_the_template().into_iter().filter(|(_, public)| *public).map(|((_, path), _)| path);
-        assert_eq!(public.collect::<Vec<_>>(), ["/.well-known/jwks.json", "/console", "/openapi.json"]);
+        assert_eq!(public.collect::<Vec<_>>(), ["/.well-known/jwks.json", "/console", "/openapi.json", "/tickets"]);
     }
 
     #[test]
