@@ -72,8 +72,8 @@ test: setup clients functions $(PACKAGE_VENV)/.done ## Run all tests on stacks o
 	@mkdir -p .local/tests
 	@$(if $(TESTS),true,echo "tests of the stack run in the background; output: $(STACK_TESTS)" && $(PYTHON) local/test.py \
 		$(PYTHON) -m pytest -p no:cacheprovider --durations 5 tests/stack > $(STACK_TESTS) 2>&1) & stack_tests=$$!; \
-	echo "building the Rust tests …" && cargo build --locked --quiet --workspace $(TESTED) && \
-		$(PYTHON) local/test.py $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS); code=$$?; \
+	code=0; { echo "building the Rust tests …" && cargo build --locked --quiet --workspace $(TESTED) && \
+		$(PYTHON) local/test.py $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS); } || code=$$?; \
 	$(if $(TESTS),,echo "waiting for the tests of the stack …";) wait $$stack_tests || code=1; \
 	$(if $(TESTS),,cat $(STACK_TESTS);) exit $$code
 
