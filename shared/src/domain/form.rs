@@ -318,7 +318,7 @@ mod tests {
         assert_eq!((detail("region"), detail("code")), ("must be one of eu", "must match the pattern [0-9]{4}|x"));
         let empty = valid.map(|(name, _)| (name, if name == "rate" { "null" } else { "\" \"" }));
         assert_eq!(details(&fields, &empty).len(), 2, "two are required");
-        let misspelt = details(&fields[3..], &[("regoin", "\"eu\"")]);
+        let misspelt = details(&fields[3..], &[("regionn", "\"eu\"")]);
         assert_eq!(misspelt[0].1, "is not a field of the integration; did you mean `region`?");
         let required: Vec<_> = found.iter().filter(|(_, detail)| detail == "is required").collect();
         assert_eq!(required.len(), 1);
