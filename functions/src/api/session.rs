@@ -115,10 +115,9 @@ pub async fn get_session(
     credentials.truncate(MAX_ITEMS);
     let counts = [installations.len(), workflows.len(), credentials.len()];
     let catalogue = state.catalogue.all(caller.environment).await?;
-    let installations = installations.into_iter().map(|installation| {
-        let integration = catalogue.iter().find(|one| one.integration_id == installation.integration_id);
-        InstallationBody::new(installation, user.status, integration, &parts)
-    });
+    let installations = installations
+        .into_iter()
+        .map(|installation| InstallationBody::new(installation, user.status, &catalogue, &parts));
     let mut room = MAX_BYTES;
     let installations: Vec<InstallationBody> = take(installations, &mut room);
     let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.status));

@@ -21,6 +21,8 @@ use tenon::{
 use utoipa::{OpenApi, ToSchema};
 use zeroize::Zeroizing;
 
+use crate::api::users;
+
 pub mod create;
 pub mod delete;
 pub mod get;
@@ -67,8 +69,7 @@ impl<A: Access> State<A> {
         caller: Option<&CallingUser>,
         user: &UserRef,
     ) -> Result<User, Problem> {
-        let found = self.users.find_as(environment, caller, user).await?;
-        found.ok_or_else(|| Problem::not_found("user"))
+        users::find(&self.users, environment, caller, user).await
     }
 }
 

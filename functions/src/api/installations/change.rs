@@ -24,7 +24,6 @@ use tenon::{
     store::{credentials::SealedCredential, installations::InstallationChange},
     vault::Vault,
 };
-
 use zeroize::Zeroizing;
 
 use super::{
@@ -369,7 +368,7 @@ impl Planned {
         let changed = changed_workflows.into_iter().map(|(_, workflow)| workflow);
         let workflows = self.unchanged_workflows.into_iter().chain(new_workflows).chain(changed);
         let parts = ReadParts::new(workflows, self.credentials.into_values());
-        InstallationBody::new(installation, owner, Some(integration), &parts)
+        InstallationBody::new(installation, owner, std::slice::from_ref(integration), &parts)
     }
 
     /// Keeps the present installation if nothing changes.

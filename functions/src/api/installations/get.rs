@@ -31,5 +31,5 @@ pub async fn get_installation(
     let found = found.filter(|one| caller.is_none_or(|caller| caller.allowed.installation(one)));
     let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
     let parts = state.parts.of(environment, std::slice::from_ref(&installation)).await?;
-    Ok(InstallationBody::new(installation, owner.status, integration.as_ref(), &parts).revised())
+    Ok(InstallationBody::new(installation, owner.status, integration.as_slice(), &parts).revised())
 }

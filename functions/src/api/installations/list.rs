@@ -19,6 +19,7 @@ use tenon::{
 };
 
 use super::{InstallationBody, Parts, position};
+use crate::api::users;
 
 /// State of the functions.
 #[derive(Clone, Debug, FromAws)]
@@ -40,8 +41,7 @@ pub async fn list_installations_of_user(
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
-    let found = state.users.find_as(environment, caller.as_ref(), &user).await?;
-    let owner = found.ok_or_else(|| Problem::not_found("user"))?;
+    let owner = users::find(&state.users, environment, caller.as_ref(), &user).await?;
     let scope = format!("/users/{}/installations", owner.user_id);
     let after = page.after(&scope)?;
     let mut found = state.installations.by_user(environment, owner.user_id).await?;
@@ -49,10 +49,8 @@ pub async fn list_installations_of_user(
     let catalogue = state.catalogue.all(environment).await?;
     let Page { items, next } = page.select(found, after.as_deref(), position);
     let parts = state.parts.of(environment, &items).await?;
-    let items = items.into_iter().map(|installation| {
-        let integration = catalogue.iter().find(|one| one.integration_id == installation.integration_id);
-        InstallationBody::new(installation, owner.status, integration, &parts)
-    });
+    let items =
+        items.into_iter().map(|installation| InstallationBody::new(installation, owner.status, &catalogue, &parts));
     Ok(List::of(&scope, Page { items: items.collect::<Vec<_>>(), next }))
 }
 
@@ -79,8 +77,7 @@ pub async fn list_installations(
     let items = items.into_iter().filter_map(|installation| {
         // That of a deleted user is deleted in the background.
         let owner = owners.get(&installation.user_id)?;
-        let integration = catalogue.iter().find(|one| one.integration_id == installation.integration_id);
-        Some(InstallationBody::new(installation, *owner, integration, &parts))
+        Some(InstallationBody::new(installation, *owner, &catalogue, &parts))
     });
     Ok(List::of(scope, Page { items: items.collect::<Vec<_>>(), next }))
 }

@@ -29,6 +29,8 @@ use tenon::{
 };
 use utoipa::{OpenApi, ToSchema};
 
+use crate::api::users;
+
 mod change;
 pub mod delete;
 pub mod get;
@@ -63,8 +65,7 @@ impl<A: Access> State<A> {
         caller: Option<&CallingUser>,
         user: &UserRef,
     ) -> Result<User, Problem> {
-        let found = self.users.find_as(environment, caller, user).await?;
-        found.ok_or_else(|| Problem::not_found("user"))
+        users::find(&self.users, environment, caller, user).await
     }
 }
 
@@ -185,14 +186,10 @@ pub struct InstallationSummary {
 }
 
 impl InstallationBody {
-    /// Creates the body for an installation of a user with this status. Workflows and credentials that
-    /// were not read count as deleted.
-    pub(crate) fn new(
-        installation: Installation,
-        owner: Status,
-        integration: Option<&Integration>,
-        parts: &ReadParts,
-    ) -> Self {
+    /// Creates the body for an installation of a user with this status. `catalogue` has its integration,
+    /// unless that was deleted. Workflows and credentials that were not read count as deleted.
+    pub(crate) fn new(installation: Installation, owner: Status, catalogue: &[Integration], parts: &ReadParts) -> Self {
+        let integration = catalogue.iter().find(|one| one.integration_id == installation.integration_id);
         let defects = installation.defects(integration, &parts.credentials);
         let (attention, _) = defects.into_iter().collect::<FieldErrors>().into_parts();
         let Installation { integration_id, user_id, integration_version, revision, .. } = installation;

@@ -84,8 +84,7 @@ async fn summaries(
     let parts = parts.of(environment, &installations).await?;
     let summary = |installation: Installation| {
         let id = installation.integration_id.to_string();
-        let integration = integrations.iter().find(|one| one.integration_id == installation.integration_id);
-        (id, InstallationBody::new(installation, viewer.status, integration, &parts).summary())
+        (id, InstallationBody::new(installation, viewer.status, integrations, &parts).summary())
     };
     Ok(installations.into_iter().map(summary).collect())
 }

@@ -1,11 +1,16 @@
 //! Users and their tokens.
 
 use serde::Serialize;
-use tenon::domain::{
-    id::UserId,
-    names::{Email, Username},
-    timestamp::Timestamp,
-    user::{FullName, Metadata, Status, User},
+use tenon::{
+    domain::{
+        access::CallingUser,
+        id::{EnvironmentId, UserId},
+        names::{Email, UserRef, Username},
+        timestamp::Timestamp,
+        user::{FullName, Metadata, Status, User},
+    },
+    http::Problem,
+    store::{Access, users::Users},
 };
 use utoipa::{OpenApi, ToSchema};
 
@@ -36,6 +41,17 @@ pub mod update;
     erase_logs::erase_logs,
 ))]
 pub struct Operations;
+
+/// Returns the user of a path, if the caller may access it; otherwise 404.
+pub(crate) async fn find<A: Access>(
+    users: &Users<A>,
+    environment: EnvironmentId,
+    caller: Option<&CallingUser>,
+    user: &UserRef,
+) -> Result<User, Problem> {
+    let found = users.find_as(environment, caller, user).await?;
+    found.ok_or_else(|| Problem::not_found("user"))
+}
 
 /// User as the API returns it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -19,7 +19,7 @@ use tenon::{
 };
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::api::MAX_CHANGE_ATTEMPTS;
+use crate::api::{MAX_CHANGE_ATTEMPTS, users};
 
 pub mod activate;
 pub mod create;
@@ -85,8 +85,7 @@ impl<A: Access> State<A> {
         let Some(user) = requested.or(own.as_ref()) else {
             return Err(Problem::invalid_field("/userId", "is required"));
         };
-        let found = self.users.find_as(environment, caller, user).await?;
-        found.ok_or_else(|| Problem::not_found("user"))
+        users::find(&self.users, environment, caller, user).await
     }
 }
 
