@@ -38,8 +38,6 @@ DEPLOY_PACKAGE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 # Binaries have no unit tests. Without these options cargo links an empty test for each of them.
 # The feature makes the functions and the tests share their dependencies.
 TESTED := --features functions/local --lib --test '*'
-# Output of the tests of the stack, which run beside the Rust tests: both mostly wait.
-STACK_TESTS := .local/tests/stack.log
 TEST_RUNNER := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "cargo nextest run" \
 	|| echo "env RUST_TEST_THREADS=1 cargo test")
 
@@ -68,14 +66,10 @@ key: setup ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPE
 	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py
 
 .PHONY: test
-test: setup clients functions $(PACKAGE_VENV)/.done ## Run all tests on stacks of their own (TESTS=text selects Rust tests by name)
-	@mkdir -p .local/tests
-	@$(if $(TESTS),true,echo "tests of the stack run in the background; output: $(STACK_TESTS)" && $(PYTHON) local/test.py \
-		$(PYTHON) -m pytest -p no:cacheprovider --durations 5 tests/stack > $(STACK_TESTS) 2>&1) & stack_tests=$$!; \
-	code=0; { echo "building the Rust tests …" && cargo build --locked --quiet --workspace $(TESTED) && \
-		$(PYTHON) local/test.py $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS); } || code=$$?; \
-	$(if $(TESTS),,echo "waiting for the tests of the stack …";) wait $$stack_tests || code=1; \
-	$(if $(TESTS),,cat $(STACK_TESTS);) exit $$code
+test: setup clients functions $(PACKAGE_VENV)/.done ## Run all tests on a stack of their own (TESTS=text selects by name)
+	@echo "building the tests …"
+	@cargo build --locked --quiet --workspace $(TESTED)
+	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
 
 .PHONY: generate
 generate: ## Generate docs/openapi.json and the event files of the endpoints

@@ -29,8 +29,12 @@ AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 def main() -> None:
     """Starts and deploys the stack, runs the command, and stops the stack."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stack-tests", action="store_true", help="run the tests of the template and the stack first")
     parser.add_argument("command", nargs=argparse.REMAINDER)
-    command = parser.parse_args().command
+    arguments = parser.parse_args()
+    commands = [arguments.command]
+    if arguments.stack_tests:
+        commands.insert(0, [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet", "tests/stack"])
     folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
@@ -59,9 +63,12 @@ def main() -> None:
         browser = start_browser()
         if browser:
             environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
-        code = subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
+        for command in commands:
+            code = subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
+            if code:
+                break
         keep_logs(local, folder / "functions.log")
-        leaks = search_for_secrets(folder / "functions.log", keys, expected=command[0] == "cargo")
+        leaks = search_for_secrets(folder / "functions.log", keys, expected=arguments.command[0] == "cargo")
         code = code or leaks
     finally:
         if browser:
