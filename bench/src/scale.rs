@@ -8,9 +8,16 @@ use tenon::{
         Table,
         errors::{ErrorQuery, Errors, Retention},
         users::{UserQuery, Users},
+        workflows::Workflows,
     },
 };
-use tests::{aws, capacity::CapacityMeter, delivery_harness::DeliveryHarness, setting, table_items::load_users};
+use tests::{
+    aws,
+    capacity::CapacityMeter,
+    delivery_harness::DeliveryHarness,
+    setting,
+    table_items::{load_users, load_workflows},
+};
 
 use crate::figures::{Spread, spread};
 
@@ -30,11 +37,12 @@ pub struct Page {
     pub time: Spread,
 }
 
-/// Measures lists of users and of errors, each with 1,000 and with 100,000 items.
+/// Measures lists of users, of workflows and of errors, each with 1,000 and with 100,000 items.
 pub async fn scale() -> Vec<Page> {
     let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let (client, units) = CapacityMeter::attach(&aws);
     let users = Users(Table::of(client.clone(), setting("DIRECTORY_TABLE")));
+    let workflows = Workflows(Table::of(client.clone(), setting("DIRECTORY_TABLE")));
     let errors = Errors { table: Table::of(client, setting("ERRORS_TABLE")), retention: Retention::days(30) };
     let mut pages = Vec::new();
     for there in [1_000, 100_000] {
@@ -44,6 +52,15 @@ pub async fn scale() -> Vec<Page> {
         let page = read("users", there, &units, async || {
             let query = UserQuery { after: after.as_deref(), limit: 100, ..UserQuery::default() };
             after = users.list(environment, query).await.expect("a page of users").next;
+        });
+        pages.push(page.await);
+    }
+    for there in [1_000, 100_000] {
+        let environment = EnvironmentId::new();
+        load_workflows(&aws, environment, there).await;
+        let mut after = None;
+        let page = read("workflows of an environment", there, &units, async || {
+            after = workflows.page(environment, (after.as_deref(), 100)).await.expect("a page of workflows").next;
         });
         pages.push(page.await);
     }

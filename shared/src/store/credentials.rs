@@ -1,6 +1,6 @@
 //! Credentials of users.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     keys,
@@ -185,13 +185,13 @@ impl<A: Access> Credentials<A> {
         self.0.get(&keys::credential(environment, user, id)).await
     }
 
-    /// Returns credentials of users with their sealed data, in no order, without those that do not
-    /// exist. One `BatchGetItem` per 100 credentials.
-    pub async fn get_all(
+    /// Returns credentials of users, as [`Credential`] or [`SealedCredential`], in no order, without those
+    /// that do not exist. One `BatchGetItem` per 100 credentials.
+    pub async fn get_all<C: DeserializeOwned>(
         &self,
         environment: EnvironmentId,
         ids: impl IntoIterator<Item = (UserId, CredentialId)>,
-    ) -> Result<Vec<SealedCredential>, StoreError> {
+    ) -> Result<Vec<C>, StoreError> {
         let wanted: Vec<_> = ids.into_iter().map(|(user, id)| keys::credential(environment, user, id)).collect();
         self.0.get_all(&wanted).await
     }

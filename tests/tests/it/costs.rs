@@ -135,7 +135,7 @@ impl Installing {
         self.integrations.get(self.environment, integration_id).await.unwrap();
         self.installations.get(self.environment, *user_id, integration_id).await.unwrap();
         let credentials = created_credentials.iter().map(|id| (*user_id, *id));
-        self.credentials.get_all(self.environment, credentials).await.unwrap();
+        self.credentials.get_all::<SealedCredential>(self.environment, credentials).await.unwrap();
         let ids: Vec<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
         self.workflows.get_all(self.environment, &ids).await.unwrap()
     }

@@ -26,8 +26,7 @@ pub async fn list_credentials(
     let found = match state.visible(caller.environment, caller.user.as_ref()).await? {
         Some(visible) => {
             let ids = visible.into_iter().map(|id| (owner.user_id, id));
-            let sealed = state.credentials.get_all(caller.environment, ids).await?;
-            let mut credentials: Vec<Credential> = sealed.into_iter().map(|sealed| sealed.credential).collect();
+            let mut credentials: Vec<Credential> = state.credentials.get_all(caller.environment, ids).await?;
             credentials.sort_by_key(|credential| std::cmp::Reverse(credential.credential_id));
             page.select(credentials, after.as_deref(), |credential| credential.credential_id.to_string())
         }

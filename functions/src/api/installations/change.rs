@@ -7,7 +7,7 @@ use tenon::{
     domain::{
         credential::{Credential, CredentialStatus},
         form,
-        id::{CredentialId, EnvironmentId, ObjectId},
+        id::{CredentialId, EnvironmentId, ObjectId, UserId},
         installation::{
             Defect, Installation, InstalledCredential, InstalledWorkflow, MAX_CREATED_CREDENTIALS,
             MAX_INSTALLED_WORKFLOWS, Selection, WorkflowPlan,
@@ -17,7 +17,7 @@ use tenon::{
         settings::Settings,
         text::Text,
         timestamp::Timestamp,
-        user::{Status, User},
+        user::Status,
         workflow::Workflow,
     },
     http::{BackendOrUser, FieldErrors, Problem},
@@ -38,7 +38,7 @@ pub(super) type DataRevisions = BTreeMap<String, Option<u64>>;
 /// What a request changes, as it was read.
 pub(super) struct Current {
     environment: EnvironmentId,
-    owner: User,
+    user: UserId,
     pub(super) integration: Integration,
     /// Present installation.
     pub(super) before: Option<Installation>,
@@ -61,7 +61,7 @@ impl Current {
     pub(super) async fn read(
         state: &State,
         caller: &BackendOrUser,
-        owner: &User,
+        user: UserId,
         id: &IntegrationId,
         request: &PutInstallation,
     ) -> Result<Self, Problem> {
@@ -70,10 +70,8 @@ impl Current {
         let is_allowed = |integration: &Integration| {
             allowed.is_none_or(|allowed| allowed.integration(integration.integration_id.as_str()))
         };
-        let (integration, before) = tokio::try_join!(
-            state.integrations.get(environment, id),
-            state.installations.get(environment, owner.user_id, id),
-        )?;
+        let (integration, before) =
+            tokio::try_join!(state.integrations.get(environment, id), state.installations.get(environment, user, id),)?;
         let integration = match integration.filter(is_allowed) {
             Some(integration) if integration.content.enabled => integration,
             Some(_) if caller.is_none() => {
@@ -86,18 +84,19 @@ impl Current {
         let mut requested: Vec<CredentialId> =
             request.credentials.0.values().filter_map(|input| input.credential_id).collect();
         if let Some(allowed) = allowed.filter(|allowed| !allowed.is_all() && !requested.is_empty()) {
-            let visible = allowed.credentials(&state.installations.by_user(environment, owner.user_id).await?);
+            let visible = allowed.credentials(&state.installations.by_user(environment, user).await?);
             requested.retain(|id| visible.contains(id));
         }
-        let ids = installed.chain(created).chain(requested).map(|id| (owner.user_id, id));
+        let ids = installed.chain(created).chain(requested).map(|id| (user, id));
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
         let (workflows, credentials) = tokio::try_join!(
             state.parts.workflows.get_all(environment, &workflows),
             state.parts.credentials.get_all(environment, ids),
         )?;
-        let credentials = credentials.into_iter().map(|sealed| (sealed.credential.credential_id, sealed)).collect();
-        Ok(Self { environment, owner: owner.clone(), integration, before, workflows, credentials })
+        let credentials =
+            credentials.into_iter().map(|sealed: SealedCredential| (sealed.credential.credential_id, sealed)).collect();
+        Ok(Self { environment, user, integration, before, workflows, credentials })
     }
 
     /// Returns the revisions of the data that the installation last stored.
@@ -124,12 +123,12 @@ impl Current {
         let known: Vec<&str> = self.types().filter(|name| self.is_superseded(name, seen)).collect();
         if !known.is_empty() {
             // Requests of which only the data can differ are in effect if one of them is.
-            let planned = self.plan_with(request, &known, taken, vault).await?;
+            let planned = self.plan_with(request, &settings, &known, taken, vault).await?;
             if !planned.is_changed {
                 return Ok(planned);
             }
         }
-        self.plan_with(request, &[], taken, vault).await
+        self.plan_with(request, &settings, &[], taken, vault).await
     }
 
     fn types(&self) -> impl Iterator<Item = &str> {
@@ -140,15 +139,15 @@ impl Current {
     async fn plan_with(
         &self,
         request: &PutInstallation,
+        settings: &Settings,
         without: &[&str],
         taken: &HashSet<String>,
         vault: &Vault,
     ) -> Result<Planned, Problem> {
         let now = Timestamp::now();
-        let settings = self.settings(request);
         let mut planned = Planned {
             change: InstallationChange {
-                installation: self.installation(settings, self.sets_settings(request), now),
+                installation: self.installation(settings.clone(), self.sets_settings(request), now),
                 new_workflows: Vec::new(),
                 changed_workflows: Vec::new(),
                 new_credentials: Vec::new(),
@@ -252,7 +251,7 @@ impl Current {
             }
             None => Installation {
                 integration_id: self.integration.integration_id.clone(),
-                user_id: self.owner.user_id,
+                user_id: self.user,
                 integration_version,
                 revision: next_revision(None, now),
                 credentials: Vec::new(),
@@ -289,7 +288,7 @@ impl Current {
             None => {
                 let name = display_name.cloned().unwrap_or_else(|| name.with_suffix(""));
                 let id = ObjectId::at(now).into();
-                (Credential::new(id, self.owner.user_id, credential_type.clone(), name, now), 1)
+                (Credential::new(id, self.user, credential_type.clone(), name, now), 1)
             }
         };
         let id = credential.credential_id;

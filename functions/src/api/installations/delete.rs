@@ -16,10 +16,10 @@ use tenon::{
         names::UserRef,
     },
     http::{BackendOrUser, Json, NoInput, Path, Problem},
-    store::{StoreError, credentials::SealedCredential},
+    store::StoreError,
 };
 
-use super::State;
+use super::{State, is_visible};
 use crate::api::{MAX_CHANGE_ATTEMPTS, success::Success};
 
 /// Uninstalls an integration: deletes its workflows, and the credentials that the installation created
@@ -38,7 +38,7 @@ pub async fn delete_installation(
     let owner = state.owner(environment, caller.as_ref(), &user).await?;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = state.installations.get(environment, owner.user_id, &id).await?;
-        let found = found.filter(|one| caller.as_ref().is_none_or(|caller| caller.allowed.installation(one)));
+        let found = found.filter(|one| is_visible(caller.as_ref(), one));
         let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
         let ids: Vec<WorkflowId> = installation.workflows.iter().map(|workflow| workflow.workflow_id).collect();
         let workflows = state.parts.workflows.get_all(environment, &ids).await?;
@@ -60,7 +60,7 @@ async fn unnamed_credentials(
     let Installation { user_id, integration_id, created_credentials, workflows: own, .. } = installation;
     // Read before what names them: a later naming makes the transaction fail.
     let created = created_credentials.iter().map(|id| (*user_id, *id));
-    let created = parts.credentials.get_all(environment, created).await?;
+    let mut created: Vec<Credential> = parts.credentials.get_all(environment, created).await?;
     if created.is_empty() {
         return Ok(Vec::new());
     }
@@ -76,6 +76,6 @@ async fn unnamed_credentials(
     let by_installations = others.flat_map(|other| other.credentials.iter().map(|installed| installed.credential_id));
     let by_workflows = workflows.iter().flat_map(|workflow| workflow.credential_ids.iter().copied());
     let named: HashSet<CredentialId> = by_installations.chain(by_workflows).collect();
-    let created = created.into_iter().map(|SealedCredential { credential, .. }| credential);
-    Ok(created.filter(|credential| !named.contains(&credential.credential_id)).collect())
+    created.retain(|credential| !named.contains(&credential.credential_id));
+    Ok(created)
 }

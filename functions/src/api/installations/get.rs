@@ -9,7 +9,7 @@ use tenon::{
     store::ReadOnly,
 };
 
-use super::{InstallationBody, State};
+use super::{InstallationBody, State, is_visible};
 
 /// Returns an installation of a user.
 #[utoipa::path(get, path = "/users/{user}/installations/{integrationId}", tag = "installations",
@@ -28,7 +28,7 @@ pub async fn get_installation(
         state.installations.get(environment, owner.user_id, &id),
         state.integrations.get(environment, &id),
     )?;
-    let found = found.filter(|one| caller.is_none_or(|caller| caller.allowed.installation(one)));
+    let found = found.filter(|one| is_visible(caller.as_ref(), one));
     let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
     let parts = state.parts.of(environment, std::slice::from_ref(&installation)).await?;
     Ok(InstallationBody::new(installation, owner.status, integration.as_slice(), &parts).revised())

@@ -18,7 +18,7 @@ use tenon::{
     store::{Page, ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
 
-use super::{InstallationBody, Parts, position};
+use super::{InstallationBody, Parts, is_visible, position};
 use crate::api::users;
 
 /// State of the functions.
@@ -45,7 +45,7 @@ pub async fn list_installations_of_user(
     let scope = format!("/users/{}/installations", owner.user_id);
     let after = page.after(&scope)?;
     let mut found = state.installations.by_user(environment, owner.user_id).await?;
-    found.retain(|one| caller.as_ref().is_none_or(|caller| caller.allowed.installation(one)));
+    found.retain(|one| is_visible(caller.as_ref(), one));
     let catalogue = state.catalogue.all(environment).await?;
     let Page { items, next } = page.select(found, after.as_deref(), position);
     let parts = state.parts.of(environment, &items).await?;

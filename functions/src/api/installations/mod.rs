@@ -19,12 +19,8 @@ use tenon::{
     http::{FieldError, FieldErrors, Problem, Revised},
     start::FromAws,
     store::{
-        Access, ReadOnly, ReadWrite, StoreError,
-        credentials::{Credentials, SealedCredential},
-        installations::Installations,
-        integrations::Integrations,
-        users::Users,
-        workflows::Workflows,
+        Access, ReadOnly, ReadWrite, StoreError, credentials::Credentials, installations::Installations,
+        integrations::Integrations, users::Users, workflows::Workflows,
     },
 };
 use utoipa::{OpenApi, ToSchema};
@@ -69,6 +65,11 @@ impl<A: Access> State<A> {
     }
 }
 
+/// Returns whether an installation exists for the caller.
+fn is_visible(caller: Option<&CallingUser>, installation: &Installation) -> bool {
+    caller.is_none_or(|caller| caller.allowed.installation(installation))
+}
+
 /// Workflows and credentials of installations.
 #[derive(Clone, Debug, FromAws)]
 pub(crate) struct Parts {
@@ -77,7 +78,7 @@ pub(crate) struct Parts {
 }
 
 /// Workflows and credentials that were read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ReadParts {
     workflows: HashMap<WorkflowId, Workflow>,
     credentials: HashMap<CredentialId, Credential>,
@@ -100,7 +101,7 @@ impl Parts {
             self.workflows.get_all(environment, &workflows),
             self.credentials.get_all(environment, credentials),
         )?;
-        Ok(ReadParts::new(workflows, credentials.into_iter().map(|SealedCredential { credential, .. }| credential)))
+        Ok(ReadParts::new(workflows, credentials))
     }
 }
 

@@ -125,7 +125,7 @@ pub async fn put_installation(
     let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
     let (mut taken, mut seen) = (HashSet::new(), None);
     for _ in 0..MAX_ATTEMPTS {
-        let current = Current::read(&state, &caller, &owner, &id, &body).await?;
+        let current = Current::read(&state, &caller, owner.user_id, &id, &body).await?;
         match &current.before {
             Some(before) => if_match.check_revision(before.revision)?,
             None => if_match.check_absent()?,

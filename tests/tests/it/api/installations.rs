@@ -1,7 +1,7 @@
 //! Installations: validation, changes and uninstalling.
 
 use serde_json::{Value, json};
-use tests::{Answer, Api, Environment, Tenon, eventually, send};
+use tests::{Answer, Api, Environment, Tenon, eventually, keys, send};
 
 fn integration(keys: &[&str]) -> Value {
     let workflows: Vec<Value> = keys.iter().map(|key| json!({ "key": key, "name": "Orders to Shopify" })).collect();
@@ -369,4 +369,30 @@ async fn deleting_a_user_removes_its_installations() {
     here.acme.backend.delete(&format!("/users/{}", here.user)).await.is(200);
     here.acme.backend.get(&here.path).await.is_problem(404, "not-found");
     assert_eq!(list().await, 0);
+    let partition = keys::user(&here.acme.id, &here.user);
+    eventually("all items of the user are deleted", async || {
+        here.acme.tenon.items("DirectoryTable", &partition).await.is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn secrets_of_an_installation_are_in_no_item_and_no_log() {
+    let here = Installed::new(&["new"]).await;
+    let secret = format!("shpat_{}", here.user);
+    let installed = here.put(json!({ "credentials": connected(&secret) })).await.is(201);
+    let refused = here.put(json!({ "credentials": connected(&secret), "settings": { "batch": "x" } })).await;
+    let session = Api::new(here.acme.user_token(&here.user).await).get("/session").await.is(200);
+    let path = format!("/users/{}/integrations/orders/install-url", here.user);
+    let ticket = here.acme.backend.get(&path).await.is(200).text("url");
+    let ticket = ticket.split_once("#ticket=").unwrap().1;
+    for answer in [&installed, &refused, &session] {
+        assert!(!answer.body.to_string().contains(&secret));
+    }
+    let items = here.acme.tenon.items("DirectoryTable", &keys::user(&here.acme.id, &here.user)).await;
+    assert!(items.len() >= 4, "user, credential, installation and pointer");
+    assert!(!format!("{items:?}").contains(&secret));
+    for text in [secret.as_str(), ticket] {
+        assert_eq!(here.acme.tenon.logs(text).await.trim(), "", "a secret is in the logs");
+    }
 }
