@@ -7,6 +7,7 @@ use tenon::{
     store::{
         Table,
         errors::{ErrorQuery, Errors, Retention},
+        record_pages::Window,
         users::{UserQuery, Users},
         workflows::Workflows,
     },
@@ -69,9 +70,9 @@ pub async fn scale() -> Vec<Page> {
         for _ in 0..there / 1_000 {
             harness.record_errors(1_000).await;
         }
-        let mut query = ErrorQuery { limit: 100, ..ErrorQuery::default() };
+        let mut query = ErrorQuery { window: Window { limit: 100, ..Window::default() }, ..ErrorQuery::default() };
         let page = read("errors of an environment", there, &units, async || {
-            query.after = errors.page(harness.environment, &query).await.expect("a page of errors").next;
+            query.window.after = errors.page(harness.environment, &query).await.expect("a page of errors").next;
         });
         pages.push(page.await);
     }

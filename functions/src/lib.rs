@@ -7,4 +7,5 @@
 pub mod admin;
 pub mod api;
 pub mod authorizer;
+mod changes;
 pub mod workers;

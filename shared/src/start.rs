@@ -56,12 +56,12 @@ use crate::{
         Access, ReadOnly, Table,
         api_keys::{ApiKeys, LastUsedTracker},
         credentials::Credentials,
-        deletions::Deletions,
         deliveries::Deliveries,
         destinations::Destinations,
         environments::Environments,
         erasures::Erasures,
         errors::{Errors, Retention},
+        events::{Events, Outbox},
         health::HealthStore,
         idempotency_records::IdempotencyRecords,
         installations::Installations,
@@ -71,6 +71,7 @@ use crate::{
         replays::Replays,
         signing_keys::SigningKeys,
         tickets::Tickets,
+        user_jobs::UserJobs,
         users::Users,
         workflows::Workflows,
     },
@@ -159,7 +160,7 @@ impl Aws {
         Ok(self.table(name))
     }
 
-    /// Returns the Errors table: errors and deliveries. Connections are opened through it if the
+    /// Returns the Errors table: errors, events and deliveries. Connections are opened through it if the
     /// function also uses the Directory table.
     pub fn errors<A: Access>(&self) -> Result<Table<A>, SettingError> {
         let name: String = setting("ERRORS_TABLE")?;
@@ -167,6 +168,12 @@ impl Aws {
             self.open_through(self.table(name.clone()));
         }
         Ok(self.table(name))
+    }
+
+    /// Returns the Errors table for events only, which a function writes beside its own table. Opens no
+    /// connection.
+    fn outbox(&self) -> Result<Table, SettingError> {
+        Ok(self.table(setting("ERRORS_TABLE")?))
     }
 
     fn table<A: Access>(&self, name: String) -> Table<A> {
@@ -247,7 +254,6 @@ macro_rules! from_aws {
 from_aws! {
     ApiKeys<A>(aws) { 0: aws.directory()? }
     Credentials<A>(aws) { 0: aws.directory()? }
-    Deletions(aws) { 0: aws.directory()? }
     Destinations<A>(aws) { 0: aws.directory()? }
     Environments<A>(aws) { 0: aws.directory()? }
     HealthStore<A>(aws) { 0: aws.directory()? }
@@ -262,7 +268,10 @@ from_aws! {
     Deliveries<A>(aws) { table: aws.errors()?, retention }
     Errors<A>(aws) { table: aws.errors()?, retention }
     PendingDeliveries(aws) { table: aws.errors()?, retention }
+    Events(aws) { 0: aws.errors()? }
+    Outbox(aws) { table: aws.outbox()?, retention }
     Records(aws) { 0: aws.errors()? }
+    UserJobs(aws) { directory: aws.directory()?, outbox }
     Erasures(aws) { directory: aws.directory()?, errors: aws.errors()? }
 }
 
@@ -281,7 +290,7 @@ from_aws! {
     FirstAttemptSender(aws) { recorder, records, webhooks }
     Drains(aws) { recorder, records, replays, senders }
     Replayer(aws) {
-        replays, destinations, health_store, errors, deliveries, pending,
+        replays, destinations, health_store, records, deliveries, pending,
         steps: aws.queue("REPLAYS_QUEUE")?,
         scheduler
     }

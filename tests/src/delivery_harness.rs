@@ -29,7 +29,7 @@ use tenon::{
     },
     domain::{
         delivery::Route,
-        destination::{AwsCredentials, Destination, EventBridge, Filter, Target, Verification},
+        destination::{AwsCredentials, Destination, EventBridge, Filter, Target, Verification, errors_only},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
         health::{Health, HealthUpdate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
@@ -118,7 +118,7 @@ impl DeliveryHarness {
         let rules = EgressRules { ports: vec![443], allow_loopback: true };
         let webhooks = WebhookSender::new(rules, vault.clone());
         let errors = Errors { table: table.clone(), retention };
-        let records = Records(table);
+        let records = Records(table.clone().read_only());
         Self {
             directory: directory.clone(),
             forwarder: Forwarder {
@@ -197,6 +197,7 @@ impl DeliveryHarness {
             enabled: true,
             name: None,
             disabled_reason: None,
+            events: errors_only(),
             filter: Filter::default(),
             target,
             verification: Verification::untested(),

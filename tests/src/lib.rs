@@ -18,6 +18,7 @@ pub mod bus;
 pub mod capacity;
 pub mod crash;
 pub mod delivery_harness;
+pub mod events;
 pub mod faulty_aws;
 pub mod keys;
 pub mod stack;

@@ -24,13 +24,13 @@ VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package
 # compressing all of them takes a minute.
 FUNCTIONS = {
     "authorizer",
-    "delete_user_data",
     "environments_create",
     "erase_logs",
     "errors_list",
     "errors_record",
     "forward_errors",
     "keys_create",
+    "user_jobs",
     "users_create",
     "users_token",
     "workflows_create",

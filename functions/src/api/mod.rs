@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod destinations;
 pub mod environments;
 pub mod errors;
+pub mod events;
 pub mod installations;
 pub mod integrations;
 pub mod jwks;

@@ -21,8 +21,8 @@ use utoipa::{
 
 use self::completion::Completion;
 use super::{
-    console, credentials, destinations, environments, errors, installations, integrations, jwks, replays, session,
-    tickets, users, workflows,
+    console, credentials, destinations, environments, errors, events, installations, integrations, jwks, replays,
+    session, tickets, users, workflows,
 };
 
 /// Returns the OpenAPI document of the Tenon API.
@@ -58,6 +58,7 @@ impl Modify for Resources {
         document.merge(tickets::Operations::openapi());
         document.merge(workflows::Operations::openapi());
         document.merge(errors::Operations::openapi());
+        document.merge(events::Operations::openapi());
         document.merge(destinations::Operations::openapi());
         document.merge(replays::Operations::openapi());
         document.merge(environments::Operations::openapi());

@@ -120,7 +120,7 @@ pub async fn get_session(
         .map(|installation| InstallationBody::new(installation, user.status, &catalogue, &parts));
     let mut room = MAX_BYTES;
     let installations: Vec<InstallationBody> = take(installations, &mut room);
-    let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.status));
+    let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.owner_status()));
     let workflows: Vec<WorkflowBody> = take(workflows, &mut room);
     let credentials: Vec<CredentialBody> = take(credentials.into_iter().map(CredentialBody::from), &mut room);
     let truncated = !complete || [installations.len(), workflows.len(), credentials.len()] != counts;

@@ -1,6 +1,5 @@
 //! Functions that a stream, a queue or a schedule triggers.
 
-pub mod delete_user_data;
 pub mod deliver_webhooks;
 pub mod drain;
 pub mod erase_logs;
@@ -10,3 +9,4 @@ mod messages;
 pub mod replay;
 pub mod rotate_signing_keys;
 pub mod sweep;
+pub mod user_jobs;

@@ -29,6 +29,8 @@ use crate::{
 
 /// `Source` of an error.
 pub const SOURCE: &str = "tenon.errors";
+/// `Source` of an event. Its `DetailType` is the title of its type, such as `Workflow Activated`.
+pub const EVENT_SOURCE: &str = "tenon.events";
 /// `DetailType` of an error.
 pub const DETAIL_TYPE: &str = "Workflow Error";
 /// `DetailType` of a test event.
@@ -250,6 +252,7 @@ pub async fn check_connection(
 fn record_entry(bus: &BusName, record: &Record) -> PutEventsRequestEntry {
     let (source, detail_type) = match record {
         Record::Error(_) => (SOURCE, DETAIL_TYPE),
+        Record::Event(event) => (EVENT_SOURCE, event.event_type.title()),
     };
     entry(bus, (source, detail_type), record)
 }

@@ -28,6 +28,7 @@ use crate::{
         delivery::Route,
         destination::{Destination, Target},
         error_log::ErrorLog,
+        event::Event,
         health::Health,
         id::EnvironmentId,
         record::{Record, RecordKey},
@@ -179,16 +180,26 @@ impl Forwarder {
     }
 }
 
-/// Parses a stream record. The event source mapping passes inserted errors only. If parsing fails,
+/// Parses a stream record. The event source mapping passes inserted records only. If parsing fails,
 /// returns the sequence number and keys of the item.
 fn parse_record(record: EventRecord) -> Result<StreamRecord, UnreadableRecord> {
     let sequence_number = record.change.sequence_number.unwrap_or_default();
-    match serde_dynamo::from_item::<_, ErrorLog>(record.change.new_image) {
-        Ok(error) => Ok(StreamRecord { sequence_number, record: error.into() }),
+    match parse_item(record.change.new_image) {
+        Ok(record) => Ok(StreamRecord { sequence_number, record }),
         Err(error) => {
             tracing::error!(error = %ErrorChain(&error), sequence_number, "unreadable stream record");
             let keys = serde_dynamo::from_item(record.change.keys).unwrap_or_default();
             Err(UnreadableRecord::UnreadableRecordV1 { sequence_number, keys })
         }
+    }
+}
+
+/// Parses an item. The type is read first, because serde would copy all attributes to look for it.
+fn parse_item(item: serde_dynamo::Item) -> Result<Record, serde_dynamo::Error> {
+    match item.get("type") {
+        Some(serde_dynamo::AttributeValue::S(kind)) if kind == "event" => {
+            serde_dynamo::from_item::<_, Event>(item).map(Record::from)
+        }
+        _ => serde_dynamo::from_item::<_, ErrorLog>(item).map(Record::from),
     }
 }

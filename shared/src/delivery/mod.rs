@@ -1,9 +1,9 @@
-//! Delivery of records to the destinations of their environment. A record is whatever is delivered:
-//! an error.
+//! Delivery of records to the destinations of their environment. A record is whatever is delivered: an
+//! error or an event.
 //!
 //! # Guarantees
 //!
-//! * Every record is delivered at least once to each enabled destination whose filter accepts it,
+//! * Every record is delivered at least once to each enabled destination that accepts it,
 //!   or its delivery ends as `failed` or `cancelled`, which the API reports. A record that expires
 //!   or is erased is dropped.
 //! * Receivers may see duplicates and must deduplicate by the id of the record. Order is not
@@ -44,7 +44,7 @@
 //!   deliveries with their records
 //!        |
 //!        v
-//!     pipeline: accepted by the filter? -----> no: cancelled
+//!     pipeline: wanted by the destination? ---> no: cancelled
 //!        |
 //!        v
 //!     pipeline: backing off? ----------------> yes: skipped, stays pending

@@ -8,7 +8,6 @@ use crate::{
         delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
         destination::Destination,
         health::{Health, HealthUpdate, OutcomeCounts},
-        id::WorkflowId,
         record::RecordKey,
         timestamp::Timestamp,
     },
@@ -166,7 +165,7 @@ impl DeliveryRecorder {
     /// Returns the recorder for one destination.
     ///
     /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of each
-    /// kind. Delivered records share one item per workflow and second (up to 100); a pending
+    /// kind. Delivered records share one item per workflow or user and second (up to 100); a pending
     /// delivery takes two items, a failed or cancelled one takes one. Pending deliveries: one
     /// transaction per 20. In addition at most two writes of the health, one message and one write
     /// to schedule a drain, and one write to disable the destination.
@@ -222,10 +221,9 @@ impl DestinationRecorder<'_> {
         let Self { recorder, route } = self;
         let (mut delivered, mut pending, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         for Settlement { delivery, attempt, disposition } in &batch.settled {
-            let RecordKey::Error { workflow_id, error_id } = delivery.record;
             let finish = |status| {
-                let attempts = attempt.iter().cloned().collect();
-                (workflow_id, Delivery::finished(error_id, route.destination, status, attempts))
+                let (record, attempts) = (delivery.record, attempt.iter().cloned().collect());
+                (record, Delivery::finished(record.record_id(), route.destination, status, attempts))
             };
             match disposition {
                 Disposition::Delivered => delivered
@@ -256,9 +254,8 @@ impl DestinationRecorder<'_> {
         }
         let unwritten_pending =
             unwritten_pending.into_iter().filter_map(|index| pending.get(index)).map(|(next, _)| next.record);
-        let unwritten_finished = unwritten_finished.into_iter().filter_map(|index| finished.get(index));
         let unwritten_finished =
-            unwritten_finished.map(|(workflow_id, delivery)| RecordKey::from((*workflow_id, delivery.error_id)));
+            unwritten_finished.into_iter().filter_map(|index| finished.get(index)).map(|(record, _)| *record);
         unwritten_pending.chain(unwritten_finished).collect()
     }
 
@@ -269,7 +266,7 @@ impl DestinationRecorder<'_> {
         })
     }
 
-    async fn add_finished(&self, finished: &[(WorkflowId, Delivery)], now: Timestamp) -> Vec<usize> {
+    async fn add_finished(&self, finished: &[(RecordKey, Delivery)], now: Timestamp) -> Vec<usize> {
         self.recorder.deliveries.record(self.route, finished, now).await.unwrap_or_else(|error| {
             tracing::error!(error = %ErrorChain(&error), "failed to record finished deliveries");
             (0..finished.len()).collect()

@@ -1,5 +1,7 @@
-//! Replays: add recorded errors to the pending deliveries of a destination again, step by step. The
+//! Replays: add records to the pending deliveries of a destination again, step by step. The
 //! [`drain`](super::drain) then sends them.
+
+use futures_util::future::try_join_all;
 
 use super::{
     drain_scheduler::DrainScheduler,
@@ -8,9 +10,10 @@ use super::{
 use crate::{
     domain::{
         delivery::{DeliveryStatus, Route},
+        destination::Destination,
         health::{Health, HealthUpdate},
-        id::{EnvironmentId, ErrorId, ReplayId},
-        record::{FilterAttributes, RecordKey},
+        id::{EnvironmentId, ReplayId},
+        record::{RecordId, RecordKey},
         replay::{Position, ReplayStatus, Selection},
         timestamp::Timestamp,
     },
@@ -18,15 +21,15 @@ use crate::{
         StoreError,
         deliveries::Deliveries,
         destinations::Destinations,
-        errors::{Errors, ListedError, SHARDS},
         health::HealthStore,
         pending::{PendingDeliveries, Queued},
+        records::{ListedRecord, RecordKind, Records, SHARDS},
         replays::Replays,
     },
 };
 
-/// Number of errors that a step examines.
-const ERRORS_PER_STEP: usize = 200;
+/// Number of records that a step examines.
+const RECORDS_PER_STEP: usize = 200;
 
 /// Executor of replay steps.
 #[derive(Clone, Debug)]
@@ -37,11 +40,11 @@ pub struct Replayer {
     pub destinations: Destinations,
     /// Health of the destinations.
     pub health_store: HealthStore,
-    /// Recorded errors.
-    pub errors: Errors,
+    /// Records.
+    pub records: Records,
     /// Deliveries, to select those that failed.
     pub deliveries: Deliveries,
-    /// Pending deliveries, to which replayed errors are added.
+    /// Pending deliveries, to which replayed records are added.
     pub pending: PendingDeliveries,
     /// Queue of replay steps.
     pub steps: Queue,
@@ -58,12 +61,12 @@ struct SelectedRecords {
 
 impl Replayer {
     /// Executes the next step of a replay and enqueues its successor. A step may stop anywhere and
-    /// may run twice: a delivery knows the replays that queued it, so each error is queued and counted
+    /// may run twice: a delivery knows the replays that queued it, so each record is queued and counted
     /// once.
     ///
     /// AWS calls: two or three reads; one query for a time range, one query per id, or one query
     /// for each of eight partitions and one per delivery for deliveries by status; two
-    /// `BatchGetItem` and one transaction per 33 errors; up to three writes and two messages.
+    /// `BatchGetItem` and one transaction per 33 records; up to three writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
@@ -77,17 +80,21 @@ impl Replayer {
             return Ok(());
         };
         let position = replay.position.clone().unwrap_or(Position { part: 0, after: None });
-        let wanted = |error: &ListedError| {
-            let ListedError { workflow_id, user_id, block_type, .. } = error;
-            let attributes = FilterAttributes { workflow_id: *workflow_id, user_id: *user_id, block_type };
-            destination.filter.matches(&attributes)
-        };
         let found = match &replay.selection {
             Selection::Range { since, until } => {
-                self.select_range(environment, (*since, *until), position, wanted).await?
+                self.select_range(environment, &destination, (*since, *until), position).await?
             }
-            Selection::Errors(ids) => self.select_by_id(environment, ids, position, wanted).await?,
-            Selection::Deliveries(statuses) => self.select_by_status(route, statuses, position, wanted).await?,
+            Selection::Errors(ids) => {
+                let ids: Vec<RecordId> = ids.iter().map(|id| RecordId::Error { error_id: *id }).collect();
+                self.select_by_id(environment, &destination, &ids, position).await?
+            }
+            Selection::Events(ids) => {
+                let ids: Vec<RecordId> = ids.iter().map(|id| RecordId::Event { event_id: *id }).collect();
+                self.select_by_id(environment, &destination, &ids, position).await?
+            }
+            Selection::Deliveries(statuses) => {
+                self.select_by_status(environment, &destination, statuses, position).await?
+            }
         };
         let queued = self.pending.queue_again(route, &self.replays.0, &replay, &found.records).await?;
         let Some(Queued { records: count, added }) = queued else {
@@ -129,58 +136,79 @@ impl Replayer {
         Ok(self.replays.get(environment, id).await?.is_some_and(|replay| replay.position.as_ref() == position))
     }
 
-    /// Selects errors of a time range, from one partition of the index.
+    /// Selects records of a time range, from one partition of the index: first errors, then events.
     async fn select_range(
         &self,
         environment: EnvironmentId,
+        destination: &Destination,
         range: (Option<Timestamp>, Option<Timestamp>),
         Position { part, after }: Position,
-        wanted: impl Fn(&ListedError) -> bool,
     ) -> Result<SelectedRecords, StoreError> {
-        let page = self.errors.page_of_shard(environment, part, range, (after.as_deref(), ERRORS_PER_STEP)).await?;
-        Ok(SelectedRecords { records: keys(page.items, wanted), next: next_position(part, page.next, SHARDS) })
+        let (kind, parts) = if part < SHARDS { (RecordKind::Errors, SHARDS) } else { (RecordKind::Events, 2 * SHARDS) };
+        let is_wanted = match kind {
+            RecordKind::Errors => destination.wants_errors(),
+            RecordKind::Events => destination.wants_events(),
+        };
+        if !is_wanted {
+            return Ok(SelectedRecords { records: Vec::new(), next: next_position(parts - 1, None, 2 * SHARDS) });
+        }
+        let position = (after.as_deref(), RECORDS_PER_STEP);
+        let page = self.records.page_of_shard(environment, (kind, part % SHARDS), range, position).await?;
+        let records = keys(page.items, destination);
+        Ok(SelectedRecords { records, next: next_position(part, page.next, 2 * SHARDS) })
     }
 
-    /// Selects errors by id.
+    /// Selects records by id.
     async fn select_by_id(
         &self,
         environment: EnvironmentId,
-        ids: &[ErrorId],
+        destination: &Destination,
+        ids: &[RecordId],
         Position { part, .. }: Position,
-        wanted: impl Fn(&ListedError) -> bool,
     ) -> Result<SelectedRecords, StoreError> {
         let begin = usize::try_from(part).unwrap_or(usize::MAX);
-        let chunk = ids.iter().skip(begin).take(ERRORS_PER_STEP);
-        let found = futures_util::future::try_join_all(chunk.map(|id| self.errors.find(environment, *id))).await?;
-        let records = keys(found.into_iter().flatten(), wanted);
-        let end = begin.saturating_add(ERRORS_PER_STEP);
+        let chunk = ids.iter().skip(begin).take(RECORDS_PER_STEP);
+        let records = self.find(environment, destination, chunk.copied()).await?;
+        let end = begin.saturating_add(RECORDS_PER_STEP);
         let next = (end < ids.len()).then(|| Position { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
         Ok(SelectedRecords { records, next })
     }
 
-    /// Selects the errors of deliveries with these statuses, one status after the other.
+    /// Selects the records of deliveries with these statuses, one status after the other.
     async fn select_by_status(
         &self,
-        route: Route,
+        environment: EnvironmentId,
+        destination: &Destination,
         statuses: &[DeliveryStatus],
         Position { part, after }: Position,
-        wanted: impl Fn(&ListedError) -> bool,
     ) -> Result<SelectedRecords, StoreError> {
         let Some(status) = usize::try_from(part).ok().and_then(|part| statuses.get(part)) else {
             return Ok(SelectedRecords { records: Vec::new(), next: None });
         };
-        let page = self.deliveries.list(route, Some(*status), (after.as_deref(), ERRORS_PER_STEP)).await?;
-        let ids = page.items.iter().map(|delivery| self.errors.find(route.environment, delivery.error_id));
-        let found = futures_util::future::try_join_all(ids).await?;
-        let records = keys(found.into_iter().flatten(), wanted);
+        let route = Route { environment, destination: destination.destination_id };
+        let page = self.deliveries.list(route, Some(*status), (after.as_deref(), RECORDS_PER_STEP)).await?;
+        let ids = page.items.iter().map(|delivery| delivery.record);
+        let records = self.find(environment, destination, ids).await?;
         let parts = u32::try_from(statuses.len()).unwrap_or(u32::MAX);
         Ok(SelectedRecords { records, next: next_position(part, page.next, parts) })
     }
+
+    /// Returns the keys of the records with these ids that the destination wants. One query per id.
+    async fn find(
+        &self,
+        environment: EnvironmentId,
+        destination: &Destination,
+        ids: impl Iterator<Item = RecordId>,
+    ) -> Result<Vec<RecordKey>, StoreError> {
+        let found = try_join_all(ids.map(|id| self.records.find(environment, id))).await?;
+        Ok(keys(found.into_iter().flatten(), destination))
+    }
 }
 
-/// Returns the keys of the errors that `wanted` accepts.
-fn keys(errors: impl IntoIterator<Item = ListedError>, wanted: impl Fn(&ListedError) -> bool) -> Vec<RecordKey> {
-    errors.into_iter().filter(wanted).map(|error| (error.workflow_id, error.error_id).into()).collect()
+/// Returns the keys of the records that a destination wants.
+fn keys(records: impl IntoIterator<Item = ListedRecord>, destination: &Destination) -> Vec<RecordKey> {
+    let wanted = records.into_iter().filter(|record| destination.wants(&record.filter_attributes()));
+    wanted.filter_map(|record| record.key()).collect()
 }
 
 /// Returns the position after a step that read a part up to `after`, or to its end.

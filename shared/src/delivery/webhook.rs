@@ -30,6 +30,7 @@ use crate::{
         delivery::{Attempt, Failure, Outcome, Route},
         destination::{Destination, Target},
         error_log::ErrorLog,
+        event::Event,
         health::MAX_RETRY_AFTER,
         record::Record,
         secret::{Sealed, Secret},
@@ -233,6 +234,17 @@ fn request(
             .header("x-tenon-user-id", error.user_id.to_string())
             .header("x-tenon-block-type", header_text(error.block_type.as_str())?)
             .header("x-tenon-execution-id", header_text(error.execution_id.as_str())?),
+        Record::Event(Event { event_type, user_id, workflow_id, integration_id, .. }) => {
+            request =
+                request.header("x-tenon-event", event_type.as_str()).header("x-tenon-user-id", user_id.to_string());
+            if let Some(workflow) = workflow_id {
+                request = request.header("x-tenon-workflow-id", workflow.to_string());
+            }
+            match integration_id {
+                Some(integration) => request.header("x-tenon-integration-id", header_text(integration.as_str())?),
+                None => request,
+            }
+        }
     };
     if test {
         request = request.header(TEST_HEADER, "true");

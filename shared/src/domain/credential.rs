@@ -71,16 +71,18 @@ impl Credential {
     /// Returns the metadata after the data, and the name if one is given, are replaced: the credential
     /// becomes valid.
     pub fn replaced(&self, name: Option<&Text<256>>, now: Timestamp) -> Self {
-        let revision = next_revision(Some(self.revision), now);
-        Self {
-            name: name.unwrap_or(&self.name).clone(),
-            status: CredentialStatus::Valid,
-            status_reason: None,
-            revision,
-            data_revision: revision,
-            updated_at: now,
-            ..self.clone()
-        }
+        let touched = self.with_status(CredentialStatus::Valid, None, now);
+        Self { name: name.unwrap_or(&self.name).clone(), data_revision: touched.revision, ..touched }
+    }
+
+    /// Returns the metadata after the status is set.
+    pub fn with_status(&self, status: CredentialStatus, status_reason: Option<Text<512>>, now: Timestamp) -> Self {
+        Self { status, status_reason, ..self.touched(now) }
+    }
+
+    /// Returns the metadata with the next revision, such as the last one before a deletion.
+    pub fn touched(&self, now: Timestamp) -> Self {
+        Self { revision: next_revision(Some(self.revision), now), updated_at: now, ..self.clone() }
     }
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    id::{DestinationId, EnvironmentId, ErrorId, ReplayId},
-    record::RecordKey,
+    id::{DestinationId, EnvironmentId, ReplayId},
+    record::{RecordId, RecordKey},
     timestamp::Timestamp,
 };
 
@@ -238,14 +238,14 @@ impl Settlement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryStatus {
-    /// The destination accepted the error.
+    /// The destination accepted the record.
     Delivered,
     /// The next attempt is pending.
     Pending,
-    /// All attempts failed. The error can be replayed.
+    /// All attempts failed. The record can be replayed.
     Failed,
     /// The delivery was cancelled because the destination was disabled, its filter excludes the
-    /// error, or the replay was cancelled.
+    /// record, or the replay was cancelled.
     Cancelled,
 }
 
@@ -275,12 +275,13 @@ impl std::str::FromStr for DeliveryStatus {
     }
 }
 
-/// Delivery of an error to a destination.
+/// Delivery of a record to a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// Error id.
-    pub error_id: ErrorId,
+    /// Id of the error or event.
+    #[serde(flatten)]
+    pub record: RecordId,
     /// Destination id.
     pub destination_id: DestinationId,
     /// Status.
@@ -296,12 +297,12 @@ pub struct Delivery {
 impl Delivery {
     /// Creates a delivery without a next attempt.
     pub fn finished(
-        error_id: ErrorId,
+        record: RecordId,
         destination_id: DestinationId,
         status: DeliveryStatus,
         attempts: Vec<Attempt>,
     ) -> Self {
-        Self { error_id, destination_id, status, attempts, next_attempt_at: None }
+        Self { record, destination_id, status, attempts, next_attempt_at: None }
     }
 
     /// Merges two records of the same delivery, such as an immediate success and a later replay.
@@ -331,7 +332,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::id::WorkflowId;
+    use crate::domain::id::{ErrorId, EventId, UserId, WorkflowId};
 
     fn attempt(at: Timestamp) -> Attempt {
         Attempt { at, status: Some(500), latency_ms: 1, response: String::new() }
@@ -344,7 +345,7 @@ mod tests {
     #[test]
     fn merged_delivery_has_the_status_of_the_latest_attempt() {
         let now = Timestamp::now();
-        let (error, destination) = (ErrorId::new(), DestinationId::new());
+        let (error, destination) = (RecordId::Error { error_id: ErrorId::new() }, DestinationId::new());
         let immediate = Delivery::finished(error, destination, DeliveryStatus::Delivered, vec![attempt(now)]);
         let later = now + Duration::from_secs(60);
         let failed = Delivery::finished(error, destination, DeliveryStatus::Failed, vec![attempt(later)]);
@@ -415,20 +416,34 @@ mod tests {
 
     #[test]
     fn pending_delivery_is_stored_with_the_key_of_its_record() {
-        let delivery = pending("2026-11-24T05:30:00Z".parse().unwrap());
-        let RecordKey::Error { workflow_id, error_id } = delivery.record;
-        let stored: serde_dynamo::Item = serde_dynamo::to_item(&delivery).unwrap();
-        let stored = serde_json::to_value(&stored).unwrap();
-        assert_eq!(
-            stored,
-            serde_json::json!({
-                "workflowId": { "S": workflow_id }, "errorId": { "S": error_id }, "attempts": { "N": "0" },
-                "pendingSince": { "S": "2026-11-24T05:30:00.000Z" }, "nextAttemptAt": { "S": "2026-11-24T05:30:05.000Z" },
-            })
-        );
-        let mut item: serde_dynamo::Item = serde_json::from_value(stored).unwrap();
-        item.inner_mut().insert("expiresAt".into(), serde_dynamo::AttributeValue::N("1800000000".into()));
-        assert_eq!(serde_dynamo::from_item::<_, PendingDelivery>(item).unwrap(), delivery);
+        let (workflow_id, error_id) = (WorkflowId::new(), ErrorId::new());
+        let (user_id, event_id) = (UserId::new(), EventId::new());
+        let at = "2026-11-24T05:30:00Z".parse().unwrap();
+        for (record, [owner, id]) in [
+            (
+                RecordKey::Error { workflow_id, error_id },
+                [("workflowId", workflow_id.to_string()), ("errorId", error_id.to_string())],
+            ),
+            (
+                RecordKey::Event { user_id, event_id },
+                [("userId", user_id.to_string()), ("eventId", event_id.to_string())],
+            ),
+        ] {
+            let delivery = PendingDelivery::first(record, at);
+            let stored: serde_dynamo::Item = serde_dynamo::to_item(&delivery).unwrap();
+            let stored = serde_json::to_value(&stored).unwrap();
+            assert_eq!(
+                stored,
+                serde_json::json!({
+                    owner.0: { "S": owner.1 }, id.0: { "S": id.1 }, "attempts": { "N": "0" },
+                    "pendingSince": { "S": "2026-11-24T05:30:00.000Z" },
+                    "nextAttemptAt": { "S": "2026-11-24T05:30:05.000Z" },
+                })
+            );
+            let mut item: serde_dynamo::Item = serde_json::from_value(stored).unwrap();
+            item.inner_mut().insert("expiresAt".into(), serde_dynamo::AttributeValue::N("1800000000".into()));
+            assert_eq!(serde_dynamo::from_item::<_, PendingDelivery>(item).unwrap(), delivery);
+        }
     }
 
     proptest! {

@@ -1,16 +1,18 @@
-//! Destinations: the EventBridge buses and webhooks that receive the errors of an environment.
+//! Destinations: the EventBridge buses and webhooks that receive the records of an environment.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     error_log::EngineText,
+    event::Subscription,
     id::{DestinationId, UserId, WorkflowId},
     record::{FilterAttributes, Record},
     secret::{Sealed, Secret},
     text::{Text, string_newtype},
     timestamp::Timestamp,
     webhook::Webhook,
+    workflow::IntegrationId,
 };
 
 /// Maximum number of destinations per environment.
@@ -27,11 +29,14 @@ pub struct Destination {
     pub name: Option<Text<256>>,
     /// Increases with every change. Detects concurrent changes and identifies cached clients.
     pub version: u32,
-    /// Whether errors are sent.
+    /// Whether records are sent.
     pub enabled: bool,
     /// Reason why Tenon disabled the destination; `None` if it did not.
     pub disabled_reason: Option<String>,
-    /// Selects the errors that are sent.
+    /// Records that are sent.
+    #[serde(default = "errors_only")]
+    pub events: Vec<Subscription>,
+    /// Restricts the records that are sent.
     pub filter: Filter,
     /// Type and address.
     pub target: Target,
@@ -44,17 +49,40 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Returns whether the destination is enabled and its filter matches this record.
+    /// Returns whether the destination is enabled and wants this record.
     pub fn accepts(&self, record: &Record) -> bool {
-        self.enabled && self.filter.matches(&record.filter_attributes())
+        self.enabled && self.wants(&record.filter_attributes())
     }
+
+    /// Returns whether the destination wants errors that its filter matches.
+    pub fn wants_errors(&self) -> bool {
+        self.events.contains(&Subscription::Errors)
+    }
+
+    /// Returns whether the destination wants any events that its filter matches.
+    pub fn wants_events(&self) -> bool {
+        self.events.iter().any(|wanted| *wanted != Subscription::Errors)
+    }
+
+    /// Returns whether the destination wants records with these attributes.
+    pub fn wants(&self, attributes: &FilterAttributes<'_>) -> bool {
+        self.events.iter().any(|wanted| wanted.includes(attributes.event_type)) && self.filter.matches(attributes)
+    }
+}
+
+/// Maximum number of subscriptions of a destination.
+pub const MAX_SUBSCRIPTIONS: usize = 20;
+
+/// Returns the subscriptions of a destination that names none: errors.
+pub fn errors_only() -> Vec<Subscription> {
+    vec![Subscription::Errors]
 }
 
 /// Result of a connection check that AWS or the endpoint did not refuse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
-    /// Whether the check proves that errors will arrive.
+    /// Whether the check proves that records will arrive.
     pub verified: bool,
     /// Explanation of the result.
     pub reason: String,
@@ -122,8 +150,9 @@ pub struct AwsCredentials {
     pub session_token: Option<Secret>,
 }
 
-/// Selects the errors that a destination receives. An empty or absent list matches every error; all
-/// other lists must match.
+/// Restricts the records that a destination receives. An empty or absent list matches every record; all
+/// other lists must match. A list does not match a record without the attribute, except that `blockType`
+/// applies to errors only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
@@ -139,6 +168,10 @@ pub struct Filter {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub block_type: Vec<EngineText>,
+    /// Ids of integrations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub integration_id: Vec<IntegrationId>,
 }
 
 /// Maximum number of entries in each list of a filter.
@@ -147,12 +180,14 @@ pub const MAX_FILTER_ENTRIES: usize = 100;
 impl Filter {
     /// Returns whether a record with these attributes matches.
     pub fn matches(&self, attributes: &FilterAttributes<'_>) -> bool {
-        fn contains<T: PartialEq>(list: &[T], value: &T) -> bool {
-            list.is_empty() || list.contains(value)
+        fn contains<T: PartialEq>(list: &[T], value: Option<&T>) -> bool {
+            list.is_empty() || value.is_some_and(|value| list.contains(value))
         }
-        contains(&self.workflow_id, &attributes.workflow_id)
-            && contains(&self.user_id, &attributes.user_id)
-            && contains(&self.block_type, attributes.block_type)
+        let FilterAttributes { event_type, workflow_id, user_id, integration_id, block_type } = attributes;
+        contains(&self.workflow_id, workflow_id.as_ref())
+            && contains(&self.user_id, Some(user_id))
+            && contains(&self.integration_id, *integration_id)
+            && (event_type.is_some() || contains(&self.block_type, *block_type))
     }
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::timestamp::Timestamp;
 
 /// Twelve bytes: four bytes of seconds since 1970 in big-endian order, and eight random bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ObjectId([u8; 12]);
 
 impl ObjectId {
@@ -49,6 +50,19 @@ impl fmt::Display for ObjectId {
 impl fmt::Debug for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<ObjectId> for String {
+    fn from(id: ObjectId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for ObjectId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
     }
 }
 
@@ -154,6 +168,8 @@ ids! {
     DestinationId
     /// Id of an error, unique within its workflow. Errors are sorted and selected by its timestamp.
     ErrorId
+    /// Id of an event, unique within its environment. Events are sorted and selected by its timestamp.
+    EventId
     /// Id of a replay, unique within its environment.
     ReplayId
 }

@@ -98,8 +98,12 @@ impl Installation {
     pub fn without(&self, workflow: WorkflowId, now: Timestamp) -> Option<Self> {
         let mut rest = self.clone();
         rest.workflows.retain(|installed| installed.workflow_id != workflow);
-        let revision = next_revision(Some(self.revision), now);
-        (rest.workflows.len() < self.workflows.len()).then_some(Self { revision, updated_at: now, ..rest })
+        (rest.workflows.len() < self.workflows.len()).then(|| rest.touched(now))
+    }
+
+    /// Returns the installation with the next revision, such as the last one before it is deleted.
+    pub fn touched(&self, now: Timestamp) -> Self {
+        Self { revision: next_revision(Some(self.revision), now), updated_at: now, ..self.clone() }
     }
 
     /// Returns what needs the user's attention: accounts that are not connected or whose credential is
@@ -210,8 +214,8 @@ pub enum Selection<'a> {
 pub struct WorkflowPlan {
     /// Workflows to create.
     pub new: Vec<Workflow>,
-    /// Workflows to replace, each with its present revision.
-    pub changed: Vec<(u64, Workflow)>,
+    /// Workflows to replace, each as it is at present and as it will be.
+    pub changed: Vec<(Workflow, Workflow)>,
     /// Workflows that stay as they are.
     pub unchanged: Vec<Workflow>,
 }
@@ -270,8 +274,7 @@ impl WorkflowPlan {
             if after == before {
                 plan.unchanged.push(before);
             } else {
-                let revision = next_revision(Some(before.revision), now);
-                plan.changed.push((before.revision, Workflow { revision, updated_at: now, ..after }));
+                plan.changed.push((before.clone(), after.touched(now)));
             }
         }
         plan
@@ -369,8 +372,8 @@ mod tests {
 
         let second = plan(&first, Selection::Only(&keys(&["a"])));
         assert_eq!((second.new.len(), second.changed.len(), second.unchanged.len()), (1, 1, 0));
-        let (revision, deactivated) = &second.changed[0];
-        assert!(!deactivated.active && deactivated.revision > *revision);
+        let (before, deactivated) = &second.changed[0];
+        assert!(!deactivated.active && deactivated.revision > before.revision);
         let unchanged = plan(&all, Selection::Only(&keys(&["c", "b", "a"])));
         assert_eq!(unchanged, WorkflowPlan { unchanged: all, ..WorkflowPlan::default() });
     }

@@ -8,9 +8,10 @@
 //! * [`api_key`]: API keys, their scopes and their hashes
 //! * [`credential`]: metadata of the credentials of users
 //! * [`delivery`]: delivery attempts, their outcomes and the retry schedule
-//! * [`destination`]: EventBridge buses and webhooks, and the filter of each
+//! * [`destination`]: EventBridge buses and webhooks, and what each receives
 //! * [`environment`]: environments, the unit of isolation
 //! * [`error_log`]: errors of workflow executions
+//! * [`event`]: changes of users and of what they own
 //! * [`fingerprint`]: digest that groups similar errors
 //! * [`form`]: fields of credentials and settings, and the values that they accept
 //! * [`health`]: circuit, backoff and backlog of a destination
@@ -19,7 +20,7 @@
 //! * [`integration`]: entries of the catalogue, which users install
 //! * [`modal`]: defaults of the embedded modal
 //! * [`names`]: usernames and email addresses
-//! * [`record`]: what is delivered: errors
+//! * [`record`]: what is delivered: errors and events
 //! * [`replay`]: jobs that queue recorded errors again
 //! * [`request_seed`]: deterministic ids for idempotent requests
 //! * [`revision`]: numbers that increase with every change of a resource
@@ -41,6 +42,7 @@ pub mod destination;
 pub mod email;
 pub mod environment;
 pub mod error_log;
+pub mod event;
 pub mod fingerprint;
 pub mod form;
 pub mod health;

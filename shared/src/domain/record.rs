@@ -1,18 +1,24 @@
-//! Records: whatever is delivered to destinations. Errors are the only type.
+//! Records: whatever is delivered to destinations, which are errors and events.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     error_log::{EngineText, ErrorDocument, ErrorKey, ErrorLog},
-    id::{EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
+    event::{Event, EventDocument, EventType},
+    id::{EnvironmentId, ErrorId, EventId, ObjectId, UserId, WorkflowId},
     timestamp::Timestamp,
+    workflow::IntegrationId,
 };
 
 /// Record as stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
 pub enum Record {
     /// Error of a workflow execution.
     Error(ErrorLog),
+    /// Change of a user or of what it owns.
+    Event(Event),
 }
 
 /// Key of a record within an environment: the owner of its partition, and its id. Queue messages
@@ -27,25 +33,65 @@ pub enum RecordKey {
         /// Error id.
         error_id: ErrorId,
     },
+    /// Key of an event.
+    Event {
+        /// User of the event.
+        user_id: UserId,
+        /// Event id.
+        event_id: EventId,
+    },
 }
 
-/// Attributes of a record that the filter of a destination compares.
+/// Owner of the partition that contains a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordOwner {
+    /// Workflow, for errors.
+    Workflow(WorkflowId),
+    /// User, for events.
+    User(UserId),
+}
+
+/// Id of a record of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum RecordId {
+    /// Id of an error.
+    #[schema(title = "DeliveredError")]
+    Error {
+        /// Error id.
+        error_id: ErrorId,
+    },
+    /// Id of an event.
+    #[schema(title = "DeliveredEvent")]
+    Event {
+        /// Event id.
+        event_id: EventId,
+    },
+}
+
+/// Attributes of a record that a destination selects by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterAttributes<'a> {
+    /// Type of the event; none for an error.
+    pub event_type: Option<EventType>,
     /// Workflow.
-    pub workflow_id: WorkflowId,
+    pub workflow_id: Option<WorkflowId>,
     /// User.
     pub user_id: UserId,
-    /// Block type.
-    pub block_type: &'a EngineText,
+    /// Integration.
+    pub integration_id: Option<&'a IntegrationId>,
+    /// Block type; none for an event.
+    pub block_type: Option<&'a EngineText>,
 }
 
 /// Record as destinations receive it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum RecordDocument<'a> {
     /// Error.
     Error(ErrorDocument<'a>),
+    /// Event.
+    Event(EventDocument<'a>),
 }
 
 impl Record {
@@ -53,6 +99,7 @@ impl Record {
     pub fn key(&self) -> RecordKey {
         match self {
             Self::Error(error) => error.key().into(),
+            Self::Event(Event { user_id, event_id, .. }) => RecordKey::Event { user_id: *user_id, event_id: *event_id },
         }
     }
 
@@ -60,6 +107,7 @@ impl Record {
     pub fn environment_id(&self) -> EnvironmentId {
         match self {
             Self::Error(error) => error.environment_id,
+            Self::Event(event) => event.environment_id,
         }
     }
 
@@ -67,6 +115,7 @@ impl Record {
     pub fn created_at(&self) -> Timestamp {
         match self {
             Self::Error(error) => error.created_at,
+            Self::Event(event) => event.created_at,
         }
     }
 
@@ -74,15 +123,27 @@ impl Record {
     pub fn recorded_at(&self) -> Timestamp {
         match self {
             Self::Error(error) => error.updated_at,
+            Self::Event(event) => event.created_at,
         }
     }
 
-    /// Returns the attributes that filters compare.
+    /// Returns the attributes that destinations select by.
     pub fn filter_attributes(&self) -> FilterAttributes<'_> {
         match self {
-            Self::Error(ErrorLog { workflow_id, user_id, block_type, .. }) => {
-                FilterAttributes { workflow_id: *workflow_id, user_id: *user_id, block_type }
-            }
+            Self::Error(ErrorLog { workflow_id, user_id, integration_id, block_type, .. }) => FilterAttributes {
+                event_type: None,
+                workflow_id: Some(*workflow_id),
+                user_id: *user_id,
+                integration_id: integration_id.as_ref(),
+                block_type: Some(block_type),
+            },
+            Self::Event(Event { event_type, workflow_id, user_id, integration_id, .. }) => FilterAttributes {
+                event_type: Some(*event_type),
+                workflow_id: *workflow_id,
+                user_id: *user_id,
+                integration_id: integration_id.as_ref(),
+                block_type: None,
+            },
         }
     }
 
@@ -90,6 +151,7 @@ impl Record {
     pub fn document(&self) -> RecordDocument<'_> {
         match self {
             Self::Error(error) => RecordDocument::Error(error.document()),
+            Self::Event(event) => RecordDocument::Event(event.document()),
         }
     }
 }
@@ -100,11 +162,42 @@ impl From<ErrorLog> for Record {
     }
 }
 
+impl From<Event> for Record {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}
+
 impl RecordKey {
+    /// Returns the key of the record with this id in the partition of `owner`.
+    pub fn new(owner: RecordOwner, id: ObjectId) -> Self {
+        match owner {
+            RecordOwner::Workflow(workflow_id) => Self::Error { workflow_id, error_id: id.into() },
+            RecordOwner::User(user_id) => Self::Event { user_id, event_id: id.into() },
+        }
+    }
+
+    /// Returns the owner of the partition.
+    pub fn owner(&self) -> RecordOwner {
+        match self {
+            Self::Error { workflow_id, .. } => RecordOwner::Workflow(*workflow_id),
+            Self::Event { user_id, .. } => RecordOwner::User(*user_id),
+        }
+    }
+
     /// Returns the id of the record.
     pub fn id(&self) -> &ObjectId {
         match self {
             Self::Error { error_id, .. } => error_id.object_id(),
+            Self::Event { event_id, .. } => event_id.object_id(),
+        }
+    }
+
+    /// Returns the id as deliveries name it.
+    pub fn record_id(&self) -> RecordId {
+        match self {
+            Self::Error { error_id, .. } => RecordId::Error { error_id: *error_id },
+            Self::Event { event_id, .. } => RecordId::Event { event_id: *event_id },
         }
     }
 }

@@ -1,40 +1,40 @@
-//! Replays: jobs that send recorded errors to a destination again.
+//! Replays: jobs that send records to a destination again.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     delivery::{DeliveryStatus, MAX_PENDING_AGE},
-    id::{DestinationId, ErrorId, ReplayId},
+    id::{DestinationId, ErrorId, EventId, ReplayId},
     timestamp::Timestamp,
 };
 
-/// Maximum number of error ids in a replay.
-pub const MAX_ERROR_IDS: usize = 1000;
+/// Maximum number of ids in a replay.
+pub const MAX_IDS: usize = 1000;
 
-/// Replay: a job that queues recorded errors for delivery, step by step.
+/// Replay: a job that queues records for delivery, step by step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Replay {
     /// Replay id.
     pub replay_id: ReplayId,
-    /// Destination of the errors.
+    /// Destination of the records.
     pub destination_id: DestinationId,
-    /// Errors to replay.
+    /// Records to replay.
     pub selection: Selection,
-    /// Status of the search for errors (see [`Replay::status_at`]).
+    /// Status of the search for records (see [`Replay::status_at`]).
     pub status: ReplayStatus,
     /// Position from which the next step continues; `None` before the first step.
     #[serde(default)]
     pub position: Option<Position>,
-    /// Number of errors that were found and queued for delivery.
+    /// Number of records that were found and queued for delivery.
     pub found: u64,
-    /// Number of found errors that were delivered.
+    /// Number of found records that were delivered.
     pub delivered: u64,
-    /// Number of found errors that are not delivered: their attempts are exhausted, their delivery
+    /// Number of found records that are not delivered: their attempts are exhausted, their delivery
     /// was cancelled, or they no longer exist.
     pub failed: u64,
-    /// Number of found errors that are neither delivered nor failed.
+    /// Number of found records that are neither delivered nor failed.
     pub pending: i64,
     /// Creation time.
     pub created_at: Timestamp,
@@ -70,11 +70,11 @@ impl Replay {
     }
 }
 
-/// Selection of the errors to replay.
+/// Selection of the records to replay, of those that the destination wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Selection {
-    /// Errors of a time range.
+    /// Records of a time range.
     #[serde(rename_all = "camelCase")]
     Range {
         /// Start of the range, inclusive, rounded down to the second.
@@ -84,7 +84,9 @@ pub enum Selection {
     },
     /// Errors with these ids.
     Errors(Vec<ErrorId>),
-    /// Errors whose delivery to the destination has one of these statuses.
+    /// Events with these ids.
+    Events(Vec<EventId>),
+    /// Records whose delivery to the destination has one of these statuses.
     Deliveries(Vec<DeliveryStatus>),
 }
 
@@ -92,7 +94,7 @@ pub enum Selection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
-    /// Number of the partition or delivery status that is read, or number of errors looked up by id.
+    /// Number of the partition or delivery status that is read, or number of records looked up by id.
     pub part: u32,
     /// Last sort key read in that partition.
     pub after: Option<String>,
@@ -102,9 +104,9 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplayStatus {
-    /// The replay is searching for errors, or some of their deliveries are pending.
+    /// The replay is searching for records, or some of their deliveries are pending.
     Running,
-    /// Every error was delivered or has failed.
+    /// Every record was delivered or has failed.
     Done,
     /// The replay was cancelled: its pending deliveries are not sent.
     Cancelled,

@@ -44,11 +44,12 @@ pub struct User {
 pub type FullName = Text<256>;
 
 /// Status of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = UserStatus)]
 pub enum Status {
     /// The user is active.
+    #[default]
     Active,
     /// The user is disabled: its data is kept, its tokens are invalid, and no new ones are issued.
     Disabled,
@@ -61,6 +62,28 @@ impl Status {
             Self::Active => "active",
             Self::Disabled => "disabled",
         }
+    }
+}
+
+/// Part of a user that its workflows show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerStatus {
+    /// Status.
+    pub status: Status,
+    /// Token epoch, which increases whenever the user is disabled.
+    pub token_epoch: u32,
+}
+
+impl OwnerStatus {
+    /// Returns whether the user is active.
+    pub fn is_active(self) -> bool {
+        self.status == Status::Active
+    }
+
+    /// Returns how often the status has changed.
+    pub fn changes(self) -> u64 {
+        2 * u64::from(self.token_epoch) - u64::from(self.token_epoch > 0 && !self.is_active())
     }
 }
 
@@ -96,6 +119,24 @@ impl NewUser {
 }
 
 impl User {
+    /// Returns the part that workflows of the user show.
+    pub fn owner_status(&self) -> OwnerStatus {
+        OwnerStatus { status: self.status, token_epoch: self.token_epoch }
+    }
+
+    /// Returns the user after a change of its status at `now`. Disabling also increases the token epoch,
+    /// which permanently invalidates all tokens issued so far.
+    pub fn with_status(&self, status: Status, now: Timestamp) -> Self {
+        let ended_epochs = u32::from(status == Status::Disabled);
+        Self {
+            status,
+            token_epoch: self.token_epoch.saturating_add(ended_epochs),
+            version: self.version.saturating_add(1),
+            updated_at: now,
+            ..self.clone()
+        }
+    }
+
     /// Returns whether a reference identifies this user. Names can move to another user after a
     /// lookup.
     pub fn matches(&self, reference: &UserRef) -> bool {
@@ -225,6 +266,18 @@ mod tests {
 
     fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn every_change_of_the_status_is_counted() {
+        let names = Names::of("joe".parse().unwrap(), None).unwrap();
+        let new = NewUser { names, full_name: None, metadata: Metadata::default() };
+        let mut user = new.create(&RequestSeed::new(), 0);
+        for changes in 0..5 {
+            assert_eq!(user.owner_status().changes(), changes);
+            let status = if changes % 2 == 0 { Status::Disabled } else { Status::Active };
+            user = user.with_status(status, Timestamp::now());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
     settings::Settings,
     text::{Text, string_newtype},
     timestamp::Timestamp,
+    user::OwnerStatus,
 };
 
 /// Workflow as stored.
@@ -78,6 +79,17 @@ pub struct WorkflowChange {
 }
 
 impl Workflow {
+    /// Returns whether the API shows the workflow as active.
+    pub fn shows_active(&self, owner: OwnerStatus) -> bool {
+        self.active && owner.is_active()
+    }
+
+    /// Returns the revision that the API shows. It increases with every change of the workflow, and also
+    /// when its owner is disabled or enabled, because that changes what the workflow shows.
+    pub fn shown_revision(&self, owner: OwnerStatus) -> u64 {
+        self.revision.saturating_add(owner.changes())
+    }
+
     /// Returns the changed workflow, or none if nothing changes.
     pub fn changed(&self, change: &WorkflowChange, now: Timestamp) -> Option<Self> {
         let WorkflowChange { name, credential_ids, settings, active } = change.clone();
@@ -89,8 +101,12 @@ impl Workflow {
             active: active.unwrap_or(unchanged.active),
             ..unchanged
         };
-        let revision = next_revision(Some(self.revision), now);
-        (changed != *self).then_some(Self { revision, updated_at: now, ..changed })
+        (changed != *self).then(|| changed.touched(now))
+    }
+
+    /// Returns the workflow with the next revision, such as the last one before a deletion.
+    pub fn touched(&self, now: Timestamp) -> Self {
+        Self { revision: next_revision(Some(self.revision), now), updated_at: now, ..self.clone() }
     }
 }
 

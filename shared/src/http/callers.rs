@@ -14,6 +14,7 @@ use super::{Problem, RouteKey};
 use crate::domain::{
     access::{Allowed, CallingUser, Mode},
     api_key::Scope,
+    event::Actor,
     id::{EnvironmentId, KeyId, UserId},
     timestamp::Timestamp,
 };
@@ -103,6 +104,8 @@ pub trait Caller: Sized {
 pub struct Backend {
     /// Environment of the caller.
     pub environment: EnvironmentId,
+    /// Caller, as the events of its changes name it.
+    pub actor: Actor,
 }
 
 /// The workflow engine: an API key with the scope `engine`.
@@ -119,6 +122,8 @@ pub struct Engine {
 pub struct EngineOrBackend {
     /// Environment of the caller.
     pub environment: EnvironmentId,
+    /// Caller, as the events of its changes name it.
+    pub actor: Actor,
 }
 
 /// An end user: a user token.
@@ -135,6 +140,8 @@ pub struct TokenUser {
 pub struct BackendOrUser {
     /// Environment of the caller.
     pub environment: EnvironmentId,
+    /// Caller, as the events of its changes name it.
+    pub actor: Actor,
     /// User, if the caller is one.
     pub user: Option<CallingUser>,
 }
@@ -179,18 +186,23 @@ use Identity::{Key, User};
 
 callers! {
     Backend ("an API key with the scope `manage`")
-        Key { environment, scopes, .. } if has(&scopes, Scope::Manage) => Self { environment };
+        Key { environment, scopes, key_id } if has(&scopes, Scope::Manage) =>
+            Self { environment, actor: Actor::Key { key_id } };
     Engine ("an API key with the scope `engine`")
         Key { environment, key_id, scopes } if has(&scopes, Scope::Engine) => Self { environment, key: key_id };
     EngineOrBackend ("an API key with the scope `engine` or `manage`")
-        Key { environment, scopes, .. } if has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
-            Self { environment };
+        Key { environment, scopes, key_id } if has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
+            Self { environment, actor: Actor::Key { key_id } };
     TokenUser ("a user token")
         User { environment, user_id, allowed, .. } => Self { environment, user: CallingUser { user_id, allowed } };
     BackendOrUser ("an API key with the scope `manage`, or a user token,")
-        User { environment, user_id, allowed, .. } =>
-            Self { environment, user: Some(CallingUser { user_id, allowed }) },
-        Key { environment, scopes, .. } if has(&scopes, Scope::Manage) => Self { environment, user: None };
+        User { environment, user_id, allowed, .. } => Self {
+            environment,
+            actor: Actor::User { user_id },
+            user: Some(CallingUser { user_id, allowed }),
+        },
+        Key { environment, scopes, key_id } if has(&scopes, Scope::Manage) =>
+            Self { environment, actor: Actor::Key { key_id }, user: None };
     AnyCaller ("an API key or a user token")
         User { environment, user_id, allowed, .. } =>
             Self { environment, user: Some(CallingUser { user_id, allowed }) },

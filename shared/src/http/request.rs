@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::{Problem, event::DomainName, responses::revision_etag};
 use crate::domain::{
-    id::{CredentialId, DestinationId, ErrorId, ReplayId, WorkflowId},
+    id::{CredentialId, DestinationId, ErrorId, EventId, ReplayId, WorkflowId},
     integration::IntegrationId,
     names::UserRef,
 };
@@ -42,6 +42,7 @@ path_parameters! {
     DestinationId: "destinationId", "destination";
     ReplayId: "replayId", "replay";
     ErrorId: "errorId", "error";
+    EventId: "eventId", "event";
     IntegrationId: "integrationId", "integration";
     ChosenId: "integrationId", "integration";
 }

@@ -12,9 +12,10 @@ use crate::domain::{
     delivery::DeliveryStatus,
     destination::{AccessKeyId, BusName, Region},
     environment::Kind,
+    event::{EventType, Subscription},
     fingerprint::Fingerprint,
     form::{FieldName, FieldType, Pattern},
-    id::{CredentialId, EnvironmentId, ErrorId, KeyId, UserId, WorkflowId},
+    id::{CredentialId, EnvironmentId, ErrorId, EventId, KeyId, UserId, WorkflowId},
     integration::{HintAction, Icon, IntegrationId},
     modal::{Color, Font, Language, Origin, Scheme},
     names::{Email, UserRef, Username},
@@ -60,6 +61,9 @@ from_json_by_parsing! {
     [] Scope;
     [] ErrorId;
     [] DeliveryStatus;
+    [] EventId;
+    [] EventType;
+    [] Subscription;
     [] Status;
     [] Fingerprint;
     [] IntegrationId;

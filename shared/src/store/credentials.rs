@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    events::Outgoing,
     keys,
     table::{
         Access, Condition, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Update, Write, number, text,
@@ -11,13 +12,10 @@ use super::{
     tombstones::{check_not_deleted, mark_deleted},
 };
 use crate::domain::{
-    credential::{Credential, CredentialStatus},
+    credential::Credential,
     id::{CredentialId, EnvironmentId, UserId},
     request_seed::RequestSeed,
-    revision::next_revision,
     secret::Sealed,
-    text::Text,
-    timestamp::Timestamp,
 };
 
 /// Credentials of all environments.
@@ -82,10 +80,11 @@ pub(super) fn deletion_of_unnamed(
     environment: EnvironmentId,
     credential: &Credential,
 ) -> Result<[Write; 2], StoreError> {
-    let Credential { credential_id, user_id, namings, .. } = credential;
+    let Credential { credential_id, user_id, namings, revision, .. } = credential;
     let key = keys::credential(environment, *user_id, *credential_id);
     let unnamed = Condition::equals("namings", number(namings));
-    Ok([Delete::of(&key).when(unnamed).into(), mark_deleted(&key)?])
+    let unchanged = Condition::equals("revision", number(revision));
+    Ok([Delete::of(&key).when(unnamed.and(unchanged)).into(), mark_deleted(&key)?])
 }
 
 impl Credentials {
@@ -97,54 +96,61 @@ impl Credentials {
         environment: EnvironmentId,
         new: &SealedCredential,
         seed: &RequestSeed,
+        events: Outgoing<'_>,
     ) -> Result<(), CreateCredentialError> {
         let Credential { credential_id, user_id, .. } = new.credential;
         let key = keys::credential(environment, user_id, credential_id);
         let mut writes = vec![Write::check_exists(&keys::user(environment, user_id)), creation(environment, new)?];
         writes.extend(check_not_deleted(&key, seed));
-        match self.0.transact(writes).await?[..] {
+        match self.0.transact_and_send(writes, events).await?[..] {
             [true, ..] => Err(CreateCredentialError::UserNotFound),
             _ => Ok(()),
         }
     }
 
-    /// Sets the status of a credential, if its revision is unchanged. Returns the credential, or none
-    /// if it was changed or deleted. One write.
+    /// Stores the status of a credential, which becomes `after`, if its revision is unchanged. Returns false
+    /// if it was changed or deleted. One transaction.
     pub async fn set_status(
         &self,
         environment: EnvironmentId,
         before: &Credential,
-        status: CredentialStatus,
-        reason: Option<&Text<512>>,
-    ) -> Result<Option<Credential>, StoreError> {
-        let Credential { credential_id, user_id, revision, .. } = before;
-        let now = Timestamp::now();
-        let update = Update::of(&keys::credential(environment, *user_id, *credential_id))
-            .set("status", to_value(status)?)
-            .set("statusReason", to_value(reason)?)
-            .set("revision", number(next_revision(Some(*revision), now)))
-            .set("updatedAt", text(now))
-            .when(Condition::equals("revision", number(revision)));
-        self.0.update_returning_new(update).await
+        after: &Credential,
+        events: Outgoing<'_>,
+    ) -> Result<bool, StoreError> {
+        let update = Update::of(&keys::credential(environment, before.user_id, before.credential_id))
+            .set("status", to_value(after.status)?)
+            .set("statusReason", to_value(&after.status_reason)?)
+            .set("revision", number(after.revision))
+            .set("updatedAt", text(after.updated_at))
+            .when(Condition::equals("revision", number(before.revision)));
+        Ok(self.0.transact_and_send(vec![update.into()], events).await?.is_empty())
     }
 
     /// Replaces the data of a credential, which becomes `after`, if its revision is unchanged. Returns
-    /// false if it was changed or deleted. One write.
+    /// false if it was changed or deleted. One transaction.
     pub async fn replace(
         &self,
         environment: EnvironmentId,
         before: &Credential,
         after: &SealedCredential,
+        events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
-        self.0.update(replacement(environment, before, after)?).await
+        let writes = vec![replacement(environment, before, after)?.into()];
+        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Deletes a credential with its data. Returns false if it does not exist. One transaction.
-    pub async fn delete(&self, environment: EnvironmentId, user: UserId, id: CredentialId) -> Result<bool, StoreError> {
-        let key = keys::credential(environment, user, id);
-        let mut writes = vec![Delete::existing(&key).into()];
-        writes.push(mark_deleted(&key)?);
-        Ok(self.0.transact(writes).await?.is_empty())
+    /// Deletes a credential with its data, if its revision is unchanged. Returns false if it was changed or
+    /// deleted. One transaction.
+    pub async fn delete(
+        &self,
+        environment: EnvironmentId,
+        credential: &Credential,
+        events: Outgoing<'_>,
+    ) -> Result<bool, StoreError> {
+        let key = keys::credential(environment, credential.user_id, credential.credential_id);
+        let unchanged = Condition::equals("revision", number(credential.revision));
+        let writes = vec![Delete::of(&key).when(unchanged).into(), mark_deleted(&key)?];
+        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Erasures: background jobs that delete the errors of a user and the deliveries of those errors.
+//! Erasures: background jobs that delete the errors and events of a user and their deliveries.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,15 +14,17 @@ use super::{
     jobs,
     keys::{self, Key},
     table::{
-        Access, BY_USER, Condition, Filter, Position, Put, Range, StoreError, Table, Update, number, readable, text,
-        to_item,
+        Access, BY_USER, Condition, Filter, Position, Put, Range, StoreError, TABLE, Table, Update, number, readable,
+        text, to_item,
     },
     tombstones::REMEMBERED,
 };
 use crate::domain::{
     delivery::Route,
     error_log::MAX_CLOCK_SKEW,
-    id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
+    event::EventType,
+    id::{DestinationId, EnvironmentId, ErrorId, EventId, ObjectId, UserId, WorkflowId},
+    record::{RecordKey, RecordOwner},
     timestamp::Timestamp,
 };
 
@@ -35,7 +37,7 @@ pub struct Erasures {
     pub errors: Table,
 }
 
-/// Job that erases the errors of a user that were recorded before its start.
+/// Job that erases the errors and events of a user that were stored before its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Erasure {
@@ -47,14 +49,41 @@ pub struct Erasure {
     pub started_at: Timestamp,
 }
 
-/// Index entry of an error.
+/// Records of a user, listed apart from each other.
+#[derive(Clone, Copy, Debug)]
+enum Listing {
+    /// Errors, in the index.
+    Errors,
+    /// Events, except the receipt of the user's deletion, which contains no data of the user.
+    Events,
+}
+
+/// Entry of an error in the index, or an event.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed {
-    #[serde(rename = "sk")]
-    error_id: ErrorId,
-    workflow_id: WorkflowId,
-    updated_at: Timestamp,
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Listed {
+    Error {
+        #[serde(rename = "sk")]
+        error_id: ErrorId,
+        workflow_id: WorkflowId,
+        updated_at: Timestamp,
+    },
+    Event {
+        event_id: EventId,
+        created_at: Timestamp,
+    },
+}
+
+impl Listed {
+    /// Returns the key of the record and the time at which it was stored.
+    fn stored(&self, user_id: UserId) -> (RecordKey, Timestamp) {
+        match *self {
+            Self::Error { error_id, workflow_id, updated_at } => {
+                (RecordKey::Error { workflow_id, error_id }, updated_at)
+            }
+            Self::Event { event_id, created_at } => (RecordKey::Event { user_id, event_id }, created_at),
+        }
+    }
 }
 
 /// Attributes of a delivery that identify its pending item.
@@ -67,8 +96,8 @@ struct DeliveryRow {
     next_attempt_at: Option<Timestamp>,
 }
 
-/// Number of errors that a step erases.
-const ERRORS_PER_STEP: usize = 50;
+/// Number of records that a step erases.
+const RECORDS_PER_STEP: usize = 50;
 /// Number of groups of first-attempt deliveries that are deleted concurrently.
 const MAX_CONCURRENT_GROUPS: usize = 8;
 /// Number of destinations whose deliveries are read and deleted together.
@@ -77,7 +106,7 @@ const DESTINATIONS_PER_READ: usize = 20;
 /// Minimum duration of an erasure. The index is eventually consistent and may list an error late.
 const MAX_INDEX_LAG: Duration = Duration::from_secs(60);
 
-/// Stores the job that erases the errors of a user. One write.
+/// Stores the job that erases the errors and events of a user. One write.
 pub async fn start_erasure(directory: &Table, erasure: &Erasure) -> Result<(), StoreError> {
     let key = keys::erasure(erasure.environment_id, erasure.user_id);
     let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
@@ -93,20 +122,22 @@ impl Erasures {
         jobs::open(&self.directory, &partitions, |job: &Erasure| job.environment_id).await
     }
 
-    /// Erases all errors that the index lists at `now`. Returns whether the erasure is complete. May
-    /// stop anywhere and may run twice: each error is deleted last because its key leads to the other
-    /// items.
+    /// Erases all records that are listed at `now`. Returns whether the erasure is complete. May stop
+    /// anywhere and may run twice: each record is deleted last because its key leads to the other items.
     pub async fn run(&self, erasure: &Erasure, now: Timestamp) -> Result<bool, StoreError> {
-        let (mut after, mut found) = (None, false);
-        loop {
-            // Read in each step, because a replay may deliver errors to a new destination.
-            let destinations =
-                Destinations(self.directory.clone()).ids_including_deleted(erasure.environment_id).await?;
-            let (erased, next) = self.step(erasure, &destinations, after.as_deref()).await?;
-            found |= erased;
-            after = next;
-            if after.is_none() {
-                break;
+        let mut found = false;
+        for listing in [Listing::Errors, Listing::Events] {
+            let mut after = None;
+            loop {
+                // Read in each step, because a replay may deliver records to a new destination.
+                let destinations =
+                    Destinations(self.directory.clone()).ids_including_deleted(erasure.environment_id).await?;
+                let (erased, next) = self.step(erasure, listing, &destinations, after.as_deref()).await?;
+                found |= erased;
+                after = next;
+                if after.is_none() {
+                    break;
+                }
             }
         }
         if found || now < erasure.started_at + MAX_INDEX_LAG {
@@ -115,48 +146,58 @@ impl Erasures {
         self.complete(erasure).await.map(|()| true)
     }
 
-    /// Erases the next errors. Returns whether there were any, and the position of the next step.
+    /// Erases the next records. Returns whether there were any, and the position of the next step.
     async fn step(
         &self,
         erasure: &Erasure,
+        listing: Listing,
         destinations: &BTreeSet<DestinationId>,
         after: Option<&str>,
     ) -> Result<(bool, Option<Position>), StoreError> {
         let Erasure { environment_id: environment, user_id, started_at } = *erasure;
-        let partition = keys::errors_of_user(environment, user_id);
-        // Ids may be ahead of the clock by up to `MAX_CLOCK_SKEW`, so no error recorded by then has
-        // a later id.
+        // Ids may be ahead of the clock by up to `MAX_CLOCK_SKEW`, so no record stored by then has a later
+        // id.
         let latest = started_at + MAX_CLOCK_SKEW + Duration::from_secs(1);
-        let Some((low, high)) = keys::error_bounds(None, Some(latest)) else { return Ok((false, None)) };
-        let range = Range { view: BY_USER, low, high, newest_first: false };
-        let recorded_by_then = Filter::default().not_updated_after(started_at);
-        let page = self.errors.page_of_items(&[partition], &range, &recorded_by_then, (after, ERRORS_PER_STEP)).await?;
+        let Some((low, high)) = keys::record_bounds(None, Some(latest)) else { return Ok((false, None)) };
+        let (view, partition, filter) = match listing {
+            Listing::Errors => {
+                let filter = Filter::default().not_after("updatedAt", started_at);
+                (BY_USER, keys::errors_of_user(environment, user_id), filter)
+            }
+            Listing::Events => {
+                let filter = Filter::default().not_after("createdAt", started_at);
+                let filter = filter.differs("eventType", EventType::UserDeleted.as_str());
+                (TABLE, keys::events(environment, user_id), filter)
+            }
+        };
+        let range = Range { view, low, high, newest_first: false };
+        let page = self.errors.page_of_items(&[partition], &range, &filter, (after, RECORDS_PER_STEP)).await?;
         let found = !page.items.is_empty();
         // Malformed ones remain, and with them the job, so that its age raises an alarm.
-        let errors: Vec<Listed> = page.items.into_iter().filter_map(readable).collect();
+        let listed = page.items.into_iter().filter_map(readable::<Listed>);
+        let records: Vec<(RecordKey, Timestamp)> = listed.map(|listed| listed.stored(user_id)).collect();
 
-        let mut groups: BTreeMap<(WorkflowId, Timestamp), BTreeSet<ErrorId>> = BTreeMap::new();
-        for Listed { error_id, workflow_id, updated_at } in &errors {
-            groups.entry((*workflow_id, updated_at.second())).or_default().insert(*error_id);
+        let mut groups: BTreeMap<(RecordOwner, Timestamp), BTreeSet<ObjectId>> = BTreeMap::new();
+        for (record, stored_at) in &records {
+            groups.entry((record.owner(), stored_at.second())).or_default().insert(*record.id());
         }
         stream::iter(groups.iter().map(Ok))
-            .try_for_each_concurrent(MAX_CONCURRENT_GROUPS, |(group, errors)| {
-                delete_delivered(&self.errors, environment, *group, errors)
+            .try_for_each_concurrent(MAX_CONCURRENT_GROUPS, |(group, ids)| {
+                delete_delivered(&self.errors, environment, *group, ids)
             })
             .await?;
         for destinations in destinations.iter().collect::<Vec<_>>().chunks(DESTINATIONS_PER_READ) {
             let routes = destinations.iter().map(|destination| Route { environment, destination: **destination });
-            let candidates = routes.flat_map(|route| {
-                errors.iter().map(move |error| keys::delivery(route, (error.workflow_id, error.error_id).into()))
-            });
-            let candidates: Vec<Key> = candidates.collect();
+            let candidates: Vec<Key> = routes
+                .flat_map(|route| records.iter().map(move |(record, _)| keys::delivery(route, *record)))
+                .collect();
             // Expired ones too: they lead to items that DynamoDB deletes later.
             let (rows, unreadable) = self.errors.get_readable::<DeliveryRow>(&candidates).await?;
             let (mut pending, mut deliveries) = (Vec::new(), unreadable);
             for DeliveryRow { pk, sk, destination_id, next_attempt_at } in rows {
-                if let (Some(at), Some((error, workflow))) = (next_attempt_at, identity(&sk)) {
+                if let (Some(at), Some(record)) = (next_attempt_at, keys::parse_listed_record(&sk)) {
                     let route = Route { environment, destination: destination_id };
-                    pending.push(keys::pending_delivery(route, at, (workflow, error).into()));
+                    pending.push(keys::pending_delivery(route, at, record));
                 }
                 deliveries.push(Key { pk, sk });
             }
@@ -164,9 +205,7 @@ impl Erasures {
             self.errors.delete_all(pending).await?;
             self.errors.delete_all(deliveries).await?;
         }
-        let keys: Vec<Key> =
-            errors.iter().map(|error| keys::error(environment, error.workflow_id, error.error_id)).collect();
-        self.errors.delete_all(keys).await?;
+        self.errors.delete_all(records.iter().map(|(record, _)| keys::record(environment, *record)).collect()).await?;
         Ok((found, page.next))
     }
 
@@ -183,7 +222,7 @@ impl Erasures {
     }
 }
 
-/// Returns the start of the last erasure of a user's errors, if a request from before it can still be
+/// Returns the start of the last erasure of a user's records, if a request from before it can still be
 /// repeated. One read.
 pub async fn erased_at<A: Access>(
     directory: &Table<A>,
@@ -192,10 +231,4 @@ pub async fn erased_at<A: Access>(
 ) -> Result<Option<Timestamp>, StoreError> {
     let erasure: Option<Erasure> = directory.get(&keys::erasure(environment, user)).await?;
     Ok(erasure.map(|erasure| erasure.started_at))
-}
-
-/// Parses the error and workflow from the sort key of a delivery.
-fn identity(sk: &str) -> Option<(ErrorId, WorkflowId)> {
-    let (error, workflow) = sk.split_once('#')?;
-    Some((error.parse().ok()?, workflow.parse().ok()?))
 }

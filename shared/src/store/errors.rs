@@ -10,19 +10,19 @@ use serde::Deserialize;
 
 use super::{
     keys,
+    record_pages::{self, Listed, Window},
     table::{
-        Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, Position, Range, ReadWrite, StoreError, TABLE, Table,
-        View, number, to_item,
+        Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, Range, ReadWrite, StoreError, TABLE, Table, View, number,
+        to_item,
     },
 };
 use crate::{
     aws::{SettingError, setting},
     domain::{
         access::Allowed,
-        error_log::{EngineText, ErrorKey, ErrorLog},
+        error_log::{EngineText, ErrorLog},
         fingerprint::Fingerprint,
         id::{EnvironmentId, ErrorId, UserId, WorkflowId},
-        text::response_bytes,
         timestamp::Timestamp,
         workflow::IntegrationId,
     },
@@ -34,36 +34,22 @@ struct ExistingError {
     error_id: ErrorId,
 }
 
-/// Error with the attributes that the indexes project.
-#[derive(Clone, Debug, Deserialize)]
+/// Entry of an error in an index, with the attributes by which errors are grouped.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ListedError {
-    /// Error id.
-    #[serde(rename = "sk")]
-    pub error_id: ErrorId,
-    /// Workflow.
-    pub workflow_id: WorkflowId,
-    /// Owner of the workflow.
-    pub user_id: UserId,
-    /// Type of the block.
-    pub block_type: EngineText,
-    /// Time at which the error occurred.
-    pub created_at: Timestamp,
-    /// Fingerprint that similar errors share.
-    pub fingerprint: Fingerprint,
-}
-
-impl ListedError {
-    /// Returns the position of the error in the indexes.
-    pub fn position(&self) -> Position {
-        keys::listed_error(self.workflow_id, self.error_id)
-    }
+struct Groupable {
+    workflow_id: WorkflowId,
+    user_id: UserId,
+    created_at: Timestamp,
+    fingerprint: Fingerprint,
+    #[serde(flatten)]
+    listed: Listed,
 }
 
 /// Number of partitions over which the errors of an environment are listed.
-pub const SHARDS: u32 = keys::ERROR_SHARDS;
+pub const SHARDS: u32 = keys::RECORD_SHARDS;
 
-/// Time for which errors and deliveries are kept.
+/// Time for which errors, events and deliveries are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention(Duration);
 
@@ -128,14 +114,8 @@ pub struct ErrorQuery {
     pub integration_id: Option<IntegrationId>,
     /// Integrations of the errors, if they are limited.
     pub allowed: Allowed,
-    /// Whether the oldest errors come first instead of the newest.
-    pub oldest_first: bool,
-    /// Number of errors to skip.
-    pub skip: usize,
-    /// End of the previous page.
-    pub after: Option<Position>,
-    /// Maximum number of errors.
-    pub limit: usize,
+    /// Part of the list.
+    pub window: Window,
 }
 
 impl ErrorQuery {
@@ -182,12 +162,6 @@ pub struct Group {
     pub users: BTreeSet<UserId>,
 }
 
-/// Maximum size of the errors of a page, in bytes.
-const MAX_PAGE_BYTES: usize = 4_000_000;
-/// Maximum number of errors that a query may skip.
-pub const MAX_SKIP: usize = 1000;
-/// Maximum number of errors that [`Errors::find`] returns for one id.
-const MAX_SAME_ID: usize = 100;
 /// Maximum number of errors that are grouped.
 const MAX_GROUPED: usize = 5000;
 /// Maximum number of errors of a user that are grouped.
@@ -209,7 +183,7 @@ impl Errors {
         let listing = [
             ("environmentPk", keys::errors_shard(*environment_id, *error_id)),
             ("userPk", keys::errors_of_user(*environment_id, *user_id)),
-            ("listSk", keys::listed_error(*workflow_id, *error_id)),
+            ("listSk", keys::listed_record(error.key().into())),
         ];
         let mut item = to_item("error", &key, error, &listing)?;
         item.insert("expiresAt".into(), self.retention.expires_at(*updated_at));
@@ -231,38 +205,6 @@ impl<A: Access> Errors<A> {
         Ok(found.into_iter().map(|error| error.error_id).collect())
     }
 
-    /// Returns errors by workflow and id, in no order, without those that do not exist or have
-    /// expired. One `BatchGetItem` per 100 errors.
-    pub async fn get_all(&self, environment: EnvironmentId, wanted: &[ErrorKey]) -> Result<Vec<ErrorLog>, StoreError> {
-        let keys: Vec<_> = wanted.iter().map(|(workflow, id)| keys::error(environment, *workflow, *id)).collect();
-        self.table.get_all_unexpired(&keys, Timestamp::now()).await
-    }
-
-    /// Returns a page of one index partition in a time range, the oldest first. Eventually
-    /// consistent. At least one query.
-    pub async fn page_of_shard(
-        &self,
-        environment: EnvironmentId,
-        shard: u32,
-        (since, until): (Option<Timestamp>, Option<Timestamp>),
-        position: (Option<&str>, usize),
-    ) -> Result<Page<ListedError>, StoreError> {
-        let Some((low, high)) = keys::error_bounds(since, until) else {
-            return Ok(Page::empty());
-        };
-        let range = Range { view: BY_ENVIRONMENT, low, high, newest_first: false };
-        let partition = [keys::errors_of_environment(environment, shard)];
-        self.table.page(&partition, &range, &Filter::default(), position).await
-    }
-
-    /// Returns all errors of an environment with this id. There can be several because an id is
-    /// unique only within its workflow. Eventually consistent. One query.
-    pub async fn find(&self, environment: EnvironmentId, id: ErrorId) -> Result<Vec<ListedError>, StoreError> {
-        let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
-        let partition = [keys::errors_shard(environment, id)];
-        Ok(self.table.page(&partition, &range, &Filter::default(), (None, MAX_SAME_ID)).await?.items)
-    }
-
     /// Returns a page of errors. The page is full unless a bounded number of queries does not find
     /// enough errors that match the filters.
     ///
@@ -270,50 +212,12 @@ impl<A: Access> Errors<A> {
     /// eight concurrent queries of an index, and one `BatchGetItem` per 100 errors. More queries
     /// only if filters exclude most of the items.
     pub async fn page(&self, environment: EnvironmentId, query: &ErrorQuery) -> Result<Page<ErrorLog>, StoreError> {
-        let Some((low, high)) = keys::error_bounds(query.since, query.until) else {
+        let Some((low, high)) = keys::record_bounds(query.since, query.until) else {
             return Ok(Page::empty());
         };
-        let (after, skip) = match &query.after {
-            Some(position) => split_skip(position),
-            None => (None, query.skip),
-        };
         let (view, partitions) = index_and_partitions(environment, query.scope);
-        let range = Range { view, low, high, newest_first: !query.oldest_first };
-        let filter = query.filter();
-        let page_request = (after, skip + query.limit);
-        let (found, errors, next) = if let ErrorScope::Workflow(_) = query.scope {
-            let Page { items, next } = self.table.page::<ErrorLog>(&partitions, &range, &filter, page_request).await?;
-            let found = items.len();
-            let errors = items.into_iter().skip(skip).map(|error| (error.error_id.to_string(), error));
-            (found, errors.collect(), next)
-        } else {
-            let Page { items, next } = self.table.page(&partitions, &range, &filter, page_request).await?;
-            let found = items.len();
-            let listed: Vec<ListedError> = items.into_iter().skip(skip).collect();
-            (found, self.load_errors(environment, listed).await?, next)
-        };
-        let next = next.map(|next| match skip.saturating_sub(found) {
-            0 => next,
-            remaining => format!("{next}{SKIP_SEPARATOR}{remaining}"),
-        });
-        Ok(truncate_to_response_size(errors, next))
-    }
-
-    /// Returns the complete errors of index entries, in the same order, without those that no
-    /// longer exist.
-    async fn load_errors(
-        &self,
-        environment: EnvironmentId,
-        listed: Vec<ListedError>,
-    ) -> Result<Vec<(Position, ErrorLog)>, StoreError> {
-        let wanted: Vec<_> = listed.iter().map(|error| (error.workflow_id, error.error_id)).collect();
-        let errors = self.get_all(environment, &wanted).await?;
-        let mut texts: HashMap<_, _> =
-            errors.into_iter().map(|error| ((error.workflow_id, error.error_id), error)).collect();
-        let listed = listed.iter();
-        Ok(listed
-            .filter_map(|listed| Some((listed.position(), texts.remove(&(listed.workflow_id, listed.error_id))?)))
-            .collect())
+        let range = Range { view, low, high, newest_first: !query.window.oldest_first };
+        record_pages::page(&self.table, environment, &partitions, (&range, &query.filter()), &query.window).await
     }
 
     /// Returns the newest errors that match a query as groups. Examines 5,000 errors, or 1,000 of a
@@ -321,25 +225,26 @@ impl<A: Access> Errors<A> {
     /// one `BatchGetItem` for the examples.
     pub async fn groups(&self, environment: EnvironmentId, query: &ErrorQuery) -> Result<Groups, StoreError> {
         let none = Groups { groups: Vec::new(), times: Vec::new(), complete: true };
-        let Some((low, high)) = keys::error_bounds(query.since, query.until) else { return Ok(none) };
+        let Some((low, high)) = keys::record_bounds(query.since, query.until) else { return Ok(none) };
         let limit = if let ErrorScope::User(_) = query.scope { MAX_GROUPED_OF_USER } else { MAX_GROUPED };
         let filter = query.filter();
         let (view, partitions) = index_and_partitions(environment, query.scope);
         let range = Range { view, low, high, newest_first: true };
-        let page = self.table.page::<ListedError>(&partitions, &range, &filter, (None, limit)).await?;
+        let page = self.table.page::<Groupable>(&partitions, &range, &filter, (None, limit)).await?;
         let times = page.items.iter().map(|error| error.created_at).collect();
-        let mut groups: HashMap<Fingerprint, Vec<ListedError>> = HashMap::new();
+        let mut groups: HashMap<Fingerprint, Vec<Groupable>> = HashMap::new();
         for error in page.items {
             groups.entry(error.fingerprint.clone()).or_default().push(error);
         }
-        let mut groups: Vec<Vec<ListedError>> = groups.into_values().collect();
-        let when = |group: &[ListedError]| group.iter().map(|error| error.created_at).max();
+        let mut groups: Vec<Vec<Groupable>> = groups.into_values().collect();
+        let when = |group: &[Groupable]| group.iter().map(|error| error.created_at).max();
         groups.sort_by_key(|group| std::cmp::Reverse((group.len(), when(group))));
         let mut complete = page.next.is_none() && groups.len() <= MAX_GROUPS;
         groups.truncate(MAX_GROUPS);
 
-        let newest = groups.iter().filter_map(|group| group.first().cloned()).collect();
-        let examples = truncate_to_response_size(self.load_errors(environment, newest).await?, None);
+        let newest = groups.iter().filter_map(|group| Some(group.first()?.listed.clone()));
+        let examples: Vec<(_, ErrorLog)> = record_pages::load(&self.table, environment, newest).await?;
+        let examples = record_pages::truncate_to_response_size(examples, None);
         complete &= examples.next.is_none();
         let mut examples: HashMap<Fingerprint, ErrorLog> =
             examples.items.into_iter().map(|error| (error.fingerprint.clone(), error)).collect();
@@ -367,36 +272,10 @@ impl<A: Access> Errors<A> {
 fn index_and_partitions(environment: EnvironmentId, scope: ErrorScope) -> (View, Vec<String>) {
     match scope {
         ErrorScope::Environment => {
-            let shards = 0..keys::ERROR_SHARDS;
+            let shards = 0..keys::RECORD_SHARDS;
             (BY_ENVIRONMENT, shards.map(|shard| keys::errors_of_environment(environment, shard)).collect())
         }
         ErrorScope::User(user) => (BY_USER, vec![keys::errors_of_user(environment, user)]),
         ErrorScope::Workflow(workflow) => (TABLE, vec![keys::errors(environment, workflow)]),
     }
-}
-
-/// Separator, in a position, before the number of errors that remain to be skipped.
-const SKIP_SEPARATOR: char = '~';
-
-/// Splits a position into the sort key and the number of errors to skip.
-fn split_skip(position: &str) -> (Option<&str>, usize) {
-    match position.split_once(SKIP_SEPARATOR) {
-        Some((position, remaining)) => (Some(position), remaining.parse().unwrap_or(0).min(MAX_SKIP)),
-        None => (Some(position), 0),
-    }
-}
-
-/// Returns as many errors as fit into the response of a function, at least one.
-fn truncate_to_response_size(errors: Vec<(Position, ErrorLog)>, next: Option<Position>) -> Page<ErrorLog> {
-    let mut page = Page { items: Vec::new(), next };
-    let (mut bytes, mut last) = (0, None);
-    for (position, error) in errors {
-        bytes += response_bytes(&error.document());
-        if bytes > MAX_PAGE_BYTES && last.is_some() {
-            return Page { next: last, ..page };
-        }
-        last = Some(position);
-        page.items.push(error);
-    }
-    page
 }

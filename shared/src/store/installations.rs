@@ -2,12 +2,14 @@
 
 use super::{
     credentials::{SealedCredential, creation, deletion_of_unnamed, naming, replacement},
+    events::Outgoing,
     keys,
     table::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Write,
         number, readable, to_item,
     },
     tombstones::mark_deleted,
+    users::check_status,
     workflows::{deletions, pointer_item, workflow_item},
 };
 use crate::domain::{
@@ -15,6 +17,7 @@ use crate::domain::{
     id::{CredentialId, EnvironmentId, UserId},
     installation::Installation,
     integration::IntegrationId,
+    user::OwnerStatus,
     workflow::Workflow,
 };
 
@@ -29,8 +32,8 @@ pub struct InstallationChange {
     pub installation: Installation,
     /// Workflows to create.
     pub new_workflows: Vec<Workflow>,
-    /// Workflows to replace, each with its revision before.
-    pub changed_workflows: Vec<(u64, Workflow)>,
+    /// Workflows to replace, each as it was and as it will be.
+    pub changed_workflows: Vec<(Workflow, Workflow)>,
     /// Credentials to create.
     pub new_credentials: Vec<SealedCredential>,
     /// Credentials whose data is replaced, each as it was before.
@@ -42,13 +45,11 @@ pub struct InstallationChange {
 /// Reason why an installation was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeInstallationError {
-    /// The user does not exist in the environment.
-    #[error("user not found")]
-    UserNotFound,
     /// The name of a new workflow is taken.
     #[error("the name of a workflow is taken")]
     NameTaken,
-    /// The installation, one of its workflows or one of its credentials was changed after it was read.
+    /// The installation, one of its workflows, one of its credentials or the status of the user was changed
+    /// after it was read.
     #[error("the installation was modified concurrently")]
     Conflict,
     /// DynamoDB failed.
@@ -70,17 +71,19 @@ fn unchanged(before: Option<&Installation>) -> Condition {
 
 impl Installations {
     /// Creates or changes an installation with its workflows and credentials, if none of them has
-    /// changed since it was read, and the user exists. One transaction.
+    /// changed since it was read, nor the status of the user. One transaction.
     pub async fn change(
         &self,
         environment: EnvironmentId,
+        owner: OwnerStatus,
         before: Option<&Installation>,
         change: &InstallationChange,
+        events: Outgoing<'_>,
     ) -> Result<(), ChangeInstallationError> {
         let InstallationChange { installation, new_workflows, changed_workflows, .. } = change;
         let InstallationChange { new_credentials, replaced_credentials, named_credentials, .. } = change;
         let user = installation.user_id;
-        let mut writes = vec![Write::check_exists(&keys::user(environment, user))];
+        let mut writes = vec![check_status(environment, user, owner)];
         for workflow in new_workflows {
             writes.push(Put::if_absent(pointer_item(environment, workflow)?).into());
         }
@@ -88,8 +91,8 @@ impl Installations {
         for workflow in new_workflows {
             writes.push(Put::if_absent(workflow_item(environment, workflow)?).into());
         }
-        for (revision, workflow) in changed_workflows {
-            let unchanged = Condition::equals("revision", number(revision));
+        for (before, workflow) in changed_workflows {
+            let unchanged = Condition::equals("revision", number(before.revision));
             writes.push(Put::new(workflow_item(environment, workflow)?).when(unchanged).into());
         }
         for credential in new_credentials {
@@ -99,12 +102,10 @@ impl Installations {
             writes.push(replacement(environment, before, after)?.into());
         }
         writes.extend(named_credentials.iter().map(|id| naming(environment, user, *id).into()));
-        let failed = self.0.transact(writes).await?;
-        let [user_deleted, rest @ ..] = &failed[..] else { return Ok(()) };
+        let failed = self.0.transact_and_send(writes, events).await?;
+        let [user_changed, rest @ ..] = &failed[..] else { return Ok(()) };
         let (names, others) = rest.split_at_checked(new_workflows.len()).unwrap_or_default();
-        Err(if *user_deleted {
-            ChangeInstallationError::UserNotFound
-        } else if names.contains(&true) && !others.contains(&true) {
+        Err(if names.contains(&true) && !others.contains(&true) && !user_changed {
             ChangeInstallationError::NameTaken
         } else {
             ChangeInstallationError::Conflict
@@ -119,6 +120,7 @@ impl Installations {
         installation: &Installation,
         workflows: &[Workflow],
         credentials: &[Credential],
+        events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
         let key = keys::installation(environment, installation.user_id, &installation.integration_id);
         let mut writes: Vec<Write> = vec![Delete::of(&key).when(unchanged(Some(installation))).into()];
@@ -128,7 +130,7 @@ impl Installations {
         for credential in credentials {
             writes.extend(deletion_of_unnamed(environment, credential)?);
         }
-        Ok(self.0.transact(writes).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
     /// Deletes a workflow of an installation, which becomes `after`. Returns false if one of them has
@@ -137,13 +139,13 @@ impl Installations {
         &self,
         environment: EnvironmentId,
         workflow: &Workflow,
-        before: &Installation,
-        after: &Installation,
+        (before, after): (&Installation, &Installation),
+        events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
         let mut writes = deletions(environment, workflow).to_vec();
         writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
         writes.push(Put::new(installation_item(environment, after)?).when(unchanged(Some(before))).into());
-        Ok(self.0.transact(writes).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 }
 

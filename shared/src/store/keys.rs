@@ -12,10 +12,10 @@ use serde::Deserialize;
 use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
-    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ReplayId, UserId, WorkflowId},
+    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, EventId, KeyId, ObjectId, ReplayId, UserId, WorkflowId},
     integration::IntegrationId,
     names::CanonicalName,
-    record::RecordKey,
+    record::{RecordKey, RecordOwner},
     request_seed::RequestKey,
     ticket::TicketHash,
     timestamp::Timestamp,
@@ -24,8 +24,9 @@ use crate::domain::{
 
 /// Number of partitions over which the index `listing` lists the users of an environment.
 pub const USER_SHARDS: u32 = 4;
-/// Number of partitions over which the index `by-environment` lists the errors of an environment.
-pub const ERROR_SHARDS: u32 = 8;
+/// Number of partitions over which the index `by-environment` lists the errors of an environment, and
+/// likewise its events.
+pub const RECORD_SHARDS: u32 = 8;
 /// Number of partitions for the deliveries, and for the pending deliveries, of a destination.
 pub const DELIVERY_SHARDS: u32 = 8;
 
@@ -119,7 +120,8 @@ pub fn deletion(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(format_args!("env#{environment}#deletions"), format_args!("deletion#{user}"))
 }
 
-/// Number of partitions over which the index `listing` lists deletions, and likewise erasures.
+/// Number of partitions over which the index `listing` lists deletions, and likewise the other jobs for
+/// users.
 pub const DELETION_SHARDS: u32 = 4;
 
 /// Partition of the index `listing` that lists deletions of all environments.
@@ -132,7 +134,22 @@ pub fn listed_deletion(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(deletions(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
 }
 
-/// Key of the erasure of a user's errors.
+/// Key of the job after a change of a user's status.
+pub fn status_change(environment: EnvironmentId, user: UserId) -> Key {
+    Key::new(format_args!("env#{environment}#status-changes"), format_args!("status-change#{user}"))
+}
+
+/// Partition of the index `listing` that lists such jobs of all environments.
+pub fn status_changes(shard: u32) -> String {
+    format!("status-changes#{shard}")
+}
+
+/// Entry of an unfinished job of this kind in the index `listing`.
+pub fn listed_status_change(environment: EnvironmentId, user: UserId) -> Key {
+    Key::new(status_changes(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
+}
+
+/// Key of the erasure of a user's errors and events.
 pub fn erasure(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(format_args!("env#{environment}#erasures"), format_args!("erasure#{user}"))
 }
@@ -316,20 +333,24 @@ pub fn error(environment: EnvironmentId, workflow: WorkflowId, error: ErrorId) -
     Key::new(errors(environment, workflow), error)
 }
 
-/// Sort key of an error in the indexes. Contains the workflow because an error id is unique only
-/// within its workflow.
-pub fn listed_error(workflow: WorkflowId, error: ErrorId) -> String {
-    format!("{error}#{workflow}")
-}
-
 /// Partition of the index `by-environment` that lists an error.
 pub fn errors_shard(environment: EnvironmentId, error: ErrorId) -> String {
-    errors_of_environment(environment, error.object_id().shard(ERROR_SHARDS))
+    errors_of_environment(environment, error.object_id().shard(RECORD_SHARDS))
 }
 
-/// Partition of the index `by-environment`.
+/// Partition of the index `by-environment` that lists errors.
 pub fn errors_of_environment(environment: EnvironmentId, shard: u32) -> String {
     format!("env#{environment}#errors#{shard}")
+}
+
+/// Partition of the index `by-environment` that lists an event.
+pub fn events_shard(environment: EnvironmentId, event: EventId) -> String {
+    events_of_environment(environment, event.object_id().shard(RECORD_SHARDS))
+}
+
+/// Partition of the index `by-environment` that lists events.
+pub fn events_of_environment(environment: EnvironmentId, shard: u32) -> String {
+    format!("env#{environment}#events#{shard}")
 }
 
 /// Partition of the index `by-user` that lists the errors of a user.
@@ -339,7 +360,7 @@ pub fn errors_of_user(environment: EnvironmentId, user: UserId) -> String {
 
 /// Returns the inclusive bounds of the sort keys of a time range: from the second that contains
 /// `since` to the last second that starts before `until`. Returns none if the range is empty.
-pub fn error_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<(String, String)> {
+pub fn record_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<(String, String)> {
     // The timestamp of an id ends in 2106.
     let end = i64::from(u32::MAX);
     let since = since.map_or(0, |since| since.seconds().max(0));
@@ -355,30 +376,57 @@ pub fn tombstone(Key { pk, sk }: &Key) -> Key {
     Key::new(format_args!("{pk}#deleted"), sk)
 }
 
-/// Key of a record.
-pub fn record(environment: EnvironmentId, record: RecordKey) -> Key {
-    match record {
-        RecordKey::Error { workflow_id, error_id } => error(environment, workflow_id, error_id),
+/// Partition of the records of a workflow or user.
+pub fn records(environment: EnvironmentId, owner: RecordOwner) -> String {
+    match owner {
+        RecordOwner::Workflow(workflow) => errors(environment, workflow),
+        RecordOwner::User(user) => events(environment, user),
     }
 }
 
-/// Key of a pending delivery. Sorts by the time of the next attempt. Contains the workflow because
-/// an error id is unique only within its workflow.
+/// Partition of the events of a user.
+pub fn events(environment: EnvironmentId, user: UserId) -> String {
+    format!("env#{environment}#user#{user}#events")
+}
+
+/// Key of a record.
+pub fn record(environment: EnvironmentId, record: RecordKey) -> Key {
+    Key::new(records(environment, record.owner()), record.id())
+}
+
+/// Sort key of a record in the indexes and among deliveries. Sorts by id. Contains the owner because an
+/// error id is unique only within its workflow.
+pub fn listed_record(record: RecordKey) -> String {
+    let id = record.id();
+    match record.owner() {
+        RecordOwner::Workflow(workflow) => format!("{id}#{workflow}"),
+        RecordOwner::User(user) => format!("{id}#{USER_OWNER}{user}"),
+    }
+}
+
+/// Distinguishes users from workflows in [`listed_record`].
+const USER_OWNER: &str = "user#";
+
+/// Returns the record of a sort key from [`listed_record`].
+pub fn parse_listed_record(sk: &str) -> Option<RecordKey> {
+    let (id, owner) = sk.split_once('#')?;
+    let owner = match owner.strip_prefix(USER_OWNER) {
+        Some(user) => RecordOwner::User(user.parse().ok()?),
+        None => RecordOwner::Workflow(owner.parse().ok()?),
+    };
+    Some(RecordKey::new(owner, id.parse().ok()?))
+}
+
+/// Key of a pending delivery. Sorts by the time of the next attempt.
 pub fn pending_delivery(route: Route, next_attempt_at: Timestamp, record: RecordKey) -> Key {
     let pk = pending_deliveries(route, record.id().shard(DELIVERY_SHARDS));
-    match record {
-        RecordKey::Error { workflow_id, error_id } => {
-            Key::new(pk, format_args!("{next_attempt_at}#{error_id}#{workflow_id}"))
-        }
-    }
+    Key::new(pk, format_args!("{next_attempt_at}#{}", listed_record(record)))
 }
 
 /// Returns the time of the next attempt and the record in the sort key of a pending delivery.
 pub fn parse_pending_delivery(sk: &str) -> Option<(Timestamp, RecordKey)> {
     let (next_attempt_at, record) = sk.split_once('#')?;
-    let (error_id, workflow_id) = record.split_once('#')?;
-    let record = RecordKey::Error { workflow_id: workflow_id.parse().ok()?, error_id: error_id.parse().ok()? };
-    Some((next_attempt_at.parse().ok()?, record))
+    Some((next_attempt_at.parse().ok()?, parse_listed_record(record)?))
 }
 
 /// Partition of a destination's pending deliveries.
@@ -394,10 +442,7 @@ pub fn due_by(now: Timestamp) -> String {
 
 /// Key of a delivery that did not succeed at its first attempt, or that was replayed.
 pub fn delivery(route: Route, record: RecordKey) -> Key {
-    let pk = deliveries(route, record.id().shard(DELIVERY_SHARDS));
-    match record {
-        RecordKey::Error { workflow_id, error_id } => Key::new(pk, format_args!("{error_id}#{workflow_id}")),
-    }
+    Key::new(deliveries(route, record.id().shard(DELIVERY_SHARDS)), listed_record(record))
 }
 
 /// Partition of a destination's deliveries.
@@ -405,50 +450,62 @@ pub fn deliveries(Route { environment, destination }: Route, shard: u32) -> Stri
     format!("env#{environment}#destination#{destination}#attempts#{shard}")
 }
 
-/// Partition of the first-attempt deliveries of a workflow. Separate from the partition of the
-/// workflow's errors, so that a page of errors reads errors only.
-pub fn delivered_of_workflow(environment: EnvironmentId, workflow: WorkflowId) -> String {
-    format!("env#{environment}#workflow#{workflow}#deliveries")
+/// Partition of the first-attempt deliveries of a workflow's or user's records. Separate from the partition
+/// of the records, so that a page of records reads records only.
+pub fn delivered_of(environment: EnvironmentId, owner: RecordOwner) -> String {
+    format!("{}#deliveries", records(environment, owner))
 }
 
-/// Prefix of the sort keys of first-attempt deliveries of errors that were recorded in one second.
+/// Prefix of the sort keys of first-attempt deliveries of records that were stored in one second.
 pub fn delivered_prefix(second: Timestamp) -> String {
     format!("{:08x}#", second.seconds())
 }
 
-/// Key of an item of first-attempt deliveries. The same errors and destination have the same key,
+/// Key of an item of first-attempt deliveries. The same records and destination have the same key,
 /// so a repeated write changes nothing.
-pub fn delivered(route: Route, workflow: WorkflowId, second: Timestamp, errors: impl Iterator<Item = ErrorId>) -> Key {
+pub fn delivered(route: Route, owner: RecordOwner, second: Timestamp, ids: impl Iterator<Item = ObjectId>) -> Key {
     let mut text = route.destination.to_string();
-    text.extend(errors.map(|error| error.to_string()));
+    text.extend(ids.map(|id| id.to_string()));
     let digest = hex::encode(digest(&SHA256, text.as_bytes()));
     let suffix: String = digest.chars().take(16).collect();
-    Key::new(delivered_of_workflow(route.environment, workflow), format_args!("{}{suffix}", delivered_prefix(second)))
+    Key::new(delivered_of(route.environment, owner), format_args!("{}{suffix}", delivered_prefix(second)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::ObjectId;
 
     #[test]
     fn time_range_includes_since_and_excludes_until() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let (low, high) = error_bounds(Some(at("2026-11-24T05:00:00.7Z")), Some(at("2026-11-24T06:00:00Z"))).unwrap();
+        let (low, high) = record_bounds(Some(at("2026-11-24T05:00:00.7Z")), Some(at("2026-11-24T06:00:00Z"))).unwrap();
         let contains = |text: &str| (&low..=&high).contains(&&ErrorId::from(ObjectId::at(at(text))).to_string());
         assert!(!contains("2026-11-24T04:59:59.999Z"));
         assert!(contains("2026-11-24T05:00:00Z") && contains("2026-11-24T05:59:59.999Z"));
         assert!(!contains("2026-11-24T06:00:00Z"));
-        assert_eq!(error_bounds(None, Some(at("1970-01-01T00:00:00Z"))), None);
-        assert_eq!(error_bounds(None, Some(at("2200-01-01T00:00:00Z"))), error_bounds(None, None));
-        assert_eq!(error_bounds(Some(at("2200-01-01T00:00:00Z")), None), None);
+        assert_eq!(record_bounds(None, Some(at("1970-01-01T00:00:00Z"))), None);
+        assert_eq!(record_bounds(None, Some(at("2200-01-01T00:00:00Z"))), record_bounds(None, None));
+        assert_eq!(record_bounds(Some(at("2200-01-01T00:00:00Z")), None), None);
     }
 
     #[test]
     fn unbounded_range_includes_every_error() {
-        let (low, high) = error_bounds(None, None).unwrap();
+        let (low, high) = record_bounds(None, None).unwrap();
         for id in ["0".repeat(24), "f".repeat(24)] {
             assert!(low <= id && id <= high, "{id}");
+        }
+    }
+
+    #[test]
+    fn record_is_known_by_its_sort_keys() {
+        let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
+        let at = Timestamp::from_seconds(1_795_498_200);
+        for record in [
+            RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() },
+            RecordKey::Event { user_id: UserId::new(), event_id: EventId::new() },
+        ] {
+            assert_eq!(parse_listed_record(&delivery(route, record).sk), Some(record));
+            assert_eq!(parse_pending_delivery(&pending_delivery(route, at, record).sk), Some((at, record)));
         }
     }
 

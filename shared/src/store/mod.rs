@@ -6,8 +6,8 @@
 //!   health, replays, API keys, signing keys, environments, idempotency records, and background jobs.
 //!   The index `listing` lists users, workflows, installations, backlogged destinations, running
 //!   replays and open jobs.
-//! * Errors: recorded errors and their deliveries. The index `by-environment` lists errors by
-//!   environment and `by-user` lists them by user. Its stream starts delivery.
+//! * Errors: records, which are errors and events, and their deliveries. The index `by-environment` lists
+//!   both by environment, and `by-user` lists errors by user. Its stream starts delivery.
 //!
 //! # Modules
 //!
@@ -16,9 +16,10 @@
 //! * [`destinations`], [`health`]: destinations, their health and the leases of their drains.
 //! * [`integrations`], [`installations`], [`tickets`]: the catalogue, what users installed of it, and the
 //!   tickets of install links.
-//! * [`errors`], [`deliveries`], [`pending`]: errors, deliveries, and deliveries that are retried.
-//! * [`records`]: records of all types, as delivery reads them.
-//! * [`replays`], [`deletions`], [`erasures`]: background jobs.
+//! * [`errors`], [`events`]: records, and the outbox that stores events with their change.
+//! * [`deliveries`], [`pending`]: deliveries, and those that are retried.
+//! * [`records`], [`record_pages`]: records of all types, as delivery and lists read them.
+//! * [`replays`], [`user_jobs`], [`erasures`]: background jobs.
 //! * [`idempotency_records`]: requests with an `Idempotency-Key` and their responses.
 //! * [`keys`]: formats of all partition and sort keys. Every key of tenant data starts with the
 //!   environment of the caller, so a request cannot reach data of another environment.
@@ -40,12 +41,12 @@
 
 pub mod api_keys;
 pub mod credentials;
-pub mod deletions;
 pub mod deliveries;
 pub mod destinations;
 pub mod environments;
 pub mod erasures;
 pub mod errors;
+pub mod events;
 pub mod health;
 pub mod idempotency_records;
 pub mod installations;
@@ -53,12 +54,14 @@ pub mod integrations;
 mod jobs;
 pub mod keys;
 pub mod pending;
+pub mod record_pages;
 pub mod records;
 pub mod replays;
 pub mod signing_keys;
 mod table;
 pub mod tickets;
 mod tombstones;
+pub mod user_jobs;
 pub mod users;
 pub mod workflows;
 

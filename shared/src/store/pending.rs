@@ -23,8 +23,8 @@ use crate::{
             Attempt, Delivery, DeliveryStatus, Disposition, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route,
             Settlement,
         },
-        id::{ReplayId, WorkflowId},
-        record::RecordKey,
+        id::ReplayId,
+        record::{RecordId, RecordKey},
         replay::{Replay, ReplayStatus},
         timestamp::Timestamp,
     },
@@ -113,15 +113,14 @@ impl PendingDeliveries {
         deliveries: &[(PendingDelivery, Option<Attempt>)],
     ) -> Result<Vec<usize>, StoreError> {
         let delivery_items = deliveries.iter().map(|(pending, attempt)| {
-            let RecordKey::Error { workflow_id, error_id } = pending.record;
             let delivery = Delivery {
-                error_id,
+                record: pending.record.record_id(),
                 destination_id: route.destination,
                 status: DeliveryStatus::Pending,
                 attempts: attempt.iter().cloned().collect(),
                 next_attempt_at: Some(pending.next_attempt_at),
             };
-            delivery_item(route, workflow_id, &delivery, self.retention, pending.pending_since)
+            delivery_item(route, pending.record, &delivery, self.retention, pending.pending_since)
         });
         let items = delivery_items.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
         let unwritten = self.table.put_all(items.collect::<Result<_, _>>()?).await;
@@ -371,11 +370,14 @@ impl PendingDeliveries {
         (status, next_attempt_at): (DeliveryStatus, Option<Timestamp>),
         attempt: Option<&Attempt>,
     ) -> Result<Update, StoreError> {
-        let RecordKey::Error { error_id, .. } = pending.record;
+        let (name, id) = match pending.record.record_id() {
+            RecordId::Error { error_id } => ("errorId", error_id.to_string()),
+            RecordId::Event { event_id } => ("eventId", event_id.to_string()),
+        };
         let attempts: Vec<&Attempt> = attempt.into_iter().collect();
         Ok(Update::of(&keys::delivery(route, pending.record))
             .set("type", text("delivery"))
-            .set("errorId", text(error_id))
+            .set(name, text(id))
             .set("destinationId", text(route.destination))
             .set("status", text(status.as_str()))
             .set("nextAttemptAt", next_attempt_at.map_or(AttributeValue::Null(true), text))
@@ -450,12 +452,12 @@ fn partitions(route: Route) -> Vec<String> {
 /// Returns the item of a delivery that did not succeed at its first attempt.
 pub(super) fn delivery_item(
     route: Route,
-    workflow: WorkflowId,
+    record: RecordKey,
     delivery: &Delivery,
     retention: Retention,
     since: Timestamp,
 ) -> Result<Item, StoreError> {
-    let mut item = to_item("delivery", &keys::delivery(route, (workflow, delivery.error_id).into()), delivery, &[])?;
+    let mut item = to_item("delivery", &keys::delivery(route, record), delivery, &[])?;
     item.insert("expiresAt".into(), retention.expires_at(since));
     Ok(item)
 }
@@ -463,7 +465,7 @@ pub(super) fn delivery_item(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::{DestinationId, EnvironmentId, ErrorId};
+    use crate::domain::id::{DestinationId, EnvironmentId, ErrorId, WorkflowId};
 
     #[test]
     fn malformed_item_is_known_by_its_key() {

@@ -2,20 +2,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
+
 use super::{
     keys::{self, Key},
-    table::{StoreError, Table},
+    table::{BY_ENVIRONMENT, Filter, Page, Range, ReadOnly, StoreError, Table},
 };
 use crate::domain::{
-    error_log::ErrorLog,
-    id::EnvironmentId,
-    record::{Record, RecordKey},
+    error_log::EngineText,
+    event::EventType,
+    id::{EnvironmentId, UserId, WorkflowId},
+    record::{FilterAttributes, Record, RecordId, RecordKey},
     timestamp::Timestamp,
+    workflow::IntegrationId,
 };
 
 /// Records of all environments, in the Errors table.
 #[derive(Clone, Debug)]
-pub struct Records(pub Table);
+pub struct Records(pub Table<ReadOnly>);
+
+/// Number of partitions over which the records of a kind and environment are listed.
+pub const SHARDS: u32 = keys::RECORD_SHARDS;
+/// Maximum number of records that are found by one id. An error id is unique within its workflow only.
+const MAX_SAME_ID: usize = 100;
+
+/// Kind of record. Each is listed apart from the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// Errors.
+    Errors,
+    /// Events.
+    Events,
+}
 
 /// Records that were found. Those that do not exist or have expired are missing.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +44,42 @@ pub struct FoundRecords {
     pub unreadable: BTreeSet<RecordKey>,
 }
 
+/// Entry of a record in the index, with the attributes that destinations select by.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedRecord {
+    #[serde(rename = "listSk")]
+    position: String,
+    user_id: UserId,
+    #[serde(default)]
+    workflow_id: Option<WorkflowId>,
+    #[serde(default)]
+    integration_id: Option<IntegrationId>,
+    #[serde(default)]
+    block_type: Option<EngineText>,
+    #[serde(default)]
+    event_type: Option<EventType>,
+}
+
+impl ListedRecord {
+    /// Returns the key of the record, or none if the entry is malformed.
+    pub fn key(&self) -> Option<RecordKey> {
+        keys::parse_listed_record(&self.position)
+    }
+
+    /// Returns the attributes that destinations select by.
+    pub fn filter_attributes(&self) -> FilterAttributes<'_> {
+        let Self { position: _, user_id, workflow_id, integration_id, block_type, event_type } = self;
+        FilterAttributes {
+            event_type: *event_type,
+            workflow_id: *workflow_id,
+            user_id: *user_id,
+            integration_id: integration_id.as_ref(),
+            block_type: block_type.as_ref(),
+        }
+    }
+}
+
 impl Records {
     /// Returns records by key. A malformed item is logged and does not affect the others. One
     /// `BatchGetItem` per 100 records.
@@ -33,10 +87,49 @@ impl Records {
         let wanted: BTreeMap<Key, RecordKey> =
             wanted.iter().map(|record| (keys::record(environment, *record), *record)).collect();
         let keys: Vec<Key> = wanted.keys().cloned().collect();
-        let (found, unreadable) = self.0.get_readable_unexpired::<ErrorLog>(&keys, Timestamp::now()).await?;
+        let (found, unreadable) = self.0.get_readable_unexpired::<Record>(&keys, Timestamp::now()).await?;
         Ok(FoundRecords {
-            records: found.into_iter().map(Record::from).map(|record| (record.key(), record)).collect(),
+            records: found.into_iter().map(|record| (record.key(), record)).collect(),
             unreadable: unreadable.iter().filter_map(|key| wanted.get(key).copied()).collect(),
         })
+    }
+
+    /// Returns a record by id. If several workflows have an error with the id, one of them is returned. One
+    /// query, and one `BatchGetItem` if there is an entry.
+    pub async fn get(&self, environment: EnvironmentId, id: RecordId) -> Result<Option<Record>, StoreError> {
+        let listed: Vec<RecordKey> = self.find(environment, id).await?.iter().filter_map(ListedRecord::key).collect();
+        // The index may still list a record that has expired or was erased.
+        let mut found = self.get_all(environment, &listed).await?.records;
+        Ok(listed.iter().find_map(|key| found.remove(key)))
+    }
+
+    /// Returns the entries of all records of an environment with this id. Eventually consistent. One query.
+    pub async fn find(&self, environment: EnvironmentId, id: RecordId) -> Result<Vec<ListedRecord>, StoreError> {
+        let (id, partition) = match id {
+            RecordId::Error { error_id } => (*error_id.object_id(), keys::errors_shard(environment, error_id)),
+            RecordId::Event { event_id } => (*event_id.object_id(), keys::events_shard(environment, event_id)),
+        };
+        let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
+        Ok(self.0.page(&[partition], &range, &Filter::default(), (None, MAX_SAME_ID)).await?.items)
+    }
+
+    /// Returns a page of one index partition in a time range, the oldest first. Eventually consistent. At
+    /// least one query.
+    pub async fn page_of_shard(
+        &self,
+        environment: EnvironmentId,
+        (kind, shard): (RecordKind, u32),
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
+        position: (Option<&str>, usize),
+    ) -> Result<Page<ListedRecord>, StoreError> {
+        let Some((low, high)) = keys::record_bounds(since, until) else {
+            return Ok(Page::empty());
+        };
+        let range = Range { view: BY_ENVIRONMENT, low, high, newest_first: false };
+        let partition = match kind {
+            RecordKind::Errors => keys::errors_of_environment(environment, shard),
+            RecordKind::Events => keys::events_of_environment(environment, shard),
+        };
+        self.0.page(&[partition], &range, &Filter::default(), position).await
     }
 }

@@ -6,20 +6,21 @@ use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Update,
-        Write, number, text, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Write,
+        number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
+    user_jobs::{Deletion, StatusChange},
 };
 use crate::domain::{
     access::CallingUser,
     id::{EnvironmentId, UserId},
     names::{CanonicalName, Names, UserRef},
     request_seed::RequestSeed,
-    timestamp::Timestamp,
-    user::{Status, User},
+    user::{OwnerStatus, Status, User},
 };
 
 /// Users of all environments.
@@ -66,18 +67,6 @@ pub enum ChangeUserError {
     /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Job that deletes the data of a deleted user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Deletion {
-    /// Environment of the user.
-    pub environment_id: EnvironmentId,
-    /// Deleted user.
-    pub user_id: UserId,
-    /// Time of the deletion.
-    pub started_at: Timestamp,
 }
 
 /// Filter and position of a user query.
@@ -243,46 +232,50 @@ impl Users {
 
     /// Deletes a user and its claims, if its version is unchanged, and stores the job that deletes
     /// the data of the user. One transaction.
-    pub async fn delete(&self, environment: EnvironmentId, user: &User) -> Result<Deletion, ChangeUserError> {
-        let deletion = Deletion { environment_id: environment, user_id: user.user_id, started_at: Timestamp::now() };
+    pub async fn delete(&self, user: &User, deletion: &Deletion, events: Outgoing<'_>) -> Result<(), ChangeUserError> {
+        let environment = deletion.environment_id;
         let listed = keys::listed_deletion(environment, user.user_id);
-        let job = to_item(
-            "deletion",
-            &keys::deletion(environment, user.user_id),
-            &deletion,
-            &[("listPk", listed.pk), ("listSk", listed.sk)],
-        )?;
+        let listing = [("listPk", listed.pk), ("listSk", listed.sk)];
+        let job = to_item("deletion", &keys::deletion(environment, user.user_id), deletion, &listing)?;
         let unchanged = Condition::equals("version", number(user.version));
         let key = keys::user(environment, user.user_id);
         let mut writes = vec![Delete::of(&key).when(unchanged).into(), Put::new(job).into()];
         writes.push(mark_deleted(&key)?);
         let claims = names_of(user).claims();
         writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
-        if self.0.transact(writes).await?.is_empty() { Ok(deletion) } else { Err(ChangeUserError::Conflict) }
+        let failed = self.0.transact_and_send(writes, events).await?;
+        if failed.is_empty() { Ok(()) } else { Err(ChangeUserError::Conflict) }
     }
 
-    /// Enables or disables a user. Does nothing if the status is the same. Disabling also increases
-    /// the token epoch, which permanently invalidates all tokens issued so far. Returns the user,
-    /// or none if the user does not exist. One write.
-    pub async fn set_status(
+    /// Stores a user after a change of its status, if its version is unchanged, and the job that sends the
+    /// events of its workflows. Returns false if the user has changed. One transaction.
+    pub async fn change_status(
         &self,
-        environment: EnvironmentId,
-        id: UserId,
-        status: Status,
-    ) -> Result<Option<User>, StoreError> {
-        let ended_epochs = match status {
-            Status::Active => 0,
-            Status::Disabled => 1,
-        };
-        let status = text(status.as_str());
-        let update = Update::of(&keys::user(environment, id))
-            .set("status", status.clone())
-            .set("updatedAt", text(Timestamp::now()))
-            .add("tokenEpoch", number(ended_epochs))
-            .add("version", number(1))
-            .when(Condition::item_exists().and(Condition::compare("status", "<>", status)));
-        self.0.update_or_get(update).await
+        before: &User,
+        after: &User,
+        change: &StatusChange,
+        events: Outgoing<'_>,
+    ) -> Result<bool, StoreError> {
+        let StatusChange { environment_id, user_id, .. } = change;
+        let listed = keys::listed_status_change(*environment_id, *user_id);
+        let listing = [("listPk", listed.pk), ("listSk", listed.sk)];
+        let job = to_item("statusChange", &keys::status_change(*environment_id, *user_id), change, &listing)?;
+        let unchanged = Condition::equals("version", number(before.version));
+        let user = Put::new(user_item(*environment_id, after)?).when(unchanged);
+        Ok(self.0.transact_and_send(vec![user.into(), Put::new(job).into()], events).await?.is_empty())
     }
+}
+
+/// Returns the check that a user exists and its status has not changed since it was read. So no event of
+/// its workflows shows another status than the user has.
+pub(super) fn check_status(
+    environment: EnvironmentId,
+    user: UserId,
+    OwnerStatus { status, token_epoch }: OwnerStatus,
+) -> Write {
+    let unchanged =
+        Condition::equals("status", text(status.as_str())).and(Condition::equals("tokenEpoch", number(token_epoch)));
+    Write::Check(keys::user(environment, user), unchanged)
 }
 
 impl<A: Access> Users<A> {

@@ -2,32 +2,34 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
     credentials::naming,
+    events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Update,
-        Write, attribute_text, from_items, number, text, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Write,
+        attribute_text, from_items, number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
-    users::Users,
+    users::{Users, check_status},
 };
 use crate::domain::{
     access::CallingUser,
     id::{CredentialId, EnvironmentId, UserId, WorkflowId},
     request_seed::RequestSeed,
-    revision::next_revision,
-    timestamp::Timestamp,
-    user::User,
+    user::{OwnerStatus, User},
     workflow::{Workflow, WorkflowName},
 };
 
 /// Workflows of all environments.
 #[derive(Clone, Debug)]
 pub struct Workflows<A: Access = ReadWrite>(pub Table<A>);
+
+/// Maximum number of workflows that [`Workflows::change_all`] changes: with an event each and a check, at
+/// most 100 items (AWS limit) of some 2 MB in total.
+pub const MAX_CHANGED: usize = 49;
 
 /// Pointer from a user's workflow name to the workflow.
 #[derive(Serialize, Deserialize)]
@@ -39,9 +41,9 @@ struct Pointer {
 /// Reason why a workflow was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateWorkflowError {
-    /// The user does not exist in the environment.
-    #[error("user not found")]
-    UserNotFound,
+    /// The user was deleted, disabled or enabled after it was read.
+    #[error("the user was modified concurrently")]
+    UserChanged,
     /// The user has another workflow with this name.
     #[error("the workflow name is taken")]
     NameTaken,
@@ -81,29 +83,32 @@ pub(super) fn pointer_item(environment: EnvironmentId, workflow: &Workflow) -> R
     to_item("workflowPointer", &key, &Pointer { workflow_id: workflow.workflow_id }, &[])
 }
 
-/// Returns the deletions of a workflow and its pointer, if it has not been renamed or deleted.
+/// Returns the deletions of a workflow, if it has not changed, and of its pointer.
 pub(super) fn deletions(environment: EnvironmentId, workflow: &Workflow) -> [Write; 2] {
-    let Workflow { workflow_id, user_id, name, .. } = workflow;
-    let unchanged = Condition::equals("workflowId", text(workflow_id));
-    let delete = |key| Delete::of(&key).when(unchanged.clone()).into();
-    let pointer = keys::workflow_pointer(environment, *user_id, name);
-    [delete(keys::workflow(environment, *workflow_id)), delete(pointer)]
+    let Workflow { workflow_id, user_id, name, revision, .. } = workflow;
+    let unchanged = Condition::equals("revision", number(revision));
+    let workflow = Delete::of(&keys::workflow(environment, *workflow_id)).when(unchanged);
+    let own = Condition::equals("workflowId", text(workflow_id));
+    let pointer = Delete::of(&keys::workflow_pointer(environment, *user_id, name)).when(own);
+    [workflow.into(), pointer.into()]
 }
 
 impl Workflows {
-    /// Creates a workflow and its pointer, if the user and the credentials exist. A workflow with
-    /// the same id is left unchanged, even if it was deleted since: it stems from an earlier attempt
-    /// of the same request. One transaction.
+    /// Creates a workflow and its pointer, if the status of the user is unchanged and the credentials
+    /// exist. A workflow with the same id is left unchanged, even if it was deleted since: it stems from an
+    /// earlier attempt of the same request. One transaction.
     pub async fn create(
         &self,
         environment: EnvironmentId,
         workflow: &Workflow,
+        owner: OwnerStatus,
         seed: &RequestSeed,
+        events: Outgoing<'_>,
     ) -> Result<(), CreateWorkflowError> {
         let Workflow { workflow_id, user_id, credential_ids, .. } = workflow;
         let key = keys::workflow(environment, *workflow_id);
         let mut writes = vec![
-            Write::check_exists(&keys::user(environment, *user_id)),
+            check_status(environment, *user_id, owner),
             Put::if_absent(pointer_item(environment, workflow)?).into(),
             Put::if_absent(workflow_item(environment, workflow)?).into(),
         ];
@@ -111,10 +116,11 @@ impl Workflows {
         let checks = check_not_deleted(&key, seed);
         let is_checked = checks.is_some();
         writes.extend(checks);
-        match &self.0.transact(writes).await?[..] {
+        match &self.0.transact_and_send(writes, events).await?[..] {
             [.., true] if is_checked => Ok(()),
-            [true, ..] => Err(CreateWorkflowError::UserNotFound),
-            [] | [_, _, true, ..] => Ok(()),
+            [_, _, true, ..] => Ok(()),
+            [true, ..] => Err(CreateWorkflowError::UserChanged),
+            [] => Ok(()),
             [_, true, ..] => Err(CreateWorkflowError::NameTaken),
             [_, _, _, credentials @ ..] => {
                 let missing = credential_ids.iter().zip(credentials).filter(|(_, missing)| **missing);
@@ -124,21 +130,21 @@ impl Workflows {
         }
     }
 
-    /// Stores a changed workflow, and moves its pointer if the name changed, if its revision is
-    /// unchanged, and its user and the credentials in `added` exist. One transaction.
+    /// Stores a changed workflow, and moves its pointer if the name changed, if its revision and the status
+    /// of its user are unchanged and the credentials in `added` exist. One transaction.
     pub async fn update(
         &self,
         environment: EnvironmentId,
-        before: &Workflow,
-        after: &Workflow,
+        owner: OwnerStatus,
+        (before, after): (&Workflow, &Workflow),
         added: &[CredentialId],
+        events: Outgoing<'_>,
     ) -> Result<(), ChangeWorkflowError> {
         let Workflow { workflow_id, user_id, name, revision, .. } = before;
         let unchanged = Condition::equals("revision", number(revision));
-        // The deletion of the user must not miss a pointer that is written behind it.
         let mut writes = vec![
             Put::new(workflow_item(environment, after)?).when(unchanged).into(),
-            Write::check_exists(&keys::user(environment, *user_id)),
+            check_status(environment, *user_id, owner),
         ];
         writes.extend(added.iter().map(|id| naming(environment, *user_id, *id).into()));
         if after.name != *name {
@@ -147,10 +153,10 @@ impl Workflows {
             writes.push(Put::if_absent(pointer_item(environment, after)?).into());
             writes.push(Delete::of(&old).when(own).into());
         }
-        let failed = self.0.transact(writes).await?;
-        let [changed, user_deleted, rest @ ..] = &failed[..] else { return Ok(()) };
+        let failed = self.0.transact_and_send(writes, events).await?;
+        let [changed, user_changed, rest @ ..] = &failed[..] else { return Ok(()) };
         let (credentials, pointers) = rest.split_at_checked(added.len()).unwrap_or_default();
-        if *changed || *user_deleted {
+        if *changed || *user_changed {
             Err(ChangeWorkflowError::Conflict)
         } else if let [true, _] = pointers {
             Err(ChangeWorkflowError::NameTaken)
@@ -162,29 +168,35 @@ impl Workflows {
         }
     }
 
-    /// Activates or deactivates a workflow, if its revision is unchanged. Returns the workflow, or none
-    /// if it was changed or deleted. One write.
-    pub async fn set_active(
+    /// Stores changed workflows of a user, if the revision of each and the status of the user are unchanged.
+    /// Returns false if one has changed. At most [`MAX_CHANGED`] workflows, whose names stay. One
+    /// transaction.
+    pub async fn change_all(
         &self,
         environment: EnvironmentId,
-        before: &Workflow,
-        active: bool,
-    ) -> Result<Option<Workflow>, StoreError> {
-        let now = Timestamp::now();
-        let update = Update::of(&keys::workflow(environment, before.workflow_id))
-            .set("active", AttributeValue::Bool(active))
-            .set("revision", number(next_revision(Some(before.revision), now)))
-            .set("updatedAt", text(now))
-            .when(Condition::equals("revision", number(before.revision)));
-        self.0.update_returning_new(update).await
+        (user, owner): (UserId, OwnerStatus),
+        changes: &[(Workflow, Workflow)],
+        events: Outgoing<'_>,
+    ) -> Result<bool, StoreError> {
+        let mut writes = vec![check_status(environment, user, owner)];
+        for (before, after) in changes {
+            let unchanged = Condition::equals("revision", number(before.revision));
+            writes.push(Put::new(workflow_item(environment, after)?).when(unchanged).into());
+        }
+        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Deletes a workflow and its pointer. Returns false if it was renamed or deleted after it was read.
+    /// Deletes a workflow and its pointer. Returns false if it was changed or deleted after it was read.
     /// One transaction.
-    pub async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
+    pub async fn delete(
+        &self,
+        environment: EnvironmentId,
+        workflow: &Workflow,
+        events: Outgoing<'_>,
+    ) -> Result<bool, StoreError> {
         let mut writes = deletions(environment, workflow).to_vec();
         writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
-        Ok(self.0.transact(writes).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 }
 

@@ -27,7 +27,9 @@ async fn every_operation_returns_the_expected_status_to_each_caller() {
     let destination = acme.create_bus_destination("tenon-test-errors").await;
     let replay = format!("/destinations/{destination}/replay");
     let workflow = acme.create_workflow(&user, "Orders").await;
+    let workflow_created = acme.backend.get("/events?type=workflow.created").await.is(200).body["data"][0].clone();
     let world = World {
+        event: workflow_created["_id"].as_str().unwrap().to_owned(),
         error: acme.record_error(&workflow, "Error").await,
         workflow,
         replay: acme.backend.post(&replay, json!({ "failed": true })).await.is(202).text("replayId"),

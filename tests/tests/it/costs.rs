@@ -5,13 +5,15 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     domain::{
         credential::Credential,
         delivery::{Attempt, Route},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
-        id::{CredentialId, DestinationId, EnvironmentId, WorkflowId},
+        event::{Actor, Event, EventData, EventType},
+        id::{CredentialId, DestinationId, EnvironmentId, EventId, KeyId, UserId, WorkflowId},
         installation::{Installation, InstalledCredential, InstalledWorkflow, Selection, WorkflowPlan},
         integration::{Content, Integration, IntegrationId, WorkflowTemplate},
         names::{Names, UserRef},
@@ -20,7 +22,7 @@ use tenon::{
         settings::Settings,
         text::Text,
         timestamp::Timestamp,
-        user::{Metadata, NewUser, User},
+        user::{Metadata, NewUser, OwnerStatus, User},
         workflow::{NewWorkflow, Workflow},
     },
     store::{
@@ -29,8 +31,10 @@ use tenon::{
         deliveries::Deliveries,
         erasures::{Erasure, Erasures, start_erasure},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        events::Outbox,
         installations::{InstallationChange, Installations},
         integrations::Integrations,
+        record_pages::Window,
         records::Records,
         users::{UserQuery, Users},
         workflows::Workflows,
@@ -65,11 +69,27 @@ struct Installing {
     workflows: Workflows,
     credentials: Credentials,
     integration: Integration,
+    outbox: Outbox,
     change: InstallationChange,
 }
 
+/// Returns the event of a change, which carries an object.
+fn event(environment_id: EnvironmentId, user_id: UserId, event_type: EventType, object: &impl Serialize) -> Event {
+    Event {
+        event_id: EventId::new(),
+        environment_id,
+        event_type,
+        created_at: Timestamp::now(),
+        user_id,
+        workflow_id: Some(WorkflowId::new()),
+        integration_id: Some("shopify".parse().unwrap()),
+        actor: Some(Actor::Key { key_id: KeyId::new() }),
+        data: EventData::of(object).unwrap(),
+    }
+}
+
 impl Installing {
-    async fn new(environment: EnvironmentId, user: &User, directory: &Table) -> Self {
+    async fn new(environment: EnvironmentId, user: &User, directory: &Table, outbox: Outbox) -> Self {
         let template = |key: &str| WorkflowTemplate {
             key: key.parse().unwrap(),
             name: format!("Shopify {key}").parse().unwrap(),
@@ -117,6 +137,7 @@ impl Installing {
             workflows: Workflows(directory.clone()),
             credentials: Credentials(directory.clone()),
             integration,
+            outbox,
             change: InstallationChange {
                 installation,
                 new_workflows: Vec::new(),
@@ -144,6 +165,17 @@ impl Installing {
         WorkflowPlan::new(&self.change.installation, present, &self.integration, selection, &HashSet::new())
     }
 
+    /// Returns the events of changes of the installation, of workflows and of the credential.
+    fn events(&self, event_type: EventType, workflows: &[Workflow], has_credential: bool) -> Vec<Event> {
+        let InstallationChange { installation, new_credentials, .. } = &self.change;
+        let user = installation.user_id;
+        let mut events = vec![event(self.environment, user, event_type, installation)];
+        events.extend(workflows.iter().map(|workflow| event(self.environment, user, event_type, workflow)));
+        let credentials = new_credentials.iter().filter(|_| has_credential);
+        events.extend(credentials.map(|sealed| event(self.environment, user, event_type, &sealed.credential)));
+        events
+    }
+
     async fn install(&mut self) {
         let present = self.read().await;
         let planned = self.plan(present, Selection::All).new;
@@ -151,7 +183,9 @@ impl Installing {
             |one: &Workflow| InstalledWorkflow { workflow_id: one.workflow_id, key: one.key.clone().unwrap() };
         self.change.installation.workflows = planned.iter().map(installed).collect();
         self.change.new_workflows = planned;
-        self.installations.change(self.environment, None, &self.change).await.unwrap();
+        let events = self.events(EventType::WorkflowCreated, &self.change.new_workflows, true);
+        let (owner, events) = (OwnerStatus::default(), self.outbox.prepare(&events).unwrap());
+        self.installations.change(self.environment, owner, None, &self.change, events).await.unwrap();
     }
 
     async fn change_settings(&mut self) {
@@ -162,16 +196,22 @@ impl Installing {
         self.change.changed_workflows = self.plan(present, Selection::Unchanged).changed;
         self.change.new_workflows.clear();
         let new = std::mem::take(&mut self.change.new_credentials);
-        self.installations.change(self.environment, Some(&before), &self.change).await.unwrap();
+        let after: Vec<Workflow> = self.change.changed_workflows.iter().map(|(_, after)| after.clone()).collect();
+        let events = self.events(EventType::WorkflowUpdated, &after, false);
+        let (owner, events) = (OwnerStatus::default(), self.outbox.prepare(&events).unwrap());
+        self.installations.change(self.environment, owner, Some(&before), &self.change, events).await.unwrap();
         self.change.new_credentials = new;
     }
 
-    async fn replace_data(&self) {
+    async fn replace_data(&mut self) {
         let SealedCredential { credential, data } = &self.change.new_credentials[0];
         self.users.get(self.environment, credential.user_id).await.unwrap();
         self.credentials.sealed(self.environment, credential.user_id, credential.credential_id).await.unwrap();
         let after = SealedCredential { credential: credential.replaced(None, Timestamp::now()), data: data.clone() };
-        assert!(self.credentials.replace(self.environment, credential, &after).await.unwrap());
+        let event = event(self.environment, credential.user_id, EventType::CredentialReplaced, &after.credential);
+        let events = self.outbox.prepare(&[event]).unwrap();
+        assert!(self.credentials.replace(self.environment, credential, &after, events).await.unwrap());
+        self.change.new_credentials = vec![after];
     }
 
     async fn uninstall(&self) {
@@ -179,9 +219,11 @@ impl Installing {
         let SealedCredential { credential, .. } = &self.change.new_credentials[0];
         self.workflows.list_ids_by_user(self.environment, credential.user_id).await.unwrap();
         self.installations.by_user(self.environment, credential.user_id).await.unwrap();
-        let credentials = std::slice::from_ref(credential);
-        let installation = &self.change.installation;
-        assert!(self.installations.delete(self.environment, installation, &workflows, credentials).await.unwrap());
+        let (credentials, installation) = (std::slice::from_ref(credential), &self.change.installation);
+        let events = self.events(EventType::WorkflowDeleted, &workflows, true);
+        let events = self.outbox.prepare(&events).unwrap();
+        let deleted = self.installations.delete(self.environment, installation, &workflows, credentials, events);
+        assert!(deleted.await.unwrap());
     }
 }
 
@@ -192,6 +234,7 @@ async fn operations_consume_the_documented_capacity() {
     let table = Table::of(client, setting("ERRORS_TABLE"));
     let (users, workflows) = (Users(directory.clone()), Workflows(directory.clone()));
     let errors = Errors { table: table.clone(), retention: Retention::days(30) };
+    let outbox = Outbox { table: table.clone(), retention: Retention::days(30) };
     let (environment, origin) = (EnvironmentId::new(), RequestSeed::new());
     let mut measured: BTreeMap<String, ConsumedUnits> = BTreeMap::new();
     let mut measure = |operation: &str| {
@@ -219,10 +262,21 @@ async fn operations_consume_the_documented_capacity() {
         settings: Settings::default(),
     };
     let workflow = workflow.create(&origin);
-    workflows.create(environment, &workflow, &origin).await.unwrap();
+    let created = event(environment, joe.user_id, EventType::WorkflowCreated, &workflow);
+    let events = outbox.prepare(&[created]).unwrap();
+    workflows.create(environment, &workflow, OwnerStatus::default(), &origin, events).await.unwrap();
     measure("create a workflow");
 
-    let mut installing = Installing::new(environment, &joe, &directory).await;
+    let active = (joe.user_id, OwnerStatus::default());
+    let changed = (workflow.clone(), Workflow { active: false, ..workflow.touched(Timestamp::now()) });
+    let events = event(environment, joe.user_id, EventType::WorkflowDeactivated, &changed.1);
+    let events = outbox.prepare(&[events]).unwrap();
+    workflows.get_all(environment, &[workflow.workflow_id]).await.unwrap();
+    users.get(environment, joe.user_id).await.unwrap();
+    assert!(workflows.change_all(environment, active, &[changed], events).await.unwrap());
+    measure("activate or deactivate a workflow");
+
+    let mut installing = Installing::new(environment, &joe, &directory, outbox.clone()).await;
     units.take();
     installing.install().await;
     measure("install an integration with one credential and two workflows");
@@ -235,7 +289,8 @@ async fn operations_consume_the_documented_capacity() {
     for index in 1..=100 {
         let name = format!("Workflow {index}").parse().unwrap();
         let another = Workflow { workflow_id: WorkflowId::new(), name, ..workflow.clone() };
-        workflows.create(environment, &another, &origin).await.unwrap();
+        let (owner, events) = (OwnerStatus::default(), outbox.prepare(&[]).unwrap());
+        workflows.create(environment, &another, owner, &origin, events).await.unwrap();
     }
     units.take();
     workflows.page(environment, (None, 100)).await.unwrap();
@@ -263,11 +318,14 @@ async fn operations_consume_the_documented_capacity() {
     workflows.find_with_owner(environment, None, workflow.workflow_id).await.unwrap();
     record(100, &"y".repeat(301)).await;
     measure("record 100 errors of 300 bytes");
-    let of_workflow =
-        ErrorQuery { scope: ErrorScope::Workflow(workflow.workflow_id), limit: 100, ..ErrorQuery::default() };
+    let of_workflow = ErrorQuery {
+        scope: ErrorScope::Workflow(workflow.workflow_id),
+        window: Window { limit: 100, ..Window::default() },
+        ..ErrorQuery::default()
+    };
     errors.page(environment, &of_workflow).await.unwrap();
     measure("list 100 errors of a workflow");
-    let all = ErrorQuery { limit: 100, ..ErrorQuery::default() };
+    let all = ErrorQuery { window: Window { limit: 100, ..Window::default() }, ..ErrorQuery::default() };
     errors.page(environment, &all).await.unwrap();
     measure("list 100 errors of an environment");
     let of_user = ErrorQuery { scope: ErrorScope::User(joe.user_id), ..all };
@@ -284,7 +342,7 @@ async fn operations_consume_the_documented_capacity() {
     let erasure = Erasure { started_at: Timestamp::now(), ..erasure };
     start_erasure(&directory, &erasure).await.unwrap();
     assert!(!erasures.run(&erasure, Timestamp::now()).await.unwrap());
-    measure("erase 101 errors without deliveries");
+    measure("erase 101 errors and 14 events without deliveries");
     record(1, &"z".repeat(64 * 1024)).await;
     measure("write an error of 64 KiB");
     let mut recorded = Vec::new();
@@ -297,7 +355,7 @@ async fn operations_consume_the_documented_capacity() {
     measure("group 5,000 errors");
 
     let ten: Vec<_> = recorded.iter().take(10).map(|error| error.key().into()).collect();
-    let records = Records(table.clone());
+    let records = Records(table.clone().read_only());
     assert_eq!(records.get_all(environment, &ten).await.unwrap().records.len(), 10);
     measure("read 10 errors to send them");
     let route = Route { environment, destination: DestinationId::new() };
@@ -311,7 +369,7 @@ async fn operations_consume_the_documented_capacity() {
     measure("record 10 deliveries at the first attempt");
     deliveries.record_delivered(route, &delivered, origin.at).await.unwrap();
     measure("record 100 deliveries at the first attempt");
-    let shown = deliveries.list_by_error(&recorded[50], &[route.destination].into()).await.unwrap();
+    let shown = deliveries.list_by_record(&recorded[50].clone().into(), &[route.destination].into()).await.unwrap();
     assert_eq!(shown.len(), 1);
     measure("show the delivery of one of 100 errors");
 

@@ -7,8 +7,8 @@ use aws_config::SdkConfig;
 use axum::handler::Handler;
 use expect_test::expect_file;
 use functions::api::{
-    credentials, destinations, environments, errors, installations, integrations, replays, session, tickets, users,
-    workflows,
+    credentials, destinations, environments, errors, events, installations, integrations, replays, session, tickets,
+    users, workflows,
 };
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
@@ -67,6 +67,7 @@ pub(crate) struct World {
     pub(crate) credential: String,
     pub(crate) workflow: String,
     pub(crate) error: String,
+    pub(crate) event: String,
     pub(crate) destination: String,
     pub(crate) webhook: String,
     pub(crate) replay: String,
@@ -84,6 +85,7 @@ impl World {
             credential: "6b052e4698e88b6aac667a52".into(),
             workflow: "6b052e444875c4e017915798".into(),
             error: "6155ac246093840013297377".into(),
+            event: "6b052e4498e88b6aac667a54".into(),
             destination: "6b052e4498e88b6aac667a50".into(),
             webhook: "6b052e4498e88b6aac667a53".into(),
             replay: "6b052e4698e88b6aac667a51".into(),
@@ -103,6 +105,7 @@ impl World {
             "integrationId" => "shopify-orders",
             "workflowId" => &self.workflow,
             "errorId" => &self.error,
+            "eventId" => &self.event,
             "destinationId" => &self.destination,
             "replayId" => &self.replay,
             _ => panic!("add the parameter {name} to World"),
@@ -382,6 +385,10 @@ pub(crate) const ACCESS: &[Access] = &[
         other: 200, engine: 403, backend: 200, user: 200, another_user: 200 },
     Access { request: |_| request("GET /errors/{errorId}"),
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Access { request: |_| request("GET /events"),
+        other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
+    Access { request: |_| request("GET /events/{eventId}"),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /environment"),
         other: 200, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("PATCH /environment").body(json!({ "modal": { "lang": "de" } })),
@@ -457,28 +464,28 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "credentials_status",
         request: |_| request("POST /users/{user}/credentials/{credentialId}/status")
             .body(json!({ "status": "invalid", "reason": "401 from the shop" })).by_engine(),
-        status: 200, calls: "2*GetItem UpdateItem",
+        status: 200, calls: "2*GetItem TransactWriteItems",
         body: |_, credential| assert_eq!(credential["statusReason"], "401 from the shop") },
     AwsCalls { function: "credentials_replace",
         request: |_| request("PUT /users/{user}/credentials/{credentialId}")
             .body(json!({ "data": { "token": "shpat_new" } })).by_engine(),
-        status: 200, calls: "2*GetItem GenerateDataKey UpdateItem",
+        status: 200, calls: "2*GetItem GenerateDataKey TransactWriteItems",
         body: |_, credential| assert_eq!(credential["status"], "valid") },
     AwsCalls { function: "credentials_delete",
         request: |_| request("DELETE /users/{user}/credentials/{credentialId}"),
-        status: 200, calls: "GetItem TransactWriteItems",
+        status: 200, calls: "2*GetItem TransactWriteItems",
         body: ANY_BODY },
     AwsCalls { function: "users_token",
         request: |_| request("POST /users/{user}/token").body(json!({ "ttlSeconds": 600 })),
         status: 200, calls: "GetItem", body: ANY_BODY },
     AwsCalls { function: "users_status", request: |_| request("POST /users/{user}/disable"),
-        status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "disabled") },
+        status: 200, calls: "GetItem TransactWriteItems", body: |_, user| assert_eq!(user["status"], "disabled") },
     AwsCalls { function: "users_status", request: |_| request("POST /users/{user}/disable"),
-        status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "disabled") },
+        status: 200, calls: "GetItem", body: |_, user| assert_eq!(user["status"], "disabled") },
     AwsCalls { function: "users_status", request: |_| request("POST /users/{user}/enable"),
-        status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "active") },
-    AwsCalls { function: "users_status", request: |_| request("POST /users/{user}/enable"),
-        status: 200, calls: "UpdateItem", body: |_, user| assert_eq!(user["status"], "active") },
+        status: 200, calls: "GetItem TransactWriteItems", body: |_, user| assert_eq!(user["status"], "active") },
+    AwsCalls { function: "users_status", request: |_| request("POST /users/{user}/enable").with("user", "joe.smoe@acme.example"),
+        status: 200, calls: "2*GetItem", body: |_, user| assert_eq!(user["status"], "active") },
     AwsCalls { function: "integrations_put",
         request: |_| request("PUT /integrations/{integrationId}").body(integration()),
         status: 201, calls: "GetItem TransactWriteItems",
@@ -545,7 +552,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         status: 410, calls: "GetItem", body: ANY_BODY },
     AwsCalls { function: "installations_delete",
         request: |_| request("DELETE /users/{user}/installations/{integrationId}").by_user(),
-        status: 200, calls: "2*GetItem 2*BatchGetItem 2*Query TransactWriteItems", body: ANY_BODY },
+        status: 200, calls: "3*GetItem 3*BatchGetItem 2*Query TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "integrations_delete", request: |_| request("DELETE /integrations/{integrationId}"),
         status: 200, calls: "TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "workflows_create",
@@ -566,18 +573,18 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "workflows_activate",
         request: |world| request("PUT /workflows/deactivate")
             .body(json!({ "userId": world.user, "workflowId": world.workflow })),
-        status: 200, calls: "2*GetItem UpdateItem", body: ANY_BODY },
+        status: 200, calls: "GetItem BatchGetItem TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "workflows_activate",
         request: |world| request("PUT /workflows/deactivate")
             .body(json!({ "userId": world.user, "workflowName": "Orders" })),
         // It is inactive already.
-        status: 200, calls: "3*GetItem", body: ANY_BODY },
+        status: 200, calls: "2*GetItem BatchGetItem", body: ANY_BODY },
     AwsCalls { function: "workflows_activate",
         request: |world| request("PUT /workflows/activate")
             .body(json!({ "userId": world.user, "workflowName": "Orders" })),
-        status: 200, calls: "3*GetItem UpdateItem", body: ANY_BODY },
+        status: 200, calls: "2*GetItem BatchGetItem TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "workflows_deactivate_all", request: |_| request("PUT /users/{user}/deactivate-workflows"),
-        status: 200, calls: "GetItem Query GetItem UpdateItem", body: ANY_BODY },
+        status: 200, calls: "GetItem Query BatchGetItem TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "session",
         request: |_| request("GET /session").by_user(),
         status: 200, calls: "BatchGetItem 2*GetItem 4*Query",
@@ -623,6 +630,20 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "errors_get", request: |_| request("GET /errors/{errorId}"),
         status: 200, calls: "3*Query 2*BatchGetItem Query",
         body: |_, error| assert_eq!(error["deliveries"], json!([])) },
+    AwsCalls { function: "events_list", request: |_| request("GET /events"),
+        status: 200, calls: "8*Query BatchGetItem",
+        body: |world, list| {
+            let [newest, ..] = &list["data"].as_array().unwrap()[..] else { panic!("{list}") };
+            assert_eq!((&newest["userId"], &newest["actor"]["keyId"]), (&json!(world.user), &json!("6b052e430000000000000001")));
+            world.event = text(&newest["_id"]);
+        } },
+    AwsCalls { function: "events_list",
+        request: |_| request("GET /events").query("userId=joe.smoe@acme.example&type=workflow.deactivated"),
+        status: 200, calls: "GetItem Query",
+        body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 2) },
+    AwsCalls { function: "events_get", request: |_| request("GET /events/{eventId}"),
+        status: 200, calls: "3*Query 2*BatchGetItem Query",
+        body: |_, event| assert_eq!(event["deliveries"], json!([])) },
     AwsCalls { function: "destinations_create",
         request: |_| request("POST /destinations")
             .body(json!({ "type": "webhook", "url": "https://example.com/errors" })),
@@ -746,6 +767,8 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "errors_list" => errors::list.list_errors;
         "errors_logs" => errors::logs.list_logs;
         "errors_record" => errors::record.record_errors;
+        "events_get" => events::get.get_event;
+        "events_list" => events::list.list_events;
         "replays_cancel" => replays::cancel.cancel_replay;
         "replays_get" => replays::get.get_replay;
         "session" => session.get_session;

@@ -3,13 +3,14 @@
 
 use axum::extract;
 use tenon::{
-    domain::{credential::Credential, names::UserRef, request_seed::RequestSeed, text::Text},
+    domain::{credential::Credential, event::EventType, names::UserRef, request_seed::RequestSeed, text::Text},
     http::{Backend, Created, IdempotencyKey, Input, Path, Problem, Valid},
     store::credentials::SealedCredential,
 };
 use utoipa::ToSchema;
 
-use super::{CredentialBody, SecretObject, StateWithVault, encryption_context};
+use super::{ChangeStateWithVault, CredentialBody, SecretObject, encryption_context};
+use crate::changes::Changes;
 
 /// Body of a request to create a credential.
 #[derive(Input, ToSchema)]
@@ -30,7 +31,7 @@ pub struct CreateCredential {
     params(IdempotencyKey), request_body = CreateCredential, responses((status = 201, body = CredentialBody)))]
 pub async fn create_credential(
     caller: Backend,
-    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,
+    extract::State(ChangeStateWithVault { state, vault, outbox }): extract::State<ChangeStateWithVault>,
     Path(user): Path<UserRef>,
     seed: RequestSeed,
     Valid(body): Valid<CreateCredential>,
@@ -40,7 +41,10 @@ pub async fn create_credential(
     let credential = Credential::new(seed.id(0), owner.user_id, credential_type, name, seed.at);
     let context = encryption_context(caller.environment, credential.credential_id);
     let data = vault.seal(&context, 1, data.as_bytes()).await?;
-    let sealed = SealedCredential { credential: credential.clone(), data };
-    state.credentials.create(caller.environment, &sealed, &seed).await?;
-    Ok(Created::at(format!("credentials/{}", credential.credential_id), credential.into()))
+    let shown = CredentialBody::from(credential.clone());
+    let mut changes = Changes::new(caller.environment, caller.actor);
+    changes.credential(EventType::CredentialCreated, &shown);
+    let (new, events) = (SealedCredential { credential, data }, changes.prepare(&outbox)?);
+    state.credentials.create(caller.environment, &new, &seed, events).await?;
+    Ok(Created::at(format!("credentials/{}", shown.credential_id), shown))
 }

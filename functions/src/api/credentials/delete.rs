@@ -1,30 +1,41 @@
 //! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by
-//! id, or two by name, and one
-//! transaction.
+//! id, or two by name, one read and one transaction; both again after a conflict with a concurrent request;
+//! and one query for a limited token.
 
 use axum::extract;
 use tenon::{
-    domain::{id::CredentialId, names::UserRef},
+    domain::{event::EventType, id::CredentialId, names::UserRef, timestamp::Timestamp},
     http::{BackendOrUser, Json, NoInput, Path, Problem},
 };
 
-use super::State;
-use crate::api::success::Success;
+use super::ChangeState;
+use crate::{
+    api::{MAX_CHANGE_ATTEMPTS, success::Success},
+    changes::Changes,
+};
 
 /// Deletes a credential. Its data is erased immediately.
 #[utoipa::path(delete, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
-    security(("apiKey" = ["manage"]), ("userToken" = [])), responses((status = 200, body = Success)))]
+    security(("apiKey" = ["manage"]), ("userToken" = [])), responses((status = 200, body = Success),
+        (status = 409, description = "the credential was modified by concurrent requests")))]
 pub async fn delete_credential(
     caller: BackendOrUser,
-    extract::State(state): extract::State<State>,
+    extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
     let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
     state.check_visible(caller.environment, caller.user.as_ref(), id).await?;
-    match state.credentials.delete(caller.environment, owner.user_id, id).await? {
-        true => Ok(Json(Success::new())),
-        false => Err(Problem::not_found("credential")),
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
+        let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
+        let mut changes = Changes::new(caller.environment, caller.actor);
+        changes.credential(EventType::CredentialDeleted, &credential.touched(Timestamp::now()).into());
+        let events = changes.prepare(&outbox)?;
+        if state.credentials.delete(caller.environment, &credential, events).await? {
+            return Ok(Json(Success::new()));
+        }
     }
+    Err(Problem::modified_concurrently("credential"))
 }

@@ -15,7 +15,10 @@ use tenon::{
     },
     http::{FromJson, Location, Problem, Revised},
     start::FromAws,
-    store::{Access, ReadOnly, ReadWrite, credentials::Credentials, installations::Installations, users::Users},
+    store::{
+        Access, ReadOnly, ReadWrite, credentials::Credentials, events::Outbox, installations::Installations,
+        users::Users,
+    },
     vault::{Context, Vault},
 };
 use utoipa::{OpenApi, ToSchema};
@@ -48,17 +51,33 @@ pub struct Operations;
 /// State of the functions that do not need the vault.
 #[derive(Clone, Debug, FromAws)]
 pub struct State<A: Access = ReadWrite> {
-    users: Users<A>,
+    users: Users<ReadOnly>,
     credentials: Credentials<A>,
     installations: Installations<ReadOnly>,
 }
 
-/// State of the functions that seal or open credential data.
+/// State of the functions that change credentials without their data.
 #[derive(Clone, Debug, FromAws)]
-pub struct StateWithVault<A: Access = ReadWrite> {
-    state: State<A>,
+pub struct ChangeState {
+    state: State,
+    outbox: Outbox,
+}
+
+/// State of the function that opens credential data.
+#[derive(Clone, Debug, FromAws)]
+pub struct StateWithVault {
+    state: State<ReadOnly>,
     #[aws(vault = "CREDENTIALS_KEY")]
     vault: Vault,
+}
+
+/// State of the functions that seal credential data.
+#[derive(Clone, Debug, FromAws)]
+pub struct ChangeStateWithVault {
+    state: State,
+    #[aws(vault = "CREDENTIALS_KEY")]
+    vault: Vault,
+    outbox: Outbox,
 }
 
 impl<A: Access> State<A> {
@@ -129,9 +148,9 @@ pub(crate) fn encryption_context(environment: EnvironmentId, id: CredentialId) -
 #[schema(as = Credential)]
 pub struct CredentialBody {
     /// Id of the credential.
-    credential_id: CredentialId,
+    pub credential_id: CredentialId,
     /// Id of the user who owns the credential.
-    user_id: UserId,
+    pub user_id: UserId,
     /// Type of the credential, such as `shopify`.
     #[serde(rename = "type")]
     credential_type: Text<128>,

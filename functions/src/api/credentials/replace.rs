@@ -1,17 +1,17 @@
 //! `PUT /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id, or
-//! two by name; one read, one KMS call and one write; these three again after a conflict with a
+//! two by name; one read, one KMS call and one transaction; these three again after a conflict with a
 //! concurrent request.
 
 use axum::extract;
 use tenon::{
-    domain::{id::CredentialId, names::UserRef, text::Text, timestamp::Timestamp},
+    domain::{event::EventType, id::CredentialId, names::UserRef, text::Text, timestamp::Timestamp},
     http::{EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
     store::credentials::SealedCredential,
 };
 use utoipa::ToSchema;
 
-use super::{CredentialBody, SecretObject, StateWithVault, encryption_context, revised};
-use crate::api::MAX_CHANGE_ATTEMPTS;
+use super::{ChangeStateWithVault, CredentialBody, SecretObject, encryption_context, revised};
+use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
 
 /// New data of a credential.
 #[derive(Input, ToSchema)]
@@ -33,13 +33,13 @@ pub struct ReplaceCredential {
         (status = 409, description = "the credential was modified by concurrent requests")))]
 pub async fn replace_credential(
     caller: EngineOrBackend,
-    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,
+    extract::State(ChangeStateWithVault { state, vault, outbox }): extract::State<ChangeStateWithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     if_match: IfMatch,
     Valid(body): Valid<ReplaceCredential>,
 ) -> Result<Revised<CredentialBody>, Problem> {
-    let EngineOrBackend { environment } = caller;
+    let EngineOrBackend { environment, actor } = caller;
     let ReplaceCredential { data: SecretObject(data), name } = body;
     let owner = state.owner(environment, None, &user).await?;
     let mut written = None;
@@ -53,7 +53,10 @@ pub async fn replace_credential(
         if_match.check_revision(credential.data_revision)?;
         let data = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
         let after = SealedCredential { credential: credential.replaced(name.as_ref(), Timestamp::now()), data };
-        if state.credentials.replace(environment, &credential, &after).await? {
+        let mut changes = Changes::new(environment, actor);
+        changes.credential(EventType::CredentialReplaced, &after.credential.clone().into());
+        let events = changes.prepare(&outbox)?;
+        if state.credentials.replace(environment, &credential, &after, events).await? {
             return Ok(revised(after.credential));
         }
         written = Some(after.data);

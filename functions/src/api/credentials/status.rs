@@ -1,15 +1,18 @@
 //! `POST /users/{user}/credentials/{credentialId}/status`. AWS calls: one DynamoDB read of the user by
-//! id, or two by name, one read and one write; both again after a conflict with a concurrent request.
+//! id, or two by name, one read and one transaction; both again after a conflict with a concurrent request.
 
 use axum::extract;
 use tenon::{
-    domain::{credential::CredentialStatus, id::CredentialId, names::UserRef, text::Text},
+    domain::{
+        credential::CredentialStatus, event::EventType, id::CredentialId, names::UserRef, text::Text,
+        timestamp::Timestamp,
+    },
     http::{EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
 };
 use utoipa::ToSchema;
 
-use super::{CredentialBody, State, revised};
-use crate::api::MAX_CHANGE_ATTEMPTS;
+use super::{ChangeState, CredentialBody, revised};
+use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
 
 /// Status of a credential.
 #[derive(Debug, Input, ToSchema)]
@@ -29,14 +32,17 @@ pub struct SetCredentialStatus {
         (status = 409, description = "the credential was modified by concurrent requests")))]
 pub async fn set_status(
     caller: EngineOrBackend,
-    extract::State(state): extract::State<State>,
+    extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     if_match: IfMatch,
     Valid(SetCredentialStatus { status, reason }): Valid<SetCredentialStatus>,
 ) -> Result<Revised<CredentialBody>, Problem> {
     let owner = state.owner(caller.environment, None, &user).await?;
-    let reason = reason.filter(|_| status == CredentialStatus::Invalid);
+    let (reason, event_type) = match status {
+        CredentialStatus::Valid => (None, EventType::CredentialValid),
+        CredentialStatus::Invalid => (reason, EventType::CredentialInvalid),
+    };
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
@@ -44,9 +50,12 @@ pub async fn set_status(
         if (credential.status, &credential.status_reason) == (status, &reason) {
             return Ok(revised(credential));
         }
-        let changed = state.credentials.set_status(caller.environment, &credential, status, reason.as_ref()).await?;
-        if let Some(changed) = changed {
-            return Ok(revised(changed));
+        let after = credential.with_status(status, reason.clone(), Timestamp::now());
+        let mut changes = Changes::new(caller.environment, caller.actor);
+        changes.credential(event_type, &after.clone().into());
+        let events = changes.prepare(&outbox)?;
+        if state.credentials.set_status(caller.environment, &credential, &after, events).await? {
+            return Ok(revised(after));
         }
     }
     Err(Problem::modified_concurrently("credential"))

@@ -7,7 +7,8 @@ use tenon::{
     delivery::connections::NewTarget,
     domain::{
         delivery::Route,
-        destination::{BusName, Destination, Region},
+        destination::{BusName, Destination, MAX_SUBSCRIPTIONS, Region, errors_only},
+        event::Subscription,
         health::Health,
         request_seed::RequestSeed,
         secret::Secret,
@@ -31,7 +32,7 @@ struct CreateDestination {
     kind: DestinationType,
     /// Display name.
     name: Option<Text<256>>,
-    /// URL of a webhook, to which errors are posted.
+    /// URL of a webhook, to which records are posted.
     url: Option<WebhookUrl>,
     /// Description of a webhook.
     description: Option<Text<256>>,
@@ -41,10 +42,14 @@ struct CreateDestination {
     event_bus_name: Option<BusName>,
     /// Access keys that may put events on the bus. They are encrypted and never returned.
     credentials: Option<NewCredentials>,
-    /// Whether errors are sent.
+    /// Whether records are sent.
     #[schema(default = true, required = false)]
     enabled: bool,
-    /// Filter of the errors that are sent.
+    /// Records that are sent: `error` for errors, types of events such as `workflow.activated`, or all types of
+    /// a resource such as `workflow.*`. Without it, errors are sent.
+    #[schema(required = false, min_items = 1, max_items = 20)]
+    events: Option<Vec<Subscription>>,
+    /// Filter of the records that are sent.
     filter: Option<NewFilter>,
 }
 
@@ -54,6 +59,7 @@ pub struct NewDestination {
     name: Option<Text<256>>,
     target: NewTarget,
     enabled: bool,
+    events: Vec<Subscription>,
     filter: NewFilter,
 }
 
@@ -100,11 +106,13 @@ impl Input for NewDestination {
         };
         let name = fields.optional("name");
         let enabled = fields.optional("enabled");
+        let events = fields.bounded("events", 1..=MAX_SUBSCRIPTIONS);
         let filter = fields.optional("filter");
         Some(Self {
             name: name?,
             target: target?,
             enabled: enabled?.unwrap_or(true),
+            events: events?.unwrap_or_else(errors_only),
             filter: filter?.unwrap_or_default(),
         })
     }
@@ -138,7 +146,7 @@ pub async fn create_destination(
     caller: Backend,
     extract::State(state): extract::State<State>,
     seed: RequestSeed,
-    Valid(NewDestination { name, target, enabled, filter }): Valid<NewDestination>,
+    Valid(NewDestination { name, target, enabled, events, filter }): Valid<NewDestination>,
 ) -> Result<NoStore<Created<DestinationWithSecret>>, Problem> {
     let (destination_id, now) = (seed.id(0), seed.at);
     let route = Route { environment: caller.environment, destination: destination_id };
@@ -156,6 +164,7 @@ pub async fn create_destination(
         version: 1,
         enabled,
         disabled_reason: None,
+        events,
         filter,
         target,
         verification,

@@ -6,35 +6,40 @@ use tenon::{
         error_log::EngineText,
         id::{EnvironmentId, WorkflowId},
         names::UserRef,
+        workflow::IntegrationId,
     },
     http::{FieldError, Input, Problem},
     store::users::Users,
 };
 use utoipa::ToSchema;
 
-/// Filter of the errors that a destination receives. An absent list matches every error; an empty one
+/// Filter of the records that a destination receives. An absent list matches every record; an empty one
 /// is rejected.
 #[derive(Debug, Default, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewFilter {
-    /// Workflows whose errors are sent.
+    /// Workflows whose records are sent.
     #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
     #[schema(required = false, min_items = 1, max_items = 100)]
     workflow_id: Vec<WorkflowId>,
-    /// Users whose errors are sent, each by id, username or email address.
+    /// Users whose records are sent, each by id, username or email address.
     #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
     #[schema(required = false, min_items = 1, max_items = 100)]
     user_id: Vec<UserRef>,
-    /// Block types whose errors are sent.
+    /// Block types whose errors are sent; events have none and are sent regardless.
     #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
     #[schema(required = false, min_items = 1, max_items = 100)]
     block_type: Vec<EngineText>,
+    /// Integrations whose records are sent.
+    #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
+    #[schema(required = false, min_items = 1, max_items = 100)]
+    integration_id: Vec<IntegrationId>,
 }
 
 impl NewFilter {
     /// Replaces usernames and email addresses by user ids. One read for each name.
     pub(super) async fn resolve(self, users: &Users, environment: EnvironmentId) -> Result<Filter, Problem> {
-        let Self { workflow_id, user_id: given, block_type } = self;
+        let Self { workflow_id, user_id: given, block_type, integration_id } = self;
         let (mut user_id, mut unknown) = (Vec::new(), Vec::new());
         for (index, user) in given.iter().enumerate() {
             match users.resolve(environment, user).await? {
@@ -46,7 +51,7 @@ impl NewFilter {
             }
         }
         if unknown.is_empty() {
-            Ok(Filter { workflow_id, user_id, block_type })
+            Ok(Filter { workflow_id, user_id, block_type, integration_id })
         } else {
             Err(Problem::invalid(unknown))
         }

@@ -1,4 +1,4 @@
-//! Destinations: EventBridge buses and webhooks that receive the errors of an environment.
+//! Destinations: EventBridge buses and webhooks that receive the records of an environment.
 
 use serde::Serialize;
 use tenon::{
@@ -6,6 +6,7 @@ use tenon::{
     domain::{
         delivery::RETRY_SCHEDULE_SECS,
         destination::{BusName, Destination, EventBridge, Filter, Region, Target, Verification},
+        event::Subscription,
         health::{Circuit, Health},
         id::DestinationId,
         secret::Secret,
@@ -66,12 +67,14 @@ pub struct DestinationBody {
     /// Type of the destination, with the fields of the type.
     #[serde(flatten)]
     pub target: TargetBody,
-    /// Whether errors are sent.
+    /// Whether records are sent.
     pub enabled: bool,
     /// Reason why Tenon disabled the destination; null if it did not.
     #[schema(required = true)]
     pub disabled_reason: Option<String>,
-    /// Filter of the errors that are sent.
+    /// Records that are sent: errors, and types of events.
+    pub events: Vec<Subscription>,
+    /// Filter of the records that are sent.
     pub filter: Filter,
     /// Whether the connection was verified: by the check when it was saved, or by a delivery that a
     /// webhook accepted.
@@ -104,7 +107,7 @@ pub struct HealthBody {
     last_failure_at: Option<Timestamp>,
     /// Number of pending deliveries; approximate above a few hundred.
     pending: i64,
-    /// State of the circuit. While it is open, errors are queued and sent one at a time as probes.
+    /// State of the circuit. While it is open, records are queued and sent one at a time as probes.
     circuit: Circuit,
     /// Time of the next attempt of a pending delivery; null if there is none.
     #[schema(required = true)]
@@ -172,7 +175,7 @@ pub enum TargetBody {
     },
     /// HTTPS endpoint of the customer.
     Webhook {
-        /// URL to which errors are posted.
+        /// URL to which records are posted.
         url: WebhookUrl,
         /// Description.
         #[schema(required = true)]
@@ -196,6 +199,7 @@ impl From<(Destination, Health)> for DestinationBody {
             version: _,
             enabled,
             disabled_reason,
+            events,
             filter,
             target,
             verification,
@@ -216,6 +220,7 @@ impl From<(Destination, Health)> for DestinationBody {
             target: target.into(),
             enabled,
             disabled_reason,
+            events,
             filter,
             verified,
             verification: reason,

@@ -8,7 +8,8 @@ use tenon::{
     delivery::{connections::TargetChanges, drain_scheduler::DrainScheduler},
     domain::{
         delivery::Route,
-        destination::{BusName, Filter, Region, Target},
+        destination::{BusName, Filter, MAX_SUBSCRIPTIONS, Region, Target},
+        event::Subscription,
         id::DestinationId,
         patch::Patch,
         text::Text,
@@ -36,15 +37,19 @@ pub struct State {
 #[derive(Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PatchDestination {
-    /// Whether errors are sent.
+    /// Whether records are sent.
     enabled: Option<bool>,
     /// Display name; null clears it.
     #[schema(value_type = Option<Text<256>>)]
     name: Patch<Text<256>>,
-    /// Filter of the errors that are sent, replaced as a whole; null removes it.
+    /// Records that are sent, replaced as a whole.
+    #[input(max = MAX_SUBSCRIPTIONS, min = 1)]
+    #[schema(min_items = 1, max_items = 20)]
+    events: Option<Vec<Subscription>>,
+    /// Filter of the records that are sent, replaced as a whole; null removes it.
     #[schema(value_type = Option<NewFilter>)]
     filter: Patch<NewFilter>,
-    /// URL of a webhook, to which errors are posted.
+    /// URL of a webhook, to which records are posted.
     url: Option<WebhookUrl>,
     /// Description of a webhook; null clears it.
     #[schema(value_type = Option<Text<256>>)]
@@ -60,7 +65,7 @@ pub struct PatchDestination {
 /// Updates a destination.
 ///
 /// A changed bus is first checked with a test event. Enabling the destination or changing its
-/// target resets its health, so that pending errors are sent immediately and results of another
+/// target resets its health, so that pending deliveries are attempted immediately and results of another
 /// target are not shown. Disabling it cancels its
 /// pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
@@ -77,7 +82,8 @@ pub async fn patch_destination(
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
-    let PatchDestination { enabled, name, filter, url, description, region, event_bus_name, credentials } = body;
+    let PatchDestination { enabled, name, events, filter, url, description, region, event_bus_name, credentials } =
+        body;
 
     let before = destination.clone();
     if let Some(enabled) = enabled {
@@ -85,6 +91,7 @@ pub async fn patch_destination(
         destination.disabled_reason = None;
     }
     destination.name = name.apply(destination.name);
+    destination.events = events.unwrap_or(destination.events);
     match filter {
         Patch::Absent => {}
         Patch::Null => destination.filter = Filter::default(),

@@ -7,8 +7,8 @@ use tenon::{
     delivery::queues::{Queue, ReplayStep},
     domain::{
         delivery::DeliveryStatus,
-        id::{DestinationId, ErrorId, ReplayId},
-        replay::{MAX_ERROR_IDS, Replay, Selection},
+        id::{DestinationId, ErrorId, EventId, ReplayId},
+        replay::{MAX_IDS, Replay, Selection},
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
@@ -27,8 +27,8 @@ pub struct State {
     steps: Queue,
 }
 
-/// Selection of the errors to replay: a time range, a list of ids, or all errors whose delivery
-/// failed or was cancelled.
+/// Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
+/// all whose delivery failed or was cancelled.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartReplay {
@@ -38,12 +38,16 @@ struct StartReplay {
     /// time.
     until: Option<Timestamp>,
     /// Ids of the errors, at most 1,000.
-    #[input(max = MAX_ERROR_IDS, min = 1)]
+    #[input(max = MAX_IDS, min = 1)]
     #[schema(min_items = 1, max_items = 1000)]
     error_ids: Option<Vec<ErrorId>>,
-    /// Whether to replay all errors whose delivery to this destination failed.
+    /// Ids of the events, at most 1,000.
+    #[input(max = MAX_IDS, min = 1)]
+    #[schema(min_items = 1, max_items = 1000)]
+    event_ids: Option<Vec<EventId>>,
+    /// Whether to replay all records whose delivery to this destination failed.
     failed: Option<bool>,
-    /// Whether to replay all errors whose delivery to this destination was cancelled.
+    /// Whether to replay all records whose delivery to this destination was cancelled.
     cancelled: Option<bool>,
 }
 
@@ -55,36 +59,39 @@ pub struct NewReplay {
 
 impl Input for NewReplay {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let StartReplay { since, until, error_ids, failed, cancelled } = StartReplay::read(fields)?;
+        let StartReplay { since, until, error_ids, event_ids, failed, cancelled } = StartReplay::read(fields)?;
         let wanted = [(failed, DeliveryStatus::Failed), (cancelled, DeliveryStatus::Cancelled)];
         let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted == Some(true));
         let statuses: Vec<DeliveryStatus> = wanted.map(|(_, status)| status).collect();
-        let selection = match (since, until, error_ids, statuses.is_empty()) {
-            (Some(since), until, None, true) => {
+        let selection = match (since, until, error_ids, event_ids, statuses.is_empty()) {
+            (Some(since), until, None, None, true) => {
                 if until.is_some_and(|until| until <= since) {
                     fields.reject("until", "must be after `since`");
                 }
                 Selection::Range { since: Some(since), until: Some(until.unwrap_or_else(Timestamp::now)) }
             }
-            (None, None, Some(mut ids), true) => {
-                ids.sort();
-                ids.dedup();
-                Selection::Errors(ids)
-            }
-            (None, None, None, false) => Selection::Deliveries(statuses),
-            (None, Some(_), None, true) => {
+            (None, None, Some(ids), None, true) => Selection::Errors(deduplicate(ids)),
+            (None, None, None, Some(ids), true) => Selection::Events(deduplicate(ids)),
+            (None, None, None, None, false) => Selection::Deliveries(statuses),
+            (None, Some(_), None, None, true) => {
                 fields.reject("since", "is required with `until`");
                 return None;
             }
             _ => {
                 fields.reject_object(
-                    "must contain one of: `since` with an optional `until`; `errorIds`; `failed: true` and/or `cancelled: true`",
+                    "must contain one of: `since` with an optional `until`; `errorIds`; `eventIds`; `failed: true` and/or `cancelled: true`",
                 );
                 return None;
             }
         };
         Some(Self { selection })
     }
+}
+
+fn deduplicate<T: Ord>(mut ids: Vec<T>) -> Vec<T> {
+    ids.sort();
+    ids.dedup();
+    ids
 }
 
 /// Started replay.
@@ -95,8 +102,8 @@ pub struct StartedReplay {
     replay_id: ReplayId,
 }
 
-/// Starts a replay: queues recorded errors for a destination again, including errors that were
-/// recorded while it was disabled.
+/// Starts a replay: queues errors and events for a destination again, including those that were stored while
+/// it was disabled.
 #[utoipa::path(post, path = "/destinations/{destinationId}/replay", tag = "destinations",
     security(("apiKey" = ["manage"])), params(IdempotencyKey), request_body = StartReplay,
     responses((status = 202, body = StartedReplay), (status = 409, description = "the destination is disabled")))]

@@ -7,10 +7,15 @@ use axum::{
 };
 use serde::Serialize;
 use tenon::{
-    domain::{delivery::Delivery, error_log::ErrorDocument, id::ErrorId},
+    domain::{
+        delivery::Delivery,
+        error_log::ErrorDocument,
+        id::{EnvironmentId, ErrorId},
+        record::{Record, RecordId},
+    },
     http::{Backend, Json, NoInput, Path, Problem},
     start::FromAws,
-    store::{ReadOnly, deliveries::Deliveries, destinations::Destinations, errors::Errors},
+    store::{ReadOnly, StoreError, deliveries::Deliveries, destinations::Destinations, records::Records},
 };
 use utoipa::ToSchema;
 
@@ -24,13 +29,28 @@ pub struct ErrorWithDeliveries<'a> {
     deliveries: Vec<Delivery>,
 }
 
-/// State of the function.
+/// State of the functions that return a record with its deliveries.
 #[derive(Clone, Debug, FromAws)]
 #[aws(connections = 3)]
 pub struct State {
     destinations: Destinations<ReadOnly>,
-    errors: Errors<ReadOnly>,
+    records: Records,
     deliveries: Deliveries<ReadOnly>,
+}
+
+impl State {
+    /// Returns a record with its deliveries.
+    pub(crate) async fn find(
+        &self,
+        environment: EnvironmentId,
+        id: RecordId,
+    ) -> Result<Option<(Record, Vec<Delivery>)>, StoreError> {
+        let (found, destinations) =
+            tokio::try_join!(self.records.get(environment, id), self.destinations.ids_including_deleted(environment),)?;
+        let Some(record) = found else { return Ok(None) };
+        let deliveries = self.deliveries.list_by_record(&record, &destinations).await?;
+        Ok(Some((record, deliveries)))
+    }
 }
 
 /// Returns an error with its deliveries. If several workflows have an error with this id, one of
@@ -39,19 +59,14 @@ pub struct State {
     responses((status = 200, body = ErrorWithDeliveries)))]
 pub async fn get_error(
     caller: Backend,
-    extract::State(State { destinations, errors, deliveries }): extract::State<State>,
+    extract::State(state): extract::State<State>,
     Path(id): Path<ErrorId>,
     _: NoInput,
 ) -> Result<Response, Problem> {
-    let environment = caller.environment;
-    let not_found = || Problem::not_found("error");
-    let (listed, destinations) =
-        tokio::try_join!(errors.find(environment, id), destinations.ids_including_deleted(environment))?;
-    let listed: Vec<_> = listed.iter().map(|error| (error.workflow_id, error.error_id)).collect();
-    // The index may still list an error that has expired or was erased.
-    let found = errors.get_all(environment, &listed).await?;
-    let error = listed.iter().find_map(|(workflow, _)| found.iter().find(|error| error.workflow_id == *workflow));
-    let error = error.ok_or_else(not_found)?;
-    let deliveries = deliveries.list_by_error(error, &destinations).await?;
-    Ok(Json(ErrorWithDeliveries { error: error.document(), deliveries }).into_response())
+    match state.find(caller.environment, RecordId::Error { error_id: id }).await? {
+        Some((Record::Error(error), deliveries)) => {
+            Ok(Json(ErrorWithDeliveries { error: error.document(), deliveries }).into_response())
+        }
+        _ => Err(Problem::not_found("error")),
+    }
 }

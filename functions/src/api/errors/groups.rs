@@ -126,7 +126,7 @@ pub async fn group_errors(
     extract::State(State { users, errors }): extract::State<State>,
     Valid((GroupErrors { user_id, workflow_id }, filters)): Valid<(GroupErrors, ErrorFilters)>,
 ) -> Result<Response, Problem> {
-    let BackendOrUser { environment, user: caller } = caller;
+    let BackendOrUser { environment, user: caller, .. } = caller;
     let now = Timestamp::now();
     let until = filters.until.unwrap_or(now);
     let since = filters.since.unwrap_or(until - DEFAULT_RANGE);

@@ -9,6 +9,7 @@ use tenon::{
     store::{
         ReadOnly,
         errors::{ErrorQuery, ErrorScope, Errors},
+        record_pages::Window,
         workflows::Workflows,
     },
 };
@@ -49,6 +50,9 @@ pub async fn list_errors(
     let found = found.filter(|(_, owner)| user_id.as_ref().is_none_or(|user| owner.matches(user)));
     found.ok_or_else(|| Problem::not_found("workflow"))?;
 
-    let query = ErrorQuery { after, limit: page.limit, ..filters.query(ErrorScope::Workflow(workflow_id)) };
+    let query = ErrorQuery {
+        window: Window { after, limit: page.limit, ..Window::default() },
+        ..filters.query(ErrorScope::Workflow(workflow_id))
+    };
     Ok(page_response(&state.errors.page(environment, &query).await?, &scope))
 }

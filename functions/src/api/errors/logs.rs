@@ -8,8 +8,9 @@ use tenon::{
     http::{Backend, Fields, Input, PageParams, Problem, Valid},
     start::FromAws,
     store::{
-        ReadOnly,
-        errors::{ErrorQuery, ErrorScope, Errors, MAX_SKIP, SHARDS},
+        Position, ReadOnly,
+        errors::{ErrorQuery, ErrorScope, Errors, SHARDS},
+        record_pages::{MAX_SKIP, Window},
         users::Users,
     },
 };
@@ -19,23 +20,29 @@ use super::{ErrorFilters, ErrorPage, page_response};
 
 /// Query parameters of the list of errors.
 #[derive(Debug, Input, IntoParams)]
-#[input(check(check_skip: skip))]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ListLogs {
     /// User of the errors.
     user_id: Option<UserRef>,
     /// Workflow of the errors.
     workflow_id: Option<WorkflowId>,
+}
+
+/// Query parameters of lists of records: their order and start.
+#[derive(Debug, Input, IntoParams)]
+#[input(check(check_skip: skip))]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct ListOrder {
     /// Sort order.
     #[param(default = "desc")]
-    sort_order: Option<SortOrder>,
-    /// Number of errors to skip, at most 1,000; not allowed with `cursor`.
+    pub(crate) sort_order: Option<SortOrder>,
+    /// Number of items to skip, at most 1,000; not allowed with `cursor`.
     #[input(max = MAX_SKIP)]
     #[param(value_type = Option<u16>, minimum = 0, maximum = 1000, default = 0)]
     skip: Option<usize>,
 }
 
-/// Sort order of errors.
+/// Sort order of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Input, ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum SortOrder {
@@ -43,6 +50,14 @@ pub enum SortOrder {
     Asc,
     /// Newest first.
     Desc,
+}
+
+impl ListOrder {
+    /// Returns the part of the list after a position.
+    pub(crate) fn window(&self, after: Option<Position>, limit: usize) -> Window {
+        let oldest_first = self.sort_order == Some(SortOrder::Asc);
+        Window { oldest_first, skip: self.skip.unwrap_or_default(), after, limit }
+    }
 }
 
 fn check_skip(fields: &mut Fields<'_>, skip: &Option<usize>) {
@@ -61,16 +76,15 @@ pub struct State {
 
 /// Lists the errors of the environment, including those of deleted users and workflows.
 #[utoipa::path(get, path = "/logs", tag = "errors", security(("apiKey" = ["manage"])),
-    params(ListLogs, ErrorFilters, PageParams),
+    params(ListLogs, ErrorFilters, ListOrder, PageParams),
     responses((status = 200, body = ErrorPage), (status = 404, description = "user not found")))]
 pub async fn list_logs(
     caller: Backend,
     extract::State(State { users, errors }): extract::State<State>,
-    Valid((list, filters, page)): Valid<(ListLogs, ErrorFilters, PageParams)>,
+    Valid(((list, filters), order, page)): Valid<((ListLogs, ErrorFilters), ListOrder, PageParams)>,
 ) -> Result<Response, Problem> {
-    let ListLogs { user_id, workflow_id, sort_order, skip } = list;
-    let oldest_first = sort_order == Some(SortOrder::Asc);
-    let scope = format!("/logs {filters:?} {user_id:?} {workflow_id:?} {oldest_first}");
+    let ListLogs { user_id, workflow_id } = list;
+    let scope = format!("/logs {filters:?} {user_id:?} {workflow_id:?} {:?}", order.sort_order);
     let after = page.after(&scope)?;
     let user_id = match &user_id {
         Some(user) => {
@@ -86,10 +100,7 @@ pub async fn list_logs(
     };
     let query = ErrorQuery {
         user_id: user_id.filter(|_| workflow_id.is_some()),
-        oldest_first,
-        skip: skip.unwrap_or_default(),
-        after,
-        limit: page.limit,
+        window: order.window(after, page.limit),
         ..filters.query(error_scope)
     };
     Ok(page_response(&errors.page(caller.environment, &query).await?, &scope))

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tenon::{
     domain::{
         credential::{Credential, CredentialStatus},
+        event::EventType,
         form,
         id::{CredentialId, EnvironmentId, ObjectId, UserId},
         installation::{
@@ -17,7 +18,7 @@ use tenon::{
         settings::Settings,
         text::Text,
         timestamp::Timestamp,
-        user::Status,
+        user::{OwnerStatus, Status},
         workflow::Workflow,
     },
     http::{BackendOrUser, FieldErrors, Problem},
@@ -30,7 +31,13 @@ use super::{
     InstallationBody, ReadParts, State,
     put::{CredentialInput, PutInstallation},
 };
-use crate::api::credentials::{SecretObject, encryption_context};
+use crate::{
+    api::{
+        credentials::{SecretObject, encryption_context},
+        workflows::WorkflowBody,
+    },
+    changes::Changes,
+};
 
 /// Data revisions of an installation's credentials, by type, as it recorded them.
 pub(super) type DataRevisions = BTreeMap<String, Option<u64>>;
@@ -65,7 +72,7 @@ impl Current {
         id: &IntegrationId,
         request: &PutInstallation,
     ) -> Result<Self, Problem> {
-        let BackendOrUser { environment, user: caller } = caller;
+        let BackendOrUser { environment, user: caller, .. } = caller;
         let (environment, allowed) = (*environment, caller.as_ref().map(|caller| &caller.allowed));
         let is_allowed = |integration: &Integration| {
             allowed.is_none_or(|allowed| allowed.integration(integration.integration_id.as_str()))
@@ -362,12 +369,42 @@ impl Planned {
     }
 
     /// Returns the body of the response.
-    pub(super) fn body(self, owner: Status, integration: &Integration) -> InstallationBody {
-        let InstallationChange { installation, new_workflows, changed_workflows, .. } = self.change;
-        let changed = changed_workflows.into_iter().map(|(_, workflow)| workflow);
-        let workflows = self.unchanged_workflows.into_iter().chain(new_workflows).chain(changed);
-        let parts = ReadParts::new(workflows, self.credentials.into_values());
-        InstallationBody::new(installation, owner, std::slice::from_ref(integration), &parts)
+    pub(super) fn body(&self, owner: Status, integration: &Integration) -> InstallationBody {
+        let InstallationChange { installation, new_workflows, changed_workflows, .. } = &self.change;
+        let changed = changed_workflows.iter().map(|(_, workflow)| workflow);
+        let workflows = self.unchanged_workflows.iter().chain(new_workflows).chain(changed).cloned();
+        let parts = ReadParts::new(workflows, self.credentials.values().cloned());
+        InstallationBody::new(installation.clone(), owner, std::slice::from_ref(integration), &parts)
+    }
+
+    /// Adds the events of the change.
+    pub(super) fn add_events(
+        &self,
+        changes: &mut Changes,
+        before: Option<&Installation>,
+        owner: OwnerStatus,
+        shown: &InstallationBody,
+    ) {
+        let InstallationChange { new_workflows, changed_workflows, new_credentials, replaced_credentials, .. } =
+            &self.change;
+        for SealedCredential { credential, .. } in new_credentials {
+            changes.credential(EventType::CredentialCreated, &credential.clone().into());
+        }
+        for (_, SealedCredential { credential, .. }) in replaced_credentials {
+            changes.credential(EventType::CredentialReplaced, &credential.clone().into());
+        }
+        let event_type = match before {
+            None => EventType::InstallationCreated,
+            Some(_) => EventType::InstallationUpdated,
+        };
+        changes.installation(event_type, shown);
+        for workflow in new_workflows {
+            changes.workflow(EventType::WorkflowCreated, &WorkflowBody::new(workflow.clone(), owner));
+        }
+        for (before, after) in changed_workflows {
+            let [before, after] = [before, after].map(|one| WorkflowBody::new(one.clone(), owner));
+            changes.changed_workflow(&before, &after);
+        }
     }
 
     /// Keeps the present installation if nothing changes.

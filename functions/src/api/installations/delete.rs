@@ -1,6 +1,6 @@
 //! `DELETE /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id,
-//! or two by name; one read of the installation, one batch read of its workflows and one of the
-//! credentials that it created; if there are any, one query of the user's other installations, one of the
+//! or two by name; one read of the installation and one of the integration, one batch read of its workflows,
+//! one of its credentials and one of those that it created; if there are any, one query of the user's other installations, one of the
 //! names of its workflows and one batch read for each 100 of these; one transaction. These again after a
 //! conflict with a concurrent request.
 
@@ -10,17 +10,23 @@ use axum::extract;
 use tenon::{
     domain::{
         credential::Credential,
-        id::{CredentialId, EnvironmentId, WorkflowId},
+        event::EventType,
+        id::{CredentialId, EnvironmentId},
         installation::Installation,
         integration::IntegrationId,
         names::UserRef,
+        timestamp::Timestamp,
+        workflow::Workflow,
     },
     http::{BackendOrUser, Json, NoInput, Path, Problem},
     store::StoreError,
 };
 
-use super::{State, is_visible};
-use crate::api::{MAX_CHANGE_ATTEMPTS, success::Success};
+use super::{ChangeState, InstallationBody, State, is_visible};
+use crate::{
+    api::{MAX_CHANGE_ATTEMPTS, success::Success, workflows::WorkflowBody},
+    changes::Changes,
+};
 
 /// Uninstalls an integration: deletes its workflows, and the credentials that the installation created
 /// and nothing else names.
@@ -29,21 +35,37 @@ use crate::api::{MAX_CHANGE_ATTEMPTS, success::Success};
         (status = 409, description = "the installation was modified by concurrent requests")))]
 pub async fn delete_installation(
     caller: BackendOrUser,
-    extract::State(state): extract::State<State>,
+    extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
     Path(user): Path<UserRef>,
     Path(id): Path<IntegrationId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    let BackendOrUser { environment, user: caller } = caller;
+    let BackendOrUser { environment, actor, user: caller } = caller;
     let owner = state.owner(environment, caller.as_ref(), &user).await?;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let found = state.installations.get(environment, owner.user_id, &id).await?;
+        let (found, integration) = tokio::try_join!(
+            state.installations.get(environment, owner.user_id, &id),
+            state.integrations.get(environment, &id),
+        )?;
         let found = found.filter(|one| is_visible(caller.as_ref(), one));
         let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
-        let ids: Vec<WorkflowId> = installation.workflows.iter().map(|workflow| workflow.workflow_id).collect();
-        let workflows = state.parts.workflows.get_all(environment, &ids).await?;
+        let parts = state.parts.of(environment, std::slice::from_ref(&installation)).await?;
         let credentials = unnamed_credentials(&state, environment, &installation).await?;
-        if state.installations.delete(environment, &installation, &workflows, &credentials).await? {
+
+        let (mut changes, now) = (Changes::new(environment, actor), Timestamp::now());
+        let last = installation.touched(now);
+        let shown = InstallationBody::new(last, owner.status, integration.as_slice(), &parts);
+        changes.installation(EventType::InstallationDeleted, &shown);
+        let workflows: Vec<Workflow> = parts.workflows.into_values().collect();
+        for workflow in &workflows {
+            let shown = WorkflowBody::new(workflow.touched(now), owner.owner_status());
+            changes.workflow(EventType::WorkflowDeleted, &shown);
+        }
+        for credential in &credentials {
+            changes.credential(EventType::CredentialDeleted, &credential.touched(now).into());
+        }
+        let events = changes.prepare(&outbox)?;
+        if state.installations.delete(environment, &installation, &workflows, &credentials, events).await? {
             return Ok(Json(Success::new()));
         }
     }

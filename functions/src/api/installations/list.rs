@@ -60,7 +60,7 @@ pub async fn list_installations_of_user(
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"])), params(PageParams),
     responses((status = 200, body = List<InstallationBody>)))]
 pub async fn list_installations(
-    EngineOrBackend { environment }: EngineOrBackend,
+    EngineOrBackend { environment, .. }: EngineOrBackend,
     extract::State(state): extract::State<State>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {

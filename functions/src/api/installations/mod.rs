@@ -19,8 +19,8 @@ use tenon::{
     http::{FieldError, FieldErrors, Problem, Revised},
     start::FromAws,
     store::{
-        Access, ReadOnly, ReadWrite, StoreError, credentials::Credentials, installations::Installations,
-        integrations::Integrations, users::Users, workflows::Workflows,
+        Access, ReadOnly, ReadWrite, StoreError, credentials::Credentials, events::Outbox,
+        installations::Installations, integrations::Integrations, users::Users, workflows::Workflows,
     },
 };
 use utoipa::{OpenApi, ToSchema};
@@ -51,6 +51,13 @@ pub struct State<A: Access = ReadWrite> {
     integrations: Integrations<ReadOnly>,
     installations: Installations<A>,
     parts: Parts,
+}
+
+/// State of the function that deletes installations.
+#[derive(Clone, Debug, FromAws)]
+pub struct ChangeState {
+    state: State,
+    outbox: Outbox,
 }
 
 impl<A: Access> State<A> {
@@ -122,9 +129,9 @@ impl ReadParts {
 #[schema(as = Installation)]
 pub struct InstallationBody {
     /// Id of the integration.
-    integration_id: IntegrationId,
+    pub integration_id: IntegrationId,
     /// Id of the user.
-    user_id: UserId,
+    pub user_id: UserId,
     /// Version of the integration against which the installation was last validated.
     integration_version: u32,
     /// Increases with every change of the installation itself; its workflows and credentials have their

@@ -1,7 +1,7 @@
 //! `PUT /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id, or
 //! two by name; one read of the integration and one of the installation, one batch read of its workflows
-//! and one of the credentials; one KMS call for each credential with data, and one transaction. All but
-//! the first again after a conflict with a concurrent request, one query if a name is taken, and one
+//! and one of the credentials; one KMS call for each credential with data, and one transaction. All
+//! again after a conflict with a concurrent request, one query if a name is taken, and one
 //! for a limited token that names a credential.
 
 use std::collections::{BTreeMap, HashSet};
@@ -23,13 +23,16 @@ use tenon::{
     },
     http::{BackendOrUser, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
     start::FromAws,
-    store::installations::ChangeInstallationError,
+    store::{events::Outbox, installations::ChangeInstallationError},
     vault::Vault,
 };
 use utoipa::ToSchema;
 
 use super::{InstallationBody, State, change::Current};
-use crate::api::{MAX_CHANGE_ATTEMPTS, credentials::SecretObject};
+use crate::{
+    api::{MAX_CHANGE_ATTEMPTS, credentials::SecretObject},
+    changes::Changes,
+};
 
 /// Installation of an integration. Absent members leave an existing installation as it is.
 #[derive(Input, ToSchema)]
@@ -104,6 +107,7 @@ pub struct StateWithVault {
     state: State,
     #[aws(vault = "CREDENTIALS_KEY")]
     vault: Vault,
+    outbox: Outbox,
 }
 
 /// Installs an integration for a user, or changes the installation: its credentials, its settings and
@@ -116,15 +120,15 @@ pub struct StateWithVault {
         (status = 409, description = "the integration is disabled, the installation has too many workflows, or concurrent requests changed it")))]
 pub async fn put_installation(
     caller: BackendOrUser,
-    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,
+    extract::State(StateWithVault { state, vault, outbox }): extract::State<StateWithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<IntegrationId>,
     if_match: IfMatch,
     Valid(body): Valid<PutInstallation>,
 ) -> Result<Response, Problem> {
-    let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
     let (mut taken, mut seen) = (HashSet::new(), None);
     for _ in 0..MAX_ATTEMPTS {
+        let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
         let current = Current::read(&state, &caller, owner.user_id, &id, &body).await?;
         match &current.before {
             Some(before) => if_match.check_revision(before.revision)?,
@@ -132,13 +136,20 @@ pub async fn put_installation(
         }
         let seen = seen.get_or_insert_with(|| current.data_revisions());
         let planned = current.plan(&body, seen, &taken, &vault).await?;
+        let (status, shown) = (owner.owner_status(), planned.body(owner.status, &current.integration));
         let changed = match planned.change() {
-            Some(change) => state.installations.change(caller.environment, current.before.as_ref(), change).await,
+            Some(change) => {
+                let mut changes = Changes::new(caller.environment, caller.actor);
+                planned.add_events(&mut changes, current.before.as_ref(), status, &shown);
+                let events = changes.prepare(&outbox)?;
+                let before = current.before.as_ref();
+                state.installations.change(caller.environment, status, before, change, events).await
+            }
             None => Ok(()),
         };
         match changed {
             Ok(()) => {
-                let shown = planned.body(owner.status, &current.integration).revised();
+                let shown = shown.revised();
                 return Ok(match current.before {
                     Some(_) => shown.into_response(),
                     None => (StatusCode::CREATED, [(header::LOCATION, id.to_string())], shown).into_response(),

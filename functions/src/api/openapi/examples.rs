@@ -29,6 +29,8 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("Email", json!("joe@acme.example")),
         ("EnvironmentId", json!("6155ab0f2c8e5d0013f7a914")),
         ("ErrorId", json!(error)),
+        ("KeyId", json!("6155ab3c4d1e2f0013a6b7c8")),
+        ("EventId", json!("6155ac7f2b6d4a0013c5e8b2")),
         ("Fingerprint", json!("0d5f0fd2b8a94cf5a3be52b0c9a2a5f1")),
         ("FieldName", json!("shop")),
         ("Icon", json!("data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=")),
@@ -55,7 +57,7 @@ fn examples() -> Vec<(&'static str, Value)> {
         ),
         (
             "CreateDestination",
-            json!({ "type": "webhook", "name": "On-call", "url": webhook,
+            json!({ "type": "webhook", "name": "On-call", "url": webhook, "events": ["error", "workflow.*"],
             "filter": { "blockType": ["alloy.shopify"] } }),
         ),
         ("CreateToken", json!({ "ttlSeconds": 600 })),

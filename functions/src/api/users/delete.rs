@@ -1,16 +1,17 @@
 //! `DELETE /users/{user}`. AWS calls: one DynamoDB read of the user by id, or two by name, and one
 //! transaction; both again after a conflict with a concurrent request.
 
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use tenon::{
-    domain::{names::UserRef, timestamp::Timestamp},
+    domain::{event::EventType, names::UserRef, request_seed::RequestSeed, timestamp::Timestamp, user::Status},
     http::{Backend, Json, NoInput, Path, Problem},
-    store::users::{ChangeUserError, Users},
+    store::{user_jobs::Deletion, users::ChangeUserError},
 };
 use utoipa::ToSchema;
 
-use crate::api::MAX_CHANGE_ATTEMPTS;
+use super::ChangeState;
+use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
 
 /// Confirmation of the deletion of a user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,7 +41,7 @@ pub struct DeletionBody {
     responses((status = 200, body = DeletedUser)))]
 pub async fn delete_user(
     caller: Backend,
-    State(users): State<Users>,
+    extract::State(ChangeState { users, outbox }): extract::State<ChangeState>,
     Path(user): Path<UserRef>,
     _: NoInput,
 ) -> Result<Json<DeletedUser>, Problem> {
@@ -49,9 +50,23 @@ pub async fn delete_user(
     loop {
         let found = users.get(caller.environment, id).await?.filter(|found| found.matches(&user));
         let found = found.ok_or_else(|| Problem::not_found("user"))?;
+        let seed = RequestSeed::new();
+        let disabled = found.with_status(Status::Disabled, seed.at);
+        let mut changes = Changes::new(caller.environment, caller.actor);
+        changes.user(EventType::UserDisabled, &disabled, true);
+        let deletion = Deletion {
+            environment_id: caller.environment,
+            user_id: found.user_id,
+            started_at: seed.at,
+            actor: Some(caller.actor),
+            owner: disabled.owner_status(),
+            version: disabled.version,
+            seed,
+            counts: None,
+        };
         attempts += 1;
-        match users.delete(caller.environment, &found).await {
-            Ok(deletion) => {
+        match users.delete(&found, &deletion, changes.prepare(&outbox)?).await {
+            Ok(()) => {
                 let deletion = DeletionBody { status: "running", started_at: deletion.started_at };
                 return Ok(Json(DeletedUser { success: true, deletion }));
             }

@@ -10,7 +10,8 @@ use tenon::{
         user::{FullName, Metadata, Status, User},
     },
     http::Problem,
-    store::{Access, users::Users},
+    start::FromAws,
+    store::{Access, events::Outbox, users::Users},
 };
 use utoipa::{OpenApi, ToSchema};
 
@@ -41,6 +42,13 @@ pub mod update;
     erase_logs::erase_logs,
 ))]
 pub struct Operations;
+
+/// State of the functions whose changes have events.
+#[derive(Clone, Debug, FromAws)]
+pub struct ChangeState {
+    users: Users,
+    outbox: Outbox,
+}
 
 /// Returns the user of a path, if the caller may access it; otherwise 404.
 pub(crate) async fn find<A: Access>(

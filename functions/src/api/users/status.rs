@@ -1,37 +1,60 @@
-//! `POST /users/{user}/disable` and `…/enable`. AWS calls: one DynamoDB write; one read before it
-//! if the user is given by name.
+//! `POST /users/{user}/disable` and `…/enable`. AWS calls: one DynamoDB read of the user by id, or two by
+//! name, and one transaction; both again after a conflict with a concurrent request.
 
-use axum::extract::State;
+use axum::extract;
 use tenon::{
-    domain::{names::UserRef, user::Status},
+    domain::{event::EventType, names::UserRef, request_seed::RequestSeed, user::Status},
     http::{Backend, Json, NoInput, Path, Problem, RouteKey},
-    store::users::Users,
+    store::user_jobs::StatusChange,
 };
 
-use super::UserBody;
+use super::{ChangeState, UserBody};
+use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
 
 /// Disables a user.
 ///
 /// Its data is kept, its tokens become invalid within a minute, it receives no new ones, and its
 /// workflows read as inactive. Errors are still recorded.
 #[utoipa::path(post, path = "/users/{user}/disable", tag = "users", security(("apiKey" = ["manage"])),
-    operation_id = "disable_user", responses((status = 200, body = UserBody)))]
+    operation_id = "disable_user", responses((status = 200, body = UserBody),
+        (status = 409, description = "the user was modified by concurrent requests")))]
 pub async fn set_status(
     caller: Backend,
-    State(users): State<Users>,
+    extract::State(ChangeState { users, outbox }): extract::State<ChangeState>,
     Path(user): Path<UserRef>,
     RouteKey(route): RouteKey,
     _: NoInput,
 ) -> Result<Json<UserBody>, Problem> {
-    let status = if route == "POST /users/{user}/enable" { Status::Active } else { Status::Disabled };
-    let not_found = || Problem::not_found("user");
-    let id = users.resolve(caller.environment, &user).await?.ok_or_else(not_found)?;
-    let user = users.set_status(caller.environment, id, status).await?.ok_or_else(not_found)?;
-    Ok(Json(user.into()))
+    let (status, event_type) = match route.as_str() {
+        "POST /users/{user}/enable" => (Status::Active, EventType::UserEnabled),
+        _ => (Status::Disabled, EventType::UserDisabled),
+    };
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let before = super::find(&users, caller.environment, None, &user).await?;
+        if before.status == status {
+            return Ok(Json(before.into()));
+        }
+        let seed = RequestSeed::new();
+        let after = before.with_status(status, seed.at);
+        let mut changes = Changes::new(caller.environment, caller.actor);
+        changes.user(event_type, &after, false);
+        let change = StatusChange {
+            environment_id: caller.environment,
+            user_id: after.user_id,
+            started_at: seed.at,
+            actor: Some(caller.actor),
+            seed,
+        };
+        if users.change_status(&before, &after, &change, changes.prepare(&outbox)?).await? {
+            return Ok(Json(after.into()));
+        }
+    }
+    Err(Problem::modified_concurrently("user"))
 }
 
 /// Enables a user. Tokens issued before it was disabled stay invalid.
 #[utoipa::path(post, path = "/users/{user}/enable", tag = "users", security(("apiKey" = ["manage"])),
-    responses((status = 200, body = UserBody)))]
+    responses((status = 200, body = UserBody),
+        (status = 409, description = "the user was modified by concurrent requests")))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn enable_user() {}

@@ -1,15 +1,15 @@
 //! `PUT /workflows/activate` and `…/deactivate`. AWS calls: one DynamoDB read of the user by id, or
-//! two by name; one more for a workflow by name; one read and one write, both again after a conflict
-//! with a concurrent request.
+//! two by name; one more for a workflow by name; one batch read and one transaction, both again with a read
+//! of the user after a conflict with a concurrent request.
 
 use axum::extract;
 use tenon::{
-    domain::{access::CallingUser, id::WorkflowId, names::UserRef, workflow::WorkflowName},
+    domain::{id::WorkflowId, names::UserRef, workflow::WorkflowName},
     http::{BackendOrUser, Fields, Input, Json, Problem, RouteKey, Valid},
 };
 use utoipa::ToSchema;
 
-use super::{State, WorkflowBody};
+use super::{ChangeState, WorkflowBody, owner};
 
 /// Selection of a workflow by id or name.
 #[derive(Debug, Input, ToSchema)]
@@ -37,12 +37,12 @@ fn require_either(fields: &mut Fields<'_>, id: &Option<WorkflowId>, name: &Optio
         (status = 409, description = "the workflow was modified by concurrent requests")))]
 pub async fn set_active(
     caller: BackendOrUser,
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<ChangeState>,
     RouteKey(route): RouteKey,
     Valid(body): Valid<WorkflowSelector>,
 ) -> Result<Json<WorkflowBody>, Problem> {
     let WorkflowSelector { user_id, workflow_id, workflow_name } = body;
-    let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
+    let owner = owner(&state.users, caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let named = match &workflow_name {
         Some(name) => state.workflows.id_by_name(caller.environment, owner.user_id, name).await?,
         None => None,
@@ -55,10 +55,9 @@ pub async fn set_active(
         _ => named.ok_or_else(not_found)?,
     };
     let active = route == "PUT /workflows/activate";
-    let allowed = caller.user.map(|user| user.allowed).unwrap_or_default();
-    let user = CallingUser { user_id: owner.user_id, allowed };
-    let changed = state.set_active(caller.environment, &user, id, active).await?;
-    Ok(Json(WorkflowBody::new(changed.ok_or_else(not_found)?, owner.status)))
+    let (owner, changed) = state.set_active(&caller, owner, &[id], active).await?;
+    let workflow = changed.into_iter().next().ok_or_else(not_found)?;
+    Ok(Json(WorkflowBody::new(workflow, owner.owner_status())))
 }
 
 /// Deactivates a workflow.

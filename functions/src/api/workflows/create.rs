@@ -1,9 +1,11 @@
 //! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, or two by name, and one
-//! transaction; with an Idempotency-Key two more writes.
+//! transaction; both again if the user is disabled or enabled meanwhile; with an Idempotency-Key two more
+//! writes.
 
 use axum::extract;
 use tenon::{
     domain::{
+        event::EventType,
         id::CredentialId,
         names::UserRef,
         request_seed::RequestSeed,
@@ -11,10 +13,12 @@ use tenon::{
         workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
     },
     http::{Backend, Created, IdempotencyKey, Input, Problem, Valid},
+    store::workflows::CreateWorkflowError,
 };
 use utoipa::ToSchema;
 
-use super::{State, WorkflowBody, deduplicate};
+use super::{ChangeState, WorkflowBody, deduplicate};
+use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
 
 /// Body of a request to create a workflow.
 #[derive(Debug, Input, ToSchema)]
@@ -43,15 +47,33 @@ pub struct CreateWorkflow {
         (status = 409, description = "the user already has a workflow with this name")))]
 pub async fn create_workflow(
     caller: Backend,
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<ChangeState>,
     seed: RequestSeed,
     Valid(body): Valid<CreateWorkflow>,
 ) -> Result<Created<WorkflowBody>, Problem> {
     let CreateWorkflow { user_id, name, integration_id, credential_ids, settings } = body;
-    let user = state.users.find(caller.environment, &user_id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let credential_ids = deduplicate(credential_ids);
-    let new = NewWorkflow { user_id: user.user_id, name, integration_id, credential_ids, settings };
-    let workflow = new.create(&seed);
-    state.workflows.create(caller.environment, &workflow, &seed).await?;
-    Ok(Created::at(format!("workflows/{}", workflow.workflow_id), WorkflowBody::new(workflow, user.status)))
+    let mut attempts = 0;
+    loop {
+        let found = state.users.find(caller.environment, &user_id).await?;
+        let owner = found.ok_or_else(|| Problem::not_found("user"))?;
+        let new = NewWorkflow {
+            user_id: owner.user_id,
+            name: name.clone(),
+            integration_id: integration_id.clone(),
+            credential_ids: credential_ids.clone(),
+            settings: settings.clone(),
+        };
+        let (workflow, status) = (new.create(&seed), owner.owner_status());
+        let shown = WorkflowBody::new(workflow.clone(), status);
+        let mut changes = Changes::new(caller.environment, caller.actor);
+        changes.workflow(EventType::WorkflowCreated, &shown);
+        let events = changes.prepare(&state.outbox)?;
+        attempts += 1;
+        match state.workflows.create(caller.environment, &workflow, status, &seed, events).await {
+            Ok(()) => return Ok(Created::at(format!("workflows/{}", workflow.workflow_id), shown)),
+            Err(CreateWorkflowError::UserChanged) if attempts < MAX_CHANGE_ATTEMPTS => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

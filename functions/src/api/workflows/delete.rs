@@ -1,43 +1,63 @@
-//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user), one more of the
-//! installation that the workflow belongs to, and one transaction; again after a conflict with a
-//! concurrent request.
+//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user) and one transaction;
+//! of an installed workflow also one read of the installation, one of the integration, and one batch read of
+//! its workflows and one of the credentials; again after a conflict with a concurrent request.
 
 use axum::extract;
 use tenon::{
-    domain::{
-        id::{EnvironmentId, WorkflowId},
-        timestamp::Timestamp,
-        workflow::Workflow,
-    },
+    domain::{event::EventType, id::WorkflowId, timestamp::Timestamp, user::User, workflow::Workflow},
     http::{Backend, Json, Path, Problem, Valid},
     start::FromAws,
-    store::{StoreError, installations::Installations},
+    store::{
+        ReadOnly, StoreError, events::Outbox, installations::Installations, integrations::Integrations,
+        workflows::Workflows,
+    },
 };
 
-use super::{State, UserFilter};
-use crate::api::{MAX_CHANGE_ATTEMPTS, success::Success};
+use super::{UserFilter, WorkflowBody, find};
+use crate::{
+    api::{
+        MAX_CHANGE_ATTEMPTS,
+        installations::{InstallationBody, Parts},
+        success::Success,
+    },
+    changes::Changes,
+};
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
-pub struct DeleteState {
-    state: State,
+pub struct State {
+    workflows: Workflows,
     installations: Installations,
+    integrations: Integrations<ReadOnly>,
+    parts: Parts,
+    outbox: Outbox,
 }
 
-impl DeleteState {
+impl State {
     /// Deletes a workflow, also from the installation that it belongs to. Returns false if one of them was
     /// changed since it was read.
-    async fn delete(&self, environment: EnvironmentId, workflow: &Workflow) -> Result<bool, StoreError> {
+    async fn delete(&self, caller: Backend, workflow: &Workflow, owner: &User) -> Result<bool, StoreError> {
+        let (environment, now) = (caller.environment, Timestamp::now());
+        let mut changes = Changes::new(environment, caller.actor);
+        let shown = WorkflowBody::new(workflow.touched(now), owner.owner_status());
+        changes.workflow(EventType::WorkflowDeleted, &shown);
         let integration = workflow.integration_id.as_ref().filter(|_| workflow.key.is_some());
-        let before = match integration.and_then(|id| id.as_str().parse().ok()) {
-            Some(id) => self.installations.get(environment, workflow.user_id, &id).await?,
-            None => None,
+        let Some(integration) = integration.and_then(|id| id.as_str().parse().ok()) else {
+            return self.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
         };
-        let after = before.as_ref().and_then(|before| before.without(workflow.workflow_id, Timestamp::now()));
-        match before.zip(after) {
-            Some((before, after)) => self.installations.delete_workflow(environment, workflow, &before, &after).await,
-            None => self.state.workflows.delete(environment, workflow).await,
-        }
+        let (before, integration) = tokio::try_join!(
+            self.installations.get(environment, workflow.user_id, &integration),
+            self.integrations.get(environment, &integration),
+        )?;
+        let after = before.as_ref().and_then(|before| before.without(workflow.workflow_id, now));
+        let Some((before, after)) = before.zip(after) else {
+            return self.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
+        };
+        let parts = self.parts.of(environment, std::slice::from_ref(&after)).await?;
+        let shown = InstallationBody::new(after.clone(), owner.status, integration.as_slice(), &parts);
+        changes.installation(EventType::InstallationUpdated, &shown);
+        let events = changes.prepare(&self.outbox)?;
+        self.installations.delete_workflow(environment, workflow, (&before, &after), events).await
     }
 }
 
@@ -48,13 +68,13 @@ impl DeleteState {
         (status = 409, description = "the workflow was modified by concurrent requests")))]
 pub async fn delete_workflow(
     caller: Backend,
-    extract::State(state): extract::State<DeleteState>,
+    extract::State(state): extract::State<State>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Json<Success>, Problem> {
     for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let (workflow, _) = state.state.find(caller.environment, None, id, user_id.as_ref()).await?;
-        if state.delete(caller.environment, &workflow).await? {
+        let (workflow, owner) = find(&state.workflows, caller.environment, None, id, user_id.as_ref()).await?;
+        if state.delete(caller, &workflow, &owner).await? {
             return Ok(Json(Success::new()));
         }
     }

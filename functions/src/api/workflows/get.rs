@@ -4,10 +4,9 @@ use axum::extract;
 use tenon::{
     domain::id::WorkflowId,
     http::{AnyCaller, Path, Problem, Revised, Valid},
-    store::ReadOnly,
 };
 
-use super::{State, UserFilter, WorkflowBody, revised};
+use super::{State, UserFilter, WorkflowBody, find, revised};
 
 /// Returns a workflow.
 #[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
@@ -15,10 +14,11 @@ use super::{State, UserFilter, WorkflowBody, revised};
     responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_workflow(
     caller: AnyCaller,
-    extract::State(state): extract::State<State<ReadOnly>>,
+    extract::State(state): extract::State<State>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Revised<WorkflowBody>, Problem> {
-    let (workflow, owner) = state.find(caller.environment, caller.user.as_ref(), id, user_id.as_ref()).await?;
-    Ok(revised(workflow, owner.status))
+    let (workflow, owner) =
+        find(&state.workflows, caller.environment, caller.user.as_ref(), id, user_id.as_ref()).await?;
+    Ok(revised(workflow, owner.owner_status()))
 }

@@ -6,11 +6,11 @@ use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
     http::{AnyCaller, Input, Json, List, PageParams, Problem, Valid},
-    store::{Page, ReadOnly},
+    store::Page,
 };
 use utoipa::IntoParams;
 
-use super::{State, WorkflowBody};
+use super::{State, WorkflowBody, owner};
 
 /// Query parameters of the list of workflows.
 #[derive(Debug, Input, IntoParams)]
@@ -27,17 +27,18 @@ pub struct ListWorkflows {
     responses((status = 200, body = List<WorkflowBody>), (status = 404, description = "user not found")))]
 pub async fn list_workflows(
     caller: AnyCaller,
-    extract::State(state): extract::State<State<ReadOnly>>,
+    extract::State(state): extract::State<State>,
     Valid((ListWorkflows { user_id }, page)): Valid<(ListWorkflows, PageParams)>,
 ) -> Result<Json<List<WorkflowBody>>, Problem> {
     if caller.user.is_none() && user_id.is_none() {
         let scope = "/workflows";
         let after = page.after(scope)?;
         let Page { items, next } = state.workflows.page(caller.environment, (after.as_deref(), page.limit)).await?;
-        let items = items.into_iter().map(|(workflow, owner)| WorkflowBody::new(workflow, owner.status)).collect();
+        let items =
+            items.into_iter().map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status())).collect();
         return Ok(List::of(scope, Page::<WorkflowBody> { items, next }));
     }
-    let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
+    let owner = owner(&state.users, caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let scope = format!("/workflows?userId={}", owner.user_id);
     let after = page.after(&scope)?;
     let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
@@ -53,6 +54,6 @@ pub async fn list_workflows(
             (state.workflows.get_all(caller.environment, &items).await?, next)
         }
     };
-    let items = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, owner.status)).collect();
+    let items = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, owner.owner_status())).collect();
     Ok(List::of(&scope, Page::<WorkflowBody> { items, next }))
 }

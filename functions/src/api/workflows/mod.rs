@@ -10,16 +10,24 @@ use tenon::{
         id::{CredentialId, EnvironmentId, UserId, WorkflowId},
         names::UserRef,
         timestamp::Timestamp,
-        user::{Status, User},
-        workflow::{IntegrationId, Workflow, WorkflowKey, WorkflowName},
+        user::{OwnerStatus, User},
+        workflow::{IntegrationId, Workflow, WorkflowChange, WorkflowKey, WorkflowName},
     },
-    http::{Input, Problem, Revised},
+    http::{BackendOrUser, Input, Problem, Revised},
     start::FromAws,
-    store::{Access, ReadWrite, users::Users, workflows::Workflows},
+    store::{
+        Access, ReadOnly,
+        events::Outbox,
+        users::Users,
+        workflows::{MAX_CHANGED, Workflows},
+    },
 };
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::api::{MAX_CHANGE_ATTEMPTS, users};
+use crate::{
+    api::{MAX_CHANGE_ATTEMPTS, users},
+    changes::Changes,
+};
 
 pub mod activate;
 pub mod create;
@@ -45,9 +53,17 @@ pub struct Operations;
 
 /// State of the functions.
 #[derive(Clone, Debug, FromAws)]
-pub struct State<A: Access = ReadWrite> {
-    users: Users<A>,
-    workflows: Workflows<A>,
+pub struct State {
+    users: Users<ReadOnly>,
+    workflows: Workflows<ReadOnly>,
+}
+
+/// State of the functions that change workflows.
+#[derive(Clone, Debug, FromAws)]
+pub struct ChangeState {
+    users: Users<ReadOnly>,
+    workflows: Workflows,
+    outbox: Outbox,
 }
 
 /// Query parameter that names the owner of a workflow.
@@ -58,56 +74,70 @@ pub struct UserFilter {
     user_id: Option<UserRef>,
 }
 
-impl<A: Access> State<A> {
-    /// Returns a workflow and its user, if the caller may access it and the requested user, if any,
-    /// owns it.
-    async fn find(
-        &self,
-        environment: EnvironmentId,
-        caller: Option<&CallingUser>,
-        id: WorkflowId,
-        requested: Option<&UserRef>,
-    ) -> Result<(Workflow, User), Problem> {
-        let found = self.workflows.find_with_owner(environment, caller, id).await?;
-        let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
-        found.ok_or_else(|| Problem::not_found("workflow"))
-    }
-
-    /// Returns the requested user, which defaults to the calling user. Without either, the request
-    /// is invalid.
-    async fn owner(
-        &self,
-        environment: EnvironmentId,
-        caller: Option<&CallingUser>,
-        requested: Option<&UserRef>,
-    ) -> Result<User, Problem> {
-        let own = caller.map(|caller| UserRef::Id(caller.user_id));
-        let Some(user) = requested.or(own.as_ref()) else {
-            return Err(Problem::invalid_field("/userId", "is required"));
-        };
-        users::find(&self.users, environment, caller, user).await
-    }
+/// Returns a workflow and its user, if the caller may access it and the requested user, if any, owns it.
+async fn find<A: Access>(
+    workflows: &Workflows<A>,
+    environment: EnvironmentId,
+    caller: Option<&CallingUser>,
+    id: WorkflowId,
+    requested: Option<&UserRef>,
+) -> Result<(Workflow, User), Problem> {
+    let found = workflows.find_with_owner(environment, caller, id).await?;
+    let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
+    found.ok_or_else(|| Problem::not_found("workflow"))
 }
 
-impl State {
-    /// Activates or deactivates a workflow. Does nothing if the state is the same. Returns the workflow,
-    /// or none if the user sees no workflow with this id.
+/// Returns the requested user, which defaults to the calling user. Without either, the request is invalid.
+async fn owner(
+    users: &Users<ReadOnly>,
+    environment: EnvironmentId,
+    caller: Option<&CallingUser>,
+    requested: Option<&UserRef>,
+) -> Result<User, Problem> {
+    let own = caller.map(|caller| UserRef::Id(caller.user_id));
+    let Some(user) = requested.or(own.as_ref()) else {
+        return Err(Problem::invalid_field("/userId", "is required"));
+    };
+    users::find(users, environment, caller, user).await
+}
+
+impl ChangeState {
+    /// Activates or deactivates those of a user's workflows whose state differs. Returns the user and all
+    /// of the workflows, the newest first, as far as they exist for the caller. One `BatchGetItem` per 100
+    /// workflows, and one transaction per [`MAX_CHANGED`] that change; again, with one read of the user,
+    /// after conflicts with concurrent requests.
     async fn set_active(
         &self,
-        environment: EnvironmentId,
-        user: &CallingUser,
-        id: WorkflowId,
+        caller: &BackendOrUser,
+        mut owner: User,
+        ids: &[WorkflowId],
         active: bool,
-    ) -> Result<Option<Workflow>, Problem> {
+    ) -> Result<(User, Vec<Workflow>), Problem> {
+        let environment = caller.environment;
+        let change = WorkflowChange { active: Some(active), ..WorkflowChange::default() };
         for _ in 0..MAX_CHANGE_ATTEMPTS {
-            let found = self.workflows.get(environment, id).await?;
-            let Some(workflow) = found.filter(|workflow| user.sees(workflow)) else { return Ok(None) };
-            if workflow.active == active {
-                return Ok(Some(workflow));
+            let mut workflows = self.workflows.get_all(environment, ids).await?;
+            workflows.retain(|workflow| {
+                workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.sees(workflow))
+            });
+            let (now, status) = (Timestamp::now(), owner.owner_status());
+            let changed = workflows.iter().filter_map(|before| Some((before.clone(), before.changed(&change, now)?)));
+            let mut is_stored = true;
+            for changed in changed.collect::<Vec<_>>().chunks(MAX_CHANGED) {
+                let mut changes = Changes::new(environment, caller.actor);
+                for (before, after) in changed {
+                    let [before, after] = [before, after].map(|one| WorkflowBody::new(one.clone(), status));
+                    changes.changed_workflow(&before, &after);
+                }
+                let (user, events) = ((owner.user_id, status), changes.prepare(&self.outbox)?);
+                is_stored &= self.workflows.change_all(environment, user, changed, events).await?;
             }
-            if let Some(changed) = self.workflows.set_active(environment, &workflow, active).await? {
-                return Ok(Some(changed));
+            if is_stored {
+                let workflows = workflows.into_iter().map(|one| one.changed(&change, now).unwrap_or(one));
+                return Ok((owner, workflows.collect()));
             }
+            let found = self.users.get(environment, owner.user_id).await?;
+            owner = found.ok_or_else(|| Problem::not_found("user"))?;
         }
         Err(Problem::modified_concurrently("workflow"))
     }
@@ -137,7 +167,7 @@ pub struct WorkflowBody {
     pub settings: Box<RawValue>,
     /// Whether the workflow is active; false while its user is disabled.
     pub active: bool,
-    /// Increases with every change.
+    /// Increases with every change, also when the user is disabled or enabled.
     pub revision: u64,
     /// Creation time.
     pub created_at: Timestamp,
@@ -147,7 +177,8 @@ pub struct WorkflowBody {
 
 impl WorkflowBody {
     /// Creates the body for a workflow whose user has this status.
-    pub fn new(workflow: Workflow, owner: Status) -> Self {
+    pub fn new(workflow: Workflow, owner: OwnerStatus) -> Self {
+        let (active, revision) = (workflow.shows_active(owner), workflow.shown_revision(owner));
         let Workflow {
             workflow_id,
             user_id,
@@ -156,8 +187,8 @@ impl WorkflowBody {
             key,
             credential_ids,
             settings,
-            active,
-            revision,
+            active: _,
+            revision: _,
             created_at,
             updated_at,
         } = workflow;
@@ -169,7 +200,7 @@ impl WorkflowBody {
             key,
             credential_ids,
             settings: settings.into(),
-            active: active && owner == Status::Active,
+            active,
             revision,
             created_at,
             updated_at,
@@ -178,8 +209,9 @@ impl WorkflowBody {
 }
 
 /// Returns the response with a workflow whose user has this status. Its ETag is that of the revision.
-fn revised(workflow: Workflow, owner: Status) -> Revised<WorkflowBody> {
-    Revised::new(workflow.revision, WorkflowBody::new(workflow, owner))
+fn revised(workflow: Workflow, owner: OwnerStatus) -> Revised<WorkflowBody> {
+    let body = WorkflowBody::new(workflow, owner);
+    Revised::new(body.revision, body)
 }
 
 fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {

@@ -14,8 +14,8 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{State, WorkflowBody, deduplicate, revised};
-use crate::api::MAX_CHANGE_ATTEMPTS;
+use super::{ChangeState, WorkflowBody, deduplicate, find, revised};
+use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
 
 /// Changes to a workflow; absent members remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
@@ -41,7 +41,7 @@ pub struct UpdateWorkflow {
         (status = 409, description = "the name is taken, the workflow belongs to an installation, or concurrent requests modified it")))]
 pub async fn update_workflow(
     caller: Backend,
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<ChangeState>,
     Path(id): Path<WorkflowId>,
     if_match: IfMatch,
     Valid(body): Valid<UpdateWorkflow>,
@@ -50,17 +50,22 @@ pub async fn update_workflow(
     let change = WorkflowChange { name, credential_ids: credential_ids.map(deduplicate), settings, active };
     let mut attempts = 0;
     loop {
-        let (before, owner) = state.find(caller.environment, None, id, None).await?;
+        let (before, owner) = find(&state.workflows, caller.environment, None, id, None).await?;
+        let owner = owner.owner_status();
         check_installed(&before, &change)?;
-        if_match.check_revision(before.revision)?;
+        if_match.check_revision(before.shown_revision(owner))?;
         let Some(after) = before.changed(&change, Timestamp::now()) else {
-            return Ok(revised(before, owner.status));
+            return Ok(revised(before, owner));
         };
+        let mut changes = Changes::new(caller.environment, caller.actor);
+        let [shown_before, shown_after] = [&before, &after].map(|one| WorkflowBody::new(one.clone(), owner));
+        changes.changed_workflow(&shown_before, &shown_after);
+        let events = changes.prepare(&state.outbox)?;
         let added = after.credential_ids.iter().filter(|id| !before.credential_ids.contains(id));
         let added: Vec<CredentialId> = added.copied().collect();
         attempts += 1;
-        match state.workflows.update(caller.environment, &before, &after, &added).await {
-            Ok(()) => return Ok(revised(after, owner.status)),
+        match state.workflows.update(caller.environment, owner, (&before, &after), &added, events).await {
+            Ok(()) => return Ok(revised(after, owner)),
             Err(ChangeWorkflowError::Conflict) if attempts < MAX_CHANGE_ATTEMPTS => {}
             Err(error) => return Err(error.into()),
         }

@@ -14,7 +14,7 @@ use super::*;
 use crate::delivery::recorder::AttemptedBatch;
 use crate::domain::{
     delivery::{Attempt, DeliveryStatus, Failure, Outcome, RETRY_SCHEDULE_SECS},
-    destination::{EventBridge, Filter, Target, Verification},
+    destination::{EventBridge, Filter, Target, Verification, errors_only},
     error_log::{ErrorIdentity, NewError, WorkflowRef},
     health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE, HealthUpdate},
     id::{DestinationId, EnvironmentId, UserId, WorkflowId},
@@ -84,6 +84,7 @@ impl World {
             enabled: true,
             name: None,
             disabled_reason: None,
+            events: errors_only(),
             filter: Filter::default(),
             target: Target::EventBridge(bus),
             verification: Verification { verified: true, reason: String::new() },

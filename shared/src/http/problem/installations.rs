@@ -6,7 +6,6 @@ use crate::store::installations::ChangeInstallationError;
 impl From<ChangeInstallationError> for Problem {
     fn from(error: ChangeInstallationError) -> Self {
         match error {
-            ChangeInstallationError::UserNotFound => Self::not_found("user"),
             ChangeInstallationError::NameTaken | ChangeInstallationError::Conflict => {
                 Self::modified_concurrently("installation")
             }

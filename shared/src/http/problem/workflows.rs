@@ -9,7 +9,7 @@ use crate::{
 impl From<CreateWorkflowError> for Problem {
     fn from(error: CreateWorkflowError) -> Self {
         match error {
-            CreateWorkflowError::UserNotFound => Self::not_found("user"),
+            CreateWorkflowError::UserChanged => Self::modified_concurrently("user"),
             CreateWorkflowError::NameTaken => name_taken(),
             CreateWorkflowError::CredentialsNotFound(ids) => credentials_not_found(&ids),
             CreateWorkflowError::Store(error) => error.into(),

@@ -1,5 +1,6 @@
 //! Key ranges, filters, and queries of single partitions.
 
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::Select};
 use futures_util::future::try_join_all;
 
 use super::{
@@ -18,11 +19,18 @@ pub(in crate::store) struct View {
     sk: &'static str,
 }
 
+impl View {
+    /// Returns whether this is an index.
+    pub(in crate::store) fn is_index(self) -> bool {
+        self.index.is_some()
+    }
+}
+
 /// The table itself, not an index.
 pub(in crate::store) const TABLE: View = View { index: None, pk: "pk", sk: "sk" };
 /// Index of the Directory table that lists users, backlogged destinations, replays and jobs.
 pub(in crate::store) const LISTING: View = View { index: Some("listing"), pk: "listPk", sk: "listSk" };
-/// Index of errors by environment.
+/// Index of errors and events by environment.
 pub(in crate::store) const BY_ENVIRONMENT: View =
     View { index: Some("by-environment"), pk: "environmentPk", sk: "listSk" };
 /// Index of errors by user.
@@ -95,9 +103,14 @@ impl Filter {
         self.and(Condition::compare("expiresAt", ">", number(now.seconds())))
     }
 
-    /// Excludes items that were updated after a time.
-    pub(in crate::store) fn not_updated_after(self, at: Timestamp) -> Self {
-        self.and(Condition::compare("updatedAt", "<=", text(at)))
+    /// Excludes items with a time attribute after a time.
+    pub(in crate::store) fn not_after(self, attribute: &str, at: Timestamp) -> Self {
+        self.and(Condition::compare(attribute, "<=", text(at)))
+    }
+
+    /// Excludes items whose attribute equals a text.
+    pub(in crate::store) fn differs(self, attribute: &str, excluded: &str) -> Self {
+        self.and(Condition::compare(attribute, "<>", text(excluded)))
     }
 
     /// Excludes items whose map attribute does not have this member.
@@ -133,18 +146,29 @@ pub(super) struct QueryPage {
 }
 
 impl<A: Access> Table<A> {
+    /// Returns the number of items of a partition whose sort keys start with `prefix`. Strongly
+    /// consistent. One query per megabyte.
+    pub(in crate::store) async fn count_prefix(&self, pk: &str, prefix: &str) -> Result<usize, StoreError> {
+        let pages = self.prefix_query(pk, prefix).select(Select::Count).into_paginator().send();
+        let pages: Vec<_> = pages.collect::<Result<_, _>>().await?;
+        let count = pages.iter().map(|page| usize::try_from(page.count()).unwrap_or_default());
+        Ok(count.sum())
+    }
+
     /// Returns all items of a partition whose sort keys start with `prefix`, in the order of their
     /// sort keys. Strongly consistent. One query per megabyte.
     pub(in crate::store) async fn list_prefix(&self, pk: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
-        let query = self
-            .client
+        Ok(self.prefix_query(&pk, prefix).into_paginator().items().send().collect::<Result<_, _>>().await?)
+    }
+
+    fn prefix_query(&self, pk: &str, prefix: &str) -> QueryFluentBuilder {
+        self.client
             .query()
             .table_name(&self.name)
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .expression_attribute_values(":pk", text(pk))
-            .expression_attribute_values(":prefix", text(prefix));
-        Ok(query.into_paginator().items().send().collect::<Result<_, _>>().await?)
+            .expression_attribute_values(":prefix", text(prefix))
     }
 
     /// Returns all items of a partition, in descending order of their sort keys. Strongly

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_config::SdkConfig;
 use functions::{
     admin::{environments_create, keys_create},
-    api::{credentials, destinations, errors, session, users, workflows},
+    api::{credentials, destinations, errors, events, session, users, workflows},
     authorizer::Authorizer,
 };
 use http::StatusCode;
@@ -13,7 +13,7 @@ use serde_json::json;
 use tenon::{
     delivery::{drain::Drains, first_attempts::FirstAttemptSender, forward::Forwarder, replay::Replayer, sweep::Sweep},
     start::{FromAws, connect},
-    store::{deletions::Deletions, erasures::Erasures, users::Users},
+    store::{erasures::Erasures, users::Users},
 };
 use tests::{Calls, aws, bus_settings, event, scripted, setting};
 
@@ -44,12 +44,17 @@ async fn functions_open_only_their_connections_at_start() {
         Users => "GetItem";
         users::list::State => "4*GetItem";
         users::token::State => "GetItem Query";
+        users::ChangeState => "GetItem";
         workflows::State => "GetItem";
+        workflows::ChangeState => "GetItem";
         credentials::State => "GetItem";
+        credentials::ChangeState => "GetItem";
         credentials::StateWithVault => "DescribeKey GetItem";
+        credentials::ChangeStateWithVault => "DescribeKey GetItem";
         session::State => "5*GetItem";
         errors::record::State => "4*GetItem";
         errors::get::State => "3*GetItem";
+        events::list::State => "8*GetItem";
         errors::groups::State => "8*GetItem";
         errors::list::State => "GetItem";
         errors::logs::State => "8*GetItem";
@@ -65,7 +70,7 @@ async fn functions_open_only_their_connections_at_start() {
         environments_create::State => "GetItem";
         keys_create::State => "GetItem";
         functions::workers::rotate_signing_keys::State => "GetItem";
-        Deletions => "GetItem";
+        functions::workers::user_jobs::State => "GetItem";
         Erasures => "GetItem";
         Forwarder => "DescribeKey GetItem";
         FirstAttemptSender => "DescribeKey GetItem";
@@ -160,7 +165,7 @@ async fn authorizer_makes_only_its_documented_aws_calls() {
     assert_eq!(authorize(&token).await["context"]["userId"], json!(user));
     assert_eq!(calls.take(), ["GetItem"]);
     // A token from before its user was disabled stays invalid after the user is enabled again.
-    let users = connect(&config, Users::from_aws).await.unwrap();
+    let users = connect(&config, users::ChangeState::from_aws).await.unwrap();
     for route in ["disable", "disable", "enable", "enable"] {
         let mut event = event_of("users_status", &environment, of_user, None);
         event["requestContext"]["routeKey"] = json!(format!("POST /users/{{user}}/{route}"));

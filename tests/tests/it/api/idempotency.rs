@@ -23,12 +23,17 @@ use tenon::{
         destinations::Destinations,
         erasures::{Erasure, Erasures, start_erasure},
         errors::{ErrorQuery, Errors, Retention},
+        record_pages::Window,
         users::Users,
         workflows::Workflows,
     },
 };
 use tests::{
-    Answer, Api, Calls, Environment, Tenon, aws, crash::Crash, event, eventually, example_error, keys, send, setting,
+    Answer, Api, Calls, Environment, Tenon, aws,
+    crash::Crash,
+    event,
+    events::{deletion_of, outbox},
+    eventually, example_error, keys, send, setting,
     webhook_receiver::Receiver,
 };
 use tower::ServiceExt;
@@ -281,7 +286,7 @@ async fn user_and_workflow(config: &SdkConfig, environment: EnvironmentId) -> (S
     let state = started::<Users>(config).await;
     let (_, user) = answer(users::create::create_user, &state, request("users_create", environment, |_| {})).await;
     let user = user["userId"].as_str().unwrap().to_owned();
-    let state = started::<workflows::State>(config).await;
+    let state = started::<workflows::ChangeState>(config).await;
     let body = json!({ "userId": user, "name": "Orders" }).to_string();
     let request = request("workflows_create", environment, |event| {
         event["headers"]["idempotency-key"] = json!("preparation");
@@ -326,7 +331,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     )
     .await;
 
-    let state = started::<credentials::StateWithVault>(&mortal).await;
+    let state = started::<credentials::ChangeStateWithVault>(&mortal).await;
     assert_survives_crashes(
         credentials::create::create_credential,
         (&state, &crash),
@@ -342,7 +347,7 @@ async fn retry_after_crash_at_any_aws_call_completes_the_request() {
     )
     .await;
 
-    let state = started::<workflows::State>(&mortal).await;
+    let state = started::<workflows::ChangeState>(&mortal).await;
     assert_survives_crashes(
         workflows::create::create_workflow,
         (&state, &crash),
@@ -476,7 +481,8 @@ async fn repetition_never_revives_a_deleted_resource() {
     assert!(crash.at(1, true, create()).await.is_none());
     let (users, joe): (Users, UserRef) = (Users(directory()), "joe.smoe@acme.example".parse().unwrap());
     let gone = users.find(environment, &joe).await.unwrap().unwrap();
-    users.delete(environment, &gone).await.unwrap();
+    let outbox = outbox(&config);
+    users.delete(&gone, &deletion_of(environment, &gone), outbox.prepare(&[]).unwrap()).await.unwrap();
     let (status, repeated) = create().await;
     assert_eq!((status, &repeated["userId"]), (201, &json!(gone.user_id)), "{repeated}");
     assert!(users.get(environment, gone.user_id).await.unwrap().is_none());
@@ -485,7 +491,7 @@ async fn repetition_never_revives_a_deleted_resource() {
     let environment = EnvironmentId::new();
     let (user, _) = user_and_workflow(&config, environment).await;
     let owner: UserId = user.parse().unwrap();
-    let state = started::<workflows::State>(&mortal).await;
+    let state = started::<workflows::ChangeState>(&mortal).await;
     let body = json!({ "userId": user, "name": "Revived" }).to_string();
     let create = || {
         let request = request("workflows_create", environment, |event| event["body"] = json!(body));
@@ -496,13 +502,13 @@ async fn repetition_never_revives_a_deleted_resource() {
     let name = "Revived".parse().unwrap();
     let id = workflows.id_by_name(environment, owner, &name).await.unwrap().unwrap();
     let (gone, _) = workflows.find_with_owner(environment, None, id).await.unwrap().unwrap();
-    assert!(workflows.delete(environment, &gone).await.unwrap());
+    assert!(workflows.delete(environment, &gone, outbox.prepare(&[]).unwrap()).await.unwrap());
     let (status, repeated) = create().await;
     assert_eq!((status, &repeated["workflowId"]), (201, &json!(id)), "{repeated}");
     assert_eq!(workflows.id_by_name(environment, owner, &name).await.unwrap(), None);
     assert!(workflows.find_with_owner(environment, None, id).await.unwrap().is_none());
 
-    let state = started::<credentials::StateWithVault>(&mortal).await;
+    let state = started::<credentials::ChangeStateWithVault>(&mortal).await;
     let create = || {
         let request = request("credentials_create", environment, |event| event["pathParameters"]["user"] = json!(user));
         answer(credentials::create::create_credential, &state, request)
@@ -512,7 +518,7 @@ async fn repetition_never_revives_a_deleted_resource() {
     let [gone] = &credentials.first_by_user(environment, owner, 50).await.unwrap().0[..] else {
         panic!("no credential")
     };
-    assert!(credentials.delete(environment, owner, gone.credential_id).await.unwrap());
+    assert!(credentials.delete(environment, gone, outbox.prepare(&[]).unwrap()).await.unwrap());
     let (status, repeated) = create().await;
     assert_eq!((status, &repeated["credentialId"]), (201, &json!(gone.credential_id)), "{repeated}");
     assert!(credentials.first_by_user(environment, owner, 50).await.unwrap().0.is_empty());
@@ -547,7 +553,8 @@ async fn repetition_never_records_erased_errors_again() {
     };
     assert!(crash.at(3, true, record()).await.is_none());
     let errors = Errors { table: table.clone(), retention: Retention::days(30) };
-    let recorded = async || errors.page(environment, &ErrorQuery { limit: 10, ..Default::default() }).await.unwrap();
+    let query = ErrorQuery { window: Window { limit: 10, ..Window::default() }, ..ErrorQuery::default() };
+    let recorded = async || errors.page(environment, &query).await.unwrap();
     assert_eq!(recorded().await.items.len(), 1);
 
     let erasure = Erasure { environment_id: environment, user_id: user.parse().unwrap(), started_at: Timestamp::now() };

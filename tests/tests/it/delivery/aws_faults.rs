@@ -21,7 +21,7 @@ use tenon::{
     },
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
-        destination::{AwsCredentials, Destination, EventBridge, Filter, Target, Verification},
+        destination::{AwsCredentials, Destination, EventBridge, Filter, Target, Verification, errors_only},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
@@ -104,6 +104,7 @@ async fn send(
         enabled: true,
         name: None,
         disabled_reason: None,
+        events: errors_only(),
         filter: Filter::default(),
         target: Target::EventBridge(bus),
         verification: Verification { verified: true, reason: String::new() },

@@ -7,7 +7,7 @@ use tenon::{
         delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, ReplayId, WorkflowId},
-        record::RecordKey,
+        record::{RecordId, RecordKey},
         replay::{Replay, Selection},
         timestamp::Timestamp,
     },
@@ -25,6 +25,14 @@ async fn table(name: &str) -> Table {
     Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
 }
 
+/// Returns the key of the error of a delivery.
+fn key(workflow_id: WorkflowId, delivery: &Delivery) -> RecordKey {
+    match delivery.record {
+        RecordId::Error { error_id } => RecordKey::Error { workflow_id, error_id },
+        RecordId::Event { .. } => panic!("{delivery:?}"),
+    }
+}
+
 fn route() -> Route {
     Route { environment: EnvironmentId::new(), destination: DestinationId::new() }
 }
@@ -37,7 +45,9 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
     let workflow = WorkflowId::new();
     let mut model: Vec<Delivery> = (0..400)
         .map(|n: u64| Delivery {
-            error_id: ErrorId::from(ObjectId::at(now - Duration::from_secs(rand::random_range(0..n + 1)))),
+            record: RecordId::Error {
+                error_id: ObjectId::at(now - Duration::from_secs(rand::random_range(0..n + 1))).into(),
+            },
             destination_id: route.destination,
             // `Cancelled` is rare.
             status: if n.is_multiple_of(97) {
@@ -49,9 +59,9 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
             next_attempt_at: None,
         })
         .collect();
-    let recorded: Vec<_> = model.iter().map(|delivery| (workflow, delivery.clone())).collect();
+    let recorded: Vec<_> = model.iter().map(|delivery| (key(workflow, delivery), delivery.clone())).collect();
     assert!(deliveries.record(route, &recorded, now).await.unwrap().is_empty());
-    model.sort_by_key(|delivery| std::cmp::Reverse(delivery.error_id));
+    model.sort_by_key(|delivery| std::cmp::Reverse(*key(workflow, delivery).id()));
 
     for status in [
         None,
@@ -110,7 +120,7 @@ async fn batched_first_attempts_are_shown_per_error() {
     deliveries.record_delivered(a, &[(errors[0].key().into(), errors[0].updated_at, again)], now).await.unwrap();
 
     let responses = async |error: &ErrorLog| -> BTreeSet<Vec<String>> {
-        let shown = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
+        let shown = deliveries.list_by_record(&error.clone().into(), &BTreeSet::new()).await.unwrap();
         let responses = |delivery: Delivery| delivery.attempts.into_iter().map(|attempt| attempt.response).collect();
         shown.into_iter().map(responses).collect()
     };
@@ -140,7 +150,7 @@ async fn error_shows_all_deliveries_of_a_busy_second() {
         deliveries.record_delivered(route, &recorded, Timestamp::now()).await.unwrap();
     }
     for error in [&errors[0], &errors[249], &errors[250]] {
-        let shown = deliveries.list_by_error(error, &BTreeSet::new()).await.unwrap();
+        let shown = deliveries.list_by_record(&error.clone().into(), &BTreeSet::new()).await.unwrap();
         assert_eq!(shown.len(), 5);
         assert!(shown.iter().all(|delivery| delivery.attempts == std::slice::from_ref(&attempt)));
     }

@@ -16,6 +16,7 @@ use tenon::{
         erasures::{Erasure, Erasures, start_erasure},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
         pending::PendingDeliveries,
+        record_pages::Window,
     },
 };
 use tests::{aws, crash::Crash, delivery_harness::DeliveryHarness, setting};
@@ -92,7 +93,11 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     assert!(!erasures.run(&erasure, early).await.unwrap());
     assert!(erasures.open().await.unwrap().contains(&erasure));
     let store = store().await;
-    let of = |user| ErrorQuery { scope: ErrorScope::User(user), limit: 100, ..ErrorQuery::default() };
+    let of = |user| ErrorQuery {
+        scope: ErrorScope::User(user),
+        window: Window { limit: 100, ..Window::default() },
+        ..ErrorQuery::default()
+    };
     let left = store.page(harness.environment, &of(user)).await.unwrap().items;
     let keys = |errors: &[ErrorLog]| errors.iter().map(ErrorLog::key).collect::<BTreeSet<_>>();
     assert_eq!(keys(&left), keys(&later));

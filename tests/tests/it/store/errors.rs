@@ -18,7 +18,8 @@ use tenon::{
     },
     store::{
         Table,
-        errors::{ErrorQuery, ErrorScope, Errors, Groups, MAX_SKIP, Retention},
+        errors::{ErrorQuery, ErrorScope, Errors, Groups, Retention},
+        record_pages::{MAX_SKIP, Window},
     },
 };
 use tests::{aws, delivery_harness::DeliveryHarness, setting};
@@ -52,10 +53,10 @@ impl Model {
             .map(|error| (error.error_id, error.workflow_id))
             .collect();
         found.sort();
-        if !query.oldest_first {
+        if !query.window.oldest_first {
             found.reverse();
         }
-        found.into_iter().skip(query.skip).collect()
+        found.into_iter().skip(query.window.skip).collect()
     }
 }
 
@@ -121,10 +122,12 @@ async fn queries_match_an_in_memory_model() {
             user_id: maybe(0.2).then_some(user),
             execution_id: maybe(0.4).then(|| random(&["e1", "e2", "none"]).parse().unwrap()),
             block_type: maybe(0.3).then(|| random(&["shopify", "slack"]).parse().unwrap()),
-            oldest_first: maybe(0.5),
-            skip: if maybe(0.3) { rand::random_range(0..=MAX_SKIP / 4) } else { 0 },
-            after: None,
-            limit: rand::random_range(1..=100),
+            window: Window {
+                oldest_first: maybe(0.5),
+                skip: if maybe(0.3) { rand::random_range(0..=MAX_SKIP / 4) } else { 0 },
+                after: None,
+                limit: rand::random_range(1..=100),
+            },
             ..ErrorQuery::default()
         };
         let environment = random(&environments);
@@ -132,14 +135,17 @@ async fn queries_match_an_in_memory_model() {
         let mut found = Vec::new();
         loop {
             let page = errors.page(environment, &query).await.unwrap();
-            assert!(page.items.len() <= query.limit);
-            assert!(page.items.len() == query.limit || page.next.is_none(), "only the last page is short: {query:?}");
+            assert!(page.items.len() <= query.window.limit);
+            assert!(
+                page.items.len() == query.window.limit || page.next.is_none(),
+                "only the last page is short: {query:?}"
+            );
             for error in &page.items {
                 assert!(model.errors.contains(error), "the complete error");
             }
             found.extend(page.items.iter().map(|error| (error.error_id, error.workflow_id)));
             match page.next {
-                Some(next) => query.after = Some(next),
+                Some(next) => query.window.after = Some(next),
                 None => break,
             }
         }
@@ -179,12 +185,12 @@ async fn paging_returns_existing_errors_once_under_concurrent_writes() {
     }
     let errors = store().await;
     let mut seen: Vec<ErrorId> = Vec::new();
-    let mut query = ErrorQuery { limit: 7, ..ErrorQuery::default() };
+    let mut query = ErrorQuery { window: Window { limit: 7, ..Window::default() }, ..ErrorQuery::default() };
     loop {
         let page = errors.page(harness.environment, &query).await.unwrap();
         seen.extend(page.items.iter().map(|error| error.error_id));
         match page.next {
-            Some(next) => query.after = Some(next),
+            Some(next) => query.window.after = Some(next),
             None => break,
         }
     }

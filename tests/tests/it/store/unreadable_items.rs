@@ -21,6 +21,8 @@ use tenon::{
         destinations::Destinations,
         erasures::{Erasure, Erasures},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        record_pages::Window,
+        records::{ListedRecord, RecordKind, Records},
         users::{UserQuery, Users},
         workflows::Workflows,
     },
@@ -51,8 +53,10 @@ async fn damaged_item_breaks_no_list_and_no_drain() {
         let (credentials, destinations) = (Credentials(directory()), Destinations(directory()));
         let retention = Retention::days(30);
         let (deliveries, stored) = (Deliveries { table: table(), retention }, Errors { table: table(), retention });
-        let query = |scope| ErrorQuery { scope, limit: 50, ..ErrorQuery::default() };
+        let query =
+            |scope| ErrorQuery { scope, window: Window { limit: 50, ..Window::default() }, ..ErrorQuery::default() };
         let all_users = UserQuery { status: None, after: None, limit: 50 };
+        let record = errors[0].clone().into();
         let here: BTreeSet<_> = [route.destination].into();
         let (logs, own, of_workflow) = (
             query(ErrorScope::Environment),
@@ -73,7 +77,7 @@ async fn damaged_item_breaks_no_list_and_no_drain() {
             stored.page(environment, &of_workflow),
             stored.groups(environment, &everything),
             deliveries.list(route, None, (None, 50)),
-            deliveries.list_by_error(&errors[0], &here),
+            deliveries.list_by_record(&record, &here),
         );
         vec![
             ("users", found.0.is_ok()),
@@ -129,25 +133,28 @@ async fn damaged_errors_end_no_replay_and_no_erasure() {
     let client = Client::new(&harness.aws);
     let table = setting("ERRORS_TABLE");
     for error in &errors[..8] {
-        let update = client.update_item().table_name(&table).update_expression("REMOVE workflowId, blockType");
+        let update = client.update_item().table_name(&table).update_expression("REMOVE userId, workflowId");
         let partition = keys::attribute(keys::workflow(harness.environment, error.workflow_id));
         let sort_key = keys::attribute(error.error_id.to_string());
         update.key("pk", partition).key("sk", sort_key).send().await.unwrap();
     }
+    let records = Records(harness.errors.table.clone().read_only());
     let mut found = BTreeSet::new();
     for shard in 0..8 {
         let mut after = None;
         loop {
             let position = (after.as_deref(), 2);
-            let page = harness.errors.page_of_shard(harness.environment, shard, (None, None), position).await.unwrap();
-            found.extend(page.items.into_iter().map(|error| error.error_id));
+            let shard = (RecordKind::Errors, shard);
+            let page = records.page_of_shard(harness.environment, shard, (None, None), position);
+            let page = page.await.unwrap();
+            found.extend(page.items.iter().filter_map(ListedRecord::key));
             after = page.next;
             if after.is_none() {
                 break;
             }
         }
     }
-    assert_eq!(found, errors[8..].iter().map(|error| error.error_id).collect());
+    assert_eq!(found, errors[8..].iter().map(|error| error.key().into()).collect());
 
     let user_id = errors[0].user_id;
     let erasure = Erasure { environment_id: harness.environment, user_id, started_at: Timestamp::now() };

@@ -12,7 +12,11 @@ use tenon::{
         users::{ChangeUserError, UserQuery, Users},
     },
 };
-use tests::{aws, setting};
+use tests::{
+    aws,
+    events::{deletion_of, outbox},
+    setting,
+};
 
 async fn table(name: &str) -> Table {
     Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
@@ -52,6 +56,7 @@ fn random_names() -> Names {
 #[tokio::test]
 async fn users_and_names_match_an_in_memory_model() {
     let users = Users(table("DIRECTORY_TABLE").await);
+    let outbox = outbox(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     for _ in 0..8 {
         let (environment, mut model) = (EnvironmentId::new(), Model::default());
         for _ in 0..40 {
@@ -59,9 +64,11 @@ async fn users_and_names_match_an_in_memory_model() {
             match (rand::random_range(0..5), some) {
                 (0, Some(index)) => {
                     let gone = model.users.remove(index);
-                    users.delete(environment, &gone).await.unwrap();
+                    let deletion = deletion_of(environment, &gone);
+                    users.delete(&gone, &deletion, outbox.prepare(&[]).unwrap()).await.unwrap();
                     // A deleted user cannot be deleted again.
-                    assert!(matches!(users.delete(environment, &gone).await, Err(ChangeUserError::Conflict)));
+                    let again = users.delete(&gone, &deletion, outbox.prepare(&[]).unwrap()).await;
+                    assert!(matches!(again, Err(ChangeUserError::Conflict)));
                 }
                 (1 | 2, Some(index)) => {
                     let before = model.users[index].clone();

@@ -1,0 +1,96 @@
+//! `GET /events`. AWS calls: eight concurrent DynamoDB queries and one batch read; for a user one query, and
+//! one read before it if `userId` is a username or email address. More queries only if the filters exclude
+//! most of the items read.
+
+use axum::{
+    extract,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tenon::{
+    domain::{
+        event::{Event, EventDocument, EventType},
+        id::WorkflowId,
+        names::UserRef,
+        timestamp::Timestamp,
+        workflow::IntegrationId,
+    },
+    http::{Backend, Cursor, Input, Json, PageParams, Problem, Valid},
+    start::FromAws,
+    store::{
+        ReadOnly,
+        events::{EventQuery, Events},
+        record_pages::Window,
+        records::SHARDS,
+        users::Users,
+    },
+};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::errors::logs::ListOrder;
+
+/// Query parameters of the list of events.
+#[derive(Debug, Input, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct EventFilters {
+    /// Start of the time range, inclusive; rounded down to a whole second.
+    since: Option<Timestamp>,
+    /// End of the time range, exclusive; rounded up to a whole second.
+    until: Option<Timestamp>,
+    /// Type of the events.
+    #[serde(rename = "type")]
+    #[param(rename = "type")]
+    event_type: Option<EventType>,
+    /// User of the events, also a deleted one by its id.
+    user_id: Option<UserRef>,
+    /// Workflow of the events.
+    workflow_id: Option<WorkflowId>,
+    /// Integration of the events.
+    integration_id: Option<IntegrationId>,
+}
+
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = SHARDS)]
+pub struct State {
+    users: Users<ReadOnly>,
+    events: Events,
+}
+
+/// Page of events.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventPage<'a> {
+    /// Events of the page.
+    data: Vec<EventDocument<'a>>,
+    /// Cursor of the next page; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    cursor: Option<String>,
+}
+
+/// Lists the events of the environment, including those of deleted users.
+#[utoipa::path(get, path = "/events", tag = "events", security(("apiKey" = ["manage"])),
+    params(EventFilters, ListOrder, PageParams),
+    responses((status = 200, body = EventPage), (status = 404, description = "user not found")))]
+pub async fn list_events(
+    caller: Backend,
+    extract::State(State { users, events }): extract::State<State>,
+    Valid((filters, order, page)): Valid<(EventFilters, ListOrder, PageParams)>,
+) -> Result<Response, Problem> {
+    let scope = format!("/events {filters:?} {:?}", order.sort_order);
+    let after = page.after(&scope)?;
+    let EventFilters { since, until, event_type, user_id, workflow_id, integration_id } = filters;
+    let user_id = match &user_id {
+        Some(user) => {
+            let found = users.resolve(caller.environment, user).await?;
+            Some(found.ok_or_else(|| Problem::not_found("user"))?)
+        }
+        None => None,
+    };
+    let window: Window = order.window(after, page.limit);
+    let query = EventQuery { since, until, event_type, user_id, workflow_id, integration_id, window };
+    let found = events.page(caller.environment, &query).await?;
+    let data = found.items.iter().map(Event::document).collect();
+    let cursor = found.next.as_deref().map(|position| Cursor::new(&scope, position).into_string());
+    Ok(Json(EventPage { data, cursor }).into_response())
+}

@@ -1,0 +1,3 @@
+//! Serves `GET /events/{eventId}`.
+
+tenon::main!(serve(functions::api::events::get::get_event));

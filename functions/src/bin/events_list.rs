@@ -1,0 +1,3 @@
+//! Serves `GET /events`.
+
+tenon::main!(serve(functions::api::events::list::list_events));

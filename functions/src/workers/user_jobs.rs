@@ -1,0 +1,138 @@
+//! `user_jobs`, triggered by the stream of the directory table for each user that is deleted, disabled or
+//! enabled, and by a schedule for unfinished jobs. May stop at any point and run more than once. AWS calls:
+//! for 200 items of a deleted user one DynamoDB query, one batch read for each 100 workflows, three reads of
+//! what the installations show, and up to 40 writes, and at the end one transaction; for a disabled or
+//! enabled user one read, one query of the names of its workflows, one batch read for each 100 workflows
+//! and one write for each 25, and one write at the end.
+
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
+use lambda_runtime::Diagnostic;
+use serde::Serialize;
+use tenon::{
+    domain::{
+        event::{Event, EventType},
+        id::UserId,
+        integration::Integration,
+        timestamp::Timestamp,
+    },
+    start::FromAws,
+    store::{
+        ReadOnly, StoreError,
+        events::Outbox,
+        integrations::Integrations,
+        user_jobs::{Deletion, Owned, OwnedCounts, StatusChange, UserJob, UserJobs},
+        users::Users,
+        workflows::Workflows,
+    },
+};
+
+use super::jobs::{self, Trigger};
+use crate::{
+    api::{
+        credentials::CredentialBody,
+        installations::{InstallationBody, Parts},
+        workflows::WorkflowBody,
+    },
+    changes::Changes,
+};
+
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
+    jobs: UserJobs,
+    users: Users<ReadOnly>,
+    workflows: Workflows<ReadOnly>,
+    integrations: Integrations<ReadOnly>,
+    parts: Parts,
+    outbox: Outbox,
+}
+
+/// Data of the event that a user and everything that it owned were deleted.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    user_id: UserId,
+    revision: u32,
+    counts: OwnedCounts,
+}
+
+/// Deletes what deleted users owned, and sends the events of workflows whose user was disabled or enabled.
+pub async fn run_user_jobs(state: State, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
+    let open = async || state.jobs.open().await;
+    jobs::run(trigger, open, async |job| state.run(job).await.map(|()| true), UserJob::started_at).await
+}
+
+impl State {
+    /// Runs a job to its end. May be repeated after a failure, and run concurrently.
+    pub async fn run(&self, job: &UserJob) -> Result<(), StoreError> {
+        match job {
+            UserJob::Deletion(job) => self.delete(job).await,
+            UserJob::StatusChange(job) => self.send_status(job).await,
+        }
+    }
+
+    /// Sends an event for each workflow that the API shows as active while its user is. The ids of the
+    /// events depend on the job only, so that a second run sends none again.
+    async fn send_status(&self, job: &StatusChange) -> Result<(), StoreError> {
+        let StatusChange { environment_id: environment, user_id, actor, .. } = job;
+        // Of a deleted user everything is deleted.
+        if let Some(owner) = self.users.get(*environment, *user_id).await? {
+            let owner = owner.owner_status();
+            let event_type = match owner.is_active() {
+                true => EventType::WorkflowActivated,
+                false => EventType::WorkflowDeactivated,
+            };
+            let ids = self.workflows.list_ids_by_user(*environment, *user_id).await?;
+            for ids in ids.chunks(WORKFLOWS_PER_STEP) {
+                let mut changes = Changes::of_job(*environment, *actor, job.seed.clone());
+                let mut workflows = self.workflows.get_all(*environment, ids).await?;
+                workflows.retain(|workflow| workflow.active);
+                for workflow in workflows {
+                    changes.workflow(event_type, &WorkflowBody::new(workflow, owner));
+                }
+                self.outbox.store(&changes.into_events()?).await?;
+            }
+        }
+        self.jobs.complete_status_change(job).await
+    }
+
+    /// Deletes all items that a user owned, each with its event, and completes the job with the receipt.
+    async fn delete(&self, job: &Deletion) -> Result<(), StoreError> {
+        let counts = self.jobs.count(job).await?;
+        let catalogue = self.integrations.all(job.environment_id).await?;
+        while let Some(owned) = self.jobs.owned(job).await? {
+            let events = self.deletions(job, &owned, &catalogue).await?;
+            self.jobs.delete(owned, &events).await?;
+        }
+        let mut changes = Changes::of_job(job.environment_id, job.actor, job.seed.clone());
+        let receipt = Receipt { user_id: job.user_id, revision: job.version.saturating_add(1), counts };
+        changes.receipt(job.user_id, &receipt);
+        self.jobs.complete_deletion(job, &changes.into_events()?).await
+    }
+
+    /// Returns the events of the deletion of items.
+    async fn deletions(
+        &self,
+        job: &Deletion,
+        owned: &Owned,
+        catalogue: &[Integration],
+    ) -> Result<Vec<Event>, StoreError> {
+        let Owned { workflows, credentials, installations, .. } = owned;
+        let (mut changes, now) = (Changes::of_job(job.environment_id, job.actor, job.seed.clone()), Timestamp::now());
+        let parts = self.parts.of(job.environment_id, installations).await?;
+        for installation in installations {
+            let shown = InstallationBody::new(installation.touched(now), job.owner.status, catalogue, &parts);
+            changes.installation(EventType::InstallationDeleted, &shown);
+        }
+        for workflow in workflows {
+            changes.workflow(EventType::WorkflowDeleted, &WorkflowBody::new(workflow.touched(now), job.owner));
+        }
+        for credential in credentials {
+            changes.credential(EventType::CredentialDeleted, &CredentialBody::from(credential.touched(now)));
+        }
+        changes.into_events()
+    }
+}
+
+/// Number of workflows of a disabled or enabled user whose events are stored together.
+const WORKFLOWS_PER_STEP: usize = 100;

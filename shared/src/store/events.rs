@@ -1,0 +1,107 @@
+//! Events, and the outbox: events are stored in the transaction of their change.
+
+use super::{
+    errors::Retention,
+    keys,
+    record_pages::{self, Window},
+    table::{BY_ENVIRONMENT, Filter, Item, Page, Put, Range, ReadOnly, StoreError, TABLE, Table, Write, to_item},
+};
+use crate::domain::{
+    event::{Event, EventType},
+    id::{EnvironmentId, UserId, WorkflowId},
+    timestamp::Timestamp,
+    workflow::IntegrationId,
+};
+
+/// Writer of events.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    /// Errors table, which contains all records.
+    pub table: Table,
+    /// Retention of events.
+    pub retention: Retention,
+}
+
+/// Events of a change, as a part of its transaction.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    pub(super) table: &'a Table,
+    pub(super) writes: Vec<Write>,
+}
+
+impl Outbox {
+    /// Prepares events for the transaction of their change. One item each.
+    pub fn prepare(&self, events: &[Event]) -> Result<Outgoing<'_>, StoreError> {
+        let writes = events.iter().map(|event| Ok(Put::new(self.item(event)?).into()));
+        Ok(Outgoing { table: &self.table, writes: writes.collect::<Result<_, StoreError>>()? })
+    }
+
+    /// Stores events of a background job. An event that an earlier run stored is replaced, which delivers
+    /// nothing. One `BatchWriteItem` per 25 events.
+    pub async fn store(&self, events: &[Event]) -> Result<(), StoreError> {
+        let items = events.iter().map(|event| self.item(event)).collect::<Result<_, _>>()?;
+        let unwritten = self.table.put_all(items).await;
+        if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some events were not written".into())) }
+    }
+
+    fn item(&self, event: &Event) -> Result<Item, StoreError> {
+        let Event { event_id, environment_id, created_at, .. } = event;
+        let record = record_pages::StoredRecord::record_key(event);
+        let listing = [
+            ("environmentPk", keys::events_shard(*environment_id, *event_id)),
+            ("listSk", keys::listed_record(record)),
+        ];
+        let mut item = to_item("event", &keys::record(*environment_id, record), event, &listing)?;
+        item.insert("expiresAt".into(), self.retention.expires_at(*created_at));
+        Ok(item)
+    }
+}
+
+/// Events of all environments.
+#[derive(Clone, Debug)]
+pub struct Events(pub Table<ReadOnly>);
+
+/// Filters and position of an event query.
+#[derive(Clone, Debug, Default)]
+pub struct EventQuery {
+    /// Start of the time range, inclusive, rounded down to the second.
+    pub since: Option<Timestamp>,
+    /// End of the time range, exclusive, rounded up to the second.
+    pub until: Option<Timestamp>,
+    /// Type filter.
+    pub event_type: Option<EventType>,
+    /// User filter.
+    pub user_id: Option<UserId>,
+    /// Workflow filter.
+    pub workflow_id: Option<WorkflowId>,
+    /// Integration filter.
+    pub integration_id: Option<IntegrationId>,
+    /// Part of the list.
+    pub window: Window,
+}
+
+impl Events {
+    /// Returns a page of events. One strongly consistent query of a user's events; for an environment eight
+    /// concurrent queries of the index, which is eventually consistent, and one `BatchGetItem` per 100
+    /// events. More queries only if filters exclude most of the items.
+    pub async fn page(&self, environment: EnvironmentId, query: &EventQuery) -> Result<Page<Event>, StoreError> {
+        let EventQuery { since, until, event_type, user_id, workflow_id, integration_id, window } = query;
+        let Some((low, high)) = keys::record_bounds(*since, *until) else {
+            return Ok(Page::empty());
+        };
+        let (view, partitions) = match user_id {
+            Some(user) => (TABLE, vec![keys::events(environment, *user)]),
+            None => {
+                let shards = 0..keys::RECORD_SHARDS;
+                (BY_ENVIRONMENT, shards.map(|shard| keys::events_of_environment(environment, shard)).collect())
+            }
+        };
+        let filter = Filter::default()
+            .unexpired(Timestamp::now())
+            .equals("eventType", event_type.map(EventType::as_str))
+            .equals("workflowId", workflow_id.map(|id| id.to_string()).as_deref())
+            .equals("integrationId", integration_id.as_ref().map(IntegrationId::as_str));
+        let range = Range { view, low, high, newest_first: !window.oldest_first };
+        record_pages::page(&self.0, environment, &partitions, (&range, &filter), window).await
+    }
+}
