@@ -6,8 +6,8 @@ use tenon::{
         event::{Actor, Event, EventData, EventType},
         id::{EnvironmentId, UserId, WorkflowId},
         request_seed::RequestSeed,
-        user::User,
-        workflow::IntegrationId,
+        user::{OwnerStatus, User},
+        workflow::{IntegrationId, Workflow},
     },
     store::{
         StoreError,
@@ -76,17 +76,26 @@ impl Changes {
     }
 
     /// Adds what changed between two states of a workflow: its activity, other attributes, or both.
-    pub(crate) fn changed_workflow(&mut self, before: &WorkflowBody, after: &WorkflowBody) {
-        if before.name != after.name
+    ///
+    /// A workflow that is deactivated while its user is disabled shows no difference. Its event is needed
+    /// nevertheless: the job that follows the change of the user may find it inactive already.
+    pub(crate) fn changed_workflow(&mut self, before: &Workflow, after: &Workflow, owner: OwnerStatus) {
+        let shown = WorkflowBody::new(after.clone(), owner);
+        let switched = match (before.active, after.active) {
+            (true, false) => Some(EventType::WorkflowDeactivated),
+            (false, true) if owner.is_active() => Some(EventType::WorkflowActivated),
+            _ => None,
+        };
+        let is_other = before.active != after.active && switched.is_none();
+        if is_other
+            || before.name != after.name
             || before.credential_ids != after.credential_ids
-            || before.settings.get() != after.settings.get()
+            || before.settings != after.settings
         {
-            self.workflow(EventType::WorkflowUpdated, after);
+            self.workflow(EventType::WorkflowUpdated, &shown);
         }
-        match (before.active, after.active) {
-            (false, true) => self.workflow(EventType::WorkflowActivated, after),
-            (true, false) => self.workflow(EventType::WorkflowDeactivated, after),
-            (false, false) | (true, true) => {}
+        if let Some(switched) = switched {
+            self.workflow(switched, &shown);
         }
     }
 

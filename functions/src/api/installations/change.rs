@@ -402,8 +402,7 @@ impl Planned {
             changes.workflow(EventType::WorkflowCreated, &WorkflowBody::new(workflow.clone(), owner));
         }
         for (before, after) in changed_workflows {
-            let [before, after] = [before, after].map(|one| WorkflowBody::new(one.clone(), owner));
-            changes.changed_workflow(&before, &after);
+            changes.changed_workflow(before, after, owner);
         }
     }
 

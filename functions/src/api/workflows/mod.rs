@@ -126,8 +126,7 @@ impl ChangeState {
             for changed in changed.collect::<Vec<_>>().chunks(MAX_CHANGED) {
                 let mut changes = Changes::new(environment, caller.actor);
                 for (before, after) in changed {
-                    let [before, after] = [before, after].map(|one| WorkflowBody::new(one.clone(), status));
-                    changes.changed_workflow(&before, &after);
+                    changes.changed_workflow(before, after, status);
                 }
                 let (user, events) = ((owner.user_id, status), changes.prepare(&self.outbox)?);
                 is_stored &= self.workflows.change_all(environment, user, changed, events).await?;

@@ -58,8 +58,7 @@ pub async fn update_workflow(
             return Ok(revised(before, owner));
         };
         let mut changes = Changes::new(caller.environment, caller.actor);
-        let [shown_before, shown_after] = [&before, &after].map(|one| WorkflowBody::new(one.clone(), owner));
-        changes.changed_workflow(&shown_before, &shown_after);
+        changes.changed_workflow(&before, &after, owner);
         let events = changes.prepare(&state.outbox)?;
         let added = after.credential_ids.iter().filter(|id| !before.credential_ids.contains(id));
         let added: Vec<CredentialId> = added.copied().collect();

@@ -5,79 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{FutureExt, join_all};
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
-use tenon::domain::id::EnvironmentId;
-use tests::{aws, crash::Crash, keys, setting};
+use tests::{aws, keys, setting};
 
-use crate::endpoints::{Endpoint, Request, World, handlers, request, text};
-
-/// Endpoints of one process, and an environment.
-struct Process {
-    endpoints: BTreeMap<&'static str, Endpoint>,
-    crash: Crash,
-    world: World,
-}
-
-impl Process {
-    async fn start() -> Self {
-        let (config, crash) = Crash::wrap(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
-        let world = World { environment: EnvironmentId::new().to_string(), ..World::default() };
-        Self { endpoints: handlers(&config).await, crash, world }
-    }
-
-    async fn call(&self, function: &str, request: Request) -> (u16, Value) {
-        let (status, body) = self.endpoints[function](request.event(&self.world)).await;
-        (status.as_u16(), body)
-    }
-
-    /// Crashes at a random AWS call, then repeats the request until it is answered.
-    async fn call_after_crash(&self, function: &str, request: Request) -> (u16, Value) {
-        let event = request.event(&self.world);
-        let running = self.endpoints[function](event.clone());
-        match self.crash.at(rand::random_range(0..8), rand::random(), running).await {
-            Some((status, body)) => (status.as_u16(), body),
-            None => self.call(function, request).await,
-        }
-    }
-
-    async fn create_user(&self, name: &str) -> String {
-        let (status, user) = self.call("users_create", request("POST /users").body(json!({ "username": name }))).await;
-        assert_eq!(status, 201);
-        text(&user["userId"])
-    }
-
-    async fn put_integration(&self, id: &str, keys: &[&str], enabled: bool) {
-        let workflows: Vec<Value> = keys.iter().map(|key| json!({ "key": key, "name": "Orders" })).collect();
-        let body = json!({ "name": "Orders", "workflows": workflows, "enabled": enabled,
-            "credentialTypes": [{ "type": "shop", "name": "Shop", "fields": [] }],
-            "settings": [{ "name": "size", "label": "Size", "type": "number" }] });
-        let put = request("PUT /integrations/{integrationId}").with("integrationId", id).body(body);
-        let (status, body) = self.call_after_crash("integrations_put", put).await;
-        assert!([200, 201].contains(&status), "{body}");
-    }
-
-    async fn list(&self, function: &str, request: Request) -> Vec<Value> {
-        let (status, body) = self.call(function, request).await;
-        assert_eq!((status, &body["cursor"]), (200, &Value::Null), "{body}");
-        body["data"].as_array().unwrap().clone()
-    }
-
-    async fn credentials(&self, user: &str) -> BTreeSet<String> {
-        let list = request("GET /users/{user}/credentials").with("user", user).query("limit=100");
-        self.list("credentials_list", list).await.iter().map(|one| text(&one["credentialId"])).collect()
-    }
-
-    async fn workflows(&self, user: &str) -> Vec<Value> {
-        self.list("workflows_list", request("GET /workflows").query(&format!("limit=100&userId={user}"))).await
-    }
-}
-
-const INSTALLATION: &str = "/users/{user}/installations/{integrationId}";
-
-/// Request about an installation.
-fn installation(route: &'static str, user: &str, integration: &str) -> Request {
-    assert!(route.ends_with(INSTALLATION));
-    request(route).with("user", user).with("integrationId", integration)
-}
+use super::process::{Process, installation};
+use crate::endpoints::{request, text};
 
 /// Installation as the model expects it.
 #[derive(Clone, Debug, Default, PartialEq)]
