@@ -34,7 +34,7 @@ impl Bus {
             "Principal": { "Service": "events.amazonaws.com" }, "Action": "sqs:SendMessage", "Resource": arn }] });
         let allow = QueueAttributeName::Policy;
         sqs.set_queue_attributes().queue_url(&queue).attributes(allow, policy.to_string()).send().await.unwrap();
-        let pattern = json!({ "source": ["tenon.errors"] }).to_string();
+        let pattern = json!({ "source": ["tenon.errors", "tenon.events"] }).to_string();
         events.put_rule().name(&name).event_bus_name(&name).event_pattern(pattern).send().await.unwrap();
         let target = aws_sdk_eventbridge::types::Target::builder().id("queue").arn(&arn).build().unwrap();
         events.put_targets().rule(&name).event_bus_name(&name).targets(target).send().await.unwrap();

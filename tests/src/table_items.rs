@@ -40,9 +40,9 @@ pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], envir
         for (index, item) in (0..).zip(query.send().await.unwrap().items.unwrap()) {
             // The time is part of the key, so that of a record that is pending twice must differ.
             let at = (now - Duration::from_millis(index)).to_string();
-            let (error, workflow) = (item["errorId"].as_s().unwrap(), item["workflowId"].as_s().unwrap());
+            let (_, record) = item["sk"].as_s().unwrap().split_once('#').unwrap();
             let mut due = item.clone();
-            due.insert("sk".into(), keys::attribute(keys::pending_delivery(&at, error, workflow)));
+            due.insert("sk".into(), keys::attribute(format!("{at}#{record}")));
             due.insert("nextAttemptAt".into(), AttributeValue::S(at));
             let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
             let delete = aws_sdk_dynamodb::types::Delete::builder().table_name(errors).set_key(Some(key));

@@ -7,6 +7,7 @@ mod credentials;
 mod destinations;
 mod environments;
 mod errors;
+mod events;
 pub(crate) mod handlers;
 mod idempotency;
 mod installations;
