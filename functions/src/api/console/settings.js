@@ -1,4 +1,4 @@
-// Settings: destinations of errors.
+// Settings: destinations of errors and events.
 
 import { h, timeElement, badge, definitionList, button, redraw, announce, withBusy, copyButton, field, form, policyDetails, dialog, confirmDialog, poll, excerpt, destinationName } from "./dom.js";
 import { call, query, encodeSegment } from "./api.js";
@@ -12,6 +12,19 @@ const keyFields = () => [
   field("Access key id", "accessKeyId", { required: true }),
   field("Secret access key", "secretAccessKey", { class: "secret", required: true }),
 ];
+
+// What a destination can send, with the values of the API.
+const SUBSCRIPTIONS = new Map([
+  ["error", "Errors"], ["installation.*", "Installations"], ["workflow.*", "Workflows"], ["credential.*", "Credentials"], ["user.*", "Users"],
+]);
+
+// Checkboxes for what a destination sends. Single types of events that were set through the API are kept.
+const eventsField = (chosen = ["error"]) => h("fieldset", { class: "wide" }, h("legend", {}, "Sends"),
+  [...new Set([...SUBSCRIPTIONS.keys(), ...chosen])].map((value) => h("label", { class: "inline" },
+    h("input", { type: "checkbox", name: "events", value, checked: chosen.includes(value) }), SUBSCRIPTIONS.get(value) ?? value)),
+  h("div", { class: "error", "data-pointer": "events" }));
+
+const chosenEvents = (formElement) => new FormData(formElement).getAll("events");
 
 function settingsPage() {
   const buses = h("div", { class: "cards" });
@@ -37,9 +50,11 @@ function settingsPage() {
     ...keyFields(),
     field("Region", "region", { required: true }, "For example eu-central-1"),
     field("Event bus name or ARN", "eventBusName", { required: true }),
+    eventsField(),
     h("p", { class: "wide quiet" }, "Saving checks the connection: it asks AWS whether the bus exists and sends a test event."),
   ], "Save", async ({ accessKeyId, secretAccessKey, region, eventBusName }, formElement) => {
-    const saved = await call("POST", "destinations", { type: "eventbridge", region, eventBusName, credentials: { accessKeyId, secretAccessKey } });
+    const events = chosenEvents(formElement);
+    const saved = await call("POST", "destinations", { type: "eventbridge", region, eventBusName, events, credentials: { accessKeyId, secretAccessKey } });
     formElement.reset();
     announce(saved.verified ? "Saved and verified." : "Saved, but unverified: see the response of AWS.");
     await load();
@@ -47,8 +62,10 @@ function settingsPage() {
   const webhook = form([
     field("URL", "url", { type: "url", required: true, wide: true }, "HTTPS URL with a public address"),
     field("Description", "description", { wide: true }),
+    eventsField(),
   ], "Save", async ({ url, description }, formElement) => {
-    const saved = await call("POST", "destinations", { type: "webhook", url, ...(description && { description }) });
+    const events = chosenEvents(formElement);
+    const saved = await call("POST", "destinations", { type: "webhook", url, events, ...(description && { description }) });
     formElement.reset();
     showSecret(saved.secret);
     await load();
@@ -73,11 +90,11 @@ function showSecret(secret) {
 }
 
 function card(destination, testResults, reload) {
-  const { destinationId: id, health, filter } = destination;
+  const { destinationId: id, events, health, filter } = destination;
   const path = `destinations/${encodeSegment(id)}`;
   const name = destinationName(destination);
   const toggle = h("input", {
-    type: "checkbox", role: "switch", checked: destination.enabled, "data-focus": `toggle-${id}`, "aria-label": `Send errors to ${name}`,
+    type: "checkbox", role: "switch", checked: destination.enabled, "data-focus": `toggle-${id}`, "aria-label": `Send to ${name}`,
     onchange: (event) => withBusy(event.currentTarget, async () => {
       try {
         await call("PATCH", path, { enabled: toggle.checked });
@@ -93,8 +110,8 @@ function card(destination, testResults, reload) {
     await reload();
   };
   const openEditDialog = (title, fields, body) => {
-    const modal = dialog(title, form(fields, title, async (values) => {
-      await call("PATCH", path, body(values));
+    const modal = dialog(title, form(fields, title, async (values, formElement) => {
+      await call("PATCH", path, body(values, formElement));
       modal.close();
       announce("Saved.");
       await reload();
@@ -110,7 +127,8 @@ function card(destination, testResults, reload) {
       destination.credentials && ["Access key", h("code", {}, destination.credentials.accessKeyId)],
       ["Connection", [badge(destination.verified ? "Verified" : "Unverified", destination.verified ? "good" : "warn"), " ", destination.verification]],
       ["Circuit", badge(health.circuit, health.circuit === "open" ? "bad" : "good")],
-      ["Queued", `${health.pending} ${health.pending === 1 ? "error" : "errors"}`],
+      ["Sends", events.map((value) => SUBSCRIPTIONS.get(value) ?? value).join(", ")],
+      ["Queued", String(health.pending)],
       ["Last success", health.lastSuccessAt ? timeElement(health.lastSuccessAt) : "None"],
       health.lastFailureAt && ["Last failure", timeElement(health.lastFailureAt)],
       filterEntries.length > 0 && ["Filter", filterEntries.map(([member, values]) => `${member}: ${values.join(", ")}`).join("; ")],
@@ -125,6 +143,8 @@ function card(destination, testResults, reload) {
         announce(summary);
         await recordTestResult(summary);
       }, "", `test-${id}`),
+      button("Change what is sent", async () => openEditDialog("Change what is sent", [eventsField(events)],
+        (_, formElement) => ({ events: chosenEvents(formElement) })), "", `events-${id}`),
       destination.type === "webhook"
         ? [button("Change URL", async () => openEditDialog("Change URL", [field("New URL", "url", { wide: true, required: true })], ({ url }) => ({ url })), "", `url-${id}`),
           button("Rotate secret", async () => confirmDialog("Rotate webhook secret", "Requests are signed with a new secret. The previous secret stays valid for 24 hours.", "rotate", async () => {

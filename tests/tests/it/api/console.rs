@@ -85,7 +85,7 @@ async fn eventbridge_destination_is_saved_tested_and_disabled() {
 
     acme.record_error(&workflow, "streams").await;
     assert_eq!(bus.wait_for_errors(1).await[0]["detail"]["error"], "streams");
-    browser.toggle(&format!("Send errors to EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
+    browser.toggle(&format!("Send to EventBridge {} in {}", bus.name, setting("AWS_REGION"))).await;
     browser.wait_for_text("Disabled.").await;
     let control = acme.control_webhook().await;
     acme.record_error(&workflow, "off").await;
@@ -178,6 +178,46 @@ async fn user_is_created_found_disabled_and_deleted() {
     browser.click_on("Delete user").await;
     browser.wait_for_text("Deleted joe.").await;
     acme.backend.get("/users/joe").await.is(404);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_a_destination_sends_is_chosen() {
+    let Some(browser) = Browser::open(WIDE).await else { return };
+    let acme = Tenon::deployed().await.environment().await;
+    let receiver = Receiver::new().await;
+    browser.sign_in(acme.backend.credential()).await;
+    browser.open_section("Settings").await;
+    browser.fill("URL", &receiver.url).await;
+    // The last form is that of the webhook, or of the dialog.
+    let choose = async |value: &str| {
+        let form = "[...document.querySelectorAll('form')].pop()";
+        browser.execute(&format!("{form}.querySelector('[value=\"{value}\"]').click()")).await;
+    };
+    choose("error").await;
+    browser.click_on("Save").await;
+    browser.wait_for_text("must not be empty").await;
+    choose("workflow.*").await;
+    browser.click_on("Save").await;
+    browser.wait_for_text("whsec_").await;
+    browser.click_on("Close").await;
+    browser.wait_for_text("Workflows").await;
+    let events = async || acme.backend.get("/destinations").await.body["data"][0]["events"].clone();
+    assert_eq!(events().await, json!(["workflow.*"]));
+    let path = format!(
+        "/destinations/{}",
+        acme.backend.get("/destinations").await.body["data"][0]["destinationId"].as_str().unwrap()
+    );
+    acme.backend.patch(&path, json!({ "events": ["user.deleted", "workflow.*"] })).await.is(200);
+    browser.open_section("Users").await;
+    browser.open_section("Settings").await;
+    browser.wait_for_text("user.deleted").await;
+    browser.click_on("Change what is sent").await;
+    choose("error").await;
+    choose("workflow.*").await;
+    browser.execute("document.querySelector('dialog form').requestSubmit()").await;
+    browser.wait_for_text("Saved.").await;
+    assert_eq!(events().await, json!(["error", "user.deleted"]));
     browser.close().await;
 }
 
