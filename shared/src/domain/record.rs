@@ -1,7 +1,10 @@
 //! Records: whatever is delivered to destinations, which are errors and events.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema},
+};
 
 use super::{
     error_log::{EngineText, ErrorDocument, ErrorKey, ErrorLog},
@@ -52,22 +55,34 @@ pub enum RecordOwner {
 }
 
 /// Id of a record of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum RecordId {
     /// Id of an error.
-    #[schema(title = "DeliveredError")]
     Error {
         /// Error id.
         error_id: ErrorId,
     },
     /// Id of an event.
-    #[schema(title = "DeliveredEvent")]
     Event {
         /// Event id.
         event_id: EventId,
     },
 }
+
+/// Object with one of two members. Not described as a choice, because generators of clients cannot combine
+/// one with the other members of a delivery.
+impl PartialSchema for RecordId {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .description(Some("One of the two ids."))
+            .property("errorId", ErrorId::schema())
+            .property("eventId", EventId::schema())
+            .into()
+    }
+}
+
+impl ToSchema for RecordId {}
 
 /// Attributes of a record that a destination selects by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
