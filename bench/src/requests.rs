@@ -285,6 +285,9 @@ impl<'a> Scenario<'a> {
         self.unmeasured("forward_errors", &json!({ "Records": records })).await;
         let shown = self.call("errors_get", &[("errorId", &error)], None).await;
         assert_eq!(shown["deliveries"][0]["status"], "delivered", "{shown}");
+        let listed = self.call("events_list", &[], None).await;
+        let event = string_member(&listed["data"][0], "_id");
+        self.call("events_get", &[("eventId", &event)], None).await;
         self.call("destinations_list", &[], None).await;
         self.call("destinations_get", &of_destination, None).await;
         self.call("destinations_patch", &of_destination, Some(json!({ "filter": { "blockType": ["shopify"] } }))).await;
