@@ -58,7 +58,7 @@ status: setup ## Show delivery health of the stack of `make run`
 	@$(PYTHON) local/run.py status
 
 .PHONY: tail
-tail: setup ## Follow errors of the stack of `make run`, or of TENON_URL with TENON_BACKEND_KEY
+tail: setup ## Follow errors and events of the stack of `make run`, or of TENON_URL with TENON_BACKEND_KEY
 	@$(PYTHON) local/tail.py
 
 .PHONY: key

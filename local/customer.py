@@ -53,14 +53,17 @@ class Bus:
     name: str
     queue_url: str
 
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """Returns the next error that arrives within a time, or None. Skips test events."""
+    def receive(self, seconds: float, source: str = "tenon.errors") -> dict[str, Any] | None:
+        """Returns the next event of a source that arrives within a time, or None.
+
+        Discards events of other sources, and test events.
+        """
         sqs, deadline = self.emulator.client("sqs", CUSTOMER_ACCOUNT), time.monotonic() + seconds
         while time.monotonic() < deadline:
             for message in sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=1).get("Messages", []):
                 sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
                 event = json.loads(message["Body"])
-                if event["detail-type"] == "Workflow Error":
+                if event["source"] == source and event["detail-type"] != "Workflow Error Test":
                     return event
             time.sleep(0.01)
         return None
@@ -73,7 +76,7 @@ def make_bus(emulator: Emulator, name: str) -> Bus:
         events.create_event_bus(Name=name)
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name=name, EventBusName=name, EventPattern=json.dumps({"source": ["tenon.errors"]}))
+    events.put_rule(Name=name, EventBusName=name, EventPattern=json.dumps({"source": ["tenon.errors", "tenon.events"]}))
     events.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
     allow = {
         "Version": "2012-10-17",

@@ -1,4 +1,4 @@
-"""Demonstration of the main flow, from an installation to an error on the customer's bus."""
+"""Demonstration: an installation and its events, and an error on the customer's bus."""
 
 import base64
 import json
@@ -55,12 +55,6 @@ class Demonstration:
         token = self.call(backend, "GET", f"/users/{user['userId']}/token")["token"]
         self.verify_token(token, user["userId"])
 
-        self.show_installation(backend, engine, user["userId"])
-
-        self.step("Create a workflow of the user")
-        new_workflow = {"userId": user["userId"], "name": "Refunds to Shopify"}
-        workflow = self.call(backend, "POST", "/workflows", new_workflow, expect=201)["workflowId"]
-
         self.step(f"Prepare the customer's AWS account ({CUSTOMER_ACCOUNT}): a bus, a rule, a queue, and access keys")
         name = f"tenon-demo-{secrets.token_hex(3)}"
         bus = customer.make_bus(self.emulator, name)
@@ -73,6 +67,7 @@ class Demonstration:
             "region": REGION,
             "eventBusName": name,
             "credentials": {"accessKeyId": keys.access_key_id, "secretAccessKey": keys.secret_access_key},
+            "events": ["error", "installation.*", "workflow.*"],
             "enabled": True,
         }
         destination = self.call(backend, "POST", "/destinations", settings, expect=201, hide=keys.secret_access_key)
@@ -84,6 +79,13 @@ class Demonstration:
             keys.access_key_id not in shown and keys.secret_access_key not in shown,
         )
         self.check_encryption(acme, destination["destinationId"], keys)
+
+        self.save_integration(backend)
+        self.show_installation(backend, engine, user["userId"], bus)
+
+        self.step("Create a workflow of the user")
+        new_workflow = {"userId": user["userId"], "name": "Refunds to Shopify"}
+        workflow = self.call(backend, "POST", "/workflows", new_workflow, expect=201)["workflowId"]
 
         self.step("Record an error as the engine: it arrives on the customer's bus")
         recorded_at = time.monotonic()
@@ -117,8 +119,8 @@ class Demonstration:
             "TENON_WORKFLOW": workflow,
         }
 
-    def show_installation(self, backend: tenon.Api, engine: tenon.Api, user: str) -> None:
-        """Installs an integration as the user, and changes its credential as the engine."""
+    def save_integration(self, backend: tenon.Api) -> None:
+        """Saves an integration with a credential, a setting and two workflows."""
         self.step("Save an integration in the catalogue")
         token = {"name": "token", "label": "Access token", "type": "secret", "required": True, "pattern": "shpat_.+"}
         integration = {
@@ -129,25 +131,59 @@ class Demonstration:
         }
         self.call(backend, "PUT", "/integrations/shopify", integration, expect=201)
 
-        self.step("Install it with a token of the user that may install this integration only")
-        limits = {"mode": "install", "integrations": ["shopify"]}
-        limited = self.call(backend, "POST", f"/users/{user}/token", limits, hide_field="token")["token"]
-        page = tenon.Api(self.stack.url, limited)
-        path = f"/users/{user}/installations/shopify"
+    def show_installation(self, backend: tenon.Api, engine: tenon.Api, user: str, bus: customer.Bus) -> None:
+        """Installs an integration as the user, with its events, and changes its credential."""
+        with customer.Endpoint(answers=[204]) as endpoint:
+            self.step("Save a webhook that receives the events of installations, workflows and credentials")
+            subscribed = ["installation.*", "workflow.*", "credential.*"]
+            settings = {"type": "webhook", "url": endpoint.url, "events": subscribed}
+            webhook = self.call(backend, "POST", "/destinations", settings, expect=201, hide_field="secret")
 
-        def connect(secret: str, expect: int) -> Json:
-            body = {"credentials": {"shopify": {"data": {"token": secret}}}, "settings": {"batch": 50}}
-            return self.call(page, "PUT", path, body, expect, hide=secret)
+            self.step("Install the integration with a token of the user that may install it only")
+            limits = {"mode": "install", "integrations": ["shopify"]}
+            limited = self.call(backend, "POST", f"/users/{user}/token", limits, hide_field="token")["token"]
+            page, path = tenon.Api(self.stack.url, limited), f"/users/{user}/installations/shopify"
+            wrong = self.connect(page, path, "not-a-token", 422)
+            self.check("the response names the invalid field", wrong["errors"][0]["pointer"].endswith("/data/token"))
+            installed = self.connect(page, path, "shpat_1", 201)
+            self.check("two workflows are active", [one["active"] for one in installed["workflows"]] == [True, True])
+            self.call(page, "DELETE", path, expect=403)
+            self.check("the token may not uninstall", True)
 
-        wrong = connect("not-a-token", 422)
-        self.check("the response names the invalid field", wrong["errors"][0]["pointer"].endswith("/data/token"))
-        installed = connect("shpat_1", 201)
-        self.check("two workflows are active", [one["active"] for one in installed["workflows"]] == [True, True])
-        self.call(page, "DELETE", path, expect=403)
-        self.check("the token may not uninstall", True)
+            self.step("Receive the events of the installation at the webhook and on the customer's bus")
+            self.show_events(endpoint, webhook["secret"], bus, user)
+            self.call(backend, "DELETE", f"/destinations/{webhook['destinationId']}")
+        self.show_credential(engine, page, path, installed)
 
+    def connect(self, page: tenon.Api, path: str, secret: str, expect: int) -> Json:
+        """Connects an account of the user, which installs the integration if necessary."""
+        body = {"credentials": {"shopify": {"data": {"token": secret}}}, "settings": {"batch": 50}}
+        return self.call(page, "PUT", path, body, expect, hide=secret)
+
+    def show_events(self, endpoint: customer.Endpoint, secret: str, bus: customer.Bus, user: str) -> None:
+        """Receives the events of an installation with two workflows and a credential."""
+        requests = [request for _ in range(4) if (request := endpoint.receive(30))]
+        sent = [bus_event for _ in range(3) if (bus_event := bus.receive(30, source="tenon.events"))]
+        self.say("at the webhook: " + ", ".join(request.headers["x-tenon-event"] for request in requests))
+        self.say("on the bus: " + ", ".join(bus_event["detail-type"] for bus_event in sent))
+        signature = standardwebhooks.Webhook(secret)
+        events = {event["_id"]: event for one in requests for event in [signature.verify(one.body, one.headers)]}
+        self.check("the Standard Webhooks library accepts each signature", len(events) == len(requests))
+        types = sorted(event["type"] for event in events.values())
+        expected = ["credential.created", "installation.created", "workflow.created", "workflow.created"]
+        self.check("each change has one event at the webhook", types == expected)
+        changes = [event for event in events.values() if event["type"] != "credential.created"]
+        same = all(events.get(bus_event["detail"]["_id"]) == bus_event["detail"] for bus_event in sent)
+        self.check("the bus has the same ones, without the credential", same and len(sent) == len(changes))
+        self.show("an event", next(event for event in changes if event["workflowId"]))
+        self.check("each names the user", all(event["actor"] == {"userId": user} for event in events.values()))
+        self.check("each has a revision", all(event["data"]["revision"] >= 1 for event in events.values()))
+        self.check("none has the secret", "shpat_" not in json.dumps([*events.values(), *sent]))
+
+    def show_credential(self, engine: tenon.Api, page: tenon.Api, path: str, installed: Json) -> None:
+        """Changes the credential of an installation as the engine, and repairs it as the user."""
         self.step("Reveal, replace and invalidate the credential as the engine")
-        credential = f"/users/{user}/credentials/{installed['credentialIds']['shopify']}"
+        credential = f"/users/{installed['userId']}/credentials/{installed['credentialIds']['shopify']}"
         revealed = self.call(engine, "POST", f"{credential}/reveal", hide_field="data")
         self.check("the engine reads the data", revealed["data"] == {"token": "shpat_1"})
         self.call(engine, "PUT", credential, {"data": {"token": "shpat_2"}}, hide="shpat_2")
@@ -158,7 +194,7 @@ class Demonstration:
         broken = self.call(page, "GET", path)
         self.show("what needs attention", broken["attention"])
         self.check("the installation needs attention", broken["status"] == "needs-attention")
-        repaired = connect("shpat_3", 200)
+        repaired = self.connect(page, path, "shpat_3", 200)
         self.check("connecting again repairs it", repaired["status"] == "active")
 
     def show_webhook(self, backend: tenon.Api, engine: tenon.Api, workflow: str) -> None:

@@ -8,8 +8,8 @@ table with its counterpart in the stack, and with `APPLY=1` copies those that ar
   without such evidence, and without evidence of an accident, is copied with `DELETED=restore` only.
 * Every write has a condition, so that a concurrent change is never overwritten. The command can be
   interrupted and repeated.
-* Restored errors are not delivered: they are inserted with a type that the filter of the stream
-  excludes, and then get their own.
+* Restored errors and events are not delivered: they are inserted with a type that the filter of the
+  stream excludes, and then get their own.
 
 The credentials and `AWS_ENDPOINT_URL` in the environment select a real or the local AWS.
 """
@@ -47,9 +47,10 @@ MAX_LISTED = 20
 PROGRESS_INTERVAL = 5
 # Seconds from a deletion to the expiry of its tombstone, as in `shared/src/store/tombstones.rs`.
 REMEMBERED = 36 * 24 * 60 * 60
-# Type of an error between its two writes. The filter of the stream passes inserted items of the
-# type `error` only.
-RESTORING = "restoringError"
+# Types of the records: the items that the stream delivers when they are inserted.
+RECORDS = ("error", "event")
+# Type of a record between its two writes, which the filter of the stream excludes.
+RESTORING = "restoringRecord"
 
 
 class State(StrEnum):
@@ -290,7 +291,10 @@ class DirectoryRules(Rules):
     never: ClassVar = {
         "idempotencyRecord": "short-lived",
         "idempotencyPiece": "short-lived",
+        "ticket": "short-lived",
         "replay": "replays are not resumed",
+        # A second run would send the present status as of the time of the change.
+        "statusChange": "events of a changed status are not sent again",
         "signingKey": "a rotation creates a new one",
         "destinationCount": "counted again",
         "integrationCount": "counted again",
@@ -325,7 +329,16 @@ class DirectoryRules(Rules):
                 self.live.load(map(tombstone, listed))
                 kept = [workflow for key, workflow in listed.items() if not self.live.get(tombstone(key))]
                 return {**item, "workflows": {"L": kept}}
+            case "deletion" if "M" not in item.get("counts", {}):
+                # The job counts before it deletes anything, so the restored table has everything.
+                # The stack may have lost some of it.
+                return {**item, "counts": {"M": self.counts(self.user(item)[0])}}
         return item
+
+    def counts(self, partition: str) -> Item:
+        """Returns the numbers of items that a deleted user owned at the restore time."""
+        kinds = Counter(text(item, "sk").partition("#")[0] for item in self.restored.partition(partition))
+        return {f"{kind}s": {"N": str(kinds[kind])} for kind in ("workflow", "credential", "installation")}
 
     def missing(self, item: Item) -> Verdict | None:
         match text(item, "type"):
@@ -624,8 +637,8 @@ class ErrorsRules(Rules):
                 # Its pending item is not copied. A replay can select cancelled deliveries.
                 return {**item, "status": {"S": "cancelled"}, "nextAttemptAt": {"NULL": True}}
             case "delivered":
-                kept = {sk for (_, sk), verdict in self.errors(item).items() if verdict is MISSING}
-                attempts = {error: attempt for error, attempt in item["attempts"]["M"].items() if error in kept}
+                kept = {sk for (_, sk), verdict in self.records(item).items() if verdict is MISSING}
+                attempts = {record: attempt for record, attempt in item["attempts"]["M"].items() if record in kept}
                 return {**item, "attempts": {"M": attempts}}
         return item
 
@@ -637,21 +650,30 @@ class ErrorsRules(Rules):
 
     def missing(self, item: Item) -> Verdict | None:
         match text(item, "type"):
+            case "event" if text(item, "eventType") == "user.deleted":
+                # Erasures keep the receipt.
+                return MISSING
             case "error":
-                erasure = (f"{environment(item)}#erasures", f"erasure#{text(item, 'userId')}")
-                erased = text(self.directory.get(erasure) or {}, "startedAt")
-                return skipped("erased") if erased >= text(item, "updatedAt") else UNDECIDED
+                return self.missing_record(item, recorded_at=text(item, "updatedAt"))
+            case "event":
+                return self.missing_record(item, recorded_at=text(item, "createdAt"))
             case "delivery" | "delivered":
-                # A delivery is copied with its errors, or with some of them.
+                # A delivery is copied with its records, or with some of them.
                 order = (State.MISSING, State.UNDECIDED, State.SKIPPED)
-                return min(self.errors(item).values(), key=lambda verdict: order.index(verdict.state))
+                return min(self.records(item).values(), key=lambda verdict: order.index(verdict.state))
         return None
 
+    def missing_record(self, item: Item, recorded_at: str) -> Verdict:
+        """Decides on a missing record, which an erasure deletes without a trace of its own."""
+        erasure = (f"{environment(item)}#erasures", f"erasure#{text(item, 'userId')}")
+        erased = text(self.directory.get(erasure) or {}, "startedAt")
+        return skipped("erased") if erased >= recorded_at else UNDECIDED
+
     def dependencies(self, item: Item) -> list[Key]:
-        return [] if text(item, "type") == "error" else self.keys_of_errors(self.copied(item))
+        return [] if text(item, "type") in RECORDS else self.keys_of_records(self.copied(item))
 
     def writes(self, item: Item, found: Item | None) -> list[Item]:
-        if text(item, "type") != "error":
+        if text(item, "type") not in RECORDS:
             return [self.live.put(self.copied(item))]
         if found is None:
             return [self.live.put({**item, "type": {"S": RESTORING}})]
@@ -659,25 +681,26 @@ class ErrorsRules(Rules):
 
     def copy(self, item: Item) -> int:
         written = super().copy(item)
-        if written and text(item, "type") == "error":
+        if written and text(item, "type") in RECORDS:
             # The second write, which is a modification. It counts as the same item.
             super().copy(item)
-        return min(written, 1) if text(item, "type") == "error" else written
+        return min(written, 1) if text(item, "type") in RECORDS else written
 
-    def errors(self, delivery: Item) -> dict[Key, Verdict]:
-        """Returns the verdicts on the errors of a delivery."""
-        keys = self.keys_of_errors(delivery)
+    def records(self, delivery: Item) -> dict[Key, Verdict]:
+        """Returns the verdicts on the records of a delivery."""
+        keys = self.keys_of_records(delivery)
         self.live.load(keys)
         self.restored.load(keys)
-        return {key: self.follow(key, "error") for key in keys}
+        return {key: self.follow(key, "record") for key in keys}
 
-    def keys_of_errors(self, delivery: Item) -> list[Key]:
-        """Returns the keys of the errors of a delivery."""
+    def keys_of_records(self, delivery: Item) -> list[Key]:
+        """Returns the keys of the records of a delivery."""
         pk, sk = key_of(delivery)
         if text(delivery, "type") == "delivered":
-            return [(pk.removesuffix("#deliveries"), error) for error in delivery["attempts"]["M"]]
-        error, _, workflow = sk.partition("#")
-        return [(f"{environment(delivery)}#workflow#{workflow}", error)]
+            return [(pk.removesuffix("#deliveries"), record) for record in delivery["attempts"]["M"]]
+        record, _, owner = sk.partition("#")
+        partition = f"{owner}#events" if owner.startswith("user#") else f"workflow#{owner}"
+        return [(f"{environment(delivery)}#{partition}", record)]
 
 
 @dataclass

@@ -1,8 +1,8 @@
-"""Follows the errors of an environment in the terminal (`make tail`).
+"""Follows the errors and events of an environment in the terminal (`make tail`).
 
-TENON_URL and TENON_BACKEND_KEY select a deployed Tenon; the default is the local run. Each error is
-printed once, if its time is within the last two minutes. Errors that an engine records later are
-available from `GET /logs`.
+TENON_URL and TENON_BACKEND_KEY select a deployed Tenon; the default is the local run. Each error
+and each event is printed once, sorted by time, if it is listed within two minutes of its time.
+Errors that an engine records later are available from `GET /logs`.
 """
 
 import contextlib
@@ -11,7 +11,10 @@ import shlex
 import sys
 import time
 import urllib.error
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,8 +22,10 @@ from demo import BOLD, DIM, PLAIN
 from stack import LOCAL
 from tenon import Api
 
-# Number of earlier errors that are printed at the start.
-INITIAL_ERRORS = 10
+Json = dict[str, Any]
+
+# Number of earlier errors and of earlier events that are printed at the start.
+INITIAL_RECORDS = 10
 # Overlap of consecutive requests: clocks differ, and errors are listed by their own time.
 OVERLAP = timedelta(minutes=2)
 PAUSE_SECONDS = 1
@@ -28,18 +33,82 @@ PAUSE_SECONDS = 1
 TRANSIENT_STATUSES = {429, 500, 502, 503, 504}
 
 
+@dataclass
+class Feed:
+    """A list of the API that is followed."""
+
+    api: Api
+    path: str
+    # Member of the response that contains the records.
+    member: str
+    line: Callable[[Json], str]
+    # Time until which the list was read completely.
+    read_until: datetime = field(default_factory=lambda: datetime.now(UTC))
+    # Times of the records that were returned, by their keys.
+    known: dict[str, datetime] = field(default_factory=dict)
+
+    def earlier(self) -> list[Json]:
+        """Returns the newest records of before the start."""
+        records, _ = self.fetch({"limit": INITIAL_RECORDS}, pages=1)
+        return self.unknown(records)
+
+    def new(self) -> list[Json]:
+        """Returns the records that were not returned before.
+
+        After a failure, the next call reads what this one could not.
+        """
+        now, since = datetime.now(UTC), self.read_until - OVERLAP
+        records, complete = self.fetch({"since": since.isoformat(), "sortOrder": "asc", "limit": 100})
+        if complete:
+            self.read_until = now
+        self.known = {key: at for key, at in self.known.items() if at > since - OVERLAP}
+        return self.unknown(records)
+
+    def fetch(self, query: Json, pages: int | None = None) -> tuple[list[Json], bool]:
+        """Returns the records that match a query, and whether the API returned all of them."""
+        records: list[Json] = []
+        cursor: dict[str, str] = {}
+        while pages is None or pages > 0:
+            pages = pages and pages - 1
+            try:
+                response = self.api.call("GET", f"{self.path}?{urlencode(query | cursor)}")
+            except (urllib.error.URLError, OSError, ValueError) as error:
+                print(f"{DIM}the API is unavailable ({error}), retrying{PLAIN}", file=sys.stderr, flush=True)
+                return records, False
+            if response.status in TRANSIENT_STATUSES:
+                return records, False
+            if response.status != 200:
+                detail = response.body.get("detail") or response.body.get("message")
+                sys.exit(f"The API returned {response.status}: {detail}")
+            records += response.body[self.member]
+            if "cursor" not in response.body:
+                break
+            cursor = {"cursor": response.body["cursor"]}
+        return records, True
+
+    def unknown(self, records: list[Json]) -> list[Json]:
+        """Returns the records that were not returned before, and remembers them."""
+        found = {f"{record['workflowId']}/{record['_id']}": record for record in records}
+        found = {key: record for key, record in found.items() if key not in self.known}
+        self.known |= {key: created_at(record) for key, record in found.items()}
+        return list(found.values())
+
+
 def main() -> None:
-    """Follows the errors until Ctrl-C."""
+    """Follows the errors and events until Ctrl-C."""
     api = Api(*settings())
-    shown: dict[str, datetime] = {}
-    for error in reversed(fetch(api, {"limit": INITIAL_ERRORS}, pages=1)):
-        show(error, shown)
+    feeds = [Feed(api, "/logs", "errors", error_line), Feed(api, "/events", "data", event_line)]
+    show(feeds, Feed.earlier)
     while True:
-        since = datetime.now(UTC) - OVERLAP
-        for error in fetch(api, {"since": since.isoformat(), "sortOrder": "asc", "limit": 100}):
-            show(error, shown)
-        shown = {key: at for key, at in shown.items() if at > since - OVERLAP}
+        show(feeds, Feed.new)
         time.sleep(PAUSE_SECONDS)
+
+
+def show(feeds: list[Feed], read: Callable[[Feed], list[Json]]) -> None:
+    """Prints what is read from the feeds, in the order of the times."""
+    found = [(created_at(record), feed.line(record)) for feed in feeds for record in read(feed)]
+    for _, line in sorted(found, key=itemgetter(0)):
+        print(line, flush=True)
 
 
 def settings() -> tuple[str, str]:
@@ -56,40 +125,27 @@ def settings() -> tuple[str, str]:
         sys.exit(f"{missing.args[0]} is not set. Start `make run`, or set TENON_URL and TENON_BACKEND_KEY.")
 
 
-def fetch(api: Api, query: dict[str, Any], pages: int | None = None) -> list[dict[str, Any]]:
-    """Returns the errors that match a query. The list ends early if the API is unavailable."""
-    errors: list[dict[str, Any]] = []
-    cursor: dict[str, str] = {}
-    while pages is None or pages > 0:
-        pages = pages and pages - 1
-        try:
-            response = api.call("GET", "/logs?" + urlencode(query | cursor))
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            print(f"{DIM}the API is unavailable ({error}), retrying{PLAIN}", file=sys.stderr, flush=True)
-            break
-        if response.status in TRANSIENT_STATUSES:
-            break
-        if response.status != 200:
-            detail = response.body.get("detail") or response.body.get("message")
-            sys.exit(f"The API returned {response.status}: {detail}")
-        errors += response.body["errors"]
-        if "cursor" not in response.body:
-            break
-        cursor = {"cursor": response.body["cursor"]}
-    return errors
+def created_at(record: Json) -> datetime:
+    """Returns the time of a record."""
+    return datetime.fromisoformat(record["createdAt"])
 
 
-def show(error: dict[str, Any], shown: dict[str, datetime]) -> None:
-    """Prints an error that was not printed before."""
-    key = f"{error['workflowId']}/{error['_id']}"
-    if key in shown:
-        return
-    shown[key] = datetime.fromisoformat(error["createdAt"])
-    line = " ".join(printable(error["error"]).split())
-    print(
-        f"{DIM}{error['createdAt']} {error['workflowId']}{PLAIN} {BOLD}{printable(error['blockType'])}{PLAIN} {line[:500]}",
-        flush=True,
-    )
+def error_line(error: Json) -> str:
+    """Returns the line of an error: its time, workflow, block type and text."""
+    return line(error, "workflowId", error["blockType"], error["error"])
+
+
+def event_line(event: Json) -> str:
+    """Returns the line of an event: its time, user, type, workflow, integration and actor."""
+    subject = [f"{name} {event[f'{name}Id']}" for name in ("workflow", "integration") if event[f"{name}Id"]]
+    actor = [f"{kind.removesuffix('Id')} {id_}" for kind, id_ in (event["actor"] or {}).items()]
+    return line(event, "userId", event["type"], " ".join([*subject, "by", *(actor or ["unknown"])]))
+
+
+def line(record: Json, owner: str, title: str, content: str) -> str:
+    """Returns a line that begins with the time and the owner of a record."""
+    content = " ".join(printable(content).split())
+    return f"{DIM}{record['createdAt']} {record[owner]}{PLAIN} {BOLD}{printable(title)}{PLAIN} {content[:500]}"
 
 
 def printable(text: str) -> str:

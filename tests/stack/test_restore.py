@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -23,12 +24,13 @@ from stack import STACK, Stack
 CROWD = 200
 # Workflows of each integration that is installed.
 KEYS = ("orders", "stock")
-# Installations and their workflows that are not restored.
+# Items of the directory that are not restored.
 SKIPPED = (
     "1 installation (uninstalled)",
     "2 workflow (uninstalled)",
     "3 workflow (its installation does not list it)",
     "1 workflow (another workflow of its installation has its key)",
+    "1 statusChange (events of a changed status are not sent again)",
 )
 # Members of a destination that change when it is used.
 HEALTH = {"health"}
@@ -109,7 +111,7 @@ class Accident:
         self, emulator: Emulator, stack: Stack, environment: Environment, endpoints: list[Endpoint], bus: Bus
     ) -> None:
         self.emulator, self.stack, self.environment = emulator, stack, environment
-        (self.webhook, self.failing), self.bus = endpoints, bus
+        (self.webhook, self.failing, self.listener), self.bus = endpoints, bus
         self.directory, self.errors = (Tables(emulator, stack, name) for name in ("directory", "errors"))
         self.fill()
         for tables in (self.directory, self.errors):
@@ -120,14 +122,22 @@ class Accident:
         self.lost = {tables.name: self.lose_half(tables) for tables in (self.directory, self.errors)}
         # The first workflow is missing, and is created again.
         self.set_workflows(self.renamed, "recreated", KEYS)
+        self.leave_jobs()
 
     def fill(self) -> None:
         """Stores something of each kind through the API."""
         call = self.environment.call
-        self.joe, self.deleted, self.disabled, self.renamed = (
+        self.joe, self.deleted, self.disabled, self.renamed, self.former = (
             call("POST", "/users", {"username": name, "email": f"{name}@ACME.example"}, 201)["userId"]
-            for name in ("joe", "deleted", "disabled", "renamed")
+            for name in ("joe", "deleted", "disabled", "renamed", "former")
         )
+        listener = {
+            "type": "webhook",
+            "url": self.listener.url,
+            "events": ["credential.*", "installation.*", "workflow.*"],
+            "filter": {"userId": [self.joe]},
+        }
+        self.listening = call("POST", "/destinations", listener, 201)["destinationId"]
         users = [{"username": f"user-{number}"} for number in range(CROWD)]
         call("POST", "/users/batch", {"users": users})
         self.overwritten = self.items(self.directory)[self.key_of_user(self.joe)]
@@ -137,6 +147,8 @@ class Accident:
         self.new_credential(self.deleted, "shop of a deleted user")
         self.workflows = [self.new_workflow(self.joe, f"sync {number}") for number in range(4)]
         self.new_workflow(self.deleted, "sync of a deleted user")
+        self.new_workflow(self.former, "sync of a former user")
+        self.delete_user(self.former)
         template = {"name": "Orders", "workflows": [{"key": "orders", "name": "Orders"}]}
         for number in range(4):
             call("PUT", f"/integrations/orders-{number}", template, 201)
@@ -153,6 +165,8 @@ class Accident:
         self.wait("all errors are delivered", lambda: self.webhook.received.qsize() == 20)
         self.wait("they are recorded as delivered", lambda: self.is_delivered(self.destination))
         self.make_pending()
+        events = self.key_of_events(self.joe)
+        self.wait("all events are delivered", lambda: len(self.errors.partition(events)) == self.heard())
 
     def install_all(self) -> None:
         """Installs integrations. Each has another fate, which is its name."""
@@ -190,9 +204,10 @@ class Accident:
         return [workflow["workflowId"] for workflow in answer.body["workflows"]]
 
     def make_pending(self) -> None:
-        """Records errors whose deliveries stay pending, because a drain seems to be running."""
+        """Stores errors and an event whose deliveries stay pending, as if a drain were running."""
         filter_ = {"workflowId": [self.workflows[2]]}
-        settings = {"type": "webhook", "url": self.failing.url, "filter": filter_}
+        events = ["error", "workflow.updated"]
+        settings = {"type": "webhook", "url": self.failing.url, "filter": filter_, "events": events}
         self.failing_destination = self.environment.call("POST", "/destinations", settings, 201)["destinationId"]
         self.health = (f"env#{self.environment.id}#destinations", f"health#{self.failing_destination}")
         until = datetime.now(UTC) + timedelta(hours=1)
@@ -203,7 +218,8 @@ class Accident:
             ExpressionAttributeValues={":until": {"S": timestamp(until)}},
         )
         self.record(self.workflows[2], 4)
-        self.wait("all deliveries are pending", lambda: len(self.deliveries()) == 4)
+        self.environment.call("PATCH", f"/workflows/{self.workflows[2]}", {"name": "renamed"})
+        self.wait("all deliveries are pending", lambda: len(self.deliveries()) == 5)
         self.wait("the webhook has received its errors", lambda: self.webhook.received.qsize() == 24)
         while self.failing.receive(0):
             pass
@@ -227,7 +243,7 @@ class Accident:
     def change(self) -> None:
         """Changes the environment on purpose."""
         call = self.environment.call
-        call("DELETE", f"/users/{self.deleted}")
+        self.delete_user(self.deleted)
         call("POST", f"/users/{self.disabled}/disable")
         call("PATCH", f"/users/{self.renamed}", {"username": "another"})
         call("DELETE", f"/users/{self.joe}/credentials/{self.credentials[3]}")
@@ -246,8 +262,44 @@ class Accident:
         call("POST", "/workflows", named, 201)
         call("DELETE", f"/destinations/{self.deleted_destination}")
         self.invoke("KeysRevoke", keyId=self.key_id("revoked"))
-        deletion = (f"env#{self.environment.id}#deletions", f"deletion#{self.deleted}")
+        # An erasure completes after a minute at the earliest.
+        self.put(self.directory.live, "erasures", "erasure", self.former, type="erased")
+
+    def delete_user(self, user: str) -> None:
+        """Deletes a user, and waits for the end of the deletion."""
+        self.environment.call("DELETE", f"/users/{user}")
+        deletion = (f"env#{self.environment.id}#deletions", f"deletion#{user}")
         self.wait("the deletion is complete", lambda: deletion not in self.items(self.directory))
+
+    def put(self, table: str, partition: str, kind: str, user: str, **others: Any) -> None:
+        """Writes a job of a user."""
+        item: dict[str, Any] = {
+            "pk": f"env#{self.environment.id}#{partition}",
+            "sk": f"{kind}#{user}",
+            "environmentId": self.environment.id,
+            "userId": user,
+            "startedAt": timestamp(datetime.now(UTC)),
+            **others,
+        }
+        attributes = {name: value if isinstance(value, dict) else {"S": value} for name, value in item.items()}
+        self.directory.dynamodb.put_item(TableName=table, Item=attributes)
+
+    def leave_jobs(self) -> None:
+        """Leaves jobs in the restored table only: a complete one, and an interrupted one."""
+        restored, live = self.directory.restored, self.directory.live
+        seed = {"M": {"at": {"S": timestamp(datetime.now(UTC))}, "bytes": {"S": secrets.token_hex(16)}}}
+        others = {"actor": {"NULL": True}, "seed": seed}
+        self.put(restored, "status-changes", "status-change", self.disabled, type="statusChange", **others)
+        self.unfinished = f"{int(time.time()):08x}{secrets.token_hex(8)}"
+        others |= {"version": {"N": "1"}, "counts": {"NULL": True}}
+        self.put(restored, "deletions", "deletion", self.unfinished, type="deletion", **others)
+        pk, _ = self.key_of_user(self.unfinished)
+        credential = self.items(self.directory)[self.credential]
+        owned = {**credential, "pk": {"S": pk}, "userId": {"S": self.unfinished}}
+        for tables in ((restored, live), (restored,)):
+            owned["sk"] = {"S": f"credential#{len(tables)}"}
+            for table in tables:
+                self.directory.dynamodb.put_item(TableName=table, Item=owned)
 
     def lose_half(self, tables: Tables) -> list[Key]:
         """Deletes every second item that was backed up and still exists, and overwrites one."""
@@ -264,6 +316,12 @@ class Accident:
             lost |= self.proven | self.undecided
             for item in (self.overwritten, self.smaller):
                 tables.dynamodb.put_item(TableName=tables.live, Item=item)
+        else:
+            lost |= {key for key in self.deliveries() if "#user#" in key[1]}
+            # Of these only the receipt is restored.
+            former = {key for key in backed_up if key[0] == self.key_of_events(self.former)}
+            tables.lose(former)
+            lost -= former
         tables.lose(lost)
         return sorted(lost)
 
@@ -299,6 +357,10 @@ class Accident:
         """Returns the key of a user's item."""
         return f"env#{self.environment.id}#user#{user}", "user"
 
+    def key_of_events(self, user: str) -> str:
+        """Returns the partition of a user's events."""
+        return f"{self.key_of_user(user)[0]}#events"
+
     def items(self, tables: Tables) -> Items:
         """Returns the items of the environment in the stack."""
         prefix = f"env#{self.environment.id}"
@@ -306,15 +368,17 @@ class Accident:
             condition = "begins_with(pk, :prefix) OR environmentId = :id"
             return tables.scan(tables.live, condition, prefix=prefix, id=self.environment.id)
         # Other tests leave so many errors that a scan is slow.
-        workflows = [f"{prefix}#workflow#{id_}{kind}" for id_ in self.workflows for kind in ("", "#deliveries")]
-        destinations = (self.destination, self.bus_destination, self.failing_destination)
+        owners = [f"{prefix}#workflow#{id_}" for id_ in self.workflows]
+        owners += [self.key_of_events(user) for user in (self.joe, self.former)]
+        records = [f"{owner}{kind}" for owner in owners for kind in ("", "#deliveries")]
+        destinations = (self.destination, self.bus_destination, self.failing_destination, self.listening)
         deliveries = [
             f"{prefix}#destination#{id_}#{kind}#{shard}"
             for id_ in destinations
             for kind in ("attempts", "pending")
             for shard in range(8)
         ]
-        return {key: item for pk in workflows + deliveries for key, item in tables.partition(pk).items()}
+        return {key: item for pk in records + deliveries for key, item in tables.partition(pk).items()}
 
     def snapshot(self) -> list[Any]:
         """Returns all that the API shows."""
@@ -329,6 +393,8 @@ class Accident:
             f"/workflows?userId={self.joe}&limit=100",
             *(f"/integrations/orders-{number}" for number in range(4)),
             *(f"/workflows/{workflow}/errors?until={self.changed_at}" for workflow in self.workflows[:2]),
+            f"/events?userId={self.joe}&until={self.changed_at}&limit=100",
+            f"/events?userId={self.former}&type=user.deleted",
         ]
         return [settings(self.environment.backend.call("GET", path).body) for path in paths]
 
@@ -374,6 +440,11 @@ class Accident:
         found = [item for items in stored for item in items.values() if item["destinationId"]["S"] == destination]
         return sum(len(item["attempts"]["M"]) for item in found) == 20
 
+    def heard(self) -> int:
+        """Returns the number of events whose first attempts at the listener are stored."""
+        stored = self.errors.partition(f"{self.key_of_events(self.joe)}#deliveries").values()
+        return sum(len(item["attempts"]["M"]) for item in stored)
+
     def wait(self, until: str, holds: Callable[[], bool]) -> None:
         """Waits until something holds."""
         deadline = time.monotonic() + PATIENCE
@@ -397,9 +468,9 @@ def settings(value: Any) -> Any:
 @pytest.fixture(scope="module")
 def accident(emulator: Emulator, stack: Stack) -> Iterator[Accident]:
     """An environment that has lost half of its items."""
-    with Endpoint(answers=[204]) as webhook, Endpoint(answers=[500]) as failing:
+    with Endpoint(answers=[204]) as webhook, Endpoint(answers=[500]) as failing, Endpoint(answers=[204]) as listener:
         bus = make_bus(emulator, "tenon-test-restore")
-        made = Accident(emulator, stack, Environment(emulator, stack), [webhook, failing], bus)
+        made = Accident(emulator, stack, Environment(emulator, stack), [webhook, failing, listener], bus)
         yield made
     for tables in (made.directory, made.errors):
         tables.dynamodb.delete_table(TableName=tables.restored)
@@ -415,6 +486,8 @@ def test_a_comparison_changes_nothing_and_asks_for_a_decision(accident: Accident
         assert accident.items(tables) == before
         if tables is accident.directory:
             assert not [line for line in SKIPPED if f"skipped: {line}\n" not in output], output
+        else:
+            assert "skipped: 3 event (erased)\n" in output, output
     code, output = accident.errors.restore(DELETED="keep")
     assert code == 0, output
 
@@ -466,22 +539,36 @@ def test_an_interrupted_restore_is_continued(accident: Accident) -> None:
     assert not set(accident.lost["directory"]) - accident.items(tables).keys()
 
 
-def test_restored_errors_are_complete_and_not_delivered(accident: Accident) -> None:
+def test_a_restored_deletion_completes_and_its_receipt_has_exact_counts(accident: Accident) -> None:
+    path = f"/events?userId={accident.unfinished}&type=user.deleted"
+    accident.wait("it completes", lambda: accident.environment.call("GET", path)["data"] != [])
+    [receipt] = accident.environment.call("GET", path)["data"]
+    assert receipt["data"]["counts"] == {"workflows": 0, "credentials": 2, "installations": 0}
+
+
+def test_restored_errors_and_events_are_complete_and_not_delivered(accident: Accident) -> None:
     tables = accident.errors
     code, output = tables.restore(APPLY="1", DELETED="restore")
     assert code == 0, output
     live, backed_up = accident.items(tables), tables.scan(tables.restored)
     for key in accident.lost["errors"]:
-        if backed_up[key]["type"]["S"] in ("error", "delivered"):
+        if backed_up[key]["type"]["S"] in ("error", "event", "delivered"):
             assert live[key] == backed_up[key]
-    while accident.webhook.receive(0):
-        pass
+    for endpoint in (accident.webhook, accident.listener):
+        while endpoint.receive(0):
+            pass
     # The stream is processed in order: a new error arrives after any that were restored.
     [recorded] = accident.record(accident.workflows[0], 1)
     received = accident.webhook.receive(PATIENCE)
     assert received
     verified = standardwebhooks.Webhook(accident.secret).verify(received.body, received.headers)
     assert verified["_id"] == recorded
+    credential = accident.new_credential(accident.joe, "new shop")
+    received = accident.listener.receive(PATIENCE)
+    assert received
+    event = json.loads(received.body)
+    assert (event["type"], event["data"]["credentialId"]) == ("credential.created", credential)
+    accident.environment.call("DELETE", f"/users/{accident.joe}/credentials/{credential}")
 
 
 def test_a_repeated_restore_changes_nothing(accident: Accident) -> None:
@@ -496,7 +583,7 @@ def test_a_repeated_restore_changes_nothing(accident: Accident) -> None:
 def test_the_api_shows_everything_as_before(accident: Accident) -> None:
     assert accident.snapshot() == accident.shown
     count = (f"env#{accident.environment.id}#destinations", "count")
-    assert accident.items(accident.directory)[count]["destinations"] == {"N": "3"}
+    assert accident.items(accident.directory)[count]["destinations"] == {"N": "4"}
     token = accident.environment.call("GET", f"/users/{accident.joe}/token")["token"]
     assert tenon.Api(accident.stack.url, token).call("GET", "/session").status == 200
 
@@ -546,6 +633,7 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(accide
     deliveries = accident.deliveries()
     lost = deliveries.keys() & set(accident.lost["errors"])
     assert {deliveries[key] for key in lost} == {"cancelled"}
+    assert any("#user#" in sk for _, sk in lost)
     # The health of the destination was lost with the lease of its drain.
     assert "leasedUntil" not in accident.items(accident.directory)[accident.health]
     accident.failing.answers[:] = [204]

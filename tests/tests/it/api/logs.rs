@@ -231,9 +231,10 @@ async fn erasure_deletes_only_the_errors_of_its_user() {
 }
 
 #[tokio::test]
-async fn tail_prints_each_error_once_without_control_characters() {
+async fn tail_prints_each_record_once_without_control_characters() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let user = acme.create_user("joe@acme.example").await;
+    let workflow = acme.create_workflow(&user, "Orders").await;
     acme.record_error(&workflow, "before").await;
     let mut tail = tokio::process::Command::new(setting("TENON_PYTHON"))
         .arg(format!("{}/local/tail.py", setting("TENON_ROOT")))
@@ -247,6 +248,9 @@ async fn tail_prints_each_error_once_without_control_characters() {
         let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await.expect("a line").unwrap();
         line.expect("it follows")
     };
+    let event = next().await;
+    assert!(event.contains(&user) && event.contains("workflow.created"), "{event}");
+    assert!(event.contains(&format!(" workflow {workflow} by key ")), "{event}");
     assert!(next().await.ends_with("before"));
     for n in 0..3 {
         acme.record_error(&workflow, &format!("after {n}\u{1b}[2J\nand more")).await;
@@ -254,4 +258,8 @@ async fn tail_prints_each_error_once_without_control_characters() {
         assert!(line.contains(&workflow) && line.contains("alloy.shopify"), "{line}");
         assert!(line.ends_with(&format!("after {n} [2J and more")), "{line}");
     }
+    acme.backend.post(&format!("/users/{user}/disable"), json!({})).await.is(200);
+    let mut events = [next().await, next().await];
+    events.sort_by_key(|line| line.contains("workflow.deactivated"));
+    assert!(events[0].contains("user.disabled") && events[1].contains("workflow.deactivated"), "{events:?}");
 }

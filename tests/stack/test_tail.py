@@ -1,0 +1,82 @@
+"""`make tail` while the API is unavailable. The test of the API's logs follows a stack."""
+
+import urllib.error
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from tail import Feed, error_line, event_line, show
+from tenon import Api, Response
+
+USER, WORKFLOW, KEY = ("6b052e443aadb2a32613736d", "6b052e463aadb2a326137370", "6b052e433aadb2a32613736a")
+
+
+class Unreliable(Api):
+    """API with the given records, of which some lists are unavailable."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.records: dict[str, list[dict[str, Any]]] = {"errors": [], "data": []}
+        self.failures: dict[str, Response | OSError] = {}
+
+    def call(self, _method: str, path: str, _body: dict[str, Any] | None = None) -> Response:
+        """Returns the records of a list since a time."""
+        parts = urlsplit(path)
+        if failure := self.failures.get(parts.path):
+            if isinstance(failure, OSError):
+                raise failure
+            return failure
+        [since] = parse_qs(parts.query).get("since", [""])
+        member = {"/logs": "errors", "/events": "data"}[parts.path]
+        return Response(200, {member: [one for one in self.records[member] if one["createdAt"] >= since]})
+
+    def add(self, member: str, **others: Any) -> None:
+        """Adds a record of now."""
+        id_ = str(sum(map(len, self.records.values())))
+        record = {"_id": id_, "createdAt": datetime.now(UTC).isoformat(), "workflowId": WORKFLOW, **others}
+        self.records[member].append(record)
+
+
+def test_a_list_that_fails_neither_hides_the_other_nor_loses_records(capsys: pytest.CaptureFixture[str]) -> None:
+    api = Unreliable()
+    feeds = [Feed(api, "/logs", "errors", error_line), Feed(api, "/events", "data", event_line)]
+
+    def printed() -> list[str]:
+        show(feeds, Feed.new)
+        return [line.rpartition(" ")[2] for line in capsys.readouterr().out.splitlines()]
+
+    def change(number: int) -> None:
+        api.add("errors", blockType="alloy.shopify", error=f"error-{number}")
+        actor = {"keyId": f"key-{number}"}
+        api.add("data", type="workflow.updated", userId=USER, integrationId=None, actor=actor)
+
+    change(0)
+    assert printed() == ["error-0", "key-0"]
+    for failure in (Response(503, {}), urllib.error.URLError("refused")):
+        for path, first, second in (("/logs", "key", "error"), ("/events", "error", "key")):
+            number = len(api.records["data"])
+            api.failures = {path: failure}
+            change(number)
+            assert printed() == [f"{first}-{number}"]
+            assert printed() == []
+            api.failures = {}
+            assert printed() == [f"{second}-{number}"]
+            assert printed() == []
+
+
+def test_an_event_is_a_line_with_its_subject_and_actor() -> None:
+    event: dict[str, Any] = {
+        "_id": "0",
+        "type": "workflow.activated",
+        "createdAt": "2026-11-24T05:00:00.000Z",
+        "userId": USER,
+        "workflowId": WORKFLOW,
+        "integrationId": "shopify",
+        "actor": {"keyId": KEY},
+    }
+    line = event_line(event)
+    assert line.endswith(f"workflow {WORKFLOW} integration shopify by key {KEY}")
+    assert line.startswith(f"2026-11-24T05:00:00.000Z {USER} workflow.activated ")
+    of_user = {**event, "type": "user.deleted", "workflowId": None, "integrationId": None, "actor": None}
+    assert event_line(of_user).endswith(f"{USER} user.deleted by unknown")
