@@ -20,7 +20,7 @@ from emulator import ROOT, Emulator, free_port
 from stack import Stack
 
 # Pages whose examples run in one shell, in this order.
-PAGES = ["api.md", "integrations.md", "install-links.md"]
+PAGES = ["api.md", "integrations.md", "install-links.md", "engine.md"]
 GUIDE = "\n".join((ROOT / "docs" / page).read_text() for page in PAGES)
 # Variables that the shell examples set, for the examples in other languages.
 CAPTURED = ["TENON_ISSUER", "USER_TOKEN", "WEBHOOK_SECRET"]
@@ -51,7 +51,7 @@ def guide(emulator: Emulator, stack: Stack, tmp_path_factory: pytest.TempPathFac
     user = environment.call("POST", "/users", {"username": "guide"}, 201)
     workflow = environment.call("POST", "/workflows", {"userId": user["userId"], "name": "guide"}, 201)
     captured = tmp_path_factory.mktemp("guide") / "variables"
-    trap = "trap '[ $? = 0 ] || echo \"sh block $BLOCK of docs/{api,integrations,install-links}.md failed\" >&2' EXIT\n"
+    trap = "trap '[ $? = 0 ] || echo \"sh block $BLOCK of docs/{api,integrations,install-links,engine}.md failed\" >&2' EXIT\n"
     examples = "\n".join(f"BLOCK={number}\n{block}" for number, block in enumerate(blocks("sh"), 1))
     dump = "".join(f"printf '%s\\n' \"{name}=${name}\" >> '{captured}'\n" for name in CAPTURED)
     with Endpoint(answers=[204]) as endpoint:
@@ -157,4 +157,5 @@ def test_examples_verify_webhooks(guide: GuideRun, tmp_path: Path, language: str
 
 
 def test_every_example_in_python_and_javascript_is_tested() -> None:
-    assert len(blocks("python")) == len(blocks("js")) == 2
+    # Those of engine.md are tested by test_engine.py.
+    assert len(blocks("python")) == len(blocks("js")) == 3

@@ -1,0 +1,265 @@
+"""Runs the engines of docs/engine.md against the deployed stack, with users and a shop."""
+
+import http.server
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import pytest
+import standardwebhooks
+import tenon
+from conftest import Environment, NewEnvironment
+from emulator import free_port
+from stack import Stack
+from test_api_guide import post, program, serving
+
+INTEGRATION = {
+    "name": "Shopify orders",
+    "credentialTypes": [
+        {
+            "type": "shopify",
+            "name": "Shopify",
+            "fields": [
+                {"name": "shop", "label": "Shop", "type": "url", "required": True},
+                {"name": "token", "label": "Access token", "type": "secret", "required": True},
+            ],
+        }
+    ],
+    "workflows": [{"key": "orders", "name": "Orders to Shopify"}],
+}
+# Events that make an engine run a workflow.
+STARTING = [
+    "workflow.created",
+    "workflow.activated",
+    "workflow.updated",
+    "credential.created",
+    "credential.replaced",
+    "user.enabled",
+]
+# Seconds within which something happens, on a busy machine too.
+PATIENCE = 120
+
+
+class Shop:
+    """Third party on loopback. Counts the requests of each token, and rejects some with 401."""
+
+    def __init__(self) -> None:
+        requests: Counter[str] = Counter()
+        rejected: dict[str, Callable[[], object]] = {}
+        self.requests, self.rejected = requests, rejected
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                token = self.headers["authorization"].removeprefix("Bearer ")
+                if token in rejected:
+                    rejected[token]()
+                requests[token] += 1
+                self.send_response(401 if token in rejected else 200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def data(self, token: str) -> dict[str, str]:
+        """Returns the data of a credential with a token."""
+        return {"shop": f"http://127.0.0.1:{self.server.server_port}", "token": token}
+
+    def __enter__(self) -> Self:
+        """Starts to serve requests."""
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops the server."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Customer:
+    """Environment with a webhook for an engine, and a user `ben` whose workflow always runs."""
+
+    def __init__(self, environment: Environment, url: str, shop: Shop, port: int) -> None:
+        self.environment, self.url, self.shop, self.port = environment, url, shop, port
+        self.call = environment.call
+        self.call("PUT", "/integrations/shopify-orders", INTEGRATION, 201)
+        for name in ("anna", "ben"):
+            self.call("POST", "/users", {"username": name}, 201)
+        # Before the webhook exists, so that only the list of workflows has it.
+        self.install("ben", "of ben", 201)
+        events = ["workflow.*", "credential.*", "user.*"]
+        body = {"type": "webhook", "url": f"http://127.0.0.1:{port}/events", "events": events}
+        self.webhook = self.call("POST", "/destinations", body, 201)
+
+    def install(self, user: str, token: str, status: int = 200) -> dict:
+        """Installs the integration, or connects the shop again, with a token of the user."""
+        api = tenon.Api(self.url, self.call("POST", f"/users/{user}/token", {})["token"])
+        body = {"credentials": {"shopify": {"data": self.shop.data(token)}}}
+        answer = api.call("PUT", f"/users/{user}/installations/shopify-orders", body)
+        assert answer.status == status, answer
+        return answer.body
+
+    def events(self, user: str, *types: str) -> list[dict]:
+        """Returns the events of a user, newest first; all or those of some types."""
+        found = self.call("GET", f"/events?userId={user}&limit=100")["data"]
+        return [event for event in found if not types or event["type"] in types]
+
+    def wait_until_delivered(self, user: str, event_type: str, count: int = 1) -> None:
+        """Waits until a user has a number of events of a type and the engine has all of them."""
+
+        def is_delivered(event: dict) -> bool:
+            if event["type"].startswith("installation."):
+                return True
+            deliveries = self.call("GET", f"/events/{event['_id']}")["deliveries"]
+            return [delivery["status"] for delivery in deliveries] == ["delivered"]
+
+        def holds() -> bool:
+            return len(self.events(user, event_type)) >= count and all(map(is_delivered, self.events(user)))
+
+        wait(f"{count} events {event_type} are delivered", holds)
+
+    def wait_for_run(self, token: str) -> None:
+        """Waits until the engine has run a workflow with a token once more."""
+        before = self.shop.requests[token]
+        wait(f"a run with the token {token!r}", lambda: self.shop.requests[token] > before)
+
+    def assert_not_run(self, token: str) -> None:
+        """Asserts that the engine no longer uses a token, while it runs the workflow of ben."""
+        # A round that has begun before can still use it. It ends before the second run of ben.
+        for _ in range(2):
+            self.wait_for_run("of ben")
+        before = self.shop.requests[token]
+        for _ in range(3):
+            self.wait_for_run("of ben")
+        assert self.shop.requests[token] == before, token
+
+    def send(self, event: dict, **headers: str) -> int:
+        """Sends an event to the engine again, signed. Returns the status of the response."""
+        body, now = json.dumps(event), str(int(time.time()))
+        headers = {"webhook-id": event["_id"], "webhook-timestamp": now, "content-type": "application/json", **headers}
+        at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+        signature = standardwebhooks.Webhook(self.webhook["secret"]).sign(event["_id"], at, body)
+        return post(self.port, {"webhook-signature": signature, **headers}, body.encode())
+
+    def send_starting_events(self, user: str) -> None:
+        """Sends all earlier events of a user again that once made the engine run a workflow."""
+        stale = self.events(user, *STARTING)
+        assert stale
+        assert {self.send(event) for event in stale} == {204}
+
+
+@pytest.fixture(params=[("python", "engine.py"), ("js", "engine.mjs")], ids=["python", "js"])
+def customer(
+    request: pytest.FixtureRequest, new_environment: NewEnvironment, stack: Stack, tmp_path: Path
+) -> Iterator[Customer]:
+    """A customer who runs an engine of the page."""
+    command, environment, port = program(tmp_path, *request.param), new_environment(), free_port()
+    with Shop() as shop:
+        customer = Customer(environment, stack.url, shop, port)
+        settings = {
+            "TENON_URL": stack.url,
+            "TENON_ENGINE_KEY": str(environment.engine.key),
+            "WEBHOOK_SECRET": customer.webhook["secret"],
+            "PORT": str(port),
+            "INTERVAL": "0.2",
+        }
+        with serving(command, {**os.environ, **settings}, port):
+            yield customer
+
+
+def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
+    # The workflow of ben is in the list that the engine reads first, that of anna in an event.
+    customer.wait_for_run("of ben")
+    installed = customer.install("anna", "first", 201)
+    credential = f"/users/anna/credentials/{installed['credentialIds']['shopify']}"
+    [workflow] = [workflow["workflowId"] for workflow in installed["workflows"]]
+    customer.wait_for_run("first")
+
+    # The shop rejects the token: the engine records an error, and marks the credential as invalid.
+    customer.shop.rejected["first"] = lambda: None
+    wait("the credential is invalid", lambda: customer.call("GET", credential)["status"] == "invalid")
+    customer.assert_not_run("first")
+    assert "401" in customer.call("GET", credential)["statusReason"]
+    errors = customer.call("GET", f"/workflows/{workflow}/errors")["errors"]
+    assert errors
+    assert all("401" in error["error"] for error in errors)
+
+    # The user connects again.
+    customer.install("anna", "second")
+    customer.wait_for_run("second")
+    assert customer.call("GET", credential)["status"] == "valid"
+
+    # The user connects again before the engine sees the rejection of the previous token.
+    customer.shop.rejected["second"] = lambda: customer.install("anna", "third")
+    customer.wait_for_run("third")
+    assert customer.call("GET", credential)["status"] == "valid"
+    assert len(customer.events("anna", "credential.invalid")) == 1
+
+    # Late events do not undo newer ones.
+    switch = {"userId": "anna", "workflowId": workflow}
+    customer.call("PUT", "/workflows/deactivate", switch)
+    customer.wait_until_delivered("anna", "workflow.deactivated")
+    customer.send_starting_events("anna")
+    customer.assert_not_run("third")
+    customer.call("PUT", "/workflows/activate", switch)
+    customer.wait_for_run("third")
+
+    # The workflows of a disabled user do not run.
+    customer.call("POST", "/users/anna/disable")
+    customer.wait_until_delivered("anna", "workflow.deactivated", 2)
+    customer.assert_not_run("third")
+    customer.call("POST", "/users/anna/enable")
+    customer.wait_for_run("third")
+    customer.call("POST", "/users/anna/disable")
+    customer.wait_until_delivered("anna", "workflow.deactivated", 3)
+    customer.send_starting_events("anna")
+    customer.assert_not_run("third")
+
+
+def test_late_events_of_deleted_objects_start_nothing(customer: Customer) -> None:
+    body = {"type": "shopify", "name": "Second shop", "data": customer.shop.data("own")}
+    credential = customer.call("POST", "/users/anna/credentials", body, 201)["credentialId"]
+    body = {"userId": "anna", "name": "Own", "credentialIds": [credential]}
+    workflows = [customer.call("POST", "/workflows", {**body, "name": name}, 201) for name in ("one", "two")]
+    customer.wait_for_run("own")
+    for number, workflow in enumerate(workflows, 1):
+        customer.call("DELETE", f"/workflows/{workflow['workflowId']}")
+        customer.wait_until_delivered("anna", "workflow.deleted", number)
+    customer.send_starting_events("anna")
+    customer.assert_not_run("own")
+
+    # The deletion of a user stops its workflows, even if their own events are late.
+    created = customer.events("anna", "workflow.created")[0]
+    assert customer.send({**created, "data": {**created["data"], "workflowId": "f" * 24}}) == 204
+    customer.wait_for_run("own")
+    data = {"userId": created["userId"], "status": "disabled", "revision": 1000, "deleting": True}
+    assert customer.send({**created, "type": "user.disabled", "workflowId": None, "data": data}) == 204
+    customer.assert_not_run("own")
+
+
+def test_engine_verifies_signatures(customer: Customer) -> None:
+    customer.install("anna", "first", 201)
+    customer.wait_for_run("first")
+    event = customer.events("anna", "workflow.created")[0]
+    stopped = {**event, "data": {**event["data"], "active": False, "revision": event["data"]["revision"] + 1}}
+    assert customer.send(stopped, **{"webhook-signature": "v1,AAAA"}) == 401
+    assert customer.send(stopped, **{"webhook-timestamp": str(int(time.time()) - 600)}) == 401
+    customer.wait_for_run("first")
+    assert customer.call("POST", f"/destinations/{customer.webhook['destinationId']}/test")["delivered"]
+    assert customer.send(stopped) == 204
+    customer.assert_not_run("first")
+
+
+def wait(until: str, holds: Callable[[], bool]) -> None:
+    """Waits until something holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {until}"
+        time.sleep(0.05)
