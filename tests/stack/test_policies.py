@@ -47,14 +47,15 @@ READERS = {
         "CredentialsCreate", "DestinationsCreate", "DestinationsReplay", "ErrorsRecord", "UsersBatch", "UsersCreate", "WorkflowsCreate",
     },
     f"{ENVIRONMENT}#integrations": {
-        "InstallationsGet", "InstallationsList", "InstallationsListAll", "InstallationsPut", "IntegrationsInstallUrl",
-        "IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut", "Session", "Tickets",
+        "InstallationsDelete", "InstallationsGet", "InstallationsList", "InstallationsListAll", "InstallationsPut",
+        "IntegrationsInstallUrl", "IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut", "Session", "Tickets",
+        "WorkflowsDelete",
     },
     f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel", "ReplaysGet"},
     f"{ENVIRONMENT}#destinations": {
         "DeliverWebhooks", "DestinationsCreate", "DestinationsDelete", "DestinationsDeliveries", "DestinationsGet", "DestinationsList",
         "DestinationsPatch", "DestinationsReplay", "DestinationsRotateSecret", "DestinationsTest", "Drain", "EraseLogs", "ErrorsGet",
-        "ForwardErrors", "Replay", "Sweep",
+        "EventsGet", "ForwardErrors", "Replay", "Sweep",
     },
 }  # fmt: skip
 # Functions that may write to each partition of the directory.
@@ -65,9 +66,17 @@ WRITERS = {
     ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsPatch"},
     f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysRevoke"},
     f"{ENVIRONMENT}#integrations": {"IntegrationsDelete", "IntegrationsPut"},
+    f"{ENVIRONMENT}#deletions": {"UserJobs", "UsersDelete"},
+    f"{ENVIRONMENT}#status-changes": {"UserJobs", "UsersStatus"},
 }
 # Functions that may write to the partition of a workflow's errors.
 ERROR_WRITERS = {"EraseLogs", "ErrorsRecord"}
+# Functions that may write to the partition of a user's events.
+EVENT_WRITERS = {
+    "CredentialsCreate", "CredentialsDelete", "CredentialsReplace", "CredentialsStatus", "EraseLogs", "InstallationsDelete",
+    "InstallationsPut", "UserJobs", "UsersDelete", "UsersStatus", "WorkflowsActivate", "WorkflowsCreate", "WorkflowsDeactivateAll",
+    "WorkflowsDelete", "WorkflowsUpdate",
+}  # fmt: skip
 # Functions that read responses of customers' endpoints, and therefore cannot access user data.
 EXPOSED = {"DeliverWebhooks", "DestinationsTest", "Drain", "ForwardErrors"}
 
@@ -216,6 +225,7 @@ def may_write(dynamodb: Any, table: str, partition: str) -> bool:
 def test_each_function_writes_to_the_partitions_of_its_own_entities_only(roles: Roles, stack: Stack) -> None:
     expected = {(stack.outputs["DirectoryTable"], partition): writers for partition, writers in WRITERS.items()}
     expected[stack.outputs["ErrorsTable"], f"{ENVIRONMENT}#workflow#{'0' * 24}"] = ERROR_WRITERS
+    expected[stack.outputs["ErrorsTable"], f"{ENVIRONMENT}#user#{'0' * 24}#events"] = EVENT_WRITERS
     for (table, partition), writers in expected.items():
         allowed = {
             function for function in roles.names if may_write(roles.client(function, "dynamodb"), table, partition)

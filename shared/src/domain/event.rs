@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     id::{EnvironmentId, EventId, KeyId, UserId, WorkflowId},
@@ -90,16 +93,18 @@ impl Event {
 
 /// Who made a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, rename_all_fields = "camelCase")]
+#[serde(untagged)]
 pub enum Actor {
     /// Back end or engine, by its API key.
     #[schema(title = "KeyActor")]
+    #[serde(rename_all = "camelCase")]
     Key {
         /// Id of the API key.
         key_id: KeyId,
     },
     /// User, through the modal.
     #[schema(title = "UserActor")]
+    #[serde(rename_all = "camelCase")]
     User {
         /// Id of the user.
         user_id: UserId,
@@ -142,7 +147,7 @@ impl Eq for EventData {}
 macro_rules! event_types {
     ($($(#[$meta:meta])* $variant:ident = $text:literal as $title:literal)*) => {
         /// Type of an event: a resource, and what happened to it.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum EventType {
             $($(#[$meta])* #[serde(rename = $text)] $variant,)*
         }
@@ -202,6 +207,14 @@ event_types! {
     /// A user and everything that it owned were deleted.
     UserDeleted = "user.deleted" as "User Deleted"
 }
+
+impl PartialSchema for EventType {
+    fn schema() -> RefOr<Schema> {
+        string_schema(|schema| schema.enum_values(Some(Self::ALL.iter().map(|event| event.as_str()))))
+    }
+}
+
+impl ToSchema for EventType {}
 
 impl EventType {
     /// Returns the resource, such as `workflow`.
@@ -297,8 +310,8 @@ impl From<Subscription> for String {
     }
 }
 
-impl utoipa::PartialSchema for Subscription {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+impl PartialSchema for Subscription {
+    fn schema() -> RefOr<Schema> {
         let mut all = vec![ERRORS.to_owned()];
         let mut resource = "";
         for event in EventType::ALL {

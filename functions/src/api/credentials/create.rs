@@ -9,7 +9,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{ChangeStateWithVault, CredentialBody, SecretObject, encryption_context};
+use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context};
 use crate::changes::Changes;
 
 /// Body of a request to create a credential.
@@ -31,11 +31,12 @@ pub struct CreateCredential {
     params(IdempotencyKey), request_body = CreateCredential, responses((status = 201, body = CredentialBody)))]
 pub async fn create_credential(
     caller: Backend,
-    extract::State(ChangeStateWithVault { state, vault, outbox }): extract::State<ChangeStateWithVault>,
+    extract::State(ChangeStateWithVault { with_vault, outbox }): extract::State<ChangeStateWithVault>,
     Path(user): Path<UserRef>,
     seed: RequestSeed,
     Valid(body): Valid<CreateCredential>,
 ) -> Result<Created<CredentialBody>, Problem> {
+    let StateWithVault { state, vault } = with_vault;
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
     let owner = state.owner(caller.environment, None, &user).await?;
     let credential = Credential::new(seed.id(0), owner.user_id, credential_type, name, seed.at);

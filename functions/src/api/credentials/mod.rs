@@ -63,20 +63,18 @@ pub struct ChangeState {
     outbox: Outbox,
 }
 
-/// State of the function that opens credential data.
+/// State of the functions that seal or open credential data.
 #[derive(Clone, Debug, FromAws)]
-pub struct StateWithVault {
-    state: State<ReadOnly>,
+pub struct StateWithVault<A: Access = ReadWrite> {
+    state: State<A>,
     #[aws(vault = "CREDENTIALS_KEY")]
     vault: Vault,
 }
 
-/// State of the functions that seal credential data.
+/// State of the functions that change credential data.
 #[derive(Clone, Debug, FromAws)]
 pub struct ChangeStateWithVault {
-    state: State,
-    #[aws(vault = "CREDENTIALS_KEY")]
-    vault: Vault,
+    with_vault: StateWithVault,
     outbox: Outbox,
 }
 

@@ -10,7 +10,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{ChangeStateWithVault, CredentialBody, SecretObject, encryption_context, revised};
+use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context, revised};
 use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
 
 /// New data of a credential.
@@ -33,12 +33,13 @@ pub struct ReplaceCredential {
         (status = 409, description = "the credential was modified by concurrent requests")))]
 pub async fn replace_credential(
     caller: EngineOrBackend,
-    extract::State(ChangeStateWithVault { state, vault, outbox }): extract::State<ChangeStateWithVault>,
+    extract::State(ChangeStateWithVault { with_vault, outbox }): extract::State<ChangeStateWithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     if_match: IfMatch,
     Valid(body): Valid<ReplaceCredential>,
 ) -> Result<Revised<CredentialBody>, Problem> {
+    let StateWithVault { state, vault } = with_vault;
     let EngineOrBackend { environment, actor } = caller;
     let ReplaceCredential { data: SecretObject(data), name } = body;
     let owner = state.owner(environment, None, &user).await?;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tenon::{
     domain::{credential::Credential, id::CredentialId, names::UserRef, text::Text},
     http::{Engine, NoInput, NoStore, Path, Problem, Revised},
-    store::credentials::SealedCredential,
+    store::{ReadOnly, credentials::SealedCredential},
     vault::VaultError,
 };
 use utoipa::ToSchema;
@@ -34,7 +34,7 @@ pub struct RevealedCredential {
         headers(("ETag", description = "entity tag of the data, for If-Match")))))]
 pub async fn reveal_credential(
     caller: Engine,
-    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault>,
+    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,

@@ -32,13 +32,13 @@ pub struct ErrorWithDeliveries<'a> {
 /// State of the functions that return a record with its deliveries.
 #[derive(Clone, Debug, FromAws)]
 #[aws(connections = 3)]
-pub struct State {
+pub struct RecordState {
     destinations: Destinations<ReadOnly>,
     records: Records,
     deliveries: Deliveries<ReadOnly>,
 }
 
-impl State {
+impl RecordState {
     /// Returns a record with its deliveries.
     pub(crate) async fn find(
         &self,
@@ -59,7 +59,7 @@ impl State {
     responses((status = 200, body = ErrorWithDeliveries)))]
 pub async fn get_error(
     caller: Backend,
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<RecordState>,
     Path(id): Path<ErrorId>,
     _: NoInput,
 ) -> Result<Response, Problem> {

@@ -17,7 +17,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use crate::api::errors::get::State;
+use crate::api::errors::get::RecordState;
 
 /// Event with its deliveries.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,7 +34,7 @@ pub struct EventWithDeliveries<'a> {
     responses((status = 200, body = EventWithDeliveries)))]
 pub async fn get_event(
     caller: Backend,
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<RecordState>,
     Path(id): Path<EventId>,
     _: NoInput,
 ) -> Result<Response, Problem> {

@@ -9,7 +9,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{ChangeState, WorkflowBody, owner};
+use super::{ChangeState, WorkflowBody};
 
 /// Selection of a workflow by id or name.
 #[derive(Debug, Input, ToSchema)]
@@ -42,9 +42,9 @@ pub async fn set_active(
     Valid(body): Valid<WorkflowSelector>,
 ) -> Result<Json<WorkflowBody>, Problem> {
     let WorkflowSelector { user_id, workflow_id, workflow_name } = body;
-    let owner = owner(&state.users, caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
+    let owner = state.state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let named = match &workflow_name {
-        Some(name) => state.workflows.id_by_name(caller.environment, owner.user_id, name).await?,
+        Some(name) => state.state.workflows.id_by_name(caller.environment, owner.user_id, name).await?,
         None => None,
     };
     let not_found = || Problem::not_found("workflow");

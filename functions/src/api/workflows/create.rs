@@ -47,7 +47,7 @@ pub struct CreateWorkflow {
         (status = 409, description = "the user already has a workflow with this name")))]
 pub async fn create_workflow(
     caller: Backend,
-    extract::State(state): extract::State<ChangeState>,
+    extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
     seed: RequestSeed,
     Valid(body): Valid<CreateWorkflow>,
 ) -> Result<Created<WorkflowBody>, Problem> {
@@ -68,7 +68,7 @@ pub async fn create_workflow(
         let shown = WorkflowBody::new(workflow.clone(), status);
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.workflow(EventType::WorkflowCreated, &shown);
-        let events = changes.prepare(&state.outbox)?;
+        let events = changes.prepare(&outbox)?;
         attempts += 1;
         match state.workflows.create(caller.environment, &workflow, status, &seed, events).await {
             Ok(()) => return Ok(Created::at(format!("workflows/{}", workflow.workflow_id), shown)),

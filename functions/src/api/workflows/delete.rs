@@ -7,13 +7,10 @@ use tenon::{
     domain::{event::EventType, id::WorkflowId, timestamp::Timestamp, user::User, workflow::Workflow},
     http::{Backend, Json, Path, Problem, Valid},
     start::FromAws,
-    store::{
-        ReadOnly, StoreError, events::Outbox, installations::Installations, integrations::Integrations,
-        workflows::Workflows,
-    },
+    store::{ReadOnly, StoreError, events::Outbox, installations::Installations, integrations::Integrations},
 };
 
-use super::{UserFilter, WorkflowBody, find};
+use super::{State, UserFilter, WorkflowBody};
 use crate::{
     api::{
         MAX_CHANGE_ATTEMPTS,
@@ -25,15 +22,15 @@ use crate::{
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
-pub struct State {
-    workflows: Workflows,
+pub struct DeleteState {
+    state: State,
     installations: Installations,
     integrations: Integrations<ReadOnly>,
     parts: Parts,
     outbox: Outbox,
 }
 
-impl State {
+impl DeleteState {
     /// Deletes a workflow, also from the installation that it belongs to. Returns false if one of them was
     /// changed since it was read.
     async fn delete(&self, caller: Backend, workflow: &Workflow, owner: &User) -> Result<bool, StoreError> {
@@ -43,7 +40,7 @@ impl State {
         changes.workflow(EventType::WorkflowDeleted, &shown);
         let integration = workflow.integration_id.as_ref().filter(|_| workflow.key.is_some());
         let Some(integration) = integration.and_then(|id| id.as_str().parse().ok()) else {
-            return self.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
+            return self.state.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
         };
         let (before, integration) = tokio::try_join!(
             self.installations.get(environment, workflow.user_id, &integration),
@@ -51,7 +48,7 @@ impl State {
         )?;
         let after = before.as_ref().and_then(|before| before.without(workflow.workflow_id, now));
         let Some((before, after)) = before.zip(after) else {
-            return self.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
+            return self.state.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
         };
         let parts = self.parts.of(environment, std::slice::from_ref(&after)).await?;
         let shown = InstallationBody::new(after.clone(), owner.status, integration.as_slice(), &parts);
@@ -68,12 +65,12 @@ impl State {
         (status = 409, description = "the workflow was modified by concurrent requests")))]
 pub async fn delete_workflow(
     caller: Backend,
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<DeleteState>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Json<Success>, Problem> {
     for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let (workflow, owner) = find(&state.workflows, caller.environment, None, id, user_id.as_ref()).await?;
+        let (workflow, owner) = state.state.find(caller.environment, None, id, user_id.as_ref()).await?;
         if state.delete(caller, &workflow, &owner).await? {
             return Ok(Json(Success::new()));
         }

@@ -4,9 +4,10 @@ use axum::extract;
 use tenon::{
     domain::id::WorkflowId,
     http::{AnyCaller, Path, Problem, Revised, Valid},
+    store::ReadOnly,
 };
 
-use super::{State, UserFilter, WorkflowBody, find, revised};
+use super::{State, UserFilter, WorkflowBody, revised};
 
 /// Returns a workflow.
 #[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
@@ -14,11 +15,10 @@ use super::{State, UserFilter, WorkflowBody, find, revised};
     responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_workflow(
     caller: AnyCaller,
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<State<ReadOnly>>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Revised<WorkflowBody>, Problem> {
-    let (workflow, owner) =
-        find(&state.workflows, caller.environment, caller.user.as_ref(), id, user_id.as_ref()).await?;
+    let (workflow, owner) = state.find(caller.environment, caller.user.as_ref(), id, user_id.as_ref()).await?;
     Ok(revised(workflow, owner.owner_status()))
 }

@@ -6,11 +6,11 @@ use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
     http::{AnyCaller, Input, Json, List, PageParams, Problem, Valid},
-    store::Page,
+    store::{Page, ReadOnly},
 };
 use utoipa::IntoParams;
 
-use super::{State, WorkflowBody, owner};
+use super::{State, WorkflowBody};
 
 /// Query parameters of the list of workflows.
 #[derive(Debug, Input, IntoParams)]
@@ -27,7 +27,7 @@ pub struct ListWorkflows {
     responses((status = 200, body = List<WorkflowBody>), (status = 404, description = "user not found")))]
 pub async fn list_workflows(
     caller: AnyCaller,
-    extract::State(state): extract::State<State>,
+    extract::State(state): extract::State<State<ReadOnly>>,
     Valid((ListWorkflows { user_id }, page)): Valid<(ListWorkflows, PageParams)>,
 ) -> Result<Json<List<WorkflowBody>>, Problem> {
     if caller.user.is_none() && user_id.is_none() {
@@ -38,7 +38,7 @@ pub async fn list_workflows(
             items.into_iter().map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status())).collect();
         return Ok(List::of(scope, Page::<WorkflowBody> { items, next }));
     }
-    let owner = owner(&state.users, caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
+    let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let scope = format!("/workflows?userId={}", owner.user_id);
     let after = page.after(&scope)?;
     let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;

@@ -16,7 +16,7 @@ use tenon::{
     http::{BackendOrUser, Input, Problem, Revised},
     start::FromAws,
     store::{
-        Access, ReadOnly,
+        Access, ReadOnly, ReadWrite,
         events::Outbox,
         users::Users,
         workflows::{MAX_CHANGED, Workflows},
@@ -53,16 +53,15 @@ pub struct Operations;
 
 /// State of the functions.
 #[derive(Clone, Debug, FromAws)]
-pub struct State {
+pub struct State<A: Access = ReadWrite> {
     users: Users<ReadOnly>,
-    workflows: Workflows<ReadOnly>,
+    workflows: Workflows<A>,
 }
 
 /// State of the functions that change workflows.
 #[derive(Clone, Debug, FromAws)]
 pub struct ChangeState {
-    users: Users<ReadOnly>,
-    workflows: Workflows,
+    state: State,
     outbox: Outbox,
 }
 
@@ -74,31 +73,35 @@ pub struct UserFilter {
     user_id: Option<UserRef>,
 }
 
-/// Returns a workflow and its user, if the caller may access it and the requested user, if any, owns it.
-async fn find<A: Access>(
-    workflows: &Workflows<A>,
-    environment: EnvironmentId,
-    caller: Option<&CallingUser>,
-    id: WorkflowId,
-    requested: Option<&UserRef>,
-) -> Result<(Workflow, User), Problem> {
-    let found = workflows.find_with_owner(environment, caller, id).await?;
-    let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
-    found.ok_or_else(|| Problem::not_found("workflow"))
-}
+impl<A: Access> State<A> {
+    /// Returns a workflow and its user, if the caller may access it and the requested user, if any,
+    /// owns it.
+    async fn find(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+        id: WorkflowId,
+        requested: Option<&UserRef>,
+    ) -> Result<(Workflow, User), Problem> {
+        let found = self.workflows.find_with_owner(environment, caller, id).await?;
+        let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
+        found.ok_or_else(|| Problem::not_found("workflow"))
+    }
 
-/// Returns the requested user, which defaults to the calling user. Without either, the request is invalid.
-async fn owner(
-    users: &Users<ReadOnly>,
-    environment: EnvironmentId,
-    caller: Option<&CallingUser>,
-    requested: Option<&UserRef>,
-) -> Result<User, Problem> {
-    let own = caller.map(|caller| UserRef::Id(caller.user_id));
-    let Some(user) = requested.or(own.as_ref()) else {
-        return Err(Problem::invalid_field("/userId", "is required"));
-    };
-    users::find(users, environment, caller, user).await
+    /// Returns the requested user, which defaults to the calling user. Without either, the request
+    /// is invalid.
+    async fn owner(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+        requested: Option<&UserRef>,
+    ) -> Result<User, Problem> {
+        let own = caller.map(|caller| UserRef::Id(caller.user_id));
+        let Some(user) = requested.or(own.as_ref()) else {
+            return Err(Problem::invalid_field("/userId", "is required"));
+        };
+        users::find(&self.users, environment, caller, user).await
+    }
 }
 
 impl ChangeState {
@@ -113,10 +116,10 @@ impl ChangeState {
         ids: &[WorkflowId],
         active: bool,
     ) -> Result<(User, Vec<Workflow>), Problem> {
-        let environment = caller.environment;
+        let (environment, State { users, workflows: store }) = (caller.environment, &self.state);
         let change = WorkflowChange { active: Some(active), ..WorkflowChange::default() };
         for _ in 0..MAX_CHANGE_ATTEMPTS {
-            let mut workflows = self.workflows.get_all(environment, ids).await?;
+            let mut workflows = store.get_all(environment, ids).await?;
             workflows.retain(|workflow| {
                 workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.sees(workflow))
             });
@@ -129,13 +132,13 @@ impl ChangeState {
                     changes.changed_workflow(before, after, status);
                 }
                 let (user, events) = ((owner.user_id, status), changes.prepare(&self.outbox)?);
-                is_stored &= self.workflows.change_all(environment, user, changed, events).await?;
+                is_stored &= store.change_all(environment, user, changed, events).await?;
             }
             if is_stored {
                 let workflows = workflows.into_iter().map(|one| one.changed(&change, now).unwrap_or(one));
                 return Ok((owner, workflows.collect()));
             }
-            let found = self.users.get(environment, owner.user_id).await?;
+            let found = users.get(environment, owner.user_id).await?;
             owner = found.ok_or_else(|| Problem::not_found("user"))?;
         }
         Err(Problem::modified_concurrently("workflow"))

@@ -14,7 +14,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{ChangeState, WorkflowBody, deduplicate, find, revised};
+use super::{ChangeState, WorkflowBody, deduplicate, revised};
 use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
 
 /// Changes to a workflow; absent members remain unchanged.
@@ -41,7 +41,7 @@ pub struct UpdateWorkflow {
         (status = 409, description = "the name is taken, the workflow belongs to an installation, or concurrent requests modified it")))]
 pub async fn update_workflow(
     caller: Backend,
-    extract::State(state): extract::State<ChangeState>,
+    extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
     Path(id): Path<WorkflowId>,
     if_match: IfMatch,
     Valid(body): Valid<UpdateWorkflow>,
@@ -50,7 +50,7 @@ pub async fn update_workflow(
     let change = WorkflowChange { name, credential_ids: credential_ids.map(deduplicate), settings, active };
     let mut attempts = 0;
     loop {
-        let (before, owner) = find(&state.workflows, caller.environment, None, id, None).await?;
+        let (before, owner) = state.find(caller.environment, None, id, None).await?;
         let owner = owner.owner_status();
         check_installed(&before, &change)?;
         if_match.check_revision(before.shown_revision(owner))?;
@@ -59,7 +59,7 @@ pub async fn update_workflow(
         };
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.changed_workflow(&before, &after, owner);
-        let events = changes.prepare(&state.outbox)?;
+        let events = changes.prepare(&outbox)?;
         let added = after.credential_ids.iter().filter(|id| !before.credential_ids.contains(id));
         let added: Vec<CredentialId> = added.copied().collect();
         attempts += 1;

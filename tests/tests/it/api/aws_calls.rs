@@ -53,7 +53,7 @@ async fn functions_open_only_their_connections_at_start() {
         credentials::ChangeStateWithVault => "DescribeKey GetItem";
         session::State => "5*GetItem";
         errors::record::State => "4*GetItem";
-        errors::get::State => "3*GetItem";
+        errors::get::RecordState => "3*GetItem";
         events::list::State => "8*GetItem";
         errors::groups::State => "8*GetItem";
         errors::list::State => "GetItem";
