@@ -75,28 +75,17 @@ impl Changes {
         self.add(event_type, shown.user_id, subject, &workflow_id.to_string(), shown);
     }
 
-    /// Adds what changed between two states of a workflow: its activity, other attributes, or both.
+    /// Adds the change of a workflow between two states. If its activity changed, that determines the type.
     ///
     /// A workflow that is deactivated while its user is disabled shows no difference. Its event is needed
     /// nevertheless: the job that follows the change of the user may find it inactive already.
     pub(crate) fn changed_workflow(&mut self, before: &Workflow, after: &Workflow, owner: OwnerStatus) {
-        let shown = WorkflowBody::new(after.clone(), owner);
-        let switched = match (before.active, after.active) {
-            (true, false) => Some(EventType::WorkflowDeactivated),
-            (false, true) if owner.is_active() => Some(EventType::WorkflowActivated),
-            _ => None,
+        let event_type = match (before.active, after.active) {
+            (true, false) => EventType::WorkflowDeactivated,
+            (false, true) if owner.is_active() => EventType::WorkflowActivated,
+            _ => EventType::WorkflowUpdated,
         };
-        let is_other = before.active != after.active && switched.is_none();
-        if is_other
-            || before.name != after.name
-            || before.credential_ids != after.credential_ids
-            || before.settings != after.settings
-        {
-            self.workflow(EventType::WorkflowUpdated, &shown);
-        }
-        if let Some(switched) = switched {
-            self.workflow(switched, &shown);
-        }
+        self.workflow(event_type, &WorkflowBody::new(after.clone(), owner));
     }
 
     /// Adds the change of a credential.

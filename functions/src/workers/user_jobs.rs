@@ -74,10 +74,10 @@ impl State {
     /// Sends an event for each workflow that the API shows as active while its user is. The ids of the
     /// events depend on the job only, so that a second run sends none again.
     async fn send_status(&self, job: &StatusChange) -> Result<(), StoreError> {
-        let StatusChange { environment_id: environment, user_id, actor, .. } = job;
-        // Of a deleted user everything is deleted.
-        if let Some(owner) = self.users.get(*environment, *user_id).await? {
-            let owner = owner.owner_status();
+        let StatusChange { environment_id: environment, user_id, owner, actor, .. } = job;
+        let user = self.users.get(*environment, *user_id).await?;
+        // A later change has a job of its own, and of a deleted user everything is deleted.
+        if user.is_some_and(|user| user.owner_status() == *owner) {
             let event_type = match owner.is_active() {
                 true => EventType::WorkflowActivated,
                 false => EventType::WorkflowDeactivated,
@@ -88,7 +88,7 @@ impl State {
                 let mut workflows = self.workflows.get_all(*environment, ids).await?;
                 workflows.retain(|workflow| workflow.active);
                 for workflow in workflows {
-                    changes.workflow(event_type, &WorkflowBody::new(workflow, owner));
+                    changes.workflow(event_type, &WorkflowBody::new(workflow, *owner));
                 }
                 self.outbox.store(&changes.into_events()?).await?;
             }

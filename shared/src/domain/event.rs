@@ -182,7 +182,7 @@ event_types! {
     InstallationDeleted = "installation.deleted" as "Installation Deleted"
     /// A workflow was created.
     WorkflowCreated = "workflow.created" as "Workflow Created"
-    /// Name, credentials or settings of a workflow changed.
+    /// Name, credentials or settings of a workflow changed, but not whether it is active.
     WorkflowUpdated = "workflow.updated" as "Workflow Updated"
     /// A workflow became active.
     WorkflowActivated = "workflow.activated" as "Workflow Activated"

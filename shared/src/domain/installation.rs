@@ -23,9 +23,9 @@ pub const MAX_INSTALLED_WORKFLOWS: usize = MAX_WORKFLOWS + 4;
 /// the same transaction.
 pub const MAX_CREATED_CREDENTIALS: usize = 8;
 
-// The installation with its tombstone and event; each workflow with its pointer and event; and each
-// credential with its tombstone and event.
-const _: () = assert!(3 + 3 * MAX_INSTALLED_WORKFLOWS + 3 * MAX_CREATED_CREDENTIALS <= 100);
+// The check of the user; the installation with its tombstone and event; each workflow with its pointer and
+// event; and each credential with its tombstone and event.
+const _: () = assert!(4 + 3 * MAX_INSTALLED_WORKFLOWS + 3 * MAX_CREATED_CREDENTIALS <= 100);
 
 /// Installation as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -109,7 +109,7 @@ impl Credentials {
     }
 
     /// Stores the status of a credential, which becomes `after`, if its revision is unchanged. Returns false
-    /// if it was changed or deleted. One transaction.
+    /// if it or its user was changed or deleted. One transaction.
     pub async fn set_status(
         &self,
         environment: EnvironmentId,
@@ -123,7 +123,8 @@ impl Credentials {
             .set("revision", number(after.revision))
             .set("updatedAt", text(after.updated_at))
             .when(Condition::equals("revision", number(before.revision)));
-        Ok(self.0.transact_and_send(vec![update.into()], events).await?.is_empty())
+        let writes = vec![Write::check_exists(&keys::user(environment, before.user_id)), update.into()];
+        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
     /// Replaces the data of a credential, which becomes `after`, if its revision is unchanged. Returns
@@ -135,7 +136,8 @@ impl Credentials {
         after: &SealedCredential,
         events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
-        let writes = vec![replacement(environment, before, after)?.into()];
+        let user = keys::user(environment, before.user_id);
+        let writes = vec![Write::check_exists(&user), replacement(environment, before, after)?.into()];
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
@@ -149,7 +151,9 @@ impl Credentials {
     ) -> Result<bool, StoreError> {
         let key = keys::credential(environment, credential.user_id, credential.credential_id);
         let unchanged = Condition::equals("revision", number(credential.revision));
-        let writes = vec![Delete::of(&key).when(unchanged).into(), mark_deleted(&key)?];
+        let user = keys::user(environment, credential.user_id);
+        let delete = Delete::of(&key).when(unchanged);
+        let writes = vec![Write::check_exists(&user), delete.into(), mark_deleted(&key)?];
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 }

@@ -123,7 +123,10 @@ impl Installations {
         events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
         let key = keys::installation(environment, installation.user_id, &installation.integration_id);
-        let mut writes: Vec<Write> = vec![Delete::of(&key).when(unchanged(Some(installation))).into()];
+        let mut writes = vec![
+            Write::check_exists(&keys::user(environment, installation.user_id)),
+            Delete::of(&key).when(unchanged(Some(installation))).into(),
+        ];
         // Also stands for the workflows, so that the transaction has fewer items.
         writes.push(mark_deleted(&key)?);
         writes.extend(workflows.iter().flat_map(|workflow| deletions(environment, workflow)));
@@ -142,7 +145,8 @@ impl Installations {
         (before, after): (&Installation, &Installation),
         events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
-        let mut writes = deletions(environment, workflow).to_vec();
+        let mut writes = vec![Write::check_exists(&keys::user(environment, workflow.user_id))];
+        writes.extend(deletions(environment, workflow));
         writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
         writes.push(Put::new(installation_item(environment, after)?).when(unchanged(Some(before))).into());
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())

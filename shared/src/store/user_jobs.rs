@@ -88,6 +88,8 @@ pub struct StatusChange {
     pub user_id: UserId,
     /// Time of the change.
     pub started_at: Timestamp,
+    /// Status of the user after the change.
+    pub owner: OwnerStatus,
     /// Who made the change.
     pub actor: Option<Actor>,
     /// Source of the ids of the events, so that each run generates the same.

@@ -186,7 +186,7 @@ impl Workflows {
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Deletes a workflow and its pointer. Returns false if it was changed or deleted after it was read.
+    /// Deletes a workflow and its pointer. Returns false if it was changed or deleted, or its user deleted, after it was read.
     /// One transaction.
     pub async fn delete(
         &self,
@@ -194,7 +194,8 @@ impl Workflows {
         workflow: &Workflow,
         events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
-        let mut writes = deletions(environment, workflow).to_vec();
+        let mut writes = vec![Write::check_exists(&keys::user(environment, workflow.user_id))];
+        writes.extend(deletions(environment, workflow));
         writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }

@@ -1,5 +1,5 @@
 //! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by
-//! id, or two by name, one read and one transaction; both again after a conflict with a concurrent request;
+//! id, or two by name, one read and one transaction; all again after a conflict with a concurrent request;
 //! and one query for a limited token.
 
 use axum::extract;
@@ -25,9 +25,9 @@ pub async fn delete_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
     state.check_visible(caller.environment, caller.user.as_ref(), id).await?;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
         let mut changes = Changes::new(caller.environment, caller.actor);

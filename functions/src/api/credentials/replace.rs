@@ -1,5 +1,5 @@
 //! `PUT /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id, or
-//! two by name; one read, one KMS call and one transaction; these three again after a conflict with a
+//! two by name; one read, one KMS call and one transaction; all again after a conflict with a
 //! concurrent request.
 
 use axum::extract;
@@ -42,9 +42,9 @@ pub async fn replace_credential(
     let StateWithVault { state, vault } = with_vault;
     let EngineOrBackend { environment, actor } = caller;
     let ReplaceCredential { data: SecretObject(data), name } = body;
-    let owner = state.owner(environment, None, &user).await?;
     let mut written = None;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let owner = state.owner(environment, None, &user).await?;
         let found = state.credentials.sealed(environment, owner.user_id, id).await?;
         let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
         // The response to the write may have been lost, and the SDK has repeated it.

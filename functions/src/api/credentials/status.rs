@@ -1,5 +1,5 @@
 //! `POST /users/{user}/credentials/{credentialId}/status`. AWS calls: one DynamoDB read of the user by
-//! id, or two by name, one read and one transaction; both again after a conflict with a concurrent request.
+//! id, or two by name, one read and one transaction; all again after a conflict with a concurrent request.
 
 use axum::extract;
 use tenon::{
@@ -38,12 +38,12 @@ pub async fn set_status(
     if_match: IfMatch,
     Valid(SetCredentialStatus { status, reason }): Valid<SetCredentialStatus>,
 ) -> Result<Revised<CredentialBody>, Problem> {
-    let owner = state.owner(caller.environment, None, &user).await?;
     let (reason, event_type) = match status {
         CredentialStatus::Valid => (None, EventType::CredentialValid),
         CredentialStatus::Invalid => (reason, EventType::CredentialInvalid),
     };
     for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let owner = state.owner(caller.environment, None, &user).await?;
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
         if_match.check_revision(credential.data_revision)?;

@@ -41,8 +41,8 @@ pub async fn delete_installation(
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
     let BackendOrUser { environment, actor, user: caller } = caller;
-    let owner = state.owner(environment, caller.as_ref(), &user).await?;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let owner = state.owner(environment, caller.as_ref(), &user).await?;
         let (found, integration) = tokio::try_join!(
             state.installations.get(environment, owner.user_id, &id),
             state.integrations.get(environment, &id),

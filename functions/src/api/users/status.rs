@@ -42,6 +42,7 @@ pub async fn set_status(
             environment_id: caller.environment,
             user_id: after.user_id,
             started_at: seed.at,
+            owner: after.owner_status(),
             actor: Some(caller.actor),
             seed,
         };

@@ -280,6 +280,62 @@ async fn events_of_concurrent_changes_of_a_user_and_its_workflows_agree_with_the
 }
 
 #[tokio::test]
+async fn events_of_the_deletion_of_a_user_are_the_last_of_what_it_owned() {
+    let backend = Backend::start().await;
+    let process = &backend.process;
+    for round in 0..15 {
+        let user = process.create_user(&format!("joe-{round}")).await;
+        let body = json!({ "type": "shop", "name": "Shop", "data": {} });
+        let create = request("POST /users/{user}/credentials").with("user", &user).body(body);
+        let credential = text(&process.call("credentials_create", create).await.1["credentialId"]);
+        let body = json!({ "userId": user, "name": "Own" });
+        let workflow = process.call("workflows_create", request("POST /workflows").body(body)).await.1;
+        let workflow = text(&workflow["workflowId"]);
+        let later = || tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(0..40)));
+        let of_credential = |route| request(route).with("user", &user).with("credentialId", &credential);
+        let changes = (0..12).map(async |n| {
+            later().await;
+            let (function, request) = match n % 4 {
+                0 => {
+                    let set = of_credential("POST /users/{user}/credentials/{credentialId}/status");
+                    let reason = format!("reason {n}");
+                    ("credentials_status", set.body(json!({ "status": "invalid", "reason": reason })).by_engine())
+                }
+                1 => {
+                    let put = of_credential("PUT /users/{user}/credentials/{credentialId}");
+                    ("credentials_replace", put.body(json!({ "data": {} })))
+                }
+                2 => {
+                    let patch = request("PATCH /workflows/{workflowId}").with("workflowId", &workflow);
+                    ("workflows_update", patch.body(json!({ "settings": { "n": n } })))
+                }
+                _ => ("workflows_delete", request("DELETE /workflows/{workflowId}").with("workflowId", &workflow)),
+            };
+            let (status, body) = process.call(function, request).await;
+            assert!([200, 404, 409].contains(&status), "{body}");
+        });
+        let deletion = async {
+            later().await;
+            let delete = request("DELETE /users/{user}").with("user", &user);
+            assert_eq!(process.call("users_delete", delete).await.0, 200);
+            for job in backend.open_jobs().await {
+                backend.worker.run(&job).await.unwrap();
+            }
+        };
+        tokio::join!(join_all(changes), deletion);
+
+        let events = backend.events(&format!("&userId={user}")).await;
+        let mut engine = Engine::default();
+        events.iter().for_each(|event| engine.receive(event));
+        for resource in ["workflow", "credential"] {
+            assert_eq!(engine.objects(resource), BTreeSet::new(), "{events:?}");
+            let deleted = events.iter().filter(|event| event["type"] == format!("{resource}.deleted"));
+            assert_eq!(deleted.count(), 1, "{resource}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_change_has_no_event() {
     let backend = Backend::start().await;
     let process = &backend.process;
