@@ -10,6 +10,7 @@ pub mod installations;
 pub mod integrations;
 pub mod jwks;
 pub mod openapi;
+pub mod records;
 pub mod replays;
 pub mod session;
 pub mod success;

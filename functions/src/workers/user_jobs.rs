@@ -12,13 +12,11 @@ use tenon::{
     domain::{
         event::{Event, EventType},
         id::UserId,
-        integration::Integration,
         timestamp::Timestamp,
     },
     start::FromAws,
     store::{
         ReadOnly, StoreError,
-        events::Outbox,
         integrations::Integrations,
         user_jobs::{Deletion, Owned, OwnedCounts, StatusChange, UserJob, UserJobs},
         users::Users,
@@ -44,7 +42,6 @@ pub struct State {
     workflows: Workflows<ReadOnly>,
     integrations: Integrations<ReadOnly>,
     parts: Parts,
-    outbox: Outbox,
 }
 
 /// Data of the event that a user and everything that it owned were deleted.
@@ -90,7 +87,7 @@ impl State {
                 for workflow in workflows {
                     changes.workflow(event_type, &WorkflowBody::new(workflow, *owner));
                 }
-                self.outbox.store(&changes.into_events()?).await?;
+                self.jobs.outbox.store(&changes.into_events()?).await?;
             }
         }
         self.jobs.complete_status_change(job).await
@@ -99,9 +96,8 @@ impl State {
     /// Deletes all items that a user owned, each with its event, and completes the job with the receipt.
     async fn delete(&self, job: &Deletion) -> Result<(), StoreError> {
         let counts = self.jobs.count(job).await?;
-        let catalogue = self.integrations.all(job.environment_id).await?;
         while let Some(owned) = self.jobs.owned(job).await? {
-            let events = self.deletions(job, &owned, &catalogue).await?;
+            let events = self.deletions(job, &owned).await?;
             self.jobs.delete(owned, &events).await?;
         }
         let mut changes = Changes::of_job(job.environment_id, job.actor, job.seed.clone());
@@ -111,17 +107,16 @@ impl State {
     }
 
     /// Returns the events of the deletion of items.
-    async fn deletions(
-        &self,
-        job: &Deletion,
-        owned: &Owned,
-        catalogue: &[Integration],
-    ) -> Result<Vec<Event>, StoreError> {
+    async fn deletions(&self, job: &Deletion, owned: &Owned) -> Result<Vec<Event>, StoreError> {
         let Owned { workflows, credentials, installations, .. } = owned;
         let (mut changes, now) = (Changes::of_job(job.environment_id, job.actor, job.seed.clone()), Timestamp::now());
         let parts = self.parts.of(job.environment_id, installations).await?;
+        let catalogue = match installations.is_empty() {
+            true => Vec::new(),
+            false => self.integrations.all(job.environment_id).await?,
+        };
         for installation in installations {
-            let shown = InstallationBody::new(installation.touched(now), job.owner.status, catalogue, &parts);
+            let shown = InstallationBody::new(installation.touched(now), job.owner.status, &catalogue, &parts);
             changes.installation(EventType::InstallationDeleted, &shown);
         }
         for workflow in workflows {

@@ -74,7 +74,15 @@ pub struct EventDocument<'a> {
     pub data: &'a RawValue,
 }
 
+/// Key of an event within an environment.
+pub type EventKey = (UserId, EventId);
+
 impl Event {
+    /// Returns the key of the event.
+    pub fn key(&self) -> EventKey {
+        (self.user_id, self.event_id)
+    }
+
     /// Returns the document that callers receive.
     pub fn document(&self) -> EventDocument<'_> {
         let Self { event_id, event_type, created_at, user_id, workflow_id, integration_id, actor, data, .. } = self;

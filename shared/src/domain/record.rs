@@ -8,7 +8,7 @@ use utoipa::{
 
 use super::{
     error_log::{EngineText, ErrorDocument, ErrorKey, ErrorLog},
-    event::{Event, EventDocument, EventType},
+    event::{Event, EventDocument, EventKey, EventType},
     id::{EnvironmentId, ErrorId, EventId, ObjectId, UserId, WorkflowId},
     timestamp::Timestamp,
     workflow::IntegrationId,
@@ -114,7 +114,7 @@ impl Record {
     pub fn key(&self) -> RecordKey {
         match self {
             Self::Error(error) => error.key().into(),
-            Self::Event(Event { user_id, event_id, .. }) => RecordKey::Event { user_id: *user_id, event_id: *event_id },
+            Self::Event(event) => event.key().into(),
         }
     }
 
@@ -214,6 +214,12 @@ impl RecordKey {
             Self::Error { error_id, .. } => RecordId::Error { error_id: *error_id },
             Self::Event { event_id, .. } => RecordId::Event { event_id: *event_id },
         }
+    }
+}
+
+impl From<EventKey> for RecordKey {
+    fn from((user_id, event_id): EventKey) -> Self {
+        Self::Event { user_id, event_id }
     }
 }
 

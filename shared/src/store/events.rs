@@ -25,8 +25,23 @@ pub struct Outbox {
 /// Events of a change, as a part of its transaction.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
-    pub(super) table: &'a Table,
-    pub(super) writes: Vec<Write>,
+    table: &'a Table,
+    writes: Vec<Write>,
+}
+
+impl Table {
+    /// Executes the writes of a change with its events like [`Table::transact`]. Returns the flags of the
+    /// former; an event has no condition.
+    pub(super) async fn transact_and_send(
+        &self,
+        writes: Vec<Write>,
+        events: Outgoing<'_>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let count = writes.len();
+        let mut failed = self.transact_with(writes, (events.table, events.writes)).await?;
+        failed.truncate(count);
+        Ok(failed)
+    }
 }
 
 impl Outbox {
@@ -46,7 +61,7 @@ impl Outbox {
 
     fn item(&self, event: &Event) -> Result<Item, StoreError> {
         let Event { event_id, environment_id, created_at, .. } = event;
-        let record = record_pages::StoredRecord::record_key(event);
+        let record = event.key().into();
         let listing = [
             ("environmentPk", keys::events_shard(*environment_id, *event_id)),
             ("listSk", keys::listed_record(record)),

@@ -9,12 +9,7 @@ use super::{
     table::{Access, Filter, Page, Position, Range, StoreError, Table},
 };
 use crate::domain::{
-    error_log::ErrorLog,
-    event::Event,
-    id::EnvironmentId,
-    record::{Record, RecordKey},
-    text::response_bytes,
-    timestamp::Timestamp,
+    error_log::ErrorLog, event::Event, id::EnvironmentId, record::RecordKey, text::response_bytes, timestamp::Timestamp,
 };
 
 /// Maximum size of the records of a page, in bytes.
@@ -42,17 +37,7 @@ impl StoredRecord for ErrorLog {
 
 impl StoredRecord for Event {
     fn record_key(&self) -> RecordKey {
-        RecordKey::Event { user_id: self.user_id, event_id: self.event_id }
-    }
-
-    fn bytes(&self) -> usize {
-        response_bytes(&self.document())
-    }
-}
-
-impl StoredRecord for Record {
-    fn record_key(&self) -> RecordKey {
-        self.key()
+        self.key().into()
     }
 
     fn bytes(&self) -> usize {

@@ -66,8 +66,7 @@ pub struct PatchDestination {
 ///
 /// A changed bus is first checked with a test event. Enabling the destination or changing its
 /// target resets its health, so that pending deliveries are attempted immediately and results of another
-/// target are not shown. Disabling it cancels its
-/// pending deliveries.
+/// target are not shown. Disabling it cancels its pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     request_body = PatchDestination, responses((status = 200, body = DestinationBody),
         (status = 409, description = "the destination was modified by a concurrent request"),

@@ -10,14 +10,14 @@ use tenon::{
     domain::{
         delivery::Delivery,
         error_log::ErrorDocument,
-        id::{EnvironmentId, ErrorId},
+        id::ErrorId,
         record::{Record, RecordId},
     },
     http::{Backend, Json, NoInput, Path, Problem},
-    start::FromAws,
-    store::{ReadOnly, StoreError, deliveries::Deliveries, destinations::Destinations, records::Records},
 };
 use utoipa::ToSchema;
+
+use crate::api::records::RecordState;
 
 /// Error with its deliveries.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,30 +27,6 @@ pub struct ErrorWithDeliveries<'a> {
     error: ErrorDocument<'a>,
     /// Deliveries of the error, one per destination.
     deliveries: Vec<Delivery>,
-}
-
-/// State of the functions that return a record with its deliveries.
-#[derive(Clone, Debug, FromAws)]
-#[aws(connections = 3)]
-pub struct RecordState {
-    destinations: Destinations<ReadOnly>,
-    records: Records,
-    deliveries: Deliveries<ReadOnly>,
-}
-
-impl RecordState {
-    /// Returns a record with its deliveries.
-    pub(crate) async fn find(
-        &self,
-        environment: EnvironmentId,
-        id: RecordId,
-    ) -> Result<Option<(Record, Vec<Delivery>)>, StoreError> {
-        let (found, destinations) =
-            tokio::try_join!(self.records.get(environment, id), self.destinations.ids_including_deleted(environment),)?;
-        let Some(record) = found else { return Ok(None) };
-        let deliveries = self.deliveries.list_by_record(&record, &destinations).await?;
-        Ok(Some((record, deliveries)))
-    }
 }
 
 /// Returns an error with its deliveries. If several workflows have an error with this id, one of

@@ -5,18 +5,18 @@
 use axum::{extract, response::Response};
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
-    http::{Backend, Fields, Input, PageParams, Problem, Valid},
+    http::{Backend, Input, PageParams, Problem, Valid},
     start::FromAws,
     store::{
-        Position, ReadOnly,
+        ReadOnly,
         errors::{ErrorQuery, ErrorScope, Errors, SHARDS},
-        record_pages::{MAX_SKIP, Window},
         users::Users,
     },
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::{ErrorFilters, ErrorPage, page_response};
+use crate::api::records::{ListOrder, find_user};
 
 /// Query parameters of the list of errors.
 #[derive(Debug, Input, IntoParams)]
@@ -26,44 +26,6 @@ pub struct ListLogs {
     user_id: Option<UserRef>,
     /// Workflow of the errors.
     workflow_id: Option<WorkflowId>,
-}
-
-/// Query parameters of lists of records: their order and start.
-#[derive(Debug, Input, IntoParams)]
-#[input(check(check_skip: skip))]
-#[into_params(parameter_in = Query, rename_all = "camelCase")]
-pub struct ListOrder {
-    /// Sort order.
-    #[param(default = "desc")]
-    pub(crate) sort_order: Option<SortOrder>,
-    /// Number of items to skip, at most 1,000; not allowed with `cursor`.
-    #[input(max = MAX_SKIP)]
-    #[param(value_type = Option<u16>, minimum = 0, maximum = 1000, default = 0)]
-    skip: Option<usize>,
-}
-
-/// Sort order of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Input, ToSchema)]
-#[schema(rename_all = "lowercase")]
-pub enum SortOrder {
-    /// Oldest first.
-    Asc,
-    /// Newest first.
-    Desc,
-}
-
-impl ListOrder {
-    /// Returns the part of the list after a position.
-    pub(crate) fn window(&self, after: Option<Position>, limit: usize) -> Window {
-        let oldest_first = self.sort_order == Some(SortOrder::Asc);
-        Window { oldest_first, skip: self.skip.unwrap_or_default(), after, limit }
-    }
-}
-
-fn check_skip(fields: &mut Fields<'_>, skip: &Option<usize>) {
-    if skip.is_some() && fields.has("cursor") {
-        fields.reject("skip", "cannot be combined with `cursor`");
-    }
 }
 
 /// State of the function.
@@ -86,13 +48,7 @@ pub async fn list_logs(
     let ListLogs { user_id, workflow_id } = list;
     let scope = format!("/logs {filters:?} {user_id:?} {workflow_id:?} {:?}", order.sort_order);
     let after = page.after(&scope)?;
-    let user_id = match &user_id {
-        Some(user) => {
-            let found = users.resolve(caller.environment, user).await?;
-            Some(found.ok_or_else(|| Problem::not_found("user"))?)
-        }
-        None => None,
-    };
+    let user_id = find_user(&users, caller.environment, user_id.as_ref()).await?;
     let error_scope = match (workflow_id, user_id) {
         (Some(workflow), _) => ErrorScope::Workflow(workflow),
         (None, Some(user)) => ErrorScope::User(user),

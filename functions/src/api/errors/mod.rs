@@ -17,6 +17,8 @@ use tenon::{
 };
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use crate::api::records::SortOrder;
+
 pub mod get;
 pub mod groups;
 pub mod list;
@@ -27,7 +29,7 @@ pub mod record;
 #[derive(Debug, OpenApi)]
 #[openapi(
     paths(record::record_errors, list::list_errors, logs::list_logs, groups::group_errors, get::get_error),
-    components(schemas(logs::SortOrder))
+    components(schemas(SortOrder))
 )]
 pub struct Operations;
 

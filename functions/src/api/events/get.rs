@@ -17,7 +17,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use crate::api::errors::get::RecordState;
+use crate::api::records::RecordState;
 
 /// Event with its deliveries.
 #[derive(Debug, Serialize, ToSchema)]

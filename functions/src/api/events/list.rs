@@ -20,14 +20,13 @@ use tenon::{
     store::{
         ReadOnly,
         events::{EventQuery, Events},
-        record_pages::Window,
         records::SHARDS,
         users::Users,
     },
 };
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::errors::logs::ListOrder;
+use crate::api::records::{ListOrder, find_user};
 
 /// Query parameters of the list of events.
 #[derive(Debug, Input, IntoParams)]
@@ -80,14 +79,8 @@ pub async fn list_events(
     let scope = format!("/events {filters:?} {:?}", order.sort_order);
     let after = page.after(&scope)?;
     let EventFilters { since, until, event_type, user_id, workflow_id, integration_id } = filters;
-    let user_id = match &user_id {
-        Some(user) => {
-            let found = users.resolve(caller.environment, user).await?;
-            Some(found.ok_or_else(|| Problem::not_found("user"))?)
-        }
-        None => None,
-    };
-    let window: Window = order.window(after, page.limit);
+    let user_id = find_user(&users, caller.environment, user_id.as_ref()).await?;
+    let window = order.window(after, page.limit);
     let query = EventQuery { since, until, event_type, user_id, workflow_id, integration_id, window };
     let found = events.page(caller.environment, &query).await?;
     let data = found.items.iter().map(Event::document).collect();

@@ -1,8 +1,8 @@
 //! `DELETE /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id,
-//! or two by name; one read of the installation and one of the integration, one batch read of its workflows,
-//! one of its credentials and one of those that it created; if there are any, one query of the user's other installations, one of the
-//! names of its workflows and one batch read for each 100 of these; one transaction. These again after a
-//! conflict with a concurrent request.
+//! or two by name; one read of the installation and one of the integration; one batch read of its
+//! workflows, one of its credentials and one of those that it created; if there are any, one query of the
+//! user's other installations, one of the names of its workflows and one batch read for each 100 of these;
+//! one transaction. All again after a conflict with a concurrent request.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ use tenon::{
     store::StoreError,
 };
 
-use super::{ChangeState, InstallationBody, State, is_visible};
+use super::{ChangeState, Found, InstallationBody, State};
 use crate::{
     api::{MAX_CHANGE_ATTEMPTS, success::Success, workflows::WorkflowBody},
     changes::Changes,
@@ -42,14 +42,8 @@ pub async fn delete_installation(
 ) -> Result<Json<Success>, Problem> {
     let BackendOrUser { environment, actor, user: caller } = caller;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let owner = state.owner(environment, caller.as_ref(), &user).await?;
-        let (found, integration) = tokio::try_join!(
-            state.installations.get(environment, owner.user_id, &id),
-            state.integrations.get(environment, &id),
-        )?;
-        let found = found.filter(|one| is_visible(caller.as_ref(), one));
-        let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
-        let parts = state.parts.of(environment, std::slice::from_ref(&installation)).await?;
+        let Found { owner, installation, integration, parts } =
+            state.find(environment, caller.as_ref(), &user, &id).await?;
         let credentials = unnamed_credentials(&state, environment, &installation).await?;
 
         let (mut changes, now) = (Changes::new(environment, actor), Timestamp::now());

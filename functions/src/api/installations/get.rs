@@ -9,7 +9,7 @@ use tenon::{
     store::ReadOnly,
 };
 
-use super::{InstallationBody, State, is_visible};
+use super::{Found, InstallationBody, State};
 
 /// Returns an installation of a user.
 #[utoipa::path(get, path = "/users/{user}/installations/{integrationId}", tag = "installations",
@@ -22,14 +22,7 @@ pub async fn get_installation(
     Path(id): Path<IntegrationId>,
     _: NoInput,
 ) -> Result<Revised<InstallationBody>, Problem> {
-    let AnyCaller { environment, user: caller } = caller;
-    let owner = state.owner(environment, caller.as_ref(), &user).await?;
-    let (found, integration) = tokio::try_join!(
-        state.installations.get(environment, owner.user_id, &id),
-        state.integrations.get(environment, &id),
-    )?;
-    let found = found.filter(|one| is_visible(caller.as_ref(), one));
-    let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
-    let parts = state.parts.of(environment, std::slice::from_ref(&installation)).await?;
+    let found = state.find(caller.environment, caller.user.as_ref(), &user, &id).await?;
+    let Found { owner, installation, integration, parts } = found;
     Ok(InstallationBody::new(installation, owner.status, integration.as_slice(), &parts).revised())
 }

@@ -70,6 +70,34 @@ impl<A: Access> State<A> {
     ) -> Result<User, Problem> {
         users::find(&self.users, environment, caller, user).await
     }
+
+    /// Returns the requested installation if it exists for the caller, with its user, its integration
+    /// unless that was deleted, and its parts.
+    async fn find(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+        user: &UserRef,
+        id: &IntegrationId,
+    ) -> Result<Found, Problem> {
+        let owner = self.owner(environment, caller, user).await?;
+        let (found, integration) = tokio::try_join!(
+            self.installations.get(environment, owner.user_id, id),
+            self.integrations.get(environment, id),
+        )?;
+        let found = found.filter(|one| is_visible(caller, one));
+        let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
+        let parts = self.parts.of(environment, std::slice::from_ref(&installation)).await?;
+        Ok(Found { owner, installation, integration, parts })
+    }
+}
+
+/// Installation that was found.
+struct Found {
+    owner: User,
+    installation: Installation,
+    integration: Option<Integration>,
+    parts: ReadParts,
 }
 
 /// Returns whether an installation exists for the caller.

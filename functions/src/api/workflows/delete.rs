@@ -39,13 +39,13 @@ impl DeleteState {
         let shown = WorkflowBody::new(workflow.touched(now), owner.owner_status());
         changes.workflow(EventType::WorkflowDeleted, &shown);
         let integration = workflow.integration_id.as_ref().filter(|_| workflow.key.is_some());
-        let Some(integration) = integration.and_then(|id| id.as_str().parse().ok()) else {
-            return self.state.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
+        let (before, integration) = match integration.and_then(|id| id.as_str().parse().ok()) {
+            Some(id) => tokio::try_join!(
+                self.installations.get(environment, workflow.user_id, &id),
+                self.integrations.get(environment, &id),
+            )?,
+            None => (None, None),
         };
-        let (before, integration) = tokio::try_join!(
-            self.installations.get(environment, workflow.user_id, &integration),
-            self.integrations.get(environment, &integration),
-        )?;
         let after = before.as_ref().and_then(|before| before.without(workflow.workflow_id, now));
         let Some((before, after)) = before.zip(after) else {
             return self.state.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;

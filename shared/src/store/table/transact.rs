@@ -8,7 +8,6 @@ use super::{
     error::{Retries, StoreError},
     expression::Write,
 };
-use crate::store::events::Outgoing;
 
 impl Table {
     /// Executes all writes (at most 100) or none. Returns an empty list on success. If conditions
@@ -27,19 +26,6 @@ impl Table {
         let mut actions = self.actions(writes)?;
         actions.extend(other.actions(others)?);
         self.execute(actions).await
-    }
-
-    /// Executes the writes of a change with its events like [`Self::transact`]. Returns the flags of the
-    /// former; an event has no condition.
-    pub(in crate::store) async fn transact_and_send(
-        &self,
-        writes: Vec<Write>,
-        events: Outgoing<'_>,
-    ) -> Result<Vec<bool>, StoreError> {
-        let count = writes.len();
-        let mut failed = self.transact_with(writes, (events.table, events.writes)).await?;
-        failed.truncate(count);
-        Ok(failed)
     }
 
     fn actions(&self, writes: Vec<Write>) -> Result<Vec<TransactWriteItem>, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_config::SdkConfig;
 use functions::{
     admin::{environments_create, keys_create},
-    api::{credentials, destinations, errors, events, session, users, workflows},
+    api::{credentials, destinations, errors, events, records, session, users, workflows},
     authorizer::Authorizer,
 };
 use http::StatusCode;
@@ -53,7 +53,7 @@ async fn functions_open_only_their_connections_at_start() {
         credentials::ChangeStateWithVault => "DescribeKey GetItem";
         session::State => "5*GetItem";
         errors::record::State => "4*GetItem";
-        errors::get::RecordState => "3*GetItem";
+        records::RecordState => "3*GetItem";
         events::list::State => "8*GetItem";
         errors::groups::State => "8*GetItem";
         errors::list::State => "GetItem";
