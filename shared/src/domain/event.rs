@@ -12,7 +12,7 @@ use utoipa::{
 
 use super::{
     id::{EnvironmentId, EventId, KeyId, UserId, WorkflowId},
-    text::string_schema,
+    text::{nearest, string_schema},
     timestamp::Timestamp,
     workflow::IntegrationId,
 };
@@ -231,15 +231,29 @@ impl EventType {
     }
 }
 
-/// Error for a text that is not an event type.
+/// Error for a text that is not an event type. Names the most similar one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an event type such as `workflow.activated`")]
-pub struct EventTypeError;
+#[error("must be one of {}{}", names(EventType::ALL.iter().map(|one| one.as_str())), suggestion(*nearest))]
+pub struct EventTypeError {
+    nearest: Option<&'static str>,
+}
+
+/// Returns names for an error's text, such as `` `a`, `b` ``.
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
 
 impl FromStr for EventType {
     type Err = EventTypeError;
     fn from_str(text: &str) -> Result<Self, EventTypeError> {
-        Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or(EventTypeError)
+        Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.iter().map(|one| one.as_str()).collect();
+            EventTypeError { nearest: nearest(text, &known) }
+        })
     }
 }
 
@@ -275,12 +289,20 @@ impl Subscription {
     }
 }
 
-/// Error for a text that is not a subscription.
+/// Texts of the subscriptions to all events of a resource.
+const RESOURCES: [&str; 4] = ["installation.*", "workflow.*", "credential.*", "user.*"];
+
+/// Error for a text that is not a subscription. Names the most similar one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be `error`, an event type such as `workflow.activated`, or one of `installation.*`, `workflow.*`, `credential.*` and `user.*`"
+    "must be `error`, one of {}, or one of {}{}",
+    names(RESOURCES),
+    names(EventType::ALL.iter().map(|one| one.as_str())),
+    suggestion(*nearest)
 )]
-pub struct SubscriptionError;
+pub struct SubscriptionError {
+    nearest: Option<&'static str>,
+}
 
 impl FromStr for Subscription {
     type Err = SubscriptionError;
@@ -291,7 +313,11 @@ impl FromStr for Subscription {
         let resource = text.strip_suffix(".*");
         let of_resource = EventType::ALL.iter().find(|one| Some(one.resource()) == resource);
         let subscription = of_resource.map(|one| Self::Resource(*one));
-        subscription.or_else(|| text.parse().ok().map(Self::Type)).ok_or(SubscriptionError)
+        subscription.or_else(|| text.parse().ok().map(Self::Type)).ok_or_else(|| {
+            let types = EventType::ALL.iter().map(|one| one.as_str());
+            let known: Vec<&str> = [ERRORS].into_iter().chain(RESOURCES).chain(types).collect();
+            SubscriptionError { nearest: nearest(text, &known) }
+        })
     }
 }
 
@@ -371,7 +397,34 @@ mod tests {
         for text in
             ["", "*", "error.*", "errors", "workflow", "workflow.", "workflow.*.*", "Workflow.*", "workflow.run"]
         {
-            assert_eq!(text.parse::<Subscription>(), Err(SubscriptionError), "{text}");
+            text.parse::<Subscription>().expect_err(text);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_subscription_or_type_is_told_the_names_and_the_nearest_one() {
+        for (misspelt, nearest) in [
+            ("errors", "error"),
+            ("workflow.activate", "workflow.activated"),
+            ("workflows.*", "workflow.*"),
+            ("Credential.Invalid", "credential.invalid"),
+        ] {
+            let error = misspelt.parse::<Subscription>().expect_err(misspelt).to_string();
+            assert!(error.starts_with("must be `error`, one of `installation.*`, "), "{error}");
+            assert!(error.ends_with(&format!("`user.deleted`; did you mean `{nearest}`?")), "{error}");
+        }
+        let error = "user.removed".parse::<EventType>().expect_err("no type").to_string();
+        assert!(error.starts_with("must be one of `installation.created`, "), "{error}");
+        assert!("§".parse::<EventType>().expect_err("no type").to_string().ends_with("`user.deleted`"));
+    }
+
+    #[test]
+    fn every_resource_has_a_subscription() {
+        for resource in RESOURCES {
+            assert_eq!(resource.parse::<Subscription>().map(|one| one.to_string()).as_deref(), Ok(resource));
+        }
+        for one in EventType::ALL {
+            assert!(RESOURCES.contains(&format!("{}.*", one.resource()).as_str()), "{one}");
         }
     }
 

@@ -166,7 +166,7 @@ macro_rules! callers {
                 let caller = match identity {
                     $($identity $(if $condition)? => Ok($caller),)+
                     #[allow(unreachable_patterns, reason = "some admit everyone")]
-                    _ => Err(Problem::forbidden(concat!($admitted, " is required"))),
+                    _ => Err(Problem::forbidden(admitted($admitted, extensions) + " is required")),
                 }?;
                 mode.map(|()| caller)
             }
@@ -215,6 +215,15 @@ const ISSUING: [&str; 2] = ["GET /users/{user}/token", "GET /users/{user}/integr
 /// Returns whether a reader may call a route.
 pub fn only_reads(route: &str) -> bool {
     route.starts_with("GET ") && !ISSUING.contains(&route)
+}
+
+/// Returns who is admitted to a route: readers too, where a back end only reads.
+fn admitted(admitted: &str, extensions: &Extensions) -> String {
+    let RouteKey(route) = RouteKey::of(extensions);
+    match only_reads(&route) {
+        true => admitted.replace("`manage`", "`manage` or `read`"),
+        false => admitted.to_owned(),
+    }
 }
 
 fn has(scopes: &str, wanted: Scope) -> bool {

@@ -15,7 +15,8 @@ const keyFields = () => [
 
 // What a destination can send, with the values of the API.
 const SUBSCRIPTIONS = new Map([
-  ["error", "Errors"], ["installation.*", "Installations"], ["workflow.*", "Workflows"], ["credential.*", "Credentials"], ["user.*", "Users"],
+  ["error", "Errors"], ["installation.*", "Installation events"], ["workflow.*", "Workflow events"],
+  ["credential.*", "Credential events (never secrets)"], ["user.*", "User events"],
 ]);
 
 // Checkboxes for what a destination sends. Single types of events that were set through the API are kept.

@@ -79,7 +79,7 @@ impl Input for NewReplay {
             }
             _ => {
                 fields.reject_object(
-                    "must contain one of: `since` with an optional `until`; `errorIds`; `eventIds`; `failed: true` and/or `cancelled: true`",
+                    "must contain exactly one of: `since` with an optional `until`; `errorIds`; `eventIds`; `failed: true` and/or `cancelled: true`",
                 );
                 return None;
             }

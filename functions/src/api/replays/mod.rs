@@ -1,4 +1,4 @@
-//! Replays: jobs that queue recorded errors for a destination again.
+//! Replays: jobs that send records, which are errors and events, to a destination again.
 
 use serde::Serialize;
 use tenon::domain::{
@@ -23,15 +23,15 @@ pub struct Operations;
 pub struct ReplayBody {
     /// Id of the replay.
     replay_id: ReplayId,
-    /// Destination of the errors.
+    /// Destination of the records.
     destination_id: DestinationId,
     /// Status of the replay.
     status: ReplayStatus,
-    /// Number of errors found and queued for delivery. Equal to `delivered` + `failed` at the end.
+    /// Number of records, errors and events, found and queued for delivery. Equal to `delivered` + `failed` at the end.
     found: u64,
-    /// Number of these errors that were delivered.
+    /// Number of these records that were delivered.
     delivered: u64,
-    /// Number of these errors that are not delivered: their attempts are exhausted, their delivery was
+    /// Number of these records that are not delivered: their attempts are exhausted, their delivery was
     /// cancelled, or they no longer exist.
     failed: u64,
     /// Creation time.

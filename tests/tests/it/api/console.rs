@@ -41,7 +41,7 @@ async fn sign_in_keeps_key_in_memory_and_shows_environment() {
     browser.wait_for_text("Invalid API key.").await;
     browser.fill("API key", acme.engine.credential()).await;
     browser.click_on("Sign in").await;
-    browser.wait_for_text("an API key with the scope `manage` is required").await;
+    browser.wait_for_text("an API key with the scope `manage` or `read` is required").await;
     browser.sign_in(acme.backend.credential()).await;
     for part in ["Users", "Settings", "Error logs"] {
         browser.open_section(part).await;
@@ -201,7 +201,7 @@ async fn what_a_destination_sends_is_chosen() {
     browser.click_on("Save").await;
     browser.wait_for_text("whsec_").await;
     browser.click_on("Close").await;
-    browser.wait_for_text("Workflows").await;
+    browser.wait_for_text("Workflow events").await;
     let events = async || acme.backend.get("/destinations").await.body["data"][0]["events"].clone();
     assert_eq!(events().await, json!(["workflow.*"]));
     let path = format!(
