@@ -96,9 +96,12 @@ def program(folder: Path, language: str, name: str) -> list[str]:
 
 
 @contextmanager
-def serving(command: list[str], environment: dict[str, str], port: int) -> Iterator[None]:
-    """Runs a server while the block is executed."""
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+def serving(
+    command: list[str], environment: dict[str, str], port: int, output: Path = Path(os.devnull)
+) -> Iterator[None]:
+    """Runs a server while the block is executed, and appends its output to a file."""
+    with output.open("a") as file:
+        process = subprocess.Popen(command, env=environment, stdout=file)
     try:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and process.poll() is None:

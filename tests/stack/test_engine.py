@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -31,7 +32,7 @@ INTEGRATION = {
             ],
         }
     ],
-    "workflows": [{"key": "orders", "name": "Orders to Shopify"}],
+    "workflows": [{"key": "orders", "name": "Orders to Shopify"}, {"key": "stock", "name": "Stock levels"}],
 }
 # Events that make an engine run a workflow.
 STARTING = [
@@ -84,27 +85,54 @@ class Shop:
 
 
 class Customer:
-    """Environment with a webhook for an engine, and a user `ben` whose workflow always runs."""
+    """Environment with an engine and its webhook, and a user `ben` whose workflow always runs."""
 
-    def __init__(self, environment: Environment, url: str, shop: Shop, port: int) -> None:
-        self.environment, self.url, self.shop, self.port = environment, url, shop, port
-        self.call = environment.call
-        self.call("PUT", "/integrations/shopify-orders", INTEGRATION, 201)
+    def __init__(self, environment: Environment, url: str, shop: Shop, command: list[str], folder: Path) -> None:
+        self.environment, self.url, self.shop, self.command = environment, url, shop, command
+        self.call, self.port, self.output = environment.call, free_port(), folder / "output"
+        self.engine = ExitStack()
+        for integration in ("shopify-orders", "other"):
+            self.call("PUT", f"/integrations/{integration}", INTEGRATION, 201)
         for name in ("anna", "ben"):
             self.call("POST", "/users", {"username": name}, 201)
-        # Before the webhook exists, so that only the list of workflows has it.
+        # Before the webhook exists, so that only the list of workflows has them.
         self.install("ben", "of ben", 201)
+        self.make_foreign_workflows("ben")
         events = ["workflow.*", "credential.*", "user.*"]
-        body = {"type": "webhook", "url": f"http://127.0.0.1:{port}/events", "events": events}
+        body = {"type": "webhook", "url": f"http://127.0.0.1:{self.port}/events", "events": events}
         self.webhook = self.call("POST", "/destinations", body, 201)
 
-    def install(self, user: str, token: str, status: int = 200) -> dict:
-        """Installs the integration, or connects the shop again, with a token of the user."""
+    def start(self) -> None:
+        """Starts the engine; again, without its state, if it is running."""
+        self.engine.close()
+        settings = {
+            "TENON_URL": self.url,
+            "TENON_ENGINE_KEY": str(self.environment.engine.key),
+            "WEBHOOK_SECRET": self.webhook["secret"],
+            "PORT": str(self.port),
+            "INTERVAL": "0.2",
+        }
+        self.engine.enter_context(serving(self.command, {**os.environ, **settings}, self.port, self.output))
+
+    def install(
+        self, user: str, token: str, status: int = 200, *, integration: str = "shopify-orders", key: str = "orders"
+    ) -> dict:
+        """Installs a workflow of an integration, or connects the shop again, as the user."""
         api = tenon.Api(self.url, self.call("POST", f"/users/{user}/token", {})["token"])
-        body = {"credentials": {"shopify": {"data": self.shop.data(token)}}}
-        answer = api.call("PUT", f"/users/{user}/installations/shopify-orders", body)
+        body = {"credentials": {"shopify": {"data": self.shop.data(token)}}, "workflows": [key]}
+        answer = api.call("PUT", f"/users/{user}/installations/{integration}", body)
         assert answer.status == status, answer
         return answer.body
+
+    def make_foreign_workflows(self, user: str) -> None:
+        """Creates workflows that the engine does not implement, with the token `foreign`."""
+        self.install(user, "foreign", 201, integration="other")
+        owner = f"{user}-foreign"
+        self.call("POST", "/users", {"username": owner}, 201)
+        installed = self.install(owner, "foreign", 201, key="stock")
+        own = {"userId": owner, "credentialIds": list(installed["credentialIds"].values())}
+        self.call("POST", "/workflows", {**own, "name": "without an integration"}, 201)
+        self.call("POST", "/workflows", {**own, "name": "without a key", "integrationId": "shopify-orders"}, 201)
 
     def events(self, user: str, *types: str) -> list[dict]:
         """Returns the events of a user, newest first; all or those of some types."""
@@ -160,18 +188,13 @@ def customer(
     request: pytest.FixtureRequest, new_environment: NewEnvironment, stack: Stack, tmp_path: Path
 ) -> Iterator[Customer]:
     """A customer who runs an engine of the page."""
-    command, environment, port = program(tmp_path, *request.param), new_environment(), free_port()
+    command = program(tmp_path, *request.param)
     with Shop() as shop:
-        customer = Customer(environment, stack.url, shop, port)
-        settings = {
-            "TENON_URL": stack.url,
-            "TENON_ENGINE_KEY": str(environment.engine.key),
-            "WEBHOOK_SECRET": customer.webhook["secret"],
-            "PORT": str(port),
-            "INTERVAL": "0.2",
-        }
-        with serving(command, {**os.environ, **settings}, port):
+        customer = Customer(new_environment(), stack.url, shop, command, tmp_path)
+        with customer.engine:
+            customer.start()
             yield customer
+    assert shop.requests["foreign"] == 0
 
 
 def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
@@ -181,6 +204,8 @@ def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
     credential = f"/users/anna/credentials/{installed['credentialIds']['shopify']}"
     [workflow] = [workflow["workflowId"] for workflow in installed["workflows"]]
     customer.wait_for_run("first")
+    output = customer.output.read_text().splitlines()
+    assert {"received workflow.created", "received credential.created"} <= set(output)
 
     # The shop rejects the token: the engine records an error, and marks the credential as invalid.
     customer.shop.rejected["first"] = lambda: None
@@ -190,6 +215,12 @@ def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
     errors = customer.call("GET", f"/workflows/{workflow}/errors")["errors"]
     assert errors
     assert all("401" in error["error"] for error in errors)
+
+    # After a restart, the engine reads which credentials are invalid, and does not use this one.
+    before = customer.shop.requests["first"]
+    customer.start()
+    customer.assert_not_run("first")
+    assert customer.shop.requests["first"] == before
 
     # The user connects again.
     customer.install("anna", "second")
@@ -215,6 +246,10 @@ def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
     customer.call("POST", "/users/anna/disable")
     customer.wait_until_delivered("anna", "workflow.deactivated", 2)
     customer.assert_not_run("third")
+    before = customer.shop.requests["third"]
+    customer.start()
+    customer.assert_not_run("third")
+    assert customer.shop.requests["third"] == before
     customer.call("POST", "/users/anna/enable")
     customer.wait_for_run("third")
     customer.call("POST", "/users/anna/disable")
@@ -224,12 +259,10 @@ def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
 
 
 def test_late_events_of_deleted_objects_start_nothing(customer: Customer) -> None:
-    body = {"type": "shopify", "name": "Second shop", "data": customer.shop.data("own")}
-    credential = customer.call("POST", "/users/anna/credentials", body, 201)["credentialId"]
-    body = {"userId": "anna", "name": "Own", "credentialIds": [credential]}
-    workflows = [customer.call("POST", "/workflows", {**body, "name": name}, 201) for name in ("one", "two")]
-    customer.wait_for_run("own")
-    for number, workflow in enumerate(workflows, 1):
+    # The second request creates the deleted workflow again, with the same credential.
+    for number, status in enumerate((201, 200), 1):
+        [workflow] = customer.install("anna", "own", status)["workflows"]
+        customer.wait_for_run("own")
         customer.call("DELETE", f"/workflows/{workflow['workflowId']}")
         customer.wait_until_delivered("anna", "workflow.deleted", number)
     customer.send_starting_events("anna")
@@ -242,6 +275,14 @@ def test_late_events_of_deleted_objects_start_nothing(customer: Customer) -> Non
     data = {"userId": created["userId"], "status": "disabled", "revision": 1000, "deleting": True}
     assert customer.send({**created, "type": "user.disabled", "workflowId": None, "data": data}) == 204
     customer.assert_not_run("own")
+
+
+def test_engine_runs_only_workflows_that_it_implements(customer: Customer) -> None:
+    # The fixture asserts it of those that are in the list, and of these.
+    customer.make_foreign_workflows("anna")
+    customer.wait_until_delivered("anna", "workflow.created")
+    customer.wait_until_delivered("anna-foreign", "workflow.created", 3)
+    customer.assert_not_run("foreign")
 
 
 def test_engine_verifies_signatures(customer: Customer) -> None:
