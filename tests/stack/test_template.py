@@ -115,7 +115,8 @@ def test_every_route_is_throttled_and_public_routes_more(template: Template) -> 
     paths = template.resources["Api"]["Properties"]["Body"]["paths"]
     routes = {f"{method.upper()} {path}": route for path, methods in paths.items() for method, route in methods.items()}
     public = {name for name, route in routes.items() if route["security"] == [{"NONE": []}]}
-    assert public == {"GET /console", "GET /openapi.json", "GET /.well-known/jwks.json", "POST /tickets"}
+    pages = {"GET /console", "GET /modal", "GET /tenon.js", "GET /tenon.global.js"}
+    assert public == pages | {"GET /openapi.json", "GET /.well-known/jwks.json", "POST /tickets"}
     special = stage["RouteSettings"]
     assert set(special) == public | {"POST /destinations/{destinationId}/test"}
     assert set(special) <= set(routes), "API Gateway refuses settings of a route that is not there"

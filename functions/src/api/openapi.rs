@@ -21,8 +21,8 @@ use utoipa::{
 
 use self::completion::Completion;
 use super::{
-    console, credentials, destinations, environments, errors, events, installations, integrations, jwks, replays,
-    session, tickets, users, workflows,
+    console, credentials, destinations, environments, errors, events, installations, integrations, jwks, modal,
+    replays, session, tickets, users, workflows,
 };
 
 /// Returns the OpenAPI document of the Tenon API.
@@ -42,7 +42,8 @@ pub fn document() -> Value {
     info(title = "Tenon", description = "Self-hosted back end for embedded integrations."),
     servers((url = ".", description = "Stack that serves this document")),
     modifiers(&SecuritySchemes, &Resources, &Completion),
-    paths(session::get_session, console::get_console, jwks::get_jwks, get_openapi),
+    paths(session::get_session, console::get_console, modal::get_modal, modal::sdk::get_tenon_js,
+        modal::sdk::get_tenon_global_js, jwks::get_jwks, get_openapi),
 )]
 struct Api;
 
@@ -200,7 +201,18 @@ mod tests {
     #[test]
     fn only_listed_routes_are_public() {
         let public = routes_of_the_template().into_iter().filter(|(_, public)| *public).map(|((_, path), _)| path);
-        assert_eq!(public.collect::<Vec<_>>(), ["/.well-known/jwks.json", "/console", "/openapi.json", "/tickets"]);
+        assert_eq!(
+            public.collect::<Vec<_>>(),
+            [
+                "/.well-known/jwks.json",
+                "/console",
+                "/modal",
+                "/openapi.json",
+                "/tenon.global.js",
+                "/tenon.js",
+                "/tickets"
+            ]
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::text::string_newtype;
 
 /// Maximum number of origins that may embed the modal.
 pub const MAX_ORIGINS: usize = 20;
+/// Maximum number of pages around the frame of the modal: its parent and those above it.
+pub const MAX_ANCESTORS: usize = 3;
 /// Minimum contrast of text (WCAG 2.2, success criterion 1.4.3).
 const MIN_CONTRAST: f64 = 4.5;
 
@@ -56,6 +58,13 @@ fn is_origin(text: &str) -> bool {
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'.' | b'-' | b'_' | b'[' | b']');
     // A default port, a path or an upper-case letter makes a URL different from its origin.
     is_secure && text.bytes().all(is_plain) && url.origin().ascii_serialization() == text
+}
+
+impl Origin {
+    /// Returns whether a URL has this origin.
+    pub fn is_of(&self, url: &str) -> bool {
+        url::Url::parse(url).is_ok_and(|url| url.origin().ascii_serialization() == self.0)
+    }
 }
 
 /// Language of the modal.

@@ -93,6 +93,31 @@ impl RouteKey {
     }
 }
 
+/// Query parameters of a page, which ignores those that it does not know.
+#[derive(Clone, Debug)]
+pub struct PageQuery(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for PageQuery {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.query_string_parameters().iter().collect())
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for PageQuery {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(parameters: I) -> Self {
+        Self(parameters.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+impl PageQuery {
+    /// Returns the values of a parameter, in their order.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
 /// Base URL of the API that the client of a request used, without a slash at the end: the domain, and the
 /// base path of a custom domain.
 #[derive(Clone, Debug, PartialEq, Eq)]

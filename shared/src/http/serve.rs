@@ -37,6 +37,10 @@ pub enum Public {
     OpenApi,
     /// `GET /console`
     Console,
+    /// `GET /modal`
+    Modal,
+    /// `GET /tenon.js` and `GET /tenon.global.js`
+    Sdk,
     /// `POST /tickets`
     Tickets,
 }

@@ -16,8 +16,15 @@ const INSTALL: &str = "PUT /users/{user}/installations/{integrationId}";
 const ISSUING: [&str; 2] = ["GET /users/{user}/token", "GET /users/{user}/integrations/{integrationId}/install-url"];
 
 /// Public operations.
-const PUBLIC: [(&str, &str); 4] =
-    [("GET", "/.well-known/jwks.json"), ("GET", "/openapi.json"), ("GET", "/console"), ("POST", "/tickets")];
+const PUBLIC: [(&str, &str); 7] = [
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/openapi.json"),
+    ("GET", "/console"),
+    ("GET", "/modal"),
+    ("GET", "/tenon.js"),
+    ("GET", "/tenon.global.js"),
+    ("POST", "/tickets"),
+];
 
 #[tokio::test]
 async fn every_operation_returns_the_expected_status_to_each_caller() {

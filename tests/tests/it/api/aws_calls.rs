@@ -65,7 +65,9 @@ async fn functions_open_only_their_connections_at_start() {
         destinations::deliveries::State => "8*GetItem";
         destinations::replay::State => "GetItem";
         functions::authorizer::Authorizer => "GetItem Query";
-        functions::api::console::Console => "";
+        functions::api::console::State => "";
+        functions::api::modal::State => "";
+        functions::api::modal::sdk::State => "";
         functions::api::openapi::Document => "";
         environments_create::State => "GetItem";
         keys_create::State => "GetItem";

@@ -1,0 +1,129 @@
+// Client of the API at the origin of this page. The token is stored in the memory of this module only.
+
+export { call, claims, acceptToken, renewToken, onTokenDue, RequestError, exchangeTicket, isRenewable };
+
+const base = new URL(".", location.href);
+const RENEW_BEFORE_MS = 60_000;
+const MIN_AGE_MS = 10_000;
+// Answers of the host may take as long as a sign-in service.
+const RENEWAL_TIMEOUT_MS = 30_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+let token = null;
+let claims = null;
+let renewalTimer;
+// Renewal in progress: its promise, and the function that ends it.
+let renewal = null;
+let askHost = null;
+
+// Failure of a request. `kind` is `offline`, `session`, `invalid` (with `errors`), `conflict`, `gone`,
+// `forbidden` or `failed`.
+class RequestError extends Error {
+  constructor(kind, { detail = "", errors = [] } = {}) {
+    super(detail || kind);
+    Object.assign(this, { kind, errors });
+  }
+}
+
+// Sets the function that asks the host for a token. Without it, the token is not renewed.
+function onTokenDue(ask) {
+  askHost = ask;
+}
+
+const isRenewable = () => askHost !== null;
+
+// Reads the claims of a token. The API verifies it; the page needs its expiration and limits only.
+function readClaims(text) {
+  try {
+    const [, payload] = text.split(".");
+    const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+    const read = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof read.sub === "string" && Number.isFinite(read.exp) ? read : null;
+  } catch {
+    return null;
+  }
+}
+
+// Stores a token, which may be null if the host has none, and plans its renewal. Returns whether it is usable.
+function acceptToken(received) {
+  const read = typeof received === "string" ? readClaims(received) : null;
+  if (read) {
+    [token, claims] = [received, read];
+    clearTimeout(renewalTimer);
+    if (askHost) {
+      const remaining = claims.exp * 1000 - Date.now();
+      renewalTimer = setTimeout(() => renewToken().catch(() => {}), Math.max(remaining - RENEW_BEFORE_MS, MIN_AGE_MS));
+    }
+  }
+  renewal?.end(read !== null);
+  return read !== null;
+}
+
+// Asks the host for a token. Requests that need one at the same time share it.
+function renewToken() {
+  if (!askHost) return Promise.reject(new RequestError("session"));
+  if (!renewal) {
+    const { promise, resolve, reject } = Promise.withResolvers();
+    const timer = setTimeout(() => renewal?.end(false), RENEWAL_TIMEOUT_MS);
+    const end = (succeeded) => {
+      clearTimeout(timer);
+      renewal = null;
+      if (succeeded) resolve();
+      else reject(new RequestError("session"));
+    };
+    renewal = { promise, end };
+    askHost();
+  }
+  return renewal.promise;
+}
+
+document.addEventListener("visibilitychange", () => {
+  const isDue = claims && claims.exp * 1000 - Date.now() < RENEW_BEFORE_MS;
+  if (document.visibilityState === "visible" && isDue) renewToken().catch(() => {});
+});
+
+async function request(method, path, body, bearer) {
+  try {
+    return await fetch(new URL(path, base), {
+      method,
+      headers: { ...(bearer && { authorization: `Bearer ${bearer}` }), ...(body && { "content-type": "application/json" }) },
+      body: body && JSON.stringify(body),
+      cache: "no-store",
+      credentials: "omit",
+      referrerPolicy: "no-referrer",
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+    });
+  } catch {
+    throw new RequestError("offline");
+  }
+}
+
+const isProblem = (response) => response.headers.get("content-type")?.startsWith("application/problem+json") ?? false;
+// API Gateway's own refusals of a token are not problem documents.
+const isTokenRefused = (response) => response.status === 401 || (response.status === 403 && !isProblem(response));
+
+const KINDS = { 400: "failed", 403: "forbidden", 404: "gone", 409: "conflict", 410: "gone", 412: "conflict", 422: "invalid" };
+
+async function documentOf(response) {
+  const read = await response.json().catch(() => ({}));
+  if (response.ok) return read;
+  throw new RequestError(KINDS[response.status] ?? "failed", read ?? {});
+}
+
+// Sends a request with the token and returns the document. A refused token is renewed once.
+async function call(method, path, body) {
+  if (!token) await renewToken();
+  let response = await request(method, path, body, token);
+  if (isTokenRefused(response)) {
+    await renewToken();
+    response = await request(method, path, body, token);
+    if (isTokenRefused(response)) throw new RequestError("session");
+  }
+  return documentOf(response);
+}
+
+// Exchanges the ticket of an install link for a token.
+async function exchangeTicket(ticket) {
+  const { token: received } = await documentOf(await request("POST", "tickets", { ticket }));
+  if (!acceptToken(received)) throw new RequestError("failed");
+}

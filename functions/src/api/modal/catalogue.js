@@ -1,0 +1,51 @@
+// Catalogue: the integrations, with the state of each.
+
+import { text, plural } from "./texts.js";
+import { h, button, icon } from "./dom.js";
+import { state, installationOf } from "./state.js";
+
+export { catalogueView, statusBadge };
+
+// Number of integrations from which a search helps.
+const MIN_SEARCHED = 6;
+
+const statusBadge = (status) => h("span", { class: `badge ${status}` }, text(`status.${status}`));
+
+// Creates the view. `openIntegration` and `openErrors` lead to the other views.
+function catalogueView({ openIntegration, openErrors, errorCount }) {
+  const entries = [...state.integrations.values(), ...retiredEntries()];
+  const list = h("ul", { class: "catalogue" });
+  const empty = h("p", { class: "empty", role: "status" });
+  const draw = (search) => {
+    const wanted = search.trim().toLocaleLowerCase();
+    const found = entries.filter(({ name, description }) => `${name} ${description ?? ""}`.toLocaleLowerCase().includes(wanted));
+    list.replaceChildren(...found.map((integration) => entry(integration, openIntegration)));
+    empty.textContent = found.length > 0 ? "" : text(entries.length === 0 ? "noIntegrations" : "noMatch", { search });
+  };
+  draw("");
+  const search = entries.length >= MIN_SEARCHED && h("input", {
+    type: "search", class: "search", "aria-label": text("search"), placeholder: text("search"),
+    oninput: ({ currentTarget }) => draw(currentTarget.value),
+  });
+  return [
+    search,
+    errorCount > 0 && h("div", { class: "notice warn row" }, h("p", {}, text("errorsSince"), ": ", plural("errorCount", errorCount)),
+      button(text("errors"), openErrors)),
+    list,
+    empty,
+  ];
+}
+
+// Returns entries for installations whose integration is no longer offered.
+const retiredEntries = () => state.session.installations
+  .filter(({ integrationId }) => !state.integrations.has(integrationId))
+  .map(({ integrationId }) => ({ integrationId, name: integrationId, description: text("retired"), icon: null }));
+
+function entry(integration, openIntegration) {
+  const installation = installationOf(integration.integrationId);
+  return h("li", {}, h("button", { type: "button", class: "card", onclick: () => openIntegration(integration.integrationId) },
+    icon(integration),
+    h("span", { class: "about" }, h("strong", {}, integration.name),
+      integration.description && h("span", { class: "description" }, integration.description)),
+    installation && statusBadge(installation.status)));
+}

@@ -1,0 +1,115 @@
+// Elements. Data from the API and the host becomes text and never markup: there is no innerHTML here.
+
+import { text } from "./texts.js";
+import { RequestError, isRenewable, renewToken } from "./api.js";
+
+export { h, button, icon, announce, showFailure, problemText, notice, confirmDialog, newId };
+
+function h(name, properties = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key === "value") node.value = value;
+    else if (key === "checked") node.checked = value;
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+let lastId = 0;
+const newId = (prefix) => `${prefix}-${lastId += 1}`;
+
+// Creates a button. Its action may be asynchronous: it runs once at a time, and its failure is shown.
+const button = (label, action, kind = "") =>
+  h("button", { type: "button", class: kind, onclick: (event) => withBusy(event.currentTarget, action) }, label);
+
+// Returns the icon of an integration, or the first letter of its name.
+const icon = ({ name, icon: source }) => (source
+  ? h("img", { class: "icon", src: source, alt: "", width: 40, height: 40 })
+  : h("span", { class: "icon letter", "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? ""));
+
+let statusTimer;
+
+// Shows a short message, which screen readers announce.
+function announce(message) {
+  const status = document.getElementById("status");
+  ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(status);
+  status.textContent = message;
+  clearTimeout(statusTimer);
+  statusTimer = setTimeout(() => { status.textContent = ""; }, 6000);
+}
+
+const SLOW_MS = 5000;
+
+// Runs the action of a control. The control is disabled meanwhile and keeps the focus.
+async function withBusy(control, action) {
+  if (control.getAttribute("aria-disabled")) return;
+  control.setAttribute("aria-disabled", "true");
+  const slow = setTimeout(() => announce(text("slow")), SLOW_MS);
+  try {
+    await action();
+  } catch (problem) {
+    showFailure(problem);
+  } finally {
+    clearTimeout(slow);
+    control.removeAttribute("aria-disabled");
+  }
+}
+
+// Describes why a request failed.
+function problemText(problem) {
+  if (!(problem instanceof RequestError)) {
+    console.error(problem);
+    return text("failed");
+  }
+  const texts = { session: "sessionEnded", offline: "offline", invalid: "formInvalid", conflict: "conflict", gone: "gone", forbidden: "notAllowed" };
+  return text(texts[problem.kind] ?? "failed");
+}
+
+// Shows a failure above the view, which stays as it is.
+function showFailure(problem) {
+  document.querySelector(".failure")?.remove();
+  const isSession = problem instanceof RequestError && problem.kind === "session";
+  const box = notice(problemText(problem), "danger failure", [
+    isSession && isRenewable() && [h("p", {}, text("sessionEndedHelp")), button(text("tryAgain"), async () => {
+      await renewToken();
+      box.remove();
+    })],
+  ]);
+  box.setAttribute("role", "alert");
+  document.querySelector("main")?.prepend(box);
+  box.scrollIntoView({ block: "nearest" });
+}
+
+const notice = (message, kind, ...content) => h("div", { class: `notice ${kind}` }, h("p", {}, message), content);
+
+// Asks for confirmation in a dialog. Resolves to whether the action was confirmed and has succeeded.
+function confirmDialog({ title, help, confirm, cancel, danger = true, action = () => {} }) {
+  const { promise, resolve } = Promise.withResolvers();
+  const [titleId, helpId] = [newId("title"), newId("help")];
+  let succeeded = false;
+  const failure = h("div", { role: "alert" });
+  const dialog = h("dialog", {
+    "aria-labelledby": titleId, "aria-describedby": helpId,
+    onclose: () => {
+      document.body.append(document.getElementById("status"));
+      dialog.remove();
+      resolve(succeeded);
+    },
+  }, h("h2", { id: titleId }, title), h("p", { id: helpId }, help), failure, h("div", { class: "actions" },
+    button(cancel, () => dialog.close()),
+    button(confirm, async () => {
+      try {
+        await action();
+        succeeded = true;
+        dialog.close();
+      } catch (problem) {
+        failure.replaceChildren(notice(problemText(problem), "danger"));
+      }
+    }, danger ? "danger" : "primary")));
+  document.body.append(dialog);
+  dialog.showModal();
+  return promise;
+}

@@ -1,0 +1,102 @@
+// Fields of credentials and settings.
+
+import { text } from "./texts.js";
+import { h, newId } from "./dom.js";
+import { state } from "./state.js";
+
+export { formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue };
+
+// Creates a labeled input for a field of an integration. `pointer` locates its value in the request.
+function formField(field, pointer, value) {
+  const id = newId("field");
+  const { type, label, required, help, placeholder, options } = field;
+  const describedBy = [help && `${id}-help`, `${id}-error`].filter(Boolean).join(" ");
+  const common = {
+    id, "data-pointer": pointer, "aria-describedby": describedBy, "aria-required": required ? "true" : null,
+    oninput: () => { state.isDirty = true; },
+  };
+  const name = [label, !required && type !== "boolean" && h("span", { class: "quiet" }, ` (${text("optional")})`)];
+  const helpText = help && h("p", { id: `${id}-help`, class: "help" }, help);
+  const error = h("p", { id: `${id}-error`, class: "error" });
+  if (type === "boolean") {
+    const box = h("input", { ...common, type: "checkbox", checked: value === true });
+    return h("div", { class: "field" }, h("label", { class: "check", for: id }, box, label), helpText, error);
+  }
+  return h("div", { class: "field" }, h("label", { for: id }, name), type === "select"
+    ? selectInput(common, options, value)
+    : textInput(common, type, placeholder, value), helpText, error);
+}
+
+function selectInput(common, options, value) {
+  const chosen = options.some((option) => option.value === value) ? value : "";
+  return h("select", { ...common, value: null },
+    h("option", { value: "", selected: chosen === "" }, text("choose")),
+    options.map((option) => h("option", { value: option.value, selected: option.value === chosen }, option.label)));
+}
+
+function textInput(common, type, placeholder, value) {
+  const input = h("input", {
+    ...common, placeholder, autocomplete: type === "secret" ? "new-password" : "off", spellcheck: "false",
+    autocapitalize: "none",
+    type: { secret: "password", url: "url" }[type] ?? "text", inputmode: type === "number" ? "decimal" : null,
+    value: value === undefined || value === null ? "" : String(value),
+  });
+  if (type !== "secret") return input;
+  // Long tokens are pasted: people want to see that they are complete.
+  const toggle = h("button", {
+    type: "button", class: "quiet", "aria-pressed": "false", "aria-controls": common.id,
+    onclick: () => {
+      const isHidden = input.type === "password";
+      input.type = isHidden ? "text" : "password";
+      toggle.setAttribute("aria-pressed", String(isHidden));
+    },
+  }, text("show"));
+  return h("div", { class: "secret" }, input, toggle);
+}
+
+const inputOf = (form, pointer) => form.querySelector(`[data-pointer="${CSS.escape(pointer)}"]`);
+
+// Returns the value of a field as the API expects it: undefined if it is empty.
+function readValue(form, field, pointer) {
+  const input = inputOf(form, pointer);
+  if (field.type === "boolean") return input.checked;
+  const entered = field.type === "secret" ? input.value : input.value.trim();
+  if (entered.trim() === "") return undefined;
+  const number = Number(entered.replace(",", "."));
+  return field.type === "number" && Number.isFinite(number) ? number : entered;
+}
+
+// Describes the value of a field for the user. A secret is not shown.
+function reviewValue(field, value) {
+  if (field.type === "boolean") return text(value ? "yes" : "no");
+  if (value === undefined || value === null) return text("none");
+  if (field.type === "secret") return text("hidden");
+  return field.options?.find((option) => option.value === value)?.label ?? String(value);
+}
+
+// Returns why a value cannot be sent, or null. The server checks the rest.
+function missingValue(field, value) {
+  if (value === undefined) return field.required ? text(field.type === "select" ? "requiredChoice" : "required") : null;
+  if (field.type === "number" && typeof value !== "number") return text("invalidNumber");
+  if (field.type === "url" && !URL.canParse(value)) return text("invalidUrl");
+  return null;
+}
+
+function clearFieldErrors(form) {
+  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  for (const error of form.querySelectorAll(".error")) error.textContent = "";
+}
+
+// Marks the fields of errors, and focuses the first one. Returns the errors that belong to no field.
+function showFieldErrors(form, errors) {
+  const others = errors.filter(({ pointer, detail }) => {
+    const input = inputOf(form, pointer);
+    if (!input) return true;
+    input.setAttribute("aria-invalid", "true");
+    const shown = document.getElementById(`${input.id}-error`);
+    if (shown) shown.textContent = detail;
+    return false;
+  });
+  form.querySelector("[aria-invalid]")?.focus();
+  return others;
+}

@@ -1,0 +1,351 @@
+// Installation of an integration: a form or steps at first, then its accounts, settings and workflows.
+
+import { text } from "./texts.js";
+import { call } from "./api.js";
+import { h, button, announce, notice, confirmDialog, newId } from "./dom.js";
+import { state, loadSession, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
+import { formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
+import { statusBadge } from "./catalogue.js";
+import { send } from "./port.js";
+
+export { installView, manageView, reconnectView };
+
+// Number of inputs up to which everything fits into one form.
+const MAX_IN_ONE_FORM = 8;
+
+const installationPath = (id) => userPath(`installations/${encodeURIComponent(id)}`);
+
+// Tells the host about a change of an installation.
+function report(name, { integrationId, credentialIds, workflows, status }) {
+  send({ type: "event", name, detail: { integrationId, credentialIds, workflows, status } });
+}
+
+// Stores an installation, and replaces what the page knows of it.
+async function put(id, body) {
+  const isNew = !installationOf(id);
+  const installation = await call("PUT", installationPath(id), body);
+  state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== id)];
+  state.isDirty = false;
+  report(isNew ? "installed" : "updated", installation);
+  return installation;
+}
+
+// Describes an error of the server in the language of the page.
+const localized = ({ pointer, detail }) =>
+  ({ pointer, detail: detail.startsWith("must match the pattern") ? text("invalidPattern") : text("invalidValue", { reason: detail }) });
+
+// ---------------------------------------------------------------------------------------------------------
+// Sections of the forms. Each has a title, its content, and functions that read and check it.
+
+const prefilled = (field, values) => (field.type === "secret" ? undefined : values?.[field.name]);
+
+// Section for the account of a credential type: the fields of a new one, or one that the user has.
+function accountSection(credentialType, { offersExisting }) {
+  const { type, name, fields } = credentialType;
+  const base = `/credentials/${type}`;
+  const pointer = (field) => `${base}/data/${field.name}`;
+  const existing = offersExisting ? credentialsOf(type).filter(({ status }) => status === "valid") : [];
+  const inputs = h("div", {}, fields.map((field) =>
+    formField(field, pointer(field), prefilled(field, state.options.prefill?.credentials?.[type]))));
+  const choice = existing.length > 0 && h("select", {
+    id: newId("field"), "data-pointer": base,
+    onchange: ({ currentTarget }) => { inputs.hidden = currentTarget.value !== ""; },
+  }, existing.map((credential) => h("option", { value: credential.credentialId }, credential.name)),
+    h("option", { value: "" }, text("newAccount")));
+  if (choice) inputs.hidden = true;
+  const chosen = () => choice && choice.value;
+  const values = (form) => fields.map((field) => [field, readValue(form, field, pointer(field))]);
+  return {
+    title: name,
+    content: [choice && h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice), inputs],
+    inputs: fields.length + (choice ? 1 : 0),
+    check: (form) => (chosen() ? [] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
+    read: (form, body) => {
+      const entered = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
+      body.credentials[type] = chosen() ? { credentialId: chosen() } : { data: Object.fromEntries(entered) };
+    },
+    review: (form) => (chosen()
+      ? [[text("account"), existing.find(({ credentialId }) => credentialId === chosen()).name]]
+      : values(form).map(([field, value]) => [field.label, reviewValue(field, value)])),
+  };
+}
+
+// Section for the settings. `present` are those of an installation, of which emptied ones are cleared.
+function settingsSection({ settings }, present) {
+  const pointer = (field) => `/settings/${field.name}`;
+  const initial = (field) => present?.[field.name] ?? prefilled(field, state.options.prefill?.settings);
+  const values = (form) => settings.map((field) => [field, readValue(form, field, pointer(field))]);
+  return {
+    title: text("settings"),
+    content: settings.map((field) => formField(field, pointer(field), initial(field))),
+    inputs: settings.length,
+    check: (form) => values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) })),
+    read: (form, body) => {
+      const entered = values(form).filter(([, value]) => value !== undefined || present).map(([field, value]) => [field.name, value ?? null]);
+      body.settings = Object.fromEntries(entered);
+    },
+    review: (form) => values(form).map(([field, value]) => [field.label, reviewValue(field, value)]),
+  };
+}
+
+// Section for the choice of workflows, all of which are chosen at first.
+function workflowsSection({ workflows }) {
+  const boxes = workflows.map((workflow) => {
+    const [id, helpId] = [newId("workflow"), newId("help")];
+    const box = h("input", {
+      id, type: "checkbox", name: "workflow", value: workflow.key, checked: true, "data-pointer": "/workflows",
+      "aria-describedby": workflow.description ? helpId : null, oninput: () => { state.isDirty = true; },
+    });
+    return { box, workflow, row: h("div", { class: "field" }, h("label", { class: "check", for: id }, box, workflow.name),
+      workflow.description && h("p", { class: "help", id: helpId }, workflow.description)) };
+  });
+  const chosen = () => boxes.filter(({ box }) => box.checked).map(({ workflow }) => workflow);
+  const error = h("p", { class: "error", id: `${boxes[0].box.id}-error` });
+  return {
+    title: text("workflows"),
+    content: [h("p", { class: "quiet" }, text("workflowsHelp")), boxes.map(({ row }) => row), error],
+    inputs: workflows.length,
+    check: () => [{ pointer: "/workflows", detail: chosen().length === 0 ? text("atLeastOne") : null }],
+    read: (_, body) => { body.workflows = chosen().map(({ key }) => key); },
+    review: () => [[text("workflows"), chosen().map(({ name }) => name).join(", ")]],
+  };
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// First installation
+
+// Creates the form, in steps if it has many inputs.
+function installView(integration, { openResult }) {
+  const { integrationId: id, credentialTypes, workflows } = integration;
+  if (!canInstall()) return h("p", { class: "notice" }, text("readOnly"));
+  const sections = [
+    ...credentialTypes.map((type) => accountSection(type, { offersExisting: true })),
+    ...(integration.settings.length > 0 ? [settingsSection(integration)] : []),
+    ...(workflows.length > 1 ? [workflowsSection(integration)] : []),
+  ];
+  const finish = async (form) => {
+    const body = { credentials: {}, settings: {} };
+    for (const section of sections) section.read(form, body);
+    await put(id, body);
+    openResult();
+  };
+  const total = sections.reduce((sum, section) => sum + section.inputs, 0);
+  return total <= MAX_IN_ONE_FORM
+    ? sectionForm(sections, text("install"), finish)
+    : stepForm(sections, text("install"), finish);
+}
+
+const fieldset = ({ title, content }) => h("fieldset", {}, h("legend", {}, title), content);
+
+// Returns the fields of the sections that cannot be sent as they are.
+const invalidFields = (form, sections) => sections.flatMap((section) => section.check(form)).filter(({ detail }) => detail);
+
+// Creates a form of all sections.
+function sectionForm(sections, submit, finish, ...more) {
+  const failure = h("div", { role: "alert" });
+  const submitButton = button(submit, () => submitSections(form, sections, failure, finish), "primary");
+  submitButton.type = "submit";
+  const form = h("form", { novalidate: true, onsubmit: (event) => event.preventDefault() },
+    sections.map(fieldset), failure, h("div", { class: "actions" }, more, submitButton));
+  return form;
+}
+
+// Checks and sends the form, and marks what is invalid.
+async function submitSections(form, sections, failure, finish) {
+  failure.replaceChildren();
+  clearFieldErrors(form);
+  const invalid = invalidFields(form, sections);
+  if (showFieldErrors(form, invalid).length < invalid.length) return;
+  try {
+    await finish(form);
+  } catch (problem) {
+    if (problem.kind !== "invalid") throw problem;
+    const others = showFieldErrors(form, problem.errors.map(localized));
+    failure.replaceChildren(notice([text("formInvalid"), ...others.map(({ detail }) => detail)].join(" "), "danger"));
+  }
+}
+
+// Creates a form that shows one section after the other, and then all that was entered.
+function stepForm(sections, submit, finish) {
+  const failure = h("div", { role: "alert" });
+  const review = h("fieldset", {});
+  const pages = [...sections.map(fieldset), review];
+  const progress = h("p", { class: "quiet", tabindex: -1 });
+  const actions = h("div", { class: "actions" });
+  const form = h("form", {
+    novalidate: true,
+    onsubmit: (event) => {
+      event.preventDefault();
+      actions.querySelector("[type=submit]").click();
+    },
+  }, progress, pages, failure, actions);
+  const open = (index, focuses = true) => {
+    for (const [at, page] of pages.entries()) page.hidden = at !== index;
+    const isLast = index === sections.length;
+    if (isLast) {
+      review.replaceChildren(h("legend", {}, text("review")), h("p", { class: "quiet" }, text("reviewHelp")), ...sections.map((section) => h("div", {}, h("h3", {}, section.title),
+        h("dl", {}, section.review(form).map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])))));
+    }
+    progress.textContent = text("step", { step: index + 1, steps: pages.length });
+    const next = button(isLast ? submit : text("continue"), async () => {
+      if (isLast) {
+        await submitSections(form, sections, failure, finish);
+        // The server has named fields of an earlier step.
+        const at = pages.findIndex((page) => page.querySelector("[aria-invalid]"));
+        if (at >= 0) {
+          open(at, false);
+          pages[at].querySelector("[aria-invalid]").focus();
+        }
+        return;
+      }
+      clearFieldErrors(pages[index]);
+      const invalid = invalidFields(form, [sections[index]]);
+      if (showFieldErrors(form, invalid).length === invalid.length) open(index + 1);
+    }, "primary");
+    const back = index > 0 && button(text("back"), () => {
+      failure.replaceChildren();
+      open(index - 1);
+    });
+    actions.replaceChildren(...[back, next].filter(Boolean));
+    if (focuses) progress.focus();
+  };
+  open(0, false);
+  return form;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Present installation
+
+// Creates the view of an installation. `integration` is null if the catalogue no longer offers it.
+function manageView(installation, integration, { openReconnect, openCatalogue, reload, errors }) {
+  const name = integration?.name ?? installation.integrationId;
+  const canChange = canInstall() && integration !== null;
+  const status = h("p", {}, statusBadge(installation.status));
+  const showStatus = () => status.replaceChildren(statusBadge(installationOf(installation.integrationId)?.status ?? "inactive"));
+  return [
+    status,
+    integration === null && notice(text("retired"), "warn"),
+    attention(installation, integration, { openReconnect, canChange }),
+    integration && integration.credentialTypes.length > 0
+      && accounts(installation, integration, { openReconnect, canChange }),
+    integration && integration.settings.length > 0 && settingsForm(installation, integration, { canChange, reload }),
+    workflowList(installation, integration, showStatus),
+    errors && h("section", {}, h("h2", {}, text("errors")), errors),
+    canManage() && h("div", { class: "actions start" }, button(text("uninstall"), async () => {
+      const wasUninstalled = await confirmDialog({
+        title: text("uninstallTitle", { integration: name }), help: text("uninstallHelp"),
+        confirm: text("uninstall"), cancel: text("cancel"),
+        action: () => call("DELETE", installationPath(installation.integrationId)),
+      });
+      if (!wasUninstalled) return;
+      state.isDirty = false;
+      send({ type: "event", name: "uninstalled", detail: { integrationId: installation.integrationId } });
+      await openCatalogue(text("uninstalled", { integration: name }));
+    }, "danger outline")),
+  ];
+}
+
+// Says what has to be repaired, with the action that repairs it.
+function attention(installation, integration, { openReconnect, canChange }) {
+  if (installation.attention.length === 0 || !integration) return null;
+  const item = ({ pointer, detail }) => {
+    const [, kind, name] = pointer.split("/");
+    const credentialType = kind === "credentials" && integration.credentialTypes.find(({ type }) => type === name);
+    if (credentialType) {
+      return h("li", { class: "row" }, h("span", {}, text("attention.account", { account: credentialType.name })),
+        canChange && button(text("reconnect"), () => openReconnect(name), "primary"));
+    }
+    const setting = integration.settings.find((field) => field.name === name);
+    return h("li", {}, setting ? text("attention.setting", { setting: setting.label }) : detail);
+  };
+  return h("div", { class: "notice danger" }, h("p", {}, text("attention")), h("ul", {}, installation.attention.map(item)));
+}
+
+function accounts(installation, integration, { openReconnect, canChange }) {
+  return h("section", {}, h("h2", {}, text("accounts")), h("ul", { class: "rows" }, integration.credentialTypes.map(({ type, name }) => {
+    const credential = credentialOf(installation, type);
+    const status = !credential ? "notConnected" : credential.status === "valid" ? "connected" : "invalid";
+    return h("li", { class: "row" },
+      h("span", {}, h("strong", {}, credential?.name ?? name), " ",
+        h("span", { class: `badge ${status === "connected" ? "active" : "needs-attention"}` }, text(status)),
+        credential?.statusReason && h("span", { class: "help" }, credential.statusReason)),
+      canChange && button(text("reconnect"), () => openReconnect(type)));
+  })));
+}
+
+function settingsForm(installation, integration, { canChange, reload }) {
+  const section = settingsSection(integration, installation.settings);
+  if (!canChange) {
+    const shown = integration.settings.map((field) => [h("dt", {}, field.label), h("dd", {}, reviewValue(field, installation.settings[field.name]))]);
+    return h("section", {}, h("h2", {}, text("settings")), h("dl", {}, shown));
+  }
+  return sectionForm([section], text("save"), async (form) => {
+    const body = {};
+    section.read(form, body);
+    await put(installation.integrationId, body);
+    await reload(text("saved"));
+  });
+}
+
+function workflowList(installation, integration, showStatus) {
+  const described = new Map(integration?.workflows.map((workflow) => [workflow.key, workflow]) ?? []);
+  // Workflows that a new version of the integration has added are created when they are switched on.
+  const missing = (integration?.workflows ?? []).filter(({ key }) => !installation.workflows.some((workflow) => workflow.key === key));
+  const rows = [...installation.workflows, ...missing.map(({ key, name }) => ({ key, name, active: false }))];
+  return h("section", {}, h("h2", {}, text("workflows")), h("ul", { class: "rows" }, rows.map((workflow) => {
+    const id = newId("workflow");
+    const description = described.get(workflow.key)?.description;
+    const canSwitch = workflow.workflowId && canManage() ? true : canInstall() && integration !== null;
+    const toggle = h("input", {
+      id, type: "checkbox", role: "switch", checked: workflow.active, disabled: !canSwitch,
+      onchange: () => switchWorkflow(toggle, installation, workflow, showStatus),
+    });
+    return h("li", { class: "row" }, h("label", { for: id }, h("strong", {}, workflow.name),
+      description && h("span", { class: "help" }, description)), toggle);
+  })));
+}
+
+// Switches a workflow on or off. A token that may only install does it through the installation. What is
+// entered in the settings stays.
+async function switchWorkflow(toggle, installation, workflow, showStatus) {
+  const { integrationId } = installation;
+  const { isDirty } = state;
+  const active = toggle.checked;
+  toggle.disabled = true;
+  try {
+    if (workflow.workflowId && canManage()) {
+      await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId: workflow.workflowId });
+      await loadSession();
+    } else {
+      const others = installationOf(integrationId).workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
+      await put(integrationId, { workflows: active ? [...others, workflow.key] : others });
+    }
+    const { workflowId } = installationOf(integrationId).workflows.find(({ key }) => key === workflow.key);
+    Object.assign(workflow, { workflowId, active });
+    send({ type: "event", name: active ? "activated" : "deactivated", detail: { integrationId, workflowId, key: workflow.key } });
+    announce(text(active ? "activated" : "deactivated", { workflow: workflow.name }));
+    showStatus();
+  } catch (problem) {
+    toggle.checked = !active;
+    throw problem;
+  } finally {
+    toggle.disabled = false;
+    state.isDirty = isDirty;
+    toggle.focus();
+  }
+}
+
+// Creates the form that connects an account of an installation again.
+function reconnectView(installation, credentialType, { openInstallation }) {
+  const section = accountSection(credentialType, { offersExisting: false });
+  const reason = credentialOf(installation, credentialType.type)?.statusReason;
+  return [
+    reason && notice(text("invalidReason", { account: credentialType.name, reason }), "danger"),
+    sectionForm([section], text("reconnect"), async (form) => {
+      const body = { credentials: {} };
+      section.read(form, body);
+      await put(installation.integrationId, body);
+      await openInstallation(text("reconnected", { account: credentialType.name }));
+    }),
+  ];
+}

@@ -1,0 +1,269 @@
+// Views of the page, and its start: in a frame of the customer's app, or from an install link.
+
+import { text, setLanguage } from "./texts.js";
+import { applyTheme, setThemes } from "./theme.js";
+import { ancestors, isFramed, connectHost, send } from "./port.js";
+import { claims, acceptToken, renewToken, onTokenDue, exchangeTicket, isRenewable } from "./api.js";
+import { h, button, icon, announce, showFailure, problemText, confirmDialog } from "./dom.js";
+import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, installationOf } from "./state.js";
+import { catalogueView } from "./catalogue.js";
+import { installView, manageView, reconnectView } from "./installation.js";
+import { errorList } from "./errors.js";
+
+const app = document.getElementById("app");
+// Number of the view that is shown last; a slower one that was opened before is not shown.
+let opened = 0;
+let hasShownView = false;
+// User whose data is shown.
+let shownUser = null;
+
+// Shows a view. `back` opens the view before it.
+function show({ title, integration, back, message }, ...content) {
+  const heading = h("h1", { tabindex: -1 }, title);
+  const closes = isFramed && !state.options.inline;
+  const main = h("main", {}, content);
+  app.replaceChildren(
+    h("header", {},
+      back && h("button", { type: "button", class: "quiet", "aria-label": text("back"), onclick: () => leaveView(back) }, "←"),
+      integration && icon(integration),
+      heading,
+      closes && h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: requestClose }, "×")),
+    main);
+  document.title = title;
+  state.isDirty = false;
+  // The first view must not take the focus from the page around it.
+  if (hasShownView) heading.focus();
+  else send({ type: "event", name: "ready", detail: {} });
+  hasShownView = true;
+  scrollTo(0, 0);
+  announce(message ?? "");
+}
+
+// Shows that the page cannot be used, and why.
+function showEnd(title, help, ...actions) {
+  const main = h("main", { class: "end" }, h("p", {}, help), h("div", { class: "actions start" }, actions));
+  const closes = isFramed && !state.options.inline;
+  app.replaceChildren(h("header", {}, h("h1", { tabindex: -1 }, title),
+    closes && h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: () => send({ type: "close" }) }, "×")), main);
+  document.title = title;
+}
+
+function showLoading() {
+  app.setAttribute("aria-busy", "true");
+  app.replaceChildren(h("header", {}, h("h1", {}, text("loading"))),
+    h("main", { "aria-hidden": "true" }, [1, 2, 3].map(() => h("div", { class: "skeleton" }))));
+}
+
+// Opens a view with what `load` returns. If that fails, the reason is shown with a button that tries again.
+async function openView(load, draw) {
+  const number = opened += 1;
+  const isFirst = app.querySelector("main") === null;
+  const slow = setTimeout(() => announce(text("slow")), 5000);
+  if (isFirst) showLoading();
+  try {
+    const loaded = await load();
+    if (number === opened) draw(loaded);
+  } catch (problem) {
+    if (number !== opened) return;
+    const isSession = problem.kind === "session";
+    showEnd(isSession ? text("sessionEnded") : text("title"), problemText(problem),
+      (!isSession || isRenewable()) && button(text("tryAgain"), async () => {
+        if (isSession) await renewToken();
+        await openView(load, draw);
+      }, "primary"));
+  } finally {
+    clearTimeout(slow);
+    app.removeAttribute("aria-busy");
+  }
+}
+
+const confirmDiscard = () => (state.isDirty ? confirmDialog({
+  title: text("discardTitle"), help: text("discardHelp"), confirm: text("discard"), cancel: text("keepEditing"),
+}) : true);
+
+async function leaveView(open) {
+  if (await confirmDiscard()) await open();
+}
+
+async function requestClose() {
+  if (document.querySelector("dialog[open]")) return;
+  if (await confirmDiscard()) send({ type: "close" });
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Views
+
+// View to which the others lead back: none if the host asked for one integration.
+const homeOf = () => (state.options.integrationId || claims?.hosted ? null : () => openCatalogue());
+
+async function openCatalogue(message) {
+  await openView(async () => {
+    const [, , errors] = await Promise.all([loadSession(), loadCatalogue(), loadErrors().catch(() => null)]);
+    return errors?.groups.reduce((sum, group) => sum + group.count, 0) ?? 0;
+  }, (errorCount) => show({ title: text("title"), message }, catalogueView({
+    openIntegration: (id) => openIntegration(id), openErrors: () => openErrors(), errorCount,
+  })));
+}
+
+async function openIntegration(id, message) {
+  await openView(async () => {
+    const [, integration] = await Promise.all([loadSession(), loadIntegration(id)]);
+    const errors = installationOf(id) && integration && await loadErrors(id).catch(() => null);
+    return { integration, errors };
+  }, ({ integration, errors }) => {
+    const installation = installationOf(id);
+    if (!installation && !integration) {
+      show({ title: text("title"), back: homeOf() }, h("p", { class: "empty" }, text("unavailable")));
+      return;
+    }
+    const title = integration?.name ?? id;
+    const description = integration?.description && h("p", { class: "quiet" }, integration.description);
+    const view = { title, integration, back: homeOf(), message };
+    if (!installation) {
+      show(view, description, installView(integration, { openResult: () => openResult(integration) }));
+      return;
+    }
+    show(view, description, manageView(installation, integration, {
+      openReconnect: (type) => openReconnect(integration, type),
+      openCatalogue: (uninstalled) => (homeOf() ? openCatalogue(uninstalled) : openIntegration(id, uninstalled)),
+      reload: (changed) => openIntegration(id, changed),
+      errors: errors?.groups.length > 0 && errorList(errors, () => openAccounts(id)),
+    }));
+  });
+}
+
+function openResult(integration) {
+  const done = button(text("done"), () => send({ type: "close" }), "primary");
+  show({ title: integration.name, integration },
+    h("div", { class: "result", role: "status" }, h("p", { class: "big" }, text("installed", { integration: integration.name })),
+      h("p", { class: "quiet" }, claims.hosted ? text("linkDone") : text("installedHelp"))),
+    h("div", { class: "actions" }, !claims.hosted && button(text("manage"), () => openIntegration(integration.integrationId)),
+      isFramed && !state.options.inline && done,
+      state.options.inline && homeOf() && button(text("done"), homeOf(), "primary")));
+}
+
+function openReconnect(integration, type) {
+  const credentialType = integration.credentialTypes.find((one) => one.type === type);
+  const openInstallation = (message) => openIntegration(integration.integrationId, message);
+  show({ title: text("reconnectTitle", { account: credentialType.name }), integration, back: () => openInstallation() },
+    reconnectView(installationOf(integration.integrationId), credentialType, { openInstallation }));
+}
+
+// Opens the account of an integration that does not work, or the integration if it is not clear which one.
+function openAccounts(id) {
+  const integration = state.integrations.get(id);
+  const broken = installationOf(id)?.attention.map(({ pointer }) => pointer.split("/")).find(([, kind]) => kind === "credentials");
+  const [only, ...others] = integration.credentialTypes;
+  const type = broken?.[2] ?? (others.length === 0 ? only.type : null);
+  if (type && installationOf(id)) openReconnect(integration, type);
+  else return openIntegration(id);
+}
+
+async function openErrors(id) {
+  await openView(async () => {
+    const [errors] = await Promise.all([loadErrors(id), loadSession(), id ? loadIntegration(id) : loadCatalogue()]);
+    return errors;
+  }, (errors) => show({ title: text("errors"), back: id ? () => openIntegration(id) : homeOf() },
+    h("p", { class: "quiet" }, text("errorsSince")), errorList(errors, openAccounts)));
+}
+
+function openFirst() {
+  shownUser = claims.sub;
+  const { integrationId, view } = state.options;
+  if (view === "errors") return openErrors(integrationId);
+  return integrationId && view !== "catalogue" ? openIntegration(integrationId) : openCatalogue();
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Start
+
+// Returns why the page must not be shown with the present token, or null. The environment's origins apply
+// without those of the token.
+async function refusal() {
+  if (claims.hosted) return text("refusedHosted");
+  let allowed = claims.origins;
+  if (!allowed) {
+    await loadSession();
+    allowed = state.session.environment.modal.origins;
+  }
+  const origin = ancestors.find((ancestor) => !allowed.includes(ancestor));
+  return origin ? text("refusedOrigin", { origin }) : null;
+}
+
+async function startView() {
+  let reason;
+  await openView(async () => {
+    reason = await refusal();
+  }, () => (reason ? showEnd(text("refused"), reason) : openFirst()));
+}
+
+function startFramed() {
+  let pendingStart = false;
+  showLoading();
+  connectHost(async (message) => {
+    if (message.type === "start") {
+      state.options = message.options ?? {};
+      setLanguage([state.options.lang, ...navigator.languages], state.options.texts);
+      document.body.classList.toggle("inline", Boolean(state.options.inline));
+      setThemes({ host: state.options.theme ?? null });
+      onTokenDue(() => send({ type: "renew" }));
+      pendingStart = !acceptToken(message.token);
+      if (pendingStart) showSessionEnd();
+      else await startView();
+    } else if (message.type === "token") {
+      const isUsable = acceptToken(message.token);
+      if (isUsable && (pendingStart || claims.sub !== shownUser)) {
+        // Nothing of another user may stay on the page.
+        Object.assign(state, { session: null, integrations: new Map(), isDirty: false });
+        for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+        pendingStart = false;
+        app.replaceChildren();
+        await startView();
+      }
+    } else if (message.type === "theme") {
+      setThemes({ host: message.theme });
+    } else if (message.type === "leave") {
+      await requestClose();
+    }
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.defaultPrevented && !state.options.inline) requestClose();
+  });
+  new ResizeObserver(() => send({ type: "size", height: Math.ceil(app.getBoundingClientRect().height) })).observe(app);
+}
+
+function showSessionEnd() {
+  showEnd(text("sessionEnded"), text("sessionEndedHelp"), button(text("tryAgain"), () => renewToken(), "primary"));
+}
+
+// The ticket is exchanged when the user continues: mail scanners open the links of messages.
+function startHosted() {
+  setLanguage(navigator.languages);
+  const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
+  if (!ticket) {
+    showEnd(text("title"), text("linkMissing"));
+    return;
+  }
+  const next = button(text("continue"), async () => {
+    try {
+      await exchangeTicket(ticket);
+    } catch (problem) {
+      const texts = { gone: "linkUsed", invalid: "linkIncomplete" };
+      if (!texts[problem.kind]) throw problem;
+      showEnd(text("linkTitle"), text(texts[problem.kind]));
+      return;
+    }
+    // The ticket works once: a copy of the address is of no use.
+    history.replaceState(null, "", location.pathname);
+    shownUser = claims.sub;
+    await openIntegration(claims.integrations[0]);
+  }, "primary");
+  showEnd(text("linkTitle"), text("linkHelp"), next);
+}
+
+applyTheme();
+addEventListener("unhandledrejection", ({ reason }) => showFailure(reason));
+addEventListener("beforeunload", (event) => { if (state.isDirty && !isFramed) event.preventDefault(); });
+if (!isFramed) startHosted();
+else if (parent === window) showEnd(text("title"), text("linkMissing"));
+else startFramed();

@@ -1,0 +1,201 @@
+//! `GET /modal`: the embedded modal, in which an end user connects accounts, installs and configures
+//! integrations, and sees what went wrong. AWS calls: none.
+//!
+//! A page of the customer's app contains it in a frame and talks to it as docs/modal.md describes; the
+//! script of that page is `sdk/tenon.js`. Without `origin` it is the page of an install link.
+
+use axum::{extract, response::Response};
+use http::HeaderMap;
+use tenon::{
+    domain::modal::{MAX_ANCESTORS, Origin},
+    http::{ApiUrl, FieldErrors, PageQuery, Problem},
+    start::{Aws, FromAws, StartError},
+};
+use utoipa::IntoParams;
+
+use super::page::{Page, Sources};
+
+pub mod sdk;
+
+/// Files of the page.
+pub const SOURCES: Sources = Sources {
+    markup: include_str!("page.html"),
+    style: include_str!("style.css"),
+    modules: &[
+        ("texts.en.js", include_str!("texts.en.js")),
+        ("texts.de.js", include_str!("texts.de.js")),
+        ("texts.js", include_str!("texts.js")),
+        ("theme.js", include_str!("theme.js")),
+        ("port.js", include_str!("port.js")),
+        ("api.js", include_str!("api.js")),
+        ("dom.js", include_str!("dom.js")),
+        ("state.js", include_str!("state.js")),
+        ("form.js", include_str!("form.js")),
+        ("errors.js", include_str!("errors.js")),
+        ("catalogue.js", include_str!("catalogue.js")),
+        ("installation.js", include_str!("installation.js")),
+        ("main.js", include_str!("main.js")),
+    ],
+};
+
+/// Version of the protocol between the page and its host.
+const PROTOCOL: &str = "1";
+
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
+    #[aws(setting = "PUBLIC_URL")]
+    public_url: String,
+    page: ModalPage,
+}
+
+#[derive(Clone, Debug)]
+struct ModalPage(Page);
+
+impl FromAws for ModalPage {
+    async fn from_aws(_: &Aws) -> Result<Self, StartError> {
+        Ok(Self(Page::new(SOURCES)))
+    }
+}
+
+/// Query of the page's URL.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "documents the query, which may have unknown parameters")]
+struct ModalQuery {
+    /// Version of the protocol: 1. Required with `origin`.
+    v: Option<String>,
+    /// Origin of the page that contains the frame, then of the pages above it. Without it, the page cannot be
+    /// framed.
+    #[param(max_items = 3)]
+    origin: Option<Vec<Origin>>,
+}
+
+/// Returns the embedded modal.
+#[utoipa::path(get, path = "/modal", tag = "document", security(()), params(ModalQuery),
+    responses((status = 200, description = "web page", content_type = "text/html"),
+        (status = 304, description = "the page matches If-None-Match"),
+        (status = 422, description = "an origin or the version is invalid")))]
+pub async fn get_modal(
+    extract::State(State { public_url, page: ModalPage(page) }): extract::State<State>,
+    ApiUrl(api): ApiUrl,
+    query: PageQuery,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    let origins = read_origins(&query, &[&api, &public_url])?;
+    let ancestors: Vec<&str> = origins.iter().map(|origin| origin.as_str()).collect();
+    page.respond(&request, if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") })
+}
+
+/// Returns the origins in the query of the page's URL. Those of this API are invalid: its pages would share
+/// the origin of the frame.
+fn read_origins(query: &PageQuery, own: &[&str]) -> Result<Vec<Origin>, Problem> {
+    let mut errors = FieldErrors::default();
+    let (origins, versions) = (query.all("origin"), query.all("v"));
+    if origins.len() > MAX_ANCESTORS {
+        errors.push_at("", &["origin"], format!("must be at most {MAX_ANCESTORS} origins"));
+        return Err(Problem::invalid(errors));
+    }
+    let is_version_needed = !origins.is_empty() || !versions.is_empty();
+    if is_version_needed && versions != [PROTOCOL] {
+        errors.push_at("", &["v"], format!("must be {PROTOCOL}"));
+    }
+    let mut valid = Vec::new();
+    for (index, origin) in origins.into_iter().enumerate() {
+        let index = index.to_string();
+        match origin.parse::<Origin>() {
+            Ok(origin) if own.iter().any(|url| origin.is_of(url)) => {
+                errors.push_at("", &["origin", &index], "must not be the origin of this API");
+            }
+            Ok(origin) => valid.push(origin),
+            Err(error) => errors.push_at("", &["origin", &index], error),
+        }
+    }
+    if errors.is_empty() { Ok(valid) } else { Err(Problem::invalid(errors)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: [&str; 2] = ["https://abc.execute-api.eu-west-1.amazonaws.com", "https://api.acme.example/v1"];
+
+    fn origins(query: &str) -> Result<Vec<String>, Vec<String>> {
+        let parameters = query.split('&').map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")));
+        match read_origins(&parameters.collect(), &OWN) {
+            Ok(origins) => Ok(origins.iter().map(ToString::to_string).collect()),
+            Err(problem) => {
+                let (errors, _) = problem.into_parts().1.into_parts();
+                Err(errors.into_iter().map(|error| error.pointer).collect())
+            }
+        }
+    }
+
+    #[test]
+    fn every_language_has_every_text_with_the_same_values() {
+        let texts = |file: &'static str| -> Vec<(String, Vec<String>)> {
+            let lines = file.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(": \""));
+            let values = |text: &str| -> Vec<String> {
+                let mut values: Vec<String> = text
+                    .split('{')
+                    .skip(1)
+                    .filter_map(|part| part.split_once('}'))
+                    .map(|(name, _)| name.to_owned())
+                    .collect();
+                values.sort();
+                values
+            };
+            lines.map(|(key, text)| (key.trim_matches('"').to_owned(), values(text))).collect()
+        };
+        let english = texts(include_str!("texts.en.js"));
+        assert!(english.len() > 80);
+        assert_eq!(texts(include_str!("texts.de.js")), english);
+    }
+
+    #[test]
+    fn scripts_ask_for_texts_that_exist() {
+        let (_, english) = SOURCES.modules[0];
+        let keys: Vec<&str> = SOURCES
+            .modules
+            .iter()
+            .flat_map(|(_, module)| {
+                module.split("text(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(key, _)| key)
+            })
+            .collect();
+        assert!(keys.len() > 50);
+        for key in keys {
+            let defined = [format!("  {key}: \""), format!("  \"{key}\": \"")];
+            assert!(defined.iter().any(|line| english.contains(line)), "{key}");
+        }
+    }
+
+    #[test]
+    fn url_names_the_pages_that_may_frame_the_modal() {
+        assert_eq!(origins(""), Ok(vec![]), "the page of an install link");
+        assert_eq!(origins("utm_source=mail&v=1"), Ok(vec![]));
+        let framed = "v=1&origin=https://app.acme.example&origin=http://localhost:3000&x=y";
+        assert_eq!(origins(framed), Ok(vec!["https://app.acme.example".into(), "http://localhost:3000".into()]));
+    }
+
+    #[test]
+    fn invalid_origins_are_refused_with_the_place_of_each() {
+        for (query, pointers) in [
+            ("origin=https://a.example", vec!["/v"]),
+            ("v=2&origin=https://a.example", vec!["/v"]),
+            ("v=2", vec!["/v"]),
+            ("v=1&v=1&origin=https://a.example", vec!["/v"]),
+            ("v=1&origin=", vec!["/origin/0"]),
+            ("v=1&origin=*", vec!["/origin/0"]),
+            ("v=1&origin=https://*.example", vec!["/origin/0"]),
+            ("v=1&origin=https://a.example;script-src *", vec!["/origin/0"]),
+            ("v=1&origin=https://a.example\r\nset-cookie: a", vec!["/origin/0"]),
+            ("v=1&origin=https://a.example&origin=http://b.example", vec!["/origin/1"]),
+            ("v=1&origin=https://a.example/path&origin=null", vec!["/origin/0", "/origin/1"]),
+            ("v=1&origin=https://api.acme.example", vec!["/origin/0"]),
+            ("v=1&origin=https://abc.execute-api.eu-west-1.amazonaws.com", vec!["/origin/0"]),
+            ("origin=a&origin=b&origin=c&origin=d", vec!["/origin"]),
+        ] {
+            assert_eq!(origins(query), Err(pointers.into_iter().map(str::to_owned).collect()), "{query}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `GET /tenon.js` and `GET /tenon.global.js`: the script with which a page opens the modal, as a module
+//! and as a classic script. AWS calls: none.
+
+use axum::{extract, response::Response};
+use http::{HeaderMap, HeaderValue, header};
+use tenon::{
+    http::{Cacheable, RouteKey},
+    start::{Aws, FromAws, StartError},
+};
+
+use crate::api::page::CROSS_ORIGIN_RESOURCE_POLICY;
+
+/// State of the function.
+#[derive(Clone, Debug)]
+pub struct State {
+    module: Cacheable,
+    classic: Cacheable,
+}
+
+impl FromAws for State {
+    async fn from_aws(_: &Aws) -> Result<Self, StartError> {
+        let module = Cacheable::new(include_str!("../../../../sdk/tenon.js"));
+        Ok(Self { module, classic: Cacheable::new(include_str!("../../../../sdk/tenon.global.js")) })
+    }
+}
+
+/// Returns the script that opens the modal, as an ES module.
+#[utoipa::path(get, path = "/tenon.js", tag = "document", security(()),
+    responses((status = 200, description = "script", content_type = "text/javascript"),
+        (status = 304, description = "the script matches If-None-Match")))]
+pub async fn get_tenon_js(
+    extract::State(state): extract::State<State>,
+    RouteKey(route): RouteKey,
+    request: HeaderMap,
+) -> Response {
+    let fixed = HeaderValue::from_static;
+    let headers = [
+        (header::CONTENT_TYPE, fixed("text/javascript; charset=utf-8")),
+        (header::CACHE_CONTROL, fixed("public, max-age=300")),
+        (header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
+        // API Gateway adds the CORS headers if the request has an origin.
+        (header::VARY, fixed("Origin")),
+        (CROSS_ORIGIN_RESOURCE_POLICY, fixed("cross-origin")),
+    ];
+    let script = if route == "GET /tenon.global.js" { state.classic } else { state.module };
+    script.respond(&request, headers)
+}
+
+/// Documents the other route of [`get_tenon_js`].
+#[utoipa::path(get, path = "/tenon.global.js", tag = "document", security(()), operation_id = "get_tenon_global_js",
+    responses((status = 200, description = "script that defines window.Tenon", content_type = "text/javascript"),
+        (status = 304, description = "the script matches If-None-Match")))]
+#[allow(dead_code, reason = "documents a route")]
+fn get_tenon_global_js() {}

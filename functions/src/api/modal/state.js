@@ -1,0 +1,73 @@
+// What the page knows: the session of the user, the integrations, and what the host asked for.
+
+import { setLanguage } from "./texts.js";
+import { setThemes } from "./theme.js";
+import { call, claims } from "./api.js";
+
+export { state, loadSession, loadCatalogue, loadIntegration, loadErrors, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath };
+
+const state = {
+  // Options of the host, as docs/modal.md describes.
+  options: {},
+  // Response of GET /session.
+  session: null,
+  // Integrations by id, in the order of the catalogue.
+  integrations: new Map(),
+  // Whether the form of the present view has changes that are not saved.
+  isDirty: false,
+};
+
+const MODES = ["read", "install", "manage"];
+
+// Returns whether the token permits a mode, and the host has not narrowed it.
+const isPermitted = (needed) => [claims?.mode ?? "manage", state.options.mode ?? "manage"]
+  .every((mode) => MODES.indexOf(mode) >= MODES.indexOf(needed));
+const canInstall = () => isPermitted("install");
+const canManage = () => isPermitted("manage");
+
+const userPath = (path) => `users/${encodeURIComponent(state.session.user.userId)}/${path}`;
+
+async function loadSession() {
+  state.session = await call("GET", "session");
+  const { theme, lang } = state.session.environment.modal;
+  setThemes({ environment: theme });
+  setLanguage([state.options.lang, lang, ...navigator.languages], state.options.texts);
+}
+
+async function loadCatalogue() {
+  const integrations = [];
+  let cursor;
+  do {
+    const page = await call("GET", `integrations?${new URLSearchParams({ limit: 100, ...(cursor && { cursor }) })}`);
+    integrations.push(...page.data);
+    ({ cursor } = page);
+  } while (cursor);
+  integrations.sort((one, other) => one.name.localeCompare(other.name));
+  state.integrations = new Map(integrations.map((integration) => [integration.integrationId, integration]));
+}
+
+// Loads an integration. Returns null if the catalogue does not offer it to the user.
+async function loadIntegration(id) {
+  if (!state.integrations.has(id)) {
+    try {
+      state.integrations.set(id, await call("GET", `integrations/${encodeURIComponent(id)}`));
+    } catch (problem) {
+      if (!["gone", "invalid"].includes(problem.kind)) throw problem;
+      return null;
+    }
+  }
+  return state.integrations.get(id);
+}
+
+const ERRORS_SINCE_MS = 7 * 86_400_000;
+
+// Loads the groups of similar errors of an integration, or of all.
+function loadErrors(integrationId) {
+  const since = new Date(Date.now() - ERRORS_SINCE_MS).toISOString();
+  return call("GET", `errors/groups?${new URLSearchParams({ since, ...(integrationId && { integrationId }) })}`);
+}
+
+const installationOf = (id) => state.session.installations.find((installation) => installation.integrationId === id);
+const credentialsOf = (type) => state.session.credentials.filter((credential) => credential.type === type);
+const credentialOf = (installation, type) =>
+  state.session.credentials.find((credential) => credential.credentialId === installation.credentialIds[type]);

@@ -1,0 +1,163 @@
+//! Web pages of the API. Each is one document, built from embedded files when its function starts. It loads
+//! nothing else: the Content Security Policy allows its style and script by their digests only.
+
+use std::fmt::Display;
+
+use axum::response::Response;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderValue, header};
+use ring::digest::{SHA256, digest};
+use tenon::http::{Cacheable, Problem};
+
+/// Files of a page.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources {
+    /// Markup, with `{style}` and `{script}` in its place.
+    pub markup: &'static str,
+    /// Style sheet.
+    pub style: &'static str,
+    /// Modules of the script by file name. Each follows the modules that it uses while it loads.
+    pub modules: &'static [(&'static str, &'static str)],
+}
+
+/// Page as it is sent.
+#[derive(Clone, Debug)]
+pub struct Page {
+    document: Cacheable,
+    policy: String,
+}
+
+impl Page {
+    /// Builds a page from its files.
+    pub fn new(sources: Sources) -> Self {
+        let policy = format!(
+            "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; \
+             base-uri 'none'; form-action 'none'",
+            digest_source(&sources.script()),
+            digest_source(sources.style)
+        );
+        Self { document: Cacheable::new(sources.document()), policy }
+    }
+
+    /// Returns the response to a request. `ancestors` are the pages that may frame this one, as in
+    /// `frame-ancestors` of the Content Security Policy (level 3, section 6.4.2).
+    pub fn respond(self, request: &HeaderMap, ancestors: impl Display) -> Result<Response, Problem> {
+        let fixed = HeaderValue::from_static;
+        let policy = format!("{}; frame-ancestors {ancestors}", self.policy);
+        let headers = [
+            (header::CONTENT_TYPE, fixed("text/html; charset=utf-8")),
+            (header::CONTENT_SECURITY_POLICY, policy.try_into().map_err(|error| Problem::internal(&error))?),
+            (header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
+            (header::REFERRER_POLICY, fixed("no-referrer")),
+            (header::CACHE_CONTROL, fixed("no-cache")),
+            // Pages with `Cross-Origin-Embedder-Policy: require-corp` embed only what has these headers.
+            (CROSS_ORIGIN_EMBEDDER_POLICY, fixed("require-corp")),
+            (CROSS_ORIGIN_RESOURCE_POLICY, fixed("cross-origin")),
+            (CROSS_ORIGIN_OPENER_POLICY, fixed("same-origin")),
+        ];
+        Ok(self.document.respond(request, headers))
+    }
+}
+
+const CROSS_ORIGIN_EMBEDDER_POLICY: http::HeaderName = http::HeaderName::from_static("cross-origin-embedder-policy");
+const CROSS_ORIGIN_OPENER_POLICY: http::HeaderName = http::HeaderName::from_static("cross-origin-opener-policy");
+/// Header with the origins that may load a resource.
+pub const CROSS_ORIGIN_RESOURCE_POLICY: http::HeaderName =
+    http::HeaderName::from_static("cross-origin-resource-policy");
+
+impl Sources {
+    fn document(self) -> String {
+        self.markup.replace("{style}", self.style).replace("{script}", &self.script())
+    }
+
+    /// Returns the modules as one, in one scope.
+    fn script(self) -> String {
+        self.modules.iter().map(|(_, module)| in_shared_scope(module)).collect()
+    }
+}
+
+/// Returns a module without its import and export statements.
+fn in_shared_scope(module: &str) -> String {
+    let lines = module.lines().filter(|line| !line.starts_with("import {") && !line.starts_with("export {"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Returns the source expression of the Content Security Policy that allows a text by its digest.
+fn digest_source(text: &str) -> String {
+    format!("sha256-{}", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::api::{console, modal};
+
+    const PAGES: [Sources; 2] = [console::SOURCES, modal::SOURCES];
+
+    #[test]
+    fn pages_load_nothing_external_store_nothing_and_never_build_markup() {
+        for sources in PAGES {
+            let (page, script) = (sources.document(), sources.script());
+            for word in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "localStorage",
+                "sessionStorage",
+                "document.cookie",
+            ] {
+                assert!(!page.replace("no innerHTML here", "").contains(word), "{word}");
+            }
+            let addresses: Vec<&str> =
+                page.split('"').filter(|text| text.starts_with("http") && text.contains("://")).collect();
+            assert!(
+                addresses.iter().all(|url| *url == "http://www.w3.org/2000/svg"),
+                "not an XML namespace: {addresses:?}"
+            );
+            assert!(!script.contains("</script") && !sources.style.contains("</style") && !page.contains(" style=\""));
+            assert!(!script.lines().any(|line| line.starts_with("import") || line.starts_with("export")));
+        }
+    }
+
+    #[test]
+    fn imports_and_exports_are_removed() {
+        let module = "// A\nimport { b } from \"./b.js\";\nexport { a };\nconst a = b;";
+        assert_eq!(in_shared_scope(module), "// A\nconst a = b;\n");
+    }
+
+    /// Returns the names in the statements of a module that start with `keyword`, by the text that
+    /// follows them. Example: `import { call, query } from "./api.js";`
+    fn names<'a>(module: &'a str, keyword: &str) -> BTreeMap<&'a str, Vec<&'a str>> {
+        let statements = module.lines().filter_map(|line| line.strip_prefix(keyword)?.split_once(" }"));
+        statements.map(|(names, rest)| (rest, names.split(", ").collect())).collect()
+    }
+
+    #[test]
+    fn modules_import_what_others_export_and_names_are_unique() {
+        for Sources { modules, .. } in PAGES {
+            let by_name: BTreeMap<_, _> = modules.iter().copied().collect();
+            let mut defined = BTreeMap::new();
+            for (name, module) in modules {
+                for (from, imported) in names(module, "import { ") {
+                    let from = from.strip_prefix(" from \"./").and_then(|from| from.strip_suffix("\";")).unwrap();
+                    let exported = names(by_name[from], "export { ").remove(";").unwrap_or_default();
+                    for import in imported {
+                        assert!(exported.contains(&import), "{name} imports {import}, which {from} does not export");
+                    }
+                }
+                for line in module.lines() {
+                    let declared = ["const ", "let ", "function ", "async function ", "class "];
+                    let Some(rest) = declared.iter().find_map(|keyword| line.strip_prefix(keyword)) else { continue };
+                    let end =
+                        rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
+                    let former = defined.insert(&rest[..end], name);
+                    assert!(end == 0 || former.is_none(), "{} is defined twice: {name}, {former:?}", &rest[..end]);
+                }
+            }
+        }
+    }
+}

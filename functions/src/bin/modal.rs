@@ -1,0 +1,3 @@
+//! Serves `GET /modal`.
+
+tenon::main!(serve_public(tenon::http::Public::Modal, functions::api::modal::get_modal));
