@@ -6,7 +6,7 @@
 
 const SCRIPT_URL = globalThis.document?.currentScript?.src;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
-const EVENTS = ["ready", ...CHANGES];
+const EVENTS = ["ready", ...CHANGES, "close"];
 // Time in which the page must load, and the token function return.
 const PATIENCE_MS = 20_000;
 const TEXTS = {
@@ -17,7 +17,7 @@ const TEXTS = {
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
-// Only JSON is posted: proxies of frameworks, for example, cannot be.
+// Frameworks wrap objects in proxies, which cannot be posted.
 const toJson = (value) => JSON.parse(JSON.stringify(value));
 
 // Rule of each option: whether a value is valid, and the message otherwise.
@@ -25,7 +25,7 @@ const RULES = {
   token: [isFunction, "must be a function that returns a user token"],
   url: [
     (value) => /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)[:/])/.test(`${value}/`) && new URL(value).origin !== globalThis.origin,
-    "must be the base URL of the API: https, or http on localhost and 127.0.0.1, and another origin than this page",
+    "must be the base URL of the API: https, or http on localhost and 127.0.0.1, and not of this page",
   ],
   integrationId: [(value) => typeof value === "string" && value, "must be a string"],
   view: oneOf("catalogue", "installation", "errors"),
@@ -38,11 +38,11 @@ const RULES = {
   mount: [(value) => value.nodeType === 1, "must be an element"],
   origins: [
     (value) => value[0] === globalThis.origin && value.length <= 3 && value.every((origin) => /^https?:\/\/[^/?#]+$/.test(origin)),
-    "must be one to three origins such as https://app.example.com, the first of this page",
+    "must be one to three origins, such as https://app.example.com, the first of this page",
   ],
   on: [
-    (value) => isObject(value) && Object.keys(value).every((name) => [...EVENTS, "close"].includes(name) && isFunction(value[name] ?? open)),
-    `must be an object of functions: ${EVENTS.join(", ")}, close`,
+    (value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && isFunction(value[name] ?? open)),
+    `must be an object of functions: ${EVENTS.join(", ")}`,
   ],
 };
 
@@ -61,7 +61,7 @@ function check(given) {
     try {
       valid = isValid(value);
     } catch {
-      // Not of the type that the rule expects.
+      // Not of the expected type.
     }
     if (!valid) problems.push(value === "" ? `${name} is required: it ${rule}` : `${name} ${rule}`);
   }
@@ -70,15 +70,13 @@ function check(given) {
 }
 
 // Returns the URL of the page. Keeps the base path of a custom domain.
-function pageUrl({ url, origins }) {
-  const page = new URL(url);
-  page.pathname = `${page.pathname.replace(/\/+(tenon(\.global)?\.js)?$/, "")}/modal`;
-  page.search = new URLSearchParams([["v", "1"], ...origins.map((origin) => ["origin", origin])]);
-  page.hash = "";
-  return page;
+function pageUrl(url, origins) {
+  const { origin, pathname } = new URL(url);
+  const query = new URLSearchParams([["v", 1], ...origins.map((one) => ["origin", one])]);
+  return new URL(`${origin}${pathname.replace(/\/+(tenon(\.global)?\.js)?$/, "")}/modal?${query}`);
 }
 
-// Sets each style by itself, which every Content Security Policy allows, and above the styles of the host.
+// Sets styles as every Content Security Policy allows, and above those of the host.
 function style(element, styles) {
   for (const [name, value] of Object.entries(styles)) element.style.setProperty(name, value, "important");
 }
@@ -89,26 +87,29 @@ function create(name, properties, styles) {
   return element;
 }
 
-// Number of open dialogs. The page behind them does not scroll.
+// Number of open dialogs. The page behind them neither scrolls nor moves.
 let dialogs = 0;
-let formerOverflow;
+let former;
 
 function countDialogs(change) {
-  const root = document.documentElement;
-  if (!dialogs) formerOverflow = root.style.overflow;
+  const { style: root, clientWidth } = document.documentElement;
+  if (!dialogs) {
+    former = { overflow: root.overflow, paddingRight: root.paddingRight };
+    Object.assign(root, { overflow: "hidden", paddingRight: `${innerWidth - clientWidth}px` });
+  }
   dialogs += change;
-  root.style.overflow = dialogs ? "hidden" : formerOverflow;
+  if (!dialogs) Object.assign(root, former);
 }
 
 function open(given) {
   const { token: tokenFunction, url, origins, mount, on = {}, ...rest } = check(given);
   const options = toJson({ ...rest, inline: Boolean(mount) });
-  const page = pageUrl({ url, origins });
+  const page = pageUrl(url, origins);
   const texts = TEXTS[options.lang ?? (/^de\b/.test(navigator.language) ? "de" : "en")];
   const narrow = matchMedia("(max-width: 640px)");
   let height = mount ? 320 : 480;
   let port;
-  // Whether the page has a token and options, and can therefore ask about unsaved input.
+  // Whether the page can ask about unsaved input.
   let started = false;
   let closed = false;
   let lastChange = null;
@@ -130,7 +131,7 @@ function open(given) {
     onclose: close,
     // Browsers close a dialog on a second Escape without asking.
     onkeydown: (event) => { if (event.key === "Escape") leave(event); },
-    // A click beside the frame leaves if it also began there. It does not move the focus.
+    // A click outside of the frame must also begin there. It does not move the focus.
     onpointerdown: ({ target }) => { pressed = target === dialog; },
     onmousedown: (event) => { if (event.target === dialog) event.preventDefault(); },
     onclick: (event) => { if (pressed && event.target === dialog) leave(event); },
@@ -157,7 +158,7 @@ function open(given) {
     try {
       on[name]?.(detail);
     } catch (error) {
-      // A failure of the host must not stop the modal.
+      // The modal continues.
       reportError(error);
     }
   }
@@ -213,7 +214,7 @@ function open(given) {
     } else if (type === "size" && newHeight >= 0 && Number.isFinite(newHeight)) {
       height = newHeight;
       layout();
-    } else if (type === "event" && EVENTS.includes(name)) {
+    } else if (type === "event" && name !== "close" && EVENTS.includes(name)) {
       if (CHANGES.includes(name)) lastChange = { ...detail, type: name };
       emit(name, detail);
     }
@@ -262,7 +263,7 @@ function open(given) {
   }
 
   function setTheme(theme) {
-    options.theme = toJson(theme);
+    options.theme = toJson(theme ?? null);
     layout();
     if (started) port.postMessage({ type: "theme", theme: options.theme });
   }
@@ -282,7 +283,7 @@ function open(given) {
   return { close, finished, setTheme };
 }
 
-// Has a superclass on servers too, where the script has no effect.
+// Servers can import the script too.
 class TenonModal extends (globalThis.HTMLElement ?? class {}) {
   static observedAttributes = ["inline", "open", "url", "integration-id", "view", "mode", "theme", "lang"];
   #modal = null;
@@ -332,12 +333,12 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
       return;
     }
     if (before === value) return;
-    // A page in the element shows the change. An open dialog keeps its options.
+    // An inline page is opened anew. A dialog keeps its options.
     if (name === "open" ? value === null : name === "inline" || this.hasAttribute("inline")) this.close();
     this.#openSoon();
   }
 
-  // Opens the modal, if the attributes ask for it, after all changes of the present task.
+  // Opens the modal if the attributes ask for it, after all present changes.
   #openSoon() {
     if (this.#due) return;
     this.#due = true;
@@ -352,7 +353,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
     const { token, theme, texts, prefill, origins } = this;
     const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
     const mount = this.hasAttribute("inline") ? this : null;
-    const on = Object.fromEntries([...EVENTS, "close"].map((name) => [name, (detail) => {
+    const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
       if (name === "close") {
         this.#modal = null;
         this.removeAttribute("open");
