@@ -72,7 +72,8 @@ test: setup clients functions $(PACKAGE_VENV)/.done ## Run all tests on a stack 
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
 
 .PHONY: generate
-generate: ## Generate docs/openapi.json and the event files of the endpoints
+generate: ## Generate docs/openapi.json, the event files of the endpoints, and sdk/tenon.global.js
+	python3 local/sdk.py generate
 	UPDATE_EXPECT=1 cargo test --locked --quiet --workspace $(TESTED) -- served_document_matches_the_handlers \
 		event_files_match_the_first_row_of_each_function
 
@@ -84,12 +85,13 @@ check: setup clients $(CHECK_VENV)/.done ## Check formatting, lints, dependencie
 	$(CHECK_VENV)/bin/cargo-shear --locked
 	$(CHECK_VENV)/bin/ruff check
 	$(CHECK_VENV)/bin/ruff format --check
-	$(CHECK_VENV)/bin/oxlint --deny-warnings functions/src/api/console
+	$(CHECK_VENV)/bin/oxlint --deny-warnings functions/src/api/console functions/src/api/modal sdk/tenon.js local/shop
 	$(CHECK_VENV)/bin/typos
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(CHECK_VENV)/bin/cfn-lint --config-file local/lint/cfn-lint.yaml
 	$(CHECK_VENV)/bin/checkov --config-file local/lint/checkov.yaml
 	$(PYTHON) local/clients.py
+	$(PYTHON) local/sdk.py check
 	$(PYTHON) local/sizes.py check
 	$(PYTHON) local/language_check.py
 

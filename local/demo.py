@@ -5,12 +5,14 @@ import json
 import secrets
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import customer
 import jwt
 import standardwebhooks
 import tenon
+from catalogue import INSTALLATION_ERRORS, OTHER_INTEGRATIONS, SHOPIFY
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from stack import Stack
 
@@ -81,7 +83,7 @@ class Demonstration:
         self.check_encryption(acme, destination["destinationId"], keys)
 
         self.save_integration(backend)
-        self.show_installation(backend, engine, user["userId"], bus)
+        installed = self.show_installation(backend, engine, user["userId"], bus)
 
         self.step("Create a workflow of the user")
         new_workflow = {"userId": user["userId"], "name": "Refunds to Shopify"}
@@ -108,6 +110,7 @@ class Demonstration:
         self.check("no event arrives within five seconds", bus.receive(5) is None)
         self.call(backend, "PATCH", path, {"enabled": True})
         self.show_webhook(backend, engine, workflow)
+        self.record_errors(engine, installed["workflows"])
 
         return {
             "TENON_URL": self.stack.url,
@@ -120,18 +123,30 @@ class Demonstration:
         }
 
     def save_integration(self, backend: tenon.Api) -> None:
-        """Saves an integration with a credential, a setting and two workflows."""
-        self.step("Save an integration in the catalogue")
-        token = {"name": "token", "label": "Access token", "type": "secret", "required": True, "pattern": "shpat_.+"}
-        integration = {
-            "name": "Shopify",
-            "credentialTypes": [{"type": "shopify", "name": "Shopify account", "fields": [token]}],
-            "settings": [{"name": "batch", "label": "Orders per run", "type": "number"}],
-            "workflows": [{"key": "orders", "name": "Orders to Shopify"}, {"key": "stock", "name": "Stock levels"}],
-        }
-        self.call(backend, "PUT", "/integrations/shopify", integration, expect=201)
+        """Saves an integration with two workflows, and others for the catalogue."""
+        self.step("Save integrations in the catalogue")
+        self.call(backend, "PUT", "/integrations/shopify", SHOPIFY, expect=201)
+        for integration_id, integration in OTHER_INTEGRATIONS.items():
+            saved = backend.call("PUT", f"/integrations/{integration_id}", integration)
+            self.check(f"{integration['name']} is saved too", saved.status == 201)
 
-    def show_installation(self, backend: tenon.Api, engine: tenon.Api, user: str, bus: customer.Bus) -> None:
+    def record_errors(self, engine: tenon.Api, workflows: list[Json]) -> None:
+        """Records errors of the last hours for the workflows of an installation."""
+        self.step("Record errors of the installed workflows, which the embedded modal shows")
+        now = datetime.now(UTC)
+        for workflow, texts in zip(workflows, INSTALLATION_ERRORS, strict=True):
+            errors = [
+                {
+                    **ERROR,
+                    "executionId": f"e-{number}",
+                    "error": text,
+                    "createdAt": (now - timedelta(minutes=37 * number)).isoformat(),
+                }
+                for number, text in enumerate(texts)
+            ]
+            self.call(engine, "POST", f"/workflows/{workflow['workflowId']}/errors", {"errors": errors}, expect=202)
+
+    def show_installation(self, backend: tenon.Api, engine: tenon.Api, user: str, bus: customer.Bus) -> Json:
         """Installs an integration as the user, with its events, and changes its credential."""
         with customer.Endpoint(answers=[204]) as endpoint:
             self.step("Save a webhook that receives the events of installations, workflows and credentials")
@@ -154,6 +169,7 @@ class Demonstration:
             self.show_events(endpoint, webhook["secret"], bus, user)
             self.call(backend, "DELETE", f"/destinations/{webhook['destinationId']}")
         self.show_credential(engine, page, path, installed)
+        return installed
 
     def connect(self, page: tenon.Api, path: str, secret: str, expect: int) -> Json:
         """Connects an account of the user, which installs the integration if necessary."""
@@ -272,7 +288,7 @@ class Demonstration:
         hide_field: str = "",
     ) -> Json:
         """Calls the API and prints the exchange, except for a hidden text and response field."""
-        sent = json.dumps(body, ensure_ascii=False) if body is not None else ""
+        sent = _shorten(body) if body is not None else ""
         print(f"   → {method} {path} {DIM}{sent.replace(hide, '…') if hide else sent}{PLAIN}")
         response = api.call(method, path, body)
         shown = {name: "…" if name == hide_field else value for name, value in response.body.items()}

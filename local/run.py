@@ -1,7 +1,7 @@
 """Commands of the local run.
 
-`make run` starts the local stack, demonstrates the main flow and stays up until Ctrl-C. `make demo`
-repeats the demonstration. `make status` shows delivery health.
+`make run` starts the local stack, demonstrates the main flow, starts the demo shop and stays up
+until Ctrl-C. `make demo` repeats the demonstration. `make status` shows delivery health.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ import stack
 import status
 from demo import BOLD, DIM, PLAIN, Demonstration
 from emulator import Emulator
-from stack import LOCAL
+from shop import Shop
+from stack import LOCAL, SETTINGS, saved_settings
 
 STATE = LOCAL / "run"
-SETTINGS = LOCAL / "env"
 RUNNING = STATE / "running.json"
 # Usual port of local AWS emulators.
 PORT = 4566
@@ -34,7 +34,7 @@ def main() -> None:
         case ["run"]:
             run()
         case ["demo"]:
-            demonstrate(running())
+            demonstrate(running(), json.loads(RUNNING.read_text())["shop"])
         case ["status"]:
             local = running()
             status.show(local, stack.describe(local))
@@ -64,11 +64,13 @@ def run() -> None:
     try:
         found = stack.describe(local) if deployed.exists() else deploy(local)
         deployed.write_text(digest)
-        RUNNING.write_text(json.dumps({"port": local.port}))
-        demonstrate(local, found)
+        shop = Shop(shop_settings)
+        RUNNING.write_text(json.dumps({"port": local.port, "shop": shop.url}))
+        demonstrate(local, shop.url, found)
         started = True
-        while True:
-            signal.pause()
+        with shop:
+            while True:
+                signal.pause()
     except KeyboardInterrupt:
         if not started:
             sys.exit("\nInterrupted before the demonstration ended")
@@ -93,9 +95,15 @@ def deploy(local: Emulator) -> stack.Stack:
     return found
 
 
-def demonstrate(local: Emulator, found: stack.Stack | None = None) -> None:
+def shop_settings() -> tuple[str, str]:
+    """Returns the URL and the back-end key of the last demonstration."""
+    settings = saved_settings()
+    return settings["TENON_URL"], settings["TENON_BACKEND_KEY"]
+
+
+def demonstrate(local: Emulator, shop: str, found: stack.Stack | None = None) -> None:
     """Demonstrates the main flow, and writes and prints the settings."""
-    settings = Demonstration(local, found or stack.describe(local)).run()
+    settings = Demonstration(local, found or stack.describe(local)).run() | {"TENON_SHOP_URL": shop}
     write_settings(settings)
     print_settings(settings)
 
@@ -126,6 +134,7 @@ def print_settings(settings: dict[str, str]) -> None:
         f"""
 {BOLD}Tenon is running at{PLAIN} {url}
 
+  demo shop              {settings["TENON_SHOP_URL"]}   {DIM}(an invented app with the embedded modal){PLAIN}
   console                {url}/console   {DIM}(sign in with the back-end key){PLAIN}
   back-end key           {backend}
   engine key             {engine}

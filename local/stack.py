@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from typing import Any
 from emulator import REGION, ROOT, Emulator
 
 LOCAL = ROOT / ".local"
+# Settings of the local run, for scripts.
+SETTINGS = LOCAL / "env"
 STACK = "tenon"
 # Architecture of this machine, for which the functions are built.
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
@@ -31,6 +34,13 @@ class Stack:
 
     url: str
     outputs: dict[str, str]
+
+
+def saved_settings() -> dict[str, str]:
+    """Returns the settings of the local run, or none if it never ran."""
+    lines = SETTINGS.read_text().splitlines() if SETTINGS.exists() else []
+    settings = (line.removeprefix("export ").partition("=") for line in lines)
+    return {name: "".join(shlex.split(value)) for name, _, value in settings}
 
 
 def collect(folder: Path) -> str:

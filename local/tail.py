@@ -7,7 +7,6 @@ Errors that an engine records later are available from `GET /logs`.
 
 import contextlib
 import os
-import shlex
 import sys
 import time
 import urllib.error
@@ -19,7 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from demo import BOLD, DIM, PLAIN
-from stack import LOCAL
+from stack import saved_settings
 from tenon import Api
 
 Json = dict[str, Any]
@@ -113,12 +112,7 @@ def show(feeds: list[Feed], read: Callable[[Feed], list[Json]]) -> None:
 
 def settings() -> tuple[str, str]:
     """Returns the API's URL and the back-end key."""
-    found = dict(os.environ)
-    file = LOCAL / "env"
-    if "TENON_URL" not in found and file.exists():
-        for line in file.read_text().splitlines():
-            name, _, value = line.removeprefix("export ").partition("=")
-            found[name] = "".join(shlex.split(value))
+    found = os.environ if "TENON_URL" in os.environ else os.environ | saved_settings()
     try:
         return found["TENON_URL"].rstrip("/"), found["TENON_BACKEND_KEY"]
     except KeyError as missing:

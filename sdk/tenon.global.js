@@ -1,0 +1,375 @@
+// Generated from tenon.js by `make generate`.
+(() => {
+"use strict";
+
+// Embedded modal, host side. docs/modal.md has the options, the events and the protocol.
+
+const SCRIPT_URL = globalThis.document?.currentScript?.src;
+const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
+const EVENTS = ["ready", ...CHANGES, "close"];
+// Time in which the page must load, and the token function return.
+const PATIENCE_MS = 20_000;
+const TEXTS = {
+  en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
+  de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
+};
+
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isFunction = (value) => typeof value === "function";
+const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
+// Frameworks wrap objects in proxies, which cannot be posted.
+const toJson = (value) => JSON.parse(JSON.stringify(value));
+
+// Rule of each option: whether a value is valid, and the message otherwise.
+const RULES = {
+  token: [isFunction, "must be a function that returns a user token"],
+  url: [
+    (value) => /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)[:/])/.test(`${value}/`) && new URL(value).origin !== globalThis.origin,
+    "must be the base URL of the API: https, or http on localhost and 127.0.0.1, and not of this page",
+  ],
+  integrationId: [(value) => typeof value === "string" && value, "must be a string"],
+  view: oneOf("catalogue", "installation", "errors"),
+  mode: oneOf("read", "install", "manage"),
+  // The page ignores an invalid theme, with a warning.
+  theme: [() => true],
+  lang: oneOf("en", "de"),
+  texts: [isObject, "must be an object"],
+  prefill: [isObject, "must be an object"],
+  mount: [(value) => value.nodeType === 1, "must be an element"],
+  origins: [
+    (value) => value[0] === globalThis.origin && value.length <= 3 && value.every((origin) => /^https?:\/\/[^/?#]+$/.test(origin)),
+    "must be one to three origins, such as https://app.example.com, the first of this page",
+  ],
+  on: [
+    (value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && isFunction(value[name] ?? open)),
+    `must be an object of functions: ${EVENTS.join(", ")}`,
+  ],
+};
+
+// Returns the options with their defaults. Throws an error that names all that are invalid.
+function check(given) {
+  const options = { token: "", url: "", origins: [globalThis.origin] };
+  if (/^https?:[^?#]*\/tenon(\.global)?\.js([?#]|$)/.test(SCRIPT_URL)) options.url = SCRIPT_URL;
+  const problems = [];
+  for (const [name, value] of Object.entries(given ?? {})) {
+    if (!Object.hasOwn(RULES, name)) problems.push(`${name} is unknown`);
+    else if (value !== undefined && value !== null) options[name] = value;
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const [isValid, rule] = RULES[name] ?? [];
+    let valid = false;
+    try {
+      valid = isValid(value);
+    } catch {
+      // Not of the expected type.
+    }
+    if (!valid) problems.push(value === "" ? `${name} is required: it ${rule}` : `${name} ${rule}`);
+  }
+  if (problems.length) throw new TypeError(`tenon: ${problems.join("; ")}`);
+  return options;
+}
+
+// Returns the URL of the page. Keeps the base path of a custom domain.
+function pageUrl(url, origins) {
+  const { origin, pathname } = new URL(url);
+  const query = new URLSearchParams([["v", 1], ...origins.map((one) => ["origin", one])]);
+  return new URL(`${origin}${pathname.replace(/\/+(tenon(\.global)?\.js)?$/, "")}/modal?${query}`);
+}
+
+// Sets styles as every Content Security Policy allows, and above those of the host.
+function style(element, styles) {
+  for (const [name, value] of Object.entries(styles)) element.style.setProperty(name, value, "important");
+}
+
+function create(name, properties, styles) {
+  const element = Object.assign(document.createElement(name), properties);
+  style(element, styles);
+  return element;
+}
+
+// Number of open dialogs. The page behind them neither scrolls nor moves.
+let dialogs = 0;
+let former;
+
+function countDialogs(change) {
+  const { style: root, clientWidth } = document.documentElement;
+  if (!dialogs) {
+    former = { overflow: root.overflow, paddingRight: root.paddingRight };
+    Object.assign(root, { overflow: "hidden", paddingRight: `${innerWidth - clientWidth}px` });
+  }
+  dialogs += change;
+  if (!dialogs) Object.assign(root, former);
+}
+
+function open(given) {
+  const { token: tokenFunction, url, origins, mount, on = {}, ...rest } = check(given);
+  const options = toJson({ ...rest, inline: Boolean(mount) });
+  const page = pageUrl(url, origins);
+  const texts = TEXTS[options.lang ?? (/^de\b/.test(navigator.language) ? "de" : "en")];
+  const narrow = matchMedia("(max-width: 640px)");
+  let height = mount ? 320 : 480;
+  let port;
+  // Whether the page can ask about unsaved input.
+  let started = false;
+  let closed = false;
+  let lastChange = null;
+  let notice;
+  let finish;
+  const finished = new Promise((resolve) => { finish = resolve; });
+
+  const frame = create("iframe", {
+    title: texts.title,
+    src: page,
+    sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
+    referrerPolicy: "no-referrer",
+  }, { border: "0", background: "Canvas", "max-width": "none", "max-height": "none" });
+  let pressed = false;
+  // As large as the viewport, because only a style sheet can change ::backdrop.
+  const dialog = !mount && create("dialog", {
+    ariaLabel: texts.title,
+    oncancel: leave,
+    onclose: close,
+    // Browsers close a dialog on a second Escape without asking.
+    onkeydown: (event) => { if (event.key === "Escape") leave(event); },
+    // A click outside of the frame must also begin there. It does not move the focus.
+    onpointerdown: ({ target }) => { pressed = target === dialog; },
+    onmousedown: (event) => { if (event.target === dialog) event.preventDefault(); },
+    onclick: (event) => { if (pressed && event.target === dialog) leave(event); },
+  }, {
+    display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
+    margin: "0", border: "0", padding: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
+  });
+
+  function layout() {
+    const full = mount || narrow.matches;
+    style(frame, {
+      ...!mount && { position: "absolute", inset: "0", margin: "auto" },
+      display: notice ? "none" : "block",
+      width: full ? "100%" : "min(720px, 100%)",
+      height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
+      "border-radius": full ? "0" : "12px",
+      "box-shadow": full ? "none" : "0 16px 48px rgb(0 0 0 / .3)",
+      // Background until the page is shown.
+      "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
+    });
+  }
+
+  function emit(name, detail) {
+    try {
+      on[name]?.(detail);
+    } catch (error) {
+      // The modal continues.
+      reportError(error);
+    }
+  }
+
+  // Returns a new token, or null. Concurrent requests share a call of the function.
+  let pendingToken;
+  const newToken = () => pendingToken ??= callTokenFunction().finally(() => { pendingToken = null; });
+
+  async function callTokenFunction() {
+    let timer;
+    try {
+      const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "no result within 20 seconds"); });
+      const token = await Promise.race([tokenFunction(), timeout]);
+      if (typeof token === "string" && token.trim()) return token.trim();
+      console.warn(`tenon: the token function returned ${typeof token === "string" ? "an empty string" : typeof token}`);
+    } catch (error) {
+      console.warn("tenon: the token function failed:", error);
+    } finally {
+      clearTimeout(timer);
+    }
+    return null;
+  }
+
+  // Starts the page each time that it has loaded, with a port of its own.
+  async function start() {
+    clearTimeout(timer);
+    notice?.remove();
+    notice = null;
+    layout();
+    port?.close();
+    started = false;
+    const { port1, port2 } = new MessageChannel();
+    port = port1;
+    port1.addEventListener("message", async ({ data }) => {
+      if (port1 !== port || closed) return;
+      if (data?.type === "renew") port1.postMessage({ type: "token", token: await newToken() });
+      else receive(data ?? {});
+    });
+    port1.start();
+    frame.contentWindow.postMessage({ tenon: "port", v: 1 }, page.origin, [port2]);
+    // Keys go to the page, and not to the element around it.
+    if (dialog) frame.contentWindow.focus();
+    const token = await (firstToken ?? newToken());
+    firstToken = null;
+    if (port1 !== port) return;
+    port1.postMessage({ type: "start", token, options });
+    started = true;
+  }
+
+  function receive({ type, name, detail, height: newHeight }) {
+    if (type === "close") {
+      close();
+    } else if (type === "size" && newHeight >= 0 && Number.isFinite(newHeight)) {
+      height = newHeight;
+      layout();
+    } else if (type === "event" && name !== "close" && EVENTS.includes(name)) {
+      if (CHANGES.includes(name)) lastChange = { ...detail, type: name };
+      emit(name, detail);
+    }
+  }
+
+  function hear({ source, origin, data }) {
+    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
+  }
+
+  // The page asks about unsaved input, and then asks to be closed.
+  function leave(event) {
+    event.preventDefault();
+    if (started) port.postMessage({ type: "leave" });
+    else close();
+  }
+
+  function showFailure() {
+    const button = create("button", { textContent: texts.close, onclick: close }, { font: "inherit" });
+    notice = create("div", { role: "alert" }, {
+      ...!mount && { position: "absolute", inset: "0", margin: "auto", width: "fit-content", height: "fit-content" },
+      padding: "24px", font: "16px system-ui", "text-align": "center", "color-scheme": "light dark", background: "Canvas", color: "CanvasText",
+    });
+    notice.append(create("p", { textContent: texts.failed }, { margin: "0 0 16px" }), button);
+    layout();
+    frame.after(notice);
+    if (dialog) button.focus();
+  }
+
+  function close() {
+    if (closed) return;
+    closed = true;
+    clearTimeout(timer);
+    window.removeEventListener("message", hear);
+    narrow.removeEventListener("change", layout);
+    port?.close();
+    if (dialog) {
+      // Returns the focus.
+      dialog.close();
+      dialog.remove();
+      countDialogs(-1);
+    }
+    frame.remove();
+    notice?.remove();
+    emit("close", {});
+    finish(lastChange);
+  }
+
+  function setTheme(theme) {
+    options.theme = toJson(theme ?? null);
+    layout();
+    if (started) port.postMessage({ type: "theme", theme: options.theme });
+  }
+
+  window.addEventListener("message", hear);
+  narrow.addEventListener("change", layout);
+  const timer = setTimeout(showFailure, PATIENCE_MS);
+  // Called while the page loads.
+  let firstToken = newToken();
+  layout();
+  (dialog || mount).append(frame);
+  if (dialog) {
+    document.body.append(dialog);
+    countDialogs(1);
+    dialog.showModal();
+  }
+  return { close, finished, setTheme };
+}
+
+// Servers can import the script too.
+class TenonModal extends (globalThis.HTMLElement ?? class {}) {
+  static observedAttributes = ["inline", "open", "url", "integration-id", "view", "mode", "theme", "lang"];
+  #modal = null;
+  #token;
+  #theme;
+  #due = false;
+
+  constructor() {
+    super();
+    // A page can set properties before the script is loaded.
+    for (const name of ["token", "theme"]) {
+      const { value } = Object.getOwnPropertyDescriptor(this, name) ?? {};
+      delete this[name];
+      if (value) this[name] = value;
+    }
+  }
+
+  get token() {
+    return this.#token;
+  }
+
+  set token(value) {
+    this.#token = value;
+    this.#openSoon();
+  }
+
+  get theme() {
+    return this.#theme ?? this.getAttribute("theme");
+  }
+
+  set theme(value) {
+    this.#theme = value;
+    if (this.theme) this.#modal?.setTheme(this.theme);
+  }
+
+  connectedCallback() {
+    this.#openSoon();
+  }
+
+  disconnectedCallback() {
+    this.close();
+  }
+
+  attributeChangedCallback(name, before, value) {
+    if (name === "theme") {
+      this.theme = this.#theme;
+      return;
+    }
+    if (before === value) return;
+    // An inline page is opened anew. A dialog keeps its options.
+    if (name === "open" ? value === null : name === "inline" || this.hasAttribute("inline")) this.close();
+    this.#openSoon();
+  }
+
+  // Opens the modal if the attributes ask for it, after all present changes.
+  #openSoon() {
+    if (this.#due) return;
+    this.#due = true;
+    queueMicrotask(() => {
+      this.#due = false;
+      if (this.isConnected && this.token && (this.hasAttribute("inline") || this.hasAttribute("open"))) this.show();
+    });
+  }
+
+  show() {
+    if (this.#modal) return;
+    const { token, theme, texts, prefill, origins } = this;
+    const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
+    const mount = this.hasAttribute("inline") ? this : null;
+    const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
+      if (name === "close") {
+        this.#modal = null;
+        this.removeAttribute("open");
+      }
+      this.dispatchEvent(new CustomEvent(name, { detail }));
+    }]));
+    this.#modal = open({ token, theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
+    if (!mount) this.setAttribute("open", "");
+  }
+
+  close() {
+    this.#modal?.close();
+  }
+}
+
+if (globalThis.customElements && !customElements.get("tenon-modal")) customElements.define("tenon-modal", TenonModal);
+
+globalThis.Tenon = { open };
+})();
