@@ -5,6 +5,7 @@ sdk/tenon.js is an ES module. sdk/tenon.global.js is generated from it, for page
 
 import gzip
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -34,8 +35,8 @@ def main() -> None:
 
 
 def classic() -> str:
-    """Returns the classic script: the module as a function that runs in strict mode."""
-    text = MODULE.read_text()
+    """Returns the classic script: the module as a function in strict mode, without comments."""
+    text = re.sub(r"^ *//.*\n", "", MODULE.read_text(), flags=re.MULTILINE)
     for part, replacement in REPLACEMENTS.items():
         if text.count(part) != 1:
             sys.exit(f"sdk/tenon.js must contain `{part}` once")

@@ -2,12 +2,10 @@
 (() => {
 "use strict";
 
-// Embedded modal, host side. docs/modal.md has the options, the events and the protocol.
 
 const SCRIPT_URL = globalThis.document?.currentScript?.src;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
 const EVENTS = ["ready", ...CHANGES, "close"];
-// Time in which the page must load, and the token function return.
 const PATIENCE_MS = 20_000;
 const TEXTS = {
   en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
@@ -16,29 +14,27 @@ const TEXTS = {
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
-const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
-// Frameworks wrap objects in proxies, which cannot be posted.
 const toJson = (value) => JSON.parse(JSON.stringify(value));
 
-// Rule of each option: whether a value is valid, and the message otherwise.
+const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
+const object = [isObject, "must be an object"];
 const RULES = {
-  token: [isFunction, "must be a function that returns a user token"],
+  token: [isFunction, "must be a function"],
   url: [
     (value) => /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)[:/])/.test(`${value}/`) && new URL(value).origin !== globalThis.origin,
-    "must be the base URL of the API: https, or http on localhost and 127.0.0.1, and not of this page",
+    "must be an https URL of another origin, or http on localhost and 127.0.0.1",
   ],
   integrationId: [(value) => typeof value === "string" && value, "must be a string"],
   view: oneOf("catalogue", "installation", "errors"),
   mode: oneOf("read", "install", "manage"),
-  // The page ignores an invalid theme, with a warning.
   theme: [() => true],
   lang: oneOf("en", "de"),
-  texts: [isObject, "must be an object"],
-  prefill: [isObject, "must be an object"],
+  texts: object,
+  prefill: object,
   mount: [(value) => value.nodeType === 1, "must be an element"],
   origins: [
     (value) => value[0] === globalThis.origin && value.length <= 3 && value.every((origin) => /^https?:\/\/[^/?#]+$/.test(origin)),
-    "must be one to three origins, such as https://app.example.com, the first of this page",
+    "must be one to three origins, the first of this page",
   ],
   on: [
     (value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && isFunction(value[name] ?? open)),
@@ -46,7 +42,6 @@ const RULES = {
   ],
 };
 
-// Returns the options with their defaults. Throws an error that names all that are invalid.
 function check(given) {
   const options = { token: "", url: "", origins: [globalThis.origin] };
   if (/^https?:[^?#]*\/tenon(\.global)?\.js([?#]|$)/.test(SCRIPT_URL)) options.url = SCRIPT_URL;
@@ -61,22 +56,19 @@ function check(given) {
     try {
       valid = isValid(value);
     } catch {
-      // Not of the expected type.
     }
-    if (!valid) problems.push(value === "" ? `${name} is required: it ${rule}` : `${name} ${rule}`);
+    if (!valid) problems.push(`${name} ${value === "" ? "is required: it " : ""}${rule}`);
   }
   if (problems.length) throw new TypeError(`tenon: ${problems.join("; ")}`);
   return options;
 }
 
-// Returns the URL of the page. Keeps the base path of a custom domain.
 function pageUrl(url, origins) {
   const { origin, pathname } = new URL(url);
   const query = new URLSearchParams([["v", 1], ...origins.map((one) => ["origin", one])]);
   return new URL(`${origin}${pathname.replace(/\/+(tenon(\.global)?\.js)?$/, "")}/modal?${query}`);
 }
 
-// Sets styles as every Content Security Policy allows, and above those of the host.
 function style(element, styles) {
   for (const [name, value] of Object.entries(styles)) element.style.setProperty(name, value, "important");
 }
@@ -87,7 +79,6 @@ function create(name, properties, styles) {
   return element;
 }
 
-// Number of open dialogs. The page behind them neither scrolls nor moves.
 let dialogs = 0;
 let former;
 
@@ -109,7 +100,6 @@ function open(given) {
   const narrow = matchMedia("(max-width: 640px)");
   let height = mount ? 320 : 480;
   let port;
-  // Whether the page can ask about unsaved input.
   let started = false;
   let closed = false;
   let lastChange = null;
@@ -122,16 +112,13 @@ function open(given) {
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
-  }, { border: "0", background: "Canvas", "max-width": "none", "max-height": "none" });
+  }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
-  // As large as the viewport, because only a style sheet can change ::backdrop.
   const dialog = !mount && create("dialog", {
     ariaLabel: texts.title,
     oncancel: leave,
     onclose: close,
-    // Browsers close a dialog on a second Escape without asking.
     onkeydown: (event) => { if (event.key === "Escape") leave(event); },
-    // A click outside of the frame must also begin there. It does not move the focus.
     onpointerdown: ({ target }) => { pressed = target === dialog; },
     onmousedown: (event) => { if (event.target === dialog) event.preventDefault(); },
     onclick: (event) => { if (pressed && event.target === dialog) leave(event); },
@@ -149,7 +136,6 @@ function open(given) {
       height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
       "border-radius": full ? "0" : "12px",
       "box-shadow": full ? "none" : "0 16px 48px rgb(0 0 0 / .3)",
-      // Background until the page is shown.
       "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
     });
   }
@@ -158,19 +144,17 @@ function open(given) {
     try {
       on[name]?.(detail);
     } catch (error) {
-      // The modal continues.
       reportError(error);
     }
   }
 
-  // Returns a new token, or null. Concurrent requests share a call of the function.
   let pendingToken;
   const newToken = () => pendingToken ??= callTokenFunction().finally(() => { pendingToken = null; });
 
   async function callTokenFunction() {
     let timer;
     try {
-      const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "no result within 20 seconds"); });
+      const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
       const token = await Promise.race([tokenFunction(), timeout]);
       if (typeof token === "string" && token.trim()) return token.trim();
       console.warn(`tenon: the token function returned ${typeof token === "string" ? "an empty string" : typeof token}`);
@@ -182,7 +166,6 @@ function open(given) {
     return null;
   }
 
-  // Starts the page each time that it has loaded, with a port of its own.
   async function start() {
     clearTimeout(timer);
     notice?.remove();
@@ -199,7 +182,6 @@ function open(given) {
     });
     port1.start();
     frame.contentWindow.postMessage({ tenon: "port", v: 1 }, page.origin, [port2]);
-    // Keys go to the page, and not to the element around it.
     if (dialog) frame.contentWindow.focus();
     const token = await (firstToken ?? newToken());
     firstToken = null;
@@ -224,7 +206,6 @@ function open(given) {
     if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
   }
 
-  // The page asks about unsaved input, and then asks to be closed.
   function leave(event) {
     event.preventDefault();
     if (started) port.postMessage({ type: "leave" });
@@ -251,7 +232,6 @@ function open(given) {
     narrow.removeEventListener("change", layout);
     port?.close();
     if (dialog) {
-      // Returns the focus.
       dialog.close();
       dialog.remove();
       countDialogs(-1);
@@ -271,7 +251,6 @@ function open(given) {
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
   const timer = setTimeout(showFailure, PATIENCE_MS);
-  // Called while the page loads.
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);
@@ -283,7 +262,6 @@ function open(given) {
   return { close, finished, setTheme };
 }
 
-// Servers can import the script too.
 class TenonModal extends (globalThis.HTMLElement ?? class {}) {
   static observedAttributes = ["inline", "open", "url", "integration-id", "view", "mode", "theme", "lang"];
   #modal = null;
@@ -293,7 +271,6 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
 
   constructor() {
     super();
-    // A page can set properties before the script is loaded.
     for (const name of ["token", "theme"]) {
       const { value } = Object.getOwnPropertyDescriptor(this, name) ?? {};
       delete this[name];
@@ -333,12 +310,10 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
       return;
     }
     if (before === value) return;
-    // An inline page is opened anew. A dialog keeps its options.
     if (name === "open" ? value === null : name === "inline" || this.hasAttribute("inline")) this.close();
     this.#openSoon();
   }
 
-  // Opens the modal if the attributes ask for it, after all present changes.
   #openSoon() {
     if (this.#due) return;
     this.#due = true;

@@ -1,4 +1,4 @@
-// Embedded modal, host side. docs/modal.md has the options, the events and the protocol.
+// Host side of the embedded modal. Options, events and protocol: docs/modal.md.
 
 const SCRIPT_URL = import.meta.url;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
@@ -12,16 +12,17 @@ const TEXTS = {
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
-const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
 // Frameworks wrap objects in proxies, which cannot be posted.
 const toJson = (value) => JSON.parse(JSON.stringify(value));
 
-// Rule of each option: whether a value is valid, and the message otherwise.
+// Rules of options: whether a value is valid, and the message otherwise.
+const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
+const object = [isObject, "must be an object"];
 const RULES = {
-  token: [isFunction, "must be a function that returns a user token"],
+  token: [isFunction, "must be a function"],
   url: [
     (value) => /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)[:/])/.test(`${value}/`) && new URL(value).origin !== globalThis.origin,
-    "must be the base URL of the API: https, or http on localhost and 127.0.0.1, and not of this page",
+    "must be an https URL of another origin, or http on localhost and 127.0.0.1",
   ],
   integrationId: [(value) => typeof value === "string" && value, "must be a string"],
   view: oneOf("catalogue", "installation", "errors"),
@@ -29,12 +30,12 @@ const RULES = {
   // The page ignores an invalid theme, with a warning.
   theme: [() => true],
   lang: oneOf("en", "de"),
-  texts: [isObject, "must be an object"],
-  prefill: [isObject, "must be an object"],
+  texts: object,
+  prefill: object,
   mount: [(value) => value.nodeType === 1, "must be an element"],
   origins: [
     (value) => value[0] === globalThis.origin && value.length <= 3 && value.every((origin) => /^https?:\/\/[^/?#]+$/.test(origin)),
-    "must be one to three origins, such as https://app.example.com, the first of this page",
+    "must be one to three origins, the first of this page",
   ],
   on: [
     (value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && isFunction(value[name] ?? open)),
@@ -42,7 +43,7 @@ const RULES = {
   ],
 };
 
-// Returns the options with their defaults. Throws an error that names all that are invalid.
+// Returns the options with defaults. Throws an error that names all that are invalid.
 function check(given) {
   const options = { token: "", url: "", origins: [globalThis.origin] };
   if (/^https?:[^?#]*\/tenon(\.global)?\.js([?#]|$)/.test(SCRIPT_URL)) options.url = SCRIPT_URL;
@@ -57,9 +58,9 @@ function check(given) {
     try {
       valid = isValid(value);
     } catch {
-      // Not of the expected type.
+      // Of another type.
     }
-    if (!valid) problems.push(value === "" ? `${name} is required: it ${rule}` : `${name} ${rule}`);
+    if (!valid) problems.push(`${name} ${value === "" ? "is required: it " : ""}${rule}`);
   }
   if (problems.length) throw new TypeError(`tenon: ${problems.join("; ")}`);
   return options;
@@ -105,7 +106,7 @@ function open(given) {
   const narrow = matchMedia("(max-width: 640px)");
   let height = mount ? 320 : 480;
   let port;
-  // Whether the page can ask about unsaved input.
+  // Whether the page can ask about input.
   let started = false;
   let closed = false;
   let lastChange = null;
@@ -118,14 +119,14 @@ function open(given) {
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
-  }, { border: "0", background: "Canvas", "max-width": "none", "max-height": "none" });
+  }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
-  // As large as the viewport, because only a style sheet can change ::backdrop.
+  // As large as the viewport: ::backdrop needs a style sheet.
   const dialog = !mount && create("dialog", {
     ariaLabel: texts.title,
     oncancel: leave,
     onclose: close,
-    // Browsers close a dialog on a second Escape without asking.
+    // A second Escape would close the dialog without asking.
     onkeydown: (event) => { if (event.key === "Escape") leave(event); },
     // A click outside of the frame must also begin there. It does not move the focus.
     onpointerdown: ({ target }) => { pressed = target === dialog; },
@@ -145,7 +146,7 @@ function open(given) {
       height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
       "border-radius": full ? "0" : "12px",
       "box-shadow": full ? "none" : "0 16px 48px rgb(0 0 0 / .3)",
-      // Background until the page is shown.
+      // Selects the background until the page is shown.
       "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
     });
   }
@@ -166,7 +167,7 @@ function open(given) {
   async function callTokenFunction() {
     let timer;
     try {
-      const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "no result within 20 seconds"); });
+      const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
       const token = await Promise.race([tokenFunction(), timeout]);
       if (typeof token === "string" && token.trim()) return token.trim();
       console.warn(`tenon: the token function returned ${typeof token === "string" ? "an empty string" : typeof token}`);
@@ -178,7 +179,7 @@ function open(given) {
     return null;
   }
 
-  // Starts the page each time that it has loaded, with a port of its own.
+  // Starts the page. The frame may load it more than once.
   async function start() {
     clearTimeout(timer);
     notice?.remove();
@@ -195,7 +196,7 @@ function open(given) {
     });
     port1.start();
     frame.contentWindow.postMessage({ tenon: "port", v: 1 }, page.origin, [port2]);
-    // Keys go to the page, and not to the element around it.
+    // Keys go to the page.
     if (dialog) frame.contentWindow.focus();
     const token = await (firstToken ?? newToken());
     firstToken = null;
@@ -220,7 +221,7 @@ function open(given) {
     if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
   }
 
-  // The page asks about unsaved input, and then asks to be closed.
+  // The page asks about unsaved input, and then closes.
   function leave(event) {
     event.preventDefault();
     if (started) port.postMessage({ type: "leave" });

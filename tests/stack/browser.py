@@ -1,0 +1,121 @@
+"""Client of a browser, through the WebDriver protocol."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Self
+
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+ESCAPE, TAB, ENTER = "\ue00c", "\ue004", "\ue007"
+OPTIONS = {
+    "args": [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--lang=en",
+    ]
+}
+
+
+class WebDriverError(Exception):
+    """Error response of the driver."""
+
+
+class Browser:
+    """Session of a browser."""
+
+    def __init__(self, driver: str, width: int = 1000, height: int = 800) -> None:
+        self.driver = driver
+        options = {"goog:chromeOptions": OPTIONS, "goog:loggingPrefs": {"browser": "ALL"}}
+        self.session = ""
+        created = self.call("POST", "/session", {"capabilities": {"alwaysMatch": options}})
+        self.session = f"/session/{created['sessionId']}"
+        self.resize(width, height)
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Sends a command. Returns the value of the response."""
+        data = json.dumps(body or {}).encode() if method == "POST" else None
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(self.driver + self.session + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return json.load(response)["value"]
+        except urllib.error.HTTPError as error:
+            value = json.load(error)["value"]
+            raise WebDriverError(f"{value['error']}: {value['message']}") from None
+
+    def __enter__(self) -> Self:
+        """Returns the session, which ends with the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the session."""
+        self.call("DELETE", "")
+
+    def resize(self, width: int, height: int) -> None:
+        """Changes the size of the viewport."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        body = {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
+        self.call("POST", "/goog/cdp/execute", body)
+
+    def go(self, url: str) -> None:
+        """Loads a page."""
+        self.call("POST", "/url", {"url": url})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Runs a script in the current frame, and returns its value or that of its promise."""
+        return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def find(self, selector: str) -> dict[str, str]:
+        """Returns the element of a CSS selector."""
+        return self.call("POST", "/element", {"using": "css selector", "value": selector})
+
+    def enter_frame(self, frame: str | dict[str, str]) -> None:
+        """Makes a frame of the page the current one."""
+        self.leave_frames()
+        frame = self.find(frame) if isinstance(frame, str) else frame
+        self.call("POST", "/frame", {"id": frame})
+
+    def leave_frames(self) -> None:
+        """Makes the page the current frame."""
+        self.call("POST", "/frame", {"id": None})
+
+    def press(self, key: str) -> None:
+        """Presses and releases a key, which the focused element receives."""
+        actions = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def drag(self, *points: tuple[int, int]) -> None:
+        """Presses the mouse at the first point of the page, and releases it at the last one."""
+        self.leave_frames()
+        moves = [{"type": "pointerMove", "x": x, "y": y, "duration": 0} for x, y in points]
+        actions = [moves[0], {"type": "pointerDown", "button": 0}, *moves[1:], {"type": "pointerUp", "button": 0}]
+        self.call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]})
+
+    def click(self, selector: str) -> None:
+        """Clicks an element."""
+        self.call("POST", f"/element/{self.find(selector)[ELEMENT]}/click")
+
+    def log(self) -> list[str]:
+        """Returns the messages of the console since the last call."""
+        return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})]
+
+    def wait(self, script: str, *arguments: Any, seconds: float = 10) -> Any:
+        """Waits until a script returns a true value, and returns it."""
+        return wait(lambda: self.run(script, *arguments), seconds, script)
+
+
+def wait(condition: Callable[[], Any], seconds: float, name: str) -> Any:
+    """Waits until a condition returns a true value, and returns it."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} seconds: {name}"
+        time.sleep(0.02)
+    return value

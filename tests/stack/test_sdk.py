@@ -1,0 +1,876 @@
+"""The script of the host page, sdk/tenon.js, with a page of these tests instead of `/modal`."""
+
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from browser import ESCAPE, Browser, WebDriverError, wait
+
+SDK = Path(__file__).resolve().parents[2] / "sdk"
+EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "close"]
+SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox"
+
+# Page in the frame. Unlike the real one it accepts each port, so that tests see all of them.
+MODAL = """<!doctype html><meta charset=utf-8><title>Modal</title><button>Inside</button><script>
+const parents = new URL(location).searchParams.getAll("origin");
+const ports = [];
+const messages = [];
+addEventListener("message", (event) => {
+  if (event.source !== parent || event.origin !== parents[0] || event.data?.tenon !== "port") return;
+  const [port] = event.ports;
+  ports.push(port);
+  port.onmessage = ({ data }) => messages.push(data);
+});
+const sayReady = () => parent.postMessage({ tenon: "ready", v: 1 }, parents[0]);
+const send = (...sent) => { for (const message of sent) ports.at(-1).postMessage(message); };
+</script>"""
+READY = "<script>sayReady();</script>"
+# Page that leaves for another origin, which then reports that it is ready.
+MOVED = '<!doctype html><script>location.replace("{foreign}/modal" + location.search);</script>'
+# Page that reports to any parent that it is ready, and counts the ports that it gets.
+FOREIGN_FRAME = """<!doctype html><script>
+let received = 0;
+addEventListener("message", () => { received += 1; });
+parent.postMessage({ tenon: "ready", v: 1 }, "*");
+</script>"""
+
+HOST = """<!doctype html><html lang=en><meta charset=utf-8><title>Host</title>
+<body><button id=first>First</button><button id=second>Second</button><div id=place><p>Other content</p></div>
+<script src=/before.js></script><script type=module src=/host.js></script>"""
+# Twenty seconds take as long as the test wants.
+BEFORE_SCRIPT = """const patience = Number(new URLSearchParams(location.search).get("patience"));
+const realTimeout = setTimeout;
+window.setTimeout = (run, ms, ...rest) => realTimeout(run, ms === 20000 && patience ? patience : ms, ...rest);
+window.violations = [];
+addEventListener("securitypolicyviolation", ({ violatedDirective }) => violations.push(violatedDirective));
+window.closedPorts = 0;
+const closePort = MessagePort.prototype.close;
+MessagePort.prototype.close = function close() {
+  closedPorts += 1;
+  closePort.call(this);
+};
+window.problems = [];
+addEventListener("error", ({ message }) => problems.push(message));
+"""
+# Scripts of tests use `show`, which opens a modal and reports its events in `events`.
+HOST_SCRIPT = """import { open } from "{api}/v1/tenon.js";
+window.open = open;
+window.calls = 0;
+window.events = [];
+window.token = () => `token-${++calls}`;
+window.on = Object.fromEntries({events}.map((name) => [name, (detail) => events.push([name, detail])]));
+window.fail = () => { throw new Error("bug of the host"); };
+window.show = (options) => { window.modal = open({ token, on, ...options }); };
+"""
+CLASSIC = """<!doctype html><html lang=en><meta charset=utf-8><title>Classic</title><body>
+<script src="{api}/v1/tenon.global.js?version=1"></script><script src="{api}/v1/tenon.global.js?version=2"></script>"""
+EARLY = """<!doctype html><html lang=en><meta charset=utf-8><title>Early</title><body>
+<tenon-modal inline theme=dark integration-id=shopify></tenon-modal>
+<script src=/early.js></script><script type=module src="{api}/v1/tenon.js"></script>"""
+EARLY_SCRIPT = """Object.assign(document.querySelector("tenon-modal"),
+  { token: () => "early", theme: "light", prefill: { settings: { region: "eu" } } });"""
+
+
+@dataclass
+class Site:
+    """Server of one origin."""
+
+    # Content type and body by path.
+    pages: dict[str, tuple[str, str]] = field(default_factory=dict)
+    # Headers of responses by path.
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    # Request headers by path.
+    requests: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = urlsplit(self.path).path
+                site.requests[path] = {name.lower(): value for name, value in self.headers.items()}
+                kind, body = site.pages.get(path, ("text/plain", "not found"))
+                self.send_response(200 if path in site.pages else 404)
+                self.send_header("content-type", f"{kind}; charset=utf-8")
+                for name, value in site.headers.get(path, {}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = server.server_port
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+class Host:
+    """The host page in a browser, and the servers behind it."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser, self.site, self.service, self.foreign_site = browser, Site(), Site(), Site()
+        # The host is of another site than the API, so that the frame runs in a process of its own.
+        self.url = f"http://localhost:{self.site.port}"
+        self.api = f"http://127.0.0.1:{self.service.port}"
+        self.foreign = f"http://127.0.0.1:{self.foreign_site.port}"
+        module, classic = ((SDK / name).read_text() for name in ("tenon.js", "tenon.global.js"))
+        for base in ("", "/v1"):
+            self.service.pages[f"{base}/tenon.js"] = ("text/javascript", module)
+            self.service.pages[f"{base}/tenon.global.js"] = ("text/javascript", classic)
+            self.service.headers[f"{base}/tenon.js"] = {"access-control-allow-origin": "*"}
+            self.service.pages[f"{base}/modal"] = ("text/html", MODAL + READY)
+        self.service.pages["/silent/modal"] = ("text/html", MODAL)
+        self.service.pages["/moved/modal"] = ("text/html", MOVED.replace("{foreign}", self.foreign))
+        self.foreign_site.pages["/modal"] = ("text/html", MODAL + READY)
+        self.foreign_site.pages["/frame"] = ("text/html", FOREIGN_FRAME)
+        script = HOST_SCRIPT.replace("{api}", self.api).replace("{events}", str(EVENTS))
+        self.site.pages = {
+            "/": ("text/html", HOST),
+            "/strict": ("text/html", HOST),
+            "/before.js": ("text/javascript", BEFORE_SCRIPT),
+            "/host.js": ("text/javascript", script),
+            "/bundle.js": ("text/javascript", module),
+            "/classic": ("text/html", CLASSIC.replace("{api}", self.api)),
+            "/early": ("text/html", EARLY.replace("{api}", self.api)),
+            "/early.js": ("text/javascript", EARLY_SCRIPT),
+        }
+        strict = f"default-src 'none'; script-src {self.api} 'self'; frame-src {self.api}"
+        self.site.headers["/strict"] = {"content-security-policy": strict}
+
+    def load(self, path: str = "/") -> None:
+        """Loads a page of the host."""
+        self.browser.go(self.url + path)
+        self.browser.wait("return document.readyState === 'complete'")
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Runs a script in the host page."""
+        self.browser.leave_frames()
+        return self.browser.run(script, *arguments)
+
+    def wait(self, script: str, *arguments: Any) -> Any:
+        """Waits until a script in the host page returns a true value, and returns it."""
+        self.browser.leave_frames()
+        return self.browser.wait(script, *arguments)
+
+    def show(self, started: bool = True, **options: Any) -> None:
+        """Opens a modal, and waits until its page has started."""
+        self.run("show(arguments[0])", options)
+        if started:
+            self.messages("start")
+
+    @contextmanager
+    def frame(self, selector: str = "iframe") -> Iterator[Browser]:
+        """Makes the page in a frame the current one while the block is executed."""
+        self.browser.enter_frame(selector)
+        try:
+            yield self.browser
+        finally:
+            self.browser.leave_frames()
+
+    def messages(self, kind: str = "", count: int = 1, selector: str = "iframe") -> list[dict[str, Any]]:
+        """Waits until the frame has received messages of a type, and returns all of this type."""
+        script = """if (typeof messages === "undefined") return null;
+            const found = messages.filter(({ type }) => !arguments[0] || type === arguments[0]);
+            return found.length >= arguments[1] && found"""
+
+        def received() -> list[dict[str, Any]] | None:
+            # A frame that has just been opened still has its empty page.
+            with self.frame(selector) as frame:
+                return frame.run(script, kind, count)
+
+        return wait(received, 10, f"{count} messages of type {kind}")
+
+    def send(self, *messages: dict[str, Any], selector: str = "iframe") -> None:
+        """Sends messages from the page in the frame."""
+        with self.frame(selector) as frame:
+            frame.run("send(...arguments)", *messages)
+
+    def box(self, selector: str = "iframe") -> tuple[float, float, float, float]:
+        """Returns the position and size of an element."""
+        script = "const { x, y, width, height } = document.querySelector(arguments[0]).getBoundingClientRect();"
+        x, y, width, height = self.run(f"{script} return [x, y, width, height]", selector)
+        return x, y, width, height
+
+    def settle(self) -> None:
+        """Waits until messages that were already sent have arrived."""
+        time.sleep(0.3)
+
+    def is_open(self) -> bool:
+        """Returns whether the page contains anything of a modal."""
+        return self.run("return document.querySelectorAll('dialog, iframe, [role=alert]').length > 0")
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Host]:
+    """A browser, for all tests of this file."""
+    driver = os.environ.get("TENON_CHROMEDRIVER")
+    if not driver:
+        assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
+        pytest.skip("needs chromium and chromedriver")
+    with Browser(driver) as browser:
+        yield Host(browser)
+
+
+@pytest.fixture
+def host(session: Host) -> Host:
+    """The host page, newly loaded."""
+    session.browser.resize(1000, 800)
+    session.load()
+    session.browser.log()
+    return session
+
+
+def test_page_starts_with_token_and_given_options(host: Host) -> None:
+    host.show()
+    assert host.messages() == [{"type": "start", "token": "token-1", "options": {"inline": False}}]
+    host.run("modal.close()")
+    options = {
+        "integrationId": "shopify",
+        "view": "errors",
+        "mode": "read",
+        "theme": {"light": {"accent": "#0b5cad"}},
+        "lang": "de",
+        "texts": {"install": "Connect"},
+        "prefill": {"settings": {"region": "eu"}, "credentials": {"shopify": {"shop": "https://acme.example"}}},
+    }
+    host.show(**options)
+    [start] = host.messages()
+    assert start == {"type": "start", "token": "token-2", "options": {**options, "inline": False}}
+
+
+def test_options_may_be_proxies(host: Host) -> None:
+    host.run("show({ prefill: new Proxy({ settings: { region: 'eu' } }, {}), texts: undefined, mode: null })")
+    [start] = host.messages()
+    assert start["options"] == {"inline": False, "prefill": {"settings": {"region": "eu"}}}
+
+
+def test_frame_is_sandboxed_and_has_a_title(host: Host) -> None:
+    host.show(lang="en")
+    script = "const f = document.querySelector('iframe'); return [f.getAttribute('sandbox'), f.title, f.referrerPolicy]"
+    assert host.run(script) == [SANDBOX, "Integrations", "no-referrer"]
+    assert "referer" not in host.service.requests["/v1/modal"]
+    assert host.run("return document.querySelector('dialog').getAttribute('aria-label')") == "Integrations"
+    host.run("modal.close()")
+    host.show(lang="de")
+    assert host.run("return document.querySelector('iframe').title") == "Integrationen"
+
+
+def test_url_keeps_the_base_path(host: Host) -> None:
+    own = host.url.replace(":", "%3A").replace("/", "%2F")
+    urls = {
+        "": "/modal",
+        "/": "/modal",
+        "/v1": "/v1/modal",
+        "/v1/": "/v1/modal",
+        "/v1//": "/v1/modal",
+        "/v1/a.b/?x=1#y": "/v1/a.b/modal",
+        "/v1/tenon.js?version=1": "/v1/modal",
+        "/_aws/execute-api/1234/$default": "/_aws/execute-api/1234/$default/modal",
+        "//v1": "//v1/modal",
+    }
+    for given, expected in urls.items():
+        host.show(started=False, url=host.api + given)
+        source = host.run("return document.querySelector('iframe').src")
+        host.run("modal.close()")
+        assert source == f"{host.api}{expected}?v=1&origin={own}", given
+    host.show()
+    assert host.run("return document.querySelector('iframe').src").startswith(f"{host.api}/v1/modal?")
+
+
+def test_url_names_the_origins_of_nested_pages(host: Host) -> None:
+    host.show(started=False, origins=[host.url, "https://portal.example.com", "https://intranet.example.com:8443"])
+    origins = host.run("return new URL(document.querySelector('iframe').src).searchParams.getAll('origin')")
+    assert origins == [host.url, "https://portal.example.com", "https://intranet.example.com:8443"]
+
+
+def test_ready_of_other_frames_is_ignored(host: Host) -> None:
+    """A frame of another origin, and one of the API's origin that is not the modal's."""
+    host.show(started=False, url=f"{host.api}/silent")
+    script = (
+        "document.body.append(Object.assign(document.createElement('iframe'), { id: arguments[1], src: arguments[0] }))"
+    )
+    host.run(script, f"{host.foreign}/frame", "foreign")
+    host.run(script, f"{host.api}/v1/modal?origin={host.url}", "unknown")
+    host.run("return new Promise((done) => setTimeout(done, 300))")
+    with host.frame("#foreign") as frame:
+        assert frame.wait("return document.readyState === 'complete'")
+        assert frame.run("return received") == 0
+    with host.frame("#unknown") as frame:
+        assert frame.run("return ports.length") == 0
+    with host.frame("dialog iframe") as frame:
+        assert frame.run("return ports.length") == 0
+        frame.run("sayReady()")
+    assert host.messages("start", selector="dialog iframe")
+
+
+def test_ready_of_another_origin_in_the_frame_is_ignored(host: Host) -> None:
+    host.show(started=False, url=f"{host.api}/moved")
+    with host.frame() as frame:
+        frame.wait("return location.origin === arguments[0] && typeof ports === 'object'", host.foreign)
+        host.settle()
+        assert frame.run("return ports.length") == 0
+    # Nothing was started: Escape closes.
+    host.browser.press(ESCAPE)
+    assert wait(lambda: not host.is_open(), 5, "closed")
+
+
+def test_other_messages_are_ignored(host: Host) -> None:
+    host.show(started=False, url=f"{host.api}/silent")
+    with host.frame() as frame:
+        frame.wait("return typeof ports === 'object'")
+        frame.run(
+            "for (const data of [null, 'ready', {}, { tenon: 'close' }, ['ready']]) parent.postMessage(data, '*')"
+        )
+        host.settle()
+        assert frame.run("return ports.length") == 0
+        frame.run("sayReady()")
+    host.messages("start")
+    host.send({"type": "unknown"}, {"type": "event", "name": "unknown"}, {"type": "event", "name": "close"})
+    host.send({"type": "event", "name": "toString"}, {}, {"type": "event", "name": "ready", "detail": {"more": 1}})
+    with host.frame() as frame:
+        frame.run("send(null, 'close', 7)")
+    host.settle()
+    assert host.run("return events") == [["ready", {"more": 1}]]
+    assert host.run("return problems") == []
+
+
+def test_each_ready_gets_a_new_port_and_the_old_one_is_closed(host: Host) -> None:
+    host.show()
+    with host.frame() as frame:
+        frame.run("sayReady()")
+        frame.wait("return messages.length === 2")
+        starts = frame.run("return messages.map(({ type, token }) => `${type} ${token}`)")
+        assert starts == ["start token-1", "start token-2"]
+    assert host.run("return closedPorts") == 1
+    with host.frame() as frame:
+        frame.run("ports[0].postMessage({ type: 'event', name: 'installed', detail: {} })")
+        frame.run("send({ type: 'event', name: 'ready', detail: {} })")
+    assert host.wait("return events.length && events") == [["ready", {}]]
+    host.run("modal.close()")
+    assert host.run("return closedPorts") == 2
+
+
+def test_reloaded_frame_starts_again(host: Host) -> None:
+    host.show()
+    host.run("modal.setTheme('dark')")
+    with host.frame() as frame:
+        frame.run("location.reload()")
+    wait(lambda: host.messages("start")[0]["token"] == "token-2", 10, "second start")
+    [start] = host.messages()
+    assert start["options"] == {"inline": False, "theme": "dark"}
+
+
+def test_token_function_is_called_while_the_page_loads(host: Host) -> None:
+    host.show(started=False, url=f"{host.api}/silent")
+    assert host.run("return calls") == 1
+    with host.frame() as frame:
+        frame.wait("return typeof sayReady === 'function'")
+        frame.run("sayReady()")
+    assert host.messages("start")[0]["token"] == "token-1"
+    assert host.run("return calls") == 1
+
+
+def test_renewal_calls_the_function_again_but_not_twice_concurrently(host: Host) -> None:
+    host.run("""window.answers = [];
+        show({ token: () => { calls += 1; return new Promise((resolve) => answers.push(resolve)); } })""")
+    with host.frame() as frame:
+        frame.wait("return typeof ports === 'object' && ports.length === 1")
+        frame.run("sayReady()")
+        frame.wait("return ports.length === 2")
+        frame.run("send({ type: 'renew' }, { type: 'renew' })")
+        host.settle()
+    assert host.run("return calls") == 1
+    host.run("answers[0](' one\\n')")
+    assert [message["token"] for message in host.messages(count=3)] == ["one"] * 3
+    host.send({"type": "renew"})
+    host.wait("return answers.length === 2")
+    host.run("answers[1]('two')")
+    assert host.messages("token", 3)[2] == {"type": "token", "token": "two"}
+
+
+def test_failed_token_is_null_with_a_warning(host: Host) -> None:
+    functions = {
+        "() => { throw new Error('not signed in') }": "Error: not signed in",
+        "() => Promise.reject(new Error('offline'))": "Error: offline",
+        "() => undefined": "returned undefined",
+        "() => null": "returned object",
+        "() => 7": "returned number",
+        "() => ({ token: 'secret' })": "returned object",
+        "async () => '  '": "returned an empty string",
+    }
+    for function, warning in functions.items():
+        host.run(f"show({{ token: {function} }})")
+        assert host.messages()[0]["token"] is None, function
+        host.send({"type": "renew"})
+        assert host.messages("token")[0]["token"] is None, function
+        host.run("modal.close()")
+        lines = host.browser.log()
+        assert sum(warning in line for line in lines) == 2, lines
+        assert not any("secret" in line for line in lines)
+
+
+def test_token_function_that_does_not_return_counts_as_failed(host: Host) -> None:
+    host.load("/?patience=300")
+    host.run("show({ token: () => { calls += 1; return calls === 1 ? new Promise(() => {}) : 'token' } })")
+    assert host.messages("start")[0]["token"] is None
+    host.send({"type": "renew"})
+    assert host.messages("token")[0]["token"] == "token"
+
+
+def test_token_appears_neither_in_the_page_nor_in_storage(host: Host) -> None:
+    host.show()
+    assert "token-1" not in host.run("return document.documentElement.outerHTML")
+    assert "token-1" not in host.run(
+        "return JSON.stringify([location.href, { ...localStorage }, { ...sessionStorage }, document.cookie])"
+    )
+
+
+def test_events_reach_the_host_and_finished_has_the_last_change(host: Host) -> None:
+    host.show()
+    installed = {"integrationId": "shopify", "credentialIds": {"shopify": "c"}, "workflows": [], "status": "active"}
+    deactivated = {"integrationId": "shopify", "workflowId": "w", "key": "orders"}
+    host.send(
+        {"type": "event", "name": "ready", "detail": {}},
+        {"type": "event", "name": "installed", "detail": installed},
+        {"type": "event", "name": "deactivated", "detail": deactivated},
+        {"type": "close"},
+        {"type": "event", "name": "uninstalled", "detail": {"integrationId": "shopify"}},
+    )
+    assert host.run("return modal.finished") == {"type": "deactivated", **deactivated}
+    expected = [["ready", {}], ["installed", installed], ["deactivated", deactivated], ["close", {}]]
+    assert host.run("return events") == expected
+    assert not host.is_open()
+
+
+def test_finished_is_null_without_a_change(host: Host) -> None:
+    host.show()
+    host.send({"type": "event", "name": "ready", "detail": {}}, {"type": "close"})
+    assert host.run("return modal.finished") is None
+
+
+def test_failing_handler_of_the_host_does_not_stop_the_modal(host: Host) -> None:
+    host.run("show({ on: { installed: fail, close: fail } })")
+    host.messages("start")
+    host.send({"type": "event", "name": "installed", "detail": {"integrationId": "a"}}, {"type": "close"})
+    assert host.run("return modal.finished") == {"type": "installed", "integrationId": "a"}
+    assert not host.is_open()
+    assert host.run("return problems") == ["Uncaught Error: bug of the host"] * 2
+
+
+def test_close_happens_once(host: Host) -> None:
+    host.show()
+    host.run("modal.close(); modal.close();")
+    host.settle()
+    host.run("modal.close(); modal.setTheme('dark')")
+    assert host.run("return events") == [["close", {}]]
+    assert host.run("return modal.finished") is None
+    assert not host.is_open()
+
+
+def test_host_may_close_in_a_handler(host: Host) -> None:
+    host.run("show({ on: { ...on, ready: () => modal.close() } })")
+    host.messages("start")
+    host.send({"type": "event", "name": "ready", "detail": {}}, {"type": "renew"})
+    host.wait("return events.length")
+    host.settle()
+    assert host.run("return [events, calls, problems]") == [[["close", {}]], 1, []]
+
+
+def test_escape_closes_before_the_start_and_asks_the_page_after_it(host: Host) -> None:
+    host.show(started=False, url=f"{host.api}/silent")
+    host.browser.press(ESCAPE)
+    assert host.run("return events") == [["close", {}]]
+    assert not host.is_open()
+    host.show()
+    # The focus is in the page, which handles the key itself.
+    with host.frame() as frame:
+        assert frame.run("return document.hasFocus()")
+        host.browser.press(ESCAPE)
+    # The focus is in the host page, where a second Escape would close the dialog.
+    host.run("document.querySelector('iframe').inert = true; document.querySelector('dialog').tabIndex = -1")
+    host.run("document.querySelector('dialog').focus(); document.querySelector('iframe').inert = false")
+    for _ in range(3):
+        host.browser.press(ESCAPE)
+    assert host.messages("leave", 3)
+    assert host.run("return [document.querySelector('dialog').open, events.length]") == [True, 1]
+
+
+def test_close_request_of_the_browser_asks_the_page(host: Host) -> None:
+    """A close request without a key, such as the back gesture of a phone."""
+    host.show()
+    host.run("document.querySelector('dialog').dispatchEvent(new Event('cancel', { cancelable: true }))")
+    assert host.messages("leave")
+    # Nothing can prevent this one.
+    host.run("document.querySelector('dialog').close()")
+    host.wait("return events.length")
+    assert host.run("return events") == [["close", {}]]
+    assert not host.is_open()
+
+
+def test_click_outside_of_the_frame_asks_the_page(host: Host) -> None:
+    host.show()
+    host.browser.drag((500, 400), (20, 20))
+    host.browser.drag((500, 400))
+    host.browser.drag((20, 20), (500, 400))
+    host.settle()
+    assert len(host.messages()) == 1
+    host.browser.drag((20, 20), (30, 30))
+    assert host.messages("leave") == [{"type": "leave"}]
+    with host.frame() as frame:
+        assert frame.run("return document.hasFocus()")
+    host.run("modal.close()")
+    host.show(started=False, url=f"{host.api}/silent")
+    host.browser.drag((20, 20))
+    assert not host.is_open()
+
+
+def test_focus_returns_and_keys_reach_the_page(host: Host) -> None:
+    host.browser.click("#second")
+    host.show()
+    with host.frame() as frame:
+        assert frame.run("return document.hasFocus()")
+    host.send({"type": "close"})
+    host.run("return modal.finished")
+    assert host.run("return document.activeElement.id") == "second"
+
+
+def test_page_behind_does_not_scroll_or_move(host: Host) -> None:
+    script = """const root = document.documentElement;
+        return [root.style.overflow, root.style.paddingRight, document.getElementById("wide").getBoundingClientRect().width]"""
+    host.run("""const wide = Object.assign(document.createElement("div"), { id: "wide" });
+        wide.style.height = "3000px";
+        document.body.append(wide);
+        Object.assign(document.documentElement.style, { overflow: "auto", paddingRight: "5px" })""")
+    before = host.run(script)
+    host.show()
+    host.run("window.firstModal = modal")
+    host.show(started=False)
+    during = host.run(script)
+    assert during[0] == "hidden"
+    assert abs(during[2] - before[2]) <= 5
+    host.run("firstModal.close()")
+    assert host.run(script) == during
+    host.run("modal.close()")
+    assert host.run(script) == before
+
+
+def test_dialog_is_centred_and_as_high_as_its_content(host: Host) -> None:
+    host.show()
+    host.send({"type": "size", "height": 300})
+    host.wait("return document.querySelector('iframe').offsetHeight === 300")
+    assert host.box() == (140, 250, 720, 300)
+    assert host.box("dialog") == (0, 0, 1000, 800)
+    with host.frame() as frame:
+        frame.run(
+            "send(...[NaN, Infinity, -1, '100', null, {}].map((height) => ({ type: 'size', height })), { type: 'size' })"
+        )
+    host.settle()
+    assert host.box()[3] == 300
+    host.send({"type": "size", "height": 5000})
+    host.wait("return document.querySelector('iframe').offsetHeight === 752")
+    assert host.box() == (140, 24, 720, 752)
+    for width in (640, 360):
+        host.browser.resize(width, 700)
+        host.wait("return document.querySelector('iframe').offsetHeight === 700")
+        assert host.box() == (0, 0, width, 700)
+    host.browser.resize(700, 700)
+    host.wait("return document.querySelector('iframe').offsetHeight === 652")
+    assert host.box() == (0, 24, 700, 652)
+
+
+def test_styles_of_the_host_do_not_change_the_dialog(host: Host) -> None:
+    host.run("""const sheet = new CSSStyleSheet();
+        sheet.replaceSync(`dialog, iframe { width: 50px; height: 50px; max-width: 90%; margin: 9px; padding: 9px;
+          border: 9px solid; display: none; position: static }`);
+        document.adoptedStyleSheets = [sheet]""")
+    host.show()
+    host.send({"type": "size", "height": 300})
+    host.wait("return document.querySelector('iframe').offsetHeight === 300")
+    assert host.box() == (140, 250, 720, 300)
+    assert host.box("dialog") == (0, 0, 1000, 800)
+
+
+def test_inline_page_is_as_wide_as_its_element_and_as_high_as_its_content(host: Host) -> None:
+    host.run("document.getElementById('place').style.width = '500px'")
+    host.run("show({ mount: document.getElementById('place') })")
+    assert host.messages("start")[0]["options"] == {"inline": True}
+    host.send({"type": "size", "height": 2345})
+    host.wait("return document.querySelector('iframe').offsetHeight === 2345")
+    assert host.box("#place iframe")[2:] == (500, 2345)
+    assert host.run("return [document.querySelector('dialog'), document.documentElement.style.overflow]") == [None, ""]
+    host.run("modal.close()")
+    assert not host.is_open()
+    assert host.run("return document.getElementById('place').textContent") == "Other content"
+
+
+def test_page_that_does_not_load_is_reported(host: Host) -> None:
+    host.load("/?patience=500")
+    for lang, text in (("en", "could not be loaded"), ("de", "konnten nicht geladen werden")):
+        for mount in ("null", "document.getElementById('place')"):
+            host.run(f"show({{ url: '{host.api}/missing', lang: '{lang}', mount: {mount} }})")
+            assert text in host.wait("return document.querySelector('[role=alert]')?.textContent")
+            assert host.run("return document.querySelector('iframe').offsetHeight") == 0
+            host.browser.click("[role=alert] button")
+            assert not host.is_open()
+    assert host.run("return events.length") == 4
+    # A page that loads late is shown.
+    host.show(started=False, url=f"{host.api}/silent")
+    host.wait("return document.querySelector('[role=alert]')")
+    assert host.run("return document.activeElement.tagName") == "BUTTON"
+    with host.frame() as frame:
+        frame.run("sayReady()")
+    host.messages("start")
+    assert host.run("return document.querySelector('[role=alert]')") is None
+    assert host.box()[3] == 480
+    with host.frame() as frame:
+        assert frame.run("return document.hasFocus()")
+
+
+def test_strict_content_security_policy_suffices(host: Host) -> None:
+    host.load("/strict?patience=500")
+    host.show()
+    host.send({"type": "size", "height": 300})
+    host.wait("return document.querySelector('iframe').offsetHeight === 300")
+    assert host.box() == (140, 250, 720, 300)
+    host.run("modal.close(); show({ mount: document.getElementById('place') })")
+    host.messages("start")
+    host.run("modal.close()")
+    host.show(started=False, url=f"{host.api}/missing")
+    host.wait("return document.querySelector('[role=alert]')")
+    host.run("modal.close()")
+    assert host.run("return [violations, problems]") == [[], []]
+    assert not any("Content Security Policy" in line for line in host.browser.log())
+
+
+def test_modals_are_independent(host: Host) -> None:
+    host.run("""window.seen = [];
+        window.modals = ["a", "b"].map((name) => open({ token: () => name, integrationId: name,
+          on: { updated: ({ integrationId }) => seen.push([name, integrationId]), close: () => seen.push([name, "close"]) } }));
+        document.querySelectorAll("iframe").forEach((frame, index) => { frame.id = ["a", "b"][index]; })""")
+    for name in ("a", "b"):
+        [start] = host.messages("start", selector=f"#{name}")
+        assert (start["token"], start["options"]["integrationId"]) == (name, name)
+    for name in ("b", "a"):
+        host.send({"type": "event", "name": "updated", "detail": {"integrationId": name}}, selector=f"#{name}")
+        host.wait("return seen.at(-1)?.[0] === arguments[0]", name)
+    host.send({"type": "close"}, selector="#b")
+    assert host.run("return modals[1].finished") == {"type": "updated", "integrationId": "b"}
+    assert host.run("return [...document.querySelectorAll('iframe')].map(({ id }) => id)") == ["a"]
+    host.run("modals[0].close()")
+    assert host.run("return seen") == [["b", "b"], ["a", "a"], ["b", "close"], ["a", "close"]]
+
+
+def test_theme_changes_while_the_modal_is_open(host: Host) -> None:
+    host.show(started=False, url=f"{host.api}/silent", theme="light")
+    scheme = "return getComputedStyle(document.querySelector('iframe')).colorScheme"
+    assert host.run(scheme) == "light"
+    host.run("modal.setTheme('dark')")
+    assert host.run(scheme) == "dark"
+    with host.frame() as frame:
+        frame.wait("return typeof sayReady === 'function'")
+        frame.run("sayReady()")
+    assert host.messages("start")[0]["options"]["theme"] == "dark"
+    theme = {"dark": {"accent": "#7db8f5"}}
+    host.run("modal.setTheme(new Proxy(arguments[0], {}))", theme)
+    assert host.messages("theme") == [{"type": "theme", "theme": theme}]
+    assert host.run(scheme) == "light dark"
+
+
+def test_invalid_options_are_named(host: Host) -> None:
+    invalid = {
+        "{}": ["token is required"],
+        "{ token: 'eyJ' }": ["token must be a function"],
+        "{ token, view: 'error', mode: 'write', lang: 'fr' }": ["view must be", "mode must be", "lang must be"],
+        "{ token, integrationID: 'a' }": ["integrationID is unknown"],
+        "{ token, toString: 1 }": ["toString is unknown"],
+        "{ token, integrationId: 7 }": ["integrationId must be"],
+        "{ token, mount: '#place' }": ["mount must be an element"],
+        "{ token, mount: document }": ["mount must be an element"],
+        "{ token, texts: [], prefill: 'a' }": ["texts must be", "prefill must be"],
+        "{ token, on: { opened() {} } }": ["on must be an object of functions: ready, installed"],
+        "{ token, on: { close: 'a' } }": ["on must be"],
+        "{ token, on: () => {} }": ["on must be"],
+        "{ token, origins: [] }": ["origins must be"],
+        "{ token, origins: 'https://app.example.com' }": ["origins must be"],
+        "{ token, origins: ['https://app.example.com'] }": ["origins must be"],
+        "{ token, origins: [origin, 'https://app.example.com/'] }": ["origins must be"],
+        "{ token, origins: [origin, 'a', 'b', 'c'] }": ["origins must be"],
+        "{ token, url: 'api.example.com' }": ["url must be"],
+        "{ token, url: '/api' }": ["url must be"],
+        "{ token, url: 'http://api.example.com' }": ["url must be"],
+        "{ token, url: 'http://localhost.example.com' }": ["url must be"],
+        "{ token, url: 'ftp://api.example.com' }": ["url must be"],
+        "{ token, url: 'https://' }": ["url must be"],
+        "{ token, url: new URL('/api', origin).href }": ["url must be"],
+        "null": ["token is required"],
+    }
+    script = "try { open(%s); return ['no error'] } catch (error) { return [error.constructor.name, error.message] }"
+    for options, problems in invalid.items():
+        [kind, message] = host.run(script % options)
+        assert kind == "TypeError", options
+        assert message.startswith("tenon: "), options
+        assert message.count(";") == len(problems) - 1, message
+        assert all(problem in message for problem in problems), (options, message)
+    assert host.run("const a = {}; a.a = a; " + script % "{ token, prefill: a }")[0] == "TypeError"
+    assert not host.is_open()
+    assert host.run("return calls") == 0
+
+
+def test_part_of_a_bundle_requires_the_url(host: Host) -> None:
+    host.run("return import('/bundle.js').then((tenon) => { window.bundled = tenon.open; })")
+    with pytest.raises(WebDriverError, match="url is required"):
+        host.run("bundled({ token })")
+    host.run("window.modal = bundled({ token, on, url: arguments[0] })", f"{host.api}/v1")
+    assert host.messages("start")
+
+
+def test_classic_script_works_and_may_be_loaded_twice(host: Host) -> None:
+    host.load("/classic")
+    assert host.browser.log() == []
+    host.run("window.modal = Tenon.open({ token: () => 'classic' })")
+    assert host.run("return document.querySelector('iframe').src").startswith(f"{host.api}/v1/modal?")
+    assert host.messages("start")[0]["token"] == "classic"
+    host.run("modal.close()")
+    host.run(
+        "return import(arguments[0]).then(({ open }) => { window.modal = open({ token: () => 'module' }); })",
+        f"{host.api}/tenon.js",
+    )
+    assert host.messages("start")[0]["token"] == "module"
+    assert sorted(host.run("return Object.keys(Tenon)")) == ["open"]
+
+
+def test_import_without_a_dom_has_no_effect() -> None:
+    node = shutil.which("node") or pytest.skip("needs Node.js")
+    script = f"""import assert from "node:assert";
+        const before = Object.keys(globalThis).length;
+        const module = await import({str(SDK / "tenon.js")!r});
+        assert.deepEqual(Object.keys(module), ["open"]);
+        assert.equal(Object.keys(globalThis).length, before);
+        assert.throws(() => module.open({{ token: () => "" }}), /url is required/);"""
+    done = subprocess.run([node, "--input-type=module", "-e", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.sub(r".*(MODULE_TYPELESS|--trace-warnings|Reparsing|To eliminate).*\n", "", done.stderr) == ""
+
+
+ELEMENT = "document.querySelector('tenon-modal')"
+ADD_ELEMENT = """const element = document.createElement("tenon-modal");
+    for (const [name, value] of Object.entries(arguments[0])) element.setAttribute(name, value);
+    for (const name of on ? Object.keys(on) : []) element.addEventListener(name, (event) => events.push([event.type, event.detail]));
+    document.body.addEventListener("installed", () => events.push("bubbled"));
+    document.body.append(element);"""
+
+
+def test_inline_element_starts_as_soon_as_it_has_a_token_function(host: Host) -> None:
+    attributes = {
+        "inline": "",
+        "integration-id": "shopify",
+        "view": "errors",
+        "mode": "read",
+        "lang": "de",
+        "theme": "dark",
+    }
+    host.run(ADD_ELEMENT, attributes)
+    host.settle()
+    assert not host.is_open()
+    host.run(f"{ELEMENT}.texts = {{ install: 'Connect' }}; {ELEMENT}.token = token")
+    [start] = host.messages("start", selector="tenon-modal iframe")
+    expected = {"integrationId": "shopify", "view": "errors", "mode": "read", "lang": "de", "theme": "dark"}
+    assert start["options"] == {**expected, "texts": {"install": "Connect"}, "inline": True}
+    host.send({"type": "event", "name": "installed", "detail": {"integrationId": "shopify"}})
+    host.wait("return events.length")
+    host.run(f"{ELEMENT}.close()")
+    assert host.run("return events") == [["installed", {"integrationId": "shopify"}], ["close", {}]]
+    assert not host.is_open()
+
+
+def test_properties_may_be_set_before_the_script_is_loaded(host: Host) -> None:
+    host.load("/early")
+    [start] = host.messages("start")
+    assert start["token"] == "early"
+    assert start["options"] == {
+        "integrationId": "shopify",
+        "theme": "light",
+        "prefill": {"settings": {"region": "eu"}},
+        "inline": True,
+    }
+
+
+def test_element_opens_the_dialog_by_attribute_or_method(host: Host) -> None:
+    host.run(ADD_ELEMENT, {"open": ""})
+    host.run(f"{ELEMENT}.token = token")
+    host.messages("start", selector="dialog iframe")
+    host.send({"type": "close"})
+    host.wait("return events.length")
+    assert host.run(f"return [{ELEMENT}.hasAttribute('open'), events]") == [False, [["close", {}]]]
+    host.run(f"{ELEMENT}.show(); {ELEMENT}.show()")
+    assert host.run("return document.querySelectorAll('dialog').length") == 1
+    host.messages("start")
+    assert host.run(f"return {ELEMENT}.hasAttribute('open')")
+    host.run(f"{ELEMENT}.removeAttribute('open')")
+    assert not host.is_open()
+    host.run(f"{ELEMENT}.toggleAttribute('open')")
+    host.messages("start")
+    host.run(f"{ELEMENT}.close(); {ELEMENT}.close()")
+    assert host.run("return events.length") == 3
+
+
+def test_element_without_a_token_function_cannot_be_shown(host: Host) -> None:
+    host.run(ADD_ELEMENT, {})
+    with pytest.raises(WebDriverError, match="token is required"):
+        host.run(f"{ELEMENT}.show()")
+    assert not host.is_open()
+
+
+def test_removed_element_closes_its_modal(host: Host) -> None:
+    for attributes in ({"inline": ""}, {"open": ""}):
+        host.run(ADD_ELEMENT + "element.token = token", attributes)
+        host.messages("start")
+        host.run(f"window.removed = {ELEMENT}; removed.remove()")
+        assert not host.is_open()
+        host.settle()
+        assert not host.is_open()
+    assert host.run("return events") == [["close", {}]] * 2
+    host.run("removed.setAttribute('open', ''); document.body.append(removed)")
+    assert host.messages("start")
+
+
+def test_changed_attributes_change_the_theme_or_reopen_the_inline_page(host: Host) -> None:
+    host.run(ADD_ELEMENT + "element.token = token", {"inline": ""})
+    host.messages("start")
+    host.run(f"{ELEMENT}.setAttribute('theme', 'dark')")
+    host.run(f"{ELEMENT}.theme = {{ light: {{ radius: 4 }} }}")
+    assert [message["theme"] for message in host.messages("theme", 2)] == ["dark", {"light": {"radius": 4}}]
+    host.run(f"{ELEMENT}.setAttribute('integration-id', 'a'); {ELEMENT}.setAttribute('view', 'errors')")
+    [start] = host.messages("start")
+    assert start["options"] == {
+        "integrationId": "a",
+        "view": "errors",
+        "theme": {"light": {"radius": 4}},
+        "inline": True,
+    }
+    assert host.run("return [calls, events]") == [2, [["close", {}]]]
+    host.run(f"{ELEMENT}.setAttribute('view', 'errors'); {ELEMENT}.removeAttribute('inline')")
+    host.settle()
+    assert not host.is_open()
+
+
+def test_changed_attributes_apply_to_the_next_dialog(host: Host) -> None:
+    host.run(ADD_ELEMENT + "element.token = token", {"open": ""})
+    host.messages("start")
+    host.run(f"{ELEMENT}.setAttribute('integration-id', 'a')")
+    host.settle()
+    assert len(host.messages()) == 1
+    host.run(f"{ELEMENT}.close(); {ELEMENT}.show()")
+    assert host.messages("start")[0]["options"] == {"integrationId": "a", "inline": False}
