@@ -28,7 +28,7 @@ const RULES = {
   view: oneOf("catalogue", "installation", "errors"),
   mode: oneOf("read", "install", "manage"),
   theme: [() => true],
-  lang: oneOf("en", "de"),
+  lang: oneOf("en", "de", "fr", "es", "pt", "ja"),
   texts: object,
   prefill: object,
   mount: [(value) => value.nodeType === 1, "must be an element"],
@@ -96,7 +96,7 @@ function open(given) {
   const { token: tokenFunction, url, origins, mount, on = {}, ...rest } = check(given);
   const options = toJson({ ...rest, inline: Boolean(mount) });
   const page = pageUrl(url, origins);
-  const texts = TEXTS[options.lang ?? (/^de\b/.test(navigator.language) ? "de" : "en")];
+  const texts = TEXTS[options.lang ?? navigator.language.slice(0, 2)] ?? TEXTS.en;
   const narrow = matchMedia("(max-width: 640px)");
   let height = mount ? 320 : 480;
   let port;

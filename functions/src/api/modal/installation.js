@@ -45,8 +45,11 @@ function accountSection(credentialType, { offersExisting }) {
   const base = `/credentials/${type}`;
   const pointer = (field) => `${base}/data/${field.name}`;
   const existing = offersExisting ? credentialsOf(type).filter(({ status }) => status === "valid") : [];
+  // A name tells the account apart from those that the user has.
+  const nameField = existing.length > 0 && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
   const inputs = h("div", {}, fields.map((field) =>
-    formField(field, pointer(field), prefilled(field, state.options.prefill?.credentials?.[type]))));
+    formField(field, pointer(field), prefilled(field, state.options.prefill?.credentials?.[type]))),
+  nameField && formField(nameField, `${base}/name`));
   const choice = existing.length > 0 && h("select", {
     id: newId("field"), "data-pointer": base,
     onchange: ({ currentTarget }) => { inputs.hidden = currentTarget.value !== ""; },
@@ -62,7 +65,8 @@ function accountSection(credentialType, { offersExisting }) {
     check: (form) => (chosen() ? [] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
     read: (form, body) => {
       const entered = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
-      body.credentials[type] = chosen() ? { credentialId: chosen() } : { data: Object.fromEntries(entered) };
+      const accountName = nameField && readValue(form, nameField, `${base}/name`);
+      body.credentials[type] = chosen() ? { credentialId: chosen() } : { data: Object.fromEntries(entered), ...(accountName && { name: accountName }) };
     },
     review: (form) => (chosen()
       ? [[text("account"), existing.find(({ credentialId }) => credentialId === chosen()).name]]

