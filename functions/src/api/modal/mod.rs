@@ -152,12 +152,9 @@ mod tests {
 
     #[test]
     fn scripts_ask_for_texts_that_exist_and_for_each_of_them() {
-        let (dictionaries, scripts) = SOURCES
-            .modules
-            .iter()
-            .partition::<Vec<_>, _>(|(name, _)| name.starts_with("texts.") && *name != "texts.js");
-        let keys: Vec<String> = texts(dictionaries[0].1).into_iter().map(|(key, _)| key).collect();
-        let script: String = scripts.iter().map(|(_, module)| *module).collect();
+        let keys: Vec<String> = texts(include_str!("texts.en.js")).into_iter().map(|(key, _)| key).collect();
+        let scripts = SOURCES.modules.iter().filter(|(_, module)| !module.contains("typos:off"));
+        let script: String = scripts.filter(|(name, _)| *name != "texts.en.js").map(|(_, module)| *module).collect();
         let asked = script.split("text(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(key, _)| key);
         let asked: Vec<&str> = asked.collect();
         assert!(asked.len() > 50);
