@@ -152,10 +152,11 @@ mod tests {
                 for line in module.lines() {
                     let declared = ["const ", "let ", "function ", "async function ", "class "];
                     let Some(rest) = declared.iter().find_map(|keyword| line.strip_prefix(keyword)) else { continue };
-                    let end =
-                        rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
-                    let former = defined.insert(&rest[..end], name);
-                    assert!(end == 0 || former.is_none(), "{} is defined twice: {name}, {former:?}", &rest[..end]);
+                    let is_part = |letter: &char| letter.is_alphanumeric() || *letter == '_';
+                    let definition: String = rest.chars().take_while(is_part).collect();
+                    let former = defined.insert(definition.clone(), name);
+                    let is_destructured = definition.is_empty();
+                    assert!(is_destructured || former.is_none(), "{definition} is defined twice: {name}, {former:?}");
                 }
             }
         }
