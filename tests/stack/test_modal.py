@@ -17,10 +17,11 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from browser import ELEMENT, Browser, WebDriverError, wait
+from browser import ELEMENT, ENTER, ESCAPE, TAB, Browser, WebDriverError, wait
 from conftest import Environment
 from emulator import Emulator
 from stack import Stack
+from tenon import Api
 
 # Seconds until a test gives up waiting.
 PATIENCE = 15
@@ -147,8 +148,6 @@ class Fault:
     left: int
     # The request waits until it is set.
     released: threading.Event
-    # Token of the affected requests, if only those of one token are.
-    token: str | None = None
 
 
 class Front(Server):
@@ -159,19 +158,22 @@ class Front(Server):
         self.lock = threading.Lock()
         super().__init__("127.0.0.1")
 
-    def fault(
-        self, start: str, outcome: Response | Literal["close"], times: int = 1000, token: str | None = None
-    ) -> Fault:
-        """Changes the outcome of the next requests."""
-        released = threading.Event()
-        released.set()
-        self.faults.append(Fault(start, outcome, times, released, token))
-        return self.faults[-1]
+    def fault(self, start: str, outcome: Response | Literal["close"], times: int = 1000) -> None:
+        """Changes the outcome of the next requests, except those of the page and the script."""
+        self.hold(start, outcome, times).set()
 
-    def hold(self, start: str, outcome: Response | Literal["close", "forward"] = "forward") -> threading.Event:
-        """Delays the next request until the returned event is set."""
-        self.faults.append(Fault(start, outcome, 1, threading.Event()))
+    def hold(
+        self, start: str, outcome: Response | Literal["close", "forward"] = "forward", times: int = 1
+    ) -> threading.Event:
+        """Delays the next requests until the returned event is set."""
+        self.faults.append(Fault(start, outcome, times, threading.Event()))
         return self.faults[-1].released
+
+    @property
+    def last_token(self) -> str:
+        """Token of the last request that had one."""
+        tokens = [request.headers.get("authorization", "") for request in self.requests]
+        return [token for token in tokens if token][-1].removeprefix("Bearer ")
 
     def repair(self) -> None:
         """Ends all faults."""
@@ -186,15 +188,10 @@ class Front(Server):
 
     def respond(self, request: Request) -> Response | None:
         """Forwards a request, unless there is a fault."""
-        token = request.headers.get("authorization", "").removeprefix("Bearer ")
         with self.lock:
             self.requests.append(request)
-            affected = (
-                fault
-                for fault in self.faults
-                if fault.left > 0 and request.line.startswith(fault.start) and fault.token in (None, token)
-            )
-            fault = next(affected, None)
+            applies = [fault for fault in self.faults if fault.left > 0 and request.line.startswith(fault.start)]
+            fault = applies[0] if applies and request.path not in ("/modal", "/tenon.js") else None
             if fault:
                 fault.left -= 1
         if not fault:
@@ -322,9 +319,9 @@ class User:
         """Calls the API below the path of the user, as the back end."""
         return self.environment.call(method, f"/users/{self.id}{path}", body, status)
 
-    def token(self, **options: Any) -> str:
-        """Returns a token."""
-        return self.call("POST", "/token", options)["token"]
+    def token(self, **options: Any) -> str | None:
+        """Returns a token, or None if the user is disabled."""
+        return self.environment.backend.call("POST", f"/users/{self.id}/token", options).body.get("token")
 
     def install(self, integration: str = "shop", **body: Any) -> dict[str, Any]:
         """Installs an integration."""
@@ -619,3 +616,145 @@ def test_user_installs_changes_reconnects_and_uninstalls(site: Site, user: User)
     site.wait_closed()
     assert site.events(*names, "updated", "uninstalled", "close")[-1] == {"name": "close"}
     assert site.browser.run("return last") == {"type": "uninstalled", "integrationId": "shop"}
+
+
+def fill_ledger(site: Site, code: str) -> None:
+    """Fills the steps of the ledger up to the review."""
+    site.see("Step 1 of 5")
+    site.fill({"Host": "https://ledger.example", "Code": code})
+    site.click("Continue", "Step 2 of 5", "Mail account")
+    site.fill({"Mail password": "hidden-password"})
+    site.click("Continue", "Step 3 of 5")
+    site.fill({"Note 2": "Second note"})
+    site.click("Continue", "Step 4 of 5", "Items")
+    site.toggle("Items")
+    site.click("Continue", "Step 5 of 5", "Check what you entered.")
+
+
+
+
+def test_account_of_the_user_can_be_used_again(site: Site, user: User) -> None:
+    body = {"type": "shop", "name": "Main shop", "data": SHOP_ACCOUNT}
+    credential = user.call("POST", "/credentials", body, 201)["credentialId"]
+    site.show("Account to use", "Main shop", integrationId="shop")
+    site.choose("Region", "Europe")
+    site.choose("Account to use", "Connect another account")
+    site.click("Install", "Enter a value.")
+    site.choose("Account to use", "Main shop")
+    assert "Access token" not in site.text()
+    site.click("Install", "Shop is installed.")
+    assert user.installation()["credentialIds"] == {"shop": credential}
+
+
+def test_prefill_fills_all_but_secrets(site: Site, user: User) -> None:
+    prefill = {
+        "settings": {"region": "us", "batch": 7, "mail": True, "unknown": 1},
+        "credentials": {"shop": {"address": "https://prefilled.example", "token": "shpat_prefilled"}},
+    }
+    site.show("Access token", integrationId="shop", prefill=prefill)
+    values = [site.value(label) for label in ("Region", "Orders per run", "Send a summary", "Address", "Access token")]
+    assert values == ["us", "7", True, "https://prefilled.example", ""]
+    # Prefilled values are not input that can be lost.
+    site.click("Close")
+    site.wait_closed()
+
+
+
+
+
+# ------------------------------------------------------------------------------------------
+# Tokens
+
+
+def open_filled_form(site: Site) -> None:
+    """Opens the form of the shop and fills it."""
+    site.show("Access token", integrationId="shop")
+    site.fill_shop()
+    site.front.requests.clear()
+    site.host.token_requests = 0
+
+
+def test_renewed_token_keeps_what_was_typed(site: Site, user: User) -> None:
+    for refusal in (UNAUTHORIZED, FORBIDDEN):
+        site.load()
+        open_filled_form(site)
+        site.front.fault("PUT", refusal, times=1)
+        site.click("Install", "Shop is installed.")
+        assert site.host.token_requests == 1
+        assert len(site.front.lines("PUT")) == 2
+        tokens = {request.headers["authorization"] for request in site.front.requests if request.method == "PUT"}
+        assert len(tokens) == 2, "the repeated request has the new token"
+        user.call("DELETE", "/installations/shop")
+
+
+def test_refused_request_is_repeated_once(site: Site, user: User) -> None:
+    open_filled_form(site)
+    site.front.fault("PUT", UNAUTHORIZED)
+    site.click("Install", "Your session has ended.", "What you entered is still here.")
+    assert (site.host.token_requests, len(site.front.lines("PUT"))) == (1, 2)
+    site.front.repair()
+    site.click("Try again")
+    wait(lambda: "Your session has ended." not in site.text(), PATIENCE, "renewed")
+    assert site.host.token_requests == 2
+    assert [site.value(label) for label in ("Address", "Access token", "Region")] == [*SHOP_ACCOUNT.values(), "eu"]
+    site.click("Install", "Shop is installed.")
+    assert site.host.token_requests == 2
+
+
+def test_failed_renewal_keeps_what_was_typed(site: Site, user: User) -> None:
+    open_filled_form(site)
+    site.front.fault("PUT", UNAUTHORIZED, times=1)
+    site.host.next_tokens = [None, None]
+    site.click("Install", "Your session has ended.")
+    assert len(site.front.lines("PUT")) == 1
+    # Signing in again takes two attempts.
+    site.click("Try again")
+    wait(lambda: site.host.token_requests == 2, PATIENCE, "second renewal")
+    site.see("Your session has ended.")
+    site.click("Try again")
+    wait(lambda: "Your session has ended." not in site.text(), PATIENCE, "renewed")
+    site.click("Install", "Shop is installed.")
+
+
+def test_forbidden_action_does_not_renew_the_token(site: Site, user: User) -> None:
+    problem = Response.of('{"status": 403, "detail": "no"}', "application/problem+json", 403)
+    open_filled_form(site)
+    site.front.fault("PUT", problem)
+    site.click("Install", "You are not allowed to do this.")
+    assert (site.host.token_requests, len(site.front.lines("PUT"))) == (0, 1)
+
+
+
+
+
+def test_disabled_user_loses_nothing(site: Site, user: User) -> None:
+    open_filled_form(site)
+    token = site.front.last_token
+    user.call("POST", "/disable")
+    wait(lambda: Api(site.api, token).call("GET", "/session").status != 200, 60, "the token is refused")
+    site.click("Install", "Your session has ended.")
+    user.call("POST", "/enable")
+    site.click("Try again")
+    wait(lambda: "Your session has ended." not in site.text(), PATIENCE, "renewed")
+    site.click("Install", "Shop is installed.")
+
+
+def test_first_token_can_be_missing_or_invalid(site: Site, user: User) -> None:
+    for first in (None, "not a token", "e30.e30.e30"):
+        site.load()
+        site.host.token_requests = 0
+        site.host.next_tokens = [first, first]
+        site.show("Your session has ended.", integrationId="chat")
+        site.click("Try again")
+        wait(lambda: site.host.token_requests == 2, PATIENCE, "second token")
+        site.see("Your session has ended.")
+        site.click("Try again", "Chat", "Install")
+        site.events("ready")
+
+
+def test_first_token_can_be_refused(site: Site, user: User) -> None:
+    site.front.fault("GET", UNAUTHORIZED)
+    site.show("Your session has ended.", integrationId="chat")
+    site.front.repair()
+    site.click("Try again", "Chat", "Install")
+    site.events("ready")
