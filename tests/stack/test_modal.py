@@ -724,6 +724,24 @@ def test_forbidden_action_does_not_renew_the_token(site: Site, user: User) -> No
     assert (site.host.token_requests, len(site.front.lines("PUT"))) == (0, 1)
 
 
+def test_concurrent_requests_share_a_renewal(site: Site, user: User) -> None:
+    site.show("Shop")
+    site.host.token_requests = 0
+    site.click("Shop", "Access token")
+    paths = ("/session", "/integrations", "/errors/groups")
+    site.front.requests.clear()
+    # One refusal comes when the token was renewed already.
+    late = site.front.hold("GET /session", UNAUTHORIZED)
+    for path in paths[1:]:
+        site.front.fault(f"GET {path}", UNAUTHORIZED, times=1)
+    site.click("Back")
+    wait(lambda: all(len(site.front.lines(f"GET {path}")) == 2 for path in paths[1:]), PATIENCE, "repeated")
+    assert site.host.token_requests == 1
+    late.set()
+    site.see("Shop", "Chat")
+    assert sorted(site.front.lines("GET")) == sorted(f"GET {path}" for path in paths for _ in range(2))
+    assert site.host.token_requests == 1
+
 
 
 

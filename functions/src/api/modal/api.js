@@ -113,9 +113,11 @@ async function documentOf(response) {
 // Sends a request with the token and returns the document. A refused token is renewed once.
 async function call(method, path, body) {
   if (!token) await renewToken();
-  let response = await request(method, path, body, token);
+  const used = token;
+  let response = await request(method, path, body, used);
   if (isTokenRefused(response)) {
-    await renewToken();
+    // Another request may have renewed the token in the meantime.
+    if (token === used) await renewToken();
     response = await request(method, path, body, token);
     if (isTokenRefused(response)) throw new RequestError("session");
   }
