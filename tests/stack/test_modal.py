@@ -743,6 +743,47 @@ def test_concurrent_requests_share_a_renewal(site: Site, user: User) -> None:
     assert site.host.token_requests == 1
 
 
+def test_token_of_another_user_starts_anew(site: Site, user: User) -> None:
+    user.install()
+    other = site.new_user()
+    site.show("Shop", "Installed")
+    site.click("Shop", "Connected")
+    site.fill({"Orders per run": "77"})
+    site.sign_in(other)
+    site.front.fault("PUT", UNAUTHORIZED, times=1)
+    site.click("Save")
+    site.see("Integrations", "Chat")
+    shown = site.text()
+    assert [text for text in ("Installed", "no longer exists", "saved", "went wrong") if text in shown] == []
+    # What the first user entered is not stored for anybody.
+    assert user.installation()["settings"] == {"region": "eu"}
+    other.call("GET", "/installations/shop", status=404)
+    assert len(site.front.lines("PUT")) == 1
+    site.click("Shop", "Access token")
+    site.fill_shop()
+    site.click("Install", "Shop is installed.")
+    assert other.installation()
+
+
+def test_late_response_for_the_first_user_is_dropped(site: Site, user: User) -> None:
+    user.install()
+    other = site.new_user()
+    site.show("Shop", "Installed")
+    site.click("Shop", "Connected")
+    late = site.front.hold("GET /session")
+    site.front.fault("GET /integrations", UNAUTHORIZED, times=1)
+    site.sign_in(other)
+    site.click("Back")
+    site.see("Integrations", "Chat")
+    site.click("Shop", "Access token")
+    site.fill_shop()
+    # Both users opened two views, each with a session.
+    script = "return performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/session')).length"
+    sessions = site.browser.run(script)
+    late.set()
+    site.browser.wait(f"{script} > {sessions}")
+    site.click("Install", "Shop is installed.")
+    assert other.installation()
 
 
 def test_disabled_user_loses_nothing(site: Site, user: User) -> None:

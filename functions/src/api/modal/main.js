@@ -216,6 +216,7 @@ function startFramed() {
         // Nothing of another user may stay on the page.
         Object.assign(state, { session: null, integrations: new Map(), isDirty: false });
         for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+        announce("");
         pendingStart = false;
         app.replaceChildren();
         await startView();
