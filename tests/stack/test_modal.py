@@ -627,9 +627,35 @@ def fill_ledger(site: Site, code: str) -> None:
     site.click("Continue", "Step 3 of 5")
     site.fill({"Note 2": "Second note"})
     site.click("Continue", "Step 4 of 5", "Items")
-    site.toggle("Items")
     site.click("Continue", "Step 5 of 5", "Check what you entered.")
 
+
+def test_long_form_has_steps_and_a_review(site: Site, user: User) -> None:
+    site.show("Step 1 of 5", integrationId="erp")
+    site.click("Continue", "Enter a value.")
+    assert "Enter a value." in site.error("Host")
+    fill_ledger(site, "123")
+    shown = site.text()
+    assert [text in shown for text in ("https://ledger.example", "123", "Second note", "Hidden", "None")] == [True] * 5
+    assert "hidden-password" not in shown
+    site.click("Back", "Step 4 of 5")
+    site.toggle("Items")
+    site.click("Continue", "Step 5 of 5", "Invoices")
+    assert "Items" not in site.text()
+    # The server finds an error of the first step.
+    site.click("Install", "Step 1 of 5", "Please check the marked fields.")
+    assert "does not have the expected form" in site.error("Code")
+    assert site.find("return document.activeElement === inputOf('Code')")
+    assert site.value("Host") == "https://ledger.example"
+    fill_ledger(site, "1234")
+    site.click("Install", "Ledger is installed.")
+    stored = user.installation("erp")
+    assert stored["settings"] == {"note2": "Second note"}
+    assert [workflow["active"] for workflow in stored["workflows"]] == [True]
+    assert set(stored["credentialIds"]) == {"erp/main", "mail"}
+    site.click("Done")
+    site.wait_closed()
+    site.events("ready", "installed", "close")
 
 
 

@@ -4,7 +4,11 @@ import { text } from "./texts.js";
 import { h, newId } from "./dom.js";
 import { state } from "./state.js";
 
-export { formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue };
+export { toPointer, fromPointer, formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue };
+
+// JSON pointer (RFC 6901) of the parts of a path, and the parts of a pointer.
+const toPointer = (...parts) => parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+const fromPointer = (pointer) => pointer.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 
 // Creates a labeled input for a field of an integration. `pointer` locates its value in the request.
 function formField(field, pointer, value) {

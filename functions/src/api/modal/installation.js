@@ -4,7 +4,7 @@ import { text } from "./texts.js";
 import { call } from "./api.js";
 import { h, button, announce, notice, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
-import { formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
+import { toPointer, fromPointer, formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
 
@@ -42,8 +42,8 @@ const prefilled = (field, values) => (field.type === "secret" ? undefined : valu
 // Section for the account of a credential type: the fields of a new one, or one that the user has.
 function accountSection(credentialType, { offersExisting }) {
   const { type, name, fields } = credentialType;
-  const base = `/credentials/${type}`;
-  const pointer = (field) => `${base}/data/${field.name}`;
+  const base = toPointer("credentials", type);
+  const pointer = (field) => toPointer("credentials", type, "data", field.name);
   const existing = offersExisting ? credentialsOf(type).filter(({ status }) => status === "valid") : [];
   // A name tells the account apart from those that the user has.
   const nameField = existing.length > 0 && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
@@ -253,7 +253,7 @@ function manageView(installation, integration, { openReconnect, openCatalogue, r
 function attention(installation, integration, { openReconnect, canChange }) {
   if (installation.attention.length === 0 || !integration) return null;
   const item = ({ pointer, detail }) => {
-    const [, kind, name] = pointer.split("/");
+    const [kind, name] = fromPointer(pointer);
     const credentialType = kind === "credentials" && integration.credentialTypes.find(({ type }) => type === name);
     if (credentialType) {
       return h("li", { class: "row" }, h("span", {}, text("attention.account", { account: credentialType.name })),

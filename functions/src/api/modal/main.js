@@ -9,6 +9,7 @@ import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, install
 import { catalogueView } from "./catalogue.js";
 import { installView, manageView, reconnectView } from "./installation.js";
 import { errorList } from "./errors.js";
+import { fromPointer } from "./form.js";
 
 const app = document.getElementById("app");
 // Number of the view that is shown last; a slower one that was opened before is not shown.
@@ -152,9 +153,9 @@ function openReconnect(integration, type) {
 // Opens the account of an integration that does not work, or the integration if it is not clear which one.
 function openAccounts(id) {
   const integration = state.integrations.get(id);
-  const broken = installationOf(id)?.attention.map(({ pointer }) => pointer.split("/")).find(([, kind]) => kind === "credentials");
+  const broken = installationOf(id)?.attention.map(({ pointer }) => fromPointer(pointer)).find(([kind]) => kind === "credentials");
   const [only, ...others] = integration.credentialTypes;
-  const type = broken?.[2] ?? (others.length === 0 ? only.type : null);
+  const type = broken?.[1] ?? (others.length === 0 ? only.type : null);
   if (type && installationOf(id)) openReconnect(integration, type);
   else return openIntegration(id);
 }
