@@ -658,6 +658,12 @@ def test_long_form_has_steps_and_a_review(site: Site, user: User) -> None:
     site.events("ready", "installed", "close")
 
 
+def test_enter_continues_to_the_next_step(site: Site, user: User) -> None:
+    site.show("Step 1 of 5", integrationId="erp")
+    site.fill({"Host": "https://ledger.example", "Code": "1234"})
+    site.browser.press(ENTER)
+    site.see("Step 2 of 5")
+
 
 def test_account_of_the_user_can_be_used_again(site: Site, user: User) -> None:
     body = {"type": "shop", "name": "Main shop", "data": SHOP_ACCOUNT}

@@ -176,13 +176,7 @@ function stepForm(sections, submit, finish) {
   const pages = [...sections.map(fieldset), review];
   const progress = h("p", { class: "quiet", tabindex: -1 });
   const actions = h("div", { class: "actions" });
-  const form = h("form", {
-    novalidate: true,
-    onsubmit: (event) => {
-      event.preventDefault();
-      actions.querySelector("[type=submit]").click();
-    },
-  }, progress, pages, failure, actions);
+  const form = h("form", { novalidate: true, onsubmit: (event) => event.preventDefault() }, progress, pages, failure, actions);
   const open = (index, focuses = true) => {
     for (const [at, page] of pages.entries()) page.hidden = at !== index;
     const isLast = index === sections.length;
@@ -202,10 +196,12 @@ function stepForm(sections, submit, finish) {
         }
         return;
       }
+      failure.replaceChildren();
       clearFieldErrors(pages[index]);
       const invalid = invalidFields(form, [sections[index]]);
       if (showFieldErrors(form, invalid).length === invalid.length) open(index + 1);
     }, "primary");
+    next.type = "submit";
     const back = index > 0 && button(text("back"), () => {
       failure.replaceChildren();
       open(index - 1);
