@@ -691,6 +691,27 @@ def test_prefill_fills_all_but_secrets(site: Site, user: User) -> None:
     site.wait_closed()
 
 
+def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> None:
+    site.show("Access token", integrationId="shop")
+    site.fill_shop()
+    site.fill({"Address": "acme", "Orders per run": "1,000"})
+    site.toggle("Orders")
+    site.toggle("Stock")
+    site.click("Install", "Enter a number.", "https://", "Choose at least one workflow.")
+    assert [bool(site.error(label)) for label in ("Address", "Orders per run", "Access token")] == [True, True, False]
+    assert "Choose at least one workflow." in site.error("Orders")
+    assert site.front.lines("PUT") == []
+    # In German a comma begins the decimals.
+    site.run("modal.close()")
+    site.show("Access token", integrationId="shop", lang="de", prefill={"settings": {"batch": 2.5}})
+    assert site.value("Orders per run") == "2,5"
+    site.fill_shop()
+    site.fill({"Orders per run": "1.000"})
+    site.click("Installieren", "Geben Sie eine Zahl ein.")
+    site.fill({"Orders per run": "1000,5"})
+    site.click("Installieren", "Shop ist installiert.")
+    assert user.installation()["settings"]["batch"] == 1000.5
+
 
 
 

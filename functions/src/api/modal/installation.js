@@ -94,17 +94,19 @@ function settingsSection({ settings }, present) {
 
 // Section for the choice of workflows, all of which are chosen at first.
 function workflowsSection({ workflows }) {
+  const errorId = newId("error");
   const boxes = workflows.map((workflow) => {
     const [id, helpId] = [newId("workflow"), newId("help")];
     const box = h("input", {
       id, type: "checkbox", name: "workflow", value: workflow.key, checked: true, "data-pointer": "/workflows",
-      "aria-describedby": workflow.description ? helpId : null, oninput: () => { state.isDirty = true; },
+      "aria-describedby": [workflow.description && helpId, errorId].filter(Boolean).join(" "),
+      oninput: () => { state.isDirty = true; },
     });
     return { box, workflow, row: h("div", { class: "field" }, h("label", { class: "check", for: id }, box, workflow.name),
       workflow.description && h("p", { class: "help", id: helpId }, workflow.description)) };
   });
   const chosen = () => boxes.filter(({ box }) => box.checked).map(({ workflow }) => workflow);
-  const error = h("p", { class: "error", id: `${boxes[0].box.id}-error` });
+  const error = h("p", { class: "error", id: errorId });
   return {
     title: text("workflows"),
     content: [h("p", { class: "quiet" }, text("workflowsHelp")), boxes.map(({ row }) => row), error],
