@@ -713,6 +713,19 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
     assert user.installation()["settings"]["batch"] == 1000.5
 
 
+def test_view_that_loads_cannot_be_changed(site: Site, user: User) -> None:
+    """Input would be lost, and switches would show an old state."""
+    user.install()
+    site.show("Connected", integrationId="shop")
+    release = site.front.hold("GET /session")
+    site.fill({"Orders per run": "5"})
+    site.click("Save")
+    wait(lambda: site.find("return inputOf('Orders').matches('[inert] *')"), PATIENCE, "inert")
+    release.set()
+    site.see("Your changes are saved.")
+    site.toggle("Orders")
+    site.see("Orders is paused.")
+
 
 
 # ------------------------------------------------------------------------------------------

@@ -55,12 +55,14 @@ function showLoading() {
     h("main", { "aria-hidden": "true" }, [1, 2, 3].map(() => h("div", { class: "skeleton" }))));
 }
 
-// Opens a view with what `load` returns. If that fails, the reason is shown with a button that tries again.
+// Opens a view with what `load` returns. Meanwhile the present view cannot be changed. If it fails, the reason is
+// shown with a button that tries again.
 async function openView(load, draw) {
   const number = opened += 1;
-  const isFirst = app.querySelector("main") === null;
+  const present = app.querySelector("main");
   const slow = setTimeout(() => announce(text("slow")), 5000);
-  if (isFirst) showLoading();
+  if (present) present.inert = true;
+  else showLoading();
   try {
     const loaded = await load();
     if (number === opened) draw(loaded);
