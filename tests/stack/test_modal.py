@@ -727,6 +727,39 @@ def test_view_that_loads_cannot_be_changed(site: Site, user: User) -> None:
     site.see("Orders is paused.")
 
 
+def test_switch_stays_when_only_the_session_fails(site: Site, user: User) -> None:
+    user.install()
+    site.show("Connected", integrationId="shop")
+    site.front.fault("GET /session", "close")
+    site.toggle("Orders")
+    site.see("Orders is paused.")
+    assert site.value("Orders") is False
+    assert user.installation()["workflows"][0]["active"] is False
+    assert site.events("ready", "deactivated")[1]["key"] == "orders"
+    site.front.repair()
+    site.front.fault("PUT /workflows/activate", "close")
+    site.toggle("Orders")
+    site.see("You seem to be offline")
+    assert site.value("Orders") is False
+
+
+def test_switches_of_an_install_token_run_in_order(site: Site, user: User) -> None:
+    user.install()
+    site.sign_in(user, mode="install")
+    site.show("Connected", integrationId="shop")
+    assert "Uninstall" not in site.text()
+    release = site.front.hold("PUT")
+    site.toggle("Orders")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "first switch")
+    site.toggle("Stock")
+    release.set()
+    site.see("Stock is paused.", "Paused")
+    assert [workflow["active"] for workflow in user.installation()["workflows"]] == [False, False]
+    site.toggle("Stock")
+    site.see("Stock is active.", "Installed")
+    names = [event["name"] for event in site.events()]
+    assert names == ["ready", "updated", "deactivated", "updated", "deactivated", "updated", "activated"]
+
 
 # ------------------------------------------------------------------------------------------
 # Tokens

@@ -307,30 +307,39 @@ function workflowList(installation, integration, showStatus) {
   })));
 }
 
-// Switches a workflow on or off. A token that may only install does it through the installation. What is
-// entered in the settings stays.
+let lastSwitch = Promise.resolve();
+
+// Switches a workflow on or off, after previous switches. A token that may only install does it through the
+// installation, with all active workflows. What is entered in the settings stays.
 async function switchWorkflow(toggle, installation, workflow, showStatus) {
   const { integrationId } = installation;
-  const { isDirty } = state;
   const active = toggle.checked;
   toggle.disabled = true;
+  const previous = lastSwitch;
+  const { promise, resolve } = Promise.withResolvers();
+  lastSwitch = promise;
+  await previous;
+  const { isDirty } = state;
   try {
     if (workflow.workflowId && canManage()) {
       await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId: workflow.workflowId });
-      await loadSession();
+      // The workflow is switched, even if the new status cannot be shown.
+      await loadSession().catch(() => {});
     } else {
       const others = installationOf(integrationId).workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
       await put(integrationId, { workflows: active ? [...others, workflow.key] : others });
     }
-    const { workflowId } = installationOf(integrationId).workflows.find(({ key }) => key === workflow.key);
+    const known = installationOf(integrationId)?.workflows.find(({ key }) => key === workflow.key);
+    const workflowId = known?.workflowId ?? workflow.workflowId;
     Object.assign(workflow, { workflowId, active });
     send({ type: "event", name: active ? "activated" : "deactivated", detail: { integrationId, workflowId, key: workflow.key } });
-    announce(text(active ? "activated" : "deactivated", { workflow: workflow.name }));
+    if (toggle.isConnected) announce(text(active ? "activated" : "deactivated", { workflow: workflow.name }));
     showStatus();
   } catch (problem) {
     toggle.checked = !active;
     throw problem;
   } finally {
+    resolve();
     toggle.disabled = false;
     state.isDirty = isDirty;
     toggle.focus();
