@@ -10,14 +10,14 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
-from browser import ELEMENT, ENTER, ESCAPE, TAB, Browser, WebDriverError, wait
+from browser import ENTER, ESCAPE, TAB, Browser, WebDriverError, wait
 from conftest import Environment
 from emulator import Emulator
 from stack import Stack
@@ -72,6 +72,34 @@ const labelOf = (label) => [...label.childNodes].filter(({ nodeName }) => ["#tex
   .map(({ textContent }) => textContent).join("").trim();
 const buttonOf = (name) => visible("button, summary").find((element) => nameOf(element) === name);
 const inputOf = (name) => visible("label").find((label) => labelOf(label) === name)?.control;
+"""
+# Functions that act like a user. They return the reason if that is not possible.
+ACT = """const reach = (element) => {
+  if (!element) return "not found";
+  element.scrollIntoView({ block: "center" });
+  const { x, y, width, height } = element.getBoundingClientRect();
+  const hit = document.elementFromPoint(x + width / 2, y + height / 2);
+  if (!element.contains(hit)) return `covered by ${hit?.outerHTML.slice(0, 100)}`;
+  if (element.disabled) return "disabled";
+  element.focus();
+  return null;
+};
+const press = (element) => reach(element) ?? (element.click(), null);
+const type = (input, value) => {
+  const reason = reach(input);
+  if (reason) return reason;
+  input.select();
+  document.execCommand(value ? "insertText" : "delete", false, value);
+  return input.value === value ? null : `has the value ${input.value}`;
+};
+const choose = (select, name) => {
+  const reason = reach(select);
+  const option = [...select?.options ?? []].find(({ text }) => text === name);
+  if (reason || !option) return reason ?? "no option";
+  select.value = option.value;
+  for (const event of ["input", "change"]) select.dispatchEvent(new Event(event, { bubbles: true }));
+  return null;
+};
 """
 
 
@@ -168,12 +196,6 @@ class Front(Server):
         """Delays the next requests until the returned event is set."""
         self.faults.append(Fault(start, outcome, times, threading.Event()))
         return self.faults[-1].released
-
-    @property
-    def last_token(self) -> str:
-        """Token of the last request that had one."""
-        tokens = [request.headers.get("authorization", "") for request in self.requests]
-        return [token for token in tokens if token][-1].removeprefix("Bearer ")
 
     def repair(self) -> None:
         """Ends all faults."""
@@ -392,8 +414,8 @@ class Site:
     def enter(self, selector: str = "iframe") -> None:
         """Makes the page in a frame the current one, if there is a frame."""
         self.browser.leave_frames()
-        if self.browser.run("return document.querySelector(arguments[0]) !== null", selector):
-            self.browser.enter_frame(selector)
+        if frame := self.browser.run("return document.querySelector(arguments[0])", selector):
+            self.browser.call("POST", "/frame", {"id": frame})
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Waits until the host has received events with these names, and returns all."""
@@ -439,57 +461,39 @@ class Site:
         except AssertionError:
             pytest.fail(f"the page does not show {missing()}:\n{self.text()}\n{self.browser.log()}")
 
-    def act(self, action: Callable[[], Any]) -> Any:
-        """Repeats an action until its element is there and can be used."""
-        errors: list[str] = []
+    def act(self, script: str, *arguments: Any) -> None:
+        """Repeats a script that acts like a user until it returns no reason for a failure."""
+        reasons: list[str | None] = []
 
         def done() -> bool:
             try:
-                action()
+                reasons.append(self.find(ACT + script, *arguments))
             except WebDriverError as error:
-                errors.append(str(error))
-                return False
-            return True
+                reasons.append(str(error))
+            return reasons[-1] is None
 
         try:
             wait(done, PATIENCE, "action")
         except AssertionError:
-            pytest.fail(f"{errors[-1]}\n{self.text()}")
-
-    def element(self, kind: Literal["button", "input"], name: str) -> str:
-        """Returns the path of an element with a name. The sticky header does not cover it."""
-        script = (
-            f"const found = {kind}Of(arguments[0]); found?.scrollIntoView({{ block: 'center' }}); return found ?? null"
-        )
-        found = self.find(script, name)
-        if found is None:
-            raise WebDriverError(f"no {kind} {name!r}")
-        return f"/element/{found[ELEMENT]}"
+            pytest.fail(f"{arguments[0]}: {reasons[-1]}\n{self.text()}\n{self.browser.log()}")
 
     def click(self, name: str, *texts: str) -> None:
         """Clicks the button with a name, and waits until the page contains texts."""
-        self.act(lambda: self.browser.call("POST", f"{self.element('button', name)}/click"))
+        self.act("return press(buttonOf(arguments[0]))", name)
         self.see(*texts)
 
     def toggle(self, label: str) -> None:
         """Clicks a checkbox or switch."""
-        self.act(lambda: self.browser.call("POST", f"{self.element('input', label)}/click"))
+        self.act("return press(inputOf(arguments[0]))", label)
 
     def fill(self, values: dict[str, str]) -> None:
         """Types values into the fields with these labels."""
         for label, value in values.items():
-
-            def type_value(label: str = label, value: str = value) -> None:
-                path = self.element("input", label)
-                self.browser.call("POST", f"{path}/clear")
-                self.browser.call("POST", f"{path}/value", {"text": value})
-
-            self.act(type_value)
+            self.act("return type(inputOf(arguments[0]), arguments[1])", label, value)
 
     def choose(self, label: str, option: str) -> None:
         """Chooses an option."""
-        script = "return [...inputOf(arguments[0]).options].find(({ text }) => text === arguments[1])"
-        self.act(lambda: self.browser.call("POST", f"/element/{self.find(script, label, option)[ELEMENT]}/click"))
+        self.act("return choose(inputOf(arguments[0]), arguments[1])", label, option)
 
     def value(self, label: str) -> Any:
         """Returns the value of a field, or whether a checkbox is checked."""
@@ -536,7 +540,8 @@ def site(session: Site) -> Iterator[Site]:
     session.front.repair()
     session.host.next_tokens.clear()
     problems = ("Uncaught", "TypeError", "ReferenceError", "Content Security Policy")
-    assert [line for line in session.browser.log() if any(problem in line for problem in problems)] == []
+    lines = [line for line in session.browser.log() if "frame-ancestors" not in line]
+    assert [line for line in lines if any(problem in line for problem in problems)] == []
 
 
 @pytest.fixture
@@ -934,10 +939,15 @@ def test_late_response_for_the_first_user_is_dropped(site: Site, user: User) -> 
 
 def test_disabled_user_loses_nothing(site: Site, user: User) -> None:
     open_filled_form(site)
-    token = site.front.last_token
+    # API Gateway knows the first token for 30 seconds, but not yet the second one.
+    site.host.next_tokens = [user.token(origins=[site.host.origin])]
     user.call("POST", "/disable")
-    wait(lambda: Api(site.api, token).call("GET", "/session").status != 200, 60, "the token is refused")
+    site.front.fault("PUT", UNAUTHORIZED, times=1)
     site.click("Install", "Your session has ended.")
+    assert (site.host.token_requests, len(site.front.lines("PUT"))) == (1, 2)
+    site.click("Try again")
+    wait(lambda: site.host.token_requests == 2, PATIENCE, "renewal without a token")
+    site.see("Your session has ended.")
     user.call("POST", "/enable")
     site.click("Try again")
     wait(lambda: "Your session has ended." not in site.text(), PATIENCE, "renewed")
@@ -963,3 +973,255 @@ def test_first_token_can_be_refused(site: Site, user: User) -> None:
     site.front.repair()
     site.click("Try again", "Chat", "Install")
     site.events("ready")
+
+
+# ------------------------------------------------------------------------------------------
+# Pages that may show the modal
+
+
+@pytest.fixture(scope="module")
+def other_environment(emulator: Emulator, stack: Stack) -> Environment:
+    """An environment whose settings tests change."""
+    return Environment(emulator, stack)
+
+
+def test_origins_of_token_and_environment_decide(site: Site, other_environment: Environment) -> None:
+    user = site.new_user(other_environment)
+
+    def allow(*origins: str) -> None:
+        other_environment.call("PATCH", "/environment", {"modal": {"origins": origins}})
+
+    refused = ("This page may not be shown here.", f"the page at {site.host.origin}")
+    allow(site.host.origin)
+    for origins in ([site.other.origin], ["https://app.acme.example"]):
+        site.sign_in(user, origins=origins)
+        site.show(*refused)
+        assert site.front.lines("GET /session") == [], "no data is loaded"
+        site.run("modal.close()")
+    # Without origins in the token, those of the environment apply.
+    site.host.token = user.token
+    site.show("There are no integrations yet.")
+    site.run("modal.close()")
+    allow(site.other.origin)
+    site.show(*refused)
+    site.click("Close")
+    site.wait_closed()
+    allow()
+    site.show(*refused)
+    assert site.events() == [{"name": name} for name in ("close", "close", "ready", "close", "close")]
+
+
+def frame_of(site: Site, *origins: str) -> str:
+    """Returns the URL of the page for pages with these origins."""
+    return f"{site.front.origin}/modal?{urlencode([('v', 1), *(('origin', origin) for origin in origins)])}"
+
+
+def test_browser_blocks_frames_of_other_pages(site: Site, user: User) -> None:
+    site.load("/raw")
+    for url in (
+        frame_of(site, site.other.origin),
+        frame_of(site, "https://app.acme.example"),
+        f"{site.front.origin}/modal",
+    ):
+        site.browser.leave_frames()
+        site.browser.run("embed(arguments[0])", url)
+        site.enter()
+        site.browser.wait("return location.protocol === 'chrome-error:'")
+    # The page of an install link cannot be framed, with a ticket either.
+    site.browser.leave_frames()
+    assert site.browser.run("return heard") == []
+
+
+def test_pages_above_must_be_allowed_too(site: Site, user: User) -> None:
+    """The host is in a frame of another page."""
+    both = [site.host.origin, site.other.origin]
+    for allowed, origins, text in ((both, both, "Install"), (both[:1], both, f"the page at {site.other.origin}")):
+        site.sign_in(user, origins=allowed)
+        site.load("/raw", site.other)
+        site.browser.run("embed(arguments[0])", f"{site.host.origin}/")
+        site.enter()
+        site.browser.wait("return Boolean(window.show)")
+        site.browser.run("show({ integrationId: 'chat', origins: arguments[0] })", origins)
+        enter_nested(site)
+        site.see(text)
+    # Without the outer page in the URL, the browser refuses.
+    site.load("/raw", site.other)
+    site.browser.run("embed(arguments[0])", f"{site.host.origin}/")
+    site.enter()
+    site.browser.wait("return Boolean(window.show)")
+    site.browser.run("show({ integrationId: 'chat' })")
+    enter_nested(site)
+    site.browser.wait("return location.protocol === 'chrome-error:'")
+
+
+def enter_nested(site: Site) -> None:
+    """Makes the page in the frame of a frame the current one."""
+    frame = site.browser.wait("return document.querySelector('iframe')")
+    site.browser.call("POST", "/frame", {"id": frame})
+
+
+def redeem(site: Site, user: User, integration: str) -> str:
+    """Returns the token of an install link."""
+    url = user.call("GET", f"/integrations/{integration}/install-url")["url"]
+    answer = Api(site.api).call("POST", "/tickets", {"ticket": url.partition("#ticket=")[2]})
+    assert answer.status == 200, answer
+    return answer.body["token"]
+
+
+def test_token_of_an_install_link_is_refused_in_a_frame(site: Site, user: User) -> None:
+    hosted = redeem(site, user, "chat")
+    site.host.next_tokens = [hosted]
+    site.show("This page may not be shown here.", "install link")
+    assert site.front.lines("GET /session") == []
+
+
+def test_invalid_origins_are_refused_by_the_server(site: Site) -> None:
+    own = f"https://{urlsplit(site.environment.backend.url).path.split('/')[3]}.execute-api.localhost"
+    api = Api(site.environment.backend.url)
+    for origin in (own, "http://app.acme.example", "https://app.acme.example/", "*", "null", ""):
+        answer = api.call("GET", f"/modal?{urlencode({'v': 1, 'origin': origin})}")
+        assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, "/origin/0"), origin
+
+
+def test_unframed_page_with_an_origin_shows_nothing(site: Site, user: User) -> None:
+    site.browser.go(frame_of(site, site.front.origin.replace("127.0.0.1", "localhost")))
+    site.see("Open this page from a link that you received")
+    assert site.find("return visible('button, input, a').length") == 0
+    assert site.front.lines("GET /session") == []
+
+
+# ------------------------------------------------------------------------------------------
+# Protocol
+
+
+def start_raw(site: Site) -> None:
+    """Embeds the page in a host that speaks the protocol by itself, and waits until it is ready."""
+    site.load("/raw")
+    site.browser.run("embed(arguments[0])", frame_of(site, site.host.origin))
+    site.browser.wait("return heard.length === 1")
+    assert site.browser.run("return heard") == [
+        {"data": {"tenon": "ready", "v": 1}, "origin": site.front.origin, "isFrame": True}
+    ]
+
+
+START = "port.postMessage({ type: 'start', token: arguments[0], options: { integrationId: arguments[1], lang: arguments[2] ?? null } })"
+
+
+def test_only_the_first_port_of_the_parent_is_accepted(site: Site, user: User) -> None:
+    token = user.token(origins=[site.host.origin])
+    start_raw(site)
+    # Frames beside the page, of another origin and of that of the parent, send ports with a start.
+    for index, host in enumerate((site.other, site.host), 1):
+        site.browser.run(
+            """const frame = Object.assign(document.createElement("iframe"), { src: arguments[0] });
+            document.body.append(frame);""",
+            f"{host.origin}/raw",
+        )
+        site.browser.leave_frames()
+        frame = site.browser.run("return document.querySelectorAll('iframe')[arguments[0]]", index)
+        site.browser.enter_frame(frame)
+        site.browser.wait("return typeof embed === 'function'")
+        site.browser.run(
+            """const { port1, port2 } = new MessageChannel();
+            parent.frames[0].postMessage({ tenon: "port", v: 1 }, "*", [port2]);
+            port1.postMessage({ type: "start", token: arguments[0], options: { integrationId: "erp" } });
+            return new Promise((done) => { parent.frames[0].postMessage({}, "*"); setTimeout(done); })""",
+            token,
+        )
+        site.browser.leave_frames()
+    # Messages of the parent that are not a port.
+    for message, count in (
+        ({"tenon": "port", "v": 2}, 1),
+        ({"tenon": "port"}, 1),
+        ({"tenon": "port", "v": 1}, 0),
+        ({"tenon": "port", "v": 1}, 2),
+        ({"tenon": "ready", "v": 1}, 1),
+        (None, 1),
+        ("port", 1),
+    ):
+        site.browser.run("connect(arguments[0], arguments[1])", message, count)
+        if count:
+            site.browser.run(START, token, "erp")
+    site.browser.run("frames[0].postMessage(arguments[0], '*')", {"type": "start", "token": token, "options": {}})
+    site.browser.run("connect()")
+    site.browser.run("window.first = port")
+    site.browser.run(START, token, "chat")
+    site.enter()
+    site.see("Chat", "Install")
+    assert site.front.lines("GET /integrations/") == ["GET /integrations/chat"]
+    # Later ports are ignored.
+    site.run("connect()")
+    site.run(START, token, "shop")
+    site.run("port.postMessage({ type: 'theme', theme: 'dark' })")
+    site.run("first.postMessage({ type: 'unknown' }); first.postMessage(null); first.postMessage('leave')")
+    site.click("Install", "Chat is installed.")
+    assert site.browser.run("return document.documentElement.dataset.scheme") == "light"
+    types = site.run("return received.filter(({ type }) => type !== 'size').map(({ type, name }) => name ?? type)")
+    assert types == ["ready", "installed"]
+    assert site.front.lines("GET /integrations/") == ["GET /integrations/chat"]
+
+
+def test_page_without_a_port_does_nothing(site: Site, user: User) -> None:
+    start_raw(site)
+    site.browser.run("connect({ tenon: 'port', v: 2 })")
+    site.browser.run(START, user.token(origins=[site.host.origin]), "chat")
+    site.enter()
+    site.see("Loading")
+    assert site.front.lines("GET /session") == []
+
+
+# ------------------------------------------------------------------------------------------
+# Install links
+
+
+def install_link(site: Site, user: User, integration: str = "chat") -> str:
+    """Returns an install link to the page behind the proxy."""
+    url = user.call("GET", f"/integrations/{integration}/install-url")["url"]
+    assert url.startswith(f"{site.environment.backend.url}/modal#ticket=")
+    return f"{site.front.origin}/modal{url[url.index('#') :]}"
+
+
+def test_install_link_works_once_and_only_after_continue(site: Site, user: User) -> None:
+    link = install_link(site, user, "shop")
+    site.browser.go(link)
+    site.see("Connect an integration", "Continue only if you expected it.")
+    assert site.front.lines("POST") == []
+    site.front.fault("POST /tickets", "close", times=1)
+    site.click("Continue", "You seem to be offline")
+    site.click("Continue", "Access token")
+    assert site.browser.run("return [location.hash, document.activeElement.localName]") == ["", "h1"]
+    assert [name for name in ("Back", "Close", "Uninstall") if site.find("return buttonOf(arguments[0])", name)] == []
+    site.fill_shop("wrong")
+    site.click("Install", "does not have the expected form")
+    site.fill_shop()
+    site.click("Install", "Shop is installed.", "You can close this page now.")
+    assert user.installation()["status"] == "active"
+    # The token is not renewed.
+    assert len(site.front.lines("POST")) == 2
+    site.browser.go(f"{site.front.origin}/modal?again{link[link.index('#') :]}")
+    site.click("Continue", "This link was used already, or has expired.")
+    assert site.browser.run("return document.activeElement.localName") == "h1"
+
+
+def test_expired_session_of_an_install_link_ends(site: Site, user: User) -> None:
+    site.browser.go(install_link(site, user))
+    site.click("Continue", "Chat")
+    site.front.fault("PUT", FORBIDDEN)
+    site.click("Install", "Your session has ended.")
+    assert len(site.front.lines("PUT")) == 1
+    assert site.find("return buttonOf('Try again') ?? null") is None
+
+
+def test_wrong_install_links_say_why(site: Site, user: User) -> None:
+    for fragment, text in (
+        ("", "Open this page from a link that you received"),
+        ("#ticket=", "Open this page from a link that you received"),
+        ("#ticket=abc", "This link is incomplete."),
+        (f"#ticket={'A' * 43}", "This link was used already, or has expired."),
+    ):
+        site.browser.go("about:blank")
+        site.browser.go(f"{site.front.origin}/modal?utm_source=mail{fragment}")
+        if len(fragment) > len("#ticket="):
+            site.click("Continue")
+        site.see(text)
+        assert site.find("return visible('button, input').length") == 0
