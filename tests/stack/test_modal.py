@@ -375,8 +375,9 @@ class Site:
         self.browser, self.environment, self.api = browser, environment, api
         self.front = Front(api)
         scripts = {"/host.js": HOST_SCRIPT.replace("{front}", self.front.origin), "/raw.js": RAW_SCRIPT}
-        # The host is of another site than the API, so that the frame runs in a process of its own.
-        self.host, self.other = Host("localhost", scripts), Host("127.0.0.1", scripts)
+        # The other host is of another site than the API, so that the frame has a process of its own.
+        # The driver does not get the messages of its console.
+        self.host, self.other = Host("127.0.0.1", scripts), Host("localhost", scripts)
         self.users = 0
 
     def new_user(self, environment: Environment | None = None) -> User:
@@ -1225,3 +1226,124 @@ def test_wrong_install_links_say_why(site: Site, user: User) -> None:
             site.click("Continue")
         site.see(text)
         assert site.find("return visible('button, input').length") == 0
+
+
+# ------------------------------------------------------------------------------------------
+# Data is shown as text
+
+
+def attack(name: str) -> str:
+    """Returns a text that runs a script if it becomes markup, style or a URL."""
+    return f"</style></script><img src=x onerror=window.hacked=1><svg/onload=alert(1)> javascript:alert(1);{name}\"'`"
+
+
+# Images are icons, and neither elements nor attributes come from data.
+UNTOUCHED = """return window.hacked === undefined && document.scripts.length === 1 && document.styleSheets.length === 1
+  && [...document.images].every(({ src }) => src.startsWith("data:image/svg+xml;base64,"))
+  && document.querySelectorAll("svg, a, iframe, object, base").length === 0
+  && ![...document.querySelectorAll("*")].some((element) => element.getAttributeNames().some((name) => /^on|^style$/.test(name)))"""
+
+
+def test_data_is_never_markup(site: Site, other_environment: Environment) -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" onload="parent.hacked=1"><script>parent.hacked=1</script></svg>'
+    # Pointers of the API are cut off after 128 characters.
+    kind, option = "<img src=x onerror=window.hacked=1>/~", attack("value")
+    content = {
+        "name": attack("name"),
+        "description": attack("description"),
+        "icon": "data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
+        "credentialTypes": [
+            {
+                "type": kind,
+                "name": attack("account"),
+                "fields": [form_field("key", attack("label"), help=attack("help"), placeholder=attack("hint"))],
+            }
+        ],
+        "settings": [
+            form_field("region", attack("setting"), "select", options=[{"value": option, "label": attack("option")}]),
+            form_field("agreed", attack("agreed"), "boolean", help=attack("agreed help")),
+        ],
+        "workflows": [
+            {"key": "main", "name": attack("workflow"), "description": attack("about")},
+            {"key": "more", "name": attack("more")},
+        ],
+        "hints": [{"match": "known", "text": attack("explained"), "action": "reconnect"}],
+    }
+    other_environment.call("PUT", "/integrations/bad", content, 201)
+    user = site.new_user(other_environment)
+    user.call("PATCH", "", {"fullName": attack("user")})
+    user.call("POST", "/credentials", {"type": kind, "name": attack("main"), "data": {"key": "1"}}, 201)
+    site.host.token = lambda: user.token(origins=[site.host.origin])
+    prefill = {"settings": {"region": option}, "credentials": {kind: {"key": attack("prefilled")}}}
+    texts = {"install": attack("install"), "loading": attack("loading"), "unknown": attack("unknown")}
+    names = [
+        "name",
+        "description",
+        "account",
+        "label",
+        "help",
+        "setting",
+        "option",
+        "agreed",
+        "workflow",
+        "about",
+        "more",
+    ]
+
+    def see(*shown: str) -> None:
+        site.see(*(attack(name) for name in shown))
+        assert site.browser.run(UNTOUCHED)
+
+    site.show(integrationId="bad", prefill=prefill, texts=texts, view=None)
+    site.choose("Account to use", "Connect another account")
+    see(*names, "main", "install")
+    assert [site.value(attack(label)) for label in ("label", "setting")] == [attack("prefilled"), option]
+    site.click(attack("install"), "is installed")
+    see("name")
+    installed = user.installation("bad")
+    assert installed["settings"] == {"region": option, "agreed": False}
+    user.fail(installed, attack("raw"), "known " + attack("error"), block=attack("block"))
+    user.break_account(installed, attack("reason"), kind)
+    site.click("Manage", "What went wrong")
+    see("name", "account", "reason", "setting", "workflow", "raw", "explained")
+    site.find("for (const details of document.querySelectorAll('details')) details.open = true")
+    see("block", "error", "raw")
+    site.click("Uninstall", "Uninstall")
+    see("name")
+    site.click("Cancel")
+    site.click("Reconnect")
+    see("account", "reason", "label", "help")
+    site.run("modal.close()")
+    site.show("What went wrong", view="errors")
+    see("explained", "raw", "workflow")
+    site.click("Back")
+    see("name", "description")
+    site.run("modal.close()")
+    site.show("Diese Integration", integrationId=attack("id"), lang="de")
+    assert site.browser.run(UNTOUCHED)
+
+
+def test_theme_is_checked_and_applied(site: Site, user: User) -> None:
+    site.show("Install", integrationId="chat")
+    bad = ("#0b5cad;}*{display:none", "red", "var(--text)", "url(https://acme.example)", "#0b5cad ", 2.5, None, {})
+    palettes = [{name: value} for value in bad for name in ("accent", "radius", str(value))]
+    palettes += [{"font": value} for value in ("a;}*{display:none", "url(x)", "", 1, 'a"', "a" * 101)]
+    palettes += [{"radius": 25}, {"radius": -1}, None, []]
+    # The contrast of a palette is checked with the defaults of its absent colors.
+    palettes += [{"text": "#777777", "radius": 3}, {"background": "#000000"}]
+    themes = [*({"light": palette} for palette in palettes), "blue", "", 0, False, ["dark"], {"print": {}}]
+    site.browser.log()
+    site.run("for (const theme of arguments[0]) modal.setTheme(theme)", themes)
+    site.run("modal.setTheme({ light: { text: '#333333', radius: 4, font: 'Georgia, serif', accent: '#005500' } })")
+    site.browser.wait("return document.documentElement.style.getPropertyValue('--radius') === '4px'")
+    script = "const style = getComputedStyle(arguments[0]); return [style.borderRadius, style.fontFamily, style.backgroundColor]"
+    install = site.find("return buttonOf('Install')")
+    assert site.browser.run(script, install) == ["4px", "Georgia, serif", "rgb(0, 85, 0)"]
+    assert site.browser.run("return getComputedStyle(document.body).color") == "rgb(51, 51, 51)"
+    warnings = [line for line in site.browser.log() if "the theme is ignored" in line]
+    assert len(warnings) == len(themes)
+    assert any("contrast of text on background" in line for line in warnings)
+    site.run("modal.setTheme('dark')")
+    site.browser.wait("return getComputedStyle(document.body).backgroundColor === 'rgb(20, 23, 26)'")
+    assert site.browser.run("return document.documentElement.getAttribute('style')") == ""
+    assert site.browser.run(script, install)[0] == "8px"
