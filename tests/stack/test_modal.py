@@ -6,6 +6,7 @@ causes faults: refused tokens, slow responses and closed connections.
 
 import base64
 import http.server
+import json
 import os
 import threading
 import urllib.error
@@ -33,6 +34,7 @@ HOST = """<!doctype html><html lang=en><meta charset=utf-8><title>Host</title>
 <body><button id=opener>Open</button><div id=place></div><script type=module src=/host.js></script>"""
 # Scripts of tests use `show`, which opens a modal and reports its events in `events`.
 HOST_SCRIPT = """import { open } from "{front}/tenon.js";
+window.opener = open;
 window.events = [];
 window.token = async () => {
   const response = await fetch("/token");
@@ -375,8 +377,8 @@ class Site:
         self.browser, self.environment, self.api = browser, environment, api
         self.front = Front(api)
         scripts = {"/host.js": HOST_SCRIPT.replace("{front}", self.front.origin), "/raw.js": RAW_SCRIPT}
-        # The other host is of another site than the API, so that the frame has a process of its own.
-        # The driver does not get the messages of its console.
+        # The other host is of another site than the API: the frame has a process of its own, and the
+        # driver does not get the messages of its console.
         self.host, self.other = Host("127.0.0.1", scripts), Host("localhost", scripts)
         self.users = 0
 
@@ -1347,3 +1349,229 @@ def test_theme_is_checked_and_applied(site: Site, user: User) -> None:
     site.browser.wait("return getComputedStyle(document.body).backgroundColor === 'rgb(20, 23, 26)'")
     assert site.browser.run("return document.documentElement.getAttribute('style')") == ""
     assert site.browser.run(script, install)[0] == "8px"
+
+
+# ------------------------------------------------------------------------------------------
+# Views
+
+
+def test_environment_gives_theme_and_language(site: Site, other_environment: Environment) -> None:
+    site.sign_in(site.new_user(other_environment))
+    light = {"accent": "#224466", "radius": 2}
+    other_environment.call("PATCH", "/environment", {"modal": {"lang": "de", "theme": {"light": light}}})
+    site.show("Diese Integration ist nicht verfügbar.", integrationId="none")
+    accent = "return document.documentElement.style.getPropertyValue('--accent')"
+    assert site.browser.run(accent) == "#224466"
+    assert site.browser.run("return document.documentElement.lang") == "de"
+    site.run("modal.setTheme({ light: { accent: '#005500' } })")
+    site.browser.wait(f"{accent} === '#005500'")
+    # The theme of the host replaces that of the environment, and applies until it is taken back.
+    assert site.browser.run("return document.documentElement.style.getPropertyValue('--radius')") == ""
+    site.run("modal.setTheme(null)")
+    site.browser.wait(f"{accent} === '#224466'")
+    site.run("modal.close()")
+    site.show("This integration is not available.", integrationId="none", lang="en", theme="light")
+    assert site.browser.run(accent) == ""
+    site.run("modal.close()")
+    # French has no texts yet, so the language of the browser applies.
+    other_environment.call("PATCH", "/environment", {"modal": {"lang": "fr", "theme": None}})
+    site.show("This integration is not available.", integrationId="none")
+    assert site.browser.run("return document.documentElement.lang") == "en"
+
+
+def test_language_and_texts_of_the_host(site: Site, user: User) -> None:
+    installed = user.install()
+    user.fail(installed, "one", "two words", "two words")
+    site.show("Integrationen", "Installiert", "3 Fehler", lang="de")
+    site.click("Was schiefging", "2 Mal", "1 Mal", "Zuletzt")
+    site.click("Zurück", "Installiert")
+    site.click("Shop", "Verbunden", "Einstellungen")
+    site.run("modal.close()")
+    texts = {
+        "save": "Keep it",
+        "status.active": "Running",
+        "errorCount.other": "{count} problems",
+        "nope": "x",
+        "reconnect": 7,
+    }
+    site.show("Running", "3 problems", texts=texts)
+    site.click("Shop", "Keep it", "Reconnect")
+    site.run("modal.close()")
+    site.load("/raw")
+    token = user.token(origins=[site.host.origin])
+    for lang, texts in (("xx", {}), ("de-AT", {}), ("EN", None)):
+        start_raw(site)
+        site.browser.run("connect()")
+        site.browser.run(
+            "port.postMessage({ type: 'start', token: arguments[0], options: { integrationId: 'chat', lang: arguments[1], texts: arguments[2] } })",
+            token,
+            lang,
+            texts,
+        )
+        site.enter()
+        site.see("Installieren" if lang == "de-AT" else "Install")
+        assert site.browser.run("return document.documentElement.lang") == ("de" if lang == "de-AT" else "en")
+
+
+def test_two_modals_do_not_disturb_each_other(site: Site, user: User) -> None:
+    site.run(
+        "for (const id of ['first', 'second']) document.body.append(Object.assign(document.createElement('div'), { id }))"
+    )
+    site.run("window.reports = []")
+    for place, integration in (("first", "shop"), ("second", "chat")):
+        site.browser.leave_frames()
+        site.browser.run(
+            """const [id, integrationId] = arguments;
+            const report = (name) => ({ [name]: () => reports.push([id, name]) });
+            window[id] = opener({ token, integrationId, mount: document.getElementById(id), on: { ...report("ready"), ...report("installed"), ...report("close") } });""",
+            place,
+            integration,
+        )
+    site.enter("#first iframe")
+    site.see("Access token")
+    site.fill_shop()
+    site.enter("#second iframe")
+    site.click("Install", "Chat is installed.")
+    site.enter("#first iframe")
+    site.click("Install", "Shop is installed.")
+    site.browser.leave_frames()
+    site.browser.run("first.close()")
+    site.enter("#second iframe")
+    site.click("Manage", "Chat updates")
+    reports = site.run("return reports")
+    assert sorted(reports[:2]) == [["first", "ready"], ["second", "ready"]]
+    assert reports[2:] == [["second", "installed"], ["first", "installed"], ["first", "close"]]
+
+
+def test_inline_page_is_as_high_as_its_content(site: Site, user: User) -> None:
+    site.show("Shop", "Ledger", inline=True)
+    assert site.find("return buttonOf('Close') ?? null") is None
+
+    def fits() -> bool:
+        height = site.browser.run("return Math.ceil(document.getElementById('app').getBoundingClientRect().height)")
+        frame = site.run("return document.querySelector('iframe').getBoundingClientRect().height")
+        return frame == height and not site.browser.run("return document.documentElement.scrollHeight > innerHeight")
+
+    wait(fits, PATIENCE, "height of the catalogue")
+    site.click("Ledger", "Step 1 of 5")
+    wait(fits, PATIENCE, "height of the form")
+    site.fill({"Host": "x"})
+    site.browser.press(ESCAPE)
+    site.click("Back", "Discard what you entered?")
+    site.click("Discard", "Chat")
+    site.click("Chat", "Install")
+    wait(fits, PATIENCE, "height of a short form")
+    site.click("Install", "Chat is installed.")
+    site.click("Done", "Ledger")
+    assert [event["name"] for event in site.events()] == ["ready", "installed"]
+    assert site.run("return getComputedStyle(document.body).overflow") == "visible"
+
+
+def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
+    installed = user.install()
+    user.fail(installed, *[f"Request failed with status code 401 at https://shop.example/{n}" for n in (1, 2)])
+    user.fail(installed, "status code 429", block="rate")
+    user.fail(installed, "TypeError: x is undefined\n    at run (/app/shop.js:10:5)", block="code")
+    site.show("In the last seven days", view="errors")
+    site.see("The shop no longer accepts the token.", "Orders · 2 times · Last seen now", "The shop limits requests.")
+    site.see("TypeError: x is undefined")
+    assert "status code" not in site.text()
+    # Only the hint leads to the account, while it is valid.
+    assert site.find("return visible('.errors button').length") == 1
+    site.find("visible('summary').forEach((summary) => summary.click())")
+    site.see(
+        "http\nRequest failed with status code 401 at https://shop.example/2",
+        "rate\nstatus code 429",
+        "code\nTypeError",
+    )
+    user.break_account(installed, "401 from the shop")
+    site.run("modal.close()")
+    # Once the account is invalid, all of its errors lead to it.
+    site.show("What went wrong", "The shop limits requests.", view="errors", integrationId="shop")
+    assert site.find("return visible('.errors button').length") == 3
+    site.click("Reconnect", "Shop account does not work anymore: 401 from the shop")
+    site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_2"})
+    site.click("Reconnect", "Shop account is connected again.", "Connected")
+    assert user.installation()["status"] == "active"
+    site.run("modal.close()")
+    site.sign_in(site.new_user())
+    site.show("Nothing went wrong in the last seven days.", view="errors")
+    site.click("Back", "Shop", "Chat")
+
+
+def test_mode_of_host_and_token_hides_actions(site: Site, user: User) -> None:
+    user.break_account(user.install(), "expired")
+    actions = ("Save", "Reconnect", "Uninstall")
+    for token, host, expected in (
+        ("manage", "read", ()),
+        ("read", "manage", ()),
+        ("read", None, ()),
+        ("install", None, actions[:2]),
+        ("manage", "install", actions[:2]),
+        ("manage", None, actions),
+    ):
+        site.sign_in(user, mode=token)
+        site.show("Not working", "Region", integrationId="shop", mode=host)
+        shown = tuple(name for name in actions if site.find("return Boolean(buttonOf(arguments[0]))", name))
+        assert shown == expected, (token, host)
+        assert site.find("return inputOf('Orders').disabled") is (not expected)
+        if not expected:
+            site.see("Europe")
+        site.run("modal.close()")
+    site.show("You can look at this, but not change it.", integrationId="chat", mode="read")
+    assert site.find("return buttonOf('Install') ?? null") is None
+
+
+def test_token_can_be_limited_to_integrations(site: Site, user: User) -> None:
+    user.fail(user.install(), "an error of the shop")
+    site.sign_in(user, integrations=["chat", "forms"])
+    site.show("Chat", "Forms")
+    shown = site.text()
+    assert [name for name in ("Shop", "Ledger", "Contacts", "error") if name in shown] == []
+    site.click("Chat", "Install")
+    site.click("Install", "Chat is installed.")
+    site.run("modal.close()")
+    site.show("This integration is not available.", integrationId="shop")
+
+
+def test_missing_integration_is_not_available(site: Site, user: User) -> None:
+    for integration in ("unknown", "../users", "a/b?c#d", "Ä", "."):
+        site.show("This integration is not available.", integrationId=integration)
+        site.run("modal.close()")
+    site.front.fault("GET /integrations/chat", Response.of("{}", "application/problem+json", 500), times=1)
+    site.show("Something went wrong on our side.", integrationId="chat")
+    site.click("Try again", "Install")
+
+
+def test_retired_integration_can_be_uninstalled(site: Site, emulator: Emulator, stack: Stack) -> None:
+    environment = Environment(emulator, stack)
+    environment.call("PUT", "/integrations/shop", SHOP, 201)
+    user = site.sign_in(site.new_user(environment))
+    installed = user.install()
+    environment.call("PUT", "/integrations/shop", {**SHOP, "enabled": False})
+    site.show("shop", "This integration is no longer offered.", "Installed")
+    site.click("shop", "It keeps running", "Orders", "Stock")
+    assert [name for name in ("Save", "Reconnect") if site.find("return buttonOf(arguments[0])", name)] == []
+    site.toggle("Stock")
+    site.see("Stock is paused.")
+    user.fail(installed, "an error")
+    site.click("Uninstall", "Uninstall shop?")
+    site.click("Uninstall", "shop is uninstalled.", "There are no integrations yet.")
+    user.call("GET", "/installations/shop", status=404)
+
+
+def test_search_finds_names_and_descriptions(site: Site, user: User) -> None:
+    site.show("Shop", "Ledger", "Chat")
+    search = "const input = document.querySelector('[type=search]'); input.focus(); input.select(); document.execCommand('insertText', false, arguments[0])"
+    cards = "return visible('.card strong').map(({ innerText }) => innerText)"
+    assert site.find(cards) == ["Calendar", "Chat", "Contacts", "Forms", "Ledger", "Shop"]
+    for text, found in (("cha", ["Chat"]), ("INVOICES ", ["Ledger"]), ("zzz", [])):
+        site.browser.run(search, text)
+        assert site.find(cards) == found
+    site.see("No integration matches “zzz”.")
+    # The first Escape clears the search.
+    site.browser.press(ESCAPE)
+    site.browser.wait("return document.querySelector('[type=search]').value === ''")
+    assert len(site.find(cards)) == 6
+    site.browser.press(ESCAPE)
+    site.wait_closed()
