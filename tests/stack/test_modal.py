@@ -1575,3 +1575,25 @@ def test_search_finds_names_and_descriptions(site: Site, user: User) -> None:
     assert len(site.find(cards)) == 6
     site.browser.press(ESCAPE)
     site.wait_closed()
+
+
+def test_cut_session_does_not_break_the_page(site: Site, user: User) -> None:
+    installed = user.install()
+    user.fail(installed, "an error")
+    session = Api(site.environment.backend.url, user.token()).call("GET", "/session").body
+    cut = {**session, "workflows": [], "credentials": [], "truncated": True}
+    site.front.fault("GET /session", Response.of(json.dumps(cut), "application/json"))
+    site.show("an error", "1 time", integrationId="shop")
+    site.run("modal.close()")
+    site.show("an error", view="errors")
+    # A response that ends early is a failure of the network.
+    site.run("modal.close()")
+    site.front.repair()
+    site.front.fault("GET /session", Response.of(json.dumps(session)[:-20], "application/json"), times=1)
+    site.show("You seem to be offline", integrationId="shop")
+    site.click("Try again", "Connected")
+    site.front.fault("PUT", Response.of('{"integrationId": "sh', "application/json"), times=1)
+    site.fill({"Orders per run": "3"})
+    site.click("Save", "You seem to be offline")
+    site.click("Save", "Your changes are saved.")
+    assert [event["name"] for event in site.events()] == ["ready", "close"] * 2 + ["ready", "updated"]
