@@ -168,12 +168,16 @@ class Server:
         raise NotImplementedError
 
 
+# The connection is closed before or after the request was forwarded, or not at all.
+Outcome = Literal["close", "drop", "forward"]
+
+
 @dataclass
 class Fault:
     """Fault of requests whose method and path begin with a text."""
 
     start: str
-    outcome: Response | Literal["close", "forward"]
+    outcome: Response | Outcome
     # Number of requests that are still affected.
     left: int
     # The request waits until it is set.
@@ -188,13 +192,11 @@ class Front(Server):
         self.lock = threading.Lock()
         super().__init__("127.0.0.1")
 
-    def fault(self, start: str, outcome: Response | Literal["close"], times: int = 1000) -> None:
+    def fault(self, start: str, outcome: Response | Outcome, times: int = 1000) -> None:
         """Changes the outcome of the next requests, except those of the page and the script."""
         self.hold(start, outcome, times).set()
 
-    def hold(
-        self, start: str, outcome: Response | Literal["close", "forward"] = "forward", times: int = 1
-    ) -> threading.Event:
+    def hold(self, start: str, outcome: Response | Outcome = "forward", times: int = 1) -> threading.Event:
         """Delays the next requests until the returned event is set."""
         self.faults.append(Fault(start, outcome, times, threading.Event()))
         return self.faults[-1].released
@@ -221,9 +223,10 @@ class Front(Server):
         if not fault:
             return self.forward(request)
         fault.released.wait(60)
-        if fault.outcome == "forward":
-            return self.forward(request)
-        return fault.outcome if isinstance(fault.outcome, Response) else None
+        if isinstance(fault.outcome, Response):
+            return fault.outcome
+        response = None if fault.outcome == "close" else self.forward(request)
+        return response if fault.outcome == "forward" else None
 
     def forward(self, request: Request) -> Response:
         """Returns the response of the API."""
@@ -1597,3 +1600,194 @@ def test_cut_session_does_not_break_the_page(site: Site, user: User) -> None:
     site.click("Save", "You seem to be offline")
     site.click("Save", "Your changes are saved.")
     assert [event["name"] for event in site.events()] == ["ready", "close"] * 2 + ["ready", "updated"]
+
+
+def test_catalogue_for_an_integration_leads_back(site: Site, user: User) -> None:
+    site.show("Shop", "Chat", view="catalogue", integrationId="chat")
+    site.click("Chat", "Install")
+    site.click("Back", "Ledger")
+    site.run("modal.close()")
+    # Without the catalogue there is nowhere to go back to.
+    site.show("Install", view="installation", integrationId="chat")
+    assert site.find("return buttonOf('Back') ?? null") is None
+    site.click("Install", "Chat is installed.")
+    site.click("Manage", "Chat updates")
+    site.click("Uninstall", "Uninstall Chat?")
+    site.click("Uninstall", "Chat is uninstalled.", "Install")
+    site.run("modal.close()")
+    site.show("Nothing went wrong", view="errors", integrationId="chat")
+    site.click("Back", "Install")
+
+
+# ------------------------------------------------------------------------------------------
+# Network and time
+
+# Timers of five seconds and more wait until a test runs them. Short messages disappear after six.
+CLOCK = """if (location.pathname === "/modal") {
+  const [start, stop, now] = [setTimeout, clearTimeout, Date.now];
+  window.timers = [];
+  window.later = 0;
+  window.setTimeout = (run, ms, ...rest) => (ms >= 5000 ? -timers.push({ run, ms }) : start(run, ms, ...rest));
+  window.clearTimeout = (id) => { if (id < 0) timers[-id - 1].run = null; else stop(id); };
+  Date.now = () => now() + later;
+  window.pass = (ms) => {
+    const due = timers.find((timer) => timer.ms === ms && timer.run);
+    const { run } = due ?? {};
+    if (due) due.run = null;
+    run?.();
+    return Boolean(due);
+  };
+}"""
+
+
+@pytest.fixture
+def clock(site: Site) -> Iterator[None]:
+    """Gives the time of the page to the test. The frame must be of the same site as its host."""
+
+    def execute(command: str, parameters: dict[str, Any]) -> Any:
+        return site.browser.call("POST", "/goog/cdp/execute", {"cmd": f"Page.{command}", "params": parameters})
+
+    added = execute("addScriptToEvaluateOnNewDocument", {"source": CLOCK})
+    yield
+    execute("removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_token_is_renewed_before_it_expires(site: Site, user: User, clock: None) -> None:
+    pending = "return timers.filter(({ run, ms }) => run && ms !== 6000).map(({ ms }) => ms).toSorted((one, other) => one - other)"
+    site.show("Install", integrationId="chat")
+    [due] = site.browser.run(pending)
+    # Tokens are valid for 30 minutes.
+    assert 28 * 60_000 < due <= 29 * 60_000
+    site.browser.run("pass(arguments[0])", due)
+    wait(lambda: site.browser.run(pending), PATIENCE, "renewal")
+    assert site.host.token_requests == 2
+    site.click("Install", "Chat is installed.")
+    tokens = {request.headers["authorization"] for request in site.front.requests if "authorization" in request.headers}
+    assert len(tokens) == 2
+    # A tab that becomes visible renews only a token that is about to expire.
+    visible = "document.dispatchEvent(new Event('visibilitychange'))"
+    site.browser.run(visible)
+    site.click("Manage", "Chat updates")
+    assert site.host.token_requests == 2
+    site.browser.run(f"later = 29.5 * 60000; {visible}")
+    wait(lambda: site.host.token_requests == 3, PATIENCE, "renewal of a visible tab")
+    site.run("modal.close()")
+    # Not within ten seconds after it was received.
+    site.sign_in(user, ttlSeconds=60)
+    site.show("Chat updates", integrationId="chat")
+    assert site.browser.run(pending) == [10_000]
+    site.run("modal.close()")
+    assert site.host.token_requests == 4
+
+
+def test_host_that_never_answers_ends_the_session(site: Site, user: User, clock: None) -> None:
+    site.show("Install", integrationId="chat")
+    site.run("window.fetch = () => new Promise(() => {})")
+    site.front.fault("PUT", UNAUTHORIZED, times=1)
+    site.click("Install")
+    wait(lambda: site.browser.run("return pass(30000)"), PATIENCE, "timeout of the renewal")
+    site.see("Your session has ended.")
+
+
+def test_slow_network_is_announced(site: Site, user: User, clock: None) -> None:
+    announced = "return document.getElementById('status').textContent"
+    for start, name, text in (("GET /session", "Chat", "Install"), ("PUT", "Install", "Chat is installed.")):
+        if name == "Chat":
+            site.show("Chat")
+        release = site.front.hold(start)
+        site.click(name)
+        wait(lambda: site.browser.run("return pass(5000)"), PATIENCE, "timer of the slow request")
+        assert site.browser.run(announced) == "This takes longer than usual …"
+        assert site.browser.run("return document.getElementById('status').getAttribute('role')") == "status"
+        # A second click does not send the request again.
+        site.find("buttonOf(arguments[0]).click()", name)
+        release.set()
+        site.see(text)
+        assert site.browser.run(announced) == ""
+    assert len(site.front.lines("PUT")) == 1
+
+
+def test_offline_keeps_what_was_typed(site: Site, user: User) -> None:
+    site.front.fault("", "close")
+    site.show("You seem to be offline", integrationId="shop")
+    assert site.events() == [], "no view is shown"
+    site.click("Try again")
+    wait(lambda: len(site.front.lines("GET /session")) == 2, PATIENCE, "second attempt")
+    site.see("You seem to be offline")
+    assert site.browser.run("return document.activeElement.localName") == "h1"
+    site.front.repair()
+    site.click("Try again", "Access token")
+    site.fill_shop()
+    site.front.fault("PUT", "close")
+    site.click("Install", "You seem to be offline")
+    assert [site.value(label) for label in ("Address", "Access token", "Region")] == [*SHOP_ACCOUNT.values(), "eu"]
+    site.front.repair()
+    # The request arrives, but not its response.
+    site.front.fault("PUT", "drop", times=1)
+    site.click("Install")
+    wait(lambda: len(site.front.lines("PUT")) == 2, PATIENCE, "second request")
+    wait(lambda: site.find("return !buttonOf('Install').ariaDisabled"), PATIENCE, "failure of the second request")
+    site.click("Install", "Shop is installed.")
+    assert len(user.call("GET", "/credentials")["data"]) == 1
+    assert user.installation()["status"] == "active"
+    site.click("Manage", "Connected")
+    site.front.fault("DELETE", "close", times=1)
+    site.click("Uninstall", "Uninstall Shop?")
+    site.click("Uninstall", "You seem to be offline")
+    site.click("Uninstall", "Shop is uninstalled.")
+    assert [event["name"] for event in site.events()] == ["ready", "installed", "uninstalled"]
+
+
+STRICT = {
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+}
+
+
+def test_isolated_host_with_a_strict_policy_works(site: Site, user: User) -> None:
+    policy = (
+        f"default-src 'none'; script-src 'self' {site.front.origin}; frame-src {site.front.origin}; connect-src 'self'"
+    )
+    for host in (site.host, site.other):
+        host.headers["/strict"] = {**STRICT, "content-security-policy": policy}
+        site.load("/strict", host)
+        assert site.browser.run("return crossOriginIsolated")
+        for inline in (False, True):
+            site.show("Install", integrationId="chat", inline=inline)
+            site.click("Install", "Chat is installed.")
+            site.run("modal.close()")
+            user.call("DELETE", "/installations/chat")
+        assert site.run("return violations") == []
+
+
+# ------------------------------------------------------------------------------------------
+# Accessibility
+
+
+def test_focus_moves_to_new_views_and_back_to_the_host(site: Site, user: User) -> None:
+    focused = "return document.activeElement.localName"
+    site.run("document.getElementById('opener').focus(); document.getElementById('opener').click()")
+    site.enter()
+    site.see("Shop", "Ledger")
+    # The first view leaves the focus where it is.
+    assert site.browser.run(focused) == "body"
+    for name, text in (
+        ("Ledger", "Step 1 of 5"),
+        ("Back", "Shop"),
+        ("Chat", "Install"),
+        ("Install", "Chat is installed."),
+    ):
+        site.click(name, text)
+        assert site.browser.run(focused) == "h1", name
+    site.click("Manage", "Chat updates")
+    site.click("Uninstall", "Uninstall Chat?")
+    assert site.find("return document.activeElement === buttonOf('Cancel')")
+    site.browser.press(ESCAPE)
+    site.browser.wait("return document.querySelector('dialog') === null")
+    assert site.find("return document.activeElement === buttonOf('Uninstall')")
+    site.toggle("Chat updates")
+    site.see("Chat updates is paused.")
+    assert site.find("return document.activeElement === inputOf('Chat updates')")
+    site.browser.press(ESCAPE)
+    site.wait_closed()
+    assert site.browser.run("return document.activeElement.id") == "opener"

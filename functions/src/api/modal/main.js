@@ -98,7 +98,7 @@ async function requestClose() {
 // Views
 
 // View to which the others lead back: none if the host asked for one integration.
-const homeOf = () => (state.options.integrationId || claims?.hosted ? null : () => openCatalogue());
+const homeOf = () => (claims?.hosted || (state.options.integrationId && state.options.view !== "catalogue") ? null : () => openCatalogue());
 
 async function openCatalogue(message) {
   await openView(async () => {
