@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPMethod
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -380,8 +381,8 @@ class Site:
         self.browser, self.environment, self.api = browser, environment, api
         self.front = Front(api)
         scripts = {"/host.js": HOST_SCRIPT.replace("{front}", self.front.origin), "/raw.js": RAW_SCRIPT}
-        # The other host is of another site than the API: the frame has a process of its own, and the
-        # driver does not get the messages of its console.
+        # The other host is of another site than the API: the frame has its own process, and the driver
+        # does not get the messages of its console.
         self.host, self.other = Host("127.0.0.1", scripts), Host("localhost", scripts)
         self.users = 0
 
@@ -1659,7 +1660,7 @@ def test_token_is_renewed_before_it_expires(site: Site, user: User, clock: None)
     # Tokens are valid for 30 minutes.
     assert 28 * 60_000 < due <= 29 * 60_000
     site.browser.run("pass(arguments[0])", due)
-    wait(lambda: site.browser.run(pending), PATIENCE, "renewal")
+    site.browser.wait("return timers.some(({ run, ms }) => run && ms > 60000)")
     assert site.host.token_requests == 2
     site.click("Install", "Chat is installed.")
     tokens = {request.headers["authorization"] for request in site.front.requests if "authorization" in request.headers}
@@ -1791,3 +1792,147 @@ def test_focus_moves_to_new_views_and_back_to_the_host(site: Site, user: User) -
     site.browser.press(ESCAPE)
     site.wait_closed()
     assert site.browser.run("return document.activeElement.id") == "opener"
+
+
+LONG = {
+    "name": "W" * 128,
+    "description": "Description " * 80,
+    "credentialTypes": [
+        {
+            "type": "long",
+            "name": "Long account name " * 7,
+            "fields": [
+                form_field("first", "Z" * 128, help="Help" * 100, required=True),
+                form_field("secret", "Secret", "secret", placeholder="P" * 100),
+                form_field("options", "Options", "select", options=[{"value": "a", "label": "M" * 128}]),
+                form_field("agreed", "Agreed" * 20, "boolean"),
+            ],
+        }
+    ],
+    "settings": [form_field(f"setting{index}", f"Setting {index}") for index in range(6)],
+    "workflows": [{"key": f"w{index}", "name": "Workflow" * 20, "description": "D" * 300} for index in range(2)],
+}
+# Rules that depend on the theme or the width.
+VISUAL = ["color-contrast", "target-size", "link-in-text-block", "scrollable-region-focusable"]
+AXE = """const [tags, rules, isFirst] = arguments;
+const only = isFirst ? { type: "tag", values: tags } : { type: "rule", values: rules };
+const { violations, passes } = await axe.run(document, { runOnly: only, resultTypes: ["violations"] });
+const wide = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility()
+  && element.id !== "status" && element.getBoundingClientRect().right > innerWidth + 0.5);
+return [
+  ...passes.length ? [] : ["nothing was checked"],
+  ...violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(" ")}`),
+  ...wide.map((element) => `wider than ${innerWidth} pixels: ${element.outerHTML.slice(0, 200)}`),
+  ...document.documentElement.scrollWidth > innerWidth ? ["scrolls sideways"] : [],
+];"""
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+def check_view(site: Site, name: str) -> None:
+    """Checks the accessibility of the present view in both themes and at two widths."""
+    problems = list[str]()
+    axe = Path(os.environ["TENON_AXE"]).read_text()
+    if not site.browser.run("return typeof axe === 'object'"):
+        site.browser.run(axe)
+    for theme, width in (("light", 1280), ("dark", 1280), ("dark", 360), ("light", 360)):
+        site.browser.resize(width, 800)
+        prefer(site, theme)
+        script = "return innerWidth === arguments[0] && document.documentElement.dataset.scheme === arguments[1]"
+        site.browser.wait(script, 720 if width > 720 and site.browser.run("return parent !== window") else width, theme)
+        first = (theme, width) == ("light", 1280)
+        problems += [f"{name} {theme} {width}: {problem}" for problem in site.browser.run(AXE, TAGS, VISUAL, first)]
+    assert problems == []
+
+
+def prefer(site: Site, theme: str) -> None:
+    """Sets the theme that the browser prefers."""
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    body = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
+    site.browser.call("POST", "/goog/cdp/execute", body)
+
+
+@pytest.fixture
+def views(site: Site) -> Iterator[Site]:
+    """Resets the preferences of the browser."""
+    yield site
+    prefer(site, "light")
+    site.browser.resize(1000, 800)
+
+
+def test_views_of_an_integration_are_accessible(views: Site, other_environment: Environment) -> None:
+    site = views
+    other_environment.call("PATCH", "/environment", {"modal": {"lang": None, "theme": None}})
+    other_environment.call("PUT", "/integrations/long", LONG, 201)
+    user = site.sign_in(site.new_user(other_environment))
+    site.show("Step 1 of 4", integrationId="long")
+    site.click("Continue", "Enter a value.")
+    check_view(site, "step with an error")
+    site.fill({"Z" * 128: "x" * 200})
+    for step in range(2, 5):
+        site.click("Continue", f"Step {step} of 4")
+    check_view(site, "review")
+    site.browser.press(ESCAPE)
+    site.see("Discard what you entered?")
+    check_view(site, "dialog")
+    site.click("Keep editing")
+    site.click("Install", "is installed.")
+    check_view(site, "result")
+    installed = user.installation("long")
+    user.fail(installed, "E" * 300, "line\n" * 30)
+    user.break_account(installed, "R" * 300, "long")
+    site.click("Manage", "Needs attention")
+    site.find("visible('summary').forEach((summary) => summary.click())")
+    site.front.fault("PUT", UNAUTHORIZED)
+    site.click("Save", "Your session has ended.")
+    check_view(site, "installation")
+    site.click("Reconnect", "Reconnect Long account name")
+    check_view(site, "reconnect")
+    site.run("modal.close()")
+    site.show("Handlungsbedarf", integrationId="long", mode="read", lang="de")
+    check_view(site, "installation without changes")
+
+
+def test_catalogue_and_pages_that_end_are_accessible(views: Site, user: User) -> None:
+    site = views
+    installed = user.install()
+    user.fail(installed, "status code 401", "an error")
+    user.install("chat", workflows=["main"])
+    site.show("Shop", "Ledger", "2 errors", lang="en")
+    check_view(site, "catalogue")
+    site.click("What went wrong", "The shop no longer accepts the token.")
+    check_view(site, "errors")
+    site.run("modal.close()")
+    site.host.next_tokens = [None]
+    site.show("Your session has ended.")
+    check_view(site, "session end")
+    site.browser.go(install_link(site, user))
+    site.see("Continue only if you expected it.")
+    check_view(site, "install link")
+    site.click("Continue", "Chat updates")
+    check_view(site, "page of an install link")
+
+
+def test_tab_reaches_every_control(site: Site, user: User) -> None:
+    """No control is behind the sticky header or buttons, and the focus is visible."""
+    name = "const nameIn = (element) => element.ariaLabel ?? element.labels?.[0]?.innerText ?? element.innerText;"
+    focused = f"""{name} const element = document.activeElement;
+        const {{ x, y, width, height }} = element.getBoundingClientRect();
+        const isReachable = element.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+        return [nameIn(element), isReachable, getComputedStyle(element).outlineStyle]"""
+    site.browser.resize(360, 500)
+    site.show("Access token", integrationId="shop")
+    for text in ("Access token", "Not working"):
+        site.see(text)
+        wanted = site.find(
+            f"{name} document.querySelector('h1').focus(); return visible('button, input, select').map(nameIn)"
+        )
+        assert len(wanted) > 7
+        reached = list[list[Any]]()
+        for _ in wanted:
+            site.browser.press(TAB)
+            reached.append(site.browser.run(focused))
+        assert reached == [[label, True, "solid"] for label in wanted]
+        site.run("modal.close()")
+        if text == "Access token":
+            user.break_account(user.install(), "expired")
+            site.show(integrationId="shop")
