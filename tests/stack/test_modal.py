@@ -381,8 +381,8 @@ class Site:
         self.browser, self.environment, self.api = browser, environment, api
         self.front = Front(api)
         scripts = {"/host.js": HOST_SCRIPT.replace("{front}", self.front.origin), "/raw.js": RAW_SCRIPT}
-        # The other host is of another site than the API: the frame has its own process, and the driver
-        # does not get the messages of its console.
+        # The other host is of another site than the API. Its frames have a process of their own, whose
+        # console is not in the log of the driver.
         self.host, self.other = Host("127.0.0.1", scripts), Host("localhost", scripts)
         self.users = 0
 
@@ -688,6 +688,17 @@ def test_account_of_the_user_can_be_used_again(site: Site, user: User) -> None:
     assert "Access token" not in site.text()
     site.click("Install", "Shop is installed.")
     assert user.installation()["credentialIds"] == {"shop": credential}
+    # Another account can have a name that tells them apart.
+    site.click("Manage", "Connected")
+    site.click("Uninstall", "Uninstall Shop?")
+    site.click("Uninstall", "Account to use")
+    site.choose("Account to use", "Connect another account")
+    site.fill_shop()
+    site.fill({"Name of this account": "Second shop"})
+    site.click("Install", "Shop is installed.")
+    names = {entry["credentialId"]: entry["name"] for entry in user.call("GET", "/credentials")["data"]}
+    assert names.pop(credential) == "Main shop"
+    assert names == {user.installation()["credentialIds"]["shop"]: "Second shop"}
 
 
 def test_prefill_fills_all_but_secrets(site: Site, user: User) -> None:
@@ -719,10 +730,11 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
     assert site.value("Orders per run") == "2,5"
     site.fill_shop()
     site.fill({"Orders per run": "1.000"})
-    site.click("Installieren", "Geben Sie eine Zahl ein.")
+    site.click("Installieren", "Geben Sie eine Zahl ein.")  # typos:ignore
     site.fill({"Orders per run": "1000,5"})
-    site.click("Installieren", "Shop ist installiert.")
+    site.click("Installieren", "Shop ist installiert.")  # typos:ignore
     assert user.installation()["settings"]["batch"] == 1000.5
+
 
 
 def test_view_that_loads_cannot_be_changed(site: Site, user: User) -> None:
@@ -1117,27 +1129,23 @@ START = "port.postMessage({ type: 'start', token: arguments[0], options: { integ
 def test_only_the_first_port_of_the_parent_is_accepted(site: Site, user: User) -> None:
     token = user.token(origins=[site.host.origin])
     start_raw(site)
+    site.enter()
+    site.browser.run("window.seen = []; addEventListener('message', ({ data }) => seen.push(data))")
     # Frames beside the page, of another origin and of that of the parent, send ports with a start.
     for index, host in enumerate((site.other, site.host), 1):
-        site.browser.run(
-            """const frame = Object.assign(document.createElement("iframe"), { src: arguments[0] });
-            document.body.append(frame);""",
-            f"{host.origin}/raw",
-        )
         site.browser.leave_frames()
-        frame = site.browser.run("return document.querySelectorAll('iframe')[arguments[0]]", index)
-        site.browser.enter_frame(frame)
+        script = "document.body.append(Object.assign(document.createElement('iframe'), { src: arguments[0] }))"
+        site.browser.run(script, f"{host.origin}/raw")
+        site.browser.enter_frame(site.browser.run("return document.querySelectorAll('iframe')[arguments[0]]", index))
         site.browser.wait("return typeof embed === 'function'")
         site.browser.run(
             """const { port1, port2 } = new MessageChannel();
             parent.frames[0].postMessage({ tenon: "port", v: 1 }, "*", [port2]);
-            port1.postMessage({ type: "start", token: arguments[0], options: { integrationId: "erp" } });
-            return new Promise((done) => { parent.frames[0].postMessage({}, "*"); setTimeout(done); })""",
+            port1.postMessage({ type: "start", token: arguments[0], options: { integrationId: "erp" } });""",
             token,
         )
-        site.browser.leave_frames()
     # Messages of the parent that are not a port.
-    for message, count in (
+    others: list[tuple[Any, int]] = [
         ({"tenon": "port", "v": 2}, 1),
         ({"tenon": "port"}, 1),
         ({"tenon": "port", "v": 1}, 0),
@@ -1145,21 +1153,23 @@ def test_only_the_first_port_of_the_parent_is_accepted(site: Site, user: User) -
         ({"tenon": "ready", "v": 1}, 1),
         (None, 1),
         ("port", 1),
-    ):
+        ({"type": "start", "token": token, "options": {}}, 0),
+    ]
+    site.browser.leave_frames()
+    for message, count in others:
         site.browser.run("connect(arguments[0], arguments[1])", message, count)
         if count:
             site.browser.run(START, token, "erp")
-    site.browser.run("frames[0].postMessage(arguments[0], '*')", {"type": "start", "token": token, "options": {}})
-    site.browser.run("connect()")
-    site.browser.run("window.first = port")
-    site.browser.run(START, token, "chat")
     site.enter()
+    site.browser.wait("return seen.length === arguments[0]", 2 + len(others))
+    site.run("connect(); window.first = port")
+    site.run(START, token, "chat")
     site.see("Chat", "Install")
-    assert site.front.lines("GET /integrations/") == ["GET /integrations/chat"]
     # Later ports are ignored.
     site.run("connect()")
     site.run(START, token, "shop")
     site.run("port.postMessage({ type: 'theme', theme: 'dark' })")
+    site.browser.wait("return seen.length === arguments[0]", 4 + len(others))
     site.run("first.postMessage({ type: 'unknown' }); first.postMessage(null); first.postMessage('leave')")
     site.click("Install", "Chat is installed.")
     assert site.browser.run("return document.documentElement.dataset.scheme") == "light"
@@ -1363,7 +1373,7 @@ def test_environment_gives_theme_and_language(site: Site, other_environment: Env
     site.sign_in(site.new_user(other_environment))
     light = {"accent": "#224466", "radius": 2}
     other_environment.call("PATCH", "/environment", {"modal": {"lang": "de", "theme": {"light": light}}})
-    site.show("Diese Integration ist nicht verfügbar.", integrationId="none")
+    site.show("Diese Integration ist nicht verfügbar.", integrationId="none")  # typos:ignore
     accent = "return document.documentElement.style.getPropertyValue('--accent')"
     assert site.browser.run(accent) == "#224466"
     assert site.browser.run("return document.documentElement.lang") == "de"

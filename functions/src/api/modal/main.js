@@ -276,7 +276,10 @@ function startHosted() {
 
 applyTheme();
 app.addEventListener("focusin", () => { wasUsed = true; });
-addEventListener("unhandledrejection", ({ reason }) => showFailure(reason));
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  showFailure(event.reason);
+});
 addEventListener("beforeunload", (event) => { if (state.isDirty && !isFramed) event.preventDefault(); });
 if (!isFramed) startHosted();
 else if (parent === window) showEnd(text("title"), text("linkMissing"));
