@@ -736,6 +736,15 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
     assert user.installation()["settings"]["batch"] == 1000.5
 
 
+def test_errors_of_fields_that_the_page_does_not_know_are_shown(site: Site, user: User) -> None:
+    """The integration has changed since the form was opened."""
+    errors = [{"pointer": "/settings/plan", "detail": "is required"}, {"pointer": "", "detail": "is too long"}]
+    problem = Response.of(json.dumps({"status": 422, "errors": errors}), "application/problem+json", 422)
+    site.show("Install", integrationId="chat")
+    site.front.fault("PUT", problem, times=1)
+    site.click("Install", "plan: Please check this value: is required", "Please check this value: is too long")
+    site.click("Install", "Chat is installed.")
+
 
 def test_view_that_loads_cannot_be_changed(site: Site, user: User) -> None:
     """Input would be lost, and switches would show an old state."""

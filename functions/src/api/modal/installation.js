@@ -164,8 +164,9 @@ async function submitSections(form, sections, failure, { save, openNext }) {
     await save(form);
   } catch (problem) {
     if (problem.kind !== "invalid") throw problem;
-    const others = showFieldErrors(form, problem.errors.map(localized));
-    failure.replaceChildren(notice([text("formInvalid"), ...others.map(({ detail }) => detail)].join(" "), "danger"));
+    const others = showFieldErrors(form, problem.errors.map(localized))
+      .map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
+    failure.replaceChildren(notice([text("formInvalid"), ...others].join(" "), "danger"));
     return;
   }
   // The user may have left the form, and have entered something in another one.
