@@ -381,7 +381,7 @@ class Site:
         self.browser, self.environment, self.api = browser, environment, api
         self.front = Front(api)
         scripts = {"/host.js": HOST_SCRIPT.replace("{front}", self.front.origin), "/raw.js": RAW_SCRIPT}
-        # The other host is of another site than the API. Its frames have a process of their own, whose
+        # The other host is of another site than the API. Its frames have their own process, and their
         # console is not in the log of the driver.
         self.host, self.other = Host("127.0.0.1", scripts), Host("localhost", scripts)
         self.users = 0
