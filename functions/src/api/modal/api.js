@@ -17,7 +17,7 @@ let renewal = null;
 let askHost = null;
 
 // Failure of a request. `kind` is `offline`, `session`, `invalid` (with `errors`), `conflict`, `gone`,
-// `forbidden` or `failed`.
+// `forbidden`, `failed`, or `stale` if the user has changed since.
 class RequestError extends Error {
   constructor(kind, { detail = "", errors = [] } = {}) {
     super(detail || kind);
@@ -110,16 +110,25 @@ async function documentOf(response) {
   throw new RequestError(KINDS[response.status] ?? "failed", read ?? {});
 }
 
-// Sends a request with the token and returns the document. A refused token is renewed once.
+// Sends a request with the token and returns the document. A refused token is renewed once. Neither the request
+// nor the response of a user reaches another one.
 async function call(method, path, body) {
   if (!token) await renewToken();
-  let response = await request(method, path, body, token);
+  const used = token;
+  const { sub: user } = claims;
+  let response = await request(method, path, body, used);
   if (isTokenRefused(response)) {
-    await renewToken();
+    // Another request may have renewed the token in the meantime.
+    if (token === used) await renewToken();
+    checkUser(user);
     response = await request(method, path, body, token);
     if (isTokenRefused(response)) throw new RequestError("session");
   }
-  return documentOf(response);
+  return documentOf(response).finally(() => checkUser(user));
+}
+
+function checkUser(user) {
+  if (claims.sub !== user) throw new RequestError("stale");
 }
 
 // Exchanges the ticket of an install link for a token.

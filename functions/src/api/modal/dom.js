@@ -70,8 +70,10 @@ function problemText(problem) {
 
 // Shows a failure above the view, which stays as it is.
 function showFailure(problem) {
+  // The page has started anew.
+  if (problem?.kind === "stale") return;
   document.querySelector(".failure")?.remove();
-  const isSession = problem instanceof RequestError && problem.kind === "session";
+  const isSession = problem?.kind === "session";
   const box = notice(problemText(problem), "danger failure", [
     isSession && isRenewable() && [h("p", {}, text("sessionEndedHelp")), button(text("tryAgain"), async () => {
       await renewToken();

@@ -1,10 +1,14 @@
 // Fields of credentials and settings.
 
-import { text } from "./texts.js";
+import { text, formatNumber, parseNumber } from "./texts.js";
 import { h, newId } from "./dom.js";
 import { state } from "./state.js";
 
-export { formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue };
+export { toPointer, fromPointer, formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue };
+
+// JSON pointer (RFC 6901) of the parts of a path, and the parts of a pointer.
+const toPointer = (...parts) => parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+const fromPointer = (pointer) => pointer.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 
 // Creates a labeled input for a field of an integration. `pointer` locates its value in the request.
 function formField(field, pointer, value) {
@@ -34,12 +38,14 @@ function selectInput(common, options, value) {
     options.map((option) => h("option", { value: option.value, selected: option.value === chosen }, option.label)));
 }
 
+const valueText = (value) => (typeof value === "number" ? formatNumber(value) : String(value));
+
 function textInput(common, type, placeholder, value) {
   const input = h("input", {
     ...common, placeholder, autocomplete: type === "secret" ? "new-password" : "off", spellcheck: "false",
     autocapitalize: "none",
     type: { secret: "password", url: "url" }[type] ?? "text", inputmode: type === "number" ? "decimal" : null,
-    value: value === undefined || value === null ? "" : String(value),
+    value: value === undefined || value === null ? "" : valueText(value),
   });
   if (type !== "secret") return input;
   // Long tokens are pasted: people want to see that they are complete.
@@ -62,8 +68,7 @@ function readValue(form, field, pointer) {
   if (field.type === "boolean") return input.checked;
   const entered = field.type === "secret" ? input.value : input.value.trim();
   if (entered.trim() === "") return undefined;
-  const number = Number(entered.replace(",", "."));
-  return field.type === "number" && Number.isFinite(number) ? number : entered;
+  return field.type === "number" ? parseNumber(entered) ?? entered : entered;
 }
 
 // Describes the value of a field for the user. A secret is not shown.
@@ -71,7 +76,7 @@ function reviewValue(field, value) {
   if (field.type === "boolean") return text(value ? "yes" : "no");
   if (value === undefined || value === null) return text("none");
   if (field.type === "secret") return text("hidden");
-  return field.options?.find((option) => option.value === value)?.label ?? String(value);
+  return field.options?.find((option) => option.value === value)?.label ?? valueText(value);
 }
 
 // Returns why a value cannot be sent, or null. The server checks the rest.
@@ -93,9 +98,10 @@ function showFieldErrors(form, errors) {
     const input = inputOf(form, pointer);
     if (!input) return true;
     input.setAttribute("aria-invalid", "true");
-    const shown = document.getElementById(`${input.id}-error`);
+    // The error is the last description of a field.
+    const shown = document.getElementById(input.getAttribute("aria-describedby")?.split(" ").at(-1));
     if (shown) shown.textContent = detail;
-    return false;
+    return !shown;
   });
   form.querySelector("[aria-invalid]")?.focus();
   return others;

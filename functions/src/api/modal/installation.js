@@ -4,7 +4,7 @@ import { text } from "./texts.js";
 import { call } from "./api.js";
 import { h, button, announce, notice, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
-import { formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
+import { toPointer, fromPointer, formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
 
@@ -42,8 +42,8 @@ const prefilled = (field, values) => (field.type === "secret" ? undefined : valu
 // Section for the account of a credential type: the fields of a new one, or one that the user has.
 function accountSection(credentialType, { offersExisting }) {
   const { type, name, fields } = credentialType;
-  const base = `/credentials/${type}`;
-  const pointer = (field) => `${base}/data/${field.name}`;
+  const base = toPointer("credentials", type);
+  const pointer = (field) => toPointer("credentials", type, "data", field.name);
   const existing = offersExisting ? credentialsOf(type).filter(({ status }) => status === "valid") : [];
   // A name tells the account apart from those that the user has.
   const nameField = existing.length > 0 && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
@@ -94,17 +94,19 @@ function settingsSection({ settings }, present) {
 
 // Section for the choice of workflows, all of which are chosen at first.
 function workflowsSection({ workflows }) {
+  const errorId = newId("error");
   const boxes = workflows.map((workflow) => {
     const [id, helpId] = [newId("workflow"), newId("help")];
     const box = h("input", {
       id, type: "checkbox", name: "workflow", value: workflow.key, checked: true, "data-pointer": "/workflows",
-      "aria-describedby": workflow.description ? helpId : null, oninput: () => { state.isDirty = true; },
+      "aria-describedby": [workflow.description && helpId, errorId].filter(Boolean).join(" "),
+      oninput: () => { state.isDirty = true; },
     });
     return { box, workflow, row: h("div", { class: "field" }, h("label", { class: "check", for: id }, box, workflow.name),
       workflow.description && h("p", { class: "help", id: helpId }, workflow.description)) };
   });
   const chosen = () => boxes.filter(({ box }) => box.checked).map(({ workflow }) => workflow);
-  const error = h("p", { class: "error", id: `${boxes[0].box.id}-error` });
+  const error = h("p", { class: "error", id: errorId });
   return {
     title: text("workflows"),
     content: [h("p", { class: "quiet" }, text("workflowsHelp")), boxes.map(({ row }) => row), error],
@@ -176,13 +178,7 @@ function stepForm(sections, submit, finish) {
   const pages = [...sections.map(fieldset), review];
   const progress = h("p", { class: "quiet", tabindex: -1 });
   const actions = h("div", { class: "actions" });
-  const form = h("form", {
-    novalidate: true,
-    onsubmit: (event) => {
-      event.preventDefault();
-      actions.querySelector("[type=submit]").click();
-    },
-  }, progress, pages, failure, actions);
+  const form = h("form", { novalidate: true, onsubmit: (event) => event.preventDefault() }, progress, pages, failure, actions);
   const open = (index, focuses = true) => {
     for (const [at, page] of pages.entries()) page.hidden = at !== index;
     const isLast = index === sections.length;
@@ -202,10 +198,12 @@ function stepForm(sections, submit, finish) {
         }
         return;
       }
+      failure.replaceChildren();
       clearFieldErrors(pages[index]);
       const invalid = invalidFields(form, [sections[index]]);
       if (showFieldErrors(form, invalid).length === invalid.length) open(index + 1);
     }, "primary");
+    next.type = "submit";
     const back = index > 0 && button(text("back"), () => {
       failure.replaceChildren();
       open(index - 1);
@@ -253,7 +251,7 @@ function manageView(installation, integration, { openReconnect, openCatalogue, r
 function attention(installation, integration, { openReconnect, canChange }) {
   if (installation.attention.length === 0 || !integration) return null;
   const item = ({ pointer, detail }) => {
-    const [, kind, name] = pointer.split("/");
+    const [kind, name] = fromPointer(pointer);
     const credentialType = kind === "credentials" && integration.credentialTypes.find(({ type }) => type === name);
     if (credentialType) {
       return h("li", { class: "row" }, h("span", {}, text("attention.account", { account: credentialType.name })),

@@ -9,6 +9,7 @@ import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, install
 import { catalogueView } from "./catalogue.js";
 import { installView, manageView, reconnectView } from "./installation.js";
 import { errorList } from "./errors.js";
+import { fromPointer } from "./form.js";
 
 const app = document.getElementById("app");
 // Number of the view that is shown last; a slower one that was opened before is not shown.
@@ -54,12 +55,14 @@ function showLoading() {
     h("main", { "aria-hidden": "true" }, [1, 2, 3].map(() => h("div", { class: "skeleton" }))));
 }
 
-// Opens a view with what `load` returns. If that fails, the reason is shown with a button that tries again.
+// Opens a view with what `load` returns. Meanwhile the present view cannot be changed. If it fails, the reason is
+// shown with a button that tries again.
 async function openView(load, draw) {
   const number = opened += 1;
-  const isFirst = app.querySelector("main") === null;
+  const present = app.querySelector("main");
   const slow = setTimeout(() => announce(text("slow")), 5000);
-  if (isFirst) showLoading();
+  if (present) present.inert = true;
+  else showLoading();
   try {
     const loaded = await load();
     if (number === opened) draw(loaded);
@@ -152,9 +155,9 @@ function openReconnect(integration, type) {
 // Opens the account of an integration that does not work, or the integration if it is not clear which one.
 function openAccounts(id) {
   const integration = state.integrations.get(id);
-  const broken = installationOf(id)?.attention.map(({ pointer }) => pointer.split("/")).find(([, kind]) => kind === "credentials");
+  const broken = installationOf(id)?.attention.map(({ pointer }) => fromPointer(pointer)).find(([kind]) => kind === "credentials");
   const [only, ...others] = integration.credentialTypes;
-  const type = broken?.[2] ?? (others.length === 0 ? only.type : null);
+  const type = broken?.[1] ?? (others.length === 0 ? only.type : null);
   if (type && installationOf(id)) openReconnect(integration, type);
   else return openIntegration(id);
 }
@@ -216,6 +219,7 @@ function startFramed() {
         // Nothing of another user may stay on the page.
         Object.assign(state, { session: null, integrations: new Map(), isDirty: false });
         for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+        announce("");
         pendingStart = false;
         app.replaceChildren();
         await startView();

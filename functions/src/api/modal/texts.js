@@ -4,7 +4,7 @@
 import { EN } from "./texts.en.js";
 import { DE } from "./texts.de.js";
 
-export { text, plural, setLanguage, language, relativeTime, exactTime };
+export { text, plural, setLanguage, language, relativeTime, exactTime, formatNumber, parseNumber };
 
 const DICTIONARIES = { en: EN, de: DE };
 
@@ -39,3 +39,13 @@ function relativeTime(time) {
 }
 
 const exactTime = (time) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "long" }).format(new Date(time));
+
+// Numbers have the decimal separator of the language and no other one: "1,000" is not 1.
+const separator = () => new Intl.NumberFormat(language).format(1.5)[1];
+const formatNumber = (number) => String(number).replace(".", separator());
+
+// Returns a number, or null if the text is none.
+function parseNumber(entered) {
+  const isNumber = /^[+-]?(\d+|\d*[.,]\d+)(e[+-]?\d+)?$/i.test(entered) && !/[.,]/.test(entered.replace(separator(), ""));
+  return isNumber ? Number(entered.replace(separator(), ".")) : null;
+}
