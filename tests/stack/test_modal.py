@@ -338,7 +338,7 @@ class User:
         for error in errors:
             body = {"executionId": "1", "blockId": "1", "blockType": block, "error": error}
             answer = self.environment.engine.call("POST", path, body)
-            assert answer.status in (200, 201), answer
+            assert answer.status == 202, answer
 
     def break_account(self, installation: dict[str, Any], reason: str, kind: str = "shop") -> None:
         """Marks the credential of an installation as invalid."""
@@ -726,6 +726,86 @@ def test_view_that_loads_cannot_be_changed(site: Site, user: User) -> None:
     site.toggle("Orders")
     site.see("Orders is paused.")
 
+
+def test_switch_stays_when_only_the_session_fails(site: Site, user: User) -> None:
+    user.install()
+    site.show("Connected", integrationId="shop")
+    site.front.fault("GET /session", "close")
+    site.toggle("Orders")
+    site.see("Orders is paused.")
+    assert site.value("Orders") is False
+    assert user.installation()["workflows"][0]["active"] is False
+    assert site.events("ready", "deactivated")[1]["key"] == "orders"
+    site.front.repair()
+    site.front.fault("PUT /workflows/activate", "close")
+    site.toggle("Orders")
+    site.see("You seem to be offline")
+    assert site.value("Orders") is False
+
+
+def test_switches_of_an_install_token_run_in_order(site: Site, user: User) -> None:
+    user.install()
+    site.sign_in(user, mode="install")
+    site.show("Connected", integrationId="shop")
+    assert "Uninstall" not in site.text()
+    release = site.front.hold("PUT")
+    site.toggle("Orders")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "first switch")
+    site.toggle("Stock")
+    release.set()
+    site.see("Stock is paused.", "Paused")
+    assert [workflow["active"] for workflow in user.installation()["workflows"]] == [False, False]
+    site.toggle("Stock")
+    site.see("Stock is active.", "Installed")
+    names = [event["name"] for event in site.events()]
+    assert names == ["ready", "updated", "deactivated", "updated", "deactivated", "updated", "activated"]
+
+
+def test_what_was_typed_is_not_lost_without_asking(site: Site, user: User) -> None:
+    installed = user.install()
+    user.fail(installed, "Status code 401")
+    site.show("Shop", "Installed")
+    site.click("Shop", "Connected", "What went wrong")
+    release = site.front.hold("PUT /workflows/deactivate")
+    site.toggle("Orders")
+    site.fill({"Orders per run": "5"})
+    release.set()
+    site.see("Orders is paused.")
+    leave = ["Reconnect", "Back", "Close"]
+    for name in leave:
+        site.click(name, "Discard what you entered?")
+        site.click("Keep editing")
+    site.find("visible('.errors button')[0].click()")
+    site.see("Discard what you entered?")
+    site.browser.press(ESCAPE)
+    wait(lambda: "Discard" not in site.text(), PATIENCE, "the dialog is closed")
+    site.browser.press(ESCAPE)
+    site.see("Discard what you entered?")
+    site.click("Keep editing")
+    assert site.value("Orders per run") == "5"
+    site.click("Reconnect", "Discard what you entered?")
+    site.click("Discard", "Reconnect Shop account")
+    site.click("Back", "Connected")
+    site.browser.press(ESCAPE)
+    site.wait_closed()
+
+
+def test_form_that_was_left_does_not_disturb_the_next_one(site: Site, user: User) -> None:
+    site.show("Shop")
+    site.click("Shop", "Access token")
+    site.fill_shop()
+    release = site.front.hold("PUT")
+    site.click("Install")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
+    site.click("Back", "Discard what you entered?")
+    site.click("Discard", "Ledger")
+    site.click("Ledger", "Step 1 of 5")
+    site.fill({"Host": "https://ledger.example"})
+    release.set()
+    site.events("ready", "installed")
+    site.enter()
+    assert site.value("Host") == "https://ledger.example"
+    site.click("Close", "Discard what you entered?")
 
 
 # ------------------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ async function put(id, body) {
   const isNew = !installationOf(id);
   const installation = await call("PUT", installationPath(id), body);
   state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== id)];
-  state.isDirty = false;
   report(isNew ? "installed" : "updated", installation);
   return installation;
 }
@@ -129,16 +128,15 @@ function installView(integration, { openResult }) {
     ...(integration.settings.length > 0 ? [settingsSection(integration)] : []),
     ...(workflows.length > 1 ? [workflowsSection(integration)] : []),
   ];
-  const finish = async (form) => {
+  const save = (form) => {
     const body = { credentials: {}, settings: {} };
     for (const section of sections) section.read(form, body);
-    await put(id, body);
-    openResult();
+    return put(id, body);
   };
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   return total <= MAX_IN_ONE_FORM
-    ? sectionForm(sections, text("install"), finish)
-    : stepForm(sections, text("install"), finish);
+    ? sectionForm(sections, text("install"), { save, openNext: openResult })
+    : stepForm(sections, text("install"), { save, openNext: openResult });
 }
 
 const fieldset = ({ title, content }) => h("fieldset", {}, h("legend", {}, title), content);
@@ -146,33 +144,38 @@ const fieldset = ({ title, content }) => h("fieldset", {}, h("legend", {}, title
 // Returns the fields of the sections that cannot be sent as they are.
 const invalidFields = (form, sections) => sections.flatMap((section) => section.check(form)).filter(({ detail }) => detail);
 
-// Creates a form of all sections.
-function sectionForm(sections, submit, finish, ...more) {
+// Creates a form of all sections. `save` sends it, and `openNext` opens the next view.
+function sectionForm(sections, submit, actions) {
   const failure = h("div", { role: "alert" });
-  const submitButton = button(submit, () => submitSections(form, sections, failure, finish), "primary");
+  const submitButton = button(submit, () => submitSections(form, sections, failure, actions), "primary");
   submitButton.type = "submit";
   const form = h("form", { novalidate: true, onsubmit: (event) => event.preventDefault() },
-    sections.map(fieldset), failure, h("div", { class: "actions" }, more, submitButton));
+    sections.map(fieldset), failure, h("div", { class: "actions" }, submitButton));
   return form;
 }
 
 // Checks and sends the form, and marks what is invalid.
-async function submitSections(form, sections, failure, finish) {
+async function submitSections(form, sections, failure, { save, openNext }) {
   failure.replaceChildren();
   clearFieldErrors(form);
   const invalid = invalidFields(form, sections);
   if (showFieldErrors(form, invalid).length < invalid.length) return;
   try {
-    await finish(form);
+    await save(form);
   } catch (problem) {
     if (problem.kind !== "invalid") throw problem;
     const others = showFieldErrors(form, problem.errors.map(localized));
     failure.replaceChildren(notice([text("formInvalid"), ...others.map(({ detail }) => detail)].join(" "), "danger"));
+    return;
   }
+  // The user may have left the form, and have entered something in another one.
+  if (!form.isConnected) return;
+  state.isDirty = false;
+  await openNext();
 }
 
 // Creates a form that shows one section after the other, and then all that was entered.
-function stepForm(sections, submit, finish) {
+function stepForm(sections, submit, saveActions) {
   const failure = h("div", { role: "alert" });
   const review = h("fieldset", {});
   const pages = [...sections.map(fieldset), review];
@@ -189,7 +192,7 @@ function stepForm(sections, submit, finish) {
     progress.textContent = text("step", { step: index + 1, steps: pages.length });
     const next = button(isLast ? submit : text("continue"), async () => {
       if (isLast) {
-        await submitSections(form, sections, failure, finish);
+        await submitSections(form, sections, failure, saveActions);
         // The server has named fields of an earlier step.
         const at = pages.findIndex((page) => page.querySelector("[aria-invalid]"));
         if (at >= 0) {
@@ -281,11 +284,13 @@ function settingsForm(installation, integration, { canChange, reload }) {
     const shown = integration.settings.map((field) => [h("dt", {}, field.label), h("dd", {}, reviewValue(field, installation.settings[field.name]))]);
     return h("section", {}, h("h2", {}, text("settings")), h("dl", {}, shown));
   }
-  return sectionForm([section], text("save"), async (form) => {
-    const body = {};
-    section.read(form, body);
-    await put(installation.integrationId, body);
-    await reload(text("saved"));
+  return sectionForm([section], text("save"), {
+    save: (form) => {
+      const body = {};
+      section.read(form, body);
+      return put(installation.integrationId, body);
+    },
+    openNext: () => reload(text("saved")),
   });
 }
 
@@ -307,32 +312,39 @@ function workflowList(installation, integration, showStatus) {
   })));
 }
 
-// Switches a workflow on or off. A token that may only install does it through the installation. What is
-// entered in the settings stays.
+let lastSwitch = Promise.resolve();
+
+// Switches a workflow on or off, after previous switches. A token that may only install does it through the
+// installation, with all active workflows.
 async function switchWorkflow(toggle, installation, workflow, showStatus) {
   const { integrationId } = installation;
-  const { isDirty } = state;
   const active = toggle.checked;
   toggle.disabled = true;
+  const previous = lastSwitch;
+  const { promise, resolve } = Promise.withResolvers();
+  lastSwitch = promise;
+  await previous;
   try {
     if (workflow.workflowId && canManage()) {
       await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId: workflow.workflowId });
-      await loadSession();
+      // The workflow is switched, even if the new status cannot be shown.
+      await loadSession().catch(() => {});
     } else {
       const others = installationOf(integrationId).workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
       await put(integrationId, { workflows: active ? [...others, workflow.key] : others });
     }
-    const { workflowId } = installationOf(integrationId).workflows.find(({ key }) => key === workflow.key);
+    const known = installationOf(integrationId)?.workflows.find(({ key }) => key === workflow.key);
+    const workflowId = known?.workflowId ?? workflow.workflowId;
     Object.assign(workflow, { workflowId, active });
     send({ type: "event", name: active ? "activated" : "deactivated", detail: { integrationId, workflowId, key: workflow.key } });
-    announce(text(active ? "activated" : "deactivated", { workflow: workflow.name }));
+    if (toggle.isConnected) announce(text(active ? "activated" : "deactivated", { workflow: workflow.name }));
     showStatus();
   } catch (problem) {
     toggle.checked = !active;
     throw problem;
   } finally {
+    resolve();
     toggle.disabled = false;
-    state.isDirty = isDirty;
     toggle.focus();
   }
 }
@@ -343,11 +355,13 @@ function reconnectView(installation, credentialType, { openInstallation }) {
   const reason = credentialOf(installation, credentialType.type)?.statusReason;
   return [
     reason && notice(text("invalidReason", { account: credentialType.name, reason }), "danger"),
-    sectionForm([section], text("reconnect"), async (form) => {
-      const body = { credentials: {} };
-      section.read(form, body);
-      await put(installation.integrationId, body);
-      await openInstallation(text("reconnected", { account: credentialType.name }));
+    sectionForm([section], text("reconnect"), {
+      save: (form) => {
+        const body = { credentials: {} };
+        section.read(form, body);
+        return put(installation.integrationId, body);
+      },
+      openNext: () => openInstallation(text("reconnected", { account: credentialType.name })),
     }),
   ];
 }

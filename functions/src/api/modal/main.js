@@ -127,10 +127,10 @@ async function openIntegration(id, message) {
       return;
     }
     show(view, description, manageView(installation, integration, {
-      openReconnect: (type) => openReconnect(integration, type),
+      openReconnect: (type) => leaveView(() => openReconnect(integration, type)),
       openCatalogue: (uninstalled) => (homeOf() ? openCatalogue(uninstalled) : openIntegration(id, uninstalled)),
       reload: (changed) => openIntegration(id, changed),
-      errors: errors?.groups.length > 0 && errorList(errors, () => openAccounts(id)),
+      errors: errors?.groups.length > 0 && errorList(errors, () => leaveView(() => openAccounts(id))),
     }));
   });
 }
@@ -237,9 +237,12 @@ function startFramed() {
     }
   });
   addEventListener("keydown", (event) => {
-    // Escape clears a search first.
-    const isSearching = event.target.type === "search" && event.target.value !== "";
-    if (event.key === "Escape" && !isSearching && !state.options.inline) requestClose();
+    if (event.key !== "Escape" || event.defaultPrevented || state.options.inline || document.querySelector("dialog[open]")) return;
+    // The browser clears a search.
+    if (event.target.type === "search" && event.target.value) return;
+    // The browser would close the dialog that asks.
+    event.preventDefault();
+    requestClose();
   });
   new ResizeObserver(() => send({ type: "size", height: Math.ceil(app.getBoundingClientRect().height) })).observe(app);
 }
