@@ -6,18 +6,19 @@ causes faults: refused tokens, slow responses and closed connections.
 
 import base64
 import http.server
+import json
 import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
-from browser import ELEMENT, ENTER, ESCAPE, TAB, Browser, WebDriverError, wait
+from browser import ENTER, ESCAPE, TAB, Browser, WebDriverError, wait
 from conftest import Environment
 from emulator import Emulator
 from stack import Stack
@@ -33,6 +34,7 @@ HOST = """<!doctype html><html lang=en><meta charset=utf-8><title>Host</title>
 <body><button id=opener>Open</button><div id=place></div><script type=module src=/host.js></script>"""
 # Scripts of tests use `show`, which opens a modal and reports its events in `events`.
 HOST_SCRIPT = """import { open } from "{front}/tenon.js";
+window.opener = open;
 window.events = [];
 window.token = async () => {
   const response = await fetch("/token");
@@ -72,6 +74,34 @@ const labelOf = (label) => [...label.childNodes].filter(({ nodeName }) => ["#tex
   .map(({ textContent }) => textContent).join("").trim();
 const buttonOf = (name) => visible("button, summary").find((element) => nameOf(element) === name);
 const inputOf = (name) => visible("label").find((label) => labelOf(label) === name)?.control;
+"""
+# Functions that act like a user. They return the reason if that is not possible.
+ACT = """const reach = (element) => {
+  if (!element) return "not found";
+  element.scrollIntoView({ block: "center" });
+  const { x, y, width, height } = element.getBoundingClientRect();
+  const hit = document.elementFromPoint(x + width / 2, y + height / 2);
+  if (!element.contains(hit)) return `covered by ${hit?.outerHTML.slice(0, 100)}`;
+  if (element.disabled) return "disabled";
+  element.focus();
+  return null;
+};
+const press = (element) => reach(element) ?? (element.click(), null);
+const type = (input, value) => {
+  const reason = reach(input);
+  if (reason) return reason;
+  input.select();
+  document.execCommand(value ? "insertText" : "delete", false, value);
+  return input.value === value ? null : `has the value ${input.value}`;
+};
+const choose = (select, name) => {
+  const reason = reach(select);
+  const option = [...select?.options ?? []].find(({ text }) => text === name);
+  if (reason || !option) return reason ?? "no option";
+  select.value = option.value;
+  for (const event of ["input", "change"]) select.dispatchEvent(new Event(event, { bubbles: true }));
+  return null;
+};
 """
 
 
@@ -138,12 +168,16 @@ class Server:
         raise NotImplementedError
 
 
+# The connection is closed before or after the request was forwarded, or not at all.
+Outcome = Literal["close", "drop", "forward"]
+
+
 @dataclass
 class Fault:
     """Fault of requests whose method and path begin with a text."""
 
     start: str
-    outcome: Response | Literal["close", "forward"]
+    outcome: Response | Outcome
     # Number of requests that are still affected.
     left: int
     # The request waits until it is set.
@@ -158,22 +192,14 @@ class Front(Server):
         self.lock = threading.Lock()
         super().__init__("127.0.0.1")
 
-    def fault(self, start: str, outcome: Response | Literal["close"], times: int = 1000) -> None:
+    def fault(self, start: str, outcome: Response | Outcome, times: int = 1000) -> None:
         """Changes the outcome of the next requests, except those of the page and the script."""
         self.hold(start, outcome, times).set()
 
-    def hold(
-        self, start: str, outcome: Response | Literal["close", "forward"] = "forward", times: int = 1
-    ) -> threading.Event:
+    def hold(self, start: str, outcome: Response | Outcome = "forward", times: int = 1) -> threading.Event:
         """Delays the next requests until the returned event is set."""
         self.faults.append(Fault(start, outcome, times, threading.Event()))
         return self.faults[-1].released
-
-    @property
-    def last_token(self) -> str:
-        """Token of the last request that had one."""
-        tokens = [request.headers.get("authorization", "") for request in self.requests]
-        return [token for token in tokens if token][-1].removeprefix("Bearer ")
 
     def repair(self) -> None:
         """Ends all faults."""
@@ -197,9 +223,10 @@ class Front(Server):
         if not fault:
             return self.forward(request)
         fault.released.wait(60)
-        if fault.outcome == "forward":
-            return self.forward(request)
-        return fault.outcome if isinstance(fault.outcome, Response) else None
+        if isinstance(fault.outcome, Response):
+            return fault.outcome
+        response = None if fault.outcome == "close" else self.forward(request)
+        return response if fault.outcome == "forward" else None
 
     def forward(self, request: Request) -> Response:
         """Returns the response of the API."""
@@ -353,8 +380,9 @@ class Site:
         self.browser, self.environment, self.api = browser, environment, api
         self.front = Front(api)
         scripts = {"/host.js": HOST_SCRIPT.replace("{front}", self.front.origin), "/raw.js": RAW_SCRIPT}
-        # The host is of another site than the API, so that the frame runs in a process of its own.
-        self.host, self.other = Host("localhost", scripts), Host("127.0.0.1", scripts)
+        # The other host is of another site than the API: the frame has a process of its own, and the
+        # driver does not get the messages of its console.
+        self.host, self.other = Host("127.0.0.1", scripts), Host("localhost", scripts)
         self.users = 0
 
     def new_user(self, environment: Environment | None = None) -> User:
@@ -392,8 +420,8 @@ class Site:
     def enter(self, selector: str = "iframe") -> None:
         """Makes the page in a frame the current one, if there is a frame."""
         self.browser.leave_frames()
-        if self.browser.run("return document.querySelector(arguments[0]) !== null", selector):
-            self.browser.enter_frame(selector)
+        if frame := self.browser.run("return document.querySelector(arguments[0])", selector):
+            self.browser.call("POST", "/frame", {"id": frame})
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Waits until the host has received events with these names, and returns all."""
@@ -439,57 +467,39 @@ class Site:
         except AssertionError:
             pytest.fail(f"the page does not show {missing()}:\n{self.text()}\n{self.browser.log()}")
 
-    def act(self, action: Callable[[], Any]) -> Any:
-        """Repeats an action until its element is there and can be used."""
-        errors: list[str] = []
+    def act(self, script: str, *arguments: Any) -> None:
+        """Repeats a script that acts like a user until it returns no reason for a failure."""
+        reasons: list[str | None] = []
 
         def done() -> bool:
             try:
-                action()
+                reasons.append(self.find(ACT + script, *arguments))
             except WebDriverError as error:
-                errors.append(str(error))
-                return False
-            return True
+                reasons.append(str(error))
+            return reasons[-1] is None
 
         try:
             wait(done, PATIENCE, "action")
         except AssertionError:
-            pytest.fail(f"{errors[-1]}\n{self.text()}")
-
-    def element(self, kind: Literal["button", "input"], name: str) -> str:
-        """Returns the path of an element with a name. The sticky header does not cover it."""
-        script = (
-            f"const found = {kind}Of(arguments[0]); found?.scrollIntoView({{ block: 'center' }}); return found ?? null"
-        )
-        found = self.find(script, name)
-        if found is None:
-            raise WebDriverError(f"no {kind} {name!r}")
-        return f"/element/{found[ELEMENT]}"
+            pytest.fail(f"{arguments[0]}: {reasons[-1]}\n{self.text()}\n{self.browser.log()}")
 
     def click(self, name: str, *texts: str) -> None:
         """Clicks the button with a name, and waits until the page contains texts."""
-        self.act(lambda: self.browser.call("POST", f"{self.element('button', name)}/click"))
+        self.act("return press(buttonOf(arguments[0]))", name)
         self.see(*texts)
 
     def toggle(self, label: str) -> None:
         """Clicks a checkbox or switch."""
-        self.act(lambda: self.browser.call("POST", f"{self.element('input', label)}/click"))
+        self.act("return press(inputOf(arguments[0]))", label)
 
     def fill(self, values: dict[str, str]) -> None:
         """Types values into the fields with these labels."""
         for label, value in values.items():
-
-            def type_value(label: str = label, value: str = value) -> None:
-                path = self.element("input", label)
-                self.browser.call("POST", f"{path}/clear")
-                self.browser.call("POST", f"{path}/value", {"text": value})
-
-            self.act(type_value)
+            self.act("return type(inputOf(arguments[0]), arguments[1])", label, value)
 
     def choose(self, label: str, option: str) -> None:
         """Chooses an option."""
-        script = "return [...inputOf(arguments[0]).options].find(({ text }) => text === arguments[1])"
-        self.act(lambda: self.browser.call("POST", f"/element/{self.find(script, label, option)[ELEMENT]}/click"))
+        self.act("return choose(inputOf(arguments[0]), arguments[1])", label, option)
 
     def value(self, label: str) -> Any:
         """Returns the value of a field, or whether a checkbox is checked."""
@@ -536,7 +546,8 @@ def site(session: Site) -> Iterator[Site]:
     session.front.repair()
     session.host.next_tokens.clear()
     problems = ("Uncaught", "TypeError", "ReferenceError", "Content Security Policy")
-    assert [line for line in session.browser.log() if any(problem in line for problem in problems)] == []
+    lines = [line for line in session.browser.log() if "frame-ancestors" not in line]
+    assert [line for line in lines if any(problem in line for problem in problems)] == []
 
 
 @pytest.fixture
@@ -934,10 +945,15 @@ def test_late_response_for_the_first_user_is_dropped(site: Site, user: User) -> 
 
 def test_disabled_user_loses_nothing(site: Site, user: User) -> None:
     open_filled_form(site)
-    token = site.front.last_token
+    # API Gateway knows the first token for 30 seconds, but not yet the second one.
+    site.host.next_tokens = [user.token(origins=[site.host.origin])]
     user.call("POST", "/disable")
-    wait(lambda: Api(site.api, token).call("GET", "/session").status != 200, 60, "the token is refused")
+    site.front.fault("PUT", UNAUTHORIZED, times=1)
     site.click("Install", "Your session has ended.")
+    assert (site.host.token_requests, len(site.front.lines("PUT"))) == (1, 2)
+    site.click("Try again")
+    wait(lambda: site.host.token_requests == 2, PATIENCE, "renewal without a token")
+    site.see("Your session has ended.")
     user.call("POST", "/enable")
     site.click("Try again")
     wait(lambda: "Your session has ended." not in site.text(), PATIENCE, "renewed")
@@ -963,3 +979,815 @@ def test_first_token_can_be_refused(site: Site, user: User) -> None:
     site.front.repair()
     site.click("Try again", "Chat", "Install")
     site.events("ready")
+
+
+# ------------------------------------------------------------------------------------------
+# Pages that may show the modal
+
+
+@pytest.fixture(scope="module")
+def other_environment(emulator: Emulator, stack: Stack) -> Environment:
+    """An environment whose settings tests change."""
+    return Environment(emulator, stack)
+
+
+def test_origins_of_token_and_environment_decide(site: Site, other_environment: Environment) -> None:
+    user = site.new_user(other_environment)
+
+    def allow(*origins: str) -> None:
+        other_environment.call("PATCH", "/environment", {"modal": {"origins": origins}})
+
+    refused = ("This page may not be shown here.", f"the page at {site.host.origin}")
+    allow(site.host.origin)
+    for origins in ([site.other.origin], ["https://app.acme.example"]):
+        site.sign_in(user, origins=origins)
+        site.show(*refused)
+        assert site.front.lines("GET /session") == [], "no data is loaded"
+        site.run("modal.close()")
+    # Without origins in the token, those of the environment apply.
+    site.host.token = user.token
+    site.show("There are no integrations yet.")
+    site.run("modal.close()")
+    allow(site.other.origin)
+    site.show(*refused)
+    site.click("Close")
+    site.wait_closed()
+    allow()
+    site.show(*refused)
+    assert site.events() == [{"name": name} for name in ("close", "close", "ready", "close", "close")]
+
+
+def frame_of(site: Site, *origins: str) -> str:
+    """Returns the URL of the page for pages with these origins."""
+    return f"{site.front.origin}/modal?{urlencode([('v', 1), *(('origin', origin) for origin in origins)])}"
+
+
+def test_browser_blocks_frames_of_other_pages(site: Site, user: User) -> None:
+    site.load("/raw")
+    for url in (
+        frame_of(site, site.other.origin),
+        frame_of(site, "https://app.acme.example"),
+        f"{site.front.origin}/modal",
+    ):
+        site.browser.leave_frames()
+        site.browser.run("embed(arguments[0])", url)
+        site.enter()
+        site.browser.wait("return location.protocol === 'chrome-error:'")
+    # The page of an install link cannot be framed, with a ticket either.
+    site.browser.leave_frames()
+    assert site.browser.run("return heard") == []
+
+
+def test_pages_above_must_be_allowed_too(site: Site, user: User) -> None:
+    """The host is in a frame of another page."""
+    both = [site.host.origin, site.other.origin]
+    for allowed, origins, text in ((both, both, "Install"), (both[:1], both, f"the page at {site.other.origin}")):
+        site.sign_in(user, origins=allowed)
+        site.load("/raw", site.other)
+        site.browser.run("embed(arguments[0])", f"{site.host.origin}/")
+        site.enter()
+        site.browser.wait("return Boolean(window.show)")
+        site.browser.run("show({ integrationId: 'chat', origins: arguments[0] })", origins)
+        enter_nested(site)
+        site.see(text)
+    # Without the outer page in the URL, the browser refuses.
+    site.load("/raw", site.other)
+    site.browser.run("embed(arguments[0])", f"{site.host.origin}/")
+    site.enter()
+    site.browser.wait("return Boolean(window.show)")
+    site.browser.run("show({ integrationId: 'chat' })")
+    enter_nested(site)
+    site.browser.wait("return location.protocol === 'chrome-error:'")
+
+
+def enter_nested(site: Site) -> None:
+    """Makes the page in the frame of a frame the current one."""
+    frame = site.browser.wait("return document.querySelector('iframe')")
+    site.browser.call("POST", "/frame", {"id": frame})
+
+
+def redeem(site: Site, user: User, integration: str) -> str:
+    """Returns the token of an install link."""
+    url = user.call("GET", f"/integrations/{integration}/install-url")["url"]
+    answer = Api(site.api).call("POST", "/tickets", {"ticket": url.partition("#ticket=")[2]})
+    assert answer.status == 200, answer
+    return answer.body["token"]
+
+
+def test_token_of_an_install_link_is_refused_in_a_frame(site: Site, user: User) -> None:
+    hosted = redeem(site, user, "chat")
+    site.host.next_tokens = [hosted]
+    site.show("This page may not be shown here.", "install link")
+    assert site.front.lines("GET /session") == []
+
+
+def test_invalid_origins_are_refused_by_the_server(site: Site) -> None:
+    own = f"https://{urlsplit(site.environment.backend.url).path.split('/')[3]}.execute-api.localhost"
+    api = Api(site.environment.backend.url)
+    for origin in (own, "http://app.acme.example", "https://app.acme.example/", "*", "null", ""):
+        answer = api.call("GET", f"/modal?{urlencode({'v': 1, 'origin': origin})}")
+        assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, "/origin/0"), origin
+
+
+def test_unframed_page_with_an_origin_shows_nothing(site: Site, user: User) -> None:
+    site.browser.go(frame_of(site, site.front.origin.replace("127.0.0.1", "localhost")))
+    site.see("Open this page from a link that you received")
+    assert site.find("return visible('button, input, a').length") == 0
+    assert site.front.lines("GET /session") == []
+
+
+# ------------------------------------------------------------------------------------------
+# Protocol
+
+
+def start_raw(site: Site) -> None:
+    """Embeds the page in a host that speaks the protocol by itself, and waits until it is ready."""
+    site.load("/raw")
+    site.browser.run("embed(arguments[0])", frame_of(site, site.host.origin))
+    site.browser.wait("return heard.length === 1")
+    assert site.browser.run("return heard") == [
+        {"data": {"tenon": "ready", "v": 1}, "origin": site.front.origin, "isFrame": True}
+    ]
+
+
+START = "port.postMessage({ type: 'start', token: arguments[0], options: { integrationId: arguments[1], lang: arguments[2] ?? null } })"
+
+
+def test_only_the_first_port_of_the_parent_is_accepted(site: Site, user: User) -> None:
+    token = user.token(origins=[site.host.origin])
+    start_raw(site)
+    # Frames beside the page, of another origin and of that of the parent, send ports with a start.
+    for index, host in enumerate((site.other, site.host), 1):
+        site.browser.run(
+            """const frame = Object.assign(document.createElement("iframe"), { src: arguments[0] });
+            document.body.append(frame);""",
+            f"{host.origin}/raw",
+        )
+        site.browser.leave_frames()
+        frame = site.browser.run("return document.querySelectorAll('iframe')[arguments[0]]", index)
+        site.browser.enter_frame(frame)
+        site.browser.wait("return typeof embed === 'function'")
+        site.browser.run(
+            """const { port1, port2 } = new MessageChannel();
+            parent.frames[0].postMessage({ tenon: "port", v: 1 }, "*", [port2]);
+            port1.postMessage({ type: "start", token: arguments[0], options: { integrationId: "erp" } });
+            return new Promise((done) => { parent.frames[0].postMessage({}, "*"); setTimeout(done); })""",
+            token,
+        )
+        site.browser.leave_frames()
+    # Messages of the parent that are not a port.
+    for message, count in (
+        ({"tenon": "port", "v": 2}, 1),
+        ({"tenon": "port"}, 1),
+        ({"tenon": "port", "v": 1}, 0),
+        ({"tenon": "port", "v": 1}, 2),
+        ({"tenon": "ready", "v": 1}, 1),
+        (None, 1),
+        ("port", 1),
+    ):
+        site.browser.run("connect(arguments[0], arguments[1])", message, count)
+        if count:
+            site.browser.run(START, token, "erp")
+    site.browser.run("frames[0].postMessage(arguments[0], '*')", {"type": "start", "token": token, "options": {}})
+    site.browser.run("connect()")
+    site.browser.run("window.first = port")
+    site.browser.run(START, token, "chat")
+    site.enter()
+    site.see("Chat", "Install")
+    assert site.front.lines("GET /integrations/") == ["GET /integrations/chat"]
+    # Later ports are ignored.
+    site.run("connect()")
+    site.run(START, token, "shop")
+    site.run("port.postMessage({ type: 'theme', theme: 'dark' })")
+    site.run("first.postMessage({ type: 'unknown' }); first.postMessage(null); first.postMessage('leave')")
+    site.click("Install", "Chat is installed.")
+    assert site.browser.run("return document.documentElement.dataset.scheme") == "light"
+    types = site.run("return received.filter(({ type }) => type !== 'size').map(({ type, name }) => name ?? type)")
+    assert types == ["ready", "installed"]
+    assert site.front.lines("GET /integrations/") == ["GET /integrations/chat"]
+
+
+def test_page_without_a_port_does_nothing(site: Site, user: User) -> None:
+    start_raw(site)
+    site.browser.run("connect({ tenon: 'port', v: 2 })")
+    site.browser.run(START, user.token(origins=[site.host.origin]), "chat")
+    site.enter()
+    site.see("Loading")
+    assert site.front.lines("GET /session") == []
+
+
+# ------------------------------------------------------------------------------------------
+# Install links
+
+
+def install_link(site: Site, user: User, integration: str = "chat") -> str:
+    """Returns an install link to the page behind the proxy."""
+    url = user.call("GET", f"/integrations/{integration}/install-url")["url"]
+    assert url.startswith(f"{site.environment.backend.url}/modal#ticket=")
+    return f"{site.front.origin}/modal{url[url.index('#') :]}"
+
+
+def test_install_link_works_once_and_only_after_continue(site: Site, user: User) -> None:
+    link = install_link(site, user, "shop")
+    site.browser.go(link)
+    site.see("Connect an integration", "Continue only if you expected it.")
+    assert site.front.lines("POST") == []
+    site.front.fault("POST /tickets", "close", times=1)
+    site.click("Continue", "You seem to be offline")
+    site.click("Continue", "Access token")
+    assert site.browser.run("return [location.hash, document.activeElement.localName]") == ["", "h1"]
+    assert [name for name in ("Back", "Close", "Uninstall") if site.find("return buttonOf(arguments[0])", name)] == []
+    site.fill_shop("wrong")
+    site.click("Install", "does not have the expected form")
+    site.fill_shop()
+    site.click("Install", "Shop is installed.", "You can close this page now.")
+    assert user.installation()["status"] == "active"
+    # The token is not renewed.
+    assert len(site.front.lines("POST")) == 2
+    site.browser.go(f"{site.front.origin}/modal?again{link[link.index('#') :]}")
+    site.click("Continue", "This link was used already, or has expired.")
+    assert site.browser.run("return document.activeElement.localName") == "h1"
+
+
+def test_expired_session_of_an_install_link_ends(site: Site, user: User) -> None:
+    site.browser.go(install_link(site, user))
+    site.click("Continue", "Chat")
+    site.front.fault("PUT", FORBIDDEN)
+    site.click("Install", "Your session has ended.")
+    assert len(site.front.lines("PUT")) == 1
+    assert site.find("return buttonOf('Try again') ?? null") is None
+
+
+def test_wrong_install_links_say_why(site: Site, user: User) -> None:
+    for fragment, text in (
+        ("", "Open this page from a link that you received"),
+        ("#ticket=", "Open this page from a link that you received"),
+        ("#ticket=abc", "This link is incomplete."),
+        (f"#ticket={'A' * 43}", "This link was used already, or has expired."),
+    ):
+        site.browser.go("about:blank")
+        site.browser.go(f"{site.front.origin}/modal?utm_source=mail{fragment}")
+        if len(fragment) > len("#ticket="):
+            site.click("Continue")
+        site.see(text)
+        assert site.find("return visible('button, input').length") == 0
+
+
+# ------------------------------------------------------------------------------------------
+# Data is shown as text
+
+
+def attack(name: str) -> str:
+    """Returns a text that runs a script if it becomes markup, style or a URL."""
+    return f"</style></script><img src=x onerror=window.hacked=1><svg/onload=alert(1)> javascript:alert(1);{name}\"'`"
+
+
+# Images are icons, and neither elements nor attributes come from data.
+UNTOUCHED = """return window.hacked === undefined && document.scripts.length === 1 && document.styleSheets.length === 1
+  && [...document.images].every(({ src }) => src.startsWith("data:image/svg+xml;base64,"))
+  && document.querySelectorAll("svg, a, iframe, object, base").length === 0
+  && ![...document.querySelectorAll("*")].some((element) => element.getAttributeNames().some((name) => /^on|^style$/.test(name)))"""
+
+
+def test_data_is_never_markup(site: Site, other_environment: Environment) -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" onload="parent.hacked=1"><script>parent.hacked=1</script></svg>'
+    # Pointers of the API are cut off after 128 characters.
+    kind, option = "<img src=x onerror=window.hacked=1>/~", attack("value")
+    content = {
+        "name": attack("name"),
+        "description": attack("description"),
+        "icon": "data:image/svg+xml;base64," + base64.b64encode(svg).decode(),
+        "credentialTypes": [
+            {
+                "type": kind,
+                "name": attack("account"),
+                "fields": [form_field("key", attack("label"), help=attack("help"), placeholder=attack("hint"))],
+            }
+        ],
+        "settings": [
+            form_field("region", attack("setting"), "select", options=[{"value": option, "label": attack("option")}]),
+            form_field("agreed", attack("agreed"), "boolean", help=attack("agreed help")),
+        ],
+        "workflows": [
+            {"key": "main", "name": attack("workflow"), "description": attack("about")},
+            {"key": "more", "name": attack("more")},
+        ],
+        "hints": [{"match": "known", "text": attack("explained"), "action": "reconnect"}],
+    }
+    other_environment.call("PUT", "/integrations/bad", content, 201)
+    user = site.new_user(other_environment)
+    user.call("PATCH", "", {"fullName": attack("user")})
+    user.call("POST", "/credentials", {"type": kind, "name": attack("main"), "data": {"key": "1"}}, 201)
+    site.host.token = lambda: user.token(origins=[site.host.origin])
+    prefill = {"settings": {"region": option}, "credentials": {kind: {"key": attack("prefilled")}}}
+    texts = {"install": attack("install"), "loading": attack("loading"), "unknown": attack("unknown")}
+    names = [
+        "name",
+        "description",
+        "account",
+        "label",
+        "help",
+        "setting",
+        "option",
+        "agreed",
+        "workflow",
+        "about",
+        "more",
+    ]
+
+    def see(*shown: str) -> None:
+        site.see(*(attack(name) for name in shown))
+        assert site.browser.run(UNTOUCHED)
+
+    site.show(integrationId="bad", prefill=prefill, texts=texts, view=None)
+    site.choose("Account to use", "Connect another account")
+    see(*names, "main", "install")
+    assert [site.value(attack(label)) for label in ("label", "setting")] == [attack("prefilled"), option]
+    site.click(attack("install"), "is installed")
+    see("name")
+    installed = user.installation("bad")
+    assert installed["settings"] == {"region": option, "agreed": False}
+    user.fail(installed, attack("raw"), "known " + attack("error"), block=attack("block"))
+    user.break_account(installed, attack("reason"), kind)
+    site.click("Manage", "What went wrong")
+    see("name", "account", "reason", "setting", "workflow", "raw", "explained")
+    site.find("for (const details of document.querySelectorAll('details')) details.open = true")
+    see("block", "error", "raw")
+    site.click("Uninstall", "Uninstall")
+    see("name")
+    site.click("Cancel")
+    site.click("Reconnect")
+    see("account", "reason", "label", "help")
+    site.run("modal.close()")
+    site.show("What went wrong", view="errors")
+    see("explained", "raw", "workflow")
+    site.click("Back")
+    see("name", "description")
+    site.run("modal.close()")
+    site.show("Diese Integration", integrationId=attack("id"), lang="de")
+    assert site.browser.run(UNTOUCHED)
+
+
+def test_theme_is_checked_and_applied(site: Site, user: User) -> None:
+    site.show("Install", integrationId="chat")
+    bad = ("#0b5cad;}*{display:none", "red", "var(--text)", "url(https://acme.example)", "#0b5cad ", 2.5, None, {})
+    palettes = [{name: value} for value in bad for name in ("accent", "radius", str(value))]
+    palettes += [{"font": value} for value in ("a;}*{display:none", "url(x)", "", 1, 'a"', "a" * 101)]
+    palettes += [{"radius": 25}, {"radius": -1}, None, []]
+    # The contrast of a palette is checked with the defaults of its absent colors.
+    palettes += [{"text": "#777777", "radius": 3}, {"background": "#000000"}]
+    themes = [*({"light": palette} for palette in palettes), "blue", "", 0, False, ["dark"], {"print": {}}]
+    site.browser.log()
+    site.run("for (const theme of arguments[0]) modal.setTheme(theme)", themes)
+    site.run("modal.setTheme({ light: { text: '#333333', radius: 4, font: 'Georgia, serif', accent: '#005500' } })")
+    site.browser.wait("return document.documentElement.style.getPropertyValue('--radius') === '4px'")
+    script = "const style = getComputedStyle(arguments[0]); return [style.borderRadius, style.fontFamily, style.backgroundColor]"
+    install = site.find("return buttonOf('Install')")
+    assert site.browser.run(script, install) == ["4px", "Georgia, serif", "rgb(0, 85, 0)"]
+    assert site.browser.run("return getComputedStyle(document.body).color") == "rgb(51, 51, 51)"
+    warnings = [line for line in site.browser.log() if "the theme is ignored" in line]
+    assert len(warnings) == len(themes)
+    assert any("contrast of text on background" in line for line in warnings)
+    site.run("modal.setTheme('dark')")
+    site.browser.wait("return getComputedStyle(document.body).backgroundColor === 'rgb(20, 23, 26)'")
+    assert site.browser.run("return document.documentElement.getAttribute('style')") == ""
+    assert site.browser.run(script, install)[0] == "8px"
+
+
+# ------------------------------------------------------------------------------------------
+# Views
+
+
+def test_environment_gives_theme_and_language(site: Site, other_environment: Environment) -> None:
+    site.sign_in(site.new_user(other_environment))
+    light = {"accent": "#224466", "radius": 2}
+    other_environment.call("PATCH", "/environment", {"modal": {"lang": "de", "theme": {"light": light}}})
+    site.show("Diese Integration ist nicht verfügbar.", integrationId="none")
+    accent = "return document.documentElement.style.getPropertyValue('--accent')"
+    assert site.browser.run(accent) == "#224466"
+    assert site.browser.run("return document.documentElement.lang") == "de"
+    site.run("modal.setTheme({ light: { accent: '#005500' } })")
+    site.browser.wait(f"{accent} === '#005500'")
+    # The theme of the host replaces that of the environment, and applies until it is taken back.
+    assert site.browser.run("return document.documentElement.style.getPropertyValue('--radius')") == ""
+    site.run("modal.setTheme(null)")
+    site.browser.wait(f"{accent} === '#224466'")
+    site.run("modal.close()")
+    site.show("This integration is not available.", integrationId="none", lang="en", theme="light")
+    assert site.browser.run(accent) == ""
+    site.run("modal.close()")
+    # French has no texts yet, so the language of the browser applies.
+    other_environment.call("PATCH", "/environment", {"modal": {"lang": "fr", "theme": None}})
+    site.show("This integration is not available.", integrationId="none")
+    assert site.browser.run("return document.documentElement.lang") == "en"
+
+
+def test_language_and_texts_of_the_host(site: Site, user: User) -> None:
+    installed = user.install()
+    user.fail(installed, "one", "two words", "two words")
+    site.show("Integrationen", "Installiert", "3 Fehler", lang="de")
+    site.click("Was schiefging", "2 Mal", "1 Mal", "Zuletzt")
+    site.click("Zurück", "Installiert")
+    site.click("Shop", "Verbunden", "Einstellungen")
+    site.run("modal.close()")
+    texts = {
+        "save": "Keep it",
+        "status.active": "Running",
+        "errorCount.other": "{count} problems",
+        "nope": "x",
+        "reconnect": 7,
+    }
+    site.show("Running", "3 problems", texts=texts)
+    site.click("Shop", "Keep it", "Reconnect")
+    site.run("modal.close()")
+    site.load("/raw")
+    token = user.token(origins=[site.host.origin])
+    for lang, texts in (("xx", {}), ("de-AT", {}), ("EN", None)):
+        start_raw(site)
+        site.browser.run("connect()")
+        site.browser.run(
+            "port.postMessage({ type: 'start', token: arguments[0], options: { integrationId: 'chat', lang: arguments[1], texts: arguments[2] } })",
+            token,
+            lang,
+            texts,
+        )
+        site.enter()
+        site.see("Installieren" if lang == "de-AT" else "Install")
+        assert site.browser.run("return document.documentElement.lang") == ("de" if lang == "de-AT" else "en")
+
+
+def test_two_modals_do_not_disturb_each_other(site: Site, user: User) -> None:
+    site.run(
+        "for (const id of ['first', 'second']) document.body.append(Object.assign(document.createElement('div'), { id }))"
+    )
+    site.run("window.reports = []")
+    for place, integration in (("first", "shop"), ("second", "chat")):
+        site.browser.leave_frames()
+        site.browser.run(
+            """const [id, integrationId] = arguments;
+            const report = (name) => ({ [name]: () => reports.push([id, name]) });
+            window[id] = opener({ token, integrationId, mount: document.getElementById(id), on: { ...report("ready"), ...report("installed"), ...report("close") } });""",
+            place,
+            integration,
+        )
+    site.enter("#first iframe")
+    site.see("Access token")
+    site.fill_shop()
+    site.enter("#second iframe")
+    site.click("Install", "Chat is installed.")
+    site.enter("#first iframe")
+    site.click("Install", "Shop is installed.")
+    site.browser.leave_frames()
+    site.browser.run("first.close()")
+    site.enter("#second iframe")
+    site.click("Manage", "Chat updates")
+    reports = site.run("return reports")
+    assert sorted(reports[:2]) == [["first", "ready"], ["second", "ready"]]
+    assert reports[2:] == [["second", "installed"], ["first", "installed"], ["first", "close"]]
+
+
+def test_inline_page_is_as_high_as_its_content(site: Site, user: User) -> None:
+    site.show("Shop", "Ledger", inline=True)
+    assert site.find("return buttonOf('Close') ?? null") is None
+
+    def fits() -> bool:
+        height = site.browser.run("return Math.ceil(document.getElementById('app').getBoundingClientRect().height)")
+        frame = site.run("return document.querySelector('iframe').getBoundingClientRect().height")
+        return frame == height and not site.browser.run("return document.documentElement.scrollHeight > innerHeight")
+
+    wait(fits, PATIENCE, "height of the catalogue")
+    site.click("Ledger", "Step 1 of 5")
+    wait(fits, PATIENCE, "height of the form")
+    site.fill({"Host": "x"})
+    site.browser.press(ESCAPE)
+    site.click("Back", "Discard what you entered?")
+    site.click("Discard", "Chat")
+    site.click("Chat", "Install")
+    wait(fits, PATIENCE, "height of a short form")
+    site.click("Install", "Chat is installed.")
+    site.click("Done", "Ledger")
+    assert [event["name"] for event in site.events()] == ["ready", "installed"]
+    assert site.run("return getComputedStyle(document.body).overflow") == "visible"
+
+
+def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
+    installed = user.install()
+    user.fail(installed, *[f"Request failed with status code 401 at https://shop.example/{n}" for n in (1, 2)])
+    user.fail(installed, "status code 429", block="rate")
+    user.fail(installed, "TypeError: x is undefined\n    at run (/app/shop.js:10:5)", block="code")
+    site.show("In the last seven days", view="errors")
+    site.see("The shop no longer accepts the token.", "Orders · 2 times · Last seen now", "The shop limits requests.")
+    site.see("TypeError: x is undefined")
+    assert "status code" not in site.text()
+    # Only the hint leads to the account, while it is valid.
+    assert site.find("return visible('.errors button').length") == 1
+    site.find("visible('summary').forEach((summary) => summary.click())")
+    site.see(
+        "http\nRequest failed with status code 401 at https://shop.example/2",
+        "rate\nstatus code 429",
+        "code\nTypeError",
+    )
+    user.break_account(installed, "401 from the shop")
+    site.run("modal.close()")
+    # Once the account is invalid, all of its errors lead to it.
+    site.show("What went wrong", "The shop limits requests.", view="errors", integrationId="shop")
+    assert site.find("return visible('.errors button').length") == 3
+    site.click("Reconnect", "Shop account does not work anymore: 401 from the shop")
+    site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_2"})
+    site.click("Reconnect", "Shop account is connected again.", "Connected")
+    assert user.installation()["status"] == "active"
+    site.run("modal.close()")
+    site.sign_in(site.new_user())
+    site.show("Nothing went wrong in the last seven days.", view="errors")
+    site.click("Back", "Shop", "Chat")
+
+
+def test_mode_of_host_and_token_hides_actions(site: Site, user: User) -> None:
+    user.break_account(user.install(), "expired")
+    actions = ("Save", "Reconnect", "Uninstall")
+    for token, host, expected in (
+        ("manage", "read", ()),
+        ("read", "manage", ()),
+        ("read", None, ()),
+        ("install", None, actions[:2]),
+        ("manage", "install", actions[:2]),
+        ("manage", None, actions),
+    ):
+        site.sign_in(user, mode=token)
+        site.show("Not working", "Region", integrationId="shop", mode=host)
+        shown = tuple(name for name in actions if site.find("return Boolean(buttonOf(arguments[0]))", name))
+        assert shown == expected, (token, host)
+        assert site.find("return inputOf('Orders').disabled") is (not expected)
+        if not expected:
+            site.see("Europe")
+        site.run("modal.close()")
+    site.show("You can look at this, but not change it.", integrationId="chat", mode="read")
+    assert site.find("return buttonOf('Install') ?? null") is None
+
+
+def test_token_can_be_limited_to_integrations(site: Site, user: User) -> None:
+    user.fail(user.install(), "an error of the shop")
+    site.sign_in(user, integrations=["chat", "forms"])
+    site.show("Chat", "Forms")
+    shown = site.text()
+    assert [name for name in ("Shop", "Ledger", "Contacts", "error") if name in shown] == []
+    site.click("Chat", "Install")
+    site.click("Install", "Chat is installed.")
+    site.run("modal.close()")
+    site.show("This integration is not available.", integrationId="shop")
+
+
+def test_missing_integration_is_not_available(site: Site, user: User) -> None:
+    for integration in ("unknown", "../users", "a/b?c#d", "Ä", "."):
+        site.show("This integration is not available.", integrationId=integration)
+        site.run("modal.close()")
+    site.front.fault("GET /integrations/chat", Response.of("{}", "application/problem+json", 500), times=1)
+    site.show("Something went wrong on our side.", integrationId="chat")
+    site.click("Try again", "Install")
+
+
+def test_retired_integration_can_be_uninstalled(site: Site, emulator: Emulator, stack: Stack) -> None:
+    environment = Environment(emulator, stack)
+    environment.call("PUT", "/integrations/shop", SHOP, 201)
+    user = site.sign_in(site.new_user(environment))
+    installed = user.install()
+    environment.call("PUT", "/integrations/shop", {**SHOP, "enabled": False})
+    site.show("shop", "This integration is no longer offered.", "Installed")
+    site.click("shop", "It keeps running", "Orders", "Stock")
+    assert [name for name in ("Save", "Reconnect") if site.find("return buttonOf(arguments[0])", name)] == []
+    site.toggle("Stock")
+    site.see("Stock is paused.")
+    user.fail(installed, "an error")
+    site.click("Uninstall", "Uninstall shop?")
+    site.click("Uninstall", "shop is uninstalled.", "There are no integrations yet.")
+    user.call("GET", "/installations/shop", status=404)
+
+
+def test_search_finds_names_and_descriptions(site: Site, user: User) -> None:
+    site.show("Shop", "Ledger", "Chat")
+    search = "const input = document.querySelector('[type=search]'); input.focus(); input.select(); document.execCommand('insertText', false, arguments[0])"
+    cards = "return visible('.card strong').map(({ innerText }) => innerText)"
+    assert site.find(cards) == ["Calendar", "Chat", "Contacts", "Forms", "Ledger", "Shop"]
+    for text, found in (("cha", ["Chat"]), ("INVOICES ", ["Ledger"]), ("zzz", [])):
+        site.browser.run(search, text)
+        assert site.find(cards) == found
+    site.see("No integration matches “zzz”.")
+    # The first Escape clears the search.
+    site.browser.press(ESCAPE)
+    site.browser.wait("return document.querySelector('[type=search]').value === ''")
+    assert len(site.find(cards)) == 6
+    site.browser.press(ESCAPE)
+    site.wait_closed()
+
+
+def test_cut_session_does_not_break_the_page(site: Site, user: User) -> None:
+    installed = user.install()
+    user.fail(installed, "an error")
+    session = Api(site.environment.backend.url, user.token()).call("GET", "/session").body
+    cut = {**session, "workflows": [], "credentials": [], "truncated": True}
+    site.front.fault("GET /session", Response.of(json.dumps(cut), "application/json"))
+    site.show("an error", "1 time", integrationId="shop")
+    site.run("modal.close()")
+    site.show("an error", view="errors")
+    # A response that ends early is a failure of the network.
+    site.run("modal.close()")
+    site.front.repair()
+    site.front.fault("GET /session", Response.of(json.dumps(session)[:-20], "application/json"), times=1)
+    site.show("You seem to be offline", integrationId="shop")
+    site.click("Try again", "Connected")
+    site.front.fault("PUT", Response.of('{"integrationId": "sh', "application/json"), times=1)
+    site.fill({"Orders per run": "3"})
+    site.click("Save", "You seem to be offline")
+    site.click("Save", "Your changes are saved.")
+    assert [event["name"] for event in site.events()] == ["ready", "close"] * 2 + ["ready", "updated"]
+
+
+def test_catalogue_for_an_integration_leads_back(site: Site, user: User) -> None:
+    site.show("Shop", "Chat", view="catalogue", integrationId="chat")
+    site.click("Chat", "Install")
+    site.click("Back", "Ledger")
+    site.run("modal.close()")
+    # Without the catalogue there is nowhere to go back to.
+    site.show("Install", view="installation", integrationId="chat")
+    assert site.find("return buttonOf('Back') ?? null") is None
+    site.click("Install", "Chat is installed.")
+    site.click("Manage", "Chat updates")
+    site.click("Uninstall", "Uninstall Chat?")
+    site.click("Uninstall", "Chat is uninstalled.", "Install")
+    site.run("modal.close()")
+    site.show("Nothing went wrong", view="errors", integrationId="chat")
+    site.click("Back", "Install")
+
+
+# ------------------------------------------------------------------------------------------
+# Network and time
+
+# Timers of five seconds and more wait until a test runs them. Short messages disappear after six.
+CLOCK = """if (location.pathname === "/modal") {
+  const [start, stop, now] = [setTimeout, clearTimeout, Date.now];
+  window.timers = [];
+  window.later = 0;
+  window.setTimeout = (run, ms, ...rest) => (ms >= 5000 ? -timers.push({ run, ms }) : start(run, ms, ...rest));
+  window.clearTimeout = (id) => { if (id < 0) timers[-id - 1].run = null; else stop(id); };
+  Date.now = () => now() + later;
+  window.pass = (ms) => {
+    const due = timers.find((timer) => timer.ms === ms && timer.run);
+    const { run } = due ?? {};
+    if (due) due.run = null;
+    run?.();
+    return Boolean(due);
+  };
+}"""
+
+
+@pytest.fixture
+def clock(site: Site) -> Iterator[None]:
+    """Gives the time of the page to the test. The frame must be of the same site as its host."""
+
+    def execute(command: str, parameters: dict[str, Any]) -> Any:
+        return site.browser.call("POST", "/goog/cdp/execute", {"cmd": f"Page.{command}", "params": parameters})
+
+    added = execute("addScriptToEvaluateOnNewDocument", {"source": CLOCK})
+    yield
+    execute("removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_token_is_renewed_before_it_expires(site: Site, user: User, clock: None) -> None:
+    pending = "return timers.filter(({ run, ms }) => run && ms !== 6000).map(({ ms }) => ms).toSorted((one, other) => one - other)"
+    site.show("Install", integrationId="chat")
+    [due] = site.browser.run(pending)
+    # Tokens are valid for 30 minutes.
+    assert 28 * 60_000 < due <= 29 * 60_000
+    site.browser.run("pass(arguments[0])", due)
+    wait(lambda: site.browser.run(pending), PATIENCE, "renewal")
+    assert site.host.token_requests == 2
+    site.click("Install", "Chat is installed.")
+    tokens = {request.headers["authorization"] for request in site.front.requests if "authorization" in request.headers}
+    assert len(tokens) == 2
+    # A tab that becomes visible renews only a token that is about to expire.
+    visible = "document.dispatchEvent(new Event('visibilitychange'))"
+    site.browser.run(visible)
+    site.click("Manage", "Chat updates")
+    assert site.host.token_requests == 2
+    site.browser.run(f"later = 29.5 * 60000; {visible}")
+    wait(lambda: site.host.token_requests == 3, PATIENCE, "renewal of a visible tab")
+    site.run("modal.close()")
+    # Not within ten seconds after it was received.
+    site.sign_in(user, ttlSeconds=60)
+    site.show("Chat updates", integrationId="chat")
+    assert site.browser.run(pending) == [10_000]
+    site.run("modal.close()")
+    assert site.host.token_requests == 4
+
+
+def test_host_that_never_answers_ends_the_session(site: Site, user: User, clock: None) -> None:
+    site.show("Install", integrationId="chat")
+    site.run("window.fetch = () => new Promise(() => {})")
+    site.front.fault("PUT", UNAUTHORIZED, times=1)
+    site.click("Install")
+    wait(lambda: site.browser.run("return pass(30000)"), PATIENCE, "timeout of the renewal")
+    site.see("Your session has ended.")
+
+
+def test_slow_network_is_announced(site: Site, user: User, clock: None) -> None:
+    announced = "return document.getElementById('status').textContent"
+    for start, name, text in (("GET /session", "Chat", "Install"), ("PUT", "Install", "Chat is installed.")):
+        if name == "Chat":
+            site.show("Chat")
+        release = site.front.hold(start)
+        site.click(name)
+        wait(lambda: site.browser.run("return pass(5000)"), PATIENCE, "timer of the slow request")
+        assert site.browser.run(announced) == "This takes longer than usual …"
+        assert site.browser.run("return document.getElementById('status').getAttribute('role')") == "status"
+        # A second click does not send the request again.
+        site.find("buttonOf(arguments[0]).click()", name)
+        release.set()
+        site.see(text)
+        assert site.browser.run(announced) == ""
+    assert len(site.front.lines("PUT")) == 1
+
+
+def test_offline_keeps_what_was_typed(site: Site, user: User) -> None:
+    site.front.fault("", "close")
+    site.show("You seem to be offline", integrationId="shop")
+    assert site.events() == [], "no view is shown"
+    site.click("Try again")
+    wait(lambda: len(site.front.lines("GET /session")) == 2, PATIENCE, "second attempt")
+    site.see("You seem to be offline")
+    assert site.browser.run("return document.activeElement.localName") == "h1"
+    site.front.repair()
+    site.click("Try again", "Access token")
+    site.fill_shop()
+    site.front.fault("PUT", "close")
+    site.click("Install", "You seem to be offline")
+    assert [site.value(label) for label in ("Address", "Access token", "Region")] == [*SHOP_ACCOUNT.values(), "eu"]
+    site.front.repair()
+    # The request arrives, but not its response.
+    site.front.fault("PUT", "drop", times=1)
+    site.click("Install")
+    wait(lambda: len(site.front.lines("PUT")) == 2, PATIENCE, "second request")
+    wait(lambda: site.find("return !buttonOf('Install').ariaDisabled"), PATIENCE, "failure of the second request")
+    site.click("Install", "Shop is installed.")
+    assert len(user.call("GET", "/credentials")["data"]) == 1
+    assert user.installation()["status"] == "active"
+    site.click("Manage", "Connected")
+    site.front.fault("DELETE", "close", times=1)
+    site.click("Uninstall", "Uninstall Shop?")
+    site.click("Uninstall", "You seem to be offline")
+    site.click("Uninstall", "Shop is uninstalled.")
+    assert [event["name"] for event in site.events()] == ["ready", "installed", "uninstalled"]
+
+
+STRICT = {
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+}
+
+
+def test_isolated_host_with_a_strict_policy_works(site: Site, user: User) -> None:
+    policy = (
+        f"default-src 'none'; script-src 'self' {site.front.origin}; frame-src {site.front.origin}; connect-src 'self'"
+    )
+    for host in (site.host, site.other):
+        host.headers["/strict"] = {**STRICT, "content-security-policy": policy}
+        site.load("/strict", host)
+        assert site.browser.run("return crossOriginIsolated")
+        for inline in (False, True):
+            site.show("Install", integrationId="chat", inline=inline)
+            site.click("Install", "Chat is installed.")
+            site.run("modal.close()")
+            user.call("DELETE", "/installations/chat")
+        assert site.run("return violations") == []
+
+
+# ------------------------------------------------------------------------------------------
+# Accessibility
+
+
+def test_focus_moves_to_new_views_and_back_to_the_host(site: Site, user: User) -> None:
+    focused = "return document.activeElement.localName"
+    site.run("document.getElementById('opener').focus(); document.getElementById('opener').click()")
+    site.enter()
+    site.see("Shop", "Ledger")
+    # The first view leaves the focus where it is.
+    assert site.browser.run(focused) == "body"
+    for name, text in (
+        ("Ledger", "Step 1 of 5"),
+        ("Back", "Shop"),
+        ("Chat", "Install"),
+        ("Install", "Chat is installed."),
+    ):
+        site.click(name, text)
+        assert site.browser.run(focused) == "h1", name
+    site.click("Manage", "Chat updates")
+    site.click("Uninstall", "Uninstall Chat?")
+    assert site.find("return document.activeElement === buttonOf('Cancel')")
+    site.browser.press(ESCAPE)
+    site.browser.wait("return document.querySelector('dialog') === null")
+    assert site.find("return document.activeElement === buttonOf('Uninstall')")
+    site.toggle("Chat updates")
+    site.see("Chat updates is paused.")
+    assert site.find("return document.activeElement === inputOf('Chat updates')")
+    site.browser.press(ESCAPE)
+    site.wait_closed()
+    assert site.browser.run("return document.activeElement.id") == "opener"

@@ -105,9 +105,11 @@ const isTokenRefused = (response) => response.status === 401 || (response.status
 const KINDS = { 400: "failed", 403: "forbidden", 404: "gone", 409: "conflict", 410: "gone", 412: "conflict", 422: "invalid" };
 
 async function documentOf(response) {
-  const read = await response.json().catch(() => ({}));
-  if (response.ok) return read;
-  throw new RequestError(KINDS[response.status] ?? "failed", read ?? {});
+  const read = await response.json().catch(() => null);
+  if (!response.ok) throw new RequestError(KINDS[response.status] ?? "failed", read ?? {});
+  // The response has ended early.
+  if (read === null) throw new RequestError("offline");
+  return read;
 }
 
 // Sends a request with the token and returns the document. A refused token is renewed once. Neither the request

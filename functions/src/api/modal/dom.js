@@ -78,6 +78,7 @@ function showFailure(problem) {
     isSession && isRenewable() && [h("p", {}, text("sessionEndedHelp")), button(text("tryAgain"), async () => {
       await renewToken();
       box.remove();
+      document.querySelector("h1").focus();
     })],
   ]);
   box.setAttribute("role", "alert");

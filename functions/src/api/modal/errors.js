@@ -33,7 +33,7 @@ function errorItem(group, reconnect) {
   const integration = state.integrations.get(workflows.find((workflow) => workflow.integrationId)?.integrationId);
   const hint = hintFor(integration, group.example.error);
   const canReconnect = integration && canInstall() && integration.credentialTypes.length > 0
-    && (hint ? hint.action === "reconnect" : hasInvalidCredential(integration, workflows));
+    && (hint?.action === "reconnect" || hasInvalidCredential(integration, workflows));
   return h("li", {},
     h("p", { class: "message" }, hint?.text ?? group.example.error),
     h("p", { class: "quiet" },

@@ -15,65 +15,66 @@ const app = document.getElementById("app");
 // Number of the view that is shown last; a slower one that was opened before is not shown.
 let opened = 0;
 let hasShownView = false;
+// Whether a new view takes the focus.
+let wasUsed = false;
 // User whose data is shown.
 let shownUser = null;
 
-// Shows a view. `back` opens the view before it.
-function show({ title, integration, back, message }, ...content) {
+// Whether the host has said what it asks for.
+let isStarted = false;
+
+const closeButton = () => isStarted && !state.options.inline
+  && h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: requestClose }, "×");
+
+// Replaces the page. The heading gets the focus, but the first view must not take it from the page around it.
+function replacePage(title, before, ...content) {
   const heading = h("h1", { tabindex: -1 }, title);
-  const closes = isFramed && !state.options.inline;
-  const main = h("main", {}, content);
-  app.replaceChildren(
-    h("header", {},
-      back && h("button", { type: "button", class: "quiet", "aria-label": text("back"), onclick: () => leaveView(back) }, "←"),
-      integration && icon(integration),
-      heading,
-      closes && h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: requestClose }, "×")),
-    main);
+  app.replaceChildren(h("header", {}, before, heading, closeButton()), ...content);
   document.title = title;
   state.isDirty = false;
-  // The first view must not take the focus from the page around it.
-  if (hasShownView) heading.focus();
-  else send({ type: "event", name: "ready", detail: {} });
-  hasShownView = true;
+  if (wasUsed) heading.focus();
   scrollTo(0, 0);
+}
+
+// Shows a view. `back` opens the view before it.
+function show({ title, integration, back, message }, ...content) {
+  replacePage(title, [
+    back && h("button", { type: "button", class: "quiet", "aria-label": text("back"), onclick: () => leaveView(back) }, "←"),
+    integration && icon(integration),
+  ], h("main", {}, content));
+  if (!hasShownView) send({ type: "event", name: "ready", detail: {} });
+  hasShownView = true;
+  wasUsed = true;
   announce(message ?? "");
 }
 
 // Shows that the page cannot be used, and why.
 function showEnd(title, help, ...actions) {
-  const main = h("main", { class: "end" }, h("p", {}, help), h("div", { class: "actions start" }, actions));
-  const closes = isFramed && !state.options.inline;
-  app.replaceChildren(h("header", {}, h("h1", { tabindex: -1 }, title),
-    closes && h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: () => send({ type: "close" }) }, "×")), main);
-  document.title = title;
+  replacePage(title, null, h("main", { class: "end" }, h("p", {}, help), h("div", { class: "actions start" }, actions)));
 }
 
 function showLoading() {
   app.setAttribute("aria-busy", "true");
-  app.replaceChildren(h("header", {}, h("h1", {}, text("loading"))),
-    h("main", { "aria-hidden": "true" }, [1, 2, 3].map(() => h("div", { class: "skeleton" }))));
+  replacePage(text("loading"), null, h("main", { "aria-hidden": "true" }, [1, 2, 3].map(() => h("div", { class: "skeleton" }))));
 }
 
 // Opens a view with what `load` returns. Meanwhile the present view cannot be changed. If it fails, the reason is
 // shown with a button that tries again.
-async function openView(load, draw) {
+async function openView(load, draw, { renews = false } = {}) {
   const number = opened += 1;
   const present = app.querySelector("main");
   const slow = setTimeout(() => announce(text("slow")), 5000);
   if (present) present.inert = true;
   else showLoading();
   try {
+    if (renews) await renewToken();
     const loaded = await load();
     if (number === opened) draw(loaded);
   } catch (problem) {
     if (number !== opened) return;
     const isSession = problem.kind === "session";
     showEnd(isSession ? text("sessionEnded") : text("title"), problemText(problem),
-      (!isSession || isRenewable()) && button(text("tryAgain"), async () => {
-        if (isSession) await renewToken();
-        await openView(load, draw);
-      }, "primary"));
+      (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"));
   } finally {
     clearTimeout(slow);
     app.removeAttribute("aria-busy");
@@ -97,7 +98,7 @@ async function requestClose() {
 // Views
 
 // View to which the others lead back: none if the host asked for one integration.
-const homeOf = () => (state.options.integrationId || claims?.hosted ? null : () => openCatalogue());
+const homeOf = () => (claims?.hosted || (state.options.integrationId && state.options.view !== "catalogue") ? null : () => openCatalogue());
 
 async function openCatalogue(message) {
   await openView(async () => {
@@ -211,6 +212,9 @@ function startFramed() {
       setLanguage([state.options.lang, ...navigator.languages], state.options.texts);
       document.body.classList.toggle("inline", Boolean(state.options.inline));
       setThemes({ host: state.options.theme ?? null });
+      isStarted = true;
+      // In the language of the host, with a button that closes.
+      showLoading();
       onTokenDue(() => send({ type: "renew" }));
       pendingStart = !acceptToken(message.token);
       if (pendingStart) showSessionEnd();
@@ -248,7 +252,7 @@ function startFramed() {
 }
 
 function showSessionEnd() {
-  showEnd(text("sessionEnded"), text("sessionEndedHelp"), button(text("tryAgain"), () => renewToken(), "primary"));
+  showEnd(text("sessionEnded"), text("sessionEndedHelp"), button(text("tryAgain"), () => renewToken().catch(showSessionEnd), "primary"));
 }
 
 // The ticket is exchanged when the user continues: mail scanners open the links of messages.
@@ -277,6 +281,7 @@ function startHosted() {
 }
 
 applyTheme();
+app.addEventListener("focusin", () => { wasUsed = true; });
 addEventListener("unhandledrejection", ({ reason }) => showFailure(reason));
 addEventListener("beforeunload", (event) => { if (state.isDirty && !isFramed) event.preventDefault(); });
 if (!isFramed) startHosted();

@@ -59,7 +59,7 @@ let themes = { host: null, environment: null };
 
 // Replaces one or both themes. An invalid theme of the host is ignored.
 function setThemes(changed) {
-  const problem = changed.host ? themeProblem(changed.host) : null;
+  const problem = (changed.host ?? null) === null ? null : themeProblem(changed.host);
   if (problem) console.warn(`tenon: the theme is ignored: ${problem}`);
   themes = { ...themes, ...changed, ...(problem && { host: themes.host }) };
   applyTheme();
