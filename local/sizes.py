@@ -1,4 +1,4 @@
-"""Checks the sizes of pages and functions against functions/sizes.toml, and prints those of functions."""
+"""Checks the sizes of pages and functions against functions/sizes.toml."""
 
 import os
 import re
