@@ -67,8 +67,6 @@ key: setup ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPE
 
 .PHONY: test
 test: setup clients functions $(PACKAGE_VENV)/.done ## Run all tests on a stack of their own (TESTS=text selects by name)
-	@echo "building the tests …"
-	@cargo build --locked --quiet --workspace $(TESTED)
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
 
 .PHONY: generate

@@ -1,4 +1,4 @@
-"""Checks the sizes of the functions against functions/sizes.toml, and prints them as tables."""
+"""Checks the sizes of pages and functions against functions/sizes.toml."""
 
 import os
 import re
@@ -56,8 +56,14 @@ def sizes(of: Callable[[str], Path]) -> dict[str, tuple[int, int]]:
 
 
 def check() -> None:
-    """Exits with an error if a function exceeds its size limit."""
+    """Exits with an error if a page or a function exceeds its size limit."""
     budget = tomllib.loads((ROOT / "functions/sizes.toml").read_text())
+    for name, limit in budget["pages"].items():
+        files = sorted(path for path in (ROOT / "functions/src/api" / name).iterdir() if path.suffix != ".rs")
+        size = len(zlib.compress(b"".join(path.read_bytes() for path in files), 9))
+        if size > limit * 1000:
+            sys.exit(f"page {name}: {size / 1000:.1f} kB compressed exceeds the limit in functions/sizes.toml")
+        print(f"page {name}: {size / 1000:.1f} kB compressed, at most {limit} kB")
     found = sizes(newest)
     if not found:
         print("function sizes: not checked, because there is no release build")

@@ -5,6 +5,7 @@ independently of a local run.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,17 +29,53 @@ AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
 
 def main() -> None:
-    """Starts and deploys the stack, runs the command, and stops the stack."""
+    """Runs the command of the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stack-tests", action="store_true", help="run the tests of the template and the stack first")
+    parser.add_argument(
+        "--stack-tests", action="store_true", help="with a Rust test runner: also run the tests of the stack"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
-    commands = [arguments.command]
-    if arguments.stack_tests:
-        commands.insert(0, [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet", "tests/stack"])
-    folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
+    if not arguments.stack_tests:
+        sys.exit(run(arguments.command))
+    with stack_tests() as finish:
+        print("building the tests …", flush=True)
+        # The tests that run meanwhile come first: they wait for answers.
+        build = ["nice", "-n", "10", *arguments.command, "--no-run"]
+        code = subprocess.run(build, cwd=ROOT, check=False).returncode or run(arguments.command)
+        sys.exit(finish() or code)
+
+
+@contextlib.contextmanager
+def stack_tests() -> Iterator[Callable[[], int]]:
+    """Starts the tests of the template and of the stack, on a stack of their own.
+
+    They change settings of their stack. Yields a function that waits for their end, prints their
+    output and returns their exit code.
+    """
+    command = [sys.executable, __file__, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen([*command, "tests/stack"], stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
+
+        def finish() -> int:
+            print("waiting for the tests of the stack …", flush=True)
+            code = process.wait()
+            output.seek(0)
+            print("tests of the template and the stack:", output.read(), sep="\n", flush=True)
+            return code
+
+        try:
+            yield finish
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def run(command: list[str]) -> int:
+    """Runs a command with a new stack, and returns the command's exit code."""
+    folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
     stack.collect(folder)
     print("starting a local AWS and deploying template.yaml to it (about half a minute) …", flush=True)
     local = emulator.start(folder, persist=False)
@@ -63,12 +101,9 @@ def main() -> None:
         browser = start_browser()
         if browser:
             environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
-        for command in commands:
-            code = subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
-            if code:
-                break
+        code = subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
         keep_logs(local, folder / "functions.log")
-        leaks = search_for_secrets(folder / "functions.log", keys, expected=arguments.command[0] == "cargo")
+        leaks = search_for_secrets(folder / "functions.log", keys, expected=command[0] == "cargo")
         code = code or leaks
     finally:
         if browser:
@@ -78,7 +113,7 @@ def main() -> None:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             print(f"logs of the emulator and the functions: {folder}", file=sys.stderr)
-    sys.exit(code)
+    return code
 
 
 @dataclass

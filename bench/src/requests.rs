@@ -239,6 +239,8 @@ impl<'a> Scenario<'a> {
         self.call("jwks", &[], None).await;
         self.call("openapi", &[], None).await;
         self.call("console", &[], None).await;
+        self.call("modal", &[], None).await;
+        self.call("sdk", &[], None).await;
 
         let credential = string_member(&self.call("credentials_create", &of_user, None).await, "credentialId");
         let of_credential = [("user", user.as_str()), ("credentialId", credential.as_str())];

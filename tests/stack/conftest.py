@@ -1,7 +1,7 @@
 """Fixtures of the tests of the template and of the deployed stack.
 
 Tests of the template require only the pinned SAM. Tests of the stack run in the environment of
-local/test.py. They run first, because some of them change settings of the stack temporarily.
+local/test.py, with a stack of their own, because some of them change its settings temporarily.
 """
 
 import os

@@ -45,7 +45,7 @@ function entry(integration, openIntegration) {
   const installation = installationOf(integration.integrationId);
   return h("li", {}, h("button", { type: "button", class: "card", onclick: () => openIntegration(integration.integrationId) },
     icon(integration),
-    h("span", { class: "about" }, h("strong", {}, integration.name),
-      integration.description && h("span", { class: "description" }, integration.description)),
-    installation && statusBadge(installation.status)));
+    h("span", { class: "about" },
+      h("span", { class: "row" }, h("strong", {}, integration.name), installation && statusBadge(installation.status)),
+      integration.description && h("span", { class: "description" }, integration.description))));
 }

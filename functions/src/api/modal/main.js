@@ -181,17 +181,19 @@ function openFirst() {
 // ---------------------------------------------------------------------------------------------------------
 // Start
 
-// Returns why the page must not be shown with the present token, or null. The environment's origins apply
-// without those of the token.
-async function refusal() {
+// Returns why a page around the frame is not allowed, or null.
+function refusalOf(allowed) {
   if (claims.hosted) return text("refusedHosted");
-  let allowed = claims.origins;
-  if (!allowed) {
-    await loadSession();
-    allowed = state.session.environment.modal.origins;
-  }
   const origin = ancestors.find((ancestor) => !allowed.includes(ancestor));
   return origin ? text("refusedOrigin", { origin }) : null;
+}
+
+// Returns why the page must not be shown with the first token, or null. The origins of the environment apply
+// without those of the token.
+async function refusal() {
+  if (claims.hosted || claims.origins) return refusalOf(claims.origins);
+  await loadSession();
+  return refusalOf(state.session.environment.modal.origins);
 }
 
 async function startView() {
@@ -219,7 +221,8 @@ function startFramed() {
       else await startView();
     } else if (message.type === "token") {
       const isUsable = acceptToken(message.token);
-      if (isUsable && (pendingStart || claims.sub !== shownUser)) {
+      if (!isUsable) return;
+      if (pendingStart || claims.sub !== shownUser) {
         // Nothing of another user may stay on the page.
         Object.assign(state, { session: null, integrations: new Map(), isDirty: false });
         for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
@@ -227,6 +230,9 @@ function startFramed() {
         pendingStart = false;
         app.replaceChildren();
         await startView();
+      } else {
+        const reason = refusalOf(claims.origins ?? ancestors);
+        if (reason) showEnd(text("refused"), reason);
       }
     } else if (message.type === "theme") {
       setThemes({ host: message.theme });
