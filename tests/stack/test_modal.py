@@ -381,8 +381,8 @@ class Site:
         self.browser, self.environment, self.api = browser, environment, api
         self.front = Front(api)
         scripts = {"/host.js": HOST_SCRIPT.replace("{front}", self.front.origin), "/raw.js": RAW_SCRIPT}
-        # The other host is of another site than the API. Its frames have their own process, and their
-        # console is not in the log of the driver.
+        # The other host is of another site than the API, so that its frames have a process of their
+        # own. The log of the driver does not contain their console.
         self.host, self.other = Host("127.0.0.1", scripts), Host("localhost", scripts)
         self.users = 0
 
@@ -942,6 +942,23 @@ def test_token_of_another_user_starts_anew(site: Site, user: User) -> None:
     site.fill_shop()
     site.click("Install", "Shop is installed.")
     assert other.installation()
+
+
+def test_renewed_token_must_allow_the_host_too(site: Site, user: User) -> None:
+    for path in ("GET /session", "GET /integrations"):
+        site.sign_in(user)
+        site.show("Shop")
+        site.click("Chat", "Install")
+        site.sign_in(user, origins=["https://app.acme.example"])
+        release = site.front.hold("GET /errors")
+        site.front.fault(path, UNAUTHORIZED, times=1)
+        site.click("Back", "This page may not be shown here.")
+        release.set()
+        # The responses of the view that was loading are not shown.
+        script = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/errors/')).length"
+        site.browser.wait(f"return {script} === 2")
+        site.see("This page may not be shown here.")
+        site.run("modal.close()")
 
 
 def test_late_response_for_the_first_user_is_dropped(site: Site, user: User) -> None:

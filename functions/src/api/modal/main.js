@@ -232,7 +232,10 @@ function startFramed() {
         await startView();
       } else {
         const reason = refusalOf(claims.origins ?? ancestors);
-        if (reason) showEnd(text("refused"), reason);
+        if (!reason) return;
+        // A view that is loading is not shown.
+        opened += 1;
+        showEnd(text("refused"), reason);
       }
     } else if (message.type === "theme") {
       setThemes({ host: message.theme });
