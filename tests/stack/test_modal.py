@@ -83,7 +83,7 @@ ACT = """const reach = (element) => {
   const { x, y, width, height } = element.getBoundingClientRect();
   const hit = document.elementFromPoint(x + width / 2, y + height / 2);
   if (!element.contains(hit)) return `covered by ${hit?.outerHTML.slice(0, 100)}`;
-  if (element.disabled) return "disabled";
+  if (element.disabled || element.ariaDisabled) return "disabled";
   element.focus();
   return null;
 };
@@ -260,8 +260,8 @@ class Host(Server):
     def respond(self, request: Request) -> Response:
         """Returns the token, a script or the page."""
         if request.path == "/token":
-            self.token_requests += 1
             token = self.next_tokens.pop(0) if self.next_tokens else self.token()
+            self.token_requests += 1
             return Response.of(token or "", "text/plain", 200 if token else 403)
         if request.path in self.scripts:
             return Response.of(self.scripts[request.path], "text/javascript")
@@ -538,10 +538,9 @@ def session(emulator: Emulator, stack: Stack) -> Iterator[Site]:
 def site(session: Site) -> Iterator[Site]:
     """The host page, newly loaded. Scripts of all pages must not have failed."""
     session.browser.resize(1000, 800)
-    session.sign_in(session.new_user())
     session.front.requests.clear()
     session.load()
-    session.host.token_requests = 0
+    session.host.token, session.host.token_requests = lambda: None, 0
     session.browser.log()
     yield session
     session.front.repair()
@@ -1520,7 +1519,7 @@ def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     assert site.find("return visible('.errors button').length") == 1
     site.find("visible('summary').forEach((summary) => summary.click())")
     site.see(
-        "http\nRequest failed with status code 401 at https://shop.example/2",
+        "http\nRequest failed with status code 401 at https://shop.example/",
         "rate\nstatus code 429",
         "code\nTypeError",
     )
@@ -1763,7 +1762,6 @@ def test_offline_keeps_what_was_typed(site: Site, user: User) -> None:
     site.front.fault("PUT", "drop", times=1)
     site.click("Install")
     wait(lambda: len(site.front.lines("PUT")) == 2, PATIENCE, "second request")
-    wait(lambda: site.find("return !buttonOf('Install').ariaDisabled"), PATIENCE, "failure of the second request")
     site.click("Install", "Shop is installed.")
     assert len(user.call("GET", "/credentials")["data"]) == 1
     assert user.installation()["status"] == "active"
