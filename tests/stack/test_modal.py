@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from browser import ENTER, ESCAPE, TAB, Browser, WebDriverError, wait
-from conftest import Environment
+from conftest import Environment, NewEnvironment
 from emulator import Emulator
 from stack import Stack
 from tenon import Api
@@ -1285,7 +1285,9 @@ UNTOUCHED = """return window.hacked === undefined && document.scripts.length ===
   && ![...document.querySelectorAll("*")].some((element) => element.getAttributeNames().some((name) => /^on|^style$/.test(name)))"""
 
 
-def test_data_is_never_markup(site: Site, other_environment: Environment) -> None:
+def test_data_is_never_markup(site: Site, new_environment: NewEnvironment) -> None:
+    # Functions keep the catalogue of an environment for ten seconds.
+    environment = new_environment()
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" onload="parent.hacked=1"><script>parent.hacked=1</script></svg>'
     # Pointers of the API are cut off after 128 characters.
     kind, option = "<img src=x onerror=window.hacked=1>/~", attack("value")
@@ -1310,8 +1312,8 @@ def test_data_is_never_markup(site: Site, other_environment: Environment) -> Non
         ],
         "hints": [{"match": "known", "text": attack("explained"), "action": "reconnect"}],
     }
-    other_environment.call("PUT", "/integrations/bad", content, 201)
-    user = site.new_user(other_environment)
+    environment.call("PUT", "/integrations/bad", content, 201)
+    user = site.new_user(environment)
     user.call("PATCH", "", {"fullName": attack("user")})
     user.call("POST", "/credentials", {"type": kind, "name": attack("main"), "data": {"key": "1"}}, 201)
     site.host.token = lambda: user.token(origins=[site.host.origin])
@@ -1582,8 +1584,8 @@ def test_missing_integration_is_not_available(site: Site, user: User) -> None:
     site.click("Try again", "Install")
 
 
-def test_retired_integration_can_be_uninstalled(site: Site, emulator: Emulator, stack: Stack) -> None:
-    environment = Environment(emulator, stack)
+def test_retired_integration_can_be_uninstalled(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
     environment.call("PUT", "/integrations/shop", SHOP, 201)
     user = site.sign_in(site.new_user(environment))
     installed = user.install()
