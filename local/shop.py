@@ -87,7 +87,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Signs a person in or out."""
         length = self.headers.get("content-length", "")
         form = b""
-        if length.isdigit() and int(length) <= MAX_FORM:
+        if length.isascii() and length.isdigit() and int(length) <= MAX_FORM:
             form = self.rfile.read(int(length))
         else:
             # The unread body must not be taken for another request.
@@ -96,7 +96,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self.is_own_host() or origin != self.origin():
             self.reply(403, "text/plain", "The form belongs to another page.")
         elif path == "/sign-in":
-            [email] = parse_qs(form.decode(errors="replace")).get("email", [""])
+            [email, *_] = parse_qs(form.decode(errors="replace")).get("email", [""])
             if "@" not in email:
                 self.redirect("/sign-in")
                 return

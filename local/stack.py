@@ -116,12 +116,13 @@ def _resource(emulator: Emulator, stack: str, logical_id: str) -> str:
 
 
 def set_public_url(emulator: Emulator, url: str) -> None:
-    """Sets the base URL of install links, which requests to the emulator do not contain."""
-    function = f"{STACK}-integrations-install-url"
+    """Sets the base URL of the API, which requests to the emulator do not contain."""
     functions = emulator.client("lambda")
-    configuration = functions.get_function_configuration(FunctionName=function)
-    variables = configuration["Environment"]["Variables"] | {"PUBLIC_URL": url}
-    functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+    for name in ("integrations-install-url", "modal"):
+        function = f"{STACK}-{name}"
+        configuration = functions.get_function_configuration(FunctionName=function)
+        variables = configuration["Environment"]["Variables"] | {"PUBLIC_URL": url}
+        functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
 
 
 def bridge_routes(emulator: Emulator, stack: str = STACK) -> None:

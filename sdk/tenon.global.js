@@ -14,14 +14,17 @@ const TEXTS = {
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
-const toJson = (value) => JSON.parse(JSON.stringify(value));
+const toJson = (value) => JSON.parse(JSON.stringify(value) ?? null);
 
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
 const object = [isObject, "must be an object"];
 const RULES = {
   token: [isFunction, "must be a function"],
   url: [
-    (value) => /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)[:/])/.test(`${value}/`) && new URL(value).origin !== globalThis.origin,
+    (value) => {
+      const { protocol, hostname, origin } = new URL(value);
+      return (protocol === "https:" || (protocol === "http:" && /^(localhost|127\.0\.0\.1)$/.test(hostname))) && origin !== globalThis.origin;
+    },
     "must be an https URL of another origin, or http on localhost and 127.0.0.1",
   ],
   integrationId: [(value) => typeof value === "string" && value, "must be a string"],
@@ -101,6 +104,7 @@ function open(given) {
   let height = mount ? 320 : 480;
   let port;
   let started = false;
+  let heard = -5000;
   let closed = false;
   let lastChange = null;
   let notice;
@@ -112,8 +116,14 @@ function open(given) {
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
+    onload: ({ timeStamp }) => {
+      if (timeStamp - heard < 5000) return;
+      started = false;
+      expectPage();
+    },
   }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
+  const opened = performance.now();
   const dialog = !mount && create("dialog", {
     ariaLabel: texts.title,
     oncancel: leave,
@@ -121,7 +131,7 @@ function open(given) {
     onkeydown: (event) => { if (event.key === "Escape") leave(event); },
     onpointerdown: ({ target }) => { pressed = target === dialog; },
     onmousedown: (event) => { if (event.target === dialog) event.preventDefault(); },
-    onclick: (event) => { if (pressed && event.target === dialog) leave(event); },
+    onclick: (event) => { if (pressed && event.target === dialog && event.timeStamp - opened > 500) leave(event); },
   }, {
     display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
     margin: "0", border: "0", padding: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
@@ -156,8 +166,8 @@ function open(given) {
     try {
       const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
       const token = await Promise.race([tokenFunction(), timeout]);
-      if (typeof token === "string" && token.trim()) return token.trim();
-      console.warn(`tenon: the token function returned ${typeof token === "string" ? "an empty string" : typeof token}`);
+      if (/^\s*[\w-]+(\.[\w-]+){2}\s*$/.test(token)) return token.trim();
+      console.warn("tenon: the token function returned no token");
     } catch (error) {
       console.warn("tenon: the token function failed:", error);
     } finally {
@@ -202,8 +212,11 @@ function open(given) {
     }
   }
 
-  function hear({ source, origin, data }) {
-    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
+  function hear({ source, origin, data, timeStamp }) {
+    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") {
+      heard = timeStamp;
+      start();
+    }
   }
 
   function leave(event) {
@@ -250,7 +263,12 @@ function open(given) {
 
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
-  const timer = setTimeout(showFailure, PATIENCE_MS);
+  let timer;
+  function expectPage() {
+    clearTimeout(timer);
+    timer = setTimeout(showFailure, PATIENCE_MS);
+  }
+  expectPage();
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);

@@ -12,8 +12,8 @@ const TEXTS = {
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
-// Frameworks wrap objects in proxies, which cannot be posted.
-const toJson = (value) => JSON.parse(JSON.stringify(value));
+// Proxies cannot be posted.
+const toJson = (value) => JSON.parse(JSON.stringify(value) ?? null);
 
 // Rules of options: whether a value is valid, and the message otherwise.
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
@@ -21,7 +21,10 @@ const object = [isObject, "must be an object"];
 const RULES = {
   token: [isFunction, "must be a function"],
   url: [
-    (value) => /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)[:/])/.test(`${value}/`) && new URL(value).origin !== globalThis.origin,
+    (value) => {
+      const { protocol, hostname, origin } = new URL(value);
+      return (protocol === "https:" || (protocol === "http:" && /^(localhost|127\.0\.0\.1)$/.test(hostname))) && origin !== globalThis.origin;
+    },
     "must be an https URL of another origin, or http on localhost and 127.0.0.1",
   ],
   integrationId: [(value) => typeof value === "string" && value, "must be a string"],
@@ -108,6 +111,8 @@ function open(given) {
   let port;
   // Whether the page can ask about input.
   let started = false;
+  // Time at which the page announced itself.
+  let heard = -5000;
   let closed = false;
   let lastChange = null;
   let notice;
@@ -119,8 +124,15 @@ function open(given) {
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
+    // An error of the browser, which cannot close.
+    onload: ({ timeStamp }) => {
+      if (timeStamp - heard < 5000) return;
+      started = false;
+      expectPage();
+    },
   }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
+  const opened = performance.now();
   // As large as the viewport: ::backdrop needs a style sheet.
   const dialog = !mount && create("dialog", {
     ariaLabel: texts.title,
@@ -131,7 +143,8 @@ function open(given) {
     // A click outside of the frame must also begin there. It does not move the focus.
     onpointerdown: ({ target }) => { pressed = target === dialog; },
     onmousedown: (event) => { if (event.target === dialog) event.preventDefault(); },
-    onclick: (event) => { if (pressed && event.target === dialog) leave(event); },
+    // A double click that opens the dialog does not close it.
+    onclick: (event) => { if (pressed && event.target === dialog && event.timeStamp - opened > 500) leave(event); },
   }, {
     display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
     margin: "0", border: "0", padding: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
@@ -169,8 +182,9 @@ function open(given) {
     try {
       const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
       const token = await Promise.race([tokenFunction(), timeout]);
-      if (typeof token === "string" && token.trim()) return token.trim();
-      console.warn(`tenon: the token function returned ${typeof token === "string" ? "an empty string" : typeof token}`);
+      // Not the page of an error.
+      if (/^\s*[\w-]+(\.[\w-]+){2}\s*$/.test(token)) return token.trim();
+      console.warn("tenon: the token function returned no token");
     } catch (error) {
       console.warn("tenon: the token function failed:", error);
     } finally {
@@ -196,7 +210,6 @@ function open(given) {
     });
     port1.start();
     frame.contentWindow.postMessage({ tenon: "port", v: 1 }, page.origin, [port2]);
-    // Keys go to the page.
     if (dialog) frame.contentWindow.focus();
     const token = await (firstToken ?? newToken());
     firstToken = null;
@@ -217,8 +230,11 @@ function open(given) {
     }
   }
 
-  function hear({ source, origin, data }) {
-    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
+  function hear({ source, origin, data, timeStamp }) {
+    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") {
+      heard = timeStamp;
+      start();
+    }
   }
 
   // The page asks about unsaved input, and then closes.
@@ -248,7 +264,6 @@ function open(given) {
     narrow.removeEventListener("change", layout);
     port?.close();
     if (dialog) {
-      // Returns the focus.
       dialog.close();
       dialog.remove();
       countDialogs(-1);
@@ -267,8 +282,12 @@ function open(given) {
 
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
-  const timer = setTimeout(showFailure, PATIENCE_MS);
-  // Called while the page loads.
+  let timer;
+  function expectPage() {
+    clearTimeout(timer);
+    timer = setTimeout(showFailure, PATIENCE_MS);
+  }
+  expectPage();
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);

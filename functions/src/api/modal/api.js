@@ -1,10 +1,12 @@
 // Client of the API at the origin of this page. The token is stored in the memory of this module only.
 
-export { call, claims, acceptToken, renewToken, onTokenDue, RequestError, exchangeTicket, isRenewable };
+export { call, claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, RequestError, exchangeTicket, isRenewable };
 
 const base = new URL(".", location.href);
 const RENEW_BEFORE_MS = 60_000;
 const MIN_AGE_MS = 10_000;
+// Longest time of a timer of browsers.
+const MAX_TIMER_MS = 2 ** 31 - 1;
 // Answers of the host may take as long as a sign-in service.
 const RENEWAL_TIMEOUT_MS = 30_000;
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -12,6 +14,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
 let token = null;
 let claims = null;
 let renewalTimer;
+// Time from which the token has to be renewed.
+let dueAt = 0;
 // Renewal in progress: its promise, and the function that ends it.
 let renewal = null;
 let askHost = null;
@@ -32,13 +36,13 @@ function onTokenDue(ask) {
 
 const isRenewable = () => askHost !== null;
 
-// Reads the claims of a token. The API verifies it; the page needs its expiration and limits only.
+// Returns the claims of a token, or null. The API verifies it; the page needs its lifetime and limits only.
 function readClaims(text) {
   try {
     const [, payload] = text.split(".");
     const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
     const read = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof read.sub === "string" && Number.isFinite(read.exp) ? read : null;
+    return typeof read.sub === "string" && read.exp > read.iat ? read : null;
   } catch {
     return null;
   }
@@ -46,17 +50,25 @@ function readClaims(text) {
 
 // Stores a token, which may be null if the host has none, and plans its renewal. Returns whether it is usable.
 function acceptToken(received) {
-  const read = typeof received === "string" ? readClaims(received) : null;
+  const read = readClaims(received);
   if (read) {
     [token, claims] = [received, read];
+    // The clock of the device may be wrong, so that the lifetime counts from now. A token that was issued earlier
+    // is renewed when the API refuses it.
+    const age = Math.max((claims.exp - claims.iat) * 1000 - RENEW_BEFORE_MS, MIN_AGE_MS);
+    dueAt = Date.now() + age;
     clearTimeout(renewalTimer);
-    if (askHost) {
-      const remaining = claims.exp * 1000 - Date.now();
-      renewalTimer = setTimeout(() => renewToken().catch(() => {}), Math.max(remaining - RENEW_BEFORE_MS, MIN_AGE_MS));
-    }
+    if (askHost) renewalTimer = setTimeout(() => renewToken().catch(() => {}), Math.min(age, MAX_TIMER_MS));
   }
-  renewal?.end(read !== null);
+  renewal?.end(read ? null : "session");
   return read !== null;
+}
+
+// Forgets the token. Requests that wait for another one end without a message.
+function forgetToken() {
+  [token, claims] = [null, null];
+  clearTimeout(renewalTimer);
+  renewal?.end("stale");
 }
 
 // Asks the host for a token. Requests that need one at the same time share it.
@@ -64,12 +76,12 @@ function renewToken() {
   if (!askHost) return Promise.reject(new RequestError("session"));
   if (!renewal) {
     const { promise, resolve, reject } = Promise.withResolvers();
-    const timer = setTimeout(() => renewal?.end(false), RENEWAL_TIMEOUT_MS);
-    const end = (succeeded) => {
+    const timer = setTimeout(() => renewal?.end("session"), RENEWAL_TIMEOUT_MS);
+    const end = (failure) => {
       clearTimeout(timer);
       renewal = null;
-      if (succeeded) resolve();
-      else reject(new RequestError("session"));
+      if (failure) reject(new RequestError(failure));
+      else resolve();
     };
     renewal = { promise, end };
     askHost();
@@ -78,7 +90,7 @@ function renewToken() {
 }
 
 document.addEventListener("visibilitychange", () => {
-  const isDue = claims && claims.exp * 1000 - Date.now() < RENEW_BEFORE_MS;
+  const isDue = claims && Date.now() >= dueAt;
   if (document.visibilityState === "visible" && isDue) renewToken().catch(() => {});
 });
 
@@ -130,7 +142,7 @@ async function call(method, path, body) {
 }
 
 function checkUser(user) {
-  if (claims.sub !== user) throw new RequestError("stale");
+  if (claims?.sub !== user) throw new RequestError("stale");
 }
 
 // Exchanges the ticket of an install link for a token.

@@ -30,7 +30,7 @@ function catalogueView({ openIntegration, openErrors, errorCount }) {
   return [
     search,
     errorCount > 0 && h("div", { class: "notice warn row" }, h("p", {}, text("errorsSince"), ": ", plural("errorCount", errorCount)),
-      button(text("errors"), openErrors)),
+      button(text("showErrors"), openErrors)),
     list,
     empty,
   ];

@@ -30,6 +30,16 @@ const icon = ({ name, icon: source }) => (source
   ? h("img", { class: "icon", src: source, alt: "", width: 40, height: 40 })
   : h("span", { class: "icon letter", "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? ""));
 
+// A page in place is as high as its content, so that its middle may be out of sight: messages and dialogs are
+// placed near the control that is used.
+function placeNear(node) {
+  if (!document.body.classList.contains("inline")) return;
+  const used = document.activeElement === document.body ? document.querySelector("h1") : document.activeElement;
+  const top = (used?.getBoundingClientRect().bottom ?? 0) + 8;
+  const highest = innerHeight - node.getBoundingClientRect().height - 8;
+  node.style.setProperty("inset-block", `${Math.max(8, Math.min(top, highest))}px auto`);
+}
+
 let statusTimer;
 
 // Shows a short message, which screen readers announce.
@@ -37,6 +47,7 @@ function announce(message) {
   const status = document.getElementById("status");
   ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(status);
   status.textContent = message;
+  placeNear(status);
   clearTimeout(statusTimer);
   statusTimer = setTimeout(() => { status.textContent = ""; }, 6000);
 }
@@ -113,6 +124,7 @@ function confirmDialog({ title, help, confirm, cancel, danger = true, action = (
       }
     }, danger ? "danger" : "primary")));
   document.body.append(dialog);
+  placeNear(dialog);
   dialog.showModal();
   return promise;
 }

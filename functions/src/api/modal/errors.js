@@ -2,7 +2,7 @@
 
 import { text, plural, relativeTime, exactTime } from "./texts.js";
 import { h, button } from "./dom.js";
-import { state, credentialsOf, canInstall } from "./state.js";
+import { state, presentGroups, credentialsOf, canInstall } from "./state.js";
 
 export { errorList, hintFor };
 
@@ -19,12 +19,13 @@ const hasInvalidCredential = (integration, workflows) => integration.credentialT
   .flatMap(({ type }) => credentialsOf(type))
   .some(({ credentialId, status }) => status === "invalid" && workflows.some((workflow) => workflow.credentialIds.includes(credentialId)));
 
-// Creates the list of groups. `reconnect` opens the accounts of an integration.
-function errorList({ groups, complete }, reconnect) {
+// Creates the list of the first groups. `reconnect` opens the accounts of an integration.
+function errorList(errors, reconnect, limit = Infinity) {
+  const groups = presentGroups(errors);
   if (groups.length === 0) return h("p", { class: "empty" }, text("noErrors"));
   return [
-    h("ul", { class: "errors" }, groups.map((group) => errorItem(group, reconnect))),
-    !complete && h("p", { class: "quiet" }, text("errorsIncomplete")),
+    h("ul", { class: "errors" }, groups.slice(0, limit).map((group) => errorItem(group, reconnect))),
+    limit === Infinity && !errors.complete && h("p", { class: "quiet" }, text("errorsIncomplete")),
   ];
 }
 

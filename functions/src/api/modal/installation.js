@@ -1,7 +1,7 @@
 // Installation of an integration: a form or steps at first, then its accounts, settings and workflows.
 
 import { text } from "./texts.js";
-import { call } from "./api.js";
+import { call, claims, RequestError } from "./api.js";
 import { h, button, announce, notice, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
 import { toPointer, fromPointer, formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
@@ -36,7 +36,9 @@ const localized = ({ pointer, detail }) =>
 // ---------------------------------------------------------------------------------------------------------
 // Sections of the forms. Each has a title, its content, and functions that read and check it.
 
-const prefilled = (field, values) => (field.type === "secret" ? undefined : values?.[field.name]);
+// Values have names of the integration, such as "constructor".
+const own = (values, name) => (values && Object.hasOwn(values, name) ? values[name] : undefined);
+const prefilled = (field, values) => (field.type === "secret" ? undefined : own(values, field.name));
 
 // Section for the account of a credential type: the fields of a new one, or one that the user has.
 function accountSection(credentialType, { offersExisting }) {
@@ -47,7 +49,7 @@ function accountSection(credentialType, { offersExisting }) {
   // A name tells the account apart from those that the user has.
   const nameField = existing.length > 0 && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
   const inputs = h("div", {}, fields.map((field) =>
-    formField(field, pointer(field), prefilled(field, state.options.prefill?.credentials?.[type]))),
+    formField(field, pointer(field), prefilled(field, own(state.options.prefill?.credentials, type)))),
   nameField && formField(nameField, `${base}/name`));
   const choice = existing.length > 0 && h("select", {
     id: newId("field"), "data-pointer": base,
@@ -76,7 +78,7 @@ function accountSection(credentialType, { offersExisting }) {
 // Section for the settings. `present` are those of an installation, of which emptied ones are cleared.
 function settingsSection({ settings }, present) {
   const pointer = (field) => `/settings/${field.name}`;
-  const initial = (field) => present?.[field.name] ?? prefilled(field, state.options.prefill?.settings);
+  const initial = (field) => own(present, field.name) ?? prefilled(field, state.options.prefill?.settings);
   const values = (form) => settings.map((field) => [field, readValue(form, field, pointer(field))]);
   return {
     title: text("settings"),
@@ -160,16 +162,21 @@ async function submitSections(form, sections, failure, { save, openNext }) {
   clearFieldErrors(form);
   const invalid = invalidFields(form, sections);
   if (showFieldErrors(form, invalid).length < invalid.length) return;
+  // Nothing else can be started or entered meanwhile.
+  const view = form.closest("main");
+  view.inert = true;
   try {
     await save(form);
   } catch (problem) {
+    view.inert = false;
+    form.querySelector("[type=submit]").focus();
     if (problem.kind !== "invalid") throw problem;
     const others = showFieldErrors(form, problem.errors.map(localized))
       .map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
     failure.replaceChildren(notice([text("formInvalid"), ...others].join(" "), "danger"));
     return;
   }
-  // The user may have left the form, and have entered something in another one.
+  // The user may have left the view.
   if (!form.isConnected) return;
   state.isDirty = false;
   await openNext();
@@ -232,11 +239,11 @@ function manageView(installation, integration, { openReconnect, openCatalogue, r
     status,
     integration === null && notice(text("retired"), "warn"),
     attention(installation, integration, { openReconnect, canChange }),
+    errors && h("section", { class: "stack" }, h("h2", {}, text("errors")), errors),
     integration && integration.credentialTypes.length > 0
       && accounts(installation, integration, { openReconnect, canChange }),
     integration && integration.settings.length > 0 && settingsForm(installation, integration, { canChange, reload }),
     workflowList(installation, integration, showStatus),
-    errors && h("section", {}, h("h2", {}, text("errors")), errors),
     canManage() && h("div", { class: "actions start" }, button(text("uninstall"), async () => {
       const wasUninstalled = await confirmDialog({
         title: text("uninstallTitle", { integration: name }), help: text("uninstallHelp"),
@@ -282,7 +289,7 @@ function accounts(installation, integration, { openReconnect, canChange }) {
 function settingsForm(installation, integration, { canChange, reload }) {
   const section = settingsSection(integration, installation.settings);
   if (!canChange) {
-    const shown = integration.settings.map((field) => [h("dt", {}, field.label), h("dd", {}, reviewValue(field, installation.settings[field.name]))]);
+    const shown = integration.settings.map((field) => [h("dt", {}, field.label), h("dd", {}, reviewValue(field, own(installation.settings, field.name)))]);
     return h("section", {}, h("h2", {}, text("settings")), h("dl", {}, shown));
   }
   return sectionForm([section], text("save"), {
@@ -324,12 +331,15 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
   const previous = lastSwitch;
   const { promise, resolve } = Promise.withResolvers();
   lastSwitch = promise;
+  const user = claims?.sub;
   await previous;
   try {
+    // Nothing is switched for the next user.
+    if (claims?.sub !== user) throw new RequestError("stale");
     if (workflow.workflowId && canManage()) {
       await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId: workflow.workflowId });
       // The workflow is switched, even if the new status cannot be shown.
-      await loadSession().catch(() => {});
+      await loadSession().catch((problem) => { if (problem.kind === "stale") throw problem; });
     } else {
       const others = installationOf(integrationId).workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
       await put(integrationId, { workflows: active ? [...others, workflow.key] : others });

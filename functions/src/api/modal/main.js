@@ -3,13 +3,16 @@
 import { text, setLanguage } from "./texts.js";
 import { applyTheme, setThemes } from "./theme.js";
 import { ancestors, isFramed, connectHost, send } from "./port.js";
-import { claims, acceptToken, renewToken, onTokenDue, exchangeTicket, isRenewable } from "./api.js";
+import { claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, exchangeTicket, isRenewable } from "./api.js";
 import { h, button, icon, announce, showFailure, problemText, confirmDialog } from "./dom.js";
-import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, installationOf } from "./state.js";
+import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, presentGroups, installationOf } from "./state.js";
 import { catalogueView } from "./catalogue.js";
 import { installView, manageView, reconnectView } from "./installation.js";
 import { errorList } from "./errors.js";
 import { fromPointer } from "./form.js";
+
+// Number of groups of errors in the view of an installation.
+const MAX_ERRORS_OF_INSTALLATION = 3;
 
 const app = document.getElementById("app");
 // Number of the view that is shown last; a slower one that was opened before is not shown.
@@ -103,7 +106,7 @@ const homeOf = () => (claims?.hosted || (state.options.integrationId && state.op
 async function openCatalogue(message) {
   await openView(async () => {
     const [, , errors] = await Promise.all([loadSession(), loadCatalogue(), loadErrors().catch(() => null)]);
-    return errors?.groups.reduce((sum, group) => sum + group.count, 0) ?? 0;
+    return errors ? presentGroups(errors).reduce((sum, group) => sum + group.count, 0) : 0;
   }, (errorCount) => show({ title: text("title"), message }, catalogueView({
     openIntegration: (id) => openIntegration(id), openErrors: () => openErrors(), errorCount,
   })));
@@ -131,7 +134,10 @@ async function openIntegration(id, message) {
       openReconnect: (type) => leaveView(() => openReconnect(integration, type)),
       openCatalogue: (uninstalled) => (homeOf() ? openCatalogue(uninstalled) : openIntegration(id, uninstalled)),
       reload: (changed) => openIntegration(id, changed),
-      errors: errors?.groups.length > 0 && errorList(errors, () => leaveView(() => openAccounts(id))),
+      errors: errors && presentGroups(errors).length > 0 && [
+        errorList(errors, () => leaveView(() => openAccounts(id)), MAX_ERRORS_OF_INSTALLATION),
+        presentGroups(errors).length > MAX_ERRORS_OF_INSTALLATION && button(text("showErrors"), () => leaveView(() => openErrors(id))),
+      ],
     }));
   });
 }
@@ -182,18 +188,29 @@ function openFirst() {
 // Start
 
 // Returns why a page around the frame is not allowed, or null.
-function refusalOf(allowed) {
-  if (claims.hosted) return text("refusedHosted");
+function refusalOf({ hosted }, allowed) {
+  if (hosted) return text("refusedHosted");
   const origin = ancestors.find((ancestor) => !allowed.includes(ancestor));
-  return origin ? text("refusedOrigin", { origin }) : null;
+  if (!origin) return null;
+  console.warn(`tenon: add ${origin} to the origins of the token, or to modal.origins of the environment`);
+  return text("refusedOrigin", { origin });
 }
 
 // Returns why the page must not be shown with the first token, or null. The origins of the environment apply
 // without those of the token.
 async function refusal() {
-  if (claims.hosted || claims.origins) return refusalOf(claims.origins);
+  if (claims.hosted || claims.origins) return refusalOf(claims, claims.origins);
   await loadSession();
-  return refusalOf(state.session.environment.modal.origins);
+  return refusalOf(claims, state.session.environment.modal.origins);
+}
+
+// Removes everything of a user from the page.
+function clear() {
+  // A view that is loading is not shown.
+  opened += 1;
+  Object.assign(state, { session: null, integrations: new Map(), isDirty: false });
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  announce("");
 }
 
 async function startView() {
@@ -220,22 +237,22 @@ function startFramed() {
       if (pendingStart) showSessionEnd();
       else await startView();
     } else if (message.type === "token") {
-      const isUsable = acceptToken(message.token);
-      if (!isUsable) return;
-      if (pendingStart || claims.sub !== shownUser) {
-        // Nothing of another user may stay on the page.
-        Object.assign(state, { session: null, integrations: new Map(), isDirty: false });
-        for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
-        announce("");
+      const read = readClaims(message.token);
+      const isSameUser = !pendingStart && read?.sub === shownUser;
+      // Unknown if the first token was refused by the API.
+      const allowed = read?.origins ?? state.session?.environment.modal.origins;
+      const reason = read && isSameUser && allowed && refusalOf(read, allowed);
+      if (reason) {
+        forgetToken();
+        clear();
+        showEnd(text("refused"), reason);
+      } else if (acceptToken(message.token) && !(isSameUser && allowed)) {
+        clear();
+        // The values are those of the first user.
+        if (!pendingStart && !isSameUser) delete state.options.prefill;
         pendingStart = false;
         app.replaceChildren();
         await startView();
-      } else {
-        const reason = refusalOf(claims.origins ?? ancestors);
-        if (!reason) return;
-        // A view that is loading is not shown.
-        opened += 1;
-        showEnd(text("refused"), reason);
       }
     } else if (message.type === "theme") {
       setThemes({ host: message.theme });
@@ -255,12 +272,14 @@ function startFramed() {
 }
 
 function showSessionEnd() {
-  showEnd(text("sessionEnded"), text("sessionEndedHelp"), button(text("tryAgain"), () => renewToken().catch(showSessionEnd), "primary"));
+  showEnd(text("sessionEnded"), text("sessionMissingHelp"), button(text("tryAgain"), () => renewToken().catch(showSessionEnd), "primary"));
 }
 
 // The ticket is exchanged when the user continues: mail scanners open the links of messages.
 function startHosted() {
   setLanguage(navigator.languages);
+  // Another link that is opened in the same tab changes the fragment only.
+  addEventListener("hashchange", () => location.reload());
   const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
   if (!ticket) {
     showEnd(text("title"), text("linkMissing"));

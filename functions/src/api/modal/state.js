@@ -4,7 +4,7 @@ import { setLanguage } from "./texts.js";
 import { setThemes } from "./theme.js";
 import { call, claims } from "./api.js";
 
-export { state, loadSession, loadCatalogue, loadIntegration, loadErrors, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath };
+export { state, loadSession, loadCatalogue, loadIntegration, loadErrors, presentGroups, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath };
 
 const state = {
   // Options of the host, as docs/modal.md describes.
@@ -65,6 +65,12 @@ const ERRORS_SINCE_MS = 7 * 86_400_000;
 function loadErrors(integrationId) {
   const since = new Date(Date.now() - ERRORS_SINCE_MS).toISOString();
   return call("GET", `errors/groups?${new URLSearchParams({ since, ...(integrationId && { integrationId }) })}`);
+}
+
+// Returns the groups of workflows that the user still has. Nobody can repair an error of a deleted workflow.
+function presentGroups({ groups }) {
+  const present = new Set(state.session.workflows.map(({ workflowId }) => workflowId));
+  return groups.filter(({ workflowIds }) => state.session.truncated || workflowIds.some((id) => present.has(id)));
 }
 
 const installationOf = (id) => state.session.installations.find((installation) => installation.integrationId === id);
