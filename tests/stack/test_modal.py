@@ -1424,7 +1424,7 @@ def test_language_and_texts_of_the_host(site: Site, user: User) -> None:
     installed = user.install()
     user.fail(installed, "one", "two words", "two words")
     site.show("Integrationen", "Installiert", "3 Fehler", lang="de")
-    site.click("Was schiefging", "2 Mal", "1 Mal", "Zuletzt")
+    site.click("Fehler anzeigen", "2 Mal", "1 Mal", "Zuletzt")
     site.click("Zurück", "Installiert")
     site.click("Shop", "Verbunden", "Einstellungen")
     site.run("modal.close()")
@@ -1935,7 +1935,7 @@ def test_catalogue_and_pages_that_end_are_accessible(views: Site, user: User) ->
     user.install("chat", workflows=["main"])
     site.show("Shop", "Ledger", "2 errors", lang="en")
     check_view(site, "catalogue")
-    site.click("What went wrong", "The shop no longer accepts the token.")
+    site.click("Show errors", "The shop no longer accepts the token.")
     check_view(site, "errors")
     site.run("modal.close()")
     site.host.next_tokens = [None]
