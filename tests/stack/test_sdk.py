@@ -195,7 +195,7 @@ class Host:
     def send(self, *messages: dict[str, Any], selector: str = "iframe") -> None:
         """Sends messages from the page in the frame."""
         with self.frame(selector) as frame:
-            # The host may remove the frame while it handles them, and a script of a removed frame never ends.
+            # The host may remove the frame meanwhile. A script of a removed frame never ends.
             frame.run("setTimeout(() => send(...arguments))", *messages)
 
     def box(self, selector: str = "iframe") -> tuple[float, float, float, float]:
