@@ -104,7 +104,6 @@ function open(given) {
   let height = mount ? 320 : 480;
   let port;
   let started = false;
-  let heard = -5000;
   let closed = false;
   let lastChange = null;
   let notice;
@@ -116,11 +115,6 @@ function open(given) {
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
-    onload: ({ timeStamp }) => {
-      if (timeStamp - heard < 5000) return;
-      started = false;
-      expectPage();
-    },
   }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
   const opened = performance.now();
@@ -166,7 +160,7 @@ function open(given) {
     try {
       const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
       const token = await Promise.race([tokenFunction(), timeout]);
-      if (/^\s*[\w-]+(\.[\w-]+){2}\s*$/.test(token)) return token.trim();
+      if (typeof token === "string" && /^\s*[\w.-]+\s*$/.test(token)) return token.trim();
       console.warn("tenon: the token function returned no token");
     } catch (error) {
       console.warn("tenon: the token function failed:", error);
@@ -212,11 +206,8 @@ function open(given) {
     }
   }
 
-  function hear({ source, origin, data, timeStamp }) {
-    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") {
-      heard = timeStamp;
-      start();
-    }
+  function hear({ source, origin, data }) {
+    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
   }
 
   function leave(event) {
@@ -263,12 +254,7 @@ function open(given) {
 
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
-  let timer;
-  function expectPage() {
-    clearTimeout(timer);
-    timer = setTimeout(showFailure, PATIENCE_MS);
-  }
-  expectPage();
+  const timer = setTimeout(showFailure, PATIENCE_MS);
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);

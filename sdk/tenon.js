@@ -111,8 +111,6 @@ function open(given) {
   let port;
   // Whether the page can ask about input.
   let started = false;
-  // Time at which the page announced itself.
-  let heard = -5000;
   let closed = false;
   let lastChange = null;
   let notice;
@@ -124,12 +122,6 @@ function open(given) {
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
-    // An error of the browser, which cannot close.
-    onload: ({ timeStamp }) => {
-      if (timeStamp - heard < 5000) return;
-      started = false;
-      expectPage();
-    },
   }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
   const opened = performance.now();
@@ -183,7 +175,7 @@ function open(given) {
       const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
       const token = await Promise.race([tokenFunction(), timeout]);
       // Not the page of an error.
-      if (/^\s*[\w-]+(\.[\w-]+){2}\s*$/.test(token)) return token.trim();
+      if (typeof token === "string" && /^\s*[\w.-]+\s*$/.test(token)) return token.trim();
       console.warn("tenon: the token function returned no token");
     } catch (error) {
       console.warn("tenon: the token function failed:", error);
@@ -230,11 +222,8 @@ function open(given) {
     }
   }
 
-  function hear({ source, origin, data, timeStamp }) {
-    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") {
-      heard = timeStamp;
-      start();
-    }
+  function hear({ source, origin, data }) {
+    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
   }
 
   // The page asks about unsaved input, and then closes.
@@ -282,12 +271,7 @@ function open(given) {
 
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
-  let timer;
-  function expectPage() {
-    clearTimeout(timer);
-    timer = setTimeout(showFailure, PATIENCE_MS);
-  }
-  expectPage();
+  const timer = setTimeout(showFailure, PATIENCE_MS);
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);

@@ -981,6 +981,94 @@ def test_late_response_for_the_first_user_is_dropped(site: Site, user: User) -> 
     assert other.installation()
 
 
+def test_queued_switch_of_the_first_user_is_dropped(site: Site, user: User) -> None:
+    other = site.new_user()
+    for one in (user, other):
+        one.install()
+    site.sign_in(user, mode="install")
+    site.show("Connected", integrationId="shop")
+    refuse = site.front.hold("PUT", UNAUTHORIZED)
+    site.toggle("Orders")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "first switch")
+    site.toggle("Stock")
+    site.sign_in(other, mode="install")
+    refuse.set()
+    # The page has started anew: its focus is on the heading again.
+    wait(lambda: len(site.front.lines("GET /session")) >= 2, PATIENCE, "session of the other user")
+    site.see("Connected")
+    assert len(site.front.lines("PUT")) == 1
+    for one in (user, other):
+        assert [workflow["active"] for workflow in one.installation()["workflows"]] == [True, True]
+
+
+def test_prefill_of_the_first_user_is_not_shown_to_the_next_one(site: Site, user: User) -> None:
+    other = site.new_user()
+    prefill = {"settings": {"batch": 77}}
+    site.show("Access token", integrationId="shop", prefill=prefill)
+    assert site.value("Orders per run") == "77"
+    site.fill_shop()
+    site.sign_in(other)
+    site.front.fault("PUT", UNAUTHORIZED, times=1)
+    sessions = len(site.front.lines("GET /session"))
+    site.click("Install")
+    wait(lambda: len(site.front.lines("GET /session")) > sessions, PATIENCE, "session of the other user")
+    wait(lambda: site.value("Orders per run") == "", PATIENCE, "empty form")
+
+
+def test_refused_renewal_closes_an_open_dialog(site: Site, user: User) -> None:
+    user.install()
+    site.show("Connected", integrationId="shop")
+    site.click("Uninstall", "Uninstall Shop?")
+    site.sign_in(user, origins=["https://app.acme.example"])
+    site.front.fault("DELETE", UNAUTHORIZED, times=1)
+    site.click("Uninstall", "This page may not be shown here.")
+    assert site.find("return document.querySelector('dialog') === null")
+    assert len(site.front.lines("DELETE")) == 1
+    assert user.installation()
+
+
+def test_form_is_sent_once_and_cannot_be_changed_meanwhile(site: Site, user: User) -> None:
+    site.show("Access token", integrationId="shop")
+    site.fill_shop()
+    release = site.front.hold("PUT", "close")
+    site.click("Install")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
+    assert site.find("return document.querySelector('main').inert")
+    release.set()
+    site.see("You seem to be offline")
+    assert site.find("return document.querySelector('main').inert") is False
+    site.click("Install", "Shop is installed.")
+
+
+def test_fields_may_have_names_of_object_members(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    settings = [form_field(name, name.title()) for name in ("constructor", "valueOf", "toString")]
+    body = {"name": "Odd", "settings": settings, "workflows": [{"key": "odd", "name": "Odd work"}]}
+    environment.call("PUT", "/integrations/odd", body, 201)
+    user = site.sign_in(site.new_user(environment))
+    site.show("Constructor", integrationId="odd", prefill={"settings": {"valueOf": "7"}})
+    assert [site.value(name) for name in ("Constructor", "Valueof", "Tostring")] == ["", "7", ""]
+    site.click("Install", "Odd is installed.")
+    assert user.installation("odd")["settings"] == {"valueOf": "7"}
+
+
+def test_errors_of_deleted_workflows_are_not_shown(site: Site, user: User) -> None:
+    user.fail(user.install(), "Status code 401")
+    site.show("In the last seven days: 1 error")
+    user.call("DELETE", "/installations/shop")
+    site.show("Shop")
+    assert "error" not in site.text()
+
+
+def test_another_install_link_in_the_same_tab_is_read(site: Site, user: User) -> None:
+    link = install_link(site, user)
+    site.browser.go(f"{site.front.origin}/modal#ticket=incomplete")
+    site.click("Continue", "This link is incomplete.")
+    site.browser.go(link)
+    site.see("Continue only if you expected it.")
+    site.click("Continue", "Chat")
+
+
 def test_disabled_user_loses_nothing(site: Site, user: User) -> None:
     open_filled_form(site)
     # API Gateway knows the first token for 30 seconds, but not yet the second one.
