@@ -7,6 +7,7 @@ const SCRIPT_URL = globalThis.document?.currentScript?.src;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
 const EVENTS = ["ready", ...CHANGES, "close"];
 const PATIENCE_MS = 20_000;
+const ANSWER_MS = 5000;
 const TEXTS = {
   en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
   de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
@@ -105,6 +106,7 @@ function open(given) {
   let port;
   let started = false;
   let closed = false;
+  let unanswered = null;
   let lastChange = null;
   let notice;
   let finish;
@@ -120,6 +122,7 @@ function open(given) {
   const opened = performance.now();
   const dialog = !mount && create("dialog", {
     ariaLabel: texts.title,
+    tabIndex: -1,
     oncancel: leave,
     onclose: close,
     onkeydown: (event) => { if (event.key === "Escape") leave(event); },
@@ -128,7 +131,7 @@ function open(given) {
     onclick: (event) => { if (pressed && event.target === dialog && event.timeStamp - opened > 500) leave(event); },
   }, {
     display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
-    margin: "0", border: "0", padding: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
+    margin: "0", border: "0", padding: "0", outline: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
   });
 
   function layout() {
@@ -195,6 +198,8 @@ function open(given) {
   }
 
   function receive({ type, name, detail, height: newHeight }) {
+    clearTimeout(unanswered);
+    unanswered = null;
     if (type === "close") {
       close();
     } else if (type === "size" && newHeight >= 0 && Number.isFinite(newHeight)) {
@@ -212,8 +217,12 @@ function open(given) {
 
   function leave(event) {
     event.preventDefault();
-    if (started) port.postMessage({ type: "leave" });
-    else close();
+    if (!started) {
+      close();
+      return;
+    }
+    port.postMessage({ type: "leave" });
+    unanswered ??= setTimeout(close, ANSWER_MS);
   }
 
   function showFailure() {
@@ -232,6 +241,7 @@ function open(given) {
     if (closed) return;
     closed = true;
     clearTimeout(timer);
+    clearTimeout(unanswered);
     window.removeEventListener("message", hear);
     narrow.removeEventListener("change", layout);
     port?.close();
@@ -262,6 +272,7 @@ function open(given) {
     document.body.append(dialog);
     countDialogs(1);
     dialog.showModal();
+    dialog.focus();
   }
   return { close, finished, setTheme };
 }

@@ -5,6 +5,8 @@ const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalle
 const EVENTS = ["ready", ...CHANGES, "close"];
 // Time in which the page must load, and the token function return.
 const PATIENCE_MS = 20_000;
+// Time in which the page must answer when it is asked to close.
+const ANSWER_MS = 5000;
 const TEXTS = {
   en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
   de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
@@ -112,6 +114,7 @@ function open(given) {
   // Whether the page can ask about input.
   let started = false;
   let closed = false;
+  let unanswered = null;
   let lastChange = null;
   let notice;
   let finish;
@@ -128,6 +131,7 @@ function open(given) {
   // As large as the viewport: ::backdrop needs a style sheet.
   const dialog = !mount && create("dialog", {
     ariaLabel: texts.title,
+    tabIndex: -1,
     oncancel: leave,
     onclose: close,
     // A second Escape would close the dialog without asking.
@@ -139,7 +143,7 @@ function open(given) {
     onclick: (event) => { if (pressed && event.target === dialog && event.timeStamp - opened > 500) leave(event); },
   }, {
     display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
-    margin: "0", border: "0", padding: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
+    margin: "0", border: "0", padding: "0", outline: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
   });
 
   function layout() {
@@ -211,6 +215,8 @@ function open(given) {
   }
 
   function receive({ type, name, detail, height: newHeight }) {
+    clearTimeout(unanswered);
+    unanswered = null;
     if (type === "close") {
       close();
     } else if (type === "size" && newHeight >= 0 && Number.isFinite(newHeight)) {
@@ -229,8 +235,13 @@ function open(given) {
   // The page asks about unsaved input, and then closes.
   function leave(event) {
     event.preventDefault();
-    if (started) port.postMessage({ type: "leave" });
-    else close();
+    if (!started) {
+      close();
+      return;
+    }
+    port.postMessage({ type: "leave" });
+    // A frame that has crashed does not answer.
+    unanswered ??= setTimeout(close, ANSWER_MS);
   }
 
   function showFailure() {
@@ -249,6 +260,7 @@ function open(given) {
     if (closed) return;
     closed = true;
     clearTimeout(timer);
+    clearTimeout(unanswered);
     window.removeEventListener("message", hear);
     narrow.removeEventListener("change", layout);
     port?.close();
@@ -279,6 +291,8 @@ function open(given) {
     document.body.append(dialog);
     countDialogs(1);
     dialog.showModal();
+    // Handles keys until the page does.
+    dialog.focus();
   }
   return { close, finished, setTheme };
 }

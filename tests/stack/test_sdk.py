@@ -121,8 +121,8 @@ class Host:
 
     def __init__(self, browser: Browser) -> None:
         self.browser, self.site, self.service, self.foreign_site = browser, Site(), Site(), Site()
-        # The host is of another site than the API, so that the frame runs in a process of its own.
-        self.url = f"http://localhost:{self.site.port}"
+        # Of the site of the frames: focus and scripts move between processes with delay otherwise.
+        self.url = f"http://127.0.0.1:{self.site.port}"
         self.api = f"http://127.0.0.1:{self.service.port}"
         self.foreign = f"http://127.0.0.1:{self.foreign_site.port}"
         module, classic = ((SDK / name).read_text() for name in ("tenon.js", "tenon.global.js"))
@@ -509,6 +509,18 @@ def test_escape_closes_before_the_start_and_asks_the_page_after_it(host: Host) -
         host.browser.press(ESCAPE)
     assert host.messages("leave", 3)
     assert host.run("return [document.querySelector('dialog').open, events.length]") == [True, 1]
+
+
+def test_frame_that_does_not_answer_is_removed(host: Host) -> None:
+    host.show()
+    host.run("document.querySelector('dialog').dispatchEvent(new Event('cancel', { cancelable: true }))")
+    host.messages("leave")
+    wait(lambda: not host.is_open(), 10, "dialog of a silent frame")
+    host.show()
+    host.run("document.querySelector('dialog').dispatchEvent(new Event('cancel', { cancelable: true }))")
+    host.send({"type": "stay"})
+    host.wait("return performance.now() - arguments[0] > 5500", host.run("return performance.now()"))
+    assert host.is_open()
 
 
 def test_close_request_of_the_browser_asks_the_page(host: Host) -> None:

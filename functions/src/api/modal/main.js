@@ -257,6 +257,7 @@ function startFramed() {
     } else if (message.type === "theme") {
       setThemes({ host: message.theme });
     } else if (message.type === "leave") {
+      send({ type: "stay" });
       await requestClose();
     }
   });
