@@ -1012,7 +1012,7 @@ def test_prefill_of_the_first_user_is_not_shown_to_the_next_one(site: Site, user
     sessions = len(site.front.lines("GET /session"))
     site.click("Install")
     wait(lambda: len(site.front.lines("GET /session")) > sessions, PATIENCE, "session of the other user")
-    wait(lambda: site.value("Orders per run") == "", PATIENCE, "empty form")
+    wait(lambda: site.find("return inputOf('Orders per run')?.value") == "", PATIENCE, "empty form")
 
 
 def test_refused_renewal_closes_an_open_dialog(site: Site, user: User) -> None:
@@ -1055,6 +1055,7 @@ def test_fields_may_have_names_of_object_members(site: Site, new_environment: Ne
 def test_errors_of_deleted_workflows_are_not_shown(site: Site, user: User) -> None:
     user.fail(user.install(), "Status code 401")
     site.show("In the last seven days: 1 error")
+    site.run("modal.close()")
     user.call("DELETE", "/installations/shop")
     site.show("Shop")
     assert "error" not in site.text()
