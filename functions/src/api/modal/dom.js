@@ -3,7 +3,7 @@
 import { text } from "./texts.js";
 import { RequestError, isRenewable, renewToken } from "./api.js";
 
-export { h, button, icon, announce, showFailure, problemText, notice, confirmDialog, newId };
+export { SLOW_MS, h, button, icon, announce, showFailure, problemText, notice, confirmDialog, newId };
 
 function h(name, properties = {}, ...children) {
   const node = document.createElement(name);
@@ -52,6 +52,7 @@ function announce(message) {
   statusTimer = setTimeout(() => { status.textContent = ""; }, 6000);
 }
 
+// Time after which a request counts as slow.
 const SLOW_MS = 5000;
 
 // Runs the action of a control. The control is disabled meanwhile and keeps the focus.

@@ -4,7 +4,7 @@ import { text, plural, relativeTime, exactTime } from "./texts.js";
 import { h, button } from "./dom.js";
 import { state, presentGroups, credentialsOf, canInstall } from "./state.js";
 
-export { errorList, hintFor };
+export { errorList };
 
 // Returns the hint of an integration that matches an error: the first whose text the error contains.
 const hintFor = (integration, error) => {

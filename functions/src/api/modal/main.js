@@ -4,7 +4,7 @@ import { text, setLanguage } from "./texts.js";
 import { applyTheme, setThemes } from "./theme.js";
 import { ancestors, isFramed, connectHost, send } from "./port.js";
 import { claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, exchangeTicket, isRenewable } from "./api.js";
-import { h, button, icon, announce, showFailure, problemText, confirmDialog } from "./dom.js";
+import { SLOW_MS, h, button, icon, announce, showFailure, problemText, confirmDialog } from "./dom.js";
 import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, presentGroups, installationOf } from "./state.js";
 import { catalogueView } from "./catalogue.js";
 import { installView, manageView, reconnectView } from "./installation.js";
@@ -66,7 +66,7 @@ function showLoading() {
 async function openView(load, draw, { renews = false } = {}) {
   const number = opened += 1;
   const present = app.querySelector("main");
-  const slow = setTimeout(() => announce(text("slow")), 5000);
+  const slow = setTimeout(() => announce(text("slow")), SLOW_MS);
   if (present) present.inert = true;
   else showLoading();
   try {

@@ -4,7 +4,7 @@
 import { EN } from "./texts.en.js";
 import { DE } from "./texts.de.js";
 
-export { text, plural, setLanguage, language, relativeTime, exactTime, formatNumber, parseNumber };
+export { text, plural, setLanguage, relativeTime, exactTime, formatNumber, parseNumber };
 
 const DICTIONARIES = { en: EN, de: DE };
 
