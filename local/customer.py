@@ -10,13 +10,13 @@ import queue
 import secrets
 import shlex
 import sys
-import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
+from serving import Serving
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Received:
     body: bytes
 
 
-class Endpoint:
+class Endpoint(Serving):
     """HTTP endpoint on loopback. Returns the given statuses in order, then repeats the last one."""
 
     def __init__(self, answers: list[int]) -> None:
@@ -136,16 +136,6 @@ class Endpoint:
             return self.received.get(timeout=seconds)
         except queue.Empty:
             return None
-
-    def __enter__(self) -> Self:
-        """Starts to serve requests."""
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stops the server."""
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def main() -> None:

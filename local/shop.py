@@ -10,15 +10,14 @@ import http.server
 import os
 import secrets
 import sys
-import threading
 import urllib.error
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from typing import Self
 from urllib.parse import parse_qs, quote, urlsplit
 
 from emulator import free_port
+from serving import Serving
 from tail import settings
 from tenon import Api
 
@@ -180,7 +179,7 @@ class ShopServer(http.server.ThreadingHTTPServer):
         self.settings, self.sessions = tenon, dict[str, str]()
 
 
-class Shop:
+class Shop(Serving):
     """The shop, which runs while a block is executed."""
 
     def __init__(self, tenon: Settings) -> None:
@@ -194,16 +193,6 @@ class Shop:
     def url(self) -> str:
         """URL of the shop."""
         return f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self) -> Self:
-        """Starts to serve requests."""
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stops the server."""
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def main() -> None:

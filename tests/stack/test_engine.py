@@ -3,20 +3,19 @@
 import http.server
 import json
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 import pytest
 import standardwebhooks
 import tenon
 from conftest import Environment, NewEnvironment
 from emulator import free_port
+from serving import Serving
 from stack import Stack
 from test_api_guide import post, program, serving
 
@@ -47,7 +46,7 @@ STARTING = [
 PATIENCE = 120
 
 
-class Shop:
+class Shop(Serving):
     """Third party on loopback. Counts the requests of each token, and rejects some with 401."""
 
     def __init__(self) -> None:
@@ -72,16 +71,6 @@ class Shop:
     def data(self, token: str) -> dict[str, str]:
         """Returns the data of a credential with a token."""
         return {"shop": f"http://127.0.0.1:{self.server.server_port}", "token": token}
-
-    def __enter__(self) -> Self:
-        """Starts to serve requests."""
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stops the server."""
-        self.server.shutdown()
-        self.server.server_close()
 
 
 class Customer:
