@@ -32,12 +32,13 @@ RUST_TARGET_x86_64 := x86_64-unknown-linux-gnu
 PROCESSOR = $(if $(filter arm64,$(ARCH)),neoverse-n1,haswell)
 # Arguments of deploy.sh.
 DEPLOYMENT = $(TAGS:%=--tag '%') $(BUCKET:%=--bucket '%') '$(STACK)' $(PARAMETERS)
+# Installs tools while cargo compiles.
+CONCURRENTLY = $(MAKE) --no-print-directory --jobs
 DEPLOY_PACKAGE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	tar -xzf "$$package" -C "$$folder" --strip-components=1 && "$$folder/deploy.sh" $(DEPLOYMENT)
 # Without nextest the tests run one after the other: .config/nextest.toml lists those that must run alone.
 # Binaries have no unit tests. Without these options cargo links an empty test for each of them.
-# The feature makes the functions and the tests share their dependencies.
-TESTED := --features functions/local --lib --test '*'
+TESTED := --lib --test '*'
 TEST_RUNNER := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "cargo nextest run" \
 	|| echo "env RUST_TEST_THREADS=1 cargo test")
 
@@ -46,7 +47,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup functions ## Run Tenon on a local AWS emulator, with a demonstration, until Ctrl-C
+run: ## Run Tenon on a local AWS emulator, with a demonstration, until Ctrl-C
+	@$(CONCURRENTLY) setup functions
 	@$(PYTHON) local/run.py run
 
 .PHONY: demo
@@ -66,7 +68,8 @@ key: setup ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPE
 	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py
 
 .PHONY: test
-test: setup clients functions $(PACKAGE_VENV)/.done ## Run all tests on a stack of their own (TESTS=text selects by name)
+test: ## Run all tests on a stack of their own (TESTS=text selects by name)
+	@$(CONCURRENTLY) setup clients functions $(PACKAGE_VENV)/.done
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
 
 .PHONY: generate
@@ -168,8 +171,8 @@ rust-target:
 
 .PHONY: functions
 functions:
-	@echo "building the functions (a first build takes about three minutes) …"
-	@cargo build --locked --package functions --features local --bins
+	@echo "building the functions (a first build takes three to four minutes on two cores) …"
+	@cargo build --locked --package local
 
 $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
 	@echo "installing the AWS emulator and SAM to $(VENV) …"

@@ -3,13 +3,13 @@
 The emulator does not import the routes of an `AWS::Serverless::HttpApi`. This module creates them.
 """
 
+import functools
 import hashlib
 import json
 import os
 import platform
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -21,6 +21,7 @@ from typing import Any
 from emulator import REGION, ROOT, Emulator
 
 LOCAL = ROOT / ".local"
+TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 # Settings of the local run, for scripts.
 SETTINGS = LOCAL / "env"
 STACK = "tenon"
@@ -44,37 +45,45 @@ def saved_settings() -> dict[str, str]:
 
 
 def collect(folder: Path) -> str:
-    """Copies the functions' binaries and the template to a folder, and returns their digest.
+    """Copies the functions and the template to a folder, and returns their digest.
 
-    The binaries are those of the debug profile, or of the profile in TENON_PROFILE. The copy of
-    the template refers to zips of them instead of to the release build.
+    The functions are those of the binary `local`, or their own binaries of the profile in
+    TENON_PROFILE. The copy of the template refers to zips of them instead of to the release build.
     """
     template = (ROOT / "template.yaml").read_text()
-    sources = sorted((ROOT / "functions/src/bin").glob("*.rs"))
-    # Compression and digests release the interpreter's lock.
+    names = sorted(source.stem for source in (ROOT / "functions/src/bin").glob("*.rs"))
+    if profile := os.environ.get("TENON_PROFILE"):
+        functions = [(TARGET / profile / name).read_bytes() for name in names]
+    else:
+        local = (TARGET / "debug/local").read_bytes()
+        for former in folder.glob("local-*"):
+            former.unlink()
+        # The name changes with the content, so that the functions are deployed again.
+        program = folder / f"local-{hashlib.sha256(local).hexdigest()[:16]}"
+        program.write_bytes(local)
+        program.chmod(0o755)
+        functions = [f"#!/bin/sh\nexec {shlex.quote(str(program))} {name}\n".encode() for name in names]
+    # Compression releases the interpreter's lock.
     with ThreadPoolExecutor() as threads:
-        digests = threads.map(lambda source: _collect_function(folder / "functions", source.stem), sources)
-        digest = hashlib.sha256(b"".join([template.encode(), *digests])).hexdigest()
+        list(threads.map(functools.partial(_collect_function, folder / "functions"), names, functions))
     (folder / "template.yaml").write_text(
         re.sub(r"CodeUri: target/lambda/(\w+)/", r"CodeUri: functions/\1.zip", template)
     )
-    return digest
+    return hashlib.sha256(b"".join([template.encode(), *functions])).hexdigest()
 
 
-def _collect_function(folder: Path, name: str) -> bytes:
-    """Copies a function's binary and zips it. Returns the binary's digest.
+def _collect_function(folder: Path, name: str, code: bytes) -> None:
+    """Writes a function to a folder, and a zip of it.
 
     SAM would compress each binary as far as possible, which takes longer than the deployment.
     """
-    target = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
-    built = target / os.environ.get("TENON_PROFILE", "debug") / name
     bootstrap = folder / name / "bootstrap"
     bootstrap.parent.mkdir(parents=True, exist_ok=True)
     bootstrap.unlink(missing_ok=True)
-    shutil.copy2(built, bootstrap)
+    bootstrap.write_bytes(code)
+    bootstrap.chmod(0o755)
     with zipfile.ZipFile(folder / f"{name}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zipped:
         zipped.write(bootstrap, "bootstrap")
-    return hashlib.sha256(bootstrap.read_bytes()).digest()
 
 
 def deploy(emulator: Emulator, folder: Path) -> Stack:

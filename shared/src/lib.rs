@@ -32,7 +32,7 @@ pub mod vault;
 #[macro_export]
 macro_rules! main {
     ($($server:tt)+) => {
-        fn main() -> Result<(), $crate::start::StartError> {
+        pub(crate) fn main() -> Result<(), $crate::start::StartError> {
             $crate::http::$($server)+.run()
         }
     };
