@@ -24,6 +24,8 @@ import samcli
 import stack
 from emulator import CUSTOMER_ACCOUNT, ROOT
 
+# Priorities below those of the local AWS and the functions, which must answer in time on a busy machine.
+LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
@@ -40,30 +42,35 @@ def main() -> None:
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
     if not arguments.stack_tests:
         sys.exit(run(arguments.command))
-    with stack_tests() as finish:
+    with contextlib.ExitStack() as running:
+        finish = [running.enter_context(stack_tests(*tests)) for tests in STACK_TESTS.items()]
         print("building the tests …", flush=True)
-        # The tests that run meanwhile come first: they wait for answers.
-        build = ["nice", "-n", "10", *arguments.command, "--no-run"]
+        build = [*LOWEST, *arguments.command, "--no-run"]
         code = subprocess.run(build, cwd=ROOT, check=False).returncode or run(arguments.command)
-        sys.exit(finish() or code)
+        # All are waited for, so that all output is seen.
+        sys.exit(max([code, *(wait() for wait in finish)]))
+
+
+# Tests that run at the same time, each on a stack of their own, by their marker.
+STACK_TESTS = {"tests in a browser": "browser", "tests of the template and the stack": "not browser"}
 
 
 @contextlib.contextmanager
-def stack_tests() -> Iterator[Callable[[], int]]:
-    """Starts the tests of the template and of the stack, on a stack of their own.
+def stack_tests(name: str, marker: str) -> Iterator[Callable[[], int]]:
+    """Starts the tests in `tests/stack` with a marker, on a stack of their own.
 
-    They change settings of their stack. Yields a function that waits for their end, prints their
-    output and returns their exit code.
+    Yields a function that waits for their end, prints their output and returns their exit code.
     """
     command = [sys.executable, __file__, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
+    command += ["-m", marker, "tests/stack"]
     with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen([*command, "tests/stack"], stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
 
         def finish() -> int:
-            print("waiting for the tests of the stack …", flush=True)
+            print(f"waiting for the {name} …", flush=True)
             code = process.wait()
             output.seek(0)
-            print("tests of the template and the stack:", output.read(), sep="\n", flush=True)
+            print(f"{name}:", output.read(), sep="\n", flush=True)
             return code
 
         try:
@@ -101,7 +108,7 @@ def run(command: list[str]) -> int:
         browser = start_browser()
         if browser:
             environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
-        code = subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
+        code = subprocess.run([*LOWER, *command], env=environment, cwd=ROOT, check=False).returncode
         keep_logs(local, folder / "functions.log")
         leaks = search_for_secrets(folder / "functions.log", keys, expected=command[0] == "cargo")
         code = code or leaks
@@ -134,7 +141,8 @@ def start_browser() -> Browser | None:
         )
         return None
     port = emulator.free_port()
-    process = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [*LOWEST, "chromedriver", f"--port={port}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return Browser(process, f"http://127.0.0.1:{port}")
 
 

@@ -20,6 +20,11 @@ from stack import Stack
 from template import Template
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares the markers."""
+    config.addinivalue_line("markers", "browser: uses a browser, and changes no setting of the stack")
+
+
 @pytest.fixture(scope="session")
 def template() -> Template:
     """The template as CloudFormation gets it, after the SAM transform."""

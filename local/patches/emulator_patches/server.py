@@ -1,13 +1,43 @@
-"""Two faults of the emulator's own server."""
+"""The emulator's own server: its speed, and two faults."""
 
+import asyncio
 import socketserver
 import threading
+from typing import Any
 
+import hypercorn.asyncio
+import uvicorn
+import uvloop
+from hypercorn.config import Config
 from ministack.services import sts
 
 
+async def serve(app: Any, config: Config) -> None:
+    """Serves the emulator's application with uvicorn and httptools, on uvloop.
+
+    Hypercorn parses HTTP in Python, which is half of the emulator's processor time.
+    """
+    [(host, port)] = [bind.rsplit(":", 1) for bind in config.bind]
+    settings = uvicorn.Config(
+        app,
+        host,
+        int(port),
+        http="httptools",
+        ws="none",
+        timeout_keep_alive=75,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+    )
+    await uvicorn.Server(settings).serve()
+
+
 def install() -> None:
-    """Answers without delay, and registers one function session at a time."""
+    """Serves faster, answers without delay, and registers one function session at a time."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    hypercorn.asyncio.serve = serve
+
     # Nagle's algorithm and delayed acknowledgements together add 40 ms to every response.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
