@@ -62,7 +62,7 @@ def stack_tests(name: str, marker: str) -> Iterator[Callable[[], int]]:
     Yields a function that waits for their end, prints their output and returns their exit code.
     """
     command = [sys.executable, __file__, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
-    command += ["-m", marker, "tests/stack"]
+    command += ["--durations=10", "-m", marker, "tests/stack"]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
 

@@ -83,17 +83,12 @@ function create(name, properties, styles) {
   return element;
 }
 
-let dialogs = 0;
-let former;
+let sheet;
 
-function countDialogs(change) {
-  const { style: root, clientWidth } = document.documentElement;
-  if (!dialogs) {
-    former = { overflow: root.overflow, paddingRight: root.paddingRight };
-    Object.assign(root, { overflow: "hidden", paddingRight: `${innerWidth - clientWidth}px` });
-  }
-  dialogs += change;
-  if (!dialogs) Object.assign(root, former);
+function stopScrolling() {
+  const gutter = innerWidth > document.documentElement.clientWidth ? "stable" : "auto";
+  if (!sheet) document.adoptedStyleSheets.push(sheet = new CSSStyleSheet());
+  sheet.replaceSync(`html:has(dialog[data-tenon]) { overflow: hidden !important; scrollbar-gutter: ${gutter} !important }`);
 }
 
 function open(given) {
@@ -248,7 +243,6 @@ function open(given) {
     if (dialog) {
       dialog.close();
       dialog.remove();
-      countDialogs(-1);
     }
     frame.remove();
     notice?.remove();
@@ -264,13 +258,18 @@ function open(given) {
 
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
-  const timer = setTimeout(showFailure, PATIENCE_MS);
+  let timer = setTimeout(showFailure, PATIENCE_MS);
+  frame.onload = () => {
+    clearTimeout(timer);
+    if (!port) timer = setTimeout(showFailure, 2000);
+  };
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);
   if (dialog) {
+    stopScrolling();
+    dialog.dataset.tenon = "";
     document.body.append(dialog);
-    countDialogs(1);
     dialog.showModal();
     dialog.focus();
   }

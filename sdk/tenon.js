@@ -1,11 +1,11 @@
-// Host side of the embedded modal. Options, events and protocol: docs/modal.md.
+// Host side of the modal. Options, events and protocol: docs/modal.md.
 
 const SCRIPT_URL = import.meta.url;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
 const EVENTS = ["ready", ...CHANGES, "close"];
-// Time in which the page must load, and the token function return.
+// Time for the page to load, and for the token function.
 const PATIENCE_MS = 20_000;
-// Time in which the page must answer when it is asked to close.
+// Time for the page to answer a request to close.
 const ANSWER_MS = 5000;
 const TEXTS = {
   en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
@@ -17,7 +17,7 @@ const isFunction = (value) => typeof value === "function";
 // Proxies cannot be posted.
 const toJson = (value) => JSON.parse(JSON.stringify(value) ?? null);
 
-// Rules of options: whether a value is valid, and the message otherwise.
+// Options: whether a value is valid, and the message otherwise.
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
 const object = [isObject, "must be an object"];
 const RULES = {
@@ -78,7 +78,7 @@ function pageUrl(url, origins) {
   return new URL(`${origin}${pathname.replace(/\/+(tenon(\.global)?\.js)?$/, "")}/modal?${query}`);
 }
 
-// Sets styles as every Content Security Policy allows, and above those of the host.
+// Sets styles that no CSP blocks and no host overrides.
 function style(element, styles) {
   for (const [name, value] of Object.entries(styles)) element.style.setProperty(name, value, "important");
 }
@@ -89,18 +89,13 @@ function create(name, properties, styles) {
   return element;
 }
 
-// Number of open dialogs. The page behind them neither scrolls nor moves.
-let dialogs = 0;
-let former;
+// The page behind neither scrolls nor moves. The host may remove the dialog itself.
+let sheet;
 
-function countDialogs(change) {
-  const { style: root, clientWidth } = document.documentElement;
-  if (!dialogs) {
-    former = { overflow: root.overflow, paddingRight: root.paddingRight };
-    Object.assign(root, { overflow: "hidden", paddingRight: `${innerWidth - clientWidth}px` });
-  }
-  dialogs += change;
-  if (!dialogs) Object.assign(root, former);
+function stopScrolling() {
+  const gutter = innerWidth > document.documentElement.clientWidth ? "stable" : "auto";
+  if (!sheet) document.adoptedStyleSheets.push(sheet = new CSSStyleSheet());
+  sheet.replaceSync(`html:has(dialog[data-tenon]) { overflow: hidden !important; scrollbar-gutter: ${gutter} !important }`);
 }
 
 function open(given) {
@@ -136,7 +131,7 @@ function open(given) {
     onclose: close,
     // A second Escape would close the dialog without asking.
     onkeydown: (event) => { if (event.key === "Escape") leave(event); },
-    // A click outside of the frame must also begin there. It does not move the focus.
+    // A click outside must also begin there. It does not move the focus.
     onpointerdown: ({ target }) => { pressed = target === dialog; },
     onmousedown: (event) => { if (event.target === dialog) event.preventDefault(); },
     // A double click that opens the dialog does not close it.
@@ -155,7 +150,7 @@ function open(given) {
       height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
       "border-radius": full ? "0" : "12px",
       "box-shadow": full ? "none" : "0 16px 48px rgb(0 0 0 / .3)",
-      // Selects the background until the page is shown.
+      // Background until the page is shown.
       "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
     });
   }
@@ -232,7 +227,7 @@ function open(given) {
     if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
   }
 
-  // The page asks about unsaved input, and then closes.
+  // The page asks about unsaved input, then closes.
   function leave(event) {
     event.preventDefault();
     if (!started) {
@@ -267,7 +262,6 @@ function open(given) {
     if (dialog) {
       dialog.close();
       dialog.remove();
-      countDialogs(-1);
     }
     frame.remove();
     notice?.remove();
@@ -283,13 +277,19 @@ function open(given) {
 
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
-  const timer = setTimeout(showFailure, PATIENCE_MS);
+  let timer = setTimeout(showFailure, PATIENCE_MS);
+  // A blocked frame loads too.
+  frame.onload = () => {
+    clearTimeout(timer);
+    if (!port) timer = setTimeout(showFailure, 2000);
+  };
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);
   if (dialog) {
+    stopScrolling();
+    dialog.dataset.tenon = "";
     document.body.append(dialog);
-    countDialogs(1);
     dialog.showModal();
     // Handles keys until the page does.
     dialog.focus();

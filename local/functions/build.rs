@@ -13,7 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         modules += &format!("#[path = {path:?}]\nmod {name};\n");
         arms += &format!("        {name:?} => Some({name}::main),\n");
     }
-    let find = format!("fn find(name: &str) -> Option<Main> {{\n    match name {{\n{arms}        _ => None,\n    }}\n}}\n");
+    let find =
+        format!("fn find(name: &str) -> Option<Main> {{\n    match name {{\n{arms}        _ => None,\n    }}\n}}\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("functions.rs"), modules + &find)?;
     Ok(())
 }

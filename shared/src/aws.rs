@@ -43,10 +43,13 @@ pub fn config() -> io::Result<SdkConfig> {
     let tls = TlsContext::builder().with_trust_store(trust).build().map_err(io::Error::other)?;
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
     let http = SharedHttpClient::new(Unvalidated(http));
+    let endpoint = env::var("AWS_ENDPOINT_URL").ok();
+    // A local AWS shares the processor with the functions, and may answer late on a busy machine.
+    let patience = if endpoint.is_some() { 3 } else { 1 };
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .operation_attempt_timeout(Duration::from_secs(3))
-        .operation_timeout(Duration::from_secs(6))
+        .connect_timeout(patience * Duration::from_secs(2))
+        .operation_attempt_timeout(patience * Duration::from_secs(3))
+        .operation_timeout(patience * Duration::from_secs(6))
         .build();
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -55,9 +58,9 @@ pub fn config() -> io::Result<SdkConfig> {
         .region(env::var("AWS_REGION").ok().map(Region::new))
         .http_client(http)
         .timeout_config(timeouts);
-    Ok(match env::var("AWS_ENDPOINT_URL") {
-        Ok(url) => config.endpoint_url(url).build(),
-        Err(_) => config.build(),
+    Ok(match endpoint {
+        Some(url) => config.endpoint_url(url).build(),
+        None => config.build(),
     })
 }
 

@@ -52,6 +52,7 @@ use crate::{
         sweep::Sweep,
         webhook::WebhookSender,
     },
+    domain::role::Principal,
     store::{
         Access, ReadOnly, Table,
         api_keys::{ApiKeys, LastUsedTracker},
@@ -277,7 +278,7 @@ from_aws! {
 
 // Delivery.
 from_aws! {
-    Connections(aws) { vault: aws.vault("DESTINATIONS_KEY")?, rules, config }
+    Connections(aws) { vault: aws.vault("DESTINATIONS_KEY")?, rules, config, principal }
     DrainScheduler(aws) { health_store, queue: aws.queue("DRAINS_QUEUE")? }
     DeliveryRecorder(aws) { destinations, health_store, deliveries, pending, scheduler }
     Senders(aws) { eventbridge, webhooks }
@@ -342,6 +343,12 @@ impl FromAws for Catalogue {
 impl FromAws for Retention {
     async fn from_aws(_: &Aws) -> Result<Self, StartError> {
         Ok(Self::from_env()?)
+    }
+}
+
+impl FromAws for Principal {
+    async fn from_aws(_: &Aws) -> Result<Self, StartError> {
+        Ok(setting("PRINCIPAL")?)
     }
 }
 

@@ -18,7 +18,7 @@ use tenon::{
     delivery::{
         drain::Drains,
         drain_scheduler::DrainScheduler,
-        eventbridge::{DEFAULT_TIMEOUT, EventBridgeSender, FIRST_ATTEMPT_TIMEOUT, seal_credentials},
+        eventbridge::{DEFAULT_TIMEOUT, EventBridgeSender, FIRST_ATTEMPT_TIMEOUT, credentials::seal_credentials},
         first_attempts::FirstAttemptSender,
         forward::Forwarder,
         guard::EgressRules,
@@ -29,7 +29,7 @@ use tenon::{
     },
     domain::{
         delivery::Route,
-        destination::{AwsCredentials, Destination, EventBridge, Filter, Target, Verification, errors_only},
+        destination::{AwsCredentials, BusAccess, Destination, EventBridge, Filter, Target, Verification, errors_only},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
         health::{Health, HealthUpdate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
@@ -166,8 +166,10 @@ impl DeliveryHarness {
         let bus = EventBridge {
             region: setting("AWS_REGION").parse().unwrap(),
             event_bus_name: name.parse().unwrap(),
-            masked_access_key_id: credentials.access_key_id.masked(),
-            credentials: seal_credentials(&vault, route, 1, credentials).await.unwrap(),
+            access: BusAccess::Keys {
+                masked_access_key_id: credentials.access_key_id.masked(),
+                credentials: seal_credentials(&vault, route, 1, credentials).await.unwrap(),
+            },
         };
         self.create_destination(route, Target::EventBridge(bus)).await;
         route

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import botocore.exceptions
 import pytest
-from emulator import PRODUCT_ACCOUNT, REGION, Emulator
+from emulator import CUSTOMER_ACCOUNT, PRODUCT_ACCOUNT, REGION, Emulator
 from stack import STACK, Stack
 
 # Purpose of a secret → KMS key that wraps it.
@@ -79,6 +79,8 @@ EVENT_WRITERS = {
 }  # fmt: skip
 # Functions that read responses of customers' endpoints, and therefore cannot access user data.
 EXPOSED = {"DeliverWebhooks", "DestinationsTest", "Drain", "ForwardErrors"}
+# Functions that may assume roles of other accounts.
+ASSUMERS = {"DestinationsPatch", "DestinationsTest", "Drain", "ForwardErrors"}
 
 
 class Roles:
@@ -145,7 +147,7 @@ def is_allowed(call: Callable[..., Any], **arguments: Any) -> bool:
         call(**arguments)
     except botocore.exceptions.ClientError as refusal:
         code = refusal.response["Error"]["Code"]
-        assert code in ("AccessDeniedException", "ConditionalCheckFailedException"), refusal
+        assert code in ("AccessDenied", "AccessDeniedException", "ConditionalCheckFailedException"), refusal
         return code == "ConditionalCheckFailedException"
     return True
 
@@ -249,3 +251,21 @@ def test_what_reads_hostile_responses_reaches_no_user_and_no_key(roles: Roles, s
         mine = {"pk": {"S": f"{ENVIRONMENT}#destinations"}, "sk": {"S": "nothing"}}
         actions = [{"Update": {"Key": one, **arguments, **update}} for one in (mine, key)]
         assert not is_allowed(dynamodb.transact_write_items, TransactItems=actions), function
+
+
+def test_only_functions_that_send_assume_roles_and_none_of_this_account(roles: Roles) -> None:
+    names = {account: f"open-{secrets.token_hex(6)}" for account in (PRODUCT_ACCOUNT, CUSTOMER_ACCOUNT)}
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{PRODUCT_ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    for account, name in names.items():
+        roles.emulator.client("iam", account).create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    for account, expected in ((PRODUCT_ACCOUNT, set()), (CUSTOMER_ACCOUNT, ASSUMERS)):
+        role = {"RoleArn": f"arn:aws:iam::{account}:role/{names[account]}", "RoleSessionName": "test"}
+        allowed = {
+            function for function in roles.names if is_allowed(roles.client(function, "sts").assume_role, **role)
+        }
+        assert (account, allowed) == (account, expected)

@@ -570,8 +570,8 @@ def test_focus_returns_and_keys_reach_the_page(host: Host) -> None:
 
 
 def test_page_behind_does_not_scroll_or_move(host: Host) -> None:
-    script = """const root = document.documentElement;
-        return [root.style.overflow, root.style.paddingRight, document.getElementById("wide").getBoundingClientRect().width]"""
+    script = """const { overflowY, paddingRight } = getComputedStyle(document.documentElement);
+        return [overflowY, paddingRight, document.getElementById("wide").getBoundingClientRect().width]"""
     host.run("""const wide = Object.assign(document.createElement("div"), { id: "wide" });
         wide.style.height = "3000px";
         document.body.append(wide);
@@ -587,6 +587,22 @@ def test_page_behind_does_not_scroll_or_move(host: Host) -> None:
     assert host.run(script) == during
     host.run("modal.close()")
     assert host.run(script) == before
+
+
+def test_page_scrolls_again_if_the_host_removes_the_dialog(host: Host) -> None:
+    overflow = "return getComputedStyle(document.documentElement).overflowY"
+    host.show()
+    assert host.run(overflow) == "hidden"
+    # As libraries do that replace the body.
+    host.run("document.body.replaceWith(document.body.cloneNode(false))")
+    assert host.run(overflow) == "visible"
+
+
+def test_frame_that_the_browser_blocks_is_reported_soon(host: Host) -> None:
+    host.load("/strict")
+    # The policy of the page does not allow it. The patience of the script is twenty seconds.
+    host.show(started=False, url="http://localhost:9")
+    assert "could not be loaded" in host.wait("return document.querySelector('[role=alert]')?.textContent")
 
 
 def test_dialog_is_centred_and_as_high_as_its_content(host: Host) -> None:
@@ -632,7 +648,7 @@ def test_inline_page_is_as_wide_as_its_element_and_as_high_as_its_content(host: 
     host.send({"type": "size", "height": 2345})
     host.wait("return document.querySelector('iframe').offsetHeight === 2345")
     assert host.box("#place iframe")[2:] == (500, 2345)
-    assert host.run("return [document.querySelector('dialog'), document.documentElement.style.overflow]") == [None, ""]
+    assert host.run("return [document.querySelector('dialog'), getComputedStyle(document.documentElement).overflowY]") == [None, "visible"]
     host.run("modal.close()")
     assert not host.is_open()
     assert host.run("return document.getElementById('place').textContent") == "Other content"

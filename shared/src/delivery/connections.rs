@@ -3,15 +3,23 @@
 use aws_config::SdkConfig;
 
 use super::{
-    eventbridge::{ConnectionRefused, check_connection, open_credentials, seal_credentials},
+    eventbridge::{
+        check::{Checked, ConnectionRefused, check_keys, check_role},
+        credentials::{open_credentials, seal_credentials},
+        roles::StsUnavailable,
+    },
     guard::{EgressRules, Forbidden},
     webhook::{new_secret, open_secret, seal_secret},
 };
 use crate::{
     domain::{
         delivery::Route,
-        destination::{AwsCredentials, BusName, EventBridge, Region, Target, Verification, least_privilege_policy},
+        destination::{
+            AwsCredentials, BusAccess, BusName, Destination, EventBridge, Region, Target, Verification,
+            least_privilege_policy,
+        },
         patch::Patch,
+        role::{Principal, RoleArn, RoleError},
         secret::Secret,
         text::Text,
         timestamp::Timestamp,
@@ -29,19 +37,30 @@ pub struct Connections {
     pub rules: EgressRules,
     /// Configuration from which the clients of the customer's AWS account are created.
     pub config: SdkConfig,
+    /// Account in which Tenon runs.
+    pub principal: Principal,
+}
+
+/// Access to the account of a bus before it is saved.
+#[derive(Debug)]
+pub enum NewAccess {
+    /// Access keys in plaintext.
+    Keys(AwsCredentials),
+    /// Role.
+    Role(RoleArn),
 }
 
 /// Target before it is saved.
 #[derive(Debug)]
 pub enum NewTarget {
-    /// Bus with the credentials in plaintext.
+    /// Bus.
     EventBridge {
         /// Region of the bus.
         region: Region,
         /// Name or ARN of the bus, in this region.
         event_bus_name: BusName,
-        /// Credentials that may put events on the bus.
-        credentials: AwsCredentials,
+        /// Keys or role that may put events on the bus.
+        credentials: NewAccess,
     },
     /// Webhook.
     Webhook {
@@ -63,8 +82,8 @@ pub struct TargetChanges {
     pub region: Option<Region>,
     /// Name or ARN of a bus.
     pub event_bus_name: Option<BusName>,
-    /// Credentials of a bus.
-    pub credentials: Option<AwsCredentials>,
+    /// Keys or role of a bus.
+    pub credentials: Option<NewAccess>,
 }
 
 /// Reason why a connection cannot be saved.
@@ -78,6 +97,12 @@ pub enum ConnectionError {
         /// IAM policy that the credentials need.
         policy: Box<serde_json::Value>,
     },
+    /// Tenon does not assume the role.
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    /// It is not known whether Tenon can assume the role.
+    #[error(transparent)]
+    Unavailable(#[from] StsUnavailable),
     /// The bus ARN names another region.
     #[error("must name a bus in `region`")]
     OtherRegion,
@@ -91,18 +116,23 @@ pub enum ConnectionError {
 
 impl Connections {
     /// Checks a new target, encrypts its credentials or secret, and returns the secret of a webhook.
-    /// One KMS call, and for a bus two calls to it.
+    /// One KMS call, and for a bus with access keys two calls to it. A role makes no call: it is created
+    /// with the external id that the destination has then.
     pub async fn connect(
         &self,
         route: Route,
         target: NewTarget,
     ) -> Result<(Target, Verification, Option<Secret>), ConnectionError> {
         match target {
-            NewTarget::EventBridge { region, event_bus_name, credentials } => {
-                let verification = self.check_bus(route, &region, &event_bus_name, &credentials).await?;
-                let masked_access_key_id = credentials.access_key_id.masked();
-                let credentials = seal_credentials(&self.vault, route, 1, &credentials).await?;
-                let bus = EventBridge { region, event_bus_name, masked_access_key_id, credentials };
+            NewTarget::EventBridge { region, event_bus_name, credentials: NewAccess::Role(role_arn) } => {
+                role_arn.check(&self.principal, &region, &event_bus_name)?;
+                let bus = EventBridge { region, event_bus_name, access: BusAccess::Role { role_arn } };
+                Ok((Target::EventBridge(bus), Verification::untried_role(), None))
+            }
+            NewTarget::EventBridge { region, event_bus_name, credentials: NewAccess::Keys(keys) } => {
+                let verification = self.check_keys(route, (&region, &event_bus_name), &keys).await?;
+                let access = self.seal(route, 1, &keys).await?;
+                let bus = EventBridge { region, event_bus_name, access };
                 Ok((Target::EventBridge(bus), verification, None))
             }
             NewTarget::Webhook { url, description } => {
@@ -115,31 +145,45 @@ impl Connections {
         }
     }
 
-    /// Changes a target. Returns a new verification if it leads elsewhere or has new credentials. A
-    /// changed bus is checked first: two calls to it, and one or two KMS calls.
+    /// Changes the target of a destination. Returns a new verification if it leads elsewhere, has new
+    /// credentials, or is enabled with a role. A changed bus is checked first: two calls to it; with keys
+    /// one or two KMS calls, with a role three calls to STS. A role that is not used yet is not checked.
     pub async fn change(
         &self,
         route: Route,
-        target: &mut Target,
+        destination: &mut Destination,
         changes: TargetChanges,
+        enabling: bool,
     ) -> Result<Option<Verification>, ConnectionError> {
         let TargetChanges { url, description, region, event_bus_name, credentials } = changes;
-        match target {
-            Target::EventBridge(_) if region.is_none() && event_bus_name.is_none() && credentials.is_none() => Ok(None),
+        match &mut destination.target {
             Target::EventBridge(bus) => {
+                let (moved, renewed) = (region.is_some() || event_bus_name.is_some(), credentials.is_some());
                 bus.region = region.unwrap_or_else(|| bus.region.clone());
                 bus.event_bus_name = event_bus_name.unwrap_or_else(|| bus.event_bus_name.clone());
-                let keys = match &credentials {
-                    Some(credentials) => credentials,
-                    None => &open_credentials(&self.vault, route, &bus.credentials).await?,
-                };
-                let verification = self.check_bus(route, &bus.region, &bus.event_bus_name, keys).await?;
-                if let Some(credentials) = credentials {
-                    let version = bus.credentials.version + 1;
-                    bus.credentials = seal_credentials(&self.vault, route, version, &credentials).await?;
-                    bus.masked_access_key_id = credentials.access_key_id.masked();
+                if let Some(NewAccess::Keys(keys)) = credentials {
+                    let verification = self.check_keys(route, (&bus.region, &bus.event_bus_name), &keys).await?;
+                    bus.access = self.seal(route, destination.version + 1, &keys).await?;
+                    return Ok(Some(verification));
                 }
-                Ok(Some(verification))
+                if let Some(NewAccess::Role(role_arn)) = credentials {
+                    bus.access = BusAccess::Role { role_arn };
+                }
+                match &bus.access {
+                    BusAccess::Keys { credentials, .. } if moved => {
+                        let keys = open_credentials(&self.vault, route, credentials).await?;
+                        self.check_keys(route, (&bus.region, &bus.event_bus_name), &keys).await.map(Some)
+                    }
+                    BusAccess::Role { role_arn } if renewed || enabling || (moved && destination.enabled) => {
+                        let checked = self.check_role(route, bus, role_arn).await?;
+                        checked.result.map(Some).map_err(|refusal| refused(refusal, bus.least_privilege_policy()))
+                    }
+                    BusAccess::Role { role_arn } if moved => {
+                        role_arn.check(&self.principal, &bus.region, &bus.event_bus_name)?;
+                        Ok(Some(Verification::untried_role()))
+                    }
+                    BusAccess::Keys { .. } | BusAccess::Role { .. } => Ok(None),
+                }
             }
             Target::Webhook(webhook) => {
                 webhook.description = description.apply(webhook.description.take());
@@ -167,21 +211,41 @@ impl Connections {
         }
     }
 
-    async fn check_bus(
+    /// Checks the role of a bus, with three calls to STS and two to the bus.
+    pub async fn check_role(
         &self,
         route: Route,
-        region: &Region,
-        bus: &BusName,
-        credentials: &AwsCredentials,
-    ) -> Result<Verification, ConnectionError> {
-        // The region in the settings is the one that is called.
-        if bus.region().is_some_and(|named| named != region.as_str()) {
-            return Err(ConnectionError::OtherRegion);
-        }
-        let checked = check_connection(&self.config, route.environment, (region, bus), credentials).await;
-        checked.map_err(|refusal| {
-            let policy = Box::new(least_privilege_policy(region, bus));
-            ConnectionError::Refused { refusal, policy }
-        })
+        bus: &EventBridge,
+        role_arn: &RoleArn,
+    ) -> Result<Checked, ConnectionError> {
+        check_region(&bus.region, &bus.event_bus_name)?;
+        role_arn.check(&self.principal, &bus.region, &bus.event_bus_name)?;
+        Ok(check_role(&self.config, route, bus, role_arn).await?)
     }
+
+    async fn check_keys(
+        &self,
+        route: Route,
+        (region, bus): (&Region, &BusName),
+        keys: &AwsCredentials,
+    ) -> Result<Verification, ConnectionError> {
+        check_region(region, bus)?;
+        let checked = check_keys(&self.config, route.environment, (region, bus), keys).await;
+        checked.result.map_err(|refusal| refused(refusal, least_privilege_policy(region, bus, "*")))
+    }
+
+    async fn seal(&self, route: Route, version: u32, keys: &AwsCredentials) -> Result<BusAccess, VaultError> {
+        let credentials = seal_credentials(&self.vault, route, version, keys).await?;
+        Ok(BusAccess::Keys { masked_access_key_id: keys.access_key_id.masked(), credentials })
+    }
+}
+
+/// Checks that the region in the settings, which is the one that is called, is that of the bus.
+fn check_region(region: &Region, bus: &BusName) -> Result<(), ConnectionError> {
+    let other = bus.region().is_some_and(|named| named != region.as_str());
+    if other { Err(ConnectionError::OtherRegion) } else { Ok(()) }
+}
+
+fn refused(refusal: ConnectionRefused, policy: serde_json::Value) -> ConnectionError {
+    ConnectionError::Refused { refusal, policy: Box::new(policy) }
 }

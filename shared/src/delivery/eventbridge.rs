@@ -1,4 +1,4 @@
-//! Sends records to EventBridge buses in customers' accounts, with the customers' own credentials.
+//! Sends records to EventBridge buses in customers' accounts, with the customers' access keys or roles.
 
 use std::time::{Duration, Instant};
 
@@ -12,20 +12,27 @@ use aws_sdk_eventbridge::{
 };
 use futures_util::future::join_all;
 
+use self::{
+    credentials::open_credentials,
+    roles::{AssumeError, Roles},
+};
 use super::senders::Sender;
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
-        destination::{self, AwsCredentials, BusName, Destination, EventBridge, Target, Verification},
+        destination::{self, AwsCredentials, BusAccess, BusName, Destination, EventBridge, Target},
         error_log::ErrorLog,
         id::EnvironmentId,
         record::Record,
-        secret::Sealed,
         timestamp::Timestamp,
     },
     logs::ErrorChain,
-    vault::{Context, Vault, VaultError},
+    vault::{Vault, VaultError},
 };
+
+pub mod check;
+pub mod credentials;
+pub mod roles;
 
 /// `Source` of an error.
 pub const SOURCE: &str = "tenon.errors";
@@ -48,33 +55,12 @@ pub const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout of all other attempts.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Returns the encryption context of a destination's credentials.
-fn credentials_context(route: Route) -> Context {
-    let Route { environment, destination } = route;
-    Context { environment: environment.to_string(), owner: destination.to_string(), purpose: "destination-credentials" }
-}
-
-/// Encrypts the credentials of a destination. One KMS call.
-pub async fn seal_credentials(
-    vault: &Vault,
-    route: Route,
-    version: u32,
-    credentials: &AwsCredentials,
-) -> Result<Sealed, VaultError> {
-    let plaintext = zeroize::Zeroizing::new(serde_json::to_vec(credentials).map_err(|_| VaultError::Undecryptable)?);
-    vault.seal(&credentials_context(route), version, &plaintext).await
-}
-
-/// Decrypts the credentials of a destination. At most one KMS call; the vault caches data keys.
-pub async fn open_credentials(vault: &Vault, route: Route, sealed: &Sealed) -> Result<AwsCredentials, VaultError> {
-    let plaintext = vault.open(&credentials_context(route), sealed).await?;
-    serde_json::from_slice(&plaintext).map_err(|_| VaultError::Undecryptable)
-}
-
-/// Sender to EventBridge buses. Decrypts credentials for each batch and keeps none of them.
+/// Sender to EventBridge buses. Decrypts access keys for each batch and keeps none of them; the
+/// credentials of roles are cached.
 #[derive(Clone, Debug)]
 pub struct EventBridgeSender {
     vault: Vault,
+    roles: Roles,
     client: Client,
     timeout: Duration,
 }
@@ -83,7 +69,7 @@ impl EventBridgeSender {
     /// Creates a sender that decrypts credentials with `vault` and waits up to `timeout` for a
     /// response.
     pub fn new(config: &SdkConfig, vault: Vault, timeout: Duration) -> Self {
-        Self { vault, client: client(config, timeout), timeout }
+        Self { vault, roles: Roles::new(config, timeout), client: client(config, timeout), timeout }
     }
 
     /// Sends a test event.
@@ -93,17 +79,34 @@ impl EventBridgeSender {
     }
 
     async fn put_all(&self, route: Route, bus: &EventBridge, entries: Vec<PutEventsRequestEntry>) -> Vec<Outcome> {
-        let customer = match open_credentials(&self.vault, route, &bus.credentials).await {
-            Ok(credentials) => customer(&bus.region, &credentials),
-            Err(error) => {
-                let outcome = key_failure_outcome(route, &error);
-                return vec![outcome; entries.len()];
-            }
+        let customer = match self.credentials(route, bus).await {
+            Ok(credentials) => customer(&bus.region, credentials),
+            Err(outcome) => return vec![outcome; entries.len()],
         };
         // Concurrently: several batches to an unresponsive bus must not take longer than one.
         let batches =
             batches(entries).into_iter().map(|batch| put_events(&self.client, &customer, batch, self.timeout));
-        join_all(batches).await.into_iter().flatten().collect()
+        let outcomes: Vec<Outcome> = join_all(batches).await.into_iter().flatten().collect();
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_, Failure::Refused))) {
+            // The customer may have revoked the sessions of the role.
+            self.roles.forget(route).await;
+        }
+        outcomes
+    }
+
+    /// Returns the credentials of a bus, or the outcome of an attempt without any. At most one call to
+    /// KMS or STS.
+    async fn credentials(&self, route: Route, bus: &EventBridge) -> Result<Credentials, Outcome> {
+        match &bus.access {
+            BusAccess::Keys { credentials, .. } => {
+                let opened = open_credentials(&self.vault, route, credentials).await;
+                opened.map(|keys| access_keys(&keys)).map_err(|error| key_failure_outcome(route, &error))
+            }
+            BusAccess::Role { role_arn } => {
+                let assumed = self.roles.credentials(route, bus, role_arn).await;
+                assumed.map_err(|AssumeError { attempt, failure, .. }| Outcome::Failed(attempt, failure))
+            }
+        }
     }
 }
 
@@ -146,107 +149,15 @@ fn client(config: &SdkConfig, timeout: Duration) -> Client {
     Client::new(&config.identity_cache(IdentityCache::no_cache()).build())
 }
 
-/// Timeout of each of the two calls of a connection check. Both fit into the timeout of the
-/// function.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Returns access keys as credentials of the SDK.
+fn access_keys(AwsCredentials { access_key_id, secret_access_key, session_token }: &AwsCredentials) -> Credentials {
+    let token = session_token.as_ref().map(|token| token.expose().to_owned());
+    Credentials::new(access_key_id.as_str(), secret_access_key.expose(), token, None, "destination")
+}
 
 /// Returns the configuration of a call with a customer's credentials.
-fn customer(region: &destination::Region, credentials: &AwsCredentials) -> config::Builder {
-    let AwsCredentials { access_key_id, secret_access_key, session_token } = credentials;
-    let credentials = Credentials::new(
-        access_key_id.as_str(),
-        secret_access_key.expose(),
-        session_token.as_ref().map(|token| token.expose().to_owned()),
-        None,
-        "destination",
-    );
+fn customer(region: &destination::Region, credentials: Credentials) -> config::Builder {
     config::Builder::new().region(Region::new(region.as_str().to_owned())).credentials_provider(credentials)
-}
-
-/// Rejection of a connection by AWS. AWS would reject every error in the same way, so the
-/// destination is not saved.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{explanation} (AWS response: {aws_message})")]
-pub struct ConnectionRefused {
-    /// JSON pointer to the invalid setting.
-    pub pointer: &'static str,
-    /// Explanation for the customer.
-    pub explanation: &'static str,
-    /// Response of AWS.
-    pub aws_message: String,
-}
-
-impl ConnectionRefused {
-    /// Maps an AWS error code to the invalid setting. Returns none for codes that no setting
-    /// causes.
-    fn from_code(code: &str, message: &str) -> Option<Self> {
-        let (pointer, explanation) = match code {
-            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
-                ("/credentials/accessKeyId", "AWS does not recognize this access key ID")
-            }
-            "InvalidSignatureException" | "SignatureDoesNotMatch" => {
-                ("/credentials/secretAccessKey", "the secret access key does not match the access key ID")
-            }
-            "ExpiredTokenException" | "ExpiredToken" => ("/credentials/sessionToken", "the session token has expired"),
-            "IncompleteSignature" | "MissingAuthenticationToken" => {
-                ("/credentials", "AWS could not parse these credentials")
-            }
-            "AccessDeniedException" | "AccessDenied" | "NotAuthorizedForSourceException" => (
-                "/credentials",
-                "these credentials do not allow events:PutEvents on this bus: attach the policy in `policy`",
-            ),
-            "ResourceNotFoundException" => ("/eventBusName", "event bus not found in this account and region"),
-            _ => return None,
-        };
-        Some(Self { pointer, explanation, aws_message: message.to_owned() })
-    }
-}
-
-/// Checks a connection before it is saved, with two calls to the customer's account:
-/// `DescribeEventBus`, then `PutEvents` with a test event.
-///
-/// `PutEvents` alone is not sufficient: AWS reports success even if the bus does not exist
-/// (aws/aws-cli#9186). The credentials do not have to allow `DescribeEventBus`; without it the
-/// destination is saved as unverified.
-pub async fn check_connection(
-    config: &SdkConfig,
-    environment: EnvironmentId,
-    (region, bus): (&destination::Region, &BusName),
-    credentials: &AwsCredentials,
-) -> Result<Verification, ConnectionRefused> {
-    let (client, customer) = (client(config, CHECK_TIMEOUT), customer(region, credentials));
-    let describe = client.describe_event_bus().name(bus.as_str()).customize().config_override(customer.clone());
-    let described = match describe.send().await {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let (code, message) = (error.code().unwrap_or_default().to_owned(), error_text(&error, CHECK_TIMEOUT));
-            match ConnectionRefused::from_code(&code, &message) {
-                // The permission to describe the bus is optional.
-                Some(_) if code.starts_with("AccessDenied") => Err(message),
-                Some(refusal) => return Err(refusal),
-                None => Err(message),
-            }
-        }
-    };
-    let unverified = |reason: String| Ok(Verification { verified: false, reason });
-    let put = put_events(&client, &customer, vec![test_entry(bus, environment)], CHECK_TIMEOUT).await.pop();
-    match (put, described) {
-        (Some(Outcome::Delivered(_)), Ok(())) => {
-            Ok(Verification { verified: true, reason: "the event bus exists and accepted a test event".into() })
-        }
-        (Some(Outcome::Delivered(_)), Err(message)) => unverified(format!(
-            "AWS accepted a test event, but also does so for an event bus that does not exist: allow \
-             events:DescribeEventBus to verify the bus (AWS response: {message})"
-        )),
-        (Some(Outcome::Failed(attempt, _)), _) => {
-            let code = attempt.response.split(':').next().unwrap_or_default();
-            match ConnectionRefused::from_code(code, &attempt.response) {
-                Some(refusal) => Err(refusal),
-                None => unverified(format!("AWS rejected the test event: {}", attempt.response)),
-            }
-        }
-        (Some(Outcome::Skipped) | None, _) => unverified("no test event was sent".into()),
-    }
 }
 
 fn record_entry(bus: &BusName, record: &Record) -> PutEventsRequestEntry {
@@ -326,12 +237,14 @@ async fn put_events(
     }
 }
 
-/// Classifies an error code of `PutEvents`, for a request or for one of its entries.
+/// Classifies an error code of STS or of `PutEvents`, for a request or for one of its entries.
 fn failure(code: &str) -> Failure {
     match code {
-        "ThrottlingException" | "ThrottledException" | "RequestLimitExceeded" | "LimitExceededException" => {
-            Failure::Busy(None)
-        }
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "LimitExceededException" => Failure::Busy(None),
         "InternalFailure" | "InternalException" | "InternalServerError" | "ServiceUnavailable" => Failure::Unreachable,
         "InvalidArgument" | "MalformedDetail" => Failure::Rejected,
         _ => Failure::Refused,
@@ -356,7 +269,7 @@ where
         SdkError::TimeoutError(_) => format!("no response within {} seconds", timeout.as_secs()),
         SdkError::DispatchFailure(_) => "no connection to AWS".to_owned(),
         other => {
-            tracing::warn!(error = %ErrorChain(other), "unexpected EventBridge response");
+            tracing::warn!(error = %ErrorChain(other), "unexpected AWS response");
             "unexpected response".to_owned()
         }
     }

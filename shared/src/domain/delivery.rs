@@ -319,7 +319,7 @@ impl Delivery {
 }
 
 /// Environment and destination of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route {
     /// Environment of the record and the destination.
     pub environment: EnvironmentId,

@@ -8,6 +8,7 @@ use super::{
     event::Subscription,
     id::{DestinationId, UserId, WorkflowId},
     record::{FilterAttributes, Record},
+    role::RoleArn,
     secret::{Sealed, Secret},
     text::{Text, string_newtype},
     timestamp::Timestamp,
@@ -93,6 +94,13 @@ impl Verification {
     pub fn untested() -> Self {
         Self { verified: false, reason: "no deliveries yet; send a test event".into() }
     }
+
+    /// Returns the result for a role that Tenon has not assumed yet.
+    pub fn untried_role() -> Self {
+        let reason =
+            "the role has not been assumed yet; create it with `trustPolicy` and `policy`, then enable the destination";
+        Self { verified: false, reason: reason.into() }
+    }
 }
 
 /// Type of a destination, with the settings of that type.
@@ -105,6 +113,13 @@ pub enum Target {
     Webhook(Webhook),
 }
 
+impl Target {
+    /// Returns whether Tenon assumes a role to send records.
+    pub fn has_role(&self) -> bool {
+        matches!(self, Self::EventBridge(EventBridge { access: BusAccess::Role { .. }, .. }))
+    }
+}
+
 /// Amazon EventBridge bus of the customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,27 +128,49 @@ pub struct EventBridge {
     pub region: Region,
     /// Name or ARN of the bus.
     pub event_bus_name: BusName,
-    /// Displayed form of the access key id: its first and last four characters.
-    pub masked_access_key_id: String,
-    /// Encrypted [`AwsCredentials`].
-    pub credentials: Sealed,
+    /// Access to the customer's account.
+    #[serde(flatten)]
+    pub access: BusAccess,
+}
+
+/// Access to the account of a bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum BusAccess {
+    /// Access keys of the customer.
+    Keys {
+        /// Displayed form of the access key id: its first and last four characters.
+        masked_access_key_id: String,
+        /// Encrypted [`AwsCredentials`].
+        credentials: Sealed,
+    },
+    /// Role that Tenon assumes.
+    Role {
+        /// ARN of the role.
+        role_arn: RoleArn,
+    },
 }
 
 impl EventBridge {
-    /// Returns the least-privilege IAM policy for the customer's keys.
+    /// Returns the least-privilege IAM policy for the customer's keys or role.
     pub fn least_privilege_policy(&self) -> serde_json::Value {
-        least_privilege_policy(&self.region, &self.event_bus_name)
+        let account = match &self.access {
+            BusAccess::Keys { .. } => "*",
+            BusAccess::Role { role_arn } => role_arn.account(),
+        };
+        least_privilege_policy(&self.region, &self.event_bus_name, account)
     }
 }
 
-/// Returns the least-privilege IAM policy document for keys that put events on a bus.
-pub fn least_privilege_policy(region: &Region, bus: &BusName) -> serde_json::Value {
+/// Returns the least-privilege IAM policy document for a bus of an account, or `*` if the access keys
+/// determine the account.
+pub fn least_privilege_policy(region: &Region, bus: &BusName, account: &str) -> serde_json::Value {
     serde_json::json!({
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Allow",
             "Action": ["events:PutEvents", "events:DescribeEventBus"],
-            "Resource": bus.arn(region),
+            "Resource": bus.arn(region, account),
         }]
     })
 }
@@ -257,7 +294,7 @@ fn is_bus(name: &str) -> bool {
     (1..=256).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.-_".contains(&b))
 }
 
-fn is_partition(text: &str) -> bool {
+pub(super) fn is_partition(text: &str) -> bool {
     text.strip_prefix("aws").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
 }
 
@@ -267,19 +304,24 @@ impl BusName {
         self.0.strip_prefix("arn:")?.split(':').nth(2)
     }
 
-    /// Returns the ARN of the bus. For a plain name the account is `*`, because the keys determine
-    /// it.
-    fn arn(&self, region: &Region) -> String {
+    /// Returns the account of an ARN, or `None` for a plain name.
+    pub fn account(&self) -> Option<&str> {
+        self.0.strip_prefix("arn:")?.split(':').nth(3)
+    }
+
+    /// Returns the ARN of the bus. A plain name is that of a bus of this account, which may be `*`: keys
+    /// determine it.
+    fn arn(&self, region: &Region, account: &str) -> String {
         if self.0.starts_with("arn:") {
             return self.0.clone();
         }
-        format!("arn:{}:events:{region}:*:event-bus/{}", region.partition(), self.0)
+        format!("arn:{}:events:{region}:{account}:event-bus/{}", region.partition(), self.0)
     }
 }
 
 impl Region {
     /// Returns the partition of AWS that contains the region.
-    fn partition(&self) -> &'static str {
+    pub(super) fn partition(&self) -> &'static str {
         let of = |(prefix, partition): &(&str, &'static str)| self.0.starts_with(prefix).then_some(*partition);
         PARTITIONS.iter().find_map(of).unwrap_or("aws")
     }
@@ -342,10 +384,11 @@ mod tests {
     #[test]
     fn iam_policy_is_limited_to_the_bus() {
         let region: Region = "eu-west-1".parse().unwrap();
-        let arn = |name: &str| name.parse::<BusName>().unwrap().arn(&region);
-        assert_eq!(arn("errors"), "arn:aws:events:eu-west-1:*:event-bus/errors");
+        let arn = |name: &str, account| name.parse::<BusName>().unwrap().arn(&region, account);
+        assert_eq!(arn("errors", "*"), "arn:aws:events:eu-west-1:*:event-bus/errors");
         let whole = "arn:aws:events:eu-west-1:222222222222:event-bus/errors";
-        assert_eq!(arn(whole), whole);
+        assert_eq!(arn("errors", "222222222222"), whole);
+        assert_eq!(arn(whole, "*"), whole);
     }
 
     #[test]
@@ -362,7 +405,7 @@ mod tests {
             ("eu-isoe-west-1", "aws-iso-e"),
             ("eusc-de-east-1", "aws-eusc"),
         ] {
-            let arn = bus.arn(&region.parse().unwrap());
+            let arn = bus.arn(&region.parse().unwrap(), "*");
             assert_eq!(arn, format!("arn:{partition}:events:{region}:*:event-bus/errors"));
         }
     }

@@ -24,6 +24,7 @@
 //! * [`replay`]: jobs that queue recorded errors again
 //! * [`request_seed`]: deterministic ids for idempotent requests
 //! * [`revision`]: numbers that increase with every change of a resource
+//! * [`role`]: IAM roles of customers, and what they must trust
 //! * [`secret`]: secrets in memory and in encrypted form
 //! * [`settings`]: settings of workflows, kept as the caller wrote them
 //! * [`signing_key`]: keys that sign user tokens, as stored
@@ -56,6 +57,7 @@ pub mod record;
 pub mod replay;
 pub mod request_seed;
 pub mod revision;
+pub mod role;
 pub mod secret;
 pub mod settings;
 pub mod signing_key;

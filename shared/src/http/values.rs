@@ -19,6 +19,7 @@ use crate::domain::{
     integration::{HintAction, Icon, IntegrationId},
     modal::{Color, Font, Language, Origin, Scheme},
     names::{Email, UserRef, Username},
+    role::RoleArn,
     secret::Secret,
     settings::Settings,
     text::Text,
@@ -84,6 +85,7 @@ from_json_by_parsing! {
     [] Region;
     [] BusName;
     [] AccessKeyId;
+    [] RoleArn;
     [] Secret;
     [const MAX: usize] Text<MAX>;
 }

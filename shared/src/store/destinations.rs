@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{
     delivery::Route,
-    destination::{Destination, MAX_DESTINATIONS},
+    destination::{Destination, MAX_DESTINATIONS, Verification},
     health::Health,
     id::{DestinationId, EnvironmentId},
     request_seed::RequestSeed,
@@ -101,16 +101,15 @@ impl Destinations {
         Ok(())
     }
 
-    /// Records that a test event was accepted, if the version of the destination is unchanged. One
-    /// write.
-    pub async fn mark_verified(
+    /// Records the result of a test event, if the version of the destination is unchanged. One write.
+    pub async fn set_verification(
         &self,
         Route { environment, destination }: Route,
         version: u32,
-        reason: &str,
+        Verification { verified, reason }: &Verification,
     ) -> Result<(), StoreError> {
         let update = Update::of(&keys::destination(environment, destination))
-            .set("verification.verified", AttributeValue::Bool(true))
+            .set("verification.verified", AttributeValue::Bool(*verified))
             .set("verification.reason", text(reason))
             .when(Condition::equals("version", number(version)));
         self.0.update(update).await.map(|_| ())

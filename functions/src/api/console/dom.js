@@ -109,11 +109,11 @@ function form(fields, submit, send) {
   return node;
 }
 
-// Creates a view of the IAM policy that the keys of a bus need.
-function policyDetails(policy, open = true) {
+// Creates a view of an IAM policy.
+function policyDetails(policy, open = true, title = "Least-privilege policy for these keys") {
   const text = JSON.stringify(policy, null, 2);
-  return h("details", { open }, h("summary", {}, "Least-privilege policy for these keys"),
-    h("pre", { tabindex: 0, "aria-label": "IAM policy" }, text), copyButton(text, "Copy policy"));
+  return h("details", { open }, h("summary", {}, title),
+    h("pre", { tabindex: 0, "aria-label": title }, text), copyButton(text, "Copy policy"));
 }
 
 function markInvalid(node, pointer, detail) {

@@ -17,6 +17,7 @@ pub const SOURCES: Sources = Sources {
         ("dom.js", include_str!("dom.js")),
         ("api.js", include_str!("api.js")),
         ("errors.js", include_str!("errors.js")),
+        ("role.js", include_str!("role.js")),
         ("settings.js", include_str!("settings.js")),
         ("users.js", include_str!("users.js")),
         ("main.js", include_str!("main.js")),

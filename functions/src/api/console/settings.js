@@ -2,6 +2,7 @@
 
 import { h, timeElement, badge, definitionList, button, redraw, announce, withBusy, copyButton, field, form, policyDetails, dialog, confirmDialog, poll, excerpt, destinationName } from "./dom.js";
 import { call, query, encodeSegment } from "./api.js";
+import { roleField, roleSteps, replaceWithRole } from "./role.js";
 
 export { settingsPage };
 
@@ -47,19 +48,35 @@ function settingsPage() {
     }
   }
 
+  // Keys and role are alternatives: only the chosen fields are shown.
+  const access = field("Access", "access", { options: [["role", "Role (recommended)"], ["keys", "Access keys"]] });
+  const byRole = [roleField(), h("p", { class: "wide quiet" }, "Saving shows what the role must trust. The destination is enabled when AWS has accepted the role.")];
+  const byKeys = [...keyFields(), h("p", { class: "wide quiet" }, "Saving checks the connection: it asks AWS whether the bus exists and sends a test event.")];
+  const chooseAccess = () => {
+    const keys = access.querySelector("select").value === "keys";
+    for (const node of byRole) node.hidden = keys;
+    for (const node of byKeys) node.hidden = !keys;
+  };
+  access.addEventListener("change", chooseAccess);
   const bus = form([
-    ...keyFields(),
     field("Region", "region", { required: true }, "For example eu-central-1"),
     field("Event bus name or ARN", "eventBusName", { required: true }),
+    access,
+    ...byRole,
+    ...byKeys,
     eventsField(),
-    h("p", { class: "wide quiet" }, "Saving checks the connection: it asks AWS whether the bus exists and sends a test event."),
-  ], "Save", async ({ accessKeyId, secretAccessKey, region, eventBusName }, formElement) => {
+  ], "Save", async ({ access: kind, roleArn, accessKeyId, secretAccessKey, region, eventBusName }, formElement) => {
     const events = chosenEvents(formElement);
-    const saved = await call("POST", "destinations", { type: "eventbridge", region, eventBusName, events, credentials: { accessKeyId, secretAccessKey } });
+    const credentials = kind === "role" ? { roleArn: roleArn.trim() } : { accessKeyId, secretAccessKey };
+    const saved = await call("POST", "destinations", { type: "eventbridge", region, eventBusName, events, credentials });
     formElement.reset();
-    announce(saved.verified ? "Saved and verified." : "Saved, but unverified: see the response of AWS.");
+    chooseAccess();
+    if (kind === "role") roleSteps(saved, load);
+    else announce(saved.verified ? "Saved and verified." : "Saved, but unverified: see the response of AWS.");
     await load();
   });
+  bus.addEventListener("reset", () => setTimeout(chooseAccess));
+  chooseAccess();
   const webhook = form([
     field("URL", "url", { type: "url", required: true, wide: true }, "HTTPS URL with a public address"),
     field("Description", "description", { wide: true }),
@@ -110,6 +127,9 @@ function card(destination, testResults, reload) {
     testResults.set(id, text);
     await reload();
   };
+  const hasRole = Boolean(destination.credentials?.roleArn);
+  // Every attempt uses the role.
+  const lastUse = [health.lastSuccessAt, health.lastFailureAt].filter(Boolean).sort().at(-1);
   const openEditDialog = (title, fields, body) => {
     const modal = dialog(title, form(fields, title, async (values, formElement) => {
       await call("PATCH", path, body(values, formElement));
@@ -125,7 +145,9 @@ function card(destination, testResults, reload) {
     destination.disabledReason && h("p", { class: "notice" }, `Disabled: ${destination.disabledReason}`),
     destination.description && h("p", {}, destination.description),
     definitionList([
-      destination.credentials && ["Access key", h("code", {}, destination.credentials.accessKeyId)],
+      destination.credentials?.accessKeyId && ["Access key", h("code", {}, destination.credentials.accessKeyId)],
+      hasRole && ["Assumed role", [h("code", {}, destination.credentials.roleArn), lastUse ? " last used " : " not used yet", lastUse && timeElement(lastUse)]],
+      hasRole && ["External id", h("code", {}, destination.credentials.externalId)],
       ["Connection", [badge(destination.verified ? "Verified" : "Unverified", destination.verified ? "good" : "warn"), " ", destination.verification]],
       ["Circuit", badge(health.circuit, health.circuit === "open" ? "bad" : "good")],
       ["Sends", events.map((value) => SUBSCRIPTIONS.get(value) ?? value).join(", ")],
@@ -135,7 +157,8 @@ function card(destination, testResults, reload) {
       filterEntries.length > 0 && ["Filter", filterEntries.map(([member, values]) => `${member}: ${values.join(", ")}`).join("; ")],
       testResults.has(id) && ["Last test", testResults.get(id)],
     ]),
-    destination.policy && policyDetails(destination.policy, false),
+    hasRole && policyDetails(destination.trustPolicy, false, "Trust policy of the role"),
+    destination.policy && policyDetails(destination.policy, false, hasRole ? "Permissions policy of the role" : undefined),
     h("div", { class: "row" },
       button("Send test event", async () => {
         announce("Sending …");
@@ -152,7 +175,9 @@ function card(destination, testResults, reload) {
             const { secret } = await call("POST", `${path}/rotate-secret`);
             showSecret(secret);
           }), "", `rotate-${id}`)]
-        : button("Replace keys", async () => openEditDialog("Replace keys", keyFields(), (credentials) => ({ credentials })), "", `keys-${id}`),
+        : [button(hasRole ? "Replace role" : "Use a role", async () => replaceWithRole(destination, reload), "", `role-${id}`),
+          hasRole && !destination.enabled && button("Set up the role", async () => roleSteps(destination, reload), "", `setup-${id}`),
+          button(hasRole ? "Use access keys" : "Replace keys", async () => openEditDialog("Replace keys", keyFields(), (credentials) => ({ credentials })), "", `keys-${id}`)],
       button("Delete", async () => confirmDialog("Delete destination", "Its keys and secrets are erased immediately.", "delete", async () => {
         await call("DELETE", path);
         announce("Deleted.");

@@ -1,5 +1,5 @@
 //! `POST /destinations`. AWS calls: one DynamoDB read for each user that the filter names by
-//! username or email address; one KMS call; for a bus two calls to it; one DynamoDB transaction;
+//! username or email address; one KMS call, except for a role; for a bus with keys two calls to it; one DynamoDB transaction;
 //! with an Idempotency-Key two more writes and one more KMS call.
 
 use axum::extract;
@@ -11,6 +11,7 @@ use tenon::{
         event::Subscription,
         health::Health,
         request_seed::RequestSeed,
+        role::Principal,
         secret::Secret,
         text::Text,
         webhook::WebhookUrl,
@@ -19,7 +20,11 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{DestinationWithSecret, State, credentials::NewCredentials, filter::NewFilter};
+use super::{
+    DestinationBody, DestinationWithSecret, State,
+    credentials::{NewCredentials, NewCredentialsBody},
+    filter::NewFilter,
+};
 
 /// Body of a request to create a destination. A webhook requires `url`; a bus requires `region`,
 /// `eventBusName` and `credentials`.
@@ -40,9 +45,10 @@ struct CreateDestination {
     region: Option<Region>,
     /// Name or ARN of a bus.
     event_bus_name: Option<BusName>,
-    /// Access keys that may put events on the bus. They are encrypted and never returned.
-    credentials: Option<NewCredentials>,
-    /// Whether records are sent.
+    /// Role or access keys that may put events on the bus. Keys are encrypted and never returned.
+    credentials: Option<NewCredentialsBody>,
+    /// Whether records are sent. A bus with a role is created disabled, because the role must trust an
+    /// external id that the response contains.
     #[schema(default = true, required = false)]
     enabled: bool,
     /// Records that are sent: `error` for errors, types of events such as `workflow.activated`, or all types of
@@ -136,8 +142,10 @@ fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
 
 /// Creates a destination.
 ///
-/// A bus is first checked with a test event. A webhook receives a secret, which is returned only
-/// once. Keys and secrets are encrypted before they are stored.
+/// A bus with access keys is first checked with a test event. A bus with a role is created disabled
+/// and unverified: create the role with `trustPolicy` and `policy` of the response, then enable the
+/// destination. A webhook receives a secret, which is returned only once. Keys and secrets are
+/// encrypted before they are stored.
 #[utoipa::path(post, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
     params(IdempotencyKey), request_body = CreateDestination, responses((status = 201, body = DestinationWithSecret),
         (status = 409, description = "the environment already has 20 destinations"),
@@ -154,7 +162,7 @@ pub async fn create_destination(
         && let Some(earlier) = state.destinations.get(caller.environment, destination_id).await?
     {
         let secret = state.connections.secret(route, &earlier.target).await?;
-        return Ok(created(earlier, secret));
+        return Ok(created(route, &state.principal, earlier, secret));
     }
     let filter = filter.resolve(&state.users, caller.environment).await?;
     let (target, verification, secret) = state.connections.connect(route, target).await?;
@@ -162,7 +170,7 @@ pub async fn create_destination(
         destination_id,
         name,
         version: 1,
-        enabled,
+        enabled: enabled && !target.has_role(),
         disabled_reason: None,
         events,
         filter,
@@ -172,13 +180,15 @@ pub async fn create_destination(
         updated_at: now,
     };
     state.destinations.create(caller.environment, &destination, &seed).await?;
-    Ok(created(destination, secret))
+    Ok(created(route, &state.principal, destination, secret))
 }
 
-fn created(destination: Destination, secret: Option<Secret>) -> NoStore<Created<DestinationWithSecret>> {
-    let location = format!("destinations/{}", destination.destination_id);
-    NoStore(Created::at(
-        location,
-        DestinationWithSecret { destination: (destination, Health::default()).into(), secret },
-    ))
+fn created(
+    Route { environment, destination: id }: Route,
+    principal: &Principal,
+    destination: Destination,
+    secret: Option<Secret>,
+) -> NoStore<Created<DestinationWithSecret>> {
+    let destination = DestinationBody::new(environment, principal, (destination, Health::default()));
+    NoStore(Created::at(format!("destinations/{id}"), DestinationWithSecret { destination, secret }))
 }

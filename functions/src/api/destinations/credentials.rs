@@ -1,30 +1,65 @@
-//! Access keys of an EventBridge destination as callers write them.
+//! Access of an EventBridge destination to its bus, as callers write it.
 
 use tenon::{
+    delivery::connections::NewAccess,
     domain::{
         destination::{AccessKeyId, AwsCredentials},
+        role::RoleArn,
         secret::Secret,
     },
-    http::Input,
+    http::{Fields, Input},
 };
 use utoipa::ToSchema;
 
-/// AWS access keys of the customer. They are stored in encrypted form only.
-#[derive(Debug, Input, ToSchema)]
-#[schema(as = AwsCredentials)]
+/// Access to the account of a bus: a role that Tenon assumes, or access keys, which are stored in
+/// encrypted form only.
+#[derive(Debug)]
+pub struct NewCredentials(NewAccess);
+
+/// Access to the account of a bus: `roleArn`, or `accessKeyId` and `secretAccessKey`.
+#[derive(ToSchema)]
+#[schema(as = NewCredentials)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewCredentials {
+#[expect(dead_code, reason = "documents the input of NewCredentials")]
+pub struct NewCredentialsBody {
+    /// ARN of a role of the account of the bus, which Tenon assumes. The role must trust Tenon for the
+    /// external id of the destination.
+    role_arn: Option<RoleArn>,
     /// Access key id.
-    access_key_id: AccessKeyId,
+    access_key_id: Option<AccessKeyId>,
     /// Secret access key.
-    secret_access_key: Secret,
+    secret_access_key: Option<Secret>,
     /// Session token, for temporary keys.
     session_token: Option<Secret>,
 }
 
-impl From<NewCredentials> for AwsCredentials {
-    fn from(credentials: NewCredentials) -> Self {
-        let NewCredentials { access_key_id, secret_access_key, session_token } = credentials;
-        Self { access_key_id, secret_access_key, session_token }
+impl Input for NewCredentials {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let role_arn = fields.optional("roleArn");
+        let access_key_id = fields.optional("accessKeyId");
+        let secret_access_key = fields.optional("secretAccessKey");
+        let session_token = fields.optional("sessionToken");
+        if fields.has("externalId") {
+            fields.reject("externalId", "is chosen by Tenon");
+        }
+        if fields.has("roleArn") {
+            for name in ["accessKeyId", "secretAccessKey", "sessionToken"] {
+                if fields.has(name) {
+                    fields.reject(name, "cannot be combined with `roleArn`");
+                }
+            }
+            return role_arn?.map(NewAccess::Role).map(Self);
+        }
+        let access_key_id = fields.require("accessKeyId", access_key_id);
+        let secret_access_key = fields.require("secretAccessKey", secret_access_key);
+        let session_token = session_token?;
+        let (access_key_id, secret_access_key) = access_key_id.zip(secret_access_key)?;
+        Some(Self(NewAccess::Keys(AwsCredentials { access_key_id, secret_access_key, session_token })))
+    }
+}
+
+impl From<NewCredentials> for NewAccess {
+    fn from(NewCredentials(access): NewCredentials) -> Self {
+        access
     }
 }

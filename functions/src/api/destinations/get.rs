@@ -4,21 +4,21 @@ use axum::extract::State;
 use tenon::{
     domain::{delivery::Route, id::DestinationId},
     http::{Backend, Json, NoInput, Path, Problem},
-    store::{ReadOnly, destinations::Destinations},
 };
 
-use super::DestinationBody;
+use super::{DestinationBody, ReadState};
 
 /// Returns a destination. Its access key id is masked.
 #[utoipa::path(get, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     responses((status = 200, body = DestinationBody)))]
 pub async fn get_destination(
     caller: Backend,
-    State(destinations): State<Destinations<ReadOnly>>,
+    State(ReadState { destinations, principal }): State<ReadState>,
     Path(id): Path<DestinationId>,
     _: NoInput,
 ) -> Result<Json<DestinationBody>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;
-    found.map(|found| Json(found.into())).ok_or_else(|| Problem::not_found("destination"))
+    let found = found.ok_or_else(|| Problem::not_found("destination"))?;
+    Ok(Json(DestinationBody::new(route.environment, &principal, found)))
 }

@@ -4,10 +4,9 @@ use axum::extract::State;
 use tenon::{
     domain::{destination::Destination, health::Health},
     http::{Backend, Json, List, PageParams, Problem, Valid},
-    store::{ReadOnly, destinations::Destinations},
 };
 
-use super::DestinationBody;
+use super::{DestinationBody, ReadState};
 
 /// List to which the cursors belong.
 const LIST: &str = "/destinations";
@@ -17,7 +16,7 @@ const LIST: &str = "/destinations";
     responses((status = 200, body = List<DestinationBody>)))]
 pub async fn list_destinations(
     caller: Backend,
-    State(destinations): State<Destinations<ReadOnly>>,
+    State(ReadState { destinations, principal }): State<ReadState>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<DestinationBody>>, Problem> {
     let after = page.after(LIST)?;
@@ -25,5 +24,6 @@ pub async fn list_destinations(
     // An environment has at most 20 destinations, so all are read. The page starts below the id of
     // the cursor.
     let all = destinations.list_with_health(caller.environment).await?;
-    Ok(List::of(LIST, page.select(all, after.as_deref(), id)))
+    let page = page.select(all, after.as_deref(), id);
+    Ok(List::of(LIST, page.map(|found| DestinationBody::new(caller.environment, &principal, found))))
 }

@@ -4,18 +4,19 @@ use serde::Serialize;
 use tenon::{
     delivery::connections::Connections,
     domain::{
-        delivery::RETRY_SCHEDULE_SECS,
-        destination::{BusName, Destination, EventBridge, Filter, Region, Target, Verification},
+        delivery::{RETRY_SCHEDULE_SECS, Route},
+        destination::{BusAccess, BusName, Destination, EventBridge, Filter, Region, Target, Verification},
         event::Subscription,
         health::{Circuit, Health},
-        id::DestinationId,
+        id::{DestinationId, EnvironmentId},
+        role::{ExternalId, Principal, RoleArn},
         secret::Secret,
         text::Text,
         timestamp::Timestamp,
         webhook::{Webhook, WebhookUrl},
     },
     start::FromAws,
-    store::{destinations::Destinations, users::Users},
+    store::{ReadOnly, destinations::Destinations, users::Users},
 };
 use utoipa::{OpenApi, ToSchema};
 
@@ -52,6 +53,14 @@ pub struct State {
     destinations: Destinations,
     users: Users,
     connections: Connections,
+    principal: Principal,
+}
+
+/// State of the functions that read destinations.
+#[derive(Clone, Debug, FromAws)]
+pub struct ReadState {
+    destinations: Destinations<ReadOnly>,
+    principal: Principal,
 }
 
 /// Destination as the API returns it.
@@ -159,6 +168,7 @@ pub struct DestinationWithSecret {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
 #[schema(as = Target)]
+#[expect(clippy::large_enum_variant, reason = "only lists have more than one, of at most 20")]
 pub enum TargetBody {
     /// Amazon EventBridge bus of the customer.
     #[schema(rename_all = "camelCase")]
@@ -167,9 +177,14 @@ pub enum TargetBody {
         region: Region,
         /// Name or ARN of the bus.
         event_bus_name: BusName,
-        /// Masked access keys.
-        credentials: MaskedCredentials,
-        /// Least-privilege IAM policy for the keys.
+        /// Access keys or role.
+        credentials: BusCredentials,
+        /// ARN of the account that assumes roles: that of Tenon.
+        principal: Principal,
+        /// Trust policy of a role for this destination.
+        #[schema(value_type = Object)]
+        trust_policy: serde_json::Value,
+        /// Least-privilege IAM policy for the keys or the role.
         #[schema(value_type = Object)]
         policy: serde_json::Value,
     },
@@ -183,16 +198,29 @@ pub enum TargetBody {
     },
 }
 
-/// Masked access keys.
+/// Access to the account of a bus: masked access keys, or a role.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct MaskedCredentials {
-    /// First four and last four characters of the access key id.
-    access_key_id: String,
+pub struct BusCredentials {
+    /// First four and last four characters of the access key id; absent for a role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    access_key_id: Option<String>,
+    /// ARN of the role; absent for access keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    role_arn: Option<RoleArn>,
+    /// External id with which Tenon assumes a role for this destination, and no other.
+    external_id: ExternalId,
 }
 
-impl From<(Destination, Health)> for DestinationBody {
-    fn from((destination, health): (Destination, Health)) -> Self {
+impl DestinationBody {
+    /// Returns a destination of an environment. `principal` is the account in which Tenon runs.
+    pub fn new(
+        environment: EnvironmentId,
+        principal: &Principal,
+        (destination, health): (Destination, Health),
+    ) -> Self {
         let Destination {
             destination_id,
             name,
@@ -206,6 +234,7 @@ impl From<(Destination, Health)> for DestinationBody {
             created_at,
             updated_at,
         } = destination;
+        let route = Route { environment, destination: destination_id };
         // For a bus a success proves nothing: AWS also accepts events for a bus that does not exist.
         let proof = health.last_success_at.filter(|_| matches!(target, Target::Webhook(_)));
         let Verification { verified, reason } = match proof {
@@ -217,7 +246,7 @@ impl From<(Destination, Health)> for DestinationBody {
         Self {
             destination_id,
             name,
-            target: target.into(),
+            target: TargetBody::new(route, principal, target),
             enabled,
             disabled_reason,
             events,
@@ -232,14 +261,24 @@ impl From<(Destination, Health)> for DestinationBody {
     }
 }
 
-impl From<Target> for TargetBody {
-    fn from(target: Target) -> Self {
+impl TargetBody {
+    fn new(route: Route, principal: &Principal, target: Target) -> Self {
         match target {
             Target::EventBridge(bus) => {
-                let policy = bus.least_privilege_policy();
-                let EventBridge { region, event_bus_name, masked_access_key_id, credentials: _ } = bus;
-                let credentials = MaskedCredentials { access_key_id: masked_access_key_id };
-                Self::EventBridge { region, event_bus_name, credentials, policy }
+                let (policy, external_id) = (bus.least_privilege_policy(), ExternalId::of(route));
+                let EventBridge { region, event_bus_name, access } = bus;
+                let (access_key_id, role_arn) = match access {
+                    BusAccess::Keys { masked_access_key_id, credentials: _ } => (Some(masked_access_key_id), None),
+                    BusAccess::Role { role_arn } => (None, Some(role_arn)),
+                };
+                Self::EventBridge {
+                    region,
+                    event_bus_name,
+                    principal: principal.clone(),
+                    trust_policy: external_id.trust_policy(principal),
+                    credentials: BusCredentials { access_key_id, role_arn, external_id },
+                    policy,
+                }
             }
             Target::Webhook(Webhook { url, description, secret: _, previous: _ }) => Self::Webhook { url, description },
         }

@@ -1,7 +1,8 @@
 //! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads, and one write if anything
 //! changes; one more write, and possibly a message, if `enabled` or the target changes; one read for
 //! each user that the filter names by username or email address; if the bus or its keys change, two
-//! calls to the bus and one or two KMS calls.
+//! calls to the bus and one or two KMS calls; if a role is checked, two calls to the bus and three to
+//! STS.
 
 use axum::extract;
 use tenon::{
@@ -23,7 +24,11 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{DestinationBody, credentials::NewCredentials, filter::NewFilter};
+use super::{
+    DestinationBody,
+    credentials::{NewCredentials, NewCredentialsBody},
+    filter::NewFilter,
+};
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
@@ -58,13 +63,16 @@ pub struct PatchDestination {
     region: Option<Region>,
     /// Name or ARN of a bus.
     event_bus_name: Option<BusName>,
-    /// New access keys of a bus.
+    /// New access keys or role of a bus.
+    #[schema(value_type = Option<NewCredentialsBody>)]
     credentials: Option<NewCredentials>,
 }
 
 /// Updates a destination.
 ///
-/// A changed bus is first checked with a test event. Enabling the destination or changing its
+/// A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
+/// must be possible to assume it with the external id, and not without. The previous credentials are
+/// kept if the check fails. Enabling the destination or changing its
 /// target resets its health, so that pending deliveries are attempted immediately and results of another
 /// target are not shown. Disabling it cancels its pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
@@ -77,7 +85,7 @@ pub async fn patch_destination(
     Path(id): Path<DestinationId>,
     Valid(body): Valid<PatchDestination>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let State { saving: super::State { destinations, users, connections }, health_store, scheduler } = state;
+    let State { saving: super::State { destinations, users, connections, principal }, health_store, scheduler } = state;
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
@@ -112,16 +120,17 @@ pub async fn patch_destination(
     }
     let credentials = credentials.map(Into::into);
     let changes = TargetChanges { url, description, region, event_bus_name, credentials };
-    let verification = connections.change(route, &mut destination.target, changes).await?;
-    let redirected = verification.is_some();
-    if destination == before && !redirected && enabled != Some(true) {
-        return Ok(Json((destination, health).into()));
+    let enabling = enabled == Some(true);
+    let verification = connections.change(route, &mut destination, changes, enabling).await?;
+    let redirected = verification.is_some() && destination.target != before.target;
+    if destination == before && verification.is_none() && !enabling {
+        return Ok(Json(DestinationBody::new(route.environment, &principal, (destination, health))));
     }
     destination.verification = verification.unwrap_or(destination.verification);
     destination.version += 1;
     destination.updated_at = Timestamp::now();
     // Precedes the update, so that a retry after a failed update resets the health again.
-    let resets_health = redirected || enabled == Some(true);
+    let resets_health = redirected || enabling;
     let health = if resets_health { health_store.reset(route, redirected).await? } else { health };
     destinations.update(caller.environment, &destination).await?;
     let disabled = before.enabled && !destination.enabled;
@@ -132,7 +141,7 @@ pub async fn patch_destination(
             tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
         }
     }
-    Ok(Json((destination, health).into()))
+    Ok(Json(DestinationBody::new(route.environment, &principal, (destination, health))))
 }
 
 /// Rejects fields that do not apply to the type of the destination.

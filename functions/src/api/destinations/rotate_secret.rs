@@ -7,7 +7,7 @@ use tenon::{
     http::{Backend, Json, NoInput, NoStore, Path, Problem},
 };
 
-use super::{DestinationWithSecret, State};
+use super::{DestinationBody, DestinationWithSecret, State};
 
 /// Replaces the secret of a webhook. The new secret is returned only once; the previous one stays
 /// valid for 24 hours.
@@ -16,7 +16,7 @@ use super::{DestinationWithSecret, State};
         (status = 409, description = "the destination is not a webhook, or was modified by a concurrent request")))]
 pub async fn rotate_secret(
     caller: Backend,
-    extract::State(State { destinations, connections, .. }): extract::State<State>,
+    extract::State(State { destinations, connections, principal, .. }): extract::State<State>,
     Path(id): Path<DestinationId>,
     _: NoInput,
 ) -> Result<NoStore<Json<DestinationWithSecret>>, Problem> {
@@ -30,5 +30,6 @@ pub async fn rotate_secret(
     destination.version += 1;
     destination.updated_at = Timestamp::now();
     destinations.update(caller.environment, &destination).await?;
-    Ok(NoStore(Json(DestinationWithSecret { destination: (destination, health).into(), secret: Some(secret) })))
+    let destination = DestinationBody::new(route.environment, &principal, (destination, health));
+    Ok(NoStore(Json(DestinationWithSecret { destination, secret: Some(secret) })))
 }

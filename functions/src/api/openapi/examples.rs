@@ -104,7 +104,7 @@ mod tests {
         for (name, schema) in schemas.iter().filter(|(_, schema)| is_request(schema) || is_text(schema)) {
             let has_no_meaning = name.starts_with("Text");
             let is_nested = [
-                "AwsCredentials",
+                "NewCredentials",
                 "CredentialInput",
                 "NewFilter",
                 "CredentialTypeInput",

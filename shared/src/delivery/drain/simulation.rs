@@ -14,13 +14,12 @@ use super::*;
 use crate::delivery::recorder::AttemptedBatch;
 use crate::domain::{
     delivery::{Attempt, DeliveryStatus, Failure, Outcome, RETRY_SCHEDULE_SECS},
-    destination::{EventBridge, Filter, Target, Verification, errors_only},
+    destination::{BusAccess, EventBridge, Filter, Target, Verification, errors_only},
     error_log::{ErrorIdentity, NewError, WorkflowRef},
     health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE, HealthUpdate},
     id::{DestinationId, EnvironmentId, UserId, WorkflowId},
     record::Record,
     request_seed::RequestSeed,
-    secret::Sealed,
 };
 
 /// Behavior of the receiver.
@@ -75,8 +74,7 @@ impl World {
         let bus = EventBridge {
             region: "us-east-1".parse().unwrap(),
             event_bus_name: "errors".parse().unwrap(),
-            masked_access_key_id: String::new(),
-            credentials: Sealed { version: 1, wrapped_key: vec![], nonce: vec![], ciphertext: vec![] },
+            access: BusAccess::Role { role_arn: "arn:aws:iam::222222222222:role/tenon".parse().unwrap() },
         };
         let destination = Destination {
             destination_id: DestinationId::new(),

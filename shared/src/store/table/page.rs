@@ -33,6 +33,11 @@ impl<T> Page<T> {
     pub(in crate::store) fn empty() -> Self {
         Self { items: Vec::new(), next: None }
     }
+
+    /// Converts the items.
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
+    }
 }
 
 impl<A: Access> Table<A> {

@@ -1,6 +1,6 @@
 //! The console in a real browser. Without one, `make test` reports it and these tests are skipped.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{
     Api, Bus, Tenon,
     browser::{Appearance, Browser},
@@ -94,7 +94,53 @@ async fn eventbridge_destination_is_saved_tested_and_disabled() {
     browser.close().await;
 }
 
+#[tokio::test]
+async fn role_of_a_bus_is_set_up_in_two_steps() {
+    let Some(browser) = Browser::open(WIDE).await else { return };
+    let acme = Tenon::deployed().await.environment().await;
+    let bus = Bus::new().await;
+    browser.sign_in(acme.backend.credential()).await;
+    browser.open_section("Settings").await;
+    browser.wait_for_text("None yet.").await;
+    browser.fill("Region", &setting("AWS_REGION")).await;
+    browser.fill("Event bus name or ARN", &bus.name).await;
+    let role = format!("arn:aws:iam::{}:role/{}", setting("TENON_CUSTOMER_ACCOUNT"), bus.name);
+    browser.fill("Role ARN", &role).await;
+    browser.execute("document.querySelector('form').requestSubmit()").await;
+    browser.wait_for_text("1. Create the role").await;
+    let created = acme.backend.get("/destinations").await.is(200).body["data"][0].clone();
+    browser.wait_for_text(created["credentials"]["externalId"].as_str().unwrap()).await;
+    // The template creates the role as the API describes it.
+    browser
+        .execute(
+            "URL.createObjectURL = (blob) => { blob.text().then((text) => { window.template = text; }); return '#'; }",
+        )
+        .await;
+    browser.click_on("Download template").await;
+    let template = eventually("the template is created", async || {
+        let text = browser.execute("return window.template ?? null").await;
+        text.as_str().map(|text| serde_json::from_str::<Value>(text).unwrap())
+    })
+    .await;
+    let properties = &template["Resources"]["Role"]["Properties"];
+    assert_eq!((&properties["RoleName"], &properties["Path"]), (&json!(bus.name), &json!("/")));
+    assert_eq!(properties["AssumeRolePolicyDocument"], created["trustPolicy"]);
+    assert_eq!(properties["Policies"][0]["PolicyDocument"], created["policy"]);
+    // Nobody has created the role.
+    browser.click_on("Verify and enable").await;
+    browser.wait_for_text("Tenon may not assume this role").await;
+    browser.screenshot("console-role").await;
+    browser.click_on("Close").await;
+    browser.wait_for_text("not used yet").await;
+    browser.click_on("Set up the role").await;
+    browser.wait_for_text("2. Verify and enable").await;
+    browser.close().await;
+}
+
 async fn save_bus(browser: &Browser, secret: &str, bus: &str) {
+    let choose = "const select = document.querySelector('[name=access]'); select.value = 'keys';
+        select.dispatchEvent(new Event('change', { bubbles: true }));";
+    browser.execute(choose).await;
     browser.fill("Access key id", &setting("TENON_CUSTOMER_KEY_ID")).await;
     browser.fill("Secret access key", secret).await;
     browser.fill("Region", &setting("AWS_REGION")).await;

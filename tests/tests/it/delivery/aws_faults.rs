@@ -12,7 +12,9 @@ use tenon::{
     delivery::{
         drain_scheduler::DrainScheduler,
         eventbridge::{
-            ConnectionRefused, EventBridgeSender, FIRST_ATTEMPT_TIMEOUT, check_connection, seal_credentials,
+            EventBridgeSender, FIRST_ATTEMPT_TIMEOUT,
+            check::{ConnectionRefused, check_keys},
+            credentials::seal_credentials,
         },
         forward::Forwarder,
         queues::Queue,
@@ -21,7 +23,7 @@ use tenon::{
     },
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
-        destination::{AwsCredentials, Destination, EventBridge, Filter, Target, Verification, errors_only},
+        destination::{AwsCredentials, BusAccess, Destination, EventBridge, Filter, Target, Verification, errors_only},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
@@ -94,8 +96,10 @@ async fn send(
     let bus = EventBridge {
         region: "us-east-1".parse().unwrap(),
         event_bus_name: "errors".parse().unwrap(),
-        masked_access_key_id: credentials.access_key_id.masked(),
-        credentials: seal_credentials(&vault, route, 1, &credentials).await.unwrap(),
+        access: BusAccess::Keys {
+            masked_access_key_id: credentials.access_key_id.masked(),
+            credentials: seal_credentials(&vault, route, 1, &credentials).await.unwrap(),
+        },
     };
     let now = Timestamp::now();
     let destination = Destination {
@@ -410,7 +414,7 @@ async fn checked(described: (u16, Value), put: (u16, Value)) -> Result<Verificat
         session_token: None,
     };
     let (region, bus) = ("us-east-1".parse().unwrap(), "errors".parse().unwrap());
-    check_connection(&config, EnvironmentId::new(), (&region, &bus), &credentials).await
+    check_keys(&config, EnvironmentId::new(), (&region, &bus), &credentials).await.result
 }
 
 #[tokio::test]

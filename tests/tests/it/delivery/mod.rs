@@ -6,5 +6,6 @@ mod chaos;
 mod first_attempts;
 mod guard;
 mod retries;
+mod roles;
 mod tls;
 mod webhooks;
