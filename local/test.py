@@ -24,7 +24,7 @@ import samcli
 import stack
 from emulator import CUSTOMER_ACCOUNT, ROOT
 
-# Priorities below those of the local AWS and the functions, which must answer in time on a busy machine.
+# Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"

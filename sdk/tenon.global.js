@@ -86,6 +86,7 @@ function create(name, properties, styles) {
 let sheet;
 
 function stopScrolling() {
+  if (document.querySelector("dialog[data-tenon]")) return;
   const gutter = innerWidth > document.documentElement.clientWidth ? "stable" : "auto";
   if (!sheet) document.adoptedStyleSheets.push(sheet = new CSSStyleSheet());
   sheet.replaceSync(`html:has(dialog[data-tenon]) { overflow: hidden !important; scrollbar-gutter: ${gutter} !important }`);
@@ -112,6 +113,10 @@ function open(given) {
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
+    onload: () => {
+      clearTimeout(timer);
+      if (!port) timer = setTimeout(showFailure, 2000);
+    },
   }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
   const opened = performance.now();
@@ -259,10 +264,6 @@ function open(given) {
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
   let timer = setTimeout(showFailure, PATIENCE_MS);
-  frame.onload = () => {
-    clearTimeout(timer);
-    if (!port) timer = setTimeout(showFailure, 2000);
-  };
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);

@@ -71,7 +71,7 @@ function check(given) {
   return options;
 }
 
-// Returns the URL of the page. Keeps the base path of a custom domain.
+// Returns the URL of the page, with the base path of a custom domain.
 function pageUrl(url, origins) {
   const { origin, pathname } = new URL(url);
   const query = new URLSearchParams([["v", 1], ...origins.map((one) => ["origin", one])]);
@@ -89,10 +89,11 @@ function create(name, properties, styles) {
   return element;
 }
 
-// The page behind neither scrolls nor moves. The host may remove the dialog itself.
+// The page behind neither scrolls nor moves while a dialog exists.
 let sheet;
 
 function stopScrolling() {
+  if (document.querySelector("dialog[data-tenon]")) return;
   const gutter = innerWidth > document.documentElement.clientWidth ? "stable" : "auto";
   if (!sheet) document.adoptedStyleSheets.push(sheet = new CSSStyleSheet());
   sheet.replaceSync(`html:has(dialog[data-tenon]) { overflow: hidden !important; scrollbar-gutter: ${gutter} !important }`);
@@ -120,6 +121,11 @@ function open(given) {
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
+    // A blocked frame loads too.
+    onload: () => {
+      clearTimeout(timer);
+      if (!port) timer = setTimeout(showFailure, 2000);
+    },
   }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
   const opened = performance.now();
@@ -129,7 +135,7 @@ function open(given) {
     tabIndex: -1,
     oncancel: leave,
     onclose: close,
-    // A second Escape would close the dialog without asking.
+    // A second Escape would close without asking.
     onkeydown: (event) => { if (event.key === "Escape") leave(event); },
     // A click outside must also begin there. It does not move the focus.
     onpointerdown: ({ target }) => { pressed = target === dialog; },
@@ -184,7 +190,7 @@ function open(given) {
     return null;
   }
 
-  // Starts the page. The frame may load it more than once.
+  // Starts the page, which may load more than once.
   async function start() {
     clearTimeout(timer);
     notice?.remove();
@@ -278,11 +284,6 @@ function open(given) {
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
   let timer = setTimeout(showFailure, PATIENCE_MS);
-  // A blocked frame loads too.
-  frame.onload = () => {
-    clearTimeout(timer);
-    if (!port) timer = setTimeout(showFailure, 2000);
-  };
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);

@@ -52,7 +52,7 @@ CALLERS = {
 
 
 def operations(security: dict) -> list[str]:
-    """Returns the ids of the operations that a caller may use. What the others answer is tested elsewhere."""
+    """Returns the ids of the operations that a caller may use. The others are tested elsewhere."""
     paths = json.loads(clients.DOCUMENT.read_text())["paths"].values()
     found = [operation for path in paths for operation in path.values() if security in operation["security"]]
     return [operation["operationId"] for operation in found]

@@ -258,7 +258,11 @@ def test_only_functions_that_send_assume_roles_and_none_of_this_account(roles: R
     trust = {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{PRODUCT_ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{PRODUCT_ACCOUNT}:root"},
+                "Action": "sts:AssumeRole",
+            }
         ],
     }
     for account, name in names.items():

@@ -648,7 +648,9 @@ def test_inline_page_is_as_wide_as_its_element_and_as_high_as_its_content(host: 
     host.send({"type": "size", "height": 2345})
     host.wait("return document.querySelector('iframe').offsetHeight === 2345")
     assert host.box("#place iframe")[2:] == (500, 2345)
-    assert host.run("return [document.querySelector('dialog'), getComputedStyle(document.documentElement).overflowY]") == [None, "visible"]
+    assert host.run(
+        "return [document.querySelector('dialog'), getComputedStyle(document.documentElement).overflowY]"
+    ) == [None, "visible"]
     host.run("modal.close()")
     assert not host.is_open()
     assert host.run("return document.getElementById('place').textContent") == "Other content"

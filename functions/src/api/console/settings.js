@@ -129,7 +129,7 @@ function card(destination, testResults, reload) {
   };
   const hasRole = Boolean(destination.credentials?.roleArn);
   // Every attempt uses the role.
-  const lastUse = [health.lastSuccessAt, health.lastFailureAt].filter(Boolean).sort().at(-1);
+  const lastUse = [health.lastSuccessAt, health.lastFailureAt].filter(Boolean).toSorted().at(-1);
   const openEditDialog = (title, fields, body) => {
     const modal = dialog(title, form(fields, title, async (values, formElement) => {
       await call("PATCH", path, body(values, formElement));
