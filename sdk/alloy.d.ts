@@ -1,0 +1,70 @@
+// Types of alloy.js.
+
+/** Parameters of `install`, `edit` and `update`. */
+export interface InstallParams {
+  /** Integration to show. Without it, the modal shows the catalogue. */
+  integrationId?: string;
+  /** Called once: after an installation or a change, or when the user closes the modal. */
+  callback?: (response: { success: boolean }) => void;
+  /** Ignored: the page always shows the accounts. */
+  alwaysShowAuthentication?: boolean;
+  /** Ignored: the page shows the installation if there is one. */
+  operation?: string;
+  /** @deprecated Not supported: pass `integrationId`. */
+  workflowIds?: string | string[];
+  /** @deprecated Not supported. */
+  versionIds?: string | string[];
+  /** @deprecated Not supported. */
+  preFilledValues?: unknown[];
+  /** @deprecated Not supported. */
+  outputOverride?: unknown[];
+  /** @deprecated Not supported: the modal is shown. */
+  hide?: boolean;
+  /** @deprecated Not supported. */
+  title?: string;
+}
+
+/** Parameters of `authenticate`. */
+export interface AuthenticateParams {
+  /** Credential type to connect, and the integration if `integrationId` is absent. */
+  app?: string;
+  integrationId?: string;
+  /** Called once: after an installation or a change, or when the user closes the modal. */
+  callback?: (response: { success: boolean; credentialId?: string }) => void;
+  /** @deprecated Not supported: pass `app` or `integrationId`. */
+  category?: string;
+  /** @deprecated Not supported. */
+  useUnifiedSettings?: boolean;
+}
+
+/** Selection of a workflow. */
+export interface WorkflowSelector {
+  userId?: string;
+  workflowId?: string;
+  workflowName?: string;
+}
+
+/** Body of a response, also of an error. The replaced package has no types. */
+type Body = any;
+
+/** Methods of `alloy-frontend`. They throw an `Error` before `setToken` was called. */
+export interface AlloyFrontend {
+  /** Sets the URL of your API. */
+  setUrl(url: string): void;
+  /** Sets the user token of the following calls. */
+  setToken(token: string): void;
+  /** @deprecated Not supported: call `setUrl`. */
+  setRegion(region: string): void;
+  install(params: InstallParams): void;
+  edit(params: InstallParams): void;
+  update(params: InstallParams): void;
+  authenticate(params: AuthenticateParams): void;
+  /** Returns all workflows of the user as `{data}`. */
+  getWorkflows(): Promise<Body>;
+  /** Returns all integrations that the user can install as `{data}`. */
+  getIntegrations(): Promise<Body>;
+  deactivate(data: WorkflowSelector): Promise<Body>;
+  reactivate(data: WorkflowSelector): Promise<Body>;
+}
+
+export default function Alloy(): AlloyFrontend;

@@ -1,0 +1,80 @@
+// React component and hook of the modal. docs/modal.md describes the options.
+"use client";
+
+import { createElement, useCallback, useEffect, useRef } from "react";
+import { open } from "./tenon.js";
+
+export { TenonModal, useTenonModal };
+
+// Events by the property that handles them.
+const HANDLERS = {
+  onReady: "ready",
+  onInstalled: "installed",
+  onUpdated: "updated",
+  onActivated: "activated",
+  onDeactivated: "deactivated",
+  onUninstalled: "uninstalled",
+  onClose: "close",
+};
+
+// Returns a reference to the value of the last render.
+function useLatest(value) {
+  const latest = useRef(value);
+  useEffect(() => { latest.current = value; });
+  return latest;
+}
+
+// Shows the modal while `open` or `inline` is set.
+function TenonModal({ open: isOpen, inline, className, style, ...props }) {
+  const { url, integrationId, view, mode, lang, theme } = props;
+  const place = useRef(null);
+  const modal = useRef(null);
+  const latest = useLatest(props);
+  // As with the element, a dialog keeps its options, and the page in place is opened anew.
+  const shown = inline ? JSON.stringify([url, integrationId, view, mode, lang]) : Boolean(isOpen);
+
+  useEffect(() => {
+    if (!shown) return;
+    let isCurrent = true;
+    // Strict mode runs the effect, its cleanup and the effect again.
+    queueMicrotask(() => {
+      if (isCurrent) modal.current = show(latest, place.current, () => isCurrent);
+    });
+    return () => {
+      isCurrent = false;
+      modal.current?.close();
+      modal.current = null;
+    };
+  }, [shown, latest]);
+
+  // An object is often a new one in each render.
+  const themeText = JSON.stringify(theme);
+  useEffect(() => { modal.current?.setTheme(latest.current.theme); }, [themeText, latest]);
+
+  return inline ? createElement("div", { ref: place, className, style }) : null;
+}
+
+// Opens the modal with the latest properties. Functions of later renders replace the present ones.
+function show(latest, mount, isCurrent) {
+  const options = { ...latest.current, mount, on: {} };
+  if (options.token) options.token = () => latest.current.token();
+  for (const [property, event] of Object.entries(HANDLERS)) {
+    delete options[property];
+    // The component also closes a modal: only the user's closing is an event.
+    options.on[event] = (detail) => { if (isCurrent()) latest.current[property]?.(detail); };
+  }
+  return open(options);
+}
+
+// Returns a function that opens a dialog with the given options and those of its own call.
+function useTenonModal(options) {
+  const latest = useLatest(options);
+  const modals = useRef(new Set());
+  useEffect(() => () => { for (const modal of modals.current) modal.close(); }, []);
+  return useCallback((more) => {
+    const modal = open({ ...latest.current, ...more });
+    modals.current.add(modal);
+    modal.finished.then(() => modals.current.delete(modal));
+    return modal;
+  }, [latest]);
+}

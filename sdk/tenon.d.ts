@@ -1,0 +1,160 @@
+// Types of tenon.js. docs/modal.md describes options, events and themes.
+
+export type View = "catalogue" | "installation" | "errors";
+export type Mode = "read" | "install" | "manage";
+export type Language = "en" | "de" | "fr" | "es" | "pt" | "ja";
+
+/** Returns a user token. The modal calls it when it opens and before the token expires. */
+export type TokenFunction = () => string | Promise<string>;
+
+/** Colors of one scheme as `#rrggbb`. Absent members keep their default. */
+export interface Palette {
+  accent?: string;
+  onAccent?: string;
+  background?: string;
+  surface?: string;
+  text?: string;
+  mutedText?: string;
+  border?: string;
+  danger?: string;
+  /** Radius of corners in pixels, 0 to 24. */
+  radius?: number;
+  /** Font family of the system. */
+  font?: string;
+}
+
+export type Theme = "light" | "dark" | "auto" | { light?: Palette; dark?: Palette };
+
+type FieldValue = string | number | boolean;
+
+/** Values that the form starts with. */
+export interface Prefill {
+  settings?: Record<string, FieldValue>;
+  /** Values by credential type. Secret fields are not prefilled. */
+  credentials?: Record<string, Record<string, FieldValue>>;
+}
+
+/** Workflow of an installation. */
+export interface InstalledWorkflow {
+  workflowId: string;
+  key: string;
+  name: string;
+  integrationId: string;
+  active: boolean;
+}
+
+/** Installation that the user created or changed. */
+export interface InstallationDetail {
+  integrationId: string;
+  /** Ids of the connected credentials by credential type. */
+  credentialIds: Record<string, string>;
+  workflows: InstalledWorkflow[];
+  status: "active" | "inactive" | "needs-attention";
+}
+
+/** Workflow that the user activated or deactivated. */
+export interface WorkflowDetail {
+  integrationId: string;
+  workflowId: string;
+  key: string;
+}
+
+/** Arguments of the events. */
+export interface EventDetails {
+  /** The first view is shown. */
+  ready: Record<string, never>;
+  installed: InstallationDetail;
+  updated: InstallationDetail;
+  activated: WorkflowDetail;
+  deactivated: WorkflowDetail;
+  uninstalled: { integrationId: string };
+  /** The modal was closed, by the user or by `close()`. */
+  close: Record<string, never>;
+}
+
+/** Event of a change, with its type. */
+export type Change = {
+  [Name in Exclude<keyof EventDetails, "ready" | "close">]: EventDetails[Name] & { type: Name };
+}[Exclude<keyof EventDetails, "ready" | "close">];
+
+/** Functions by event. */
+export type EventHandlers = {
+  [Name in keyof EventDetails]?: ((detail: EventDetails[Name]) => void) | null | undefined;
+};
+
+type Optional<Options> = { [Name in keyof Options]?: Options[Name] | null | undefined };
+
+/** Options of the page in the modal. */
+export interface PageOptions extends Optional<{
+  /** Base URL of the API. Required if the script is part of a bundle. */
+  url: string;
+  /** Integration to show. Without it, the modal shows the catalogue. */
+  integrationId: string;
+  view: View;
+  /** Hides actions that the token would permit. */
+  mode: Mode;
+  /** Defaults to the theme of the environment. */
+  theme: Theme;
+  /** Defaults to the language of the environment, then to that of the browser. */
+  lang: Language;
+  /** Texts that replace those of the page, by their key. */
+  texts: Record<string, string>;
+  prefill: Prefill;
+  /** Origins of the pages around the frame, if the page is itself in a frame. The first is its own. */
+  origins: string[];
+}> {}
+
+/** Options of `open`. */
+export interface OpenOptions extends PageOptions {
+  token: TokenFunction;
+  /** Element that shows the page in place, without a dialog. */
+  mount?: Element | null | undefined;
+  on?: EventHandlers | null | undefined;
+}
+
+/** Open modal. */
+export interface Modal {
+  /** Closes the modal, also if something was entered. */
+  close(): void;
+  /** Resolves when the modal is closed, with the last change, or with null if nothing was changed. */
+  readonly finished: Promise<Change | null>;
+  /** Changes the theme. Null selects that of the environment. */
+  setTheme(theme: Theme | null | undefined): void;
+}
+
+/**
+ * Opens the modal.
+ *
+ * @throws {TypeError} if options are unknown or invalid; the message names them.
+ */
+export function open(options: OpenOptions): Modal;
+
+/** The element `<tenon-modal>`. Its attributes are `url`, `integration-id`, `view`, `mode`, `theme`, `lang`, `inline` and `open`. */
+export interface TenonModalElement extends HTMLElement {
+  token: TokenFunction | null | undefined;
+  theme: Theme | null | undefined;
+  texts: PageOptions["texts"];
+  prefill: PageOptions["prefill"];
+  origins: PageOptions["origins"];
+  /** Opens the dialog, or the page in place with the attribute `inline`. */
+  show(): void;
+  close(): void;
+  addEventListener<Name extends keyof EventDetails>(
+    type: Name,
+    listener: (this: TenonModalElement, event: CustomEvent<EventDetails[Name]>) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<Name extends keyof EventDetails>(
+    type: Name,
+    listener: (this: TenonModalElement, event: CustomEvent<EventDetails[Name]>) => unknown,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | EventListenerOptions): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "tenon-modal": TenonModalElement;
+  }
+}
