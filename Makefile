@@ -25,6 +25,7 @@ PACKAGE_VENV := .local/package-venv
 CHECK_VENV := .local/check-venv
 CLIENTS_VENV := .local/clients-venv
 NODE := .local/node
+SDK_NODE := .local/sdk-node
 # Rust target, and the oldest processor on which Lambda runs functions of the architecture.
 RUST_TARGET = $(or $(RUST_TARGET_$(ARCH)),$(error ARCH=$(ARCH) must be arm64 or x86_64))
 RUST_TARGET_arm64 := aarch64-unknown-linux-gnu
@@ -180,14 +181,21 @@ $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@
 
-# Linter of the OpenAPI document and client generators.
+# Linter of the OpenAPI document, client generators, and tools of the tests of sdk/.
 .PHONY: clients
-clients: $(CLIENTS_VENV)/.done $(if $(shell command -v npm),$(NODE)/.done)
+clients: $(CLIENTS_VENV)/.done $(if $(shell command -v npm),$(NODE)/.done $(SDK_NODE)/.done)
 
 $(NODE)/.done: tests/clients/package.json tests/clients/package-lock.json
 	@echo "installing the TypeScript client generator to $(NODE) …"
 	@rm -rf $(NODE) && mkdir -p $(NODE) && cp $^ $(NODE)
 	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+$(SDK_NODE)/.done: tests/sdk/package.json tests/sdk/package-lock.json tests/sdk/react-18/package.json
+	@echo "installing React, Vite and TypeScript to $(SDK_NODE) …"
+	@rm -rf $(SDK_NODE) && mkdir -p $(SDK_NODE)/react-18
+	@cp tests/sdk/package*.json $(SDK_NODE) && cp tests/sdk/react-18/package.json $(SDK_NODE)/react-18
+	@cd $(SDK_NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 # Tools of `make build` and `make package`, linters and the Python client generator, each in an environment of its own.

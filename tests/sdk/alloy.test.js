@@ -1,0 +1,81 @@
+// Methods of the drop-in for alloy-frontend that need no page.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import Alloy from "@tenon/modal/alloy";
+
+// Returns an instance whose requests get these bodies, and the list of its requests.
+function start(context, ...bodies) {
+  const requests = [];
+  context.mock.method(globalThis, "fetch", async (url, { method, headers, body }) => {
+    requests.push([method, url, headers, body]);
+    return Response.json(bodies.shift());
+  });
+  const alloy = Alloy();
+  alloy.setUrl("https://api.example.com/v1/");
+  alloy.setToken("abc.def");
+  return { alloy, requests };
+}
+
+test("lists have the items of all pages", async (context) => {
+  const { alloy, requests } = start(context, { data: [1, 2], cursor: "a&b" }, { data: [3] }, { data: [] });
+  assert.deepEqual(await alloy.getWorkflows(), { data: [1, 2, 3] });
+  assert.deepEqual(await alloy.getIntegrations(), { data: [] });
+  const headers = { authorization: "Bearer abc.def" };
+  assert.deepEqual(requests, [
+    ["GET", "https://api.example.com/v1/workflows?limit=100", headers, undefined],
+    ["GET", "https://api.example.com/v1/workflows?limit=100&cursor=a%26b", headers, undefined],
+    ["GET", "https://api.example.com/v1/integrations?limit=100", headers, undefined],
+  ]);
+});
+
+test("workflows are deactivated and activated", async (context) => {
+  const { alloy, requests } = start(context, { active: false }, { active: true });
+  const data = { workflowId: "6155ac246093840013297377" };
+  assert.deepEqual(await alloy.deactivate(data), { active: false });
+  assert.deepEqual(await alloy.reactivate(data), { active: true });
+  const headers = { authorization: "Bearer abc.def", "content-type": "application/json" };
+  assert.deepEqual(requests, [
+    ["PUT", "https://api.example.com/v1/workflows/deactivate", headers, JSON.stringify(data)],
+    ["PUT", "https://api.example.com/v1/workflows/activate", headers, JSON.stringify(data)],
+  ]);
+});
+
+test("promises resolve with the body of an error", async (context) => {
+  const problem = { status: 401, message: "the token has expired" };
+  const { alloy } = start(context, problem, problem);
+  assert.deepEqual(await alloy.getIntegrations(), problem);
+  assert.deepEqual(await alloy.reactivate({}), problem);
+});
+
+test("methods throw before the token or the URL is set", () => {
+  const calls = [
+    (alloy) => alloy.install({}), (alloy) => alloy.edit({}), (alloy) => alloy.update({}), (alloy) => alloy.authenticate({}),
+    (alloy) => alloy.getWorkflows(), (alloy) => alloy.getIntegrations(), (alloy) => alloy.deactivate({}), (alloy) => alloy.reactivate({}),
+  ];
+  for (const call of calls) {
+    const alloy = Alloy();
+    assert.throws(() => call(alloy), { message: "no token set" });
+    alloy.setToken("abc.def");
+    assert.throws(() => call(alloy), /no url set|url is required/);
+  }
+});
+
+test("instances are independent, also of `new`", async (context) => {
+  const { alloy, requests } = start(context, { data: [] });
+  const other = new Alloy();
+  other.setToken("other");
+  assert.throws(() => other.getWorkflows(), { message: "no url set" });
+  await alloy.getWorkflows();
+  assert.equal(requests[0][2].authorization, "Bearer abc.def");
+});
+
+test("a region is ignored with one warning", (context) => {
+  const warnings = context.mock.method(console, "warn", () => {});
+  const alloy = Alloy();
+  alloy.setRegion("eu");
+  alloy.setRegion("us");
+  assert.deepEqual(warnings.mock.calls.map(({ arguments: [text] }) => text), [
+    "tenon: setRegion is not supported: call setUrl with the URL of your API",
+  ]);
+});

@@ -1,0 +1,28 @@
+// Page of the tests with Chromium. `render` renders the component of a name, or nothing, in strict mode.
+
+import { TenonModal, useTenonModal } from "@tenon/modal/react";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+
+const EVENTS = ["Ready", "Installed", "Updated", "Activated", "Deactivated", "Uninstalled", "Close"];
+const root = createRoot(document.getElementById("root"));
+
+window.tokens = [];
+window.events = [];
+
+function Dialog(props) {
+  const openDialog = useTenonModal(props);
+  return <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>;
+}
+
+const COMPONENTS = { TenonModal, Dialog };
+
+// The functions of each call add its `generation` to `tokens` and `events`.
+window.render = (name, generation, props) => {
+  const Component = COMPONENTS[name];
+  const handlers = name === "TenonModal" && Object.fromEntries(
+    EVENTS.map((event) => [`on${event}`, (detail) => window.events.push([generation, event, detail])]),
+  );
+  const token = () => `token-${window.tokens.push(generation)}`;
+  root.render(<StrictMode>{Component && <Component token={token} {...handlers} {...props} />}</StrictMode>);
+};
