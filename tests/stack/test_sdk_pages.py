@@ -1,0 +1,299 @@
+"""The package in sdk/ in pages: the React component and hook in bundles, and the drop-in alloy.js.
+
+The frames have a page of test_sdk.py instead of `/modal`.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import Browser
+from sdk_package import REACT_VERSIONS, SDK, SOURCES, make_project, needs_node, pack, run
+from test_sdk import Host
+
+pytestmark = pytest.mark.browser
+
+TYPES = {".html": "text/html", ".js": "text/javascript"}
+INSTALLED = {"integrationId": "shopify", "credentialIds": {"crm": "c1", "shopify": "c2"}, "workflows": [], "status": "active"}
+
+ALLOY = """<!doctype html><html lang=en><meta charset=utf-8><title>Old page</title><body>
+<script type=module src=/old.js></script>"""
+ALLOY_SCRIPT = """import Alloy from "/sdk/alloy.js";
+window.responses = [];
+const callback = (response) => responses.push(response);
+window.alloy = Alloy();
+alloy.setUrl("{api}/v1");
+alloy.setToken("token-1");
+window.call = (method, params) => alloy[method]({ callback, ...params });
+"""
+# Page without React, whose only use of the package is the element.
+ELEMENT = """<!doctype html><html lang=en><meta charset=utf-8><title>Element</title>
+<tenon-modal inline></tenon-modal><script type=module src=/main.js></script></html>"""
+ELEMENT_SCRIPT = """import "@tenon/modal";
+import { TenonModal } from "@tenon/modal/react";
+import Alloy from "@tenon/modal/alloy";
+window.isDefined = Boolean(customElements.get("tenon-modal"));
+"""
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Host]:
+    """A browser, for all tests of this file."""
+    driver = os.environ.get("TENON_CHROMEDRIVER")
+    if not driver:
+        assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
+        pytest.skip("needs chromium and chromedriver")
+    with Browser(driver) as browser:
+        yield Host(browser)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the packed files."""
+    return pack(tmp_path_factory.mktemp("package"))
+
+
+def serve(host: Host, folder: Path, base: str) -> None:
+    """Serves the files of a folder below a path of the host's site."""
+    for file in folder.rglob("*"):
+        if file.suffix in TYPES:
+            host.site.pages[f"{base}/{file.relative_to(folder)}"] = (TYPES[file.suffix], file.read_text())
+
+
+def build(project: Path, base: str, mode: str) -> Path:
+    """Builds a project with Vite. Returns the folder of the result."""
+    vite = ["node", "node_modules/vite/bin/vite.js", "build", "--base", base, "--mode", mode]
+    run(vite, project, NODE_ENV=mode)
+    return project / "dist"
+
+
+class Page:
+    """The page react.jsx in a browser."""
+
+    def __init__(self, host: Host, path: str) -> None:
+        self.host, self.path = host, path
+
+    def load(self) -> None:
+        """Loads the page."""
+        self.host.load(self.path)
+        self.host.wait("return Boolean(window.render)")
+
+    def render(self, name: str | None, generation: int = 1, **props: Any) -> None:
+        """Renders a component, whose functions are new ones."""
+        self.host.run("render(...arguments)", name, generation, {"url": f"{self.host.api}/v1", **props})
+
+    def events(self, count: int) -> list[list[Any]]:
+        """Waits until functions of the component were called, and returns the calls."""
+        events = self.host.wait("return events.length >= arguments[0] && events", count)
+        assert len(events) == count
+        return events
+
+    def wait_until_closed(self) -> None:
+        """Waits until the page contains nothing of a modal."""
+        self.host.wait("return !document.querySelector('dialog, iframe')")
+
+    def tokens(self) -> list[int]:
+        """Returns the generations of the token functions that were called."""
+        return self.host.run("return tokens")
+
+
+@pytest.fixture(scope="module", params=REACT_VERSIONS)
+def built(
+    request: pytest.FixtureRequest, session: Host, package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Page:
+    """The page with a version of React, whose strict mode is part of its development build."""
+    folder, base = tmp_path_factory.mktemp("react"), f"/react-{request.param}"
+    make_project(folder, SOURCES, package, react=request.param)
+    serve(session, build(folder, base, "development"), base)
+    return Page(session, f"{base}/index.html")
+
+
+@pytest.fixture
+def page(built: Page) -> Page:
+    """The page, newly loaded."""
+    built.load()
+    return built
+
+
+@needs_node
+def test_dialog_opens_once_in_strict_mode(page: Page) -> None:
+    page.render("TenonModal", open=False)
+    page.render("TenonModal", open=True, integrationId="shopify", theme="light")
+    [start] = page.host.messages(selector="dialog iframe")
+    assert start["options"] == {"integrationId": "shopify", "theme": "light", "inline": False}
+    assert start["token"] == "token-1"
+    page.host.settle()
+    assert page.host.run("return document.querySelectorAll('iframe').length") == 1
+    assert page.tokens() == [1]
+
+
+@needs_node
+def test_new_functions_and_theme_apply_without_reopening(page: Page) -> None:
+    page.render("TenonModal", open=True)
+    page.host.messages("start")
+    theme = {"dark": {"accent": "#7db8f5"}}
+    for generation in (2, 3):
+        page.render("TenonModal", generation, open=True, theme=theme, mode="read")
+        assert page.host.messages("theme") == [{"type": "theme", "theme": theme}]
+    page.host.send({"type": "event", "name": "installed", "detail": INSTALLED}, {"type": "renew"})
+    assert page.events(1) == [[3, "Installed", INSTALLED]]
+    assert page.host.messages("token") == [{"type": "token", "token": "token-2"}]
+    assert page.tokens() == [1, 3]
+    assert [message["type"] for message in page.host.messages()] == ["start", "theme", "token"]
+
+
+@needs_node
+def test_user_closes_the_dialog_and_it_can_open_again(page: Page) -> None:
+    page.render("TenonModal", open=True)
+    page.host.messages("start")
+    page.host.send({"type": "close"})
+    assert page.events(1) == [[1, "Close", {}]]
+    page.render("TenonModal", 2, open=True)
+    page.host.settle()
+    assert not page.host.is_open()
+    page.render("TenonModal", 3, open=False)
+    page.render("TenonModal", 4, open=True)
+    page.host.messages("start")
+    assert page.tokens() == [1, 4]
+
+
+@needs_node
+@pytest.mark.parametrize("props", [{"open": True}, {"inline": True}])
+def test_owner_closes_the_modal_without_an_event(page: Page, props: dict[str, bool]) -> None:
+    for name, next_props in (("TenonModal", {}), (None, {})):
+        page.render("TenonModal", **props)
+        page.host.messages("start")
+        page.render(name, **next_props)
+        page.wait_until_closed()
+    page.host.settle()
+    assert page.host.run("return events") == []
+
+
+@needs_node
+def test_page_in_place_opens_anew_for_another_integration(page: Page) -> None:
+    page.render("TenonModal", inline=True, integrationId="shopify", className="card", texts={"install": "Connect"})
+    [start] = page.host.messages("start", selector=".card iframe")
+    assert start["options"] == {"integrationId": "shopify", "texts": {"install": "Connect"}, "inline": True}
+    page.render("TenonModal", 2, inline=True, integrationId="shopify", className="card", texts={"install": "Add"})
+    page.host.settle()
+    assert page.tokens() == [1]
+    page.render("TenonModal", 3, inline=True, integrationId="crm", className="card")
+    page.host.wait("return tokens.length === 2")
+    [start] = page.host.messages("start", selector=".card iframe")
+    assert start["options"] == {"integrationId": "crm", "inline": True}
+    assert page.host.run("return events") == []
+
+
+@needs_node
+def test_hook_opens_dialogs_until_it_is_unmounted(page: Page) -> None:
+    page.render("Dialog", theme="dark")
+    page.host.wait("return document.querySelector('button')")
+    assert not page.host.is_open()
+    page.render("Dialog", 2, theme="light")
+    page.host.browser.click("button")
+    [start] = page.host.messages("start")
+    assert start["options"] == {"integrationId": "shopify", "theme": "light", "inline": False}
+    page.host.send({"type": "close"})
+    page.wait_until_closed()
+    page.host.browser.click("button")
+    page.host.messages("start")
+    page.render(None)
+    page.wait_until_closed()
+    assert page.tokens() == [2, 2]
+
+
+@needs_node
+def test_production_build_registers_the_element(session: Host, package: Path, tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "index.html").write_text(ELEMENT)
+    (sources / "main.js").write_text(ELEMENT_SCRIPT)
+    make_project(tmp_path / "project", sources, package)
+    dist = build(tmp_path / "project", "/element", "production")
+    [bundle] = dist.rglob("*.js")
+    # Unused parts of the package are left out, and with them React.
+    assert "useTenonModal" not in bundle.read_text()
+    assert bundle.stat().st_size < 20_000
+    serve(session, dist, "/element")
+    session.load("/element/index.html")
+    assert session.wait("return window.isDefined")
+    session.run("Object.assign(document.querySelector('tenon-modal'), { token: () => 'a' }).setAttribute('url', arguments[0])",
+        f"{session.api}/v1")
+    assert session.messages("start")[0]["token"] == "a"
+
+
+@pytest.fixture
+def old_page(session: Host) -> Callable[..., None]:
+    """Calls a method of alloy.js in a page that was written for alloy-frontend."""
+    serve(session, SDK, "/sdk")
+    session.site.pages["/old"] = ("text/html", ALLOY)
+    session.site.pages["/old.js"] = ("text/javascript", ALLOY_SCRIPT.replace("{api}", session.api))
+    session.load("/old")
+    session.wait("return Boolean(window.call)")
+    session.browser.log()
+    return lambda method, **params: session.run("call(...arguments)", method, params)
+
+
+@pytest.mark.parametrize("method", ["install", "edit", "update"])
+def test_installation_calls_the_callback_once(session: Host, old_page: Callable[..., None], method: str) -> None:
+    old_page(method, integrationId="shopify", alwaysShowAuthentication=True)
+    [start] = session.messages("start")
+    assert start == {"type": "start", "token": "token-1", "options": {"integrationId": "shopify", "inline": False}}
+    change = {"type": "event", "name": "updated" if method == "update" else "installed", "detail": INSTALLED}
+    session.send(change, change, {"type": "close"})
+    assert session.wait("return responses.length && responses") == [{"success": True}]
+    session.wait("return !document.querySelector('dialog')")
+    session.settle()
+    assert session.run("return responses") == [{"success": True}]
+    assert session.browser.log() == []
+
+
+@pytest.mark.parametrize(
+    ("params", "integration", "credential"),
+    [
+        ({"app": "shopify"}, "shopify", "c2"),
+        ({"app": "shopify", "integrationId": "orders"}, "orders", "c2"),
+        ({"integrationId": "orders"}, "orders", "c1"),
+    ],
+)
+def test_authentication_returns_the_credential(
+    session: Host, old_page: Callable[..., None], params: dict[str, str], integration: str, credential: str
+) -> None:
+    old_page("authenticate", **params)
+    [start] = session.messages("start")
+    assert start["options"]["integrationId"] == integration
+    session.send({"type": "event", "name": "installed", "detail": INSTALLED})
+    expected = [{"success": True, "credentialId": credential}]
+    assert session.wait("return responses.length && responses") == expected
+
+
+@pytest.mark.parametrize("method", ["install", "authenticate"])
+def test_closed_modal_calls_the_callback_without_success(
+    session: Host, old_page: Callable[..., None], method: str
+) -> None:
+    old_page(method, integrationId="shopify")
+    session.messages("start")
+    session.send({"type": "event", "name": "uninstalled", "detail": {"integrationId": "shopify"}}, {"type": "close"})
+    assert session.wait("return responses.length && responses") == [{"success": False}]
+    session.run("alloy.install({ integrationId: 'shopify' })")
+    session.messages("start")
+    session.send({"type": "close"})
+    session.wait("return !document.querySelector('dialog')")
+    assert session.browser.log() == []
+
+
+def test_unsupported_parameters_warn_once(session: Host, old_page: Callable[..., None]) -> None:
+    for _ in range(2):
+        old_page("install", workflowIds=["w1"], outputOverride=[{}], title="<b>Title</b>")
+        [start] = session.messages("start")
+        assert start["options"] == {"inline": False}
+        session.send({"type": "close"})
+        session.wait("return !document.querySelector('dialog')")
+    warnings = sorted(message.partition('"')[2] for message in session.browser.log())
+    assert [warning.partition(": ")[2].partition(":")[0] for warning in warnings] == [
+        "outputOverride is not supported",
+        "title is not supported",
+        "workflowIds is not supported",
+    ]
