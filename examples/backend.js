@@ -1,0 +1,24 @@
+// Part of a back end that embeds the modal: tokens of a user of Tenon.
+
+const { TENON_URL, TENON_BACKEND_KEY } = process.env;
+if (!TENON_URL || !TENON_BACKEND_KEY) throw new Error("TENON_URL and TENON_BACKEND_KEY are not set: see README.md");
+
+export { TENON_URL, userToken };
+
+async function post(path, body) {
+  const headers = { authorization: `Bearer ${TENON_BACKEND_KEY}`, "content-type": "application/json" };
+  const response = await fetch(TENON_URL + path, { method: "POST", headers, body: JSON.stringify(body) });
+  return { status: response.status, body: await response.json() };
+}
+
+// Returns a token of the user for pages of an origin. Creates the user if necessary.
+async function userToken(username, origin) {
+  const path = `/users/${encodeURIComponent(username)}/token`;
+  let response = await post(path, { origins: [origin] });
+  if (response.status === 404) {
+    await post("/users", { username });
+    response = await post(path, { origins: [origin] });
+  }
+  if (response.status !== 200) throw new Error(`Tenon returned ${response.status}: ${response.body.message}`);
+  return response.body.token;
+}

@@ -1,0 +1,32 @@
+// Serves an example: node examples/server.js plain. A real app has pages for signed-in users only.
+
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { TENON_URL, userToken } from "./backend.js";
+
+const FILES = {
+  "/": [`${process.argv[2]}/index.html`, "text/html"],
+  "/sdk/alloy.js": ["../sdk/alloy.js", "text/javascript"],
+  "/sdk/tenon.js": ["../sdk/tenon.js", "text/javascript"],
+};
+
+async function respond(path) {
+  if (path === "/my/tenon-token") return [200, "text/plain", await userToken("example", origin())];
+  if (!Object.hasOwn(FILES, path)) return [404, "text/plain", "not found"];
+  const [name, type] = FILES[path];
+  const text = await readFile(new URL(name, import.meta.url), "utf8");
+  return [200, type, text.replaceAll("{{TENON_URL}}", () => TENON_URL)];
+}
+
+const server = createServer((request, response) => {
+  respond(request.url).catch((error) => {
+    console.error(error.message);
+    return [502, "text/plain", "failed"];
+  }).then(([status, type, text]) => {
+    response.writeHead(status, { "content-type": `${type}; charset=utf-8`, "cache-control": "no-store" }).end(text);
+  });
+});
+
+const origin = () => `http://127.0.0.1:${server.address().port}`;
+
+server.listen(process.env.PORT ?? 3000, "127.0.0.1", () => console.log(`open ${origin()}`));
