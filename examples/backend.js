@@ -1,5 +1,7 @@
 // Part of a back end that embeds the modal: tokens of a user of Tenon.
 
+import process from "node:process";
+
 const { TENON_URL, TENON_BACKEND_KEY } = process.env;
 if (!TENON_URL || !TENON_BACKEND_KEY) throw new Error("TENON_URL and TENON_BACKEND_KEY are not set: see README.md");
 

@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import process from "node:process";
 import { TENON_URL, userToken } from "./backend.js";
 
 const FILES = {

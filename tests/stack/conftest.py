@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from sdk_package import pack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "local"))
 
@@ -69,3 +70,9 @@ NewEnvironment = Callable[[], Environment]
 def new_environment(emulator: Emulator, stack: Stack) -> NewEnvironment:
     """Creates environments."""
     return lambda: Environment(emulator, stack)
+
+
+@pytest.fixture(scope="session")
+def sdk_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the files of the package in sdk/, as npm packs it."""
+    return pack(tmp_path_factory.mktemp("package"))

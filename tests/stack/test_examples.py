@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from browser import Browser, wait
 from conftest import NewEnvironment
-from sdk_package import ROOT, make_project, needs_node, pack
+from sdk_package import ROOT, make_project, needs_node
 from stack import Stack
 
 EXAMPLES = ROOT / "examples"
@@ -45,13 +45,20 @@ def settings(new_environment: NewEnvironment, stack: Stack) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: list[str], folder: Path, settings: dict[str, str]) -> Iterator[str]:
-    """Runs an app while the block is executed. Yields its URL."""
+def running(name: str, folder: Path, settings: dict[str, str]) -> Iterator[str]:
+    """Runs the last command of an app's README while the block is executed. Yields the URL."""
+    [command] = re.findall(r"^ +(.*)\n +```$", (EXAMPLES / name / "README.md").read_text(), re.MULTILINE)
     environment = {**os.environ, **settings, "PORT": "0", "NO_COLOR": "1"}
     output = subprocess.PIPE
     # npm does not stop the programs that it starts.
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command.split(),
+        cwd=folder,
+        env=environment,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     ) as process:
         try:
             lines = []
@@ -87,14 +94,14 @@ def open_modal(browser: Browser, url: str, button: str) -> None:
 @pytest.mark.browser
 @needs_node
 def test_plain_page_opens_the_modal(browser: Browser, settings: dict[str, str]) -> None:
-    with running(["node", "examples/server.js", "plain"], ROOT, settings) as url:
+    with running("plain", ROOT, settings) as url:
         open_modal(browser, url, "#integrations")
 
 
 @pytest.mark.browser
 @needs_node
 def test_page_of_alloy_frontend_lists_and_installs(browser: Browser, settings: dict[str, str]) -> None:
-    with running(["node", "examples/server.js", "alloy"], ROOT, settings) as url:
+    with running("alloy", ROOT, settings) as url:
         browser.go(url)
         listed = "return document.querySelector('#workflows').innerText"
         assert browser.wait(listed, seconds=PATIENCE) == "Sync customers"
@@ -103,11 +110,13 @@ def test_page_of_alloy_frontend_lists_and_installs(browser: Browser, settings: d
 
 @pytest.mark.browser
 @needs_node
-def test_react_page_opens_the_modal(browser: Browser, settings: dict[str, str], tmp_path: Path) -> None:
+def test_react_page_opens_the_modal(
+    browser: Browser, settings: dict[str, str], sdk_package: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "examples"
-    make_project(folder / "react", EXAMPLES / "react", pack(tmp_path))
+    make_project(folder / "react", EXAMPLES / "react", sdk_package)
     shutil.copy(EXAMPLES / "backend.js", folder)
-    with running(["npm", "start"], folder / "react", settings) as url:
+    with running("react", folder / "react", settings) as url:
         open_modal(browser, url, "#integrations")
 
 

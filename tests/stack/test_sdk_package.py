@@ -4,39 +4,33 @@ import json
 from pathlib import Path
 
 import pytest
-from sdk_package import REACT_VERSIONS, ROOT, SOURCES, make_project, needs_node, pack, run
+from sdk_package import REACT_VERSIONS, ROOT, SOURCES, make_project, needs_node, run
 
 pytestmark = needs_node
 
 MODULES = ("nodenext", "preserve")
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the packed files."""
-    return pack(tmp_path_factory.mktemp("package"))
-
-
 @pytest.fixture(scope="module", params=REACT_VERSIONS)
-def project(request: pytest.FixtureRequest, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(request: pytest.FixtureRequest, sdk_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Project with a version of React."""
     folder = tmp_path_factory.mktemp("project")
-    make_project(folder, SOURCES, package, react=request.param)
+    make_project(folder, SOURCES, sdk_package, react=request.param)
     return folder
 
 
-def test_package_has_all_entries_and_the_licence(package: Path) -> None:
+def test_package_has_all_entries_and_the_licence(sdk_package: Path) -> None:
     modules = ["alloy", "react", "tenon", "tenon.global"]
     expected = [f"{name}.{kind}" for name in modules for kind in ("d.ts", "js")]
-    files = [str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()]
+    files = [str(path.relative_to(sdk_package)) for path in sdk_package.rglob("*") if path.is_file()]
     assert sorted(files) == sorted(["LICENSE", "README.md", "package.json", *expected])
-    assert (package / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
-    manifest = json.loads((package / "package.json").read_text())
+    assert (sdk_package / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    manifest = json.loads((sdk_package / "package.json").read_text())
     assert "private" not in manifest
     entries = {name: entry for name, entry in manifest["exports"].items() if name != "./package.json"}
     for entry in entries.values():
         assert list(entry) == ["types", "default"]
-        assert all((package / path).is_file() for path in entry.values())
+        assert all((sdk_package / path).is_file() for path in entry.values())
 
 
 @pytest.mark.parametrize("modules", MODULES)

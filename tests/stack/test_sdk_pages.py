@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 from browser import Browser
-from sdk_package import REACT_VERSIONS, SDK, SOURCES, make_project, needs_node, pack, run
+from sdk_package import REACT_VERSIONS, SDK, SOURCES, make_project, needs_node, run
 from test_sdk import Host
 
 pytestmark = pytest.mark.browser
 
 TYPES = {".html": "text/html", ".js": "text/javascript"}
-INSTALLED = {"integrationId": "shopify", "credentialIds": {"crm": "c1", "shopify": "c2"}, "workflows": [], "status": "active"}
+INSTALLED = {
+    "integrationId": "shopify",
+    "credentialIds": {"crm": "c1", "shopify": "c2"},
+    "workflows": [],
+    "status": "active",
+}
 
 ALLOY = """<!doctype html><html lang=en><meta charset=utf-8><title>Old page</title><body>
 <script type=module src=/old.js></script>"""
@@ -47,12 +52,6 @@ def session() -> Iterator[Host]:
         pytest.skip("needs chromium and chromedriver")
     with Browser(driver) as browser:
         yield Host(browser)
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the packed files."""
-    return pack(tmp_path_factory.mktemp("package"))
 
 
 def serve(host: Host, folder: Path, base: str) -> None:
@@ -101,11 +100,11 @@ class Page:
 
 @pytest.fixture(scope="module", params=REACT_VERSIONS)
 def built(
-    request: pytest.FixtureRequest, session: Host, package: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, session: Host, sdk_package: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Page:
     """The page with a version of React, whose strict mode is part of its development build."""
     folder, base = tmp_path_factory.mktemp("react"), f"/react-{request.param}"
-    make_project(folder, SOURCES, package, react=request.param)
+    make_project(folder, SOURCES, sdk_package, react=request.param)
     serve(session, build(folder, base, "development"), base)
     return Page(session, f"{base}/index.html")
 
@@ -205,12 +204,12 @@ def test_hook_opens_dialogs_until_it_is_unmounted(page: Page) -> None:
 
 
 @needs_node
-def test_production_build_registers_the_element(session: Host, package: Path, tmp_path: Path) -> None:
+def test_production_build_registers_the_element(session: Host, sdk_package: Path, tmp_path: Path) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
     (sources / "index.html").write_text(ELEMENT)
     (sources / "main.js").write_text(ELEMENT_SCRIPT)
-    make_project(tmp_path / "project", sources, package)
+    make_project(tmp_path / "project", sources, sdk_package)
     dist = build(tmp_path / "project", "/element", "production")
     [bundle] = dist.rglob("*.js")
     # Unused parts of the package are left out, and with them React.
@@ -219,8 +218,10 @@ def test_production_build_registers_the_element(session: Host, package: Path, tm
     serve(session, dist, "/element")
     session.load("/element/index.html")
     assert session.wait("return window.isDefined")
-    session.run("Object.assign(document.querySelector('tenon-modal'), { token: () => 'a' }).setAttribute('url', arguments[0])",
-        f"{session.api}/v1")
+    session.run(
+        "Object.assign(document.querySelector('tenon-modal'), { token: () => 'a' }).setAttribute('url', arguments[0])",
+        f"{session.api}/v1",
+    )
     assert session.messages("start")[0]["token"] == "a"
 
 
