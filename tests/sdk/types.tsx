@@ -25,7 +25,7 @@ const options: OpenOptions = {
 export async function openModal(): Promise<string | undefined> {
   const modal: Modal = open(options);
   modal.setTheme("dark");
-  Tenon.open({ token: () => "token" }).close();
+  window.Tenon.open({ token: () => "token" }).close();
   const change: Change | null = await modal.finished;
   return change?.type === "installed" ? change.status : change?.integrationId;
 }

@@ -1,6 +1,7 @@
 """The package in sdk/ as npm packs it: its files and types, and its use without a DOM."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ def project(request: pytest.FixtureRequest, sdk_package: Path, tmp_path_factory:
     """Project with a version of React."""
     folder = tmp_path_factory.mktemp("project")
     make_project(folder, SOURCES, sdk_package, react=request.param)
+    examples = re.findall(r"```jsx?\n(.*?)```", (sdk_package / "README.md").read_text(), re.DOTALL)
+    assert examples
+    for index, example in enumerate(examples):
+        (folder / f"example-{index}.tsx").write_text(example)
     return folder
 
 
@@ -34,7 +39,7 @@ def test_package_has_all_entries_and_the_licence(sdk_package: Path) -> None:
 
 
 @pytest.mark.parametrize("modules", MODULES)
-def test_types_of_all_entries_fit_a_strict_project(project: Path, modules: str) -> None:
+def test_types_and_examples_compile_in_a_strict_project(project: Path, modules: str) -> None:
     run(["node", "node_modules/typescript/bin/tsc", "--project", ".", "--module", modules], project)
 
 

@@ -118,7 +118,6 @@ def page(built: Page) -> Page:
 
 @needs_node
 def test_dialog_opens_once_in_strict_mode(page: Page) -> None:
-    page.render("TenonModal", open=False)
     page.render("TenonModal", open=True, integrationId="shopify", theme="light")
     [start] = page.host.messages(selector="dialog iframe")
     assert start["options"] == {"integrationId": "shopify", "theme": "light", "inline": False}
