@@ -1505,8 +1505,8 @@ def test_environment_gives_theme_and_language(site: Site, other_environment: Env
     site.show("This integration is not available.", integrationId="none", lang="en", theme="light")
     assert site.browser.run(accent) == ""
     site.run("modal.close()")
-    # French has no texts yet, so the language of the browser applies.
-    other_environment.call("PATCH", "/environment", {"modal": {"lang": "fr", "theme": None}})
+    # Without a language of the environment, that of the browser applies.
+    other_environment.call("PATCH", "/environment", {"modal": {"lang": None, "theme": None}})
     site.show("This integration is not available.", integrationId="none")
     assert site.browser.run("return document.documentElement.lang") == "en"
 
@@ -1543,6 +1543,28 @@ def test_language_and_texts_of_the_host(site: Site, user: User) -> None:
         site.enter()
         site.see("Installieren" if lang == "de-AT" else "Install")
         assert site.browser.run("return document.documentElement.lang") == ("de" if lang == "de-AT" else "en")
+
+
+# Status of an installation, number and button of its errors, and a plural and a singular.
+# typos:off
+LANGUAGES = {
+    "de": ("Installiert", "3 Fehler", "Fehler anzeigen", "2 Mal", "1 Mal"),
+    "fr": ("Installée", "3 erreurs", "Afficher les erreurs", "2 fois", "1 fois"),
+    "es": ("Instalada", "3 errores", "Mostrar errores", "2 veces", "1 vez"),
+    "pt": ("Instalada", "3 erros", "Mostrar erros", "2 vezes", "1 vez"),
+    "ja": ("インストール済み", "3 件のエラー", "エラーを表示", "2 回", "1 回"),
+}
+# typos:on
+
+
+def test_every_language_has_its_texts_and_plurals(site: Site, user: User) -> None:
+    installed = user.install()
+    user.fail(installed, "one", "two words", "two words")
+    for lang, (status, errors, show, twice, once) in LANGUAGES.items():
+        site.show(status, errors, lang=lang)
+        assert site.browser.run("return document.documentElement.lang") == lang
+        site.click(show, twice, once)
+        site.run("modal.close()")
 
 
 def test_two_modals_do_not_disturb_each_other(site: Site, user: User) -> None:

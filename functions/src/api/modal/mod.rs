@@ -24,6 +24,10 @@ pub const SOURCES: Sources = Sources {
     modules: &[
         ("texts.en.js", include_str!("texts.en.js")),
         ("texts.de.js", include_str!("texts.de.js")),
+        ("texts.fr.js", include_str!("texts.fr.js")),
+        ("texts.es.js", include_str!("texts.es.js")),
+        ("texts.pt.js", include_str!("texts.pt.js")),
+        ("texts.ja.js", include_str!("texts.ja.js")),
         ("texts.js", include_str!("texts.js")),
         ("theme.js", include_str!("theme.js")),
         ("port.js", include_str!("port.js")),
@@ -147,7 +151,11 @@ mod tests {
     fn every_language_has_every_text_with_the_same_values() {
         let english = texts(include_str!("texts.en.js"));
         assert!(english.len() > 80);
-        assert_eq!(texts(include_str!("texts.de.js")), english);
+        for language in ["de", "fr", "es", "pt", "ja"] {
+            let name = format!("texts.{language}.js");
+            let (_, dictionary) = SOURCES.modules.iter().find(|(module, _)| *module == name).unwrap();
+            assert_eq!(texts(dictionary), english, "{name}");
+        }
     }
 
     #[test]

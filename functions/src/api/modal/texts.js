@@ -3,10 +3,14 @@
 
 import { EN } from "./texts.en.js";
 import { DE } from "./texts.de.js";
+import { FR } from "./texts.fr.js";
+import { ES } from "./texts.es.js";
+import { PT } from "./texts.pt.js";
+import { JA } from "./texts.ja.js";
 
 export { text, plural, setLanguage, relativeTime, exactTime, formatNumber, parseNumber };
 
-const DICTIONARIES = { en: EN, de: DE };
+const DICTIONARIES = { en: EN, de: DE, fr: FR, es: ES, pt: PT, ja: JA };
 
 let language = "en";
 let replaced = {};
@@ -25,6 +29,7 @@ function text(key, values = {}) {
   return template.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(values, name) ? String(values[name]) : whole));
 }
 
+// These languages have no other forms up to 999,999: `many` of French, Spanish and Portuguese is for millions.
 const plural = (key, count) =>
   text(`${key}.${new Intl.PluralRules(language).select(count) === "one" ? "one" : "other"}`, { count: new Intl.NumberFormat(language).format(count) });
 
