@@ -74,10 +74,11 @@ test: ## Run all tests on a stack of their own (TESTS=text selects by name)
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
 
 .PHONY: generate
-generate: ## Generate docs/openapi.json, the event files of the endpoints, and sdk/tenon.global.js
+generate: setup clients ## Generate docs/openapi.json, the event files of the endpoints, and the generated files of sdk/
 	python3 local/sdk.py generate
 	UPDATE_EXPECT=1 cargo test --locked --quiet --workspace $(TESTED) -- served_document_matches_the_handlers \
 		event_files_match_the_first_row_of_each_function
+	$(PYTHON) local/clients.py generate
 
 .PHONY: check
 check: setup clients $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the template, sizes, spelling and wording
@@ -93,7 +94,7 @@ check: setup clients $(CHECK_VENV)/.done ## Check formatting, lints, dependencie
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(CHECK_VENV)/bin/cfn-lint --config-file local/lint/cfn-lint.yaml
 	$(CHECK_VENV)/bin/checkov --config-file local/lint/checkov.yaml
-	$(PYTHON) local/clients.py
+	$(PYTHON) local/clients.py check
 	$(PYTHON) local/sdk.py check
 	$(PYTHON) local/sizes.py check
 	$(PYTHON) local/language_check.py

@@ -1,8 +1,9 @@
-"""Lints docs/openapi.json, and generates clients from it with the generators that users would use.
+"""Lints docs/openapi.json, and generates clients and the types of sdk/node and sdk/python from it.
 
-`make check` runs this as a program; tests/stack/test_clients.py uses the generated clients.
+`make check` and `make generate` run it as a program; tests/stack/test_clients.py uses the clients.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import python_sdk
 from emulator import ROOT
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
@@ -18,17 +20,45 @@ SOURCES = ROOT / "tests" / "clients"
 NODE_MODULES = ROOT / ".local" / "node" / "node_modules"
 # Interpreter with openapi-python-client and schemathesis.
 PYTHON = ROOT / ".local" / "clients-venv" / "bin" / "python"
+NODE_SDK = ROOT / "sdk" / "node"
+PYTHON_SDK = ROOT / "sdk" / "python"
 
 
 def main() -> None:
-    """Lints the document and generates both clients. Fails on warnings."""
+    """Runs `generate`, which writes the generated files of sdk/node and sdk/python, or `check`."""
+    match sys.argv[1:]:
+        case ["generate"]:
+            for path, text in sdk_files().items():
+                path.write_text(text)
+        case ["check"]:
+            check()
+        case _:
+            sys.exit("usage: clients.py generate | check")
+
+
+def check() -> None:
+    """Lints the document, generates both clients and checks both packages. Fails on warnings."""
+    stale = [path for path, text in sdk_files().items() if not path.exists() or path.read_text() != text]
+    if stale:
+        sys.exit("\n".join(f"{path.relative_to(ROOT)} is not current: run `make generate`" for path in stale))
     with tempfile.TemporaryDirectory() as folder:
         python_client(Path(folder))
         if NODE_MODULES.is_dir():
             lint()
             typescript_client(Path(folder) / "typescript")
-        else:
-            print("skipping the OpenAPI linter and the TypeScript client: Node.js is not installed")
+            node_sdk(Path(folder) / "sdk")
+
+
+def sdk_files() -> dict[Path, str]:
+    """Returns the generated files of both packages; without Node.js those of sdk/python."""
+    package = PYTHON_SDK / "src" / "tenon_client"
+    models = python_sdk.generate(json.loads(DOCUMENT.read_text()))
+    files = {package / name: _formatted(text) for name, text in models.items()}
+    if NODE_MODULES.is_dir():
+        files[NODE_SDK / "src" / "api.ts"] = _typescript_types("--default-non-nullable", "false")
+    else:
+        print("skipping the OpenAPI linter, the TypeScript client and sdk/node: Node.js is not installed")
+    return files
 
 
 def lint() -> None:
@@ -57,20 +87,45 @@ def typescript_client(folder: Path) -> Path:
     for name in ("package.json", "tsconfig.json", "round_trip.ts"):
         shutil.copy(SOURCES / name, folder)
     (folder / "node_modules").symlink_to(NODE_MODULES)
-    generator = NODE_MODULES / "openapi-typescript" / "bin" / "cli.js"
-    _run(["node", str(generator), str(DOCUMENT), "--output", "api.ts"], folder)
-    _run(["node", str(NODE_MODULES / "typescript" / "bin" / "tsc"), "--project", str(folder)], folder)
+    (folder / "api.ts").write_text(_typescript_types())
+    _compile(folder)
     return folder / "round_trip.js"
 
 
-def _run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
-    """Runs a tool. Prints its output and exits if it fails or warns."""
+def node_sdk(folder: Path) -> Path:
+    """Compiles sdk/node and its tests in a new folder. Returns the folder of the tests."""
+    shutil.copytree(NODE_SDK, folder, ignore=shutil.ignore_patterns("node_modules", "dist", "build"))
+    (folder / "node_modules").symlink_to(NODE_MODULES)
+    _compile(folder)
+    _compile(folder / "tests")
+    return folder / "build"
+
+
+def _compile(project: Path) -> None:
+    _run(["node", str(NODE_MODULES / "typescript" / "bin" / "tsc"), "--project", str(project)], project)
+
+
+def _typescript_types(*options: str) -> str:
+    """Returns the types of the document in TypeScript."""
+    generator = NODE_MODULES / "openapi-typescript" / "bin" / "cli.js"
+    return _run(["node", str(generator), str(DOCUMENT), *options], ROOT)
+
+
+def _formatted(text: str) -> str:
+    """Returns a module of Python as ruff formats it."""
+    command = [PYTHON.parent / "ruff", "format", "-"]
+    return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, check=True).stdout
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> str:
+    """Runs a tool and returns its output. Prints that and exits if the tool fails or warns."""
     quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "NODE_NO_WARNINGS": "1"}
     environment = {**(environment or os.environ), **quiet}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     output = result.stdout + result.stderr
     if result.returncode or "⚠" in output:
         sys.exit(f"{' '.join(command)}:\n{output}")
+    return result.stdout
 
 
 if __name__ == "__main__":

@@ -1,0 +1,203 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import type { paths } from "./api.js";
+import { TenonError } from "./errors.js";
+import { isTransient, pause } from "./retries.js";
+
+export interface Settings {
+  /** Base URL of the API. */
+  url: string;
+  /** API key, or a user token. */
+  key: string;
+  /** Time limit of each attempt. Default: 30 seconds. */
+  timeoutMs?: number;
+  /** Maximum number of repetitions of a request. Default: 3. */
+  retries?: number;
+}
+
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+interface Operation {
+  parameters: { query?: unknown; header?: unknown; path?: unknown };
+  requestBody?: unknown;
+  responses: object;
+}
+
+/** Operation of a method and path in the OpenAPI document. */
+type OperationOf<M extends Method, P extends keyof paths> = Extract<
+  paths[P][Lowercase<M> & keyof paths[P]],
+  Operation
+>;
+
+/** Paths that have a method. */
+type PathOf<M extends Method> = {
+  [P in keyof paths]: [OperationOf<M, P>] extends [never] ? never : P;
+}[keyof paths];
+
+type Json<T> = T extends { content: { "application/json": infer Body } } ? Body : never;
+
+/** Body of a successful response. */
+export type Result<M extends Method, P extends keyof paths> = Json<
+  OperationOf<M, P>["responses"][keyof OperationOf<M, P>["responses"] & (200 | 201 | 202)]
+>;
+
+type Body<B> = [B] extends [never] ? unknown : {} extends B ? { body?: B } : { body: B };
+
+type Input<O extends Operation> = Pick<O["parameters"], "path" | "query" | "header"> &
+  Body<Json<NonNullable<O["requestBody"]>>>;
+
+/**
+ * Arguments after the path. They may be omitted if nothing is required. Written as a distributive type,
+ * so that the compiler decides for the path of a call and not for all paths together.
+ */
+type Inputs<O> = O extends Operation ? ({} extends Input<O> ? [input?: Input<O>] : [input: Input<O>]) : never;
+
+/** Input as it is sent; its type was checked by the caller's compiler. */
+interface Sent {
+  path?: Record<string, string> | undefined;
+  query?: Record<string, unknown> | undefined;
+  header?: Record<string, string> | undefined;
+  body?: unknown;
+}
+
+type Names<T> = T extends object ? keyof T : never;
+
+/** Paths of lists in pages. */
+type ListPath = {
+  [P in PathOf<"GET">]: "cursor" extends Names<OperationOf<"GET", P>["parameters"]["query"]> ? P : never;
+}[PathOf<"GET">];
+
+type Item<Page> = Page extends { data: (infer T)[] } | { errors: (infer T)[] } ? T : never;
+
+type KeyedPath = {
+  [P in PathOf<"POST">]: "Idempotency-Key" extends Names<OperationOf<"POST", P>["parameters"]["header"]>
+    ? P
+    : never;
+}[PathOf<"POST">];
+
+/** Paths whose POST has an `Idempotency-Key`. The compiler compares them with the OpenAPI document. */
+const KEYED: Record<KeyedPath, true> = {
+  "/destinations": true,
+  "/destinations/{destinationId}/replay": true,
+  "/users": true,
+  "/users/batch": true,
+  "/users/{user}/credentials": true,
+  "/workflows": true,
+  "/workflows/{workflowId}/errors": true,
+};
+
+/** Client of the API with one API key. */
+export class Tenon {
+  readonly #url: string;
+  readonly #key: string;
+  readonly #timeoutMs: number;
+  readonly #retries: number;
+
+  constructor({ url, key, timeoutMs = 30_000, retries = 3 }: Settings) {
+    this.#url = url.replace(/\/+$/, "");
+    this.#key = key;
+    this.#timeoutMs = timeoutMs;
+    this.#retries = retries;
+  }
+
+  /**
+   * Sends a request and returns the body of its response. Throws a `TenonError` if it is rejected.
+   *
+   * Repeats after network errors, 429, 502, 503 and 504 if the request is a GET or a POST with an
+   * `Idempotency-Key`, which is generated unless it is given; repeats any request after 429.
+   */
+  async call<M extends Method, P extends PathOf<M>>(
+    method: M,
+    path: P,
+    ...inputs: Inputs<OperationOf<M, P>>
+  ): Promise<Result<M, P>> {
+    return (await this.#send(method, path, inputs[0] as Sent | undefined)).body as Result<M, P>;
+  }
+
+  /** Sends a request like `call`, and returns the body with the `ETag` of the response, for `If-Match`. */
+  async callWithEtag<M extends Method, P extends PathOf<M>>(
+    method: M,
+    path: P,
+    ...inputs: Inputs<OperationOf<M, P>>
+  ): Promise<{ body: Result<M, P>; etag: string | null }> {
+    return (await this.#send(method, path, inputs[0] as Sent | undefined)) as { body: Result<M, P>; etag: string | null };
+  }
+
+  /** Yields the items of a list, and requests its pages as needed. `limit` is the size of a page. */
+  async *list<P extends ListPath>(
+    path: P,
+    ...inputs: Inputs<OperationOf<"GET", P>>
+  ): AsyncGenerator<Item<Result<"GET", P>>, void> {
+    const input = (inputs[0] ?? {}) as Sent;
+    let { cursor } = input.query ?? {};
+    do {
+      const { body } = await this.#send("GET", path, { ...input, query: { ...input.query, cursor } });
+      const page = body as { data?: unknown[]; errors?: unknown[]; cursor?: string };
+      yield* (page.data ?? page.errors ?? []) as Item<Result<"GET", P>>[];
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  async #send(
+    method: Method,
+    path: string,
+    { path: values, query, header, body }: Sent = {},
+  ): Promise<{ body: unknown; etag: string | null }> {
+    const url = this.#url + fillIn(path, values) + queryString(query);
+    const headers = new Headers({ authorization: `Bearer ${this.#key}`, ...header });
+    if (body !== undefined) headers.set("content-type", "application/json");
+    const isKeyed = method === "POST" && Object.hasOwn(KEYED, path);
+    if (isKeyed && !headers.has("idempotency-key")) headers.set("idempotency-key", randomUUID());
+    const isRepeatable = method === "GET" || isKeyed;
+
+    for (let attempt = 1; ; attempt += 1) {
+      const isLast = attempt > this.#retries;
+      let response: Response;
+      let text: string;
+      try {
+        const signal = AbortSignal.timeout(this.#timeoutMs);
+        response = await fetch(url, { method, headers, signal, body: body === undefined ? null : JSON.stringify(body) });
+        text = await response.text();
+      } catch (error) {
+        if (isLast || !isRepeatable) throw error;
+        await sleep(pause(attempt, null) ?? 0);
+        continue;
+      }
+      const parsed = parse(text);
+      if (response.ok && parsed !== undefined) return { body: parsed, etag: response.headers.get("etag") };
+
+      const problem = parsed ?? { detail: "the response is not JSON: check the URL of the API" };
+      const error = new TenonError(response.status, problem);
+      const wait = pause(attempt, response.headers.get("retry-after"));
+      if (isLast || wait === null || !isTransient(error.status, error.type, isRepeatable)) throw error;
+      await sleep(wait);
+    }
+  }
+}
+
+/** Replaces the names in a path by values. */
+function fillIn(path: string, values: Record<string, string> = {}): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = values[name];
+    // An empty value, or one of dots, would change the path to another resource.
+    if (!value || /^\.+$/.test(value)) throw new TypeError(`invalid value of {${name}} in ${path}`);
+    return encodeURIComponent(value);
+  });
+}
+
+function queryString(query: Record<string, unknown> = {}): string {
+  const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+  const text = new URLSearchParams(pairs.map(([name, value]) => [name, String(value)])).toString();
+  return text && `?${text}`;
+}
+
+/** Returns the object in a text, or undefined if it has none. */
+function parse(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,27 @@
+import type { components } from "./api.js";
+
+type Problem = components["schemas"]["Problem"];
+
+/** Rejected request: a problem document, or an error of API Gateway, which has no `type`. */
+export class TenonError extends Error {
+  override readonly name = "TenonError";
+  /** Kind of problem without its prefix, such as `user-exists`; stable, for use in code. */
+  readonly type: string | null;
+  readonly title: string;
+  readonly detail: string;
+  /** Invalid, taken or unprocessed fields. */
+  readonly errors: NonNullable<Problem["errors"]>;
+
+  constructor(
+    readonly status: number,
+    /** Whole document. */
+    readonly problem: Partial<Problem>,
+  ) {
+    const detail = problem.detail ?? problem.message ?? "no description";
+    super(`${status} ${detail}`);
+    this.detail = detail;
+    this.type = problem.type?.replace("urn:tenon:problem:", "") ?? null;
+    this.title = problem.title ?? `HTTP status ${status}`;
+    this.errors = problem.errors ?? [];
+  }
+}

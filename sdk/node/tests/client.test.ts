@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Tenon, TenonError } from "@tenon/node";
+
+import { busy, disconnect, FakeServer, json, problem } from "./server.js";
+
+function client(server: FakeServer, settings = {}): Tenon {
+  return new Tenon({ url: `${server.url}/base/`, key: "tn_test_key", ...settings });
+}
+
+async function rejection(promise: Promise<unknown>): Promise<TenonError> {
+  const error = await promise.then(() => assert.fail("no error"), (reason: unknown) => reason);
+  assert(error instanceof TenonError, String(error));
+  return error;
+}
+
+test("a request has the key, the encoded path, the query and the body", async () => {
+  await using server = await FakeServer.start(json(200, {}, { etag: '"1"' }), json(200, {}));
+  const tenon = client(server);
+  const { etag } = await tenon.callWithEtag("PATCH", "/users/{user}", {
+    path: { user: "a/b@acme.example" },
+    header: { "If-Match": '"0"' },
+    body: { fullName: null },
+  });
+  await tenon.call("GET", "/users/{user}/token", { path: { user: "joe" }, query: { ttlSeconds: 60 } });
+
+  const [patch, get] = server.received;
+  assert.equal(etag, '"1"');
+  assert.equal(patch?.url, "/base/users/a%2Fb%40acme.example");
+  assert.equal(patch.headers.authorization, "Bearer tn_test_key");
+  assert.equal(patch.headers["if-match"], '"0"');
+  assert.deepEqual(JSON.parse(patch.body), { fullName: null });
+  assert.equal(get?.url, "/base/users/joe/token?ttlSeconds=60");
+  assert.equal(get.headers["content-type"], undefined);
+});
+
+test("a value that changes the path is refused before it is sent", async () => {
+  await using server = await FakeServer.start();
+  for (const user of ["", ".", ".."]) {
+    await assert.rejects(client(server).call("GET", "/users/{user}", { path: { user } }), TypeError);
+  }
+  assert.equal(server.received.length, 0);
+});
+
+test("a POST that creates is repeated with the same generated idempotency key", async () => {
+  const inProgress = problem(409, "idempotency-key-in-progress");
+  await using server = await FakeServer.start(disconnect, busy, inProgress, json(201, { userId: "1" }));
+  const user = await client(server).call("POST", "/users", { body: { username: "joe" } });
+  assert.equal(user.userId, "1");
+  const keys = server.received.map(({ headers }) => headers["idempotency-key"]);
+  assert.equal(keys.length, 4);
+  assert.match(String(keys[0]), /^[0-9a-f-]{36}$/);
+  assert.equal(new Set(keys).size, 1);
+});
+
+test("each POST has a key of its own, and a given one is used", async () => {
+  await using server = await FakeServer.start(json(201, {}), json(201, {}), json(201, {}));
+  const tenon = client(server);
+  await tenon.call("POST", "/users", { body: { username: "joe" } });
+  await tenon.call("POST", "/users", { body: { username: "kim" } });
+  await tenon.call("POST", "/users", { body: { username: "lee" }, header: { "Idempotency-Key": "mine" } });
+  const keys = server.received.map(({ headers }) => headers["idempotency-key"]);
+  assert.equal(new Set(keys).size, 3);
+  assert.equal(keys[2], "mine");
+});
+
+test("a GET is repeated after 502, 503, 504 and 429", async () => {
+  const now = { "retry-after": "0" };
+  const answers = [502, 504, 429].map((status) => json(status, { message: "later" }, now));
+  await using server = await FakeServer.start(...answers, json(200, { userId: "1" }));
+  const user = await client(server).call("GET", "/users/{user}", { path: { user: "joe" } });
+  assert.equal(user.userId, "1");
+});
+
+test("other requests are repeated only after 429", async () => {
+  const limited = json(429, { message: "Too Many Requests" }, { "retry-after": "0" });
+  await using server = await FakeServer.start(limited, busy, disconnect);
+  const tenon = client(server);
+  const path = { user: "joe", credentialId: "1" };
+  const error = await rejection(tenon.call("POST", "/users/{user}/credentials/{credentialId}/reveal", { path }));
+  assert.equal(error.status, 503);
+  await assert.rejects(tenon.call("DELETE", "/users/{user}", { path }), TypeError);
+  assert.equal(server.received.length, 3);
+  assert.equal(server.received[0]?.headers["idempotency-key"], undefined);
+});
+
+test("repetitions are limited, and a long Retry-After is left to the caller", async () => {
+  const tomorrow = json(503, { message: "closed" }, { "retry-after": "86400" });
+  await using server = await FakeServer.start(busy, busy, tomorrow);
+  const path = { user: "joe" };
+  assert.equal((await rejection(client(server, { retries: 1 }).call("GET", "/users/{user}", { path }))).status, 503);
+  assert.equal(server.received.length, 2);
+  assert.equal((await rejection(client(server).call("GET", "/users/{user}", { path }))).detail, "closed");
+  assert.equal(server.received.length, 3);
+});
+
+test("an attempt without a response ends after the timeout", async () => {
+  await using server = await FakeServer.start(() => {});
+  const call = client(server, { timeoutMs: 50, retries: 0 }).call("GET", "/environment");
+  await assert.rejects(call, { name: "TimeoutError" });
+});
+
+test("a list is read page by page with its filters", async () => {
+  await using server = await FakeServer.start(
+    json(200, { data: [{ userId: "1" }], cursor: "a b" }),
+    json(200, { data: [], cursor: "c" }),
+    json(200, { data: [{ userId: "2" }] }),
+  );
+  const ids: string[] = [];
+  for await (const user of client(server).list("/users", { query: { status: "active", limit: 1 } })) ids.push(user.userId);
+  assert.deepEqual(ids, ["1", "2"]);
+  assert.deepEqual(
+    server.received.map(({ url }) => url),
+    ["", "&cursor=a+b", "&cursor=c"].map((cursor) => `/base/users?status=active&limit=1${cursor}`),
+  );
+});
+
+test("a list requests no page before it is needed", async () => {
+  await using server = await FakeServer.start(json(200, { errors: [{ _id: "1" }], cursor: "c" }));
+  for await (const error of client(server).list("/logs")) {
+    assert.equal(error._id, "1");
+    break;
+  }
+  assert.equal(server.received.length, 1);
+});
+
+test("a problem document is an error with its fields", async () => {
+  const errors = [{ pointer: "/email", detail: "is taken" }];
+  const gateway = json(403, { message: "Forbidden" });
+  const page = (response: import("node:http").ServerResponse) => void response.end("<html>");
+  await using server = await FakeServer.start(problem(409, "user-exists", { errors, instance: "r1" }), gateway, page);
+  const tenon = client(server);
+
+  const taken = await rejection(tenon.call("POST", "/users", { body: { email: "joe@acme.example" } }));
+  assert.deepEqual([taken.status, taken.type, taken.title], [409, "user-exists", "user-exists"]);
+  assert.equal(taken.message, "409 detail of user-exists");
+  assert.deepEqual(taken.errors, errors);
+  assert.equal(taken.problem.instance, "r1");
+
+  const denied = await rejection(tenon.call("GET", "/environment"));
+  assert.deepEqual([denied.status, denied.type, denied.detail, denied.errors], [403, null, "Forbidden", []]);
+
+  assert.match((await rejection(tenon.call("GET", "/environment"))).detail, /not JSON/);
+});
+
+/** The compiler checks that each of these lines is an error. */
+export async function wrong(tenon: Tenon): Promise<void> {
+  // @ts-expect-error: the path has no POST
+  await tenon.call("POST", "/logs");
+  // @ts-expect-error: the path needs a user
+  await tenon.call("GET", "/users/{user}");
+  // @ts-expect-error: the body needs a name
+  await tenon.call("POST", "/workflows", { body: { userId: "1" } });
+  // @ts-expect-error: the member is misspelt
+  await tenon.call("POST", "/users", { body: { mail: "joe@acme.example" } });
+  // @ts-expect-error: the list has no such filter
+  tenon.list("/users", { query: { workflowId: "1" } });
+  // @ts-expect-error: the path is no list
+  tenon.list("/environment");
+}

@@ -1,0 +1,8 @@
+"""Client of Tenon's API for back ends and engines."""
+
+from .errors import TenonError
+from .operations import Tenon
+from .tokens import TokenVerifier, UserTokenClaims
+from .webhooks import WebhookVerificationError, verify_webhook
+
+__all__ = ["Tenon", "TenonError", "TokenVerifier", "UserTokenClaims", "WebhookVerificationError", "verify_webhook"]

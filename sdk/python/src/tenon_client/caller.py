@@ -1,0 +1,127 @@
+"""Requests with retries, pages and errors, on which the generated operations are built."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from typing_extensions import Self
+
+from .errors import TenonError
+from .retries import is_transient, pause
+
+
+class Caller:
+    """HTTP client of the API with one API key. It may be shared by threads."""
+
+    def __init__(self, url: str, key: str, *, timeout: float = 30, retries: int = 3) -> None:
+        """Creates a client.
+
+        `url` is the base URL of the API, `key` an API key or a user token. `timeout` limits each
+        attempt, in seconds, and `retries` the number of repetitions of a request.
+        """
+        self._retries = retries
+        headers = {"authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        """Returns the client, which is closed at the end of the context."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        is_repeatable: bool | None = None,
+    ) -> httpx.Response:
+        """Sends a request and returns its response, for example to read the `ETag`.
+
+        Raises a `TenonError` if the request is rejected. A request that is repeatable, by default a
+        GET, is repeated after network errors, 429, 502, 503 and 504, and any request after 429.
+        """
+        is_repeatable = method == "GET" if is_repeatable is None else is_repeatable
+        request = self._http.build_request(
+            method,
+            path,
+            json=body,
+            params={name: _text(value) for name, value in (query or {}).items() if value is not None},
+            headers={name: value for name, value in (headers or {}).items() if value is not None},
+        )
+        attempt = 1
+        while True:
+            is_last = attempt > self._retries
+            try:
+                response = self._http.send(request)
+            except httpx.TransportError:
+                if is_last or not is_repeatable:
+                    raise
+                wait = pause(attempt, None)
+            else:
+                if response.is_success:
+                    return response
+                error = TenonError(response.status_code, _document(response))
+                wait = pause(attempt, response.headers.get("retry-after"))
+                if is_last or wait is None or not is_transient(error.status, error.type, is_repeatable):
+                    raise error
+            time.sleep(wait or 0)
+            attempt += 1
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        """Returns the body of a response."""
+        response = self.request(method, path, **options)
+        try:
+            return response.json()
+        except ValueError:
+            raise TenonError(response.status_code, _document(response)) from None
+
+    def _create(self, path: str, body: Any, idempotency_key: str | None) -> Any:
+        """Returns the body of the response to a POST with an idempotency key."""
+        headers = {"idempotency-key": idempotency_key or str(uuid.uuid4())}
+        return self._call("POST", path, body=body, headers=headers, is_repeatable=True)
+
+    def _list(self, path: str, query: dict[str, Any]) -> Iterator[Any]:
+        """Yields the items of a list, and requests its pages as needed."""
+        cursor = None
+        while True:
+            page = self._call("GET", path, query={**query, "cursor": cursor})
+            yield from page["data"] if "data" in page else page["errors"]
+            cursor = page.get("cursor")
+            if cursor is None:
+                return
+
+
+def segment(value: str) -> str:
+    """Returns a value as a segment of a path."""
+    # An empty value, or one of dots, would change the path to another resource.
+    if not value.strip("."):
+        raise ValueError(f"invalid value in a path: {value!r}")
+    return quote(value, safe="")
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    fallback = {"detail": "the response is not JSON: check the URL of the API"}
+    return document if isinstance(document, dict) else fallback

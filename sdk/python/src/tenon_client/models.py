@@ -1,0 +1,1448 @@
+"""Types of the API. Generated from docs/openapi.json by `make generate`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from typing_extensions import NotRequired, TypedDict
+
+AccessKeyId: TypeAlias = "str"
+
+#: Who made a change.
+Actor: TypeAlias = "dict[str, Any]"
+
+
+class Attempt(TypedDict):
+    """Attempt to send a record to a destination."""
+
+    #: Start of the attempt.
+    at: Timestamp
+    #: Duration in milliseconds.
+    latencyMs: int
+    #: Response of the destination, or the reason why there was none.
+    response: str
+    #: HTTP status of the response; null if there was none.
+    status: int | None
+
+
+class AwsCredentials(TypedDict):
+    """AWS access keys of the customer. They are stored in encrypted form only."""
+
+    #: Access key id.
+    accessKeyId: AccessKeyId
+    #: Secret access key.
+    secretAccessKey: Secret
+    sessionToken: NotRequired[Secret | None]
+
+
+#: Result of an item.
+BatchResult: TypeAlias = "CreatedBatchResult | ConflictBatchResult | InvalidBatchResult"
+
+BusName: TypeAlias = "str"
+
+#: State of the circuit.
+Circuit: TypeAlias = "Literal['closed', 'open']"
+
+Color: TypeAlias = "str"
+
+
+class ConflictBatchResult(TypedDict):
+    """A name of the item is taken, or equals a name of an earlier item."""
+
+    #: Description of the reason.
+    detail: str
+    #: Invalid fields, at most 5.
+    errors: list[FieldError]
+    #: Number of further invalid fields; present if there are more.
+    moreErrors: NotRequired[int]
+    status: Literal["conflict"]
+
+
+class CreateCredential(TypedDict):
+    """Body of a request to create a credential."""
+
+    #: Secret data, at most 16 KiB as JSON. It is encrypted, and revealed to the engine only.
+    data: dict[str, Any]
+    #: Display name.
+    name: Text256
+    #: Type of the credential, such as `shopify`.
+    type: Text128
+
+
+class CreateDestination(TypedDict):
+    """Body of a request to create a destination. A webhook requires `url`; a bus requires `region`,
+    `eventBusName` and `credentials`.
+    """
+
+    credentials: NotRequired[AwsCredentials | None]
+    description: NotRequired[Text256 | None]
+    enabled: NotRequired[bool | None]
+    eventBusName: NotRequired[BusName | None]
+    #: Records that are sent: `error` for errors, types of events such as `workflow.activated`, or all types of
+    #: a resource such as `workflow.*`. Without it, errors are sent.
+    events: NotRequired[list[Subscription] | None]
+    filter: NotRequired[NewFilter | None]
+    name: NotRequired[Text256 | None]
+    region: NotRequired[Region | None]
+    #: Type of the destination.
+    type: DestinationType
+    url: NotRequired[WebhookUrl | None]
+
+
+class CreateToken(TypedDict):
+    """Options of a token."""
+
+    #: Only integrations that exist for the token, with their installations, workflows, errors and
+    #: credentials; 1 to 20. They need not be in the catalogue.
+    integrations: NotRequired[list[IntegrationId] | None]
+    mode: NotRequired[TokenMode | None]
+    #: Origins of the pages that may embed the modal with the token, at most 5; by default those of the
+    #: environment.
+    origins: NotRequired[list[Origin] | None]
+    ttlSeconds: NotRequired[TtlSeconds | None]
+
+
+class CreateUser(TypedDict):
+    """Body of a request to create a user: `email`, `username` or both."""
+
+    email: NotRequired[Email | None]
+    fullName: NotRequired[Text256 | None]
+    metadata: NotRequired[Metadata | None]
+    username: NotRequired[Username | None]
+
+
+class CreateUsers(TypedDict):
+    """Users to create."""
+
+    #: Users, 1 to 1,000.
+    users: list[CreateUser]
+
+
+class CreateWorkflow(TypedDict):
+    """Body of a request to create a workflow."""
+
+    #: Credentials of the same user that the workflow uses, at most 50.
+    credentialIds: NotRequired[list[CredentialId] | None]
+    integrationId: NotRequired[Text128 | None]
+    #: Name, unique per user.
+    name: Text250
+    settings: NotRequired[Settings | None]
+    #: User who owns the workflow, by id, username or email address.
+    userId: UserRef
+
+
+class CreatedBatchResult(TypedDict):
+    """The user was created."""
+
+    status: Literal["created"]
+    #: Created user.
+    user: User
+
+
+class CreatedUsers(TypedDict):
+    """Result of a batch."""
+
+    #: Items that were not created.
+    invalidUsers: list[InvalidUser]
+    #: Always `success`; see the result of each item.
+    message: str
+    #: Result of each item, in order.
+    results: list[BatchResult]
+
+
+class Credential(TypedDict):
+    """Credential as the API returns it, without its data."""
+
+    #: Creation time.
+    createdAt: Timestamp
+    #: Id of the credential.
+    credentialId: CredentialId
+    #: Display name.
+    name: Text256
+    #: Increases with every change.
+    revision: int
+    #: Whether the data still works, as the engine reported.
+    status: CredentialStatus
+    statusReason: Text512 | None
+    #: Type of the credential, such as `shopify`.
+    type: Text128
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: Id of the user who owns the credential.
+    userId: UserId
+
+
+CredentialId: TypeAlias = "str"
+
+
+class CredentialInput(TypedDict):
+    """Credential of an installation: an existing one of the user, or data that is stored in a new one or
+    replaces that of the present one.
+    """
+
+    credentialId: NotRequired[CredentialId | None]
+    #: Data as the fields of the credential type require it, at most 16 KiB as JSON.
+    data: NotRequired[dict[str, Any] | None]
+    name: NotRequired[Text256 | None]
+
+
+class CredentialList(TypedDict):
+    """Page of a list, newest first."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Items of the page.
+    data: list[Credential]
+
+
+#: Status of a credential.
+CredentialStatus: TypeAlias = "Literal['valid', 'invalid']"
+
+
+class CredentialType(TypedDict):
+    """Account that a user connects for an integration."""
+
+    #: Form of the data.
+    fields: list[Field]
+    #: Display name.
+    name: Text128
+    #: Type of the credentials, unique within the integration.
+    type: Text128
+
+
+class CredentialTypeInput(TypedDict):
+    """Account that a user connects."""
+
+    #: Form of the data.
+    fields: list[FieldInput]
+    #: Display name.
+    name: Text128
+    #: Type of the credentials, unique within the integration.
+    type: Text128
+
+
+class DeactivatedWorkflows(TypedDict):
+    """Confirmation of success."""
+
+    #: Always `Success`.
+    message: str
+
+
+class DeletedUser(TypedDict):
+    """Confirmation of the deletion of a user."""
+
+    #: Background job that removes the data of the user.
+    deletion: Deletion
+    #: Always `true`.
+    success: bool
+
+
+class Deletion(TypedDict):
+    """Background job that removes the data of a deleted user."""
+
+    #: Time of the deletion.
+    startedAt: Timestamp
+    #: Always `running`; the job resumes after failures until it is complete.
+    status: str
+
+
+class Delivery(TypedDict):
+    """Delivery of a record to a destination."""
+
+    #: Attempts so far, oldest first.
+    attempts: list[Attempt]
+    #: Destination id.
+    destinationId: DestinationId
+    errorId: NotRequired[str]
+    eventId: NotRequired[str]
+    nextAttemptAt: Timestamp | None
+    #: Status.
+    status: DeliveryStatus
+
+
+class DeliveryList(TypedDict):
+    """Page of a list, newest first."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Items of the page.
+    data: list[Delivery]
+
+
+#: Status of a delivery.
+DeliveryStatus: TypeAlias = "Literal['delivered', 'pending', 'failed', 'cancelled']"
+
+#: Destination as the API returns it.
+Destination: TypeAlias = "EventbridgeDestination | WebhookDestination"
+
+DestinationId: TypeAlias = "str"
+
+
+class DestinationList(TypedDict):
+    """Page of a list, newest first."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Items of the page.
+    data: list[Destination]
+
+
+#: Type of a destination.
+DestinationType: TypeAlias = "Literal['eventbridge', 'webhook']"
+
+#: Destination with its secret, which is returned only once.
+DestinationWithSecret: TypeAlias = "EventbridgeDestinationWithSecret | WebhookDestinationWithSecret"
+
+Email: TypeAlias = "str"
+
+
+class Environment(TypedDict):
+    """Environment."""
+
+    environmentId: EnvironmentId
+    kind: EnvironmentKind
+    #: Defaults of the embedded modal.
+    modal: Modal
+    name: Text128
+    #: Version of Tenon that serves the API.
+    version: str
+
+
+EnvironmentId: TypeAlias = "str"
+
+#: Purpose of an environment.
+EnvironmentKind: TypeAlias = "Literal['live', 'test']"
+
+
+#: Error as shown to callers: the same object in the API, in webhooks and on event buses.
+Error = TypedDict(
+    "Error",
+    {
+        "__v": "int",
+        "_id": "ErrorId",
+        "blockId": "str",
+        "blockType": "str",
+        "createdAt": "Timestamp",
+        "error": "str",
+        "executionId": "str",
+        "updatedAt": "Timestamp",
+        "userId": "UserId",
+        "workflowId": "WorkflowId",
+    },
+)
+
+
+class ErrorGroup(TypedDict):
+    """Errors of one block type whose messages differ only in numbers, ids, URL queries and quoted
+    values.
+    """
+
+    #: Block type of the errors.
+    blockType: str
+    #: Number of errors.
+    count: int
+    #: Newest error of the group.
+    example: Error
+    #: Fingerprint of the group, stable over time.
+    fingerprint: Fingerprint
+    #: Time of the oldest error.
+    firstSeen: Timestamp
+    #: Time of the newest error.
+    lastSeen: Timestamp
+    #: Number of users.
+    users: int
+    #: Workflows of the errors, at most 20.
+    workflowIds: list[WorkflowId]
+    #: Number of workflows.
+    workflows: int
+
+
+class ErrorGroups(TypedDict):
+    """Groups of similar errors, largest first."""
+
+    #: Whether the groups cover all errors of the time range; false if there are more than 100
+    #: groups or more than 5,000 errors (1,000 of a user), of which the newest are counted.
+    complete: bool
+    #: Groups, at most 100.
+    groups: list[ErrorGroup]
+    #: Number of errors in each of 60 equal parts of the time range.
+    histogram: list[HistogramBar]
+
+
+ErrorId: TypeAlias = "str"
+
+
+class ErrorList(TypedDict):
+    """List of errors to record."""
+
+    #: Errors, 1 to 100.
+    errors: list[RecordError]
+
+
+class ErrorPage(TypedDict):
+    """Page of errors."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Errors of the page.
+    errors: list[Error]
+
+
+#: Error with its deliveries.
+ErrorWithDeliveries = TypedDict(
+    "ErrorWithDeliveries",
+    {
+        "__v": "int",
+        "_id": "ErrorId",
+        "blockId": "str",
+        "blockType": "str",
+        "createdAt": "Timestamp",
+        "deliveries": "list[Delivery]",
+        "error": "str",
+        "executionId": "str",
+        "updatedAt": "Timestamp",
+        "userId": "UserId",
+        "workflowId": "WorkflowId",
+    },
+)
+
+
+class Event(TypedDict):
+    """Event as shown to callers: the same object in the API, in webhooks and on event buses."""
+
+    #: Event id.
+    _id: EventId
+    actor: Actor | None
+    #: Time of the change.
+    createdAt: Timestamp
+    #: What was changed, as the API shows it after the change. Its `revision` increases with every change,
+    #: so that an older event that arrives later can be recognized.
+    data: dict[str, Any]
+    integrationId: Text128 | None
+    #: What happened.
+    type: EventType
+    #: User who was changed, or who owns what was changed.
+    userId: UserId
+    workflowId: WorkflowId | None
+
+
+EventId: TypeAlias = "str"
+
+
+class EventPage(TypedDict):
+    """Page of events."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Events of the page.
+    data: list[Event]
+
+
+EventType: TypeAlias = "Literal['installation.created', 'installation.updated', 'installation.deleted', 'workflow.created', 'workflow.updated', 'workflow.activated', 'workflow.deactivated', 'workflow.deleted', 'credential.created', 'credential.replaced', 'credential.invalid', 'credential.valid', 'credential.deleted', 'user.disabled', 'user.enabled', 'user.deleted']"
+
+
+class EventWithDeliveries(TypedDict):
+    """Event with its deliveries."""
+
+    #: Event id.
+    _id: EventId
+    actor: Actor | None
+    #: Time of the change.
+    createdAt: Timestamp
+    #: What was changed, as the API shows it after the change. Its `revision` increases with every change,
+    #: so that an older event that arrives later can be recognized.
+    data: dict[str, Any]
+    #: Deliveries of the event, one per destination.
+    deliveries: list[Delivery]
+    integrationId: Text128 | None
+    #: What happened.
+    type: EventType
+    #: User who was changed, or who owns what was changed.
+    userId: UserId
+    workflowId: WorkflowId | None
+
+
+class EventbridgeDestination(TypedDict):
+    """Destination as the API returns it."""
+
+    #: Creation time.
+    createdAt: Timestamp
+    #: Masked access keys.
+    credentials: MaskedCredentials
+    #: Id of the destination.
+    destinationId: DestinationId
+    #: Reason why Tenon disabled the destination; null if it did not.
+    disabledReason: str | None
+    #: Whether records are sent.
+    enabled: bool
+    #: Name or ARN of the bus.
+    eventBusName: BusName
+    #: Records that are sent: errors, and types of events.
+    events: list[Subscription]
+    #: Filter of the records that are sent.
+    filter: Filter
+    #: Health of the destination.
+    health: Health
+    name: Text256 | None
+    #: Least-privilege IAM policy for the keys.
+    policy: dict[str, Any]
+    #: Region of the bus.
+    region: Region
+    #: Waits between attempts, in seconds; each is up to 10 % longer.
+    retryPolicy: list[int]
+    type: Literal["eventbridge"]
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: Result of the verification, or the reason why the connection is unverified.
+    verification: str
+    #: Whether the connection was verified: by the check when it was saved, or by a delivery that a
+    #: webhook accepted.
+    verified: bool
+
+
+class EventbridgeDestinationWithSecret(TypedDict):
+    """Destination with its secret, which is returned only once."""
+
+    #: Creation time.
+    createdAt: Timestamp
+    #: Masked access keys.
+    credentials: MaskedCredentials
+    #: Id of the destination.
+    destinationId: DestinationId
+    #: Reason why Tenon disabled the destination; null if it did not.
+    disabledReason: str | None
+    #: Whether records are sent.
+    enabled: bool
+    #: Name or ARN of the bus.
+    eventBusName: BusName
+    #: Records that are sent: errors, and types of events.
+    events: list[Subscription]
+    #: Filter of the records that are sent.
+    filter: Filter
+    #: Health of the destination.
+    health: Health
+    name: Text256 | None
+    #: Least-privilege IAM policy for the keys.
+    policy: dict[str, Any]
+    #: Region of the bus.
+    region: Region
+    #: Waits between attempts, in seconds; each is up to 10 % longer.
+    retryPolicy: list[int]
+    #: Secret that signs the requests to a webhook, `whsec_…`; absent for a bus.
+    secret: NotRequired[str]
+    type: Literal["eventbridge"]
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: Result of the verification, or the reason why the connection is unverified.
+    verification: str
+    #: Whether the connection was verified: by the check when it was saved, or by a delivery that a
+    #: webhook accepted.
+    verified: bool
+
+
+class ExchangeTicket(TypedDict):
+    """Ticket of an install link."""
+
+    #: Ticket.
+    ticket: Ticket
+
+
+class Field(TypedDict):
+    """Field of a form."""
+
+    help: Text500 | None
+    #: Label.
+    label: Text128
+    #: Name of the member, unique within the form.
+    name: FieldName
+    #: Options of a select; otherwise empty.
+    options: list[SelectOption]
+    pattern: Pattern | None
+    placeholder: Text128 | None
+    #: Whether a value is required.
+    required: bool
+    #: Type of the value.
+    type: FieldType
+
+
+class FieldError(TypedDict):
+    """Invalid field."""
+
+    #: Reason why it is invalid.
+    detail: str
+    #: JSON pointer (RFC 6901) into the body, or `/` and the name of a query parameter.
+    pointer: str
+
+
+class FieldInput(TypedDict):
+    """Field of a form."""
+
+    help: NotRequired[Text500 | None]
+    #: Label.
+    label: Text128
+    #: Name of the member, unique within the form.
+    name: FieldName
+    #: Options of a `select`, at least one.
+    options: NotRequired[list[OptionInput] | None]
+    pattern: NotRequired[Pattern | None]
+    placeholder: NotRequired[Text128 | None]
+    required: NotRequired[bool | None]
+    #: Type of the value. `secret` is allowed in credential types only.
+    type: FieldType
+
+
+FieldName: TypeAlias = "str"
+
+#: Type of the value of a field.
+FieldType: TypeAlias = "Literal['text', 'secret', 'url', 'number', 'boolean', 'select']"
+
+
+class Filter(TypedDict):
+    """Restricts the records that a destination receives. An empty or absent list matches every record; all
+    other lists must match. A list does not match a record without the attribute, except that `blockType`
+    applies to errors only.
+    """
+
+    #: Block types.
+    blockType: NotRequired[list[Text256]]
+    #: Ids of integrations.
+    integrationId: NotRequired[list[Text128]]
+    #: Ids of users.
+    userId: NotRequired[list[UserId]]
+    #: Ids of workflows.
+    workflowId: NotRequired[list[WorkflowId]]
+
+
+Fingerprint: TypeAlias = "str"
+
+Font: TypeAlias = "str"
+
+
+class GatewayError(TypedDict):
+    """Error of API Gateway, which answers instead of a function."""
+
+    #: Description of the error.
+    message: str
+
+
+class Health(TypedDict):
+    """Health of a destination."""
+
+    #: State of the circuit. While it is open, records are queued and sent one at a time as probes.
+    circuit: Circuit
+    lastFailureAt: Timestamp | None
+    lastSuccessAt: Timestamp | None
+    nextAttemptAt: Timestamp | None
+    #: Number of pending deliveries; approximate above a few hundred.
+    pending: int
+    #: Summary.
+    status: HealthStatus
+
+
+#: Summary of the health of a destination.
+HealthStatus: TypeAlias = "Literal['disabled', 'failing', 'retrying', 'healthy']"
+
+
+class Hint(TypedDict):
+    """Explanation of errors for the user."""
+
+    action: HintAction | None
+    #: Text that the error contains, ignoring case.
+    match: Text200
+    #: Explanation.
+    text: Text500
+
+
+#: Action that a user can take about an error.
+HintAction: TypeAlias = "Literal['reconnect']"
+
+
+class HintInput(TypedDict):
+    """Explanation of errors for the user."""
+
+    action: NotRequired[HintAction | None]
+    #: Text that the error contains, ignoring case.
+    match: Text200
+    #: Explanation.
+    text: Text500
+
+
+class HistogramBar(TypedDict):
+    """Part of a histogram."""
+
+    #: Number of errors.
+    count: int
+    #: Start of the part.
+    start: Timestamp
+
+
+Icon: TypeAlias = "str"
+
+
+class InstallLink(TypedDict):
+    """Install link."""
+
+    #: Time until which the link can be used.
+    expiresAt: Timestamp
+    #: URL of a page on which the user installs the integration. It works once, and needs no login: send it
+    #: to the user only.
+    url: str
+
+
+class Installation(TypedDict):
+    """Installation as the API returns it."""
+
+    #: What the user has to do, with pointers into the body of the PUT that would do it; at most 100.
+    attention: list[FieldError]
+    #: Connected credentials, by credential type.
+    credentialIds: dict[str, CredentialId]
+    #: Creation time.
+    installedAt: Timestamp
+    #: Id of the integration.
+    integrationId: IntegrationId
+    #: Version of the integration against which the installation was last validated.
+    integrationVersion: int
+    #: Increases with every change of the installation itself; its workflows and credentials have their
+    #: own.
+    revision: int
+    #: Settings that the engine reads.
+    settings: dict[str, Any]
+    #: Whether the installation works.
+    status: InstallationStatus
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: Id of the user.
+    userId: UserId
+    #: Workflows that were created so far, also inactive ones.
+    workflows: list[InstalledWorkflow]
+
+
+class InstallationList(TypedDict):
+    """Page of a list, newest first."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Items of the page.
+    data: list[Installation]
+
+
+#: Status of an installation.
+InstallationStatus: TypeAlias = "Literal['active', 'inactive', 'needs-attention']"
+
+
+class InstallationSummary(TypedDict):
+    """Status of an installation, in the catalogue."""
+
+    #: Creation time.
+    installedAt: Timestamp
+    #: Whether the installation works.
+    status: InstallationStatus
+
+
+class InstalledWorkflow(TypedDict):
+    """Workflow of an installation."""
+
+    #: Whether the workflow is active; false while its user is disabled.
+    active: bool
+    #: Id of the integration.
+    integrationId: IntegrationId
+    #: Workflow of the integration.
+    key: WorkflowKey
+    #: Name, unique per user.
+    name: Text250
+    #: Id of the workflow.
+    workflowId: WorkflowId
+
+
+class Integration(TypedDict):
+    """Integration as the API returns it."""
+
+    #: Creation time.
+    createdAt: Timestamp
+    #: Accounts that a user connects.
+    credentialTypes: list[CredentialType]
+    description: Text1000 | None
+    #: Whether users see the integration and can install it.
+    enabled: bool
+    #: Explanations of errors for the user.
+    hints: list[Hint]
+    icon: Icon | None
+    installation: NotRequired[InstallationSummary | None]
+    #: Id of the integration.
+    integrationId: IntegrationId
+    #: Display name.
+    name: Text128
+    #: Settings that a user fills in.
+    settings: list[Field]
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: Increases whenever the content changes.
+    version: int
+    #: Workflows that an installation creates.
+    workflows: list[WorkflowTemplate]
+
+
+IntegrationId: TypeAlias = "str"
+
+
+class IntegrationList(TypedDict):
+    """Page of a list, newest first."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Items of the page.
+    data: list[Integration]
+
+
+class InvalidBatchResult(TypedDict):
+    """The item is invalid."""
+
+    #: Description of the reason.
+    detail: str
+    #: Invalid fields, at most 5.
+    errors: list[FieldError]
+    #: Number of further invalid fields; present if there are more.
+    moreErrors: NotRequired[int]
+    status: Literal["invalid"]
+
+
+class InvalidUser(TypedDict):
+    """Item that was not created."""
+
+    #: Reason why the item was not created.
+    detail: str
+    #: Index of the item in the batch, starting at 0.
+    index: int
+
+
+class Jwk(TypedDict):
+    """Public key as a JSON Web Key (RFC 7517)."""
+
+    #: Algorithm: `ES256`.
+    alg: str
+    #: Curve: `P-256`.
+    crv: str
+    #: Key id.
+    kid: str
+    #: Key type: `EC`.
+    kty: str
+    #: Key use: `sig`.
+    use: str
+    #: X coordinate of the point, base64url.
+    x: str
+    #: Y coordinate of the point, base64url.
+    y: str
+
+
+class Jwks(TypedDict):
+    """Public keys of the stack (RFC 7517, section 5)."""
+
+    #: Public keys, newest first.
+    keys: list[Jwk]
+
+
+KeyId: TypeAlias = "str"
+
+#: Language of the modal.
+Language: TypeAlias = "Literal['en', 'de', 'fr', 'es', 'pt', 'ja']"
+
+
+class MaskedCredentials(TypedDict):
+    """Masked access keys."""
+
+    #: First four and last four characters of the access key id.
+    accessKeyId: str
+
+
+#: Key-value pairs that the customer attaches to a user: at most 50 pairs and 8 KiB in total.
+Metadata: TypeAlias = "dict[str, str]"
+
+
+class Modal(TypedDict):
+    """Defaults of the modal."""
+
+    lang: Language | None
+    #: Origins of the pages that may embed the modal.
+    origins: list[Origin]
+    theme: Theme | None
+
+
+class NewFilter(TypedDict):
+    """Filter of the records that a destination receives. An absent list matches every record; an empty one
+    is rejected.
+    """
+
+    #: Block types whose errors are sent; events have none and are sent regardless.
+    blockType: NotRequired[list[Text256] | None]
+    #: Integrations whose records are sent.
+    integrationId: NotRequired[list[Text128] | None]
+    #: Users whose records are sent, each by id, username or email address.
+    userId: NotRequired[list[UserRef] | None]
+    #: Workflows whose records are sent.
+    workflowId: NotRequired[list[WorkflowId] | None]
+
+
+class OptionInput(TypedDict):
+    """Option of a select."""
+
+    #: Label.
+    label: Text128
+    #: Value, unique within the select.
+    value: Text256
+
+
+Origin: TypeAlias = "str"
+
+
+class Palette(TypedDict):
+    """Colors, radius and font. Absent members have their default."""
+
+    accent: NotRequired[Color | None]
+    background: NotRequired[Color | None]
+    border: NotRequired[Color | None]
+    danger: NotRequired[Color | None]
+    font: NotRequired[Font | None]
+    mutedText: NotRequired[Color | None]
+    onAccent: NotRequired[Color | None]
+    #: Radius of corners in pixels, 0 to 24.
+    radius: NotRequired[int | None]
+    surface: NotRequired[Color | None]
+    text: NotRequired[Color | None]
+
+
+class PaletteInput(TypedDict):
+    """Colors, radius and font; absent members have their default."""
+
+    accent: NotRequired[Color | None]
+    background: NotRequired[Color | None]
+    border: NotRequired[Color | None]
+    danger: NotRequired[Color | None]
+    font: NotRequired[Font | None]
+    mutedText: NotRequired[Color | None]
+    onAccent: NotRequired[Color | None]
+    #: Radius of corners in pixels.
+    radius: NotRequired[int | None]
+    surface: NotRequired[Color | None]
+    text: NotRequired[Color | None]
+
+
+class Palettes(TypedDict):
+    """Palettes for light and dark display. Without one, the default applies."""
+
+    dark: NotRequired[Palette | None]
+    light: NotRequired[Palette | None]
+
+
+class PalettesInput(TypedDict):
+    """Palettes of a theme."""
+
+    dark: NotRequired[PaletteInput | None]
+    light: NotRequired[PaletteInput | None]
+
+
+class PatchDestination(TypedDict):
+    """Changes to a destination; absent fields remain unchanged."""
+
+    credentials: NotRequired[AwsCredentials | None]
+    description: NotRequired[Text256 | None]
+    #: Whether records are sent.
+    enabled: NotRequired[bool | None]
+    eventBusName: NotRequired[BusName | None]
+    #: Records that are sent, replaced as a whole.
+    events: NotRequired[list[Subscription] | None]
+    filter: NotRequired[NewFilter | None]
+    name: NotRequired[Text256 | None]
+    region: NotRequired[Region | None]
+    url: NotRequired[WebhookUrl | None]
+
+
+class PatchEnvironment(TypedDict):
+    """Changes to an environment; absent members remain unchanged."""
+
+    modal: NotRequired[PatchModal | None]
+
+
+class PatchModal(TypedDict):
+    """Changes to the defaults of the modal; absent members remain unchanged, null clears them."""
+
+    lang: NotRequired[Language | None]
+    #: Origins of the pages that may embed the modal, at most 20.
+    origins: NotRequired[list[Origin] | None]
+    theme: NotRequired[ThemeInput | None]
+
+
+Pattern: TypeAlias = "str"
+
+
+class Problem(TypedDict):
+    """Error response (RFC 9457)."""
+
+    #: Description of this occurrence.
+    detail: str
+    #: Fields that are invalid or already in use, or items that were not processed.
+    errors: NotRequired[list[FieldError]]
+    #: Id of the request, as in the logs.
+    instance: NotRequired[str | None]
+    #: Same text as `detail`, for existing clients.
+    message: str
+    #: Number of further invalid fields; present if there are more than 100.
+    moreErrors: NotRequired[int]
+    #: If AWS refused the connection: the IAM policy that the keys need.
+    policy: NotRequired[dict[str, Any]]
+    #: HTTP status.
+    status: int
+    #: Summary of the problem type.
+    title: str
+    #: Stable URI of the problem type.
+    type: str
+
+
+class PutInstallation(TypedDict):
+    """Installation of an integration. Absent members leave an existing installation as it is."""
+
+    #: Credentials by credential type. A new installation needs all types of the integration.
+    credentials: NotRequired[dict[str, CredentialInput] | None]
+    settings: NotRequired[Settings | None]
+    #: Keys of the active workflows; others are deactivated. Without it, all workflows of a new
+    #: installation are active.
+    workflows: NotRequired[list[WorkflowKey] | None]
+
+
+class PutIntegration(TypedDict):
+    """Content of an integration. Members that only responses have are ignored."""
+
+    createdAt: NotRequired[Any | None]
+    #: Accounts that a user connects.
+    credentialTypes: NotRequired[list[CredentialTypeInput] | None]
+    description: NotRequired[Text1000 | None]
+    enabled: NotRequired[bool | None]
+    #: Explanations of errors for the user.
+    hints: NotRequired[list[HintInput] | None]
+    icon: NotRequired[Icon | None]
+    installation: NotRequired[Any | None]
+    integrationId: NotRequired[IntegrationId | None]
+    #: Display name.
+    name: Text128
+    #: Settings that a user fills in. Anyone who may read the workflow can read them.
+    settings: NotRequired[list[FieldInput] | None]
+    updatedAt: NotRequired[Any | None]
+    version: NotRequired[Any | None]
+    #: Workflows that an installation creates.
+    workflows: list[WorkflowInput]
+
+
+class RecordError(TypedDict):
+    """Error to record."""
+
+    _id: NotRequired[ErrorId | None]
+    #: Block that failed.
+    blockId: Text256
+    #: Type of the block, such as `alloy.shopify`.
+    blockType: Text256
+    createdAt: NotRequired[Timestamp | None]
+    #: Error message; truncated to 64 KiB of UTF-8.
+    error: str
+    #: Execution that failed.
+    executionId: Text256
+
+
+#: One error, or up to 100 as `{"errors": […]}`.
+RecordErrors: TypeAlias = "RecordError | ErrorList"
+
+
+class RecordedErrors(TypedDict):
+    """Ids of recorded errors."""
+
+    #: Ids of the errors, in the order of the request.
+    ids: list[ErrorId]
+
+
+Region: TypeAlias = "str"
+
+
+class ReplaceCredential(TypedDict):
+    """New data of a credential."""
+
+    #: Secret data, at most 16 KiB as JSON, which replaces the former data.
+    data: dict[str, Any]
+    name: NotRequired[Text256 | None]
+
+
+class Replay(TypedDict):
+    """Replay as the API returns it."""
+
+    #: Creation time.
+    createdAt: Timestamp
+    #: Number of these records that were delivered.
+    delivered: int
+    #: Destination of the records.
+    destinationId: DestinationId
+    #: Number of these records that are not delivered: their attempts are exhausted, their delivery was
+    #: cancelled, or they no longer exist.
+    failed: int
+    #: Number of records, errors and events, found and queued for delivery. Equal to `delivered` + `failed` at the end.
+    found: int
+    #: Id of the replay.
+    replayId: ReplayId
+    #: Status of the replay.
+    status: ReplayStatus
+    #: Time of the last step of the search, or of the cancellation.
+    updatedAt: Timestamp
+
+
+ReplayId: TypeAlias = "str"
+
+#: Status of a replay.
+ReplayStatus: TypeAlias = "Literal['running', 'done', 'cancelled']"
+
+
+class RevealedCredential(TypedDict):
+    """Credential with its decrypted data."""
+
+    #: Id of the credential.
+    credentialId: CredentialId
+    #: Data of the credential.
+    data: dict[str, Any]
+    #: Type of the credential.
+    type: Text128
+
+
+#: Choice between the default palettes.
+Scheme: TypeAlias = "Literal['light', 'dark', 'auto']"
+
+Secret: TypeAlias = "str"
+
+
+class SelectOption(TypedDict):
+    """Option of a select."""
+
+    #: Label.
+    label: Text128
+    #: Value, unique within the select.
+    value: Text256
+
+
+class Session(TypedDict):
+    """Data that a modal needs: the user with its installations, workflows and credentials, and the defaults of
+    the modal.
+    """
+
+    #: Credentials of the user, oldest first, without their data, at most 200.
+    credentials: list[Credential]
+    #: Environment of the user.
+    environment: SessionEnvironment
+    #: Installations of the user, newest first, at most 200.
+    installations: list[Installation]
+    #: `true` if the user has more of them; absent otherwise.
+    truncated: NotRequired[bool]
+    #: User of the token.
+    user: User
+    #: Workflows of the user, by name, at most 200.
+    workflows: list[Workflow]
+
+
+class SessionEnvironment(TypedDict):
+    """Environment of a session."""
+
+    #: Defaults of the modal.
+    modal: Modal
+    #: Display name.
+    name: Text128
+
+
+class SetCredentialStatus(TypedDict):
+    """Status of a credential."""
+
+    reason: NotRequired[Text512 | None]
+    #: New status.
+    status: CredentialStatus
+
+
+Settings: TypeAlias = "dict[str, Any]"
+
+#: Sort order of records.
+SortOrder: TypeAlias = "Literal['asc', 'desc']"
+
+
+class StartReplay(TypedDict):
+    """Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
+    all whose delivery failed or was cancelled.
+    """
+
+    #: Whether to replay all records whose delivery to this destination was cancelled.
+    cancelled: NotRequired[bool | None]
+    #: Ids of the errors, at most 1,000.
+    errorIds: NotRequired[list[ErrorId] | None]
+    #: Ids of the events, at most 1,000.
+    eventIds: NotRequired[list[EventId] | None]
+    #: Whether to replay all records whose delivery to this destination failed.
+    failed: NotRequired[bool | None]
+    since: NotRequired[Timestamp | None]
+    until: NotRequired[Timestamp | None]
+
+
+class StartedReplay(TypedDict):
+    """Started replay."""
+
+    #: Id of the replay, used to query its progress and to cancel it: `/replays/{replayId}`.
+    replayId: ReplayId
+
+
+Subscription: TypeAlias = "Literal['error', 'installation.*', 'installation.created', 'installation.updated', 'installation.deleted', 'workflow.*', 'workflow.created', 'workflow.updated', 'workflow.activated', 'workflow.deactivated', 'workflow.deleted', 'credential.*', 'credential.created', 'credential.replaced', 'credential.invalid', 'credential.valid', 'credential.deleted', 'user.*', 'user.disabled', 'user.enabled', 'user.deleted']"
+
+
+class Success(TypedDict):
+    """Confirmation of success."""
+
+    #: Always `true`.
+    success: bool
+
+
+class TestResult(TypedDict):
+    """Result of a test event."""
+
+    #: Attempt, with the response of the destination.
+    attempt: Attempt
+    #: Whether the destination accepted the event.
+    delivered: bool
+
+
+Text1000: TypeAlias = "str"
+
+Text128: TypeAlias = "str"
+
+Text200: TypeAlias = "str"
+
+Text250: TypeAlias = "str"
+
+Text256: TypeAlias = "str"
+
+Text500: TypeAlias = "str"
+
+Text512: TypeAlias = "str"
+
+#: Theme of the modal.
+Theme: TypeAlias = "Scheme | Palettes"
+
+ThemeInput: TypeAlias = "Scheme | PalettesInput"
+
+Ticket: TypeAlias = "str"
+
+Timestamp: TypeAlias = "str"
+
+
+class Token(TypedDict):
+    """User token."""
+
+    #: Expiration time.
+    expiresAt: Timestamp
+    #: JWT, signed with ES256; sent as `Authorization: Bearer <token>`.
+    token: str
+
+
+#: What a user token may do, each mode more than the one before.
+TokenMode: TypeAlias = "Literal['read', 'install', 'manage']"
+
+TtlSeconds: TypeAlias = "int"
+
+
+class UpdateUser(TypedDict):
+    """Changes to a user; absent fields remain unchanged."""
+
+    email: NotRequired[Email | None]
+    fullName: NotRequired[Text256 | None]
+    #: String pairs. PATCH merges them into the existing ones and removes pairs whose value is
+    #: null; PUT replaces all pairs.
+    metadata: NotRequired[dict[str, str | None] | None]
+    #: Username, unique in the environment.
+    username: NotRequired[Username]
+
+
+class UpdateWorkflow(TypedDict):
+    """Changes to a workflow; absent members remain unchanged."""
+
+    #: Whether the workflow is active.
+    active: NotRequired[bool | None]
+    #: Credentials of the same user that the workflow uses, at most 50.
+    credentialIds: NotRequired[list[CredentialId] | None]
+    name: NotRequired[Text250 | None]
+    settings: NotRequired[Settings | None]
+
+
+class User(TypedDict):
+    """User as the API returns it."""
+
+    #: Creation time.
+    createdAt: Timestamp
+    email: Email | None
+    fullName: Text256 | None
+    #: String pairs that the customer defines.
+    metadata: Metadata
+    #: Status of the user.
+    status: UserStatus
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: Id of the user; never changes.
+    userId: UserId
+    #: Username, unique in the environment.
+    username: Username
+
+
+UserId: TypeAlias = "str"
+
+
+class UserList(TypedDict):
+    """Page of a list, newest first."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Items of the page.
+    data: list[User]
+
+
+#: userId, username or email address
+UserRef: TypeAlias = "str"
+
+#: Status of a user.
+UserStatus: TypeAlias = "Literal['active', 'disabled']"
+
+Username: TypeAlias = "str"
+
+
+class WebhookDestination(TypedDict):
+    """Destination as the API returns it."""
+
+    #: Creation time.
+    createdAt: Timestamp
+    description: Text256 | None
+    #: Id of the destination.
+    destinationId: DestinationId
+    #: Reason why Tenon disabled the destination; null if it did not.
+    disabledReason: str | None
+    #: Whether records are sent.
+    enabled: bool
+    #: Records that are sent: errors, and types of events.
+    events: list[Subscription]
+    #: Filter of the records that are sent.
+    filter: Filter
+    #: Health of the destination.
+    health: Health
+    name: Text256 | None
+    #: Waits between attempts, in seconds; each is up to 10 % longer.
+    retryPolicy: list[int]
+    type: Literal["webhook"]
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: URL to which records are posted.
+    url: WebhookUrl
+    #: Result of the verification, or the reason why the connection is unverified.
+    verification: str
+    #: Whether the connection was verified: by the check when it was saved, or by a delivery that a
+    #: webhook accepted.
+    verified: bool
+
+
+class WebhookDestinationWithSecret(TypedDict):
+    """Destination with its secret, which is returned only once."""
+
+    #: Creation time.
+    createdAt: Timestamp
+    description: Text256 | None
+    #: Id of the destination.
+    destinationId: DestinationId
+    #: Reason why Tenon disabled the destination; null if it did not.
+    disabledReason: str | None
+    #: Whether records are sent.
+    enabled: bool
+    #: Records that are sent: errors, and types of events.
+    events: list[Subscription]
+    #: Filter of the records that are sent.
+    filter: Filter
+    #: Health of the destination.
+    health: Health
+    name: Text256 | None
+    #: Waits between attempts, in seconds; each is up to 10 % longer.
+    retryPolicy: list[int]
+    #: Secret that signs the requests to a webhook, `whsec_…`; absent for a bus.
+    secret: NotRequired[str]
+    type: Literal["webhook"]
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: URL to which records are posted.
+    url: WebhookUrl
+    #: Result of the verification, or the reason why the connection is unverified.
+    verification: str
+    #: Whether the connection was verified: by the check when it was saved, or by a delivery that a
+    #: webhook accepted.
+    verified: bool
+
+
+WebhookUrl: TypeAlias = "str"
+
+
+class Workflow(TypedDict):
+    """Workflow as the API returns it."""
+
+    #: Whether the workflow is active; false while its user is disabled.
+    active: bool
+    #: Creation time.
+    createdAt: Timestamp
+    #: Credentials that the workflow uses.
+    credentialIds: list[CredentialId]
+    integrationId: Text128 | None
+    key: WorkflowKey | None
+    #: Name, unique per user.
+    name: Text250
+    #: Increases with every change, also when the user is disabled or enabled.
+    revision: int
+    #: Settings that the engine reads.
+    settings: dict[str, Any]
+    #: Time of the last change.
+    updatedAt: Timestamp
+    #: Id of the user who owns the workflow.
+    userId: UserId
+    #: Id of the workflow.
+    workflowId: WorkflowId
+
+
+WorkflowId: TypeAlias = "str"
+
+
+class WorkflowInput(TypedDict):
+    """Workflow that an installation creates."""
+
+    description: NotRequired[Text1000 | None]
+    #: Key, unique within the integration.
+    key: WorkflowKey
+    #: Display name, with which the name of each user's workflow begins.
+    name: Text200
+
+
+WorkflowKey: TypeAlias = "str"
+
+
+class WorkflowList(TypedDict):
+    """Page of a list, newest first."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Items of the page.
+    data: list[Workflow]
+
+
+class WorkflowSelector(TypedDict):
+    """Selection of a workflow by id or name."""
+
+    userId: NotRequired[UserRef | None]
+    workflowId: NotRequired[WorkflowId | None]
+    workflowName: NotRequired[Text250 | None]
+
+
+class WorkflowTemplate(TypedDict):
+    """Workflow that an installation creates."""
+
+    description: Text1000 | None
+    #: Key, unique within the integration.
+    key: WorkflowKey
+    #: Display name, with which the name of each user's workflow begins.
+    name: Text200

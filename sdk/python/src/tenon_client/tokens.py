@@ -1,0 +1,67 @@
+"""Verification of user tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jwt
+from typing_extensions import NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from .models import TokenMode
+
+# Tenon's documents ask to cache the key set for at most five minutes.
+_KEY_SET_MAX_AGE = 300
+
+
+class UserTokenClaims(TypedDict):
+    """Claims of a user token."""
+
+    iss: str
+    #: Id of the user.
+    sub: str
+    #: Id of the environment.
+    env: str
+    iat: int
+    exp: int
+    mode: NotRequired[TokenMode]
+    #: Integrations to which the token is limited.
+    integrations: NotRequired[list[str]]
+    origins: NotRequired[list[str]]
+    #: True if the token stems from an install link.
+    hosted: NotRequired[bool]
+
+
+class TokenVerifier:
+    """Verifies user tokens of an environment, which pages send to your own server.
+
+    The key set is cached, and fetched again when a token has an unknown key.
+    """
+
+    def __init__(self, url: str, *, issuer: str, environment_id: str) -> None:
+        """Creates a verifier.
+
+        `url` is the base URL of the API, and `issuer` the parameter `TokenIssuer` of the stack; its
+        default is `urn:tenon:<account>:<region>:<stack>`.
+        """
+        self._key_set = jwt.PyJWKClient(f"{url.rstrip('/')}/.well-known/jwks.json", lifespan=_KEY_SET_MAX_AGE)
+        self._issuer = issuer
+        self._environment_id = environment_id
+
+    def verify(self, token: str) -> UserTokenClaims:
+        """Returns the claims of a valid token. Raises a `jwt.PyJWTError` otherwise.
+
+        A valid token does not prove that the user is still enabled.
+        """
+        decoded = jwt.decode_complete(
+            token,
+            self._key_set.get_signing_key_from_jwt(token).key,
+            algorithms=["ES256"],
+            audience="tenon",
+            issuer=self._issuer,
+            options={"require": ["iss", "aud", "sub", "env", "exp"]},
+        )
+        claims = decoded["payload"]
+        if decoded["header"].get("typ") != "tenon-user+jwt" or claims["env"] != self._environment_id:
+            raise jwt.InvalidTokenError("not a user token of this environment")
+        return claims

@@ -1,0 +1,156 @@
+"""Requests, retries, pages and errors of the client, against a fake server."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from fake_server import Answer, FakeServer, answer, busy, disconnect, problem
+
+from tenon_client import Tenon, TenonError
+
+Serve = Callable[..., tuple[FakeServer, Tenon]]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts a server with answers. Returns it with a client."""
+    with ExitStack() as stack:
+
+        def start(*answers: Answer, **settings: float) -> tuple[FakeServer, Tenon]:
+            server = stack.enter_context(FakeServer(*answers))
+            return server, stack.enter_context(Tenon(f"{server.url}/base/", "tn_test_key", **settings))
+
+        yield start
+
+
+def test_request_has_the_key_the_encoded_path_the_query_and_the_body(serve: Serve) -> None:
+    server, tenon = serve(answer(200, {}), answer(200, {}))
+    tenon.patch_user("a/b@acme.example", {"fullName": None}, if_match='"0"')
+    tenon.get_token("joe", ttl_seconds=60)
+    patch, get = server.received
+    assert (patch.method, patch.path) == ("PATCH", "/base/users/a%2Fb%40acme.example")
+    assert patch.headers["authorization"] == "Bearer tn_test_key"
+    assert patch.headers["if-match"] == '"0"'
+    assert patch.body == {"fullName": None}
+    assert get.path == "/base/users/joe/token?ttlSeconds=60"
+    assert "content-type" not in get.headers
+
+
+def test_request_returns_the_etag(serve: Serve) -> None:
+    _, tenon = serve(answer(200, {"userId": "1"}, {"etag": '"1"'}))
+    assert tenon.request("GET", "/users/joe").headers["etag"] == '"1"'
+
+
+@pytest.mark.parametrize("user", ["", ".", ".."])
+def test_value_that_changes_the_path_is_refused_before_it_is_sent(serve: Serve, user: str) -> None:
+    server, tenon = serve()
+    with pytest.raises(ValueError, match="invalid value"):
+        tenon.get_user(user)
+    assert server.received == []
+
+
+def test_post_that_creates_is_repeated_with_the_same_generated_key(serve: Serve) -> None:
+    in_progress = problem(409, "idempotency-key-in-progress")
+    server, tenon = serve(disconnect, busy, in_progress, answer(201, {"userId": "1"}))
+    assert tenon.create_user({"username": "joe"})["userId"] == "1"
+    keys = [request.headers["idempotency-key"] for request in server.received]
+    assert len(keys) == 4
+    assert len(keys[0]) == 36
+    assert len(set(keys)) == 1
+    assert server.received[3].body == {"username": "joe"}
+
+
+def test_each_post_has_a_key_of_its_own_and_a_given_one_is_used(serve: Serve) -> None:
+    server, tenon = serve(*[answer(201, {})] * 3)
+    tenon.create_user({"username": "joe"})
+    tenon.create_user({"username": "kim"})
+    tenon.create_user({"username": "lee"}, idempotency_key="mine")
+    keys = [request.headers["idempotency-key"] for request in server.received]
+    assert len(set(keys)) == 3
+    assert keys[2] == "mine"
+
+
+def test_get_is_repeated_after_502_504_and_429(serve: Serve) -> None:
+    rejected = [answer(status, {"message": "later"}, {"retry-after": "0"}) for status in (502, 504, 429)]
+    _, tenon = serve(*rejected, answer(200, {"userId": "1"}))
+    assert tenon.get_user("joe")["userId"] == "1"
+
+
+def test_other_requests_are_repeated_only_after_429(serve: Serve) -> None:
+    limited = answer(429, {"message": "Too Many Requests"}, {"retry-after": "0"})
+    server, tenon = serve(limited, busy, disconnect)
+    with pytest.raises(TenonError, match="503 busy"):
+        tenon.reveal_credential("joe", "1")
+    with pytest.raises(httpx.TransportError):
+        tenon.delete_user("joe")
+    assert len(server.received) == 3
+    assert "idempotency-key" not in server.received[0].headers
+
+
+def test_repetitions_are_limited(serve: Serve) -> None:
+    server, tenon = serve(busy, busy, retries=1)
+    with pytest.raises(TenonError, match="busy"):
+        tenon.get_user("joe")
+    assert len(server.received) == 2
+
+
+def test_long_retry_after_is_left_to_the_caller(serve: Serve) -> None:
+    server, tenon = serve(answer(503, {"message": "closed"}, {"retry-after": "86400"}))
+    with pytest.raises(TenonError, match="closed"):
+        tenon.get_user("joe")
+    assert len(server.received) == 1
+
+
+def test_attempt_without_a_response_ends_after_the_timeout(serve: Serve) -> None:
+    released = threading.Event()
+    _, tenon = serve(lambda _: released.wait() and None, timeout=0.05, retries=0)
+    with pytest.raises(httpx.TimeoutException):
+        tenon.get_environment()
+    released.set()
+
+
+def test_list_is_read_page_by_page_with_its_filters(serve: Serve) -> None:
+    server, tenon = serve(
+        answer(200, {"data": [{"userId": "1"}], "cursor": "a b"}),
+        answer(200, {"data": [], "cursor": "c"}),
+        answer(200, {"data": [{"userId": "2"}]}),
+    )
+    assert [user["userId"] for user in tenon.list_users(status="active", limit=1)] == ["1", "2"]
+    cursors = ["", "&cursor=a+b", "&cursor=c"]
+    assert [request.path for request in server.received] == [
+        f"/base/users?status=active&limit=1{cursor}" for cursor in cursors
+    ]
+
+
+def test_list_requests_no_page_before_it_is_needed(serve: Serve) -> None:
+    server, tenon = serve(answer(200, {"errors": [{"_id": "1"}], "cursor": "c"}))
+    assert next(tenon.list_logs())["_id"] == "1"
+    assert len(server.received) == 1
+
+
+def test_problem_document_is_an_error_with_its_fields(serve: Serve) -> None:
+    errors = [{"pointer": "/email", "detail": "is taken"}]
+    _, tenon = serve(problem(409, "user-exists", errors=errors, instance="r1"))
+    with pytest.raises(TenonError, match="409 detail of user-exists") as raised:
+        tenon.create_user({"email": "joe@acme.example"})
+    error = raised.value
+    assert (error.status, error.type, error.title) == (409, "user-exists", "user-exists")
+    assert error.errors == errors
+    assert error.problem["instance"] == "r1"
+
+
+def test_error_of_api_gateway_has_no_type(serve: Serve) -> None:
+    _, tenon = serve(answer(403, {"message": "Forbidden"}))
+    with pytest.raises(TenonError) as raised:
+        tenon.get_environment()
+    assert (raised.value.status, raised.value.type, raised.value.detail) == (403, None, "Forbidden")
+    assert raised.value.errors == []
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_response_that_is_not_json_is_an_error(serve: Serve, status: int) -> None:
+    _, tenon = serve(answer(status, "<html>"))
+    with pytest.raises(TenonError, match="not JSON"):
+        tenon.get_environment()

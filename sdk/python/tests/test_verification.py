@@ -1,0 +1,89 @@
+"""Verification of webhooks and user tokens."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from fake_server import FakeServer, answer
+from standardwebhooks import Webhook
+
+from tenon_client import TokenVerifier, WebhookVerificationError, verify_webhook
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of 32 bytes for a test.").decode()
+OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret").decode()
+
+
+def signed(record: dict[str, Any], secret: str = SECRET) -> tuple[bytes, dict[str, str]]:
+    """Returns the body and the headers of a webhook."""
+    body, now = json.dumps(record), datetime.now(tz=timezone.utc)
+    signature = Webhook(secret).sign("1", now, body)
+    headers = {"Webhook-Id": "1", "Webhook-Timestamp": str(int(now.timestamp())), "Webhook-Signature": signature}
+    return body.encode(), headers
+
+
+@pytest.mark.parametrize("record", [{"_id": "1", "error": "403 Forbidden"}, {"_id": "2", "type": "user.deleted"}])
+def test_signed_webhook_returns_its_record(record: dict[str, Any]) -> None:
+    assert verify_webhook(SECRET, *signed(record)) == record
+
+
+BODY, HEADERS = signed({"_id": "1"})
+REFUSED = {
+    "changed": (BODY + b" ", HEADERS),
+    "unsigned": (BODY, {}),
+    "signed with another secret": signed({"_id": "1"}, OTHER_SECRET),
+    "without version": (BODY, {**HEADERS, "Webhook-Signature": "v1"}),
+    "not base64": (BODY, {**HEADERS, "Webhook-Signature": "v1,a"}),
+    "old": (BODY, {**HEADERS, "Webhook-Timestamp": "1"}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_webhook_without_a_valid_signature_is_refused(name: str) -> None:
+    with pytest.raises(WebhookVerificationError):
+        verify_webhook(SECRET, *REFUSED[name])
+
+
+ISSUER = "urn:tenon:111111111111:us-east-1:tenon"
+Sign = Callable[..., str]
+
+
+def key_pair() -> tuple[dict[str, Any], Sign]:
+    """Returns a public key, and a function that signs tokens."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    jwk = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+
+    def sign(typ: str = "tenon-user+jwt", **changes: Any) -> str:
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": "tenon", "sub": "user", "env": "environment", "mode": "read"}
+        claims = {**claims, "iat": now, "exp": now + 60, **changes}
+        present = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(present, key, "ES256", {"typ": typ, "kid": "k1"})
+
+    return {**jwk, "kid": "k1", "use": "sig", "alg": "ES256"}, sign
+
+
+def test_valid_token_returns_its_claims_and_the_key_set_is_fetched_once() -> None:
+    jwk, sign = key_pair()
+    with FakeServer(answer(200, {"keys": [jwk]})) as server:
+        verifier = TokenVerifier(f"{server.url}/base", issuer=ISSUER, environment_id="environment")
+        claims = verifier.verify(sign())
+        verifier.verify(sign())
+    assert (claims["sub"], claims["mode"]) == ("user", "read")
+    assert [request.path for request in server.received] == ["/base/.well-known/jwks.json"]
+
+
+def test_token_of_another_kind_issuer_environment_key_or_time_is_refused() -> None:
+    (jwk, sign), (_, forge) = key_pair(), key_pair()
+    others = [{"typ": "JWT"}, {"aud": "other"}, {"iss": "other"}, {"env": "other"}, {"exp": 1}, {"exp": None}]
+    with FakeServer(answer(200, {"keys": [jwk]})) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        verifier.verify(sign())
+        for token in [sign(**other) for other in others] + [forge()]:
+            with pytest.raises(jwt.PyJWTError):
+                verifier.verify(token)
