@@ -1,14 +1,16 @@
-"""Clients that are generated from docs/openapi.json, and the API against its document."""
+"""Generated clients, sdk/node and sdk/python, and the API against its document."""
 
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import clients
 import pytest
 from conftest import Environment, NewEnvironment
+from emulator import ROOT
 from stack import Stack
 
 RoundTrip = Callable[[list[str], Path], None]
@@ -23,7 +25,7 @@ def round_trip(new_environment: NewEnvironment, stack: Stack) -> RoundTrip:
         keys = {"TENON_BACKEND_KEY": environment.backend.key, "TENON_ENGINE_KEY": environment.engine.key}
         settings = {**os.environ, **keys, "TENON_URL": stack.url}
         result = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
+        assert result.returncode == 0, result.stdout[-20000:] + result.stderr
 
     return run
 
@@ -35,6 +37,43 @@ def test_generated_python_client_makes_a_round_trip(round_trip: RoundTrip, tmp_p
 @pytest.mark.skipif(not clients.NODE_MODULES.is_dir(), reason="needs Node.js")
 def test_generated_typescript_client_makes_a_round_trip(round_trip: RoundTrip, tmp_path: Path) -> None:
     round_trip(["node", str(clients.typescript_client(tmp_path / "client"))], tmp_path)
+
+
+@pytest.mark.skipif(not clients.NODE_MODULES.is_dir(), reason="needs Node.js")
+def test_node_sdk_makes_a_round_trip_and_passes_its_tests(round_trip: RoundTrip, tmp_path: Path) -> None:
+    tests = clients.node_sdk(tmp_path / "sdk")
+    round_trip(["node", "--test", *map(str, tests.glob("*.test.js"))], tests)
+    round_trip(["node", str(tests / "round-trip.js")], tests)
+
+
+def test_python_sdk_makes_a_round_trip_and_passes_its_tests(
+    round_trip: RoundTrip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(clients.PYTHON_SDK / "src"))
+    round_trip([str(clients.PYTHON), "-m", "pytest", "-p", "no:cacheprovider"], clients.PYTHON_SDK)
+    round_trip([str(clients.PYTHON), "tests/round_trip.py"], clients.PYTHON_SDK)
+
+
+def packages() -> dict[str, dict]:
+    """Returns the declarations of sdk/node, sdk/python and the workspace."""
+    return {
+        "node": json.loads((clients.NODE_SDK / "package.json").read_text()),
+        "python": tomllib.loads((clients.PYTHON_SDK / "pyproject.toml").read_text())["project"],
+        "workspace": tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"],
+    }
+
+
+def test_packages_have_the_version_and_licence_of_tenon() -> None:
+    assert len({(package["version"], package["license"]) for package in packages().values()}) == 1
+
+
+def test_tests_use_the_packages_that_the_lock_files_of_node_name() -> None:
+    tested = json.loads((clients.SOURCES / "package-lock.json").read_text())["packages"]
+    for folder in (clients.NODE_SDK, ROOT / "examples" / "express"):
+        locked = json.loads((folder / "package-lock.json").read_text())["packages"]
+        for name, package in locked.items():
+            if name in tested and name and not package.get("link"):
+                assert package["version"] == tested[name]["version"], f"{folder}: {name}"
 
 
 def user_token(environment: Environment) -> str:

@@ -1,0 +1,59 @@
+// Back end of an app that embeds the modal: gives its page tokens of the signed-in user, and receives webhooks.
+
+import { Tenon, TenonError, verifyWebhook, WebhookVerificationError } from "@tenon/node";
+import express from "express";
+
+const { TENON_URL, TENON_BACKEND_KEY, WEBHOOK_SECRET, PORT = "8081" } = process.env;
+const tenon = new Tenon({ url: TENON_URL, key: TENON_BACKEND_KEY });
+const app = express();
+
+// Your app takes the user from its session.
+const signedInUser = (_request) => ({ username: "u-42", fullName: "Joe Smoe" });
+
+// Returns a token of a user for the pages of this app. Creates the user of Tenon on the first call.
+async function userToken({ username, fullName }) {
+  const input = { path: { user: username }, body: { origins: [`http://127.0.0.1:${PORT}`] } };
+  try {
+    return (await tenon.call("POST", "/users/{user}/token", input)).token;
+  } catch (error) {
+    if (!(error instanceof TenonError && error.type === "not-found")) throw error;
+  }
+  await tenon.call("POST", "/users", { body: { username, fullName } }).catch((error) => {
+    if (error.type !== "user-exists") throw error; // a concurrent request has created the user
+  });
+  return (await tenon.call("POST", "/users/{user}/token", input)).token;
+}
+
+app.get("/my/tenon-token", async (request, response) => {
+  const token = await userToken(signedInUser(request));
+  response.set("cache-control", "no-store").type("text").send(token);
+});
+
+// The signature is that of the body as it was received: no parser of JSON may run before.
+app.post("/webhooks", express.raw({ type: "application/json", limit: "1mb" }), (request, response) => {
+  try {
+    const record = verifyWebhook(WEBHOOK_SECRET, request.body, request.headers);
+    // Your app stores the record before it responds. A record may arrive more than once, with the same `_id`.
+    console.log("type" in record ? `event ${record.type}` : `error ${record.error}`, record._id);
+    response.sendStatus(204);
+  } catch (error) {
+    if (!(error instanceof WebhookVerificationError)) throw error;
+    response.sendStatus(401);
+  }
+});
+
+app.get("/", (_request, response) => {
+  response.send(`<!doctype html>
+<html lang="en">
+<title>Integrations</title>
+<button id="connect">Integrations</button>
+<script type="module">
+  import { open } from "${TENON_URL}/tenon.js";
+  document.getElementById("connect").onclick = () => open({
+    token: async () => (await fetch("/my/tenon-token")).text(),
+  });
+</script>
+</html>`);
+});
+
+app.listen(Number(PORT), "127.0.0.1", () => console.log(`open http://127.0.0.1:${PORT}`));

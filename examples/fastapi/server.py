@@ -1,0 +1,73 @@
+"""Back end of an app that embeds the modal.
+
+Gives its page tokens of the signed-in user, and receives webhooks.
+"""
+
+import os
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from tenon_client import Tenon, TenonError, WebhookVerificationError, verify_webhook
+
+TENON_URL, PORT = os.environ["TENON_URL"], int(os.environ.get("PORT", "8082"))
+tenon = Tenon(TENON_URL, os.environ["TENON_BACKEND_KEY"])
+app = FastAPI()
+
+PAGE = """<!doctype html>
+<html lang="en">
+<title>Integrations</title>
+<button id="connect">Integrations</button>
+<script type="module">
+  import { open } from "{{TENON_URL}}/tenon.js";
+  document.getElementById("connect").onclick = () => open({
+    token: async () => (await fetch("/my/tenon-token")).text(),
+  });
+</script>
+</html>"""
+
+
+def user_token(username: str, full_name: str) -> str:
+    """Returns a token of a user for the pages of this app. Creates the user on the first call."""
+    limits = {"origins": [f"http://127.0.0.1:{PORT}"]}
+    try:
+        return tenon.create_token(username, limits)["token"]
+    except TenonError as error:
+        if error.type != "not-found":
+            raise
+    try:
+        tenon.create_user({"username": username, "fullName": full_name})
+    except TenonError as error:
+        if error.type != "user-exists":  # else a concurrent request has created the user
+            raise
+    return tenon.create_token(username, limits)["token"]
+
+
+@app.get("/my/tenon-token")
+def token() -> PlainTextResponse:
+    """Returns a token. Your app takes the user from its session."""
+    return PlainTextResponse(user_token("u-42", "Joe Smoe"), headers={"Cache-Control": "no-store"})
+
+
+@app.post("/webhooks", status_code=204)
+async def webhook(request: Request) -> None:
+    """Receives an error or an event.
+
+    Your app stores the record before it responds. A record may arrive more than once, with the same
+    `_id`.
+    """
+    try:
+        record = verify_webhook(os.environ["WEBHOOK_SECRET"], await request.body(), request.headers)
+    except WebhookVerificationError:
+        raise HTTPException(401) from None
+    print(f"event {record['type']}" if "type" in record else f"error {record['error']}", record["_id"], flush=True)
+
+
+@app.get("/")
+def page() -> HTMLResponse:
+    """Returns the page."""
+    return HTMLResponse(PAGE.replace("{{TENON_URL}}", TENON_URL))
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="warning")
