@@ -144,7 +144,8 @@ restore: setup ## Copy lost items from a restored table (FROM=table TABLE=direct
 .PHONY: lock
 lock: setup ## Update the pinned Python packages from local/*.in
 	$(PYTHON) -m pip install --quiet pip-tools
-	for list in local/requirements local/release-requirements local/package-requirements local/check-requirements local/clients-requirements; do \
+	for list in local/requirements local/release-requirements local/package-requirements local/check-requirements local/clients-requirements \
+			examples/fastapi/requirements; do \
 		$(PYTHON) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 			--no-emit-find-links --no-emit-trusted-host --output-file $$list.txt $$list.in; \
 	done

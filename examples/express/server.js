@@ -1,4 +1,7 @@
-// Back end of an app that embeds the modal: gives its page tokens of the signed-in user, and receives webhooks.
+// Back end of an app that embeds the modal: gives its page tokens of the signed-in user, and receives
+// webhooks.
+
+import process from "node:process";
 
 import { Tenon, TenonError, verifyWebhook, WebhookVerificationError } from "@tenon/node";
 import express from "express";
@@ -24,6 +27,7 @@ async function userToken({ username, fullName }) {
   return (await tenon.call("POST", "/users/{user}/token", input)).token;
 }
 
+// oxlint-disable-next-line no-async-endpoint-handlers -- Express 5 passes a rejected promise to its error handler
 app.get("/my/tenon-token", async (request, response) => {
   const token = await userToken(signedInUser(request));
   response.set("cache-control", "no-store").type("text").send(token);
@@ -33,7 +37,8 @@ app.get("/my/tenon-token", async (request, response) => {
 app.post("/webhooks", express.raw({ type: "application/json", limit: "1mb" }), (request, response) => {
   try {
     const record = verifyWebhook(WEBHOOK_SECRET, request.body, request.headers);
-    // Your app stores the record before it responds. A record may arrive more than once, with the same `_id`.
+    // Your app stores the record before it responds. A record may arrive more than once, with the
+    // same `_id`.
     console.log("type" in record ? `event ${record.type}` : `error ${record.error}`, record._id);
     response.sendStatus(204);
   } catch (error) {

@@ -8,7 +8,8 @@ import os
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
-from tenon_client import Tenon, TenonError, WebhookVerificationError, verify_webhook
+from tenon_client import Tenon, TenonError, WebhookVerificationError, is_event, verify_webhook
+from tenon_client.models import CreateToken
 
 TENON_URL, PORT = os.environ["TENON_URL"], int(os.environ.get("PORT", "8082"))
 tenon = Tenon(TENON_URL, os.environ["TENON_BACKEND_KEY"])
@@ -29,7 +30,7 @@ PAGE = """<!doctype html>
 
 def user_token(username: str, full_name: str) -> str:
     """Returns a token of a user for the pages of this app. Creates the user on the first call."""
-    limits = {"origins": [f"http://127.0.0.1:{PORT}"]}
+    limits: CreateToken = {"origins": [f"http://127.0.0.1:{PORT}"]}
     try:
         return tenon.create_token(username, limits)["token"]
     except TenonError as error:
@@ -60,7 +61,7 @@ async def webhook(request: Request) -> None:
         record = verify_webhook(os.environ["WEBHOOK_SECRET"], await request.body(), request.headers)
     except WebhookVerificationError:
         raise HTTPException(401) from None
-    print(f"event {record['type']}" if "type" in record else f"error {record['error']}", record["_id"], flush=True)
+    print(f"event {record['type']}" if is_event(record) else f"error {record['error']}", record["_id"], flush=True)
 
 
 @app.get("/")

@@ -48,8 +48,8 @@ type Input<O extends Operation> = Pick<O["parameters"], "path" | "query" | "head
   Body<Json<NonNullable<O["requestBody"]>>>;
 
 /**
- * Arguments after the path. They may be omitted if nothing is required. Written as a distributive type,
- * so that the compiler decides for the path of a call and not for all paths together.
+ * Arguments after the path. They may be omitted if nothing is required. The type is distributive, so
+ * that the compiler decides for the path of a call and not for all paths together.
  */
 type Inputs<O> = O extends Operation ? ({} extends Input<O> ? [input?: Input<O>] : [input: Input<O>]) : never;
 
@@ -76,7 +76,7 @@ type KeyedPath = {
     : never;
 }[PathOf<"POST">];
 
-/** Paths whose POST has an `Idempotency-Key`. The compiler compares them with the OpenAPI document. */
+/** Paths whose POST has an `Idempotency-Key`. The compiler compares them with the document. */
 const KEYED: Record<KeyedPath, true> = {
   "/destinations": true,
   "/destinations/{destinationId}/replay": true,
@@ -115,7 +115,7 @@ export class Tenon {
     return (await this.#send(method, path, inputs[0] as Sent | undefined)).body as Result<M, P>;
   }
 
-  /** Sends a request like `call`, and returns the body with the `ETag` of the response, for `If-Match`. */
+  /** Sends a request like `call`. Returns the body with the `ETag` of the response, for `If-Match`. */
   async callWithEtag<M extends Method, P extends PathOf<M>>(
     method: M,
     path: P,

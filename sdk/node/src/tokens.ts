@@ -20,11 +20,11 @@ export interface UserTokenClaims extends JWTPayload {
 const KEY_SET_MAX_AGE_MS = 300_000;
 
 /**
- * Returns a function that verifies user tokens of an environment, which pages send to your own server.
- * It returns the claims, or rejects with an error of `jose`.
+ * Returns a function that verifies user tokens of an environment, which pages send to your own
+ * server. It returns the claims, or rejects with an error of `jose`.
  *
- * The key set is cached, and fetched again when a token has an unknown key. A valid token does not prove
- * that the user is still enabled.
+ * The key set is cached, and fetched again when a token has an unknown key. A valid token does not
+ * prove that the user is still enabled.
  */
 export function tokenVerifier(settings: {
   /** Base URL of the API. */

@@ -1,4 +1,4 @@
-// Creates a user, verifies its token, records errors and lists them, against the stack of TENON_URL.
+// Creates a user, verifies its token, and records and lists errors of the stack of TENON_URL.
 
 import assert from "node:assert/strict";
 

@@ -59,7 +59,7 @@ class FakeServer:
 
 
 def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Answer:
-    """Returns an answer with a JSON document, or with a text."""
+    """Returns an answer: a JSON document, or a text."""
     data = (body if isinstance(body, str) else json.dumps(body)).encode()
 
     def send(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -73,7 +73,7 @@ def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Ans
 
 
 def problem(status: int, type_: str, **more: Any) -> Answer:
-    """Returns an answer with a problem document."""
+    """Returns an answer: a problem document."""
     document = {"type": f"urn:tenon:problem:{type_}", "title": type_, "status": status, "detail": f"detail of {type_}"}
     return answer(status, {**document, **more})
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fake_server import FakeServer, answer
 from standardwebhooks import Webhook
 
-from tenon_client import TokenVerifier, WebhookVerificationError, verify_webhook
+from tenon_client import TokenVerifier, WebhookVerificationError, is_event, verify_webhook
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 32 bytes for a test.").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret").decode()
@@ -27,9 +27,14 @@ def signed(record: dict[str, Any], secret: str = SECRET) -> tuple[bytes, dict[st
     return body.encode(), headers
 
 
-@pytest.mark.parametrize("record", [{"_id": "1", "error": "403 Forbidden"}, {"_id": "2", "type": "user.deleted"}])
-def test_signed_webhook_returns_its_record(record: dict[str, Any]) -> None:
-    assert verify_webhook(SECRET, *signed(record)) == record
+def test_signed_webhook_returns_its_error_or_event() -> None:
+    error = verify_webhook(SECRET, *signed({"_id": "1", "error": "403 Forbidden"}))
+    assert not is_event(error)
+    assert error["error"] == "403 Forbidden"
+
+    event = verify_webhook(SECRET, *signed({"_id": "2", "type": "user.deleted", "data": {"userId": "u"}}))
+    assert is_event(event)
+    assert event["data"]["userId"] == "u"
 
 
 BODY, HEADERS = signed({"_id": "1"})

@@ -29,7 +29,8 @@ function text(key, values = {}) {
   return template.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(values, name) ? String(values[name]) : whole));
 }
 
-// These languages have no other forms up to 999,999: `many` of French, Spanish and Portuguese is for millions.
+// Up to 999,999 these languages have no other forms: `many` of French, Spanish and Portuguese is for
+// millions.
 const plural = (key, count) =>
   text(`${key}.${new Intl.PluralRules(language).select(count) === "one" ? "one" : "other"}`, { count: new Intl.NumberFormat(language).format(count) });
 

@@ -3,6 +3,14 @@
 from .errors import TenonError
 from .operations import Tenon
 from .tokens import TokenVerifier, UserTokenClaims
-from .webhooks import WebhookVerificationError, verify_webhook
+from .webhooks import WebhookVerificationError, is_event, verify_webhook
 
-__all__ = ["Tenon", "TenonError", "TokenVerifier", "UserTokenClaims", "WebhookVerificationError", "verify_webhook"]
+__all__ = [
+    "Tenon",
+    "TenonError",
+    "TokenVerifier",
+    "UserTokenClaims",
+    "WebhookVerificationError",
+    "is_event",
+    "verify_webhook",
+]

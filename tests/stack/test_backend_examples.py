@@ -133,6 +133,7 @@ def test_react_page_has_the_packages_of_the_tests() -> None:
         name: package[name] for name in ("version", "peerDependencies")
     }
 """Runs the apps of examples/ against the deployed stack."""
+"""Runs the back ends of examples/ against the deployed stack."""
 
 import os
 import shutil
