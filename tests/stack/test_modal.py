@@ -1545,14 +1545,14 @@ def test_language_and_texts_of_the_host(site: Site, user: User) -> None:
         assert site.browser.run("return document.documentElement.lang") == ("de" if lang == "de-AT" else "en")
 
 
-# Status of an installation, number and button of its errors, and a plural and a singular.
+# States of an installation, number and button of its errors, and a plural and a singular.
 # typos:off
 LANGUAGES = {
-    "de": ("Installiert", "3 Fehler", "Fehler anzeigen", "2 Mal", "1 Mal"),
-    "fr": ("Installée", "3 erreurs", "Afficher les erreurs", "2 fois", "1 fois"),
-    "es": ("Instalada", "3 errores", "Mostrar errores", "2 veces", "1 vez"),
-    "pt": ("Instalada", "3 erros", "Mostrar erros", "2 vezes", "1 vez"),
-    "ja": ("インストール済み", "3 件のエラー", "エラーを表示", "2 回", "1 回"),
+    "de": ("Installiert", "Handlungsbedarf", "3 Fehler", "Fehler anzeigen", "2 Mal", "1 Mal"),
+    "fr": ("Installée", "Action requise", "3 erreurs", "Afficher les erreurs", "2 fois", "1 fois"),
+    "es": ("Instalada", "Requiere atención", "3 errores", "Mostrar errores", "2 veces", "1 vez"),
+    "pt": ("Instalada", "Requer atenção", "3 erros", "Mostrar erros", "2 vezes", "1 vez"),
+    "ja": ("インストール済み", "要対応", "3 件のエラー", "エラーを表示", "2 回", "1 回"),
 }
 # typos:on
 
@@ -1560,7 +1560,7 @@ LANGUAGES = {
 def test_every_language_has_its_texts_and_plurals(site: Site, user: User) -> None:
     installed = user.install()
     user.fail(installed, "one", "two words", "two words")
-    for lang, (status, errors, show, twice, once) in LANGUAGES.items():
+    for lang, (status, _, errors, show, twice, once) in LANGUAGES.items():
         site.show(status, errors, lang=lang)
         assert site.browser.run("return document.documentElement.lang") == lang
         site.click(show, twice, once)
@@ -2037,8 +2037,10 @@ def test_views_of_an_integration_are_accessible(views: Site, other_environment: 
     site.click("Reconnect", "Reconnect Long account name")
     check_view(site, "reconnect")
     site.run("modal.close()")
-    site.show("Handlungsbedarf", integrationId="long", mode="read", lang="de")
-    check_view(site, "installation without changes")
+    for lang, (_, status, *_) in LANGUAGES.items():
+        site.show(status, integrationId="long", mode="read", lang=lang)
+        check_view(site, f"installation without changes in {lang}")
+        site.run("modal.close()")
 
 
 def test_catalogue_and_pages_that_end_are_accessible(views: Site, user: User) -> None:
