@@ -67,8 +67,10 @@ export interface paths {
         put?: never;
         /**
          * Creates a destination.
-         * @description A bus is first checked with a test event. A webhook receives a secret, which is returned only
-         *     once. Keys and secrets are encrypted before they are stored.
+         * @description A bus with access keys is first checked with a test event. A bus with a role is created disabled
+         *     and unverified: create the role with `trustPolicy` and `policy` of the response, then enable the
+         *     destination. A webhook receives a secret, which is returned only once. Keys and secrets are
+         *     encrypted before they are stored.
          */
         post: operations["createDestination"];
         delete?: never;
@@ -94,7 +96,9 @@ export interface paths {
         head?: never;
         /**
          * Updates a destination.
-         * @description A changed bus is first checked with a test event. Enabling the destination or changing its
+         * @description A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
+         *     must be possible to assume it with the external id, and not without. The previous credentials are
+         *     kept if the check fails. Enabling the destination or changing its
          *     target resets its health, so that pending deliveries are attempted immediately and results of another
          *     target are not shown. Disabling it cancels its pending deliveries.
          */
@@ -173,7 +177,8 @@ export interface paths {
         put?: never;
         /**
          * Sends a test event immediately, even to a disabled destination, and returns the response of the
-         *     destination.
+         *     destination. The role of a bus is verified: that Tenon can assume it with the external id, and not
+         *     without.
          */
         post: operations["testDestination"];
         delete?: never;
@@ -904,16 +909,16 @@ export interface components {
              */
             status: number | null;
         };
-        /** @description AWS access keys of the customer. They are stored in encrypted form only. */
-        AwsCredentials: {
-            /** @description Access key id. */
-            accessKeyId: components["schemas"]["AccessKeyId"];
-            /** @description Secret access key. */
-            secretAccessKey: components["schemas"]["Secret"];
-            sessionToken?: components["schemas"]["Secret"] | null;
-        };
         /** @description Result of an item. */
         BatchResult: components["schemas"]["CreatedBatchResult"] | components["schemas"]["ConflictBatchResult"] | components["schemas"]["InvalidBatchResult"];
+        /** @description Access to the account of a bus: masked access keys, or a role. */
+        BusCredentials: {
+            /** @description First four and last four characters of the access key id; absent for a role. */
+            accessKeyId?: string | null;
+            /** @description External id with which Tenon assumes a role for this destination, and no other. */
+            externalId: components["schemas"]["ExternalId"];
+            roleArn?: components["schemas"]["RoleArn"] | null;
+        };
         /** @example errors */
         BusName: string;
         /**
@@ -977,7 +982,7 @@ export interface components {
          *     }
          */
         CreateDestination: {
-            credentials?: components["schemas"]["AwsCredentials"] | null;
+            credentials?: components["schemas"]["NewCredentials"] | null;
             description?: components["schemas"]["Text256"] | null;
             enabled?: boolean | null;
             eventBusName?: components["schemas"]["BusName"] | null;
@@ -1410,8 +1415,8 @@ export interface components {
         EventbridgeDestination: {
             /** @description Creation time. */
             createdAt: components["schemas"]["Timestamp"];
-            /** @description Masked access keys. */
-            credentials: components["schemas"]["MaskedCredentials"];
+            /** @description Access keys or role. */
+            credentials: components["schemas"]["BusCredentials"];
             /** @description Id of the destination. */
             destinationId: components["schemas"]["DestinationId"];
             /** @description Reason why Tenon disabled the destination; null if it did not. */
@@ -1427,14 +1432,20 @@ export interface components {
             /** @description Health of the destination. */
             health: components["schemas"]["Health"];
             name: components["schemas"]["Text256"] | null;
-            /** @description Least-privilege IAM policy for the keys. */
+            /** @description Least-privilege IAM policy for the keys or the role. */
             policy: {
                 [key: string]: unknown;
             };
+            /** @description ARN of the account that assumes roles: that of Tenon. */
+            principal: components["schemas"]["Principal"];
             /** @description Region of the bus. */
             region: components["schemas"]["Region"];
             /** @description Waits between attempts, in seconds; each is up to 10 % longer. */
             retryPolicy: number[];
+            /** @description Trust policy of a role for this destination. */
+            trustPolicy: {
+                [key: string]: unknown;
+            };
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -1454,8 +1465,8 @@ export interface components {
         EventbridgeDestinationWithSecret: {
             /** @description Creation time. */
             createdAt: components["schemas"]["Timestamp"];
-            /** @description Masked access keys. */
-            credentials: components["schemas"]["MaskedCredentials"];
+            /** @description Access keys or role. */
+            credentials: components["schemas"]["BusCredentials"];
             /** @description Id of the destination. */
             destinationId: components["schemas"]["DestinationId"];
             /** @description Reason why Tenon disabled the destination; null if it did not. */
@@ -1471,16 +1482,22 @@ export interface components {
             /** @description Health of the destination. */
             health: components["schemas"]["Health"];
             name: components["schemas"]["Text256"] | null;
-            /** @description Least-privilege IAM policy for the keys. */
+            /** @description Least-privilege IAM policy for the keys or the role. */
             policy: {
                 [key: string]: unknown;
             };
+            /** @description ARN of the account that assumes roles: that of Tenon. */
+            principal: components["schemas"]["Principal"];
             /** @description Region of the bus. */
             region: components["schemas"]["Region"];
             /** @description Waits between attempts, in seconds; each is up to 10 % longer. */
             retryPolicy: number[];
             /** @description Secret that signs the requests to a webhook, `whsec_…`; absent for a bus. */
             secret?: string;
+            /** @description Trust policy of a role for this destination. */
+            trustPolicy: {
+                [key: string]: unknown;
+            };
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -1506,6 +1523,8 @@ export interface components {
             /** @description Ticket. */
             ticket: components["schemas"]["Ticket"];
         };
+        /** @example 7a1f0c9e3b52d4860e6f9a1b2c3d4e5f60718293 */
+        ExternalId: string;
         /** @description Field of a form. */
         Field: {
             help: components["schemas"]["Text500"] | null;
@@ -1791,11 +1810,6 @@ export interface components {
          * @enum {string}
          */
         Language: "en" | "de" | "fr" | "es" | "pt" | "ja";
-        /** @description Masked access keys. */
-        MaskedCredentials: {
-            /** @description First four and last four characters of the access key id. */
-            accessKeyId: string;
-        };
         /** @description Key-value pairs that the customer attaches to a user: at most 50 pairs and 8 KiB in total. */
         Metadata: {
             [key: string]: string;
@@ -1806,6 +1820,13 @@ export interface components {
             /** @description Origins of the pages that may embed the modal. */
             origins: components["schemas"]["Origin"][];
             theme: components["schemas"]["Theme"] | null;
+        };
+        /** @description Access to the account of a bus: `roleArn`, or `accessKeyId` and `secretAccessKey`. */
+        NewCredentials: {
+            accessKeyId?: components["schemas"]["AccessKeyId"] | null;
+            roleArn?: components["schemas"]["RoleArn"] | null;
+            secretAccessKey?: components["schemas"]["Secret"] | null;
+            sessionToken?: components["schemas"]["Secret"] | null;
         };
         /**
          * @description Filter of the records that a destination receives. An absent list matches every record; an empty one
@@ -1888,7 +1909,7 @@ export interface components {
          *     }
          */
         PatchDestination: {
-            credentials?: components["schemas"]["AwsCredentials"] | null;
+            credentials?: components["schemas"]["NewCredentials"] | null;
             description?: components["schemas"]["Text256"] | null;
             /** @description Whether records are sent. */
             enabled?: boolean | null;
@@ -1923,6 +1944,8 @@ export interface components {
         };
         /** @example shpat_[0-9a-f]+ */
         Pattern: string;
+        /** @example arn:aws:iam::111111111111:root */
+        Principal: string;
         /** @description Error response (RFC 9457). */
         Problem: {
             /** @description Description of this occurrence. */
@@ -2100,6 +2123,8 @@ export interface components {
             /** @description Type of the credential. */
             type: components["schemas"]["Text128"];
         };
+        /** @example arn:aws:iam::222222222222:role/tenon-errors */
+        RoleArn: string;
         /**
          * @description Choice between the default palettes.
          * @enum {string}

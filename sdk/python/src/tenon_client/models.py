@@ -25,18 +25,19 @@ class Attempt(TypedDict):
     status: int | None
 
 
-class AwsCredentials(TypedDict):
-    """AWS access keys of the customer. They are stored in encrypted form only."""
-
-    #: Access key id.
-    accessKeyId: AccessKeyId
-    #: Secret access key.
-    secretAccessKey: Secret
-    sessionToken: NotRequired[Secret | None]
-
-
 #: Result of an item.
 BatchResult: TypeAlias = "CreatedBatchResult | ConflictBatchResult | InvalidBatchResult"
+
+
+class BusCredentials(TypedDict):
+    """Access to the account of a bus: masked access keys, or a role."""
+
+    #: First four and last four characters of the access key id; absent for a role.
+    accessKeyId: NotRequired[str | None]
+    #: External id with which Tenon assumes a role for this destination, and no other.
+    externalId: ExternalId
+    roleArn: NotRequired[RoleArn | None]
+
 
 BusName: TypeAlias = "str"
 
@@ -74,7 +75,7 @@ class CreateDestination(TypedDict):
     `eventBusName` and `credentials`.
     """
 
-    credentials: NotRequired[AwsCredentials | None]
+    credentials: NotRequired[NewCredentials | None]
     description: NotRequired[Text256 | None]
     enabled: NotRequired[bool | None]
     eventBusName: NotRequired[BusName | None]
@@ -467,8 +468,8 @@ class EventbridgeDestination(TypedDict):
 
     #: Creation time.
     createdAt: Timestamp
-    #: Masked access keys.
-    credentials: MaskedCredentials
+    #: Access keys or role.
+    credentials: BusCredentials
     #: Id of the destination.
     destinationId: DestinationId
     #: Reason why Tenon disabled the destination; null if it did not.
@@ -484,12 +485,16 @@ class EventbridgeDestination(TypedDict):
     #: Health of the destination.
     health: Health
     name: Text256 | None
-    #: Least-privilege IAM policy for the keys.
+    #: Least-privilege IAM policy for the keys or the role.
     policy: dict[str, Any]
+    #: ARN of the account that assumes roles: that of Tenon.
+    principal: Principal
     #: Region of the bus.
     region: Region
     #: Waits between attempts, in seconds; each is up to 10 % longer.
     retryPolicy: list[int]
+    #: Trust policy of a role for this destination.
+    trustPolicy: dict[str, Any]
     type: Literal["eventbridge"]
     #: Time of the last change.
     updatedAt: Timestamp
@@ -505,8 +510,8 @@ class EventbridgeDestinationWithSecret(TypedDict):
 
     #: Creation time.
     createdAt: Timestamp
-    #: Masked access keys.
-    credentials: MaskedCredentials
+    #: Access keys or role.
+    credentials: BusCredentials
     #: Id of the destination.
     destinationId: DestinationId
     #: Reason why Tenon disabled the destination; null if it did not.
@@ -522,14 +527,18 @@ class EventbridgeDestinationWithSecret(TypedDict):
     #: Health of the destination.
     health: Health
     name: Text256 | None
-    #: Least-privilege IAM policy for the keys.
+    #: Least-privilege IAM policy for the keys or the role.
     policy: dict[str, Any]
+    #: ARN of the account that assumes roles: that of Tenon.
+    principal: Principal
     #: Region of the bus.
     region: Region
     #: Waits between attempts, in seconds; each is up to 10 % longer.
     retryPolicy: list[int]
     #: Secret that signs the requests to a webhook, `whsec_…`; absent for a bus.
     secret: NotRequired[str]
+    #: Trust policy of a role for this destination.
+    trustPolicy: dict[str, Any]
     type: Literal["eventbridge"]
     #: Time of the last change.
     updatedAt: Timestamp
@@ -545,6 +554,9 @@ class ExchangeTicket(TypedDict):
 
     #: Ticket.
     ticket: Ticket
+
+
+ExternalId: TypeAlias = "str"
 
 
 class Field(TypedDict):
@@ -846,14 +858,6 @@ KeyId: TypeAlias = "str"
 #: Language of the modal.
 Language: TypeAlias = "Literal['en', 'de', 'fr', 'es', 'pt', 'ja']"
 
-
-class MaskedCredentials(TypedDict):
-    """Masked access keys."""
-
-    #: First four and last four characters of the access key id.
-    accessKeyId: str
-
-
 #: Key-value pairs that the customer attaches to a user: at most 50 pairs and 8 KiB in total.
 Metadata: TypeAlias = "dict[str, str]"
 
@@ -865,6 +869,15 @@ class Modal(TypedDict):
     #: Origins of the pages that may embed the modal.
     origins: list[Origin]
     theme: Theme | None
+
+
+class NewCredentials(TypedDict):
+    """Access to the account of a bus: `roleArn`, or `accessKeyId` and `secretAccessKey`."""
+
+    accessKeyId: NotRequired[AccessKeyId | None]
+    roleArn: NotRequired[RoleArn | None]
+    secretAccessKey: NotRequired[Secret | None]
+    sessionToken: NotRequired[Secret | None]
 
 
 class NewFilter(TypedDict):
@@ -943,7 +956,7 @@ class PalettesInput(TypedDict):
 class PatchDestination(TypedDict):
     """Changes to a destination; absent fields remain unchanged."""
 
-    credentials: NotRequired[AwsCredentials | None]
+    credentials: NotRequired[NewCredentials | None]
     description: NotRequired[Text256 | None]
     #: Whether records are sent.
     enabled: NotRequired[bool | None]
@@ -972,6 +985,8 @@ class PatchModal(TypedDict):
 
 
 Pattern: TypeAlias = "str"
+
+Principal: TypeAlias = "str"
 
 
 class Problem(TypedDict):
@@ -1106,6 +1121,8 @@ class RevealedCredential(TypedDict):
     #: Type of the credential.
     type: Text128
 
+
+RoleArn: TypeAlias = "str"
 
 #: Choice between the default palettes.
 Scheme: TypeAlias = "Literal['light', 'dark', 'auto']"

@@ -29,8 +29,10 @@ class Tenon(Caller):
     ) -> models.DestinationWithSecret:
         """Creates a destination.
 
-        A bus is first checked with a test event. A webhook receives a secret, which is returned only
-        once. Keys and secrets are encrypted before they are stored.
+        A bus with access keys is first checked with a test event. A bus with a role is created disabled
+        and unverified: create the role with `trustPolicy` and `policy` of the response, then enable the
+        destination. A webhook receives a secret, which is returned only once. Keys and secrets are
+        encrypted before they are stored.
         """
         return self._create("/destinations", body, idempotency_key)
 
@@ -45,7 +47,9 @@ class Tenon(Caller):
     def patch_destination(self, destination_id: str, body: models.PatchDestination) -> models.Destination:
         """Updates a destination.
 
-        A changed bus is first checked with a test event. Enabling the destination or changing its
+        A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
+        must be possible to assume it with the external id, and not without. The previous credentials are
+        kept if the check fails. Enabling the destination or changing its
         target resets its health, so that pending deliveries are attempted immediately and results of another
         target are not shown. Disabling it cancels its pending deliveries.
         """
@@ -77,7 +81,8 @@ class Tenon(Caller):
 
     def test_destination(self, destination_id: str) -> models.TestResult:
         """Sends a test event immediately, even to a disabled destination, and returns the response of the
-        destination.
+        destination. The role of a bus is verified: that Tenon can assume it with the external id, and not
+        without.
         """
         return self._call("POST", f"/destinations/{segment(destination_id)}/test")
 
