@@ -164,12 +164,21 @@ def test_a_role_that_tenon_may_not_assume_is_refused(connection: Connection) -> 
     assert connection.patch(enabled=True).status == 200
 
 
-@pytest.mark.parametrize(
-    "condition", [{}, {"StringLike": {"sts:ExternalId": "*"}}, {"Null": {"sts:ExternalId": "false"}}], ids=json.dumps
-)
-def test_a_trust_policy_must_require_the_external_id(connection: Connection, condition: dict) -> None:
+OPEN_CONDITIONS = {
+    "none": lambda _: {},
+    "any external id": lambda _: {"StringLike": {"sts:ExternalId": "*"}},
+    "some external id": lambda _: {"Null": {"sts:ExternalId": "false"}},
+    "its first digits": lambda own: {"StringLike": {"sts:ExternalId": own[:3] + "*"}},
+    "its last digits": lambda own: {"StringLike": {"sts:ExternalId": "*" + own[-3:]}},
+    "first and last digits": lambda own: {"StringLike": {"sts:ExternalId": own[:3] + "*" + own[-3:]}},
+    "digits in the middle": lambda own: {"StringLike": {"sts:ExternalId": "*" + own[18:21] + "*"}},
+}
+
+
+@pytest.mark.parametrize("condition", OPEN_CONDITIONS)
+def test_a_trust_policy_must_require_the_external_id(connection: Connection, condition: str) -> None:
     trust = json.loads(json.dumps(connection.created["trustPolicy"]))
-    trust["Statement"][0]["Condition"] = condition
+    trust["Statement"][0]["Condition"] = OPEN_CONDITIONS[condition](connection.created["credentials"]["externalId"])
     connection.role.create(trust, connection.created["policy"])
     for change in ({"enabled": True}, {"credentials": {"roleArn": connection.role.arn}}):
         assert "the trust policy must require this external id" in connection.refused(**change)["detail"]
@@ -189,7 +198,9 @@ def test_a_role_without_permission_is_refused_with_the_policy(connection: Connec
 def test_the_test_event_verifies_the_role_of_a_disabled_destination(connection: Connection) -> None:
     failed = connection.environment.call("POST", f"{connection.path}/test")
     assert not failed["delivered"]
-    assert failed["attempt"]["status"] is None
+    assert failed["attempt"]["status"] == 403
+    # AWS names the role of the function.
+    assert "assumed-role" not in failed["attempt"]["response"]
     assert connection.shown()["verification"] == failed["attempt"]["response"]
     connection.create_role()
     tested = connection.environment.call("POST", f"{connection.path}/test")
@@ -287,5 +298,9 @@ def test_a_bus_can_be_corrected_before_the_role_exists(connection: Connection) -
     answer = connection.patch(eventBusName="other")
     assert (answer.status, answer.body["verified"]) == (200, False)
     assert answer.body["policy"]["Statement"][0]["Resource"].endswith(":event-bus/other")
+    other_region = f"arn:aws:events:eu-west-1:{CUSTOMER_ACCOUNT}:event-bus/errors"
+    assert [error["pointer"] for error in connection.patch(eventBusName=other_region).body["errors"]] == [
+        "/eventBusName"
+    ]
     elsewhere = connection.patch(eventBusName=f"arn:aws:events:{REGION}:333333333333:event-bus/errors")
     assert [error["pointer"] for error in elsewhere.body["errors"]] == ["/credentials/roleArn"]

@@ -147,7 +147,7 @@ impl Connections {
 
     /// Changes the target of a destination. Returns a new verification if it leads elsewhere, has new
     /// credentials, or is enabled with a role. A changed bus is checked first: two calls to it; with keys
-    /// one or two KMS calls, with a role three calls to STS. A role that is not used yet is not checked.
+    /// one or two KMS calls, with a role four calls to STS. A role that is not used yet is not checked.
     pub async fn change(
         &self,
         route: Route,
@@ -158,7 +158,9 @@ impl Connections {
         let TargetChanges { url, description, region, event_bus_name, credentials } = changes;
         match &mut destination.target {
             Target::EventBridge(bus) => {
-                let (moved, renewed) = (region.is_some() || event_bus_name.is_some(), credentials.is_some());
+                let renewed = credentials.is_some();
+                let moved = region.as_ref().is_some_and(|region| *region != bus.region)
+                    || event_bus_name.as_ref().is_some_and(|name| *name != bus.event_bus_name);
                 bus.region = region.unwrap_or_else(|| bus.region.clone());
                 bus.event_bus_name = event_bus_name.unwrap_or_else(|| bus.event_bus_name.clone());
                 if let Some(NewAccess::Keys(keys)) = credentials {
@@ -179,6 +181,7 @@ impl Connections {
                         checked.result.map(Some).map_err(|refusal| refused(refusal, bus.least_privilege_policy()))
                     }
                     BusAccess::Role { role_arn } if moved => {
+                        check_region(&bus.region, &bus.event_bus_name)?;
                         role_arn.check(&self.principal, &bus.region, &bus.event_bus_name)?;
                         Ok(Some(Verification::untried_role()))
                     }
@@ -211,7 +214,7 @@ impl Connections {
         }
     }
 
-    /// Checks the role of a bus, with three calls to STS and two to the bus.
+    /// Checks the role of a bus, with four calls to STS and two to the bus.
     pub async fn check_role(
         &self,
         route: Route,

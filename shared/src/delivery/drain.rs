@@ -47,7 +47,7 @@ use crate::{
     },
 };
 
-/// Time during which a drain starts batches. With the last batch, which takes up to 15 seconds, and
+/// Time during which a drain starts batches. With the last batch, which takes up to 20 seconds, and
 /// its writes it stays below the timeout of the function (60 seconds).
 const RUN_BUDGET: Duration = Duration::from_secs(30);
 /// Duration of the lease. Longer than the timeout of the function.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aws_config::{SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_eventbridge::{
     Client,
     config::{self, Credentials, Region, http::HttpResponse},
@@ -104,7 +105,7 @@ impl EventBridgeSender {
             }
             BusAccess::Role { role_arn } => {
                 let assumed = self.roles.credentials(route, bus, role_arn).await;
-                assumed.map_err(|AssumeError { attempt, failure, .. }| Outcome::Failed(attempt, failure))
+                assumed.map_err(AssumeError::outcome)
             }
         }
     }
@@ -231,20 +232,25 @@ async fn put_events(
         }
         Err(error) => {
             let status = error.raw_response().map(|response| response.status().as_u16());
-            let kind = error.code().map_or(Failure::Unreachable, failure);
-            vec![Outcome::Failed(attempt(status, error_text(&error, timeout)), kind); count]
+            vec![Outcome::Failed(attempt(status, error_text(&error, timeout)), sdk_failure(&error)); count]
         }
+    }
+}
+
+/// Classifies a failed call of STS or EventBridge.
+fn sdk_failure<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Failure {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match error.code() {
+        Some(code) if status.is_none_or(|status| status < 500) => failure(code),
+        _ => Failure::Unreachable,
     }
 }
 
 /// Classifies an error code of STS or of `PutEvents`, for a request or for one of its entries.
 fn failure(code: &str) -> Failure {
     match code {
-        "Throttling"
-        | "ThrottlingException"
-        | "ThrottledException"
-        | "RequestLimitExceeded"
-        | "LimitExceededException" => Failure::Busy(None),
+        code if THROTTLING_ERRORS.contains(&code) => Failure::Busy(None),
+        code if TRANSIENT_ERRORS.contains(&code) => Failure::Unreachable,
         "InternalFailure" | "InternalException" | "InternalServerError" | "ServiceUnavailable" => Failure::Unreachable,
         "InvalidArgument" | "MalformedDetail" => Failure::Rejected,
         _ => Failure::Refused,

@@ -304,6 +304,11 @@ impl BusName {
         self.0.strip_prefix("arn:")?.split(':').nth(2)
     }
 
+    /// Returns the partition of an ARN, or `None` for a plain name.
+    pub(super) fn partition(&self) -> Option<&str> {
+        self.0.strip_prefix("arn:")?.split(':').next()
+    }
+
     /// Returns the account of an ARN, or `None` for a plain name.
     pub fn account(&self) -> Option<&str> {
         self.0.strip_prefix("arn:")?.split(':').nth(3)

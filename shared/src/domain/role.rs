@@ -51,7 +51,8 @@ impl RoleArn {
         if self.account() == principal.account() {
             return Err(RoleError::OwnAccount);
         }
-        if self.partition() != principal.partition() || self.partition() != region.partition() {
+        let partitions = [principal.partition(), region.partition(), bus.partition().unwrap_or(self.partition())];
+        if partitions.iter().any(|partition| *partition != self.partition()) {
             return Err(RoleError::OtherPartition);
         }
         if bus.account().is_some_and(|account| account != self.account()) {
@@ -68,7 +69,7 @@ pub enum RoleError {
     #[error("must not be a role of the account in which Tenon runs")]
     OwnAccount,
     /// No role can be assumed from another partition.
-    #[error("must be a role of the AWS partition of Tenon and of `region`")]
+    #[error("must be a role of the AWS partition of Tenon and of the event bus")]
     OtherPartition,
     /// The ARN of the bus names another account.
     #[error("must be a role of the account of the event bus")]
@@ -119,6 +120,20 @@ impl ExternalId {
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns external ids that differ from this one: one in the middle, the other one around it. A trust
+    /// policy with a pattern instead of the external id accepts one of them, unless the pattern is nearly
+    /// as long as the external id.
+    pub fn similar(&self) -> [Self; 2] {
+        // Differs from each hex digit.
+        let other = |digit: char| if digit == '0' { '1' } else { '0' };
+        [true, false].map(|middle| {
+            let digits = self.0.chars().enumerate();
+            Self(
+                digits.map(|(at, digit)| if (12..28).contains(&at) == middle { other(digit) } else { digit }).collect(),
+            )
+        })
     }
 
     /// Returns the policy that a role must have to be assumed by Tenon for this destination only.
@@ -208,6 +223,7 @@ mod tests {
             ("arn:aws-cn:iam::111111111111:role/tenon", "cn-north-1", "errors", RoleError::OwnAccount),
             ("arn:aws-cn:iam::222222222222:role/tenon", "cn-north-1", "errors", RoleError::OtherPartition),
             (role, "us-gov-west-1", "errors", RoleError::OtherPartition),
+            (role, "eu-west-1", "arn:aws-cn:events:eu-west-1:222222222222:event-bus/errors", RoleError::OtherPartition),
             (role, "eu-west-1", "arn:aws:events:eu-west-1:333333333333:event-bus/errors", RoleError::OtherAccount),
         ] {
             assert_eq!(check(role, region, bus), Err(error), "{role} {region} {bus}");
@@ -219,6 +235,9 @@ mod tests {
         fn each_destination_has_an_external_id_of_its_own(one in route(), other in route()) {
             prop_assert_eq!(ExternalId::of(one), ExternalId::of(one));
             prop_assert_eq!(one == other, ExternalId::of(one) == ExternalId::of(other));
+            for similar in ExternalId::of(one).similar() {
+                prop_assert_ne!(similar, ExternalId::of(one));
+            }
             // AWS: 2 to 1,224 characters.
             prop_assert_eq!(ExternalId::of(one).as_str().len(), 40);
         }

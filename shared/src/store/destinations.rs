@@ -10,12 +10,12 @@ use super::{
     keys,
     table::{
         Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, Write, from_items, number, readable,
-        text, to_item,
+        text, to_item, to_value,
     },
 };
 use crate::domain::{
     delivery::Route,
-    destination::{Destination, MAX_DESTINATIONS, Verification},
+    destination::{Destination, MAX_DESTINATIONS, Target, Verification},
     health::Health,
     id::{DestinationId, EnvironmentId},
     request_seed::RequestSeed,
@@ -101,17 +101,20 @@ impl Destinations {
         Ok(())
     }
 
-    /// Records the result of a test event, if the version of the destination is unchanged. One write.
+    /// Records the result of a test event of a destination, if its target is unchanged. The new version keeps
+    /// a concurrent change from restoring the previous result. One write.
     pub async fn set_verification(
         &self,
         Route { environment, destination }: Route,
-        version: u32,
+        target: &Target,
         Verification { verified, reason }: &Verification,
     ) -> Result<(), StoreError> {
+        let target = to_value(target)?;
         let update = Update::of(&keys::destination(environment, destination))
             .set("verification.verified", AttributeValue::Bool(*verified))
             .set("verification.reason", text(reason))
-            .when(Condition::equals("version", number(version)));
+            .add("version", number(1))
+            .when(Condition::equals("target", target));
         self.0.update(update).await.map(|_| ())
     }
 

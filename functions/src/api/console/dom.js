@@ -63,9 +63,10 @@ async function withBusy(control, action) {
   }
 }
 
+// Creates a button that copies a text, or what a function returns.
 function copyButton(text, label) {
   return button(label, async () => {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(typeof text === "function" ? text() : text);
     announce("Copied.");
   });
 }

@@ -10,7 +10,7 @@ const roleField = () => field("Role ARN", "roleArn", { wide: true },
 
 // Returns a CloudFormation template of a role that Tenon can assume for a destination, and no other.
 function roleTemplate(roleArn, { trustPolicy, policy }) {
-  const [, path, name] = /:role(\/(?:.*\/)?)([^/]*)$/.exec(roleArn) ?? [];
+  const [, path] = /:role(\/(?:.*\/)?)[^/]*$/.exec(roleArn) ?? [];
   return JSON.stringify({
     AWSTemplateFormatVersion: "2010-09-09",
     Description: "Lets Tenon send events to one event bus.",
@@ -18,7 +18,7 @@ function roleTemplate(roleArn, { trustPolicy, policy }) {
       Role: {
         Type: "AWS::IAM::Role",
         Properties: {
-          RoleName: name, Path: path, AssumeRolePolicyDocument: trustPolicy,
+          RoleName: roleName(roleArn), Path: path, AssumeRolePolicyDocument: trustPolicy,
           Policies: [{ PolicyName: "put-events", PolicyDocument: policy }],
         },
       },
@@ -27,7 +27,12 @@ function roleTemplate(roleArn, { trustPolicy, policy }) {
   }, null, 2);
 }
 
-const COMMAND = "aws cloudformation deploy --stack-name tenon-role --template-file tenon-role.json --capabilities CAPABILITY_NAMED_IAM";
+const roleName = (roleArn) => roleArn.split("/").at(-1);
+
+// Returns the command that creates the role. Each role has a stack of its own: the update of another one's would
+// replace that role while it is in use.
+const deployCommand = (roleArn, { destinationId }) => "aws cloudformation deploy --template-file tenon-role.json "
+  + `--stack-name tenon-${destinationId}-${roleName(roleArn).replace(/[^A-Za-z0-9]/g, "-")} --capabilities CAPABILITY_NAMED_IAM`;
 
 function download(text) {
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
@@ -40,7 +45,8 @@ function download(text) {
 const creation = (destination, roleArn) => h("div", { class: "wide" },
   h("p", {}, "Create the role in the account of the bus. It trusts Tenon's account for this destination's external id, ",
     h("code", {}, destination.credentials.externalId), ", and may only put events on the bus."),
-  h("div", { class: "row" }, button("Download template", async () => download(roleTemplate(roleArn(), destination))), copyButton(COMMAND, "Copy AWS CLI command")),
+  h("div", { class: "row" }, button("Download template", async () => download(roleTemplate(roleArn(), destination))),
+    copyButton(() => deployCommand(roleArn(), destination), "Copy AWS CLI command")),
   policyDetails(destination.trustPolicy, false, "Trust policy"), policyDetails(destination.policy, false, "Permissions policy"));
 
 // Opens the steps after which a destination with a role is enabled.

@@ -1,7 +1,7 @@
 //! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads, and one write if anything
 //! changes; one more write, and possibly a message, if `enabled` or the target changes; one read for
 //! each user that the filter names by username or email address; if the bus or its keys change, two
-//! calls to the bus and one or two KMS calls; if a role is checked, two calls to the bus and three to
+//! calls to the bus and one or two KMS calls; if a role is checked, two calls to the bus and four to
 //! STS.
 
 use axum::extract;

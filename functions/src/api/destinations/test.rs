@@ -1,5 +1,5 @@
 //! `POST /destinations/{destinationId}/test`. AWS calls: one DynamoDB read, one call to the
-//! customer's bus, and one KMS call for the first use of the keys or the secret; for a role three calls
+//! customer's bus, and one KMS call for the first use of the keys or the secret; for a role four calls
 //! to STS and two to the bus; for a role, and for a webhook that accepts the event, one DynamoDB write.
 
 use axum::extract;
@@ -62,7 +62,7 @@ pub async fn test_destination(
             if matches!(destination.target, Target::Webhook(_)) {
                 let reason = format!("a test event was accepted at {}", attempt.at);
                 let verification = Verification { verified: true, reason };
-                state.destinations.set_verification(route, destination.version, &verification).await?;
+                state.destinations.set_verification(route, &destination.target, &verification).await?;
             }
             Ok(Json(TestResult { delivered: true, attempt }))
         }
@@ -81,7 +81,7 @@ async fn test_role(
     let at = Timestamp::now();
     let Checked { sent, result } = connections.check_role(route, bus, role_arn).await?;
     let verification = result.unwrap_or_else(|refusal| Verification { verified: false, reason: refusal.to_string() });
-    destinations.set_verification(route, destination.version, &verification).await?;
+    destinations.set_verification(route, &destination.target, &verification).await?;
     Ok(match sent {
         Some(Outcome::Delivered(attempt)) => TestResult { delivered: true, attempt },
         Some(Outcome::Failed(attempt, _)) => TestResult { delivered: false, attempt },

@@ -66,7 +66,7 @@ const JA = {
   required: "値を入力してください。",
   requiredChoice: "項目を選択してください。",
   invalidNumber: "数値を入力してください。",
-  invalidUrl: "https:// で始まるアドレスを入力してください。",
+  invalidUrl: "アドレスは https:// で始めてください。",
   invalidPattern: "値の形式が正しくありません。",
   invalidValue: "この値をご確認ください：{reason}",
   atLeastOne: "ワークフローを 1 つ以上選択してください。",

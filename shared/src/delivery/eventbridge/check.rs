@@ -16,7 +16,7 @@ use super::{
     test_entry,
 };
 use crate::domain::{
-    delivery::{Outcome, Route},
+    delivery::{Failure, Outcome, Route},
     destination::{AwsCredentials, BusName, EventBridge, Region, Verification},
     id::EnvironmentId,
     role::RoleArn,
@@ -39,26 +39,43 @@ pub struct ConnectionRefused {
     pub aws_message: String,
 }
 
+/// Credentials with which a bus is called.
+#[derive(Clone, Copy, Debug)]
+enum Credentials {
+    Keys,
+    Role,
+}
+
 impl ConnectionRefused {
     /// Maps an AWS error code to the invalid setting. Returns none for codes that no setting
     /// causes.
-    fn from_code(code: &str, message: &str) -> Option<Self> {
-        let (pointer, explanation) = match code {
-            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
-                ("/credentials/accessKeyId", "AWS does not recognize this access key ID")
-            }
-            "InvalidSignatureException" | "SignatureDoesNotMatch" => {
-                ("/credentials/secretAccessKey", "the secret access key does not match the access key ID")
-            }
-            "ExpiredTokenException" | "ExpiredToken" => ("/credentials/sessionToken", "the session token has expired"),
-            "IncompleteSignature" | "MissingAuthenticationToken" => {
-                ("/credentials", "AWS could not parse these credentials")
-            }
-            "AccessDeniedException" | "AccessDenied" | "NotAuthorizedForSourceException" => (
+    fn from_code(code: &str, message: &str, credentials: Credentials) -> Option<Self> {
+        use Credentials::{Keys, Role};
+        let (pointer, explanation) = match (code, credentials) {
+            ("ResourceNotFoundException", _) => ("/eventBusName", "event bus not found in this account and region"),
+            ("AccessDeniedException" | "AccessDenied" | "NotAuthorizedForSourceException", Role) => (
+                "/credentials/roleArn",
+                "this role does not allow events:PutEvents on this bus: attach the policy in `policy`",
+            ),
+            ("AccessDeniedException" | "AccessDenied" | "NotAuthorizedForSourceException", Keys) => (
                 "/credentials",
                 "these credentials do not allow events:PutEvents on this bus: attach the policy in `policy`",
             ),
-            "ResourceNotFoundException" => ("/eventBusName", "event bus not found in this account and region"),
+            ("UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId", Role) => {
+                ("/region", "AWS does not accept the role here: enable the region in the account of the bus")
+            }
+            ("UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId", Keys) => {
+                ("/credentials/accessKeyId", "AWS does not recognize this access key ID")
+            }
+            ("InvalidSignatureException" | "SignatureDoesNotMatch", Keys) => {
+                ("/credentials/secretAccessKey", "the secret access key does not match the access key ID")
+            }
+            ("ExpiredTokenException" | "ExpiredToken", Keys) => {
+                ("/credentials/sessionToken", "the session token has expired")
+            }
+            ("IncompleteSignature" | "MissingAuthenticationToken", Keys) => {
+                ("/credentials", "AWS could not parse these credentials")
+            }
             _ => return None,
         };
         Some(Self { pointer, explanation, aws_message: message.to_owned() })
@@ -68,7 +85,7 @@ impl ConnectionRefused {
 /// Result of a check.
 #[derive(Debug)]
 pub struct Checked {
-    /// Outcome of the test event, if AWS did not refuse the connection before.
+    /// Outcome of the test event, or of the call to STS that failed before. None if the bus was not found.
     pub sent: Option<Outcome>,
     /// What the check proves, or why the destination must not be saved.
     pub result: Result<Verification, ConnectionRefused>,
@@ -87,11 +104,11 @@ pub async fn check_keys(
     (region, bus): (&Region, &BusName),
     keys: &AwsCredentials,
 ) -> Checked {
-    check(config, environment, bus, customer(region, access_keys(keys))).await
+    check(config, environment, bus, (Credentials::Keys, customer(region, access_keys(keys)))).await
 }
 
 /// Checks the role of a destination: that Tenon can assume it, that its trust policy requires the
-/// destination's external id, and what it permits. Two more calls than for keys, to STS.
+/// destination's external id, and what it permits. Four more calls than for keys, to STS.
 pub async fn check_role(
     config: &SdkConfig,
     route: Route,
@@ -100,22 +117,29 @@ pub async fn check_role(
 ) -> Result<Checked, StsUnavailable> {
     match Roles::new(config, CHECK_TIMEOUT).prove(route, bus, role).await {
         Ok(credentials) => {
-            let customer = customer(&bus.region, credentials);
+            let customer = (Credentials::Role, customer(&bus.region, credentials));
             Ok(check(config, route.environment, &bus.event_bus_name, customer).await)
         }
-        Err(ProofError::Refused(refusal)) => Ok(refusal.into()),
+        Err(ProofError::Refused(refusal, attempt)) => {
+            Ok(Checked { sent: Some(Outcome::Failed(attempt, Failure::Refused)), result: Err(refusal) })
+        }
         Err(ProofError::Unavailable(error)) => Err(error),
     }
 }
 
-async fn check(config: &SdkConfig, environment: EnvironmentId, bus: &BusName, customer: config::Builder) -> Checked {
+async fn check(
+    config: &SdkConfig,
+    environment: EnvironmentId,
+    bus: &BusName,
+    (credentials, customer): (Credentials, config::Builder),
+) -> Checked {
     let client = client(config, CHECK_TIMEOUT);
     let describe = client.describe_event_bus().name(bus.as_str()).customize().config_override(customer.clone());
     let described = match describe.send().await {
         Ok(_) => Ok(()),
         Err(error) => {
             let (code, message) = (error.code().unwrap_or_default().to_owned(), error_text(&error, CHECK_TIMEOUT));
-            match ConnectionRefused::from_code(&code, &message) {
+            match ConnectionRefused::from_code(&code, &message, credentials) {
                 // The permission to describe the bus is optional.
                 Some(_) if code.starts_with("AccessDenied") => Err(message),
                 Some(refusal) => return refusal.into(),
@@ -135,7 +159,7 @@ async fn check(config: &SdkConfig, environment: EnvironmentId, bus: &BusName, cu
         )),
         (Some(Outcome::Failed(attempt, _)), _) => {
             let code = attempt.response.split(':').next().unwrap_or_default();
-            match ConnectionRefused::from_code(code, &attempt.response) {
+            match ConnectionRefused::from_code(code, &attempt.response, credentials) {
                 Some(refusal) => Err(refusal),
                 None => unverified(format!("AWS rejected the test event: {}", attempt.response)),
             }

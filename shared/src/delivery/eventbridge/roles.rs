@@ -5,16 +5,18 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_eventbridge::config::Credentials;
 use aws_sdk_sts::{Client, error::ProvideErrorMetadata};
-use futures_util::future::join3;
+use futures_util::future::join4;
 use moka::future::Cache;
 
-use super::{check::ConnectionRefused, error_text, failure};
-use crate::domain::{
-    delivery::{Attempt, Failure, Route},
-    destination::EventBridge,
-    id::DestinationId,
-    role::{ExternalId, RoleArn},
-    timestamp::Timestamp,
+use super::{check::ConnectionRefused, error_text, sdk_failure};
+use crate::{
+    domain::{
+        delivery::{Attempt, Failure, Outcome, Route},
+        destination::EventBridge,
+        role::{ExternalId, RoleArn},
+        timestamp::Timestamp,
+    },
+    logs::ErrorChain,
 };
 
 /// Lifetime of the credentials of a role (AWS minimum).
@@ -58,23 +60,95 @@ impl Session {
 /// Failure to assume a role.
 #[derive(Debug)]
 pub struct AssumeError {
-    /// Attempt, with the response of AWS.
-    pub attempt: Attempt,
-    /// Kind of the failure.
-    pub failure: Failure,
-    /// Error code of AWS; empty if there was no response.
-    code: String,
+    attempt: Attempt,
+    cause: Cause,
+}
+
+/// Cause of a failure to assume a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The role does not exist, or its trust policy does not allow it.
+    Denied,
+    /// AWS STS is not active in Tenon's region.
+    RegionDisabled,
+    /// STS rejected the request for another reason.
+    Rejected,
+    /// STS rejected the credentials of the function.
+    OwnCredentials,
+    /// STS is busy.
+    Busy,
+    /// STS gave no answer.
+    Unreachable,
+}
+
+impl Cause {
+    fn of(code: Option<&str>, failure: Failure) -> Self {
+        match (failure, code.unwrap_or_default()) {
+            (Failure::Busy(_), _) => Self::Busy,
+            (Failure::Unreachable, _) => Self::Unreachable,
+            (_, "AccessDenied" | "AccessDeniedException") => Self::Denied,
+            (_, "RegionDisabledException") => Self::RegionDisabled,
+            (
+                _,
+                "ExpiredToken"
+                | "ExpiredTokenException"
+                | "InvalidClientTokenId"
+                | "UnrecognizedClientException"
+                | "SignatureDoesNotMatch"
+                | "IncompleteSignature"
+                | "MissingAuthenticationToken",
+            ) => Self::OwnCredentials,
+            _ => Self::Rejected,
+        }
+    }
+}
+
+impl AssumeError {
+    /// Returns the outcome of a delivery for which the role was assumed.
+    pub fn outcome(self) -> Outcome {
+        match self.cause {
+            Cause::Denied | Cause::RegionDisabled | Cause::Rejected => Outcome::Failed(self.attempt, Failure::Refused),
+            Cause::Busy => Outcome::Failed(self.attempt, Failure::Busy(None)),
+            Cause::Unreachable => Outcome::Failed(self.attempt, Failure::Unreachable),
+            // Not the customer's fault.
+            Cause::OwnCredentials => Outcome::Skipped,
+        }
+    }
+
+    fn into_proof_error(self) -> ProofError {
+        let explanation = match self.cause {
+            Cause::Denied => {
+                "Tenon may not assume this role: it must exist, with the trust policy in `trustPolicy`; a new role \
+                 takes some seconds"
+            }
+            Cause::RegionDisabled => {
+                "AWS STS is not active in Tenon's region: activate it in the account of the role, and in Tenon's"
+            }
+            Cause::Rejected => "AWS cannot assume this role",
+            Cause::OwnCredentials | Cause::Busy | Cause::Unreachable => {
+                return ProofError::Unavailable(StsUnavailable(self.attempt.response));
+            }
+        };
+        ProofError::refused(explanation, self.attempt)
+    }
 }
 
 /// Reason why it is not proven that a role trusts Tenon for one destination only.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum ProofError {
     /// The role must be changed.
-    #[error(transparent)]
-    Refused(ConnectionRefused),
+    Refused(ConnectionRefused, Attempt),
     /// STS gave no answer.
-    #[error(transparent)]
     Unavailable(StsUnavailable),
+}
+
+impl ProofError {
+    fn refused(explanation: &'static str, attempt: Attempt) -> Self {
+        let aws_message = attempt.response.clone();
+        let refusal = ConnectionRefused { pointer: "/credentials/roleArn", explanation, aws_message };
+        let response = refusal.to_string();
+        Self::Refused(refusal, Attempt { response, ..attempt })
+    }
 }
 
 /// Error for STS that is busy or unreachable.
@@ -114,27 +188,26 @@ impl Roles {
     }
 
     /// Proves that a role can be assumed with the external id of its destination, and neither without
-    /// one nor with another one: otherwise another destination could use it. Three concurrent calls to
+    /// one nor with a similar one: otherwise other destinations could use it. Four concurrent calls to
     /// STS.
     pub async fn prove(&self, route: Route, bus: &EventBridge, role: &RoleArn) -> Result<Credentials, ProofError> {
-        let (own, other) =
-            (ExternalId::of(route), ExternalId::of(Route { destination: DestinationId::new(), ..route }));
+        let own = ExternalId::of(route);
+        let [one, other] = own.similar();
         let assume = |external_id| self.assume(route, bus, role, external_id);
-        let (with, without, with_other) = join3(assume(Some(&own)), assume(None), assume(Some(&other))).await;
-        let credentials = with.map_err(|error| {
-            error.proof_error("Tenon may not assume this role: it must exist, with the trust policy in `trustPolicy`")
-        })?;
-        for open in [without, with_other] {
+        let (with, without, with_one, with_other) =
+            join4(assume(Some(&own)), assume(None), assume(Some(&one)), assume(Some(&other))).await;
+        let credentials = with.map_err(AssumeError::into_proof_error)?;
+        for open in [without, with_one, with_other] {
             match open {
                 Ok(_) => {
-                    return Err(ProofError::Refused(ConnectionRefused {
-                        pointer: "/credentials/roleArn",
-                        explanation: "the trust policy must require this external id",
-                        aws_message: "the role was also assumed without it".into(),
-                    }));
+                    let response = "the role was also assumed without it".to_owned();
+                    let attempt = Attempt { at: Timestamp::now(), status: Some(200), latency_ms: 0, response };
+                    return Err(ProofError::refused("the trust policy must require this external id", attempt));
                 }
-                Err(error) if error.code.starts_with("AccessDenied") => {}
-                Err(error) => return Err(ProofError::Unavailable(StsUnavailable(error.attempt.response))),
+                Err(AssumeError { cause: Cause::Denied, .. }) => {}
+                Err(AssumeError { attempt, .. }) => {
+                    return Err(ProofError::Unavailable(StsUnavailable(attempt.response)));
+                }
             }
         }
         Ok(credentials)
@@ -157,9 +230,9 @@ impl Roles {
             .set_external_id(external_id.map(ToString::to_string))
             .policy(bus.least_privilege_policy().to_string())
             .duration_seconds(i32::try_from(SESSION.as_secs()).unwrap_or(i32::MAX));
-        let error = |code: &str, status, failure, response| {
+        let error = |status, cause, response| {
             let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-            AssumeError { attempt: Attempt { at, status, latency_ms, response }, failure, code: code.to_owned() }
+            AssumeError { attempt: Attempt { at, status, latency_ms, response }, cause }
         };
         match request.send().await {
             Ok(output) => match output.credentials {
@@ -171,28 +244,24 @@ impl Roles {
                     "role",
                 )),
                 None => {
-                    Err(error("", Some(200), Failure::Unreachable, "the response of STS has no credentials".into()))
+                    Err(error(Some(200), Cause::Unreachable, "the response of AWS STS has no credentials".to_owned()))
                 }
             },
             Err(refusal) => {
                 let status = refusal.raw_response().map(|response| response.status().as_u16());
-                let kind = refusal.code().map_or(Failure::Unreachable, failure);
-                let response = error_text(&refusal, self.timeout);
-                Err(error(refusal.code().unwrap_or_default(), status, kind, response))
+                let cause = Cause::of(refusal.code(), sdk_failure(&refusal));
+                if cause == Cause::OwnCredentials {
+                    tracing::error!(error = %ErrorChain(&refusal), "AWS STS rejected the credentials of the function");
+                }
+                let response = match cause {
+                    // The message of AWS names the role of the function.
+                    Cause::Denied => {
+                        format!("AccessDenied: Tenon is not authorized to perform sts:AssumeRole on {role}")
+                    }
+                    _ => error_text(&refusal, self.timeout),
+                };
+                Err(error(status, cause, response))
             }
-        }
-    }
-}
-
-impl AssumeError {
-    fn proof_error(self, explanation: &'static str) -> ProofError {
-        match self.failure {
-            Failure::Refused | Failure::Rejected => ProofError::Refused(ConnectionRefused {
-                pointer: "/credentials/roleArn",
-                explanation,
-                aws_message: self.attempt.response,
-            }),
-            _ => ProofError::Unavailable(StsUnavailable(self.attempt.response)),
         }
     }
 }

@@ -126,6 +126,13 @@ async fn role_of_a_bus_is_set_up_in_two_steps() {
     assert_eq!((&properties["RoleName"], &properties["Path"]), (&json!(bus.name), &json!("/")));
     assert_eq!(properties["AssumeRolePolicyDocument"], created["trustPolicy"]);
     assert_eq!(properties["Policies"][0]["PolicyDocument"], created["policy"]);
+    // Each role has a stack of its own.
+    browser.execute("navigator.clipboard.writeText = async (text) => { window.command = text; }").await;
+    browser.click_on("Copy AWS CLI command").await;
+    browser.wait_for_text("Copied.").await;
+    let command = browser.execute("return window.command").await;
+    let stack = format!("--stack-name tenon-{}-{} ", created["destinationId"].as_str().unwrap(), bus.name);
+    assert!(command.as_str().unwrap().contains(&stack), "{command}");
     // Nobody has created the role.
     browser.click_on("Verify and enable").await;
     browser.wait_for_text("Tenon may not assume this role").await;

@@ -3,16 +3,19 @@
 use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_eventbridge::config::Credentials;
+use aws_sdk_eventbridge::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use serde_json::{Value, json};
 use tenon::{
     delivery::{
-        eventbridge::{EventBridgeSender, FIRST_ATTEMPT_TIMEOUT},
+        eventbridge::{
+            EventBridgeSender, FIRST_ATTEMPT_TIMEOUT,
+            check::{Checked, check_role},
+        },
         senders::Sender,
     },
     domain::{
-        delivery::{Outcome, Route},
+        delivery::{Failure, Outcome, Route},
         destination::{BusAccess, Destination, EventBridge, Filter, Target, Verification, errors_only},
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId},
@@ -32,28 +35,32 @@ fn scripted(
     lifetime_secs: u64,
     put: impl Fn() -> (u16, Value) + Send + Sync + 'static,
 ) -> (SdkConfig, Requests) {
+    answering(region, move || (200, session(lifetime_secs)), put)
+}
+
+/// Returns a configuration with these responses of STS and EventBridge, and the requests.
+fn answering(
+    region: &str,
+    sts: impl Fn() -> (u16, String) + Send + Sync + 'static,
+    put: impl Fn() -> (u16, Value) + Send + Sync + 'static,
+) -> (SdkConfig, Requests) {
     let requests = Requests::default();
     let seen = requests.clone();
     let client = infallible_client_fn(move |request| {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let sts = host.starts_with("sts.");
+        let is_sts = host.starts_with("sts.");
         let body = request.body().bytes().unwrap_or_default();
-        let parameters = if sts { form(body) } else { Vec::new() };
+        let parameters = if is_sts { form(body) } else { Vec::new() };
         seen.lock().unwrap().push((host, parameters));
-        let (status, body) = if sts { (200, session(lifetime_secs)) } else { (put().0, put().1.to_string()) };
+        let (status, body) = if is_sts { sts() } else { (put().0, put().1.to_string()) };
         http::Response::builder().status(status).body(body).unwrap()
     });
+    let own = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "tests");
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(client)
         .region(Region::new(region.to_owned()))
-        .credentials_provider(aws_sdk_eventbridge::config::SharedCredentialsProvider::new(Credentials::new(
-            "AKIAIOSFODNN7EXAMPLE",
-            "secret",
-            None,
-            None,
-            "tests",
-        )))
+        .credentials_provider(SharedCredentialsProvider::new(own))
         .build();
     (config, requests)
 }
@@ -188,5 +195,58 @@ async fn credentials_of_a_role_are_forgotten_when_the_bus_refuses_them() {
         let (outcome, hosts) = send(&sender, &requests, route, &destination).await;
         assert!(matches!(outcome, Outcome::Failed(..)), "{outcome:?}");
         assert_eq!(hosts, [STS, EVENTS]);
+    }
+}
+
+/// Returns the response of STS with an error.
+fn sts_error(status: u16, code: &str) -> (u16, String) {
+    let message = "User: arn:aws:sts::111111111111:assumed-role/tenon-DrainRole/tenon-drain is not authorized";
+    (status, format!("<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"))
+}
+
+#[tokio::test]
+async fn errors_of_sts_are_retried_and_never_blamed_on_the_wrong_side() {
+    for (status, code, failure) in [
+        (403, "AccessDenied", Some(Failure::Refused)),
+        (403, "RegionDisabledException", Some(Failure::Refused)),
+        (400, "MalformedPolicyDocument", Some(Failure::Refused)),
+        (400, "Throttling", Some(Failure::Busy(None))),
+        (429, "TooManyRequestsException", Some(Failure::Busy(None))),
+        (400, "RequestTimeout", Some(Failure::Unreachable)),
+        (503, "ServiceUnavailable", Some(Failure::Unreachable)),
+        (500, "AccessDenied", Some(Failure::Unreachable)),
+        // The credentials of the function are not a matter of the customer.
+        (403, "ExpiredToken", None),
+        (403, "InvalidClientTokenId", None),
+    ] {
+        let (config, requests) = answering("eu-central-1", move || sts_error(status, code), accepted);
+        let (route, destination) = destination("errors");
+        let (outcome, hosts) = send(&sender(&config), &requests, route, &destination).await;
+        assert_eq!(hosts, [STS], "{code}");
+        match (outcome, failure) {
+            (Outcome::Failed(attempt, found), Some(failure)) => {
+                assert_eq!((attempt.status, found), (Some(status), failure), "{code}");
+                assert!(
+                    code != "AccessDenied" || status != 403 || !attempt.response.contains("DrainRole"),
+                    "{attempt:?}"
+                );
+            }
+            (Outcome::Skipped, None) => {}
+            other => panic!("{code}: {other:?}"),
+        }
+
+        // A check refuses what the customer can change; everything else is worth a retry.
+        let Target::EventBridge(bus) = &destination.target else { panic!("not a bus") };
+        let BusAccess::Role { role_arn } = &bus.access else { panic!("not a role") };
+        let checked = check_role(&config, route, bus, role_arn).await;
+        let refused = matches!(checked, Ok(Checked { result: Err(_), .. }));
+        assert_eq!(
+            (refused, checked.is_err()),
+            match failure {
+                Some(Failure::Refused) => (true, false),
+                _ => (false, true),
+            },
+            "{code}: {checked:?}"
+        );
     }
 }
