@@ -52,7 +52,7 @@ def main() -> None:
 
 
 # Tests that run at the same time, each on a stack of their own, by their marker.
-STACK_TESTS = {"tests in a browser": "browser", "tests of the template and the stack": "not browser"}
+STACK_TESTS = {"tests of pages, clients and guides": "not alone", "tests of the template and operations": "alone"}
 
 
 @contextlib.contextmanager

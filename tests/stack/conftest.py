@@ -23,7 +23,7 @@ from template import Template
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declares the markers."""
-    config.addinivalue_line("markers", "browser: uses a browser, and changes no setting of the stack")
+    config.addinivalue_line("markers", "alone: changes settings or data of the stack that others use")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import pytest
 from deployment import needs_aws, run_script
 from emulator import ROOT, Emulator
 
+pytestmark = pytest.mark.alone
+
 SCRIPT = ROOT / "deploy.sh"
 
 

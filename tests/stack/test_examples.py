@@ -91,14 +91,12 @@ def open_modal(browser: Browser, url: str, button: str) -> None:
         browser.leave_frames()
 
 
-@pytest.mark.browser
 @needs_node
 def test_plain_page_opens_the_modal(browser: Browser, settings: dict[str, str]) -> None:
     with running("plain", ROOT, settings) as url:
         open_modal(browser, url, "#integrations")
 
 
-@pytest.mark.browser
 @needs_node
 def test_page_of_alloy_frontend_lists_and_installs(browser: Browser, settings: dict[str, str]) -> None:
     with running("alloy", ROOT, settings) as url:
@@ -108,7 +106,6 @@ def test_page_of_alloy_frontend_lists_and_installs(browser: Browser, settings: d
         open_modal(browser, url, "#install")
 
 
-@pytest.mark.browser
 @needs_node
 def test_react_page_opens_the_modal(
     browser: Browser, settings: dict[str, str], sdk_package: Path, tmp_path: Path

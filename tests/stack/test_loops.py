@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from conftest import Environment, NewEnvironment
 from customer import Endpoint
 from emulator import Emulator
 from stack import Stack
+
+pytestmark = pytest.mark.alone
 
 # Number of invocations of the drain in the test.
 ROUNDS = 100

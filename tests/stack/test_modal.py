@@ -25,8 +25,6 @@ from emulator import Emulator
 from stack import Stack
 from tenon import Api
 
-pytestmark = pytest.mark.browser
-
 # Seconds until a test gives up waiting.
 PATIENCE = 15
 

@@ -18,6 +18,8 @@ from emulator import ROOT, Emulator
 from stack import ARCHITECTURE, Stack
 from template import Template
 
+pytestmark = pytest.mark.alone
+
 PYTHON = ROOT / ".local" / "package-venv" / "bin" / "python"
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 # Functions of the main flow, and those that streams invoke. The others get a small binary, because

@@ -10,6 +10,8 @@ import pytest
 from emulator import Emulator
 from template import Template
 
+pytestmark = pytest.mark.alone
+
 STACK = "tenon-parameters"
 CERTIFICATE = "arn:aws:acm:us-east-1:111111111111:certificate/0"
 DOMAIN = {"DomainName": "api.acme.example", "CertificateArn": CERTIFICATE}

@@ -11,6 +11,8 @@ import pytest
 from emulator import CUSTOMER_ACCOUNT, PRODUCT_ACCOUNT, REGION, Emulator
 from stack import STACK, Stack
 
+pytestmark = pytest.mark.alone
+
 # Purpose of a secret → KMS key that wraps it.
 KEYS = {
     "token-signing": "signing",

@@ -20,6 +20,8 @@ from customer import Bus, Endpoint, make_bus
 from emulator import REGION, ROOT, Emulator
 from stack import STACK, Stack
 
+pytestmark = pytest.mark.alone
+
 # Number of users of which nothing else is tested. Copying them takes long enough to be interrupted.
 CROWD = 200
 # Workflows of each integration that is installed.

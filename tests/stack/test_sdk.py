@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 import pytest
 from browser import ESCAPE, Browser, WebDriverError, wait
 
-pytestmark = pytest.mark.browser
-
 SDK = Path(__file__).resolve().parents[2] / "sdk"
 EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "close"]
 SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox"

@@ -13,8 +13,6 @@ from browser import Browser
 from sdk_package import REACT_VERSIONS, SDK, SOURCES, make_project, needs_node, run
 from test_sdk import Host
 
-pytestmark = pytest.mark.browser
-
 TYPES = {".html": "text/html", ".js": "text/javascript"}
 INSTALLED = {
     "integrationId": "shopify",

@@ -11,8 +11,6 @@ from conftest import NewEnvironment
 from shop import Shop, TenonError, user_token
 from tenon import Api, Response
 
-pytestmark = pytest.mark.browser
-
 EMAIL = "ann.roe+1@acme.example"
 ORIGIN = "http://127.0.0.1:8080"
 

@@ -3,8 +3,11 @@
 import json
 import re
 
+import pytest
 from emulator import ROOT
 from template import Resource, Template, listed, logical_id
+
+pytestmark = pytest.mark.alone
 
 # Types whose resources take tags. SAM gives the API its tags in its OpenAPI body.
 TAGGED = {

@@ -20,6 +20,8 @@ from samtranslator.yaml_helper import yaml_parse
 from stack import ARCHITECTURE, STACK, Stack, bridge_routes, describe
 from template import Template
 
+pytestmark = pytest.mark.alone
+
 # Name of the stack that is upgraded, next to the stack of the other tests.
 UPGRADED = "upgraded"
 # Types whose resources hold data, or are known to callers.
