@@ -95,8 +95,8 @@ export class Tenon {
   readonly #retries: number;
 
   constructor({ url, key, timeoutMs = 30_000, retries = 3 }: Settings) {
-    this.#url = url.replace(/\/+$/, "");
-    this.#key = key;
+    this.#url = checkedUrl(url);
+    this.#key = checkedKey(key);
     this.#timeoutMs = timeoutMs;
     this.#retries = retries;
   }
@@ -174,6 +174,23 @@ export class Tenon {
       await sleep(wait);
     }
   }
+}
+
+// JavaScript callers may pass an unset variable of the environment, so that the types are checked too.
+
+function checkedUrl(url: unknown): string {
+  const text = typeof url === "string" ? url.trim() : "";
+  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
+    throw new TypeError("url must be an http(s) URL: is TENON_URL set?");
+  }
+  return text.replace(/\/+$/, "");
+}
+
+/** Returns the key. The error does not contain it, because errors are logged. */
+function checkedKey(key: unknown): string {
+  const text = typeof key === "string" ? key.trim() : "";
+  if (!/^[!-~]+$/.test(text)) throw new TypeError("key is missing or invalid: is TENON_BACKEND_KEY set?");
+  return text;
 }
 
 /** Replaces the names in a path by values. */

@@ -18,7 +18,9 @@ export class TenonError extends Error {
     readonly problem: Partial<Problem>,
   ) {
     const detail = problem.detail ?? problem.message ?? "no description";
-    super(`${status} ${detail}`);
+    // API Gateway rejects an invalid key without a problem document.
+    const isUnauthorized = (status === 401 || status === 403) && !problem.type && problem.message !== undefined;
+    super(`${status} ${detail}${isUnauthorized ? ": check the API key" : ""}`);
     this.detail = detail;
     this.type = problem.type?.replace("urn:tenon:problem:", "") ?? null;
     this.title = problem.title ?? `HTTP status ${status}`;

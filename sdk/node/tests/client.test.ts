@@ -35,6 +35,33 @@ test("a request has the key, the encoded path, the query and the body", async ()
   assert.equal(get.headers["content-type"], undefined);
 });
 
+test("an invalid url or key is refused, and the key is not shown", async () => {
+  const url = "https://api.example.com";
+  for (const key of ["", "  ", "tn_secret\nx", "tn_secret x", "tn_sécret", undefined, 1]) {
+    const message = "key is missing or invalid: is TENON_BACKEND_KEY set?";
+    assert.throws(() => new Tenon({ url, key: key as string }), { name: "TypeError", message });
+  }
+  for (const invalid of ["", "api.example.com", "ftp://api.example.com", "https://", undefined]) {
+    const message = "url must be an http(s) URL: is TENON_URL set?";
+    assert.throws(() => new Tenon({ url: invalid as string, key: "tn_key" }), { name: "TypeError", message });
+  }
+  await using server = await FakeServer.start(json(200, {}));
+  await client(server, { key: "tn_test_key\n" }).call("GET", "/users/{user}", { path: { user: "joe" } });
+  assert.equal(server.received[0]?.headers.authorization, "Bearer tn_test_key");
+});
+
+test("an error of API Gateway for an invalid key mentions the key", async () => {
+  await using server = await FakeServer.start(
+    json(403, { message: "Forbidden" }),
+    problem(403, "not-allowed"),
+    (response) => response.writeHead(403).end("<html>"),
+  );
+  const get = () => rejection(client(server).call("GET", "/users/{user}", { path: { user: "joe" } }));
+  const { message, detail } = await get();
+  assert.deepEqual([message, detail], ["403 Forbidden: check the API key", "Forbidden"]);
+  for (let count = 0; count < 2; count += 1) assert.doesNotMatch((await get()).message, /API key/);
+});
+
 test("a value that changes the path is refused before it is sent", async () => {
   await using server = await FakeServer.start();
   for (const user of ["", ".", ".."]) {

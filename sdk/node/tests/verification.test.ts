@@ -46,6 +46,13 @@ test("a webhook that is changed, unsigned or signed with another secret is refus
   }
 });
 
+test("a parsed body and an empty secret are refused", () => {
+  const { body, headers } = signed({ _id: "1" });
+  const parsed = JSON.parse(body) as string;
+  assert.throws(() => verifyWebhook(SECRET, parsed, headers), { name: "TypeError", message: /pass the raw body/ });
+  assert.throws(() => verifyWebhook("", body, headers), WebhookVerificationError);
+});
+
 const ISSUER = "urn:tenon:111111111111:us-east-1:tenon";
 
 interface Changes {

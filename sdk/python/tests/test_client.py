@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -36,6 +37,36 @@ def test_request_has_the_key_the_encoded_path_the_query_and_the_body(serve: Serv
     assert patch.body == {"fullName": None}
     assert get.path == "/base/users/joe/token?ttlSeconds=60"
     assert "content-type" not in get.headers
+
+
+@pytest.mark.parametrize("key", ["", "  ", "tn_secret\nx", "tn_secret x", "tn_sécret", None, 1])
+def test_invalid_key_is_refused_and_not_shown(key: Any) -> None:
+    with pytest.raises(ValueError, match=r"^key is missing or invalid: is TENON_BACKEND_KEY set\?$"):
+        Tenon("https://api.example.com", key)
+
+
+@pytest.mark.parametrize("url", ["", "api.example.com", "ftp://api.example.com", "https://", "http://x:y", None])
+def test_invalid_url_is_refused(url: Any) -> None:
+    with pytest.raises(ValueError, match=r"^url must be an http\(s\) URL: is TENON_URL set\?$"):
+        Tenon(url, "tn_test_key")
+
+
+def test_key_is_trimmed() -> None:
+    with FakeServer(answer(200, {})) as server, Tenon(server.url, "tn_test_key\n") as tenon:
+        tenon.get_user("joe")
+    assert server.received[0].headers["authorization"] == "Bearer tn_test_key"
+
+
+def test_error_of_api_gateway_for_an_invalid_key_mentions_the_key(serve: Serve) -> None:
+    _, tenon = serve(answer(403, {"message": "Forbidden"}), problem(403, "not-allowed"), answer(403, "<html>"))
+    errors: list[TenonError] = []
+    for _ in range(3):
+        with pytest.raises(TenonError) as raised:
+            tenon.get_user("joe")
+        errors.append(raised.value)
+    assert str(errors[0]) == "403 Forbidden: check the API key"
+    assert errors[0].detail == "Forbidden"
+    assert not any("API key" in str(error) for error in errors[1:])
 
 
 def test_request_returns_the_etag(serve: Serve) -> None:

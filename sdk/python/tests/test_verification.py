@@ -54,6 +54,14 @@ def test_webhook_without_a_valid_signature_is_refused(name: str) -> None:
         verify_webhook(SECRET, *REFUSED[name])
 
 
+def test_parsed_body_and_empty_secret_are_refused() -> None:
+    parsed: Any = json.loads(BODY)
+    with pytest.raises(TypeError, match="pass the raw body"):
+        verify_webhook(SECRET, parsed, HEADERS)
+    with pytest.raises(WebhookVerificationError):
+        verify_webhook("", BODY, HEADERS)
+
+
 ISSUER = "urn:tenon:111111111111:us-east-1:tenon"
 Sign = Callable[..., str]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -23,10 +24,12 @@ class Caller:
 
         `url` is the base URL of the API, `key` an API key or a user token. `timeout` limits each
         attempt, in seconds, and `retries` the number of repetitions of a request.
+
+        Raises a `ValueError` if `url` or `key` is invalid.
         """
         self._retries = retries
-        headers = {"authorization": f"Bearer {key}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        headers = {"authorization": f"Bearer {_checked_key(key)}"}
+        self._http = httpx.Client(base_url=_checked_url(url), headers=headers, timeout=timeout)
 
     def __enter__(self) -> Self:
         """Returns the client, which is closed at the end of the context."""
@@ -112,6 +115,28 @@ def segment(value: str) -> str:
     if not value.strip("."):
         raise ValueError(f"invalid value in a path: {value!r}")
     return quote(value, safe="")
+
+
+# Callers may pass an unset variable of the environment, so that the types are checked too.
+
+
+def _checked_url(url: Any) -> str:
+    text = url.strip() if isinstance(url, str) else ""
+    try:
+        parsed = httpx.URL(text)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError("url must be an http(s) URL: is TENON_URL set?")
+    return text
+
+
+def _checked_key(key: Any) -> str:
+    """Returns the key. The error does not contain it, because errors are logged."""
+    text = key.strip() if isinstance(key, str) else ""
+    if not re.fullmatch("[!-~]+", text):
+        raise ValueError("key is missing or invalid: is TENON_BACKEND_KEY set?")
+    return text
 
 
 def _text(value: Any) -> str:

@@ -21,4 +21,6 @@ class TenonError(Exception):
         self.detail: str = problem.get("detail") or problem.get("message") or "no description"
         #: Invalid, taken or unprocessed fields.
         self.errors: list[FieldError] = problem.get("errors", [])
-        super().__init__(f"{status} {self.detail}")
+        # API Gateway rejects an invalid key without a problem document.
+        is_unauthorized = status in (401, 403) and self.type is None and "message" in problem
+        super().__init__(f"{status} {self.detail}{': check the API key' if is_unauthorized else ''}")

@@ -23,9 +23,14 @@ def is_event(record: Error | Event) -> TypeIs[Event]:
 def verify_webhook(secret: str, body: bytes | str, headers: Mapping[str, str]) -> Error | Event:
     """Returns the record of a webhook: an error or an event.
 
-    Raises a `WebhookVerificationError` if the signature is not valid. `body` is the body as it was
+    Raises a `WebhookVerificationError` if the signature is not valid, or the secret is empty, and a
+    `TypeError` for a parsed body. `body` is the body as it was
     received, before any parser, and `secret` that of the destination.
     """
+    if not isinstance(body, (bytes, bytearray, str)):
+        raise TypeError("body is not bytes or str: pass the raw body")
+    if not secret:
+        raise WebhookVerificationError("secret is empty")
     webhook = Webhook(secret)
     try:
         return webhook.verify(body, dict(headers))
