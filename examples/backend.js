@@ -9,8 +9,13 @@ export { TENON_URL, userToken };
 
 async function post(path, body) {
   const headers = { authorization: `Bearer ${TENON_BACKEND_KEY}`, "content-type": "application/json" };
-  const response = await fetch(TENON_URL + path, { method: "POST", headers, body: JSON.stringify(body) });
-  return { status: response.status, body: await response.json() };
+  try {
+    const response = await fetch(TENON_URL + path, { method: "POST", headers, body: JSON.stringify(body) });
+    return { status: response.status, body: await response.json() };
+  } catch (error) {
+    const cause = error.cause?.code ?? (error.cause ?? error).message;
+    throw new Error(`no JSON response from Tenon, check TENON_URL: ${cause}`, { cause: error });
+  }
 }
 
 // Returns a token of the user for pages of an origin. Creates the user if necessary.

@@ -5,8 +5,14 @@ import { createServer } from "node:http";
 import process from "node:process";
 import { TENON_URL, userToken } from "./backend.js";
 
+const example = process.argv[2];
+if (!["plain", "alloy"].includes(example)) {
+  console.error("usage: node examples/server.js plain|alloy");
+  process.exit(2);
+}
+
 const FILES = {
-  "/": [`${process.argv[2]}/index.html`, "text/html"],
+  "/": [`${example}/index.html`, "text/html"],
   "/sdk/alloy.js": ["../sdk/alloy.js", "text/javascript"],
   "/sdk/tenon.js": ["../sdk/tenon.js", "text/javascript"],
 };
@@ -30,4 +36,8 @@ const server = createServer((request, response) => {
 
 const origin = () => `http://127.0.0.1:${server.address().port}`;
 
+server.on("error", ({ message }) => {
+  console.error(message);
+  process.exitCode = 1;
+});
 server.listen(process.env.PORT ?? 3000, "127.0.0.1", () => console.log(`open ${origin()}`));

@@ -102,7 +102,14 @@ OTHER_INTEGRATIONS: dict[str, dict[str, Any]] = {
                 "name": "Newsletter account",
                 "fields": [
                     {"name": "user", "label": "User name", "type": "text", "required": True},
-                    {"name": "key", "label": "API key", "type": "secret", "required": True, "pattern": ".{8,}"},
+                    {
+                        "name": "key",
+                        "label": "API key",
+                        "type": "secret",
+                        "required": True,
+                        "pattern": ".{8,}",
+                        "help": "At least 8 characters",
+                    },
                 ],
             }
         ],

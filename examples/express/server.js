@@ -7,6 +7,11 @@ import { Tenon, TenonError, verifyWebhook, WebhookVerificationError } from "@ten
 import express from "express";
 
 const { TENON_URL, TENON_BACKEND_KEY, WEBHOOK_SECRET, PORT = "8081" } = process.env;
+if (!TENON_URL || !TENON_BACKEND_KEY || !WEBHOOK_SECRET) {
+  console.error("TENON_URL, TENON_BACKEND_KEY or WEBHOOK_SECRET is not set: see README.md");
+  process.exit(1);
+}
+
 const tenon = new Tenon({ url: TENON_URL, key: TENON_BACKEND_KEY });
 const app = express();
 
@@ -43,6 +48,7 @@ app.post("/webhooks", express.raw({ type: "application/json", limit: "1mb" }), (
     response.sendStatus(204);
   } catch (error) {
     if (!(error instanceof WebhookVerificationError)) throw error;
+    console.error("rejected webhook:", error.message);
     response.sendStatus(401);
   }
 });
@@ -50,15 +56,30 @@ app.post("/webhooks", express.raw({ type: "application/json", limit: "1mb" }), (
 app.get("/", (_request, response) => {
   response.send(`<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Integrations</title>
 <button id="connect">Integrations</button>
 <script type="module">
   import { open } from "${TENON_URL}/tenon.js";
-  document.getElementById("connect").onclick = () => open({
-    token: async () => (await fetch("/my/tenon-token")).text(),
-  });
+  const token = async () => {
+    const response = await fetch("/my/tenon-token");
+    if (!response.ok) throw new Error("token: status " + response.status);
+    return response.text();
+  };
+  document.getElementById("connect").onclick = () => open({ token });
 </script>
 </html>`);
 });
 
-app.listen(Number(PORT), "127.0.0.1", () => console.log(`open http://127.0.0.1:${PORT}`));
+// Express recognizes an error handler by its four parameters.
+app.use((error, _request, response, _next) => {
+  console.error(error);
+  response.sendStatus(502);
+});
+
+// Express 5 passes an error, such as a port in use, to the callback.
+app.listen(Number(PORT), "127.0.0.1", (error) => {
+  if (error) throw error;
+  console.log(`open http://127.0.0.1:${PORT}`);
+});

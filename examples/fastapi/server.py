@@ -4,6 +4,7 @@ Gives its page tokens of the signed-in user, and receives webhooks.
 """
 
 import os
+import sys
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
@@ -11,19 +12,28 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from tenon_client import Tenon, TenonError, WebhookVerificationError, is_event, verify_webhook
 from tenon_client.models import CreateToken
 
-TENON_URL, PORT = os.environ["TENON_URL"], int(os.environ.get("PORT", "8082"))
-tenon = Tenon(TENON_URL, os.environ["TENON_BACKEND_KEY"])
+TENON_URL, WEBHOOK_SECRET = os.environ.get("TENON_URL"), os.environ.get("WEBHOOK_SECRET")
+TENON_BACKEND_KEY, PORT = os.environ.get("TENON_BACKEND_KEY"), int(os.environ.get("PORT", "8082"))
+if not (TENON_URL and TENON_BACKEND_KEY and WEBHOOK_SECRET):
+    sys.exit("TENON_URL, TENON_BACKEND_KEY or WEBHOOK_SECRET is not set: see README.md")
+
+tenon = Tenon(TENON_URL, TENON_BACKEND_KEY)
 app = FastAPI()
 
 PAGE = """<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Integrations</title>
 <button id="connect">Integrations</button>
 <script type="module">
   import { open } from "{{TENON_URL}}/tenon.js";
-  document.getElementById("connect").onclick = () => open({
-    token: async () => (await fetch("/my/tenon-token")).text(),
-  });
+  const token = async () => {
+    const response = await fetch("/my/tenon-token");
+    if (!response.ok) throw new Error("token: status " + response.status);
+    return response.text();
+  };
+  document.getElementById("connect").onclick = () => open({ token });
 </script>
 </html>"""
 
@@ -58,8 +68,9 @@ async def webhook(request: Request) -> None:
     `_id`.
     """
     try:
-        record = verify_webhook(os.environ["WEBHOOK_SECRET"], await request.body(), request.headers)
-    except WebhookVerificationError:
+        record = verify_webhook(WEBHOOK_SECRET, await request.body(), request.headers)
+    except WebhookVerificationError as error:
+        print(f"rejected webhook: {error}", flush=True)
         raise HTTPException(401) from None
     print(f"event {record['type']}" if is_event(record) else f"error {record['error']}", record["_id"], flush=True)
 
@@ -71,4 +82,5 @@ def page() -> HTMLResponse:
 
 
 if __name__ == "__main__":
+    print(f"open http://127.0.0.1:{PORT}", flush=True)
     uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="warning")

@@ -19,8 +19,10 @@ def project(request: pytest.FixtureRequest, sdk_package: Path, tmp_path_factory:
     make_project(folder, SOURCES, sdk_package, react=request.param)
     examples = re.findall(r"```jsx?\n(.*?)```", (sdk_package / "README.md").read_text(), re.DOTALL)
     assert examples
-    for index, example in enumerate(examples):
-        (folder / f"example-{index}.tsx").write_text(example)
+    # The other examples import the first one.
+    names = ["token", *[f"example-{index}" for index in range(1, len(examples))]]
+    for name, example in zip(names, examples, strict=True):
+        (folder / f"{name}.tsx").write_text(example)
     return folder
 
 

@@ -2,7 +2,11 @@ import { TenonModal } from "@tenon/modal/react";
 import { StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
 
-const token = async () => (await fetch("/my/tenon-token")).text();
+const token = async () => {
+  const response = await fetch("/my/tenon-token");
+  if (!response.ok) throw new Error(`token: status ${response.status}`);
+  return response.text();
+};
 
 function App() {
   const [isOpen, setOpen] = useState(false);

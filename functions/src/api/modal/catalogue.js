@@ -29,7 +29,7 @@ function catalogueView({ openIntegration, openErrors, errorCount }) {
   });
   return [
     search,
-    errorCount > 0 && h("div", { class: "notice warn row" }, h("p", {}, text("errorsSince"), ": ", plural("errorCount", errorCount)),
+    errorCount > 0 && h("div", { class: "notice warn row" }, h("p", {}, plural("errorCount", errorCount)),
       button(text("showErrors"), openErrors)),
     list,
     empty,

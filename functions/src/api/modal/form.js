@@ -19,7 +19,7 @@ function formField(field, pointer, value) {
     id, "data-pointer": pointer, "aria-describedby": describedBy, "aria-required": required ? "true" : null,
     oninput: () => { state.isDirty = true; },
   };
-  const name = [label, !required && type !== "boolean" && h("span", { class: "quiet" }, ` (${text("optional")})`)];
+  const name = required || type === "boolean" ? label : optionalName(label);
   const helpText = help && h("p", { id: `${id}-help`, class: "help" }, help);
   const error = h("p", { id: `${id}-error`, class: "error" });
   if (type === "boolean") {
@@ -29,6 +29,13 @@ function formField(field, pointer, value) {
   return h("div", { class: "field" }, h("label", { for: id }, name), type === "select"
     ? selectInput(common, options, value)
     : textInput(common, type, placeholder, value), helpText, error);
+}
+
+// Returns the label within the text for optional fields, the rest of which is less prominent.
+function optionalName(label) {
+  const [before, after] = text("optional").split("{label}");
+  const quiet = (part) => part && h("span", { class: "quiet" }, part);
+  return [quiet(before), label, quiet(after)];
 }
 
 function selectInput(common, options, value) {
