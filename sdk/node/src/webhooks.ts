@@ -12,14 +12,17 @@ export type WebhookRecord = components["schemas"]["Error"] | components["schemas
 /**
  * Returns the record of a webhook whose signature is valid, or throws a `WebhookVerificationError`.
  *
- * Throws a `TypeError` for a parsed body: `body` is the body as it was received, before any parser. `secret` is that of the destination.
+ * `body` is the body as it was received, before any parser; a parsed one throws a `TypeError`.
+ * `secret` is that of the destination.
  */
 export function verifyWebhook(
   secret: string,
   body: string | Buffer,
   headers: IncomingHttpHeaders | Headers,
 ): WebhookRecord {
-  if (typeof body !== "string" && !Buffer.isBuffer(body)) throw new TypeError("body is not a string or Buffer: pass the raw body");
+  if (typeof body !== "string" && !Buffer.isBuffer(body)) {
+    throw new TypeError("body is not a string or Buffer: pass the raw body");
+  }
   if (!secret) throw new WebhookVerificationError("secret is empty");
   const entries = headers instanceof Headers ? headers.entries() : Object.entries(headers);
   return new Webhook(secret).verify(body, Object.fromEntries(entries) as Record<string, string>) as WebhookRecord;
