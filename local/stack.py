@@ -94,6 +94,8 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
         "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
         "--no-progressbar",
         "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false", "WebhookLoopback=true",
+        # Each concurrent invocation is a process of this machine.
+        "WebhookConcurrency=32", "DrainConcurrency=16", "ReplayConcurrency=8",
     ]  # fmt: skip
     environment = {
         **os.environ,

@@ -42,35 +42,30 @@ def main() -> None:
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
     if not arguments.stack_tests:
         sys.exit(run(arguments.command))
-    with contextlib.ExitStack() as running:
-        finish = [running.enter_context(stack_tests(*tests)) for tests in STACK_TESTS.items()]
+    with stack_tests() as finish:
         print("building the tests …", flush=True)
         build = [*LOWEST, *arguments.command, "--no-run"]
         code = subprocess.run(build, cwd=ROOT, check=False).returncode or run(arguments.command)
-        # All are waited for, so that all output is seen.
-        sys.exit(max([code, *(wait() for wait in finish)]))
-
-
-# Tests that run at the same time, each on a stack of their own, by their marker.
-STACK_TESTS = {"tests of pages, clients and guides": "not alone", "tests of the template and operations": "alone"}
+        sys.exit(finish() or code)
 
 
 @contextlib.contextmanager
-def stack_tests(name: str, marker: str) -> Iterator[Callable[[], int]]:
-    """Starts the tests in `tests/stack` with a marker, on a stack of their own.
+def stack_tests() -> Iterator[Callable[[], int]]:
+    """Starts the tests in `tests/stack`, on a stack of their own.
 
-    Yields a function that waits for their end, prints their output and returns their exit code.
+    Those that change settings or data of their stack come last. Yields a function that waits for
+    their end, prints their output and returns their exit code.
     """
     command = [sys.executable, __file__, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
-    command += ["--durations=10", "-m", marker, "tests/stack"]
+    command += ["--durations=10", "tests/stack"]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
 
         def finish() -> int:
-            print(f"waiting for the {name} …", flush=True)
+            print("waiting for the tests of the stack …", flush=True)
             code = process.wait()
             output.seek(0)
-            print(f"{name}:", output.read(), sep="\n", flush=True)
+            print("tests of the template and the stack:", output.read(), sep="\n", flush=True)
             return code
 
         try:

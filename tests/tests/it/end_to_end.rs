@@ -106,7 +106,12 @@ async fn destination_credentials_are_encrypted_and_masked() {
 
     let masked = format!("{}…{}", &key_id[..4], &key_id[key_id.len() - 4..]);
     for answer in [&created, &patched, &shown] {
-        assert_eq!(answer.body["credentials"], json!({ "accessKeyId": masked }), "{answer:?}");
+        let credentials = &answer.body["credentials"];
+        assert_eq!(
+            *credentials,
+            json!({ "accessKeyId": masked, "externalId": credentials["externalId"] }),
+            "{answer:?}"
+        );
         let all = answer.body.to_string();
         assert!(!all.contains(&key_id) && !all.contains(&secret), "{all}");
     }
