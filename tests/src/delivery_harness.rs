@@ -192,20 +192,7 @@ impl DeliveryHarness {
     }
 
     async fn create_destination(&self, route: Route, target: Target) {
-        let now = Timestamp::now();
-        let destination = Destination {
-            destination_id: route.destination,
-            version: 1,
-            enabled: true,
-            name: None,
-            disabled_reason: None,
-            events: errors_only(),
-            filter: Filter::default(),
-            target,
-            verification: Verification::untested(),
-            created_at: now,
-            updated_at: now,
-        };
+        let destination = destination(route, target);
         self.drains.recorder.destinations.create(self.environment, &destination, &RequestSeed::new()).await.unwrap();
     }
 
@@ -420,4 +407,22 @@ fn stream_record(error: &ErrorLog, index: usize) -> Value {
 pub fn ids(errors: &[ErrorLog]) -> Vec<String> {
     let ids: BTreeSet<String> = errors.iter().map(|error| error.error_id.to_string()).collect();
     ids.into_iter().collect()
+}
+
+/// Returns an enabled destination that receives all errors.
+pub fn destination(route: Route, target: Target) -> Destination {
+    let now = Timestamp::now();
+    Destination {
+        destination_id: route.destination,
+        version: 1,
+        enabled: true,
+        name: None,
+        disabled_reason: None,
+        events: errors_only(),
+        filter: Filter::default(),
+        target,
+        verification: Verification::untested(),
+        created_at: now,
+        updated_at: now,
+    }
 }

@@ -6,11 +6,12 @@ local/test.py, with a stack of their own, because some of them change its settin
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from browser import Browser
 from sdk_package import pack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "local"))
@@ -51,6 +52,17 @@ def stack(emulator: Emulator) -> Stack:
     prefix = "TENON_STACK_"
     outputs = {name.removeprefix(prefix): value for name, value in os.environ.items() if name.startswith(prefix)}
     return Stack(os.environ["TENON_URL"], outputs)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser, for all tests of a file."""
+    driver = os.environ.get("TENON_CHROMEDRIVER")
+    if not driver:
+        assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
+        pytest.skip("needs chromium and chromedriver")
+    with Browser(driver) as session:
+        yield session
 
 
 class Environment:

@@ -111,20 +111,17 @@ def test_app_refuses_unsigned_webhooks(app: App) -> None:
     assert "forged" not in app.output.read_text()
 
 
-def test_app_opens_the_modal(app: App) -> None:
-    driver = os.environ.get("TENON_CHROMEDRIVER")
-    if not driver:
-        pytest.skip("needs chromium and chromedriver")
-    with Browser(driver) as browser:
-        browser.go(app.url)
-        browser.click("#connect")
+def test_app_opens_the_modal(app: App, browser: Browser) -> None:
+    browser.go(app.url)
+    browser.click("#connect")
 
-        def shown() -> str:
-            # A frame that has just been opened has no page yet.
-            try:
-                browser.enter_frame("iframe")
-                return browser.run("return document.body.innerText")
-            except WebDriverError:
-                return ""
+    def shown() -> str:
+        # A frame that has just been opened has no page yet.
+        try:
+            browser.enter_frame("iframe")
+            return browser.run("return document.body.innerText")
+        except WebDriverError:
+            return ""
 
-        wait(lambda: "Acme Orders" in shown(), PATIENCE, "the modal shows the catalogue")
+    wait(lambda: "Acme Orders" in shown(), PATIENCE, "the modal shows the catalogue")
+    browser.leave_frames()

@@ -23,17 +23,6 @@ PATIENCE = 30
 INTEGRATION = {"name": "Shopify", "workflows": [{"key": "orders", "name": "Sync orders"}]}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser, for all tests of this file."""
-    driver = os.environ.get("TENON_CHROMEDRIVER")
-    if not driver:
-        assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
-        pytest.skip("needs chromium and chromedriver")
-    with Browser(driver) as session:
-        yield session
-
-
 @pytest.fixture
 def settings(new_environment: NewEnvironment, stack: Stack) -> dict[str, str]:
     """Settings of a stack with an integration, and with a workflow of the examples' user."""

@@ -521,17 +521,12 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def session(emulator: Emulator, stack: Stack) -> Iterator[Site]:
+def session(browser: Browser, emulator: Emulator, stack: Stack) -> Site:
     """A browser and an environment with a catalogue, for all tests of this file."""
-    driver = os.environ.get("TENON_CHROMEDRIVER")
-    if not driver:
-        assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
-        pytest.skip("needs chromium and chromedriver")
     environment = Environment(emulator, stack)
     for integration, content in CATALOGUE.items():
         environment.call("PUT", f"/integrations/{integration}", content, 201)
-    with Browser(driver) as browser:
-        yield Site(browser, environment, stack.url)
+    return Site(browser, environment, stack.url)
 
 
 @pytest.fixture

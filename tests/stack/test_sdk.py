@@ -1,7 +1,6 @@
 """The script of the host page, sdk/tenon.js, with a page of these tests instead of `/modal`."""
 
 import http.server
-import os
 import re
 import shutil
 import subprocess
@@ -214,14 +213,9 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[Host]:
-    """A browser, for all tests of this file."""
-    driver = os.environ.get("TENON_CHROMEDRIVER")
-    if not driver:
-        assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
-        pytest.skip("needs chromium and chromedriver")
-    with Browser(driver) as browser:
-        yield Host(browser)
+def session(browser: Browser) -> Host:
+    """The host page, for all tests of this file."""
+    return Host(browser)
 
 
 @pytest.fixture

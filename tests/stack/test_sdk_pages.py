@@ -3,8 +3,7 @@
 The frames have a page of test_sdk.py instead of `/modal`.
 """
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +41,9 @@ window.isDefined = Boolean(customElements.get("tenon-modal"));
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[Host]:
-    """A browser, for all tests of this file."""
-    driver = os.environ.get("TENON_CHROMEDRIVER")
-    if not driver:
-        assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
-        pytest.skip("needs chromium and chromedriver")
-    with Browser(driver) as browser:
-        yield Host(browser)
+def session(browser: Browser) -> Host:
+    """The host page, for all tests of this file."""
+    return Host(browser)
 
 
 def serve(host: Host, folder: Path, base: str) -> None:

@@ -162,7 +162,7 @@ pub async fn create_destination(
         && let Some(earlier) = state.destinations.get(caller.environment, destination_id).await?
     {
         let secret = state.connections.secret(route, &earlier.target).await?;
-        return Ok(created(route, &state.principal, earlier, secret));
+        return Ok(created(route, &state.connections.principal, earlier, secret));
     }
     let filter = filter.resolve(&state.users, caller.environment).await?;
     let (target, verification, secret) = state.connections.connect(route, target).await?;
@@ -180,7 +180,7 @@ pub async fn create_destination(
         updated_at: now,
     };
     state.destinations.create(caller.environment, &destination, &seed).await?;
-    Ok(created(route, &state.principal, destination, secret))
+    Ok(created(route, &state.connections.principal, destination, secret))
 }
 
 fn created(

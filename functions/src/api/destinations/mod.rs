@@ -53,7 +53,6 @@ pub struct State {
     destinations: Destinations,
     users: Users,
     connections: Connections,
-    principal: Principal,
 }
 
 /// State of the functions that read destinations.

@@ -85,7 +85,7 @@ pub async fn patch_destination(
     Path(id): Path<DestinationId>,
     Valid(body): Valid<PatchDestination>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let State { saving: super::State { destinations, users, connections, principal }, health_store, scheduler } = state;
+    let State { saving: super::State { destinations, users, connections }, health_store, scheduler } = state;
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
@@ -124,7 +124,7 @@ pub async fn patch_destination(
     let verification = connections.change(route, &mut destination, changes, enabling).await?;
     let redirected = verification.is_some() && destination.target != before.target;
     if destination == before && verification.is_none() && !enabling {
-        return Ok(Json(DestinationBody::new(route.environment, &principal, (destination, health))));
+        return Ok(Json(DestinationBody::new(route.environment, &connections.principal, (destination, health))));
     }
     destination.verification = verification.unwrap_or(destination.verification);
     destination.version += 1;
@@ -141,7 +141,7 @@ pub async fn patch_destination(
             tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
         }
     }
-    Ok(Json(DestinationBody::new(route.environment, &principal, (destination, health))))
+    Ok(Json(DestinationBody::new(route.environment, &connections.principal, (destination, health))))
 }
 
 /// Rejects fields that do not apply to the type of the destination.

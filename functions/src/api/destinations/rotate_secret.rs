@@ -16,7 +16,7 @@ use super::{DestinationBody, DestinationWithSecret, State};
         (status = 409, description = "the destination is not a webhook, or was modified by a concurrent request")))]
 pub async fn rotate_secret(
     caller: Backend,
-    extract::State(State { destinations, connections, principal, .. }): extract::State<State>,
+    extract::State(State { destinations, connections, .. }): extract::State<State>,
     Path(id): Path<DestinationId>,
     _: NoInput,
 ) -> Result<NoStore<Json<DestinationWithSecret>>, Problem> {
@@ -30,6 +30,6 @@ pub async fn rotate_secret(
     destination.version += 1;
     destination.updated_at = Timestamp::now();
     destinations.update(caller.environment, &destination).await?;
-    let destination = DestinationBody::new(route.environment, &principal, (destination, health));
+    let destination = DestinationBody::new(route.environment, &connections.principal, (destination, health));
     Ok(NoStore(Json(DestinationWithSecret { destination, secret: Some(secret) })))
 }

@@ -23,7 +23,7 @@ use tenon::{
     },
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
-        destination::{AwsCredentials, BusAccess, Destination, EventBridge, Filter, Target, Verification, errors_only},
+        destination::{AwsCredentials, BusAccess, EventBridge, Target, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
@@ -101,20 +101,7 @@ async fn send(
             credentials: seal_credentials(&vault, route, 1, &credentials).await.unwrap(),
         },
     };
-    let now = Timestamp::now();
-    let destination = Destination {
-        destination_id: route.destination,
-        version: 1,
-        enabled: true,
-        name: None,
-        disabled_reason: None,
-        events: errors_only(),
-        filter: Filter::default(),
-        target: Target::EventBridge(bus),
-        verification: Verification { verified: true, reason: String::new() },
-        created_at: now,
-        updated_at: now,
-    };
+    let destination = tests::delivery_harness::destination(route, Target::EventBridge(bus));
     let records: Vec<Record> = errors.iter().cloned().map(Record::from).collect();
     let records: Vec<&Record> = records.iter().collect();
     let sender = EventBridgeSender::new(&config, vault, FIRST_ATTEMPT_TIMEOUT);

@@ -16,7 +16,7 @@ use tenon::{
     },
     domain::{
         delivery::{Failure, Outcome, Route},
-        destination::{BusAccess, Destination, EventBridge, Filter, Target, Verification, errors_only},
+        destination::{BusAccess, Destination, EventBridge, Target},
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId},
         record::Record,
@@ -87,26 +87,12 @@ fn accepted() -> (u16, Value) {
 
 fn destination(bus: &str) -> (Route, Destination) {
     let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
-    let now = Timestamp::now();
     let bus = EventBridge {
         region: "eu-west-1".parse().unwrap(),
         event_bus_name: bus.parse().unwrap(),
         access: BusAccess::Role { role_arn: "arn:aws:iam::222222222222:role/tenon".parse().unwrap() },
     };
-    let destination = Destination {
-        destination_id: route.destination,
-        version: 1,
-        enabled: true,
-        name: None,
-        disabled_reason: None,
-        events: errors_only(),
-        filter: Filter::default(),
-        target: Target::EventBridge(bus),
-        verification: Verification { verified: true, reason: String::new() },
-        created_at: now,
-        updated_at: now,
-    };
-    (route, destination)
+    (route, tests::delivery_harness::destination(route, Target::EventBridge(bus)))
 }
 
 /// Sends an error. Returns its outcome and the hosts that were called.
