@@ -29,6 +29,7 @@ UNTAGGED = {
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::CloudWatch::Dashboard",
     "AWS::Events::Rule",
+    "AWS::IAM::ManagedPolicy",
     "AWS::KMS::Alias",
     "AWS::Lambda::Permission",
     "AWS::Logs::QueryDefinition",

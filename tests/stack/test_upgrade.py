@@ -117,6 +117,10 @@ class Upgrade:
     def deploy(self, text: str, kind: str, parameters: dict[str, str], kept: Iterable[str] = ()) -> Stack:
         """Deploys a template as `sam deploy` does."""
         source = yaml_parse(text)
+        # The binaries need the settings of the present template.
+        present = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Environment"]["Variables"]
+        variables = source["Globals"]["Function"]["Environment"]["Variables"]
+        source["Globals"]["Function"]["Environment"]["Variables"] = present | variables
         for name, found in source["Resources"].items():
             if has_code(found):
                 # A function that no longer exists gets the code of another one.
