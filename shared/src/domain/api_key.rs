@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use rand::{Rng, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::{
@@ -109,7 +110,7 @@ impl fmt::Display for KeyHash {
 }
 
 /// Permission of an API key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// The customer's back end: everything in the environment except revealing credential secrets.

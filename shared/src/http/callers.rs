@@ -31,6 +31,9 @@ pub enum Identity {
         key_id: KeyId,
         /// Scopes of the key, separated by spaces.
         scopes: String,
+        /// Whether a reader counts as a back end on this route.
+        #[serde(skip)]
+        reads: bool,
     },
     /// The request has a valid user token.
     User {
@@ -69,9 +72,8 @@ impl Identity {
         let RouteKey(route) = RouteKey::of(extensions);
         match identity {
             Self::User { exp, .. } if exp <= Timestamp::now().seconds() => Err(Problem::unauthorized()),
-            Self::Key { environment, key_id, scopes } if has(&scopes, Scope::Read) && only_reads(&route) => {
-                let scopes = format!("{scopes} {}", Scope::Manage.as_str());
-                Ok(Self::Key { environment, key_id, scopes })
+            Self::Key { environment, key_id, scopes, .. } if has(&scopes, Scope::Read) && only_reads(&route) => {
+                Ok(Self::Key { environment, key_id, scopes, reads: true })
             }
             _ => Ok(identity),
         }
@@ -106,6 +108,8 @@ pub struct Backend {
     pub environment: EnvironmentId,
     /// Caller, as the events of its changes name it.
     pub actor: Actor,
+    /// Scope by which the key may call the route: `manage` or `read`.
+    pub scope: Scope,
 }
 
 /// The workflow engine: an API key with the scope `engine`.
@@ -186,12 +190,15 @@ use Identity::{Key, User};
 
 callers! {
     Backend ("an API key with the scope `manage`")
-        Key { environment, scopes, key_id } if has(&scopes, Scope::Manage) =>
-            Self { environment, actor: Actor::Key { key_id } };
+        Key { environment, scopes, key_id, reads } if reads || has(&scopes, Scope::Manage) => {
+            let scope = if has(&scopes, Scope::Manage) { Scope::Manage } else { Scope::Read };
+            Self { environment, actor: Actor::Key { key_id }, scope }
+        };
     Engine ("an API key with the scope `engine`")
-        Key { environment, key_id, scopes } if has(&scopes, Scope::Engine) => Self { environment, key: key_id };
+        Key { environment, key_id, scopes, .. } if has(&scopes, Scope::Engine) => Self { environment, key: key_id };
     EngineOrBackend ("an API key with the scope `engine` or `manage`")
-        Key { environment, scopes, key_id } if has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
+        Key { environment, scopes, key_id, reads }
+            if reads || has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
             Self { environment, actor: Actor::Key { key_id } };
     TokenUser ("a user token")
         User { environment, user_id, allowed, .. } => Self { environment, user: CallingUser { user_id, allowed } };
@@ -201,7 +208,7 @@ callers! {
             actor: Actor::User { user_id },
             user: Some(CallingUser { user_id, allowed }),
         },
-        Key { environment, scopes, key_id } if has(&scopes, Scope::Manage) =>
+        Key { environment, scopes, key_id, reads } if reads || has(&scopes, Scope::Manage) =>
             Self { environment, actor: Actor::Key { key_id }, user: None };
     AnyCaller ("an API key or a user token")
         User { environment, user_id, allowed, .. } =>

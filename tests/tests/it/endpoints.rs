@@ -414,7 +414,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         body: |world, shown| {
             let modal = json!({ "origins": [], "theme": null, "lang": null });
             let expected = json!({ "environmentId": world.environment, "name": "acme", "kind": "test",
-                "version": tenon::domain::VERSION, "modal": modal });
+                "version": tenon::domain::VERSION, "modal": modal, "scope": "manage" });
             assert_eq!(*shown, expected);
         } },
     AwsCalls { function: "environments_patch",

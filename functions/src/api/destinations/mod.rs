@@ -113,6 +113,9 @@ pub struct HealthBody {
     /// Time of the last failed attempt.
     #[schema(required = true)]
     last_failure_at: Option<Timestamp>,
+    /// Time of the first of the failed attempts since the last successful one; null if there is none.
+    #[schema(required = true)]
+    failing_since: Option<Timestamp>,
     /// Number of pending deliveries; approximate above a few hundred.
     pending: i64,
     /// State of the circuit. While it is open, records are queued and sent one at a time as probes.
@@ -139,7 +142,7 @@ pub enum HealthStatus {
 impl HealthBody {
     fn new(health: Health, enabled: bool) -> Self {
         let circuit = health.circuit();
-        let Health { last_success_at, last_failure_at, pending, wake_at, .. } = health;
+        let Health { last_success_at, last_failure_at, failing_since, pending, wake_at, .. } = health;
         let status = match (enabled, circuit) {
             (false, _) => HealthStatus::Disabled,
             (true, Circuit::Open) => HealthStatus::Failing,
@@ -147,7 +150,15 @@ impl HealthBody {
             (true, Circuit::Closed) => HealthStatus::Healthy,
         };
         let next_attempt_at = wake_at.filter(|_| enabled && pending > 0);
-        Self { status, last_success_at, last_failure_at, pending: pending.max(0), circuit, next_attempt_at }
+        Self {
+            status,
+            last_success_at,
+            last_failure_at,
+            failing_since,
+            pending: pending.max(0),
+            circuit,
+            next_attempt_at,
+        }
     }
 }
 

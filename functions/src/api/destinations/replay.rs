@@ -28,7 +28,7 @@ pub struct State {
 }
 
 /// Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
-/// all whose delivery failed or was cancelled.
+/// all whose delivery is pending, failed or was cancelled.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartReplay {
@@ -45,6 +45,8 @@ struct StartReplay {
     #[input(max = MAX_IDS, min = 1)]
     #[schema(min_items = 1, max_items = 1000)]
     event_ids: Option<Vec<EventId>>,
+    /// Whether to attempt all pending deliveries to this destination now.
+    pending: Option<bool>,
     /// Whether to replay all records whose delivery to this destination failed.
     failed: Option<bool>,
     /// Whether to replay all records whose delivery to this destination was cancelled.
@@ -59,8 +61,12 @@ pub struct NewReplay {
 
 impl Input for NewReplay {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let StartReplay { since, until, error_ids, event_ids, failed, cancelled } = StartReplay::read(fields)?;
-        let wanted = [(failed, DeliveryStatus::Failed), (cancelled, DeliveryStatus::Cancelled)];
+        let StartReplay { since, until, error_ids, event_ids, pending, failed, cancelled } = StartReplay::read(fields)?;
+        let wanted = [
+            (pending, DeliveryStatus::Pending),
+            (failed, DeliveryStatus::Failed),
+            (cancelled, DeliveryStatus::Cancelled),
+        ];
         let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted == Some(true));
         let statuses: Vec<DeliveryStatus> = wanted.map(|(_, status)| status).collect();
         let selection = match (since, until, error_ids, event_ids, statuses.is_empty()) {
@@ -79,7 +85,7 @@ impl Input for NewReplay {
             }
             _ => {
                 fields.reject_object(
-                    "must contain exactly one of: `since` with an optional `until`; `errorIds`; `eventIds`; `failed: true` and/or `cancelled: true`",
+                    "must contain exactly one of: `since` with an optional `until`; `errorIds`; `eventIds`; any of `pending: true`, `failed: true` and `cancelled: true`",
                 );
                 return None;
             }

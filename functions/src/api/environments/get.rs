@@ -17,5 +17,5 @@ pub async fn get_environment(
     _: NoInput,
 ) -> Result<WithEtag<EnvironmentBody>, Problem> {
     let found = environments.find(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
-    Ok(shown(found))
+    Ok(shown(found, caller.scope))
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tenon::{
     domain::{
         VERSION,
+        api_key::Scope,
         environment::{Environment, Kind},
         id::EnvironmentId,
         modal::Modal,
@@ -33,10 +34,12 @@ pub struct EnvironmentBody {
     version: &'static str,
     /// Defaults of the embedded modal.
     modal: Modal,
+    /// Scope of the key that made the request: `manage`, or `read` if it may not change anything.
+    scope: Scope,
 }
 
-/// Returns the response with an environment and its ETag.
-fn shown(environment: Environment) -> WithEtag<EnvironmentBody> {
+/// Returns the response to a caller, with the environment and its ETag.
+fn shown(environment: Environment, scope: Scope) -> WithEtag<EnvironmentBody> {
     let Environment { environment_id, name, kind, modal, version: _, created_at: _ } = environment;
-    WithEtag(EnvironmentBody { environment_id, name, kind, version: VERSION, modal })
+    WithEtag(EnvironmentBody { environment_id, name, kind, version: VERSION, modal, scope })
 }

@@ -158,13 +158,13 @@ pub async fn patch_environment(
         let found = environments.find(caller.environment).await?;
         let before = found.ok_or_else(|| Problem::not_found("environment"))?;
         let modal = changed(&before.modal, body.modal.clone());
-        let unchanged = shown(before.clone());
+        let unchanged = shown(before.clone(), caller.scope);
         if_match.check(&unchanged.etag())?;
         if modal == before.modal {
             return Ok(unchanged);
         }
         if let Some(after) = environments.set_modal(&before, &modal).await? {
-            return Ok(shown(after));
+            return Ok(shown(after, caller.scope));
         }
     }
     Err(Problem::modified_concurrently("environment"))

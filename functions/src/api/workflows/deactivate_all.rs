@@ -29,7 +29,7 @@ pub async fn deactivate_workflows(
     Path(user): Path<UserRef>,
     _: NoInput,
 ) -> Result<Json<DeactivatedWorkflows>, Problem> {
-    let Backend { environment, actor } = caller;
+    let Backend { environment, actor, .. } = caller;
     let owner = state.state.owner(environment, None, Some(&user)).await?;
     let ids = state.state.workflows.list_ids_by_user(environment, owner.user_id).await?;
     state.set_active(&BackendOrUser { environment, actor, user: None }, owner, &ids, false).await?;

@@ -1,6 +1,7 @@
 //! Replays of recorded errors.
 
 use serde_json::{Value, json};
+use tenon::domain::timestamp::Timestamp;
 use tests::{
     Environment, Tenon, eventually, example_error,
     webhook_receiver::{Receiver, Reply},
@@ -159,6 +160,36 @@ async fn cancelled_deliveries_are_replayed() {
         let done = wait_until_done(&acme, &replay).await;
         assert_eq!((&done["found"], &done["delivered"]), (&json!(found), &json!(found)), "{done}");
     }
+}
+
+#[tokio::test]
+async fn pending_deliveries_are_attempted_at_once_after_an_outage() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}");
+    for number in 0..8 {
+        acme.record_error(&workflow, &number.to_string()).await;
+    }
+    let failing = eventually("the circuit is open", async || {
+        let shown = acme.backend.get(&path).await.is(200).body;
+        (shown["health"]["status"] == "failing" && acme.deliveries(&webhook, "pending").await.len() == 8)
+            .then_some(shown)
+    })
+    .await;
+    let since: Timestamp = failing["health"]["failingSince"].as_str().unwrap().parse().unwrap();
+    assert!(since <= Timestamp::now(), "{failing}");
+
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
+    let replay =
+        acme.backend.post(&format!("{path}/replay"), json!({ "pending": true })).await.is(202).text("replayId");
+    // Without a change of the clock: no delivery waits for its next attempt.
+    let done = wait_until_done(&acme, &replay).await;
+    assert!(acme.deliveries(&webhook, "pending").await.is_empty(), "{done}");
+    let healthy = acme.backend.get(&path).await.is(200).body;
+    assert_eq!((&healthy["health"]["status"], &healthy["health"]["failingSince"]), (&json!("healthy"), &Value::Null));
 }
 
 #[tokio::test]
