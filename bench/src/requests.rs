@@ -297,6 +297,7 @@ impl<'a> Scenario<'a> {
         self.call("destinations_deliveries", &of_destination, None).await;
         let replay = string_member(&self.call("destinations_replay", &of_destination, None).await, "replayId");
         self.call("replays_get", &[("replayId", &replay)], None).await;
+        self.call("replays_list", &of_destination, None).await;
         self.call("replays_cancel", &[("replayId", &replay)], None).await;
         let webhook = json!({ "type": "webhook", "url": "https://example.com/errors" });
         let create = self.event("destinations_create", &[], Some(webhook));

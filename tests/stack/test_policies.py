@@ -53,11 +53,11 @@ READERS = {
         "IntegrationsInstallUrl", "IntegrationsDelete", "IntegrationsGet", "IntegrationsList", "IntegrationsPut", "Session", "Tickets",
         "WorkflowsDelete",
     },
-    f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel", "ReplaysGet"},
+    f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel", "ReplaysGet", "ReplaysList"},
     f"{ENVIRONMENT}#destinations": {
         "DeliverWebhooks", "DestinationsCreate", "DestinationsDelete", "DestinationsDeliveries", "DestinationsGet", "DestinationsList",
         "DestinationsPatch", "DestinationsReplay", "DestinationsRotateSecret", "DestinationsTest", "Drain", "EraseLogs", "ErrorsGet",
-        "EventsGet", "ForwardErrors", "Replay", "Sweep",
+        "EventsGet", "ForwardErrors", "Replay", "ReplaysList", "Sweep",
     },
 }  # fmt: skip
 # Functions that may write to each partition of the directory.

@@ -92,12 +92,19 @@ fn without_address(mut request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpRequ
 
 #[cfg(test)]
 mod tests {
-    use axum::extract::FromRequestParts;
+    use std::io::Read;
+
+    use axum::extract::{FromRequestParts, State};
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    use flate2::read::GzDecoder;
     use lambda_http::{Context, RequestExt};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{super::ApiUrl, *};
+    use super::{
+        super::{ApiUrl, Json, service},
+        *,
+    };
 
     /// Returns the status and body of a service that returns the query parameter `a`.
     async fn answer(event: &Value) -> (u64, String) {
@@ -123,6 +130,25 @@ mod tests {
         let payload = RawValue::from_string(event.to_string()).unwrap();
         let response = respond(service, LambdaEvent::new(payload, Context::default())).await.unwrap();
         assert_eq!(serde_json::to_value(response).unwrap()["body"], "https://api.acme.example/tenon");
+    }
+
+    #[tokio::test]
+    async fn compressed_body_is_returned_in_base64() {
+        async fn handler(State(body): State<Value>) -> Json<Value> {
+            Json(body)
+        }
+        let body = json!(vec!["text"; 1000]);
+        let event = event("", "/users", &json!({ "accept-encoding": "gzip" }));
+        let payload = RawValue::from_string(event.to_string()).unwrap();
+        let service = service(handler, body.clone());
+        let response = respond(service, LambdaEvent::new(payload, Context::default())).await.unwrap();
+        let response = serde_json::to_value(response).unwrap();
+        assert_eq!(response["isBase64Encoded"], true);
+        assert_eq!(response["headers"]["content-encoding"], "gzip");
+        let compressed = BASE64_STANDARD.decode(response["body"].as_str().unwrap()).unwrap();
+        let mut text = String::new();
+        GzDecoder::new(&compressed[..]).read_to_string(&mut text).unwrap();
+        assert_eq!(text, body.to_string());
     }
 
     fn event(query: &str, path: &str, headers: &Value) -> Value {

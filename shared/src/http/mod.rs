@@ -7,6 +7,7 @@
 //!
 //! * `body`: JSON bodies: text, syntax and duplicate members
 //! * `callers`: the caller of a request, and the checks that lead to 401 and 403
+//! * `compression`: compression of responses
 //! * `event`: events of API Gateway, read as requests
 //! * `idempotency`: the `Idempotency-Key` header
 //! * `input`: query strings and JSON bodies; `values`: how each type is read
@@ -19,6 +20,7 @@
 
 mod body;
 mod callers;
+mod compression;
 mod event;
 mod idempotency;
 mod input;

@@ -7,7 +7,7 @@ use http::{Extensions, header, request::Parts};
 use lambda_http::{RequestExt, request::RequestContext};
 use utoipa::IntoParams;
 
-use super::{Problem, event::DomainName, responses::revision_etag};
+use super::{Problem, compression::compressed_etag, event::DomainName, responses::revision_etag};
 use crate::domain::{
     id::{CredentialId, DestinationId, ErrorId, EventId, ReplayId, WorkflowId},
     integration::IntegrationId,
@@ -169,10 +169,11 @@ impl IfMatch {
         if self.etags.is_none() { Ok(()) } else { Err(Problem::precondition_failed()) }
     }
 
-    /// Returns whether the header permits changing a resource with this ETag.
+    /// Returns whether the header permits changing a resource with this ETag. The client may have
+    /// read its compressed form.
     fn allows(&self, etag: &str) -> bool {
-        let is = |tag: &str| tag == "*" || tag == etag;
-        self.etags.as_ref().is_none_or(|list| list.split(',').any(|tag| is(tag.trim())))
+        let current = [etag, &compressed_etag(etag), "*"];
+        self.etags.as_ref().is_none_or(|list| list.split(',').any(|tag| current.contains(&tag.trim())))
     }
 }
 
@@ -188,6 +189,17 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn if_match_permits_the_etag_of_either_form() {
+        let allows = |etags: Option<&str>| IfMatch { etags: etags.map(str::to_owned) }.allows("\"7\"");
+        for etags in [None, Some("\"7\""), Some("\"7-gzip\""), Some("\"6\", \"7-gzip\""), Some("*")] {
+            assert!(allows(etags), "{etags:?}");
+        }
+        for etags in ["", "\"6\"", "\"6-gzip\"", "\"7-br\"", "7", "W/\"7\""] {
+            assert!(!allows(Some(etags)), "{etags}");
+        }
+    }
 
     #[test]
     fn base_path_is_what_precedes_the_route() {

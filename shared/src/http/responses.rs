@@ -1,11 +1,17 @@
 //! Success responses. The type of a response determines its status.
 
-use axum::response::{IntoResponse, IntoResponseParts, Response};
+use axum::{
+    Extension,
+    response::{IntoResponse, IntoResponseParts, Response},
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::Problem;
+use super::{
+    Problem,
+    compression::{Compressed, compressed_etag},
+};
 
 /// 200 with a JSON body.
 #[derive(Clone, Debug)]
@@ -65,14 +71,15 @@ impl<R: IntoResponse> IntoResponse for NoStore<R> {
 #[derive(Clone, Debug)]
 pub struct Cacheable {
     body: Bytes,
+    compressed: Option<Compressed>,
     etag: String,
 }
 
 impl Cacheable {
-    /// Wraps a body.
+    /// Wraps a body, and compresses it for clients that accept gzip.
     pub fn new(body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { etag: etag(&body), body }
+        Self { compressed: Compressed::of(&body), etag: etag(&body), body }
     }
 
     /// Serializes a JSON body.
@@ -80,13 +87,15 @@ impl Cacheable {
         serde_json::to_vec(body).map(Self::new).map_err(|error| Problem::internal(&error))
     }
 
-    /// Returns 200 with the body and these headers, or 304 if `If-None-Match` contains the ETag.
+    /// Returns 200 with the body and these headers, or 304 if `If-None-Match` contains the ETag of
+    /// the body or of its compressed form.
     pub fn respond(self, request: &HeaderMap, headers: impl IntoResponseParts) -> Response {
-        let Self { body, etag } = self;
+        let Self { body, compressed, etag } = self;
+        let current = [etag.as_str(), &compressed_etag(&etag), "*"];
         let is_current = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|list| {
-            list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
+            list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| current.contains(&tag))
         });
-        let headers = (headers, [(header::ETAG, etag)]);
+        let headers = (headers, compressed.map(Extension), [(header::ETAG, etag)]);
         if is_current { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, body).into_response() }
     }
 }

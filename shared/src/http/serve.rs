@@ -9,13 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
+use http::Method;
 use lambda_http::{Request, RequestExt, request::RequestContext};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
-use super::{Caller, Problem, RequestInput, event, problem::REQUEST_ID};
+use super::{Caller, Problem, RequestInput, compression, event, problem::REQUEST_ID};
 use crate::start::{self, FromAws, StartError};
 
 /// Returns the server of an endpoint whose handler names its caller and its input.
@@ -161,6 +162,7 @@ where
         _ => (None, None),
     };
     let id = id.unwrap_or_default();
+    let accepts_gzip = (request.method() == Method::GET).then(|| compression::accepts_gzip(request.headers()));
     let span = tracing::info_span!("request", gateway_request_id = id, route);
     let responding = async {
         let running = AssertUnwindSafe(handler.oneshot(request)).catch_unwind();
@@ -171,6 +173,10 @@ where
                 tracing::error!("handler panicked");
                 Problem::already_logged().into_response()
             }
+        };
+        let response = match accepts_gzip {
+            Some(accepts_gzip) => compression::negotiate(response, accepts_gzip).await,
+            None => response,
         };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(status = response.status().as_u16(), ms, "request completed");

@@ -289,9 +289,14 @@ pub fn listed_backlog(Route { environment, destination }: Route) -> Key {
     Key::new(backlogs(destination.object_id().shard(BACKLOG_SHARDS)), format_args!("{environment}#{destination}"))
 }
 
-/// Key of a replay.
+/// Partition of an environment's replays.
+pub fn replays(environment: EnvironmentId) -> String {
+    format!("env#{environment}#replays")
+}
+
+/// Key of a replay. Sorts by the time of creation.
 pub fn replay(environment: EnvironmentId, replay: ReplayId) -> Key {
-    Key::new(format_args!("env#{environment}#replays"), format_args!("replay#{replay}"))
+    Key::new(replays(environment), format_args!("replay#{replay}"))
 }
 
 /// Number of partitions over which the index `listing` lists running replays.

@@ -7,12 +7,12 @@ use serde::Deserialize;
 use super::{
     keys,
     table::{
-        Access, Condition, Filter, LISTING, Put, Range, ReadWrite, Retries, StoreError, Table, Update, number, text,
-        to_item, to_value,
+        Access, Condition, Filter, LISTING, Page, Put, Range, ReadWrite, Retries, StoreError, TABLE, Table, Update,
+        number, text, to_item, to_value,
     },
 };
 use crate::domain::{
-    delivery::MAX_PENDING_AGE,
+    delivery::{MAX_PENDING_AGE, Route},
     id::{EnvironmentId, ReplayId},
     replay::{Position, Replay, ReplayStatus},
     timestamp::Timestamp,
@@ -102,6 +102,19 @@ impl<A: Access> Replays<A> {
     /// Returns the replay with this id. One read.
     pub async fn get(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         self.0.get(&keys::replay(environment, id)).await
+    }
+
+    /// Returns a page of the replays to a destination, newest first. Strongly consistent. Reads the
+    /// replays of the environment in queries of 250 items or one megabyte, at most 32 per page.
+    pub async fn list(
+        &self,
+        Route { environment, destination }: Route,
+        (after, limit): (Option<&str>, usize),
+    ) -> Result<Page<Replay>, StoreError> {
+        let of_destination =
+            Filter::default().unexpired(Timestamp::now()).equals("destinationId", Some(&destination.to_string()));
+        let newest_first = Range { newest_first: true, ..Range::all(TABLE) };
+        self.0.page(&[keys::replays(environment)], &newest_first, &of_destination, (after, limit)).await
     }
 }
 

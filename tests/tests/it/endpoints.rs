@@ -306,6 +306,8 @@ pub(crate) const ACCESS: &[Access] = &[
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("POST /destinations/{destinationId}/replay").body(json!({ "failed": true })),
         other: 404, engine: 403, backend: 202, user: 403, another_user: 403 },
+    Access { request: |_| request("GET /destinations/{destinationId}/replays"),
+        other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("GET /replays/{replayId}"),
         other: 404, engine: 403, backend: 200, user: 403, another_user: 403 },
     Access { request: |_| request("DELETE /replays/{replayId}"),
@@ -693,6 +695,9 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
         body: |world, replay| world.replay = text(&replay["replayId"]) },
     AwsCalls { function: "replays_get", request: |_| request("GET /replays/{replayId}"),
         status: 200, calls: "GetItem", body: |_, replay| assert_eq!(replay["status"], "running") },
+    AwsCalls { function: "replays_list", request: |_| request("GET /destinations/{destinationId}/replays"),
+        status: 200, calls: "GetItem Query",
+        body: |world, list| assert_eq!(list["data"][0]["replayId"], world.replay) },
     AwsCalls { function: "replays_cancel", request: |_| request("DELETE /replays/{replayId}"),
         status: 200, calls: "UpdateItem", body: |_, replay| assert_eq!(replay["status"], "cancelled") },
     AwsCalls { function: "destinations_get",
@@ -771,6 +776,7 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "events_list" => events::list.list_events;
         "replays_cancel" => replays::cancel.cancel_replay;
         "replays_get" => replays::get.get_replay;
+        "replays_list" => replays::list.list_replays;
         "session" => session.get_session;
         "users_batch" => users::batch.create_users;
         "users_create" => users::create.create_user;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_config::SdkConfig;
 use functions::{
     admin::{environments_create, keys_create},
-    api::{credentials, destinations, errors, events, records, session, users, workflows},
+    api::{credentials, destinations, errors, events, records, replays, session, users, workflows},
     authorizer::Authorizer,
 };
 use http::StatusCode;
@@ -64,6 +64,7 @@ async fn functions_open_only_their_connections_at_start() {
         destinations::delete::State => "GetItem";
         destinations::deliveries::State => "8*GetItem";
         destinations::replay::State => "GetItem";
+        replays::list::State => "GetItem";
         functions::authorizer::Authorizer => "GetItem Query";
         functions::api::console::State => "";
         functions::api::modal::State => "";

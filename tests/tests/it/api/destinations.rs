@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::{Bus, Tenon, bus_settings, keys, setting, webhook_receiver::Receiver};
+use tests::{Bus, Tenon, bus_settings, eventually, keys, setting, webhook_receiver::Receiver};
 
 #[tokio::test]
 async fn destination_shows_settings_iam_policy_and_retry_policy() {
@@ -111,7 +111,7 @@ async fn changed_bus_is_used_from_the_next_error() {
     let destination = acme.create_bus_destination(&bus.name).await;
     acme.revoke_bus_permission(&destination).await;
     let first = acme.record_error(&workflow, "to a rejecting bus").await;
-    let pending = tests::eventually("the rejected error is pending", async || {
+    let pending = eventually("the rejected error is pending", async || {
         Some(acme.pending_items(&destination).await).filter(|pending| !pending.is_empty())
     })
     .await;
@@ -154,6 +154,17 @@ async fn saving_verifies_the_bus_if_permissions_allow() {
     let unproven = acme.backend.post("/destinations", bus_settings(&bus.name)).await.is(201);
     assert_eq!(unproven.body["verified"], false, "{unproven:?}");
     assert!(unproven.text("verification").contains("events:DescribeEventBus"), "{unproven:?}");
+
+    // Nor does a delivery verify it: AWS also accepts events for a bus that does not exist.
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    acme.record_error(&workflow, "Error").await;
+    let destination = unproven.text("destinationId");
+    let delivered = eventually("the delivery succeeds", async || {
+        let shown = acme.get_destination(&destination).await;
+        shown["health"]["lastSuccessAt"].is_string().then_some(shown)
+    })
+    .await;
+    assert_eq!(delivered["verified"], false, "{delivered}");
 }
 
 #[tokio::test]

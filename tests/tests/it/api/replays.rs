@@ -1,9 +1,11 @@
 //! Replays of recorded errors.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tenon::domain::timestamp::Timestamp;
 use tests::{
-    Environment, Tenon, eventually, example_error,
+    Answer, Environment, Tenon, eventually, example_error,
     webhook_receiver::{Receiver, Reply},
 };
 
@@ -241,6 +243,48 @@ async fn overlapping_replays_count_each_error_once() {
         assert_eq!((&done["found"], &done["delivered"]), (&json!(found), &json!(found)), "{done}");
     }
     assert!(acme.pending_items(&webhook).await.is_empty());
+}
+
+#[tokio::test]
+async fn replays_of_a_destination_are_listed_with_their_requests() {
+    let acme = Tenon::deployed().await.environment().await;
+    let receiver = Receiver::new().await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let (another, _) = acme.create_webhook(&receiver.url).await;
+    let start = async |webhook: &str, request: Value| {
+        acme.backend.post(&format!("/destinations/{webhook}/replay"), request).await.is(202).text("replayId")
+    };
+    let mut started = BTreeMap::new();
+    for request in [
+        json!({ "since": "2026-11-20T05:10:00.000Z", "until": "2026-11-20T05:20:00.000Z" }),
+        json!({ "errorIds": ["6155ac246093840013297377"] }),
+        json!({ "failed": true, "cancelled": true }),
+    ] {
+        started.insert(start(&webhook, request.clone()).await, request);
+    }
+    let elsewhere = start(&another, json!({ "failed": true })).await;
+
+    let path = format!("/destinations/{webhook}/replays");
+    let first = acme.backend.get(&format!("{path}?limit=2")).await.is(200);
+    let cursor = first.text("cursor");
+    let second = acme.backend.get(&format!("{path}?limit=2&cursor={cursor}")).await.is(200);
+    assert!(second.body["cursor"].is_null(), "{second:?}");
+    let data = |page: &Answer| page.body["data"].as_array().unwrap().clone();
+    let listed = [data(&first), data(&second)].concat();
+    assert_eq!(listed.len(), 3, "{listed:?}");
+    let requests =
+        listed.iter().map(|replay| (replay["replayId"].as_str().unwrap().to_owned(), replay["request"].clone()));
+    assert_eq!(requests.collect::<BTreeMap<_, _>>(), started);
+    assert!(listed.iter().all(|replay| replay["destinationId"] == webhook.as_str()), "{listed:?}");
+    assert_eq!(
+        acme.backend.get(&format!("/destinations/{another}/replays")).await.is(200).body["data"][0]["replayId"],
+        elsewhere
+    );
+
+    // A cursor belongs to the list of one destination.
+    let foreign = format!("/destinations/{another}/replays?cursor={cursor}");
+    acme.backend.get(&foreign).await.is_problem(400, "invalid-cursor");
+    acme.backend.get(&format!("/destinations/{}/replays", "0".repeat(24))).await.is_problem(404, "not-found");
 }
 
 #[tokio::test]

@@ -35,6 +35,32 @@ async fn failed_delivery_is_retried_after_five_seconds() {
 }
 
 #[tokio::test]
+async fn health_shows_the_retry_and_a_delivery_verifies_the_webhook() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    acme.record_error(&workflow, "Error").await;
+    let retrying = eventually("the retry is scheduled", async || {
+        let shown = acme.get_destination(&webhook).await;
+        let health = &shown["health"];
+        (health["status"] == "retrying" && health["nextAttemptAt"].is_string()).then_some(shown)
+    })
+    .await;
+    assert_eq!((&retrying["health"]["pending"], &retrying["verified"]), (&json!(1), &json!(false)), "{retrying}");
+
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    let healthy = eventually("the retry succeeds", async || {
+        acme.fast_forward(&webhook).await;
+        Some(acme.get_destination(&webhook).await).filter(|shown| shown["health"]["status"] == "healthy")
+    })
+    .await;
+    assert_eq!((&healthy["health"]["pending"], &healthy["health"]["nextAttemptAt"]), (&json!(0), &Value::Null));
+    assert_eq!(healthy["verified"], true, "{healthy}");
+    assert!(healthy["verification"].as_str().unwrap().starts_with("a delivery was accepted at "), "{healthy}");
+}
+
+#[tokio::test]
 async fn retry_after_applies_to_the_whole_destination() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;

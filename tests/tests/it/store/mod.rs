@@ -10,6 +10,7 @@ mod idempotency_records;
 mod installations;
 mod integrations;
 mod process;
+mod replays;
 mod scale;
 mod unreadable_items;
 mod users;
