@@ -79,6 +79,7 @@ generate: setup clients ## Generate docs/openapi.json, the event files of the en
 	UPDATE_EXPECT=1 cargo test --locked --quiet --workspace $(TESTED) -- served_document_matches_the_handlers \
 		event_files_match_the_first_row_of_each_function
 	$(PYTHON) local/clients.py generate
+	$(PYTHON) local/preact.py generate
 
 .PHONY: check
 check: setup clients $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the template, sizes, spelling and wording
@@ -95,6 +96,7 @@ check: setup clients $(CHECK_VENV)/.done ## Check formatting, lints, dependencie
 	$(CHECK_VENV)/bin/cfn-lint --config-file local/lint/cfn-lint.yaml
 	$(CHECK_VENV)/bin/checkov --config-file local/lint/checkov.yaml
 	$(PYTHON) local/clients.py check
+	$(PYTHON) local/preact.py check
 	$(PYTHON) local/sdk.py check
 	$(PYTHON) local/sizes.py check
 	$(PYTHON) local/language_check.py

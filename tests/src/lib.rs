@@ -13,7 +13,6 @@
 
 pub mod api;
 pub mod aws;
-pub mod browser;
 pub mod bus;
 pub mod capacity;
 pub mod crash;

@@ -146,6 +146,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/destinations/{destinationId}/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the replays to a destination with their progress, newest first. */
+        get: operations["listReplays"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/destinations/{destinationId}/rotate-secret": {
         parameters: {
             query?: never;
@@ -1230,6 +1247,8 @@ export interface components {
             /** @description Defaults of the embedded modal. */
             modal: components["schemas"]["Modal"];
             name: components["schemas"]["Text128"];
+            /** @description Scope of the key that made the request: `manage`, or `read` if it may not change anything. */
+            scope: components["schemas"]["Scope"];
             /** @description Version of Tenon that serves the API. */
             version: string;
         };
@@ -1598,6 +1617,7 @@ export interface components {
         Health: {
             /** @description State of the circuit. While it is open, records are queued and sent one at a time as probes. */
             circuit: components["schemas"]["Circuit"];
+            failingSince: components["schemas"]["Timestamp"] | null;
             lastFailureAt: components["schemas"]["Timestamp"] | null;
             lastSuccessAt: components["schemas"]["Timestamp"] | null;
             nextAttemptAt: components["schemas"]["Timestamp"] | null;
@@ -2100,6 +2120,8 @@ export interface components {
             found: number;
             /** @description Id of the replay. */
             replayId: components["schemas"]["ReplayId"];
+            /** @description Selection of the records, as in the request that started the replay. */
+            request: components["schemas"]["ReplayRequest"];
             /** @description Status of the replay. */
             status: components["schemas"]["ReplayStatus"];
             /** @description Time of the last step of the search, or of the cancellation. */
@@ -2107,6 +2129,28 @@ export interface components {
         };
         /** @example 6155ac6e91c4b80013e2d7a5 */
         ReplayId: string;
+        /** @description Page of a list, newest first. */
+        ReplayList: {
+            /** @description Cursor of the next page; absent on the last page. */
+            cursor?: string;
+            /** @description Items of the page. */
+            data: components["schemas"]["Replay"][];
+        };
+        /** @description Selection of the records of a replay. Has only the members of its kind. */
+        ReplayRequest: {
+            /** @description `true` if the replay selects cancelled deliveries. */
+            cancelled?: boolean;
+            /** @description Ids of the errors. */
+            errorIds?: components["schemas"]["ErrorId"][];
+            /** @description Ids of the events. */
+            eventIds?: components["schemas"]["EventId"][];
+            /** @description `true` if the replay selects failed deliveries. */
+            failed?: boolean;
+            /** @description Start of the time range, inclusive. */
+            since?: components["schemas"]["Timestamp"];
+            /** @description End of the time range, exclusive. The time of the request if it had none. */
+            until?: components["schemas"]["Timestamp"];
+        };
         /**
          * @description Status of a replay.
          * @enum {string}
@@ -2130,6 +2174,11 @@ export interface components {
          * @enum {string}
          */
         Scheme: "light" | "dark" | "auto";
+        /**
+         * @description Permission of an API key.
+         * @enum {string}
+         */
+        Scope: "manage" | "engine" | "read";
         /** @example wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY */
         Secret: string;
         /** @description Option of a select. */
@@ -2186,7 +2235,7 @@ export interface components {
         SortOrder: "asc" | "desc";
         /**
          * @description Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
-         *     all whose delivery failed or was cancelled.
+         *     all whose delivery is pending, failed or was cancelled.
          * @example {
          *       "errorIds": [
          *         "6155ac5d3a9f2e0013b7c641"
@@ -2202,6 +2251,8 @@ export interface components {
             eventIds?: components["schemas"]["EventId"][] | null;
             /** @description Whether to replay all records whose delivery to this destination failed. */
             failed?: boolean | null;
+            /** @description Whether to attempt all pending deliveries to this destination now. */
+            pending?: boolean | null;
             since?: components["schemas"]["Timestamp"] | null;
             until?: components["schemas"]["Timestamp"] | null;
         };
@@ -2980,6 +3031,41 @@ export interface operations {
             };
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Busy"];
+        };
+    };
+    listReplays: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of items per page. */
+                limit?: number;
+                /** @description Cursor that the previous page returned. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                destinationId: components["schemas"]["DestinationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayList"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];

@@ -234,7 +234,7 @@ mod tests {
         let (plain, body) = read(get(&[]).await).await;
         assert_eq!((body.as_str(), plain.get(header::CONTENT_ENCODING)), (text.as_str(), None));
         let accepting = (header::ACCEPT_ENCODING, "gzip");
-        let (compressed, body) = read(get(&[accepting.clone()]).await).await;
+        let (compressed, body) = read(get(std::slice::from_ref(&accepting)).await).await;
         assert_eq!(compressed[header::CONTENT_ENCODING], "gzip");
         assert_eq!(body, text);
         assert_ne!(plain[header::ETAG], compressed[header::ETAG]);

@@ -1,30 +1,53 @@
-// Client of the API at the origin of this page. The key is stored in the memory of this module
-// only.
+// Client of the API at the origin of this page, and the session: the key, the environment, and what the key
+// may do. The key is in the memory of this module, and in the storage of the tab only on request.
 
-export { API_KEY_PATTERN, session, newSession, startSession, endSession, call, query, encodeSegment };
+import { createStore, useStore } from "./store.js";
+
+export { session, call, query, segment, signIn, signOut, restoreSession, useSession, isRefused };
 
 const base = new URL(".", location.href);
 const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
+// The modal has the same origin. Only keys that cannot change anything are stored, in this tab.
+const STORED_KEY = "tenon-read-key";
 
-// Signed-in session, or null. Signing out aborts its pending requests.
-let session = null;
+// Session `{key, environment, mayChange, controller}`, or `{reason}` why there is none.
+const session = createStore({});
+const useSession = () => useStore(session);
 
-const newSession = (key) => ({ key, controller: new AbortController() });
-
-function startSession(candidate) {
-  session = candidate;
+// Signs in. Throws an error if the key is refused. With `remember`, a key with the scope `read` survives a reload.
+async function signIn(key, remember) {
+  if (!API_KEY_PATTERN.test(key)) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "must be an API key: tn_live_… or tn_test_…" }] });
+  const candidate = { key, controller: new AbortController() };
+  const environment = await call("GET", "environment", undefined, candidate);
+  const mayChange = environment.scope === "manage";
+  if (remember && mayChange) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "has the scope `manage`. Only a key with the scope `read` can be kept" }] });
+  if (remember) sessionStorage.setItem(STORED_KEY, key);
+  session.set({ ...candidate, environment, mayChange });
 }
 
-function endSession() {
-  session?.controller.abort();
-  session = null;
+// Ends the session and aborts its requests.
+function signOut(reason) {
+  session.value.controller?.abort();
+  sessionStorage.removeItem(STORED_KEY);
+  session.set({ reason });
+}
+
+// Signs in with the key that was kept, if there is one.
+async function restoreSession() {
+  const key = sessionStorage.getItem(STORED_KEY);
+  if (!key) return;
+  try {
+    await signIn(key, true);
+  } catch (problem) {
+    signOut(problem.message);
+  }
 }
 
 // Sends a request and returns the document. Throws an error with the message, fields and policy of
-// the problem document if the request fails.
-async function call(method, path, body, caller = session) {
-  const staleError = () => Object.assign(new Error(), { stale: true });
-  if (!caller) throw staleError();
+// the problem document if the request fails. A key that is no longer valid ends the session.
+async function call(method, path, body, caller = session.value) {
+  const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
+  if (!caller.key) throw staleError();
   let response;
   let document;
   try {
@@ -43,10 +66,17 @@ async function call(method, path, body, caller = session) {
   }
   if (caller.controller.signal.aborted) throw staleError();
   if (response.ok) return document;
-  const message = { 401: "The API key is missing.", 403: document.detail ?? "Invalid API key." }[response.status]
-    ?? document.detail ?? document.message ?? `The API returned status ${response.status}.`;
+  // API Gateway refuses a key without a problem document.
+  if ([401, 403].includes(response.status) && !document.type) {
+    if (caller === session.value) signOut("The API no longer accepts this key. It may have been revoked.");
+    throw Object.assign(new Error("The API does not accept this key."), { status: response.status });
+  }
+  const message = document.detail ?? document.message ?? `The API returned status ${response.status}.`;
   throw Object.assign(new Error(message), { status: response.status, errors: document.errors, policy: document.policy });
 }
+
+// Whether the API refused a request, which fails again if it is repeated.
+const isRefused = ({ status }) => status >= 400 && status < 500 && status !== 429;
 
 // Returns a query string of the values that are not empty.
 const query = (parts) => {
@@ -54,4 +84,4 @@ const query = (parts) => {
   return filled.length ? `?${new URLSearchParams(filled)}` : "";
 };
 
-const encodeSegment = encodeURIComponent;
+const segment = encodeURIComponent;

@@ -1,208 +1,192 @@
-// Error logs: list, newest first, with live updates; groups; chart; details of an error with its
-// deliveries.
+// Errors: chart, groups of similar errors, and the newest ones, with filters.
 
-import { h, timeElement, badge, definitionList, button, redraw, announce, field, form, dialog, poll, excerpt, destinationName } from "./dom.js";
-import { call, query, encodeSegment } from "./api.js";
+import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
+import { call, query } from "./api.js";
+import { Chart } from "./chart.js";
+import { useData, usePolling } from "./data.js";
+import { ErrorPanel } from "./error.js";
+import { UserLink, WorkflowLink, useNames } from "./names.js";
+import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { announce, Badge, Empty, excerpt, Field, Form, LiveNotice, plural, Problem, Skeleton, Tabs, Time, Toggle, isoTime, localInput } from "./ui.js";
 
-export { errorsPage };
+export { ErrorsPage, RangeChoice, rangeOf, RANGES };
 
-const LIVE_MS = 2000;
-const OVERVIEW_MS = 10000;
-const FIRST_GROUPS = 5;
+const PAGE_SIZE = 50;
+// Time ranges by name, in minutes.
+const RANGES = { "15m": ["15 min", 15], "1h": ["1 h", 60], "24h": ["24 h", 1440], "7d": ["7 d", 10080] };
+// Filters of the API, which are parameters of the address with the same names.
+const FILTERS = ["workflowId", "userId", "blockType", "integrationId", "fingerprint"];
+const STATUS_CODE = /(?:status|code|HTTP)\D{0,12}([1-5]\d\d)\b/i;
 
-function errorsPage() {
-  const filters = { workflowId: "", userId: "", blockType: "", since: "", until: "" };
-  const rows = h("tbody", {});
-  const table = h("div", { class: "scroll", hidden: true }, h("table", { class: "stack" },
-    h("thead", {}, h("tr", {}, ["Time", "Block", "Error", "Workflow"].map((name) => h("th", { scope: "col" }, name)))), rows));
-  const emptyNote = h("p", { class: "quiet", hidden: true }, "No errors found.");
-  const chart = h("div", {});
-  const groups = h("div", {});
-  const live = h("input", { type: "checkbox", checked: true });
-  const shownIds = new Set();
-  let cursor = null;
-  let showAllGroups = false;
-  // Increases when the list is reloaded. Responses to earlier requests are discarded.
-  let generation = 0;
-  let overview = { at: 0, due: false };
+const statusCode = (error) => STATUS_CODE.exec(error)?.[1] ?? "";
 
-  const currentFilters = () => ({ ...filters, since: toIsoTime(filters.since), until: toIsoTime(filters.until) });
-  const id = (error) => `${error._id}/${error.workflowId}`;
-
-  // Adds errors that are not shown yet at the top or the bottom, without changing other rows.
-  function add(errors, top) {
-    const added = errors.filter((error) => !shownIds.has(id(error)));
-    for (const error of added) shownIds.add(id(error));
-    const newRows = added.map(row);
-    if (top) rows.prepend(...newRows);
-    else rows.append(...newRows);
-    table.hidden = shownIds.size === 0;
-    emptyNote.hidden = shownIds.size > 0;
-    more.hidden = !cursor;
-    return added.length;
-  }
-
-  const row = (error) => h("tr", {},
-    h("td", {}, timeElement(error.createdAt)),
-    h("td", { class: "mono" }, error.blockType),
-    h("td", { class: "text" }, button(excerpt(error.error), () => showError(error._id), "plain", id(error))),
-    h("td", { class: "mono" }, h("button", { type: "button", class: "plain", "aria-label": `Filter by workflow ${error.workflowId}`,
-      onclick: () => applyFilter("workflowId", error.workflowId) }, error.workflowId)));
-
-  const more = button("Older errors", async () => {
-    const requested = generation;
-    const page = await call("GET", `logs${query({ ...currentFilters(), limit: 50, cursor })}`);
-    if (requested !== generation) return;
-    cursor = page.cursor;
-    add(page.errors, false);
-  });
-
-  async function load() {
-    const requested = generation += 1;
-    const page = await call("GET", `logs${query({ ...currentFilters(), limit: 50 })}`);
-    if (requested !== generation) return;
-    rows.replaceChildren();
-    shownIds.clear();
-    cursor = page.cursor;
-    add(page.errors, false);
-    await drawOverview();
-  }
-
-  async function follow() {
-    if (overview.due && Date.now() - overview.at > OVERVIEW_MS) await drawOverview();
-    if (!live.checked || document.hidden) return;
-    const requested = generation;
-    const page = await call("GET", `logs${query({ ...currentFilters(), limit: 50 })}`);
-    if (requested !== generation) return;
-    const added = page.errors.filter((error) => !shownIds.has(id(error))).length;
-    if (!added) return;
-    // More than a page of new errors: some are missing between the page and the shown errors.
-    if (added === page.errors.length && page.cursor && shownIds.size) {
-      await load();
-    } else {
-      if (!shownIds.size) cursor = page.cursor;
-      add(page.errors, true);
-      overview.due = true;
-    }
-    announce(added === 1 ? "1 new error." : `${added} new errors.`);
-  }
-
-  // Draws the chart and the groups, which one request returns.
-  async function drawOverview() {
-    overview = { at: Date.now(), due: false };
-    const requested = generation;
-    const { groups: all, histogram, complete } = await call("GET", `errors/groups${query(currentFilters())}`);
-    if (requested !== generation) return;
-    redraw(chart, all.length ? barChart(histogram, !complete) : []);
-    drawGroups(all, complete);
-  }
-
-  function drawGroups(all, complete) {
-    const shown = showAllGroups ? all : all.slice(0, FIRST_GROUPS);
-    redraw(groups,
-      !filters.since && !filters.until && h("p", { class: "quiet" }, "Errors of the last 24 hours."),
-      shown.length ? h("div", { class: "scroll" }, h("table", { class: "stack" },
-        h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "number" }, "Count"),
-          ["Error", "Block", "Last seen", "Workflow"].map((name) => h("th", { scope: "col" }, name)))),
-        h("tbody", {}, shown.map((group) => h("tr", {},
-          h("td", { class: "number" }, `${group.count} ×`),
-          h("td", { class: "text" }, button(excerpt(group.example.error), () => showError(group.example._id), "plain", group.fingerprint)),
-          h("td", { class: "mono" }, group.blockType),
-          h("td", {}, timeElement(group.lastSeen)),
-          group.workflows === 1 ? h("td", { class: "mono" }, group.workflowIds[0]) : h("td", {}, `${group.workflows} workflows`),
-        ))))) : h("p", { class: "quiet" }, "No groups."),
-      shown.length < all.length && button(`Show all ${all.length} groups`, () => {
-        showAllGroups = true;
-        drawGroups(all, complete);
-      }),
-      !complete && h("p", { class: "quiet" }, "Incomplete: largest groups of the newest errors."));
-  }
-
-  const filterForm = form([
-    field("Workflow id", "workflowId"), field("User (id, username or email)", "userId"), field("Block type", "blockType"),
-    field("Since", "since", { type: "datetime-local", step: 1 }), field("Until", "until", { type: "datetime-local", step: 1 }),
-  ], "Apply filters", async (values) => {
-    Object.assign(filters, values);
-    await load();
-  });
-
-  function applyFilter(name, value) {
-    filterForm.elements[name].value = value;
-    filterForm.requestSubmit();
-  }
-
-  const stop = poll(LIVE_MS, follow);
-  const page = h("section", { "aria-labelledby": "errors-title" },
-    h("div", { class: "row spread" }, h("h2", { id: "errors-title", tabindex: -1 }, "Error logs"),
-      h("label", { class: "inline" }, live, "Follow live")),
-    filterForm, chart, h("h3", {}, "Groups"), groups, h("h3", {}, "Newest first"), table, emptyNote, more);
-  return { page, load, stop };
+// Returns the bounds of a time range for the API: since and until, or those of a preset that ends now.
+function rangeOf({ range, since, until }, fallback) {
+  if (since || until) return { since, until };
+  const minutes = RANGES[range ?? fallback]?.[1];
+  // Whole minutes: a request for the same range has the same address for a while.
+  return minutes ? { since: new Date(Math.floor(Date.now() / 60000 - minutes) * 60000).toISOString() } : {};
 }
 
-// Converts the value of a datetime-local field, in the time zone of the browser, to ISO 8601.
-const toIsoTime = (text) => (text ? new Date(text).toISOString() : "");
-
-function barChart(histogram, isPartial) {
-  const bars = histogram.length;
-  const counts = histogram.map((bar) => bar.count);
-  const highest = Math.max(...counts);
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  const when = (bar) => new Date(bar.start).toLocaleString();
-  const summary = `${isPartial ? "The newest " : ""}${total} ${total === 1 ? "error" : "errors"} since ${when(histogram[0])}, at most ${highest} per bar`;
-  return h("figure", {},
-    h("svg", { class: "chart", viewBox: `0 0 ${bars * 10} 90`, preserveAspectRatio: "none", role: "img", "aria-label": summary },
-      h("line", { x1: 0, x2: bars * 10, y1: 89, y2: 89 }),
-      counts.map((count, place) => count && h("rect", {
-        x: place * 10 + 1, width: 8, y: 89 - (count / highest) * 86, height: (count / highest) * 86,
-      }, h("title", {}, `${count} from ${when(histogram[place])}`)))),
-    h("figcaption", { class: "quiet" }, summary));
+// Presets of the time range, and a custom one.
+function RangeChoice({ parameters, fallback }) {
+  const [isOpen, setOpen] = useState(false);
+  const { since, until } = parameters;
+  const present = since || until ? "custom" : parameters.range ?? fallback;
+  return h(Fragment, {}, h("div", { class: "segments", role: "group", "aria-label": "Time range" },
+    Object.entries(RANGES).map(([name, [title]]) => h("a", {
+      key: name, href: changed({ range: name, since: null, until: null, cursor: null }), "aria-current": name === present ? "true" : undefined, onClick: () => setOpen(false),
+    }, title)),
+    h("button", { type: "button", "aria-expanded": String(isOpen), "aria-current": present === "custom" ? "true" : undefined, onClick: () => setOpen(!isOpen) },
+      present === "custom" ? rangeText(since, until) : "Custom")),
+  isOpen && h("div", { class: "card wide" }, h(Form, {
+    submit: "Show", send: async (values) => {
+      setOpen(false);
+      go(changed({ range: null, since: isoTime(values.since), until: isoTime(values.until), cursor: null }));
+    },
+  }, h(Field, { label: "Since", name: "since", type: "datetime-local", step: 1, required: true, value: localInput(since ?? rangeOf(parameters, fallback).since) }),
+  h(Field, { label: "Until", name: "until", type: "datetime-local", step: 1, value: until ? localInput(until) : "", hint: "Now, if it is empty" }))));
 }
 
-async function showError(id) {
-  const content = h("div", { class: "card" });
-
-  async function draw() {
-    const [error, { data: destinations }] = await Promise.all([
-      call("GET", `errors/${encodeSegment(id)}`), call("GET", "destinations?limit=100"),
-    ]);
-    const deliveriesById = new Map(error.deliveries.map((delivery) => [delivery.destinationId, delivery]));
-    const destinationsById = new Map(destinations.map((destination) => [destination.destinationId, destination]));
-    const cards = [...new Set([...destinationsById.keys(), ...deliveriesById.keys()])].map((destinationId) => {
-      const [delivery, destination] = [deliveriesById.get(destinationId), destinationsById.get(destinationId)];
-      return h("div", { class: "card" },
-        h("div", { class: "row spread" },
-          h("strong", {}, destination ? destinationName(destination) : `Deleted destination ${destinationId}`),
-          badge(delivery ? delivery.status : "not sent", { delivered: "good", failed: "bad", pending: "warn" }[delivery?.status] ?? "quiet")),
-        delivery?.attempts.map((attempt) => h("p", { class: "quiet" }, timeElement(attempt.at),
-          ` · ${attempt.status ?? "no response"} · ${attempt.latencyMs} ms · `, h("code", {}, excerpt(attempt.response)))),
-        delivery?.nextAttemptAt && h("p", { class: "quiet" }, "Next attempt: ", timeElement(delivery.nextAttemptAt)),
-        destination && button("Replay", async () => {
-          await replay(destinationId, [error._id]);
-          await draw();
-        }, "", `replay-${destinationId}`));
-    });
-    redraw(content,
-      h("pre", { tabindex: 0, "aria-label": "Error text" }, error.error),
-      definitionList([["Time", timeElement(error.createdAt)], ["Block type", error.blockType], ["Block", error.blockId], ["Execution", error.executionId],
-        ["Workflow", error.workflowId], ["User", error.userId], ["Id", error._id]]),
-      h("h3", {}, "Deliveries"), cards.length ? cards : h("p", { class: "quiet" }, "No destinations."));
-  }
-
-  await draw();
-  dialog("Error", content);
+function rangeText(since, until) {
+  const text = (time) => new Date(time).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  return `${since ? text(since) : "…"} – ${until ? text(until) : "now"}`;
 }
 
-// Replays errors and announces the progress.
-async function replay(destinationId, errorIds) {
-  const { replayId } = await call("POST", `destinations/${encodeSegment(destinationId)}/replay`, { errorIds });
-  for (let attempt = 0; attempt < 40; attempt += 1) {
-    const { status, found, delivered, failed } = await call("GET", `replays/${encodeSegment(replayId)}`);
-    if (status !== "running") {
-      announce(found ? `Replayed: ${delivered} delivered, ${failed} failed.` : "No errors to replay. The filter of the destination may exclude them.", 20000);
-      return;
-    }
-    announce("Replaying …");
-    await new Promise((resolve) => { setTimeout(resolve, 500); });
-  }
-  announce("The replay is still running. The delivery is pending.", 20000);
+function ErrorsPage() {
+  const { parameters } = useAddress();
+  const { view = "groups", error, text = "", status = "", cursor } = parameters;
+  const filters = Object.fromEntries(FILTERS.map((name) => [name, parameters[name]]));
+  const range = useMemo(() => rangeOf(parameters, "24h"), [parameters.range, parameters.since, parameters.until]);
+  const [isLive, setLive] = useState(true);
+  useTitle("Errors");
+  const key = JSON.stringify([filters, range]);
+  const overview = useData(`groups ${key}`, () => call("GET", `errors/groups${query({ ...filters, ...range })}`));
+  const list = useData(`errors ${key} ${cursor ?? ""} ${view}`, async () => (view === "list" || filters.fingerprint
+    ? call("GET", `logs${query({ ...filters, ...range, limit: PAGE_SIZE, cursor })}`) : null));
+  const isList = view === "list" || Boolean(filters.fingerprint);
+
+  // New errors: those since the newest known one, which are few.
+  const newest = useRef(null);
+  const known = useRef(new Set());
+  useEffect(() => {
+    newest.current = null;
+    known.current = new Set();
+  }, [key]);
+  const isFollowing = isLive && !range.until && Boolean(overview.data) && !overview.problem && !list.problem;
+  const live = usePolling(async () => {
+    const { groups } = overview.data;
+    newest.current ??= groups.map(({ lastSeen }) => lastSeen).concat(range.since ?? "").toSorted().at(-1);
+    const { errors, cursor: hasMore } = await call("GET", `logs${query({ ...filters, since: newest.current, limit: PAGE_SIZE })}`);
+    const isKnown = (found) => known.current.has(found._id) || (!known.current.size && found.createdAt <= newest.current);
+    const added = errors.filter((found) => !isKnown(found));
+    known.current = new Set(errors.map(({ _id }) => _id));
+    if (!added.length) return false;
+    newest.current = errors[0].createdAt > newest.current ? errors[0].createdAt : newest.current;
+    announce(`${plural(added.length, "new error")}${hasMore ? " or more" : ""}.`);
+    await Promise.all([overview.reload(), isList && !cursor && list.reload()]);
+    return true;
+  }, { isActive: isFollowing, key });
+
+  const codes = useMemo(() => [...new Set((overview.data?.groups ?? []).map(({ example }) => statusCode(example.error)))].filter(Boolean).toSorted(), [overview.data]);
+  const matches = ({ error: found }) => (!text || found.toLowerCase().includes(text.toLowerCase())) && (!status || statusCode(found) === status);
+  const group = filters.fingerprint && overview.data?.groups.find(({ fingerprint }) => fingerprint === filters.fingerprint);
+  return h(Fragment, {},
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Errors"),
+      h("div", { class: "row" }, h("span", { class: `live ${isFollowing && !live.problem ? "good" : "quiet"}` }, isFollowing && !live.problem ? "Live" : "Not live"),
+        h(Toggle, { isOn: isLive, label: "Follow new errors", action: async () => setLive(!isLive) }))),
+    h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "24h" })),
+    h(FilterBar, { parameters, groups: overview.data?.groups, codes }),
+    h(LiveNotice, { live }),
+    h(Problem, { problem: overview.problem, retry: overview.reload }),
+    overview.data ? h(Chart, { ...overview.data, select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
+      : overview.isLoading && h(Skeleton, { rows: 3 }),
+    filters.fingerprint ? h(GroupSummary, { group, isLoading: overview.isLoading && !overview.data, errors: list.data?.errors }) : h(Tabs, {
+      label: "View", present: view, tabs: [
+        ["groups", `Groups${overview.data ? ` (${overview.data.groups.length})` : ""}`, changed({ view: null, cursor: null })],
+        ["list", "Newest first", changed({ view: "list", cursor: null })],
+      ],
+    }),
+    isList ? h(ErrorList, { list, matches, cursor }) : overview.data && h(Groups, { ...overview.data, matches }),
+    error && h(ErrorPanel, { id: error, key: error, close: () => go(changed({ error: null })) }));
+}
+
+function FilterBar({ parameters, groups = [], codes }) {
+  const { users, workflows } = useNames();
+  const [integrations, loadIntegrations] = useIntegrationNames();
+  const set = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
+  const blocks = [...new Set([parameters.blockType, ...groups.map(({ blockType }) => blockType)].filter(Boolean))].toSorted();
+  const select = (label, name, options, onFocus) => h("label", {}, label, h("select", { value: parameters[name] ?? "", onChange: set(name), onFocus },
+    h("option", { value: "" }, "All"), options.map(([value, title = value]) => h("option", { key: value, value }, title))));
+  const chips = [
+    parameters.workflowId && ["workflowId", `Workflow ${workflows.get(parameters.workflowId) ?? parameters.workflowId}`],
+    parameters.userId && ["userId", `User ${users.get(parameters.userId) ?? parameters.userId}`],
+    parameters.fingerprint && ["fingerprint", "One group of errors"],
+  ].filter(Boolean);
+  const [isOpen, setOpen] = useState(false);
+  const isFiltered = chips.length > 0 || ["blockType", "integrationId", "status", "text"].some((name) => parameters[name]);
+  return h("div", { class: "filters" },
+    h("button", { type: "button", class: "fold", "aria-expanded": String(isOpen), onClick: () => setOpen(!isOpen) }, "Filters"),
+    select("Block type", "blockType", blocks.map((block) => [block])),
+    select("Integration", "integrationId", withPresent(integrations, parameters.integrationId), loadIntegrations),
+    select("Status code", "status", [...new Set([...codes, parameters.status].filter(Boolean))].map((code) => [code])),
+    h("label", {}, "User", h("input", { value: parameters.userId ?? "", placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, onChange: set("userId") })),
+    h("label", {}, "Text in what is loaded", h("input", { type: "search", value: parameters.text ?? "", onInput: (event) => go(changed({ text: event.currentTarget.value }), { replace: true }) })),
+    isFiltered && h("div", { class: "row" }, chips.map(([name, title]) => h("a", { key: name, class: "chip", href: changed({ [name]: null, cursor: null }), "aria-label": `Remove the filter: ${title}` }, title, " ×")),
+      h("a", { href: link(["errors"], { view: parameters.view, range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters")));
+}
+
+// Ids and names of the integrations, and a function that reads them when they are needed.
+function useIntegrationNames() {
+  const [isNeeded, setNeeded] = useState(false);
+  const { data } = useData(`integrations ${isNeeded}`, async () => (isNeeded ? call("GET", `integrations${query({ limit: 100 })}`) : { data: [] }));
+  return [(data?.data ?? []).map(({ integrationId, name }) => [integrationId, name]), () => setNeeded(true)];
+}
+
+const withPresent = (options, present) => (present && !options.some(([value]) => value === present) ? [...options, [present]] : options);
+
+const affected = (count, one, ids, Link) => (count === 1 && ids?.length ? h(Link, { id: ids[0] }) : plural(count, one));
+
+function Groups({ groups, complete, matches }) {
+  const shown = groups.filter(({ example }) => matches(example));
+  const highest = Math.max(...groups.map(({ count }) => count));
+  if (!shown.length) return h(Empty, { title: "No errors" }, groups.length ? "No group matches the text and the status code." : "Nothing failed in this time range.");
+  return h(Fragment, {}, h("div", { class: "table" }, h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { class: "number" }, "Count"), h("th", {}, "Error"), h("th", {}, "Block"), h("th", {}, "Affected"), h("th", {}, "First seen"), h("th", {}, "Last seen"))),
+    h("tbody", {}, shown.map(({ fingerprint, count, example, blockType, workflows, workflowIds, users, firstSeen, lastSeen }) => h("tr", { key: fingerprint },
+      h("td", { class: "number" }, h("strong", {}, count.toLocaleString()), h("span", { class: "share" }, h("span", { style: { width: `${(count / highest) * 100}%` } }))),
+      h("td", { class: "text" }, h("a", { href: changed({ fingerprint, cursor: null }) }, excerpt(example.error, 160))),
+      h("td", {}, h("code", { class: "nowrap" }, blockType)),
+      h("td", { class: "nowrap" }, affected(workflows, "workflow", workflowIds, WorkflowLink), h("span", { class: "quiet block" }, plural(users, "user"))),
+      h("td", { class: "nowrap", "data-label": "First seen" }, h(Time, { at: firstSeen })), h("td", { class: "nowrap", "data-label": "Last seen" }, h(Time, { at: lastSeen }))))))),
+  !complete && h("p", { class: "quiet" }, "Only the newest 5,000 errors of the time range are counted."));
+}
+
+// A group: what happens, and whom it affects.
+function GroupSummary({ group, isLoading, errors = [] }) {
+  const userIds = [...new Set(errors.map(({ userId }) => userId))];
+  return h("section", { class: "card", "aria-label": "Group" },
+    h("div", { class: "row spread" }, h("h2", {}, "Group of similar errors"), h("a", { href: changed({ fingerprint: null, cursor: null }) }, "All groups")),
+    group ? h(Fragment, {}, h("pre", { tabIndex: 0, "aria-label": "Example" }, group.example.error),
+      h("p", { class: "row" }, h(Badge, {}, plural(group.count, "error")), h("code", { class: "nowrap" }, group.blockType), h("span", {}, "first seen ", h(Time, { at: group.firstSeen })), h("span", {}, "last seen ", h(Time, { at: group.lastSeen }))),
+      h("p", {}, h("strong", {}, `${plural(group.workflows, "affected workflow")}: `), group.workflowIds.map((id) => h(Fragment, { key: id }, h(WorkflowLink, { id }), " ")), group.workflows > group.workflowIds.length && "and others"),
+      h("p", {}, h("strong", {}, `${plural(group.users, "affected user")}: `), userIds.map((id) => h(Fragment, { key: id }, h(UserLink, { id }), " ")), group.users > userIds.length && "and others"))
+      : !isLoading && h("p", { class: "quiet" }, "No error of this group in the time range."));
+}
+
+function ErrorList({ list, matches, cursor }) {
+  const errors = list.data?.errors ?? [];
+  const shown = errors.filter(matches);
+  if (list.problem) return h(Problem, { problem: list.problem, retry: list.reload });
+  if (!list.data) return h(Skeleton, { rows: 8 });
+  return h(Fragment, {}, shown.length ? h("div", { class: "table" }, h("table", {},
+    h("thead", {}, h("tr", {}, ["Time", "Error", "Block", "Workflow", "User"].map((title) => h("th", { key: title }, title)))),
+    h("tbody", {}, shown.map((found) => h("tr", { key: `${found._id}/${found.workflowId}` },
+      h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })),
+      h("td", { class: "text" }, h("a", { href: changed({ error: found._id }) }, excerpt(found.error, 200))),
+      h("td", {}, h("code", { class: "nowrap" }, found.blockType)),
+      h("td", {}, h(WorkflowLink, { id: found.workflowId })), h("td", {}, h(UserLink, { id: found.userId })))))))
+    : h(Empty, { title: "No errors" }, errors.length ? "No loaded error matches the text and the status code." : "Nothing failed in this time range."),
+  h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"),
+    list.data.cursor && h("a", { class: "button", href: changed({ cursor: list.data.cursor }) }, "Older errors")));
 }

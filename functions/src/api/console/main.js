@@ -1,82 +1,97 @@
-// Entry point: sign-in and navigation.
+// Entry point: sign-in, navigation, and the page of the present address.
 
-import { h, badge, button, announce, field, form } from "./dom.js";
-import { API_KEY_PATTERN, session, newSession, startSession, endSession, call } from "./api.js";
-import { errorsPage } from "./errors.js";
-import { settingsPage } from "./settings.js";
-import { usersPage } from "./users.js";
+import { Fragment, h, render, useEffect, useState } from "./preact.js";
+import { restoreSession, signIn, signOut, useSession } from "./api.js";
+import { loadDestinations, useDestinations, usePolling } from "./data.js";
+import { destinationPage } from "./destination.js";
+import { DestinationsPage } from "./destinations.js";
+import { EnvironmentPage } from "./environment.js";
+import { ErrorsPage } from "./errors.js";
+import { EventsPage } from "./events.js";
+import { InstallationsPage } from "./installations.js";
+import { integrationPage, IntegrationsPage } from "./integrations.js";
+import { link, useAddress } from "./route.js";
+import { Badge, Button, Dialogs, Field, Form, Icon, Messages, Notice } from "./ui.js";
+import { userPage, UsersPage } from "./users.js";
+import { workflowPage } from "./workflows.js";
 
-export { environmentBadge };
+// Pages by the first part of their address: title, page, and page of the item that a second part names.
+const PAGES = {
+  errors: ["Errors", ErrorsPage],
+  destinations: ["Destinations", DestinationsPage, destinationPage],
+  events: ["Events", EventsPage],
+  integrations: ["Integrations", IntegrationsPage, integrationPage],
+  installations: ["Installations", InstallationsPage],
+  users: ["Users", UsersPage, userPage],
+  environment: ["Environment", EnvironmentPage],
+};
+// Pages of items that have no list of their own, with the page that is marked in the navigation.
+const ITEM_PAGES = { workflows: ["users", workflowPage] };
+// Pause between updates of the health of all destinations, on pages that show only a summary of it.
+const HEALTH_MS = 60000;
 
-const PAGES = { errors: ["Error logs", errorsPage], users: ["Users", usersPage], settings: ["Settings", settingsPage] };
-const app = document.getElementById("app");
-let environment = null;
-let currentPage = null;
+const EnvironmentName = ({ environment: { name, kind } }) => h("span", { class: "environment" },
+  h("strong", {}, name), h(Badge, { kind: kind === "live" ? "bad" : "info" }, kind));
 
-// Name and kind of the environment, always visible.
-const environmentBadge = () => environment && h("span", { class: "where" }, h("strong", {}, environment.name),
-  badge(environment.kind, environment.kind === "live" ? "bad" : "good"));
-
-function showSignIn() {
-  endSession();
-  currentPage?.stop();
-  currentPage = null;
-  environment = null;
-  document.querySelectorAll("dialog").forEach((open) => open.close());
-  document.title = "Tenon console";
-  announce("");
-  app.replaceChildren(h("main", { class: "sign-in" }, h("div", { class: "card" },
-    h("h1", {}, "Tenon console"),
-    form([field("API key", "key", { class: "secret", wide: true, required: true, placeholder: "tn_live_… or tn_test_…" },
-      "Requires the manage scope. Kept in the memory of this page only.")], "Sign in", async ({ key }) => {
-      if (!API_KEY_PATTERN.test(key.trim())) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "must be an API key" }] });
-      const candidate = newSession(key.trim());
-      environment = await call("GET", "environment", undefined, candidate);
-      startSession(candidate);
-      showConsole();
-    }))));
-  app.querySelector("input").focus();
+function SignIn({ reason }) {
+  const [isKept, setKept] = useState(false);
+  useEffect(() => {
+    document.title = "Tenon console";
+    document.querySelector("input").focus();
+  }, []);
+  return h(Fragment, {}, h("main", { class: "sign-in" }, h("div", { class: "card" },
+    h("h1", {}, "Tenon"), h("p", { class: "quiet" }, "Sign in with an API key of the environment."),
+    reason && h(Notice, { kind: "warn", role: "alert" }, h("p", {}, reason)),
+    h(Form, { submit: "Sign in", send: ({ key }) => signIn(key.trim(), isKept) },
+      h(Field, {
+        label: "API key", name: "key", class: "secret", isWide: true, required: true, placeholder: "tn_live_… or tn_test_…",
+        hint: "With the scope read, or manage to change things.",
+      }),
+      h("label", { class: "check wide" }, h("input", { type: "checkbox", checked: isKept, onChange: (event) => setKept(event.currentTarget.checked) }),
+        h("span", {}, "Stay signed in while this tab is open ", h("span", { class: "quiet" }, "(only for keys with the scope read)")))))),
+    h(Messages));
 }
 
-function showConsole() {
-  const links = Object.entries(PAGES).map(([name, [title]]) => h("a", { href: `#${name}` }, title));
-  app.replaceChildren(
-    h("header", {}, h("h1", {}, "Tenon"), environmentBadge(), h("nav", { "aria-label": "Console" }, links),
-      h("button", { type: "button", onclick: showSignIn }, "Sign out")),
-    h("main", {}), h("footer", {}, `Tenon ${environment.version}`));
-  route();
+function Console({ environment, mayChange }) {
+  const { parts } = useAddress();
+  const [isMenuOpen, setMenuOpen] = useState(false);
+  const { list = [] } = useDestinations();
+  // Pages of destinations follow their health themselves, more closely.
+  usePolling(loadDestinations, { longest: HEALTH_MS, isActive: parts[0] !== "destinations" });
+  useEffect(() => { loadDestinations().catch(() => {}); }, []);
+  const failing = list.filter(({ health }) => health.status === "failing").length;
+  const [name, item] = parts;
+  const [section, page] = ITEM_PAGES[name] && item
+    ? [ITEM_PAGES[name][0], h(ITEM_PAGES[name][1], { id: item, key: item })]
+    : presentPage(Object.hasOwn(PAGES, name ?? "") ? name : "errors", item);
+  useEffect(() => {
+    setMenuOpen(false);
+    document.querySelector("main h1")?.focus();
+  }, [name, item]);
+  return h("div", { class: `console ${isMenuOpen ? "menu-open" : ""}` },
+    h("a", { class: "skip", href: "#main", onClick: (event) => { event.preventDefault(); document.querySelector("main h1")?.focus(); } }, "Skip to the page"),
+    h("header", { class: "side" },
+      h("div", { class: "brand" }, h("strong", {}, "Tenon"), h(EnvironmentName, { environment }),
+        h("button", { type: "button", class: "subtle square menu", "aria-label": "Menu", "aria-expanded": String(isMenuOpen), onClick: () => setMenuOpen(!isMenuOpen) }, h(Icon, { name: "menu" }))),
+      h("nav", { "aria-label": "Console" }, Object.entries(PAGES).map(([path, [title]]) => h("a", {
+        key: path, href: link([path]), "aria-current": path === section ? "page" : undefined,
+      }, h(Icon, { name: path }), title, path === "destinations" && failing > 0 && h(Badge, { kind: "bad" }, `${failing} failing`)))),
+      h("div", { class: "foot" }, !mayChange && h(Badge, { kind: "info" }, "read only"),
+        h("span", { class: "quiet" }, `Tenon ${environment.version}`), h(Button, { action: async () => signOut() }, "Sign out"))),
+    h("main", { id: "main" }, page), h(Messages), h(Dialogs));
 }
 
-function route() {
-  if (!session) return;
-  const name = Object.hasOwn(PAGES, location.hash.slice(1)) ? location.hash.slice(1) : "errors";
-  currentPage?.stop();
-  const [title, create] = PAGES[name];
-  currentPage = create();
-  document.title = `${title} · ${environment.name} · Tenon console`;
-  for (const link of app.querySelectorAll("nav a")) {
-    if (link.getAttribute("href") === `#${name}`) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
-  const { page, load } = currentPage;
-  app.querySelector("main").replaceChildren(page);
-  page.querySelector("h2").focus();
-  // A loading problem is shown in the page until a retry succeeds.
-  const notice = h("div", { class: "notice", role: "alert", hidden: true }, h("p", {}), button("Try again", () => tryLoad()));
-  page.querySelector("h2").after(notice);
-  const tryLoad = async () => {
-    try {
-      await load();
-      notice.hidden = true;
-    } catch (problem) {
-      notice.querySelector("p").textContent = problem.message;
-      notice.hidden = Boolean(problem.stale);
-    }
-  };
-  tryLoad();
+function presentPage(name, item) {
+  const [, list, single] = PAGES[name];
+  return [name, item && single ? h(single, { id: item, key: item }) : h(list)];
 }
 
-addEventListener("hashchange", route);
+function App() {
+  const { key, environment, mayChange, reason } = useSession();
+  return key ? h(Console, { key, environment, mayChange }) : h(SignIn, { reason });
+}
+
 // A page in the back/forward cache would keep its key.
-addEventListener("pagehide", showSignIn);
-showSignIn();
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+await restoreSession();
+render(h(App), document.getElementById("app"));

@@ -1,12 +1,16 @@
 // Roles of EventBridge destinations: what they must trust, and a template that creates one.
 
-import { h, announce, button, copyButton, dialog, field, form, policyDetails } from "./dom.js";
-import { call, encodeSegment } from "./api.js";
+import { Fragment, h, useState } from "./preact.js";
+import { call, segment } from "./api.js";
+import { loadDestinations } from "./data.js";
+import { announce, Button, CopyButton, Dialog, download, Field, Form, Id, Json, openDialog } from "./ui.js";
 
-export { roleField, roleSteps, replaceWithRole };
+export { RoleField, openRoleSteps, RoleReplacement };
 
-const roleField = () => field("Role ARN", "roleArn", { wide: true },
-  "Of the account of the bus, for example arn:aws:iam::111122223333:role/tenon-errors. It may not exist yet.");
+const RoleField = ({ value, onInput }) => h(Field, {
+  label: "Role ARN", name: "roleArn", isWide: true, required: true, value, onInput,
+  hint: "In the account of the bus, for example arn:aws:iam::111122223333:role/tenon-errors. It may not exist yet.",
+});
 
 // Returns a CloudFormation template of a role that Tenon can assume for a destination, and no other.
 function roleTemplate(roleArn, { trustPolicy, policy }) {
@@ -34,48 +38,38 @@ const roleName = (roleArn) => roleArn.split("/").at(-1);
 const deployCommand = (roleArn, { destinationId }) => "aws cloudformation deploy --template-file tenon-role.json "
   + `--stack-name tenon-${destinationId}-${roleName(roleArn).replace(/[^A-Za-z0-9]/g, "-")} --capabilities CAPABILITY_NAMED_IAM`;
 
-function download(text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  h("a", { href: url, download: "tenon-role.json" }).click();
-  URL.revokeObjectURL(url);
-  announce("Template downloaded.");
-}
-
-// Creates the first step: the role in the customer's account. `roleArn` returns the ARN that was entered.
-const creation = (destination, roleArn) => h("div", { class: "wide" },
-  h("p", {}, "Create the role in the account of the bus. It trusts Tenon's account for this destination's external id, ",
-    h("code", {}, destination.credentials.externalId), ", and may only put events on the bus."),
-  h("div", { class: "row" }, button("Download template", async () => download(roleTemplate(roleArn(), destination))),
-    copyButton(() => deployCommand(roleArn(), destination), "Copy AWS CLI command")),
-  policyDetails(destination.trustPolicy, false, "Trust policy"), policyDetails(destination.policy, false, "Permissions policy"));
+// The first step: the role in the customer's account.
+const RoleCreation = ({ destination, roleArn }) => h("div", { class: "wide stack" },
+  h("p", {}, "Create the role in the account of the bus. It trusts Tenon's account for the external id of this destination, ", h(Id, { id: destination.credentials.externalId, name: "external id" }), ", and may only put events on the bus."),
+  h("div", { class: "row" }, h(Button, { action: async () => {
+    download(roleTemplate(roleArn, destination), "tenon-role.json");
+    announce("Template downloaded.");
+  } }, "Download template"), h(CopyButton, { text: deployCommand(roleArn, destination) }, "Copy AWS CLI command")),
+  h(Json, { title: "Trust policy", value: destination.trustPolicy }), h(Json, { title: "Permissions policy", value: destination.policy }));
 
 // Opens the steps after which a destination with a role is enabled.
-function roleSteps(destination, reload) {
-  const path = `destinations/${encodeSegment(destination.destinationId)}`;
-  const steps = dialog("Set up the role", h("div", { class: "card" },
-    h("h3", {}, "1. Create the role"), creation(destination, () => destination.credentials.roleArn),
+function openRoleSteps(destination) {
+  openDialog((close) => h(Dialog, { title: "Set up the role", close },
+    h("h3", {}, "1. Create the role"), h(RoleCreation, { destination, roleArn: destination.credentials.roleArn }),
     h("h3", {}, "2. Verify and enable"),
-    form([h("p", { class: "wide quiet" }, "Tenon assumes the role, checks that it cannot be assumed without the external id, and sends a test event. AWS may need some seconds until a new role works.")],
-      "Verify and enable", async () => {
-        const saved = await call("PATCH", path, { enabled: true });
-        steps.close();
-        announce(saved.verified ? "Enabled and verified." : "Enabled, but unverified: see the response of AWS.");
-        await reload();
-      })));
+    h(Form, { submit: "Verify and enable", secondary: h(Button, { action: close }, "Later"), send: async () => {
+      const { verified } = await call("PATCH", `destinations/${segment(destination.destinationId)}`, { enabled: true });
+      close();
+      announce(verified ? "Enabled and verified." : "Enabled, but not verified: see what AWS answered.");
+      await loadDestinations();
+    } }, h("p", { class: "wide quiet" }, "Tenon assumes the role, checks that it cannot be assumed without the external id, and sends a test event. AWS may need some seconds until a new role works."))));
 }
 
-// Opens the replacement of the credentials of a bus by a role. They are used until the role is verified.
-function replaceWithRole(destination, reload) {
-  const input = roleField();
-  const roleArn = () => input.querySelector("input").value.trim() || destination.credentials.roleArn || "arn:aws:iam::account:role/tenon-errors";
-  const path = `destinations/${encodeSegment(destination.destinationId)}`;
-  const steps = dialog("Use a role", h("div", { class: "card" }, form([
-    input, creation(destination, roleArn),
-    h("p", { class: "wide quiet" }, "The present credentials are used until AWS has accepted the role."),
-  ], "Verify and use", async ({ roleArn: given }) => {
-    await call("PATCH", path, { credentials: { roleArn: given.trim() } });
-    steps.close();
+// Replacement of the credentials of a bus by a role. They are used until the role is verified.
+function RoleReplacement({ destination, close, secondary }) {
+  const { roleArn = "" } = destination.credentials;
+  const [entered, setEntered] = useState(roleArn);
+  return h(Form, { submit: "Verify and use", secondary, send: async (values) => {
+    await call("PATCH", `destinations/${segment(destination.destinationId)}`, { credentials: { roleArn: values.roleArn.trim() } });
+    close();
     announce("The role is used.");
-    await reload();
-  })));
+    await loadDestinations();
+  } }, h(RoleField, { value: roleArn, onInput: (event) => setEntered(event.currentTarget.value.trim()) }),
+  h(Fragment, {}, h(RoleCreation, { destination, roleArn: entered || "arn:aws:iam::111122223333:role/tenon-errors" })),
+  h("p", { class: "wide quiet" }, "The present credentials are used until AWS has accepted the role."));
 }

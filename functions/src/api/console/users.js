@@ -1,109 +1,119 @@
-// Users: list, search, creation, status, deletion, workflows and credentials.
+// Users: list, creation, and a page for each.
 
-import { h, timeElement, badge, definitionList, button, redraw, announce, withBusy, field, form, dialog, confirmDialog } from "./dom.js";
-import { call, query, encodeSegment } from "./api.js";
+import { Fragment, h, useEffect } from "./preact.js";
+import { call, query, segment, useSession } from "./api.js";
+import { useData } from "./data.js";
+import { InstallationTable } from "./installations.js";
+import { rememberNames } from "./names.js";
+import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { announce, Badge, Button, confirmAction, Dialog, Empty, Field, Form, Id, openDialog, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
 
-export { usersPage };
+export { UsersPage, userPage };
 
-function usersPage() {
-  const list = h("div", {});
-  let status = "";
-  let found = [];
-  let cursor = null;
+const MOST_SHOWN = 100;
 
-  async function load() {
-    const page = await call("GET", `users${query({ status, limit: 50 })}`);
-    [found, cursor] = [page.data, page.cursor];
-    draw();
-  }
-
-  function draw() {
-    const more = cursor && button("More users", async () => {
-      const page = await call("GET", `users${query({ status, limit: 50, cursor })}`);
-      found.push(...page.data);
-      cursor = page.cursor;
-      draw();
-    });
-    redraw(list, found.length
-      ? h("div", { class: "scroll" }, h("table", { class: "stack" },
-          h("thead", {}, h("tr", {}, ["Username", "Email", "Name", "Status", "Created"].map((name) => h("th", { scope: "col" }, name)))),
-          h("tbody", {}, found.map((user) => h("tr", {},
-            h("td", { class: "text" }, button(user.username, () => showUser(user.userId, load), "plain", user.userId)),
-            h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
-            h("td", {}, badge(user.status, user.status === "active" ? "good" : "warn")),
-            h("td", {}, timeElement(user.createdAt)))))))
-      : h("p", { class: "quiet" }, "No users."), more);
-  }
-
-  const find = form([field("Email, username or id", "user", { wide: true, required: true, type: "search" })], "Find", async ({ user }) => {
-    if (!user) throw Object.assign(new Error(), { errors: [{ pointer: "/user", detail: "is required" }] });
-    await showUser(user, load);
+function UsersPage() {
+  const { parameters: { status = "", cursor } } = useAddress();
+  const { mayChange } = useSession();
+  useTitle("Users");
+  const users = useData(`users ${status} ${cursor ?? ""}`, async () => {
+    const page = await call("GET", `users${query({ status, cursor, limit: 50 })}`);
+    rememberNames("users", page.data);
+    return page;
   });
-  const create = form([
-    field("Email", "email", { type: "email" }), field("Username", "username", {}, "Generated from the email if empty"),
-    field("Full name", "fullName"),
-  ], "Create user", async (values, formElement) => {
-    const user = await call("POST", "users", Object.fromEntries(Object.entries(values).filter(([, value]) => value)));
-    formElement.reset();
-    announce(`Created ${user.username}.`);
-    await load();
-  });
-  const statusFilter = h("select", { "aria-label": "Status", onchange: (event) => {
-    status = event.target.value;
-    withBusy(event.target, load);
-  } }, [["", "All users"], ["active", "Active"], ["disabled", "Disabled"]].map(([value, text]) => h("option", { value }, text)));
-
-  const page = h("section", { "aria-labelledby": "users-title" },
-    h("h2", { id: "users-title", tabindex: -1 }, "Users"),
-    h("div", { class: "card" }, h("h3", {}, "Find a user"), find),
-    h("details", { class: "card" }, h("summary", {}, "Create a user"), create),
-    h("div", { class: "row" }, statusFilter), list);
-  return { page, load, stop: () => {} };
+  return h(Fragment, {},
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Users"), mayChange && h(Button, { kind: "primary", action: async () => openNewUser() }, "Create user")),
+    h("div", { class: "filters" },
+      h("label", {}, "Status", h("select", { value: status, onChange: (event) => go(changed({ status: event.currentTarget.value || null, cursor: null })) }, [["", "All"], ["active", "Active"], ["disabled", "Disabled"]].map(([value, title]) => h("option", { key: value, value }, title)))),
+      h(Form, { submit: "Find", kind: "", send: async ({ user }) => {
+        const found = await findUser(user.trim());
+        rememberNames("users", [found]);
+        go(link(["users", found.userId]));
+      } }, h(Field, { label: "Find a user", name: "user", type: "search", required: true, placeholder: "Email, username or id" }))),
+    h(Problem, { problem: users.problem, retry: users.reload }),
+    !users.data && users.isLoading && h(Skeleton, { rows: 8 }),
+    users.data && (users.data.data.length ? h("div", { class: "table" }, h("table", {},
+      h("thead", {}, h("tr", {}, ["Username", "Email", "Name", "Status", "Created"].map((title) => h("th", { key: title }, title)))),
+      h("tbody", {}, users.data.data.map((user) => h("tr", { key: user.userId },
+        h("td", { class: "text" }, h("a", { href: link(["users", user.userId]) }, user.username)), h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
+        h("td", {}, h(UserStatus, user)), h("td", { class: "nowrap" }, h(Time, { at: user.createdAt })))))))
+      : h(Empty, { title: "No users" }, "Your back end creates a user for each person who uses an integration.")),
+    h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), users.data?.cursor && h("a", { class: "button", href: changed({ cursor: users.data.cursor }) }, "Older users")));
 }
 
-async function showUser(reference, reload) {
-  const content = h("div", { class: "card" });
-  // `.` and `..` are valid usernames but have a special meaning in URLs.
-  const isDots = reference === "." || reference === "..";
-  const user = isDots ? (await call("GET", `users${query({ username: reference })}`)).data[0] : await call("GET", `users/${encodeSegment(reference)}`);
+const UserStatus = ({ status }) => h(Badge, { kind: status === "active" ? "good" : "warn" }, status);
+
+// Finds a user by id, username or email address. `.` and `..` have a special meaning in URLs.
+async function findUser(reference) {
+  if (!/^\.+$/.test(reference)) return call("GET", `users/${segment(reference)}`);
+  const [user] = (await call("GET", `users${query({ username: reference })}`)).data;
   if (!user) throw new Error("User not found.");
-  const path = `users/${encodeSegment(user.userId)}`;
-  let modal = null;
-
-  async function draw() {
-    const [current, { data: workflows }, { data: credentials }] = await Promise.all([
-      call("GET", path), call("GET", `workflows${query({ userId: user.userId, limit: 100 })}`), call("GET", `${path}/credentials?limit=100`),
-    ]);
-    const change = async (verb) => {
-      await call("POST", `${path}/${verb}`);
-      announce(`${verb === "enable" ? "Enabled" : "Disabled"} ${current.username}.`);
-      await Promise.all([draw(), reload()]);
-    };
-    const metadata = Object.entries(current.metadata);
-    redraw(content,
-      definitionList([["Status", badge(current.status, current.status === "active" ? "good" : "warn")], ["Username", current.username], ["Email", current.email ?? "None"],
-        ["Name", current.fullName ?? "None"], ["Id", h("code", {}, current.userId)], ["Created", timeElement(current.createdAt)]]),
-      metadata.length > 0 && [h("h3", {}, "Metadata"), definitionList(metadata)],
-      h("div", { class: "row" },
-        current.status === "active" ? button("Disable", () => change("disable")) : button("Enable", () => change("enable")),
-        button("Delete", async () => confirmDialog("Delete user",
-          "This permanently deletes the user with its workflows and credentials. Its errors are kept until they expire.", current.username, async () => {
-            await call("DELETE", path);
-            modal.close();
-            announce(`Deleted ${current.username}.`);
-            await reload();
-          }), "danger")),
-      h("h3", {}, "Workflows"),
-      workflows.length ? h("ul", {}, workflows.map((workflow) => h("li", {}, workflow.name, " ",
-        badge(workflow.active ? "active" : "inactive", workflow.active ? "good" : "quiet"), " ", h("code", {}, workflow.workflowId))), truncationNote(workflows))
-        : h("p", { class: "quiet" }, "None."),
-      h("h3", {}, "Credentials"),
-      credentials.length ? h("ul", {}, credentials.map((credential) => h("li", {}, `${credential.name} (${credential.type}) `, h("code", {}, credential.credentialId))), truncationNote(credentials))
-        : h("p", { class: "quiet" }, "None."));
-  }
-
-  await draw();
-  modal = dialog(user.username, content);
+  return user;
 }
 
-const truncationNote = (items) => items.length >= 100 && h("li", { class: "quiet" }, "Newest 100 shown.");
+function openNewUser() {
+  openDialog((close) => h(Dialog, { title: "Create user", close }, h(Form, { submit: "Create user", secondary: h(Button, { action: close }, "Cancel"), send: async (values) => {
+    const user = await call("POST", "users", Object.fromEntries(Object.entries(values).filter(([, value]) => value)));
+    close();
+    announce(`Created ${user.username}.`);
+    go(link(["users", user.userId]));
+  } }, h(Field, { label: "Email", name: "email", type: "email" }), h(Field, { label: "Username", name: "username", hint: "Generated from the email if it is empty" }), h(Field, { label: "Full name", name: "fullName", isWide: true }))));
+}
+
+function userPage({ id }) {
+  const { mayChange } = useSession();
+  const path = `users/${segment(id)}`;
+  const loaded = useData(`user ${id}`, async () => {
+    const [user, workflows, credentials, installations] = await Promise.all([call("GET", path), ...["workflows", "credentials", "installations"].map((kind) => call("GET",
+      kind === "workflows" ? `workflows${query({ userId: id, limit: MOST_SHOWN })}` : `${path}/${kind}${query({ limit: MOST_SHOWN })}`))]);
+    rememberNames("workflows", workflows.data);
+    return { user, workflows, credentials, installations };
+  });
+  const { user, workflows, credentials, installations } = loaded.data ?? {};
+  useTitle(user?.username ?? "User");
+  useEffect(() => { if (user) rememberNames("users", [user]); }, [user]);
+  const change = (verb) => async () => {
+    await call("POST", `${path}/${verb}`);
+    announce(`${verb === "enable" ? "Enabled" : "Disabled"} ${user.username}.`);
+    await loaded.reload();
+  };
+  return h(Fragment, {},
+    h("a", { class: "back", href: link(["users"]) }, "Users"),
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, user?.username ?? "User"), user && mayChange && h("div", { class: "row" },
+      user.status === "active" ? h(Button, { action: async () => disableUser(user, change("disable")) }, "Disable") : h(Button, { action: change("enable") }, "Enable"),
+      h(Button, { kind: "danger outline", action: async () => deleteUser(user, path) }, "Delete"))),
+    h(Problem, { problem: loaded.problem, retry: loaded.reload }), !user && loaded.isLoading && h(Skeleton, { rows: 8 }),
+    user && h(Fragment, {},
+      h(Section, { title: "Details" }, h(Properties, { pairs: [
+        ["Status", h(UserStatus, user)], ["Email", user.email ?? h("span", { class: "quiet" }, "none")], ["Name", user.fullName ?? h("span", { class: "quiet" }, "none")], ["Id", h(Id, { id: user.userId })],
+        ["Created", h(Time, { at: user.createdAt })], ["Changed", h(Time, { at: user.updatedAt })], ...Object.entries(user.metadata),
+      ] }), h("p", { class: "row" }, h("a", { href: link(["errors"], { view: "list", userId: id, range: "7d" }) }, "Errors of this user"), h("a", { href: link(["events"], { userId: id }) }, "Events of this user"))),
+      h(Section, { title: "Installations" }, h(InstallationTable, { installations: installations.data, empty: "This user has installed nothing." }), h(Rest, installations)),
+      h(Section, { title: "Workflows" }, workflows.data.length ? h("div", { class: "table" }, h("table", {},
+        h("thead", {}, h("tr", {}, ["Workflow", "Integration", "Status", "Changed"].map((title) => h("th", { key: title }, title)))),
+        h("tbody", {}, workflows.data.map((workflow) => h("tr", { key: workflow.workflowId },
+          h("td", { class: "text" }, h("a", { href: link(["workflows", workflow.workflowId]) }, workflow.name)), h("td", {}, workflow.integrationId ?? ""),
+          h("td", {}, h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive")), h("td", { class: "nowrap" }, h(Time, { at: workflow.updatedAt }))))))) : h(Empty, { title: "No workflows" }), h(Rest, workflows)),
+      h(Section, { title: "Credentials" }, credentials.data.length ? h("div", { class: "table" }, h("table", {},
+        h("thead", {}, h("tr", {}, ["Credential", "Type", "Status", "Changed", "Id"].map((title) => h("th", { key: title }, title)))),
+        h("tbody", {}, credentials.data.map(({ credentialId, name, type, status, statusReason, updatedAt }) => h("tr", { key: credentialId },
+          h("td", { class: "text" }, name), h("td", {}, type), h("td", {}, h(Badge, { kind: status === "valid" ? "good" : "bad" }, status), statusReason && h("span", { class: "quiet block" }, statusReason)),
+          h("td", { class: "nowrap" }, h(Time, { at: updatedAt })), h("td", {}, h(Id, { id: credentialId }))))))) : h(Empty, { title: "No credentials" }), h(Rest, credentials))));
+}
+
+const Rest = ({ cursor }) => cursor && h("p", { class: "quiet" }, `The newest ${MOST_SHOWN} are shown.`);
+
+function disableUser({ username }, action) {
+  confirmAction({ title: `Disable ${username}?`, submit: "Disable", action, text: h("p", {}, "Its tokens stop within a minute, and its workflows count as inactive. Its data is kept, and it can be enabled again.") });
+}
+
+function deleteUser({ username }, path) {
+  confirmAction({
+    title: `Delete ${username}?`, submit: "Delete user", text: h("p", {}, "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire. This cannot be undone."),
+    action: async () => {
+      await call("DELETE", path);
+      announce(`Deleted ${username}.`);
+      go(link(["users"]));
+    },
+  });
+}

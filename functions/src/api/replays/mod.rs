@@ -64,6 +64,10 @@ pub struct ReplayRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     event_ids: Option<Vec<EventId>>,
+    /// `true` if the replay selects pending deliveries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pending: Option<bool>,
     /// `true` if the replay selects failed deliveries.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -82,8 +86,12 @@ impl From<Selection> for ReplayRequest {
             Selection::Events(ids) => Self { event_ids: Some(ids), ..Self::default() },
             Selection::Deliveries(statuses) => {
                 let selects = |status| statuses.contains(&status).then_some(true);
-                let (failed, cancelled) = (selects(DeliveryStatus::Failed), selects(DeliveryStatus::Cancelled));
-                Self { failed, cancelled, ..Self::default() }
+                Self {
+                    pending: selects(DeliveryStatus::Pending),
+                    failed: selects(DeliveryStatus::Failed),
+                    cancelled: selects(DeliveryStatus::Cancelled),
+                    ..Self::default()
+                }
             }
         }
     }
@@ -120,7 +128,7 @@ mod tests {
     fn request_has_the_members_that_started_the_replay() {
         let (since, until) = (Timestamp::from_seconds(1_795_498_200), Timestamp::from_seconds(1_795_501_800));
         let (error, event) = (ErrorId::new(), EventId::new());
-        let (failed, cancelled) = (DeliveryStatus::Failed, DeliveryStatus::Cancelled);
+        let (pending, failed, cancelled) = (DeliveryStatus::Pending, DeliveryStatus::Failed, DeliveryStatus::Cancelled);
         for (selection, request) in [
             (
                 Selection::Range { since: Some(since), until: Some(until) },
@@ -129,6 +137,7 @@ mod tests {
             (Selection::Errors(vec![error]), json!({ "errorIds": [error] })),
             (Selection::Events(vec![event]), json!({ "eventIds": [event] })),
             (Selection::Deliveries(vec![failed]), json!({ "failed": true })),
+            (Selection::Deliveries(vec![pending]), json!({ "pending": true })),
             (Selection::Deliveries(vec![failed, cancelled]), json!({ "failed": true, "cancelled": true })),
         ] {
             assert_eq!(serde_json::to_value(ReplayRequest::from(selection)).unwrap(), request);

@@ -305,6 +305,8 @@ class Environment(TypedDict):
     #: Defaults of the embedded modal.
     modal: Modal
     name: Text128
+    #: Scope of the key that made the request: `manage`, or `read` if it may not change anything.
+    scope: Scope
     #: Version of Tenon that serves the API.
     version: str
 
@@ -642,6 +644,7 @@ class Health(TypedDict):
 
     #: State of the circuit. While it is open, records are queued and sent one at a time as probes.
     circuit: Circuit
+    failingSince: Timestamp | None
     lastFailureAt: Timestamp | None
     lastSuccessAt: Timestamp | None
     nextAttemptAt: Timestamp | None
@@ -1099,6 +1102,8 @@ class Replay(TypedDict):
     found: int
     #: Id of the replay.
     replayId: ReplayId
+    #: Selection of the records, as in the request that started the replay.
+    request: ReplayRequest
     #: Status of the replay.
     status: ReplayStatus
     #: Time of the last step of the search, or of the cancellation.
@@ -1106,6 +1111,33 @@ class Replay(TypedDict):
 
 
 ReplayId: TypeAlias = "str"
+
+
+class ReplayList(TypedDict):
+    """Page of a list, newest first."""
+
+    #: Cursor of the next page; absent on the last page.
+    cursor: NotRequired[str]
+    #: Items of the page.
+    data: list[Replay]
+
+
+class ReplayRequest(TypedDict):
+    """Selection of the records of a replay. Has only the members of its kind."""
+
+    #: `true` if the replay selects cancelled deliveries.
+    cancelled: NotRequired[bool]
+    #: Ids of the errors.
+    errorIds: NotRequired[list[ErrorId]]
+    #: Ids of the events.
+    eventIds: NotRequired[list[EventId]]
+    #: `true` if the replay selects failed deliveries.
+    failed: NotRequired[bool]
+    #: Start of the time range, inclusive.
+    since: NotRequired[Timestamp]
+    #: End of the time range, exclusive. The time of the request if it had none.
+    until: NotRequired[Timestamp]
+
 
 #: Status of a replay.
 ReplayStatus: TypeAlias = "Literal['running', 'done', 'cancelled']"
@@ -1126,6 +1158,9 @@ RoleArn: TypeAlias = "str"
 
 #: Choice between the default palettes.
 Scheme: TypeAlias = "Literal['light', 'dark', 'auto']"
+
+#: Permission of an API key.
+Scope: TypeAlias = "Literal['manage', 'engine', 'read']"
 
 Secret: TypeAlias = "str"
 
@@ -1183,7 +1218,7 @@ SortOrder: TypeAlias = "Literal['asc', 'desc']"
 
 class StartReplay(TypedDict):
     """Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
-    all whose delivery failed or was cancelled.
+    all whose delivery is pending, failed or was cancelled.
     """
 
     #: Whether to replay all records whose delivery to this destination was cancelled.
@@ -1194,6 +1229,8 @@ class StartReplay(TypedDict):
     eventIds: NotRequired[list[EventId] | None]
     #: Whether to replay all records whose delivery to this destination failed.
     failed: NotRequired[bool | None]
+    #: Whether to attempt all pending deliveries to this destination now.
+    pending: NotRequired[bool | None]
     since: NotRequired[Timestamp | None]
     until: NotRequired[Timestamp | None]
 

@@ -73,6 +73,10 @@ class Tenon(Caller):
         """
         return self._create(f"/destinations/{segment(destination_id)}/replay", body, idempotency_key)
 
+    def list_replays(self, destination_id: str, *, limit: int | None = None) -> Iterator[models.Replay]:
+        """Lists the replays to a destination with their progress, newest first."""
+        return self._list(f"/destinations/{segment(destination_id)}/replays", {"limit": limit})
+
     def rotate_secret(self, destination_id: str) -> models.DestinationWithSecret:
         """Replaces the secret of a webhook. The new secret is returned only once; the previous one stays
         valid for 24 hours.

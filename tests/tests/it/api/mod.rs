@@ -2,7 +2,6 @@
 
 mod access;
 mod aws_calls;
-mod console;
 mod credentials;
 mod destinations;
 mod environments;

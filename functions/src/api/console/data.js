@@ -1,0 +1,105 @@
+// Loading and following data of the API.
+
+import { useEffect, useRef, useState } from "./preact.js";
+import { call, isRefused, query, session } from "./api.js";
+import { createStore, useStore } from "./store.js";
+
+export { useData, usePolling, destinations, loadDestinations, useDestinations, pause };
+
+// Pauses between requests that find nothing new, in milliseconds: they grow from the first to the last.
+const FIRST_PAUSE_MS = 4000;
+const LAST_PAUSE_MS = 15000;
+
+const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+// Data that was shown before, by key: pages that are opened again show it until it is loaded.
+const shownBefore = new Map();
+session.subscribe(() => { if (!session.value.key) shownBefore.clear(); });
+
+// Loads data, and again when `key` changes. Returns `{data, problem, isLoading, reload, setData}`. Data is never
+// that of another key.
+function useData(key, load) {
+  const [state, setState] = useState({ key: null });
+  // Responses to former requests are discarded.
+  const latest = useRef(0);
+  const reload = async () => {
+    const request = latest.current += 1;
+    try {
+      const data = await load();
+      shownBefore.set(key, data);
+      if (request === latest.current) setState({ key, data });
+    } catch (problem) {
+      if (request === latest.current && !problem.isStale) setState({ key, problem });
+    }
+  };
+  useEffect(() => {
+    setState({ key, data: shownBefore.get(key), isLoading: true });
+    reload();
+    return () => { latest.current += 1; };
+  }, [key]);
+  const setData = (change) => setState((before) => (before.key === key && before.data ? { ...before, data: change(before.data) } : before));
+  const present = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
+  return { isLoading: false, ...present, reload, setData };
+}
+
+// Repeats an action that returns whether it found something new. Pauses grow while it finds nothing, up to
+// `longest`, and start anew when it does. A hidden page pauses. Returns the problem that the last run had, and a
+// function that runs it now. A refused request is not repeated.
+function usePolling(action, { isActive = true, longest = LAST_PAUSE_MS, key = "" } = {}) {
+  const [problem, setProblem] = useState(null);
+  const present = useRef(action);
+  present.current = action;
+  const runNow = useRef(() => {});
+  useEffect(() => {
+    setProblem(null);
+    if (!isActive) return undefined;
+    let timer = null;
+    let isStopped = false;
+    let wait = Math.min(FIRST_PAUSE_MS, longest);
+    const run = async () => {
+      clearTimeout(timer);
+      if (document.hidden) return;
+      let refusal = false;
+      try {
+        const foundNew = await present.current();
+        wait = foundNew ? Math.min(FIRST_PAUSE_MS, longest) : Math.min(wait * 2, longest);
+        if (!isStopped) setProblem(null);
+      } catch (thrown) {
+        if (thrown.isStale || isStopped) return;
+        refusal = isRefused(thrown);
+        wait = longest;
+        setProblem(thrown);
+      }
+      if (!isStopped && !refusal) timer = setTimeout(run, wait);
+    };
+    runNow.current = run;
+    const show = () => { if (!document.hidden) run(); };
+    document.addEventListener("visibilitychange", show);
+    timer = setTimeout(run, wait);
+    return () => {
+      isStopped = true;
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", show);
+    };
+  }, [isActive, longest, key]);
+  return { problem, retry: () => runNow.current() };
+}
+
+// All destinations, at most 20: `{list, problem}`; without a list until they are loaded.
+const destinations = createStore({});
+const useDestinations = () => useStore(destinations);
+session.subscribe(() => { if (!session.value.key) destinations.set({}); });
+
+// Loads the destinations. Returns whether they changed.
+async function loadDestinations() {
+  const before = JSON.stringify(destinations.value.list);
+  try {
+    const { data } = await call("GET", `destinations${query({ limit: 100 })}`);
+    const isChanged = JSON.stringify(data) !== before;
+    if (isChanged || destinations.value.problem) destinations.set({ list: data });
+    return isChanged;
+  } catch (problem) {
+    if (!problem.isStale) destinations.set({ ...destinations.value, problem });
+    throw problem;
+  }
+}

@@ -1,0 +1,172 @@
+// A destination: its health, its deliveries, replays and settings.
+
+import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
+import { call, query, segment, useSession } from "./api.js";
+import { loadDestinations, useData, useDestinations, usePolling } from "./data.js";
+import { editDestination, DestinationSettings } from "./destination_forms.js";
+import { DELIVERY_KINDS, ErrorPanel, EventPanel } from "./error.js";
+import { HealthBadge, HealthText } from "./health.js";
+import { destinationName } from "./names.js";
+import { openReplay, ReplayList, replayNow, startReplay } from "./replays.js";
+import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { announce, Badge, Button, Choices, confirmAction, CopyButton, Dialog, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, Notice, openDialog, plural, Problem, Properties, Skeleton, Tabs, Time, Toggle } from "./ui.js";
+
+export { destinationPage };
+
+const PAGE_SIZE_OF_DELIVERIES = 50;
+const COUNTED = 100;
+
+function destinationPage({ id }) {
+  const { list, problem } = useDestinations();
+  const { parameters: { view = "deliveries", error, event } } = useAddress();
+  const destination = list?.find(({ destinationId }) => destinationId === id);
+  const name = destination ? destinationName(destination) : "Destination";
+  useTitle(name);
+  useEffect(() => { loadDestinations().catch(() => {}); }, []);
+  const live = usePolling(loadDestinations);
+  const closePanel = () => go(changed({ error: null, event: null }));
+  return h(Fragment, {},
+    h("a", { class: "back", href: link(["destinations"]) }, "Destinations"),
+    destination ? h(Fragment, {},
+      h(Overview, { destination, name }),
+      h(LiveNotice, { live }),
+      h(Tabs, { label: "Destination", present: view, tabs: [["deliveries", "Deliveries", link(["destinations", id])], ["replays", "Replays", link(["destinations", id], { view: "replays" })], ["settings", "Settings", link(["destinations", id], { view: "settings" })]] }),
+      view === "replays" && h(ReplayList, { destinationId: id }), view === "settings" && h(DestinationSettings, { destination, name }),
+      view === "deliveries" && h(DeliveryList, { destination, name }))
+      : h(Fragment, {}, h("h1", { tabIndex: -1 }, name), h(Problem, { problem, retry: loadDestinations }),
+        list ? h(Empty, { title: "Destination not found" }, "It may have been deleted.") : !problem && h(Skeleton)),
+    error && h(ErrorPanel, { id: error, key: error, close: closePanel }), event && h(EventPanel, { id: event, key: event, close: closePanel }));
+}
+
+// Health with what can be done about it.
+function Overview({ destination, name }) {
+  const { mayChange } = useSession();
+  const [test, setTest] = useState(null);
+  const { destinationId, enabled, health, verified, verification } = destination;
+  const path = `destinations/${segment(destinationId)}`;
+  const showReplays = () => go(link(["destinations", destinationId], { view: "replays" }));
+  const { failedAttempt, reload } = useLastFailure(destination);
+  return h(Fragment, {},
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, name),
+      h("div", { class: "row" }, h("span", {}, enabled ? "On" : "Off"), h(Toggle, { isOn: enabled, disabled: !mayChange, label: `Send to ${name}`, action: async () => (enabled ? switchOff(destination, name) : switchOn(destination, name)) }))),
+    h("section", { class: "card", "aria-label": "Health" },
+      h("div", { class: "row" }, h(HealthBadge, destination), h(HealthText, { destination })),
+      failedAttempt && ["failing", "retrying"].includes(health.status) && h("p", {}, "Last attempt: ", h("strong", {}, failedAttempt.status ?? "no response"), failedAttempt.response && h(Fragment, {}, " ", h("code", {}, excerpt(failedAttempt.response)))),
+      h(Properties, { pairs: [
+        ["Queued", health.pending.toLocaleString()], ["Last success", h(Time, { at: health.lastSuccessAt })], ["Last failure", h(Time, { at: health.lastFailureAt })],
+      ] }),
+      h("p", {}, h(Badge, { kind: verified ? "good" : "warn" }, verified ? "verified" : "not verified"), " ", verification),
+      test && h(Notice, { kind: test.delivered ? "good" : "bad", role: "status" }, h("p", {}, h("strong", {}, test.delivered ? "Test event delivered" : "Test event not delivered"), `: ${test.attempt.status ?? "no response"} in ${test.attempt.latencyMs.toLocaleString()} ms. `, h("code", {}, excerpt(test.attempt.response)))),
+      mayChange && h("div", { class: "row" },
+        health.pending > 0 && enabled && h(Button, { kind: "primary", action: async () => {
+          await replayNow(destination);
+          showReplays();
+        } }, `Send ${plural(health.pending, "queued delivery", "queued deliveries")} now`),
+        enabled && h(Button, { action: async () => openReplay(destination, name, { started: showReplays }) }, "Replay …"),
+        h(Button, { action: async () => {
+          setTest(null);
+          setTest(await call("POST", `${path}/test`));
+          await Promise.all([loadDestinations(), reload()]);
+        } }, "Send test event"),
+        destination.type === "eventbridge" && ["failing", "retrying"].includes(health.status) && h(Button, { action: async () => editDestination(destination, "access") }, "Replace keys or role"))));
+}
+
+// The newest failed attempt of the pending deliveries: why they wait.
+function useLastFailure({ destinationId, health }) {
+  const isNeeded = health.status === "failing" || health.status === "retrying";
+  const { data, reload } = useData(`failure ${destinationId} ${isNeeded} ${health.lastFailureAt}`, async () => (isNeeded ? call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status: "pending", limit: 20 })}`) : null));
+  const failedAttempt = (data?.data ?? []).flatMap(({ attempts }) => attempts).toSorted((a, b) => b.at.localeCompare(a.at))[0];
+  return { failedAttempt, reload };
+}
+
+function switchOff({ destinationId, health: { pending } }, name) {
+  confirmAction({
+    title: `Switch off ${name}?`, submit: "Switch off", text: h(Fragment, {},
+      h("p", {}, pending > 0 ? h(Fragment, {}, "It cancels ", h("strong", {}, plural(pending, "queued delivery", "queued deliveries")), ". ") : "Nothing is queued. ", "Sending stops within a minute."),
+      h("p", {}, "Errors are recorded as before. When you switch it on again, you can send what was cancelled and what was recorded meanwhile.")),
+    action: async () => {
+      await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: false });
+      announce(`${name} is off.`);
+      await loadDestinations();
+    },
+  });
+}
+
+// Switches a destination on, and offers to send what it missed.
+async function switchOn({ destinationId, updatedAt }, name) {
+  await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
+  const { data: cancelled } = await call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status: "cancelled", limit: COUNTED })}`);
+  await loadDestinations();
+  announce(`${name} is on.`);
+  openDialog((close) => h(Dialog, { title: `${name} is on. Send what it missed?`, close }, h(Form, {
+    submit: "Send", secondary: h(Button, { action: close }, "Not now"),
+    send: async ({ since }, form) => {
+      const chosen = form.getAll("missed");
+      if (chosen.includes("cancelled")) await startReplay(destinationId, { cancelled: true });
+      if (chosen.includes("recorded")) await startReplay(destinationId, { since: isoTime(since) });
+      close();
+      go(link(["destinations", destinationId], { view: "replays" }));
+    },
+  }, h(Choices, { label: "Send", name: "missed", chosen: [cancelled.length > 0 && "cancelled", "recorded"], options: [
+    ["cancelled", `${cancelled.length >= COUNTED ? `${COUNTED} or more cancelled deliveries` : plural(cancelled.length, "cancelled delivery", "cancelled deliveries")}`], ["recorded", "What was recorded while it was off"]] }),
+  h(Field, { label: "Off since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(updatedAt), hint: "Errors and events recorded since then are sent." }))));
+}
+
+const STATUSES = [["", "All"], ["pending", "Pending"], ["failed", "Failed"], ["cancelled", "Cancelled"], ["delivered", "Delivered later"]];
+
+// Deliveries by status. Chosen ones can be replayed.
+function DeliveryList({ destination, name }) {
+  const { mayChange } = useSession();
+  const { parameters: { status = "", cursor } } = useAddress();
+  const { destinationId, health, enabled } = destination;
+  const load = () => call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status, cursor, limit: PAGE_SIZE_OF_DELIVERIES })}`);
+  const deliveries = useData(`deliveries ${destinationId} ${status} ${cursor ?? ""}`, load);
+  const [chosen, setChosen] = useState(new Set());
+  useEffect(() => setChosen(new Set()), [status, cursor]);
+  // Deliveries have changed if the health has.
+  const state = useMemo(() => JSON.stringify([health, enabled]), [health, enabled]);
+  const shownState = useRef(state);
+  useEffect(() => {
+    if (shownState.current === state) return;
+    shownState.current = state;
+    deliveries.reload();
+  }, [state]);
+  const all = deliveries.data?.data ?? [];
+  const idOf = ({ errorId, eventId }) => errorId ?? eventId;
+  const toggle = (id) => {
+    const next = new Set(chosen);
+    if (!next.delete(id)) next.add(id);
+    setChosen(next);
+  };
+  const isSelectable = mayChange && enabled;
+  const selected = () => ({ errorIds: all.filter(({ errorId }) => chosen.has(errorId)).map(({ errorId }) => errorId), eventIds: all.filter(({ eventId }) => chosen.has(eventId)).map(({ eventId }) => eventId) });
+  return h(Fragment, {},
+    h("div", { class: "row spread" }, h("div", { class: "segments", role: "group", "aria-label": "Status" }, STATUSES.map(([value, title]) => h("a", { key: value, href: changed({ status: value || null, cursor: null }), "aria-current": value === status ? "true" : undefined }, title))),
+      chosen.size > 0 && h(Button, { kind: "primary", action: async () => openReplay(destination, name, { selected: selected(), started: () => go(link(["destinations", destinationId], { view: "replays" })) }) }, `Replay ${plural(chosen.size, "selected delivery", "selected deliveries")}`)),
+    h(Problem, { problem: deliveries.problem, retry: deliveries.reload }),
+    !deliveries.data && deliveries.isLoading && h(Skeleton, { rows: 6 }),
+    deliveries.data && (all.length ? h("div", { class: "table" }, h("table", {},
+      h("thead", {}, h("tr", {}, isSelectable && h("th", { class: "pick" }, h("input", { type: "checkbox", "aria-label": "Select all", checked: chosen.size === all.length, onChange: () => setChosen(new Set(chosen.size === all.length ? [] : all.map(idOf))) })),
+        ["Record", "Status", "Last attempt", "Attempts", "Next attempt"].map((title) => h("th", { key: title }, title)))),
+      h("tbody", {}, all.map((delivery) => h(DeliveryRow, { key: idOf(delivery), delivery, pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) } })))))
+      : h(Empty, { title: "No deliveries" }, status ? `No delivery is ${status}.` : "What is delivered at the first attempt is not listed: open an error to see its deliveries.")),
+    h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"),
+      deliveries.data?.cursor && h("a", { class: "button", href: changed({ cursor: deliveries.data.cursor }) }, "Older deliveries")));
+}
+
+// A delivery that is due waits until the destination accepts a probe.
+function NextAttempt({ at }) {
+  if (!at) return h("span", { class: "quiet" }, "none");
+  return new Date(at) > Date.now() ? h(Time, { at }) : h("span", { class: "quiet" }, "after the next success");
+}
+
+function DeliveryRow({ delivery: { errorId, eventId, status, attempts, nextAttemptAt }, pick }) {
+  const last = attempts.at(-1);
+  const id = errorId ?? eventId;
+  return h("tr", {},
+    pick && h("td", { class: "pick" }, h("input", { type: "checkbox", checked: pick.isChosen, onChange: pick.toggle, "aria-label": `Select ${id}` })),
+    h("td", { class: "nowrap" }, h("a", { href: changed(errorId ? { error: id } : { event: id }), title: id }, `${errorId ? "Error" : "Event"} …${id.slice(-6)}`), h(CopyButton, { text: id, label: `Copy id ${id}` })),
+    h("td", {}, h(Badge, { kind: DELIVERY_KINDS[status] }, status)),
+    h("td", { class: "text" }, last ? h(Fragment, {}, h("strong", {}, last.status ?? "no response"), " ", h(Time, { at: last.at }), last.response && h("code", { class: "block" }, excerpt(last.response, 120))) : h("span", { class: "quiet" }, "none yet")),
+    h("td", { "data-label": "Attempts:" }, attempts.length), h("td", { class: "nowrap", "data-label": "Next attempt:" }, h(NextAttempt, { at: nextAttemptAt })));
+}

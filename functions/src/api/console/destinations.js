@@ -1,0 +1,36 @@
+// Destinations: all of them with their health, and a new one.
+
+import { Fragment, h, useEffect } from "./preact.js";
+import { useSession } from "./api.js";
+import { loadDestinations, useDestinations, usePolling } from "./data.js";
+import { openNewDestination } from "./destination_forms.js";
+import { HealthBadge, HealthText } from "./health.js";
+import { destinationName, maskedUrl } from "./names.js";
+import { link, useTitle } from "./route.js";
+import { Badge, Button, Empty, LiveNotice, Problem, Skeleton } from "./ui.js";
+
+export { DestinationsPage };
+
+function DestinationsPage() {
+  const { list, problem } = useDestinations();
+  const { mayChange } = useSession();
+  useTitle("Destinations");
+  useEffect(() => { loadDestinations().catch(() => {}); }, []);
+  const live = usePolling(loadDestinations);
+  const create = mayChange && h(Button, { kind: "primary", action: async () => openNewDestination() }, "Add destination");
+  return h(Fragment, {},
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Destinations"), create),
+    list ? h(LiveNotice, { live }) : h(Problem, { problem, retry: loadDestinations }),
+    !list && !problem && h(Skeleton),
+    list && (list.length ? h("div", { class: "table" }, h("table", {},
+      h("thead", {}, h("tr", {}, ["Destination", "Health", "", "Sends"].map((title) => h("th", { key: title }, title)))),
+      h("tbody", {}, list.map((destination) => h("tr", { key: destination.destinationId },
+        h("td", { class: "text" }, h("a", { href: link(["destinations", destination.destinationId]) }, h("strong", {}, destinationName(destination))), h("span", { class: "quiet block" }, targetText(destination))),
+        h("td", {}, h(HealthBadge, destination)), h("td", {}, h(HealthText, { destination }), !destination.verified && destination.enabled && h("span", { class: "block" }, h(Badge, { kind: "warn" }, "not verified"))),
+        h("td", { "data-label": "Sends" }, sendsText(destination)))))))
+      : h(Empty, { title: "No destinations" }, "A destination gets every error as it is recorded: a webhook, or an Amazon EventBridge bus.")));
+}
+
+const targetText = ({ name, type, url, eventBusName, region }) => (type === "webhook" ? `Webhook${name ? ` ${maskedUrl(url)}` : ""}` : `EventBridge ${eventBusName.split("/").at(-1)} in ${region}`);
+
+const sendsText = ({ events, filter }) => `${events.map((type) => (type === "error" ? "errors" : type)).join(", ")}${filter && Object.keys(filter).length ? ", filtered" : ""}`;

@@ -1,0 +1,48 @@
+// Events: what changed, and who changed it.
+
+import { Fragment, h, useMemo } from "./preact.js";
+import { call, query } from "./api.js";
+import { useData } from "./data.js";
+import { Actor, EventPanel } from "./error.js";
+import { RangeChoice, rangeOf } from "./errors.js";
+import { UserLink, WorkflowLink } from "./names.js";
+import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { Empty, Problem, Skeleton, Time } from "./ui.js";
+
+export { EventsPage };
+
+const EVENT_TYPES = ["installation.created", "installation.updated", "installation.deleted", "workflow.created", "workflow.updated", "workflow.activated",
+  "workflow.deactivated", "workflow.deleted", "credential.created", "credential.replaced", "credential.invalid", "credential.valid", "credential.deleted",
+  "user.disabled", "user.enabled", "user.deleted"];
+
+// What a changed object is called.
+const objectName = ({ name, username, integrationId }) => name ?? username ?? integrationId ?? "";
+
+function EventsPage() {
+  const { parameters } = useAddress();
+  const { type = "", userId = "", workflowId, integrationId, cursor, event } = parameters;
+  const range = useMemo(() => rangeOf(parameters, "7d"), [parameters.range, parameters.since, parameters.until]);
+  useTitle("Events");
+  const request = query({ ...range, type, userId, workflowId, integrationId, cursor, limit: 50 });
+  const events = useData(`events ${request}`, () => call("GET", `events${request}`));
+  const set = (name) => (change) => go(changed({ [name]: change.currentTarget.value || null, cursor: null }));
+  const isFiltered = type || userId || workflowId || integrationId;
+  return h(Fragment, {},
+    h("h1", { tabIndex: -1 }, "Events"),
+    h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "7d" })),
+    h("div", { class: "filters" },
+      h("label", {}, "Type", h("select", { value: type, onChange: set("type") }, h("option", { value: "" }, "All"), EVENT_TYPES.map((name) => h("option", { key: name, value: name }, name)))),
+      h("label", {}, "User", h("input", { value: userId, placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, onChange: set("userId") })),
+      isFiltered && h("div", { class: "row" }, h("a", { href: link(["events"], { range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters"))),
+    h(Problem, { problem: events.problem, retry: events.reload }),
+    !events.data && events.isLoading && h(Skeleton, { rows: 8 }),
+    events.data && (events.data.data.length ? h("div", { class: "table" }, h("table", {},
+      h("thead", {}, h("tr", {}, ["Time", "Event", "Of", "User", "By"].map((title) => h("th", { key: title }, title)))),
+      h("tbody", {}, events.data.data.map((found) => h("tr", { key: found._id },
+        h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })), h("td", {}, h("a", { href: changed({ event: found._id }) }, h("code", { class: "nowrap" }, found.type))),
+        h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),
+        h("td", {}, h(UserLink, { id: found.userId })), h("td", { class: "nowrap" }, h(Actor, found)))))))
+      : h(Empty, { title: "No events" }, "Nothing changed in this time range.")),
+    h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), events.data?.cursor && h("a", { class: "button", href: changed({ cursor: events.data.cursor }) }, "Older events")),
+    event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }));
+}

@@ -1,0 +1,22 @@
+// Health of destinations in words.
+
+import { Fragment, h } from "./preact.js";
+import { Badge, plural, Time } from "./ui.js";
+
+export { HealthBadge, HealthText };
+
+const HEALTH_KINDS = { healthy: "good", retrying: "warn", failing: "bad", disabled: "quiet" };
+
+const HealthBadge = ({ health: { status } }) => h(Badge, { kind: HEALTH_KINDS[status] }, status === "disabled" ? "off" : status);
+
+// Says what happens at a destination: since when, what waits, and when it is attempted.
+function HealthText({ destination: { health, disabledReason, enabled } }) {
+  const { status, lastSuccessAt, lastFailureAt, failingSince, pending, nextAttemptAt } = health;
+  const waiting = pending > 0 && h(Fragment, {}, plural(pending, "delivery", "deliveries"), " queued", nextAttemptAt && h(Fragment, {}, ", next attempt ", h(Time, { at: nextAttemptAt })));
+  if (!enabled) return h("span", {}, disabledReason ? `Switched off by Tenon: ${disabledReason}` : "Switched off");
+  if (status === "failing" || status === "retrying") {
+    return h("span", {}, failingSince && h(Fragment, {}, "Failing since ", h(Time, { at: failingSince }), waiting && ": "), waiting);
+  }
+  if (lastSuccessAt) return h("span", {}, "Last delivery ", h(Time, { at: lastSuccessAt }));
+  return h("span", {}, lastFailureAt ? h(Fragment, {}, "Last failure ", h(Time, { at: lastFailureAt })) : "Nothing sent yet");
+}

@@ -1,0 +1,35 @@
+// Installations: who uses which integration, and whether it works.
+
+import { Fragment, h } from "./preact.js";
+import { call, query } from "./api.js";
+import { useData } from "./data.js";
+import { UserLink } from "./names.js";
+import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { Badge, Empty, plural, Problem, Skeleton, Time } from "./ui.js";
+
+export { InstallationsPage, InstallationTable };
+
+const INSTALLATION_KINDS = { active: "good", inactive: "quiet", "needs-attention": "bad" };
+
+function InstallationsPage() {
+  const { parameters: { status = "", cursor } } = useAddress();
+  useTitle("Installations");
+  const installations = useData(`installations ${cursor ?? ""}`, () => call("GET", `installations${query({ cursor, limit: 50 })}`));
+  const all = installations.data?.data ?? [];
+  const shown = all.filter((installation) => !status || installation.status === status);
+  return h(Fragment, {}, h("h1", { tabIndex: -1 }, "Installations"),
+    h("div", { class: "filters" }, h("label", {}, "Status of what is loaded", h("select", { value: status, onChange: (event) => go(changed({ status: event.currentTarget.value || null })) },
+      [["", "All"], ["needs-attention", "Needs attention"], ["active", "Active"], ["inactive", "Inactive"]].map(([value, title]) => h("option", { key: value, value }, title))))),
+    h(Problem, { problem: installations.problem, retry: installations.reload }),
+    !installations.data && installations.isLoading && h(Skeleton, { rows: 8 }),
+    installations.data && h(InstallationTable, { installations: shown, showsUser: true, empty: all.length ? "No loaded installation has this status." : "Users install integrations in the embedded modal." }),
+    h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), installations.data?.cursor && h("a", { class: "button", href: changed({ cursor: installations.data.cursor }) }, "Older installations")));
+}
+
+const InstallationTable = ({ installations, showsUser, empty }) => (installations.length ? h("div", { class: "table" }, h("table", {},
+  h("thead", {}, h("tr", {}, ["Integration", showsUser && "User", "Status", "Workflows", "Installed"].filter(Boolean).map((title) => h("th", { key: title }, title)))),
+  h("tbody", {}, installations.map(({ integrationId, userId, status, attention, workflows, installedAt }) => h("tr", { key: `${userId}/${integrationId}` },
+    h("td", {}, h("a", { href: link(["integrations", integrationId]) }, integrationId)), showsUser && h("td", {}, h(UserLink, { id: userId })),
+    h("td", {}, h(Badge, { kind: INSTALLATION_KINDS[status] }, status.replace("-", " ")), attention.map(({ pointer, detail }) => h("span", { key: pointer, class: "quiet block" }, `${pointer.slice(1)} ${detail}`))),
+    h("td", {}, workflows.map(({ workflowId, name, active }) => h("span", { key: workflowId, class: "block" }, h("a", { href: link(["workflows", workflowId]) }, name), !active && h("span", { class: "quiet" }, " inactive"))), !workflows.length && plural(0, "workflow")),
+    h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt }))))))) : h(Empty, { title: "No installations" }, empty));

@@ -1,0 +1,122 @@
+// Integrations: the catalogue, and an editor with a preview of what the user sees.
+
+import { Fragment, h, useEffect, useState } from "./preact.js";
+import { call, query, segment, useSession } from "./api.js";
+import { useData } from "./data.js";
+import { Preview } from "./preview.js";
+import { go, link, useTitle } from "./route.js";
+import { announce, Badge, Button, confirmAction, Empty, Field, Form, Json, Notice, plural, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
+
+export { IntegrationsPage, integrationPage };
+
+// Address of the editor of a new integration. An id cannot start with a sign.
+const NEW = "+";
+const ICON_BYTES = 16384;
+// Members that are edited as JSON, with their value in a new integration.
+const DEFINITION = {
+  credentialTypes: [{ type: "shop", name: "Shop account", fields: [{ name: "token", label: "Access token", type: "secret", required: true, help: "Shown in the settings of your shop" }] }],
+  settings: [{ name: "batch", label: "Orders per run", type: "number", placeholder: "50" }],
+  workflows: [{ key: "orders", name: "Sync orders", description: "Every five minutes" }],
+  hints: [{ match: "status code 401", text: "The shop no longer accepts the access token.", action: "reconnect" }],
+};
+
+const IntegrationIcon = ({ name, icon }) => (icon ? h("img", { class: "app-icon", src: icon, alt: "" }) : h("span", { class: "app-icon letter", "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? "?"));
+
+function IntegrationsPage() {
+  const { mayChange } = useSession();
+  useTitle("Integrations");
+  const integrations = useData("all integrations", async () => {
+    const first = await call("GET", `integrations${query({ limit: 100 })}`);
+    // The catalogue has at most 200.
+    const rest = first.cursor ? await call("GET", `integrations${query({ limit: 100, cursor: first.cursor })}`) : { data: [] };
+    return [...first.data, ...rest.data];
+  });
+  return h(Fragment, {},
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Integrations"), mayChange && h("a", { class: "button primary", href: link(["integrations", NEW]) }, "Add integration")),
+    h(Problem, { problem: integrations.problem, retry: integrations.reload }), !integrations.data && integrations.isLoading && h(Skeleton, { rows: 6 }),
+    integrations.data && (integrations.data.length ? h("div", { class: "table" }, h("table", {},
+      h("thead", {}, h("tr", {}, ["Integration", "Status", "Workflows", "Version", "Changed"].map((title) => h("th", { key: title }, title)))),
+      h("tbody", {}, integrations.data.map((integration) => h("tr", { key: integration.integrationId },
+        h("td", { class: "text" }, h("span", { class: "row flat" }, h(IntegrationIcon, integration), h("span", {}, h("a", { href: link(["integrations", integration.integrationId]) }, integration.name), h("code", { class: "quiet block" }, integration.integrationId)))),
+        h("td", {}, h(Badge, { kind: integration.enabled ? "good" : "quiet" }, integration.enabled ? "enabled" : "disabled")), h("td", {}, integration.workflows.length), h("td", {}, integration.version), h("td", { class: "nowrap" }, h(Time, { at: integration.updatedAt })))))))
+      : h(Empty, { title: "No integrations" }, "An integration is what your users can install in the embedded modal.")));
+}
+
+function integrationPage({ id }) {
+  const { mayChange } = useSession();
+  const isNew = id === NEW;
+  const loaded = useData(`integration ${id}`, async () => (isNew ? { name: "", description: null, icon: null, enabled: true, ...DEFINITION } : call("GET", `integrations/${segment(id)}`)));
+  const integration = loaded.data;
+  const title = isNew ? "New integration" : integration?.name ?? id;
+  useTitle(title);
+  return h(Fragment, {}, h("a", { class: "back", href: link(["integrations"]) }, "Integrations"),
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, title), integration && !isNew && mayChange && h(Button, { kind: "danger outline", action: async () => deleteIntegration(integration) }, "Delete")),
+    h(Problem, { problem: loaded.problem, retry: loaded.reload }), !integration && loaded.isLoading && h(Skeleton, { rows: 8 }),
+    integration && (mayChange ? h(Editor, { integration, isNew, saved: loaded.reload, key: integration.version }) : h("div", { class: "columns" },
+      h(Section, { title: "Definition" }, h(Properties, { pairs: [["Status", integration.enabled ? "enabled" : "disabled"], ["Version", integration.version]] }), h(Json, { title: "JSON", value: integration, isOpen: true })), h(Preview, { integration }))));
+}
+
+function Editor({ integration, isNew, saved }) {
+  const { integrationId, version, updatedAt } = integration;
+  const [draft, setDraft] = useState(integration);
+  const [text, setText] = useState(() => JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
+  const [jsonProblem, setJsonProblem] = useState("");
+  const set = (name, read = (input) => input.value) => (event) => setDraft({ ...draft, [name]: read(event.currentTarget) });
+  const enter = (event) => {
+    const entered = event.currentTarget.value;
+    setText(entered);
+    try {
+      setDraft({ ...draft, ...JSON.parse(entered) });
+      setJsonProblem("");
+    } catch (error) {
+      setJsonProblem(error.message);
+    }
+  };
+  useEffect(() => { setDraft(integration); }, [version]);
+  return h("div", { class: "columns" },
+    h(Section, { title: "Definition", actions: !isNew && h("span", { class: "quiet" }, `version ${version}, changed `, h(Time, { at: updatedAt })) }, h(Form, {
+      submit: "Save", send: async ({ id = integrationId }) => {
+        if (jsonProblem) throw Object.assign(new Error(), { errors: [{ pointer: "/definition", detail: `is not valid JSON: ${jsonProblem}` }] });
+        await call("PUT", `integrations/${segment(id.trim())}`, { ...draft, description: draft.description || null });
+        announce("Saved. The modal shows it within ten seconds.");
+        if (isNew) go(link(["integrations", id.trim()]));
+        else await saved();
+      },
+    },
+    isNew && h(Field, { label: "Id", name: "id", required: true, hint: "a–z, 0–9, _ and -. Cannot be changed later", placeholder: "shopify-orders" }),
+    h(Field, { label: "Name", name: "name", required: true, value: integration.name, onInput: set("name") }),
+    h(Field, { label: "Description", name: "description", isWide: true, value: integration.description ?? "", onInput: set("description") }),
+    h(IconField, { draft, set: (icon) => setDraft({ ...draft, icon }) }),
+    h("label", { class: "check wide" }, h("input", { type: "checkbox", name: "enabled", checked: draft.enabled, onChange: set("enabled", (input) => input.checked) }), "Enabled: users can install it"),
+    h(Field, { label: "Credentials, settings, workflows and hints (JSON)", name: "definition", text: true, rows: 22, isWide: true, class: "mono", value: text, onInput: enter }),
+    jsonProblem && h(Notice, { kind: "warn wide" }, h("p", {}, `Not valid JSON yet: ${jsonProblem}`)))),
+    h(Preview, { integration: draft }));
+}
+
+function IconField({ draft, set }) {
+  const choose = (event) => {
+    const [file] = event.currentTarget.files;
+    if (!file) return;
+    if (file.size > ICON_BYTES * 0.74) {
+      announce("The icon is too large: at most 12 KB.", 20000);
+      return;
+    }
+    const reader = new FileReader();
+    reader.addEventListener("load", () => set(reader.result));
+    reader.readAsDataURL(file);
+  };
+  return h("div", { class: "row wide" }, h(IntegrationIcon, draft), h("label", { class: "file" }, "Icon ", h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,image/svg+xml", onChange: choose })),
+    draft.icon && h(Button, { action: async () => set(null) }, "Remove icon"));
+}
+
+function deleteIntegration({ integrationId, name, workflows }) {
+  confirmAction({
+    title: `Delete ${name}?`, submit: "Delete integration",
+    text: h(Fragment, {}, h("p", {}, `It disappears from the catalogue, with ${plural(workflows.length, "workflow")}, forms and hints.`), h("p", {}, "Existing installations keep running and can be uninstalled, but not changed. To retire it, disable it instead.")),
+    action: async () => {
+      await call("DELETE", `integrations/${segment(integrationId)}`);
+      announce(`${name} is deleted.`);
+      go(link(["integrations"]));
+    },
+  });
+}

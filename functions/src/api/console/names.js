@@ -1,0 +1,92 @@
+// Names of users, workflows, integrations and destinations, looked up once per session.
+
+import { h } from "./preact.js";
+import { call, query, segment, session } from "./api.js";
+import { createStore, useStore } from "./store.js";
+import { link } from "./route.js";
+
+export { UserLink, WorkflowLink, rememberNames, useNames, destinationName, maskedUrl };
+
+const CONCURRENT_LOOKUPS = 4;
+
+// How names of a kind are read: the newest 100 at once, then single ones.
+const NAMED_KINDS = {
+  users: { idOf: ({ userId }) => userId, nameOf: ({ username }) => username },
+  workflows: { idOf: ({ workflowId }) => workflowId, nameOf: ({ name }) => name },
+};
+
+// Names by kind and id. A null is the name of something that no longer exists.
+const names = createStore({ users: new Map(), workflows: new Map() });
+// Ids that are looked up, and whether the newest of a kind were read.
+let lookups = { users: new Set(), workflows: new Set(), began: new Set() };
+session.subscribe(() => {
+  if (session.value.key) return;
+  names.value = { users: new Map(), workflows: new Map() };
+  lookups = { users: new Set(), workflows: new Set(), began: new Set() };
+});
+
+const useNames = () => useStore(names);
+
+// Keeps the names of items that were loaded for another reason.
+function rememberNames(kind, items) {
+  const { idOf, nameOf } = NAMED_KINDS[kind];
+  for (const item of items) names.value[kind].set(idOf(item), nameOf(item));
+  names.set(names.value);
+}
+
+// Requests the name of an id after the present rendering, together with others.
+function lookUp(kind, id) {
+  if (names.value[kind].has(id) || lookups[kind].has(id)) return;
+  if (!lookups[kind].size) setTimeout(() => readNames(kind));
+  lookups[kind].add(id);
+}
+
+async function readNames(kind) {
+  const present = lookups;
+  try {
+    if (!present.began.has(kind)) {
+      present.began.add(kind);
+      rememberNames(kind, (await call("GET", `${kind}${query({ limit: 100 })}`)).data);
+    }
+    const missing = [...present[kind]].filter((id) => !names.value[kind].has(id));
+    const readNext = async () => {
+      for (let id = missing.pop(); id; id = missing.pop()) {
+        const found = await call("GET", `${kind}/${segment(id)}`).catch((problem) => {
+          if (problem.status !== 404) throw problem;
+          return null;
+        });
+        names.value[kind].set(id, found && NAMED_KINDS[kind].nameOf(found));
+      }
+    };
+    await Promise.all(Array.from({ length: CONCURRENT_LOOKUPS }, readNext));
+    names.set(names.value);
+  } catch {
+    // Ids are shown instead of names, which are looked up with the next ones.
+  }
+  present[kind].clear();
+}
+
+// Shows the name of an id as a link to its page, and the end of the id until the name is known.
+function NamedLink({ kind, id }) {
+  const known = useNames()[kind].get(id);
+  lookUp(kind, id);
+  const shown = known === undefined ? `…${id.slice(-6)}` : known ?? "deleted";
+  return h("a", { href: link([kind, id]), title: id, class: `nowrap ${known ? "" : "quiet"}` }, shown);
+}
+
+const UserLink = ({ id }) => h(NamedLink, { kind: "users", id });
+const WorkflowLink = ({ id }) => h(NamedLink, { kind: "workflows", id });
+
+// Returns a URL whose user, password and query are masked: they may hold a secret.
+function maskedUrl(url) {
+  try {
+    const { origin, pathname, search, username } = new URL(url);
+    return `${username ? origin.replace("//", "//•••@") : origin}${pathname}${search ? "?•••" : ""}`;
+  } catch {
+    return url;
+  }
+}
+
+// Returns the name of a destination, or where it leads.
+const destinationName = ({ name, type, url, eventBusName, region }) =>
+  name ?? (type === "webhook" ? maskedUrl(url) : `${eventBusName.split("/").at(-1)} in ${region}`);

@@ -1,0 +1,103 @@
+// Replays: start, progress, and the list of a destination.
+
+import { Fragment, h, useState } from "./preact.js";
+import { call, query, segment, useSession } from "./api.js";
+import { loadDestinations, pause, useData, usePolling } from "./data.js";
+import { announce, Badge, Button, Choices, Dialog, Empty, Field, Form, LiveNotice, localInput, isoTime, openDialog, plural, Problem, Skeleton, Time } from "./ui.js";
+
+export { startReplay, replayNow, openReplay, ReplayList };
+
+const REPLAYS_MS = 15000;
+const FOLLOWED_REPLAY_MS = 10000;
+
+const replaysPath = (destinationId) => `destinations/${segment(destinationId)}/replays`;
+
+// Starts a replay. With `follows`, waits a while for its end and announces it.
+async function startReplay(destinationId, selection, { follows = false } = {}) {
+  const { replayId } = await call("POST", `destinations/${segment(destinationId)}/replay`, selection);
+  announce("The replay has started.");
+  if (!follows) return;
+  const end = Date.now() + FOLLOWED_REPLAY_MS;
+  for (let wait = 400; Date.now() < end; wait *= 1.5) {
+    await pause(wait);
+    const { status, found, delivered, failed } = await call("GET", `replays/${segment(replayId)}`);
+    if (status !== "running") {
+      announce(found ? `Replayed: ${delivered} delivered, ${failed} not delivered.` : "Nothing to replay: the destination does not want it.", 20000);
+      return;
+    }
+  }
+  announce("The replay is still running: see the replays of the destination.", 20000);
+}
+
+// Ends the wait of all pending deliveries: clears the failures of the destination and sends them.
+async function replayNow({ destinationId }) {
+  await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
+  await startReplay(destinationId, { pending: true });
+  await loadDestinations();
+}
+
+// Asks what a destination gets again. `selected` are ids of errors and events.
+function openReplay(destination, name, { selected, started }) {
+  const count = selected ? selected.errorIds.length + selected.eventIds.length : 0;
+  openDialog((close) => h(Dialog, { title: `Replay to ${name}`, close }, h(ReplayForm, { count, close, send: async (kind, values, form) => {
+    const selections = {
+      status: [Object.fromEntries(form.getAll("statuses").map((status) => [status, true]))],
+      range: [{ since: isoTime(values.since), ...(values.until && { until: isoTime(values.until) }) }],
+      selected: count ? [["errorIds", selected.errorIds], ["eventIds", selected.eventIds]].filter(([, ids]) => ids.length).map(([member, ids]) => ({ [member]: ids })) : [],
+    }[kind];
+    if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
+    for (const selection of selections) await startReplay(destination.destinationId, selection);
+    close();
+    started();
+  } })));
+}
+
+function ReplayForm({ count, close, send }) {
+  const [kind, setKind] = useState(count ? "selected" : "status");
+  const choice = (value, title) => h("label", { class: "check wide" }, h("input", { type: "radio", name: "kind", value, checked: kind === value, onChange: () => setKind(value) }), title);
+  return h(Form, { submit: "Start replay", secondary: h(Button, { action: close }, "Cancel"), send: (values, form) => send(kind, values, form) },
+    count > 0 && choice("selected", `The ${plural(count, "selected delivery", "selected deliveries")}`),
+    choice("status", "All deliveries that are"),
+    kind === "status" && h("div", { class: "indent wide" }, h(Choices, { label: "Status", name: "statuses", chosen: ["failed", "cancelled"], options: [["failed", "failed: all attempts were used up"], ["cancelled", "cancelled: the destination was switched off"], ["pending", "pending: without waiting for the next attempt"]] })),
+    choice("range", "Everything that was recorded in a time range, also what has been delivered"),
+    kind === "range" && h("div", { class: "indent wide form" },
+      h(Field, { label: "Since", name: "since", type: "datetime-local", step: 1, required: true, value: localInput(Date.now() - 3600000) }),
+      h(Field, { label: "Until", name: "until", type: "datetime-local", step: 1, hint: "Now, if it is empty" })),
+    h("p", { class: "wide quiet" }, "The filter of the destination applies. The receiver recognises what it has already by its id."));
+}
+
+// Says what a replay sends.
+function requestText({ since, until, errorIds, eventIds, pending, failed, cancelled }) {
+  if (errorIds) return plural(errorIds.length, "error");
+  if (eventIds) return plural(eventIds.length, "event");
+  if (since || until) return h(Fragment, {}, "Recorded ", h(Time, { at: since }), " to ", h(Time, { at: until }));
+  return `${[pending && "pending", failed && "failed", cancelled && "cancelled"].filter(Boolean).join(", ")} deliveries`;
+}
+
+// Replays of a destination with their progress.
+function ReplayList({ destinationId }) {
+  const { mayChange } = useSession();
+  const replays = useData(`replays ${destinationId}`, () => call("GET", `${replaysPath(destinationId)}${query({ limit: 20 })}`));
+  const isRunning = replays.data?.data.some(({ status }) => status === "running");
+  const live = usePolling(async () => {
+    const page = await call("GET", `${replaysPath(destinationId)}${query({ limit: 20 })}`);
+    replays.setData(() => page);
+    return true;
+  }, { isActive: Boolean(isRunning), longest: REPLAYS_MS, key: destinationId });
+  if (replays.problem) return h(Problem, { problem: replays.problem, retry: replays.reload });
+  if (!replays.data) return h(Skeleton);
+  const { data } = replays.data;
+  return h(Fragment, {}, h(LiveNotice, { live }), data.length ? h("div", { class: "table" }, h("table", {},
+    h("thead", {}, h("tr", {}, ["Started", "Sends again", "Status", "Progress", ""].map((title) => h("th", { key: title }, title)))),
+    h("tbody", {}, data.map(({ replayId, request, status, found, delivered, failed, createdAt }) => h("tr", { key: replayId },
+      h("td", { class: "nowrap" }, h(Time, { at: createdAt })), h("td", {}, requestText(request)),
+      h("td", {}, h(Badge, { kind: { running: "info", done: failed ? "warn" : "good", cancelled: "quiet" }[status] }, status)),
+      h("td", {}, h("progress", { max: Math.max(found, 1), value: found ? delivered + failed : Number(status === "done"), "aria-label": "Progress" }),
+        h("span", { class: "quiet block" }, `${delivered.toLocaleString()} of ${found.toLocaleString()} delivered${failed ? `, ${failed.toLocaleString()} not` : ""}`)),
+      h("td", {}, mayChange && status === "running" && h(Button, { action: async () => {
+        await call("DELETE", `replays/${segment(replayId)}`);
+        announce("The replay is cancelled.");
+        await replays.reload();
+      } }, "Cancel")))))))
+    : h(Empty, { title: "No replays" }, "A replay sends errors and events again: those of a time range, or those that were not delivered."));
+}

@@ -1,0 +1,36 @@
+// A workflow: settings, state and credentials.
+
+import { Fragment, h } from "./preact.js";
+import { call, segment, useSession } from "./api.js";
+import { useData } from "./data.js";
+import { rememberNames, UserLink } from "./names.js";
+import { link, useTitle } from "./route.js";
+import { announce, Badge, Button, Id, Json, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
+
+export { workflowPage };
+
+function workflowPage({ id }) {
+  const { mayChange } = useSession();
+  const loaded = useData(`workflow ${id}`, async () => {
+    const found = await call("GET", `workflows/${segment(id)}`);
+    rememberNames("workflows", [found]);
+    return found;
+  });
+  const workflow = loaded.data;
+  useTitle(workflow?.name ?? "Workflow");
+  const change = (verb) => async () => {
+    await call("PUT", `workflows/${verb}`, { userId: workflow.userId, workflowId: id });
+    announce(`${verb === "activate" ? "Activated" : "Deactivated"} ${workflow.name}.`);
+    await loaded.reload();
+  };
+  return h(Fragment, {},
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, workflow?.name ?? "Workflow"), workflow && mayChange && h("div", { class: "row" },
+      workflow.active ? h(Button, { action: change("deactivate") }, "Deactivate") : h(Button, { action: change("activate") }, "Activate"))),
+    h(Problem, { problem: loaded.problem, retry: loaded.reload }), !workflow && loaded.isLoading && h(Skeleton),
+    workflow && h(Section, { title: "Details" }, h(Properties, { pairs: [
+      ["Status", h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive")], ["User", h(UserLink, { id: workflow.userId })],
+      workflow.integrationId && ["Integration", h("a", { href: link(["integrations", workflow.integrationId]) }, workflow.integrationId)], workflow.key && ["Key", h("code", {}, workflow.key)],
+      ["Id", h(Id, { id })], ["Created", h(Time, { at: workflow.createdAt })], ["Changed", h(Time, { at: workflow.updatedAt })],
+    ] }), h(Json, { title: "Settings", value: workflow.settings, isOpen: true }),
+    h("p", { class: "row" }, h("a", { href: link(["errors"], { view: "list", workflowId: id, range: "7d" }) }, "Errors of this workflow"), h("a", { href: link(["events"], { workflowId: id }) }, "Events of this workflow"))));
+}
