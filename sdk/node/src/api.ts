@@ -2146,6 +2146,8 @@ export interface components {
             eventIds?: components["schemas"]["EventId"][];
             /** @description `true` if the replay selects failed deliveries. */
             failed?: boolean;
+            /** @description `true` if the replay selects pending deliveries. */
+            pending?: boolean;
             /** @description Start of the time range, inclusive. */
             since?: components["schemas"]["Timestamp"];
             /** @description End of the time range, exclusive. The time of the request if it had none. */

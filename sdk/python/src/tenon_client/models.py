@@ -1133,6 +1133,8 @@ class ReplayRequest(TypedDict):
     eventIds: NotRequired[list[EventId]]
     #: `true` if the replay selects failed deliveries.
     failed: NotRequired[bool]
+    #: `true` if the replay selects pending deliveries.
+    pending: NotRequired[bool]
     #: Start of the time range, inclusive.
     since: NotRequired[Timestamp]
     #: End of the time range, exclusive. The time of the request if it had none.
