@@ -25,7 +25,7 @@ use crate::{
         },
         id::ReplayId,
         record::{RecordId, RecordKey},
-        replay::{Replay, ReplayStatus},
+        replay::{Replay, ReplayStatus, Selection},
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -63,6 +63,7 @@ enum QueueOutcome {
 #[serde(rename_all = "camelCase")]
 struct DeliveryRow {
     sk: String,
+    status: DeliveryStatus,
     #[serde(default)]
     next_attempt_at: Option<Timestamp>,
     /// The latest replays that queued the delivery, oldest first.
@@ -133,7 +134,7 @@ impl PendingDeliveries {
     /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.
     /// A delivery that is pending already is replaced by one that counts for this replay, too, and
     /// all attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
-    /// [`MAX_REPLAYS_PER_DELIVERY`] replays. Each record occurs at most once.
+    /// [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay does not select. Each record occurs at most once.
     ///
     /// Returns none if the replay is not running any longer. Otherwise the number of records that are
     /// queued, and how many of their deliveries were not pending before.
@@ -190,6 +191,12 @@ impl PendingDeliveries {
             let mut replay_ids = row.map(|row| row.replay_ids.clone()).unwrap_or_default();
             if replay_ids.contains(&replay.replay_id) {
                 queued.records += 1;
+                continue;
+            }
+            // It may have been settled since the replay selected it.
+            if let Selection::Deliveries(statuses) = &replay.selection
+                && row.is_none_or(|row| !statuses.contains(&row.status))
+            {
                 continue;
             }
             let mut next = PendingDelivery::replayed(*record, replay.replay_id, replay.created_at);

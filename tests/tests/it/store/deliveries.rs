@@ -249,3 +249,33 @@ async fn replay_queues_and_counts_each_error_once() {
         assert_eq!(counts(replay).await, (40, 40, 0, 0));
     }
 }
+
+#[tokio::test]
+async fn replay_by_status_skips_deliveries_that_have_changed_since() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let replays = Replays(table("DIRECTORY_TABLE").await);
+    let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
+    let records: Vec<RecordKey> = (0..3).map(|_| (workflow, ErrorId::new()).into()).collect();
+    let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
+    let first: Vec<_> =
+        records.iter().map(|record| PendingDelivery { attempts: 1, ..PendingDelivery::first(*record, now) }).collect();
+    let added: Vec<_> = first.iter().map(|delivery| (delivery.clone(), Some(attempt(500)))).collect();
+    assert!(pending.add(route, &added).await.unwrap().is_empty());
+    // After the replay has selected all three, a drain delivers the second and cancels the third.
+    let settled = [(1, Disposition::Delivered), (2, Disposition::Cancelled)].map(|(index, disposition)| Settlement {
+        delivery: first[index].clone(),
+        attempt: None,
+        disposition,
+    });
+    pending.settle(route, &replays.0, &settled).await.unwrap();
+
+    for (statuses, queued) in [
+        (vec![DeliveryStatus::Failed], Queued { records: 0, added: 0 }),
+        (vec![DeliveryStatus::Pending], Queued { records: 1, added: 0 }),
+        (vec![DeliveryStatus::Pending, DeliveryStatus::Cancelled], Queued { records: 2, added: 1 }),
+    ] {
+        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Deliveries(statuses), now);
+        replays.create(route.environment, &replay).await.unwrap();
+        assert_eq!(pending.queue_again(route, &replays.0, &replay, &records).await.unwrap(), Some(queued));
+    }
+}
