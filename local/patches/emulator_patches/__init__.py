@@ -1,8 +1,9 @@
 """Patches of ministack 1.5.33, one module for each difference from AWS that Tenon depends on."""
 
-from . import conditions, logs, loops, monitoring, numbers, server
+from . import conditions, logs, loops, monitoring, numbers, server, workers
 
 server.install()
+workers.install()
 loops.install()
 numbers.install()
 conditions.install()
