@@ -1,6 +1,6 @@
 """Patches of ministack 1.5.33, one module for each difference from AWS that Tenon depends on."""
 
-from . import conditions, logs, loops, monitoring, numbers, server, workers
+from . import conditions, logs, loops, monitoring, numbers, queries, server, workers
 
 server.install()
 workers.install()
@@ -8,4 +8,5 @@ loops.install()
 numbers.install()
 conditions.install()
 logs.install()
+queries.install()
 monitoring.install()

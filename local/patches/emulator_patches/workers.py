@@ -48,7 +48,7 @@ class _Events:
 
 
 def _log_lines(worker, first_line_wait: float = 0.05, idle_confirm: float = 0.005, hard_cap: float = 0.25) -> str:
-    """Returns the lines of an invocation: those that follow one another within `idle_confirm` seconds."""
+    """Returns the lines of an invocation: all until none follows within `idle_confirm` seconds."""
     lines, wait, end = [], first_line_wait, time.monotonic() + hard_cap
     with contextlib.suppress(queue.Empty):
         while (left := end - time.monotonic()) > 0:
