@@ -68,7 +68,7 @@ function Chart({ histogram, complete, select }) {
     h("figcaption", { class: "row spread" }, h("span", {}, h("strong", {}, `${complete ? "" : "Newest "}${plural(total, "error")}`), h("span", { class: "quiet" }, ` · times in ${zone}`)),
       h("output", { class: "quiet" }, shown === null ? "Select bars to zoom in" : describe(shown))),
     h("svg", {
-      ref: svg, height: HEIGHT, role: "img", tabIndex: 0, onKeyDown,
+      ref: svg, height: HEIGHT, role: "img", tabindex: 0, onKeyDown,
       "aria-label": `Errors over time: ${total}, at most ${highest} per bar. The arrow keys choose a bar, with Shift a range, and Enter selects its time.`,
       onPointerDown: (event) => {
         event.currentTarget.setPointerCapture(event.pointerId);
