@@ -3,18 +3,22 @@
 import { Fragment, h, useState } from "./preact.js";
 import { call, query, segment, useSession } from "./api.js";
 import { loadDestinations, pause, useData, usePolling } from "./data.js";
+import { createStore, useStore } from "./store.js";
 import { announce, Badge, Button, Choices, Dialog, Empty, Field, Form, LiveNotice, localInput, isoTime, openDialog, plural, Problem, Skeleton, Time } from "./ui.js";
 
 export { startReplay, replayNow, openReplay, ReplayList };
 
-const REPLAYS_MS = 15000;
 const FOLLOWED_REPLAY_MS = 10000;
+
+// Number of replays that were started here, after which lists of replays are loaded again.
+const replayStarts = createStore(0);
 
 const replaysPath = (destinationId) => `destinations/${segment(destinationId)}/replays`;
 
 // Starts a replay. With `follows`, waits a while for its end and announces it.
 async function startReplay(destinationId, selection, { follows = false } = {}) {
   const { replayId } = await call("POST", `destinations/${segment(destinationId)}/replay`, selection);
+  replayStarts.set(replayStarts.value + 1);
   announce("The replay has started.");
   if (!follows) return;
   const end = Date.now() + FOLLOWED_REPLAY_MS;
@@ -77,13 +81,13 @@ function requestText({ since, until, errorIds, eventIds, pending, failed, cancel
 // Replays of a destination with their progress.
 function ReplayList({ destinationId }) {
   const { mayChange } = useSession();
-  const replays = useData(`replays ${destinationId}`, () => call("GET", `${replaysPath(destinationId)}${query({ limit: 20 })}`));
+  const replays = useData(`replays ${destinationId} ${useStore(replayStarts)}`, () => call("GET", `${replaysPath(destinationId)}${query({ limit: 20 })}`));
   const isRunning = replays.data?.data.some(({ status }) => status === "running");
   const live = usePolling(async () => {
     const page = await call("GET", `${replaysPath(destinationId)}${query({ limit: 20 })}`);
     replays.setData(() => page);
     return true;
-  }, { isActive: Boolean(isRunning), longest: REPLAYS_MS, key: destinationId });
+  }, { isActive: Boolean(isRunning), key: destinationId });
   if (replays.problem) return h(Problem, { problem: replays.problem, retry: replays.reload });
   if (!replays.data) return h(Skeleton);
   const { data } = replays.data;
