@@ -42,10 +42,10 @@ function useData(key, load) {
   return { isLoading: false, ...present, reload, setData };
 }
 
-// Repeats an action that returns whether it found something new. Pauses grow while it finds nothing, up to
-// `longest`, and start anew when it does. A hidden page pauses. Returns the problem that the last run had, and a
-// function that runs it now. A refused request is not repeated.
-function usePolling(action, { isActive = true, longest = LAST_PAUSE_MS, key = "" } = {}) {
+// Repeats an action that returns whether it found something new. Pauses grow while it finds nothing, from
+// `first` to `longest` milliseconds, and start anew when it does. A hidden page pauses. Returns the problem
+// that the last run had, and a function that runs it now. A refused request is not repeated.
+function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest = LAST_PAUSE_MS, key = "" } = {}) {
   const [problem, setProblem] = useState(null);
   const present = useRef(action);
   present.current = action;
@@ -55,14 +55,14 @@ function usePolling(action, { isActive = true, longest = LAST_PAUSE_MS, key = ""
     if (!isActive) return undefined;
     let timer = null;
     let isStopped = false;
-    let wait = Math.min(FIRST_PAUSE_MS, longest);
+    let wait = first;
     const run = async () => {
       clearTimeout(timer);
       if (document.hidden) return;
       let refusal = false;
       try {
         const foundNew = await present.current();
-        wait = foundNew ? Math.min(FIRST_PAUSE_MS, longest) : Math.min(wait * 2, longest);
+        wait = foundNew ? first : Math.min(wait * 2, longest);
         if (!isStopped) setProblem(null);
       } catch (thrown) {
         if (thrown.isStale || isStopped) return;
@@ -81,7 +81,7 @@ function usePolling(action, { isActive = true, longest = LAST_PAUSE_MS, key = ""
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", show);
     };
-  }, [isActive, longest, key]);
+  }, [isActive, first, longest, key]);
   return { problem, retry: () => runNow.current() };
 }
 

@@ -57,7 +57,7 @@ function Console({ environment, mayChange }) {
   const [isMenuOpen, setMenuOpen] = useState(false);
   const { list = [] } = useDestinations();
   // Pages of destinations follow their health themselves, more closely.
-  usePolling(loadDestinations, { longest: HEALTH_MS, isActive: parts[0] !== "destinations" });
+  usePolling(loadDestinations, { first: HEALTH_MS, longest: HEALTH_MS, isActive: parts[0] !== "destinations" });
   useEffect(() => { loadDestinations().catch(() => {}); }, []);
   const failing = list.filter(({ health }) => health.status === "failing").length;
   const [name, item] = parts;
