@@ -155,10 +155,7 @@ function DeliveryList({ destination, name }) {
 }
 
 // A delivery that is due waits until the destination accepts a probe.
-function NextAttempt({ at }) {
-  if (!at) return h("span", { class: "quiet" }, "none");
-  return new Date(at) > Date.now() ? h(Time, { at }) : h("span", { class: "quiet" }, "after the next success");
-}
+const NextAttempt = ({ at }) => (at ? h(Time, { at, past: h("span", { class: "quiet" }, "after the next success") }) : h("span", { class: "quiet" }, "none"));
 
 function DeliveryRow({ delivery: { errorId, eventId, status, attempts, nextAttemptAt }, pick }) {
   const last = attempts.at(-1);

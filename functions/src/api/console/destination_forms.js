@@ -6,7 +6,7 @@ import { loadDestinations } from "./data.js";
 import { destinationName, maskedUrl, UserLink, WorkflowLink } from "./names.js";
 import { openRoleSteps, RoleField, RoleReplacement } from "./role.js";
 import { go, link } from "./route.js";
-import { announce, Button, Choices, confirmAction, CopyButton, Dialog, Field, Form, Id, Json, openDialog, Properties, Section, Time } from "./ui.js";
+import { announce, Button, Choices, Code, confirmAction, CopyButton, Dialog, Field, Form, Id, Json, openDialog, plural, Properties, Section, Time } from "./ui.js";
 
 export { openNewDestination, editDestination, DestinationSettings };
 
@@ -146,7 +146,7 @@ function DestinationSettings({ destination, name }) {
           credentials.roleArn && ["Assumed role", h(Fragment, {}, h(Id, { id: credentials.roleArn, name: "role" }), h(LastUse, destination))], ["External id", h(Id, { id: credentials.externalId, name: "external id" })],
         ] }),
         h(Json, { title: "Least-privilege policy", value: policy }), credentials.roleArn && h(Json, { title: "Trust policy of the role", value: trustPolicy })),
-    mayChange && h(Section, { title: "Delete" }, h("p", {}, "Erases the destination with its keys and secrets at once."), h("div", {}, h(Button, { kind: "danger outline", action: async () => deleteDestination(destination, name) }, "Delete destination"))));
+    mayChange && h(Section, { title: "Delete" }, h("p", {}, "Erases the destination with its keys and secrets immediately."), h("div", {}, h(Button, { kind: "danger outline", action: async () => deleteDestination(destination, name) }, "Delete destination"))));
 }
 
 // Every attempt uses the role.
@@ -157,7 +157,7 @@ function LastUse({ health: { lastSuccessAt, lastFailureAt } }) {
 
 function FilterValue({ member, value }) {
   if (member === "userId") return h(UserLink, { id: value });
-  return member === "workflowId" ? h(WorkflowLink, { id: value }) : h("code", { class: "nowrap" }, value);
+  return member === "workflowId" ? h(WorkflowLink, { id: value }) : h(Code, { text: value });
 }
 
 // A URL with its query hidden until it is asked for.
@@ -182,8 +182,8 @@ function rotateSecret(path, name) {
 function deleteDestination({ destinationId, type, health: { pending } }, name) {
   confirmAction({
     title: `Delete ${name}?`, submit: "Delete destination",
-    text: h(Fragment, {}, h("p", {}, h("strong", {}, destinationName({ name, type })), ` and its ${type === "webhook" ? "secret" : "credentials"} are erased at once.`),
-      h("p", {}, pending > 0 && h("strong", {}, `${pending.toLocaleString()} queued deliveries are lost. `), "Its deliveries and replays can no longer be seen. This cannot be undone.")),
+    text: h(Fragment, {}, h("p", {}, h("strong", {}, destinationName({ name, type })), ` and its ${type === "webhook" ? "secret" : "credentials"} are erased immediately.`),
+      h("p", {}, pending > 0 && h("strong", {}, `${plural(pending, "queued delivery is", "queued deliveries are")} lost. `), "Its deliveries and replays can no longer be seen. This cannot be undone.")),
     action: async () => {
       await call("DELETE", `destinations/${segment(destinationId)}`);
       announce(`${name} is deleted.`);

@@ -27,7 +27,7 @@ function openModalSettings({ origins, theme, lang }) {
   openDialog((close) => h(Dialog, { title: "Embedded modal", close }, h(Form, { submit: "Save", secondary: h(Button, { action: close }, "Cancel"), send: async (values) => {
     const modal = {
       origins: values.origins.split(/\s+/).filter(Boolean), lang: values.lang || null,
-      theme: values.palettes.trim() ? parseJson(values.palettes, "palettes") : values.theme || null,
+      theme: values.theme.trim() ? parseJson(values.theme, "theme") : values.scheme || null,
     };
     const environment = await call("PATCH", "environment", { modal });
     session.set({ ...session.value, environment });
@@ -35,8 +35,8 @@ function openModalSettings({ origins, theme, lang }) {
     announce("Saved.");
   } },
   h(Field, { label: "Origins of the pages that may embed it, one on each line", name: "origins", text: true, rows: 4, isWide: true, value: origins.join("\n"), placeholder: "https://app.example.com" }),
-  h(Field, { label: "Theme", name: "theme", options: SCHEMES, value: hasOwnTheme ? "" : theme ?? "" }), h(Field, { label: "Language", name: "lang", options: LANGUAGES, value: lang ?? "" }),
-  h(Field, { label: "Own colors (JSON)", name: "palettes", text: true, rows: 6, isWide: true, class: "mono", value: hasOwnTheme ? JSON.stringify(theme, null, 2) : "", placeholder: "{\"light\": {\"accent\": \"#0b5cad\"}}", hint: "Replaces the theme. See the guide of the modal." }))));
+  h(Field, { label: "Theme", name: "scheme", options: SCHEMES, value: hasOwnTheme ? "" : theme ?? "" }), h(Field, { label: "Language", name: "lang", options: LANGUAGES, value: lang ?? "" }),
+  h(Field, { label: "Own colors (JSON)", name: "theme", text: true, rows: 6, isWide: true, class: "mono", value: hasOwnTheme ? JSON.stringify(theme, null, 2) : "", placeholder: "{\"light\": {\"accent\": \"#0b5cad\"}}", hint: "Replaces the theme. See the guide of the modal." }))));
 }
 
 // Reads JSON that was entered in a field.

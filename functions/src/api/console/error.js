@@ -6,7 +6,7 @@ import { useData, useDestinations } from "./data.js";
 import { destinationName, UserLink, WorkflowLink } from "./names.js";
 import { link } from "./route.js";
 import { startReplay } from "./replays.js";
-import { Badge, Button, CopyButton, Dialog, Empty, Id, Json, Problem, Properties, Skeleton, Time } from "./ui.js";
+import { Badge, Button, Code, CopyButton, Dialog, Empty, Id, Json, Problem, Properties, Skeleton, Time } from "./ui.js";
 
 export { ErrorPanel, EventPanel, Actor, DELIVERY_KINDS };
 
@@ -23,7 +23,7 @@ function ErrorPanel({ id, close }) {
       h(Properties, { pairs: [
         ["Happened", h(Time, { at: found.createdAt })], ["Recorded", h(Time, { at: found.updatedAt })],
         ["User", h(UserLink, { id: found.userId })], ["Workflow", h(WorkflowLink, { id: found.workflowId })],
-        ["Block type", h("code", { class: "nowrap" }, found.blockType)], ["Block", h(Id, { id: found.blockId, name: "block" })],
+        ["Block type", h(Code, { text: found.blockType })], ["Block", h(Id, { id: found.blockId, name: "block" })],
         ["Execution", h(Id, { id: found.executionId, name: "execution" })], ["Id", h(Id, { id: found._id })],
       ] }),
       h("p", { class: "row" }, h("a", { href: link(["errors"], { view: "list", workflowId: found.workflowId }) }, "Errors of this workflow"), h("a", { href: link(["errors"], { view: "list", userId: found.userId }) }, "Errors of this user")),
@@ -37,7 +37,7 @@ function EventPanel({ id, close }) {
     h(Problem, { problem: event.problem, retry: event.reload }),
     event.data ? h(Fragment, {},
       h(Properties, { pairs: [
-        ["Type", h("code", { class: "nowrap" }, found.type)], ["Happened", h(Time, { at: found.createdAt })], ["User", h(UserLink, { id: found.userId })],
+        ["Type", h(Code, { text: found.type })], ["Happened", h(Time, { at: found.createdAt })], ["User", h(UserLink, { id: found.userId })],
         found.workflowId && ["Workflow", h(WorkflowLink, { id: found.workflowId })],
         found.integrationId && ["Integration", h("a", { href: link(["integrations", found.integrationId]) }, found.integrationId)],
         ["By", h(Actor, { actor: found.actor })], ["Id", h(Id, { id: found._id })],

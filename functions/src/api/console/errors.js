@@ -7,7 +7,7 @@ import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
 import { UserLink, WorkflowLink, useNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { announce, Badge, Empty, excerpt, Field, Form, LiveNotice, plural, Problem, Skeleton, Tabs, Time, Toggle, isoTime, localInput } from "./ui.js";
+import { announce, Badge, Code, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, plural, Problem, Skeleton, Tabs, Time, Toggle } from "./ui.js";
 
 export { ErrorsPage, RangeChoice, rangeOf, RANGES };
 
@@ -98,7 +98,7 @@ function ErrorsPage() {
     h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "24h" })),
     h(FilterBar, { parameters, groups: overview.data?.groups, codes }),
     h(LiveNotice, { live }),
-    h(Problem, { problem: overview.problem, retry: overview.reload }),
+    h(Problem, { problem: overview.problem ?? list.problem, retry: () => Promise.all([overview.reload(), list.reload()]) }),
     overview.data ? h(Chart, { ...overview.data, select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
       : overview.isLoading && h(Skeleton, { rows: 3 }),
     filters.fingerprint ? h(GroupSummary, { group, isLoading: overview.isLoading && !overview.data, errors: list.data?.errors }) : h(Tabs, {
@@ -107,7 +107,7 @@ function ErrorsPage() {
         ["list", "Newest first", changed({ view: "list", cursor: null })],
       ],
     }),
-    isList ? h(ErrorList, { list, matches, cursor }) : overview.data && h(Groups, { ...overview.data, matches }),
+    isList ? h(ErrorList, { ...list, matches, cursor }) : overview.data && h(Groups, { ...overview.data, matches }),
     error && h(ErrorPanel, { id: error, key: error, close: () => go(changed({ error: null })) }));
 }
 
@@ -156,7 +156,7 @@ function Groups({ groups, complete, matches }) {
     h("tbody", {}, shown.map(({ fingerprint, count, example, blockType, workflows, workflowIds, users, firstSeen, lastSeen }) => h("tr", { key: fingerprint },
       h("td", { class: "number" }, h("strong", {}, count.toLocaleString()), h("span", { class: "share" }, h("span", { style: { width: `${(count / highest) * 100}%` } }))),
       h("td", { class: "text" }, h("a", { href: changed({ fingerprint, cursor: null }) }, excerpt(example.error, 160))),
-      h("td", {}, h("code", { class: "nowrap" }, blockType)),
+      h("td", {}, h(Code, { text: blockType })),
       h("td", { class: "nowrap" }, affected(workflows, "workflow", workflowIds, WorkflowLink), h("span", { class: "quiet block" }, plural(users, "user"))),
       h("td", { class: "nowrap", "data-label": "First seen" }, h(Time, { at: firstSeen })), h("td", { class: "nowrap", "data-label": "Last seen" }, h(Time, { at: lastSeen }))))))),
   !complete && h("p", { class: "quiet" }, "Only the newest 5,000 errors of the time range are counted."));
@@ -168,25 +168,24 @@ function GroupSummary({ group, isLoading, errors = [] }) {
   return h("section", { class: "card", "aria-label": "Group" },
     h("div", { class: "row spread" }, h("h2", {}, "Group of similar errors"), h("a", { href: changed({ fingerprint: null, cursor: null }) }, "All groups")),
     group ? h(Fragment, {}, h("pre", { tabIndex: 0, "aria-label": "Example" }, group.example.error),
-      h("p", { class: "row" }, h(Badge, {}, plural(group.count, "error")), h("code", { class: "nowrap" }, group.blockType), h("span", {}, "first seen ", h(Time, { at: group.firstSeen })), h("span", {}, "last seen ", h(Time, { at: group.lastSeen }))),
+      h("p", { class: "row" }, h(Badge, {}, plural(group.count, "error")), h(Code, { text: group.blockType }), h("span", {}, "first seen ", h(Time, { at: group.firstSeen })), h("span", {}, "last seen ", h(Time, { at: group.lastSeen }))),
       h("p", {}, h("strong", {}, `${plural(group.workflows, "affected workflow")}: `), group.workflowIds.map((id) => h(Fragment, { key: id }, h(WorkflowLink, { id }), " ")), group.workflows > group.workflowIds.length && "and others"),
       h("p", {}, h("strong", {}, `${plural(group.users, "affected user")}: `), userIds.map((id) => h(Fragment, { key: id }, h(UserLink, { id }), " ")), group.users > userIds.length && "and others"))
       : !isLoading && h("p", { class: "quiet" }, "No error of this group in the time range."));
 }
 
-function ErrorList({ list, matches, cursor }) {
-  const errors = list.data?.errors ?? [];
+function ErrorList({ data, isLoading, matches, cursor }) {
+  if (!data) return isLoading && h(Skeleton, { rows: 8 });
+  const { errors } = data;
   const shown = errors.filter(matches);
-  if (list.problem) return h(Problem, { problem: list.problem, retry: list.reload });
-  if (!list.data) return h(Skeleton, { rows: 8 });
   return h(Fragment, {}, shown.length ? h("div", { class: "table" }, h("table", {},
     h("thead", {}, h("tr", {}, ["Time", "Error", "Block", "Workflow", "User"].map((title) => h("th", { key: title }, title)))),
     h("tbody", {}, shown.map((found) => h("tr", { key: `${found._id}/${found.workflowId}` },
       h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })),
       h("td", { class: "text" }, h("a", { href: changed({ error: found._id }) }, excerpt(found.error, 200))),
-      h("td", {}, h("code", { class: "nowrap" }, found.blockType)),
+      h("td", {}, h(Code, { text: found.blockType })),
       h("td", {}, h(WorkflowLink, { id: found.workflowId })), h("td", {}, h(UserLink, { id: found.userId })))))))
     : h(Empty, { title: "No errors" }, errors.length ? "No loaded error matches the text and the status code." : "Nothing failed in this time range."),
   h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"),
-    list.data.cursor && h("a", { class: "button", href: changed({ cursor: list.data.cursor }) }, "Older errors")));
+    data.cursor && h("a", { class: "button", href: changed({ cursor: data.cursor }) }, "Older errors")));
 }

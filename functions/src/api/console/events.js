@@ -7,7 +7,7 @@ import { Actor, EventPanel } from "./error.js";
 import { RangeChoice, rangeOf } from "./errors.js";
 import { UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Empty, Problem, Skeleton, Time } from "./ui.js";
+import { Code, Empty, Problem, Skeleton, Time } from "./ui.js";
 
 export { EventsPage };
 
@@ -39,7 +39,7 @@ function EventsPage() {
     events.data && (events.data.data.length ? h("div", { class: "table" }, h("table", {},
       h("thead", {}, h("tr", {}, ["Time", "Event", "Of", "User", "By"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, events.data.data.map((found) => h("tr", { key: found._id },
-        h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })), h("td", {}, h("a", { href: changed({ event: found._id }) }, h("code", { class: "nowrap" }, found.type))),
+        h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })), h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
         h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),
         h("td", {}, h(UserLink, { id: found.userId })), h("td", { class: "nowrap" }, h(Actor, found)))))))
       : h(Empty, { title: "No events" }, "Nothing changed in this time range.")),

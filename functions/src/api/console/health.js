@@ -12,7 +12,7 @@ const HealthBadge = ({ health: { status } }) => h(Badge, { kind: HEALTH_KINDS[st
 // Says what happens at a destination: since when, what waits, and when it is attempted.
 function HealthText({ destination: { health, disabledReason, enabled } }) {
   const { status, lastSuccessAt, lastFailureAt, failingSince, pending, nextAttemptAt } = health;
-  const waiting = pending > 0 && h(Fragment, {}, plural(pending, "delivery", "deliveries"), " queued", nextAttemptAt && (new Date(nextAttemptAt) > Date.now() ? h(Fragment, {}, ", next attempt ", h(Time, { at: nextAttemptAt })) : ", being sent"));
+  const waiting = pending > 0 && h(Fragment, {}, plural(pending, "delivery", "deliveries"), " queued", nextAttemptAt && h(Time, { at: nextAttemptAt, before: ", next attempt ", past: ", being sent" }));
   if (!enabled) return h("span", {}, disabledReason ? `Switched off by Tenon: ${disabledReason}` : "Switched off");
   if (status === "failing" || status === "retrying") {
     return h("span", {}, failingSince && h(Fragment, {}, "Failing since ", h(Time, { at: failingSince }), waiting && ": "), waiting);

@@ -1,7 +1,7 @@
 // Integrations: the catalogue, and an editor with a preview of what the user sees.
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
-import { call, query, segment, useSession } from "./api.js";
+import { call, query, segment, session, useSession } from "./api.js";
 import { useData } from "./data.js";
 import { Preview } from "./preview.js";
 import { go, link, useTitle } from "./route.js";
@@ -20,6 +20,17 @@ const DEFINITION = {
   hints: [{ match: "status code 401", text: "The shop no longer accepts the access token.", action: "reconnect" }],
 };
 
+// Integrations that were changed here, by id, and null for those that were deleted: the API may list the
+// former ones for a while.
+const LISTED_MS = 10000;
+const changedIntegrations = new Map();
+session.subscribe(() => { if (!session.value.key) changedIntegrations.clear(); });
+
+function rememberIntegration(id, integration) {
+  changedIntegrations.set(id, integration);
+  setTimeout(() => { if (changedIntegrations.get(id) === integration) changedIntegrations.delete(id); }, LISTED_MS);
+}
+
 const IntegrationIcon = ({ name, icon }) => (icon ? h("img", { class: "app-icon", src: icon, alt: "" }) : h("span", { class: "app-icon letter", "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? "?"));
 
 function IntegrationsPage() {
@@ -29,7 +40,8 @@ function IntegrationsPage() {
     const first = await call("GET", `integrations${query({ limit: 100 })}`);
     // The catalogue has at most 200.
     const rest = first.cursor ? await call("GET", `integrations${query({ limit: 100, cursor: first.cursor })}`) : { data: [] };
-    return [...first.data, ...rest.data];
+    const listed = new Map([...first.data, ...rest.data].map((integration) => [integration.integrationId, integration]));
+    return [...new Map([...listed, ...changedIntegrations]).values()].filter(Boolean);
   });
   return h(Fragment, {},
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Integrations"), mayChange && h("a", { class: "button primary", href: link(["integrations", NEW]) }, "Add integration")),
@@ -77,7 +89,7 @@ function Editor({ integration, isNew, saved }) {
     h(Section, { title: "Definition", actions: !isNew && h("span", { class: "quiet" }, `version ${version}, changed `, h(Time, { at: updatedAt })) }, h(Form, {
       submit: "Save", send: async ({ id = integrationId }) => {
         if (jsonProblem) throw Object.assign(new Error(), { errors: [{ pointer: "/definition", detail: `is not valid JSON: ${jsonProblem}` }] });
-        await call("PUT", `integrations/${segment(id.trim())}`, { ...draft, description: draft.description || null });
+        rememberIntegration(id.trim(), await call("PUT", `integrations/${segment(id.trim())}`, { ...draft, description: draft.description || null }));
         announce("Saved. The modal shows it within ten seconds.");
         if (isNew) go(link(["integrations", id.trim()]));
         else await saved();
@@ -88,7 +100,7 @@ function Editor({ integration, isNew, saved }) {
     h(Field, { label: "Description", name: "description", isWide: true, value: integration.description ?? "", onInput: set("description") }),
     h(IconField, { draft, set: (icon) => setDraft({ ...draft, icon }) }),
     h("label", { class: "check wide" }, h("input", { type: "checkbox", name: "enabled", checked: draft.enabled, onChange: set("enabled", (input) => input.checked) }), "Enabled: users can install it"),
-    h(Field, { label: "Credentials, settings, workflows and hints (JSON)", name: "definition", text: true, rows: 22, isWide: true, class: "mono", value: text, onInput: enter }),
+    h(Field, { label: "Credentials, settings, workflows and hints (JSON)", name: "definition", text: true, rows: 22, isWide: true, class: "mono", "data-covers": Object.keys(DEFINITION).join(" "), value: text, onInput: enter }),
     jsonProblem && h(Notice, { kind: "warn wide" }, h("p", {}, `Not valid JSON yet: ${jsonProblem}`)))),
     h(Preview, { integration: draft }));
 }
@@ -115,6 +127,7 @@ function deleteIntegration({ integrationId, name, workflows }) {
     text: h(Fragment, {}, h("p", {}, `It disappears from the catalogue, with ${plural(workflows.length, "workflow")}, forms and hints.`), h("p", {}, "Existing installations keep running and can be uninstalled, but not changed. To retire it, disable it instead.")),
     action: async () => {
       await call("DELETE", `integrations/${segment(integrationId)}`);
+      rememberIntegration(integrationId, null);
       announce(`${name} is deleted.`);
       go(link(["integrations"]));
     },

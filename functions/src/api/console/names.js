@@ -71,7 +71,7 @@ function NamedLink({ kind, id }) {
   const known = useNames()[kind].get(id);
   lookUp(kind, id);
   const shown = known === undefined ? `…${id.slice(-6)}` : known ?? "deleted";
-  return h("a", { href: link([kind, id]), title: id, class: `nowrap ${known ? "" : "quiet"}` }, shown);
+  return h("a", { href: link([kind, id]), title: known ? `${known}\n${id}` : id, class: `line ${known ? "" : "quiet"}` }, shown);
 }
 
 const UserLink = ({ id }) => h(NamedLink, { kind: "users", id });

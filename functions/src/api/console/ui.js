@@ -1,10 +1,10 @@
 // Components that pages share. Data from the API becomes text and never markup.
 
 import { createContext, Fragment, h, useContext, useLayoutEffect, useRef, useState } from "./preact.js";
-import { isRefused } from "./api.js";
+import { isRefused, session } from "./api.js";
 import { createStore, useStore } from "./store.js";
 
-export { Icon, Time, relativeTime, Badge, Button, CopyButton, Id, Properties, Notice, Problem, LiveNotice, Empty, Skeleton, Section, Tabs, Toggle, Field, Choices, Form, Dialog, openDialog, Dialogs, confirmAction, announce, Messages, Json, excerpt, plural, localInput, isoTime, download };
+export { Icon, Time, relativeTime, Badge, Button, CopyButton, Code, Id, Properties, Notice, Problem, LiveNotice, Empty, Skeleton, Section, Tabs, Toggle, Field, Choices, Form, Dialog, openDialog, Dialogs, confirmAction, announce, Messages, Json, excerpt, plural, localInput, isoTime, download };
 
 const ICONS = {
   errors: "M12 8v5m0 3v.01M10.3 3.9 2.5 17.4A2 2 0 0 0 4.2 20.4h15.6a2 2 0 0 0 1.7-3L13.7 3.9a2 2 0 0 0-3.4 0z",
@@ -39,11 +39,13 @@ function relativeTime(time, now = Date.now()) {
 const clock = createStore(Date.now());
 setInterval(() => { if (!document.hidden) clock.set(Date.now()); }, 10000);
 
-// Shows a time relative to now, with the exact one and the time zone as its title.
-function Time({ at }) {
-  const now = useStore(clock);
+// Shows a time relative to now, with the exact one and the time zone as its title: after the text `before`, or
+// the text `past` when it is over.
+function Time({ at, before, past }) {
+  const now = Math.max(useStore(clock), Date.now());
   if (!at) return h("span", { class: "quiet" }, "never");
-  return h("time", { datetime: at, title: `${new Date(at).toLocaleString()} (${ZONE})\n${at}` }, relativeTime(at, Math.max(now, Date.now())));
+  if (past && new Date(at) <= now) return past;
+  return h(Fragment, {}, before, h("time", { datetime: at, title: `${new Date(at).toLocaleString()} (${ZONE})\n${at}` }, relativeTime(at, now)));
 }
 
 // Converts between the value of a datetime-local field, in the time zone of the browser, and ISO 8601.
@@ -83,6 +85,9 @@ function CopyButton({ text, label, children }) {
   }, children ?? h(Icon, { name: "copy" }));
 }
 
+// Shows the name of a type in one line.
+const Code = ({ text }) => h("code", { class: "line", title: text }, text);
+
 // Shows an id, with a button that copies it.
 const Id = ({ id, name = "id" }) => h("span", { class: "id" }, h("code", {}, id), h(CopyButton, { text: id, label: `Copy ${name}` }));
 
@@ -92,9 +97,11 @@ const Properties = ({ pairs }) => h("dl", { class: "properties" }, pairs.filter(
 
 const Notice = ({ kind = "", children, ...properties }) => h("div", { class: `notice ${kind}`, ...properties }, children);
 
+const fieldText = ({ pointer, detail }) => (pointer.length > 1 ? `${pointer.slice(1)}: ${detail}` : detail);
+
 // Shows why something could not be loaded.
 const Problem = ({ problem, retry }) => problem && h(Notice, { kind: "bad", role: "alert" },
-  h("p", {}, problem.message, problem.errors?.map(({ pointer, detail }) => h("span", { key: pointer, class: "block" }, `${pointer.slice(1)} ${detail}`))),
+  h("p", {}, problem.message, problem.errors?.map((error) => h("span", { key: error.pointer, class: "block" }, fieldText(error)))),
   retry && !isRefused(problem) && h(Button, { action: retry }, "Try again"));
 
 // Says that the page does not show what is new, until it does again.
@@ -177,24 +184,32 @@ function Form({ submit, send, children, kind = "primary", secondary }) {
   };
   return h("form", { class: "form", noValidate: true, ref: form, onSubmit: submitForm },
     h(FieldProblems.Provider, { value: problems.fields }, children),
-    problems.summary && h(Notice, { kind: "bad wide", role: "alert" }, h("p", {}, problems.summary), problems.policy && h(Json, { title: "Least-privilege policy", value: problems.policy, isOpen: true })),
+    (problems.summary || problems.policy) && h(Notice, { kind: "bad wide", role: "alert" }, problems.summary && h("p", {}, problems.summary), problems.policy && h(Json, { title: "Least-privilege policy", value: problems.policy, isOpen: true })),
     h("div", { class: "wide row actions" }, secondary, h("button", { class: kind, "aria-disabled": isBusy ? "true" : undefined }, submit)));
 }
 
-// Divides a problem into those of fields and the rest.
+// Divides a problem into those of fields and the rest. A field has the name of a part of the pointer, or covers
+// a member (`data-covers`) that it edits as JSON.
 function sortedProblems({ message, errors = [], policy }, node) {
   const fields = {};
   const others = [];
-  for (const { pointer, detail } of errors) {
-    const name = pointer.split("/").findLast((part) => part && node.elements[part]);
-    if (name) fields[name] ??= detail;
-    else others.push(`${pointer.slice(1)} ${detail}`.trim());
+  const fieldOf = (part) => [...node.elements].find(({ name, dataset }) => name === part || dataset.covers?.split(" ").includes(part))?.name;
+  for (const error of errors) {
+    const parts = error.pointer.split("/").slice(1);
+    const index = parts.findIndex(fieldOf);
+    const name = fieldOf(parts[index]);
+    if (name) fields[name] = [fields[name], fieldText({ ...error, pointer: `/${placeInField(parts.slice(name === parts[index] ? index + 1 : index))}` })].filter(Boolean).join("; ");
+    else others.push(fieldText(error));
   }
   return { fields, summary: errors.length ? others.join("; ") : message, policy };
 }
 
-// Open dialogs: functions that render them.
+// Returns the place of a problem in the value of a field. The entries of a list are counted from 1.
+const placeInField = (parts) => (parts.length === 1 && /^\d+$/.test(parts[0]) ? `#${Number(parts[0]) + 1}` : parts.join("/"));
+
+// Open dialogs: functions that render them. They end with the session.
 const dialogs = createStore([]);
+session.subscribe(() => { if (!session.value.key) dialogs.set([]); });
 
 // Opens a dialog. `render` gets a function that closes it.
 function openDialog(render) {
@@ -206,23 +221,22 @@ function openDialog(render) {
 
 const Dialogs = () => h(Fragment, {}, useStore(dialogs).map(({ key, render }) => h(Fragment, { key }, render())));
 
-// Number of the dialogs on the page. Messages are shown in the last one, since the rest of the page is inert.
-const openDialogs = createStore(0);
+// Ids of the dialogs on the page. Messages are shown in the last one, since the rest of the page is inert.
+const openDialogs = createStore([]);
 
 // A modal dialog, which its button, Escape or a click beside it closes. `isPanel` places it at the side.
 function Dialog({ title, close, isPanel, children }) {
   const node = useRef(null);
   const id = useId("title");
-  const level = useRef(0);
   useLayoutEffect(() => {
-    const former = document.activeElement;
-    level.current = openDialogs.value + 1;
-    openDialogs.set(level.current);
-    node.current.showModal();
-    (node.current.querySelector(".form :is(input, select, textarea)") ?? node.current.querySelector("h2")).focus();
+    const dialog = node.current;
+    openDialogs.set([...openDialogs.value, id]);
+    dialog.showModal();
+    (dialog.querySelector(".form :is(input, select, textarea)") ?? dialog.querySelector("h2")).focus();
     return () => {
-      openDialogs.set(openDialogs.value - 1);
-      if (former?.isConnected) former.focus();
+      openDialogs.set(openDialogs.value.filter((open) => open !== id));
+      // Returns the focus to where it was.
+      dialog.close();
     };
   }, []);
   return h("dialog", {
@@ -231,7 +245,7 @@ function Dialog({ title, close, isPanel, children }) {
     onMouseDown: (event) => { if (isPanel && event.target === node.current) close(); },
   }, h("div", { class: "content" },
     h("header", { class: "row spread" }, h("h2", { id, tabIndex: -1 }, title), h(Button, { kind: "subtle square", label: "Close", action: close }, h(Icon, { name: "close" }))),
-    children), h(Messages, { level }));
+    children), h(Messages, { dialog: id }));
 }
 
 // Asks for confirmation of an action, and says what is lost.
@@ -257,20 +271,20 @@ function announce(text, milliseconds = 6000) {
 
 function announceProblem(problem) {
   if (problem.isStale) return;
-  const details = problem.errors?.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`.trim()).join("; ");
+  const details = problem.errors?.map(fieldText).join("; ");
   announce(details || problem.message, 20000);
 }
 
-// Place of messages on the page (level 0), or in a dialog.
-function Messages({ level = { current: 0 } }) {
-  const [text, present] = [useStore(message), useStore(openDialogs)];
-  return h("p", { class: "message", role: "status", "aria-live": "polite" }, level.current === present ? text : "");
+// Place of messages on the page, or in a dialog.
+function Messages({ dialog }) {
+  const [text, open] = [useStore(message), useStore(openDialogs)];
+  return h("p", { class: "message", role: "status", "aria-live": "polite" }, open.at(-1) === dialog ? text : "");
 }
 
 // Shows a JSON value, folded at first.
 function Json({ title, value, isOpen = false }) {
   const text = JSON.stringify(value, null, 2);
-  return h("details", { open: isOpen }, h("summary", {}, title), h("div", { class: "code" }, h("pre", { tabIndex: 0, "aria-label": title }, text), h(CopyButton, { text, label: `Copy ${title.toLowerCase()}` })));
+  return h("details", { open: isOpen }, h("summary", {}, title), h("div", { class: "code" }, h("pre", { tabIndex: 0, "aria-label": title }, text), h(CopyButton, { text, label: `Copy ${title}` })));
 }
 
 // Saves a text as a file of the browser.
