@@ -59,11 +59,17 @@ class Browser:
         """Ends the session."""
         self.call("DELETE", "")
 
+    def cdp(self, command: str, **parameters: Any) -> Any:
+        """Sends a command of the Chrome DevTools Protocol. Returns its result."""
+        return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
     def resize(self, width: int, height: int) -> None:
         """Changes the size of the viewport."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        body = {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
-        self.call("POST", "/goog/cdp/execute", body)
+        self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def prefer(self, theme: str) -> None:
+        """Sets the color scheme that the user prefers."""
+        self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
 
     def go(self, url: str) -> None:
         """Loads a page."""

@@ -1,0 +1,411 @@
+"""The console in a browser, as an operator uses it, and the customer's side of its tests."""
+
+import contextlib
+import http.server
+import json
+import os
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tenon
+from browser import Browser, WebDriverError, wait
+from conftest import Environment
+from emulator import Emulator
+from serving import Serving
+from stack import Stack
+
+# Seconds until a test gives up waiting.
+PATIENCE = 20
+# Text that runs a script if it is interpreted as markup.
+MARKUP = '<img src=x onerror="window.executed=1"><script>window.executed=1</script>'
+
+# Records what the page does: requests, violations of its policy, copies and downloads. `skip` runs
+# the timers of the next milliseconds as if they had passed. Pauses below a second are left alone.
+SPY = """if (location.pathname.endsWith("/console")) {
+  const { fetch, setTimeout, clearTimeout } = window;
+  const timers = new Map();
+  let skipped = 0;
+  const now = () => performance.now() + skipped;
+  const rest = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+  const spy = window.spy = { requests: [], open: 0, violations: [], copied: [], downloads: [], isOffline: false, scheme: null };
+  addEventListener("securitypolicyviolation", ({ violatedDirective }) => spy.violations.push(violatedDirective));
+  window.fetch = async (url, options) => {
+    const { pathname, search } = new URL(url);
+    spy.requests.push(`${options.method} ${pathname.slice(new URL(".", location.href).pathname.length - 1)}${search}`);
+    spy.open += 1;
+    try {
+      if (spy.isOffline) throw new TypeError("offline");
+      const authorization = spy.scheme ? options.headers.authorization.replace("Bearer", spy.scheme) : options.headers.authorization;
+      const { status, headers, ...response } = await fetch(url, { ...options, headers: { ...options.headers, authorization } })
+        .then(async (found) => ({ status: found.status, headers: found.headers, body: await found.arrayBuffer() }));
+      return new Response(response.body.byteLength ? response.body : null, { status, headers });
+    } finally {
+      spy.open -= 1;
+    }
+  };
+  window.setTimeout = (action, wait = 0) => {
+    if (wait < 1000) return setTimeout(action, wait);
+    const run = () => { timers.delete(id); action(); };
+    const id = setTimeout(run, wait);
+    timers.set(id, { due: now() + wait, run, id });
+    return id;
+  };
+  window.clearTimeout = (id) => { timers.delete(id); clearTimeout(id); };
+  const settle = async () => { do await rest(60); while (spy.open); };
+  spy.skip = async (milliseconds) => {
+    const end = now() + milliseconds;
+    for (;;) {
+      const next = [...timers.values()].sort((a, b) => a.due - b.due)[0];
+      if (!next || next.due > end) break;
+      skipped += Math.max(0, next.due - now());
+      clearTimeout(next.id);
+      next.run();
+      await settle();
+    }
+    skipped += Math.max(0, end - now());
+  };
+  Object.defineProperty(navigator, "clipboard", { value: { writeText: async (text) => { spy.copied.push(text); } } });
+  let blob = null;
+  URL.createObjectURL = (saved) => { blob = saved; return "blob:"; };
+  const { click } = HTMLAnchorElement.prototype;
+  HTMLAnchorElement.prototype.click = async function () {
+    if (this.download) spy.downloads.push({ name: this.download, text: await blob.text() });
+    else click.call(this);
+  };
+}"""
+
+# Functions with which scripts find elements as users do: by their text, in the uppermost dialog.
+FIND = """const scope = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document;
+const visible = (selector) => [...scope.querySelectorAll(selector)].filter((element) => element.checkVisibility());
+const textOf = (element) => (element.getAttribute("aria-label") ?? element.innerText).replace(/\\s+/g, " ").trim();
+const named = (selector, name) => {
+  const found = visible(selector);
+  return found.find((element) => textOf(element) === name) ?? found.find((element) => textOf(element).startsWith(name));
+};
+const fieldOf = (name) => visible("label").find((label) => label.control && [...label.childNodes]
+  .find(({ textContent }) => textContent.trim())?.textContent.replace(/ \\*$/, "").trim() === name)?.control;
+const controlOf = (name) => named("button, a[href], summary, input[aria-label]", name) ?? fieldOf(name) ?? named("label.check", name)?.control;
+const reach = (element) => {
+  if (!element) return "not found";
+  element.scrollIntoView({ block: "center" });
+  const { x, y, width, height } = element.getClientRects()[0];
+  const hit = document.elementFromPoint(x + width / 2, y + height / 2);
+  if (!element.contains(hit)) return `covered by ${hit?.outerHTML.slice(0, 100)}`;
+  if (element.disabled || element.ariaDisabled) return "disabled";
+  element.focus();
+  return null;
+};
+const press = (element) => reach(element) ?? (element.click(), null);
+const type = (input, value) => {
+  const reason = reach(input);
+  if (reason) return reason;
+  if (input.type === "datetime-local") {
+    input.value = value;
+    return null;
+  }
+  input.select();
+  document.execCommand(value ? "insertText" : "delete", false, value);
+  input.blur();
+  return null;
+};
+const choose = (select, name) => {
+  const reason = reach(select);
+  const option = [...select?.options ?? []].find(({ text }) => text === name);
+  if (reason || !option) return reason ?? `no option: ${[...select?.options ?? []].map(({ text }) => text)}`;
+  select.value = option.value;
+  select.dispatchEvent(new Event("change", { bubbles: true }));
+  return null;
+};
+"""
+
+# Rules of the accessibility checker that depend on theme or width, and the tags of the others.
+VISUAL = ["color-contrast", "target-size", "link-in-text-block", "scrollable-region-focusable"]
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+AXE = """const [tags, rules, isFirst] = arguments;
+const only = isFirst ? { type: "tag", values: tags } : { type: "rule", values: rules };
+const { violations, passes } = await axe.run(document, { runOnly: only, resultTypes: ["violations"] });
+const isClipped = (element) => { for (let at = element.parentElement; at; at = at.parentElement) if (getComputedStyle(at).overflowX !== "visible") return true; };
+const wide = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility()
+  && element.getBoundingClientRect().right > innerWidth + 0.5 && !isClipped(element));
+const scrolling = [...document.querySelectorAll("main, dialog, .table")].filter((element) => element.checkVisibility() && element.scrollWidth > element.clientWidth + 1);
+return [
+  ...passes.length ? [] : ["nothing was checked"],
+  ...violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(" ")}`),
+  ...wide.map((element) => `wider than ${innerWidth} pixels: ${element.outerHTML.slice(0, 200)}`),
+  ...innerWidth < 500 ? scrolling.map((element) => `scrolls sideways: ${element.outerHTML.slice(0, 200)}`) : [],
+  ...document.documentElement.scrollWidth > innerWidth ? ["the page scrolls sideways"] : [],
+];"""
+
+
+class Receiver(Serving):
+    """Webhook endpoint on loopback, whose response can be changed."""
+
+    def __init__(self, status: int = 200, response: str = "") -> None:
+        self.status, self.response, self.ids = status, response, list[str]()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                if receiver.status == HTTPStatus.OK:
+                    receiver.ids.append(self.headers["webhook-id"])
+                body = receiver.response.encode()
+                self.send_response(receiver.status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            # A drain opens 40 concurrent connections. Refused ones would be retried for seconds.
+            request_queue_size = 128
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+
+
+class Console:
+    """The console, with an environment of its own."""
+
+    def __init__(self, browser: Browser, emulator: Emulator, stack: Stack) -> None:
+        self.browser, self.emulator, self.stack = browser, emulator, stack
+        self.environment = Environment(emulator, stack)
+        self.url = f"{stack.url}/console"
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator["Console"]:
+        """Loads the page, and checks at the end that no script failed or violated its policy."""
+        browser = self.browser
+        added = browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=SPY)
+        browser.resize(1280, 900)
+        browser.prefer("light")
+        self.load()
+        browser.log()
+        yield self
+        assert browser.run("return [spy.violations, window.executed ?? 0]") == [[], 0]
+        lines = [line for line in browser.log() if "Failed to load resource" not in line]
+        browser.run("sessionStorage.clear()")
+        browser.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+        assert lines == []
+
+    # The environment.
+
+    def key(self, scope: str) -> str:
+        """Creates an API key."""
+        return tenon.make_key(self.emulator, self.stack, self.environment.id, scope, [scope])
+
+    def revoke(self, key: str) -> None:
+        """Revokes an API key."""
+        client = self.emulator.client("lambda")
+
+        def invoke(function: str, **payload: str) -> dict[str, Any]:
+            body = json.dumps({"environmentId": self.environment.id, **payload})
+            answer = client.invoke(FunctionName=self.stack.outputs[function], Payload=body)
+            return json.load(answer["Payload"])
+
+        [revoked] = [known["keyId"] for known in invoke("KeysList")["keys"] if key.startswith(known["prefix"])]
+        assert invoke("KeysRevoke", keyId=revoked)["revokedAt"]
+        # The API accepts a known header for a while, but not another spelling of its scheme.
+        self.browser.run("spy.scheme = 'bearer'")
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Reads a resource as the back end."""
+        return self.environment.call("GET", path)
+
+    def user(self, name: str, **members: Any) -> str:
+        """Creates a user, and returns its id."""
+        return self.environment.call("POST", "/users", {"username": name, **members}, 201)["userId"]
+
+    def workflow(self, user: str, name: str) -> str:
+        """Creates a workflow, and returns its id."""
+        return self.environment.call("POST", "/workflows", {"userId": user, "name": name}, 201)["workflowId"]
+
+    def record(self, workflow: str, *errors: str | dict[str, Any], **members: Any) -> list[str]:
+        """Records errors of a workflow, given as texts or with other members. Returns their ids."""
+        common = {"executionId": "run-1", "blockId": "block-1", "blockType": "alloy.shopify", **members}
+        body = [{**common, **(error if isinstance(error, dict) else {"error": error})} for error in errors]
+        answer = self.environment.engine.call("POST", f"/workflows/{workflow}/errors", {"errors": body})
+        assert answer.status == HTTPStatus.ACCEPTED, answer
+        return answer.body["ids"]
+
+    def webhook(self, receiver: Receiver, **members: Any) -> str:
+        """Creates a webhook, and returns its id."""
+        body = {"type": "webhook", "url": receiver.url, **members}
+        return self.environment.call("POST", "/destinations", body, 201)["destinationId"]
+
+    def deliveries(self, destination: str, status: str) -> list[dict[str, Any]]:
+        """Returns deliveries of a destination."""
+        return self.get(f"/destinations/{destination}/deliveries?limit=100&status={status}")["data"]
+
+    def wait_for_deliveries(self, destination: str, status: str, count: int) -> None:
+        """Waits until a destination has so many deliveries with a status."""
+        wait(lambda: len(self.deliveries(destination, status)) == count, PATIENCE, f"{count} deliveries are {status}")
+
+    def health(self, destination: str) -> dict[str, Any]:
+        """Returns the health of a destination."""
+        return self.get(f"/destinations/{destination}")["health"]
+
+    # The page.
+
+    def load(self, fragment: str = "") -> None:
+        """Loads the page at a fragment of its URL."""
+        self.browser.go("about:blank")
+        self.browser.go(self.url + fragment)
+        self.browser.wait("return document.querySelector('#app > *') !== null")
+
+    def sign_in(self, fragment: str = "", key: str | None = None) -> None:
+        """Signs in with a key, by default that of the back end, and opens a page."""
+        self.open(fragment)
+        self.fill("API key", key or self.environment.backend.key or "")
+        self.click("Sign in")
+        self.browser.wait("return document.querySelector('.console h1') !== null")
+
+    def open(self, fragment: str) -> None:
+        """Opens a page, as its link does."""
+        self.browser.run("location.hash = arguments[0]", fragment)
+
+    def fragment(self) -> str:
+        """Returns the fragment of the URL."""
+        return self.browser.run("return location.hash")
+
+    def parameters(self) -> dict[str, str]:
+        """Returns the parameters in the URL."""
+        return self.browser.run("return Object.fromEntries(new URLSearchParams(location.hash.split('?')[1]))")
+
+    def find(self, script: str, *arguments: Any) -> Any:
+        """Runs a script with the functions that find elements."""
+        return self.browser.run(FIND + script, *arguments)
+
+    def text(self) -> str:
+        """Returns the text that a user sees."""
+        return self.browser.run("return document.body.innerText")
+
+    def see(self, *texts: str) -> None:
+        """Waits until the page contains texts."""
+        self._expect(lambda shown: [text for text in texts if text not in shown], "does not show")
+
+    def gone(self, *texts: str) -> None:
+        """Waits until the page does not contain texts."""
+        self._expect(lambda shown: [text for text in texts if text in shown], "still shows")
+
+    def _expect(self, wrong: Any, verdict: str) -> None:
+        try:
+            wait(lambda: not wrong(self.text()), PATIENCE, verdict)
+        except AssertionError:
+            shown = self.text()
+            if wrong(shown):
+                pytest.fail(f"{self.fragment()} {verdict} {wrong(shown)}:\n{shown}\n{self.browser.log()}")
+
+    def act(self, script: str, *arguments: Any) -> None:
+        """Repeats a script that acts like a user until it returns no reason for a failure."""
+        reasons: list[str | None] = []
+
+        def done() -> bool:
+            try:
+                reasons.append(self.find(script, *arguments))
+            except WebDriverError as error:
+                reasons.append(str(error))
+            return reasons[-1] is None
+
+        try:
+            wait(done, PATIENCE, "action")
+        except AssertionError:
+            pytest.fail(f"{arguments}: {reasons[-1]}\n{self.fragment()}\n{self.text()}\n{self.browser.log()}")
+
+    def click(self, name: str, *texts: str) -> None:
+        """Clicks a button, link, checkbox or switch, and waits until the page contains texts."""
+        self.act("return press(controlOf(arguments[0]))", name)
+        self.see(*texts)
+
+    def fill(self, label: str, value: str) -> None:
+        """Types a value into a field."""
+        self.act("return type(fieldOf(arguments[0]), arguments[1])", label, value)
+
+    def choose(self, label: str, option: str) -> None:
+        """Chooses an option of a field."""
+        self.act("return choose(fieldOf(arguments[0]), arguments[1])", label, option)
+
+    def value(self, label: str) -> Any:
+        """Returns the value of a field, or whether a checkbox is checked."""
+        script = "const input = fieldOf(arguments[0]) ?? controlOf(arguments[0]); return input.type === 'checkbox' ? input.checked : input.value"
+        return self.find(script, label)
+
+    def problem(self, label: str) -> str:
+        """Waits until a field has a problem, and returns it."""
+        script = """const input = fieldOf(arguments[0]);
+            return input.ariaInvalid === "true" && document.getElementById(input.getAttribute("aria-describedby")).querySelector("b").textContent"""
+        return wait(lambda: self.find(script, label), PATIENCE, f"a problem of {label}")
+
+    def focused(self) -> str:
+        """Returns the name of the field that has the focus, or the text of the element."""
+        return self.browser.run(
+            "const { activeElement: at } = document; return at.labels?.[0]?.innerText.replace(/ \\*$/, '') ?? at.innerText"
+        )
+
+    def controls(self) -> list[str]:
+        """Returns the names of all buttons and switches that can be used."""
+        script = "return visible('button').filter(({ disabled }) => !disabled).map(textOf)"
+        return self.find(script)
+
+    def rows(self) -> list[str]:
+        """Returns the text of each row of the first table."""
+        script = "return visible('table')[0] ? [...visible('table')[0].tBodies[0].rows].map(textOf) : []"
+        return self.find(script)
+
+    # What the page does.
+
+    def requests(self, start: str = "") -> list[str]:
+        """Returns the requests that begin with a text, once all have their responses."""
+        script = """for (let rest = 0; rest < 5; rest += 1) {
+              await new Promise((resolve) => setTimeout(resolve, 30));
+              if (spy.open) rest = 0;
+            }
+            return spy.requests.filter((line) => line.startsWith(arguments[0]))"""
+        return self.browser.run(script, start)
+
+    def forget(self) -> None:
+        """Forgets the requests so far, once all have their responses."""
+        self.requests()
+        self.browser.run(
+            "spy.requests.length = 0; performance.clearResourceTimings(); performance.setResourceTimingBufferSize(2000)"
+        )
+
+    def skip(self, seconds: float) -> None:
+        """Runs the timers of the next seconds as if they had passed."""
+        self.browser.run("await spy.skip(arguments[0] * 1000)", seconds)
+
+    def skip_until(self, *texts: str) -> None:
+        """Skips the pauses between updates until the page contains texts."""
+
+        def shown() -> bool:
+            self.skip(5)
+            return not [text for text in texts if text not in self.text()]
+
+        try:
+            wait(shown, PATIENCE, f"the page shows {texts}")
+        except AssertionError:
+            self.see(*texts)
+
+    def set_offline(self, is_offline: bool) -> None:
+        """Fails all requests, or none."""
+        self.browser.run("spy.isOffline = arguments[0]", is_offline)
+
+    def check_view(self, name: str) -> None:
+        """Checks accessibility and width of what is shown, in both themes and at two widths."""
+        problems = list[str]()
+        if not self.browser.run("return typeof axe === 'object'"):
+            self.browser.run(Path(os.environ["TENON_AXE"]).read_text())
+        for theme, width in (("light", 1280), ("dark", 1280), ("dark", 360), ("light", 360)):
+            self.browser.resize(width, 800)
+            self.browser.prefer(theme)
+            self.browser.wait("return innerWidth === arguments[0]", width)
+            first = (theme, width) == ("light", 1280)
+            found = self.browser.run(AXE, TAGS, VISUAL, first)
+            problems += [f"{name} {theme} {width}: {problem}" for problem in found]
+        self.browser.resize(1280, 900)
+        assert not problems, "\n".join(problems)

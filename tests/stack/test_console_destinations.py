@@ -1,0 +1,488 @@
+"""Destinations in the console: creation, settings, roles, and the repair of deliveries."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import customer
+import pytest
+from browser import Browser, wait
+from console import PATIENCE, Console, Receiver
+from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
+from stack import Stack
+
+
+@pytest.fixture
+def console(browser: Browser, emulator: Emulator, stack: Stack) -> Iterator[Console]:
+    """The console, with an environment of its own."""
+    with Console(browser, emulator, stack).opened() as console:
+        yield console
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A webhook endpoint."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def bus(emulator: Emulator) -> customer.Bus:
+    """An event bus of the customer."""
+    return customer.make_bus(emulator, f"tenon-test-{uuid.uuid4().hex[:12]}")
+
+
+def only(console: Console) -> dict:
+    """Returns the only destination."""
+    [destination] = console.get("/destinations")["data"]
+    return destination
+
+
+# ------------------------------------------------------------------------------------------
+# Creation
+
+
+def test_webhook_is_created_and_its_secret_is_shown_once(console: Console, receiver: Receiver) -> None:
+    console.sign_in("#/destinations")
+    console.see("No destinations")
+    console.click("Add destination")
+    console.click("Save")
+    assert console.problem("URL") == "is required"
+    assert console.focused() == "URL"
+    console.fill("URL", "https://10.0.0.1/hook")
+    console.click("Save")
+    console.browser.wait("return document.querySelector('[aria-invalid] + p b')?.innerText !== 'is required'")
+    assert console.problem("URL")
+    assert console.focused() == "URL"
+    assert console.get("/destinations")["data"] == []
+    console.fill("Name", "Support desk")
+    console.fill("Description", "Tickets")
+    console.fill("URL", f"{receiver.url}?token=s3cr3t")
+    console.click("Save", "Webhook secret", "whsec_")
+    console.click("Copy secret", "Copied.")
+    [secret] = console.browser.run("return spy.copied")
+    assert secret.startswith("whsec_")
+    console.click("Done")
+    console.gone("whsec_")
+    console.see("Support desk", "Nothing sent yet", "not verified")
+    console.click("Send test event", "Test event delivered: 200 in")
+    console.gone("not verified")
+    assert len(receiver.ids) == 1
+    # A secret in the URL is hidden until it is asked for.
+    console.click("Settings", "Tickets", "/hook?•••")
+    console.gone("s3cr3t")
+    console.click("Show", "token=s3cr3t")
+    console.click("Hide")
+    console.gone("s3cr3t")
+    console.click("Rotate secret", "Rotate the secret of Support desk?", "24 hours")
+    console.find("named('dialog button', 'Rotate secret').click()")
+    console.see("Webhook secret", "whsec_")
+    console.click("Copy secret", "Copied.")
+    assert secret not in console.browser.run("return spy.copied")[1]
+    console.click("Done")
+    console.gone("whsec_")
+    console.open("#/destinations")
+    console.see("Support desk", "healthy", "/hook?•••")
+    console.gone("s3cr3t")
+
+
+def test_bus_is_created_with_keys_that_aws_accepts(console: Console, bus: customer.Bus) -> None:
+    keys = customer.make_keys(console.emulator, bus.name, bus.name)
+    others = customer.make_keys(console.emulator, f"{bus.name}-other", "another-bus")
+    console.sign_in("#/destinations")
+    console.click("Add destination")
+    console.click("Amazon EventBridge")
+    console.click("Save")
+    for field in ("Region", "Event bus name or ARN", "Role ARN"):
+        assert console.problem(field) == "is required"
+    assert console.focused() == "Region"
+    console.click("Access keys")
+    console.click("Save")
+    for field in ("Access key id", "Secret access key"):
+        assert console.problem(field) == "is required"
+    console.fill("Region", REGION)
+    console.fill("Event bus name or ARN", bus.name)
+    console.fill("Access key id", keys.access_key_id)
+    console.fill("Secret access key", "wrong-secret-wrong-secret-wrong-secret")
+    console.click("Save", "AWS response: ")
+    assert console.problem("Secret access key").startswith("the secret access key does not match the access key ID")
+    assert console.focused() == "Secret access key"
+    # A policy would not help.
+    console.gone("events:PutEvents")
+    console.fill("Access key id", others.access_key_id)
+    console.fill("Secret access key", others.secret_access_key)
+    console.click("Save", "credentials: these credentials do not allow events:PutEvents", "Least-privilege policy")
+    console.see(f'event-bus/{bus.name}"')
+    assert console.get("/destinations")["data"] == []
+    console.fill("Access key id", keys.access_key_id)
+    console.fill("Secret access key", keys.secret_access_key)
+    console.click("Save", f"{bus.name} in {REGION}", "Send test event")
+    console.gone("Add destination")
+    console.click("Send test event", "Test event delivered")
+    console.click("Settings", "Least-privilege policy", keys.access_key_id[-4:])
+    assert keys.secret_access_key not in console.text()
+    assert keys.access_key_id not in console.text()
+    console.record(console.workflow(console.user("joe"), "Orders"), "streams")
+    assert (bus.receive(PATIENCE) or {})["detail"]["error"] == "streams"
+    # Switched off, it gets nothing.
+    console.click(f"Send to {bus.name}", "Switch off", "Nothing is queued.")
+    console.find("named('dialog button', 'Switch off').click()")
+    console.see(" is off.", "Switched off")
+    assert not only(console)["enabled"]
+
+
+def test_role_of_a_bus_is_set_up_in_two_steps(console: Console, bus: customer.Bus) -> None:
+    role = f"arn:aws:iam::{CUSTOMER_ACCOUNT}:role/{bus.name}"
+    console.sign_in("#/destinations")
+    console.click("Add destination")
+    console.click("Amazon EventBridge")
+    console.fill("Region", REGION)
+    console.fill("Event bus name or ARN", bus.name)
+    console.fill("Role ARN", role)
+    console.click("Save", "1. Create the role", "2. Verify and enable")
+    created = only(console)
+    console.see(created["credentials"]["externalId"])
+    # The template creates the role as the API describes it.
+    console.click("Download template", "Template downloaded.")
+    [download] = console.browser.wait("return spy.downloads.length && spy.downloads")
+    properties = json.loads(download["text"])["Resources"]["Role"]["Properties"]
+    assert download["name"] == "tenon-role.json"
+    assert (properties["RoleName"], properties["Path"]) == (bus.name, "/")
+    assert properties["AssumeRolePolicyDocument"] == created["trustPolicy"]
+    assert properties["Policies"][0]["PolicyDocument"] == created["policy"]
+    # Each role has a stack of its own.
+    console.click("Copy AWS CLI command", "Copied.")
+    [command] = console.browser.run("return spy.copied")
+    assert f"--stack-name tenon-{created['destinationId']}-{bus.name} " in command
+    # Nobody has created the role.
+    console.click("Verify and enable", "Tenon may not assume this role")
+    console.click("Later")
+    console.click("Settings", "not used yet", role)
+    assert not only(console)["enabled"]
+    iam = console.emulator.client("iam", CUSTOMER_ACCOUNT)
+    iam.create_role(RoleName=bus.name, AssumeRolePolicyDocument=json.dumps(created["trustPolicy"]))
+    iam.put_role_policy(RoleName=bus.name, PolicyName="put", PolicyDocument=json.dumps(created["policy"]))
+    console.click("Set up the role", "2. Verify and enable")
+    console.click("Verify and enable", "Enabled")
+    assert only(console)["enabled"]
+    console.record(console.workflow(console.user("joe"), "Orders"), "through the role")
+    console.skip_until("last used")
+    assert (bus.receive(PATIENCE) or {})["detail"]["error"] == "through the role"
+
+
+def test_what_a_destination_sends_is_chosen(console: Console, receiver: Receiver) -> None:
+    joe, ann = (console.workflow(console.user(name), f"Orders of {name}") for name in ("joe", "ann"))
+    console.sign_in("#/destinations")
+    console.click("Add destination")
+    console.fill("URL", receiver.url)
+    console.click("Errors of workflows")
+    console.click("Save", "must not be empty")
+    console.click("Workflow events")
+    console.click("Only those of certain users")
+    console.fill("Users", "joe, nobody")
+    console.click("Save")
+    assert console.problem("Users") == "#2: no user with this id, username or email"
+    console.fill("Users", "joe, ANN")
+    console.click("Save", "Webhook secret")
+    console.click("Done")
+    console.click("Settings", "Sends", "Workflow events", "Only users", "joe", "ann")
+    created = only(console)
+    assert created["events"] == ["workflow.*"]
+    assert len(created["filter"]["userId"]) == 2
+    path = f"/destinations/{created['destinationId']}"
+    # Types of events that were set through the API are kept.
+    console.environment.call("PATCH", path, {"events": ["user.deleted", "workflow.*"]})
+    console.skip_until("user.deleted")
+    edit(console, "Errors and events")
+    console.see("Change what is sent")
+    console.click("Errors of workflows")
+    console.click("Workflow events")
+    console.fill("Users", "joe")
+    console.fill("Block types", "alloy.shopify alloy.slack")
+    console.click("Save", "Saved.", "Only block types", "alloy.slack")
+    changed = only(console)
+    assert changed["events"] == ["error", "user.deleted"]
+    assert changed["filter"] == {
+        "userId": [console.get("/users/joe")["userId"]],
+        "blockType": ["alloy.shopify", "alloy.slack"],
+    }
+    wanted = console.record(joe, "wanted")
+    console.record(joe, "another block", blockType="alloy.hubspot")
+    console.record(ann, "another user")
+    wait(lambda: receiver.ids, PATIENCE, "the error arrives")
+    console.open("#/destinations")
+    console.see("error", "filtered")
+    assert receiver.ids == wanted
+    # Without a filter, everything is sent.
+    console.open(f"#/destinations/{created['destinationId']}?view=settings")
+    edit(console, "Errors and events")
+    for field in ("Users", "Block types"):
+        console.fill(field, "")
+    console.click("Save", "Saved.")
+    console.gone("Only block types")
+    assert not only(console)["filter"]
+
+
+# ------------------------------------------------------------------------------------------
+# Settings
+
+
+def edit(console: Console, section: str, button: str = "Edit") -> None:
+    """Opens the editor of a section of the settings."""
+    console.act(
+        "return press([...visible('section').find(({ ariaLabel }) => ariaLabel === arguments[0])?.querySelectorAll('button') ?? []].find((one) => textOf(one) === arguments[1]))",
+        section,
+        button,
+    )
+
+
+def test_every_part_of_a_webhook_is_edited(console: Console, receiver: Receiver) -> None:
+    destination = console.webhook(receiver, name="Support", description="Tickets")
+    console.sign_in(f"#/destinations/{destination}?view=settings")
+    console.see("Tickets")
+    edit(console, "General")
+    assert (console.value("Name"), console.value("Description")) == ("Support", "Tickets")
+    console.fill("Name", "Data warehouse")
+    console.fill("Description", "")
+    console.click("Save", "Saved.", "Data warehouse")
+    assert (only(console)["name"], only(console)["description"]) == ("Data warehouse", None)
+    edit(console, "Webhook", "Change URL")
+    assert console.value("URL") == receiver.url
+    console.fill("URL", "")
+    console.click("Save")
+    assert console.problem("URL") == "is required"
+    console.fill("URL", f"{receiver.url}/2")
+    console.click("Save", "Saved.", "/hook/2")
+    assert only(console)["url"] == f"{receiver.url}/2"
+    edit(console, "General")
+    console.fill("Name", "")
+    console.click("Save", "Saved.")
+    assert only(console)["name"] is None
+
+
+def test_bus_and_keys_are_changed_after_a_check(console: Console, bus: customer.Bus) -> None:
+    other = customer.make_bus(console.emulator, f"{bus.name}-other")
+    keys = customer.make_keys(console.emulator, bus.name, bus.name)
+    credentials = {"accessKeyId": keys.access_key_id, "secretAccessKey": keys.secret_access_key}
+    body = {"type": "eventbridge", "region": REGION, "eventBusName": bus.name, "credentials": credentials}
+    destination = console.environment.call("POST", "/destinations", body, 201)["destinationId"]
+    console.sign_in(f"#/destinations/{destination}?view=settings")
+    edit(console, "Amazon EventBridge", "Change bus")
+    console.fill("Event bus name or ARN", other.name)
+    console.click("Save", "these credentials do not allow events:PutEvents")
+    console.click("Cancel")
+    assert only(console)["eventBusName"] == bus.name
+    both = customer.make_keys(console.emulator, f"{bus.name}-both", f"{bus.name}*")
+    edit(console, "Amazon EventBridge", "Replace keys or role")
+    console.fill("Access key id", both.access_key_id)
+    console.fill("Secret access key", keys.secret_access_key)
+    console.click("Check and replace")
+    assert "does not match" in console.problem("Secret access key")
+    console.fill("Secret access key", both.secret_access_key)
+    console.click("Check and replace", "The new keys are used.")
+    edit(console, "Amazon EventBridge", "Change bus")
+    console.fill("Event bus name or ARN", other.name)
+    console.click("Save", "Saved.", other.name)
+    assert only(console)["eventBusName"] == other.name
+    # Deleting says what is lost.
+    console.click(
+        "Delete destination", f"Delete {other.name} in {REGION}?", "its credentials are erased", "cannot be undone"
+    )
+    red = console.find("return getComputedStyle(named('button', 'Delete destination')).backgroundColor")
+    assert red == console.browser.run(
+        "const probe = document.body.appendChild(document.createElement('i')); probe.style.color = 'var(--bad)'; return getComputedStyle(probe).color"
+    )
+    console.click("Delete destination", "is deleted.", "No destinations")
+    assert console.get("/destinations")["data"] == []
+
+
+# ------------------------------------------------------------------------------------------
+# Repair
+
+
+def fail(console: Console, *texts: str, destination: str) -> list[str]:
+    """Records errors, and waits until their deliveries to a destination are pending."""
+    workflow = console.workflow(console.user(f"user-{uuid.uuid4().hex[:6]}"), "Orders")
+    ids = console.record(workflow, *texts)
+    console.wait_for_deliveries(destination, "pending", len(texts))
+    return ids
+
+
+TEXTS = [f"status code 500 of order {index}" for index in range(8)]
+
+
+def test_outage_of_an_endpoint_is_repaired(console: Console) -> None:
+    with Receiver(503, '{"error":"database is unavailable"}') as broken, Receiver() as healthy:
+        destination = console.webhook(broken, name="Support desk")
+        other = console.webhook(healthy, name="Data warehouse")
+        ids = fail(console, *TEXTS, destination=destination)
+        wait(lambda: console.health(destination)["status"] == "failing", PATIENCE, "the circuit opens")
+        wait(lambda: len(healthy.ids) == len(ids), PATIENCE, "the other destination has all")
+        console.sign_in()
+        console.see("1 failing")
+        console.click("Destinations", "Support desk", "failing", "8 deliveries queued", "healthy")
+        console.click("Support desk", "Failing since", "8 deliveries queued, next attempt ", "Last attempt: 503")
+        console.see("database is unavailable")
+        assert len(console.rows()) == len(ids)
+        assert all("pending503" in row.replace(" ", "") and "database is unavailable" in row for row in console.rows())
+        # The attempts of one of them.
+        console.click("Error …", "Next attempt", "database is unavailable", "ms")
+        console.click("Close")
+        # It is mended.
+        broken.status, broken.response = 200, ""
+        console.click("Send 8 queued deliveries now", "The replay has started.", "pending deliveries")
+        assert console.parameters() == {"view": "replays"}
+        console.skip_until("8 of 8 delivered", "done", "healthy")
+        console.gone("failing", "retrying")
+        assert sorted(broken.ids) == sorted(ids)
+        assert sorted(healthy.ids) == sorted(ids)
+        assert console.health(other)["status"] == "healthy"
+        console.click("Deliveries", "Delivered later")
+        console.click("Pending", "No delivery is pending.")
+        console.click("Delivered later", "delivered")
+        assert len(console.rows()) == len(ids)
+
+
+def test_revoked_aws_keys_are_replaced(console: Console, bus: customer.Bus) -> None:
+    keys = customer.make_keys(console.emulator, bus.name, bus.name)
+    credentials = {"accessKeyId": keys.access_key_id, "secretAccessKey": keys.secret_access_key}
+    body = {
+        "type": "eventbridge",
+        "region": REGION,
+        "eventBusName": bus.name,
+        "credentials": credentials,
+        "name": "Operations",
+    }
+    destination = console.environment.call("POST", "/destinations", body, 201)["destinationId"]
+    iam = console.emulator.client("iam", CUSTOMER_ACCOUNT)
+    iam.delete_access_key(UserName=bus.name, AccessKeyId=keys.access_key_id)
+    ids = fail(console, *TEXTS, destination=destination)
+    wait(lambda: console.health(destination)["status"] == "failing", PATIENCE, "the circuit opens")
+    console.sign_in("#/destinations")
+    console.click(
+        "Operations",
+        "Failing since",
+        "8 deliveries queued",
+        "Last attempt: ",
+        "The security token included in the request is invalid",
+    )
+    new = customer.make_keys(console.emulator, bus.name, bus.name)
+    console.click("Replace keys or role")
+    console.fill("Access key id", new.access_key_id)
+    console.fill("Secret access key", new.secret_access_key)
+    console.click("Check and replace", "The new keys are used.")
+    arrived = set[str]()
+    # The drain may be faster than the operator.
+    if console.find("return Boolean(named('button', 'Send '))"):
+        console.act("const send = named('button', 'Send 8'); return send ? press(send) : null")
+    while len(arrived) < len(ids):
+        event = bus.receive(PATIENCE)
+        assert event, console.health(destination)
+        arrived.add(event["detail"]["_id"])
+    assert arrived == set(ids)
+    console.skip_until("healthy")
+    console.gone("failing", "queued")
+
+
+def test_switching_off_names_what_it_cancels_and_on_sends_it(console: Console) -> None:
+    with Receiver(500) as receiver:
+        destination = console.webhook(receiver, name="Support desk")
+        cancelled = fail(console, *TEXTS[:3], destination=destination)
+        console.sign_in(f"#/destinations/{destination}")
+        console.see("3 deliveries queued")
+        console.click("Send to Support desk", "Switch off Support desk?", "It cancels 3 queued deliveries.")
+        console.click("Cancel")
+        assert only(console)["enabled"]
+        console.click("Send to Support desk", "It cancels 3 queued deliveries.")
+        console.click("Switch off", "Support desk is off.", "Switched off")
+        console.wait_for_deliveries(destination, "cancelled", 3)
+        console.click("Cancelled")
+        console.browser.wait("return document.querySelectorAll('main tbody tr').length === 3")
+        meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
+        receiver.status = 200
+        console.click(
+            "Send to Support desk", "Send what it missed?", "3 cancelled deliveries", "recorded while it was off"
+        )
+        assert console.find("return visible('input[name=missed]').map(({ checked }) => checked)") == [True, True]
+        assert console.value("Off since")
+        console.click("Send", "Sends again")
+        wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, PATIENCE, "all arrive")
+        console.skip_until("3 of 3 delivered", "1 of 1 delivered", "cancelled deliveries")
+        assert sorted(receiver.ids) == sorted([*cancelled, *meanwhile])
+
+
+def test_deliveries_are_replayed_by_selection_range_and_status(console: Console) -> None:
+    with Receiver(500) as receiver:
+        destination = console.webhook(receiver)
+        ids = fail(console, *TEXTS[:4], destination=destination)
+        console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": False})
+        console.wait_for_deliveries(destination, "cancelled", 4)
+        console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": True})
+        receiver.status = 200
+        console.sign_in(f"#/destinations/{destination}?status=cancelled")
+        console.browser.wait("return document.querySelectorAll('main tbody tr').length === 4")
+        # Two that are selected.
+        chosen = console.browser.run(
+            "return [...document.querySelectorAll('main tbody a[title]')].slice(0, 2).map(({ title }) => title)"
+        )
+        for error in chosen:
+            console.click(f"Select {error}")
+        console.click("Replay 2 selected deliveries", "The 2 selected deliveries")
+        console.click("Start replay", "2 errors")
+        console.skip_until("2 of 2 delivered")
+        assert sorted(receiver.ids) == sorted(chosen)
+        # Those with a status.
+        console.click("Replay …", "All deliveries that are")
+        console.click("failed: ")
+        console.click("cancelled: ")
+        console.click("Start replay", "Choose at least one status.")
+        console.click("cancelled: ")
+        console.click("Start replay", "cancelled deliveries")
+        wait(lambda: sorted(receiver.ids) == sorted(ids), PATIENCE, "the others arrive")
+        # A time range, also what has arrived.
+        console.click("Replay …", "All deliveries that are")
+        console.click("Everything that was recorded in a time range", "Since")
+        console.fill("Since", "")
+        console.click("Start replay")
+        assert console.problem("Since") == "is required"
+        since = datetime.now(UTC) - timedelta(minutes=30)
+        console.fill("Since", since.astimezone().strftime("%Y-%m-%dT%H:%M:%S"))
+        console.click("Start replay", "Recorded 30 min. ago to")
+        wait(lambda: len(receiver.ids) == 8, PATIENCE, "all arrive again")
+        console.skip_until("4 of 4 delivered")
+        assert sorted(receiver.ids) == sorted(ids * 2)
+
+
+def test_running_replay_is_cancelled(console: Console) -> None:
+    with Receiver(500) as receiver:
+        destination = console.webhook(receiver)
+        fail(console, *TEXTS, destination=destination)
+        console.sign_in(f"#/destinations/{destination}")
+        console.click("Replay …", "pending: without waiting")
+        console.click("failed: ")
+        console.click("cancelled: ")
+        console.click("pending: ")
+        console.click("Start replay", "running")
+        console.skip_until("0 of 8 delivered")
+        console.click("Cancel", "The replay is cancelled.")
+        console.see("cancelled")
+        console.gone("running")
+        console.forget()
+        console.skip(60)
+        # What has ended is not watched.
+        assert [line for line in console.requests() if "replays" in line] == []
+
+
+def test_one_error_is_sent_again(console: Console, receiver: Receiver) -> None:
+    destination = console.webhook(receiver, name="Support desk")
+    workflow = console.workflow(console.user("joe"), "Orders")
+    [error] = console.record(workflow, "status code 403")
+    wait(lambda: receiver.ids, PATIENCE, "the error arrives")
+    console.sign_in(f"#/errors?error={error}")
+    console.see("Support desk", "delivered")
+    console.click("Send again to Support desk", "Replayed: 1 delivered, 0 not delivered.")
+    assert receiver.ids == [error, error]
+    console.environment.call("PATCH", f"/destinations/{destination}", {"filter": {"blockType": ["alloy.slack"]}})
+    console.click("Send again to Support desk", "Nothing to replay: the destination does not want it.")
+    assert receiver.ids == [error, error]

@@ -1,0 +1,411 @@
+"""Users, installations, integrations, events and settings in the console, and its looks."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import customer
+import pytest
+from browser import Browser, wait
+from console import PATIENCE, Console, Receiver
+from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
+from stack import Stack
+
+SHOP: dict[str, Any] = {
+    "name": "Shop",
+    "description": "Sends every new order to your shop.",
+    "credentialTypes": [
+        {
+            "type": "shop",
+            "name": "Shop account",
+            "fields": [{"name": "token", "label": "Access token", "type": "secret", "required": True}],
+        }
+    ],
+    "settings": [{"name": "batch", "label": "Orders per run", "type": "number"}],
+    "workflows": [{"key": "orders", "name": "Shop orders"}, {"key": "stock", "name": "Stock levels"}],
+}
+ACCOUNT = {"credentials": {"shop": {"name": "Acme account", "data": {"token": "shpat_1"}}}, "settings": {}}
+
+
+@pytest.fixture
+def console(browser: Browser, emulator: Emulator, stack: Stack) -> Iterator[Console]:
+    """The console, with an environment of its own."""
+    with Console(browser, emulator, stack).opened() as console:
+        yield console
+
+
+def install(console: Console, user: str) -> dict[str, Any]:
+    """Installs the shop for a user, and returns the installation."""
+    console.environment.backend.call("PUT", "/integrations/shop", SHOP)
+    return console.environment.call("PUT", f"/users/{user}/installations/shop", ACCOUNT, 201)
+
+
+def break_account(console: Console, user: str, installation: dict[str, Any], reason: str) -> None:
+    """Marks the credential of an installation as invalid."""
+    path = f"/users/{user}/credentials/{installation['credentialIds']['shop']}/status"
+    console.environment.call("POST", path, {"status": "invalid", "reason": reason})
+
+
+# ------------------------------------------------------------------------------------------
+# Users
+
+
+def test_user_is_created_found_disabled_and_deleted(console: Console) -> None:
+    console.sign_in("#/users")
+    console.see("No users")
+    console.click("Create user", "Full name")
+    console.fill("Email", "not an address")
+    console.click("Create user")
+    assert console.problem("Email") == "must be an email address such as joe@example.com"
+    assert console.focused() == "Email"
+    console.fill("Email", "joe@acme.example")
+    console.fill("Username", "joe")
+    console.click("Create user", "Created joe.", "joe@acme.example")
+    user = console.get("/users/joe")["userId"]
+    installation = install(console, user)
+    break_account(console, user, installation, "the shop refuses the token")
+    console.click("Users")
+    console.fill("Find a user", "nobody@acme.example")
+    console.click("Find", "user not found")
+    console.fill("Find a user", "JOE@ACME.example")
+    console.click("Find", "Shop orders", "Stock levels")
+    console.see("Acme account", "invalid", "the shop refuses the token", "needs attention")
+    console.click("Disable", "Disable joe?", "Its data is kept")
+    console.click("Disable", "Disabled joe.")
+    assert console.get("/users/joe")["status"] == "disabled"
+    console.see("inactive")
+    console.click("Enable", "Enabled joe.")
+    assert console.get("/users/joe")["status"] == "active"
+    console.click("Delete", "Delete joe?", "with all installations, workflows and credentials", "cannot be undone")
+    console.click("Cancel")
+    assert console.get("/users/joe")
+    console.click("Delete", "Delete joe?")
+    console.click("Delete user", "Deleted joe.", "No users")
+    console.environment.call("GET", "/users/joe", status=404)
+
+
+def test_users_are_listed_by_status_and_page(console: Console) -> None:
+    names = [f"user-{index:02}" for index in range(55)]
+    body = {"users": [{"username": name} for name in names]}
+    console.environment.call("POST", "/users/batch", body)
+    console.environment.call("POST", "/users/user-07/disable")
+    console.sign_in("#/users")
+    console.see("user-")
+    first = console.rows()
+    console.click("Older users")
+    wait(lambda: len(console.rows()) == 5, PATIENCE, "the older page")
+    shown = {row.split()[0] for row in first + console.rows()}
+    assert shown == set(names)
+    console.click("Newest")
+    console.choose("Status", "Disabled")
+    wait(lambda: len(console.rows()) == 1, PATIENCE, "one user")
+    console.see("user-07")
+    assert console.parameters() == {"status": "disabled"}
+
+
+def test_workflow_is_switched_and_leads_to_its_errors(console: Console) -> None:
+    workflow = console.workflow(console.user("joe"), "Orders")
+    console.record(workflow, "status code 500")
+    console.sign_in("#/users")
+    console.click("joe", "Workflows")
+    console.click("Orders", "Settings", "active")
+    console.click("Deactivate", "Deactivated Orders.", "inactive")
+    assert not console.get(f"/workflows/{workflow}")["active"]
+    console.click("Activate", "Activated Orders.")
+    console.click("Events of this workflow", "workflow.deactivated", "workflow.activated")
+    console.browser.run("history.back()")
+    console.click("Errors of this workflow", "status code 500")
+    assert console.parameters() == {"view": "list", "workflowId": workflow, "range": "7d"}
+
+
+# ------------------------------------------------------------------------------------------
+# Installations and integrations
+
+
+def test_installations_say_what_needs_attention(console: Console) -> None:
+    joe, ann = console.user("joe"), console.user("ann")
+    break_account(console, joe, install(console, joe), "401 from the shop")
+    install(console, ann)
+    console.sign_in("#/installations")
+    console.see("joe", "ann", "needs attention", "active", "Shop orders")
+    [broken] = [row for row in console.rows() if "joe" in row]
+    attention = console.get(f"/users/{joe}/installations/shop")["attention"]
+    assert attention
+    assert all(item["detail"] in broken for item in attention)
+    console.choose("Status of what is loaded", "Needs attention")
+    console.gone("ann")
+    assert console.parameters() == {"status": "needs-attention"}
+    console.choose("Status of what is loaded", "Inactive")
+    console.see("No loaded installation has this status.")
+    console.choose("Status of what is loaded", "All")
+    console.click("joe", "Acme account", "401 from the shop")
+
+
+def test_integration_is_created_and_edited_with_a_preview(console: Console) -> None:
+    definition = {name: SHOP[name] for name in ("credentialTypes", "settings", "workflows")}
+    label = "Credentials, settings, workflows and hints (JSON)"
+    console.sign_in("#/integrations")
+    console.see("No integrations")
+    console.click("Add integration", "Preview of the modal")
+    console.click("Save")
+    assert console.problem("Id") == "is required"
+    assert console.problem("Name") == "is required"
+    console.fill("Id", "shop")
+    console.fill("Name", "Shop")
+    console.fill("Description", "Sends orders")
+    preview = "return document.querySelector('.preview').innerText"
+    assert "Shop" in console.browser.run(preview)
+    assert "Sends orders" in console.browser.run(preview)
+    console.fill(label, json.dumps(definition))
+    console.browser.wait("return document.querySelector('.preview').innerText.includes('Orders per run')")
+    # The preview keeps what was valid.
+    console.fill(label, "{")
+    console.see("Not valid JSON yet")
+    assert "Orders per run" in console.browser.run(preview)
+    console.click("Save")
+    assert "is not valid JSON" in console.problem(label)
+    wrong = {
+        **definition,
+        "workflows": [{"key": "orders"}],
+        "settings": [{"name": "batch", "label": "x", "type": "date"}],
+    }
+    console.fill(label, json.dumps(wrong))
+    console.gone("Not valid JSON yet")
+    console.click("Save", "workflows/0/name: is required", "settings/0/type: must be")
+    assert console.focused() == label
+    console.environment.call("GET", "/integrations/shop", status=404)
+    console.fill(label, json.dumps(definition))
+    console.click("Save", "Saved.", "version 1")
+    assert console.get("/integrations/shop")["workflows"][0]["name"] == "Shop orders"
+    console.fill("Name", "Shop 2")
+    console.browser.wait("return document.querySelector('.preview').innerText.includes('Shop 2')")
+    console.click("Enabled: users can install it")
+    console.click("Save", "Saved.", "version 2")
+    saved = console.get("/integrations/shop")
+    assert (saved["name"], saved["enabled"], saved["description"]) == ("Shop 2", False, "Sends orders")
+    console.click("Integrations", "Shop 2", "disabled")
+    console.click("Shop 2", "version 2")
+    console.click("Delete", "Delete Shop 2?", "2 workflows", "keep running")
+    console.click("Delete integration", "Shop 2 is deleted.", "No integrations")
+    console.environment.call("GET", "/integrations/shop", status=404)
+
+
+def test_icon_of_an_integration_is_a_small_file(console: Console) -> None:
+    console.environment.call("PUT", "/integrations/shop", SHOP, 201)
+    console.sign_in("#/integrations/shop")
+    console.see("Preview of the modal")
+    give = """const file = new File([arguments[0]], "icon.svg", { type: "image/svg+xml" });
+        const transfer = new DataTransfer();
+        transfer.items.add(file);
+        const input = document.querySelector("input[type=file]");
+        input.files = transfer.files;
+        input.dispatchEvent(new Event("change", { bubbles: true }));"""
+    console.browser.run(give, "x" * 20_000)
+    console.see("The icon is too large")
+    console.browser.run(give, '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    console.browser.wait("return document.querySelector('.preview img.app-icon')?.naturalWidth === 9")
+    console.click("Save", "version 2")
+    assert console.get("/integrations/shop")["icon"].startswith("data:image/svg+xml;base64,")
+    console.click("Remove icon")
+    console.click("Save", "version 3")
+    assert console.get("/integrations/shop")["icon"] is None
+
+
+# ------------------------------------------------------------------------------------------
+# Events and the environment
+
+
+def test_events_say_who_changed_what(console: Console) -> None:
+    environment = console.environment
+    environment.call("PUT", "/integrations/shop", SHOP, 201)
+    joe = console.user("joe")
+    token = environment.call("POST", f"/users/{joe}/token", {})["token"]
+    by_user = type(environment.backend)(environment.backend.url, token)
+    assert by_user.call("PUT", f"/users/{joe}/installations/shop", ACCOUNT).status == 201
+    console.workflow(console.user("ann"), "Returns")
+    [key] = {event["actor"]["keyId"] for event in console.get("/events")["data"] if "keyId" in event["actor"]}
+    console.sign_in("#/events")
+    console.see("installation.created", "credential.created", "workflow.created", "Returns")
+    for row in console.rows():
+        if "installation.created" in row:
+            assert row.endswith("joe joe")
+        if "Returns" in row:
+            assert row.endswith(f"ann API key …{key[-6:]}")
+    console.choose("Type", "installation.created")
+    wait(lambda: len(console.rows()) == 1, PATIENCE, "one event")
+    console.click("installation.created", "Data", "By", "Integration", '"integrationId": "shop"')
+    assert console.parameters().keys() == {"type", "event"}
+    console.click("Close")
+    console.click("Clear filters", "Returns")
+    console.fill("User", "ann")
+    wait(lambda: len(console.rows()) == 1, PATIENCE, "the event of ann")
+    console.see("Returns")
+    assert console.parameters() == {"userId": "ann"}
+    console.fill("User", "nobody")
+    console.see("user not found")
+    assert console.rows() == []
+
+
+def test_defaults_of_the_modal_are_edited(console: Console) -> None:
+    console.sign_in("#/environment")
+    console.click("Edit", "Origins of the pages")
+    console.fill("Origins of the pages that may embed it, one on each line", "https://app.acme.example/path")
+    console.click("Save")
+    assert console.problem("Origins of the pages that may embed it, one on each line")
+    console.fill(
+        "Origins of the pages that may embed it, one on each line", "https://app.acme.example\nhttps://b.example"
+    )
+    console.choose("Theme", "Dark")
+    console.choose("Language", "Deutsch")
+    console.click("Save", "Saved.", "https://b.example")
+    modal = console.get("/environment")["modal"]
+    assert modal == {"origins": ["https://app.acme.example", "https://b.example"], "theme": "dark", "lang": "de"}
+    console.click("Edit")
+    assert console.value("Theme") == "dark"
+    console.fill("Own colors (JSON)", "{")
+    console.click("Save")
+    assert "is not valid JSON" in console.problem("Own colors (JSON)")
+    console.fill("Own colors (JSON)", '{"light": {"accent": "blue"}}')
+    console.click("Save", "light/accent: ")
+    assert console.focused() == "Own colors (JSON)"
+    console.fill("Own colors (JSON)", '{"light": {"accent": "#0b5cad"}}')
+    console.choose("Language", "That of the browser")
+    console.click("Save", "Saved.", "own colors")
+    modal = console.get("/environment")["modal"]
+    assert (modal["theme"]["light"]["accent"], modal["lang"]) == ("#0b5cad", None)
+    # The preview of an integration has the colors of the environment.
+    console.environment.call("PUT", "/integrations/shop", SHOP, 201)
+    console.open("#/integrations/shop")
+    console.see("Preview of the modal")
+    color = console.browser.run("return getComputedStyle(document.querySelector('.preview .primary')).backgroundColor")
+    assert color == "rgb(11, 92, 173)"
+
+
+# ------------------------------------------------------------------------------------------
+# Frame and looks
+
+
+def test_navigation_moves_the_focus_and_names_the_page(console: Console) -> None:
+    console.user("joe")
+    console.sign_in()
+    for page in ("Destinations", "Users", "Errors"):
+        console.click(page)
+        console.browser.wait("return document.title === arguments[0]", f"{page} · Tenon console")
+        console.browser.wait("return document.activeElement.innerText === arguments[0]", page)
+        assert console.find("return named('nav a', arguments[0]).ariaCurrent", page) == "page"
+    console.click("Users")
+    console.click("Create user", "Full name")
+    assert console.focused() == "Email"
+    console.click("Cancel")
+    console.browser.wait("return document.activeElement.innerText === 'Create user'")
+    # On a phone, the navigation is a menu.
+    console.browser.resize(360, 740)
+    assert console.browser.run("return document.querySelector('header').getBoundingClientRect().height") <= 64
+    assert not console.find("return visible('nav a').some((link) => textOf(link) === 'Events')")
+    console.click("Menu")
+    console.click("Events", "No events")
+    assert not console.find("return visible('nav a').some((link) => textOf(link) === 'Users')")
+
+
+LONG = "A-very-long-name-without-any-space-" * 3
+
+
+def test_every_page_and_dialog_is_accessible_at_every_width(console: Console, emulator: Emulator) -> None:
+    environment = console.environment
+    console.check_view("sign-in")
+    console.click("Sign in", "is required")
+    console.check_view("sign-in with a problem")
+    shop = {**SHOP, "name": LONG[:100], "description": "Description " * 20}
+    environment.call("PUT", "/integrations/shop", shop, 201)
+    joe = console.user(LONG[:120], fullName="Joe " * 20, metadata={"plan": "gold"})
+    installed = environment.call("PUT", f"/users/{joe}/installations/shop", ACCOUNT, 201)
+    break_account(console, joe, installed, "R" * 300)
+    workflow = console.workflow(joe, LONG)
+    now = datetime.now(UTC)
+    texts = (
+        "Request failed with status code 403",
+        "T" * 300,
+        "Rate limit of https://shop.example/orders?page=2 is reached",
+    )
+    blocks = ("alloy.shopify", "core.transform.line-items.of.every.order", "alloy.slack")
+    for text, block in zip(texts, blocks, strict=True):
+        times = ((now - timedelta(seconds=index * index * 30)).isoformat() for index in range(5))
+        [error, *_] = console.record(workflow, *({"error": text, "createdAt": at} for at in times), blockType=block)
+    bus = customer.make_bus(emulator, f"tenon-test-{uuid.uuid4().hex[:12]}")
+    keys = customer.make_keys(emulator, bus.name, bus.name)
+    credentials = {"accessKeyId": keys.access_key_id, "secretAccessKey": keys.secret_access_key}
+    body = {"type": "eventbridge", "region": REGION, "eventBusName": bus.name, "credentials": credentials, "name": LONG}
+    keyed = environment.call("POST", "/destinations", body, 201)["destinationId"]
+    with Receiver(500, "E" * 300) as receiver:
+        receiver.url += "/" + "path" * 40
+        webhook = console.webhook(receiver, name="Support desk", filter={"blockType": ["alloy.shopify", LONG]})
+        console.record(workflow, *(f"status code 50{index}" for index in range(6)))
+        wait(lambda: console.health(webhook)["status"] == "failing", PATIENCE, "the circuit opens")
+        role = {"roleArn": f"arn:aws:iam::{CUSTOMER_ACCOUNT}:role/{'long-' * 12}role"}
+        body = {"type": "eventbridge", "region": REGION, "eventBusName": bus.name, "credentials": role}
+        unset = environment.call("POST", "/destinations", body, 201)["destinationId"]
+        environment.call("POST", f"/destinations/{webhook}/replay", {"pending": True}, 202)
+        event = console.get("/events?type=installation.created")["data"][0]["_id"]
+        [group, *_] = console.get("/errors/groups")["groups"]
+        console.sign_in()
+
+        def check(fragment: str, *names: str) -> None:
+            console.open(fragment)
+            console.see(*names)
+            console.requests()
+            console.check_view(fragment)
+
+        check("#/errors", "Affected", "1 failing")
+        check("#/errors?view=list&blockType=alloy.slack&text=Rate", "Workflow", "Clear filters")
+        check(f"#/errors?fingerprint={group['fingerprint']}", "affected user")
+        check(f"#/errors?error={error}", "Send again")
+        check("#/errors?userId=nobody", "user not found")
+        check("#/errors?since=2026-01-01T00:00:00Z&until=2026-01-01T01:00:00Z", "Nothing failed")
+        check("#/destinations", "failing", "Support desk")
+        check(f"#/destinations/{webhook}", "Last attempt:", "Replay …")
+        check(f"#/destinations/{webhook}?view=replays", "running")
+        check(f"#/destinations/{webhook}?view=settings", "Only block types")
+        check(f"#/destinations/{keyed}?view=settings", "Least-privilege policy")
+        check("#/events", "installation.created")
+        check(f"#/events?event={event}", "Data")
+        check("#/integrations", "enabled")
+        check("#/integrations/shop", "Preview of the modal")
+        check("#/installations", "needs attention")
+        check("#/users", "active")
+        check(f"#/users/{joe}", "Credentials", "Stock levels")
+        check(f"#/workflows/{workflow}", "Settings")
+        check("#/environment", "Embedded modal")
+
+        def check_dialog(fragment: str, text: str, *buttons: str) -> None:
+            console.open(fragment)
+            for button in buttons:
+                console.click(button)
+            console.see(text)
+            console.check_view(f"{fragment}: {text}")
+            console.click("Close")
+
+        settings = f"#/destinations/{webhook}?view=settings"
+        keyed_settings = f"#/destinations/{keyed}?view=settings"
+        bus_form = ("Add destination", "Amazon EventBridge")
+        range_choice = "Everything that was recorded in a time range"
+        check_dialog("#/destinations", "is required", "Add destination", "Save")
+        check_dialog("#/destinations", "Block types", *bus_form, "Only those of certain users")
+        check_dialog("#/destinations", "is required", *bus_form, "Access keys", "Save")
+        check_dialog(f"#/destinations/{webhook}", "All deliveries that are", "Replay …")
+        check_dialog(f"#/destinations/{webhook}", "Since", "Replay …", range_choice)
+        check_dialog(f"#/destinations/{webhook}", "It cancels 6 queued deliveries", "Send to Support desk")
+        check_dialog(settings, "6 queued deliveries are lost", "Delete destination")
+        check_dialog(settings, "The previous one stays valid", "Rotate secret")
+        check_dialog(settings, "Queued deliveries go to the new URL", "Change URL")
+        check_dialog(keyed_settings, "Copy AWS CLI command", "Replace keys or role", "Role", "Trust policy")
+        check_dialog(f"#/destinations/{unset}?view=settings", "AWS response", "Set up the role", "Verify and enable")
+        check_dialog("#/users", "Full name", "Create user")
+        check_dialog("#/environment", "Own colors", "Edit")
+        console.open("#/errors")
+        console.click("Custom", "Since")
+        console.set_offline(True)
+        console.skip(30)
+        console.see("Live updates have stopped")
+        console.check_view("custom range, offline")
