@@ -57,14 +57,15 @@ function Deliveries({ deliveries, ids, reload }) {
   return h("section", { class: "stack", "aria-label": "Deliveries" }, h("h3", {}, "Deliveries"), all.length ? all.map((destinationId) => {
     const destination = list.find((one) => one.destinationId === destinationId);
     const delivery = known.get(destinationId);
+    const verb = delivery ? "Send again" : "Send";
     return h("div", { key: destinationId, class: "card dense" },
       h("div", { class: "row spread" }, destination ? h("a", { href: link(["destinations", destinationId]) }, destinationName(destination)) : h("span", { class: "quiet" }, "Deleted destination"),
         h(Badge, { kind: DELIVERY_KINDS[delivery?.status] }, delivery?.status ?? "not sent")),
       delivery && h(Attempts, delivery),
-      mayChange && destination?.enabled && h("div", {}, h(Button, { label: `Send again to ${destinationName(destination)}`, action: async () => {
+      mayChange && destination?.enabled && h("div", {}, h(Button, { label: `${verb} to ${destinationName(destination)}`, action: async () => {
         await startReplay(destinationId, ids, { follows: true });
         await reload();
-      } }, "Send again")));
+      } }, verb)));
   }) : h(Empty, { title: "No destinations" }));
 }
 

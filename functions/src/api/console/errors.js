@@ -162,6 +162,8 @@ function Groups({ groups, complete, matches }) {
   !complete && h("p", { class: "quiet" }, "Only the newest 5,000 errors of the time range are counted."));
 }
 
+const Links = ({ ids, Link }) => ids.map((id, index) => h(Fragment, { key: id }, index > 0 && ", ", h(Link, { id })));
+
 // A group: what happens, and whom it affects.
 function GroupSummary({ group, isLoading, errors = [] }) {
   const userIds = [...new Set(errors.map(({ userId }) => userId))];
@@ -169,8 +171,8 @@ function GroupSummary({ group, isLoading, errors = [] }) {
     h("div", { class: "row spread" }, h("h2", {}, "Group of similar errors"), h("a", { href: changed({ fingerprint: null, cursor: null }) }, "All groups")),
     group ? h(Fragment, {}, h("pre", { tabIndex: 0, "aria-label": "Example" }, group.example.error),
       h("p", { class: "row" }, h(Badge, {}, plural(group.count, "error")), h(Code, { text: group.blockType }), h("span", {}, "first seen ", h(Time, { at: group.firstSeen })), h("span", {}, "last seen ", h(Time, { at: group.lastSeen }))),
-      h("p", {}, h("strong", {}, `${plural(group.workflows, "affected workflow")}: `), group.workflowIds.map((id) => h(Fragment, { key: id }, h(WorkflowLink, { id }), " ")), group.workflows > group.workflowIds.length && "and others"),
-      h("p", {}, h("strong", {}, `${plural(group.users, "affected user")}: `), userIds.map((id) => h(Fragment, { key: id }, h(UserLink, { id }), " ")), group.users > userIds.length && "and others"))
+      h("p", {}, h("strong", {}, `${plural(group.workflows, "affected workflow")}: `), h(Links, { ids: group.workflowIds, Link: WorkflowLink }), group.workflows > group.workflowIds.length && " and others"),
+      h("p", {}, h("strong", {}, `${plural(group.users, "affected user")}: `), h(Links, { ids: userIds, Link: UserLink }), group.users > userIds.length && " and others"))
       : !isLoading && h("p", { class: "quiet" }, "No error of this group in the time range."));
 }
 

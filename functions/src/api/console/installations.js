@@ -18,7 +18,7 @@ function InstallationsPage() {
   const all = installations.data?.data ?? [];
   const shown = all.filter((installation) => !status || installation.status === status);
   return h(Fragment, {}, h("h1", { tabIndex: -1 }, "Installations"),
-    h("div", { class: "filters" }, h("label", {}, "Status of what is loaded", h("select", { value: status, onChange: (event) => go(changed({ status: event.currentTarget.value || null })) },
+    h("div", { class: "filters" }, h("label", {}, "Status on this page", h("select", { value: status, onChange: (event) => go(changed({ status: event.currentTarget.value || null })) },
       [["", "All"], ["needs-attention", "Needs attention"], ["active", "Active"], ["inactive", "Inactive"]].map(([value, title]) => h("option", { key: value, value }, title))))),
     h(Problem, { problem: installations.problem, retry: installations.reload }),
     !installations.data && installations.isLoading && h(Skeleton, { rows: 8 }),

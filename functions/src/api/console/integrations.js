@@ -50,7 +50,7 @@ function IntegrationsPage() {
       h("thead", {}, h("tr", {}, ["Integration", "Status", "Workflows", "Version", "Changed"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, integrations.data.map((integration) => h("tr", { key: integration.integrationId },
         h("td", { class: "text" }, h("span", { class: "row flat" }, h(IntegrationIcon, integration), h("span", {}, h("a", { href: link(["integrations", integration.integrationId]) }, integration.name), h("code", { class: "quiet block" }, integration.integrationId)))),
-        h("td", {}, h(Badge, { kind: integration.enabled ? "good" : "quiet" }, integration.enabled ? "enabled" : "disabled")), h("td", {}, integration.workflows.length), h("td", {}, integration.version), h("td", { class: "nowrap" }, h(Time, { at: integration.updatedAt })))))))
+        h("td", {}, h(Badge, { kind: integration.enabled ? "good" : "quiet" }, integration.enabled ? "enabled" : "disabled")), h("td", { "data-label": "Workflows:" }, integration.workflows.length), h("td", { "data-label": "Version:" }, integration.version), h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: integration.updatedAt })))))))
       : h(Empty, { title: "No integrations" }, "An integration is what your users can install in the embedded modal.")));
 }
 

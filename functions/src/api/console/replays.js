@@ -94,7 +94,7 @@ function ReplayList({ destinationId }) {
   return h(Fragment, {}, h(LiveNotice, { live }), data.length ? h("div", { class: "table" }, h("table", {},
     h("thead", {}, h("tr", {}, ["Started", "Sends again", "Status", "Progress", ""].map((title) => h("th", { key: title }, title)))),
     h("tbody", {}, data.map(({ replayId, request, status, found, delivered, failed, createdAt }) => h("tr", { key: replayId },
-      h("td", { class: "nowrap" }, h(Time, { at: createdAt })), h("td", {}, requestText(request)),
+      h("td", { class: "nowrap", "data-label": "Started" }, h(Time, { at: createdAt })), h("td", {}, requestText(request)),
       h("td", {}, h(Badge, { kind: { running: "info", done: failed ? "warn" : "good", cancelled: "quiet" }[status] }, status)),
       h("td", {}, h("progress", { max: Math.max(found, 1), value: found ? delivered + failed : Number(status === "done"), "aria-label": "Progress" }),
         h("span", { class: "quiet block" }, `${delivered.toLocaleString()} of ${found.toLocaleString()} delivered${failed ? `, ${failed.toLocaleString()} not` : ""}`)),

@@ -36,7 +36,7 @@ function UsersPage() {
       h("thead", {}, h("tr", {}, ["Username", "Email", "Name", "Status", "Created"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, users.data.data.map((user) => h("tr", { key: user.userId },
         h("td", { class: "text" }, h("a", { href: link(["users", user.userId]) }, user.username)), h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
-        h("td", {}, h(UserStatus, user)), h("td", { class: "nowrap" }, h(Time, { at: user.createdAt })))))))
+        h("td", {}, h(UserStatus, user)), h("td", { class: "nowrap", "data-label": "Created" }, h(Time, { at: user.createdAt })))))))
       : h(Empty, { title: "No users" }, "Your back end creates a user for each person who uses an integration.")),
     h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), users.data?.cursor && h("a", { class: "button", href: changed({ cursor: users.data.cursor }) }, "Older users")));
 }
@@ -93,12 +93,12 @@ function userPage({ id }) {
         h("thead", {}, h("tr", {}, ["Workflow", "Integration", "Status", "Changed"].map((title) => h("th", { key: title }, title)))),
         h("tbody", {}, workflows.data.map((workflow) => h("tr", { key: workflow.workflowId },
           h("td", { class: "text" }, h("a", { href: link(["workflows", workflow.workflowId]) }, workflow.name)), h("td", {}, workflow.integrationId ?? ""),
-          h("td", {}, h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive")), h("td", { class: "nowrap" }, h(Time, { at: workflow.updatedAt }))))))) : h(Empty, { title: "No workflows" }), h(Rest, workflows)),
+          h("td", {}, h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive")), h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: workflow.updatedAt }))))))) : h(Empty, { title: "No workflows" }), h(Rest, workflows)),
       h(Section, { title: "Credentials" }, credentials.data.length ? h("div", { class: "table" }, h("table", {},
         h("thead", {}, h("tr", {}, ["Credential", "Type", "Status", "Changed", "Id"].map((title) => h("th", { key: title }, title)))),
         h("tbody", {}, credentials.data.map(({ credentialId, name, type, status, statusReason, updatedAt }) => h("tr", { key: credentialId },
           h("td", { class: "text" }, name), h("td", {}, type), h("td", {}, h(Badge, { kind: status === "valid" ? "good" : "bad" }, status), statusReason && h("span", { class: "quiet block" }, statusReason)),
-          h("td", { class: "nowrap" }, h(Time, { at: updatedAt })), h("td", {}, h(Id, { id: credentialId }))))))) : h(Empty, { title: "No credentials" }), h(Rest, credentials))));
+          h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: updatedAt })), h("td", {}, h(Id, { id: credentialId }))))))) : h(Empty, { title: "No credentials" }), h(Rest, credentials))));
 }
 
 const Rest = ({ cursor }) => cursor && h("p", { class: "quiet" }, `The newest ${MOST_SHOWN} are shown.`);
