@@ -201,7 +201,8 @@ function sortedProblems({ message, errors = [], policy }, node) {
     if (name) fields[name] = [fields[name], fieldText({ ...error, pointer: `/${placeInField(parts.slice(name === parts[index] ? index + 1 : index))}` })].filter(Boolean).join("; ");
     else others.push(fieldText(error));
   }
-  return { fields, summary: errors.length ? others.join("; ") : message, policy };
+  // The message refers to the policy where that helps.
+  return { fields, summary: errors.length ? others.join("; ") : message, policy: message.includes("`policy`") && policy };
 }
 
 // Returns the place of a problem in the value of a field. The entries of a list are counted from 1.
