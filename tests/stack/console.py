@@ -126,7 +126,9 @@ VISUAL = ["color-contrast", "target-size", "link-in-text-block", "scrollable-reg
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 AXE = """const [tags, rules, isFirst] = arguments;
 const only = isFirst ? { type: "tag", values: tags } : { type: "rule", values: rules };
-const { violations, passes } = await axe.run(document, { runOnly: only, resultTypes: ["violations"] });
+// The page behind a dialog is inert, and was checked without it.
+const checked = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document;
+const { violations, passes } = await axe.run(checked, { runOnly: only, resultTypes: ["violations"] });
 const isClipped = (element) => { for (let at = element.parentElement; at; at = at.parentElement) if (getComputedStyle(at).overflowX !== "visible") return true; };
 const wide = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility()
   && element.getBoundingClientRect().right > innerWidth + 0.5 && !isClipped(element));
@@ -352,10 +354,17 @@ class Console:
         script = "return visible('button').filter(({ disabled }) => !disabled).map(textOf)"
         return self.find(script)
 
-    def rows(self) -> list[str]:
-        """Returns the text of each row of the first table."""
+    def rows(self, count: int) -> list[str]:
+        """Waits until the first table has so many rows, and returns their texts."""
         script = "return visible('table')[0] ? [...visible('table')[0].tBodies[0].rows].map(textOf) : []"
-        return self.find(script)
+        shown = list[str]()
+
+        def is_complete() -> bool:
+            shown[:] = self.find(script)
+            return len(shown) == count
+
+        wait(is_complete, PATIENCE, f"{count} rows")
+        return shown
 
     # What the page does.
 

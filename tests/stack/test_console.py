@@ -79,7 +79,7 @@ def test_stored_markup_is_shown_as_text(console: Console) -> None:
     for fragment, text in {
         "#/errors": "Affected",
         "#/errors?view=list": "Workflow",
-        f"#/errors?error={error}": "Send again",
+        f"#/errors?error={error}": "Deliveries",
         "#/destinations": "retrying",
         f"#/destinations/{destination}": "Last attempt:",
         f"#/destinations/{destination}?view=settings": "Description",

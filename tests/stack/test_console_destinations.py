@@ -162,8 +162,9 @@ def test_role_of_a_bus_is_set_up_in_two_steps(console: Console, bus: customer.Bu
     assert not only(console)["enabled"]
     iam = console.emulator.client("iam", CUSTOMER_ACCOUNT)
     iam.create_role(RoleName=bus.name, AssumeRolePolicyDocument=json.dumps(created["trustPolicy"]))
-    iam.put_role_policy(RoleName=bus.name, PolicyName="put", PolicyDocument=json.dumps(created["policy"]))
     console.click("Set up the role", "2. Verify and enable")
+    console.click("Verify and enable", "attach the policy in `policy`", f'event-bus/{bus.name}"')
+    iam.put_role_policy(RoleName=bus.name, PolicyName="put", PolicyDocument=json.dumps(created["policy"]))
     console.click("Verify and enable", "Enabled")
     assert only(console)["enabled"]
     console.record(console.workflow(console.user("joe"), "Orders"), "through the role")
@@ -324,8 +325,8 @@ def test_outage_of_an_endpoint_is_repaired(console: Console) -> None:
         console.click("Destinations", "Support desk", "failing", "8 deliveries queued", "healthy")
         console.click("Support desk", "Failing since", "8 deliveries queued, next attempt ", "Last attempt: 503")
         console.see("database is unavailable")
-        assert len(console.rows()) == len(ids)
-        assert all("pending503" in row.replace(" ", "") and "database is unavailable" in row for row in console.rows())
+        rows = console.rows(len(ids))
+        assert all("pending503" in row.replace(" ", "") and "database is unavailable" in row for row in rows)
         # The attempts of one of them.
         console.click("Error …", "Next attempt", "database is unavailable", "ms")
         console.click("Close")
@@ -341,7 +342,7 @@ def test_outage_of_an_endpoint_is_repaired(console: Console) -> None:
         console.click("Deliveries", "Delivered later")
         console.click("Pending", "No delivery is pending.")
         console.click("Delivered later", "delivered")
-        assert len(console.rows()) == len(ids)
+        console.rows(len(ids))
 
 
 def test_revoked_aws_keys_are_replaced(console: Console, bus: customer.Bus) -> None:
@@ -398,7 +399,7 @@ def test_switching_off_names_what_it_cancels_and_on_sends_it(console: Console) -
         console.click("Switch off", "Support desk is off.", "Switched off")
         console.wait_for_deliveries(destination, "cancelled", 3)
         console.click("Cancelled")
-        console.browser.wait("return document.querySelectorAll('main tbody tr').length === 3")
+        console.rows(3)
         meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
         receiver.status = 200
         console.click(
@@ -421,7 +422,7 @@ def test_deliveries_are_replayed_by_selection_range_and_status(console: Console)
         console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": True})
         receiver.status = 200
         console.sign_in(f"#/destinations/{destination}?status=cancelled")
-        console.browser.wait("return document.querySelectorAll('main tbody tr').length === 4")
+        console.rows(4)
         # Two that are selected.
         chosen = console.browser.run(
             "return [...document.querySelectorAll('main tbody a[title]')].slice(0, 2).map(({ title }) => title)"
