@@ -4,7 +4,7 @@ import contextlib
 import http.server
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,10 @@ SPY = """if (location.pathname.endsWith("/console")) {
     try {
       if (spy.isOffline) throw new TypeError("offline");
       const authorization = spy.scheme ? options.headers.authorization.replace("Bearer", spy.scheme) : options.headers.authorization;
-      const { status, headers, ...response } = await fetch(url, { ...options, headers: { ...options.headers, authorization } })
-        .then(async (found) => ({ status: found.status, headers: found.headers, body: await found.arrayBuffer() }));
-      return new Response(response.body.byteLength ? response.body : null, { status, headers });
+      const response = await fetch(url, { ...options, headers: { ...options.headers, authorization } });
+      // A request is open until its body is read.
+      const body = await response.arrayBuffer();
+      return new Response(body.byteLength ? body : null, response);
     } finally {
       spy.open -= 1;
     }
@@ -121,6 +122,8 @@ const choose = (select, name) => {
 };
 """
 
+# Themes and widths in which views are checked.
+LOOKS = (("light", 1280), ("dark", 1280), ("dark", 360), ("light", 360))
 # Rules of the accessibility checker that depend on theme or width, and the tags of the others.
 VISUAL = ["color-contrast", "target-size", "link-in-text-block", "scrollable-region-focusable"]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -404,17 +407,16 @@ class Console:
         """Fails all requests, or none."""
         self.browser.run("spy.isOffline = arguments[0]", is_offline)
 
-    def check_view(self, name: str) -> None:
-        """Checks accessibility and width of what is shown, in both themes and at two widths."""
+    def check_view(self, name: str, looks: Sequence[tuple[str, int]] = LOOKS) -> None:
+        """Checks accessibility and width of what is shown, in the given themes and widths."""
         problems = list[str]()
         if not self.browser.run("return typeof axe === 'object'"):
             self.browser.run(Path(os.environ["TENON_AXE"]).read_text())
-        for theme, width in (("light", 1280), ("dark", 1280), ("dark", 360), ("light", 360)):
+        for theme, width in looks:
             self.browser.resize(width, 800)
             self.browser.prefer(theme)
             self.browser.wait("return innerWidth === arguments[0]", width)
-            first = (theme, width) == ("light", 1280)
-            found = self.browser.run(AXE, TAGS, VISUAL, first)
+            found = self.browser.run(AXE, TAGS, VISUAL, (theme, width) == looks[0])
             problems += [f"{name} {theme} {width}: {problem}" for problem in found]
         self.browser.resize(1280, 900)
         assert not problems, "\n".join(problems)
