@@ -108,7 +108,7 @@ pub struct Backend {
     pub environment: EnvironmentId,
     /// Caller, as the events of its changes name it.
     pub actor: Actor,
-    /// Scope by which the key may call the route: `manage` or `read`.
+    /// Scope of the key that permits the most.
     pub scope: Scope,
 }
 
@@ -191,7 +191,8 @@ use Identity::{Key, User};
 callers! {
     Backend ("an API key with the scope `manage`")
         Key { environment, scopes, key_id, reads } if reads || has(&scopes, Scope::Manage) => {
-            let scope = if has(&scopes, Scope::Manage) { Scope::Manage } else { Scope::Read };
+            let scope = [Scope::Manage, Scope::Engine].into_iter().find(|scope| has(&scopes, *scope));
+            let scope = scope.unwrap_or(Scope::Read);
             Self { environment, actor: Actor::Key { key_id }, scope }
         };
     Engine ("an API key with the scope `engine`")

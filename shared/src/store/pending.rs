@@ -174,7 +174,7 @@ impl PendingDeliveries {
     ) -> Result<QueueOutcome, StoreError> {
         let keys: Vec<Key> = records.iter().map(|record| keys::delivery(route, *record)).collect();
         let (rows, unreadable) = self.table.get_readable::<DeliveryRow>(&keys).await?;
-        self.table.delete_all(unreadable).await?;
+        self.table.delete_all(unreadable.clone()).await?;
         let rows: HashMap<String, DeliveryRow> = rows.into_iter().map(|row| (row.sk.clone(), row)).collect();
         let row_of = |key: &Key| rows.get(&key.sk);
         let pending_at = |row: Option<&DeliveryRow>| row.and_then(|row| row.next_attempt_at);
@@ -194,8 +194,12 @@ impl PendingDeliveries {
                 continue;
             }
             // It may have been settled since the replay selected it.
+            let has_changed = |statuses: &[DeliveryStatus]| match row {
+                Some(row) => !statuses.contains(&row.status),
+                None => !unreadable.contains(delivery_key),
+            };
             if let Selection::Deliveries(statuses) = &replay.selection
-                && row.is_none_or(|row| !statuses.contains(&row.status))
+                && has_changed(statuses)
             {
                 continue;
             }
@@ -216,11 +220,16 @@ impl PendingDeliveries {
             writes.push(Put::new(self.item(route, &next)?).into());
             replay_ids.push(replay.replay_id);
             let recent = replay_ids.len().saturating_sub(MAX_REPLAYS_PER_DELIVERY);
-            let unchanged = match row.map(|row| row.next_attempt_at) {
+            let unchanged = match row {
                 None => Condition::item_absent(),
-                Some(None) => Condition::absent("nextAttemptAt")
-                    .or(Condition::equals("nextAttemptAt", AttributeValue::Null(true))),
-                Some(Some(at)) => Condition::equals("nextAttemptAt", text(at)),
+                Some(DeliveryRow { status, next_attempt_at, .. }) => {
+                    let due = match next_attempt_at {
+                        None => Condition::absent("nextAttemptAt")
+                            .or(Condition::equals("nextAttemptAt", AttributeValue::Null(true))),
+                        Some(at) => Condition::equals("nextAttemptAt", text(at)),
+                    };
+                    Condition::equals("status", to_value(status)?).and(due)
+                }
             };
             let status = (DeliveryStatus::Pending, Some(next.next_attempt_at));
             let update = self.update(route, &next, status, None)?;

@@ -34,7 +34,7 @@ pub struct EnvironmentBody {
     version: &'static str,
     /// Defaults of the embedded modal.
     modal: Modal,
-    /// Scope of the key that made the request: `manage`, or `read` if it may not change anything.
+    /// Scope of the key that made the request. Of several, the one that permits the most: `manage`, `engine`, `read`.
     scope: Scope,
 }
 

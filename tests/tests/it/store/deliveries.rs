@@ -19,7 +19,12 @@ use tenon::{
         replays::Replays,
     },
 };
-use tests::{Calls, aws, delivery_harness::DeliveryHarness, setting};
+use tests::{
+    Calls, aws,
+    delivery_harness::DeliveryHarness,
+    keys, setting,
+    table_items::{load, query},
+};
 
 async fn table(name: &str) -> Table {
     Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
@@ -255,13 +260,24 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
-    let records: Vec<RecordKey> = (0..3).map(|_| (workflow, ErrorId::new()).into()).collect();
+    let records: Vec<RecordKey> = (0..4).map(|_| (workflow, ErrorId::new()).into()).collect();
     let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
     let first: Vec<_> =
         records.iter().map(|record| PendingDelivery { attempts: 1, ..PendingDelivery::first(*record, now) }).collect();
     let added: Vec<_> = first.iter().map(|delivery| (delivery.clone(), Some(attempt(500)))).collect();
     assert!(pending.add(route, &added).await.unwrap().is_empty());
-    // After the replay has selected all three, a drain delivers the second and cancels the third.
+    // The last delivery cannot be read.
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    for shard in 0..keys::DELIVERY_SHARDS {
+        let pk = keys::delivery_attempts(route.environment.to_string(), route.destination.to_string(), shard);
+        let mut rows = query(&aws, &setting("ERRORS_TABLE"), &pk).await;
+        rows.retain(|row| row["errorId"].as_s().is_ok_and(|id| *id == records[3].id().to_string()));
+        for row in &mut rows {
+            row.insert("replayIds".into(), keys::attribute("malformed"));
+        }
+        load(&aws, &setting("ERRORS_TABLE"), rows).await;
+    }
+    // After the replay has selected all, a drain delivers the second and cancels the third.
     let settled = [(1, Disposition::Delivered), (2, Disposition::Cancelled)].map(|(index, disposition)| Settlement {
         delivery: first[index].clone(),
         attempt: None,
@@ -270,9 +286,9 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
     pending.settle(route, &replays.0, &settled).await.unwrap();
 
     for (statuses, queued) in [
-        (vec![DeliveryStatus::Failed], Queued { records: 0, added: 0 }),
-        (vec![DeliveryStatus::Pending], Queued { records: 1, added: 0 }),
-        (vec![DeliveryStatus::Pending, DeliveryStatus::Cancelled], Queued { records: 2, added: 1 }),
+        (vec![DeliveryStatus::Failed], Queued { records: 1, added: 1 }),
+        (vec![DeliveryStatus::Pending], Queued { records: 2, added: 0 }),
+        (vec![DeliveryStatus::Pending, DeliveryStatus::Cancelled], Queued { records: 3, added: 1 }),
     ] {
         let replay = Replay::new(ReplayId::new(), route.destination, Selection::Deliveries(statuses), now);
         replays.create(route.environment, &replay).await.unwrap();
