@@ -125,10 +125,10 @@ def test_bus_is_created_with_keys_that_aws_accepts(console: Console, bus: custom
     assert keys.access_key_id not in console.text()
     console.record(console.workflow(console.user("joe"), "Orders"), "streams")
     assert (bus.receive(PATIENCE) or {})["detail"]["error"] == "streams"
-    # Switched off, it gets nothing.
-    console.click(f"Send to {bus.name}", "Switch off", "Nothing is queued.")
-    console.find("named('dialog button', 'Switch off').click()")
-    console.see(" is off.", "Switched off")
+    # It can be disabled.
+    console.click(f"Send to {bus.name}", "Disable", "Nothing is queued.")
+    console.find("named('dialog button', 'Disable').click()")
+    console.see(" is disabled.", "Nothing is sent")
     assert not only(console)["enabled"]
 
 
@@ -330,7 +330,7 @@ def test_outage_of_an_endpoint_is_repaired(console: Console) -> None:
         # The attempts of one of them.
         console.click("Error …", "Next attempt", "database is unavailable", "ms")
         console.click("Close")
-        # It is mended.
+        # The endpoint works again.
         broken.status, broken.response = 200, ""
         console.click("Send 8 queued deliveries now", "The replay has started.", "pending deliveries")
         assert console.parameters() == {"view": "replays"}
@@ -386,27 +386,27 @@ def test_revoked_aws_keys_are_replaced(console: Console, bus: customer.Bus) -> N
     console.gone("failing", "queued")
 
 
-def test_switching_off_names_what_it_cancels_and_on_sends_it(console: Console) -> None:
+def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console) -> None:
     with Receiver(500) as receiver:
         destination = console.webhook(receiver, name="Support desk")
         cancelled = fail(console, *TEXTS[:3], destination=destination)
         console.sign_in(f"#/destinations/{destination}")
         console.see("3 deliveries queued")
-        console.click("Send to Support desk", "Switch off Support desk?", "It cancels 3 queued deliveries.")
+        console.click("Send to Support desk", "Disable Support desk?", "It cancels 3 queued deliveries.")
         console.click("Cancel")
         assert only(console)["enabled"]
         console.click("Send to Support desk", "It cancels 3 queued deliveries.")
-        console.click("Switch off", "Support desk is off.", "Switched off")
+        console.click("Disable", "Support desk is disabled.", "Nothing is sent")
         console.wait_for_deliveries(destination, "cancelled", 3)
         console.click("Cancelled")
         console.rows(3)
         meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
         receiver.status = 200
         console.click(
-            "Send to Support desk", "Send what it missed?", "3 cancelled deliveries", "recorded while it was off"
+            "Send to Support desk", "Send what it missed?", "3 cancelled deliveries", "recorded while it was disabled"
         )
         assert console.find("return visible('input[name=missed]').map(({ checked }) => checked)") == [True, True]
-        assert console.value("Off since")
+        assert console.value("Disabled since")
         console.click("Send", "Sends again")
         wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, PATIENCE, "all arrive")
         console.skip_until("3 of 3 delivered", "1 of 1 delivered", "cancelled deliveries")
@@ -471,7 +471,7 @@ def test_running_replay_is_cancelled(console: Console) -> None:
         console.gone("running")
         console.forget()
         console.skip(60)
-        # What has ended is not watched.
+        # No list is updated after the end of its replays.
         assert [line for line in console.requests() if "replays" in line] == []
 
 

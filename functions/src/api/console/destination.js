@@ -48,7 +48,7 @@ function Overview({ destination, name }) {
   const { failedAttempt, reload } = useLastFailure(destination);
   return h(Fragment, {},
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, name),
-      h("div", { class: "row" }, h("span", {}, enabled ? "On" : "Off"), h(Toggle, { isOn: enabled, disabled: !mayChange, label: `Send to ${name}`, action: async () => (enabled ? switchOff(destination, name) : switchOn(destination, name)) }))),
+      h("div", { class: "row" }, h("span", {}, enabled ? "Enabled" : "Disabled"), h(Toggle, { isOn: enabled, disabled: !mayChange, label: `Send to ${name}`, action: async () => (enabled ? disableDestination(destination, name) : enableDestination(destination, name)) }))),
     h("section", { class: "card", "aria-label": "Health" },
       h("div", { class: "row" }, h(HealthBadge, destination), h(HealthText, { destination })),
       failedAttempt && ["failing", "retrying"].includes(health.status) && h("p", {}, "Last attempt: ", h("strong", {}, failedAttempt.status ?? "no response"), failedAttempt.response && h(Fragment, {}, " ", h("code", {}, excerpt(failedAttempt.response)))),
@@ -79,26 +79,26 @@ function useLastFailure({ destinationId, health }) {
   return { failedAttempt, reload };
 }
 
-function switchOff({ destinationId, health: { pending } }, name) {
+function disableDestination({ destinationId, health: { pending } }, name) {
   confirmAction({
-    title: `Switch off ${name}?`, submit: "Switch off", text: h(Fragment, {},
+    title: `Disable ${name}?`, submit: "Disable", text: h(Fragment, {},
       h("p", {}, pending > 0 ? h(Fragment, {}, "It cancels ", h("strong", {}, plural(pending, "queued delivery", "queued deliveries")), ". ") : "Nothing is queued. ", "Sending stops within a minute."),
-      h("p", {}, "Errors are recorded as before. When you switch it on again, you can send what was cancelled and what was recorded meanwhile.")),
+      h("p", {}, "Errors are recorded as before. When you enable it again, you can send what was cancelled and what was recorded meanwhile.")),
     action: async () => {
       await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: false });
-      announce(`${name} is off.`);
+      announce(`${name} is disabled.`);
       await loadDestinations();
     },
   });
 }
 
-// Switches a destination on, and offers to send what it missed.
-async function switchOn({ destinationId, updatedAt }, name) {
+// Enables a destination, and offers to send what it missed.
+async function enableDestination({ destinationId, updatedAt }, name) {
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
   const { data: cancelled } = await call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status: "cancelled", limit: COUNTED })}`);
   await loadDestinations();
-  announce(`${name} is on.`);
-  openDialog((close) => h(Dialog, { title: `${name} is on. Send what it missed?`, close }, h(Form, {
+  announce(`${name} is enabled.`);
+  openDialog((close) => h(Dialog, { title: `${name} is enabled. Send what it missed?`, close }, h(Form, {
     submit: "Send", secondary: h(Button, { action: close }, "Not now"),
     send: async ({ since }, form) => {
       const chosen = form.getAll("missed");
@@ -108,8 +108,8 @@ async function switchOn({ destinationId, updatedAt }, name) {
       go(link(["destinations", destinationId], { view: "replays" }));
     },
   }, h(Choices, { label: "Send", name: "missed", chosen: [cancelled.length > 0 && "cancelled", "recorded"], options: [
-    ["cancelled", `${cancelled.length >= COUNTED ? `${COUNTED} or more cancelled deliveries` : plural(cancelled.length, "cancelled delivery", "cancelled deliveries")}`], ["recorded", "What was recorded while it was off"]] }),
-  h(Field, { label: "Off since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(updatedAt), hint: "Errors and events recorded since then are sent." }))));
+    ["cancelled", `${cancelled.length >= COUNTED ? `${COUNTED} or more cancelled deliveries` : plural(cancelled.length, "cancelled delivery", "cancelled deliveries")}`], ["recorded", "What was recorded while it was disabled"]] }),
+  h(Field, { label: "Disabled since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(updatedAt), hint: "Errors and events recorded since then are sent." }))));
 }
 
 const STATUSES = [["", "All"], ["pending", "Pending"], ["failed", "Failed"], ["cancelled", "Cancelled"], ["delivered", "Delivered later"]];

@@ -7,13 +7,13 @@ export { HealthBadge, HealthText };
 
 const HEALTH_KINDS = { healthy: "good", retrying: "warn", failing: "bad", disabled: "quiet" };
 
-const HealthBadge = ({ health: { status } }) => h(Badge, { kind: HEALTH_KINDS[status] }, status === "disabled" ? "off" : status);
+const HealthBadge = ({ health: { status } }) => h(Badge, { kind: HEALTH_KINDS[status] }, status);
 
 // Says what happens at a destination: since when, what waits, and when it is attempted.
 function HealthText({ destination: { health, disabledReason, enabled } }) {
   const { status, lastSuccessAt, lastFailureAt, failingSince, pending, nextAttemptAt } = health;
   const waiting = pending > 0 && h(Fragment, {}, plural(pending, "delivery", "deliveries"), " queued", nextAttemptAt && h(Time, { at: nextAttemptAt, before: ", next attempt ", past: ", being sent" }));
-  if (!enabled) return h("span", {}, disabledReason ? `Switched off by Tenon: ${disabledReason}` : "Switched off");
+  if (!enabled) return h("span", {}, disabledReason ? `Disabled by Tenon: ${disabledReason}` : "Nothing is sent");
   if (status === "failing" || status === "retrying") {
     return h("span", {}, failingSince && h(Fragment, {}, "Failing since ", h(Time, { at: failingSince }), waiting && ": "), waiting);
   }

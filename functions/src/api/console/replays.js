@@ -62,7 +62,7 @@ function ReplayForm({ count, close, send }) {
   return h(Form, { submit: "Start replay", secondary: h(Button, { action: close }, "Cancel"), send: (values, form) => send(kind, values, form) },
     count > 0 && choice("selected", `The ${plural(count, "selected delivery", "selected deliveries")}`),
     choice("status", "All deliveries that are"),
-    kind === "status" && h("div", { class: "indent wide" }, h(Choices, { label: "Status", name: "statuses", chosen: ["failed", "cancelled"], options: [["failed", "failed: all attempts were used up"], ["cancelled", "cancelled: the destination was switched off"], ["pending", "pending: without waiting for the next attempt"]] })),
+    kind === "status" && h("div", { class: "indent wide" }, h(Choices, { label: "Status", name: "statuses", chosen: ["failed", "cancelled"], options: [["failed", "failed: all attempts were used up"], ["cancelled", "cancelled: the destination was disabled"], ["pending", "pending: without waiting for the next attempt"]] })),
     choice("range", "Everything that was recorded in a time range, also what has been delivered"),
     kind === "range" && h("div", { class: "indent wide form" },
       h(Field, { label: "Since", name: "since", type: "datetime-local", step: 1, required: true, value: localInput(Date.now() - 3600000) }),
