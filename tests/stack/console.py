@@ -23,7 +23,7 @@ PATIENCE = 20
 MARKUP = '<img src=x onerror="window.executed=1"><script>window.executed=1</script>'
 
 # Records what the page does: requests, violations of its policy, copies and downloads. `skip` runs
-# the timers of the next milliseconds as if they had passed. Pauses below a second are left alone.
+# the timers of the next milliseconds as if they had passed. Pauses below a second are real.
 SPY = """if (location.pathname.endsWith("/console")) {
   const { fetch, setTimeout, clearTimeout } = window;
   const timers = new Map();
@@ -248,7 +248,7 @@ class Console:
         return self.get(f"/destinations/{destination}/deliveries?limit=100&status={status}")["data"]
 
     def wait_for_deliveries(self, destination: str, status: str, count: int) -> None:
-        """Waits until a destination has so many deliveries with a status."""
+        """Waits until a destination has a number of deliveries with a status."""
         wait(lambda: len(self.deliveries(destination, status)) == count, PATIENCE, f"{count} deliveries are {status}")
 
     def health(self, destination: str) -> dict[str, Any]:
@@ -358,7 +358,7 @@ class Console:
         return self.find(script)
 
     def rows(self, count: int) -> list[str]:
-        """Waits until the first table has so many rows, and returns their texts."""
+        """Waits until the first table has a number of rows, and returns their texts."""
         script = "return visible('table')[0] ? [...visible('table')[0].tBodies[0].rows].map(textOf) : []"
         shown = list[str]()
 
@@ -369,7 +369,7 @@ class Console:
         wait(is_complete, PATIENCE, f"{count} rows")
         return shown
 
-    # What the page does.
+    # Requests and timers.
 
     def requests(self, start: str = "") -> list[str]:
         """Returns the requests that begin with a text, once all have their responses."""

@@ -105,7 +105,7 @@ def test_stored_markup_is_shown_as_text(console: Console) -> None:
     for button in ("Delete destination", "Rotate secret"):
         console.click(button, f"{MARKUP}?")
         console.click("Cancel")
-    # What is entered is shown in the preview as it is typed.
+    # The preview shows input as it is typed.
     console.open("#/integrations/+")
     console.fill("Name", MARKUP)
     console.see(MARKUP)
@@ -248,7 +248,7 @@ def test_names_are_shown_instead_of_ids_and_looked_up_once(console: Console) -> 
     console.see("status code 500")
     assert console.requests("GET /users?") == []
     assert [line for line in console.requests("GET /workflows") if "userId" not in line] == []
-    # A user that does not exist any more is asked for once.
+    # A deleted user is looked up once.
     environment = console.environment
     environment.call("DELETE", f"/users/{users[0]}")
     console.browser.run("spy.requests.length = 0")

@@ -10,7 +10,7 @@ import { announce, Button, Choices, Code, confirmAction, CopyButton, Dialog, Fie
 
 export { openNewDestination, editDestination, DestinationSettings };
 
-// What a destination can send, with the values of the API.
+// Errors and events that a destination can send, by the values of the API.
 const SUBSCRIPTIONS = new Map([
   ["error", "Errors of workflows"], ["installation.*", "Installation events"], ["workflow.*", "Workflow events"],
   ["credential.*", "Credential events (never secrets)"], ["user.*", "User events"],
@@ -28,7 +28,7 @@ function chosenRecords(values, form) {
   return { events: form.getAll("events"), filter: Object.keys(filter).length ? filter : null };
 }
 
-// Which errors and events are sent. Single types of events that were set through the API are kept.
+// Choice of the errors and events that are sent. Single types of events that were set through the API are kept.
 const RecordFields = ({ events = ["error"], filter }) => h(Fragment, {},
   h(Choices, { label: "Send", name: "events", chosen: events, options: [...new Set([...SUBSCRIPTIONS.keys(), ...events])].map((value) => [value, SUBSCRIPTIONS.get(value) ?? value]) }),
   h("details", { class: "wide", open: Boolean(filter && Object.keys(filter).length) }, h("summary", {}, "Only those of certain users, workflows, integrations or blocks"),

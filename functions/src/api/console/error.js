@@ -1,4 +1,4 @@
-// Details of an error and of an event, with their deliveries, in a panel beside the page.
+// Details of an error and of an event, with their deliveries, in a panel over the page.
 
 import { Fragment, h } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
@@ -45,7 +45,7 @@ function EventPanel({ id, close }) {
       h(Deliveries, { deliveries, ids: { eventIds: [found._id] }, reload: event.reload }), h(Json, { title: "Data", value: found.data, isOpen: true })) : event.isLoading && h(Skeleton));
 }
 
-// Who made a change: a user, or an API key.
+// Author of a change: a user, or an API key.
 const Actor = ({ actor }) => (actor?.userId ? h(UserLink, { id: actor.userId }) : h("span", {}, actor ? "API key " : "Tenon", actor && h("code", { title: actor.keyId }, `…${actor.keyId.slice(-6)}`)));
 
 // Deliveries of an error or event, by destination. Any of them can be sent again.

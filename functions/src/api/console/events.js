@@ -15,7 +15,7 @@ const EVENT_TYPES = ["installation.created", "installation.updated", "installati
   "workflow.deactivated", "workflow.deleted", "credential.created", "credential.replaced", "credential.invalid", "credential.valid", "credential.deleted",
   "user.disabled", "user.enabled", "user.deleted"];
 
-// What a changed object is called.
+// Name of a changed object.
 const objectName = ({ name, username, integrationId }) => name ?? username ?? integrationId ?? "";
 
 function EventsPage() {

@@ -9,7 +9,7 @@ export { UserLink, WorkflowLink, rememberNames, useNames, destinationName, maske
 
 const CONCURRENT_LOOKUPS = 4;
 
-// How names of a kind are read: the newest 100 at once, then single ones.
+// Kinds of names. The newest 100 of a kind are read together, and others one by one.
 const NAMED_KINDS = {
   users: { idOf: ({ userId }) => userId, nameOf: ({ username }) => username },
   workflows: { idOf: ({ workflowId }) => workflowId, nameOf: ({ name }) => name },

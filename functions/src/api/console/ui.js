@@ -225,7 +225,7 @@ const Dialogs = () => h(Fragment, {}, useStore(dialogs).map(({ key, render }) =>
 // Ids of the dialogs on the page. Messages are shown in the last one, since the rest of the page is inert.
 const openDialogs = createStore([]);
 
-// A modal dialog, which its button, Escape or a click beside it closes. `isPanel` places it at the side.
+// A modal dialog, which its button, Escape or a click outside it closes. `isPanel` places it at the side.
 function Dialog({ title, close, isPanel, children }) {
   const node = useRef(null);
   const id = useId("title");
