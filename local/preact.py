@@ -14,7 +14,15 @@ PACKAGE = ROOT / ".local/node/node_modules/preact"
 MODULE = ROOT / "functions/src/api/console/preact.js"
 EXPORTED = {
     "dist/preact.mjs": ["Fragment", "createContext", "h", "render"],
-    "hooks/dist/hooks.mjs": ["useContext", "useEffect", "useLayoutEffect", "useMemo", "useRef", "useState"],
+    "hooks/dist/hooks.mjs": [
+        "useContext",
+        "useEffect",
+        "useErrorBoundary",
+        "useLayoutEffect",
+        "useMemo",
+        "useRef",
+        "useState",
+    ],
 }
 
 

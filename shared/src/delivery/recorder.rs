@@ -56,7 +56,9 @@ impl AttemptedBatch<'_> {
                 (-self.count(|settlement| !matches!(settlement.disposition, Disposition::Pending(_))), probe)
             }
         };
-        HealthUpdate { counts: self.counts, pending_delta, probe }
+        let failed = self.settled.iter().rev().filter(|settlement| settlement.disposition != Disposition::Delivered);
+        let last_failure = failed.filter_map(|settlement| settlement.attempt.clone()).next();
+        HealthUpdate { counts: self.counts, last_failure, pending_delta, probe }
     }
 
     fn emit(&self) {

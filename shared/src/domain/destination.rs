@@ -114,6 +114,17 @@ pub enum Target {
 }
 
 impl Target {
+    /// Returns whether records arrive at the same URL or bus, perhaps with other credentials.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Webhook(one), Self::Webhook(other)) => one.url == other.url,
+            (Self::EventBridge(one), Self::EventBridge(other)) => {
+                (&one.region, &one.event_bus_name) == (&other.region, &other.event_bus_name)
+            }
+            _ => false,
+        }
+    }
+
     /// Returns whether Tenon assumes a role to send records.
     pub fn has_role(&self) -> bool {
         matches!(self, Self::EventBridge(EventBridge { access: BusAccess::Role { .. }, .. }))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    delivery::{Failure, Outcome},
+    delivery::{Attempt, Failure, Outcome},
     timestamp::Timestamp,
 };
 
@@ -43,6 +43,8 @@ pub struct Health {
     pub consecutive_failures: u32,
     /// Time of the first failure since the last success.
     pub failing_since: Option<Timestamp>,
+    /// Newest failed attempt since the last success.
+    pub last_failure: Option<Attempt>,
     /// Number of failed probes since the circuit opened.
     pub failed_probes: u32,
     /// Time before which no probe is made.
@@ -96,7 +98,7 @@ impl Health {
 
     /// Returns whether an update is worth a write.
     pub fn needs_write(&self, update: &HealthUpdate, now: Timestamp) -> bool {
-        let HealthUpdate { counts, pending_delta, probe: _ } = update;
+        let HealthUpdate { counts, pending_delta, last_failure: _, probe: _ } = update;
         let success = counts.delivered > 0
             && (self.failing_since.is_some()
                 || self.consecutive_failures > 0
@@ -107,7 +109,7 @@ impl Health {
     /// Returns the health after an update at `now`. A success resets the consecutive failures.
     #[must_use]
     pub fn apply(&self, update: &HealthUpdate, now: Timestamp) -> Self {
-        let HealthUpdate { counts, pending_delta, probe } = update;
+        let HealthUpdate { counts, pending_delta, last_failure, probe } = update;
         let mut health = self.clone();
         if counts.failed > 0 {
             health.last_failure_at = Some(now);
@@ -116,9 +118,11 @@ impl Health {
             health.last_success_at = Some(now);
             (health.consecutive_failures, health.failing_since, health.failed_probes, health.next_probe_at) =
                 (0, None, 0, None);
+            health.last_failure = None;
         } else if counts.failed > 0 {
             health.consecutive_failures = self.consecutive_failures.saturating_add(counts.failed);
             health.failing_since = self.failing_since.or(Some(now));
+            health.last_failure.clone_from(last_failure);
             if *probe {
                 health.next_probe_at = Some(
                     now + INITIAL_PROBE_BACKOFF.saturating_mul(1 << self.failed_probes.min(16)).min(MAX_PROBE_BACKOFF),
@@ -168,10 +172,12 @@ impl Health {
 }
 
 /// Update of a destination's health.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthUpdate {
     /// Outcomes of attempts.
     pub counts: OutcomeCounts,
+    /// One of the failed attempts.
+    pub last_failure: Option<Attempt>,
     /// Change in the number of pending deliveries.
     pub pending_delta: i64,
     /// Whether the attempt was a probe of an open circuit.

@@ -4,7 +4,9 @@ use serde::Deserialize;
 
 use super::{
     keys,
-    table::{Access, Condition, Delete, Filter, LISTING, Range, ReadWrite, StoreError, Table, Update, number, text},
+    table::{
+        Access, Condition, Delete, Filter, LISTING, Range, ReadWrite, StoreError, Table, Update, number, text, to_value,
+    },
 };
 use crate::domain::{
     delivery::Route,
@@ -68,6 +70,17 @@ impl BackloggedDestination {
     }
 }
 
+/// What is cleared of a destination's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// Only what delays the next attempt: the outage goes on until an attempt succeeds.
+    Circuit,
+    /// The outage too: the destination was switched on, or has new credentials.
+    Outage,
+    /// All results: the destination leads elsewhere.
+    Results,
+}
+
 impl HealthStore {
     /// Stores the update that [`Health::apply`] describes; both must agree. Returns the health
     /// before the update. One write, and a second one for a `Retry-After`.
@@ -81,7 +94,7 @@ impl HealthStore {
         update: &HealthUpdate,
         now: Timestamp,
     ) -> Result<Health, StoreError> {
-        let HealthUpdate { counts, pending_delta, probe } = update;
+        let HealthUpdate { counts, pending_delta, last_failure, probe } = update;
         let after = current.apply(update, now);
         let mut update = identified(route);
         if counts.failed > 0 {
@@ -92,9 +105,13 @@ impl HealthStore {
                 .set("lastSuccessAt", text(now))
                 .set("consecutiveFailures", number(0))
                 .set("failedProbes", number(0))
-                .remove("failingSince");
+                .remove("failingSince")
+                .remove("lastFailure");
         } else if counts.failed > 0 {
-            update = update.add("consecutiveFailures", number(counts.failed)).set_if_absent("failingSince", text(now));
+            update = update
+                .add("consecutiveFailures", number(counts.failed))
+                .set_if_absent("failingSince", text(now))
+                .set("lastFailure", to_value(last_failure)?);
         }
         update = match after.next_probe_at {
             Some(until) if *probe && counts.delivered == 0 && counts.failed > 0 => {
@@ -134,16 +151,17 @@ impl HealthStore {
         self.0.update(update).await.map(|_| ())
     }
 
-    /// Clears the failures of a destination and closes its circuit; if it now leads elsewhere, clears
-    /// its results too. Returns the new health. One write.
-    pub async fn reset(&self, route: Route, redirected: bool) -> Result<Health, StoreError> {
+    /// Closes the circuit of a destination. `reset` says what else is cleared. Returns the new health. One write.
+    pub async fn reset(&self, route: Route, reset: Reset) -> Result<Health, StoreError> {
         let mut update = identified(route)
             .set("consecutiveFailures", number(0))
             .set("failedProbes", number(0))
-            .remove("failingSince")
             .remove("nextProbeAt")
             .remove("retryAfter");
-        if redirected {
+        if reset != Reset::Circuit {
+            update = update.remove("failingSince").remove("lastFailure");
+        }
+        if reset == Reset::Results {
             update = update.remove("lastSuccessAt").remove("lastFailureAt");
         }
         Ok(self.0.update_returning_new(update).await?.unwrap_or_default())
@@ -195,7 +213,12 @@ impl HealthStore {
         };
         if backlog.earliest_due.is_none() {
             // Without a backlog, the period of failures that disables a destination starts anew.
-            update = update.remove("pendingSince").remove("listPk").remove("listSk").remove("failingSince");
+            update = update
+                .remove("pendingSince")
+                .remove("listPk")
+                .remove("listSk")
+                .remove("failingSince")
+                .remove("lastFailure");
         }
         let mut is_unchanged = Condition::equals("lease", text(&lease.0));
         if let Some(version) = backlog_version {

@@ -3,7 +3,7 @@
 
 import { createStore, useStore } from "./store.js";
 
-export { session, call, query, segment, signIn, signOut, restoreSession, useSession, isRefused };
+export { session, call, etagOf, query, segment, signIn, signOut, restoreSession, useSession, isRefused };
 
 const base = new URL(".", location.href);
 const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
@@ -18,7 +18,7 @@ const useSession = () => useStore(session);
 async function signIn(key, remember) {
   if (!API_KEY_PATTERN.test(key)) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "must be an API key: tn_live_… or tn_test_…" }] });
   const candidate = { key, controller: new AbortController() };
-  const environment = await call("GET", "environment", undefined, candidate);
+  const environment = await call("GET", "environment", undefined, { caller: candidate });
   const mayChange = environment.scope === "manage";
   if (remember && mayChange) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "has the scope `manage`. Only a key with the scope `read` can be kept" }] });
   if (remember) sessionStorage.setItem(STORED_KEY, key);
@@ -39,13 +39,18 @@ async function restoreSession() {
   try {
     await signIn(key, true);
   } catch (problem) {
-    signOut(problem.message);
+    if (isRefused(problem)) signOut(problem.message);
+    else session.set({ reason: problem.message });
   }
 }
 
-// Sends a request and returns the document. Throws an error with the message, fields and policy of
+// Entity tags of the documents that were received.
+const etags = new WeakMap();
+const etagOf = (document) => etags.get(document);
+
+// Sends a request and returns the document. With `ifMatch`, it succeeds only if the object still has this entity tag. Throws an error with the message, fields and policy of
 // the problem document if the request fails. A key that is no longer valid ends the session.
-async function call(method, path, body, caller = session.value) {
+async function call(method, path, body, { caller = session.value, ifMatch } = {}) {
   const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
   if (!caller.key) throw staleError();
   let response;
@@ -53,7 +58,7 @@ async function call(method, path, body, caller = session.value) {
   try {
     response = await fetch(new URL(path, base), {
       method,
-      headers: { authorization: `Bearer ${caller.key}`, ...(body && { "content-type": "application/json" }) },
+      headers: { authorization: `Bearer ${caller.key}`, ...(body && { "content-type": "application/json" }), ...(ifMatch && { "if-match": ifMatch }) },
       body: body && JSON.stringify(body),
       cache: "no-store",
       credentials: "omit",
@@ -65,7 +70,10 @@ async function call(method, path, body, caller = session.value) {
     throw caller.controller.signal.aborted ? staleError() : new Error("The API is unreachable.");
   }
   if (caller.controller.signal.aborted) throw staleError();
-  if (response.ok) return document;
+  if (response.ok) {
+    etags.set(document, response.headers.get("etag"));
+    return document;
+  }
   // API Gateway refuses a key without a problem document.
   if ([401, 403].includes(response.status) && !document.type) {
     if (caller === session.value) signOut("The API no longer accepts this key. It may have been revoked.");
@@ -84,4 +92,9 @@ const query = (parts) => {
   return filled.length ? `?${new URLSearchParams(filled)}` : "";
 };
 
-const segment = encodeURIComponent;
+// Returns a part of a path. API Gateway decodes paths before it routes them, so that these characters could lead to
+// another endpoint; no id or name contains them.
+function segment(text) {
+  if (!text || /^\.+$|[%/\\?#\p{Cc}]/u.test(text)) throw Object.assign(new Error(`Not an id: ${text}`), { status: 404 });
+  return encodeURIComponent(text);
+}

@@ -17,7 +17,7 @@ function scale(highest) {
 }
 
 // Draws the histogram of errors. Dragging over bars, or the arrow keys with Enter, select a time range.
-function Chart({ histogram, complete, select }) {
+function Chart({ histogram, complete, note, select }) {
   const [range, setRange] = useState(null);
   const [shown, setShown] = useState(null);
   const [width, setWidth] = useState(960);
@@ -35,7 +35,7 @@ function Chart({ histogram, complete, select }) {
   const y = (count) => HEIGHT - BOTTOM - (count / highest) * (HEIGHT - BOTTOM - TOP);
   const isLong = length * histogram.length > DAY_MS * 1.5;
   const time = (at, options) => new Date(at).toLocaleString(undefined, options);
-  const tick = (at) => time(at, isLong ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" });
+  const tick = (at) => time(at, isLong ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit", ...(length < 20000 && { second: "2-digit" }) });
   const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" }).formatToParts().find(({ type }) => type === "timeZoneName").value;
   const describe = (index) => `${plural(histogram[index].count, "error")}, ${time(starts[index], { dateStyle: "medium", timeStyle: "medium" })} to ${time(starts[index] + length, { timeStyle: "medium" })} ${zone}`;
   const barAt = (event) => {
@@ -65,7 +65,7 @@ function Chart({ histogram, complete, select }) {
   const [from, to] = range ? range.toSorted((a, b) => a - b) : [shown, shown];
   const every = Math.ceil((histogram.length * LABEL_WIDTH) / (width - LEFT));
   return h("figure", { class: "chart" },
-    h("figcaption", { class: "row spread" }, h("span", {}, h("strong", {}, `${complete ? "" : "Newest "}${plural(total, "error")}`), h("span", { class: "quiet" }, ` · times in ${zone}`)),
+    h("figcaption", { class: "row spread" }, h("span", {}, h("strong", {}, `${complete ? "" : "Newest "}${plural(total, "error")}`), h("span", { class: "quiet" }, `${note && ` ${note}`} · times in ${zone}`)),
       h("output", { class: "quiet" }, shown === null ? "Select bars to zoom in" : describe(shown))),
     h("svg", {
       ref: svg, height: HEIGHT, role: "img", tabindex: 0, onKeyDown,

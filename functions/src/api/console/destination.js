@@ -1,7 +1,7 @@
 // A destination: its health, its deliveries, replays and settings.
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
-import { call, query, segment, useSession } from "./api.js";
+import { call, query, segment, session, useSession } from "./api.js";
 import { loadDestinations, useData, useDestinations, usePolling } from "./data.js";
 import { editDestination, DestinationSettings } from "./destination_forms.js";
 import { DELIVERY_KINDS, ErrorPanel, EventPanel } from "./error.js";
@@ -9,6 +9,7 @@ import { HealthBadge, HealthText } from "./health.js";
 import { destinationName } from "./names.js";
 import { openReplay, ReplayList, replayNow, startReplay } from "./replays.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { createStore, useStore } from "./store.js";
 import { announce, Badge, Button, Choices, confirmAction, CopyButton, Dialog, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, Notice, openDialog, plural, Problem, Properties, Skeleton, Tabs, Time, Toggle } from "./ui.js";
 
 export { destinationPage };
@@ -38,45 +39,68 @@ function destinationPage({ id }) {
     error && h(ErrorPanel, { id: error, key: error, close: closePanel }), event && h(EventPanel, { id: event, key: event, close: closePanel }));
 }
 
+// Answers of AWS that new keys or another role may change.
+const REFUSED_ACCESS = /InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|Signature|Expired|AccessDenied|assume/i;
+
 // Health with what can be done about it.
 function Overview({ destination, name }) {
   const { mayChange } = useSession();
-  const [test, setTest] = useState(null);
-  const { destinationId, enabled, health, verified, verification } = destination;
-  const path = `destinations/${segment(destinationId)}`;
+  const { destinationId, enabled, health, verified, verification, type, url, region, eventBusName, credentials } = destination;
+  const { pending, lastFailure, failingSince } = health;
+  const isFailing = ["failing", "retrying"].includes(health.status);
+  const needsAccess = type === "eventbridge" && isFailing && REFUSED_ACCESS.test(lastFailure?.response ?? "");
   const showReplays = () => go(link(["destinations", destinationId], { view: "replays" }));
-  const { failedAttempt, reload } = useLastFailure(destination);
+  const replaceAccess = h(Button, { key: "access", kind: needsAccess ? "primary" : "", action: async () => editDestination(destination, "access") }, "Replace keys or role");
   return h(Fragment, {},
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, name),
       h("div", { class: "row" }, h("span", {}, enabled ? "Enabled" : "Disabled"), h(Toggle, { isOn: enabled, disabled: !mayChange, label: `Send to ${name}`, action: async () => (enabled ? disableDestination(destination, name) : enableDestination(destination, name)) }))),
     h("section", { class: "card", "aria-label": "Health" },
       h("div", { class: "row" }, h(HealthBadge, destination), h(HealthText, { destination })),
-      failedAttempt && ["failing", "retrying"].includes(health.status) && h("p", {}, "Last attempt: ", h("strong", {}, failedAttempt.status ?? "no response"), failedAttempt.response && h(Fragment, {}, " ", h("code", {}, excerpt(failedAttempt.response)))),
+      lastFailure && h("p", {}, "Last failure ", h(Time, { at: lastFailure.at }), ": ", h("strong", {}, lastFailure.status ?? "no response"), " ", h("code", {}, excerpt(lastFailure.response))),
+      failingSince && isFailing && h("p", {}, h("a", { href: link(["errors"], { since: failingSince }) }, "Errors since then, with the users and workflows concerned")),
       h(Properties, { pairs: [
-        ["Queued", health.pending.toLocaleString()], ["Last success", h(Time, { at: health.lastSuccessAt })], ["Last failure", h(Time, { at: health.lastFailureAt })],
+        ["Queued", pending.toLocaleString()], ["Last success", h(Time, { at: health.lastSuccessAt })], ["Last failure", h(Time, { at: health.lastFailureAt })],
       ] }),
-      h("p", {}, h(Badge, { kind: verified ? "good" : "warn" }, verified ? "verified" : "not verified"), " ", verification),
-      test && h(Notice, { kind: test.delivered ? "good" : "bad", role: "status" }, h("p", {}, h("strong", {}, test.delivered ? "Test event delivered" : "Test event not delivered"), `: ${test.attempt.status ?? "no response"} in ${test.attempt.latencyMs.toLocaleString()} ms. `, h("code", {}, excerpt(test.attempt.response)))),
-      mayChange && h("div", { class: "row" },
-        health.pending > 0 && enabled && h(Button, { kind: "primary", action: async () => {
-          await replayNow(destination);
-          showReplays();
-        } }, `Send ${plural(health.pending, "queued delivery", "queued deliveries")} now`),
+      (verified || !isFailing) && h("p", {}, h(Badge, { kind: verified ? "good" : "warn" }, verified ? "verified" : "not verified"), " ", verification),
+      h(Missed, { destination, name, showReplays, key: `${enabled} ${pending > 0} ${health.lastSuccessAt}` }),
+      h(TestEvent, { destination, key: JSON.stringify([url, region, eventBusName, credentials, enabled]) },
+        needsAccess && replaceAccess,
+        pending > 0 && enabled && h(Button, { kind: needsAccess ? "" : "primary", action: () => replayNow(destination, showReplays) }, `Send ${plural(pending, "queued delivery", "queued deliveries")} now`),
         enabled && h(Button, { action: async () => openReplay(destination, name, { started: showReplays }) }, "Replay …"),
-        h(Button, { action: async () => {
-          setTest(null);
-          setTest(await call("POST", `${path}/test`));
-          await Promise.all([loadDestinations(), reload()]);
-        } }, "Send test event"),
-        destination.type === "eventbridge" && ["failing", "retrying"].includes(health.status) && h(Button, { action: async () => editDestination(destination, "access") }, "Replace keys or role"))));
+        type === "eventbridge" && isFailing && !needsAccess && replaceAccess)));
 }
 
-// The newest failed attempt of the pending deliveries: why they wait.
-function useLastFailure({ destinationId, health }) {
-  const isNeeded = health.status === "failing" || health.status === "retrying";
-  const { data, reload } = useData(`failure ${destinationId} ${isNeeded} ${health.lastFailureAt}`, async () => (isNeeded ? call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status: "pending", limit: 20 })}`) : null));
-  const failedAttempt = (data?.data ?? []).flatMap(({ attempts }) => attempts).toSorted((a, b) => b.at.localeCompare(a.at))[0];
-  return { failedAttempt, reload };
+// Buttons of a destination, with one that sends a test event, and its result.
+function TestEvent({ destination: { destinationId }, children }) {
+  const { mayChange } = useSession();
+  const [test, setTest] = useState(null);
+  return h(Fragment, {},
+    test && h(Notice, { kind: test.delivered ? "good" : "bad", role: "status" }, h("p", {}, h("strong", {}, test.delivered ? "Test event delivered" : "Test event not delivered"), " ", h(Time, { at: test.attempt.at }), `: ${test.attempt.status ?? "no response"} in ${test.attempt.latencyMs.toLocaleString()} ms. `, h("code", {}, excerpt(test.attempt.response)))),
+    mayChange && h("div", { class: "row" }, children, h(Button, { action: async () => {
+      setTest(null);
+      setTest(await call("POST", `destinations/${segment(destinationId)}/test`));
+      await loadDestinations();
+    } }, "Send test event")));
+}
+
+// Start of the time in which a destination was disabled, by its id, if what was recorded then was not sent.
+const unsentSince = createStore(new Map());
+session.subscribe(() => { if (!session.value.key) unsentSince.set(new Map()); });
+
+// What an enabled destination has not got, and will not get by itself.
+function Missed({ destination, name, showReplays }) {
+  const { destinationId, enabled } = destination;
+  const { mayChange } = useSession();
+  const since = useStore(unsentSince).get(destinationId);
+  const { data } = useData(`missed ${destinationId}`, async () => (enabled ? Promise.all(["cancelled", "failed"].map((status) =>
+    call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status, limit: COUNTED })}`))) : []));
+  const counts = (data ?? []).map((page, index) => page.data.length > 0 && `${page.data.length}${page.cursor ? " or more" : ""} ${["cancelled", "failed"][index]}`).filter(Boolean);
+  if (!enabled || (!counts.length && !since)) return null;
+  return h(Notice, { kind: "warn" }, h("p", {}, counts.length > 0 && `Not sent: ${counts.join(" and ")} deliveries. `, since && h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent.")),
+    mayChange && h(Button, { action: async () => openReplay(destination, name, { since: counts.length ? undefined : since, started: () => {
+      unsentSince.set(new Map([...unsentSince.value].filter(([id]) => id !== destinationId)));
+      showReplays();
+    } }) }, "Replay these"));
 }
 
 function disableDestination({ destinationId, health: { pending } }, name) {
@@ -99,7 +123,10 @@ async function enableDestination({ destinationId, updatedAt }, name) {
   await loadDestinations();
   announce(`${name} is enabled.`);
   openDialog((close) => h(Dialog, { title: `${name} is enabled. Send what it missed?`, close }, h(Form, {
-    submit: "Send", secondary: h(Button, { action: close }, "Not now"),
+    submit: "Send", secondary: h(Button, { action: async () => {
+      unsentSince.set(new Map([...unsentSince.value, [destinationId, updatedAt]]));
+      close();
+    } }, "Not now"),
     send: async ({ since }, form) => {
       const chosen = form.getAll("missed");
       if (chosen.includes("cancelled")) await startReplay(destinationId, { cancelled: true });
@@ -112,7 +139,7 @@ async function enableDestination({ destinationId, updatedAt }, name) {
   h(Field, { label: "Disabled since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(updatedAt), hint: "Errors and events recorded since then are sent." }))));
 }
 
-const STATUSES = [["", "All"], ["pending", "Pending"], ["failed", "Failed"], ["cancelled", "Cancelled"], ["delivered", "Delivered later"]];
+const STATUSES = [["", "All"], ["pending", "Pending"], ["failed", "Failed"], ["cancelled", "Cancelled"], ["delivered", "Delivered on retry"]];
 
 // Deliveries by status. Chosen ones can be replayed.
 function DeliveryList({ destination, name }) {
@@ -149,7 +176,7 @@ function DeliveryList({ destination, name }) {
       h("thead", {}, h("tr", {}, isSelectable && h("th", { class: "pick" }, h("input", { type: "checkbox", "aria-label": "Select all", checked: chosen.size === all.length, onChange: () => setChosen(new Set(chosen.size === all.length ? [] : all.map(idOf))) })),
         ["Record", "Status", "Last attempt", "Attempts", "Next attempt"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, all.map((delivery) => h(DeliveryRow, { key: idOf(delivery), delivery, pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) } })))))
-      : h(Empty, { title: "No deliveries" }, status ? `No delivery is ${status}.` : "What is delivered at the first attempt is not listed: open an error to see its deliveries.")),
+      : h(Empty, { title: "No deliveries" }, status ? `There are no ${status} deliveries.` : "What is delivered at the first attempt is not listed: open an error to see its deliveries.")),
     h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"),
       deliveries.data?.cursor && h("a", { class: "button", href: changed({ cursor: deliveries.data.cursor }) }, "Older deliveries")));
 }

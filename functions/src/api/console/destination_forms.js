@@ -66,9 +66,11 @@ function NewDestination({ close }) {
     const saved = await call("POST", "destinations", { ...common, ...target });
     close();
     go(link(["destinations", saved.destinationId]));
-    await loadDestinations();
+    // The secret is shown only once, whatever happens next.
     if (saved.secret) showSecret(saved.secret);
-    else if (access === "role") openRoleSteps(saved);
+    await loadDestinations();
+    if (saved.secret) return;
+    if (access === "role") openRoleSteps(saved);
     else announce(saved.verified ? "Saved and verified." : "Saved, but not verified: see what AWS answered.");
   } },
   h(Segments, { label: "Type", value: type, set: setType, options: [["webhook", "Webhook"], ["eventbridge", "Amazon EventBridge"]] }),

@@ -24,12 +24,15 @@ function DestinationsPage() {
     !list && !problem && h(Skeleton),
     list && (list.length ? h("div", { class: "table" }, h("table", {},
       h("thead", {}, h("tr", {}, ["Destination", "Health", "", "Sends"].map((title) => h("th", { key: title }, title)))),
-      h("tbody", {}, list.map((destination) => h("tr", { key: destination.destinationId },
+      h("tbody", {}, list.toSorted((one, other) => rank(one) - rank(other)).map((destination) => h("tr", { key: destination.destinationId },
         h("td", { class: "text" }, h("a", { href: link(["destinations", destination.destinationId]) }, h("strong", {}, destinationName(destination))), h("span", { class: "quiet block" }, targetText(destination))),
         h("td", {}, h(HealthBadge, destination)), h("td", {}, h(HealthText, { destination }), !destination.verified && destination.enabled && h("span", { class: "block" }, h(Badge, { kind: "warn" }, "not verified"))),
         h("td", { "data-label": "Sends" }, sendsText(destination)))))))
       : h(Empty, { title: "No destinations" }, "A destination gets every error as it is recorded: a webhook, or an Amazon EventBridge bus.")));
 }
+
+// Place in the list: what needs attention comes first.
+const rank = ({ health: { status } }) => ["failing", "retrying", "healthy", "disabled"].indexOf(status);
 
 const targetText = ({ name, type, url, eventBusName, region }) => (type === "webhook" ? `Webhook${name ? ` ${maskedUrl(url)}` : ""}` : `EventBridge ${eventBusName.split("/").at(-1)} in ${region}`);
 

@@ -40,7 +40,7 @@ function EventPanel({ id, close }) {
         ["Type", h(Code, { text: found.type })], ["Happened", h(Time, { at: found.createdAt })], ["User", h(UserLink, { id: found.userId })],
         found.workflowId && ["Workflow", h(WorkflowLink, { id: found.workflowId })],
         found.integrationId && ["Integration", h("a", { href: link(["integrations", found.integrationId]) }, found.integrationId)],
-        ["By", h(Actor, { actor: found.actor })], ["Id", h(Id, { id: found._id })],
+        ["By", found.actor?.keyId ? h(Fragment, {}, "API key ", h(Id, { id: found.actor.keyId, name: "key id" })) : h(Actor, { actor: found.actor })], ["Id", h(Id, { id: found._id })],
       ] }),
       h(Deliveries, { deliveries, ids: { eventIds: [found._id] }, reload: event.reload }), h(Json, { title: "Data", value: found.data, isOpen: true })) : event.isLoading && h(Skeleton));
 }
@@ -71,7 +71,7 @@ function Deliveries({ deliveries, ids, reload }) {
 
 // Attempts of a delivery, newest first.
 const Attempts = ({ attempts, nextAttemptAt }) => h("ol", { class: "attempts" },
-  nextAttemptAt && h("li", { class: "quiet" }, "Next attempt ", h(Time, { at: nextAttemptAt })),
+  nextAttemptAt && h("li", { class: "quiet" }, h(Time, { at: nextAttemptAt, before: "Next attempt ", past: "Waits until the destination accepts an attempt" })),
   attempts.toReversed().map(({ at, status, latencyMs, response }) => h("li", { key: at },
     h("span", { class: "row" }, h(Badge, { kind: status >= 200 && status < 300 ? "good" : "bad" }, status ?? "no response"), h(Time, { at }), h("span", { class: "quiet" }, `${latencyMs.toLocaleString()} ms`)),
     response && h("code", { class: "block" }, response))));

@@ -5,7 +5,7 @@ import { call, query } from "./api.js";
 import { Chart } from "./chart.js";
 import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
-import { UserLink, WorkflowLink, useNames } from "./names.js";
+import { KnownUsers, UserLink, WorkflowLink, useNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { announce, Badge, Code, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, plural, Problem, Skeleton, Tabs, Time, Toggle } from "./ui.js";
 
@@ -23,7 +23,7 @@ const statusCode = (error) => STATUS_CODE.exec(error)?.[1] ?? "";
 // Returns the bounds of a time range for the API: since and until, or those of a preset that ends now.
 function rangeOf({ range, since, until }, fallback) {
   if (since || until) return { since, until };
-  const minutes = RANGES[range ?? fallback]?.[1];
+  const minutes = Object.hasOwn(RANGES, range ?? fallback) && RANGES[range ?? fallback][1];
   // Whole minutes: a request for the same range has the same address for a while.
   return minutes ? { since: new Date(Math.floor(Date.now() / 60000 - minutes) * 60000).toISOString() } : {};
 }
@@ -99,16 +99,22 @@ function ErrorsPage() {
     h(FilterBar, { parameters, groups: overview.data?.groups, codes }),
     h(LiveNotice, { live }),
     h(Problem, { problem: overview.problem ?? list.problem, retry: () => Promise.all([overview.reload(), list.reload()]) }),
-    overview.data ? h(Chart, { ...overview.data, select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
+    overview.data ? h(Chart, { ...overview.data, note: text || status ? "before the search and the status code" : "", select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
       : overview.isLoading && h(Skeleton, { rows: 3 }),
     filters.fingerprint ? h(GroupSummary, { group, isLoading: overview.isLoading && !overview.data, errors: list.data?.errors }) : h(Tabs, {
       label: "View", present: view, tabs: [
-        ["groups", `Groups${overview.data ? ` (${overview.data.groups.length})` : ""}`, changed({ view: null, cursor: null })],
+        ["groups", groupsTitle(overview.data?.groups, matches), changed({ view: null, cursor: null })],
         ["list", "Newest first", changed({ view: "list", cursor: null })],
       ],
     }),
     isList ? h(ErrorList, { ...list, matches, cursor }) : overview.data && h(Groups, { ...overview.data, matches }),
     error && h(ErrorPanel, { id: error, key: error, close: () => go(changed({ error: null })) }));
+}
+
+function groupsTitle(groups, matches) {
+  if (!groups) return "Groups";
+  const shown = groups.filter(({ example }) => matches(example)).length;
+  return shown === groups.length ? `Groups (${shown})` : `Groups (${shown} of ${groups.length})`;
 }
 
 function FilterBar({ parameters, groups = [], codes }) {
@@ -130,8 +136,8 @@ function FilterBar({ parameters, groups = [], codes }) {
     select("Block type", "blockType", blocks.map((block) => [block])),
     select("Integration", "integrationId", withPresent(integrations, parameters.integrationId), loadIntegrations),
     select("Status code", "status", [...new Set([...codes, parameters.status].filter(Boolean))].map((code) => [code])),
-    h("label", {}, "User", h("input", { value: parameters.userId ?? "", placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, onChange: set("userId") })),
-    h("label", {}, "Text in what is loaded", h("input", { type: "search", value: parameters.text ?? "", onInput: (event) => go(changed({ text: event.currentTarget.value }), { replace: true }) })),
+    h("label", {}, "User", h("input", { value: parameters.userId ?? "", placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, list: "known-users", onChange: set("userId") }), h(KnownUsers)),
+    h("label", {}, "Search loaded errors", h("input", { type: "search", value: parameters.text ?? "", onInput: (event) => go(changed({ text: event.currentTarget.value }), { replace: true }) })),
     isFiltered && h("div", { class: "row" }, chips.map(([name, title]) => h("a", { key: name, class: "chip", href: changed({ [name]: null, cursor: null }), "aria-label": `Remove the filter: ${title}` }, title, " ×")),
       h("a", { href: link(["errors"], { view: parameters.view, range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters")));
 }

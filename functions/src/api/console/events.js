@@ -5,7 +5,7 @@ import { call, query } from "./api.js";
 import { useData } from "./data.js";
 import { Actor, EventPanel } from "./error.js";
 import { RangeChoice, rangeOf } from "./errors.js";
-import { UserLink, WorkflowLink } from "./names.js";
+import { KnownUsers, UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { Code, Empty, Problem, Skeleton, Time } from "./ui.js";
 
@@ -32,12 +32,12 @@ function EventsPage() {
     h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "7d" })),
     h("div", { class: "filters" },
       h("label", {}, "Type", h("select", { value: type, onChange: set("type") }, h("option", { value: "" }, "All"), EVENT_TYPES.map((name) => h("option", { key: name, value: name }, name)))),
-      h("label", {}, "User", h("input", { value: userId, placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, onChange: set("userId") })),
+      h("label", {}, "User", h("input", { value: userId, placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, list: "known-users", onChange: set("userId") }), h(KnownUsers)),
       isFiltered && h("div", { class: "row" }, h("a", { href: link(["events"], { range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters"))),
     h(Problem, { problem: events.problem, retry: events.reload }),
     !events.data && events.isLoading && h(Skeleton, { rows: 8 }),
     events.data && (events.data.data.length ? h("div", { class: "table" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["Time", "Event", "Of", "User", "By"].map((title) => h("th", { key: title }, title)))),
+      h("thead", {}, h("tr", {}, ["Time", "Event", "Object", "User", "By"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, events.data.data.map((found) => h("tr", { key: found._id },
         h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })), h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
         h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),

@@ -17,6 +17,7 @@ function HealthText({ destination: { health, disabledReason, enabled } }) {
   if (status === "failing" || status === "retrying") {
     return h("span", {}, failingSince && h(Fragment, {}, "Failing since ", h(Time, { at: failingSince }), waiting && ": "), waiting);
   }
+  if (lastFailureAt > (lastSuccessAt ?? "")) return h("span", {}, "Nothing delivered since a failure ", h(Time, { at: lastFailureAt }));
   if (lastSuccessAt) return h("span", {}, "Last delivery ", h(Time, { at: lastSuccessAt }));
-  return h("span", {}, lastFailureAt ? h(Fragment, {}, "Last failure ", h(Time, { at: lastFailureAt })) : "Nothing sent yet");
+  return h("span", {}, "Nothing sent yet");
 }

@@ -1,7 +1,7 @@
 // Integrations: the catalogue, and an editor with a preview of what the user sees.
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
-import { call, query, segment, session, useSession } from "./api.js";
+import { call, etagOf, query, segment, session, useSession } from "./api.js";
 import { useData } from "./data.js";
 import { Preview } from "./preview.js";
 import { go, link, useTitle } from "./route.js";
@@ -57,6 +57,7 @@ function IntegrationsPage() {
 function integrationPage({ id }) {
   const { mayChange } = useSession();
   const isNew = id === NEW;
+  const [discards, setDiscards] = useState(0);
   const loaded = useData(`integration ${id}`, async () => (isNew ? { name: "", description: null, icon: null, enabled: true, ...DEFINITION } : call("GET", `integrations/${segment(id)}`)));
   const integration = loaded.data;
   const title = isNew ? "New integration" : integration?.name ?? id;
@@ -64,43 +65,57 @@ function integrationPage({ id }) {
   return h(Fragment, {}, h("a", { class: "back", href: link(["integrations"]) }, "Integrations"),
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, title), integration && !isNew && mayChange && h(Button, { kind: "danger outline", action: async () => deleteIntegration(integration) }, "Delete")),
     h(Problem, { problem: loaded.problem, retry: loaded.reload }), !integration && loaded.isLoading && h(Skeleton, { rows: 8 }),
-    integration && (mayChange ? h(Editor, { integration, isNew, saved: loaded.reload, key: integration.version }) : h("div", { class: "columns" },
+    integration && (mayChange ? h(Editor, { integration, isNew, saved: loaded.reload, discard: async () => setDiscards(discards + 1), key: `${integration.version} ${discards}` }) : h("div", { class: "columns" },
       h(Section, { title: "Definition" }, h(Properties, { pairs: [["Status", integration.enabled ? "enabled" : "disabled"], ["Version", integration.version]] }), h(Json, { title: "JSON", value: integration, isOpen: true })), h(Preview, { integration }))));
 }
 
-function Editor({ integration, isNew, saved }) {
+// Changes that are not saved yet, by the id of the integration: they survive a look at another page.
+const drafts = new Map();
+session.subscribe(() => { if (!session.value.key) drafts.clear(); });
+
+function Editor({ integration, isNew, saved, discard }) {
   const { integrationId, version, updatedAt } = integration;
-  const [draft, setDraft] = useState(integration);
-  const [text, setText] = useState(() => JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
+  const kept = drafts.get(integrationId);
+  const etag = kept?.etag ?? etagOf(integration);
+  const [draft, setDraft] = useState(kept?.draft ?? integration);
+  const [text, setText] = useState(() => kept?.text ?? JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
   const [jsonProblem, setJsonProblem] = useState("");
+  const isChanged = draft !== integration;
+  useEffect(() => {
+    if (isChanged) drafts.set(integrationId, { draft, text, etag });
+  }, [draft, text]);
   const set = (name, read = (input) => input.value) => (event) => setDraft({ ...draft, [name]: read(event.currentTarget) });
   const enter = (event) => {
     const entered = event.currentTarget.value;
     setText(entered);
     try {
-      setDraft({ ...draft, ...JSON.parse(entered) });
+      // A member that was removed is not kept.
+      setDraft({ ...Object.fromEntries(Object.entries(draft).filter(([member]) => !Object.hasOwn(DEFINITION, member))), ...JSON.parse(entered) });
       setJsonProblem("");
     } catch (error) {
       setJsonProblem(error.message);
     }
   };
-  useEffect(() => { setDraft(integration); }, [version]);
   return h("div", { class: "columns" },
     h(Section, { title: "Definition", actions: !isNew && h("span", { class: "quiet" }, `version ${version}, changed `, h(Time, { at: updatedAt })) }, h(Form, {
-      submit: "Save", send: async ({ id = integrationId }) => {
+      submit: "Save", secondary: isChanged && !isNew && h(Button, { action: async () => {
+        drafts.delete(integrationId);
+        await discard();
+      } }, "Discard changes"), send: async ({ id = integrationId }) => {
         if (jsonProblem) throw Object.assign(new Error(), { errors: [{ pointer: "/definition", detail: `is not valid JSON: ${jsonProblem}` }] });
-        rememberIntegration(id.trim(), await call("PUT", `integrations/${segment(id.trim())}`, { ...draft, description: draft.description || null }));
+        rememberIntegration(id.trim(), await call("PUT", `integrations/${segment(id.trim())}`, { ...draft, description: draft.description || null }, { ifMatch: etag }));
+        drafts.delete(integrationId);
         announce("Saved. The modal shows it within ten seconds.");
         if (isNew) go(link(["integrations", id.trim()]));
         else await saved();
       },
     },
     isNew && h(Field, { label: "Id", name: "id", required: true, hint: "a–z, 0–9, _ and -. Cannot be changed later", placeholder: "shopify-orders" }),
-    h(Field, { label: "Name", name: "name", required: true, value: integration.name, onInput: set("name") }),
-    h(Field, { label: "Description", name: "description", isWide: true, value: integration.description ?? "", onInput: set("description") }),
+    h(Field, { label: "Name", name: "name", required: true, value: draft.name, onInput: set("name") }),
+    h(Field, { label: "Description", name: "description", isWide: true, value: draft.description ?? "", onInput: set("description") }),
     h(IconField, { draft, set: (icon) => setDraft({ ...draft, icon }) }),
     h("label", { class: "check wide" }, h("input", { type: "checkbox", name: "enabled", checked: draft.enabled, onChange: set("enabled", (input) => input.checked) }), "Enabled: users can install it"),
-    h(Field, { label: "Credentials, settings, workflows and hints (JSON)", name: "definition", text: true, rows: 22, isWide: true, class: "mono", "data-covers": Object.keys(DEFINITION).join(" "), value: text, onInput: enter }),
+    h(Field, { label: "Credentials, settings, workflows and hints (JSON)", name: "definition", text: true, rows: 16, isWide: true, class: "mono", "data-covers": Object.keys(DEFINITION).join(" "), value: text, onInput: enter }),
     jsonProblem && h(Notice, { kind: "warn wide" }, h("p", {}, `Not valid JSON yet: ${jsonProblem}`)))),
     h(Preview, { integration: draft }));
 }

@@ -1,6 +1,6 @@
 // Entry point: sign-in, navigation, and the page of the present address.
 
-import { Fragment, h, render, useEffect, useState } from "./preact.js";
+import { Fragment, h, render, useEffect, useErrorBoundary, useState } from "./preact.js";
 import { restoreSession, signIn, signOut, useSession } from "./api.js";
 import { loadDestinations, useDestinations, usePolling } from "./data.js";
 import { destinationPage } from "./destination.js";
@@ -10,7 +10,7 @@ import { ErrorsPage } from "./errors.js";
 import { EventsPage } from "./events.js";
 import { InstallationsPage } from "./installations.js";
 import { integrationPage, IntegrationsPage } from "./integrations.js";
-import { link, useAddress } from "./route.js";
+import { go, link, useAddress } from "./route.js";
 import { Badge, Button, Dialogs, Field, Form, Icon, Messages, Notice } from "./ui.js";
 import { userPage, UsersPage } from "./users.js";
 import { workflowPage } from "./workflows.js";
@@ -61,7 +61,7 @@ function Console({ environment, mayChange }) {
   useEffect(() => { loadDestinations().catch(() => {}); }, []);
   const failing = list.filter(({ health }) => health.status === "failing").length;
   const [name, item] = parts;
-  const [section, page] = ITEM_PAGES[name] && item
+  const [section, page] = Object.hasOwn(ITEM_PAGES, name ?? "") && item
     ? [ITEM_PAGES[name][0], h(ITEM_PAGES[name][1], { id: item, key: item })]
     : presentPage(Object.hasOwn(PAGES, name ?? "") ? name : "errors", item);
   useEffect(() => {
@@ -71,14 +71,26 @@ function Console({ environment, mayChange }) {
   return h("div", { class: `console ${isMenuOpen ? "menu-open" : ""}` },
     h("a", { class: "skip", href: "#main", onClick: (event) => { event.preventDefault(); document.querySelector("main h1")?.focus(); } }, "Skip to the page"),
     h("header", { class: "side" },
-      h("div", { class: "brand" }, h("strong", {}, "Tenon"), h(EnvironmentName, { environment }),
+      h("div", { class: "brand" }, h("strong", {}, "Tenon"), h(EnvironmentName, { environment }), failing > 0 && h("a", { class: "badge bad phone", href: link(["destinations"]) }, `${failing} failing`),
         h("button", { type: "button", class: "subtle square menu", "aria-label": "Menu", "aria-expanded": String(isMenuOpen), onClick: () => setMenuOpen(!isMenuOpen) }, h(Icon, { name: "menu" }))),
       h("nav", { "aria-label": "Console" }, Object.entries(PAGES).map(([path, [title]]) => h("a", {
         key: path, href: link([path]), "aria-current": path === section ? "page" : undefined,
       }, h(Icon, { name: path }), title, path === "destinations" && failing > 0 && h(Badge, { kind: "bad" }, `${failing} failing`)))),
       h("div", { class: "foot" }, !mayChange && h(Badge, { kind: "info" }, "read only"),
-        h("span", { class: "quiet" }, `Tenon ${environment.version}`), h(Button, { action: async () => signOut() }, "Sign out"))),
-    h("main", { id: "main" }, page), h(Messages), h(Dialogs));
+        h("span", { class: "quiet" }, `Tenon ${environment.version}`), h(Button, { action: async () => leave() }, "Sign out"))),
+    h("main", { id: "main" }, h(Boundary, { key: `${name}/${item}` }, page)), h(Messages), h(Dialogs));
+}
+
+// Signs out. The address names what was shown, and is not left to the next one who signs in.
+function leave() {
+  signOut();
+  go("#/", { replace: true });
+}
+
+// Shows that a page has failed, instead of nothing.
+function Boundary({ children }) {
+  const [failure, retry] = useErrorBoundary((error) => console.error(error));
+  return failure ? h(Fragment, {}, h("h1", { tabIndex: -1 }, "This page has failed"), h(Notice, { kind: "bad", role: "alert" }, h("p", {}, failure.message), h(Button, { action: async () => retry() }, "Try again"))) : children;
 }
 
 function presentPage(name, item) {

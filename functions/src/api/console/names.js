@@ -5,7 +5,7 @@ import { call, query, segment, session } from "./api.js";
 import { createStore, useStore } from "./store.js";
 import { link } from "./route.js";
 
-export { UserLink, WorkflowLink, rememberNames, useNames, destinationName, maskedUrl };
+export { KnownUsers, UserLink, WorkflowLink, rememberNames, useNames, destinationName, maskedUrl };
 
 const CONCURRENT_LOOKUPS = 4;
 
@@ -77,14 +77,13 @@ function NamedLink({ kind, id }) {
 const UserLink = ({ id }) => h(NamedLink, { kind: "users", id });
 const WorkflowLink = ({ id }) => h(NamedLink, { kind: "workflows", id });
 
-// Returns a URL whose user, password and query are masked: they may hold a secret.
+// Suggestions for fields of users: the usernames that are known.
+const KnownUsers = () => h("datalist", { id: "known-users" }, [...useNames().users.values()].filter(Boolean).map((name) => h("option", { key: name, value: name })));
+
+// Returns a URL with its host only: each of the other parts may hold a secret.
 function maskedUrl(url) {
-  try {
-    const { origin, pathname, search, username } = new URL(url);
-    return `${username ? origin.replace("//", "//•••@") : origin}${pathname}${search ? "?•••" : ""}`;
-  } catch {
-    return url;
-  }
+  const { origin, pathname, search, username } = new URL(url);
+  return `${username ? origin.replace("//", "//•••@") : origin}${pathname.length > 1 || search ? "/•••" : ""}`;
 }
 
 // Returns the name of a destination, or where it leads.

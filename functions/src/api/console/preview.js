@@ -6,6 +6,9 @@ import { Section } from "./ui.js";
 
 export { Preview };
 
+// Returns an entered value, which may be of any type, as text.
+const asText = (value, missing = "") => (["string", "number"].includes(typeof value) && value !== "" ? String(value) : missing);
+
 const list = (value) => (Array.isArray(value) ? value.filter((item) => item && typeof item === "object") : []);
 
 // Returns the colors of the environment's theme as custom properties.
@@ -17,19 +20,19 @@ function themeStyle(theme) {
 }
 
 function PreviewField({ field: { label, type, required, help, placeholder, options } }) {
-  const name = h(Fragment, {}, label ?? "(label)", !required && type !== "boolean" && h("span", { class: "quiet" }, " (optional)"));
+  const name = h(Fragment, {}, asText(label, "(label)"), !required && type !== "boolean" && h("span", { class: "quiet" }, " (optional)"));
   if (type === "boolean") return h("label", { class: "check" }, h("input", { type: "checkbox" }), h("span", {}, name));
-  return h("label", {}, h("span", {}, name), type === "select" ? h("select", {}, h("option", {}, "Choose …"), list(options).map(({ value, label: title }) => h("option", { key: value }, title)))
-    : h("input", { class: type === "secret" ? "secret" : "", placeholder: placeholder ?? "", autocomplete: "off" }), help && h("span", { class: "quiet" }, help));
+  return h("label", {}, h("span", {}, name), type === "select" ? h("select", {}, h("option", {}, "Choose …"), list(options).map(({ value, label: title }) => h("option", { key: asText(value) }, asText(title))))
+    : h("input", { class: type === "secret" ? "secret" : "", placeholder: asText(placeholder), autocomplete: "off" }), help && h("span", { class: "quiet" }, asText(help)));
 }
 
 function Preview({ integration }) {
   const { environment: { modal } } = useSession();
   const { name, description, icon, credentialTypes, settings, workflows } = integration;
   return h(Section, { title: "Preview of the modal" }, h("div", { class: "preview", style: themeStyle(modal.theme) },
-    h("div", { class: "row flat" }, icon ? h("img", { class: "app-icon", src: icon, alt: "" }) : h("span", { class: "app-icon letter", "aria-hidden": "true" }, [...name ?? ""][0]?.toUpperCase() ?? "?"), h("span", {}, h("strong", {}, name || "(name)"), description && h("span", { class: "quiet block" }, description))),
-    list(credentialTypes).map((type, index) => h("fieldset", { key: index }, h("legend", {}, type.name ?? "(name)"), list(type.fields).map((field, place) => h(PreviewField, { key: place, field })))),
+    h("div", { class: "row flat" }, icon ? h("img", { class: "app-icon", src: icon, alt: "" }) : h("span", { class: "app-icon letter", "aria-hidden": "true" }, [...asText(name)][0]?.toUpperCase() ?? "?"), h("span", {}, h("strong", {}, asText(name, "(name)")), description && h("span", { class: "quiet block" }, asText(description)))),
+    list(credentialTypes).map((type, index) => h("fieldset", { key: index }, h("legend", {}, asText(type.name, "(name)")), list(type.fields).map((field, place) => h(PreviewField, { key: place, field })))),
     list(settings).length > 0 && h("fieldset", {}, h("legend", {}, "Settings"), list(settings).map((field, place) => h(PreviewField, { key: place, field }))),
-    h("fieldset", {}, h("legend", {}, "Workflows"), list(workflows).map((workflow, index) => h("label", { key: index, class: "check" }, h("input", { type: "checkbox", defaultChecked: true }), h("span", {}, workflow.name ?? "(name)", workflow.description && h("span", { class: "quiet block" }, workflow.description))))),
+    h("fieldset", {}, h("legend", {}, "Workflows"), list(workflows).map((workflow, index) => h("label", { key: index, class: "check" }, h("input", { type: "checkbox", defaultChecked: true }), h("span", {}, asText(workflow.name, "(name)"), workflow.description && h("span", { class: "quiet block" }, asText(workflow.description)))))),
     h("div", {}, h("span", { class: "button primary" }, "Install"))));
 }

@@ -1,49 +1,64 @@
 // Replays: start, progress, and the list of a destination.
 
 import { Fragment, h, useState } from "./preact.js";
-import { call, query, segment, useSession } from "./api.js";
+import { call, query, segment, session, useSession } from "./api.js";
 import { loadDestinations, pause, useData, usePolling } from "./data.js";
+import { changed, useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
 import { announce, Badge, Button, Choices, Dialog, Empty, Field, Form, LiveNotice, localInput, isoTime, openDialog, plural, Problem, Skeleton, Time } from "./ui.js";
 
 export { startReplay, replayNow, openReplay, ReplayList };
 
 const FOLLOWED_REPLAY_MS = 10000;
+// Time within which a replay counts what is pending, before it is sent in any case.
+const COUNTING_MS = 8000;
 
 // Number of replays that were started here, after which lists of replays are loaded again.
 const replayStarts = createStore(0);
 
 const replaysPath = (destinationId) => `destinations/${segment(destinationId)}/replays`;
 
-// Starts a replay. With `follows`, waits a while for its end and announces it.
+// Starts a replay, and returns its id. With `follows`, waits a while for its end and announces it.
 async function startReplay(destinationId, selection, { follows = false } = {}) {
   const { replayId } = await call("POST", `destinations/${segment(destinationId)}/replay`, selection);
   replayStarts.set(replayStarts.value + 1);
   announce("The replay has started.");
-  if (!follows) return;
-  const end = Date.now() + FOLLOWED_REPLAY_MS;
+  const { key } = session.value;
+  const end = Date.now() + (follows ? FOLLOWED_REPLAY_MS : 0);
   for (let wait = 400; Date.now() < end; wait *= 1.5) {
     await pause(wait);
+    if (session.value.key !== key) return replayId;
     const { status, found, delivered, failed } = await call("GET", `replays/${segment(replayId)}`);
     if (status !== "running") {
       announce(found ? `Replayed: ${delivered} delivered, ${failed} not delivered.` : "Nothing to replay: the destination does not want it.", 20000);
-      return;
+      return replayId;
     }
   }
-  announce("The replay is still running: see the replays of the destination.", 20000);
+  if (follows) announce("The replay is still running: see the replays of the destination.", 20000);
+  return replayId;
 }
 
-// Ends the wait of all pending deliveries: clears the failures of the destination and sends them.
-async function replayNow({ destinationId }) {
+// Ends the wait of all pending deliveries: first counts them in a replay, which shows the progress, then closes the
+// circuit, so that they are sent.
+async function replayNow({ destinationId, health: { pending } }, started) {
+  const { key } = session.value;
+  const replayId = await startReplay(destinationId, { pending: true });
+  started();
+  const end = Date.now() + COUNTING_MS;
+  for (let isCounting = true; isCounting && Date.now() < end;) {
+    await pause(500);
+    if (session.value.key !== key) return;
+    const { status, found } = await call("GET", `replays/${segment(replayId)}`);
+    isCounting = status === "running" && found < pending;
+  }
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
-  await startReplay(destinationId, { pending: true });
   await loadDestinations();
 }
 
-// Asks what a destination gets again. `selected` are ids of errors and events.
-function openReplay(destination, name, { selected, started }) {
+// Asks what a destination gets again. `selected` are ids of errors and events, `since` is the start of a suggested time range.
+function openReplay(destination, name, { selected, since, started }) {
   const count = selected ? selected.errorIds.length + selected.eventIds.length : 0;
-  openDialog((close) => h(Dialog, { title: `Replay to ${name}`, close }, h(ReplayForm, { count, close, send: async (kind, values, form) => {
+  openDialog((close) => h(Dialog, { title: `Replay to ${name}`, close }, h(ReplayForm, { count, since, close, send: async (kind, values, form) => {
     const selections = {
       status: [Object.fromEntries(form.getAll("statuses").map((status) => [status, true]))],
       range: [{ since: isoTime(values.since), ...(values.until && { until: isoTime(values.until) }) }],
@@ -56,8 +71,8 @@ function openReplay(destination, name, { selected, started }) {
   } })));
 }
 
-function ReplayForm({ count, close, send }) {
-  const [kind, setKind] = useState(count ? "selected" : "status");
+function ReplayForm({ count, since, close, send }) {
+  const [kind, setKind] = useState((count && "selected") || (since && "range") || "status");
   const choice = (value, title) => h("label", { class: "check wide" }, h("input", { type: "radio", name: "kind", value, checked: kind === value, onChange: () => setKind(value) }), title);
   return h(Form, { submit: "Start replay", secondary: h(Button, { action: close }, "Cancel"), send: (values, form) => send(kind, values, form) },
     count > 0 && choice("selected", `The ${plural(count, "selected delivery", "selected deliveries")}`),
@@ -65,7 +80,7 @@ function ReplayForm({ count, close, send }) {
     kind === "status" && h("div", { class: "indent wide" }, h(Choices, { label: "Status", name: "statuses", chosen: ["failed", "cancelled"], options: [["failed", "failed: all attempts were used up"], ["cancelled", "cancelled: the destination was disabled"], ["pending", "pending: without waiting for the next attempt"]] })),
     choice("range", "Everything that was recorded in a time range, also what has been delivered"),
     kind === "range" && h("div", { class: "indent wide form" },
-      h(Field, { label: "Since", name: "since", type: "datetime-local", step: 1, required: true, value: localInput(Date.now() - 3600000) }),
+      h(Field, { label: "Since", name: "since", type: "datetime-local", step: 1, required: true, value: localInput(since ?? Date.now() - 3600000) }),
       h(Field, { label: "Until", name: "until", type: "datetime-local", step: 1, hint: "Now, if it is empty" })),
     h("p", { class: "wide quiet" }, "The filter of the destination applies. The receiver recognises what it has already by its id."));
 }
@@ -81,18 +96,20 @@ function requestText({ since, until, errorIds, eventIds, pending, failed, cancel
 // Replays of a destination with their progress.
 function ReplayList({ destinationId }) {
   const { mayChange } = useSession();
-  const replays = useData(`replays ${destinationId} ${useStore(replayStarts)}`, () => call("GET", `${replaysPath(destinationId)}${query({ limit: 20 })}`));
+  const { parameters: { cursor } } = useAddress();
+  const load = () => call("GET", `${replaysPath(destinationId)}${query({ limit: 20, cursor })}`);
+  const replays = useData(`replays ${destinationId} ${cursor ?? ""} ${useStore(replayStarts)}`, load);
   const isRunning = replays.data?.data.some(({ status }) => status === "running");
   const live = usePolling(async () => {
-    const page = await call("GET", `${replaysPath(destinationId)}${query({ limit: 20 })}`);
+    const page = await load();
     replays.setData(() => page);
     return true;
-  }, { isActive: Boolean(isRunning), key: destinationId });
+  }, { isActive: Boolean(isRunning), key: `${destinationId} ${cursor}` });
   if (replays.problem) return h(Problem, { problem: replays.problem, retry: replays.reload });
   if (!replays.data) return h(Skeleton);
   const { data } = replays.data;
   return h(Fragment, {}, h(LiveNotice, { live }), data.length ? h("div", { class: "table" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["Started", "Sends again", "Status", "Progress", ""].map((title) => h("th", { key: title }, title)))),
+    h("thead", {}, h("tr", {}, ["Started", "Request", "Status", "Progress", ""].map((title) => h("th", { key: title }, title)))),
     h("tbody", {}, data.map(({ replayId, request, status, found, delivered, failed, createdAt }) => h("tr", { key: replayId },
       h("td", { class: "nowrap", "data-label": "Started" }, h(Time, { at: createdAt })), h("td", {}, requestText(request)),
       h("td", {}, h(Badge, { kind: { running: "info", done: failed ? "warn" : "good", cancelled: "quiet" }[status] }, status)),
@@ -103,5 +120,6 @@ function ReplayList({ destinationId }) {
         announce("The replay is cancelled.");
         await replays.reload();
       } }, "Cancel")))))))
-    : h(Empty, { title: "No replays" }, "A replay sends errors and events again: those of a time range, or those that were not delivered."));
+    : h(Empty, { title: "No replays" }, "A replay sends errors and events again: those of a time range, or those that were not delivered."),
+  h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), replays.data.cursor && h("a", { class: "button", href: changed({ cursor: replays.data.cursor }) }, "Older replays")));
 }

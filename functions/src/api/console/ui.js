@@ -262,6 +262,7 @@ function confirmAction({ title, text, submit, kind = "danger", action }) {
 
 const message = createStore("");
 let messageTimer;
+session.subscribe(() => { if (!session.value.key) message.set(""); });
 
 // Shows a message for a while, which screen readers announce.
 function announce(text, milliseconds = 6000) {

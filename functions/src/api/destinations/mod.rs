@@ -4,7 +4,7 @@ use serde::Serialize;
 use tenon::{
     delivery::connections::Connections,
     domain::{
-        delivery::{RETRY_SCHEDULE_SECS, Route},
+        delivery::{Attempt, RETRY_SCHEDULE_SECS, Route},
         destination::{BusAccess, BusName, Destination, EventBridge, Filter, Region, Target, Verification},
         event::Subscription,
         health::{Circuit, Health},
@@ -116,6 +116,9 @@ pub struct HealthBody {
     /// Time of the first of the failed attempts since the last successful one; null if there is none.
     #[schema(required = true)]
     failing_since: Option<Timestamp>,
+    /// Newest failed attempt since the last successful one; null if there is none.
+    #[schema(required = true)]
+    last_failure: Option<Attempt>,
     /// Number of pending deliveries; approximate above a few hundred.
     pending: i64,
     /// State of the circuit. While it is open, records are queued and sent one at a time as probes.
@@ -142,7 +145,7 @@ pub enum HealthStatus {
 impl HealthBody {
     fn new(health: Health, enabled: bool) -> Self {
         let circuit = health.circuit();
-        let Health { last_success_at, last_failure_at, failing_since, pending, wake_at, .. } = health;
+        let Health { last_success_at, last_failure_at, failing_since, last_failure, pending, wake_at, .. } = health;
         let status = match (enabled, circuit) {
             (false, _) => HealthStatus::Disabled,
             (true, Circuit::Open) => HealthStatus::Failing,
@@ -155,6 +158,7 @@ impl HealthBody {
             last_success_at,
             last_failure_at,
             failing_since,
+            last_failure,
             pending: pending.max(0),
             circuit,
             next_attempt_at,

@@ -20,7 +20,7 @@ use tenon::{
     http::{Backend, FieldError, Input, Json, Path, Problem, Valid},
     logs::ErrorChain,
     start::FromAws,
-    store::health::HealthStore,
+    store::health::{HealthStore, Reset},
 };
 use utoipa::ToSchema;
 
@@ -72,9 +72,9 @@ pub struct PatchDestination {
 ///
 /// A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
 /// must be possible to assume it with the external id, and not without. The previous credentials are
-/// kept if the check fails. Enabling the destination or changing its
-/// target resets its health, so that pending deliveries are attempted immediately and results of another
-/// target are not shown. Disabling it cancels its pending deliveries.
+/// kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
+/// the circuit, so that pending deliveries that are due are attempted immediately. Results of another target are not
+/// shown. Disabling it cancels its pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     request_body = PatchDestination, responses((status = 200, body = DestinationBody),
         (status = 409, description = "the destination was modified by a concurrent request"),
@@ -130,11 +130,18 @@ pub async fn patch_destination(
     destination.version += 1;
     destination.updated_at = Timestamp::now();
     // Precedes the update, so that a retry after a failed update resets the health again.
-    let resets_health = redirected || enabling;
-    let health = if resets_health { health_store.reset(route, redirected).await? } else { health };
+    let reset = if redirected {
+        Some(if destination.target.is_same_place(&before.target) { Reset::Outage } else { Reset::Results })
+    } else {
+        enabling.then_some(if before.enabled { Reset::Circuit } else { Reset::Outage })
+    };
+    let health = match reset {
+        Some(reset) => health_store.reset(route, reset).await?,
+        None => health,
+    };
     destinations.update(caller.environment, &destination).await?;
     let disabled = before.enabled && !destination.enabled;
-    if health.pending_since.is_some() && (resets_health || disabled) {
+    if health.pending_since.is_some() && (reset.is_some() || disabled) {
         let now = Timestamp::now();
         if let Err(error) = scheduler.schedule(route, now, now).await {
             // The next run of the drain picks up the change.

@@ -387,7 +387,7 @@ impl DrainStore for World {
                 (health.pending, health.pending_since) = (count, oldest.or(health.pending_since));
             }
             if backlog.earliest_due.is_none() {
-                (health.pending_since, health.failing_since) = (None, None);
+                (health.pending_since, health.failing_since, health.last_failure) = (None, None, None);
             }
             *self.lease.borrow_mut() = None;
             *self.health.borrow_mut() = Some(health);

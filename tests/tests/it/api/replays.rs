@@ -182,6 +182,7 @@ async fn pending_deliveries_are_attempted_at_once_after_an_outage() {
     .await;
     let since: Timestamp = failing["health"]["failingSince"].as_str().unwrap().parse().unwrap();
     assert!(since <= Timestamp::now(), "{failing}");
+    assert_eq!(failing["health"]["lastFailure"]["status"], 500);
 
     receiver.set_behavior(|_| Reply::Status(200, ""));
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tenon::{
     domain::{
-        delivery::Route,
+        delivery::{Attempt, Route},
         health::{Health, HealthUpdate, OutcomeCounts},
         id::{DestinationId, EnvironmentId},
         timestamp::Timestamp,
@@ -39,7 +39,9 @@ async fn stored_health_matches_the_model() {
                 _ => OutcomeCounts { failed: rand::random_range(0..4), not_before, ..OutcomeCounts::default() },
             };
             let pending_delta = rand::random_range(-3..6);
-            let update = HealthUpdate { counts, pending_delta, probe: rand::random_bool(0.3) };
+            let failure = Attempt { at: now, status: Some(500), latency_ms: 7, response: "down".into() };
+            let last_failure = (counts.failed > 0).then_some(failure);
+            let update = HealthUpdate { counts, last_failure, pending_delta, probe: rand::random_bool(0.3) };
             let before = health_store.record(route, &model, &update, now).await.unwrap();
             assert_eq!(before, model);
             model = model.apply(&update, now);
