@@ -8,6 +8,7 @@ use tests::setting;
 use crate::{
     figures::Spread,
     forwarding::{Forwarding, Recording},
+    load::Load,
     local::{Arrival, OnBus, ROUNDS},
     requests::Warm,
     scale::Page,
@@ -127,6 +128,19 @@ pub fn forwarding(recording: &[Recording], forwarding: &[Forwarding]) -> String 
          | function | errors | µs | AWS calls |\n|---|---|---|---|\n{}",
         rows.collect::<String>(),
         invocations.collect::<String>(),
+    )
+}
+
+/// Returns the section on the processor time of the functions in the local AWS.
+pub fn loads(loads: &[Load]) -> String {
+    let rows = loads.iter().map(|Load { errors, clients, functions: [record, forward, deliver], total }| {
+        format!("| {errors} | {clients} | {record} | {forward} | {deliver} | {total} |\n")
+    });
+    format!(
+        "\n## Errors in the local AWS\n\nProcessor time of the functions' processes per error, in µs, from the request that records it to its delivery to one webhook.\n\
+         Unlike in the measurements above, a process waits for each response, as on Lambda:\n\n\
+         | errors per request | clients | `errors_record` | `forward_errors` | `deliver_webhooks` | total |\n|---|---|---|---|---|---|\n{}",
+        rows.collect::<String>()
     )
 }
 

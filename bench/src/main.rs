@@ -16,6 +16,7 @@ mod aws;
 mod document;
 mod figures;
 mod forwarding;
+mod load;
 mod local;
 mod process;
 mod requests;
@@ -27,7 +28,7 @@ use process::Functions;
 use tests::setting;
 
 /// Parts that can be measured separately.
-const PARTS: [&str; 7] = ["starts", "first", "requests", "forwarding", "arrivals", "scale", "sizes"];
+const PARTS: [&str; 8] = ["starts", "first", "requests", "forwarding", "load", "arrivals", "scale", "sizes"];
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -71,6 +72,9 @@ async fn main() -> std::io::Result<()> {
         let recording = forwarding::recording(&functions, &aws).await;
         forwarded = forwarding::forwarding(&functions, &aws, &bus.name).await;
         write_section(document::forwarding(&recording, &forwarded));
+    }
+    if wanted("load") {
+        write_section(document::loads(&load::loads().await));
     }
     if wanted("arrivals") {
         let buses = local::buses(&functions, &bus).await;
