@@ -23,9 +23,11 @@ AWS_CALL_SECONDS = 0.005  # Duration of a DynamoDB or SQS call within a region
 ENDPOINT_SECONDS = 0.3  # Response time of a customer's endpoint
 SCHEDULE_SECONDS = 0.05  # Duration of a scheduled invocation
 LOG_BYTES = 400  # Length of a log line
+ACCESS_LOG_BYTES = 500  # Length of API Gateway's log line of a request
 RESPONSE_BYTES = 1_000  # Size of an API response
 SENT_BYTES = 1_200  # Size of an error as it is sent
-STORED_BYTES = 1_350  # Size of a stored error with two deliveries
+STORED_BYTES = 1_350  # Size of a stored error with two deliveries, stored together with others
+DELIVERY_BYTES = 450  # Size of a delivery that is stored alone
 INDEXED_BYTES = 1_200  # Size of its entries in two indexes
 PROCESSES = 10  # Number of function processes that share the work
 # Memory at which Lambda gives a function a full core. Less memory gets a proportional share.
@@ -60,7 +62,7 @@ def measured(function: str, errors: int | None = None) -> tuple[float, int]:
     """
     for invocation in json.loads((ROOT / "docs/benchmarks.json").read_text()):
         if (invocation["function"], invocation.get("errors")) == (function, errors):
-            return invocation["cpuMicroseconds"] / MILLION, invocation["awsCalls"]
+            return invocation["cpuMicroseconds"] / MILLION, invocation.get("awsCalls", 0)
     sys.exit(f"docs/benchmarks.json does not contain {function} with {errors} errors")
 
 
@@ -91,6 +93,7 @@ def bills() -> dict[str, Bill]:
             "read units": ("read_units", MILLION * cost["find a user by its id"]["read"] + authorizations),
             "KMS requests": ("kms_requests", PROCESSES * FIVE_MINUTES),
             "GB of logs": ("log_gb", (MILLION + authorizations) * LOG_BYTES / 1e9),
+            "GB of access logs": ("log_gb", MILLION * ACCESS_LOG_BYTES / 1e9),
             "GB of responses": ("transfer_gb", MILLION * RESPONSE_BYTES / 1e9),
         },
         "Errors: one million in a month, to one bus and one webhook": {
@@ -101,7 +104,7 @@ def bills() -> dict[str, Bill]:
                 batches * gb_seconds("errors_record")
                 + batches * gb_seconds("forward_errors", 100, 512)
                 # Worst case: each invocation has one message of ten errors.
-                + posts * gb_seconds("deliver_webhooks", 10, 512, ENDPOINT_SECONDS + 2 * AWS_CALL_SECONDS)
+                + posts * gb_seconds("deliver_webhooks", 10, 256, ENDPOINT_SECONDS + 2 * AWS_CALL_SECONDS)
                 + authorizer,
             ),
             "write units of errors": ("write_units", batches * cost["record 100 errors of 300 bytes"]["write"]),
@@ -128,9 +131,43 @@ def bills() -> dict[str, Bill]:
                 min(batches, PROCESSES * FIVE_MINUTES) + min(posts, PROCESSES * FIVE_MINUTES) + 4 * FIVE_MINUTES,
             ),
             "GB of logs": ("log_gb", (batches + 2 * (batches + posts) + authorizations) * LOG_BYTES / 1e9),
+            "GB of access logs": ("log_gb", batches * ACCESS_LOG_BYTES / 1e9),
             "GB to the endpoint": ("transfer_gb", MILLION * SENT_BYTES / 1e9),
             "GB of items and indexes": ("storage_gb_month", MILLION * (STORED_BYTES + INDEXED_BYTES) / 1e9),
             "GB of point-in-time recovery": ("backup_gb_month", MILLION * STORED_BYTES / 1e9),
+        },
+        "Errors: one million in a month, recorded one by one, to one bus and one webhook": {
+            "requests": ("api_requests", MILLION),
+            # Each error is recorded, forwarded and sent alone.
+            "invocations": ("lambda_requests", 3 * MILLION + authorizations),
+            "GB-seconds": (
+                "lambda_gb_second",
+                MILLION * gb_seconds("errors_record", 1, waiting=AWS_CALL_SECONDS)
+                + MILLION * gb_seconds("forward_errors", 1, 512, 4 * AWS_CALL_SECONDS)
+                + MILLION * gb_seconds("deliver_webhooks", 1, 256, ENDPOINT_SECONDS + 2 * AWS_CALL_SECONDS)
+                + authorizer,
+            ),
+            "write units of errors": ("write_units", MILLION * cost["record an error of 300 bytes"]["write"]),
+            "write units of deliveries": ("write_units", 2 * MILLION),
+            "write units of health": ("write_units", 2 * MONTH_MINUTES),
+            # A process reads the workflow and its user every 30 seconds. The forwarder reads the
+            # destinations, and the sender the error, the destination and its health.
+            "read units": (
+                "read_units",
+                min(MILLION, PROCESSES * 2 * MONTH_MINUTES) * cost["record an error of 300 bytes"]["read"]
+                + (2 + 3) * MILLION
+                + authorizations,
+            ),
+            "SQS requests": ("sqs_requests", 3 * MILLION),
+            "KMS requests": ("kms_requests", 2 * PROCESSES * FIVE_MINUTES + 4 * FIVE_MINUTES),
+            "GB of logs": ("log_gb", (5 * MILLION + authorizations) * LOG_BYTES / 1e9),
+            "GB of access logs": ("log_gb", MILLION * ACCESS_LOG_BYTES / 1e9),
+            "GB to the endpoint": ("transfer_gb", MILLION * SENT_BYTES / 1e9),
+            "GB of items and indexes": (
+                "storage_gb_month",
+                MILLION * (STORED_BYTES + 2 * DELIVERY_BYTES + INDEXED_BYTES) / 1e9,
+            ),
+            "GB of point-in-time recovery": ("backup_gb_month", MILLION * (STORED_BYTES + 2 * DELIVERY_BYTES) / 1e9),
         },
         "An idle month": {
             "scheduled invocations": ("lambda_requests", schedules),

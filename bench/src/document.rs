@@ -8,6 +8,7 @@ use tests::setting;
 use crate::{
     figures::Spread,
     forwarding::{Forwarding, Recording},
+    load::Load,
     local::{Arrival, OnBus, ROUNDS},
     requests::Warm,
     scale::Page,
@@ -42,6 +43,72 @@ fn command_output(program: &str, arguments: &[&str]) -> String {
     let output = output.unwrap_or_else(|error| panic!("failed to run {program}: {error}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Measurements that the summary shows.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// Cold starts.
+    pub starts: Vec<Start>,
+    /// Warm requests.
+    pub warm: Vec<Warm>,
+    /// Forwarding.
+    pub forwarding: Vec<Forwarding>,
+    /// Errors in the local AWS.
+    pub loads: Vec<Load>,
+}
+
+/// Returns the summary: each goal with the measurement that belongs to it.
+pub fn summary(Measured { starts, warm, forwarding, loads }: &Measured) -> String {
+    let mut rows = Vec::new();
+    let mut row = |what: &str, ours: String, baseline: String, ratio: String, goal: &str| {
+        rows.push(format!("| {what} | {ours} | {baseline} | {ratio} | {goal} |\n"));
+    };
+    let hello = starts.iter().find(|start| start.kind.0 == "hello");
+    for (name, what, goal) in [
+        ("users_get", "Start of a function that reads a user", "at most 1.5"),
+        ("forward_errors", "Start of the function that forwards errors", "at most 2"),
+    ] {
+        if let (Some(start), Some(hello)) = (starts.iter().find(|start| start.kind.0 == name), hello) {
+            let baseline = format!("empty function: {} ms", hello.time);
+            row(what, format!("{} ms", start.time), baseline, start.ratio.to_string(), goal);
+        }
+    }
+    for (name, what) in [("users_get", "Read a user"), ("users_create", "Create a user")] {
+        if let Some(Warm { cpu, minimal, ratio, .. }) = warm.iter().find(|warm| warm.name == name) {
+            let baseline = format!("same AWS calls: {minimal} µs");
+            row(what, format!("{cpu} µs"), baseline, ratio.to_string(), "at most 1.2");
+        }
+    }
+    if let Some(Warm { cpu, item_ratio: Some(ratio), .. }) = warm.iter().find(|warm| warm.name == "errors_record") {
+        let baseline = "same AWS calls with prepared items".to_owned();
+        row("Record 100 errors", format!("{cpu} µs"), baseline, ratio.to_string(), "at most 1.4");
+    }
+    for (name, what) in [
+        ("forward_errors", "Forward errors to a bus, 100 at a time"),
+        ("deliver_webhooks", "Send errors to a webhook, 100 at a time"),
+    ] {
+        let found = forwarding.iter().find(|forwarding| forwarding.name == name);
+        if let Some((Forwarding { rate, .. }, (minimal, baseline, ratio))) =
+            found.and_then(|found| Some((found, found.comparison.last()?)))
+        {
+            let ours = format!("{rate} errors/s");
+            row(what, ours, format!("{minimal}: {baseline} errors/s"), ratio.to_string(), "at least 0.95");
+        }
+    }
+    for (errors, what, goal) in [
+        (1, "Record and deliver an error, one per request", "at most 1,300 µs"),
+        (100, "Record and deliver an error, 100 per request", "at most 150 µs"),
+    ] {
+        if let Some(Load { total, .. }) = loads.iter().find(|load| (load.errors, load.clients) == (errors, 16)) {
+            row(what, format!("{total} µs"), String::new(), String::new(), goal);
+        }
+    }
+    format!(
+        "\n## Summary\n\nProcessor time, except for starts. The sections below describe each measurement.\n\n\
+         | what | Tenon | baseline | ratio | goal |\n|---|---|---|---|---|\n{}",
+        rows.concat()
+    )
 }
 
 /// Returns the section on cold starts.
@@ -130,6 +197,19 @@ pub fn forwarding(recording: &[Recording], forwarding: &[Forwarding]) -> String 
     )
 }
 
+/// Returns the section on the processor time of the functions in the local AWS.
+pub fn loads(loads: &[Load]) -> String {
+    let rows = loads.iter().map(|Load { errors, clients, functions: [record, forward, deliver], total }| {
+        format!("| {errors} | {clients} | {record} | {forward} | {deliver} | {total} |\n")
+    });
+    format!(
+        "\n## Errors in the local AWS\n\nProcessor time of the functions' processes per error, in µs, from the request that records it to its delivery to one webhook.\n\
+         Unlike in the measurements above, a process waits for each response, as on Lambda:\n\n\
+         | errors per request | clients | `errors_record` | `forward_errors` | `deliver_webhooks` | total |\n|---|---|---|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
 /// Returns the section on arrival times in the local AWS.
 pub fn arrivals(buses: &[OnBus], arrivals: &[Arrival]) -> String {
     let rows = arrivals.iter().map(|Arrival { destinations, stalled, time, slowest, slowest_read }| {
@@ -177,14 +257,20 @@ pub fn sizes() -> String {
 }
 
 /// Writes the measured invocations for local/cost.py, one per line.
-pub fn write_invocations(warm: &[Warm], forwarding: &[Forwarding]) -> std::io::Result<()> {
+pub fn write_invocations(Measured { starts: _, warm, forwarding, loads }: &Measured) -> std::io::Result<()> {
     let requests = warm.iter().map(|Warm { name, cpu, calls, .. }| {
         json!({ "function": name, "cpuMicroseconds": cpu.median, "awsCalls": calls.len() })
     });
     let forwarders = forwarding.iter().map(|Forwarding { name, errors, cpu, calls, .. }| {
         json!({ "function": name, "errors": errors, "cpuMicroseconds": cpu.median, "awsCalls": calls.len() })
     });
-    let lines: Vec<String> = requests.chain(forwarders).map(|invocation| format!("  {invocation}")).collect();
+    // With one client, an invocation has one error.
+    let alone = loads.iter().filter(|load| (load.errors, load.clients) == (1, 1)).flat_map(|load| {
+        let functions = ["errors_record", "forward_errors", "deliver_webhooks"].iter().zip(load.functions);
+        functions.map(|(name, cpu)| json!({ "function": name, "errors": 1, "cpuMicroseconds": cpu.median }))
+    });
+    let lines: Vec<String> =
+        requests.chain(forwarders).chain(alone).map(|invocation| format!("  {invocation}")).collect();
     std::fs::write(format!("{}/docs/benchmarks.json", setting("TENON_ROOT")), format!("[\n{}\n]\n", lines.join(",\n")))
 }
 

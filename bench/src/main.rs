@@ -16,6 +16,7 @@ mod aws;
 mod document;
 mod figures;
 mod forwarding;
+mod load;
 mod local;
 mod process;
 mod requests;
@@ -27,7 +28,7 @@ use process::Functions;
 use tests::setting;
 
 /// Parts that can be measured separately.
-const PARTS: [&str; 7] = ["starts", "first", "requests", "forwarding", "arrivals", "scale", "sizes"];
+const PARTS: [&str; 8] = ["starts", "first", "requests", "forwarding", "load", "arrivals", "scale", "sizes"];
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -43,15 +44,17 @@ async fn main() -> std::io::Result<()> {
     let mut settings: Vec<(String, String)> = std::env::vars().collect();
     settings.retain(|(name, _)| !name.starts_with("TENON_") && name != "AWS_ENDPOINT_URL" && name != "AWS_CA_BUNDLE");
     let functions = Functions { folder: setting("TENON_BINARIES").into(), settings };
-    let mut document = document::head();
-    print!("{document}");
+    let head = document::head();
+    print!("{head}");
+    let (mut sections, mut measured) = (String::new(), document::Measured::default());
     let mut write_section = |section: String| {
         print!("{section}");
-        document += &section;
+        sections += &section;
     };
     aws.replay();
     if wanted("starts") {
-        write_section(document::starts(&starts::starts(&functions, &aws).await));
+        measured.starts = starts::starts(&functions, &aws).await;
+        write_section(document::starts(&measured.starts));
     }
     if wanted("first") {
         let mut functions = functions.clone();
@@ -59,18 +62,21 @@ async fn main() -> std::io::Result<()> {
         write_section(document::first_requests(&starts::first_requests(&functions, &aws).await));
     }
     let bus = tests::Bus::new().await;
-    let (mut warm, mut forwarded) = (Vec::new(), Vec::new());
     if wanted("requests") {
         let mut scenario = requests::Scenario::new(&functions, &aws, true);
         scenario.run_all(&bus.name).await;
-        warm = scenario.warm;
+        measured.warm = scenario.warm;
         let signature = requests::signature(&functions, &aws).await;
-        write_section(document::requests(&warm, &signature));
+        write_section(document::requests(&measured.warm, &signature));
     }
     if wanted("forwarding") {
         let recording = forwarding::recording(&functions, &aws).await;
-        forwarded = forwarding::forwarding(&functions, &aws, &bus.name).await;
-        write_section(document::forwarding(&recording, &forwarded));
+        measured.forwarding = forwarding::forwarding(&functions, &aws, &bus.name).await;
+        write_section(document::forwarding(&recording, &measured.forwarding));
+    }
+    if wanted("load") {
+        measured.loads = load::loads().await;
+        write_section(document::loads(&measured.loads));
     }
     if wanted("arrivals") {
         let buses = local::buses(&functions, &bus).await;
@@ -82,9 +88,11 @@ async fn main() -> std::io::Result<()> {
     if wanted("sizes") {
         write_section(document::sizes());
     }
+    let summary = document::summary(&measured);
+    print!("{summary}");
     if arguments.is_empty() {
-        document::write(&document)?;
-        document::write_invocations(&warm, &forwarded)?;
+        document::write(&format!("{head}{summary}{sections}"))?;
+        document::write_invocations(&measured)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Processes of functions: start-up, processor time and throttling.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -158,4 +159,16 @@ fn processor_time(id: u32) -> Duration {
         text.split_whitespace().next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(times.sum())
+}
+
+/// Returns the processor time of each process of a deployed function.
+pub fn times_of_function(name: &str) -> BTreeMap<u32, Duration> {
+    let variable = format!("AWS_LAMBDA_FUNCTION_NAME={name}");
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = processes.filter_map(|process| {
+        let environment = std::fs::read(process.path().join("environ")).ok()?;
+        let is_of_function = environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes());
+        is_of_function.then(|| process.file_name().to_str()?.parse().ok())?
+    });
+    processes.map(|process| (process, processor_time(process))).collect()
 }

@@ -10,7 +10,7 @@ use std::{env, fs, io, time::Duration};
 
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider, identity::IdentityCache,
-    timeout::TimeoutConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
 use aws_sdk_dynamodb::{
     config::SharedCredentialsProvider,
@@ -57,6 +57,8 @@ pub fn config() -> io::Result<SdkConfig> {
         .identity_cache(IdentityCache::lazy().build())
         .region(env::var("AWS_REGION").ok().map(Region::new))
         .http_client(http)
+        // The timeouts limit every call, and no body is streamed.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(timeouts);
     Ok(match endpoint {
         Some(url) => config.endpoint_url(url).build(),

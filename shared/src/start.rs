@@ -74,7 +74,7 @@ use crate::{
         tickets::Tickets,
         user_jobs::UserJobs,
         users::Users,
-        workflows::Workflows,
+        workflows::{WorkflowRefs, Workflows},
     },
     tokens::{Signer, Verifier},
     vault::Vault,
@@ -337,6 +337,12 @@ impl FromAws for LastUsedTracker {
 impl FromAws for Catalogue {
     async fn from_aws(aws: &Aws) -> Result<Self, StartError> {
         Ok(Self::new(Integrations::from_aws(aws).await?))
+    }
+}
+
+impl FromAws for WorkflowRefs {
+    async fn from_aws(aws: &Aws) -> Result<Self, StartError> {
+        Ok(Self::new(Workflows::from_aws(aws).await?))
     }
 }
 

@@ -224,8 +224,8 @@ impl DeliveryHarness {
         for batch in errors.chunks(20) {
             let mut from = 0;
             while from < batch.len() {
-                let event = serde_json::from_value(stream_event(batch, from)).unwrap();
-                let answer = serde_json::to_value(self.forwarder.forward(event).await).unwrap();
+                let event = stream_event(batch, from).to_string();
+                let answer = serde_json::to_value(self.forwarder.forward(&event).await.unwrap()).unwrap();
                 from = match answer["batchItemFailures"][0]["itemIdentifier"].as_str() {
                     Some(lowest) => lowest.parse::<usize>().unwrap() - 1,
                     None => batch.len(),

@@ -39,8 +39,8 @@ impl FirstAttemptSender {
     /// Returns the indices of the messages to retry: those with a record whose outcome was not
     /// recorded.
     ///
-    /// AWS calls per destination: one read of the destination and one of its health; one
-    /// `BatchGetItem` per 100 records; and the calls of [`DeliveryRecorder::of`].
+    /// AWS calls per destination: one `BatchGetItem` of the destination, its health and 98 records, one
+    /// more per 100 further records; and the calls of [`DeliveryRecorder::of`].
     pub async fn send(&self, messages: &[FirstAttempts]) -> Vec<usize> {
         let mut routes: BTreeMap<Route, Vec<(usize, &[RecordKey])>> = BTreeMap::new();
         for (index, message) in messages.iter().enumerate() {
@@ -74,10 +74,7 @@ impl FirstAttemptSender {
         messages: &[(usize, &[RecordKey])],
     ) -> Result<BTreeSet<RecordKey>, StoreError> {
         let keys: Vec<RecordKey> = messages.iter().flat_map(|(_, records)| *records).copied().collect();
-        let (destination, found) = tokio::try_join!(
-            self.recorder.destinations.get_with_health(route),
-            self.records.get_all(route.environment, &keys),
-        )?;
+        let (destination, found) = self.records.get_all_for(&self.recorder.destinations, route, &keys).await?;
         let Some((destination, health)) = destination else {
             // The destination was deleted in the meantime.
             return Ok(BTreeSet::new());

@@ -12,26 +12,22 @@ use std::{
     sync::Arc,
 };
 
-use aws_lambda_events::event::{
-    dynamodb::{Event as StreamEvent, EventRecord},
-    streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse},
-};
+use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 
 use super::{
     eventbridge::EventBridgeSender,
     pipeline::{self, Batch},
     queues::{FirstAttempts, MAX_RECORDS_PER_MESSAGE, Queue, UnreadableRecord},
     recorder::DeliveryRecorder,
+    stream::{StreamEvent, StreamRecord},
 };
 use crate::{
     domain::{
         delivery::Route,
         destination::{Destination, Target},
-        error_log::ErrorLog,
-        event::Event,
         health::Health,
         id::EnvironmentId,
-        record::{Record, RecordKey},
+        record::RecordKey,
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -50,29 +46,25 @@ pub struct Forwarder {
     pub dead_letter_queue: Queue,
 }
 
-/// Record with its position in the stream.
-struct StreamRecord {
-    sequence_number: String,
-    record: Record,
-}
-
 impl Forwarder {
     /// Makes the first attempt for every record of the batch and every EventBridge bus that accepts
     /// it, and enqueues first attempts for webhooks. Returns the lowest sequence number whose
     /// record was not processed. Lambda retries the batch from there, for up to 20 hours, then
     /// sends its position to the failure queue. A record may therefore be sent twice. A malformed
-    /// destination is logged and skipped; its records must be replayed.
+    /// destination is logged and skipped; its records must be replayed. Fails if the event is not that of
+    /// a stream.
     ///
     /// Environments, and the destinations of an environment, are processed concurrently.
     ///
     /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 1 MB, at
     /// most one KMS call, and the calls of the recorder. Per webhook one `SendMessageBatch` per 100
     /// records, or the calls of the recorder if deferred. One message per unreadable record.
-    pub async fn forward(&self, event: StreamEvent) -> DynamoDbEventResponse {
+    pub async fn forward(&self, event: &str) -> Result<DynamoDbEventResponse, serde_json::Error> {
+        let event: StreamEvent<'_> = serde_json::from_str(event)?;
         let mut unprocessed = Vec::new();
         let mut environments: BTreeMap<EnvironmentId, Vec<StreamRecord>> = BTreeMap::new();
         for record in event.records {
-            match parse_record(record) {
+            match record.parse() {
                 Ok(record) => environments.entry(record.record.environment_id()).or_default().push(record),
                 Err(unreadable) => unprocessed.extend(self.dead_letter(unreadable).await),
             }
@@ -93,7 +85,7 @@ impl Forwarder {
         });
         let mut response = DynamoDbEventResponse::default();
         response.batch_item_failures = lowest.into_iter().collect();
-        response
+        Ok(response)
     }
 
     /// Sends the keys of an unreadable record to the dead-letter queue, so that it does not block
@@ -177,29 +169,5 @@ impl Forwarder {
         let failed = self.webhook_queue.send_all(&route.destination.to_string(), &messages).await;
         let unsent = failed.into_iter().filter_map(|index| records.chunks(MAX_RECORDS_PER_MESSAGE).nth(index));
         unsent.flatten().copied().collect()
-    }
-}
-
-/// Parses a stream record. The event source mapping passes inserted records only. If parsing fails,
-/// returns the sequence number and keys of the item.
-fn parse_record(record: EventRecord) -> Result<StreamRecord, UnreadableRecord> {
-    let sequence_number = record.change.sequence_number.unwrap_or_default();
-    match parse_item(record.change.new_image) {
-        Ok(record) => Ok(StreamRecord { sequence_number, record }),
-        Err(error) => {
-            tracing::error!(error = %ErrorChain(&error), sequence_number, "unreadable stream record");
-            let keys = serde_dynamo::from_item(record.change.keys).unwrap_or_default();
-            Err(UnreadableRecord::UnreadableRecordV1 { sequence_number, keys })
-        }
-    }
-}
-
-/// Parses an item. The type is read first, because serde would copy all attributes to look for it.
-fn parse_item(item: serde_dynamo::Item) -> Result<Record, serde_dynamo::Error> {
-    match item.get("type") {
-        Some(serde_dynamo::AttributeValue::S(kind)) if kind == "event" => {
-            serde_dynamo::from_item::<_, Event>(item).map(Record::from)
-        }
-        _ => serde_dynamo::from_item::<_, ErrorLog>(item).map(Record::from),
     }
 }

@@ -63,7 +63,7 @@
 //!
 //! * [`pipeline`]: the steps of an attempt.
 //! * [`forward`]: reads the stream of the Errors table, makes first attempts to EventBridge buses,
-//!   and enqueues first attempts for webhooks.
+//!   and enqueues first attempts for webhooks. `stream` parses the records.
 //! * [`first_attempts`]: makes the queued first attempts to webhooks.
 //! * [`recorder`]: records the results of attempts, updates destination health, and schedules a
 //!   drain after first attempts that failed or were deferred.
@@ -93,5 +93,6 @@ pub mod queues;
 pub mod recorder;
 pub mod replay;
 pub mod senders;
+mod stream;
 pub mod sweep;
 pub mod webhook;

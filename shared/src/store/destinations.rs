@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{
     errors::Retention,
     health::HealthStore,
-    keys,
+    keys::{self, Key},
     table::{
-        Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, Write, from_items, number, readable,
-        text, to_item, to_value,
+        Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Update, Write, attribute_text, from_item,
+        from_items, number, readable, text, to_item, to_value,
     },
 };
 use crate::domain::{
@@ -167,6 +167,11 @@ impl<A: Access> Destinations<A> {
         Ok(destination.map(|destination| (destination, health)))
     }
 
+    /// Returns the keys of the items from which [`destination_with_health`] reads a destination.
+    pub(super) fn keys_with_health(route: Route) -> [Key; 2] {
+        [keys::destination(route.environment, route.destination), keys::health(route)]
+    }
+
     /// Returns all destinations of an environment with their health, the newest first. Strongly
     /// consistent, so that a new destination receives the next error. Malformed items are logged
     /// and skipped, so that they do not block the other destinations. One query per megabyte; an
@@ -202,6 +207,18 @@ impl<A: Access> Destinations<A> {
         let rows: Vec<DestinationRow> = from_items(items)?;
         Ok(rows.into_iter().map(|row| row.destination_id).collect())
     }
+}
+
+/// Returns the destination of its items, with its health, or none if it does not exist.
+pub(super) fn destination_with_health(items: Vec<Item>) -> Result<Option<(Destination, Health)>, StoreError> {
+    let (mut destination, mut health) = (None, Health::default());
+    for item in items {
+        match attribute_text(&item, "type").as_str() {
+            "destination" => destination = Some(from_item(item)?),
+            _ => health = from_item(item)?,
+        }
+    }
+    Ok(destination.map(|destination| (destination, health)))
 }
 
 /// Id of a destination.

@@ -5,12 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
+    destinations::{Destinations, destination_with_health},
     keys::{self, Key},
-    table::{BY_ENVIRONMENT, Filter, Page, Range, ReadOnly, StoreError, Table},
+    table::{
+        Access, BY_ENVIRONMENT, Filter, Item, Page, Range, ReadOnly, StoreError, Table, from_item, is_unexpired,
+        separate,
+    },
 };
 use crate::domain::{
-    error_log::EngineText,
-    event::EventType,
+    delivery::Route,
+    destination::Destination,
+    error_log::{EngineText, ErrorLog},
+    event::{Event, EventType},
+    health::Health,
     id::{EnvironmentId, UserId, WorkflowId},
     record::{FilterAttributes, Record, RecordId, RecordKey},
     timestamp::Timestamp,
@@ -84,14 +91,41 @@ impl Records {
     /// Returns records by key. A malformed item is logged and does not affect the others. One
     /// `BatchGetItem` per 100 records.
     pub async fn get_all(&self, environment: EnvironmentId, wanted: &[RecordKey]) -> Result<FoundRecords, StoreError> {
+        let (found, _) = self.get_all_and(environment, wanted, (&self.0, &[])).await?;
+        Ok(found)
+    }
+
+    /// Returns records by key like [`Self::get_all`], and a destination with its health. One
+    /// `BatchGetItem` for up to 98 records.
+    pub async fn get_all_for<A: Access>(
+        &self,
+        destinations: &Destinations<A>,
+        route: Route,
+        wanted: &[RecordKey],
+    ) -> Result<(Option<(Destination, Health)>, FoundRecords), StoreError> {
+        let keys = Destinations::<A>::keys_with_health(route);
+        let (found, items) = self.get_all_and(route.environment, wanted, (&destinations.0, &keys)).await?;
+        Ok((destination_with_health(items)?, found))
+    }
+
+    async fn get_all_and<A: Access>(
+        &self,
+        environment: EnvironmentId,
+        wanted: &[RecordKey],
+        others: (&Table<A>, &[Key]),
+    ) -> Result<(FoundRecords, Vec<Item>), StoreError> {
         let wanted: BTreeMap<Key, RecordKey> =
             wanted.iter().map(|record| (keys::record(environment, *record), *record)).collect();
         let keys: Vec<Key> = wanted.keys().cloned().collect();
-        let (found, unreadable) = self.0.get_readable_unexpired::<Record>(&keys, Timestamp::now()).await?;
-        Ok(FoundRecords {
-            records: found.into_iter().map(|record| (record.key(), record)).collect(),
+        let [mut items, others] = self.0.get_items_and(&keys, others).await?;
+        let now = Timestamp::now();
+        items.retain(|item| is_unexpired(item, now));
+        let (found, unreadable) = separate(items, record_from_item);
+        let found = FoundRecords {
+            records: found.into_iter().map(|record: Record| (record.key(), record)).collect(),
             unreadable: unreadable.iter().filter_map(|key| wanted.get(key).copied()).collect(),
-        })
+        };
+        Ok((found, others))
     }
 
     /// Returns a record by id. If several workflows have an error with the id, one of them is returned. One
@@ -131,5 +165,13 @@ impl Records {
             RecordKind::Events => keys::events_of_environment(environment, shard),
         };
         self.0.page(&[partition], &range, &Filter::default(), position).await
+    }
+}
+
+/// Converts an item to a record. Reads its type first, because serde would copy all attributes to look for it.
+fn record_from_item(item: Item) -> Result<Record, StoreError> {
+    match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
+        Some("event") => from_item::<Event>(item).map(Record::from),
+        _ => from_item::<ErrorLog>(item).map(Record::from),
     }
 }

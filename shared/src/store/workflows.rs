@@ -1,6 +1,10 @@
 //! Workflows, and the pointers that keep their names unique for a user.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,16 +13,18 @@ use super::{
     events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Write,
-        attribute_text, from_items, number, text, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadOnly, ReadWrite, StoreError, Table,
+        Write, attribute_text, from_items, number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     users::{Users, check_status},
 };
 use crate::domain::{
     access::CallingUser,
+    error_log::WorkflowRef,
     id::{CredentialId, EnvironmentId, UserId, WorkflowId},
     request_seed::RequestSeed,
+    timestamp::Timestamp,
     user::{OwnerStatus, User},
     workflow::{Workflow, WorkflowName},
 };
@@ -303,5 +309,116 @@ impl<A: Access> Workflows<A> {
         let Some(workflow) = workflow.filter(may_see) else { return Ok(None) };
         let owner = Users(self.0.clone()).get(environment, workflow.user_id).await?;
         Ok(owner.map(|user| (workflow, user)))
+    }
+}
+
+/// Time for which a workflow is known after it was read. Errors of a workflow that was deleted are
+/// recorded until then.
+const KNOWN_FOR: Duration = Duration::from_secs(30);
+/// Maximum number of known workflows, some megabytes.
+const MAX_KNOWN: usize = 10_000;
+
+/// Workflows of which errors are recorded. What an error stores of its workflow never changes, so
+/// workflows that were read are remembered for a short time.
+#[derive(Clone, Debug)]
+pub struct WorkflowRefs {
+    /// Stored workflows.
+    pub workflows: Workflows<ReadOnly>,
+    known: Known,
+}
+
+impl WorkflowRefs {
+    /// Creates an empty memory of the stored workflows.
+    pub fn new(workflows: Workflows<ReadOnly>) -> Self {
+        Self { workflows, known: Known::default() }
+    }
+
+    /// Returns a workflow, or none if it or its user did not exist when it was last read, at most 30
+    /// seconds ago. Two reads, or none.
+    pub async fn find(&self, environment: EnvironmentId, id: WorkflowId) -> Result<Option<WorkflowRef>, StoreError> {
+        match self.known.get(environment, id, Timestamp::now()) {
+            Some(known) => Ok(Some(known)),
+            None => self.read(environment, id).await,
+        }
+    }
+
+    /// Returns a workflow, or none if it or its user does not exist now. Two reads.
+    pub async fn read(&self, environment: EnvironmentId, id: WorkflowId) -> Result<Option<WorkflowRef>, StoreError> {
+        let now = Timestamp::now();
+        let found = self.workflows.find_with_owner(environment, None, id).await?;
+        let found = found.map(|(workflow, _)| WorkflowRef::from(&workflow));
+        self.known.set(environment, id, found.clone().map(|workflow| (now, workflow)));
+        Ok(found)
+    }
+}
+
+/// Workflows that existed, with the time at which they were read.
+///
+/// By wall clock, because the monotonic clock may stop while Lambda freezes the process.
+#[derive(Clone, Debug, Default)]
+struct Known(Arc<Mutex<HashMap<(EnvironmentId, WorkflowId), (Timestamp, WorkflowRef)>>>);
+
+impl Known {
+    fn get(&self, environment: EnvironmentId, id: WorkflowId, now: Timestamp) -> Option<WorkflowRef> {
+        let known = self.lock();
+        let (read_at, workflow) = known.get(&(environment, id))?;
+        (*read_at <= now && now < *read_at + KNOWN_FOR).then(|| workflow.clone())
+    }
+
+    fn set(&self, environment: EnvironmentId, id: WorkflowId, found: Option<(Timestamp, WorkflowRef)>) {
+        let mut known = self.lock();
+        known.remove(&(environment, id));
+        if let Some((read_at, workflow)) = found {
+            // All of them, because most have expired.
+            if known.len() >= MAX_KNOWN {
+                known.clear();
+            }
+            known.insert((environment, id), (read_at, workflow));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(EnvironmentId, WorkflowId), (Timestamp, WorkflowRef)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workflow() -> WorkflowRef {
+        WorkflowRef { workflow_id: WorkflowId::new(), user_id: UserId::new(), integration_id: None }
+    }
+
+    #[test]
+    fn workflow_is_known_for_30_seconds_and_in_its_environment() {
+        let (known, acme, read_at) = (Known::default(), EnvironmentId::new(), Timestamp::now());
+        let workflow = workflow();
+        let id = workflow.workflow_id;
+        known.set(acme, id, Some((read_at, workflow.clone())));
+        let last = read_at + KNOWN_FOR - Duration::from_millis(1);
+        assert_eq!(known.get(acme, id, last), Some(workflow));
+        assert_eq!(known.get(acme, id, read_at + KNOWN_FOR), None);
+        assert_eq!(known.get(acme, id, read_at - Duration::from_millis(1)), None, "the clock was set back");
+        assert_eq!(known.get(EnvironmentId::new(), id, read_at), None);
+    }
+
+    #[test]
+    fn deleted_workflow_is_forgotten_when_it_is_read_again() {
+        let (known, acme, read_at) = (Known::default(), EnvironmentId::new(), Timestamp::now());
+        let workflow = workflow();
+        let id = workflow.workflow_id;
+        known.set(acme, id, Some((read_at, workflow)));
+        known.set(acme, id, None);
+        assert_eq!(known.get(acme, id, read_at), None);
+    }
+
+    #[test]
+    fn number_of_known_workflows_is_limited() {
+        let (known, acme, read_at) = (Known::default(), EnvironmentId::new(), Timestamp::now());
+        for _ in 0..=MAX_KNOWN {
+            known.set(acme, WorkflowId::new(), Some((read_at, workflow())));
+        }
+        assert_eq!(known.lock().len(), 1);
     }
 }

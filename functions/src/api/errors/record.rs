@@ -1,6 +1,6 @@
-//! `POST /workflows/{workflowId}/errors`. AWS calls: two DynamoDB reads (workflow and user), one
-//! more if an `_id` is given, and one batch write for 25 errors; with an Idempotency-Key two more
-//! writes, and two more reads for a repetition.
+//! `POST /workflows/{workflowId}/errors`. AWS calls: one batch write for 25 errors; two reads
+//! (workflow and user) if the process has not read the workflow in the last 30 seconds, and one if an
+//! `_id` is given; with an Idempotency-Key two more writes, and four more reads for a repetition.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::{
-        error_log::{EngineText, ErrorIdentity, ErrorLog, IdentityError, NewError, WorkflowRef, truncate},
+        error_log::{EngineText, ErrorIdentity, ErrorLog, IdentityError, NewError, truncate},
         id::{ErrorId, WorkflowId},
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
     http::{Accepted, EngineOrBackend, Fields, IdempotencyKey, Input, Path, Problem, Valid},
     start::FromAws,
-    store::{erasures::erased_at, errors::Errors, workflows::Workflows},
+    store::{erasures::erased_at, errors::Errors, workflows::WorkflowRefs},
 };
 use utoipa::ToSchema;
 
@@ -108,7 +108,7 @@ pub struct RecordedErrors {
 // 100 errors are four batches.
 #[aws(connections = 4)]
 pub struct State {
-    workflows: Workflows,
+    workflows: WorkflowRefs,
     errors: Errors,
 }
 
@@ -130,11 +130,14 @@ pub async fn record_errors(
         RecordErrors::One(error) => (vec![error], false),
         RecordErrors::List(ErrorList { errors }) => (errors, true),
     };
-    let found = state.workflows.find_with_owner(environment, None, workflow_id).await?;
-    let (workflow, _) = found.ok_or_else(|| Problem::not_found("workflow"))?;
-    let workflow = WorkflowRef::from(&workflow);
+    let found = match seed.is_retry {
+        false => state.workflows.find(environment, workflow_id).await?,
+        // A repetition records nothing of a workflow that was deleted since the first attempt.
+        true => state.workflows.read(environment, workflow_id).await?,
+    };
+    let workflow = found.ok_or_else(|| Problem::not_found("workflow"))?;
     let is_erased = async || -> Result<bool, Problem> {
-        let erased_at = erased_at(&state.workflows.0, environment, workflow.user_id).await?;
+        let erased_at = erased_at(&state.workflows.workflows.0, environment, workflow.user_id).await?;
         Ok(erased_at.is_some_and(|erased_at| seed.at <= erased_at))
     };
 

@@ -1,7 +1,7 @@
 //! `BatchGetItem` and `BatchWriteItem`. DynamoDB may leave some requests of a batch unprocessed;
 //! these are sent again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
 use futures_util::future::try_join_all;
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{
     client::{Access, Table},
     error::{Retries, StoreError},
-    item::{Item, attribute_text, is_unexpired, readable},
+    item::{Item, attribute_text, from_item, is_unexpired, readable, readable_as},
 };
 use crate::{domain::timestamp::Timestamp, logs::ErrorChain, store::keys::Key};
 
@@ -19,15 +19,15 @@ const MAX_BATCH_WRITE: usize = 25;
 /// Maximum number of items per `BatchGetItem` (AWS limit).
 const MAX_BATCH_GET: usize = 100;
 
-/// Response to a batch: the unprocessed requests and the items that were found.
-type Response<R> = (Vec<R>, Vec<Item>);
+/// Response to a batch: the unprocessed requests and the items that were found, by table.
+type Response<R> = (Vec<R>, Vec<(String, Item)>);
 
 /// BatchOutcome of a batch.
 struct BatchOutcome<R> {
     /// Requests that were not processed.
     unprocessed: Vec<R>,
-    /// Items that were found.
-    found: Vec<Item>,
+    /// Items that were found, with their tables.
+    found: Vec<(String, Item)>,
     /// Error that ended the attempts.
     error: Option<StoreError>,
 }
@@ -58,7 +58,7 @@ async fn send_batch<R: Clone, F: Future<Output = Result<Response<R>, StoreError>
 
 impl<R> BatchOutcome<R> {
     /// Returns the items that were found, or an error if any request was not processed.
-    fn complete(self) -> Result<Vec<Item>, StoreError> {
+    fn complete(self) -> Result<Vec<(String, Item)>, StoreError> {
         match self {
             Self { error: Some(error), .. } => Err(error),
             Self { unprocessed, found, .. } if unprocessed.is_empty() => Ok(found),
@@ -90,48 +90,65 @@ impl<A: Access> Table<A> {
         &self,
         wanted: &[Key],
     ) -> Result<(Vec<T>, Vec<Key>), StoreError> {
-        Ok(separate(self.get_items(wanted).await?))
-    }
-
-    /// Returns items by key like [`Self::get_all_unexpired`], and the keys of malformed items.
-    pub(in crate::store) async fn get_readable_unexpired<T: DeserializeOwned>(
-        &self,
-        wanted: &[Key],
-        now: Timestamp,
-    ) -> Result<(Vec<T>, Vec<Key>), StoreError> {
-        let mut items = self.get_items(wanted).await?;
-        items.retain(|item| is_unexpired(item, now));
-        Ok(separate(items))
+        Ok(separate(self.get_items(wanted).await?, from_item))
     }
 
     async fn get_items(&self, wanted: &[Key]) -> Result<Vec<Item>, StoreError> {
-        let mut found = Vec::new();
-        // DynamoDB rejects a request that contains a key twice.
-        let wanted: Vec<&Key> = wanted.iter().collect::<BTreeSet<_>>().into_iter().collect();
-        for keys in wanted.chunks(MAX_BATCH_GET) {
-            let keys = keys.iter().map(|key| key.attributes()).collect();
-            found.extend(send_batch(keys, |keys| self.send_reads(keys), |_| false).await.complete()?);
-        }
+        let [found, _] = self.get_items_and(wanted, (self, &[])).await?;
         Ok(found)
     }
 
-    /// Sends one `BatchGetItem`.
-    async fn send_reads(&self, keys: Vec<Item>) -> Result<Response<Item>, StoreError> {
-        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
-        let request = request.build().map_err(StoreError::refused)?;
-        let output = self.client.batch_get_item().request_items(&self.name, request).send().await?;
-        let unprocessed = output.unprocessed_keys.unwrap_or_default().remove(&self.name);
-        let found = output.responses.unwrap_or_default().remove(&self.name);
-        Ok((unprocessed.map(|left| left.keys).unwrap_or_default(), found.unwrap_or_default()))
+    /// Returns items of this table and of another one by key, in no order, without those that do not
+    /// exist. Strongly consistent. One `BatchGetItem` per 100 keys, all concurrently.
+    pub(in crate::store) async fn get_items_and<B: Access>(
+        &self,
+        wanted: &[Key],
+        (other, of_other): (&Table<B>, &[Key]),
+    ) -> Result<[Vec<Item>; 2], StoreError> {
+        // DynamoDB rejects a request that contains a key twice.
+        let wanted = wanted.iter().map(|key| (&self.name, key));
+        let wanted: BTreeSet<_> = wanted.chain(of_other.iter().map(|key| (&other.name, key))).collect();
+        let requests: Vec<_> = wanted.into_iter().map(|(table, key)| (table.clone(), key.attributes())).collect();
+        let batches = requests.chunks(MAX_BATCH_GET).map(|batch| async {
+            send_batch(batch.to_vec(), |requests| self.send_reads(requests), |_| false).await.complete()
+        });
+        let found = try_join_all(batches).await?.into_iter().flatten();
+        let (own, others): (Vec<_>, Vec<_>) = found.partition(|(table, _)| *table == self.name);
+        Ok([own, others].map(|found| found.into_iter().map(|(_, item)| item).collect()))
+    }
+
+    /// Sends one `BatchGetItem`, of items in any table.
+    async fn send_reads(&self, keys: Vec<(String, Item)>) -> Result<Response<(String, Item)>, StoreError> {
+        let mut by_table: HashMap<String, Vec<Item>> = HashMap::new();
+        for (table, key) in keys {
+            by_table.entry(table).or_default().push(key);
+        }
+        let mut request = self.client.batch_get_item();
+        for (table, keys) in by_table {
+            let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
+            request = request.request_items(table, keys.build().map_err(StoreError::refused)?);
+        }
+        let output = request.send().await?;
+        let unprocessed = output.unprocessed_keys.unwrap_or_default().into_iter();
+        let unprocessed = unprocessed.flat_map(|(table, left)| with_table(table, left.keys)).collect();
+        let found = output.responses.unwrap_or_default().into_iter();
+        Ok((unprocessed, found.flat_map(|(table, items)| with_table(table, items)).collect()))
     }
 }
 
+fn with_table(table: String, items: Vec<Item>) -> impl Iterator<Item = (String, Item)> {
+    items.into_iter().map(move |item| (table.clone(), item))
+}
+
 /// Returns the entities of items, and the keys of malformed items.
-fn separate<T: DeserializeOwned>(items: Vec<Item>) -> (Vec<T>, Vec<Key>) {
+pub(in crate::store) fn separate<T>(
+    items: Vec<Item>,
+    parse: impl Fn(Item) -> Result<T, StoreError>,
+) -> (Vec<T>, Vec<Key>) {
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for item in items {
         let key = Key { pk: attribute_text(&item, "pk"), sk: attribute_text(&item, "sk") };
-        match readable(item) {
+        match readable_as(item, &parse) {
             Some(entity) => found.push(entity),
             None => unreadable.push(key),
         }
@@ -228,8 +245,8 @@ mod tests {
         (outcome, sent.into_inner().unwrap())
     }
 
-    fn item(name: &str) -> Item {
-        Item::from([(name.to_owned(), AttributeValue::Bool(true))])
+    fn item(name: &str) -> (String, Item) {
+        ("Errors".to_owned(), Item::from([(name.to_owned(), AttributeValue::Bool(true))]))
     }
 
     #[tokio::test]

@@ -43,8 +43,13 @@ pub(in crate::store) fn from_items<T: DeserializeOwned>(items: Vec<Item>) -> Res
 /// Converts an item of a list to an entity. One that cannot be converted is logged, counted and left
 /// out, so that it does not hide the others.
 pub(in crate::store) fn readable<T: DeserializeOwned>(item: Item) -> Option<T> {
+    readable_as(item, from_item)
+}
+
+/// Converts an item like [`readable`], with a function.
+pub(super) fn readable_as<T>(item: Item, parse: impl Fn(Item) -> Result<T, StoreError>) -> Option<T> {
     let (pk, sk) = (attribute_text(&item, "pk"), attribute_text(&item, "sk"));
-    match from_item(item) {
+    match parse(item) {
         Ok(entity) => Some(entity),
         Err(error) => {
             tracing::error!(error = %ErrorChain(&error), pk, sk, "unreadable item");
@@ -75,7 +80,7 @@ pub(in crate::store) fn attribute_text(item: &Item, attribute: &str) -> String {
 }
 
 /// Returns whether an item has not expired. Items without an expiry never expire.
-pub(super) fn is_unexpired(item: &Item, now: Timestamp) -> bool {
+pub(in crate::store) fn is_unexpired(item: &Item, now: Timestamp) -> bool {
     let expires_at = item.get("expiresAt").and_then(|time| time.as_n().ok()).and_then(|time| time.parse::<i64>().ok());
     expires_at.is_none_or(|expires_at| now.seconds() < expires_at)
 }

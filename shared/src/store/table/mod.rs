@@ -25,11 +25,14 @@ mod query;
 mod transact;
 mod write;
 
+pub(super) use batch::separate;
 pub use client::{Access, ReadOnly, ReadWrite, Table};
 pub(super) use condition::Condition;
 pub(super) use error::Retries;
 pub use error::StoreError;
 pub(super) use expression::{Delete, Put, Update, Write};
-pub(super) use item::{Item, attribute_text, from_item, from_items, number, readable, text, to_item, to_value};
+pub(super) use item::{
+    Item, attribute_text, from_item, from_items, is_unexpired, number, readable, text, to_item, to_value,
+};
 pub use page::{Page, Position};
 pub(super) use query::{BY_ENVIRONMENT, BY_USER, Filter, LISTING, Range, TABLE, View};

@@ -569,6 +569,31 @@ async fn repetition_never_records_erased_errors_again() {
 }
 
 #[tokio::test]
+async fn repetition_records_no_errors_of_a_deleted_workflow() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (mortal, crash) = Crash::wrap(&config);
+    let [directory, table] = ["DIRECTORY_TABLE", "ERRORS_TABLE"].map(|name| Table::new(&config, setting(name)));
+    let environment = EnvironmentId::new();
+    let (_, workflow) = user_and_workflow(&config, environment).await;
+    let state = started::<errors::record::State>(&mortal).await;
+    let record = || {
+        let request =
+            request("errors_record", environment, |event| event["pathParameters"]["workflowId"] = json!(workflow));
+        answer(errors::record::record_errors, &state, request)
+    };
+    // After the claim and the reads, before the write.
+    assert!(crash.at(3, false, record()).await.is_none());
+    let workflows = Workflows(directory);
+    let (gone, _) = workflows.find_with_owner(environment, None, workflow.parse().unwrap()).await.unwrap().unwrap();
+    assert!(workflows.delete(environment, &gone, outbox(&config).prepare(&[]).unwrap()).await.unwrap());
+    let (status, repeated) = record().await;
+    assert_eq!((status, &repeated["type"]), (404, &json!("urn:tenon:problem:not-found")), "{repeated}");
+    let errors = Errors { table, retention: Retention::days(30) };
+    let query = ErrorQuery { window: Window { limit: 10, ..Window::default() }, ..ErrorQuery::default() };
+    assert!(errors.page(environment, &query).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
 async fn caller_who_is_not_admitted_writes_no_record() {
     let acme = Tenon::deployed().await.environment().await;
     for (path, body, _) in creations(&acme).await.into_iter().filter(|(path, ..)| !path.ends_with("/errors")) {

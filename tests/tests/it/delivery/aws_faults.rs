@@ -234,8 +234,7 @@ async fn forward(event: Value, answer: impl Fn(&str, &Value) -> (u16, Value) + S
         webhook_queue: queue("webhooks"),
         dead_letter_queue: queue("failures"),
     };
-    let event = serde_json::from_value(event).unwrap();
-    serde_json::to_value(forwarder.forward(event).await).unwrap()
+    serde_json::to_value(forwarder.forward(&event.to_string()).await.unwrap()).unwrap()
 }
 
 /// Returns a stream record of an environment with a sequence number.
