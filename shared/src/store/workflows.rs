@@ -352,11 +352,14 @@ impl WorkflowRefs {
     }
 }
 
-/// Workflows that existed, with the time at which they were read.
+/// Workflows that existed when they were read.
 ///
 /// By wall clock, because the monotonic clock may stop while Lambda freezes the process.
 #[derive(Clone, Debug, Default)]
-struct Known(Arc<Mutex<HashMap<(EnvironmentId, WorkflowId), (Timestamp, WorkflowRef)>>>);
+struct Known(Arc<Mutex<HashMap<(EnvironmentId, WorkflowId), ReadWorkflow>>>);
+
+/// Workflow with the time at which it was read.
+type ReadWorkflow = (Timestamp, WorkflowRef);
 
 impl Known {
     fn get(&self, environment: EnvironmentId, id: WorkflowId, now: Timestamp) -> Option<WorkflowRef> {

@@ -90,7 +90,7 @@ function leave() {
 // Shows that a page has failed, instead of nothing.
 function Boundary({ children }) {
   const [failure, retry] = useErrorBoundary((error) => console.error(error));
-  return failure ? h(Fragment, {}, h("h1", { tabIndex: -1 }, "This page has failed"), h(Notice, { kind: "bad", role: "alert" }, h("p", {}, failure.message), h(Button, { action: async () => retry() }, "Try again"))) : children;
+  return failure ? h(Fragment, {}, h("h1", { tabIndex: -1 }, failure.status === 404 ? "Not found" : "This page has failed"), h(Notice, { kind: "bad", role: "alert" }, h("p", {}, failure.message), h(Button, { action: async () => retry() }, "Try again"))) : children;
 }
 
 function presentPage(name, item) {
