@@ -184,7 +184,7 @@ def test_filters_narrow_groups_list_and_chart(reader: Console, seed: Seed) -> No
     narrows(UNAUTHORIZED, LIMITED, TIMEOUT, integrationId="shop")
     reader.choose("Status code", "429")
     narrows(LIMITED, UNAUTHORIZED, TIMEOUT, status="429")
-    reader.fill("Text in what is loaded", "TIMEOUT")
+    reader.fill("Search loaded errors", "TIMEOUT")
     narrows(TIMEOUT, UNAUTHORIZED, LIMITED, text="TIMEOUT")
     for name in ("joe", "JOE@acme.example", seed.joe):
         reader.fill("User", name)

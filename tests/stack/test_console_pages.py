@@ -364,7 +364,7 @@ def test_every_page_and_dialog_is_accessible_at_every_width(console: Console, em
         check("#/errors?userId=nobody", "user not found")
         check("#/errors?since=2026-01-01T00:00:00Z&until=2026-01-01T01:00:00Z", "Nothing failed")
         check("#/destinations", "failing", "Support desk")
-        check(f"#/destinations/{webhook}", "Last attempt:", "Replay …")
+        check(f"#/destinations/{webhook}", "Last failure", "Replay …")
         check(f"#/destinations/{webhook}?view=replays", "running")
         check(f"#/destinations/{webhook}?view=settings", "Only block types")
         check(f"#/destinations/{keyed}?view=settings", "Least-privilege policy")

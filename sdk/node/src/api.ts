@@ -98,9 +98,9 @@ export interface paths {
          * Updates a destination.
          * @description A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
          *     must be possible to assume it with the external id, and not without. The previous credentials are
-         *     kept if the check fails. Enabling the destination or changing its
-         *     target resets its health, so that pending deliveries are attempted immediately and results of another
-         *     target are not shown. Disabling it cancels its pending deliveries.
+         *     kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
+         *     the circuit, so that pending deliveries that are due are attempted immediately. Results of another target are not
+         *     shown. Disabling it cancels its pending deliveries.
          */
         patch: operations["patchDestination"];
         trace?: never;
@@ -1247,7 +1247,7 @@ export interface components {
             /** @description Defaults of the embedded modal. */
             modal: components["schemas"]["Modal"];
             name: components["schemas"]["Text128"];
-            /** @description Scope of the key that made the request: `manage`, or `read` if it may not change anything. */
+            /** @description Scope of the key that made the request. Of several, the one that permits the most: `manage`, `engine`, `read`. */
             scope: components["schemas"]["Scope"];
             /** @description Version of Tenon that serves the API. */
             version: string;
@@ -1618,6 +1618,7 @@ export interface components {
             /** @description State of the circuit. While it is open, records are queued and sent one at a time as probes. */
             circuit: components["schemas"]["Circuit"];
             failingSince: components["schemas"]["Timestamp"] | null;
+            lastFailure: components["schemas"]["Attempt"] | null;
             lastFailureAt: components["schemas"]["Timestamp"] | null;
             lastSuccessAt: components["schemas"]["Timestamp"] | null;
             nextAttemptAt: components["schemas"]["Timestamp"] | null;

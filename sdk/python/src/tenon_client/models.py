@@ -305,7 +305,7 @@ class Environment(TypedDict):
     #: Defaults of the embedded modal.
     modal: Modal
     name: Text128
-    #: Scope of the key that made the request: `manage`, or `read` if it may not change anything.
+    #: Scope of the key that made the request. Of several, the one that permits the most: `manage`, `engine`, `read`.
     scope: Scope
     #: Version of Tenon that serves the API.
     version: str
@@ -645,6 +645,7 @@ class Health(TypedDict):
     #: State of the circuit. While it is open, records are queued and sent one at a time as probes.
     circuit: Circuit
     failingSince: Timestamp | None
+    lastFailure: Attempt | None
     lastFailureAt: Timestamp | None
     lastSuccessAt: Timestamp | None
     nextAttemptAt: Timestamp | None

@@ -49,9 +49,9 @@ class Tenon(Caller):
 
         A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
         must be possible to assume it with the external id, and not without. The previous credentials are
-        kept if the check fails. Enabling the destination or changing its
-        target resets its health, so that pending deliveries are attempted immediately and results of another
-        target are not shown. Disabling it cancels its pending deliveries.
+        kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
+        the circuit, so that pending deliveries that are due are attempted immediately. Results of another target are not
+        shown. Disabling it cancels its pending deliveries.
         """
         return self._call("PATCH", f"/destinations/{segment(destination_id)}", body=body)
 
