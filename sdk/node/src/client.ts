@@ -197,8 +197,9 @@ function checkedKey(key: unknown): string {
 function fillIn(path: string, values: Record<string, string> = {}): string {
   return path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
-    // An empty value, or one of dots, would change the path to another resource.
-    if (!value || /^\.+$/.test(value)) throw new TypeError(`invalid value of {${name}} in ${path}`);
+    // Such a value could lead to another endpoint: API Gateway decodes paths before it routes them. No id or name
+    // contains these characters.
+    if (!value || /^\.+$|[%/\\?#\p{Cc}]/u.test(value)) throw new TypeError(`invalid value of {${name}} in ${path}`);
     return encodeURIComponent(value);
   });
 }

@@ -74,7 +74,7 @@ def test_request_returns_the_etag(serve: Serve) -> None:
     assert tenon.request("GET", "/users/joe").headers["etag"] == '"1"'
 
 
-@pytest.mark.parametrize("user", ["", ".", ".."])
+@pytest.mark.parametrize("user", ["", ".", "..", "joe/token", "joe%2Ftoken", "joe\\token", "joe?", "joe#", "joe\n"])
 def test_value_that_changes_the_path_is_refused_before_it_is_sent(serve: Serve, user: str) -> None:
     server, tenon = serve()
     with pytest.raises(ValueError, match="invalid value"):
