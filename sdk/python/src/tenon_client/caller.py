@@ -111,8 +111,8 @@ class Caller:
 
 def segment(value: str) -> str:
     """Returns a value as a segment of a path."""
-    # Such a value could lead to another endpoint: API Gateway decodes paths before it routes them. No
-    # id or name contains these characters.
+    # Such a value could lead to another endpoint: API Gateway decodes paths before it routes them.
+    # No id or name contains these characters.
     if not value.strip(".") or re.search(r"[%/\\?#\x00-\x1f\x7f-\x9f]", value):
         raise ValueError(f"invalid value in a path: {value!r}")
     return quote(value, safe="")
