@@ -409,8 +409,9 @@ def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console)
         assert console.value("Disabled since")
         console.click("Send", "Request")
         wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, PATIENCE, "all arrive")
-        console.skip_until("3 of 3 delivered", "1 of 1 delivered", "cancelled deliveries")
-        assert sorted(receiver.ids) == sorted([*cancelled, *meanwhile])
+        console.skip_until("3 of 3 delivered", "cancelled deliveries")
+        # The range begins with a whole second, and may include what was cancelled in it.
+        assert set(receiver.ids) == {*cancelled, *meanwhile}
 
 
 def test_deliveries_are_replayed_by_selection_range_and_status(console: Console) -> None:

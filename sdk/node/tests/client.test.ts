@@ -19,7 +19,7 @@ test("a request has the key, the encoded path, the query and the body", async ()
   await using server = await FakeServer.start(json(200, {}, { etag: '"1"' }), json(200, {}));
   const tenon = client(server);
   const { etag } = await tenon.callWithEtag("PATCH", "/users/{user}", {
-    path: { user: "a/b@acme.example" },
+    path: { user: "a+b@acme.example" },
     header: { "If-Match": '"0"' },
     body: { fullName: null },
   });
@@ -27,7 +27,7 @@ test("a request has the key, the encoded path, the query and the body", async ()
 
   const [patch, get] = server.received;
   assert.equal(etag, '"1"');
-  assert.equal(patch?.url, "/base/users/a%2Fb%40acme.example");
+  assert.equal(patch?.url, "/base/users/a%2Bb%40acme.example");
   assert.equal(patch.headers.authorization, "Bearer tn_test_key");
   assert.equal(patch.headers["if-match"], '"0"');
   assert.deepEqual(JSON.parse(patch.body), { fullName: null });

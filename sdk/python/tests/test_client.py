@@ -28,10 +28,10 @@ def serve() -> Iterator[Serve]:
 
 def test_request_has_the_key_the_encoded_path_the_query_and_the_body(serve: Serve) -> None:
     server, tenon = serve(answer(200, {}), answer(200, {}))
-    tenon.patch_user("a/b@acme.example", {"fullName": None}, if_match='"0"')
+    tenon.patch_user("a+b@acme.example", {"fullName": None}, if_match='"0"')
     tenon.get_token("joe", ttl_seconds=60)
     patch, get = server.received
-    assert (patch.method, patch.path) == ("PATCH", "/base/users/a%2Fb%40acme.example")
+    assert (patch.method, patch.path) == ("PATCH", "/base/users/a%2Bb%40acme.example")
     assert patch.headers["authorization"] == "Bearer tn_test_key"
     assert patch.headers["if-match"] == '"0"'
     assert patch.body == {"fullName": None}
