@@ -3,7 +3,7 @@
 
 import { createStore, useStore } from "./store.js";
 
-export { session, call, etagOf, query, segment, signIn, signOut, restoreSession, useSession, isRefused };
+export { session, call, etagOf, query, segment, signIn, signOut, restoreSession, useSession, onSignOut, isRefused };
 
 const base = new URL(".", location.href);
 const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
@@ -13,6 +13,9 @@ const STORED_KEY = "tenon-read-key";
 // Session `{key, environment, mayChange, controller}`, or `{reason}` why there is none.
 const session = createStore({});
 const useSession = () => useStore(session);
+
+// Calls a function when the session ends, so that nothing of it is shown to the next one who signs in.
+const onSignOut = (forget) => session.subscribe(() => { if (!session.value.key) forget(); });
 
 // Signs in. Throws an error if the key is refused. With `remember`, a key with the scope `read` survives a reload.
 async function signIn(key, remember) {

@@ -1,7 +1,7 @@
 // Loading and following data of the API.
 
 import { useEffect, useRef, useState } from "./preact.js";
-import { call, isRefused, query, session } from "./api.js";
+import { call, isRefused, onSignOut, query } from "./api.js";
 import { createStore, useStore } from "./store.js";
 
 export { useData, usePolling, destinations, loadDestinations, useDestinations, pause };
@@ -14,7 +14,7 @@ const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, m
 
 // Data that was shown before, by key: pages that are opened again show it until it is loaded.
 const shownBefore = new Map();
-session.subscribe(() => { if (!session.value.key) shownBefore.clear(); });
+onSignOut(() => shownBefore.clear());
 
 // Loads data, and again when `key` changes. Returns `{data, problem, isLoading, reload, setData}`. Data is never
 // that of another key.
@@ -88,7 +88,7 @@ function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest =
 // All destinations, at most 20: `{list, problem}`; without a list until they are loaded.
 const destinations = createStore({});
 const useDestinations = () => useStore(destinations);
-session.subscribe(() => { if (!session.value.key) destinations.set({}); });
+onSignOut(() => destinations.set({}));
 
 // Loads the destinations. Returns whether they changed.
 async function loadDestinations() {

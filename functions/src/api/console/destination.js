@@ -1,7 +1,7 @@
 // A destination: its health, its deliveries, replays and settings.
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
-import { call, query, segment, session, useSession } from "./api.js";
+import { call, onSignOut, query, segment, useSession } from "./api.js";
 import { loadDestinations, useData, useDestinations, usePolling } from "./data.js";
 import { editDestination, DestinationSettings } from "./destination_forms.js";
 import { DELIVERY_KINDS, ErrorPanel, EventPanel } from "./error.js";
@@ -10,7 +10,7 @@ import { destinationName } from "./names.js";
 import { openReplay, ReplayList, replayNow, startReplay } from "./replays.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { createStore, useStore } from "./store.js";
-import { announce, Badge, Button, Choices, confirmAction, CopyButton, Dialog, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, Notice, openDialog, plural, Problem, Properties, Skeleton, Tabs, Time, Toggle } from "./ui.js";
+import { announce, Badge, Button, Choices, confirmAction, CopyButton, Dialog, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, Notice, openDialog, PageLinks, plural, Problem, Properties, Skeleton, Tabs, Time, Toggle } from "./ui.js";
 
 export { destinationPage };
 
@@ -85,7 +85,7 @@ function TestEvent({ destination: { destinationId }, children }) {
 
 // Start of the time in which a destination was disabled, by its id, if what was recorded then was not sent.
 const unsentSince = createStore(new Map());
-session.subscribe(() => { if (!session.value.key) unsentSince.set(new Map()); });
+onSignOut(() => unsentSince.set(new Map()));
 
 // What an enabled destination has not got, and will not get by itself.
 function Missed({ destination, name, showReplays }) {
@@ -177,8 +177,7 @@ function DeliveryList({ destination, name }) {
         ["Record", "Status", "Last attempt", "Attempts", "Next attempt"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, all.map((delivery) => h(DeliveryRow, { key: idOf(delivery), delivery, pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) } })))))
       : h(Empty, { title: "No deliveries" }, status ? `There are no ${status} deliveries.` : "What is delivered at the first attempt is not listed: open an error to see its deliveries.")),
-    h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"),
-      deliveries.data?.cursor && h("a", { class: "button", href: changed({ cursor: deliveries.data.cursor }) }, "Older deliveries")));
+    h(PageLinks, { cursor: deliveries.data?.cursor, older: "Older deliveries" }));
 }
 
 // A delivery that is due waits until the destination accepts a probe.

@@ -7,7 +7,7 @@ import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
 import { KnownUsers, UserLink, WorkflowLink, useNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { announce, Badge, Code, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, plural, Problem, Skeleton, Tabs, Time, Toggle } from "./ui.js";
+import { announce, Badge, Code, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, PageLinks, plural, Problem, Skeleton, Tabs, Time, Toggle } from "./ui.js";
 
 export { ErrorsPage, RangeChoice, rangeOf, RANGES };
 
@@ -107,7 +107,7 @@ function ErrorsPage() {
         ["list", "Newest first", changed({ view: "list", cursor: null })],
       ],
     }),
-    isList ? h(ErrorList, { ...list, matches, cursor }) : overview.data && h(Groups, { ...overview.data, matches }),
+    isList ? h(ErrorList, { ...list, matches }) : overview.data && h(Groups, { ...overview.data, matches }),
     error && h(ErrorPanel, { id: error, key: error, close: () => go(changed({ error: null })) }));
 }
 
@@ -182,7 +182,7 @@ function GroupSummary({ group, isLoading, errors = [] }) {
       : !isLoading && h("p", { class: "quiet" }, "No error of this group in the time range."));
 }
 
-function ErrorList({ data, isLoading, matches, cursor }) {
+function ErrorList({ data, isLoading, matches }) {
   if (!data) return isLoading && h(Skeleton, { rows: 8 });
   const { errors } = data;
   const shown = errors.filter(matches);
@@ -194,6 +194,5 @@ function ErrorList({ data, isLoading, matches, cursor }) {
       h("td", {}, h(Code, { text: found.blockType })),
       h("td", {}, h(WorkflowLink, { id: found.workflowId })), h("td", {}, h(UserLink, { id: found.userId })))))))
     : h(Empty, { title: "No errors" }, errors.length ? "No loaded error matches the text and the status code." : "Nothing failed in this time range."),
-  h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"),
-    data.cursor && h("a", { class: "button", href: changed({ cursor: data.cursor }) }, "Older errors")));
+  h(PageLinks, { cursor: data.cursor, older: "Older errors" }));
 }

@@ -7,7 +7,7 @@ import { Actor, EventPanel } from "./error.js";
 import { RangeChoice, rangeOf } from "./errors.js";
 import { KnownUsers, UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Code, Empty, Problem, Skeleton, Time } from "./ui.js";
+import { Code, Empty, PageLinks, Problem, Skeleton, Time } from "./ui.js";
 
 export { EventsPage };
 
@@ -43,6 +43,6 @@ function EventsPage() {
         h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),
         h("td", {}, h(UserLink, { id: found.userId })), h("td", { class: "nowrap" }, h(Actor, found)))))))
       : h(Empty, { title: "No events" }, "Nothing changed in this time range.")),
-    h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), events.data?.cursor && h("a", { class: "button", href: changed({ cursor: events.data.cursor }) }, "Older events")),
+    h(PageLinks, { cursor: events.data?.cursor, older: "Older events" }),
     event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }));
 }

@@ -5,7 +5,7 @@ import { call, query } from "./api.js";
 import { useData } from "./data.js";
 import { UserLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Badge, Empty, plural, Problem, Skeleton, Time } from "./ui.js";
+import { Badge, Empty, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
 
 export { InstallationsPage, InstallationTable };
 
@@ -23,7 +23,7 @@ function InstallationsPage() {
     h(Problem, { problem: installations.problem, retry: installations.reload }),
     !installations.data && installations.isLoading && h(Skeleton, { rows: 8 }),
     installations.data && h(InstallationTable, { installations: shown, showsUser: true, empty: all.length ? "No loaded installation has this status." : "Users install integrations in the embedded modal." }),
-    h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), installations.data?.cursor && h("a", { class: "button", href: changed({ cursor: installations.data.cursor }) }, "Older installations")));
+    h(PageLinks, { cursor: installations.data?.cursor, older: "Older installations" }));
 }
 
 const InstallationTable = ({ installations, showsUser, empty }) => (installations.length ? h("div", { class: "table" }, h("table", {},

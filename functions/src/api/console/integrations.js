@@ -1,9 +1,9 @@
 // Integrations: the catalogue, and an editor with a preview of what the user sees.
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
-import { call, etagOf, query, segment, session, useSession } from "./api.js";
+import { call, etagOf, onSignOut, query, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
-import { Preview } from "./preview.js";
+import { IntegrationIcon, Preview } from "./preview.js";
 import { go, link, useTitle } from "./route.js";
 import { announce, Badge, Button, confirmAction, Empty, Field, Form, Json, Notice, plural, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
 
@@ -24,14 +24,12 @@ const DEFINITION = {
 // former ones for a while.
 const LISTED_MS = 10000;
 const changedIntegrations = new Map();
-session.subscribe(() => { if (!session.value.key) changedIntegrations.clear(); });
+onSignOut(() => changedIntegrations.clear());
 
 function rememberIntegration(id, integration) {
   changedIntegrations.set(id, integration);
   setTimeout(() => { if (changedIntegrations.get(id) === integration) changedIntegrations.delete(id); }, LISTED_MS);
 }
-
-const IntegrationIcon = ({ name, icon }) => (icon ? h("img", { class: "app-icon", src: icon, alt: "" }) : h("span", { class: "app-icon letter", "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? "?"));
 
 function IntegrationsPage() {
   const { mayChange } = useSession();
@@ -71,7 +69,7 @@ function integrationPage({ id }) {
 
 // Changes that are not saved yet, by the id of the integration: they survive a look at another page.
 const drafts = new Map();
-session.subscribe(() => { if (!session.value.key) drafts.clear(); });
+onSignOut(() => drafts.clear());
 
 function Editor({ integration, isNew, saved, discard }) {
   const { integrationId, version, updatedAt } = integration;

@@ -1,7 +1,7 @@
 // Names of users, workflows, integrations and destinations, looked up once per session.
 
 import { h } from "./preact.js";
-import { call, query, segment, session } from "./api.js";
+import { call, onSignOut, query, segment } from "./api.js";
 import { createStore, useStore } from "./store.js";
 import { link } from "./route.js";
 
@@ -19,8 +19,7 @@ const NAMED_KINDS = {
 const names = createStore({ users: new Map(), workflows: new Map() });
 // Ids that are looked up, and whether the newest of a kind were read.
 let lookups = { users: new Set(), workflows: new Set(), began: new Set() };
-session.subscribe(() => {
-  if (session.value.key) return;
+onSignOut(() => {
   names.value = { users: new Map(), workflows: new Map() };
   lookups = { users: new Set(), workflows: new Set(), began: new Set() };
 });

@@ -4,10 +4,13 @@ import { Fragment, h } from "./preact.js";
 import { useSession } from "./api.js";
 import { Section } from "./ui.js";
 
-export { Preview };
+export { IntegrationIcon, Preview };
 
 // Returns an entered value, which may be of any type, as text.
 const asText = (value, missing = "") => (["string", "number"].includes(typeof value) && value !== "" ? String(value) : missing);
+
+// Icon of an integration, or the first letter of its name.
+const IntegrationIcon = ({ name, icon }) => (icon ? h("img", { class: "app-icon", src: icon, alt: "" }) : h("span", { class: "app-icon letter", "aria-hidden": "true" }, [...asText(name)][0]?.toUpperCase() ?? "?"));
 
 const list = (value) => (Array.isArray(value) ? value.filter((item) => item && typeof item === "object") : []);
 
@@ -28,9 +31,9 @@ function PreviewField({ field: { label, type, required, help, placeholder, optio
 
 function Preview({ integration }) {
   const { environment: { modal } } = useSession();
-  const { name, description, icon, credentialTypes, settings, workflows } = integration;
+  const { name, description, credentialTypes, settings, workflows } = integration;
   return h(Section, { title: "Preview of the modal" }, h("div", { class: "preview", style: themeStyle(modal.theme) },
-    h("div", { class: "row flat" }, icon ? h("img", { class: "app-icon", src: icon, alt: "" }) : h("span", { class: "app-icon letter", "aria-hidden": "true" }, [...asText(name)][0]?.toUpperCase() ?? "?"), h("span", {}, h("strong", {}, asText(name, "(name)")), description && h("span", { class: "quiet block" }, asText(description)))),
+    h("div", { class: "row flat" }, h(IntegrationIcon, integration), h("span", {}, h("strong", {}, asText(name, "(name)")), description && h("span", { class: "quiet block" }, asText(description)))),
     list(credentialTypes).map((type, index) => h("fieldset", { key: index }, h("legend", {}, asText(type.name, "(name)")), list(type.fields).map((field, place) => h(PreviewField, { key: place, field })))),
     list(settings).length > 0 && h("fieldset", {}, h("legend", {}, "Settings"), list(settings).map((field, place) => h(PreviewField, { key: place, field }))),
     h("fieldset", {}, h("legend", {}, "Workflows"), list(workflows).map((workflow, index) => h("label", { key: index, class: "check" }, h("input", { type: "checkbox", defaultChecked: true }), h("span", {}, asText(workflow.name, "(name)"), workflow.description && h("span", { class: "quiet block" }, asText(workflow.description)))))),

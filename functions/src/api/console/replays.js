@@ -3,9 +3,9 @@
 import { Fragment, h, useState } from "./preact.js";
 import { call, query, segment, session, useSession } from "./api.js";
 import { loadDestinations, pause, useData, usePolling } from "./data.js";
-import { changed, useAddress } from "./route.js";
+import { useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
-import { announce, Badge, Button, Choices, Dialog, Empty, Field, Form, LiveNotice, localInput, isoTime, openDialog, plural, Problem, Skeleton, Time } from "./ui.js";
+import { announce, Badge, Button, Choices, Dialog, Empty, Field, Form, LiveNotice, localInput, isoTime, openDialog, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
 
 export { startReplay, replayNow, openReplay, ReplayList };
 
@@ -121,5 +121,5 @@ function ReplayList({ destinationId }) {
         await replays.reload();
       } }, "Cancel")))))))
     : h(Empty, { title: "No replays" }, "A replay sends errors and events again: those of a time range, or those that were not delivered."),
-  h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), replays.data.cursor && h("a", { class: "button", href: changed({ cursor: replays.data.cursor }) }, "Older replays")));
+  h(PageLinks, { cursor: replays.data.cursor, older: "Older replays" }));
 }

@@ -1,10 +1,11 @@
 // Components that pages share. Data from the API becomes text and never markup.
 
 import { createContext, Fragment, h, useContext, useLayoutEffect, useRef, useState } from "./preact.js";
-import { isRefused, session } from "./api.js";
+import { isRefused, onSignOut } from "./api.js";
+import { changed, useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
 
-export { Icon, Time, relativeTime, Badge, Button, CopyButton, Code, Id, Properties, Notice, Problem, LiveNotice, Empty, Skeleton, Section, Tabs, Toggle, Field, Choices, Form, Dialog, openDialog, Dialogs, confirmAction, announce, Messages, Json, excerpt, plural, localInput, isoTime, download };
+export { Icon, Time, relativeTime, Badge, Button, CopyButton, Code, Id, Properties, Notice, Problem, LiveNotice, Empty, Skeleton, Section, Tabs, PageLinks, Toggle, Field, Choices, Form, Dialog, openDialog, Dialogs, confirmAction, announce, Messages, Json, excerpt, plural, localInput, isoTime, download };
 
 const ICONS = {
   errors: "M12 8v5m0 3v.01M10.3 3.9 2.5 17.4A2 2 0 0 0 4.2 20.4h15.6a2 2 0 0 0 1.7-3L13.7 3.9a2 2 0 0 0-3.4 0z",
@@ -119,6 +120,10 @@ const Section = ({ title, actions, children, ...properties }) => h("section", { 
 const Tabs = ({ label, tabs, present }) => h("nav", { class: "tabs", "aria-label": label }, tabs.map(([name, title, address]) =>
   h("a", { key: name, href: address, "aria-current": name === present ? "page" : undefined }, title)));
 
+// Links of a list: to its newest page, and to the next one, which `cursor` names.
+const PageLinks = ({ cursor, older }) => h("div", { class: "row" }, useAddress().parameters.cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"),
+  cursor && h("a", { class: "button", href: changed({ cursor }) }, older));
+
 // A switch whose action decides on its state.
 const Toggle = ({ isOn, label, action, disabled }) => h("button", {
   type: "button", role: "switch", class: "switch", "aria-checked": String(isOn), "aria-label": label, title: label, disabled,
@@ -210,7 +215,7 @@ const placeInField = (parts) => (parts.length === 1 && /^\d+$/.test(parts[0]) ? 
 
 // Open dialogs: functions that render them. They end with the session.
 const dialogs = createStore([]);
-session.subscribe(() => { if (!session.value.key) dialogs.set([]); });
+onSignOut(() => dialogs.set([]));
 
 // Opens a dialog. `render` gets a function that closes it.
 function openDialog(render) {
@@ -262,7 +267,7 @@ function confirmAction({ title, text, submit, kind = "danger", action }) {
 
 const message = createStore("");
 let messageTimer;
-session.subscribe(() => { if (!session.value.key) message.set(""); });
+onSignOut(() => message.set(""));
 
 // Shows a message for a while, which screen readers announce.
 function announce(text, milliseconds = 6000) {

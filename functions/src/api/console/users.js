@@ -6,7 +6,7 @@ import { useData } from "./data.js";
 import { InstallationTable } from "./installations.js";
 import { rememberNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { announce, Badge, Button, confirmAction, Dialog, Empty, Field, Form, Id, openDialog, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
+import { announce, Badge, Button, confirmAction, Dialog, Empty, Field, Form, Id, openDialog, PageLinks, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
 
 export { UsersPage, userPage };
 
@@ -38,7 +38,7 @@ function UsersPage() {
         h("td", { class: "text" }, h("a", { href: link(["users", user.userId]) }, user.username)), h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
         h("td", {}, h(UserStatus, user)), h("td", { class: "nowrap", "data-label": "Created" }, h(Time, { at: user.createdAt })))))))
       : h(Empty, { title: "No users" }, "Your back end creates a user for each person who uses an integration.")),
-    h("div", { class: "row" }, cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"), users.data?.cursor && h("a", { class: "button", href: changed({ cursor: users.data.cursor }) }, "Older users")));
+    h(PageLinks, { cursor: users.data?.cursor, older: "Older users" }));
 }
 
 const UserStatus = ({ status }) => h(Badge, { kind: status === "active" ? "good" : "warn" }, status);
