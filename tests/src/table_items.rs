@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{self, AttributeValue, TransactWriteItem};
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
@@ -29,6 +29,9 @@ pub async fn query(aws: &SdkConfig, table: &str, pk: &str) -> Vec<Item> {
 }
 
 /// Makes all pending deliveries of a destination due, and ends its back-off and its drain's lease.
+///
+/// Moves a pending delivery as a drain does, together with its delivery. A replay that queues the
+/// delivery at the same time would otherwise not notice, and count it twice.
 pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], environment: &str, destination: &str) {
     let dynamodb = aws_sdk_dynamodb::Client::new(aws);
     let now = Timestamp::now();
@@ -40,19 +43,36 @@ pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], envir
         for (index, item) in (0..).zip(query.send().await.unwrap().items.unwrap()) {
             // The time is part of the key, so that of a record that is pending twice must differ.
             let at = (now - Duration::from_millis(index)).to_string();
-            let (_, record) = item["sk"].as_s().unwrap().split_once('#').unwrap();
+            let (before, record) = item["sk"].as_s().unwrap().split_once('#').unwrap();
             let mut due = item.clone();
             due.insert("sk".into(), keys::attribute(format!("{at}#{record}")));
-            due.insert("nextAttemptAt".into(), AttributeValue::S(at));
+            due.insert("nextAttemptAt".into(), AttributeValue::S(at.clone()));
             let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
-            let delete = aws_sdk_dynamodb::types::Delete::builder().table_name(errors).set_key(Some(key));
+            let delete = types::Delete::builder().table_name(errors).set_key(Some(key));
             let delete = delete.condition_expression("attribute_exists(pk)").build().unwrap();
-            let put = aws_sdk_dynamodb::types::Put::builder().table_name(errors).set_item(Some(due)).build().unwrap();
-            let action = aws_sdk_dynamodb::types::TransactWriteItem::builder;
+            let put = types::Put::builder().table_name(errors).set_item(Some(due)).build().unwrap();
+            let delivery = [
+                ("pk".into(), keys::attribute(keys::delivery_attempts(environment, destination, shard))),
+                ("sk".into(), keys::attribute(record)),
+            ];
+            let update = types::Update::builder().table_name(errors).set_key(Some(delivery.clone().into()));
+            let update = update.update_expression("SET nextAttemptAt = :at");
+            let update = update.expression_attribute_values(":at", AttributeValue::S(at));
+            let update = update.condition_expression("nextAttemptAt = :before");
+            let update = update.expression_attribute_values(":before", AttributeValue::S(before.into()));
+            let elsewhere = types::ConditionCheck::builder().table_name(errors).set_key(Some(delivery.into()));
+            let elsewhere = elsewhere.condition_expression("attribute_not_exists(pk) OR nextAttemptAt <> :before");
+            let elsewhere = elsewhere.expression_attribute_values(":before", AttributeValue::S(before.into()));
+            let action = TransactWriteItem::builder;
             let request = dynamodb.transact_write_items();
             let request = request.transact_items(action().delete(delete).build());
-            // Fails if a drain removed the item in the meantime.
-            let _ = request.transact_items(action().put(put).build()).send().await;
+            let request = request.transact_items(action().put(put).build());
+            let with_delivery = request.clone().transact_items(action().update(update.build().unwrap()).build());
+            let alone = request.transact_items(action().condition_check(elsewhere.build().unwrap()).build());
+            // Both fail if a drain removed the item in the meantime.
+            if with_delivery.send().await.is_err() {
+                let _ = alone.send().await;
+            }
         }
     }
     let request = dynamodb.update_item().table_name(directory);
@@ -66,8 +86,8 @@ pub async fn load(aws: &SdkConfig, table: &str, items: Vec<Item>) {
     let dynamodb = aws_sdk_dynamodb::Client::new(aws);
     let writing = items.chunks(25).map(|chunk| {
         let put = |item: &HashMap<_, _>| {
-            let put = aws_sdk_dynamodb::types::PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
-            aws_sdk_dynamodb::types::WriteRequest::builder().put_request(put).build()
+            let put = types::PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
+            types::WriteRequest::builder().put_request(put).build()
         };
         let request = dynamodb.batch_write_item().request_items(table, chunk.iter().map(put).collect());
         async move { assert!(request.send().await.unwrap().unprocessed_items.unwrap_or_default().is_empty()) }
