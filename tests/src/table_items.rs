@@ -29,9 +29,6 @@ pub async fn query(aws: &SdkConfig, table: &str, pk: &str) -> Vec<Item> {
 }
 
 /// Makes all pending deliveries of a destination due, and ends its back-off and its drain's lease.
-///
-/// Moves a pending delivery as a drain does, together with its delivery. A replay that queues the
-/// delivery at the same time would otherwise not notice, and count it twice.
 pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], environment: &str, destination: &str) {
     let dynamodb = aws_sdk_dynamodb::Client::new(aws);
     let now = Timestamp::now();
@@ -40,45 +37,54 @@ pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], envir
         let query = dynamodb.query().table_name(errors).key_condition_expression("pk = :pk AND sk > :now");
         let query = query.expression_attribute_values(":pk", keys::attribute(pk));
         let query = query.expression_attribute_values(":now", AttributeValue::S(format!("{now}$")));
+        let deliveries = keys::delivery_attempts(environment, destination, shard);
         for (index, item) in (0..).zip(query.send().await.unwrap().items.unwrap()) {
             // The time is part of the key, so that of a record that is pending twice must differ.
-            let at = (now - Duration::from_millis(index)).to_string();
-            let (before, record) = item["sk"].as_s().unwrap().split_once('#').unwrap();
-            let mut due = item.clone();
-            due.insert("sk".into(), keys::attribute(format!("{at}#{record}")));
-            due.insert("nextAttemptAt".into(), AttributeValue::S(at.clone()));
-            let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
-            let delete = types::Delete::builder().table_name(errors).set_key(Some(key));
-            let delete = delete.condition_expression("attribute_exists(pk)").build().unwrap();
-            let put = types::Put::builder().table_name(errors).set_item(Some(due)).build().unwrap();
-            let delivery = [
-                ("pk".into(), keys::attribute(keys::delivery_attempts(environment, destination, shard))),
-                ("sk".into(), keys::attribute(record)),
-            ];
-            let update = types::Update::builder().table_name(errors).set_key(Some(delivery.clone().into()));
-            let update = update.update_expression("SET nextAttemptAt = :at");
-            let update = update.expression_attribute_values(":at", AttributeValue::S(at));
-            let update = update.condition_expression("nextAttemptAt = :before");
-            let update = update.expression_attribute_values(":before", AttributeValue::S(before.into()));
-            let elsewhere = types::ConditionCheck::builder().table_name(errors).set_key(Some(delivery.into()));
-            let elsewhere = elsewhere.condition_expression("attribute_not_exists(pk) OR nextAttemptAt <> :before");
-            let elsewhere = elsewhere.expression_attribute_values(":before", AttributeValue::S(before.into()));
-            let action = TransactWriteItem::builder;
-            let request = dynamodb.transact_write_items();
-            let request = request.transact_items(action().delete(delete).build());
-            let request = request.transact_items(action().put(put).build());
-            let with_delivery = request.clone().transact_items(action().update(update.build().unwrap()).build());
-            let alone = request.transact_items(action().condition_check(elsewhere.build().unwrap()).build());
-            // Both fail if a drain removed the item in the meantime.
-            if with_delivery.send().await.is_err() {
-                let _ = alone.send().await;
-            }
+            let due = (now - Duration::from_millis(index)).to_string();
+            move_pending(&dynamodb, errors, &deliveries, item, &due).await;
         }
     }
     let request = dynamodb.update_item().table_name(directory);
     let request = request.key("pk", keys::attribute(keys::destinations(environment)));
     let request = request.key("sk", keys::attribute(keys::health(destination)));
     request.update_expression("REMOVE nextProbeAt, retryAfter, leasedUntil").send().await.unwrap();
+}
+
+/// Moves a pending delivery to another time, unless a drain removed it in the meantime.
+///
+/// The time of its delivery in the partition `deliveries` changes with it, as when a drain moves it. A
+/// replay that queues the delivery at the same moment would otherwise not notice, and count it twice.
+async fn move_pending(dynamodb: &aws_sdk_dynamodb::Client, table: &str, deliveries: &str, item: Item, due: &str) {
+    let (before, record) = item["sk"].as_s().unwrap().split_once('#').unwrap();
+    let (before, record) = (before.to_owned(), record.to_owned());
+    let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
+    let delete = types::Delete::builder().table_name(table).set_key(Some(key));
+    let delete = delete.condition_expression("attribute_exists(pk)").build().unwrap();
+    let mut moved = item;
+    moved.insert("sk".into(), keys::attribute(format!("{due}#{record}")));
+    moved.insert("nextAttemptAt".into(), keys::attribute(due));
+    let put = types::Put::builder().table_name(table).set_item(Some(moved)).build().unwrap();
+    let move_with = async |other: TransactWriteItem| {
+        let request = dynamodb.transact_write_items();
+        let request = request.transact_items(TransactWriteItem::builder().delete(delete.clone()).build());
+        let request = request.transact_items(TransactWriteItem::builder().put(put.clone()).build());
+        request.transact_items(other).send().await
+    };
+
+    let delivery = [("pk", keys::attribute(deliveries)), ("sk", keys::attribute(record))];
+    let delivery = HashMap::from(delivery.map(|(name, value)| (name.to_owned(), value)));
+    let update = types::Update::builder().table_name(table).set_key(Some(delivery.clone()));
+    let update = update.condition_expression("nextAttemptAt = :before").update_expression("SET nextAttemptAt = :due");
+    let update = update.expression_attribute_values(":before", AttributeValue::S(before.clone()));
+    let update = update.expression_attribute_values(":due", keys::attribute(due)).build().unwrap();
+    if move_with(TransactWriteItem::builder().update(update).build()).await.is_ok() {
+        return;
+    }
+    // After a crash, the record may be pending without its delivery, or twice.
+    let unlike = types::ConditionCheck::builder().table_name(table).set_key(Some(delivery));
+    let unlike = unlike.condition_expression("attribute_not_exists(pk) OR nextAttemptAt <> :before");
+    let unlike = unlike.expression_attribute_values(":before", AttributeValue::S(before)).build().unwrap();
+    let _ = move_with(TransactWriteItem::builder().condition_check(unlike).build()).await;
 }
 
 /// Writes items to a table.

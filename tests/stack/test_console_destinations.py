@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,11 @@ def receiver() -> Iterator[Receiver]:
 def bus(emulator: Emulator) -> customer.Bus:
     """An event bus of the customer."""
     return customer.make_bus(emulator, f"tenon-test-{uuid.uuid4().hex[:12]}")
+
+
+def replays(console: Console, destination: str) -> list[dict]:
+    """Returns the replays of a destination."""
+    return console.get(f"/destinations/{destination}/replays")["data"]
 
 
 def only(console: Console) -> dict:
@@ -410,8 +416,15 @@ def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console)
         console.click("Send", "Request")
         wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, PATIENCE, "all arrive")
         console.skip_until("3 of 3 delivered", "cancelled deliveries")
+        wait(lambda: all(replay["status"] == "done" for replay in replays(console, destination)), PATIENCE, "done")
+        by_range, by_status = sorted(replays(console, destination), key=lambda replay: "cancelled" in replay["request"])
+        assert (by_status["found"], by_status["delivered"]) == (3, 3)
         # The range begins with a whole second, and may include what was cancelled in it.
-        assert set(receiver.ids) == {*cancelled, *meanwhile}
+        assert 1 <= by_range["found"] == by_range["delivered"] <= 4
+        arrivals = Counter(receiver.ids)
+        assert arrivals.keys() == {*cancelled, *meanwhile}
+        assert [arrivals[id] for id in meanwhile] == [1]
+        assert max(arrivals.values()) <= 2
 
 
 def test_deliveries_are_replayed_by_selection_range_and_status(console: Console) -> None:

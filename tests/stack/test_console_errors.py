@@ -258,6 +258,13 @@ def test_reload_and_back_keep_filters_page_and_open_error(console: Console) -> N
     console.gone("error 00.")
     console.click("error 55.", "Happened")
     where = console.fragment()
+    console.browser.run("history.back()")
+    console.browser.wait("return !location.hash.includes('error=') && location.hash.includes('cursor=')")
+    console.gone("Happened")
+    console.see("error 50.")
+    console.browser.run("history.forward()")
+    console.see("Happened", "error 55.")
+    assert console.fragment() == where
     console.load(where)
     console.see("Happened", "error 50.", "error 55.")
     assert console.fragment() == where
@@ -265,12 +272,6 @@ def test_reload_and_back_keep_filters_page_and_open_error(console: Console) -> N
     console.gone("Happened")
     console.see("error 50.")
     assert console.value("Block type") == "alloy.shopify"
-    console.browser.run("history.back()")
-    console.see("Happened")
-    assert console.fragment() == where
-    console.browser.run("history.forward()")
-    console.gone("Happened")
-    console.see("error 50.")
     console.click("Newest", "error 00.")
     assert console.parameters() == {"view": "list", "blockType": "alloy.shopify"}
 

@@ -93,11 +93,21 @@ class Backlog:
         start = datetime.now(UTC) + timedelta(seconds=2)
         for number, item in enumerate(self.items()):
             due = timestamp(start + number * interval)
-            moved = {**item, "sk": {"S": due + "#" + item["sk"]["S"].partition("#")[2]}, "nextAttemptAt": {"S": due}}
+            before, _, record = item["sk"]["S"].partition("#")
+            moved = {**item, "sk": {"S": f"{due}#{record}"}, "nextAttemptAt": {"S": due}}
             key = {name: item[name] for name in ("pk", "sk")}
+            delivery = {"pk": {"S": item["pk"]["S"].replace("#pending#", "#attempts#")}, "sk": {"S": record}}
+            rescheduled = {
+                "TableName": self.table,
+                "Key": delivery,
+                "UpdateExpression": "SET nextAttemptAt = :due",
+                "ConditionExpression": "nextAttemptAt = :before",
+                "ExpressionAttributeValues": {":due": {"S": due}, ":before": {"S": before}},
+            }
             actions = [
                 {"Delete": {"TableName": self.table, "Key": key, "ConditionExpression": "attribute_exists(pk)"}},
                 {"Put": {"TableName": self.table, "Item": moved}},
+                {"Update": rescheduled},
             ]
             # The drain may have been quicker.
             with contextlib.suppress(self.dynamodb.exceptions.TransactionCanceledException):
