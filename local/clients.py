@@ -92,13 +92,12 @@ def typescript_client(folder: Path) -> Path:
     return folder / "round_trip.js"
 
 
-def node_sdk(folder: Path) -> Path:
-    """Compiles sdk/node and its tests in a new folder. Returns the folder of the tests."""
+def node_sdk(folder: Path) -> None:
+    """Compiles sdk/node in a new folder, its tests to `build` in it."""
     shutil.copytree(NODE_SDK, folder, ignore=shutil.ignore_patterns("node_modules", "dist", "build"))
     (folder / "node_modules").symlink_to(NODE_MODULES)
     _compile(folder)
     _compile(folder / "tests")
-    return folder / "build"
 
 
 def _compile(project: Path) -> None:

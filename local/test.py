@@ -26,6 +26,8 @@ from emulator import CUSTOMER_ACCOUNT, ROOT
 
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
+# Tests of the stack, by markers: those that change settings or data of it have another one.
+SELECTIONS = ["alone", "not alone"]
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
@@ -42,30 +44,31 @@ def main() -> None:
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
     if not arguments.stack_tests:
         sys.exit(run(arguments.command))
-    with stack_tests() as finish:
+    with contextlib.ExitStack() as started:
+        finishes = [started.enter_context(stack_tests(selection)) for selection in SELECTIONS]
         print("building the tests …", flush=True)
         build = [*LOWEST, *arguments.command, "--no-run"]
         code = subprocess.run(build, cwd=ROOT, check=False).returncode or run(arguments.command)
-        sys.exit(finish() or code)
+        codes = [code, *(finish() for finish in finishes)]
+        sys.exit(next(filter(None, codes), 0))
 
 
 @contextlib.contextmanager
-def stack_tests() -> Iterator[Callable[[], int]]:
-    """Starts the tests in `tests/stack`, on a stack of their own.
+def stack_tests(selection: str) -> Iterator[Callable[[], int]]:
+    """Starts the tests in `tests/stack` whose markers match, on a stack of their own.
 
-    Those that change settings or data of their stack come last. Yields a function that waits for
-    their end, prints their output and returns their exit code.
+    Yields a function that waits for their end, prints their output and returns their exit code.
     """
     command = [sys.executable, __file__, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
-    command += ["--durations=10", "tests/stack"]
+    command += ["--durations=10", "-m", selection, "tests/stack"]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
 
         def finish() -> int:
-            print("waiting for the tests of the stack …", flush=True)
+            print(f"waiting for the tests of the stack that are {selection} …", flush=True)
             code = process.wait()
             output.seek(0)
-            print("tests of the template and the stack:", output.read(), sep="\n", flush=True)
+            print(output.read(), flush=True)
             return code
 
         try:

@@ -16,6 +16,7 @@ from sdk_package import pack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "local"))
 
+import clients
 import tenon
 from emulator import Emulator
 from stack import Stack
@@ -93,3 +94,13 @@ def new_environment(emulator: Emulator, stack: Stack) -> NewEnvironment:
 def sdk_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the files of the package in sdk/, as npm packs it."""
     return pack(tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="session")
+def node_sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of sdk/node, compiled with its tests."""
+    if not clients.NODE_MODULES.is_dir():
+        pytest.skip("needs Node.js")
+    folder = tmp_path_factory.mktemp("node") / "sdk"
+    clients.node_sdk(folder)
+    return folder

@@ -4,7 +4,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,31 +47,30 @@ class App:
         wait(lambda: text in self.output.read_text(), PATIENCE, text)
 
 
-def express(folder: Path) -> list[str]:
-    """Returns the command of examples/express, with the tested packages."""
-    if not clients.NODE_MODULES.is_dir():
-        pytest.skip("needs Node.js")
-    clients.node_sdk(folder / "sdk")
+@pytest.fixture(scope="module")
+def express(node_sdk: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Command of examples/express, with the tested packages."""
+    folder = tmp_path_factory.mktemp("express")
     # An app finds @tenon/node in its own folder, and the other packages above.
     (folder / "node_modules").symlink_to(clients.NODE_MODULES)
     packages = folder / "app" / "node_modules" / "@tenon"
     packages.mkdir(parents=True)
-    (packages / "node").symlink_to(folder / "sdk")
+    (packages / "node").symlink_to(node_sdk)
     for name in ("package.json", "server.js"):
         shutil.copy(EXAMPLES / "express" / name, folder / "app")
     return ["node", str(folder / "app" / "server.js")]
 
 
-def fastapi(_: Path) -> list[str]:
-    """Returns the command of examples/fastapi, with the tested packages."""
+@pytest.fixture(scope="module")
+def fastapi() -> list[str]:
+    """Command of examples/fastapi, with the tested packages."""
     return [str(clients.PYTHON), str(EXAMPLES / "fastapi" / "server.py")]
 
 
-@pytest.fixture(params=[express, fastapi], ids=lambda command: command.__name__)
+@pytest.fixture(params=["express", "fastapi"])
 def app(request: pytest.FixtureRequest, new_environment: NewEnvironment, stack: Stack, tmp_path: Path) -> Iterator[App]:
     """An example, which receives the errors and installations of an environment."""
-    start: Callable[[Path], list[str]] = request.param
-    command = start(tmp_path)
+    command = request.getfixturevalue(request.param)
     environment, port = new_environment(), free_port()
     app = App(f"http://127.0.0.1:{port}", environment, tmp_path / "output")
     environment.call("PUT", "/integrations/acme-orders", INTEGRATION, 201)

@@ -406,7 +406,11 @@ def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console)
         console.wait_for_deliveries(destination, "cancelled", 3)
         console.click("Cancelled")
         console.rows(3)
-        meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
+        with Receiver(200) as witness:
+            console.webhook(witness)
+            meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
+            # Once it is forwarded elsewhere, nothing but a replay sends it to the enabled destination.
+            wait(lambda: witness.ids == meanwhile, PATIENCE, "the error is forwarded")
         receiver.status = 200
         console.click(
             "Send to Support desk", "Send what it missed?", "3 cancelled deliveries", "recorded while it was disabled"
