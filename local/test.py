@@ -26,8 +26,8 @@ from emulator import CUSTOMER_ACCOUNT, ROOT
 
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
-# Tests of the stack, by markers: those that change settings or data of it have another one.
-SELECTIONS = ["alone", "not alone"]
+# Tests of the stack that have one of their own, by markers.
+SELECTIONS = ["alone", "pages", "not alone and not pages"]
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
@@ -65,7 +65,7 @@ def stack_tests(selection: str) -> Iterator[Callable[[], int]]:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
 
         def finish() -> int:
-            print(f"waiting for the tests of the stack that are {selection} …", flush=True)
+            print(f"waiting for the tests of the stack with the markers `{selection}` …", flush=True)
             code = process.wait()
             output.seek(0)
             print(output.read(), flush=True)

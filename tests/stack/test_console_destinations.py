@@ -409,7 +409,7 @@ def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console)
         with Receiver(200) as witness:
             console.webhook(witness)
             meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
-            # Once it is forwarded elsewhere, nothing but a replay sends it to the enabled destination.
+            # Once it is forwarded, only a replay sends it to the disabled destination.
             wait(lambda: witness.ids == meanwhile, PATIENCE, "the error is forwarded")
         receiver.status = 200
         console.click(
