@@ -62,9 +62,8 @@ def running(name: str, folder: Path, settings: dict[str, str]) -> Iterator[str]:
             os.killpg(process.pid, signal.SIGTERM)
 
 
-def open_modal(browser: Browser, url: str, button: str) -> None:
+def open_modal(browser: Browser, button: str) -> None:
     """Opens the modal of an app, and waits until it shows the integration."""
-    browser.go(url)
     browser.wait("return document.querySelector(arguments[0])", button, seconds=PATIENCE)
     browser.click(button)
     browser.wait("return document.querySelector('dialog iframe')", seconds=PATIENCE)
@@ -83,7 +82,8 @@ def open_modal(browser: Browser, url: str, button: str) -> None:
 @needs_node
 def test_plain_page_opens_the_modal(browser: Browser, settings: dict[str, str]) -> None:
     with running("plain", ROOT, settings) as url:
-        open_modal(browser, url, "#integrations")
+        browser.go(url)
+        open_modal(browser, "#integrations")
 
 
 @needs_node
@@ -92,7 +92,7 @@ def test_page_of_alloy_frontend_lists_and_installs(browser: Browser, settings: d
         browser.go(url)
         listed = "return document.querySelector('#workflows').innerText"
         assert browser.wait(listed, seconds=PATIENCE) == "Sync customers"
-        open_modal(browser, url, "#install")
+        open_modal(browser, "#install")
 
 
 @needs_node
@@ -103,7 +103,8 @@ def test_react_page_opens_the_modal(
     make_project(folder / "react", EXAMPLES / "react", sdk_package)
     shutil.copy(EXAMPLES / "backend.js", folder)
     with running("react", folder / "react", settings) as url:
-        open_modal(browser, url, "#integrations")
+        browser.go(url)
+        open_modal(browser, "#integrations")
 
 
 def test_react_page_has_the_packages_of_the_tests() -> None:
