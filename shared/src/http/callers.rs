@@ -7,10 +7,9 @@
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
-use lambda_http::{RequestExt, request::RequestContext};
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, RouteKey};
+use super::{Problem, RouteKey, request::gateway_context};
 use crate::domain::{
     access::{Allowed, CallingUser, Mode},
     api_key::Scope,
@@ -63,9 +62,7 @@ impl Identity {
     /// Checks the `exp` of a token again, because API Gateway caches the authorizer's result beyond
     /// it. A reader counts as a back end on routes that only read.
     pub(super) fn of(extensions: &Extensions) -> Result<Self, Problem> {
-        let Some(RequestContext::ApiGatewayV2(context)) = extensions.request_context_ref() else {
-            return Err(Problem::unauthorized());
-        };
+        let context = gateway_context(extensions).ok_or_else(Problem::unauthorized)?;
         let fields = context.authorizer.as_ref().map(|authorizer| authorizer.fields.clone().into_iter().collect());
         let identity: Self = serde_json::from_value(serde_json::Value::Object(fields.unwrap_or_default()))
             .map_err(|_| Problem::unauthorized())?;
@@ -78,9 +75,7 @@ impl Identity {
             _ => Ok(identity),
         }
     }
-}
 
-impl Identity {
     /// Rejects a user token whose mode does not permit the route.
     fn check_mode(&self, extensions: &Extensions) -> Result<(), Problem> {
         let RouteKey(route) = RouteKey::of(extensions);

@@ -4,7 +4,7 @@ use std::{convert::Infallible, str::FromStr};
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, header, request::Parts};
-use lambda_http::{RequestExt, request::RequestContext};
+use lambda_http::{RequestExt, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext};
 use utoipa::IntoParams;
 
 use super::{Problem, compression::compressed_etag, event::DomainName, responses::revision_etag};
@@ -13,6 +13,14 @@ use crate::domain::{
     integration::IntegrationId,
     names::UserRef,
 };
+
+/// Returns the context of a request, as API Gateway passes it.
+pub(super) fn gateway_context(extensions: &Extensions) -> Option<&ApiGatewayV2httpRequestContext> {
+    match extensions.request_context_ref()? {
+        RequestContext::ApiGatewayV2(context) => Some(context),
+        _ => None,
+    }
+}
 
 /// Path parameter. A malformed one identifies no resource and returns 404.
 #[derive(Clone, Debug)]
@@ -85,11 +93,7 @@ impl<S: Sync> FromRequestParts<S> for RouteKey {
 
 impl RouteKey {
     pub(super) fn of(extensions: &Extensions) -> Self {
-        let route = match extensions.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
-            _ => None,
-        };
-        Self(route.unwrap_or_default())
+        Self(gateway_context(extensions).and_then(|context| context.route_key.clone()).unwrap_or_default())
     }
 }
 
@@ -128,10 +132,7 @@ impl<S: Sync> FromRequestParts<S> for ApiUrl {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let domain = parts.extensions.get::<DomainName>().map_or("", |DomainName(domain)| domain);
-        let path = match parts.extensions.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.http.path.as_deref(),
-            _ => None,
-        };
+        let path = gateway_context(&parts.extensions).and_then(|context| context.http.path.as_deref());
         let RouteKey(route) = RouteKey::of(&parts.extensions);
         Ok(Self(format!("https://{domain}{}", base_path(path.unwrap_or_default(), &route))))
     }

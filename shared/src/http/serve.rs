@@ -10,13 +10,13 @@ use axum::{
 };
 use futures_util::FutureExt;
 use http::Method;
-use lambda_http::{Request, RequestExt, request::RequestContext};
+use lambda_http::Request;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
-use super::{Caller, Problem, RequestInput, compression, event, problem::REQUEST_ID};
+use super::{Caller, Problem, RequestInput, compression, event, problem::REQUEST_ID, request::gateway_context};
 use crate::start::{self, FromAws, StartError};
 
 /// Returns the server of an endpoint whose handler names its caller and its input.
@@ -156,12 +156,10 @@ where
     H: Service<Request, Response = Response, Error = Infallible, Future: Send> + Send,
 {
     let started = Instant::now();
+    let context = gateway_context(request.extensions());
     // The id that API Gateway also returns to the client, as `apigw-requestid`.
-    let (id, route) = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => (context.request_id.clone(), context.route_key.clone()),
-        _ => (None, None),
-    };
-    let id = id.unwrap_or_default();
+    let id = context.and_then(|context| context.request_id.clone()).unwrap_or_default();
+    let route = context.and_then(|context| context.route_key.clone());
     let accepts_gzip = (request.method() == Method::GET).then(|| compression::accepts_gzip(request.headers()));
     let span = tracing::info_span!("request", gateway_request_id = id, route);
     let responding = async {
