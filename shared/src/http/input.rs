@@ -56,14 +56,6 @@ impl<A: Input, B: Input> Input for (A, B) {
     }
 }
 
-/// Members of three inputs.
-impl<A: Input, B: Input, C: Input> Input for (A, B, C) {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let ((first, second), third) = <((A, B), C)>::read(fields)?;
-        Some((first, second, third))
-    }
-}
-
 impl<T: FromJson, S: Sync> FromRequest<S> for Valid<T> {
     type Rejection = Problem;
 
@@ -117,8 +109,7 @@ fn parameters(extensions: &Extensions, errors: &mut FieldErrors) -> Value {
     let mut members = Map::new();
     for (name, value) in extensions.query_string_parameters().iter() {
         if members.insert(name.to_owned(), value.into()).is_some() {
-            let pointer = pointer_to("", name);
-            errors.push_with(|| FieldError { pointer, detail: "is given more than once".into() });
+            errors.push_at("", &[name], "is given more than once");
         }
     }
     Value::Object(members)
@@ -145,7 +136,7 @@ pub struct Fields<'a> {
 /// Result of reading an optional member: `Some(None)` if it is absent, `None` if it is invalid.
 pub type Optional<T> = Option<Option<T>>;
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
     /// Reads a required member.
     pub fn required<T: FromJson>(&mut self, name: &'static str) -> Option<T> {
         let value = self.optional(name);
@@ -190,6 +181,15 @@ impl Fields<'_> {
         self.value(name).is_some()
     }
 
+    /// Rejects each of these members that is present and not null.
+    pub fn reject_given(&mut self, names: &[&'static str], detail: &str) {
+        for name in names {
+            if self.has(name) {
+                self.reject(name, detail);
+            }
+        }
+    }
+
     /// Returns whether the members are the parameters of a query string.
     pub fn is_query(&self) -> bool {
         self.location.is_query()
@@ -229,9 +229,7 @@ impl Fields<'_> {
             });
         }
     }
-}
 
-impl<'a> Fields<'a> {
     /// Returns a member that is not null, and remembers its name as known.
     fn value(&mut self, name: &'static str) -> Option<&'a Value> {
         self.known.push(name);
@@ -322,6 +320,11 @@ impl<'a> Location<'a> {
     pub fn reject<T>(&mut self, detail: impl Display) -> Option<T> {
         self.errors.push_with(|| FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
         None
+    }
+
+    /// Returns a value, or records why it is invalid.
+    pub(super) fn accept<T>(&mut self, result: Result<T, impl Display>) -> Option<T> {
+        result.map_or_else(|error| self.reject(error), Some)
     }
 
     /// Reads a string.

@@ -132,20 +132,14 @@ impl<T: FromJson> Bounded for Vec<T> {
 
 impl FromJson for Settings {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        match location.source(value).parse() {
-            Ok(settings) => Some(settings),
-            Err(error) => location.reject(error),
-        }
+        location.accept(location.source(value).parse::<Self>())
     }
 }
 
 impl FromJson for TtlSeconds {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         let seconds = i64::from_json(value, location)?;
-        match Self::try_from(seconds) {
-            Ok(seconds) => Some(seconds),
-            Err(error) => location.reject(error),
-        }
+        location.accept(Self::try_from(seconds))
     }
 }
 
@@ -162,9 +156,6 @@ impl FromJson for BTreeMap<String, Option<String>> {
 impl FromJson for Metadata {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         let pairs: BTreeMap<String, String> = location.pairs(value, MAX_METADATA_PAIRS, String::from_json)?;
-        match Self::try_from(pairs) {
-            Ok(metadata) => Some(metadata),
-            Err(error) => location.reject(error),
-        }
+        location.accept(Self::try_from(pairs))
     }
 }

@@ -83,19 +83,22 @@ impl Input for NewDestination {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let kind = fields.required("type");
         // All are read whatever the type: given fields are validated, and none is unknown.
-        let region = fields.optional("region");
-        let event_bus_name = fields.optional("eventBusName");
+        let region = fields.optional::<Region>("region");
+        let event_bus_name = fields.optional::<BusName>("eventBusName");
         let credentials = fields.optional::<NewCredentials>("credentials");
         let url = fields.optional("url");
         let description = fields.optional("description");
         let target = match kind {
             Some(DestinationType::EventBridge) => {
-                reject_given(fields, &["url", "description"], "applies only to webhook destinations");
+                fields.reject_given(&["url", "description"], "applies only to webhook destinations");
                 let region = fields.require("region", region);
                 let event_bus_name = fields.require("eventBusName", event_bus_name);
                 let credentials = fields.require("credentials", credentials);
-                if let (Some(region), Some(bus)) = (&region, &event_bus_name) {
-                    check_region(region, bus, fields);
+                // `region` is called, so a bus ARN must not have another one.
+                if let (Some(region), Some(bus)) = (&region, &event_bus_name)
+                    && bus.region().is_some_and(|named| named != region.as_str())
+                {
+                    fields.reject("eventBusName", "must name a bus in `region`");
                 }
                 region.zip(event_bus_name).zip(credentials).map(|((region, event_bus_name), credentials)| {
                     NewTarget::EventBridge { region, event_bus_name, credentials: credentials.into() }
@@ -103,7 +106,7 @@ impl Input for NewDestination {
             }
             Some(DestinationType::Webhook) => {
                 let bus_fields = ["region", "eventBusName", "credentials"];
-                reject_given(fields, &bus_fields, "applies only to EventBridge destinations");
+                fields.reject_given(&bus_fields, "applies only to EventBridge destinations");
                 let url = fields.require("url", url);
                 url.zip(description).map(|(url, description)| NewTarget::Webhook { url, description })
             }
@@ -121,22 +124,6 @@ impl Input for NewDestination {
             events: events?.unwrap_or_else(errors_only),
             filter: filter?.unwrap_or_default(),
         })
-    }
-}
-
-/// Rejects fields that do not apply to the type of the destination.
-fn reject_given(fields: &mut Fields<'_>, names: &[&'static str], detail: &str) {
-    for name in names {
-        if fields.has(name) {
-            fields.reject(name, detail);
-        }
-    }
-}
-
-/// Rejects a bus ARN whose region differs from `region`, which is the region that is called.
-fn check_region(region: &Region, bus: &BusName, fields: &mut Fields<'_>) {
-    if bus.region().is_some_and(|named| named != region.as_str()) {
-        fields.reject("eventBusName", "must name a bus in `region`");
     }
 }
 

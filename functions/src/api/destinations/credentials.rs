@@ -39,15 +39,10 @@ impl Input for NewCredentials {
         let access_key_id = fields.optional("accessKeyId");
         let secret_access_key = fields.optional("secretAccessKey");
         let session_token = fields.optional("sessionToken");
-        if fields.has("externalId") {
-            fields.reject("externalId", "is chosen by Tenon");
-        }
+        fields.reject_given(&["externalId"], "is chosen by Tenon");
         if fields.has("roleArn") {
-            for name in ["accessKeyId", "secretAccessKey", "sessionToken"] {
-                if fields.has(name) {
-                    fields.reject(name, "cannot be combined with `roleArn`");
-                }
-            }
+            let keys = ["accessKeyId", "secretAccessKey", "sessionToken"];
+            fields.reject_given(&keys, "cannot be combined with `roleArn`");
             return role_arn?.map(NewAccess::Role).map(Self);
         }
         let access_key_id = fields.require("accessKeyId", access_key_id);

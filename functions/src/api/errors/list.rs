@@ -40,7 +40,7 @@ pub async fn list_errors(
     caller: BackendOrUser,
     extract::State(state): extract::State<State>,
     Path(workflow_id): Path<WorkflowId>,
-    Valid((ListErrors { user_id }, filters, page)): Valid<(ListErrors, ErrorFilters, PageParams)>,
+    Valid((ListErrors { user_id }, (filters, page))): Valid<(ListErrors, (ErrorFilters, PageParams))>,
 ) -> Result<Response, Problem> {
     let environment = caller.environment;
     let scope = format!("/workflows/{workflow_id}/errors {filters:?} {user_id:?}");

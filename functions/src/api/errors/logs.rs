@@ -43,7 +43,7 @@ pub struct State {
 pub async fn list_logs(
     caller: Backend,
     extract::State(State { users, errors }): extract::State<State>,
-    Valid(((list, filters), order, page)): Valid<((ListLogs, ErrorFilters), ListOrder, PageParams)>,
+    Valid(((list, filters), (order, page))): Valid<((ListLogs, ErrorFilters), (ListOrder, PageParams))>,
 ) -> Result<Response, Problem> {
     let ListLogs { user_id, workflow_id } = list;
     let scope = format!("/logs {filters:?} {user_id:?} {workflow_id:?} {:?}", order.sort_order);

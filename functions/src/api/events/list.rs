@@ -74,7 +74,7 @@ pub struct EventPage<'a> {
 pub async fn list_events(
     caller: Backend,
     extract::State(State { users, events }): extract::State<State>,
-    Valid((filters, order, page)): Valid<(EventFilters, ListOrder, PageParams)>,
+    Valid((filters, (order, page))): Valid<(EventFilters, (ListOrder, PageParams))>,
 ) -> Result<Response, Problem> {
     let scope = format!("/events {filters:?} {:?}", order.sort_order);
     let after = page.after(&scope)?;
