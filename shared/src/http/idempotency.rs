@@ -23,12 +23,13 @@ use flate2::{
     Compression,
     read::{DeflateDecoder, DeflateEncoder},
 };
-use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
+use http::request::Parts;
 use lambda_http::{Request, RequestExt};
 use ring::{digest, hmac};
 use serde_json::json;
 use tower::{Service, ServiceExt};
 use utoipa::IntoParams;
+use zeroize::Zeroizing;
 
 use super::{
     Caller, EndpointArguments, Identity, Problem, RouteKey, event,
@@ -114,12 +115,10 @@ where
         let (layer, handler) = (layer.clone(), handler.clone());
         async move {
             // A caller that the handler does not admit must not write a record.
-            let admitted = T::Caller::of(request.extensions()).map(|_| ());
-            let response = match admitted {
-                Ok(()) => layer.handle(handler, request).await,
-                Err(problem) => Err(problem),
-            };
-            Ok(response.unwrap_or_else(Problem::into_response))
+            if let Err(problem) = T::Caller::of(request.extensions()) {
+                return Ok(problem.into_response());
+            }
+            Ok(layer.handle(handler, request).await.unwrap_or_else(Problem::into_response))
         }
     });
     tower::service_fn(move |request: Request| respond(service.clone(), request))
@@ -265,24 +264,22 @@ impl IdempotencyLayer {
     /// Rebuilds the stored response.
     async fn rebuild_response(&self, key: &RequestKey, stored: StoredResponse) -> Result<Response, Problem> {
         let StoredResponse { status, headers, body } = stored;
-        let mut inflated = Vec::new();
-        let result = match (body, &self.vault) {
-            (StoredBody::Sealed(sealed), Some(vault)) => {
-                let compressed = vault.open(&encryption_context(key), &sealed).await?;
-                DeflateDecoder::new(&compressed[..]).read_to_end(&mut inflated)
+        let compressed = match (body, &self.vault) {
+            (StoredBody::Sealed(sealed), Some(vault)) => vault.open(&encryption_context(key), &sealed).await?,
+            (StoredBody::Compressed(compressed), _) => Zeroizing::new(compressed),
+            (StoredBody::Sealed(_), None) => {
+                let error = std::io::Error::from(std::io::ErrorKind::Unsupported);
+                return Err(Problem::internal(&error));
             }
-            (StoredBody::Compressed(compressed), _) => DeflateDecoder::new(&compressed[..]).read_to_end(&mut inflated),
-            (StoredBody::Sealed(_), None) => Err(std::io::ErrorKind::Unsupported.into()),
         };
-        result.map_err(|error| Problem::internal(&error))?;
-        let mut response = Response::new(Body::from(inflated));
-        *response.status_mut() = StatusCode::from_u16(status).map_err(|error| Problem::internal(&error))?;
+        let mut inflated = Vec::new();
+        let read = DeflateDecoder::new(&compressed[..]).read_to_end(&mut inflated);
+        read.map_err(|error| Problem::internal(&error))?;
+        let mut response = Response::builder().status(status);
         for (name, value) in headers {
-            let name = HeaderName::try_from(name).map_err(|error| Problem::internal(&error))?;
-            let value = HeaderValue::try_from(value).map_err(|error| Problem::internal(&error))?;
-            response.headers_mut().insert(name, value);
+            response = response.header(name, value);
         }
-        Ok(response)
+        response.body(Body::from(inflated)).map_err(|error| Problem::internal(&error))
     }
 }
 
