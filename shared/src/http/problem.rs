@@ -120,6 +120,11 @@ impl FieldErrors {
         self.list.is_empty() && self.more == 0
     }
 
+    /// Returns 422 with the errors, if there are any.
+    pub fn check(self) -> Result<(), Problem> {
+        if self.is_empty() { Ok(()) } else { Err(Problem::invalid(self)) }
+    }
+
     /// Returns the errors that are named, and the number of the others.
     pub fn into_parts(self) -> (Vec<FieldError>, usize) {
         (self.list, self.more)
@@ -333,10 +338,9 @@ impl Problem {
     }
 
     /// Returns this problem with one more invalid field.
-    pub fn with_error(self, pointer: &str, detail: &str) -> Self {
-        let mut problem = self;
-        problem.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
-        problem
+    pub fn with_error(mut self, pointer: &str, detail: &str) -> Self {
+        self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        self
     }
 }
 

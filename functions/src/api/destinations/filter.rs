@@ -8,7 +8,7 @@ use tenon::{
         names::UserRef,
         workflow::IntegrationId,
     },
-    http::{FieldError, Input, Problem},
+    http::{FieldErrors, Input, Problem},
     store::users::Users,
 };
 use utoipa::ToSchema;
@@ -40,20 +40,16 @@ impl NewFilter {
     /// Replaces usernames and email addresses by user ids. One read for each name.
     pub(super) async fn resolve(self, users: &Users, environment: EnvironmentId) -> Result<Filter, Problem> {
         let Self { workflow_id, user_id: given, block_type, integration_id } = self;
-        let (mut user_id, mut unknown) = (Vec::new(), Vec::new());
+        let (mut user_id, mut errors) = (Vec::new(), FieldErrors::default());
         for (index, user) in given.iter().enumerate() {
             match users.resolve(environment, user).await? {
                 Some(id) => user_id.push(id),
-                None => unknown.push(FieldError {
-                    pointer: format!("/filter/userId/{index}"),
-                    detail: "no user with this id, username or email".into(),
-                }),
+                None => {
+                    errors.push_at("/filter/userId", &[index.to_string()], "no user with this id, username or email")
+                }
             }
         }
-        if unknown.is_empty() {
-            Ok(Filter { workflow_id, user_id, block_type, integration_id })
-        } else {
-            Err(Problem::invalid(unknown))
-        }
+        errors.check()?;
+        Ok(Filter { workflow_id, user_id, block_type, integration_id })
     }
 }

@@ -17,7 +17,7 @@ use tenon::{
         timestamp::Timestamp,
         webhook::WebhookUrl,
     },
-    http::{Backend, FieldError, Input, Json, Path, Problem, Valid},
+    http::{Backend, FieldErrors, Input, Json, Path, Problem, Valid},
     logs::ErrorChain,
     start::FromAws,
     store::health::{HealthStore, Reset},
@@ -106,14 +106,14 @@ pub async fn patch_destination(
     }
     match destination.target {
         Target::EventBridge(_) => reject_fields(
-            &[("/url", url.is_some()), ("/description", !description.is_absent())],
+            &[("url", url.is_some()), ("description", !description.is_absent())],
             "applies only to webhook destinations",
         )?,
         Target::Webhook(_) => reject_fields(
             &[
-                ("/region", region.is_some()),
-                ("/eventBusName", event_bus_name.is_some()),
-                ("/credentials", credentials.is_some()),
+                ("region", region.is_some()),
+                ("eventBusName", event_bus_name.is_some()),
+                ("credentials", credentials.is_some()),
             ],
             "applies only to EventBridge destinations",
         )?,
@@ -153,8 +153,7 @@ pub async fn patch_destination(
 
 /// Rejects fields that do not apply to the type of the destination.
 fn reject_fields(given: &[(&str, bool)], detail: &str) -> Result<(), Problem> {
-    let given = given.iter().filter(|(_, given)| *given);
-    let errors: Vec<FieldError> =
-        given.map(|(pointer, _)| FieldError { pointer: (*pointer).into(), detail: detail.into() }).collect();
-    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+    let mut errors = FieldErrors::default();
+    given.iter().filter(|(_, given)| *given).for_each(|(name, _)| errors.push_at("", &[name], detail));
+    errors.check()
 }

@@ -74,12 +74,10 @@ impl Current {
     ) -> Result<Self, Problem> {
         let BackendOrUser { environment, user: caller, .. } = caller;
         let (environment, allowed) = (*environment, caller.as_ref().map(|caller| &caller.allowed));
-        let is_allowed = |integration: &Integration| {
-            allowed.is_none_or(|allowed| allowed.integration(integration.integration_id.as_str()))
-        };
+        let is_allowed = allowed.is_none_or(|allowed| allowed.integration(id.as_str()));
         let (integration, before) =
             tokio::try_join!(state.integrations.get(environment, id), state.installations.get(environment, user, id),)?;
-        let integration = match integration.filter(is_allowed) {
+        let integration = match integration.filter(|_| is_allowed) {
             Some(integration) if integration.content.enabled => integration,
             Some(_) if caller.is_none() => {
                 return Err(Problem::conflict("integration-disabled", "the integration is disabled"));
@@ -123,10 +121,7 @@ impl Current {
         vault: &Vault,
     ) -> Result<Planned, Problem> {
         let settings = self.settings(request);
-        let errors: FieldErrors = self.defects(request, &settings).into_iter().collect();
-        if !errors.is_empty() {
-            return Err(Problem::invalid(errors));
-        }
+        self.defects(request, &settings).into_iter().collect::<FieldErrors>().check()?;
         let known: Vec<&str> = self.types().filter(|name| self.is_superseded(name, seen)).collect();
         if !known.is_empty() {
             // Requests of which only the data can differ are in effect if one of them is.
@@ -166,14 +161,11 @@ impl Current {
             credentials: self.credentials.iter().map(|(id, sealed)| (*id, sealed.credential.clone())).collect(),
         };
         for credential_type in &self.integration.content.credential_types {
-            let CredentialType { credential_type: name, .. } = credential_type;
+            let name = &credential_type.credential_type;
             match request.credentials.0.get(name.as_str()) {
                 Some(CredentialInput { credential_id: Some(id), .. }) => planned.name_credential(name, *id),
-                Some(CredentialInput { data: Some(SecretObject(data)), name: display_name, .. })
-                    if !without.contains(&name.as_str()) =>
-                {
-                    let entered = Entered { credential_type, display_name: display_name.as_ref(), data };
-                    self.store_data(&mut planned, entered, vault).await?;
+                Some(input) if !without.contains(&name.as_str()) => {
+                    self.store_data(&mut planned, credential_type, input, vault).await?;
                 }
                 _ => {}
             }
@@ -210,7 +202,7 @@ impl Current {
             match input {
                 CredentialInput { credential_id: Some(id), .. } => {
                     let found = self.credentials.get(id).map(|sealed| sealed.credential.credential_type.as_str());
-                    if content.credential_types.iter().all(|one| one.credential_type.as_str() != name) {
+                    if self.types().all(|known| known != name) {
                         defects.extend(content.check_data(name, []));
                     } else if found != Some(name) {
                         let detail = "must be a credential of the user with this type; a token that is limited to integrations may use only theirs";
@@ -226,8 +218,7 @@ impl Current {
             }
         }
         if self.before.is_none() {
-            let types = content.credential_types.iter().map(|one| one.credential_type.as_str());
-            let missing = types.filter(|name| !request.credentials.0.contains_key(*name));
+            let missing = self.types().filter(|name| !request.credentials.0.contains_key(*name));
             defects.extend(missing.map(|name| Defect::new(&["credentials", name], "is required")));
         }
         if self.sets_settings(request) {
@@ -284,16 +275,24 @@ impl Current {
         })
     }
 
-    /// Replaces the data of the present credential, or creates one.
-    async fn store_data(&self, planned: &mut Planned, entered: Entered<'_>, vault: &Vault) -> Result<(), Problem> {
-        let Entered { credential_type: CredentialType { credential_type, name, .. }, display_name, data } = entered;
+    /// Replaces the data of the present credential, or creates one, if data is given.
+    async fn store_data(
+        &self,
+        planned: &mut Planned,
+        CredentialType { credential_type, name, .. }: &CredentialType,
+        CredentialInput { name: display_name, data, .. }: &CredentialInput,
+        vault: &Vault,
+    ) -> Result<(), Problem> {
+        let Some(SecretObject(data)) = data else { return Ok(()) };
         let now = planned.change.installation.updated_at;
         let installed = planned.change.installation.credential(credential_type.as_str());
         let present = installed.and_then(|installed| self.credentials.get(&installed.credential_id));
         let (credential, version) = match present {
-            Some(SealedCredential { credential, data }) => (credential.replaced(display_name, now), data.version + 1),
+            Some(SealedCredential { credential, data }) => {
+                (credential.replaced(display_name.as_ref(), now), data.version + 1)
+            }
             None => {
-                let name = display_name.cloned().unwrap_or_else(|| name.with_suffix(""));
+                let name = display_name.clone().unwrap_or_else(|| name.with_suffix(""));
                 let id = ObjectId::at(now).into();
                 (Credential::new(id, self.user, credential_type.clone(), name, now), 1)
             }
@@ -353,13 +352,6 @@ fn without_empty(json: &str) -> Zeroizing<String> {
     let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(json).unwrap_or_default();
     members.retain(|_, value| !form::is_empty(value.get()));
     Zeroizing::new(serde_json::to_string(&members).unwrap_or_default())
-}
-
-/// Data that the user entered for a credential type.
-struct Entered<'a> {
-    credential_type: &'a CredentialType,
-    display_name: Option<&'a Text<256>>,
-    data: &'a str,
 }
 
 impl Planned {

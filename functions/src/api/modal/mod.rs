@@ -7,6 +7,7 @@
 use axum::{extract, response::Response};
 use http::HeaderMap;
 use tenon::{
+    aws::setting,
     domain::modal::{MAX_ANCESTORS, Origin},
     http::{ApiUrl, FieldErrors, PageQuery, Problem},
     start::{Aws, FromAws, StartError},
@@ -46,19 +47,15 @@ pub const SOURCES: Sources = Sources {
 const PROTOCOL: &str = "1";
 
 /// State of the function.
-#[derive(Clone, Debug, FromAws)]
+#[derive(Clone, Debug)]
 pub struct State {
-    #[aws(setting = "PUBLIC_URL")]
     public_url: String,
-    page: ModalPage,
+    page: Page,
 }
 
-#[derive(Clone, Debug)]
-struct ModalPage(Page);
-
-impl FromAws for ModalPage {
+impl FromAws for State {
     async fn from_aws(_: &Aws) -> Result<Self, StartError> {
-        Ok(Self(Page::new(SOURCES)))
+        Ok(Self { public_url: setting("PUBLIC_URL")?, page: Page::new(SOURCES) })
     }
 }
 
@@ -81,7 +78,7 @@ struct ModalQuery {
         (status = 304, description = "the page matches If-None-Match"),
         (status = 422, description = "an origin or the version is invalid")))]
 pub async fn get_modal(
-    extract::State(State { public_url, page: ModalPage(page) }): extract::State<State>,
+    extract::State(State { public_url, page }): extract::State<State>,
     ApiUrl(api): ApiUrl,
     query: PageQuery,
     request: HeaderMap,
@@ -94,12 +91,11 @@ pub async fn get_modal(
 /// Returns the origins in the query of the page's URL. Those of this API are invalid: its pages would share
 /// the origin of the frame.
 fn read_origins(query: &PageQuery, own: &[&str]) -> Result<Vec<Origin>, Problem> {
-    let mut errors = FieldErrors::default();
     let (origins, versions) = (query.all("origin"), query.all("v"));
     if origins.len() > MAX_ANCESTORS {
-        errors.push_at("", &["origin"], format!("must be at most {MAX_ANCESTORS} origins"));
-        return Err(Problem::invalid(errors));
+        return Err(Problem::invalid_field("/origin", format_args!("must be at most {MAX_ANCESTORS} origins")));
     }
+    let mut errors = FieldErrors::default();
     let is_version_needed = !origins.is_empty() || !versions.is_empty();
     if is_version_needed && versions != [PROTOCOL] {
         errors.push_at("", &["v"], format!("must be {PROTOCOL}"));
@@ -115,7 +111,7 @@ fn read_origins(query: &PageQuery, own: &[&str]) -> Result<Vec<Origin>, Problem>
             Err(error) => errors.push_at("", &["origin", &index], error),
         }
     }
-    if errors.is_empty() { Ok(valid) } else { Err(Problem::invalid(errors)) }
+    errors.check().map(|()| valid)
 }
 
 #[cfg(test)]
