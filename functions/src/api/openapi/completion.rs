@@ -17,8 +17,13 @@ use utoipa::{
 /// Adds the path parameters, common errors and headers of each operation, and converts its name.
 pub(super) struct Completion;
 
-/// Media type of a problem document (RFC 9457).
-const PROBLEM: &str = "application/problem+json";
+/// Media type and schema of an error.
+type Format = (&'static str, &'static str);
+
+/// Format of the errors of functions (RFC 9457).
+const FUNCTION: Format = ("application/problem+json", "Problem");
+/// Format of the errors of API Gateway.
+const GATEWAY: Format = ("application/json", "GatewayError");
 
 /// Error of API Gateway, which answers instead of a function.
 #[derive(utoipa::ToSchema)]
@@ -28,19 +33,13 @@ struct GatewayError {
     message: String,
 }
 
-/// Source of an error, which determines its format.
-enum Source {
-    Function,
-    Gateway,
-}
-
 /// Error that many operations return.
 struct CommonError {
     status: &'static str,
     name: &'static str,
     description: &'static str,
-    /// Sources of the error.
-    sources: &'static [Source],
+    /// Formats of the error, which depend on its sources.
+    formats: &'static [Format],
     /// Whether an operation may return it.
     applies: fn(&Operation) -> bool,
 }
@@ -50,84 +49,84 @@ const COMMON_ERRORS: [CommonError; 12] = [
         status: "400",
         name: "Malformed",
         description: "The request is not valid HTTP or JSON, or its cursor belongs to another list.",
-        sources: &[Source::Function],
+        formats: &[FUNCTION],
         applies: |_| true,
     },
     CommonError {
         status: "401",
         name: "Unauthorized",
         description: "The request has no API key or user token.",
-        sources: &[Source::Function, Source::Gateway],
+        formats: &[FUNCTION, GATEWAY],
         applies: is_protected,
     },
     CommonError {
         status: "403",
         name: "Forbidden",
         description: "The API key or user token is invalid, expired or revoked, or lacks the required scope.",
-        sources: &[Source::Function, Source::Gateway],
+        formats: &[FUNCTION, GATEWAY],
         applies: is_protected,
     },
     CommonError {
         status: "404",
         name: "NotFound",
         description: "The path leads to no resource of the environment.",
-        sources: &[Source::Function],
+        formats: &[FUNCTION],
         applies: |operation| parameters(operation).any(is_in_path),
     },
     CommonError {
         status: "409",
         name: "InProgress",
         description: "A request with the same `Idempotency-Key` is in progress.",
-        sources: &[Source::Function],
+        formats: &[FUNCTION],
         applies: |operation| has_header(operation, "Idempotency-Key"),
     },
     CommonError {
         status: "412",
         name: "Outdated",
         description: "The resource was changed after the ETag in `If-Match` was read.",
-        sources: &[Source::Function],
+        formats: &[FUNCTION],
         applies: |operation| has_header(operation, "If-Match"),
     },
     CommonError {
         status: "413",
         name: "TooLarge",
         description: "The body is larger than 1 MiB.",
-        sources: &[Source::Function, Source::Gateway],
+        formats: &[FUNCTION, GATEWAY],
         applies: has_body,
     },
     CommonError {
         status: "415",
         name: "UnsupportedMediaType",
         description: "The content type is not JSON, or the body has a content encoding.",
-        sources: &[Source::Function],
+        formats: &[FUNCTION],
         applies: has_body,
     },
     CommonError {
         status: "422",
         name: "Invalid",
         description: "Fields are invalid or unknown. The problem document names them.",
-        sources: &[Source::Function],
+        formats: &[FUNCTION],
         applies: is_protected,
     },
     CommonError {
         status: "429",
         name: "TooManyRequests",
         description: "The stack receives more requests than its limits allow. Retry later.",
-        sources: &[Source::Gateway],
+        formats: &[GATEWAY],
         applies: |_| true,
     },
     CommonError {
         status: "500",
         name: "Internal",
         description: "An unexpected error. The logs have the cause.",
-        sources: &[Source::Function, Source::Gateway],
+        formats: &[FUNCTION, GATEWAY],
         applies: |_| true,
     },
     CommonError {
         status: "503",
         name: "Busy",
         description: "AWS throttles or is unavailable. Retry after `Retry-After`.",
-        sources: &[Source::Function, Source::Gateway],
+        formats: &[FUNCTION, GATEWAY],
         applies: |operation| is_protected(operation) || has_body(operation),
     },
 ];
@@ -189,12 +188,8 @@ impl CommonError {
     }
 
     fn add_body(&self, response: &mut Response) {
-        for source in self.sources {
-            let (media_type, schema) = match source {
-                Source::Function => (PROBLEM, "Problem"),
-                Source::Gateway => ("application/json", "GatewayError"),
-            };
-            response.content.entry(media_type.into()).or_insert(body(schema));
+        for (media_type, schema) in self.formats {
+            response.content.entry((*media_type).into()).or_insert(body(schema));
         }
     }
 }
@@ -248,7 +243,8 @@ fn complete(operation: &mut Operation) {
             response.headers.insert("Location".into(), header.into());
         }
         if status.starts_with(['4', '5']) {
-            response.content.insert(PROBLEM.into(), body("Problem"));
+            let (media_type, schema) = FUNCTION;
+            response.content.insert(media_type.into(), body(schema));
         }
     }
     for error in COMMON_ERRORS.iter().filter(|error| (error.applies)(operation)).collect::<Vec<_>>() {
@@ -258,12 +254,11 @@ fn complete(operation: &mut Operation) {
             RefOr::Ref(_) => {}
         }
     }
-    let parameters = operation.parameters.iter_mut().flatten();
-    parameters.for_each(|parameter| {
+    for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
-            forbid_null(parameter)
+            forbid_null(parameter);
         }
-    });
+    }
 }
 
 /// Converts the name of a handler: `list_users` to `listUsers`.

@@ -21,21 +21,18 @@ pub(super) fn simplify(document: &mut Value) {
     let mut simple = Schemas::new();
     for (name, schema) in &schemas {
         let is_composed = schema.get("allOf").is_some() || schema.get("oneOf").is_some();
-        match objects(schema, &schemas).filter(|_| is_composed).as_deref() {
-            None => {
-                simple.insert(name.clone(), schema.clone());
-            }
-            Some([object]) => {
-                simple.insert(name.clone(), object.clone().into());
-            }
+        let schema = match objects(schema, &schemas).filter(|_| is_composed).as_deref() {
+            None => schema.clone(),
+            Some([object]) => object.clone().into(),
             Some(choices) => {
                 let mut choice = choose(name, choices, &mut simple).unwrap_or_else(|| schema.clone());
                 if let Some(description) = schema.get("description") {
                     choice["description"] = description.clone();
                 }
-                simple.insert(name.clone(), choice);
+                choice
             }
-        }
+        };
+        simple.insert(name.clone(), schema);
     }
     if let Some(place) = document.pointer_mut("/components/schemas") {
         *place = simple.into();
@@ -46,17 +43,12 @@ pub(super) fn simplify(document: &mut Value) {
 }
 
 /// Allows any member in an object without listed ones, which some generators would leave empty.
-fn open_objects(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(open_objects),
-        Value::Object(members) => {
-            members.values_mut().for_each(open_objects);
-            if members.get("type") == Some(&json!("object")) && !members.contains_key("properties") {
-                members.entry("additionalProperties").or_insert(json!(true));
-            }
+fn open_objects(document: &mut Value) {
+    visit_objects(document, &mut |members| {
+        if members.get("type") == Some(&json!("object")) && !members.contains_key("properties") {
+            members.entry("additionalProperties").or_insert(json!(true));
         }
-        _ => {}
-    }
+    });
 }
 
 /// Returns the objects of which a schema allows one, or none if it allows other values.
@@ -127,15 +119,14 @@ fn choose(name: &str, choices: &[Map<String, Value>], schemas: &mut Schemas) -> 
 fn name_lists(document: &mut Value) {
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
     for (name, mut schema) in std::mem::take(schemas) {
-        match name.strip_prefix("List_") {
+        let name = match name.strip_prefix("List_") {
             Some(item) => {
                 schema["properties"]["data"]["items"] = json!({ "$ref": format!("{SCHEMAS}{item}") });
-                schemas.insert(format!("{item}List"), schema);
+                format!("{item}List")
             }
-            None => {
-                schemas.insert(name, schema);
-            }
-        }
+            None => name,
+        };
+        schemas.insert(name, schema);
     }
     visit_references(document, &mut |reference| {
         if let Some(item) = reference.strip_prefix(SCHEMAS).and_then(|name| name.strip_prefix("List_")) {
@@ -159,14 +150,21 @@ fn remove_unused(document: &mut Value) {
     }
 }
 
-fn visit_references(value: &mut Value, visit: &mut impl FnMut(&mut String)) {
+fn visit_references(document: &mut Value, visit: &mut impl FnMut(&mut String)) {
+    visit_objects(document, &mut |members| {
+        if let Some(Value::String(reference)) = members.get_mut("$ref") {
+            visit(reference);
+        }
+    });
+}
+
+/// Visits all objects in a value, each before those that it contains.
+fn visit_objects(value: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| visit_references(item, visit)),
+        Value::Array(items) => items.iter_mut().for_each(|item| visit_objects(item, visit)),
         Value::Object(members) => {
-            if let Some(Value::String(reference)) = members.get_mut("$ref") {
-                visit(reference);
-            }
-            members.values_mut().for_each(|member| visit_references(member, visit));
+            visit(members);
+            members.values_mut().for_each(|member| visit_objects(member, visit));
         }
         _ => {}
     }
