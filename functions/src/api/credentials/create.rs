@@ -10,7 +10,7 @@ use tenon::{
 use utoipa::ToSchema;
 
 use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context};
-use crate::changes::Changes;
+use crate::{api::users, changes::Changes};
 
 /// Body of a request to create a credential.
 #[derive(Input, ToSchema)]
@@ -38,7 +38,7 @@ pub async fn create_credential(
 ) -> Result<Created<CredentialBody>, Problem> {
     let StateWithVault { state, vault } = with_vault;
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
-    let owner = state.owner(caller.environment, None, &user).await?;
+    let owner = users::find(&state.users, caller.environment, None, &user).await?;
     let credential = Credential::new(seed.id(0), owner.user_id, credential_type, name, seed.at);
     let context = encryption_context(caller.environment, credential.credential_id);
     let data = vault.seal(&context, 1, data.as_bytes()).await?;

@@ -10,7 +10,7 @@ use tenon::{
 
 use super::ChangeState;
 use crate::{
-    api::{MAX_CHANGE_ATTEMPTS, success::Success},
+    api::{MAX_CHANGE_ATTEMPTS, success::Success, users},
     changes::Changes,
 };
 
@@ -27,7 +27,7 @@ pub async fn delete_credential(
 ) -> Result<Json<Success>, Problem> {
     state.check_visible(caller.environment, caller.user.as_ref(), id).await?;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
+        let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
         let mut changes = Changes::new(caller.environment, caller.actor);

@@ -9,6 +9,7 @@ use tenon::{
 };
 
 use super::{CredentialBody, State, revised};
+use crate::api::users;
 
 /// Returns a credential, without its data.
 #[utoipa::path(get, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
@@ -21,7 +22,7 @@ pub async fn get_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Revised<CredentialBody>, Problem> {
-    let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
+    let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
     state.check_visible(caller.environment, caller.user.as_ref(), id).await?;
     let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
     found.map(revised).ok_or_else(|| Problem::not_found("credential"))

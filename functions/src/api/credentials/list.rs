@@ -9,6 +9,7 @@ use tenon::{
 };
 
 use super::{CredentialBody, State};
+use crate::api::users;
 
 /// Lists the credentials of a user, newest first, without their data.
 #[utoipa::path(get, path = "/users/{user}/credentials", tag = "credentials",
@@ -20,7 +21,7 @@ pub async fn list_credentials(
     Path(user): Path<UserRef>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<CredentialBody>>, Problem> {
-    let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
+    let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
     let scope = format!("/users/{}/credentials", owner.user_id);
     let after = page.after(&scope)?;
     let found = match state.visible(caller.environment, caller.user.as_ref()).await? {

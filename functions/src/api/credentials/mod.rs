@@ -7,11 +7,9 @@ use tenon::{
         access::CallingUser,
         credential::{Credential, CredentialStatus, MAX_DATA_BYTES},
         id::{CredentialId, EnvironmentId, UserId},
-        names::UserRef,
         settings::compact,
         text::Text,
         timestamp::Timestamp,
-        user::User,
     },
     http::{FromJson, Location, Problem, Revised},
     start::FromAws,
@@ -23,8 +21,6 @@ use tenon::{
 };
 use utoipa::{OpenApi, ToSchema};
 use zeroize::Zeroizing;
-
-use crate::api::users;
 
 pub mod create;
 pub mod delete;
@@ -76,18 +72,6 @@ pub struct StateWithVault<A: Access = ReadWrite> {
 pub struct ChangeStateWithVault {
     with_vault: StateWithVault,
     outbox: Outbox,
-}
-
-impl<A: Access> State<A> {
-    /// Returns the requested user if the caller may access it.
-    async fn owner(
-        &self,
-        environment: EnvironmentId,
-        caller: Option<&CallingUser>,
-        user: &UserRef,
-    ) -> Result<User, Problem> {
-        users::find(&self.users, environment, caller, user).await
-    }
 }
 
 impl<A: Access> State<A> {

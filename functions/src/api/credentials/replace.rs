@@ -11,7 +11,10 @@ use tenon::{
 use utoipa::ToSchema;
 
 use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context, revised};
-use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
+use crate::{
+    api::{MAX_CHANGE_ATTEMPTS, users},
+    changes::Changes,
+};
 
 /// New data of a credential.
 #[derive(Input, ToSchema)]
@@ -44,7 +47,7 @@ pub async fn replace_credential(
     let ReplaceCredential { data: SecretObject(data), name } = body;
     let mut written = None;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let owner = state.owner(environment, None, &user).await?;
+        let owner = users::find(&state.users, environment, None, &user).await?;
         let found = state.credentials.sealed(environment, owner.user_id, id).await?;
         let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
         // The response to the write may have been lost, and the SDK has repeated it.

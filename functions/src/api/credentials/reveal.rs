@@ -13,6 +13,7 @@ use tenon::{
 use utoipa::ToSchema;
 
 use super::{StateWithVault, encryption_context};
+use crate::api::users;
 
 /// Credential with its decrypted data.
 #[derive(Serialize, ToSchema)]
@@ -40,7 +41,7 @@ pub async fn reveal_credential(
     _: NoInput,
 ) -> Result<NoStore<Revised<RevealedCredential>>, Problem> {
     let Engine { environment, key } = caller;
-    let owner = state.owner(environment, None, &user).await?;
+    let owner = users::find(&state.users, environment, None, &user).await?;
     let found = state.credentials.sealed(environment, owner.user_id, id).await?;
     let SealedCredential { credential, data } = found.ok_or_else(|| Problem::not_found("credential"))?;
     // A warning, so that it is logged at every log level that an operator would choose.

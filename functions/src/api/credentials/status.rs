@@ -12,7 +12,10 @@ use tenon::{
 use utoipa::ToSchema;
 
 use super::{ChangeState, CredentialBody, revised};
-use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
+use crate::{
+    api::{MAX_CHANGE_ATTEMPTS, users},
+    changes::Changes,
+};
 
 /// Status of a credential.
 #[derive(Debug, Input, ToSchema)]
@@ -43,7 +46,7 @@ pub async fn set_status(
         CredentialStatus::Invalid => (reason, EventType::CredentialInvalid),
     };
     for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let owner = state.owner(caller.environment, None, &user).await?;
+        let owner = users::find(&state.users, caller.environment, None, &user).await?;
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
         if_match.check_revision(credential.data_revision)?;

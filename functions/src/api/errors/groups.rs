@@ -28,6 +28,7 @@ use tenon::{
 use utoipa::{IntoParams, ToSchema};
 
 use super::ErrorFilters;
+use crate::api::{records::find_user, users};
 
 /// Query parameters of the groups of errors.
 #[derive(Debug, Input, IntoParams)]
@@ -131,13 +132,10 @@ pub async fn group_errors(
     let until = filters.until.unwrap_or(now);
     let since = filters.since.unwrap_or(until - DEFAULT_RANGE);
     let user = match (&caller, &user_id) {
-        (Some(caller), Some(user)) => users.find_as(environment, Some(caller), user).await?.map(|user| user.user_id),
-        (None, Some(user)) => users.resolve(environment, user).await?,
-        (_, None) => caller.as_ref().map(|caller| caller.user_id),
+        (Some(_), Some(user)) => Some(users::find(&users, environment, caller.as_ref(), user).await?.user_id),
+        (Some(caller), None) => Some(caller.user_id),
+        (None, user) => find_user(&users, environment, user.as_ref()).await?,
     };
-    if user_id.is_some() && user.is_none() {
-        return Err(Problem::not_found("user"));
-    }
     // A workflow is a filter: the indexes have no texts, of which a group needs one only.
     let scope = user.map_or(ErrorScope::Environment, ErrorScope::User);
     // Errors may be ahead of the clock.

@@ -61,16 +61,6 @@ pub struct ChangeState {
 }
 
 impl<A: Access> State<A> {
-    /// Returns the requested user if the caller may access it.
-    async fn owner(
-        &self,
-        environment: EnvironmentId,
-        caller: Option<&CallingUser>,
-        user: &UserRef,
-    ) -> Result<User, Problem> {
-        users::find(&self.users, environment, caller, user).await
-    }
-
     /// Returns the requested installation if it exists for the caller, with its user, its integration
     /// unless that was deleted, and its parts.
     async fn find(
@@ -80,7 +70,7 @@ impl<A: Access> State<A> {
         user: &UserRef,
         id: &IntegrationId,
     ) -> Result<Found, Problem> {
-        let owner = self.owner(environment, caller, user).await?;
+        let owner = users::find(&self.users, environment, caller, user).await?;
         let (found, integration) = tokio::try_join!(
             self.installations.get(environment, owner.user_id, id),
             self.integrations.get(environment, id),

@@ -30,7 +30,7 @@ use utoipa::ToSchema;
 
 use super::{InstallationBody, State, change::Current};
 use crate::{
-    api::{MAX_CHANGE_ATTEMPTS, credentials::SecretObject},
+    api::{MAX_CHANGE_ATTEMPTS, credentials::SecretObject, users},
     changes::Changes,
 };
 
@@ -128,7 +128,7 @@ pub async fn put_installation(
 ) -> Result<Response, Problem> {
     let (mut taken, mut seen) = (HashSet::new(), None);
     for _ in 0..MAX_ATTEMPTS {
-        let owner = state.owner(caller.environment, caller.user.as_ref(), &user).await?;
+        let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
         let current = Current::read(&state, &caller, owner.user_id, &id, &body).await?;
         match &current.before {
             Some(before) => if_match.check_revision(before.revision)?,
