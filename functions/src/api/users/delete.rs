@@ -46,8 +46,7 @@ pub async fn delete_user(
     _: NoInput,
 ) -> Result<Json<DeletedUser>, Problem> {
     let id = users.resolve(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let mut attempts = 0;
-    loop {
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = users.get(caller.environment, id).await?.filter(|found| found.matches(&user));
         let found = found.ok_or_else(|| Problem::not_found("user"))?;
         let seed = RequestSeed::new();
@@ -64,14 +63,14 @@ pub async fn delete_user(
             seed,
             counts: None,
         };
-        attempts += 1;
         match users.delete(&found, &deletion, changes.prepare(&outbox)?).await {
             Ok(()) => {
                 let deletion = DeletionBody { status: "running", started_at: deletion.started_at };
                 return Ok(Json(DeletedUser { success: true, deletion }));
             }
-            Err(ChangeUserError::Conflict) if attempts < MAX_CHANGE_ATTEMPTS => {}
+            Err(ChangeUserError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    Err(Problem::modified_concurrently("user"))
 }

@@ -60,8 +60,7 @@ pub async fn update_user(
     Valid(body): Valid<UpdateUser>,
 ) -> Result<WithEtag<UserBody>, Problem> {
     let id = users.resolve(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let mut attempts = 0;
-    loop {
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
         let before = users.get(caller.environment, id).await?.filter(|found| found.matches(&user));
         let before = before.ok_or_else(|| Problem::not_found("user"))?;
         if_match.check(&WithEtag(UserBody::from(before.clone())).etag())?;
@@ -70,13 +69,13 @@ pub async fn update_user(
             return Ok(WithEtag(before.into()));
         }
         let after = User { version: before.version + 1, updated_at: Timestamp::now(), ..after };
-        attempts += 1;
         match users.update(caller.environment, &before, &after).await {
             Ok(()) => return Ok(WithEtag(after.into())),
-            Err(ChangeUserError::Conflict) if attempts < MAX_CHANGE_ATTEMPTS => {}
+            Err(ChangeUserError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    Err(Problem::modified_concurrently("user"))
 }
 
 /// Updates a user; given metadata is merged into the existing metadata. Names that it no longer

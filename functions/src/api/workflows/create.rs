@@ -53,8 +53,7 @@ pub async fn create_workflow(
 ) -> Result<Created<WorkflowBody>, Problem> {
     let CreateWorkflow { user_id, name, integration_id, credential_ids, settings } = body;
     let credential_ids = deduplicate(credential_ids);
-    let mut attempts = 0;
-    loop {
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = state.users.find(caller.environment, &user_id).await?;
         let owner = found.ok_or_else(|| Problem::not_found("user"))?;
         let new = NewWorkflow {
@@ -69,11 +68,11 @@ pub async fn create_workflow(
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.workflow(EventType::WorkflowCreated, &shown);
         let events = changes.prepare(&outbox)?;
-        attempts += 1;
         match state.workflows.create(caller.environment, &workflow, status, &seed, events).await {
             Ok(()) => return Ok(Created::at(format!("workflows/{}", workflow.workflow_id), shown)),
-            Err(CreateWorkflowError::UserChanged) if attempts < MAX_CHANGE_ATTEMPTS => {}
+            Err(CreateWorkflowError::UserChanged) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    Err(Problem::modified_concurrently("user"))
 }

@@ -48,8 +48,7 @@ pub async fn update_workflow(
 ) -> Result<Revised<WorkflowBody>, Problem> {
     let UpdateWorkflow { name, credential_ids, settings, active } = body;
     let change = WorkflowChange { name, credential_ids: credential_ids.map(deduplicate), settings, active };
-    let mut attempts = 0;
-    loop {
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
         let (before, owner) = state.find(caller.environment, None, id, None).await?;
         let owner = owner.owner_status();
         check_installed(&before, &change)?;
@@ -62,13 +61,13 @@ pub async fn update_workflow(
         let events = changes.prepare(&outbox)?;
         let added = after.credential_ids.iter().filter(|id| !before.credential_ids.contains(id));
         let added: Vec<CredentialId> = added.copied().collect();
-        attempts += 1;
         match state.workflows.update(caller.environment, owner, (&before, &after), &added, events).await {
             Ok(()) => return Ok(revised(after, owner)),
-            Err(ChangeWorkflowError::Conflict) if attempts < MAX_CHANGE_ATTEMPTS => {}
+            Err(ChangeWorkflowError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    Err(Problem::modified_concurrently("workflow"))
 }
 
 /// Rejects a change that only the installation of a workflow can make.
