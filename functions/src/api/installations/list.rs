@@ -47,11 +47,10 @@ pub async fn list_installations_of_user(
     let mut found = state.installations.by_user(environment, owner.user_id).await?;
     found.retain(|one| is_visible(caller.as_ref(), one));
     let catalogue = state.catalogue.all(environment).await?;
-    let Page { items, next } = page.select(found, after.as_deref(), position);
-    let parts = state.parts.of(environment, &items).await?;
-    let items =
-        items.into_iter().map(|installation| InstallationBody::new(installation, owner.status, &catalogue, &parts));
-    Ok(List::of(&scope, Page { items: items.collect::<Vec<_>>(), next }))
+    let found = page.select(found, after.as_deref(), position);
+    let parts = state.parts.of(environment, &found.items).await?;
+    let body = |installation| InstallationBody::new(installation, owner.status, &catalogue, &parts);
+    Ok(List::of(&scope, found.map(body)))
 }
 
 /// Lists the installations of the environment, newest first. A new installation can be missing for a

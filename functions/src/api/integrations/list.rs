@@ -7,7 +7,7 @@ use tenon::{
     domain::{integration::Integration, text::response_bytes},
     http::{AnyCaller, Json, List, PageParams, Problem, Valid},
     start::FromAws,
-    store::{Page, ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
+    store::{ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
 
 use super::{ForUser, IntegrationBody, is_visible, summaries};
@@ -41,15 +41,14 @@ pub async fn list_integrations(
     let all = catalogue.all(caller.environment).await?;
     let visible = all.iter().filter(|integration| is_visible(&caller, integration));
     let size = |integration: &&Integration| response_bytes(integration);
-    let Page { items, next } =
-        page.select_up_to(MAX_PAGE_BYTES, size, visible.collect(), after.as_deref(), |one| position(one));
-    let mut items: Vec<IntegrationBody> = items.into_iter().cloned().map(IntegrationBody::from).collect();
+    let found = page.select_up_to(MAX_PAGE_BYTES, size, visible.collect(), after.as_deref(), |one| position(one));
+    let mut found = found.map(|one| IntegrationBody::from(one.clone()));
     if let Some(viewer) = viewer {
         let installed = installations.by_user(caller.environment, viewer.user_id).await?;
         let installed = summaries(&parts, caller.environment, &viewer, installed, &all).await?;
-        items = items.into_iter().map(|body| body.of_user(&installed)).collect();
+        found = found.map(|body| body.of_user(&installed));
     }
-    Ok(List::of(&scope, Page { items, next }))
+    Ok(List::of(&scope, found))
 }
 
 /// Returns the position of an integration in the list.

@@ -33,27 +33,23 @@ pub async fn list_workflows(
     if caller.user.is_none() && user_id.is_none() {
         let scope = "/workflows";
         let after = page.after(scope)?;
-        let Page { items, next } = state.workflows.page(caller.environment, (after.as_deref(), page.limit)).await?;
-        let items =
-            items.into_iter().map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status())).collect();
-        return Ok(List::of(scope, Page::<WorkflowBody> { items, next }));
+        let found = state.workflows.page(caller.environment, (after.as_deref(), page.limit)).await?;
+        return Ok(List::of(scope, found.map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status()))));
     }
     let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let scope = format!("/workflows?userId={}", owner.user_id);
     let after = page.after(&scope)?;
     let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
-    let (workflows, next) = match &caller.user {
+    let found = match &caller.user {
         Some(user) if !user.allowed.is_all() => {
             let mut all = state.workflows.get_all(caller.environment, &ids).await?;
             all.retain(|workflow| user.sees(workflow));
-            let Page { items, next } = page.select(all, after.as_deref(), |workflow| workflow.workflow_id.to_string());
-            (items, next)
+            page.select(all, after.as_deref(), |workflow| workflow.workflow_id.to_string())
         }
         _ => {
             let Page { items, next } = page.select(ids, after.as_deref(), WorkflowId::to_string);
-            (state.workflows.get_all(caller.environment, &items).await?, next)
+            Page { items: state.workflows.get_all(caller.environment, &items).await?, next }
         }
     };
-    let items = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, owner.owner_status())).collect();
-    Ok(List::of(&scope, Page::<WorkflowBody> { items, next }))
+    Ok(List::of(&scope, found.map(|workflow| WorkflowBody::new(workflow, owner.owner_status()))))
 }
