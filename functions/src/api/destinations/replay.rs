@@ -55,9 +55,7 @@ struct StartReplay {
 
 /// Replay before it is started.
 #[derive(Debug)]
-pub struct NewReplay {
-    selection: Selection,
-}
+pub struct NewReplay(Selection);
 
 impl Input for NewReplay {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
@@ -90,7 +88,7 @@ impl Input for NewReplay {
                 return None;
             }
         };
-        Some(Self { selection })
+        Some(Self(selection))
     }
 }
 
@@ -118,7 +116,7 @@ pub async fn start_replay(
     extract::State(State { destinations, replays, steps }): extract::State<State>,
     Path(id): Path<DestinationId>,
     seed: RequestSeed,
-    Valid(NewReplay { selection }): Valid<NewReplay>,
+    Valid(NewReplay(selection)): Valid<NewReplay>,
 ) -> Result<Accepted<StartedReplay>, Problem> {
     let replay_id = seed.id(0);
     let existing = if seed.is_retry { replays.get(caller.environment, replay_id).await? } else { None };
@@ -126,10 +124,8 @@ pub async fn start_replay(
         let found = destinations.get(caller.environment, id).await?;
         let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
         if !destination.enabled {
-            return Err(Problem::conflict(
-                "destination-disabled",
-                "the destination is disabled: enable it before a replay",
-            ));
+            let detail = "the destination is disabled: enable it before a replay";
+            return Err(Problem::conflict("destination-disabled", detail));
         }
         let replay = Replay::new(replay_id, id, selection, seed.at);
         replays.create(caller.environment, &replay).await?;

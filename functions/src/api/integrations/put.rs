@@ -7,7 +7,7 @@ use axum::{
     extract,
     response::{IntoResponse, Response},
 };
-use http::header;
+use http::{StatusCode, header};
 use tenon::{
     domain::{
         form::{Field, FieldName, FieldType, MAX_FIELDS, MAX_OPTIONS, Pattern, SelectOption},
@@ -19,7 +19,7 @@ use tenon::{
         timestamp::Timestamp,
         workflow::WorkflowKey,
     },
-    http::{Backend, ChosenId, Created, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid, WithEtag},
+    http::{Backend, ChosenId, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
     store::integrations::{CreateIntegrationError, Integrations},
 };
 use utoipa::ToSchema;
@@ -259,14 +259,6 @@ impl From<PutIntegration> for Content {
     }
 }
 
-/// Returns the response with a new integration, whose location is the URL of the request.
-fn created(integration: Integration) -> Response {
-    let location = integration.integration_id.to_string();
-    let WithEtag(body) = shown(integration);
-    let etag = WithEtag(&body).etag();
-    ([(header::ETAG, etag)], Created::at(location, body)).into_response()
-}
-
 /// Creates an integration or replaces its content. Its version increases if the content changes.
 #[utoipa::path(put, path = "/integrations/{integrationId}", tag = "integrations", security(("apiKey" = ["manage"])),
     params(IfMatch), request_body = PutIntegration,
@@ -287,10 +279,8 @@ pub async fn put_integration(
     }
     let content = Content::from(body);
     if content.size() > MAX_INTEGRATION_BYTES {
-        return Err(Problem::invalid_field(
-            "",
-            format_args!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON"),
-        ));
+        let detail = format!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON");
+        return Err(Problem::invalid_field("", detail));
     }
     let mut written = None;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
@@ -300,7 +290,10 @@ pub async fn put_integration(
             let (integration_id, content) = (id.clone(), content.clone());
             let new = Integration { integration_id, content, version: 1, created_at: now, updated_at: now };
             match integrations.create(caller.environment, &new).await {
-                Ok(()) => return Ok(created(new)),
+                Ok(()) => {
+                    // The location is the URL of the request.
+                    return Ok((StatusCode::CREATED, [(header::LOCATION, id.to_string())], shown(new)).into_response());
+                }
                 Err(CreateIntegrationError::Exists) => continue,
                 Err(error) => return Err(error.into()),
             }

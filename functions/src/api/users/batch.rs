@@ -194,11 +194,8 @@ fn check(
         let field = if *first == names.username.canonical() { "username" } else { "email" };
         let detail = format!("duplicates that of item {earlier}");
         let errors = vec![FieldError { pointer: format!("/{field}"), detail: detail.clone() }];
-        return Err(BatchResult::Conflict(Reason {
-            detail: format!("the {field} {detail}"),
-            errors,
-            more_errors: None,
-        }));
+        let reason = Reason { detail: format!("the {field} {detail}"), errors, more_errors: None };
+        return Err(BatchResult::Conflict(reason));
     }
     claimed.extend(claims.into_iter().map(|name| (name, index)));
     Ok(NewUser { names, full_name, metadata }.create(seed, index))
