@@ -58,29 +58,27 @@ pub(crate) async fn run<J: DeserializeOwned>(
                 }
             }
         }
-        Trigger::Schedule(_) => match open().await {
-            Ok(open) => {
-                // Emitted before the jobs run, so that the metric is reported even if the function
-                // times out.
-                let oldest = open.iter().map(&since).min();
-                let age = oldest.map_or(0, |since| Timestamp::now().seconds() - since.seconds());
-                metrics::emit(&[(Metric::OldestJob, age)]);
-                // Concurrent, so that a long job does not delay short ones.
-                let running = open.iter().take(MAX_RESUMED).map(async |job| {
-                    if let Err(error) = run(job).await {
-                        tracing::warn!(error = %ErrorChain(&error), "job failed; will retry");
-                    }
-                });
-                stream::iter(running.collect::<Vec<_>>()).buffer_unordered(MAX_CONCURRENT).collect::<Vec<()>>().await;
-            }
-            Err(error) => {
+        Trigger::Schedule(_) => {
+            let open = open().await.map_err(|error| {
                 tracing::error!(error = %ErrorChain(&error), "failed to list unfinished jobs");
-                return Err(Diagnostic {
+                Diagnostic {
                     error_type: "JobsNotListed".into(),
                     error_message: "failed to list unfinished jobs".into(),
-                });
-            }
-        },
+                }
+            })?;
+            // Emitted before the jobs run, so that the metric is reported even if the function times
+            // out.
+            let oldest = open.iter().map(&since).min();
+            let age = oldest.map_or(0, |since| Timestamp::now().seconds() - since.seconds());
+            metrics::emit(&[(Metric::OldestJob, age)]);
+            // Concurrent, so that a long job does not delay short ones.
+            let running = open.iter().take(MAX_RESUMED).map(async |job| {
+                if let Err(error) = run(job).await {
+                    tracing::warn!(error = %ErrorChain(&error), "job failed; will retry");
+                }
+            });
+            stream::iter(running.collect::<Vec<_>>()).buffer_unordered(MAX_CONCURRENT).collect::<Vec<()>>().await;
+        }
     }
     Ok(response)
 }

@@ -1,7 +1,7 @@
 //! Handling of SQS batches: parses the messages and returns the ids of those that SQS must deliver
 //! again.
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::Diagnostic;
 use serde::de::DeserializeOwned;
 use tenon::{delivery::queues::parse, logs::ErrorChain, store::StoreError};
@@ -30,14 +30,7 @@ pub(crate) async fn handle_batch<M: DeserializeOwned>(
     let retry = process(messages).await;
     failed.extend(retry.into_iter().filter_map(|index| ids.get(index).cloned()));
     let mut response = SqsBatchResponse::default();
-    response.batch_item_failures = failed
-        .into_iter()
-        .map(|id| {
-            let mut failure = BatchItemFailure::default();
-            failure.item_identifier = id;
-            failure
-        })
-        .collect();
+    response.set_failures(failed);
     Ok(response)
 }
 
