@@ -24,6 +24,8 @@ use hyper_util::{
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::net::TcpListener;
 
+use crate::memory::Memory;
+
 /// Request: operation and body.
 pub type Call = (String, Bytes);
 
@@ -60,6 +62,7 @@ struct RecordingAws {
     recordings: Arc<Mutex<Recordings>>,
     recording: Arc<AtomicBool>,
     counting: Arc<AtomicBool>,
+    memory: Arc<Mutex<Option<Arc<Memory>>>>,
     client: reqwest::Client,
     upstream: String,
 }
@@ -82,6 +85,7 @@ impl Aws {
             recordings: Arc::default(),
             recording: Arc::new(AtomicBool::new(true)),
             counting: Arc::default(),
+            memory: Arc::default(),
             client: reqwest::Client::new(),
             upstream: upstream.to_owned(),
         };
@@ -131,6 +135,18 @@ impl Aws {
         std::mem::take(&mut self.recordings().calls)
     }
 
+    /// Returns the recorded responses to an operation.
+    pub fn recorded(&self, operation: &str) -> Vec<Bytes> {
+        let recordings = self.recordings();
+        let responses = recordings.responses.get(operation);
+        responses.into_iter().flat_map(|responses| &responses.all).map(|response| response.body.clone()).collect()
+    }
+
+    /// Replays only what is not in memory, until it is called with none.
+    pub fn use_memory(&self, memory: Option<Arc<Memory>>) {
+        *self.state.memory.lock().expect("the lock is not poisoned") = memory;
+    }
+
     /// Panics if a call had no recorded response.
     pub fn assert_no_unknown_calls(&self) {
         let unknown = std::mem::take(&mut self.recordings().unknown);
@@ -170,6 +186,10 @@ async fn serve(State(state): State<RecordingAws>, request: Request) -> Response 
     if state.recording.load(Ordering::SeqCst) {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         return state.forward(operation, path, parts.headers, body).await.into_response();
+    }
+    let memory = state.memory.lock().expect("the lock is not poisoned").clone();
+    if let Some(answer) = memory.and_then(|memory| memory.answer(&operation, &body)) {
+        return RecordedResponse::of(answer.into()).into_response();
     }
     let mut recordings = state.recordings.lock().expect("the lock is not poisoned");
     let response = match recordings.responses.get_mut(&operation) {

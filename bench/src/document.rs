@@ -13,6 +13,7 @@ use crate::{
     requests::Warm,
     scale::Page,
     starts::{First, Start},
+    sustained::{self, Sustained},
 };
 
 /// Marks the end of the generated part. The handwritten text after this line is kept.
@@ -56,10 +57,12 @@ pub struct Measured {
     pub forwarding: Vec<Forwarding>,
     /// Errors in the local AWS.
     pub loads: Vec<Load>,
+    /// Errors at a constant rate.
+    pub sustained: Vec<Sustained>,
 }
 
 /// Returns the summary: each goal with the measurement that belongs to it.
-pub fn summary(Measured { starts, warm, forwarding, loads }: &Measured) -> String {
+pub fn summary(Measured { starts, warm, forwarding, loads, sustained }: &Measured) -> String {
     let mut rows = Vec::new();
     let mut row = |what: &str, ours: String, baseline: String, ratio: String, goal: &str| {
         rows.push(format!("| {what} | {ours} | {baseline} | {ratio} | {goal} |\n"));
@@ -103,6 +106,10 @@ pub fn summary(Measured { starts, warm, forwarding, loads }: &Measured) -> Strin
         if let Some(Load { total, .. }) = loads.iter().find(|load| (load.errors, load.clients) == (errors, 16)) {
             row(what, format!("{total} µs"), String::new(), String::new(), goal);
         }
+    }
+    for Sustained { rate, webhooks, flow, lost, .. } in sustained {
+        let what = format!("Ten minutes of {rate} errors a second to {webhooks} webhooks");
+        row(&what, format!("{lost} of {} lost", flow.recorded), String::new(), String::new(), "none lost");
     }
     format!(
         "\n## Summary\n\nProcessor time, except for starts. The sections below describe each measurement.\n\n\
@@ -210,6 +217,33 @@ pub fn loads(loads: &[Load]) -> String {
     )
 }
 
+/// Returns the section on errors at a constant rate.
+pub fn sustained(measured: &[Sustained]) -> String {
+    let rows = measured.iter().map(|sustained| {
+        let Sustained { rate, webhooks, failing, flow, lost, .. } = sustained;
+        let [median, late, longest] = [0.5, 0.99, 1.0].map(|part| sustained.lag(part).as_millis());
+        let (recorded, arrived, pending) = (flow.recorded, flow.lags.len(), flow.pending);
+        format!(
+            "| {webhooks} | {failing} | {recorded} | {arrived} | {pending} | {lost} | {median} | {late} | {longest} |\n"
+        )
+    });
+    let processes = measured.iter().flat_map(|Sustained { webhooks, busy, memory, .. }| {
+        sustained::FUNCTIONS.iter().zip(busy).zip(memory).map(move |((name, busy), (warm, at_end))| {
+            format!("| {webhooks} | `{name}` | {:.0} % | {warm:.1} | {at_end:.1} |\n", busy * 100.0)
+        })
+    });
+    format!(
+        "\n## Errors at a constant rate\n\nTen minutes of requests with 100 errors each, through one process of each function. An AWS in memory on loopback passes\n\
+         the errors on. Each error has one webhook; some webhooks have failed so often that deliveries to them only become pending. The lag\n\
+         is the time in milliseconds from the scheduled start of a request until an error arrives at its webhook:\n\n\
+         | errors/s | webhooks | failing | recorded | arrived | pending | lost | median lag | 99 % | longest |\n|---|---|---|---|---|---|---|---|---|---|\n{}\n\
+         Processor time, and resident memory in MB after a minute and at the end:\n\n\
+         | webhooks | function | of one core | after a minute | at the end |\n|---|---|---|---|---|\n{}",
+        rows.collect::<String>(),
+        processes.collect::<String>()
+    )
+}
+
 /// Returns the section on arrival times in the local AWS.
 pub fn arrivals(buses: &[OnBus], arrivals: &[Arrival]) -> String {
     let rows = arrivals.iter().map(|Arrival { destinations, stalled, time, slowest, slowest_read }| {
@@ -257,7 +291,9 @@ pub fn sizes() -> String {
 }
 
 /// Writes the measured invocations for local/cost.py, one per line.
-pub fn write_invocations(Measured { starts: _, warm, forwarding, loads }: &Measured) -> std::io::Result<()> {
+pub fn write_invocations(
+    Measured { starts: _, warm, forwarding, loads, sustained: _ }: &Measured,
+) -> std::io::Result<()> {
     let requests = warm.iter().map(|Warm { name, cpu, calls, .. }| {
         json!({ "function": name, "cpuMicroseconds": cpu.median, "awsCalls": calls.len() })
     });

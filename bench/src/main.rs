@@ -18,17 +18,20 @@ mod figures;
 mod forwarding;
 mod load;
 mod local;
+mod memory;
 mod process;
 mod requests;
 mod runtime;
 mod scale;
 mod starts;
+mod sustained;
 
 use process::Functions;
 use tests::setting;
 
 /// Parts that can be measured separately.
-const PARTS: [&str; 8] = ["starts", "first", "requests", "forwarding", "load", "arrivals", "scale", "sizes"];
+const PARTS: [&str; 9] =
+    ["starts", "first", "requests", "forwarding", "load", "sustained", "arrivals", "scale", "sizes"];
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -77,6 +80,10 @@ async fn main() -> std::io::Result<()> {
     if wanted("load") {
         measured.loads = load::loads().await;
         write_section(document::loads(&measured.loads));
+    }
+    if wanted("sustained") {
+        measured.sustained = sustained::sustained(&functions, &aws).await;
+        write_section(document::sustained(&measured.sustained));
     }
     if wanted("arrivals") {
         let buses = local::buses(&functions, &bus).await;

@@ -108,6 +108,18 @@ impl Process {
         processor_time(self.child.id()) - before
     }
 
+    /// Returns the processor time since the start.
+    pub fn processor_time(&self) -> Duration {
+        processor_time(self.child.id())
+    }
+
+    /// Returns the memory that is in use, in megabytes.
+    pub fn memory(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+        resident.and_then(|kilobytes| kilobytes.parse::<f64>().ok()).expect("a running process") / 1024.0
+    }
+
     /// Limits the process to `share` of every 20 ms until the returned value is dropped, in the
     /// same way as Lambda shares cores.
     pub fn throttle(&self, share: Duration) -> Throttled {

@@ -27,7 +27,7 @@ use crate::{
         destination::{Destination, Target},
         health::Health,
         id::EnvironmentId,
-        record::RecordKey,
+        record::{Record, RecordKey},
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -57,8 +57,9 @@ impl Forwarder {
     /// Environments, and the destinations of an environment, are processed concurrently.
     ///
     /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 1 MB, at
-    /// most one KMS call, and the calls of the recorder. Per webhook one `SendMessageBatch` per 100
-    /// records, or the calls of the recorder if deferred. One message per unreadable record.
+    /// most one KMS call, and the calls of the recorder. One `SendMessageBatch` per ten messages to
+    /// webhooks, each of up to ten records to one of them; the calls of the recorder for a webhook that
+    /// defers first attempts. One message per unreadable record.
     pub async fn forward(&self, event: &str) -> Result<DynamoDbEventResponse, serde_json::Error> {
         let event: StreamEvent<'_> = serde_json::from_str(event)?;
         let mut unprocessed = Vec::new();
@@ -113,19 +114,34 @@ impl Forwarder {
             }
         };
         let records = Arc::new(records);
-        let mut running = tokio::task::JoinSet::new();
+        let (mut running, mut messages) = (tokio::task::JoinSet::new(), Vec::new());
         for (destination, health) in destinations {
-            let (forwarder, records) = (self.clone(), records.clone());
             let route = Route { environment, destination: destination.destination_id };
+            if matches!(destination.target, Target::Webhook(_)) && !health.defers_first_attempts(Timestamp::now()) {
+                messages.extend(first_attempts(route, &destination, &records));
+                continue;
+            }
+            let (forwarder, records) = (self.clone(), records.clone());
             running
                 .spawn(async move { forwarder.forward_to_destination(route, &destination, &health, &records).await });
         }
-        let unprocessed: BTreeSet<RecordKey> = running.join_all().await.into_iter().flatten().collect();
+        let mut unprocessed = self.enqueue(&messages).await;
+        unprocessed.extend(running.join_all().await.into_iter().flatten());
         let unprocessed = records.iter().filter(|record| unprocessed.contains(&record.record.key()));
         unprocessed.map(|record| record.sequence_number.clone()).collect()
     }
 
-    /// Forwards records to one destination. Returns those that were not processed.
+    /// Enqueues first attempts for [`first_attempts`](super::first_attempts). Returns the records
+    /// that were not enqueued.
+    async fn enqueue(&self, messages: &[FirstAttempts]) -> BTreeSet<RecordKey> {
+        let group = |FirstAttempts::FirstAttemptsV1 { destination_id, .. }: &FirstAttempts| destination_id.to_string();
+        let failed = self.webhook_queue.send_all(messages, group).await;
+        let unsent = failed.into_iter().filter_map(|index| messages.get(index));
+        unsent.flat_map(|FirstAttempts::FirstAttemptsV1 { records, .. }| records).copied().collect()
+    }
+
+    /// Forwards records to a bus, or makes their deliveries to a webhook pending, which defers first
+    /// attempts. Returns the records that were not processed.
     async fn forward_to_destination(
         &self,
         route: Route,
@@ -133,13 +149,7 @@ impl Forwarder {
         health: &Health,
         records: &[StreamRecord],
     ) -> BTreeSet<RecordKey> {
-        // Records that the filter excludes are dropped here: no delivery exists yet, so there is
-        // none to cancel.
-        let accepted = records.iter().map(|record| &record.record).filter(|record| destination.accepts(record));
-        let batch = Batch::first_attempts(route, destination, health, accepted);
-        if matches!(destination.target, Target::Webhook(_)) && !batch.is_deferred(Timestamp::now()) {
-            return self.enqueue_for_webhooks(batch).await;
-        }
+        let batch = Batch::first_attempts(route, destination, health, accepted(destination, records));
         // The pipeline checks deferral again, slightly later. If the backoff ends in between, the
         // EventBridge sender skips webhooks, so the delivery still becomes pending.
         let keys = batch.keys();
@@ -152,22 +162,21 @@ impl Forwarder {
             }
         }
     }
+}
 
-    /// Enqueues first attempts for [`first_attempts`](super::first_attempts). Returns the records
-    /// that were not enqueued.
-    async fn enqueue_for_webhooks(&self, batch: Batch<'_>) -> BTreeSet<RecordKey> {
-        let Batch { route, deliveries, .. } = batch;
-        let records: Vec<RecordKey> = deliveries.iter().map(|(delivery, _)| delivery.record).collect();
-        let messages: Vec<FirstAttempts> = records
-            .chunks(MAX_RECORDS_PER_MESSAGE)
-            .map(|chunk| FirstAttempts::FirstAttemptsV1 {
-                environment_id: route.environment,
-                destination_id: route.destination,
-                records: chunk.to_vec(),
-            })
-            .collect();
-        let failed = self.webhook_queue.send_all(&route.destination.to_string(), &messages).await;
-        let unsent = failed.into_iter().filter_map(|index| records.chunks(MAX_RECORDS_PER_MESSAGE).nth(index));
-        unsent.flatten().copied().collect()
-    }
+/// Returns the records that a destination accepts. The others are dropped here: no delivery exists
+/// yet, so there is none to cancel.
+fn accepted<'a>(destination: &Destination, records: &'a [StreamRecord]) -> impl Iterator<Item = &'a Record> {
+    records.iter().map(|record| &record.record).filter(|record| destination.accepts(record))
+}
+
+/// Returns the messages that request the first attempts to a webhook.
+fn first_attempts(route: Route, webhook: &Destination, records: &[StreamRecord]) -> Vec<FirstAttempts> {
+    let keys: Vec<RecordKey> = accepted(webhook, records).map(Record::key).collect();
+    let messages = keys.chunks(MAX_RECORDS_PER_MESSAGE).map(|keys| FirstAttempts::FirstAttemptsV1 {
+        environment_id: route.environment,
+        destination_id: route.destination,
+        records: keys.to_vec(),
+    });
+    messages.collect()
 }

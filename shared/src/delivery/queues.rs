@@ -10,6 +10,7 @@ use aws_sdk_sqs::{
     Client,
     types::{SendMessageBatchRequestEntry, builders::SendMessageBatchRequestEntryBuilder},
 };
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
         record::RecordKey,
         timestamp::Timestamp,
     },
+    logs::ErrorChain,
     store::StoreError,
 };
 
@@ -149,38 +151,35 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends messages of one group (see [`Self::send`]) without a delay. Returns the indices of the
-    /// messages that were not sent. One call per ten messages.
-    pub async fn send_all<M: Serialize>(&self, group: &str, messages: &[M]) -> Vec<usize> {
-        let mut failed = Vec::new();
-        for (number, chunk) in messages.chunks(MAX_BATCH).enumerate() {
-            let entries: Result<Vec<SendMessageBatchRequestEntry>, StoreError> =
-                chunk.iter().enumerate().map(|(index, message)| entry(index, group, message)).collect();
-            let sent = match entries {
-                Ok(entries) => {
-                    let request = self.client.send_message_batch().queue_url(&self.url);
-                    request.set_entries(Some(entries)).send().await.map_err(store_error)
-                }
-                Err(error) => Err(error),
-            };
-            let first = number * MAX_BATCH;
-            match sent {
-                Ok(response) => {
-                    failed.extend(
-                        response
-                            .failed
-                            .iter()
-                            .filter_map(|failure| failure.id.parse::<usize>().ok())
-                            .map(|id| first + id),
-                    );
-                }
-                Err(error) => {
-                    tracing::error!(error = %crate::logs::ErrorChain(&error), "failed to send messages");
-                    failed.extend(first..first + chunk.len());
-                }
+    /// Sends messages without a delay, each in its group (see [`Self::send`]). Returns the indices of
+    /// the messages that were not sent. One call per ten messages, all concurrently.
+    pub async fn send_all<M: Serialize>(&self, messages: &[M], group: impl Fn(&M) -> String) -> Vec<usize> {
+        let entries = |chunk: &[M]| {
+            let entries = chunk.iter().enumerate().map(|(index, message)| entry(index, &group(message), message));
+            entries.collect::<Result<Vec<_>, _>>()
+        };
+        let calls = messages.chunks(MAX_BATCH).map(|chunk| self.send_batch(entries(chunk), chunk.len()));
+        let failed = join_all(calls).await.into_iter().enumerate();
+        failed.flat_map(|(number, failed)| failed.into_iter().map(move |index| number * MAX_BATCH + index)).collect()
+    }
+
+    /// Sends up to ten messages. Returns the indices of those that were not sent.
+    async fn send_batch(
+        &self,
+        entries: Result<Vec<SendMessageBatchRequestEntry>, StoreError>,
+        count: usize,
+    ) -> Vec<usize> {
+        let sent = async {
+            let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries?));
+            request.send().await.map_err(store_error)
+        };
+        match sent.await {
+            Ok(response) => response.failed.iter().filter_map(|failure| failure.id.parse().ok()).collect(),
+            Err(error) => {
+                tracing::error!(error = %ErrorChain(&error), "failed to send messages");
+                (0..count).collect()
             }
         }
-        failed
     }
 }
 

@@ -297,24 +297,55 @@ async fn unreadable_stream_record_is_dead_lettered() {
 }
 
 #[tokio::test]
-async fn every_message_belongs_to_the_group_of_its_destination() {
-    let groups: Arc<Mutex<Vec<Value>>> = Arc::default();
-    let seen = groups.clone();
-    let config = scripted(move |operation, body| {
-        if operation == "SendMessage" {
-            seen.lock().unwrap().push(body["MessageGroupId"].clone());
-            return (200, json!({ "MessageId": "1" }));
-        }
+async fn messages_to_several_destinations_share_calls_and_are_known_by_their_index() {
+    let calls: Arc<Mutex<Vec<Vec<Value>>>> = Arc::default();
+    let seen = calls.clone();
+    let config = scripted(move |_, body| {
         let entries = body["Entries"].as_array().unwrap();
-        seen.lock().unwrap().extend(entries.iter().map(|entry| entry["MessageGroupId"].clone()));
-        (200, json!({ "Successful": [], "Failed": [] }))
+        seen.lock().unwrap().push(entries.clone());
+        let refused = entries.iter().filter(|entry| ["3", "11"].contains(&entry["MessageBody"].as_str().unwrap()));
+        let failed = refused.map(|entry| json!({ "Id": entry["Id"], "SenderFault": false, "Code": "InternalError" }));
+        (200, json!({ "Successful": [], "Failed": failed.collect::<Value>() }))
+    })
+    .await;
+    let queue = Queue::new(&config, "https://sqs.us-east-1.amazonaws.com/1/webhooks".into());
+    let messages: Vec<usize> = (0..12).collect();
+    let failed = queue.send_all(&messages, |message| format!("destination {}", message % 5)).await;
+    assert_eq!(failed, [3, 11]);
+    let calls = calls.lock().unwrap();
+    assert_eq!(calls.len(), 2);
+    let mut sent: Vec<(usize, Value)> = calls
+        .iter()
+        .flatten()
+        .map(|entry| (entry["MessageBody"].as_str().unwrap().parse().unwrap(), entry["MessageGroupId"].clone()))
+        .collect();
+    sent.sort_by_key(|(message, _)| *message);
+    let expected = messages.iter().map(|message| (*message, json!(format!("destination {}", message % 5))));
+    assert_eq!(sent, expected.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn messages_of_a_failed_call_count_as_unsent() {
+    let config = scripted(|_, body| match body["Entries"].as_array().unwrap().len() {
+        10 => (400, json!({ "__type": "AccessDenied", "message": "no" })),
+        _ => (200, json!({ "Successful": [], "Failed": [] })),
+    })
+    .await;
+    let queue = Queue::new(&config, "https://sqs.us-east-1.amazonaws.com/1/webhooks".into());
+    let failed = queue.send_all(&["message"; 12], |_| "destination".into()).await;
+    assert_eq!(failed, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn delayed_message_belongs_to_the_group_of_its_destination() {
+    let config = scripted(|_, body| {
+        assert_eq!(body["MessageGroupId"], "destination");
+        (200, json!({ "MessageId": "1" }))
     })
     .await;
     let queue = Queue::new(&config, "https://sqs.us-east-1.amazonaws.com/1/webhooks".into());
     let now = Timestamp::now();
     queue.send("destination", &"message", now, now).await.unwrap();
-    queue.send_all("destination", &["message"; 12]).await;
-    assert_eq!(*groups.lock().unwrap(), vec![json!("destination"); 13]);
 }
 
 #[tokio::test]
