@@ -224,7 +224,7 @@ pub fn sustained(measured: &[Sustained]) -> String {
         let [median, late, longest] = [0.5, 0.99, 1.0].map(|part| sustained.lag(part).as_millis());
         let (recorded, arrived, pending) = (flow.recorded, flow.lags.len(), flow.pending);
         format!(
-            "| {webhooks} | {failing} | {recorded} | {arrived} | {pending} | {lost} | {median} | {late} | {longest} |\n"
+            "| {rate} | {webhooks} | {failing} | {recorded} | {arrived} | {pending} | {lost} | {median} | {late} | {longest} |\n"
         )
     });
     let processes = measured.iter().flat_map(|Sustained { webhooks, busy, memory, .. }| {

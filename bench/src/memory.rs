@@ -36,7 +36,7 @@ struct State {
     flow: Flow,
 }
 
-/// Recorded errors by what became of them.
+/// Recorded errors and their deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct Flow {
     /// Number of errors that were recorded.

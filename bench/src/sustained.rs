@@ -57,7 +57,7 @@ pub struct Sustained {
     pub webhooks: usize,
     /// Number of webhooks that fail.
     pub failing: usize,
-    /// Errors by what became of them; the lags are sorted.
+    /// Recorded errors and their deliveries, with sorted lags.
     pub flow: Flow,
     /// Number of errors that neither arrived nor became pending.
     pub lost: usize,

@@ -298,6 +298,27 @@ def test_new_errors_appear_by_themselves(console: Console, view: str) -> None:
     console.skip_until("unseen error")
 
 
+def test_late_update_of_a_former_view_changes_nothing(console: Console) -> None:
+    seed = Seed(console)
+    console.sign_in("#/errors")
+    console.see("6 errors", "Live")
+    console.record(seed.slack, "disk is full")
+    hold = """const { fetch } = window;
+        window.fetch = async (url, options) => {
+          const response = await fetch(url, options);
+          if (url.pathname.endsWith("/logs")) await new Promise((resolve) => { window.release = resolve; });
+          return response;
+        };"""
+    console.browser.run(hold)
+    console.skip(10)
+    console.browser.wait("return typeof release === 'function'")
+    console.open("#/errors?userId=nobody")
+    console.see("user not found")
+    console.browser.run("release()")
+    console.requests()
+    console.see("user not found", "Not live")
+
+
 def test_past_range_is_not_followed(reader: Console) -> None:
     since, until = (datetime.now(UTC) - timedelta(hours=hours) for hours in (3, 2))
     reader.sign_in(f"#/errors?since={since:%Y-%m-%dT%H:%M:%SZ}&until={until:%Y-%m-%dT%H:%M:%SZ}")

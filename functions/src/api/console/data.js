@@ -22,7 +22,11 @@ function useData(key, load) {
   const [state, setState] = useState({ key: null });
   // Responses to former requests are discarded.
   const latest = useRef(0);
+  const presentKey = useRef(key);
+  presentKey.current = key;
   const reload = async () => {
+    // An update that began under a former key ends now.
+    if (presentKey.current !== key) return;
     const request = latest.current += 1;
     try {
       const data = await load();
