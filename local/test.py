@@ -27,7 +27,7 @@ from emulator import CUSTOMER_ACCOUNT, ROOT
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
 # Tests of the stack that have one of their own, by markers.
-SELECTIONS = ["alone", "pages", "not alone and not pages"]
+SELECTIONS = ["alone", "not alone"]
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 

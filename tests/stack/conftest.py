@@ -26,14 +26,10 @@ from template import Template
 def pytest_configure(config: pytest.Config) -> None:
     """Declares the markers."""
     config.addinivalue_line("markers", "alone: changes settings or data of the stack that others use")
-    config.addinivalue_line("markers", "pages: shows pages in a browser")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests with a browser, and puts tests that change the stack last."""
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker("pages")
+    """Puts tests that change the stack last."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 
