@@ -108,7 +108,7 @@ pub fn summary(Measured { starts, warm, forwarding, loads, sustained }: &Measure
         }
     }
     for Sustained { rate, webhooks, flow, lost, .. } in sustained {
-        let what = format!("Ten minutes of {rate} errors a second to {webhooks} webhooks");
+        let what = format!("Ten minutes of {rate} errors/s, webhooks: {webhooks}");
         row(&what, format!("{lost} of {} lost", flow.recorded), String::new(), String::new(), "none lost");
     }
     format!(
