@@ -88,11 +88,6 @@ impl<'a> Batch<'a> {
     pub fn keys(&self) -> BTreeSet<RecordKey> {
         self.deliveries.iter().map(|(delivery, _)| delivery.record).collect()
     }
-
-    /// Returns `true` if the circuit or a backoff prevents the first attempts.
-    pub fn is_deferred(&self, now: Timestamp) -> bool {
-        self.stage.defers(self.health, now)
-    }
 }
 
 /// Result of [`run`].
@@ -107,7 +102,6 @@ pub struct Processed {
 /// Attempts the deliveries of a batch that the destination accepts, cancels the others, and records
 /// the results.
 pub async fn run(sender: &impl Sender, recorder: &impl Recorder, batch: Batch<'_>) -> Result<Processed, StoreError> {
-    let deferred = batch.is_deferred(recorder.now());
     let Batch { route, destination, health, stage, deliveries, unattempted: mut settled } = batch;
     let (accepted, unwanted): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(|(_, record)| destination.accepts(record));
@@ -117,7 +111,7 @@ pub async fn run(sender: &impl Sender, recorder: &impl Recorder, batch: Batch<'_
     let (deliveries, records): (Vec<PendingDelivery>, Vec<&Record>) = accepted.into_iter().unzip();
     let outcomes = match records.len() {
         0 => Vec::new(),
-        count if deferred => vec![Outcome::Skipped; count],
+        count if stage.defers(health, recorder.now()) => vec![Outcome::Skipped; count],
         _ => sender.send(route, destination, &records).await,
     };
     let now = recorder.now();

@@ -154,30 +154,24 @@ impl Queue {
     /// Sends messages without a delay, each in its group (see [`Self::send`]). Returns the indices of
     /// the messages that were not sent. One call per ten messages, all concurrently.
     pub async fn send_all<M: Serialize>(&self, messages: &[M], group: impl Fn(&M) -> String) -> Vec<usize> {
-        let entries = |chunk: &[M]| {
-            let entries = chunk.iter().enumerate().map(|(index, message)| entry(index, &group(message), message));
-            entries.collect::<Result<Vec<_>, _>>()
-        };
-        let calls = messages.chunks(MAX_BATCH).map(|chunk| self.send_batch(entries(chunk), chunk.len()));
+        let calls = messages.chunks(MAX_BATCH).map(|messages| self.send_batch(messages, &group));
         let failed = join_all(calls).await.into_iter().enumerate();
         failed.flat_map(|(number, failed)| failed.into_iter().map(move |index| number * MAX_BATCH + index)).collect()
     }
 
     /// Sends up to ten messages. Returns the indices of those that were not sent.
-    async fn send_batch(
-        &self,
-        entries: Result<Vec<SendMessageBatchRequestEntry>, StoreError>,
-        count: usize,
-    ) -> Vec<usize> {
+    async fn send_batch<M: Serialize>(&self, messages: &[M], group: &impl Fn(&M) -> String) -> Vec<usize> {
         let sent = async {
-            let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries?));
+            let entries = messages.iter().enumerate().map(|(index, message)| entry(index, &group(message), message));
+            let entries = entries.collect::<Result<_, _>>()?;
+            let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
             request.send().await.map_err(store_error)
         };
         match sent.await {
             Ok(response) => response.failed.iter().filter_map(|failure| failure.id.parse().ok()).collect(),
             Err(error) => {
                 tracing::error!(error = %ErrorChain(&error), "failed to send messages");
-                (0..count).collect()
+                (0..messages.len()).collect()
             }
         }
     }
