@@ -130,7 +130,7 @@ def bills() -> dict[str, Bill]:
                 "kms_requests",
                 min(batches, PROCESSES * FIVE_MINUTES) + min(posts, PROCESSES * FIVE_MINUTES) + 4 * FIVE_MINUTES,
             ),
-            "GB of logs": ("log_gb", (batches + 2 * (batches + posts) + authorizations) * LOG_BYTES / 1e9),
+            "GB of logs": ("log_gb", (2 * batches + posts + authorizations) * LOG_BYTES / 1e9),
             "GB of access logs": ("log_gb", batches * ACCESS_LOG_BYTES / 1e9),
             "GB to the endpoint": ("transfer_gb", MILLION * SENT_BYTES / 1e9),
             "GB of items and indexes": ("storage_gb_month", MILLION * (STORED_BYTES + INDEXED_BYTES) / 1e9),
@@ -160,7 +160,7 @@ def bills() -> dict[str, Bill]:
             ),
             "SQS requests": ("sqs_requests", 3 * MILLION),
             "KMS requests": ("kms_requests", 2 * PROCESSES * FIVE_MINUTES + 4 * FIVE_MINUTES),
-            "GB of logs": ("log_gb", (5 * MILLION + authorizations) * LOG_BYTES / 1e9),
+            "GB of logs": ("log_gb", (3 * MILLION + authorizations) * LOG_BYTES / 1e9),
             "GB of access logs": ("log_gb", MILLION * ACCESS_LOG_BYTES / 1e9),
             "GB to the endpoint": ("transfer_gb", MILLION * SENT_BYTES / 1e9),
             "GB of items and indexes": (

@@ -49,24 +49,30 @@ impl Metric {
 }
 
 /// Writes a log line with these metrics.
+pub fn emit(metrics: &[(Metric, i64)]) {
+    emit_with(metrics, &[]);
+}
+
+/// Writes a log line with these metrics and with properties that tell what they are about.
 ///
 /// The stack is the only dimension, because CloudWatch bills each dimension value as a separate
-/// metric. Logs identify the destinations.
-pub fn emit(metrics: &[(Metric, i64)]) {
+/// metric. Properties are only in the log.
+pub fn emit_with(metrics: &[(Metric, i64)], properties: &[(&str, String)]) {
     if metrics.is_empty() {
         return;
     }
     let stack = std::env::var("STACK").unwrap_or_default();
-    let line = line(&stack, Timestamp::now(), metrics);
+    let line = line(&stack, Timestamp::now(), metrics, properties);
     // A function has no way to report that its log is not writable.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-fn line(stack: &str, now: Timestamp, metrics: &[(Metric, i64)]) -> Value {
+fn line(stack: &str, now: Timestamp, metrics: &[(Metric, i64)], properties: &[(&str, String)]) -> Value {
     let definitions: Vec<Value> =
         metrics.iter().map(|(metric, _)| json!({ "Name": format!("{metric:?}"), "Unit": metric.unit() })).collect();
     let mut line: Map<String, Value> =
         metrics.iter().map(|(metric, value)| (format!("{metric:?}"), json!(value))).collect();
+    line.extend(properties.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     line.insert("Stack".into(), json!(stack));
     line.insert("version".into(), json!(crate::domain::VERSION));
     line.insert(
@@ -86,7 +92,8 @@ mod tests {
     #[test]
     fn metric_line_has_the_embedded_metric_format() {
         let now = "2026-11-24T05:30:00Z".parse().unwrap();
-        let line = line("tenon", now, &[(Metric::Delivered, 3), (Metric::Lag, 80)]);
+        let properties = [("destination", "des_1".to_owned())];
+        let line = line("tenon", now, &[(Metric::Delivered, 3), (Metric::Lag, 80)], &properties);
         assert_eq!(
             line,
             json!({
@@ -101,6 +108,7 @@ mod tests {
                         ],
                     }],
                 },
+                "destination": "des_1",
                 "Stack": "tenon",
                 "version": crate::domain::VERSION,
                 "Delivered": 3,

@@ -125,6 +125,7 @@ pub async fn run(sender: &impl Sender, recorder: &impl Recorder, batch: Batch<'_
         return Ok(Processed::default());
     }
     let counts = outcomes.iter().collect();
-    let unrecorded = record(recorder, &AttemptedBatch { destination, health, stage, counts, settled, now }).await?;
+    let unrecorded =
+        record(recorder, &AttemptedBatch { route, destination, health, stage, counts, settled, now }).await?;
     Ok(Processed { unrecorded, skipped: outcomes.contains(&Outcome::Skipped) })
 }

@@ -21,6 +21,8 @@ use crate::{
 /// Deliveries to one destination after their attempts.
 #[derive(Clone, Debug)]
 pub struct AttemptedBatch<'a> {
+    /// Route of all deliveries.
+    pub route: Route,
     /// Destination as it was read before the attempts.
     pub destination: &'a Destination,
     /// Health as it was read before the attempts.
@@ -75,7 +77,9 @@ impl AttemptedBatch<'_> {
             });
             metrics.extend(lag.max().map(|lag| (Metric::Lag, lag)));
         }
-        metrics::emit(&metrics);
+        let Route { environment, destination } = self.route;
+        let properties = [("environment", environment.to_string()), ("destination", destination.to_string())];
+        metrics::emit_with(&metrics, &properties);
     }
 }
 
@@ -237,14 +241,6 @@ impl DestinationRecorder<'_> {
                 Disposition::Dropped => {}
             }
         }
-        tracing::info!(
-            environment = %route.environment,
-            destination = %route.destination,
-            delivered = delivered.len(),
-            pending = pending.len(),
-            failed = batch.count(|settled| settled.disposition == Disposition::Failed),
-            "first attempts completed"
-        );
         let (recorded, unwritten_pending, unwritten_finished) = tokio::join!(
             recorder.deliveries.record_delivered(*route, &delivered, batch.now),
             self.add_pending(&pending),

@@ -8,14 +8,17 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use ring::rand::{SecureRandom, SystemRandom};
+use ring::{
+    hmac,
+    rand::{SecureRandom, SystemRandom},
+};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower::util::BoxCloneSyncService;
@@ -51,14 +54,50 @@ const MAX_RESPONSE_CHARS: usize = 512;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Length of a signing secret, in bytes.
 const SECRET_BYTES: usize = 32;
-/// Header that marks a test event.
-const TEST_HEADER: HeaderName = HeaderName::from_static("x-tenon-test");
+/// Start of a signing secret; Base64 follows.
+const SECRET_PREFIX: &str = "whsec_";
+
+/// Headers of a request. The first three are defined by Standard Webhooks.
+mod headers {
+    use http::HeaderName;
+
+    pub(super) const ID: HeaderName = HeaderName::from_static("webhook-id");
+    pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+    pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+    pub(super) const WORKFLOW_ID: HeaderName = HeaderName::from_static("x-tenon-workflow-id");
+    pub(super) const USER_ID: HeaderName = HeaderName::from_static("x-tenon-user-id");
+    pub(super) const BLOCK_TYPE: HeaderName = HeaderName::from_static("x-tenon-block-type");
+    pub(super) const EXECUTION_ID: HeaderName = HeaderName::from_static("x-tenon-execution-id");
+    pub(super) const EVENT: HeaderName = HeaderName::from_static("x-tenon-event");
+    pub(super) const INTEGRATION_ID: HeaderName = HeaderName::from_static("x-tenon-integration-id");
+    /// Marks a test event.
+    pub(super) const TEST: HeaderName = HeaderName::from_static("x-tenon-test");
+}
 
 /// Generates a signing secret in the format of Standard Webhooks: `whsec_` followed by Base64.
 pub fn new_secret() -> Result<Secret, VaultError> {
     let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
     SystemRandom::new().fill(&mut *bytes).map_err(|_| VaultError::Random)?;
-    Ok(format!("whsec_{}", BASE64_STANDARD.encode(*bytes)).into())
+    Ok(format!("{SECRET_PREFIX}{}", BASE64_STANDARD.encode(*bytes)).into())
+}
+
+/// Key that signs requests (Standard Webhooks 1.0, symmetric signatures).
+struct Signer(hmac::Key);
+
+impl Signer {
+    /// Creates a signer from a secret in the format of [`new_secret`].
+    fn new(secret: &Secret) -> Option<Self> {
+        let bytes = BASE64_STANDARD.decode(secret.expose().strip_prefix(SECRET_PREFIX)?).ok()?;
+        Some(Self(hmac::Key::new(hmac::HMAC_SHA256, &Zeroizing::new(bytes))))
+    }
+
+    /// Returns the signature of a request with this id, time in Unix seconds and body.
+    fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> String {
+        let mut content = hmac::Context::with_key(&self.0);
+        content.update(format!("{id}.{seconds}.").as_bytes());
+        content.update(body);
+        format!("v1,{}", BASE64_STANDARD.encode(content.sign()))
+    }
 }
 
 /// Encrypts the secret of a webhook. One KMS call.
@@ -144,18 +183,17 @@ impl WebhookSender {
     }
 
     /// Returns the signers: the current secret, then the previous secret while it is still valid.
-    async fn signers(&self, route: Route, webhook: &Webhook) -> Result<Vec<standardwebhooks::Webhook>, VaultError> {
+    async fn signers(&self, route: Route, webhook: &Webhook) -> Result<Vec<Signer>, VaultError> {
         let previous = webhook.previous.iter().filter(|previous| Timestamp::now() < previous.until);
         let mut signers = Vec::new();
         for sealed in std::iter::once(&webhook.secret).chain(previous.map(|previous| &previous.secret)) {
             let secret = open_secret(&self.vault, route, sealed).await?;
-            let signer = standardwebhooks::Webhook::new(secret.expose()).map_err(|_| VaultError::Undecryptable)?;
-            signers.push(signer);
+            signers.push(Signer::new(&secret).ok_or(VaultError::Undecryptable)?);
         }
         Ok(signers)
     }
 
-    async fn post(&self, uri: &Uri, signers: &[standardwebhooks::Webhook], record: &Record, test: bool) -> Outcome {
+    async fn post(&self, uri: &Uri, signers: &[Signer], record: &Record, test: bool) -> Outcome {
         let (at, started) = (Timestamp::now(), Instant::now());
         let Some(request) = request(uri, signers, record, at, test) else {
             return failed_before_sending(Failure::Rejected, "the record cannot be encoded as an HTTP request");
@@ -213,41 +251,39 @@ fn failed_before_sending(failure: Failure, message: &str) -> Outcome {
 /// Builds the signed request. Returns none if the record cannot be encoded as one.
 fn request(
     uri: &Uri,
-    signers: &[standardwebhooks::Webhook],
+    signers: &[Signer],
     record: &Record,
     at: Timestamp,
     test: bool,
 ) -> Option<Request<Full<bytes::Bytes>>> {
     let body = serde_json::to_vec(&record.document()).ok()?;
     let id = record.key().id().to_string();
-    let signatures: Vec<String> =
-        signers.iter().map(|signer| signer.sign(&id, at.seconds(), &body)).collect::<Result<_, _>>().ok()?;
+    let signatures: Vec<String> = signers.iter().map(|signer| signer.sign(&id, at.seconds(), &body)).collect();
     let mut request = Request::post(uri.clone())
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::USER_AGENT, concat!("Tenon/", env!("CARGO_PKG_VERSION")))
-        .header("webhook-id", &id)
-        .header("webhook-timestamp", at.seconds())
-        .header("webhook-signature", signatures.join(" "));
+        .header(headers::ID, &id)
+        .header(headers::TIMESTAMP, at.seconds())
+        .header(headers::SIGNATURE, signatures.join(" "));
     request = match record {
         Record::Error(error) => request
-            .header("x-tenon-workflow-id", error.workflow_id.to_string())
-            .header("x-tenon-user-id", error.user_id.to_string())
-            .header("x-tenon-block-type", header_text(error.block_type.as_str())?)
-            .header("x-tenon-execution-id", header_text(error.execution_id.as_str())?),
+            .header(headers::WORKFLOW_ID, error.workflow_id.to_string())
+            .header(headers::USER_ID, error.user_id.to_string())
+            .header(headers::BLOCK_TYPE, header_text(error.block_type.as_str())?)
+            .header(headers::EXECUTION_ID, header_text(error.execution_id.as_str())?),
         Record::Event(Event { event_type, user_id, workflow_id, integration_id, .. }) => {
-            request =
-                request.header("x-tenon-event", event_type.as_str()).header("x-tenon-user-id", user_id.to_string());
+            request = request.header(headers::EVENT, event_type.as_str()).header(headers::USER_ID, user_id.to_string());
             if let Some(workflow) = workflow_id {
-                request = request.header("x-tenon-workflow-id", workflow.to_string());
+                request = request.header(headers::WORKFLOW_ID, workflow.to_string());
             }
             match integration_id {
-                Some(integration) => request.header("x-tenon-integration-id", header_text(integration.as_str())?),
+                Some(integration) => request.header(headers::INTEGRATION_ID, header_text(integration.as_str())?),
                 None => request,
             }
         }
     };
     if test {
-        request = request.header(TEST_HEADER, "true");
+        request = request.header(headers::TEST, "true");
     }
     request.body(Full::from(body)).ok()
 }
@@ -367,6 +403,15 @@ mod tests {
         assert_eq!(printable_excerpt(b"\x1b[31mno\n"), "[31mno");
         assert_eq!(printable_excerpt(&[b'a'; 2000]).len(), MAX_RESPONSE_CHARS);
         assert_eq!(printable_excerpt(&[0xff, 0xfe]), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn signature_is_the_one_of_the_reference_library() {
+        // Computed by the Python library `standardwebhooks`.
+        let signer = Signer::new(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned().into()).unwrap();
+        let signature = signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert!(Signer::new(&"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned().into()).is_none());
     }
 
     #[test]
