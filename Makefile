@@ -113,13 +113,13 @@ check-others: setup clients $(CHECK_VENV)/.done
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SYMBOLS := $(TARGET)/bench/forward_errors
 .PHONY: bench
-bench: setup ## Measure speed, size and cost, and write docs/benchmarks.* and docs/cost.md (PARTS="starts requests …")
-	@echo "building all functions for release (a first build takes about half an hour on two cores) …"
-	cargo rustc --locked --release --package functions --bin forward_errors -- -C strip=none
-	mkdir -p $(dir $(SYMBOLS)) && cp $(TARGET)/release/forward_errors $(SYMBOLS)
-	cargo build --locked --release --package functions --package baselines --bins
+bench: setup ## Measure speed, size and cost, and write docs/benchmarks.* and docs/cost.md (PARTS="starts requests …", PROFILE=release or dist)
+	@echo "building all functions (a first build takes about half an hour on two cores, longer with PROFILE=dist) …"
+	cargo rustc --locked --profile $(PROFILE) --package functions --bin forward_errors -- -C strip=none
+	mkdir -p $(dir $(SYMBOLS)) && cp $(TARGET)/$(PROFILE)/forward_errors $(SYMBOLS)
+	cargo build --locked --profile $(PROFILE) --package functions --package baselines --bins
 	cargo build --locked --quiet --profile bench-client --package bench
-	TENON_PROFILE=release TENON_BINARIES=$(TARGET)/release TENON_SYMBOLS=$(SYMBOLS) \
+	TENON_PROFILE=$(PROFILE) TENON_BINARIES=$(TARGET)/$(PROFILE) TENON_SYMBOLS=$(SYMBOLS) \
 		$(PYTHON) local/test.py $(TARGET)/bench-client/bench $(PARTS)
 	$(if $(PARTS),,$(PYTHON) local/cost.py)
 

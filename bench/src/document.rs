@@ -32,10 +32,11 @@ pub fn head() -> String {
          the interquartile range. Ratios are measured in alternation within one run. Compare ratios rather than absolute figures,\n\
          because the speed of the machine affects both sides of a ratio equally. No test depends on a duration.\n\n\
          Machine: {model}, {cores} cores. \
-         Date: {}. {}, {}, release profile.\n",
+         Date: {}. {}, {}, profile `{}`.\n",
         command_output("date", &["-u", "+%F"]),
         command_output("rustc", &["--version"]),
         command_output("uname", &["-sr"]),
+        setting("TENON_PROFILE"),
     )
 }
 
@@ -271,7 +272,7 @@ pub fn scale(pages: &[Page]) -> String {
         pages.iter().map(|Page { what, there, units, time }| format!("| {what} | {there} | {units} | {time} |\n"));
     format!(
         "\n## Scale\n\nA page of 100 items in the local AWS: its read units, computed by DynamoDB's rules from the sizes of the items that are read,\n\
-         and its milliseconds, which the local AWS determines: it scans the whole table for each query.\n\n\
+         and its milliseconds, which the local AWS determines.\n\n\
          | list | items | read units | ms |\n|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
