@@ -95,7 +95,7 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
         "--no-progressbar",
         "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false", "WebhookLoopback=true",
         # Each concurrent invocation is a process of this machine.
-        "WebhookConcurrency=32", "DrainConcurrency=16", "ReplayConcurrency=8",
+        "WebhookConcurrency=64", "DrainConcurrency=16", "ReplayConcurrency=8",
     ]  # fmt: skip
     environment = {
         **os.environ,
