@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
@@ -30,15 +31,17 @@ def main() -> None:
             sys.exit("usage: sizes.py check | table | crates BINARY")
 
 
-def release(name: str) -> Path:
+def benched(name: str) -> Path:
     """Returns the path of a function's binary from `make bench`, built for this machine."""
-    return TARGET / "release" / name
+    return TARGET / os.environ.get("TENON_PROFILE", "release") / name
 
 
-def newest(name: str) -> Path:
-    """Returns the path of a function's newest binary, from `make build` or `make bench`."""
-    built = [path for path in (TARGET / "lambda" / name / "bootstrap", release(name)) if path.is_file()]
-    return max(built, key=lambda path: path.stat().st_mtime, default=release(name))
+def newest(name: str, profile: str) -> Path:
+    """Returns the path of a function's newest binary that is built with a profile."""
+    # cargo-lambda builds for a target, `make bench` for this machine.
+    paths = [TARGET / profile / name, *TARGET.glob(f"*-linux-gnu/{profile}/{name}")]
+    built = [path for path in paths if path.is_file()]
+    return max(built, key=lambda path: path.stat().st_mtime, default=paths[0])
 
 
 def zipped(path: Path) -> int:
@@ -64,28 +67,35 @@ def check() -> None:
         if size > limit * 1000:
             sys.exit(f"page {name}: {size / 1000:.1f} kB compressed exceeds the limit in functions/sizes.toml")
         print(f"page {name}: {size / 1000:.1f} kB compressed, at most {limit} kB")
-    found = sizes(newest)
+    for profile, limits in budget["functions"].items():
+        check_functions(profile, limits)
+
+
+def check_functions(profile: str, limits: dict[str, Any]) -> None:
+    """Exits with an error if a function that is built with a profile exceeds its limit."""
+    found = sizes(lambda name: newest(name, profile))
     if not found:
-        print("function sizes: not checked, because there is no release build")
+        print(f"function sizes: not checked for the profile {profile}, because there is no such build")
         return
     wrong = [
-        f"{name}: {size / MEGABYTE:.2f} MB compressed exceeds the limit of {limit} MB in functions/sizes.toml"
+        f"{name}: {size / MEGABYTE:.2f} MB compressed exceeds the limit of {limit} MB for the profile {profile}"
+        " in functions/sizes.toml"
         for name, (_, size) in found.items()
-        if size > (limit := budget["larger"].get(name, budget["most"])) * MEGABYTE
+        if size > (limit := limits["larger"].get(name, limits["most"])) * MEGABYTE
     ]
     unknown = [
         f"functions/sizes.toml: {name} is not a function"
-        for name in budget["larger"]
+        for name in limits["larger"]
         if not (ROOT / f"functions/src/bin/{name}.rs").exists()
     ]
     if wrong or unknown:
         sys.exit("\n".join(wrong + unknown))
-    print(f"function sizes: {len(found)} functions are within the limits of functions/sizes.toml")
+    print(f"function sizes: {len(found)} functions of the profile {profile} are within their limits")
 
 
 def table() -> str:
     """Returns the sizes as a table, largest first."""
-    rows = sorted(sizes(release).items(), key=lambda row: -row[1][1])
+    rows = sorted(sizes(benched).items(), key=lambda row: -row[1][1])
     lines = [f"| `{name}` | {size / MEGABYTE:.2f} | {small / MEGABYTE:.2f} |" for name, (size, small) in rows]
     return "\n".join(["| function | MB | MB zipped |", "|---|---|---|", *lines])
 
