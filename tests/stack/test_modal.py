@@ -770,6 +770,50 @@ def test_switch_stays_when_only_the_session_fails(site: Site, user: User) -> Non
     assert site.value("Orders") is False
 
 
+def test_switch_leaves_the_focus_where_the_user_has_moved_it(site: Site, user: User) -> None:
+    user.install()
+    site.show("Connected", integrationId="shop")
+    focused = "return inputOf(arguments[0]) === document.activeElement"
+    for field in ("Orders", "Orders per run"):
+        release = site.front.hold("PUT /workflows/")
+        site.toggle("Orders")
+        if field != "Orders":
+            site.find("inputOf(arguments[0]).focus()", field)
+        release.set()
+        wait(lambda: site.find("return !inputOf('Orders').disabled"), PATIENCE, "switched")
+        assert site.find(focused, field), field
+
+
+def test_older_session_does_not_replace_a_newer_one(site: Site, user: User) -> None:
+    user.install()
+    site.sign_in(user, mode="install")
+    site.show("Shop", "Installed")
+    site.click("Shop", "Connected")
+    # Holds back the first response with a session that arrives from now on.
+    site.browser.run("""
+        const forward = fetch;
+        let isHeld = false;
+        window.fetch = async (...request) => {
+          const response = await forward(...request);
+          if (isHeld || !response.url.endsWith("/session")) return response;
+          isHeld = true;
+          const body = await response.text();
+          await new Promise((resolve) => { window.releaseSession = resolve; });
+          return new Response(body, response);
+        };
+    """)
+    site.click("Save")
+    wait(lambda: site.browser.run("return Boolean(window.releaseSession)"), PATIENCE, "held session")
+    site.click("Back", "Ledger")
+    site.click("Shop", "Connected")
+    site.toggle("Orders")
+    site.see("Orders is paused.")
+    site.browser.run("releaseSession()")
+    site.toggle("Stock")
+    site.see("Stock is paused.")
+    assert [workflow["active"] for workflow in user.installation()["workflows"]] == [False, False]
+
+
 def test_switches_of_an_install_token_run_in_order(site: Site, user: User) -> None:
     user.install()
     site.sign_in(user, mode="install")
@@ -1690,6 +1734,19 @@ def test_missing_integration_is_not_available(site: Site, user: User) -> None:
     site.click("Try again", "Install")
 
 
+def test_uninstall_completes_although_its_dialog_is_closed(site: Site, user: User) -> None:
+    user.install()
+    site.show("Connected", integrationId="shop")
+    release = site.front.hold("DELETE")
+    site.click("Uninstall", "Uninstall Shop?")
+    site.click("Uninstall")
+    wait(lambda: site.front.lines("DELETE"), PATIENCE, "request")
+    site.click("Cancel")
+    release.set()
+    site.see("Shop is uninstalled.")
+    site.events("ready", "uninstalled")
+
+
 def test_retired_integration_can_be_uninstalled(site: Site, new_environment: NewEnvironment) -> None:
     environment = new_environment()
     environment.call("PUT", "/integrations/shop", SHOP, 201)
@@ -1849,6 +1906,14 @@ def test_slow_network_is_announced(site: Site, user: User, clock: None) -> None:
         site.see(text)
         assert site.browser.run(announced) == ""
     assert len(site.front.lines("PUT")) == 1
+
+
+def test_user_who_reads_a_dialog_is_not_a_slow_network(site: Site, user: User, clock: None) -> None:
+    user.install()
+    site.show("Connected", integrationId="shop")
+    site.click("Uninstall", "Uninstall Shop?")
+    wait(lambda: site.browser.run("return pass(5000)"), PATIENCE, "timer of the action")
+    assert site.browser.run("return document.getElementById('status').textContent") == ""
 
 
 def test_offline_keeps_what_was_typed(site: Site, user: User) -> None:

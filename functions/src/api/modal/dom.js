@@ -59,7 +59,11 @@ const SLOW_MS = 5000;
 async function withBusy(control, action) {
   if (control.getAttribute("aria-disabled")) return;
   control.setAttribute("aria-disabled", "true");
-  const slow = setTimeout(() => announce(text("slow")), SLOW_MS);
+  const slow = setTimeout(() => {
+    // The action may be waiting for the user, who reads its dialog.
+    const isAsking = document.querySelector("dialog[open]") && !control.closest("dialog");
+    if (control.isConnected && !isAsking) announce(text("slow"));
+  }, SLOW_MS);
   try {
     await action();
   } catch (problem) {
@@ -89,8 +93,9 @@ function showFailure(problem) {
   const box = notice(problemText(problem), "danger failure", [
     isSession && isRenewable() && [h("p", {}, text("sessionEndedHelp")), button(text("tryAgain"), async () => {
       await renewToken();
+      const hadFocus = box.contains(document.activeElement);
       box.remove();
-      document.querySelector("h1").focus();
+      if (hadFocus) document.querySelector("h1").focus();
     })],
   ]);
   box.setAttribute("role", "alert");
@@ -100,28 +105,33 @@ function showFailure(problem) {
 
 const notice = (message, kind, ...content) => h("div", { class: `notice ${kind}` }, h("p", {}, message), content);
 
-// Asks for confirmation in a dialog. Resolves to whether the action was confirmed and has succeeded.
+// Asks for confirmation in a dialog. Resolves to whether the action was confirmed and has succeeded. A running action
+// continues if the dialog is closed.
 function confirmDialog({ title, help, confirm, cancel, danger = true, action = () => {} }) {
   const { promise, resolve } = Promise.withResolvers();
   const [titleId, helpId] = [newId("title"), newId("help")];
-  let succeeded = false;
+  let [succeeded, isRunning] = [false, false];
   const failure = h("div", { role: "alert" });
   const dialog = h("dialog", {
     "aria-labelledby": titleId, "aria-describedby": helpId,
     onclose: () => {
       document.body.append(document.getElementById("status"));
       dialog.remove();
-      resolve(succeeded);
+      if (!isRunning) resolve(succeeded);
     },
   }, h("h2", { id: titleId }, title), h("p", { id: helpId }, help), failure, h("div", { class: "actions" },
     button(cancel, () => dialog.close()),
     button(confirm, async () => {
+      isRunning = true;
       try {
         await action();
         succeeded = true;
         dialog.close();
       } catch (problem) {
         failure.replaceChildren(notice(problemText(problem), "danger"));
+      } finally {
+        isRunning = false;
+        if (!dialog.isConnected) resolve(succeeded);
       }
     }, danger ? "danger" : "primary")));
   document.body.append(dialog);

@@ -251,8 +251,10 @@ function manageView(installation, integration, { openReconnect, openCatalogue, r
         action: () => call("DELETE", installationPath(installation.integrationId)),
       });
       if (!wasUninstalled) return;
-      state.isDirty = false;
       send({ type: "event", name: "uninstalled", detail: { integrationId: installation.integrationId } });
+      // The user may have closed the dialog and opened another view.
+      if (!status.isConnected) return;
+      state.isDirty = false;
       await openCatalogue(text("uninstalled", { integration: name }));
     }, "danger outline")),
   ];
@@ -356,7 +358,8 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
   } finally {
     resolve();
     toggle.disabled = false;
-    toggle.focus();
+    // A disabled control loses the focus. The user may have moved it meanwhile.
+    if ([document.body, toggle].includes(document.activeElement)) toggle.focus();
   }
 }
 

@@ -66,7 +66,9 @@ function showLoading() {
 async function openView(load, draw, { renews = false } = {}) {
   const number = opened += 1;
   const present = app.querySelector("main");
-  const slow = setTimeout(() => announce(text("slow")), SLOW_MS);
+  const slow = setTimeout(() => {
+    if (number === opened) announce(text("slow"));
+  }, SLOW_MS);
   if (present) present.inert = true;
   else showLoading();
   try {

@@ -27,8 +27,16 @@ const canManage = () => isPermitted("manage");
 
 const userPath = (path) => `users/${encodeURIComponent(state.session.user.userId)}/${path}`;
 
+// Numbers of the session that was requested last and of the one that is shown.
+let [requestedSession, shownSession] = [0, 0];
+
 async function loadSession() {
-  state.session = await call("GET", "session");
+  const number = requestedSession += 1;
+  const session = await call("GET", "session");
+  // One that was requested later has arrived before and is newer.
+  if (number < shownSession) return;
+  shownSession = number;
+  state.session = session;
   const { theme, lang } = state.session.environment.modal;
   setThemes({ environment: theme });
   setLanguage([state.options.lang, lang, ...navigator.languages], state.options.texts);
