@@ -1,13 +1,13 @@
 //! Failures of receivers, processes and AWS. After the faults end, every error has arrived at every
 //! destination at least once.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
 use serde_json::{Value, json};
 use tests::{
     Environment, Tenon,
     delivery_harness::{DeliveryHarness, ids},
-    eventually, example_error,
+    eventually, example_error, setting,
     webhook_receiver::{Receiver, Reply},
 };
 
@@ -24,13 +24,18 @@ fn failing() -> Vec<(&'static str, Reply)> {
     ]
 }
 
-/// Kills the processes of a function, as if its machine had failed. Returns their number.
+/// Kills the processes of a function of this stack, as if its machine had failed. Returns their number.
 fn kill(function: &str) -> usize {
+    // Other tests run at the same time, on stacks of the same name.
+    let wanted = [
+        format!("AWS_LAMBDA_FUNCTION_NAME=tenon-{function}"),
+        format!("AWS_ENDPOINT_URL={}", setting("AWS_ENDPOINT_URL")),
+    ];
     let mut killed = 0;
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
-        let name = format!("AWS_LAMBDA_FUNCTION_NAME=tenon-{function}");
-        if environment.split(|byte| *byte == 0).any(|variable| variable == name.as_bytes()) {
+        let variables: HashSet<&[u8]> = environment.split(|byte| *byte == 0).collect();
+        if wanted.iter().all(|variable| variables.contains(variable.as_bytes())) {
             let pid = process.file_name().into_string().unwrap();
             let done = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
             killed += usize::from(done.success());
