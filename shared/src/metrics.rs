@@ -53,7 +53,7 @@ pub fn emit(metrics: &[(Metric, i64)]) {
     emit_with(metrics, &[]);
 }
 
-/// Writes a log line with these metrics and with properties that tell what they are about.
+/// Writes a log line with these metrics and with properties that describe their subject.
 ///
 /// The stack is the only dimension, because CloudWatch bills each dimension value as a separate
 /// metric. Properties are only in the log.
