@@ -138,6 +138,9 @@ class Response(NamedTuple):
 # Refusals of API Gateway, which are not problem documents.
 UNAUTHORIZED = Response.of('{"message": "Unauthorized"}', "application/json", 401)
 FORBIDDEN = Response.of('{"message": "Forbidden"}', "application/json", 403)
+INVALID = Response.of(
+    '{"status": 422, "errors": [{"pointer": "", "detail": "is wrong"}]}', "application/problem+json", 422
+)
 
 
 class Server:
@@ -877,6 +880,30 @@ def test_form_that_was_left_does_not_disturb_the_next_one(site: Site, user: User
     site.enter()
     assert site.value("Host") == "https://ledger.example"
     site.click("Close", "Discard what you entered?")
+
+
+@pytest.mark.parametrize("outcome", ["forward", INVALID], ids=["saved", "rejected"])
+def test_form_that_was_left_does_not_take_over_a_view_that_loads(
+    site: Site, user: User, outcome: Response | Outcome
+) -> None:
+    site.show("Shop")
+    site.click("Shop", "Access token")
+    site.fill_shop()
+    end_save = site.front.hold("PUT", outcome)
+    site.click("Install")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
+    end_load = site.front.hold("GET /session")
+    site.click("Back", "Discard what you entered?")
+    site.click("Discard")
+    wait(lambda: site.front.faults[-1].left == 0, PATIENCE, "request of the next view")
+    end_save.set()
+    responses = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/installations/'))"
+    site.browser.wait(f"return {responses}.length > 0")
+    site.browser.run("await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    assert site.find("return inputOf('Access token').matches('[inert] *')")
+    end_load.set()
+    site.see("Ledger")
+    assert "Shop is installed." not in site.text()
 
 
 # ------------------------------------------------------------------------------------------

@@ -165,9 +165,13 @@ async function submitSections(form, sections, failure, { save, openNext }) {
   // Nothing else can be started or entered meanwhile.
   const view = form.closest("main");
   view.inert = true;
+  // A view that the user leaves stays until the next one is loaded.
+  const number = state.view;
+  const wasLeft = () => !form.isConnected || number !== state.view;
   try {
     await save(form);
   } catch (problem) {
+    if (wasLeft()) return;
     view.inert = false;
     form.querySelector("[type=submit]").focus();
     if (problem.kind !== "invalid") throw problem;
@@ -176,8 +180,7 @@ async function submitSections(form, sections, failure, { save, openNext }) {
     failure.replaceChildren(notice([text("formInvalid"), ...others].join(" "), "danger"));
     return;
   }
-  // The user may have left the view.
-  if (!form.isConnected) return;
+  if (wasLeft()) return;
   state.isDirty = false;
   await openNext();
 }

@@ -15,8 +15,6 @@ import { fromPointer } from "./form.js";
 const MAX_ERRORS_OF_INSTALLATION = 3;
 
 const app = document.getElementById("app");
-// Number of the view that is shown last; a slower one that was opened before is not shown.
-let opened = 0;
 let hasShownView = false;
 // Whether a new view takes the focus.
 let wasUsed = false;
@@ -61,28 +59,28 @@ function showLoading() {
   replacePage(text("loading"), null, h("main", { "aria-hidden": "true" }, [1, 2, 3].map(() => h("div", { class: "skeleton" }))));
 }
 
-// Opens a view with what `load` returns. Meanwhile the present view cannot be changed. If it fails, the reason is
-// shown with a button that tries again.
+// Opens a view with what `load` returns, unless another one is opened meanwhile. Until then, the present view cannot
+// be changed. If it fails, the reason is shown with a button that tries again.
 async function openView(load, draw, { renews = false } = {}) {
-  const number = opened += 1;
+  const number = state.view += 1;
   const present = app.querySelector("main");
   const slow = setTimeout(() => {
-    if (number === opened) announce(text("slow"));
+    if (number === state.view) announce(text("slow"));
   }, SLOW_MS);
   if (present) present.inert = true;
   else showLoading();
   try {
     if (renews) await renewToken();
     const loaded = await load();
-    if (number === opened) draw(loaded);
+    if (number === state.view) draw(loaded);
   } catch (problem) {
-    if (number !== opened) return;
+    if (number !== state.view) return;
     const isSession = problem.kind === "session";
     showEnd(isSession ? text("sessionEnded") : text("title"), problemText(problem),
       (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"));
   } finally {
     clearTimeout(slow);
-    app.removeAttribute("aria-busy");
+    if (number === state.view) app.removeAttribute("aria-busy");
   }
 }
 
@@ -209,7 +207,7 @@ async function refusal() {
 // Removes everything of a user from the page.
 function clear() {
   // A view that is loading is not shown.
-  opened += 1;
+  state.view += 1;
   Object.assign(state, { session: null, integrations: new Map(), isDirty: false });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
