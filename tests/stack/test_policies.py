@@ -90,6 +90,7 @@ class Roles:
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
+        self.iam, self.sts = emulator.client("iam"), emulator.client("sts")
         cloudformation = emulator.client("cloudformation")
         pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
         found = [resource for page in pages for resource in page["StackResourceSummaries"]]
@@ -108,8 +109,8 @@ class Roles:
 
     def assume(self, function: str, service: str) -> Any:
         """Returns a new client that acts under the role of a function."""
-        iam, role = self.emulator.client("iam"), self.names[function]
-        described = iam.get_role(RoleName=role)["Role"]
+        role = self.names[function]
+        described = self.iam.get_role(RoleName=role)["Role"]
         trust = described["AssumeRolePolicyDocument"]
         # The roles trust Lambda alone. For these tests they trust the account as well.
         ours = {
@@ -119,10 +120,8 @@ class Roles:
         }
         if ours not in trust["Statement"]:
             trust["Statement"].append(ours)
-            iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
-        assumed = self.emulator.client("sts").assume_role(RoleArn=described["Arn"], RoleSessionName="test")[
-            "Credentials"
-        ]
+            self.iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
+        assumed = self.sts.assume_role(RoleArn=described["Arn"], RoleSessionName="test")["Credentials"]
         return boto3.client(
             service,
             endpoint_url=self.emulator.endpoint,
