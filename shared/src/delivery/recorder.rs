@@ -265,9 +265,6 @@ impl DestinationRecorder<'_> {
     }
 
     async fn add_finished(&self, finished: &[(RecordKey, Delivery)], now: Timestamp) -> Vec<usize> {
-        self.recorder.deliveries.record(self.route, finished, now).await.unwrap_or_else(|error| {
-            tracing::error!(error = %ErrorChain(&error), "failed to record finished deliveries");
-            (0..finished.len()).collect()
-        })
+        self.recorder.deliveries.record(self.route, finished, now).await
     }
 }

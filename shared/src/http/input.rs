@@ -202,8 +202,8 @@ impl<'a> Fields<'a> {
 
     /// Records why a value below this object is invalid, at the path of its members and indices.
     pub fn reject_at(&mut self, path: &[&str], detail: impl Display) {
-        let Location { pointer, errors, .. } = &mut self.location;
-        errors.push_at(pointer, path, detail);
+        let Location { at, errors, .. } = &mut self.location;
+        errors.push_at(&at.pointer(), path, detail);
     }
 
     /// Records why the object as a whole is invalid.
@@ -211,21 +211,21 @@ impl<'a> Fields<'a> {
         let _: Option<()> = self.location.reject(detail);
     }
 
-    fn member(&mut self, name: &str) -> Location<'_> {
-        self.location.child(name)
+    fn member(&mut self, name: &'static str) -> Location<'_> {
+        self.location.member(name)
     }
 
     /// Records every member that was not read.
     fn reject_unknown(&mut self) {
         let what = if self.location.is_query() { "unknown parameter" } else { "unknown field" };
         for name in self.members.keys().filter(|name| !self.known.contains(&name.as_str())) {
-            let Location { pointer, errors, .. } = &mut self.location;
+            let Location { at, errors, .. } = &mut self.location;
             errors.push_with(|| {
                 let detail = match nearest(name, &self.known) {
                     Some(known) => format!("{what}; did you mean `{known}`?"),
                     None => what.to_owned(),
                 };
-                FieldError { pointer: pointer_to(pointer, name), detail }
+                FieldError { pointer: At::Member(at, name).pointer(), detail }
             });
         }
     }
@@ -237,10 +237,28 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Path from the root to a value. Its JSON pointer is built only for an error.
+#[derive(Clone, Copy, Debug)]
+enum At<'a> {
+    Root,
+    Member(&'a Self, &'a str),
+    Item(&'a Self, usize),
+}
+
+impl At<'_> {
+    fn pointer(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Member(parent, name) => pointer_to(&parent.pointer(), name),
+            Self::Item(parent, index) => pointer_to(&parent.pointer(), &index.to_string()),
+        }
+    }
+}
+
 /// Location of a value, for reporting errors.
 #[derive(Debug)]
 pub struct Location<'a> {
-    pointer: String,
+    at: At<'a>,
     source: Source,
     /// Text of the body.
     text: Option<&'a str>,
@@ -249,11 +267,15 @@ pub struct Location<'a> {
 
 impl<'a> Location<'a> {
     fn root(source: Source, errors: &'a mut FieldErrors) -> Self {
-        Self { pointer: String::new(), source, text: None, errors }
+        Self { at: At::Root, source, text: None, errors }
     }
 
-    fn child(&mut self, name: &str) -> Location<'_> {
-        Location { pointer: pointer_to(&self.pointer, name), source: self.source, text: self.text, errors: self.errors }
+    fn member<'s>(&'s mut self, name: &'s str) -> Location<'s> {
+        Location { at: At::Member(&self.at, name), source: self.source, text: self.text, errors: self.errors }
+    }
+
+    fn item(&mut self, index: usize) -> Location<'_> {
+        Location { at: At::Item(&self.at, index), source: self.source, text: self.text, errors: self.errors }
     }
 
     /// Returns whether the value is from a query string, in which every value is a string.
@@ -266,8 +288,7 @@ impl<'a> Location<'a> {
         let Value::Object(members) = value else {
             return self.reject("must be an object");
         };
-        let location =
-            Location { pointer: self.pointer.clone(), source: self.source, text: self.text, errors: self.errors };
+        let location = Location { at: self.at, source: self.source, text: self.text, errors: self.errors };
         let mut fields = Fields { members, known: Vec::new(), location };
         let input = T::read(&mut fields);
         fields.reject_unknown();
@@ -286,8 +307,7 @@ impl<'a> Location<'a> {
             count if count > max => return self.reject(format_args!("must have at most {max} entries")),
             _ => {}
         }
-        let read =
-            items.iter().enumerate().map(|(index, item)| T::from_json(item, &mut self.child(&index.to_string())));
+        let read = items.iter().enumerate().map(|(index, item)| T::from_json(item, &mut self.item(index)));
         // All items are read before the first invalid one ends the conversion.
         read.collect::<Vec<_>>().into_iter().collect()
     }
@@ -305,20 +325,20 @@ impl<'a> Location<'a> {
         if members.len() > max {
             return self.reject(format_args!("must have at most {max} pairs"));
         }
-        let pairs = members.iter().map(|(name, value)| Some((name.clone(), read(value, &mut self.child(name))?)));
+        let pairs = members.iter().map(|(name, value)| Some((name.clone(), read(value, &mut self.member(name))?)));
         pairs.collect::<Vec<_>>().into_iter().collect()
     }
 
     /// Returns the JSON text of the value as the caller wrote it. Numbers in `value` may have been
     /// rounded to doubles.
     pub fn source(&self, value: &Value) -> String {
-        let source = self.text.and_then(|text| body::source(text, &self.pointer));
+        let source = self.text.and_then(|text| body::source(text, &self.at.pointer()));
         source.map_or_else(|| value.to_string(), str::to_owned)
     }
 
     /// Records why the value is invalid.
     pub fn reject<T>(&mut self, detail: impl Display) -> Option<T> {
-        self.errors.push_with(|| FieldError { pointer: self.pointer.clone(), detail: detail.to_string() });
+        self.errors.push_with(|| FieldError { pointer: self.at.pointer(), detail: detail.to_string() });
         None
     }
 

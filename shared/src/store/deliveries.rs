@@ -11,9 +11,7 @@ use super::{
     errors::Retention,
     keys::{self, Key},
     pending::delivery_item,
-    table::{
-        Access, Condition, Filter, Item, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, from_items, to_item,
-    },
+    table::{Access, Condition, Filter, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, from_items, to_item},
 };
 use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Route},
@@ -63,32 +61,28 @@ impl Deliveries {
         for (record, recorded_at, attempt) in delivered {
             grouped.entry((record.owner(), recorded_at.second())).or_default().push((*record.id(), attempt));
         }
-        let mut items: Vec<Item> = Vec::new();
+        let mut shared: Vec<(Key, Delivered<&Attempt>)> = Vec::new();
         for ((owner, second), attempts) in grouped {
             for attempts in attempts.chunks(RECORDS_PER_ITEM) {
                 let attempts: BTreeMap<ObjectId, &Attempt> = attempts.iter().copied().collect();
                 let key = keys::delivered(route, owner, second, attempts.keys().copied());
-                let delivered = Delivered { destination_id: route.destination, attempts };
-                let mut item = to_item("delivered", &key, &delivered, &[])?;
-                item.insert("expiresAt".into(), self.retention.expires_at(now));
-                items.push(item);
+                shared.push((key, Delivered { destination_id: route.destination, attempts }));
             }
         }
-        let unwritten = self.table.put_all(items).await;
+        let item = |(key, delivered): &_| {
+            let mut item = to_item("delivered", key, delivered, &[])?;
+            item.insert("expiresAt".into(), self.retention.expires_at(now));
+            Ok(item)
+        };
+        let unwritten = self.table.put_all(&shared, item).await;
         if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some deliveries were not written".into())) }
     }
 
     /// Records deliveries that are finished without success. Returns the indices of those that were
     /// not written. One `BatchWriteItem` per 25 deliveries.
-    pub async fn record(
-        &self,
-        route: Route,
-        deliveries: &[(RecordKey, Delivery)],
-        now: Timestamp,
-    ) -> Result<Vec<usize>, StoreError> {
-        let items =
-            deliveries.iter().map(|(record, delivery)| delivery_item(route, *record, delivery, self.retention, now));
-        Ok(self.table.put_all(items.collect::<Result<_, _>>()?).await)
+    pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Delivery)], now: Timestamp) -> Vec<usize> {
+        let item = |(record, delivery): &_| delivery_item(route, *record, delivery, self.retention, now);
+        self.table.put_all(deliveries, item).await
     }
 }
 

@@ -172,9 +172,8 @@ const MAX_GROUPS: usize = 100;
 impl Errors {
     /// Writes errors. Returns the indices of those that were not written. One `BatchWriteItem` per
     /// 25 errors.
-    pub async fn record(&self, errors: &[ErrorLog]) -> Result<Vec<usize>, StoreError> {
-        let items = errors.iter().map(|error| self.item(error)).collect::<Result<_, _>>()?;
-        Ok(self.table.put_all(items).await)
+    pub async fn record(&self, errors: &[ErrorLog]) -> Vec<usize> {
+        self.table.put_all(errors, |error| self.item(error)).await
     }
 
     fn item(&self, error: &ErrorLog) -> Result<Item, StoreError> {

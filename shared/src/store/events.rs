@@ -54,8 +54,7 @@ impl Outbox {
     /// Stores events of a background job. An event that an earlier run stored is replaced, which delivers
     /// nothing. One `BatchWriteItem` per 25 events.
     pub async fn store(&self, events: &[Event]) -> Result<(), StoreError> {
-        let items = events.iter().map(|event| self.item(event)).collect::<Result<_, _>>()?;
-        let unwritten = self.table.put_all(items).await;
+        let unwritten = self.table.put_all(events, |event| self.item(event)).await;
         if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some events were not written".into())) }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     keys,
-    table::{Condition, Delete, Item, Put, StoreError, Table, Update, number, text, to_item, to_value},
+    table::{Condition, Delete, Put, StoreError, Table, Update, number, text, to_item, to_value},
 };
 use crate::domain::{
     request_seed::{RequestKey, RequestSeed},
@@ -199,14 +199,13 @@ impl IdempotencyRecords {
     ) -> Result<(), StoreError> {
         let (response, pieces) = split(response);
         let expires = number((claim.seed.at + RETENTION).seconds());
-        let items = pieces.iter().map(|piece| {
+        let item = |piece: &Piece| {
             let piece_key = keys::idempotency_piece(key, &claim.claim_id, piece.number);
             let mut item = to_item("idempotencyPiece", &piece_key, piece, &[])?;
             item.insert("expiresAt".into(), expires.clone());
             Ok(item)
-        });
-        let items = items.collect::<Result<Vec<Item>, StoreError>>()?;
-        if !self.0.put_all(items).await.is_empty() {
+        };
+        if !self.0.put_all(&pieces, item).await.is_empty() {
             return Err(StoreError::Busy("some pieces of a response were not written".into()));
         }
         let update = Update::of(&keys::idempotency_record(key))

@@ -124,7 +124,8 @@ impl PendingDeliveries {
             delivery_item(route, pending.record, &delivery, self.retention, pending.pending_since)
         });
         let items = delivery_items.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
-        let unwritten = self.table.put_all(items.collect::<Result<_, _>>()?).await;
+        let items = items.collect::<Result<Vec<Item>, StoreError>>()?;
+        let unwritten = self.table.put_all(&items, |item| Ok(item.clone())).await;
         let mut unwritten: Vec<usize> = unwritten.into_iter().map(|index| index % deliveries.len().max(1)).collect();
         unwritten.sort_unstable();
         unwritten.dedup();

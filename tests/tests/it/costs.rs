@@ -309,7 +309,7 @@ async fn operations_consume_the_documented_capacity() {
             new.record(environment, &WorkflowRef::from(&workflow), seed.at)
         });
         let new: Vec<ErrorLog> = new.collect();
-        assert!(errors.record(&new).await.unwrap().is_empty());
+        assert!(errors.record(&new).await.is_empty());
         new
     };
     workflows.find_with_owner(environment, None, workflow.workflow_id).await.unwrap();

@@ -158,7 +158,7 @@ pub async fn record_errors(
     let fresh = new.into_iter().enumerate().filter(|(_, error)| seen.insert(error.identity.id));
     let (indices, fresh): (Vec<usize>, Vec<ErrorLog>) =
         fresh.map(|(index, error)| (index, error.record(environment, &workflow, now))).unzip();
-    let unwritten = state.errors.record(&fresh).await?;
+    let unwritten = state.errors.record(&fresh).await;
     if !unwritten.is_empty() {
         let indices = unwritten.into_iter().filter_map(|index| indices.get(index));
         let pointers = indices.map(|index| pointer(*index, is_list));

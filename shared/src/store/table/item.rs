@@ -79,6 +79,11 @@ pub(in crate::store) fn attribute_text(item: &Item, attribute: &str) -> String {
     item.get(attribute).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }
 
+/// Returns the key of an item, with an empty text for a missing attribute.
+pub(in crate::store) fn item_key(item: &Item) -> Key {
+    Key { pk: attribute_text(item, "pk"), sk: attribute_text(item, "sk") }
+}
+
 /// Returns whether an item has not expired. Items without an expiry never expire.
 pub(in crate::store) fn is_unexpired(item: &Item, now: Timestamp) -> bool {
     let expires_at = item.get("expiresAt").and_then(|time| time.as_n().ok()).and_then(|time| time.parse::<i64>().ok());

@@ -198,7 +198,7 @@ async fn record(
     })
     .await;
     let store = Errors { table: Table::new(&config, "errors"), retention: Retention::days(30) };
-    let unwritten = store.record(errors).await.unwrap();
+    let unwritten = store.record(errors).await;
     let sizes = sizes.lock().unwrap().clone();
     (unwritten, sizes)
 }
@@ -485,5 +485,5 @@ async fn only_errors_of_a_rejected_batch_count_as_unwritten() {
         false => (200, json!({ "UnprocessedItems": {} })),
     });
     let store = Errors { table: Table::new(&config.await, "errors"), retention: Retention::days(30) };
-    assert_eq!(store.record(&errors).await.unwrap(), (25..50).collect::<Vec<_>>());
+    assert_eq!(store.record(&errors).await, (25..50).collect::<Vec<_>>());
 }
