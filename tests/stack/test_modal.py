@@ -1774,6 +1774,31 @@ def test_uninstall_completes_although_its_dialog_is_closed(site: Site, user: Use
     site.events("ready", "uninstalled")
 
 
+def test_failed_uninstall_is_reported_although_its_dialog_is_closed(site: Site, user: User) -> None:
+    user.install()
+    site.show("Connected", integrationId="shop")
+    release = site.front.hold("DELETE", Response.of("{}", "application/problem+json", 500))
+    site.click("Uninstall", "Uninstall Shop?")
+    site.click("Uninstall")
+    wait(lambda: site.front.lines("DELETE"), PATIENCE, "request")
+    site.click("Cancel")
+    release.set()
+    site.see("Something went wrong on our side.", "Connected")
+    site.events("ready")
+
+
+def test_leaving_a_form_that_is_being_sent_is_confirmed_although_nothing_was_entered(site: Site, user: User) -> None:
+    site.show("Chat")
+    site.click("Chat", "Install")
+    release = site.front.hold("PUT")
+    site.click("Install")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
+    site.click("Back", "Discard what you entered?")
+    site.click("Keep editing")
+    release.set()
+    site.see("Chat is installed.")
+
+
 def test_retired_integration_can_be_uninstalled(site: Site, new_environment: NewEnvironment) -> None:
     environment = new_environment()
     environment.call("PUT", "/integrations/shop", SHOP, 201)

@@ -128,7 +128,8 @@ function confirmDialog({ title, help, confirm, cancel, danger = true, action = (
         succeeded = true;
         dialog.close();
       } catch (problem) {
-        failure.replaceChildren(notice(problemText(problem), "danger"));
+        if (dialog.isConnected) failure.replaceChildren(notice(problemText(problem), "danger"));
+        else showFailure(problem);
       } finally {
         isRunning = false;
         if (!dialog.isConnected) resolve(succeeded);

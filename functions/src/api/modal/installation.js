@@ -165,13 +165,15 @@ async function submitSections(form, sections, failure, { save, openNext }) {
   // Nothing else can be started or entered meanwhile.
   const view = form.closest("main");
   view.inert = true;
-  // A view that the user leaves stays until the next one is loaded.
-  const number = state.view;
+  // Who leaves the view is asked whether to discard the form. The view stays until the next one is loaded.
+  const { isDirty, view: number } = state;
+  state.isDirty = true;
   const wasLeft = () => !form.isConnected || number !== state.view;
   try {
     await save(form);
   } catch (problem) {
     if (wasLeft()) return;
+    state.isDirty = isDirty;
     view.inert = false;
     form.querySelector("[type=submit]").focus();
     if (problem.kind !== "invalid") throw problem;

@@ -31,6 +31,7 @@ const closeButton = () => isStarted && !state.options.inline
 function replacePage(title, before, ...content) {
   const heading = h("h1", { tabindex: -1 }, title);
   app.replaceChildren(h("header", {}, before, heading, closeButton()), ...content);
+  app.removeAttribute("aria-busy");
   document.title = title;
   state.isDirty = false;
   if (wasUsed) heading.focus();
@@ -55,8 +56,8 @@ function showEnd(title, help, ...actions) {
 }
 
 function showLoading() {
-  app.setAttribute("aria-busy", "true");
   replacePage(text("loading"), null, h("main", { "aria-hidden": "true" }, [1, 2, 3].map(() => h("div", { class: "skeleton" }))));
+  app.setAttribute("aria-busy", "true");
 }
 
 // Opens a view with what `load` returns, unless another one is opened meanwhile. Until then, the present view cannot
@@ -80,7 +81,6 @@ async function openView(load, draw, { renews = false } = {}) {
       (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"));
   } finally {
     clearTimeout(slow);
-    if (number === state.view) app.removeAttribute("aria-busy");
   }
 }
 
