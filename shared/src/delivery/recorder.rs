@@ -244,7 +244,7 @@ impl DestinationRecorder<'_> {
         let (recorded, unwritten_pending, unwritten_finished) = tokio::join!(
             recorder.deliveries.record_delivered(*route, &delivered, batch.now),
             self.add_pending(&pending),
-            self.add_finished(&finished, batch.now),
+            recorder.deliveries.record(*route, &finished, batch.now),
         );
         if let Err(error) = recorded {
             // The records have arrived. A duplicate would be worse than a missing delivery record.
@@ -262,9 +262,5 @@ impl DestinationRecorder<'_> {
             tracing::error!(error = %ErrorChain(&error), "failed to record pending deliveries");
             (0..pending.len()).collect()
         })
-    }
-
-    async fn add_finished(&self, finished: &[(RecordKey, Delivery)], now: Timestamp) -> Vec<usize> {
-        self.recorder.deliveries.record(self.route, finished, now).await
     }
 }

@@ -148,10 +148,9 @@ pub(in crate::store) fn separate<T>(
 ) -> (Vec<T>, Vec<Key>) {
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for item in items {
-        let key = item_key(&item);
         match readable_as(item, &parse) {
-            Some(entity) => found.push(entity),
-            None => unreadable.push(key),
+            Ok(entity) => found.push(entity),
+            Err(key) => unreadable.push(key),
         }
     }
     (found, unreadable)

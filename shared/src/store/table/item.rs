@@ -43,20 +43,18 @@ pub(in crate::store) fn from_items<T: DeserializeOwned>(items: Vec<Item>) -> Res
 /// Converts an item of a list to an entity. One that cannot be converted is logged, counted and left
 /// out, so that it does not hide the others.
 pub(in crate::store) fn readable<T: DeserializeOwned>(item: Item) -> Option<T> {
-    readable_as(item, from_item)
+    readable_as(item, from_item).ok()
 }
 
-/// Converts an item like [`readable`], with a function.
-pub(super) fn readable_as<T>(item: Item, parse: impl Fn(Item) -> Result<T, StoreError>) -> Option<T> {
-    let (pk, sk) = (attribute_text(&item, "pk"), attribute_text(&item, "sk"));
-    match parse(item) {
-        Ok(entity) => Some(entity),
-        Err(error) => {
-            tracing::error!(error = %ErrorChain(&error), pk, sk, "unreadable item");
-            metrics::emit(&[(Metric::UnreadableItems, 1)]);
-            None
-        }
-    }
+/// Converts an item like [`readable`], with a function. Returns the key of an item that cannot be converted.
+pub(super) fn readable_as<T>(item: Item, parse: impl Fn(Item) -> Result<T, StoreError>) -> Result<T, Key> {
+    let key = item_key(&item);
+    parse(item).map_err(|error| {
+        let Key { pk, sk } = &key;
+        tracing::error!(error = %ErrorChain(&error), pk, sk, "unreadable item");
+        metrics::emit(&[(Metric::UnreadableItems, 1)]);
+        key
+    })
 }
 
 /// Converts a value to an attribute.
