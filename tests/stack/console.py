@@ -22,16 +22,21 @@ PATIENCE = 20
 # Text that runs a script if it is interpreted as markup.
 MARKUP = '<img src=x onerror="window.executed=1"><script>window.executed=1</script>'
 
-# Records what the page does: requests, violations of its policy, copies and downloads. `skip` runs
-# the timers of the next milliseconds as if they had passed. Pauses below a second are real.
+# Records what the page does: requests, messages, violations of its policy, copies and downloads.
+# `skip` runs the timers of the next milliseconds as if they had passed. Pauses below a second
+# are real.
 SPY = """if (location.pathname.endsWith("/console")) {
   const { fetch, setTimeout, clearTimeout } = window;
   const timers = new Map();
   let skipped = 0;
   const now = () => performance.now() + skipped;
   const rest = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
-  const spy = window.spy = { requests: [], open: 0, violations: [], copied: [], downloads: [], isOffline: false, scheme: null };
+  const spy = window.spy = { requests: [], open: 0, messages: [], violations: [], copied: [], downloads: [], isOffline: false, scheme: null };
   addEventListener("securitypolicyviolation", ({ violatedDirective }) => spy.violations.push(violatedDirective));
+  new MutationObserver(() => {
+    const text = document.querySelector(".message")?.textContent;
+    if (text && text !== spy.messages.at(-1)) spy.messages.push(text);
+  }).observe(document, { subtree: true, childList: true, characterData: true });
   window.fetch = async (url, options) => {
     const { pathname, search } = new URL(url);
     spy.requests.push(`${options.method} ${pathname.slice(new URL(".", location.href).pathname.length - 1)}${search}`);
@@ -402,6 +407,14 @@ class Console:
             wait(shown, PATIENCE, f"the page shows {texts}")
         except AssertionError:
             self.see(*texts)
+
+    def announced(self, message: str) -> None:
+        """Waits until the page has shown a message, which may be gone again."""
+        self.browser.wait("return spy.messages.includes(arguments[0])", message)
+
+    def messages(self) -> list[str]:
+        """Returns the messages that the page has shown."""
+        return self.browser.run("return spy.messages")
 
     def set_offline(self, is_offline: bool) -> None:
         """Fails all requests, or none."""

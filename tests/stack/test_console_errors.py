@@ -286,9 +286,11 @@ def test_new_errors_appear_by_themselves(console: Console, view: str) -> None:
     console.sign_in(f"#/errors{view}")
     console.see("6 errors", "Live")
     console.record(seed.slack, "disk is full")
-    console.skip_until("disk is full", "7 errors", "1 new error.")
+    console.skip_until("disk is full", "7 errors")
+    console.announced("1 new error.")
     console.record(seed.slack, "disk is full", "no space left on device")
-    console.skip_until("no space left on device", "9 errors", "2 new errors.")
+    console.skip_until("no space left on device", "9 errors")
+    console.announced("2 new errors.")
     console.click("Follow new errors", "Not live")
     console.forget()
     console.record(seed.slack, "unseen error")
@@ -317,6 +319,7 @@ def test_late_update_of_a_former_view_changes_nothing(console: Console) -> None:
     console.browser.run("release()")
     console.requests()
     console.see("user not found", "Not live")
+    assert console.messages() == []
 
 
 def test_past_range_is_not_followed(reader: Console) -> None:

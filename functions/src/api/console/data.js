@@ -47,8 +47,9 @@ function useData(key, load) {
 }
 
 // Repeats an action that returns whether it found something new. Pauses grow while it finds nothing, from
-// `first` to `longest` milliseconds, and start anew when it does. A hidden page pauses. Returns the problem
-// that the last run had, and a function that runs it now. A refused request is not repeated.
+// `first` to `longest` milliseconds, and start anew when it does. A hidden page pauses. The action gets a function
+// that returns whether its result is still wanted. Returns the problem that the last run had, and a function that
+// runs it now. A refused request is not repeated.
 function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest = LAST_PAUSE_MS, key = "" } = {}) {
   const [problem, setProblem] = useState(null);
   const present = useRef(action);
@@ -65,7 +66,7 @@ function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest =
       if (document.hidden) return;
       let refusal = false;
       try {
-        const foundNew = await present.current();
+        const foundNew = await present.current(() => !isStopped);
         wait = foundNew ? first : Math.min(wait * 2, longest);
         if (!isStopped) setProblem(null);
       } catch (thrown) {

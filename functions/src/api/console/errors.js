@@ -74,17 +74,18 @@ function ErrorsPage() {
     known.current = new Set();
   }, [key]);
   const isFollowing = isLive && !range.until && Boolean(overview.data) && !overview.problem && !list.problem;
-  const live = usePolling(async () => {
+  const live = usePolling(async (isWanted) => {
     const { groups } = overview.data;
     newest.current ??= groups.map(({ lastSeen }) => lastSeen).concat(range.since ?? "").toSorted().at(-1);
     const { errors, cursor: hasMore } = await call("GET", `logs${query({ ...filters, since: newest.current, limit: PAGE_SIZE })}`);
+    if (!isWanted()) return false;
     const isKnown = (found) => known.current.has(found._id) || (!known.current.size && found.createdAt <= newest.current);
     const added = errors.filter((found) => !isKnown(found));
     known.current = new Set(errors.map(({ _id }) => _id));
     if (!added.length) return false;
     newest.current = errors[0].createdAt > newest.current ? errors[0].createdAt : newest.current;
-    announce(`${plural(added.length, "new error")}${hasMore ? " or more" : ""}.`);
     await Promise.all([overview.reload(), isList && !cursor && list.reload()]);
+    if (isWanted()) announce(`${plural(added.length, "new error")}${hasMore ? " or more" : ""}.`);
     return true;
   }, { isActive: isFollowing, key });
 
