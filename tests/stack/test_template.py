@@ -446,6 +446,20 @@ def test_every_parameter_is_documented_with_its_default(template: Template) -> N
         assert rows[name].strip("`") == default if default else "`" not in rows[name], name
 
 
+def test_the_quotas_name_what_a_stack_uses(template: Template) -> None:
+    section = OPERATIONS.partition("## Quotas")[2].partition("\n## ")[0]
+    used = dict(re.findall(r"^\| ([^|]+) \|[^|]+\| (\d+) \|$", section, re.MULTILINE))
+    [api] = template.of_type("AWS::ApiGatewayV2::Api").values()
+    assert used == {
+        "API Gateway: routes of an API": str(sum(len(methods) for methods in api["Body"]["paths"].values())),
+        "IAM: roles of an account": str(len(template.of_type("AWS::IAM::Role"))),
+        "EventBridge: rules of a bus": str(len(template.of_type("AWS::Events::Rule"))),
+        "CloudWatch: alarms": str(len(template.of_type("AWS::CloudWatch::Alarm"))),
+        "CloudFormation: resources of a stack": str(len(template.resources)),
+    }
+    assert f"each of the {used['API Gateway: routes of an API']} routes" in OPERATIONS
+
+
 def test_the_dashboard_shows_existing_metrics_and_all_alarms(template: Template) -> None:
     [dashboard] = template.of_type("AWS::CloudWatch::Dashboard").values()
     # Each reference becomes the logical id that it names.
