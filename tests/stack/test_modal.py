@@ -304,6 +304,7 @@ SHOP: dict[str, Any] = {
     "hints": [
         {"match": "Status Code 401", "text": "The shop no longer accepts the token.", "action": "reconnect"},
         {"match": "status code 429", "text": "The shop limits requests."},
+        {"match": "out of stock", "text": "Fill the stock of your shop. " * 17},
     ],
 }
 ERP: dict[str, Any] = {
@@ -674,6 +675,18 @@ def test_enter_continues_to_the_next_step(site: Site, user: User) -> None:
     site.see("Step 2 of 5")
 
 
+def test_second_click_of_a_double_click_is_not_for_the_next_step(site: Site, user: User) -> None:
+    site.show("Step 1 of 5", integrationId="erp")
+    fill_ledger(site, "1234")
+    site.click("Back", "Step 4 of 5")
+    site.find("""const click = (name, detail) => buttonOf(name).dispatchEvent(new MouseEvent("click", { bubbles: true, detail }));
+      click("Continue", 1);
+      click("Install", 2);""")
+    site.see("Step 5 of 5", "Check what you entered.")
+    site.click("Back", "Step 4 of 5")
+    assert site.front.lines("PUT") == []
+
+
 def test_account_of_the_user_can_be_used_again(site: Site, user: User) -> None:
     body = {"type": "shop", "name": "Main shop", "data": SHOP_ACCOUNT}
     credential = user.call("POST", "/credentials", body, 201)["credentialId"]
@@ -714,7 +727,7 @@ def test_prefill_fills_all_but_secrets(site: Site, user: User) -> None:
 def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> None:
     site.show("Access token", integrationId="shop")
     site.fill_shop()
-    site.fill({"Address": "acme", "Orders per run": "1,000"})
+    site.fill({"Address": "shop.example:443/admin", "Orders per run": "1,000"})
     site.toggle("Orders")
     site.toggle("Stock")
     site.click("Install", "Enter a number.", "https://", "Choose at least one workflow.")
@@ -1079,6 +1092,27 @@ def test_prefill_of_the_first_user_is_not_shown_to_the_next_one(site: Site, user
     site.click("Install")
     wait(lambda: len(site.front.lines("GET /session")) > sessions, PATIENCE, "session of the other user")
     wait(lambda: site.find("return inputOf('Orders per run')?.value") == "", PATIENCE, "empty form")
+
+
+def test_prefill_is_kept_if_the_first_token_is_refused(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    environment.call("PUT", "/integrations/shop", SHOP, 201)
+    environment.call("PATCH", "/environment", {"modal": {"origins": [site.host.origin]}})
+    # Without origins of its own, so that the page has to load those of the environment first.
+    site.host.token = site.new_user(environment).token
+    site.front.fault("GET /session", UNAUTHORIZED, times=1)
+    site.show("Access token", integrationId="shop", prefill={"settings": {"batch": 77}})
+    assert site.host.token_requests == 2
+    assert site.value("Orders per run") == "77"
+
+
+def test_prefill_does_not_change_an_installation(site: Site, user: User) -> None:
+    user.install()
+    site.show("Save", integrationId="shop", prefill={"settings": {"batch": 77}})
+    assert site.value("Orders per run") == ""
+    site.toggle("Send a summary")
+    site.click("Save", "Your changes are saved.")
+    assert user.installation()["settings"].get("batch") is None
 
 
 def test_refused_renewal_closes_an_open_dialog(site: Site, user: User) -> None:
@@ -1685,6 +1719,49 @@ def test_inline_page_is_as_high_as_its_content(site: Site, user: User) -> None:
     assert site.run("return getComputedStyle(document.body).overflow") == "visible"
 
 
+def test_dialog_of_an_inline_page_is_in_sight(site: Site, user: User) -> None:
+    user.install()
+    site.show("Uninstall", integrationId="shop", inline=True)
+    site.click("Uninstall", "Uninstall Shop?")
+    in_sight = """const { top, bottom } = document.querySelector("dialog").getBoundingClientRect();
+      return [top, bottom, innerHeight]"""
+    top, bottom, height = site.find(in_sight)
+    assert 0 <= top < bottom <= height
+    site.click("Uninstall", "Shop is uninstalled.")
+
+
+def test_hints_are_shown_completely(site: Site, user: User) -> None:
+    user.fail(user.install(), "out of stock")
+    site.show("Fill the stock of your shop.", view="errors")
+    assert (
+        site.find("const hint = document.querySelector('.message'); return hint.scrollHeight - hint.clientHeight") == 0
+    )
+
+
+def test_view_that_is_opened_during_a_switch_shows_its_result(site: Site, user: User) -> None:
+    user.install()
+    site.show("Shop", "Installed")
+    site.click("Shop", "Orders", "Stock")
+    release = site.front.hold("PUT", times=2)
+    site.toggle("Orders")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
+    site.toggle("Stock")
+    site.click("Back")
+    release.set()
+    site.see("Ledger", "Paused")
+
+
+def test_switches_are_visible_in_forced_colors(site: Site, user: User) -> None:
+    user.install()
+    site.show("Orders", integrationId="shop")
+    site.browser.cdp("Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}])
+    try:
+        switch = "getComputedStyle(document.querySelector('[role=switch]')"
+        assert site.find(f"return [{switch}).appearance, {switch}, '::before').content]") == ["auto", "none"]
+    finally:
+        site.browser.cdp("Emulation.setEmulatedMedia", features=[])
+
+
 def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     installed = user.install()
     user.fail(installed, *[f"Request failed with status code 401 at https://shop.example/{n}" for n in (1, 2)])
@@ -1795,8 +1872,10 @@ def test_leaving_a_form_that_is_being_sent_is_confirmed_although_nothing_was_ent
     wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
     site.click("Back", "Discard what you entered?")
     site.click("Keep editing")
+    site.click("Back", "Discard what you entered?")
     release.set()
     site.see("Chat is installed.")
+    assert site.find("return document.querySelector('dialog')") is None, "nothing is left to discard"
 
 
 def test_retired_integration_can_be_uninstalled(site: Site, new_environment: NewEnvironment) -> None:

@@ -21,9 +21,12 @@ function h(name, properties = {}, ...children) {
 let lastId = 0;
 const newId = (prefix) => `${prefix}-${lastId += 1}`;
 
-// Creates a button. Its action may be asynchronous: it runs once at a time, and its failure is shown.
-const button = (label, action, kind = "") =>
-  h("button", { type: "button", class: kind, onclick: (event) => withBusy(event.currentTarget, action) }, label);
+// Creates a button. Its action may be asynchronous: it runs once at a time, and its failure is shown. The second click
+// of a double click is not for a button that has taken the place of the first one.
+const button = (label, action, kind = "") => h("button", {
+  type: "button", class: kind,
+  onclick: ({ currentTarget, detail: clicks }) => { if (clicks < 2) withBusy(currentTarget, action); },
+}, label);
 
 // Returns the icon of an integration, or the first letter of its name.
 const icon = ({ name, icon: source }) => (source
@@ -32,10 +35,10 @@ const icon = ({ name, icon: source }) => (source
 
 // A page in place is as high as its content, so that its middle may be out of sight: messages and dialogs are
 // placed near the control that is used.
-function placeNear(node) {
+function placeNear(node, used = document.activeElement) {
   if (!document.body.classList.contains("inline")) return;
-  const used = document.activeElement === document.body ? document.querySelector("h1") : document.activeElement;
-  const top = (used?.getBoundingClientRect().bottom ?? 0) + 8;
+  const control = used === document.body ? document.querySelector("h1") : used;
+  const top = (control?.getBoundingClientRect().bottom ?? 0) + 8;
   const highest = innerHeight - node.getBoundingClientRect().height - 8;
   node.style.setProperty("inset-block", `${Math.max(8, Math.min(top, highest))}px auto`);
 }
@@ -135,8 +138,10 @@ function confirmDialog({ title, help, confirm, cancel, danger = true, action = (
         if (!dialog.isConnected) resolve(succeeded);
       }
     }, danger ? "danger" : "primary")));
+  const used = document.activeElement;
   document.body.append(dialog);
-  placeNear(dialog);
   dialog.showModal();
+  // Its height is known now.
+  placeNear(dialog, used);
   return promise;
 }

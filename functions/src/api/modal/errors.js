@@ -36,7 +36,7 @@ function errorItem(group, reconnect) {
   const canReconnect = integration && canInstall() && integration.credentialTypes.length > 0
     && (hint?.action === "reconnect" || hasInvalidCredential(integration, workflows));
   return h("li", {},
-    h("p", { class: "message" }, hint?.text ?? group.example.error),
+    h("p", { class: hint ? "message" : "message excerpt" }, hint?.text ?? group.example.error),
     h("p", { class: "quiet" },
       [...new Set(workflows.map((workflow) => workflow.name))].map((name) => [name, " · "]),
       plural("times", group.count), " · ",

@@ -86,11 +86,14 @@ function reviewValue(field, value) {
   return field.options?.find((option) => option.value === value)?.label ?? valueText(value);
 }
 
+// Returns whether a text is a URL that the server accepts.
+const isUrl = (value) => /^https?:\/\/\S+$/i.test(value) && URL.canParse(value);
+
 // Returns why a value cannot be sent, or null. The server checks the rest.
 function missingValue(field, value) {
   if (value === undefined) return field.required ? text(field.type === "select" ? "requiredChoice" : "required") : null;
   if (field.type === "number" && typeof value !== "number") return text("invalidNumber");
-  if (field.type === "url" && !URL.canParse(value)) return text("invalidUrl");
+  if (field.type === "url" && !isUrl(value)) return text("invalidUrl");
   return null;
 }
 

@@ -75,10 +75,10 @@ function accountSection(credentialType, { offersExisting }) {
   };
 }
 
-// Section for the settings. `present` are those of an installation, of which emptied ones are cleared.
+// Section for the settings. `present` are those of an installation: emptied ones are cleared, and none is prefilled.
 function settingsSection({ settings }, present) {
   const pointer = (field) => `/settings/${field.name}`;
-  const initial = (field) => own(present, field.name) ?? prefilled(field, state.options.prefill?.settings);
+  const initial = (field) => (present ? own(present, field.name) : prefilled(field, state.options.prefill?.settings));
   const values = (form) => settings.map((field) => [field, readValue(form, field, pointer(field))]);
   return {
     title: text("settings"),
@@ -184,6 +184,8 @@ async function submitSections(form, sections, failure, { save, openNext }) {
   }
   if (wasLeft()) return;
   state.isDirty = false;
+  // Nothing is left to discard.
+  document.querySelector("dialog[open]")?.close();
   await openNext();
 }
 
@@ -327,17 +329,15 @@ function workflowList(installation, integration, showStatus) {
   })));
 }
 
-let lastSwitch = Promise.resolve();
-
 // Switches a workflow on or off, after previous switches. A token that may only install does it through the
 // installation, with all active workflows.
 async function switchWorkflow(toggle, installation, workflow, showStatus) {
   const { integrationId } = installation;
   const active = toggle.checked;
   toggle.disabled = true;
-  const previous = lastSwitch;
+  const previous = state.switches;
   const { promise, resolve } = Promise.withResolvers();
-  lastSwitch = promise;
+  state.switches = promise;
   const user = claims?.sub;
   await previous;
   try {

@@ -18,7 +18,7 @@ const app = document.getElementById("app");
 let hasShownView = false;
 // Whether a new view takes the focus.
 let wasUsed = false;
-// User whose data is shown.
+// User whose data is shown or loading.
 let shownUser = null;
 
 // Whether the host has said what it asks for.
@@ -72,6 +72,7 @@ async function openView(load, draw, { renews = false } = {}) {
   else showLoading();
   try {
     if (renews) await renewToken();
+    await state.switches;
     const loaded = await load();
     if (number === state.view) draw(loaded);
   } catch (problem) {
@@ -165,7 +166,8 @@ function openAccounts(id) {
   const broken = installationOf(id)?.attention.map(({ pointer }) => fromPointer(pointer)).find(([kind]) => kind === "credentials");
   const [only, ...others] = integration.credentialTypes;
   const type = broken?.[1] ?? (others.length === 0 ? only.type : null);
-  if (type && installationOf(id)) openReconnect(integration, type);
+  // A new version of the integration may have another type.
+  if (installationOf(id) && integration.credentialTypes.some((one) => one.type === type)) openReconnect(integration, type);
   else return openIntegration(id);
 }
 
@@ -178,7 +180,6 @@ async function openErrors(id) {
 }
 
 function openFirst() {
-  shownUser = claims.sub;
   const { integrationId, view } = state.options;
   if (view === "errors") return openErrors(integrationId);
   return integrationId && view !== "catalogue" ? openIntegration(integrationId) : openCatalogue();
@@ -201,19 +202,21 @@ function refusalOf({ hosted }, allowed) {
 async function refusal() {
   if (claims.hosted || claims.origins) return refusalOf(claims, claims.origins);
   await loadSession();
-  return refusalOf(claims, state.session.environment.modal.origins);
+  // A token that was renewed meanwhile may have its own.
+  return refusalOf(claims, claims.origins ?? state.session.environment.modal.origins);
 }
 
 // Removes everything of a user from the page.
 function clear() {
   // A view that is loading is not shown.
   state.view += 1;
-  Object.assign(state, { session: null, integrations: new Map(), isDirty: false });
+  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, switches: Promise.resolve() });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
 }
 
 async function startView() {
+  shownUser = claims.sub;
   let reason;
   await openView(async () => {
     reason = await refusal();
@@ -262,7 +265,8 @@ function startFramed() {
     }
   });
   addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || event.defaultPrevented || state.options.inline || document.querySelector("dialog[open]")) return;
+    // Escape also ends the composition of a word.
+    if (event.key !== "Escape" || event.isComposing || event.defaultPrevented || state.options.inline || document.querySelector("dialog[open]")) return;
     // The browser clears a search.
     if (event.target.type === "search" && event.target.value) return;
     // The browser would close the dialog that asks.
