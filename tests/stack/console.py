@@ -31,7 +31,7 @@ SPY = """if (location.pathname.endsWith("/console")) {
   let skipped = 0;
   const now = () => performance.now() + skipped;
   const rest = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
-  const spy = window.spy = { requests: [], open: 0, messages: [], violations: [], copied: [], downloads: [], isOffline: false, scheme: null };
+  const spy = window.spy = { requests: [], open: 0, messages: [], held: null, release: null, violations: [], copied: [], downloads: [], isOffline: false, scheme: null };
   addEventListener("securitypolicyviolation", ({ violatedDirective }) => spy.violations.push(violatedDirective));
   new MutationObserver(() => {
     const text = document.querySelector(".message")?.textContent;
@@ -42,6 +42,7 @@ SPY = """if (location.pathname.endsWith("/console")) {
     spy.requests.push(`${options.method} ${pathname.slice(new URL(".", location.href).pathname.length - 1)}${search}`);
     spy.open += 1;
     try {
+      if (spy.held && spy.requests.at(-1).startsWith(spy.held)) await new Promise((resolve) => { spy.release = resolve; });
       if (spy.isOffline) throw new TypeError("offline");
       const authorization = spy.scheme ? options.headers.authorization.replace("Bearer", spy.scheme) : options.headers.authorization;
       const response = await fetch(url, { ...options, headers: { ...options.headers, authorization } });
@@ -415,6 +416,15 @@ class Console:
     def messages(self) -> list[str]:
         """Returns the messages that the page has shown."""
         return self.browser.run("return spy.messages")
+
+    def hold(self, start: str) -> None:
+        """Delays a request whose method and path begin with a text until `release`."""
+        self.browser.run("spy.held = arguments[0]", start)
+
+    def release(self) -> None:
+        """Waits until a request is held, and continues it."""
+        self.browser.wait("return Boolean(spy.release)")
+        self.browser.run("spy.release(); spy.release = spy.held = null")
 
     def set_offline(self, is_offline: bool) -> None:
         """Fails all requests, or none."""

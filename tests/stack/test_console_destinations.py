@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import customer
 import pytest
-from browser import Browser, wait
+from browser import ENTER, ESCAPE, Browser, wait
 from console import PATIENCE, Console, Receiver
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from stack import Stack
@@ -260,12 +260,12 @@ def test_every_part_of_a_webhook_is_edited(console: Console, receiver: Receiver)
     console.click("Save")
     assert console.problem("URL") == "is required"
     console.fill("URL", f"{receiver.url}/2")
-    console.click("Save", "Saved.")
-    assert only(console)["url"] == f"{receiver.url}/2"
+    console.click("Save")
+    wait(lambda: only(console)["url"] == f"{receiver.url}/2", PATIENCE, "the URL is saved")
     edit(console, "General")
     console.fill("Name", "")
-    console.click("Save", "Saved.")
-    assert only(console)["name"] is None
+    console.click("Save")
+    wait(lambda: only(console)["name"] is None, PATIENCE, "the name is removed")
 
 
 def test_bus_and_keys_are_changed_after_a_check(console: Console, bus: customer.Bus) -> None:
@@ -429,6 +429,65 @@ def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console)
         assert arrivals.keys() == {*cancelled, *meanwhile}
         assert [arrivals[id] for id in meanwhile] == [1]
         assert max(arrivals.values()) <= 2
+
+
+def test_what_a_destination_missed_is_sent_once_whatever_fails(console: Console, receiver: Receiver) -> None:
+    destination = console.webhook(receiver, name="Support desk")
+    console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": False})
+    console.sign_in(f"#/destinations/{destination}")
+    console.see("Nothing is sent")
+    console.forget()
+    console.find("const toggle = controlOf('Send to Support desk'); toggle.click(); toggle.click()")
+    console.see("Send what it missed?")
+    assert len(console.requests("PATCH")) == 1, "the second click of a double click has no effect"
+    console.click("0 cancelled deliveries")
+    fail_second = """const { fetch } = window;
+        let replays = 0;
+        window.fetch = async (url, options) => {
+          if (url.pathname.endsWith("/replay") && (replays += 1) === 2) throw new TypeError("offline");
+          return fetch(url, options);
+        };"""
+    console.browser.run(fail_second)
+    console.click("Send", "The API is unreachable.")
+    console.click("Send", "Request")
+    requests = [replay["request"] for replay in replays(console, destination)]
+    assert sorted("cancelled" in request for request in requests) == [False, True], requests
+
+
+def test_what_is_being_sent_cannot_be_changed_and_its_failure_is_always_told(
+    console: Console, receiver: Receiver
+) -> None:
+    destination = console.webhook(receiver, name="Support desk")
+    console.sign_in(f"#/destinations/{destination}?view=settings")
+    console.see("Support desk")
+    edit(console, "General")
+    console.fill("Description", "Tickets")
+    console.hold("PATCH")
+    console.find("fieldOf('Description').focus()")
+    console.browser.press(ENTER)
+    console.browser.wait("return Boolean(spy.release)")
+    console.find("fieldOf('Description').focus()")
+    assert console.focused() != "Description"
+    console.set_offline(True)
+    console.release()
+    console.see("The API is unreachable.")
+    assert console.focused() == "Description"
+    console.set_offline(False)
+    # The dialog is closed before the request fails.
+    console.hold("PATCH")
+    console.click("Save")
+    console.browser.wait("return Boolean(spy.release)")
+    console.browser.press(ESCAPE)
+    console.gone("The API is unreachable.")
+    console.set_offline(True)
+    console.release()
+    console.see("The API is unreachable.")
+    console.set_offline(False)
+    # A choice has no field that could get the focus.
+    edit(console, "Errors and events")
+    console.click("Errors of workflows")
+    console.click("Save")
+    console.browser.wait("return document.querySelector('dialog .error[role=alert]')?.innerText")
 
 
 def test_deliveries_are_replayed_by_selection_range_and_status(console: Console) -> None:

@@ -239,6 +239,14 @@ def test_error_shows_everything_and_leads_to_related_errors(reader: Console, see
     reader.click("Errors of this user", UNAUTHORIZED)
     reader.gone(LIMITED, "Happened")
     assert reader.parameters() == {"view": "list", "userId": seed.joe}
+    # A click beside the panel closes it, and one on its scroll bar does not.
+    reader.open(f"#/errors?error={seed.first}")
+    reader.see("Happened")
+    press = "document.querySelector('.panel').dispatchEvent(new MouseEvent('mousedown', { clientX: arguments[0] }))"
+    reader.browser.run(press, reader.browser.run("return innerWidth - 2"))
+    reader.see("Happened")
+    reader.browser.run(press, 2)
+    reader.gone("Happened")
     reader.open("#/errors?error=" + "0" * 24)
     reader.see("not found")
     reader.click("Close")
@@ -298,6 +306,16 @@ def test_new_errors_appear_by_themselves(console: Console, view: str) -> None:
     assert console.requests("GET /logs") == []
     console.click("Follow new errors", "Live")
     console.skip_until("unseen error")
+
+
+def test_filter_that_is_being_typed_survives_an_update(console: Console) -> None:
+    seed = Seed(console)
+    console.sign_in("#/errors")
+    console.see("6 errors", "Live")
+    console.find("fieldOf('User').focus(); document.execCommand('insertText', false, 'an')")
+    console.record(seed.slack, "disk is full")
+    console.skip_until("disk is full", "7 errors")
+    assert console.value("User") == "an"
 
 
 def test_late_update_of_a_former_view_changes_nothing(console: Console) -> None:

@@ -71,6 +71,7 @@ function Chart({ histogram, complete, note, select }) {
       ref: svg, height: HEIGHT, role: "img", tabindex: 0, onKeyDown,
       "aria-label": `Errors over time: ${total}, at most ${highest} per bar. The arrow keys choose a bar, with Shift a range, and Enter selects its time.`,
       onPointerDown: (event) => {
+        if (event.button !== 0) return;
         event.currentTarget.setPointerCapture(event.pointerId);
         setRange([barAt(event), barAt(event)]);
       },

@@ -7,7 +7,7 @@ import { editDestination, DestinationSettings } from "./destination_forms.js";
 import { DELIVERY_KINDS, ErrorPanel, EventPanel } from "./error.js";
 import { HealthBadge, HealthText } from "./health.js";
 import { destinationName } from "./names.js";
-import { openReplay, ReplayList, replayNow, startReplay } from "./replays.js";
+import { openReplay, ReplayList, replayNow, replayStarter } from "./replays.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { createStore, useStore } from "./store.js";
 import { announce, Badge, Button, Choices, confirmAction, CopyButton, Dialog, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, Notice, openDialog, PageLinks, plural, Problem, Properties, Skeleton, Tabs, Time, Toggle } from "./ui.js";
@@ -122,6 +122,7 @@ async function enableDestination({ destinationId, updatedAt }, name) {
   const { data: cancelled } = await call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status: "cancelled", limit: COUNTED })}`);
   await loadDestinations();
   announce(`${name} is enabled.`);
+  const startReplays = replayStarter(destinationId);
   openDialog((close) => h(Dialog, { title: `${name} is enabled. Send what it missed?`, close }, h(Form, {
     submit: "Send", secondary: h(Button, { action: async () => {
       unsentSince.set(new Map([...unsentSince.value, [destinationId, updatedAt]]));
@@ -129,8 +130,7 @@ async function enableDestination({ destinationId, updatedAt }, name) {
     } }, "Not now"),
     send: async ({ since }, form) => {
       const chosen = form.getAll("missed");
-      if (chosen.includes("cancelled")) await startReplay(destinationId, { cancelled: true });
-      if (chosen.includes("recorded")) await startReplay(destinationId, { since: isoTime(since) });
+      await startReplays([chosen.includes("cancelled") && { cancelled: true }, chosen.includes("recorded") && { since: isoTime(since) }].filter(Boolean));
       close();
       go(link(["destinations", destinationId], { view: "replays" }));
     },

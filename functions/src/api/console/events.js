@@ -32,7 +32,7 @@ function EventsPage() {
     h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "7d" })),
     h("div", { class: "filters" },
       h("label", {}, "Type", h("select", { value: type, onChange: set("type") }, h("option", { value: "" }, "All"), EVENT_TYPES.map((name) => h("option", { key: name, value: name }, name)))),
-      h("label", {}, "User", h("input", { value: userId, placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, list: "known-users", onChange: set("userId") }), h(KnownUsers)),
+      h("label", {}, "User", h("input", { key: userId, defaultValue: userId, placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, list: "known-users", onChange: set("userId") }), h(KnownUsers)),
       isFiltered && h("div", { class: "row" }, h("a", { href: link(["events"], { range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters"))),
     h(Problem, { problem: events.problem, retry: events.reload }),
     !events.data && events.isLoading && h(Skeleton, { rows: 8 }),

@@ -7,7 +7,7 @@ import { IntegrationIcon, Preview } from "./preview.js";
 import { go, link, useTitle } from "./route.js";
 import { announce, Badge, Button, confirmAction, Empty, Field, Form, Json, Notice, plural, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
 
-export { IntegrationsPage, integrationPage };
+export { IntegrationsPage, integrationPage, allIntegrations };
 
 // Address of the editor of a new integration. An id cannot start with a sign.
 const NEW = "+";
@@ -31,16 +31,18 @@ function rememberIntegration(id, integration) {
   setTimeout(() => { if (changedIntegrations.get(id) === integration) changedIntegrations.delete(id); }, LISTED_MS);
 }
 
+// Loads the whole catalogue, which has at most 200 integrations.
+async function allIntegrations() {
+  const first = await call("GET", `integrations${query({ limit: 100 })}`);
+  const rest = first.cursor ? await call("GET", `integrations${query({ limit: 100, cursor: first.cursor })}`) : { data: [] };
+  const listed = new Map([...first.data, ...rest.data].map((integration) => [integration.integrationId, integration]));
+  return [...new Map([...listed, ...changedIntegrations]).values()].filter(Boolean);
+}
+
 function IntegrationsPage() {
   const { mayChange } = useSession();
   useTitle("Integrations");
-  const integrations = useData("all integrations", async () => {
-    const first = await call("GET", `integrations${query({ limit: 100 })}`);
-    // The catalogue has at most 200.
-    const rest = first.cursor ? await call("GET", `integrations${query({ limit: 100, cursor: first.cursor })}`) : { data: [] };
-    const listed = new Map([...first.data, ...rest.data].map((integration) => [integration.integrationId, integration]));
-    return [...new Map([...listed, ...changedIntegrations]).values()].filter(Boolean);
-  });
+  const integrations = useData("all integrations", allIntegrations);
   return h(Fragment, {},
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Integrations"), mayChange && h("a", { class: "button primary", href: link(["integrations", NEW]) }, "Add integration")),
     h(Problem, { problem: integrations.problem, retry: integrations.reload }), !integrations.data && integrations.isLoading && h(Skeleton, { rows: 6 }),
@@ -78,14 +80,19 @@ function Editor({ integration, isNew, saved, discard }) {
   const [draft, setDraft] = useState(kept?.draft ?? integration);
   const [text, setText] = useState(() => kept?.text ?? JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
   const [jsonProblem, setJsonProblem] = useState("");
-  const isChanged = draft !== integration;
+  const [isChanged, setChanged] = useState(Boolean(kept));
+  const change = (changed) => {
+    setDraft(changed);
+    setChanged(true);
+  };
   useEffect(() => {
     if (isChanged) drafts.set(integrationId, { draft, text, etag });
   }, [draft, text]);
-  const set = (name, read = (input) => input.value) => (event) => setDraft({ ...draft, [name]: read(event.currentTarget) });
+  const set = (name, read = (input) => input.value) => (event) => change({ ...draft, [name]: read(event.currentTarget) });
   const enter = (event) => {
     const entered = event.currentTarget.value;
     setText(entered);
+    setChanged(true);
     try {
       // A member that was removed is not kept.
       setDraft({ ...Object.fromEntries(Object.entries(draft).filter(([member]) => !Object.hasOwn(DEFINITION, member))), ...JSON.parse(entered) });
@@ -111,7 +118,7 @@ function Editor({ integration, isNew, saved, discard }) {
     isNew && h(Field, { label: "Id", name: "id", required: true, hint: "a–z, 0–9, _ and -. Cannot be changed later", placeholder: "shopify-orders" }),
     h(Field, { label: "Name", name: "name", required: true, value: draft.name, onInput: set("name") }),
     h(Field, { label: "Description", name: "description", isWide: true, value: draft.description ?? "", onInput: set("description") }),
-    h(IconField, { draft, set: (icon) => setDraft({ ...draft, icon }) }),
+    h(IconField, { draft, set: (icon) => change({ ...draft, icon }) }),
     h("label", { class: "check wide" }, h("input", { type: "checkbox", name: "enabled", checked: draft.enabled, onChange: set("enabled", (input) => input.checked) }), "Enabled: users can install it"),
     h(Field, { label: "Credentials, settings, workflows and hints (JSON)", name: "definition", text: true, rows: 16, isWide: true, class: "mono", "data-covers": Object.keys(DEFINITION).join(" "), value: text, onInput: enter }),
     jsonProblem && h(Notice, { kind: "warn wide" }, h("p", {}, `Not valid JSON yet: ${jsonProblem}`)))),

@@ -7,7 +7,7 @@ import { useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
 import { announce, Badge, Button, Choices, Dialog, Empty, Field, Form, LiveNotice, localInput, isoTime, openDialog, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
 
-export { startReplay, replayNow, openReplay, ReplayList };
+export { startReplay, replayStarter, replayNow, openReplay, ReplayList };
 
 const FOLLOWED_REPLAY_MS = 10000;
 // Time within which a replay counts what is pending, before it is sent in any case.
@@ -38,6 +38,20 @@ async function startReplay(destinationId, selection, { follows = false } = {}) {
   return replayId;
 }
 
+// Returns a function that starts a replay of each selection. Those that it has started are not started again when it is
+// repeated after a failure.
+function replayStarter(destinationId) {
+  const started = new Set();
+  return async (selections) => {
+    for (const selection of selections) {
+      const text = JSON.stringify(selection);
+      if (started.has(text)) continue;
+      await startReplay(destinationId, selection);
+      started.add(text);
+    }
+  };
+}
+
 // Ends the wait of all pending deliveries: first counts them in a replay, which shows the progress, then closes the
 // circuit, so that they are sent.
 async function replayNow({ destinationId, health: { pending } }, started) {
@@ -58,6 +72,7 @@ async function replayNow({ destinationId, health: { pending } }, started) {
 // Asks what a destination gets again. `selected` are ids of errors and events, `since` is the start of a suggested time range.
 function openReplay(destination, name, { selected, since, started }) {
   const count = selected ? selected.errorIds.length + selected.eventIds.length : 0;
+  const startReplays = replayStarter(destination.destinationId);
   openDialog((close) => h(Dialog, { title: `Replay to ${name}`, close }, h(ReplayForm, { count, since, close, send: async (kind, values, form) => {
     const selections = {
       status: [Object.fromEntries(form.getAll("statuses").map((status) => [status, true]))],
@@ -65,7 +80,7 @@ function openReplay(destination, name, { selected, since, started }) {
       selected: count ? [["errorIds", selected.errorIds], ["eventIds", selected.eventIds]].filter(([, ids]) => ids.length).map(([member, ids]) => ({ [member]: ids })) : [],
     }[kind];
     if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
-    for (const selection of selections) await startReplay(destination.destinationId, selection);
+    await startReplays(selections);
     close();
     started();
   } })));

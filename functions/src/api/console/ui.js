@@ -58,23 +58,28 @@ function localInput(time) {
 
 const Badge = ({ kind = "quiet", children }) => h("span", { class: `badge ${kind}` }, children);
 
-// A button whose action runs once at a time. It keeps the focus meanwhile, and its failure is announced.
-function Button({ action, kind = "", label, children, ...properties }) {
+// Properties of a control whose action runs once at a time. It keeps the focus meanwhile, and its failure is announced.
+function useAction(action) {
   const [isBusy, setBusy] = useState(false);
-  return h("button", {
-    type: "button", class: kind, "aria-disabled": isBusy ? "true" : undefined, "aria-label": label, title: label, ...properties,
-    onClick: async () => {
-      if (isBusy) return;
-      setBusy(true);
-      try {
-        await action();
-      } catch (problem) {
-        announceProblem(problem);
-      }
-      setBusy(false);
-    },
-  }, children);
+  // The second click of a double click may come before the control is drawn again.
+  const isRunning = useRef(false);
+  const run = async () => {
+    if (isRunning.current) return;
+    isRunning.current = true;
+    setBusy(true);
+    try {
+      await action();
+    } catch (problem) {
+      announceProblem(problem);
+    }
+    isRunning.current = false;
+    setBusy(false);
+  };
+  return { onClick: run, "aria-disabled": isBusy ? "true" : undefined };
 }
+
+const Button = ({ action, kind = "", label, children, ...properties }) =>
+  h("button", { type: "button", class: kind, "aria-label": label, title: label, ...properties, ...useAction(action) }, children);
 
 // A button that copies a text.
 function CopyButton({ text, label, children }) {
@@ -126,8 +131,7 @@ const PageLinks = ({ cursor, older }) => h("div", { class: "row" }, useAddress()
 
 // A switch whose action decides on its state.
 const Toggle = ({ isOn, label, action, disabled }) => h("button", {
-  type: "button", role: "switch", class: "switch", "aria-checked": String(isOn), "aria-label": label, title: label, disabled,
-  onClick: () => Promise.resolve(action()).catch(announceProblem),
+  type: "button", role: "switch", class: "switch", "aria-checked": String(isOn), "aria-label": label, title: label, disabled, ...useAction(action),
 }, h("span", {}));
 
 // Problems of the fields of a form, by the last part of their pointers.
@@ -159,16 +163,26 @@ function Field({ label, name, hint, options, text, isWide, value, ...properties 
 function Choices({ label, name, options, chosen = [], ...properties }) {
   const problem = useContext(FieldProblems)[name];
   return h("fieldset", { class: "wide" }, h("legend", {}, label), options.map(([value, title]) => h("label", { key: value, class: "check" },
-    h("input", { type: "checkbox", name, value, defaultChecked: chosen.includes(value), ...properties }), title)), problem && h("p", { class: "error" }, h("b", {}, problem)));
+    h("input", { type: "checkbox", name, value, defaultChecked: chosen.includes(value), ...properties }), title)), problem && h("p", { class: "error", role: "alert" }, h("b", {}, problem)));
 }
 
-// A form that sends its values and shows what is wrong with them. Fields with `required` are checked before.
+// A form that sends its values and shows what is wrong with them. Fields with `required` are checked before. What is being
+// sent cannot be changed.
 function Form({ submit, send, children, kind = "primary", secondary }) {
   const [problems, setProblems] = useState({ fields: {} });
   const [isBusy, setBusy] = useState(false);
   const form = useRef(null);
-  // The fields are rendered after the form.
-  useLayoutEffect(() => { setTimeout(() => form.current?.querySelector("[aria-invalid]")?.focus()); }, [problems]);
+  // The field that was used last: the fields lose the focus while they are sent.
+  const used = useRef(null);
+  useLayoutEffect(() => {
+    if (isBusy) return;
+    // The fields are rendered after the form.
+    setTimeout(() => {
+      const lost = document.activeElement === document.body ? used.current : null;
+      (form.current?.querySelector("[aria-invalid]") ?? lost)?.focus();
+      used.current = null;
+    });
+  }, [problems, isBusy]);
   const submitForm = async (event) => {
     event.preventDefault();
     if (isBusy) return;
@@ -178,17 +192,20 @@ function Form({ submit, send, children, kind = "primary", secondary }) {
       setProblems({ fields: Object.fromEntries(missing.map(({ name }) => [name, "is required"])) });
       return;
     }
+    used.current = document.activeElement;
     setBusy(true);
     try {
       setProblems({ fields: {} });
       await send(Object.fromEntries(new FormData(node)), new FormData(node));
     } catch (problem) {
-      if (!problem.isStale) setProblems(sortedProblems(problem, node));
+      // The dialog of the form may have been closed.
+      if (!form.current) announceProblem(problem);
+      else if (!problem.isStale) setProblems(sortedProblems(problem, node));
     }
     setBusy(false);
   };
   return h("form", { class: "form", noValidate: true, ref: form, onSubmit: submitForm },
-    h(FieldProblems.Provider, { value: problems.fields }, children),
+    h("div", { class: "fields", inert: isBusy }, h(FieldProblems.Provider, { value: problems.fields }, children)),
     (problems.summary || problems.policy) && h(Notice, { kind: "bad wide", role: "alert" }, problems.summary && h("p", {}, problems.summary), problems.policy && h(Json, { title: "Least-privilege policy", value: problems.policy, isOpen: true })),
     h("div", { class: "wide row actions" }, secondary, h("button", { class: kind, "aria-disabled": isBusy ? "true" : undefined }, submit)));
 }
@@ -248,7 +265,8 @@ function Dialog({ title, close, isPanel, children }) {
   return h("dialog", {
     ref: node, class: isPanel ? "panel" : "", "aria-labelledby": id,
     onCancel: (event) => { if (event.target === node.current) { event.preventDefault(); close(); } },
-    onMouseDown: (event) => { if (isPanel && event.target === node.current) close(); },
+    // A panel is its own scroll container: its scroll bar is no place outside.
+    onMouseDown: ({ target, clientX }) => { if (isPanel && target === node.current && clientX < node.current.getBoundingClientRect().left) close(); },
   }, h("div", { class: "content" },
     h("header", { class: "row spread" }, h("h2", { id, tabIndex: -1 }, title), h(Button, { kind: "subtle square", label: "Close", action: close }, h(Icon, { name: "close" }))),
     children), h(Messages, { dialog: id }));
