@@ -46,9 +46,9 @@ pub const TEST_DETAIL_TYPE: &str = "Workflow Error Test";
 
 /// Maximum number of entries per `PutEvents` (AWS limit).
 const MAX_ENTRIES: usize = 10;
-/// Maximum size of the details of a `PutEvents`, in bytes. The AWS limit is 1 MiB for whole
-/// entries; the difference is reserved for their other fields.
-const MAX_BYTES: usize = 1_000_000;
+/// Maximum size of the details of a `PutEvents`, in bytes. The AWS limit is 1 MiB for whole entries, and 256 KiB
+/// in the regions of China; the difference to the latter is reserved for their other fields.
+const MAX_BYTES: usize = 250_000;
 /// Maximum number of characters of an AWS response that an attempt stores.
 const MAX_RESPONSE_CHARS: usize = 512;
 /// Timeout of a first attempt, which holds up a batch of the stream.

@@ -8,7 +8,7 @@
 //! [a short timeout]: super::eventbridge::FIRST_ATTEMPT_TIMEOUT
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -113,7 +113,7 @@ impl Forwarder {
                 return records.into_iter().map(|record| record.sequence_number).collect();
             }
         };
-        let records = Arc::new(records);
+        let records = Arc::new(latest(records));
         let (mut running, mut messages) = (tokio::task::JoinSet::new(), Vec::new());
         for (destination, health) in destinations {
             let route = Route { environment, destination: destination.destination_id };
@@ -162,6 +162,16 @@ impl Forwarder {
             }
         }
     }
+}
+
+/// Keeps the last of records with the same key. There are several if one was erased and recorded again before
+/// the stream was read.
+fn latest(mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
+    let mut keys = HashSet::new();
+    records.reverse();
+    records.retain(|record| keys.insert(record.record.key()));
+    records.reverse();
+    records
 }
 
 /// Returns the records that a destination accepts. The others are dropped here: no delivery exists

@@ -1,6 +1,8 @@
 //! Replays: add records to the pending deliveries of a destination again, step by step. The
 //! [`drain`](super::drain) then sends them.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::try_join_all;
 
 use super::{
@@ -193,14 +195,16 @@ impl Replayer {
         Ok(SelectedRecords { records, next: next_position(part, page.next, parts) })
     }
 
-    /// Returns the keys of the records with these ids that the destination wants. One query per id.
+    /// Returns the keys of the records with these ids that the destination wants, each once: two workflows may
+    /// have an error of the same id. One query per different id.
     async fn find(
         &self,
         environment: EnvironmentId,
         destination: &Destination,
         ids: impl Iterator<Item = RecordId>,
     ) -> Result<Vec<RecordKey>, StoreError> {
-        let found = try_join_all(ids.map(|id| self.records.find(environment, id))).await?;
+        let ids: BTreeSet<RecordId> = ids.collect();
+        let found = try_join_all(ids.into_iter().map(|id| self.records.find(environment, id))).await?;
         Ok(keys(found.into_iter().flatten(), destination))
     }
 }

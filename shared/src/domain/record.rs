@@ -55,7 +55,7 @@ pub enum RecordOwner {
 }
 
 /// Id of a record of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum RecordId {
     /// Id of an error.

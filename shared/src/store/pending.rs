@@ -6,7 +6,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
 use super::{
     errors::Retention,
@@ -70,8 +70,7 @@ struct DeliveryRow {
     #[serde(default)]
     replay_ids: Vec<ReplayId>,
     /// Required, because an update appends to it.
-    #[serde(rename = "attempts")]
-    _attempts: Vec<IgnoredAny>,
+    attempts: Vec<Attempt>,
 }
 
 /// Pending deliveries of the same record, one of which replaces the others.
@@ -101,6 +100,9 @@ const WRITES_PER_SETTLEMENT: usize = 3;
 const MAX_TRANSACTION_ITEMS: usize = 100;
 /// Maximum number of times that a replay tries to queue records while a drain changes them.
 const MAX_QUEUE_ATTEMPTS: u32 = 10;
+/// Maximum number of former attempts that a replayed delivery keeps. With as many of its own, at most 2 KiB
+/// each, a hundred deliveries fit into the response of a function (6 MB).
+const MAX_KEPT_ATTEMPTS: usize = 12;
 /// Maximum number of items of a partition that are read to count the backlog.
 const MAX_COUNTED: usize = 100;
 
@@ -134,7 +136,7 @@ impl PendingDeliveries {
 
     /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.
     /// A delivery that is pending already is replaced by one that counts for this replay, too, and
-    /// all attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
+    /// its last twelve attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
     /// [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay does not select. Each record occurs at most once.
     ///
     /// Returns none if the replay is not running any longer. Otherwise the number of records that are
@@ -233,7 +235,14 @@ impl PendingDeliveries {
                 }
             };
             let status = (DeliveryStatus::Pending, Some(next.next_attempt_at));
-            let update = self.update(route, &next, status, None)?;
+            let attempts = row.map_or(&[][..], |row| row.attempts.as_slice());
+            let update = self.update(route, &next, status)?;
+            let update = match attempts.len().checked_sub(MAX_KEPT_ATTEMPTS) {
+                Some(former @ 1..) => {
+                    update.set("attempts", to_value(attempts.iter().skip(former).collect::<Vec<_>>())?)
+                }
+                _ => update.append("attempts", to_value(Vec::<&Attempt>::new())?),
+            };
             writes.push(update.set("replayIds", to_value(replay_ids.split_off(recent))?).when(unchanged).into());
             queued.records += 1;
             new += 1;
@@ -375,30 +384,29 @@ impl PendingDeliveries {
             Disposition::Pending(pending) => Some(pending.next_attempt_at),
             _ => None,
         };
-        writes.push(self.update(route, delivery, (status, next_attempt_at), attempt.as_ref())?.into());
+        let attempts: Vec<&Attempt> = attempt.iter().collect();
+        let update = self.update(route, delivery, (status, next_attempt_at))?;
+        writes.push(update.append("attempts", to_value(attempts)?).into());
         Ok(writes)
     }
 
-    /// Returns the update of the delivery to which a pending one belongs.
+    /// Returns the update of the delivery to which a pending one belongs, without its attempts.
     fn update(
         &self,
         route: Route,
         pending: &PendingDelivery,
         (status, next_attempt_at): (DeliveryStatus, Option<Timestamp>),
-        attempt: Option<&Attempt>,
     ) -> Result<Update, StoreError> {
         let (name, id) = match pending.record.record_id() {
             RecordId::Error { error_id } => ("errorId", error_id.to_string()),
             RecordId::Event { event_id } => ("eventId", event_id.to_string()),
         };
-        let attempts: Vec<&Attempt> = attempt.into_iter().collect();
         Ok(Update::of(&keys::delivery(route, pending.record))
             .set("type", text("delivery"))
             .set(name, text(id))
             .set("destinationId", text(route.destination))
             .set("status", text(status.as_str()))
             .set("nextAttemptAt", next_attempt_at.map_or(AttributeValue::Null(true), text))
-            .append("attempts", to_value(attempts)?)
             .set_if_absent("expiresAt", self.retention.expires_at(pending.pending_since)))
     }
 }

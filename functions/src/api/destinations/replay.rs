@@ -13,6 +13,7 @@ use tenon::{
         timestamp::Timestamp,
     },
     http::{Accepted, Backend, Fields, IdempotencyKey, Input, Path, Problem, Valid},
+    logs::ErrorChain,
     start::FromAws,
     store::{destinations::Destinations, replays::Replays},
 };
@@ -132,8 +133,9 @@ pub async fn start_replay(
     }
     let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id };
     let now = Timestamp::now();
-    // If sending fails, the replay does not start; a retry with the same Idempotency-Key resumes
-    // here.
-    steps.send(&caller.environment.to_string(), &step, now, now).await?;
+    // The replay exists, so that a failure here must not make the caller start another one.
+    if let Err(error) = steps.send(&caller.environment.to_string(), &step, now, now).await {
+        tracing::warn!(error = %ErrorChain(&error), %replay_id, "failed to start replay; the sweep starts it");
+    }
     Ok(Accepted(StartedReplay { replay_id }))
 }

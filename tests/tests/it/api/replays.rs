@@ -165,6 +165,37 @@ async fn cancelled_deliveries_are_replayed() {
 }
 
 #[tokio::test]
+async fn same_error_id_in_two_workflows_is_replayed_once_for_each() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}");
+    for name in ["Orders", "Stock"] {
+        let workflow = acme.create_workflow(&user, name).await;
+        let mut error = example_error(name);
+        error["_id"] = json!("6155ac246093840013297377");
+        acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
+    }
+    eventually("the deliveries are pending", async || {
+        (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())
+    })
+    .await;
+    acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
+    eventually("the deliveries are cancelled", async || {
+        acme.wake_drain(&webhook).await;
+        (acme.deliveries(&webhook, "cancelled").await.len() == 2).then_some(())
+    })
+    .await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
+    let replay =
+        acme.backend.post(&format!("{path}/replay"), json!({ "cancelled": true })).await.is(202).text("replayId");
+    let done = wait_until_done(&acme, &replay).await;
+    assert_eq!((&done["found"], &done["delivered"]), (&json!(2), &json!(2)), "{done}");
+}
+
+#[tokio::test]
 async fn pending_deliveries_are_attempted_at_once_after_an_outage() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;

@@ -162,7 +162,7 @@ async fn rejected_put_events_fails_all_errors_with_the_aws_message() {
 }
 
 #[tokio::test]
-async fn put_events_has_at_most_ten_entries_and_one_megabyte() {
+async fn put_events_has_at_most_ten_entries_and_250_kilobytes_unless_one_is_larger() {
     let short: Vec<ErrorLog> = (0..25).map(|n| error(&n.to_string())).collect();
     let (outcomes, requests) = send(&short, taken).await;
     assert!(outcomes.len() == 25 && outcomes.iter().all(delivered));
@@ -171,12 +171,14 @@ async fn put_events_has_at_most_ten_entries_and_one_megabyte() {
     assert_eq!(sizes, [5, 10, 10]);
 
     // Each of these characters takes six bytes in JSON.
-    let long: Vec<ErrorLog> = (0..10).map(|_| error(&truncate("\u{1}".repeat(70_000)))).collect();
-    let (outcomes, requests) = send(&long, taken).await;
-    assert!(outcomes.len() == 10 && outcomes.iter().all(delivered));
-    for entries in &requests {
-        let bytes: usize = entries.iter().map(|entry| entry["Detail"].as_str().unwrap().len()).sum();
-        assert!(bytes <= 1_000_000, "{bytes}");
+    for length in [70_000, 10_000] {
+        let long: Vec<ErrorLog> = (0..10).map(|_| error(&truncate("\u{1}".repeat(length)))).collect();
+        let (outcomes, requests) = send(&long, taken).await;
+        assert!(outcomes.len() == 10 && outcomes.iter().all(delivered));
+        for entries in &requests {
+            let bytes: usize = entries.iter().map(|entry| entry["Detail"].as_str().unwrap().len()).sum();
+            assert!(bytes <= 250_000 || entries.len() == 1, "{bytes}");
+        }
     }
 }
 

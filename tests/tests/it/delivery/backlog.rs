@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-use tenon::domain::{delivery::Route, health::Circuit};
+use tenon::domain::{delivery::Route, destination::AwsCredentials, health::Circuit};
 use tests::{
     delivery_harness::{DeliveryHarness, ids},
     eventually, keys, setting,
@@ -41,6 +41,23 @@ async fn backlog_of_20000_does_not_delay_other_destinations() {
     harness.fast_forward(healthy).await;
     assert_eq!(receiver.ids(), ids(&errors), "one drain run makes all retries");
     assert_eq!(harness.health(healthy).await.pending, 0);
+}
+
+#[tokio::test]
+async fn record_that_is_twice_in_a_batch_of_the_stream_becomes_one_pending_delivery() {
+    let harness = DeliveryHarness::new().await;
+    // AWS refuses these keys.
+    let credentials = AwsCredentials {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned().into(),
+        session_token: None,
+    };
+    let bus = harness.create_bus("errors", &credentials).await;
+    let errors = harness.record_errors(2).await;
+    // One was erased and recorded again before the stream was read.
+    harness.forward(&[errors[0].clone(), errors[1].clone(), errors[0].clone()]).await;
+    assert_eq!(harness.health(bus).await.pending, 2);
+    assert_eq!(harness.count_delivery_items(bus, &errors).await, 4, "two deliveries, both pending");
 }
 
 #[tokio::test]

@@ -256,6 +256,30 @@ async fn replay_queues_and_counts_each_error_once() {
 }
 
 #[tokio::test]
+async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
+    let replays = Replays(table("DIRECTORY_TABLE").await);
+    let (route, now) = (route(), Timestamp::now());
+    let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
+    for number in 0..20 {
+        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
+        replays.create(route.environment, &replay).await.unwrap();
+        pending.queue_again(route, &replays.0, &replay, &[record]).await.unwrap();
+        let due = pending.due(route, now, 100).await.unwrap().readable;
+        let [delivery] = <[PendingDelivery; 1]>::try_from(due).unwrap();
+        // The longest response that is stored.
+        let response = "\u{1f600}".repeat(512);
+        let attempt = Some(Attempt { at: now, status: Some(500), latency_ms: number, response });
+        let settled = [Settlement { delivery, attempt, disposition: Disposition::Failed }];
+        pending.settle(route, &replays.0, &settled).await.unwrap();
+    }
+    let page = deliveries.list(route, None, (None, 100)).await.unwrap();
+    let kept: Vec<u32> = page.items[0].attempts.iter().map(|attempt| attempt.latency_ms).collect();
+    assert_eq!(kept, (7..20).collect::<Vec<_>>(), "twelve of the former ones, and the last one");
+}
+
+#[tokio::test]
 async fn replay_by_status_skips_deliveries_that_have_changed_since() {
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let replays = Replays(table("DIRECTORY_TABLE").await);
