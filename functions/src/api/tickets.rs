@@ -61,13 +61,14 @@ pub async fn exchange_ticket(
     if !integration.is_some_and(|integration| integration.content.enabled) {
         return Err(gone());
     }
-    if !state.tickets.redeem(&hash).await? {
-        return Err(gone());
-    }
     let integrations = Some(vec![integration_id]);
     let limits = Limits { mode: Mode::Install, integrations, origins: None, hosted: true };
     let claims = Claims::new(&state.issuer, environment_id, &user, limits, TtlSeconds::MAX, now);
     let token = state.signer.sign(&claims, now).await?;
+    // Last, so that no failure uses up the ticket without a token.
+    if !state.tickets.redeem(&hash).await? {
+        return Err(gone());
+    }
     Ok(NoStore(Json(Token { token, expires_at: claims.expires_at() })))
 }
 

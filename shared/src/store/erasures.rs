@@ -96,6 +96,13 @@ struct DeliveryRow {
     next_attempt_at: Option<Timestamp>,
 }
 
+/// Attribute of a job of a user that tells when its change was made.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Started {
+    started_at: Timestamp,
+}
+
 /// Number of records that a step erases.
 const RECORDS_PER_STEP: usize = 50;
 /// Number of groups of first-attempt deliveries that are deleted concurrently.
@@ -140,10 +147,19 @@ impl Erasures {
                 }
             }
         }
-        if found || now < erasure.started_at + MAX_INDEX_LAG {
+        if found || now < erasure.started_at + MAX_INDEX_LAG || self.is_changing(erasure).await? {
             return Ok(false);
         }
         self.complete(erasure).await.map(|()| true)
+    }
+
+    /// Returns whether another job may still store events of changes from before the erasure. Two reads.
+    async fn is_changing(&self, erasure: &Erasure) -> Result<bool, StoreError> {
+        let Erasure { environment_id: environment, user_id: user, .. } = *erasure;
+        let (deletion, status_change) = (keys::deletion(environment, user), keys::status_change(environment, user));
+        let deletion: Option<Started> = self.directory.get(&deletion).await?;
+        let status_change: Option<Started> = self.directory.get(&status_change).await?;
+        Ok(deletion.into_iter().chain(status_change).any(|job| job.started_at <= erasure.started_at))
     }
 
     /// Erases the next records. Returns whether there were any, and the position of the next step.

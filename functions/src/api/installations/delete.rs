@@ -11,7 +11,7 @@ use tenon::{
     domain::{
         credential::Credential,
         event::EventType,
-        id::{CredentialId, EnvironmentId},
+        id::{CredentialId, EnvironmentId, WorkflowId},
         installation::Installation,
         integration::IntegrationId,
         names::UserRef,
@@ -84,9 +84,13 @@ async fn unnamed_credentials(
     ids.retain(|id| own.iter().all(|workflow| workflow.workflow_id != *id));
     let workflows = parts.workflows.get_all(environment, &ids).await?;
     let Some(others) = installations.all_by_user(environment, *user_id).await? else { return Ok(Vec::new()) };
-    // What cannot be read may name them.
     if workflows.len() < ids.len() {
-        return Ok(Vec::new());
+        let read: HashSet<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
+        let present = parts.workflows.list_ids_by_user(environment, *user_id).await?;
+        // What cannot be read may name them. What was deleted meanwhile does not.
+        if ids.iter().any(|id| !read.contains(id) && present.contains(id)) {
+            return Ok(Vec::new());
+        }
     }
     let others = others.iter().filter(|other| other.integration_id != *integration_id);
     let by_installations = others.flat_map(|other| other.credentials.iter().map(|installed| installed.credential_id));

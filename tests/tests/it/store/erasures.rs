@@ -19,7 +19,7 @@ use tenon::{
         record_pages::Window,
     },
 };
-use tests::{aws, crash::Crash, delivery_harness::DeliveryHarness, setting};
+use tests::{aws, crash::Crash, delivery_harness::DeliveryHarness, keys, setting, table_items::load};
 
 async fn store() -> Errors {
     let table = Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting("ERRORS_TABLE"));
@@ -113,6 +113,28 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
     assert!(erasures.open().await.unwrap().contains(&newer), "the newer request stays open");
     assert!(erasures.run(&newer, complete_at + Duration::from_secs(1)).await.unwrap());
     assert!(!erasures.open().await.unwrap().contains(&newer));
+}
+
+#[tokio::test]
+async fn erasure_waits_for_jobs_that_may_store_events_of_former_changes() {
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let [directory, errors] = ["DIRECTORY_TABLE", "ERRORS_TABLE"].map(|name| Table::new(&aws, setting(name)));
+    let erasures = Erasures { directory: directory.clone(), errors };
+    let (environment_id, user_id, now) = (EnvironmentId::new(), UserId::new(), Timestamp::now());
+    let erasure = Erasure { environment_id, user_id, started_at: now };
+    let later = now + Duration::from_secs(61);
+    for (pk, sk) in [
+        (keys::deletions(environment_id), format!("deletion#{user_id}")),
+        (format!("env#{environment_id}#status-changes"), format!("status-change#{user_id}")),
+    ] {
+        start_erasure(&directory, &erasure).await.unwrap();
+        for (started_at, waits) in [(now, true), (later, false)] {
+            let members = [("pk", pk.clone()), ("sk", sk.clone()), ("startedAt", started_at.to_string())];
+            let job = members.into_iter().map(|(name, value)| (name.to_owned(), keys::attribute(value))).collect();
+            load(&aws, &setting("DIRECTORY_TABLE"), vec![job]).await;
+            assert_eq!(erasures.run(&erasure, later).await.unwrap(), !waits, "{sk}");
+        }
+    }
 }
 
 #[tokio::test]
