@@ -4,7 +4,7 @@
 //! at the first one and remembers the names that were read. A single response therefore names up to
 //! 100 invalid fields and unknown members, with the nearest defined name.
 
-use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use axum::{body::Body, extract::FromRequest};
 use http::{Extensions, Method, Request};
@@ -246,6 +246,18 @@ enum At<'a> {
 }
 
 impl At<'_> {
+    /// Returns the names and indexes on the path, unlike those in the pointer not shortened.
+    fn segments(&self) -> Vec<Cow<'_, str>> {
+        let (parent, last) = match self {
+            Self::Root => return Vec::new(),
+            Self::Member(parent, name) => (parent, Cow::Borrowed(*name)),
+            Self::Item(parent, index) => (parent, Cow::Owned(index.to_string())),
+        };
+        let mut segments = parent.segments();
+        segments.push(last);
+        segments
+    }
+
     fn pointer(&self) -> String {
         match self {
             Self::Root => String::new(),
@@ -332,7 +344,7 @@ impl<'a> Location<'a> {
     /// Returns the JSON text of the value as the caller wrote it. Numbers in `value` may have been
     /// rounded to doubles.
     pub fn source(&self, value: &Value) -> String {
-        let source = self.text.and_then(|text| body::source(text, &self.at.pointer()));
+        let source = self.text.and_then(|text| body::source(text, &self.at.segments()));
         source.map_or_else(|| value.to_string(), str::to_owned)
     }
 
