@@ -103,6 +103,18 @@ def test_a_name_stays_with_its_logical_id(before: Template, template: Template) 
             assert names.get(fixed, name) == name, f"{name} and {names.get(fixed)} have the same {attribute}"
 
 
+def test_no_route_with_settings_is_removed(before: Template, template: Template) -> None:
+    # API Gateway keeps settings that the template no longer has, and refuses to update their stage.
+    old, new = (route_settings(one) for one in (before, template))
+    assert old and old <= new, f"delete these settings before a deployment: {old - new}"
+
+
+def route_settings(template: Template) -> set[str]:
+    """Returns the routes that have settings of their own."""
+    stages = template.of_type("AWS::ApiGatewayV2::Stage").values()
+    return {route for stage in stages for route in stage["RouteSettings"]}
+
+
 class Upgrade:
     """A stack with the previous template, which is upgraded."""
 
