@@ -308,7 +308,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
 
   set theme(value) {
     this.#theme = value;
-    if (this.theme) this.#modal?.setTheme(this.theme);
+    this.#modal?.setTheme(this.theme);
   }
 
   connectedCallback() {

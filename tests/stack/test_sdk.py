@@ -859,6 +859,15 @@ def test_element_opens_the_dialog_by_attribute_or_method(host: Host) -> None:
     assert host.run("return events.length") == 3
 
 
+def test_theme_of_an_element_is_changed_and_removed(host: Host) -> None:
+    host.run(ADD_ELEMENT, {"inline": "", "theme": "dark"})
+    host.run(f"{ELEMENT}.token = token")
+    host.messages("start", selector="tenon-modal iframe")
+    for change, theme in (("theme = 'light'", "light"), ("theme = null", "dark"), ("removeAttribute('theme')", None)):
+        host.run(f"{ELEMENT}.{change}")
+        assert host.messages("theme", selector="tenon-modal iframe")[-1] == {"type": "theme", "theme": theme}
+
+
 def test_element_without_a_token_function_cannot_be_shown(host: Host) -> None:
     host.run(ADD_ELEMENT, {})
     with pytest.raises(WebDriverError, match="token is required"):

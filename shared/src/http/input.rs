@@ -624,6 +624,16 @@ mod tests {
         })
     }
 
+    #[test]
+    fn text_of_a_value_is_found_below_a_name_that_its_pointer_shortens() {
+        let (name, other) = ("記".repeat(50), "記".repeat(51));
+        let text = format!(r#"{{"{name}": [117.63331139400017], "{other}": [2]}}"#);
+        let member = At::Member(&At::Root, &name);
+        let at = At::Item(&member, 0);
+        assert!(at.pointer().contains('…'));
+        assert_eq!(body::source(&text, &at.segments()), Some("117.63331139400017"));
+    }
+
     const SECRET: &str = "8372615094";
 
     proptest! {
