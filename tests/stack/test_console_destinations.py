@@ -481,7 +481,7 @@ def test_what_is_being_sent_cannot_be_changed_and_its_failure_is_always_told(
     console.gone("The API is unreachable.")
     console.set_offline(True)
     console.release()
-    console.see("The API is unreachable.")
+    console.announced("The API is unreachable.")
     console.set_offline(False)
     # A choice has no field that could get the focus.
     edit(console, "Errors and events")

@@ -316,6 +316,14 @@ def test_filter_that_is_being_typed_survives_an_update(console: Console) -> None
     console.record(seed.slack, "disk is full")
     console.skip_until("disk is full", "7 errors")
     assert console.value("User") == "an"
+    # The field keeps the focus when it filters.
+    console.find("fieldOf('User').focus(); document.execCommand('insertText', false, 'n')")
+    console.browser.press(ENTER)
+    console.see("4 errors")
+    assert console.focused() == "User"
+    console.click("Remove the filter: User ann")
+    console.see("7 errors")
+    assert console.value("User") == ""
 
 
 def test_late_update_of_a_former_view_changes_nothing(console: Console) -> None:

@@ -166,6 +166,12 @@ def test_integration_is_created_and_edited_with_a_preview(console: Console) -> N
     assert "Orders per run" in console.browser.run(preview)
     console.click("Save")
     assert "is not valid JSON" in console.problem(label)
+    # A draft is kept as it is.
+    console.click("Users", "No users")
+    console.click("Integrations", "Add integration")
+    console.click("Add integration", "Not valid JSON yet")
+    assert console.value(label) == "{"
+    console.fill("Id", "shop")
     wrong = {
         **definition,
         "workflows": [{"key": "orders"}],

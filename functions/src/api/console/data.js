@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "./preact.js";
 import { call, isRefused, onSignOut, query } from "./api.js";
 import { createStore, useStore } from "./store.js";
 
-export { useData, usePolling, destinations, loadDestinations, useDestinations, pause };
+export { useData, usePolling, destinations, loadDestinations, refreshDestinations, useDestinations, pause };
 
 // Pauses between requests that find nothing new, in milliseconds: they grow from the first to the last.
 const FIRST_PAUSE_MS = 4000;
@@ -108,3 +108,6 @@ async function loadDestinations() {
     throw problem;
   }
 }
+
+// Loads the destinations after a change, which has succeeded even if they cannot be loaded: pages show why.
+const refreshDestinations = () => loadDestinations().catch(() => {});

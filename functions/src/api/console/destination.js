@@ -2,7 +2,7 @@
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { call, onSignOut, query, segment, useSession } from "./api.js";
-import { loadDestinations, useData, useDestinations, usePolling } from "./data.js";
+import { loadDestinations, refreshDestinations, useData, useDestinations, usePolling } from "./data.js";
 import { editDestination, DestinationSettings } from "./destination_forms.js";
 import { DELIVERY_KINDS, ErrorPanel, EventPanel } from "./error.js";
 import { HealthBadge, HealthText } from "./health.js";
@@ -79,7 +79,7 @@ function TestEvent({ destination: { destinationId }, children }) {
     mayChange && h("div", { class: "row" }, children, h(Button, { action: async () => {
       setTest(null);
       setTest(await call("POST", `destinations/${segment(destinationId)}/test`));
-      await loadDestinations();
+      await refreshDestinations();
     } }, "Send test event")));
 }
 
@@ -111,7 +111,7 @@ function disableDestination({ destinationId, health: { pending } }, name) {
     action: async () => {
       await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: false });
       announce(`${name} is disabled.`);
-      await loadDestinations();
+      await refreshDestinations();
     },
   });
 }
@@ -120,7 +120,7 @@ function disableDestination({ destinationId, health: { pending } }, name) {
 async function enableDestination({ destinationId, updatedAt }, name) {
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
   const { data: cancelled } = await call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status: "cancelled", limit: COUNTED })}`);
-  await loadDestinations();
+  await refreshDestinations();
   announce(`${name} is enabled.`);
   const startReplays = replayStarter(destinationId);
   openDialog((close) => h(Dialog, { title: `${name} is enabled. Send what it missed?`, close }, h(Form, {

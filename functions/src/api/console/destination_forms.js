@@ -2,7 +2,7 @@
 
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
-import { loadDestinations } from "./data.js";
+import { refreshDestinations } from "./data.js";
 import { destinationName, maskedUrl, UserLink, WorkflowLink } from "./names.js";
 import { openRoleSteps, RoleField, RoleReplacement } from "./role.js";
 import { go, link } from "./route.js";
@@ -68,7 +68,7 @@ function NewDestination({ close }) {
     go(link(["destinations", saved.destinationId]));
     // The secret is shown only once, whatever happens next.
     if (saved.secret) showSecret(saved.secret);
-    await loadDestinations();
+    await refreshDestinations();
     if (saved.secret) return;
     if (access === "role") openRoleSteps(saved);
     else announce(saved.verified ? "Saved and verified." : "Saved, but not verified: see what AWS answered.");
@@ -109,7 +109,7 @@ function editDestination(destination, part) {
     await call("PATCH", `destinations/${segment(destination.destinationId)}`, body(values, form));
     close();
     announce("Saved.");
-    await loadDestinations();
+    await refreshDestinations();
   } }, fields(destination))));
 }
 
@@ -121,7 +121,7 @@ function AccessForm({ destination, close }) {
       await call("PATCH", `destinations/${segment(destination.destinationId)}`, { credentials: keysOf(values) });
       close();
       announce("The new keys are used.");
-      await loadDestinations();
+      await refreshDestinations();
     } }, h(KeyFields), h("p", { class: "wide quiet" }, "The present credentials are used until AWS has accepted the new keys.")));
 }
 
@@ -176,7 +176,7 @@ function rotateSecret(path, name) {
     action: async () => {
       const { secret } = await call("POST", `${path}/rotate-secret`);
       showSecret(secret);
-      await loadDestinations();
+      await refreshDestinations();
     },
   });
 }
@@ -190,7 +190,7 @@ function deleteDestination({ destinationId, type, health: { pending } }, name) {
       await call("DELETE", `destinations/${segment(destinationId)}`);
       announce(`${name} is deleted.`);
       go(link(["destinations"]));
-      await loadDestinations();
+      await refreshDestinations();
     },
   });
 }

@@ -6,7 +6,7 @@ import { Chart } from "./chart.js";
 import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
 import { allIntegrations } from "./integrations.js";
-import { KnownUsers, UserLink, WorkflowLink, useNames } from "./names.js";
+import { UserField, UserLink, WorkflowLink, useNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { announce, Badge, Code, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, PageLinks, plural, Problem, Skeleton, Tabs, Time, Toggle } from "./ui.js";
 
@@ -138,7 +138,7 @@ function FilterBar({ parameters, groups = [], codes }) {
     select("Block type", "blockType", blocks.map((block) => [block])),
     select("Integration", "integrationId", withPresent(integrations, parameters.integrationId), loadIntegrations),
     select("Status code", "status", [...new Set([...codes, parameters.status].filter(Boolean))].map((code) => [code])),
-    h("label", {}, "User", h("input", { key: parameters.userId ?? "", defaultValue: parameters.userId ?? "", placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, list: "known-users", onChange: set("userId") }), h(KnownUsers)),
+    h(UserField, { value: parameters.userId ?? "", onChange: set("userId") }),
     h("label", {}, "Search loaded errors", h("input", { type: "search", value: parameters.text ?? "", onInput: (event) => go(changed({ text: event.currentTarget.value }), { replace: true }) })),
     isFiltered && h("div", { class: "row" }, chips.map(([name, title]) => h("a", { key: name, class: "chip", href: changed({ [name]: null, cursor: null }), "aria-label": `Remove the filter: ${title}` }, title, " ×")),
       h("a", { href: link(["errors"], { view: parameters.view, range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters")));

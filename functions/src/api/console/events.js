@@ -5,7 +5,7 @@ import { call, query } from "./api.js";
 import { useData } from "./data.js";
 import { Actor, EventPanel } from "./error.js";
 import { RangeChoice, rangeOf } from "./errors.js";
-import { KnownUsers, UserLink, WorkflowLink } from "./names.js";
+import { UserField, UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { Code, Empty, PageLinks, Problem, Skeleton, Time } from "./ui.js";
 
@@ -32,7 +32,7 @@ function EventsPage() {
     h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "7d" })),
     h("div", { class: "filters" },
       h("label", {}, "Type", h("select", { value: type, onChange: set("type") }, h("option", { value: "" }, "All"), EVENT_TYPES.map((name) => h("option", { key: name, value: name }, name)))),
-      h("label", {}, "User", h("input", { key: userId, defaultValue: userId, placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, list: "known-users", onChange: set("userId") }), h(KnownUsers)),
+      h(UserField, { value: userId, onChange: set("userId") }),
       isFiltered && h("div", { class: "row" }, h("a", { href: link(["events"], { range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters"))),
     h(Problem, { problem: events.problem, retry: events.reload }),
     !events.data && events.isLoading && h(Skeleton, { rows: 8 }),

@@ -73,13 +73,23 @@ function integrationPage({ id }) {
 const drafts = new Map();
 onSignOut(() => drafts.clear());
 
+// Returns why a text is not JSON, or an empty text.
+function problemOfJson(text) {
+  try {
+    JSON.parse(text);
+    return "";
+  } catch (error) {
+    return error.message;
+  }
+}
+
 function Editor({ integration, isNew, saved, discard }) {
   const { integrationId, version, updatedAt } = integration;
   const kept = drafts.get(integrationId);
   const etag = kept?.etag ?? etagOf(integration);
   const [draft, setDraft] = useState(kept?.draft ?? integration);
   const [text, setText] = useState(() => kept?.text ?? JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
-  const [jsonProblem, setJsonProblem] = useState("");
+  const [jsonProblem, setJsonProblem] = useState(() => problemOfJson(text));
   const [isChanged, setChanged] = useState(Boolean(kept));
   const change = (changed) => {
     setDraft(changed);
@@ -93,13 +103,10 @@ function Editor({ integration, isNew, saved, discard }) {
     const entered = event.currentTarget.value;
     setText(entered);
     setChanged(true);
-    try {
-      // A member that was removed is not kept.
-      setDraft({ ...Object.fromEntries(Object.entries(draft).filter(([member]) => !Object.hasOwn(DEFINITION, member))), ...JSON.parse(entered) });
-      setJsonProblem("");
-    } catch (error) {
-      setJsonProblem(error.message);
-    }
+    const problem = problemOfJson(entered);
+    setJsonProblem(problem);
+    // A member that was removed is not kept.
+    if (!problem) setDraft({ ...Object.fromEntries(Object.entries(draft).filter(([member]) => !Object.hasOwn(DEFINITION, member))), ...JSON.parse(entered) });
   };
   return h("div", { class: "columns" },
     h(Section, { title: "Definition", actions: !isNew && h("span", { class: "quiet" }, `version ${version}, changed `, h(Time, { at: updatedAt })) }, h(Form, {

@@ -1,11 +1,11 @@
 // Names of users, workflows, integrations and destinations, looked up once per session.
 
-import { h } from "./preact.js";
+import { h, useLayoutEffect, useRef } from "./preact.js";
 import { call, onSignOut, query, segment } from "./api.js";
 import { createStore, useStore } from "./store.js";
 import { link } from "./route.js";
 
-export { KnownUsers, UserLink, WorkflowLink, rememberNames, useNames, destinationName, maskedUrl };
+export { UserField, UserLink, WorkflowLink, rememberNames, useNames, destinationName, maskedUrl };
 
 const CONCURRENT_LOOKUPS = 4;
 
@@ -76,8 +76,13 @@ function NamedLink({ kind, id }) {
 const UserLink = ({ id }) => h(NamedLink, { kind: "users", id });
 const WorkflowLink = ({ id }) => h(NamedLink, { kind: "workflows", id });
 
-// Suggestions for fields of users: the usernames that are known.
-const KnownUsers = () => h("datalist", { id: "known-users" }, [...useNames().users.values()].filter(Boolean).map((name) => h("option", { key: name, value: name })));
+// Field for a user, which suggests the usernames that are known. What is being typed is kept until `value` changes.
+function UserField({ value, onChange }) {
+  const input = useRef(null);
+  useLayoutEffect(() => { input.current.value = value; }, [value]);
+  return h("label", {}, "User", h("input", { ref: input, placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, list: "known-users", onChange }),
+    h("datalist", { id: "known-users" }, [...useNames().users.values()].filter(Boolean).map((name) => h("option", { key: name, value: name }))));
+}
 
 // Returns a URL with its host only: each of the other parts may hold a secret.
 function maskedUrl(url) {

@@ -2,7 +2,7 @@
 
 import { Fragment, h, useState } from "./preact.js";
 import { call, query, segment, session, useSession } from "./api.js";
-import { loadDestinations, pause, useData, usePolling } from "./data.js";
+import { pause, refreshDestinations, useData, usePolling } from "./data.js";
 import { useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
 import { announce, Badge, Button, Choices, Dialog, Empty, Field, Form, LiveNotice, localInput, isoTime, openDialog, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
@@ -66,7 +66,7 @@ async function replayNow({ destinationId, health: { pending } }, started) {
     isCounting = status === "running" && found < pending;
   }
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
-  await loadDestinations();
+  await refreshDestinations();
 }
 
 // Asks what a destination gets again. `selected` are ids of errors and events, `since` is the start of a suggested time range.

@@ -2,7 +2,7 @@
 
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment } from "./api.js";
-import { loadDestinations } from "./data.js";
+import { refreshDestinations } from "./data.js";
 import { announce, Button, CopyButton, Dialog, download, Field, Form, Id, Json, openDialog } from "./ui.js";
 
 export { RoleField, openRoleSteps, RoleReplacement };
@@ -56,7 +56,7 @@ function openRoleSteps(destination) {
       const { verified } = await call("PATCH", `destinations/${segment(destination.destinationId)}`, { enabled: true });
       close();
       announce(verified ? "Enabled and verified." : "Enabled, but not verified: see what AWS answered.");
-      await loadDestinations();
+      await refreshDestinations();
     } }, h("p", { class: "wide quiet" }, "Tenon assumes the role, checks that it cannot be assumed without the external id, and sends a test event. AWS may need some seconds until a new role works."))));
 }
 
@@ -68,7 +68,7 @@ function RoleReplacement({ destination, close, secondary }) {
     await call("PATCH", `destinations/${segment(destination.destinationId)}`, { credentials: { roleArn: values.roleArn.trim() } });
     close();
     announce("The role is used.");
-    await loadDestinations();
+    await refreshDestinations();
   } }, h(RoleField, { value: roleArn, onInput: (event) => setEntered(event.currentTarget.value.trim()) }),
   h(Fragment, {}, h(RoleCreation, { destination, roleArn: entered || "arn:aws:iam::111122223333:role/tenon-errors" })),
   h("p", { class: "wide quiet" }, "The present credentials are used until AWS has accepted the role."));
