@@ -1751,6 +1751,18 @@ def test_view_that_is_opened_during_a_switch_shows_its_result(site: Site, user: 
     site.see("Ledger", "Paused")
 
 
+def test_failure_of_a_switch_is_shown_in_a_view_that_was_opened_meanwhile(site: Site, user: User) -> None:
+    user.install()
+    site.show("Shop", "Installed")
+    site.click("Shop", "Orders")
+    release = site.front.hold("PUT", Response.of("{}", "application/problem+json", 500))
+    site.toggle("Orders")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
+    site.click("Back")
+    release.set()
+    site.see("Ledger", "Something went wrong on our side.")
+
+
 def test_switches_are_visible_in_forced_colors(site: Site, user: User) -> None:
     user.install()
     site.show("Orders", integrationId="shop")
@@ -2276,3 +2288,13 @@ def test_tab_reaches_every_control(site: Site, user: User) -> None:
         if text == "Access token":
             user.break_account(user.install(), "expired")
             site.show(integrationId="shop")
+
+
+def test_refused_page_is_shown_once_a_renewed_token_allows_it(site: Site, user: User, clock: None) -> None:
+    site.sign_in(user, origins=[site.other.origin])
+    site.show("This page may not be shown here.")
+    site.sign_in(user)
+    due = site.browser.run("return Math.max(...timers.filter(({ run }) => run).map(({ ms }) => ms))")
+    site.browser.run("pass(arguments[0])", due)
+    site.see("Ledger", "Chat")
+    site.events("ready")

@@ -72,9 +72,14 @@ async function openView(load, draw, { renews = false } = {}) {
   else showLoading();
   try {
     if (renews) await renewToken();
+    const before = app.querySelector(".failure");
     await state.switches;
     const loaded = await load();
-    if (number === state.view) draw(loaded);
+    if (number !== state.view) return;
+    const failure = app.querySelector(".failure");
+    draw(loaded);
+    // That of a switch, whose end the user did not wait for.
+    if (failure && failure !== before) app.querySelector("main").prepend(failure);
   } catch (problem) {
     if (number !== state.view) return;
     const isSession = problem.kind === "session";
@@ -220,7 +225,12 @@ async function startView() {
   let reason;
   await openView(async () => {
     reason = await refusal();
-  }, () => (reason ? showEnd(text("refused"), reason) : openFirst()));
+  }, () => {
+    if (!reason) return openFirst();
+    // Another token may be allowed.
+    shownUser = null;
+    return showEnd(text("refused"), reason);
+  });
 }
 
 function startFramed() {
