@@ -56,7 +56,7 @@ impl Forwarder {
     ///
     /// Environments, and the destinations of an environment, are processed concurrently.
     ///
-    /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 1 MB, at
+    /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 250 KB, at
     /// most one KMS call, and the calls of the recorder. One `SendMessageBatch` per ten messages to
     /// webhooks, each of up to ten records to one of them; the calls of the recorder for a webhook that
     /// defers first attempts. One message per unreadable record.
