@@ -26,8 +26,10 @@ from emulator import CUSTOMER_ACCOUNT, ROOT
 
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
-# Tests of the stack that have one of their own, by markers.
-SELECTIONS = ["alone", "not alone"]
+# Tests of the stack that have one of their own, by markers, and those that run on the stack of the
+# Rust tests, after them.
+SELECTIONS = ["alone", "not alone and not clients"]
+AFTER_RUST = "clients"
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
@@ -48,9 +50,16 @@ def main() -> None:
         finishes = [started.enter_context(stack_tests(selection)) for selection in SELECTIONS]
         print("building the tests …", flush=True)
         build = [*LOWEST, *arguments.command, "--no-run"]
-        code = subprocess.run(build, cwd=ROOT, check=False).returncode or run(arguments.command)
+        code = subprocess.run(build, cwd=ROOT, check=False).returncode
+        code = code or run(arguments.command, pytest_command(AFTER_RUST))
         codes = [code, *(finish() for finish in finishes)]
         sys.exit(next(filter(None, codes), 0))
+
+
+def pytest_command(selection: str) -> list[str]:
+    """Returns the command that runs the tests in `tests/stack` whose markers match."""
+    options = ["-p", "no:cacheprovider", "--quiet", "--durations=10", "-m", selection]
+    return [sys.executable, "-m", "pytest", *options, "tests/stack"]
 
 
 @contextlib.contextmanager
@@ -59,8 +68,7 @@ def stack_tests(selection: str) -> Iterator[Callable[[], int]]:
 
     Yields a function that waits for their end, prints their output and returns their exit code.
     """
-    command = [sys.executable, __file__, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
-    command += ["--durations=10", "-m", selection, "tests/stack"]
+    command = [sys.executable, __file__, *pytest_command(selection)]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
 
@@ -78,8 +86,11 @@ def stack_tests(selection: str) -> Iterator[Callable[[], int]]:
             process.wait()
 
 
-def run(command: list[str]) -> int:
-    """Runs a command with a new stack, and returns the command's exit code."""
+def run(*commands: list[str]) -> int:
+    """Runs commands one after the other with a new stack.
+
+    Returns the first exit code that is not 0, or 0.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
     stack.collect(folder)
     print("starting a local AWS and deploying template.yaml to it (about half a minute) …", flush=True)
@@ -106,9 +117,13 @@ def run(command: list[str]) -> int:
         browser = start_browser()
         if browser:
             environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
-        code = subprocess.run([*LOWER, *command], env=environment, cwd=ROOT, check=False).returncode
+        codes = [
+            subprocess.run([*LOWER, *command], env=environment, cwd=ROOT, check=False).returncode
+            for command in commands
+        ]
+        code = next(filter(None, codes), 0)
         keep_logs(local, folder / "functions.log")
-        leaks = search_for_secrets(folder / "functions.log", keys, expected=command[0] == "cargo")
+        leaks = search_for_secrets(folder / "functions.log", keys, expected=commands[0][0] == "cargo")
         code = code or leaks
     finally:
         if browser:

@@ -26,6 +26,7 @@ from template import Template
 def pytest_configure(config: pytest.Config) -> None:
     """Declares the markers."""
     config.addinivalue_line("markers", "alone: changes settings or data of the stack that others use")
+    config.addinivalue_line("markers", "clients: sends many requests to the API, in environments of its own")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

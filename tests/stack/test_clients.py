@@ -13,6 +13,8 @@ from conftest import Environment, NewEnvironment
 from emulator import ROOT
 from stack import Stack
 
+pytestmark = pytest.mark.clients
+
 RoundTrip = Callable[[list[str], Path], None]
 
 
