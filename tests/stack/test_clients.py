@@ -69,6 +69,9 @@ def test_packages_have_the_version_and_licence_of_tenon() -> None:
         tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"],
     ]
     assert len({(package["version"], package["license"]) for package in packages}) == 1
+    licence = (ROOT / "LICENSE").read_bytes()
+    for folder in (clients.NODE_SDK, clients.PYTHON_SDK, clients.NODE_SDK.parent):
+        assert (folder / "LICENSE").read_bytes() == licence, folder
 
 
 def test_packages_are_tested_with_the_versions_of_their_lock_files() -> None:

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import type { paths } from "./api.js";
 import { TenonError } from "./errors.js";
-import { isTransient, pause } from "./retries.js";
+import { isTransient, pause, secondsOf } from "./retries.js";
 
 export interface Settings {
   /** Base URL of the API. */
@@ -87,6 +87,9 @@ const KEYED: Record<KeyedPath, true> = {
   "/workflows/{workflowId}/errors": true,
 };
 
+/** Longest time of a timer of Node.js. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Client of the API with one API key. */
 export class Tenon {
   readonly #url: string;
@@ -97,8 +100,8 @@ export class Tenon {
   constructor({ url, key, timeoutMs = 30_000, retries = 3 }: Settings) {
     this.#url = checkedUrl(url);
     this.#key = checkedKey(key);
-    this.#timeoutMs = timeoutMs;
-    this.#retries = retries;
+    this.#timeoutMs = checkedNumber("timeoutMs", timeoutMs, 1);
+    this.#retries = checkedNumber("retries", retries, 0);
   }
 
   /**
@@ -130,13 +133,15 @@ export class Tenon {
     ...inputs: Inputs<OperationOf<"GET", P>>
   ): AsyncGenerator<Item<Result<"GET", P>>, void> {
     const input = (inputs[0] ?? {}) as Sent;
-    let { cursor } = input.query ?? {};
-    do {
-      const { body } = await this.#send("GET", path, { ...input, query: { ...input.query, cursor } });
+    let { query } = input;
+    for (;;) {
+      const { body } = await this.#send("GET", path, { ...input, query });
       const page = body as { data?: unknown[]; errors?: unknown[]; cursor?: string };
       yield* (page.data ?? page.errors ?? []) as Item<Result<"GET", P>>[];
-      cursor = page.cursor;
-    } while (cursor !== undefined);
+      if (page.cursor === undefined) return;
+      // The cursor is behind the items that were skipped.
+      query = { ...query, cursor: page.cursor, skip: undefined };
+    }
   }
 
   async #send(
@@ -145,8 +150,13 @@ export class Tenon {
     { path: values, query, header, body }: Sent = {},
   ): Promise<{ body: unknown; etag: string | null }> {
     const url = this.#url + fillIn(path, values) + queryString(query);
-    const headers = new Headers({ authorization: `Bearer ${this.#key}`, ...header });
-    if (body !== undefined) headers.set("content-type", "application/json");
+    const headers = new Headers({ authorization: `Bearer ${this.#key}` });
+    for (const [name, value] of Object.entries(header ?? {})) {
+      // JavaScript would send the text "undefined".
+      if (value !== undefined && value !== null) headers.set(name, value);
+    }
+    const content = body === undefined ? null : JSON.stringify(body);
+    if (content !== null) headers.set("content-type", "application/json");
     const isKeyed = method === "POST" && Object.hasOwn(KEYED, path);
     if (isKeyed && !headers.has("idempotency-key")) headers.set("idempotency-key", randomUUID());
     const isRepeatable = method === "GET" || isKeyed;
@@ -155,9 +165,10 @@ export class Tenon {
       const isLast = attempt > this.#retries;
       let response: Response;
       let text: string;
+      const signal = AbortSignal.timeout(this.#timeoutMs);
       try {
-        const signal = AbortSignal.timeout(this.#timeoutMs);
-        response = await fetch(url, { method, headers, signal, body: body === undefined ? null : JSON.stringify(body) });
+        // Tenon does not redirect, and the key is for its URL alone.
+        response = await fetch(url, { method, headers, signal, body: content, redirect: "manual" });
         text = await response.text();
       } catch (error) {
         if (isLast || !isRepeatable) throw error;
@@ -168,8 +179,9 @@ export class Tenon {
       if (response.ok && parsed !== undefined) return { body: parsed, etag: response.headers.get("etag") };
 
       const problem = parsed ?? { detail: "the response is not JSON: check the URL of the API" };
-      const error = new TenonError(response.status, problem);
-      const wait = pause(attempt, response.headers.get("retry-after"));
+      const retryAfter = secondsOf(response.headers.get("retry-after"));
+      const error = new TenonError(response.status, problem, retryAfter);
+      const wait = pause(attempt, retryAfter);
       if (isLast || wait === null || !isTransient(error.status, error.type, isRepeatable)) throw error;
       await sleep(wait);
     }
@@ -184,6 +196,13 @@ function checkedUrl(url: unknown): string {
     throw new TypeError("url must be an http(s) URL: is TENON_URL set?");
   }
   return text.replace(/\/+$/, "");
+}
+
+function checkedNumber(name: string, value: unknown, least: number): number {
+  if (!Number.isInteger(value) || (value as number) < least || (value as number) > MAX_TIMER_MS) {
+    throw new TypeError(`${name} must be a whole number of at least ${least}`);
+  }
+  return value as number;
 }
 
 /** Returns the key. The error does not contain it, because errors are logged. */

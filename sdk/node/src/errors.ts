@@ -16,13 +16,16 @@ export class TenonError extends Error {
     readonly status: number,
     /** Whole document. */
     readonly problem: Partial<Problem>,
+    /** Seconds after which the API asks to repeat the request, if it does. */
+    readonly retryAfter: number | null = null,
   ) {
     const detail = problem.detail ?? problem.message ?? "no description";
     // API Gateway rejects an invalid key without a problem document.
     const isUnauthorized = (status === 401 || status === 403) && !problem.type && problem.message !== undefined;
     super(`${status} ${detail}${isUnauthorized ? ": check the API key" : ""}`);
     this.detail = detail;
-    this.type = problem.type?.replace("urn:tenon:problem:", "") ?? null;
+    // A proxy may answer with anything.
+    this.type = typeof problem.type === "string" ? problem.type.replace("urn:tenon:problem:", "") : null;
     this.title = problem.title ?? `HTTP status ${status}`;
     this.errors = problem.errors ?? [];
   }

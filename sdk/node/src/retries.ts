@@ -1,5 +1,5 @@
 const TRANSIENT = new Set([429, 502, 503, 504]);
-/** A longer pause than this is left to the caller. */
+/** A longer pause than this is left to the caller, and none grows longer. */
 const MAX_PAUSE_MS = 60_000;
 const FIRST_PAUSE_MS = 500;
 
@@ -11,10 +11,13 @@ export function isTransient(status: number, type: string | null, isRepeatable: b
   return isRepeatable && (TRANSIENT.has(status) || type === "idempotency-key-in-progress");
 }
 
-/** Returns the pause after an attempt, counted from 1, or null if it is too long to wait here. */
-export function pause(attempt: number, retryAfter: string | null): number | null {
-  // A date is possible in HTTP, but Tenon sends seconds.
-  const asked = retryAfter === null ? Number.NaN : Number(retryAfter) * 1000;
-  if (asked >= 0) return asked <= MAX_PAUSE_MS ? asked : null;
-  return FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2);
+/** Returns the seconds of a `Retry-After`. A date is possible in HTTP, but Tenon sends seconds. */
+export function secondsOf(retryAfter: string | null): number | null {
+  return retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : null;
+}
+
+/** Returns the pause after an attempt, counted from 1, or null if the seconds that are asked for are too many. */
+export function pause(attempt: number, retryAfter: number | null): number | null {
+  if (retryAfter !== null) return retryAfter * 1000 <= MAX_PAUSE_MS ? retryAfter * 1000 : null;
+  return Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), MAX_PAUSE_MS) * (0.5 + Math.random() / 2);
 }

@@ -18,6 +18,8 @@ export interface UserTokenClaims extends JWTPayload {
 
 /** Tenon's documents ask to cache the key set for at most five minutes. */
 const KEY_SET_MAX_AGE_MS = 300_000;
+/** Tolerated difference of the clocks, also at the end of the lifetime. */
+const CLOCK_TOLERANCE_S = 5;
 
 /**
  * Returns a function that verifies user tokens of an environment, which pages send to your own
@@ -39,6 +41,7 @@ export function tokenVerifier(settings: {
     const { payload } = await jwtVerify<UserTokenClaims>(token, keySet, {
       algorithms: ["ES256"],
       audience: "tenon",
+      clockTolerance: CLOCK_TOLERANCE_S,
       issuer: settings.issuer,
       requiredClaims: ["sub", "env", "exp"],
       typ: "tenon-user+jwt",

@@ -118,7 +118,8 @@ test("repetitions are limited, and a long Retry-After is left to the caller", as
   const path = { user: "joe" };
   assert.equal((await rejection(client(server, { retries: 1 }).call("GET", "/users/{user}", { path }))).status, 503);
   assert.equal(server.received.length, 2);
-  assert.equal((await rejection(client(server).call("GET", "/users/{user}", { path }))).detail, "closed");
+  const closed = await rejection(client(server).call("GET", "/users/{user}", { path }));
+  assert.deepEqual([closed.detail, closed.retryAfter], ["closed", 86400]);
   assert.equal(server.received.length, 3);
 });
 
@@ -141,6 +142,31 @@ test("a list is read page by page with its filters", async () => {
     server.received.map(({ url }) => url),
     ["", "&cursor=a+b", "&cursor=c"].map((cursor) => `/base/users?status=active&limit=1${cursor}`),
   );
+});
+
+test("skipped items of a list are skipped once", async () => {
+  await using server = await FakeServer.start(json(200, { errors: [], cursor: "c" }), json(200, { errors: [] }));
+  for await (const error of client(server).list("/logs", { query: { skip: 10 } })) assert.fail(error._id);
+  assert.deepEqual(server.received.map(({ url }) => url), ["/base/logs?skip=10", "/base/logs?cursor=c"]);
+});
+
+test("a header without a value is not sent", async () => {
+  await using server = await FakeServer.start(json(201, {}));
+  const header = { "Idempotency-Key": undefined } as unknown as { "Idempotency-Key": string };
+  await client(server).call("POST", "/users", { body: { username: "joe" }, header });
+  assert.match(String(server.received[0]?.headers["idempotency-key"]), /^[0-9a-f-]{36}$/);
+});
+
+test("limits that are no whole numbers are refused", () => {
+  for (const settings of [{ retries: Number.NaN }, { retries: -1 }, { timeoutMs: 0 }, { timeoutMs: Infinity }]) {
+    assert.throws(() => new Tenon({ url: "https://api.example.com", key: "key", ...settings }), TypeError);
+  }
+});
+
+test("a redirect is not followed", async () => {
+  await using server = await FakeServer.start(json(301, {}, { location: "/elsewhere" }), json(200, {}));
+  assert.equal((await rejection(client(server).call("GET", "/environment"))).status, 301);
+  assert.equal(server.received.length, 1);
 });
 
 test("a list requests no page before it is needed", async () => {

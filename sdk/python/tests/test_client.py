@@ -1,5 +1,6 @@
 """Requests, retries, pages and errors of the client, against a fake server."""
 
+import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -129,9 +130,13 @@ def test_repetitions_are_limited(serve: Serve) -> None:
 
 def test_long_retry_after_is_left_to_the_caller(serve: Serve) -> None:
     server, tenon = serve(answer(503, {"message": "closed"}, {"retry-after": "86400"}))
-    with pytest.raises(TenonError, match="closed"):
+    with pytest.raises(TenonError, match="closed") as raised:
         tenon.get_user("joe")
     assert len(server.received) == 1
+    assert raised.value.retry_after == 86400
+    # Errors are copied, for example to another process.
+    copied = copy.copy(raised.value)
+    assert (str(copied), copied.problem, copied.retry_after) == ("503 closed", {"message": "closed"}, 86400)
 
 
 def test_attempt_without_a_response_ends_after_the_timeout(serve: Serve) -> None:
@@ -153,6 +158,20 @@ def test_list_is_read_page_by_page_with_its_filters(serve: Serve) -> None:
     assert [request.path for request in server.received] == [
         f"/base/users?status=active&limit=1{cursor}" for cursor in cursors
     ]
+
+
+def test_skipped_items_of_a_list_are_skipped_once(serve: Serve) -> None:
+    server, tenon = serve(answer(200, {"errors": [], "cursor": "c"}), answer(200, {"errors": []}))
+    assert list(tenon.list_logs(skip=10)) == []
+    assert [request.path for request in server.received] == ["/base/logs?skip=10", "/base/logs?cursor=c"]
+
+
+def test_path_of_a_request_keeps_its_query_and_belongs_to_the_api(serve: Serve) -> None:
+    server, tenon = serve(answer(200, {}))
+    tenon.request("GET", "/users?status=disabled")
+    assert server.received[0].path == "/base/users?status=disabled"
+    with pytest.raises(ValueError, match="must begin with /"):
+        tenon.request("GET", "https://other.example/users")
 
 
 def test_list_requests_no_page_before_it_is_needed(serve: Serve) -> None:

@@ -13,7 +13,7 @@ import httpx
 from typing_extensions import Self
 
 from .errors import TenonError
-from .retries import is_transient, pause
+from .retries import is_transient, pause, seconds_of
 
 
 class Caller:
@@ -22,8 +22,9 @@ class Caller:
     def __init__(self, url: str, key: str, *, timeout: float = 30, retries: int = 3) -> None:
         """Creates a client.
 
-        `url` is the base URL of the API, `key` an API key or a user token. `timeout` limits each
-        attempt, in seconds, and `retries` the number of repetitions of a request.
+        `url` is the base URL of the API, `key` an API key or a user token. `timeout` limits, in
+        seconds, each step of an attempt: connecting, waiting for a connection of the pool, and
+        every read and write. `retries` limits the number of repetitions of a request.
 
         Raises a `ValueError` if `url` or `key` is invalid.
         """
@@ -58,12 +59,16 @@ class Caller:
         Raises a `TenonError` if the request is rejected. A request that is repeatable, by default a
         GET, is repeated after network errors, 429, 502, 503 and 504, and any request after 429.
         """
+        # Otherwise the key could be sent to another server.
+        if not path.startswith("/"):
+            raise ValueError(f"the path must begin with /: {path!r}")
         is_repeatable = method == "GET" if is_repeatable is None else is_repeatable
         request = self._http.build_request(
             method,
             path,
             json=body,
-            params={name: _text(value) for name, value in (query or {}).items() if value is not None},
+            # An empty query would remove that of the path.
+            params={name: _text(value) for name, value in (query or {}).items() if value is not None} or None,
             headers={name: value for name, value in (headers or {}).items() if value is not None},
         )
         attempt = 1
@@ -78,8 +83,9 @@ class Caller:
             else:
                 if response.is_success:
                     return response
-                error = TenonError(response.status_code, _document(response))
-                wait = pause(attempt, response.headers.get("retry-after"))
+                retry_after = seconds_of(response.headers.get("retry-after"))
+                error = TenonError(response.status_code, _document(response), retry_after)
+                wait = pause(attempt, retry_after)
                 if is_last or wait is None or not is_transient(error.status, error.type, is_repeatable):
                     raise error
             time.sleep(wait or 0)
@@ -107,6 +113,8 @@ class Caller:
             cursor = page.get("cursor")
             if cursor is None:
                 return
+            # The cursor is behind the items that were skipped.
+            query = {**query, "skip": None}
 
 
 def segment(value: str) -> str:

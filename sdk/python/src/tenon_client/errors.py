@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 class TenonError(Exception):
     """Rejected request: a problem document, or an error of API Gateway, which has no `type`."""
 
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+    def __init__(self, status: int, problem: dict[str, Any], retry_after: int | None = None) -> None:
         self.status = status
+        #: Seconds after which the API asks to repeat the request, if it does.
+        self.retry_after = retry_after
         #: Whole document.
         self.problem = problem
         #: Kind of problem without its prefix, such as `user-exists`; stable, for use in code.
-        self.type: str | None = problem["type"].removeprefix("urn:tenon:problem:") if "type" in problem else None
+        # A proxy may answer with anything.
+        type_ = problem.get("type")
+        self.type: str | None = type_.removeprefix("urn:tenon:problem:") if isinstance(type_, str) else None
         self.title: str = problem.get("title", f"HTTP status {status}")
         self.detail: str = problem.get("detail") or problem.get("message") or "no description"
         #: Invalid, taken or unprocessed fields.
@@ -24,3 +28,7 @@ class TenonError(Exception):
         # API Gateway rejects an invalid key without a problem document.
         is_unauthorized = status in (401, 403) and self.type is None and "message" in problem
         super().__init__(f"{status} {self.detail}{': check the API key' if is_unauthorized else ''}")
+
+    def __reduce__(self) -> tuple[type[TenonError], tuple[Any, ...]]:
+        """Returns what a copy is made of, for example in another process."""
+        return type(self), (self.status, self.problem, self.retry_after)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 # Tenon's documents ask to cache the key set for at most five minutes.
 _KEY_SET_MAX_AGE = 300
+# Seconds within which the key set must arrive: concurrent verifications wait for it.
+_KEY_SET_TIMEOUT = 5
+# Tolerated difference of the clocks in seconds, also at the end of the lifetime.
+_CLOCK_TOLERANCE = 5
 
 
 class UserTokenClaims(TypedDict):
@@ -44,21 +48,29 @@ class TokenVerifier:
         `url` is the base URL of the API, and `issuer` the parameter `TokenIssuer` of the stack; its
         default is `urn:tenon:<account>:<region>:<stack>`.
         """
-        self._key_set = jwt.PyJWKClient(f"{url.rstrip('/')}/.well-known/jwks.json", lifespan=_KEY_SET_MAX_AGE)
+        self._key_set = jwt.PyJWKClient(
+            f"{url.rstrip('/')}/.well-known/jwks.json", lifespan=_KEY_SET_MAX_AGE, timeout=_KEY_SET_TIMEOUT
+        )
         self._issuer = issuer
         self._environment_id = environment_id
 
     def verify(self, token: str) -> UserTokenClaims:
         """Returns the claims of a valid token. Raises a `jwt.PyJWTError` otherwise.
 
-        A valid token does not prove that the user is still enabled.
+        A `jwt.PyJWKClientConnectionError` says that the key set cannot be read, and nothing about
+        the token. A valid token does not prove that the user is still enabled.
         """
+        try:
+            key = self._key_set.get_signing_key_from_jwt(token).key
+        except (ValueError, OSError) as error:
+            raise jwt.PyJWKClientConnectionError(f"the key set cannot be read: {error}") from error
         decoded = jwt.decode_complete(
             token,
-            self._key_set.get_signing_key_from_jwt(token).key,
+            key,
             algorithms=["ES256"],
             audience="tenon",
             issuer=self._issuer,
+            leeway=_CLOCK_TOLERANCE,
             options={"require": ["iss", "aud", "sub", "env", "exp"]},
         )
         claims = decoded["payload"]
