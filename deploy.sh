@@ -2,6 +2,8 @@
 # Deploys Tenon from an unpacked package, with the AWS CLI or the SAM CLI. In a source tree, which has no package, it only
 # checks (`make deploy`).
 set -euo pipefail
+# Without a pager, which a terminal may not have.
+export AWS_PAGER=''
 cd "$(dirname "$0")"
 
 usage() {
@@ -125,9 +127,19 @@ check_account() {
 
     status=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --query 'Stacks[0].StackStatus' \
         --output text 2>/dev/null) || status=''
+    # A deployment would delete the resources of another application.
+    if [[ $status == *_COMPLETE && $status != ROLLBACK_COMPLETE ]] &&
+        ! aws cloudformation describe-stack-resource --region "$region" --stack-name "$stack" \
+            --logical-resource-id DestinationsKey >/dev/null 2>"$temporary/error" &&
+        grep -q 'does not exist' "$temporary/error"; then
+        failed "the stack $stack belongs to another application: choose another name"
+    fi
     case $status in
         ROLLBACK_COMPLETE) failed "the first deployment of this stack failed; delete what is left of it:
     aws cloudformation delete-stack --stack-name $stack && aws cloudformation wait stack-delete-complete --stack-name $stack" ;;
+        UPDATE_ROLLBACK_FAILED) failed "the last update of this stack failed, and so did its rollback:
+    docs/operations.md (Upgrade) says how to continue it" ;;
+        *_FAILED) failed "the stack has the status $status: delete it, or correct what its events name" ;;
         REVIEW_IN_PROGRESS) ;;
         *_IN_PROGRESS) failed "the stack is being changed ($status): wait until this ends" ;;
     esac
@@ -164,9 +176,10 @@ deploy_with_aws() {
         --stack-name "$stack" --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
         --parameter-overrides "Architecture=$architecture" ${parameters[@]+"${parameters[@]}"} --tags "${tags[@]}"; then
         # Newest first. CloudFormation also cancels resources because of an earlier failure.
-        aws cloudformation describe-stack-events --stack-name "$stack" --max-items 500 --output text --query \
+        # The rollback of a first deployment has two events for each resource.
+        aws cloudformation describe-stack-events --stack-name "$stack" --max-items 3000 --output text --query \
             "StackEvents[?ends_with(ResourceStatus, '_FAILED')].[Timestamp, LogicalResourceId, ResourceStatusReason]" \
-            2>/dev/null | awk -v started="$started" '$1 >= started && !/ cancelled$/' >&2 || true
+            2>/dev/null | awk -v started="$started" '/^2/ && $1 >= started && !/ cancelled$/' >&2 || true
         stop "The deployment failed. Fix its cause, which the last lines above name, and run this command again."
     fi
     aws cloudformation describe-stacks --stack-name "$stack" --output text --query \

@@ -27,6 +27,9 @@ REGION = "us-east-1"
 # The emulator treats a 12-digit access key id as the root user of the account with that number.
 PRODUCT_ACCOUNT = "111111111111"
 CUSTOMER_ACCOUNT = "222222222222"
+# The local AWS is not reached through a proxy, also by what is started from here.
+for name in ("NO_PROXY", "no_proxy"):
+    os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost")))
 
 
 @dataclass

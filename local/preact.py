@@ -28,6 +28,9 @@ EXPORTED = {
 
 def main() -> None:
     """Runs the command of the arguments."""
+    if not PACKAGE.is_dir():
+        print("Preact: skipped, because Node.js is not installed")
+        return
     text = module()
     match sys.argv[1:]:
         case ["generate"]:

@@ -17,6 +17,7 @@ The credentials and `AWS_ENDPOINT_URL` in the environment select a real or the l
 import os
 import random
 import sys
+import tempfile
 import threading
 import time
 import unicodedata
@@ -41,7 +42,11 @@ SEGMENTS = 8
 MAX_KEYS = 100
 # Maximum number of attempts to copy an item that others change meanwhile.
 MAX_ATTEMPTS = 8
-# Maximum number of keys of undecided items that are printed.
+# Reasons of a transaction that exceeds the throughput of a partition, and the maximum number of
+# pauses for it, of at most 20 seconds each.
+THROTTLED = {"ThrottlingError", "ProvisionedThroughputExceeded"}
+MAX_THROTTLED = 10
+# Maximum number of keys of undecided items that are printed. All are in a file.
 MAX_LISTED = 20
 # Seconds between two lines of progress.
 PROGRESS_INTERVAL = 5
@@ -258,8 +263,8 @@ class Rules:
         """Copies an item and those without which it is not written. Returns the number of items
         that were written.
         """
-        written = 0
-        for attempt in range(MAX_ATTEMPTS):
+        written = attempt = throttled = 0
+        while attempt < MAX_ATTEMPTS:
             self.live.forget()
             self.directory.forget()
             if not self.verdict(item).is_copied:
@@ -267,13 +272,19 @@ class Rules:
             needed = [key for key in self.dependencies(item) if self.live.get(key) is None]
             if needed:
                 written += sum(self.copy(other) for key in needed if (other := self.restored.get(key)))
+                attempt += 1
                 continue
             writes = self.writes(item, self.live.get(key_of(item)))
             try:
                 self.live.dynamodb.transact_write_items(TransactItems=writes)
             except self.live.dynamodb.exceptions.TransactionCanceledException as error:
                 codes = {reason["Code"] for reason in error.response["CancellationReasons"]} - {"None"}
-                if codes <= {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"}:
+                if codes & THROTTLED and throttled < MAX_THROTTLED:
+                    throttled += 1
+                    time.sleep(random.uniform(0.5, 1) * min(2**throttled, 20))  # noqa: S311 (jitter needs no secrecy)
+                    continue
+                attempt += 1
+                if codes <= {"ConditionalCheckFailed", "TransactionConflict"}:
                     time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (jitter needs no secrecy)
                     continue
                 raise
@@ -317,6 +328,9 @@ class DirectoryRules(Rules):
         kind = text(item, "type")
         if kind == "apiKeyRecord":
             return "revokedAt" in item
+        if kind == "integration":
+            # The version of one that was created again begins anew.
+            return text(item, "createdAt"), int(text(item, "version") or 0)
         return int(text(item, self.versions.get(kind, "")) or 0)
 
     def copied(self, item: Item) -> Item:
@@ -709,7 +723,8 @@ class Report:
 
     kinds: dict[str, Counter[State]] = field(default_factory=lambda: defaultdict(Counter))
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-    undecided: list[Key] = field(default_factory=list)
+    # Type and key of each.
+    undecided: list[tuple[str, str, str]] = field(default_factory=list)
     read: int = 0
     written: int = 0
     changed: int = 0
@@ -724,8 +739,8 @@ class Report:
             self.kinds[kind][verdict.state] += 1
             if verdict.reason:
                 self.reasons[kind, verdict.reason] += 1
-            if verdict.state is State.UNDECIDED and len(self.undecided) < MAX_LISTED:
-                self.undecided.append(key_of(item))
+            if verdict.state is State.UNDECIDED:
+                self.undecided.append((kind, *key_of(item)))
 
     def total(self, *states: State) -> int:
         """Returns the number of items in these states."""
@@ -828,7 +843,12 @@ def run(stack: str, restored: str, table: str, apply: bool, deleted: str) -> Non
     live = directory if table == "directory" else errors
     if restored in (directory, errors):
         sys.exit(f"{restored} is a table of the stack {stack}. FROM must be the restored table.")
-    status = dynamodb.describe_table(TableName=restored)["Table"]["TableStatus"]
+    description = dynamodb.describe_table(TableName=restored)["Table"]
+    # Unknown to a table that was filled in another way.
+    source = description.get("RestoreSummary", {}).get("SourceTableArn", "")
+    if source and not source.endswith(f":table/{live}"):
+        sys.exit(f"{restored} was restored from {source}, which is not the {table} table of the stack {stack}.")
+    status = description["TableStatus"]
     if status != "ACTIVE":
         sys.exit(f"{restored} has the status {status}. Wait until it is ACTIVE.")
 
@@ -845,10 +865,14 @@ def run(stack: str, restored: str, table: str, apply: bool, deleted: str) -> Non
         print(f"{report.total(State.MISSING, State.OLDER)} items would be copied: APPLY=1 copies them.")
     if undecided:
         print(f"{undecided} items may have been deleted on purpose:")
-        for pk, sk in report.undecided:
-            print(f"  {pk} {sk}")
-        if undecided > len(report.undecided):
-            print(f"  and {undecided - len(report.undecided)} others")
+        # API keys first: those that were revoked since would be valid again.
+        listed = sorted(report.undecided, key=lambda found: (found[0] != "apiKeyRecord", *found))
+        for kind, pk, sk in listed[:MAX_LISTED]:
+            print(f"  {kind} {pk} {sk}")
+        if undecided > MAX_LISTED:
+            with tempfile.NamedTemporaryFile("w", prefix="tenon-undecided-", suffix=".txt", delete=False) as file:
+                file.writelines(f"{kind} {pk} {sk}\n" for kind, pk, sk in listed)
+            print(f"  and {undecided - MAX_LISTED} others: all are in {file.name}")
         if deleted != "keep":
             print("Decide: DELETED=restore copies them, DELETED=keep leaves them deleted.")
     if unknown:

@@ -1,4 +1,4 @@
-"""Software bill of materials of a package: the crates of the functions, in the CycloneDX format."""
+"""Software bill of materials of a package (CycloneDX): the crates of the functions, and Preact."""
 
 import json
 import re
@@ -50,10 +50,10 @@ def sbom(root: Path, version: str, target: str) -> str:
         crate: _component(crates[crate], checksums[crates[crate]["name"], crates[crate]["version"]])
         for crate in used - own
     }
-    bom = Bom(metadata=BomMetaData(component=product), components=components.values())
-    bom.register_dependency(
-        product, [components[crate] for crate in set().union(*(dependencies[crate] for crate in own)) - own]
-    )
+    preact = _preact(root)
+    bom = Bom(metadata=BomMetaData(component=product), components=[*components.values(), preact])
+    direct = [components[crate] for crate in set().union(*(dependencies[crate] for crate in own)) - own]
+    bom.register_dependency(product, [*direct, preact])
     for crate, component in components.items():
         bom.register_dependency(component, [components[dependency] for dependency in dependencies[crate]])
     return _reproducible(JsonV1Dot6(bom).output_as_string())
@@ -86,6 +86,23 @@ def _component(crate: dict[str, Any], checksum: str) -> Component:
         # The checksum of the crate's archive in the registry.
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=checksum)],
         external_references=references,
+    )
+
+
+def _preact(root: Path) -> Component:
+    """Returns the library of the console, which is part of the source tree."""
+    text = (root / "functions/src/api/console/preact.js").read_text()
+    found = re.match(r"// Preact (\S+), generated", text)
+    if not found:
+        raise ValueError("preact.js does not begin with its version")
+    version = found[1]
+    return Component(
+        type=ComponentType.LIBRARY,
+        name="preact",
+        version=version,
+        bom_ref=f"preact@{version}",
+        purl=PackageURL("npm", name="preact", version=version),
+        licenses=[LicenseFactory().make_from_string("MIT")],
     )
 
 

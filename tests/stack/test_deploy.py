@@ -50,6 +50,18 @@ def test_a_stack_that_was_never_created_must_be_deleted_first(emulator: Emulator
     assert "aws cloudformation delete-stack --stack-name failed" in output
 
 
+@needs_aws
+def test_a_stack_of_another_application_is_not_changed(emulator: Emulator) -> None:
+    formation = emulator.client("cloudformation")
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "jobs"}}
+    formation.create_stack(StackName="backend", TemplateBody=json.dumps({"Resources": {"Jobs": queue}}))
+    formation.get_waiter("stack_create_complete").wait(StackName="backend", WaiterConfig={"Delay": 1})
+    code, output = run_script(SCRIPT, "--check", "backend")
+    assert code == 1
+    assert "the stack backend belongs to another application" in output
+    formation.delete_stack(StackName="backend")
+
+
 def test_a_stack_name_must_be_valid() -> None:
     code, output = run_script(SCRIPT, "--check", "1_tenon")
     assert code == 1
