@@ -6,7 +6,9 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use crate::{Api, aws, bus_settings, example_error, keys, python, setting, table_items, webhook_receiver::Receiver};
+use crate::{
+    Api, aws, bus_settings, eventually, example_error, keys, python, setting, table_items, webhook_receiver::Receiver,
+};
 
 /// Deployed stack.
 #[derive(Clone, Debug)]
@@ -119,6 +121,21 @@ impl Environment {
     pub async fn record_error(&self, workflow: &str, error: &str) -> String {
         let answer = self.engine.post(&format!("/workflows/{workflow}/errors"), example_error(error)).await.is(202);
         answer.body["ids"][0].as_str().unwrap().to_owned()
+    }
+
+    /// Records an error of the same id in two new workflows of a user, and waits until the deliveries to a failing
+    /// destination are pending.
+    pub async fn fail_with_equal_ids(&self, user: &str, destination: &str) {
+        for name in ["Orders", "Stock"] {
+            let workflow = self.create_workflow(user, name).await;
+            let mut error = example_error(name);
+            error["_id"] = json!("6155ac246093840013297377");
+            self.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
+        }
+        eventually("both deliveries are pending", async || {
+            (self.deliveries(destination, "pending").await.len() == 2).then_some(())
+        })
+        .await;
     }
 
     /// Returns the texts of a workflow's errors, newest first.

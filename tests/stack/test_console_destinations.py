@@ -260,11 +260,11 @@ def test_every_part_of_a_webhook_is_edited(console: Console, receiver: Receiver)
     console.click("Save")
     assert console.problem("URL") == "is required"
     console.fill("URL", f"{receiver.url}/2")
-    console.click("Save")
+    console.click("Save", "Saved.")
     wait(lambda: only(console)["url"] == f"{receiver.url}/2", PATIENCE, "the URL is saved")
     edit(console, "General")
     console.fill("Name", "")
-    console.click("Save")
+    console.click("Save", "Saved.")
     wait(lambda: only(console)["name"] is None, PATIENCE, "the name is removed")
 
 

@@ -727,12 +727,16 @@ def test_prefill_fills_all_but_secrets(site: Site, user: User) -> None:
 def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> None:
     site.show("Access token", integrationId="shop")
     site.fill_shop()
-    site.fill({"Address": "shop.example:443/admin", "Orders per run": "1,000"})
+    site.fill({"Address": "acme", "Orders per run": "1,000"})
     site.toggle("Orders")
     site.toggle("Stock")
     site.click("Install", "Enter a number.", "https://", "Choose at least one workflow.")
     assert [bool(site.error(label)) for label in ("Address", "Orders per run", "Access token")] == [True, True, False]
     assert "Choose at least one workflow." in site.error("Orders")
+    # A URL, but not of a web page.
+    site.fill({"Address": "shop.example:443/admin"})
+    site.click("Install")
+    wait(lambda: "https://" in site.error("Address"), PATIENCE, "error of the address")
     assert site.front.lines("PUT") == []
     # In German a comma begins the decimals.
     site.run("modal.close()")

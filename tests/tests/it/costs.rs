@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -74,12 +75,15 @@ struct Installing {
 }
 
 /// Returns the event of a change, which carries an object.
+/// Time of all events: an erasure needs a query for each second in which some were stored.
+static STORED_AT: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
+
 fn event(environment_id: EnvironmentId, user_id: UserId, event_type: EventType, object: &impl Serialize) -> Event {
     Event {
         event_id: EventId::new(),
         environment_id,
         event_type,
-        created_at: Timestamp::now(),
+        created_at: *STORED_AT,
         user_id,
         workflow_id: Some(WorkflowId::new()),
         integration_id: Some("shopify".parse().unwrap()),

@@ -18,6 +18,16 @@ async fn wait_until_done(environment: &Environment, replay: &str) -> Value {
     .await
 }
 
+/// Disables a destination, and waits until its pending deliveries are cancelled.
+async fn cancel(environment: &Environment, destination: &str, count: usize) {
+    environment.backend.patch(&format!("/destinations/{destination}"), json!({ "enabled": false })).await.is(200);
+    eventually("the deliveries are cancelled", async || {
+        environment.wake_drain(destination).await;
+        (environment.deliveries(destination, "cancelled").await.len() == count).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn errors_are_replayed_by_time_id_and_failure() {
     let acme = Tenon::deployed().await.environment().await;
@@ -144,12 +154,7 @@ async fn cancelled_deliveries_are_replayed() {
         (acme.deliveries(&webhook, "pending").await.len() == 3).then_some(())
     })
     .await;
-    acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
-    eventually("the deliveries are cancelled", async || {
-        acme.wake_drain(&webhook).await;
-        (acme.deliveries(&webhook, "cancelled").await.len() == 3).then_some(())
-    })
-    .await;
+    cancel(&acme, &webhook, 3).await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
 
@@ -171,22 +176,8 @@ async fn same_error_id_in_two_workflows_is_replayed_once_for_each() {
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
     let path = format!("/destinations/{webhook}");
-    for name in ["Orders", "Stock"] {
-        let workflow = acme.create_workflow(&user, name).await;
-        let mut error = example_error(name);
-        error["_id"] = json!("6155ac246093840013297377");
-        acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
-    }
-    eventually("the deliveries are pending", async || {
-        (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())
-    })
-    .await;
-    acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
-    eventually("the deliveries are cancelled", async || {
-        acme.wake_drain(&webhook).await;
-        (acme.deliveries(&webhook, "cancelled").await.len() == 2).then_some(())
-    })
-    .await;
+    acme.fail_with_equal_ids(&user, &webhook).await;
+    cancel(&acme, &webhook, 2).await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
     let replay =

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tenon::domain::timestamp::Timestamp;
 use tests::{
-    Tenon, eventually, example_error,
+    Tenon, eventually,
     webhook_receiver::{Received, Receiver, Reply},
 };
 
@@ -140,16 +140,7 @@ async fn same_error_id_in_two_workflows_is_delivered_twice() {
     let user = acme.create_user("joe@acme.example").await;
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
-    for name in ["Orders", "Stock"] {
-        let workflow = acme.create_workflow(&user, name).await;
-        let mut error = example_error(name);
-        error["_id"] = json!("6155ac246093840013297377");
-        acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
-    }
-    eventually("both deliveries are pending", async || {
-        (acme.deliveries(&webhook, "pending").await.len() == 2).then_some(())
-    })
-    .await;
+    acme.fail_with_equal_ids(&user, &webhook).await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
     acme.fast_forward(&webhook).await;
     eventually("both have arrived", async || (acme.deliveries(&webhook, "delivered").await.len() == 2).then_some(()))
