@@ -42,11 +42,11 @@ SEGMENTS = 8
 MAX_KEYS = 100
 # Maximum number of attempts to copy an item that others change meanwhile.
 MAX_ATTEMPTS = 8
-# Reasons of a transaction that exceeds the throughput of a partition, and the maximum number of
-# pauses for it, of at most 20 seconds each.
+# Reasons of a transaction that exceeds the throughput of a partition, and the longest pauses before
+# it is repeated, in seconds.
 THROTTLED = {"ThrottlingError", "ProvisionedThroughputExceeded"}
-MAX_THROTTLED = 10
-# Maximum number of keys of undecided items that are printed. All are in a file.
+THROTTLING_PAUSES = (2, 4, 8, 16, 20, 20, 20, 20, 20, 20)
+# Maximum number of keys of undecided items that are printed. If there are more, all are in a file.
 MAX_LISTED = 20
 # Seconds between two lines of progress.
 PROGRESS_INTERVAL = 5
@@ -263,8 +263,8 @@ class Rules:
         """Copies an item and those without which it is not written. Returns the number of items
         that were written.
         """
-        written = attempt = throttled = 0
-        while attempt < MAX_ATTEMPTS:
+        written = 0
+        for attempt in range(MAX_ATTEMPTS):
             self.live.forget()
             self.directory.forget()
             if not self.verdict(item).is_copied:
@@ -272,24 +272,34 @@ class Rules:
             needed = [key for key in self.dependencies(item) if self.live.get(key) is None]
             if needed:
                 written += sum(self.copy(other) for key in needed if (other := self.restored.get(key)))
-                attempt += 1
                 continue
             writes = self.writes(item, self.live.get(key_of(item)))
             try:
-                self.live.dynamodb.transact_write_items(TransactItems=writes)
+                self.transact(writes)
             except self.live.dynamodb.exceptions.TransactionCanceledException as error:
-                codes = {reason["Code"] for reason in error.response["CancellationReasons"]} - {"None"}
-                if codes & THROTTLED and throttled < MAX_THROTTLED:
-                    throttled += 1
-                    time.sleep(random.uniform(0.5, 1) * min(2**throttled, 20))  # noqa: S311 (jitter needs no secrecy)
-                    continue
-                attempt += 1
-                if codes <= {"ConditionalCheckFailed", "TransactionConflict"}:
+                if cancellation_codes(error) <= {"ConditionalCheckFailed", "TransactionConflict"}:
                     time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (jitter needs no secrecy)
                     continue
                 raise
             return written + sum("Put" in write for write in writes)
         raise ConcurrentChangeError
+
+    def transact(self, writes: list[Item]) -> None:
+        """Writes items in a transaction. Waits while the throughput of a partition is exceeded."""
+        for pause in (*THROTTLING_PAUSES, None):
+            try:
+                self.live.dynamodb.transact_write_items(TransactItems=writes)
+            except self.live.dynamodb.exceptions.TransactionCanceledException as error:
+                if pause is None or not cancellation_codes(error) & THROTTLED:
+                    raise
+                time.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311 (jitter needs no secrecy)
+            else:
+                return
+
+
+def cancellation_codes(error: ClientError) -> set[str]:
+    """Returns the reasons why a transaction was cancelled."""
+    return {reason["Code"] for reason in error.response["CancellationReasons"]} - {"None"}
 
 
 class ConcurrentChangeError(Exception):
@@ -328,10 +338,9 @@ class DirectoryRules(Rules):
         kind = text(item, "type")
         if kind == "apiKeyRecord":
             return "revokedAt" in item
-        if kind == "integration":
-            # The version of one that was created again begins anew.
-            return text(item, "createdAt"), int(text(item, "version") or 0)
-        return int(text(item, self.versions.get(kind, "")) or 0)
+        version = int(text(item, self.versions.get(kind, "")) or 0)
+        # The version of an integration that was created again begins anew.
+        return (text(item, "createdAt"), version) if kind == "integration" else version
 
     def copied(self, item: Item) -> Item:
         match text(item, "type"):

@@ -1,8 +1,8 @@
 //! `erase_logs`, triggered by the stream of the directory table for each user whose errors are to
 //! be erased, and by a schedule for unfinished erasures. May stop at any point and run more than
-//! once. AWS calls: at the end two DynamoDB reads and a write; for 50 errors three queries, one query for each workflow and second in
+//! once. AWS calls: for 50 errors three DynamoDB queries, one query for each workflow and second in
 //! which they were recorded, one read for 100 possible deliveries, one write for 25 items, and one
-//! write for each item that also covers other errors.
+//! write for each item that also covers other errors; at the end two reads and one write.
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::Diagnostic;

@@ -69,7 +69,7 @@ struct DeliveryRow {
     /// The latest replays that queued the delivery, oldest first.
     #[serde(default)]
     replay_ids: Vec<ReplayId>,
-    /// Required, because an update appends to it.
+    /// Required, because a settlement appends to it.
     attempts: Vec<Attempt>,
 }
 
@@ -135,9 +135,10 @@ impl PendingDeliveries {
     }
 
     /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.
-    /// A delivery that is pending already is replaced by one that counts for this replay, too, and
-    /// its last twelve attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
-    /// [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay does not select. Each record occurs at most once.
+    /// A delivery that is pending already is replaced by one that counts for this replay, too. Its last
+    /// twelve attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
+    /// [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay does not select. Each
+    /// record occurs at most once.
     ///
     /// Returns none if the replay is not running any longer. Otherwise the number of records that are
     /// queued, and how many of their deliveries were not pending before.
@@ -236,13 +237,8 @@ impl PendingDeliveries {
             };
             let status = (DeliveryStatus::Pending, Some(next.next_attempt_at));
             let attempts = row.map_or(&[][..], |row| row.attempts.as_slice());
-            let update = self.update(route, &next, status)?;
-            let update = match attempts.len().checked_sub(MAX_KEPT_ATTEMPTS) {
-                Some(former @ 1..) => {
-                    update.set("attempts", to_value(attempts.iter().skip(former).collect::<Vec<_>>())?)
-                }
-                _ => update.append("attempts", to_value(Vec::<&Attempt>::new())?),
-            };
+            let kept: Vec<&Attempt> = attempts.iter().skip(attempts.len().saturating_sub(MAX_KEPT_ATTEMPTS)).collect();
+            let update = self.update(route, &next, status)?.set("attempts", to_value(kept)?);
             writes.push(update.set("replayIds", to_value(replay_ids.split_off(recent))?).when(unchanged).into());
             queued.records += 1;
             new += 1;

@@ -1,8 +1,8 @@
 //! `DELETE /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id,
 //! or two by name; one read of the installation and one of the integration; one batch read of its
 //! workflows, one of its credentials and one of those that it created; if there are any, one query of the
-//! user's other installations, one of the names of its workflows and one batch read for each 100 of these;
-//! one transaction. All again after a conflict with a concurrent request.
+//! user's other installations, one of the names of its workflows, again if some are missing, and one batch
+//! read for each 100 of these; one transaction. All again after a conflict with a concurrent request.
 
 use std::collections::HashSet;
 
