@@ -65,7 +65,7 @@ tail: setup ## Follow errors and events of the stack of `make run`, or of TENON_
 	@$(PYTHON) local/tail.py
 
 .PHONY: key
-key: setup ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPES=manage, engine or read)
+key: python $(VENV)/.done ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPES=manage, engine or read)
 	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py
 
 .PHONY: test
@@ -147,11 +147,11 @@ deploy: rust-target $(PACKAGE_VENV)/.done ## Deploy to your AWS account (STACK=n
 endif
 
 .PHONY: restore
-restore: setup ## Copy lost items from a restored table (FROM=table TABLE=directory or errors, APPLY=1, DELETED=restore or keep)
+restore: python $(VENV)/.done ## Copy lost items from a restored table (FROM=table TABLE=directory or errors, APPLY=1, DELETED=restore or keep)
 	@STACK='$(STACK)' FROM='$(FROM)' TABLE='$(TABLE)' APPLY='$(APPLY)' DELETED='$(DELETED)' $(PYTHON) local/restore.py
 
 .PHONY: lock
-lock: setup ## Update the pinned Python packages from local/*.in
+lock: python $(VENV)/.done ## Update the pinned Python packages from local/*.in
 	$(PYTHON) -m pip install --quiet pip-tools
 	for list in local/requirements local/release-requirements local/package-requirements local/check-requirements local/clients-requirements \
 			examples/fastapi/requirements; do \
@@ -170,12 +170,15 @@ clean: ## Remove all build results and installed tools
 setup: tools $(VENV)/.done
 
 .PHONY: tools
-tools:
+tools: python
 	@command -v cargo >/dev/null || { echo "Rust is not installed: see https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "No C compiler is installed: install gcc or clang"; exit 1; }
+
+.PHONY: python
+python:
 	@command -v python3 >/dev/null || { echo "Python 3 is not installed: install python3"; exit 1; }
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is required"; exit 1; }
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "The Python module venv is not installed: install python3-venv"; exit 1; }
-	@command -v cc >/dev/null || { echo "No C compiler is installed: install gcc or clang"; exit 1; }
 
 .PHONY: rust-target
 rust-target:

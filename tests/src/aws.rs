@@ -1,9 +1,16 @@
 //! AWS configurations: the local AWS, scripted responses, and a client whose calls are counted.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_runtime_api::client::{
     http::{
@@ -26,6 +33,30 @@ pub async fn aws(account: &str) -> SdkConfig {
         .credentials_provider(credentials)
         .load()
         .await
+}
+
+/// Invokes a Lambda function with the root credentials of the stack's account.
+///
+/// Without the SDK for Lambda, which takes longer to build than all tests.
+pub async fn invoke(function: &str, payload: String) -> reqwest::Response {
+    let url = format!("{}/2015-03-31/functions/{function}/invocations", setting("AWS_ENDPOINT_URL"));
+    let credentials =
+        Credentials::new(setting("AWS_ACCESS_KEY_ID"), setting("AWS_SECRET_ACCESS_KEY"), None, None, "tests");
+    let (identity, region) = (credentials.into(), setting("AWS_REGION"));
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(&region)
+        .name("lambda")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap();
+    let body = SignableBody::Bytes(payload.as_bytes());
+    let signable = SignableRequest::new("POST", &url, std::iter::empty(), body).unwrap();
+    let (instructions, _) = sign(signable, &parameters.into()).unwrap().into_parts();
+    let mut request = http::Request::post(&url).body(payload).unwrap();
+    instructions.apply_to_request_http1x(&mut request);
+    reqwest::Client::new().execute(request.try_into().unwrap()).await.unwrap().error_for_status().unwrap()
 }
 
 /// Returns a configuration whose responses are scripted: `answer` maps the operation and the body

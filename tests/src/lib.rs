@@ -33,7 +33,7 @@ use serde_json::Value;
 
 pub use crate::{
     api::{Answer, Api, bus_settings, example_error, send},
-    aws::{Calls, aws, scripted},
+    aws::{Calls, aws, invoke, scripted},
     bus::Bus,
     stack::{Environment, Tenon},
 };

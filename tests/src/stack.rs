@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use crate::{
-    Api, aws, bus_settings, eventually, example_error, keys, python, setting, table_items, webhook_receiver::Receiver,
+    Api, aws, bus_settings, eventually, example_error, invoke, keys, python, setting, table_items, webhook_receiver::Receiver,
 };
 
 /// Deployed stack.
@@ -26,15 +26,10 @@ impl Tenon {
     /// Invokes an IAM-only function by the name of its stack output. Returns its payload, or that
     /// of its error.
     pub async fn invoke(&self, output: &str, payload: Value) -> Result<Value, Value> {
-        let answer = aws_sdk_lambda::Client::new(&self.aws)
-            .invoke()
-            .function_name(setting(&format!("TENON_STACK_{output}")))
-            .payload(aws_sdk_lambda::primitives::Blob::new(payload.to_string()))
-            .send()
-            .await
-            .unwrap();
-        let body = serde_json::from_slice(answer.payload.unwrap().as_ref()).unwrap();
-        if answer.function_error.is_some() { Err(body) } else { Ok(body) }
+        let answer = invoke(&setting(&format!("TENON_STACK_{output}")), payload.to_string()).await;
+        let is_error = answer.headers().contains_key("x-amz-function-error");
+        let body = answer.json().await.unwrap();
+        if is_error { Err(body) } else { Ok(body) }
     }
 
     /// Creates an environment with a back-end key and an engine key.

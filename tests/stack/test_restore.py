@@ -206,7 +206,11 @@ class Accident:
         return [workflow["workflowId"] for workflow in answer.body["workflows"]]
 
     def make_pending(self) -> None:
-        """Stores errors and an event whose deliveries stay pending, as if a drain were running."""
+        """Stores errors and an event whose deliveries stay pending, as if a drain were running.
+
+        No drain runs until the end, also when the lease is lost: it would store deliveries that are lost.
+        """
+        self.run_drains(enabled=False)
         filter_ = {"workflowId": [self.workflows[2]]}
         events = ["error", "workflow.updated"]
         settings = {"type": "webhook", "url": self.failing.url, "filter": filter_, "events": events}
@@ -225,6 +229,12 @@ class Accident:
         self.wait("the webhook has received its errors", lambda: self.webhook.received.qsize() == 24)
         while self.failing.receive(0):
             pass
+
+    def run_drains(self, *, enabled: bool) -> None:
+        """Starts or stops invocations of the drain."""
+        functions = self.emulator.client("lambda")
+        [source] = functions.list_event_source_mappings(FunctionName=f"{STACK}-drain")["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=source["UUID"], Enabled=enabled)
 
     def deliveries(self) -> dict[Key, str]:
         """Returns the status of each delivery to the failing destination."""
@@ -474,6 +484,7 @@ def accident(emulator: Emulator, stack: Stack) -> Iterator[Accident]:
         bus = make_bus(emulator, "tenon-test-restore")
         made = Accident(emulator, stack, Environment(emulator, stack), [webhook, failing, listener], bus)
         yield made
+        made.run_drains(enabled=True)
     for tables in (made.directory, made.errors):
         tables.dynamodb.delete_table(TableName=tables.restored)
 
@@ -638,6 +649,7 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(accide
     # The health of the destination was lost with the lease of its drain.
     assert "leasedUntil" not in accident.items(accident.directory)[accident.health]
     accident.failing.answers[:] = [204]
+    accident.run_drains(enabled=True)
     path = f"/destinations/{accident.failing_destination}"
     accident.environment.call("POST", f"{path}/replay", {"cancelled": True}, 202)
     accident.wait("they are delivered", lambda: {accident.deliveries()[key] for key in lost} == {"delivered"})

@@ -70,6 +70,9 @@ pub enum EmailError {
     /// The part after the `@` is not a domain name.
     #[error("must have a domain name after the @")]
     Domain,
+    /// The domain name contains a character that is not allowed there.
+    #[error("must not contain {0} after the @")]
+    DomainCharacter(Shown),
 }
 
 impl Email {
@@ -115,6 +118,10 @@ impl FromStr for Email {
             None => check_words(local)?,
         }
         ascii(domain).ok_or(EmailError::Domain)?;
+        // UTS 46 removes invisible characters, but the address is kept as entered.
+        if let Some(character) = domain.chars().find(|character| is_unsafe(*character)) {
+            return Err(EmailError::DomainCharacter(Shown(character)));
+        }
         let email = Self(text);
         // Case folding can make a text longer.
         let canonical = email.canonical();
@@ -198,7 +205,7 @@ mod tests {
 
     #[test]
     fn invalid_addresses_are_rejected_with_a_reason() {
-        use EmailError::{Character, Domain, Dot, LocalLength, NoAt, TooLong};
+        use EmailError::{Character, Domain, DomainCharacter, Dot, LocalLength, NoAt, TooLong};
         let long = format!("{}@acme.example", "x".repeat(65));
         let too_long = format!("joe@{}example", "a.".repeat(125));
         let grows = format!("{}@acme.example", "ŉ".repeat(32));
@@ -233,6 +240,8 @@ mod tests {
             ("a\u{7f}b@acme.example", Character(Shown('\u{7f}'))),
             ("joe\u{200b}@acme.example", Character(Shown('\u{200b}'))),
             ("joe\u{ad}@acme.example", Character(Shown('\u{ad}'))),
+            ("joe@ac\u{ad}me.example", DomainCharacter(Shown('\u{ad}'))),
+            ("joe@acme\u{e0100}.example", DomainCharacter(Shown('\u{e0100}'))),
             (&grows, LocalLength),
             (".joe@acme.example", Dot),
             ("joe.@acme.example", Dot),
@@ -248,6 +257,20 @@ mod tests {
         assert_eq!(message("a;b@acme.example"), "must not contain `;` before the @");
         assert_eq!(message("a\u{202e}@acme.example"), "must not contain U+202E before the @");
         assert_eq!(message("joe smoe@acme.example"), "must not contain a space before the @");
+    }
+
+    #[test]
+    fn no_unsafe_character_is_accepted_anywhere_in_an_address() {
+        for character in (char::MIN..=char::MAX).filter(|character| is_unsafe(*character)) {
+            for text in [
+                format!("j{character}oe@acme.example"),
+                format!("\"j{character}oe\"@acme.example"),
+                format!("joe@ac{character}me.example"),
+                format!("joe@acme.example{character}"),
+            ] {
+                assert!(text.parse::<Email>().is_err(), "U+{:04X} in {text:?}", u32::from(character));
+            }
+        }
     }
 
     #[test]
