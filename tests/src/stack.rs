@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use crate::{
-    Api, aws, bus_settings, eventually, example_error, invoke, keys, python, setting, table_items, webhook_receiver::Receiver,
+    Api, aws, bus_settings, eventually, example_error, invoke, keys, python, setting, table_items,
+    webhook_receiver::Receiver,
 };
 
 /// Deployed stack.

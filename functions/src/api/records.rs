@@ -68,16 +68,22 @@ pub struct RecordState {
 }
 
 impl RecordState {
-    /// Returns a record with its deliveries.
+    /// Returns a record with its deliveries. Those that were pending when their destination was deleted
+    /// are cancelled.
     pub(crate) async fn find(
         &self,
         environment: EnvironmentId,
         id: RecordId,
     ) -> Result<Option<(Record, Vec<Delivery>)>, StoreError> {
         let (found, destinations) =
-            tokio::try_join!(self.records.get(environment, id), self.destinations.ids_including_deleted(environment),)?;
+            tokio::try_join!(self.records.get(environment, id), self.destinations.ids(environment))?;
         let Some(record) = found else { return Ok(None) };
-        let deliveries = self.deliveries.list_by_record(&record, &destinations).await?;
+        let mut deliveries = self.deliveries.list_by_record(&record, &destinations.all()).await?;
+        for delivery in &mut deliveries {
+            if destinations.deleted.contains(&delivery.destination_id) {
+                delivery.cancel();
+            }
+        }
         Ok(Some((record, deliveries)))
     }
 }

@@ -22,9 +22,10 @@ impl DrainScheduler {
     /// limit of a delay). A drain that runs earlier than needed schedules its successor. One
     /// message and one write.
     pub async fn schedule(&self, route: Route, at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        let at = at.max(now).min(now + MAX_DELAY);
+        let due = at.max(now);
+        let at = due.min(now + MAX_DELAY);
         self.enqueue(route, at, now).await?;
-        if let Err(error) = self.health_store.record_wakeup(route, at).await {
+        if let Err(error) = self.health_store.record_wakeup(route, at, due).await {
             // A missing record causes only redundant wake-ups, which are harmless.
             tracing::warn!(error = %ErrorChain(&error), "failed to record drain wake-up");
         }

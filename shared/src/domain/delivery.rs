@@ -305,6 +305,13 @@ impl Delivery {
         Self { record, destination_id, status, attempts, next_attempt_at: None }
     }
 
+    /// Cancels the delivery if it is pending.
+    pub fn cancel(&mut self) {
+        if self.status == DeliveryStatus::Pending {
+            (self.status, self.next_attempt_at) = (DeliveryStatus::Cancelled, None);
+        }
+    }
+
     /// Merges two records of the same delivery, such as an immediate success and a later replay.
     ///
     /// Status and next attempt are those of the record with the later next attempt, or else with

@@ -69,9 +69,12 @@ fn normalize(text: &str) -> String {
         if first.is_whitespace() {
             rest = rest.trim_start();
             normalized.push(' ');
-        } else if let Some((_, after)) = quoted {
-            (rest, announces_status) = (after, false);
-            normalized.push('…');
+        } else if let Some((content, after)) = quoted {
+            rest = after;
+            // In JSON, the name of a status and its value may be quoted.
+            let is_shown = announces_status && is_status(content);
+            normalized.push_str(if is_shown { content } else { "…" });
+            announces_status = is_before_status(content, false);
         } else if rest.starts_with("http://") || rest.starts_with("https://") {
             let (url, after) = take_while(rest, |c| !c.is_whitespace() && !QUOTES.contains(&c) && c != '<' && c != '>');
             (rest, announces_status) = (after, false);
@@ -178,6 +181,8 @@ mod tests {
         for (a, b) in [
             ("Request 403 failed", "Request 500 failed"),
             ("status code 40312", "status code 9"),
+            ("{\"code\":\"x401\"}", "{\"code\":\"y404\"}"),
+            ("{\"order\":401}", "{\"order\":404}"),
             ("Unknown barcode 417", "Unknown barcode 418"),
             ("status code 714", "status code 999"),
             ("status \"failed\" 214 ms", "status \"failed\" 215 ms"),
@@ -208,6 +213,8 @@ mod tests {
             ("HTTP/1.1 429 Too Many", "HTTP/1.1 500 Too Many"),
             ("statusCode: 401.", "statusCode: 429."),
             ("status=404", "status=403"),
+            ("{\"status\":401}", "{\"status\":404}"),
+            ("{'statusCode': '429'}", "{'statusCode': '500'}"),
             ("http_status_code 404", "http_status_code 403"),
         ] {
             assert_ne!(normalize(a), normalize(b), "{a}");

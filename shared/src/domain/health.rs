@@ -43,6 +43,8 @@ pub struct Health {
     pub consecutive_failures: u32,
     /// Time of the first failure since the last success.
     pub failing_since: Option<Timestamp>,
+    /// Time of the first failure since the last success, or since there was nothing to send.
+    pub outage_since: Option<Timestamp>,
     /// Newest failed attempt since the last success.
     pub last_failure: Option<Attempt>,
     /// Number of failed probes since the circuit opened.
@@ -59,8 +61,10 @@ pub struct Health {
     /// Increases whenever deliveries become pending, so that a drain detects those that it has not
     /// read.
     pub backlog_version: u64,
-    /// Due time of the wake-up message in the queue.
+    /// Due time of the wake-up message in the queue, at most 15 minutes after it was sent.
     pub wake_at: Option<Timestamp>,
+    /// Time of the next attempt when the last wake-up was scheduled or the last drain ended.
+    pub next_due_at: Option<Timestamp>,
     /// End of the lease of the running drain.
     pub leased_until: Option<Timestamp>,
 }
@@ -96,6 +100,12 @@ impl Health {
         self.next_probe_at.max(self.retry_after)
     }
 
+    /// Returns the time of the next attempt, at the earliest, or none if nothing is pending.
+    pub fn next_attempt_at(&self) -> Option<Timestamp> {
+        let due = self.next_due_at.or(self.wake_at).filter(|_| self.pending > 0)?;
+        Some(self.backoff_until().map_or(due, |until| due.max(until)))
+    }
+
     /// Returns whether an update is worth a write.
     pub fn needs_write(&self, update: &HealthUpdate, now: Timestamp) -> bool {
         let HealthUpdate { counts, pending_delta, last_failure: _, probe: _ } = update;
@@ -116,12 +126,12 @@ impl Health {
         }
         if counts.delivered > 0 {
             health.last_success_at = Some(now);
-            (health.consecutive_failures, health.failing_since, health.failed_probes, health.next_probe_at) =
-                (0, None, 0, None);
-            health.last_failure = None;
+            (health.consecutive_failures, health.failed_probes, health.next_probe_at) = (0, 0, None);
+            (health.failing_since, health.outage_since, health.last_failure) = (None, None, None);
         } else if counts.failed > 0 {
             health.consecutive_failures = self.consecutive_failures.saturating_add(counts.failed);
             health.failing_since = self.failing_since.or(Some(now));
+            health.outage_since = self.outage_since.or(Some(now));
             health.last_failure.clone_from(last_failure);
             if *probe {
                 health.next_probe_at = Some(
@@ -150,9 +160,10 @@ impl Health {
         }
     }
 
-    /// Returns whether the destination has failed for [`AUTO_DISABLE_AFTER`].
+    /// Returns whether the destination has failed for [`AUTO_DISABLE_AFTER`]. A time in which there was nothing
+    /// to send does not count.
     pub fn should_auto_disable(&self, now: Timestamp) -> bool {
-        self.failing_since.is_some_and(|since| since + AUTO_DISABLE_AFTER <= now)
+        self.outage_since.is_some_and(|since| since + AUTO_DISABLE_AFTER <= now)
     }
 
     /// Returns whether a drain holds the lease.

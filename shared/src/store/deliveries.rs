@@ -11,7 +11,10 @@ use super::{
     errors::Retention,
     keys::{self, Key},
     pending::delivery_item,
-    table::{Access, Condition, Filter, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, from_items, to_item},
+    table::{
+        Access, Condition, Filter, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, item_key, readable,
+        to_item,
+    },
 };
 use crate::domain::{
     delivery::{Attempt, Delivery, DeliveryStatus, Route},
@@ -156,7 +159,8 @@ impl<A: Access> Deliveries<A> {
 }
 
 /// Deletes the first-attempt deliveries of the given records of a workflow or user and second; those of
-/// other records in the same items remain. Fails if an item is not readable. One query per megabyte, one
+/// other records in the same items remain. An unreadable item is deleted, because it may be one of
+/// them. One query per megabyte, one
 /// `BatchWriteItem` per 25 items to delete, and one or two writes per item to shrink. May stop anywhere and
 /// may run twice, also concurrently.
 pub(super) async fn delete_delivered(
@@ -166,10 +170,15 @@ pub(super) async fn delete_delivered(
     ids: &BTreeSet<ObjectId>,
 ) -> Result<(), StoreError> {
     let partition = keys::delivered_of(environment, owner);
-    let items: Vec<KeyedDelivered> = from_items(table.list_prefix(partition, &keys::delivered_prefix(second)).await?)?;
-    let (whole, parts): (Vec<KeyedDelivered>, Vec<KeyedDelivered>) =
-        items.into_iter().partition(|item| item.delivered.attempts.keys().all(|id| ids.contains(id)));
-    table.delete_all(whole.into_iter().map(|item| item.key).collect()).await?;
+    let (mut whole, mut parts) = (Vec::new(), Vec::new());
+    for item in table.list_prefix(partition, &keys::delivered_prefix(second)).await? {
+        let key = item_key(&item);
+        match readable::<KeyedDelivered>(item) {
+            Some(item) if !item.delivered.attempts.keys().all(|id| ids.contains(id)) => parts.push(item),
+            _ => whole.push(key),
+        }
+    }
+    table.delete_all(whole).await?;
     for item in parts {
         item.remove(table, ids).await?;
     }

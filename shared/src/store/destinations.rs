@@ -10,7 +10,7 @@ use super::{
     keys::{self, Key},
     table::{
         Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Update, Write, attribute_text, from_item,
-        from_items, number, readable, text, to_item, to_value,
+        item_key, number, readable, text, to_item, to_value,
     },
 };
 use crate::domain::{
@@ -128,7 +128,7 @@ impl Destinations {
         retention: Retention,
     ) -> Result<bool, StoreError> {
         let key = keys::deleted_destination(environment, id);
-        let mut item = to_item("deletedDestination", &key, &DestinationRow { destination_id: id }, &[])?;
+        let mut item = to_item("deletedDestination", &key, &DeletedDestination { destination_id: id }, &[])?;
         item.insert("expiresAt".into(), retention.expires_at(Timestamp::now()));
         let writes = vec![
             Delete::existing(&keys::destination(environment, id)).into(),
@@ -194,18 +194,30 @@ impl<A: Access> Destinations<A> {
         Ok(destinations.into_iter().map(with_health).collect())
     }
 
-    /// Returns the ids of all destinations that may have deliveries, including deleted ones. Fails if
-    /// one is not readable. Two concurrent queries.
-    pub async fn ids_including_deleted(
-        &self,
-        environment: EnvironmentId,
-    ) -> Result<BTreeSet<DestinationId>, StoreError> {
+    /// Returns the ids of all destinations that may have deliveries. They are read from the keys, so that
+    /// an unreadable item hides no deliveries. Two concurrent queries.
+    pub async fn ids(&self, environment: EnvironmentId) -> Result<DestinationIds, StoreError> {
         let list = |pk| self.0.list_prefix(pk, keys::DESTINATION_PREFIX);
-        let (mut items, deleted) =
+        let (existing, deleted) =
             tokio::try_join!(list(keys::destinations(environment)), list(keys::deleted_destinations(environment)))?;
-        items.extend(deleted);
-        let rows: Vec<DestinationRow> = from_items(items)?;
-        Ok(rows.into_iter().map(|row| row.destination_id).collect())
+        let ids = |items: Vec<Item>| items.iter().filter_map(|item| keys::destination_id(&item_key(item).sk)).collect();
+        Ok(DestinationIds { existing: ids(existing), deleted: ids(deleted) })
+    }
+}
+
+/// Ids of the destinations of an environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DestinationIds {
+    /// Destinations that exist.
+    pub existing: BTreeSet<DestinationId>,
+    /// Deleted destinations whose deliveries may not have expired.
+    pub deleted: BTreeSet<DestinationId>,
+}
+
+impl DestinationIds {
+    /// Returns all ids.
+    pub fn all(&self) -> BTreeSet<DestinationId> {
+        self.existing.union(&self.deleted).copied().collect()
     }
 }
 
@@ -221,10 +233,10 @@ pub(super) fn destination_with_health(items: Vec<Item>) -> Result<Option<(Destin
     Ok(destination.map(|destination| (destination, health)))
 }
 
-/// Id of a destination.
-#[derive(serde::Serialize, serde::Deserialize)]
+/// Deleted destination.
+#[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DestinationRow {
+struct DeletedDestination {
     destination_id: DestinationId,
 }
 

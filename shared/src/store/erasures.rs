@@ -137,8 +137,7 @@ impl Erasures {
             let mut after = None;
             loop {
                 // Read in each step, because a replay may deliver records to a new destination.
-                let destinations =
-                    Destinations(self.directory.clone()).ids_including_deleted(erasure.environment_id).await?;
+                let destinations = Destinations(self.directory.clone()).ids(erasure.environment_id).await?.all();
                 let (erased, next) = self.step(erasure, listing, &destinations, after.as_deref()).await?;
                 found |= erased;
                 after = next;

@@ -163,9 +163,9 @@ pub struct Group {
 }
 
 /// Maximum number of errors that are grouped.
-const MAX_GROUPED: usize = 5000;
-/// Maximum number of errors of a user that are grouped.
-const MAX_GROUPED_OF_USER: usize = 1000;
+pub const MAX_GROUPED: usize = 5000;
+/// Maximum number of errors that are grouped for a user, who waits for the page.
+pub const MAX_GROUPED_FOR_USERS: usize = 1000;
 /// Maximum number of groups that are returned.
 const MAX_GROUPS: usize = 100;
 
@@ -219,13 +219,17 @@ impl<A: Access> Errors<A> {
         record_pages::page(&self.table, environment, &partitions, (&range, &query.filter()), &query.window).await
     }
 
-    /// Returns the newest errors that match a query as groups. Examines 5,000 errors, or 1,000 of a
-    /// user, and returns at most 100 groups. At least eight concurrent queries, for a user one, and
-    /// one `BatchGetItem` for the examples.
-    pub async fn groups(&self, environment: EnvironmentId, query: &ErrorQuery) -> Result<Groups, StoreError> {
+    /// Returns the newest errors that match a query as groups. Examines up to `limit` errors, and returns
+    /// at most 100 groups. At least eight concurrent queries, for a user one, and one `BatchGetItem` for
+    /// the examples.
+    pub async fn groups(
+        &self,
+        environment: EnvironmentId,
+        query: &ErrorQuery,
+        limit: usize,
+    ) -> Result<Groups, StoreError> {
         let none = Groups { groups: Vec::new(), times: Vec::new(), complete: true };
         let Some((low, high)) = keys::record_bounds(query.since, query.until) else { return Ok(none) };
-        let limit = if let ErrorScope::User(_) = query.scope { MAX_GROUPED_OF_USER } else { MAX_GROUPED };
         let filter = query.filter();
         let (view, partitions) = index_and_partitions(environment, query.scope);
         let range = Range { view, low, high, newest_first: true };

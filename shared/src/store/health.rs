@@ -106,11 +106,13 @@ impl HealthStore {
                 .set("consecutiveFailures", number(0))
                 .set("failedProbes", number(0))
                 .remove("failingSince")
+                .remove("outageSince")
                 .remove("lastFailure");
         } else if counts.failed > 0 {
             update = update
                 .add("consecutiveFailures", number(counts.failed))
                 .set_if_absent("failingSince", text(now))
+                .set_if_absent("outageSince", text(now))
                 .set("lastFailure", to_value(last_failure)?);
         }
         update = match after.next_probe_at {
@@ -145,9 +147,10 @@ impl HealthStore {
         self.0.update(update).await.map(|_| ())
     }
 
-    /// Records when the scheduled wake-up message is due. One write.
-    pub async fn record_wakeup(&self, route: Route, at: Timestamp) -> Result<(), StoreError> {
-        let update = Update::of(&keys::health(route)).set("wakeAt", text(at)).when(Condition::item_exists());
+    /// Records when the scheduled wake-up message and the next attempt are due. One write.
+    pub async fn record_wakeup(&self, route: Route, at: Timestamp, due: Timestamp) -> Result<(), StoreError> {
+        let update = Update::of(&keys::health(route)).set("wakeAt", text(at)).set("nextDueAt", text(due));
+        let update = update.when(Condition::item_exists());
         self.0.update(update).await.map(|_| ())
     }
 
@@ -159,7 +162,7 @@ impl HealthStore {
             .remove("nextProbeAt")
             .remove("retryAfter");
         if reset != Reset::Circuit {
-            update = update.remove("failingSince").remove("lastFailure");
+            update = update.remove("failingSince").remove("outageSince").remove("lastFailure");
         }
         if reset == Reset::Results {
             update = update.remove("lastSuccessAt").remove("lastFailureAt");
@@ -211,15 +214,16 @@ impl HealthStore {
             Some(at) => update.set("wakeAt", text(at)),
             None => update.remove("wakeAt"),
         };
-        if backlog.earliest_due.is_none() {
+        update = match backlog.earliest_due {
+            Some(due) => update.set("nextDueAt", text(due)),
             // Without a backlog, the period of failures that disables a destination starts anew.
-            update = update
+            None => update
+                .remove("nextDueAt")
                 .remove("pendingSince")
                 .remove("listPk")
                 .remove("listSk")
-                .remove("failingSince")
-                .remove("lastFailure");
-        }
+                .remove("outageSince"),
+        };
         let mut is_unchanged = Condition::equals("lease", text(&lease.0));
         if let Some(version) = backlog_version {
             let same = Condition::equals("backlogVersion", number(version));

@@ -260,6 +260,11 @@ pub fn destination(environment: EnvironmentId, destination: DestinationId) -> Ke
     Key::new(destinations(environment), format_args!("{DESTINATION_PREFIX}{destination}"))
 }
 
+/// Returns the id in the sort key of a destination, or none if it has another form.
+pub fn destination_id(sk: &str) -> Option<DestinationId> {
+    sk.strip_prefix(DESTINATION_PREFIX)?.parse().ok()
+}
+
 /// Key of the health of a destination.
 pub fn health(Route { environment, destination }: Route) -> Key {
     Key::new(destinations(environment), format_args!("health#{destination}"))

@@ -354,7 +354,7 @@ async fn operations_consume_the_documented_capacity() {
         recorded = record(100, &format!("{}{}", "w".repeat(300), rand::random::<u64>())).await;
     }
     units.take();
-    let groups = errors.groups(environment, &ErrorQuery::default()).await.unwrap().groups;
+    let groups = errors.groups(environment, &ErrorQuery::default(), 5000).await.unwrap().groups;
     assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), 5000);
     measure("group 5,000 errors");
 

@@ -16,7 +16,7 @@ use tenon::{
         text::Text,
         webhook::WebhookUrl,
     },
-    http::{Backend, Created, Fields, IdempotencyKey, Input, NoStore, Problem, Valid},
+    http::{Backend, Created, FieldErrors, Fields, IdempotencyKey, Input, NoStore, Problem, Valid},
 };
 use utoipa::ToSchema;
 
@@ -151,7 +151,9 @@ pub async fn create_destination(
         let secret = state.connections.secret(route, &earlier.target).await?;
         return Ok(created(route, &state.connections.principal, earlier, secret));
     }
-    let filter = filter.resolve(&state.users, caller.environment).await?;
+    let mut errors = FieldErrors::default();
+    let filter = filter.resolve(&state.users, caller.environment, &mut errors).await?;
+    errors.check()?;
     let (target, verification, secret) = state.connections.connect(route, target).await?;
     let destination = Destination {
         destination_id,

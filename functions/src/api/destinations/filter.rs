@@ -37,10 +37,16 @@ pub struct NewFilter {
 }
 
 impl NewFilter {
-    /// Replaces usernames and email addresses by user ids. One read for each name.
-    pub(super) async fn resolve(self, users: &Users, environment: EnvironmentId) -> Result<Filter, Problem> {
+    /// Replaces usernames and email addresses by user ids, and adds those that nobody has to the errors. One read
+    /// for each name.
+    pub(super) async fn resolve(
+        self,
+        users: &Users,
+        environment: EnvironmentId,
+        errors: &mut FieldErrors,
+    ) -> Result<Filter, Problem> {
         let Self { workflow_id, user_id: given, block_type, integration_id } = self;
-        let (mut user_id, mut errors) = (Vec::new(), FieldErrors::default());
+        let mut user_id = Vec::new();
         for (index, user) in given.iter().enumerate() {
             match users.resolve(environment, user).await? {
                 Some(id) => user_id.push(id),
@@ -49,7 +55,6 @@ impl NewFilter {
                 }
             }
         }
-        errors.check()?;
         Ok(Filter { workflow_id, user_id, block_type, integration_id })
     }
 }

@@ -123,7 +123,7 @@ pub struct HealthBody {
     pending: i64,
     /// State of the circuit. While it is open, records are queued and sent one at a time as probes.
     circuit: Circuit,
-    /// Time of the next attempt of a pending delivery; null if there is none.
+    /// Time of the next attempt of a pending delivery, at the earliest; null if there is none.
     #[schema(required = true)]
     next_attempt_at: Option<Timestamp>,
 }
@@ -145,14 +145,14 @@ pub enum HealthStatus {
 impl HealthBody {
     fn new(health: Health, enabled: bool) -> Self {
         let circuit = health.circuit();
-        let Health { last_success_at, last_failure_at, failing_since, last_failure, pending, wake_at, .. } = health;
+        let next_attempt_at = health.next_attempt_at().filter(|_| enabled);
+        let Health { last_success_at, last_failure_at, failing_since, last_failure, pending, .. } = health;
         let status = match (enabled, circuit) {
             (false, _) => HealthStatus::Disabled,
             (true, Circuit::Open) => HealthStatus::Failing,
             (true, Circuit::Closed) if pending > 0 => HealthStatus::Retrying,
             (true, Circuit::Closed) => HealthStatus::Healthy,
         };
-        let next_attempt_at = wake_at.filter(|_| enabled && pending > 0);
         Self {
             status,
             last_success_at,
@@ -301,6 +301,8 @@ impl TargetBody {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -315,6 +317,19 @@ mod tests {
             (failing.clone(), true, HealthStatus::Failing, Some(at)),
             (failing, false, HealthStatus::Disabled, None),
             (Health::default(), false, HealthStatus::Disabled, None),
+            // The message arrives earlier, because SQS delays none for hours.
+            (
+                Health { next_due_at: Some(at + Duration::from_secs(3600)), ..retrying.clone() },
+                true,
+                HealthStatus::Retrying,
+                Some(at + Duration::from_secs(3600)),
+            ),
+            (
+                Health { retry_after: Some(at + Duration::from_secs(60)), ..retrying.clone() },
+                true,
+                HealthStatus::Retrying,
+                Some(at + Duration::from_secs(60)),
+            ),
         ] {
             let body = HealthBody::new(health, enabled);
             assert_eq!((body.status, body.next_attempt_at), (status, next_attempt_at));

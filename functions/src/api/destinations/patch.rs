@@ -99,16 +99,11 @@ pub async fn patch_destination(
     }
     destination.name = name.apply(destination.name);
     destination.events = events.unwrap_or(destination.events);
-    match filter {
-        Patch::Absent => {}
-        Patch::Null => destination.filter = Filter::default(),
-        Patch::Set(filter) => destination.filter = filter.resolve(&users, caller.environment).await?,
-    }
-    match destination.target {
+    let mut errors = match destination.target {
         Target::EventBridge(_) => reject_fields(
             &[("url", url.is_some()), ("description", !description.is_absent())],
             "applies only to webhook destinations",
-        )?,
+        ),
         Target::Webhook(_) => reject_fields(
             &[
                 ("region", region.is_some()),
@@ -116,8 +111,14 @@ pub async fn patch_destination(
                 ("credentials", credentials.is_some()),
             ],
             "applies only to EventBridge destinations",
-        )?,
+        ),
+    };
+    match filter {
+        Patch::Absent => {}
+        Patch::Null => destination.filter = Filter::default(),
+        Patch::Set(filter) => destination.filter = filter.resolve(&users, caller.environment, &mut errors).await?,
     }
+    errors.check()?;
     let credentials = credentials.map(Into::into);
     let changes = TargetChanges { url, description, region, event_bus_name, credentials };
     let enabling = enabled == Some(true);
@@ -152,8 +153,8 @@ pub async fn patch_destination(
 }
 
 /// Rejects fields that do not apply to the type of the destination.
-fn reject_fields(given: &[(&str, bool)], detail: &str) -> Result<(), Problem> {
+fn reject_fields(given: &[(&str, bool)], detail: &str) -> FieldErrors {
     let mut errors = FieldErrors::default();
     given.iter().filter(|(_, given)| *given).for_each(|(name, _)| errors.push_at("", &[name], detail));
-    errors.check()
+    errors
 }

@@ -21,7 +21,7 @@ use tenon::{
     start::FromAws,
     store::{
         ReadOnly,
-        errors::{ErrorQuery, ErrorScope, Errors, Group, Groups, SHARDS},
+        errors::{ErrorQuery, ErrorScope, Errors, Group, Groups, MAX_GROUPED, MAX_GROUPED_FOR_USERS, SHARDS},
         users::Users,
     },
 };
@@ -140,9 +140,10 @@ pub async fn group_errors(
     let scope = user.map_or(ErrorScope::Environment, ErrorScope::User);
     // Errors may be ahead of the clock.
     let newest = filters.until.unwrap_or(now + MAX_CLOCK_SKEW);
+    let limit = if caller.is_some() { MAX_GROUPED_FOR_USERS } else { MAX_GROUPED };
     let allowed = caller.map(|caller| caller.allowed).unwrap_or_default();
     let query = ErrorQuery { allowed, since: Some(since), until: Some(newest), workflow_id, ..filters.query(scope) };
-    let Groups { groups, times, complete } = errors.groups(environment, &query).await?;
+    let Groups { groups, times, complete } = errors.groups(environment, &query, limit).await?;
     let (groups, histogram) = (groups.iter().map(ErrorGroup::from).collect(), histogram(since, until, &times));
     Ok(Json(ErrorGroups { groups, histogram, complete }).into_response())
 }

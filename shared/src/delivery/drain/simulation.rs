@@ -387,7 +387,7 @@ impl DrainStore for World {
                 (health.pending, health.pending_since) = (count, oldest.or(health.pending_since));
             }
             if backlog.earliest_due.is_none() {
-                (health.pending_since, health.failing_since, health.last_failure) = (None, None, None);
+                (health.pending_since, health.outage_since) = (None, None);
             }
             *self.lease.borrow_mut() = None;
             *self.health.borrow_mut() = Some(health);
@@ -511,6 +511,20 @@ fn dead_destination_is_disabled_after_five_days() {
     );
     // The earliest errors had exhausted their attempts before.
     assert!(world.status(DeliveryStatus::Failed) > 0 && world.status(DeliveryStatus::Cancelled) > 0);
+}
+
+#[test]
+fn outage_is_shown_until_a_success_and_time_without_anything_to_send_disables_nothing() {
+    let world = World::new(|at| if at < after(9 * 24 * HOUR) { Behavior::Refuses } else { Behavior::Accepts });
+    // The first error has exhausted its attempts after less than four days.
+    world.run(&[start()], after(6 * 24 * HOUR), |_| None);
+    let health = world.health.borrow().clone().unwrap();
+    assert_eq!((world.status(DeliveryStatus::Failed), world.pending.borrow().len()), (1, 0));
+    assert!(health.failing_since.is_some_and(|since| since < after(60)) && health.last_failure.is_some(), "{health:?}");
+    world.run(&[after(8 * 24 * HOUR)], after(10 * 24 * HOUR), |_| None);
+    let health = world.health.borrow().clone().unwrap();
+    assert_eq!((health.failing_since, health.last_failure), (None, None));
+    assert!(world.destination.borrow().enabled);
 }
 
 #[test]

@@ -155,7 +155,7 @@ async fn queries_match_an_in_memory_model() {
 
     // Groups count each error once.
     for environment in environments {
-        let Groups { groups, complete, .. } = errors.groups(environment, &ErrorQuery::default()).await.unwrap();
+        let Groups { groups, complete, .. } = errors.groups(environment, &ErrorQuery::default(), 5000).await.unwrap();
         let mut expected: BTreeMap<Fingerprint, usize> = BTreeMap::new();
         for error in model.errors.iter().filter(|error| error.environment_id == environment) {
             *expected.entry(error.fingerprint.clone()).or_default() += 1;

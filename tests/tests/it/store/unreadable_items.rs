@@ -10,12 +10,13 @@ use tenon::{
     domain::{
         id::EnvironmentId,
         names::{Names, UserRef},
+        record::Record,
         request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser},
     },
     store::{
-        Table,
+        StoreError, Table,
         credentials::Credentials,
         deliveries::Deliveries,
         destinations::Destinations,
@@ -27,7 +28,7 @@ use tenon::{
         workflows::Workflows,
     },
 };
-use tests::{delivery_harness::DeliveryHarness, keys, setting, table_items::Item};
+use tests::{delivery_harness::DeliveryHarness, keys, setting, table_items, table_items::Item};
 
 /// Attributes of a key, without which DynamoDB stores no item.
 const KEYS: [&str; 6] = ["pk", "sk", "listPk", "listSk", "environmentPk", "userPk"];
@@ -57,7 +58,6 @@ async fn damaged_item_breaks_no_list_and_no_drain() {
             |scope| ErrorQuery { scope, window: Window { limit: 50, ..Window::default() }, ..ErrorQuery::default() };
         let all_users = UserQuery { status: None, after: None, limit: 50 };
         let record = errors[0].clone().into();
-        let here: BTreeSet<_> = [route.destination].into();
         let (logs, own, of_workflow) = (
             query(ErrorScope::Environment),
             query(ErrorScope::User(errors[0].user_id)),
@@ -75,9 +75,12 @@ async fn damaged_item_breaks_no_list_and_no_drain() {
             stored.page(environment, &logs),
             stored.page(environment, &own),
             stored.page(environment, &of_workflow),
-            stored.groups(environment, &everything),
+            stored.groups(environment, &everything, 5000),
             deliveries.list(route, None, (None, 50)),
-            deliveries.list_by_record(&record, &here),
+            async {
+                let found = deliveries.list_by_record(&record, &destinations.ids(environment).await?.all()).await?;
+                Ok::<_, StoreError>(found.iter().any(|delivery| delivery.destination_id == route.destination))
+            },
         );
         vec![
             ("users", found.0.is_ok()),
@@ -162,6 +165,31 @@ async fn damaged_errors_end_no_replay_and_no_erasure() {
     let late = erasure.started_at + Duration::from_secs(3600);
     for _ in 0..2 {
         assert!(!erasures.run(&erasure, late).await.unwrap(), "errors of the user remain");
+    }
+}
+
+#[tokio::test]
+async fn erasure_deletes_a_damaged_delivery_with_its_errors() {
+    let harness = DeliveryHarness::new().await;
+    let errors = harness.record_errors(3).await;
+    let client = Client::new(&harness.aws);
+    for error in &errors {
+        let partition = keys::workflow_deliveries(harness.environment, error.workflow_id);
+        let second = format!("{:08x}#damaged", Record::from(error.clone()).recorded_at().milliseconds() / 1000);
+        let item = [("pk", partition), ("sk", second)];
+        let item = item.map(|(name, text)| (name.to_owned(), keys::attribute(text))).into();
+        client.put_item().table_name(setting("ERRORS_TABLE")).set_item(Some(item)).send().await.unwrap();
+    }
+    let user_id = errors[0].user_id;
+    let erasure = Erasure { environment_id: harness.environment, user_id, started_at: Timestamp::now() };
+    let erasures = Erasures { directory: harness.directory.clone(), errors: harness.errors.table.clone() };
+    let late = erasure.started_at + Duration::from_secs(3600);
+    assert!(!erasures.run(&erasure, late).await.unwrap(), "errors were found");
+    assert!(erasures.run(&erasure, late).await.unwrap(), "nothing is left");
+    for error in &errors {
+        let partition = keys::workflow_deliveries(harness.environment, error.workflow_id);
+        let left = table_items::query(&harness.aws, &setting("ERRORS_TABLE"), &partition).await;
+        assert!(left.is_empty(), "{left:?}");
     }
 }
 
