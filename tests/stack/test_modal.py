@@ -733,6 +733,10 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
     site.click("Install", "Enter a number.", "https://", "Choose at least one workflow.")
     assert [bool(site.error(label)) for label in ("Address", "Orders per run", "Access token")] == [True, True, False]
     assert "Choose at least one workflow." in site.error("Orders")
+    site.fill({"Orders per run": "1e999"})
+    site.click("Install")
+    wait(lambda: site.error("Orders per run") == "Enter a number.", PATIENCE, "error of the number")
+    site.fill({"Orders per run": "7"})
     # A URL, but not of a web page.
     site.fill({"Address": "shop.example:443/admin"})
     site.click("Install")
@@ -758,6 +762,89 @@ def test_errors_of_fields_that_the_page_does_not_know_are_shown(site: Site, user
     site.front.fault("PUT", problem, times=1)
     site.click("Install", "plan: Please check this value: is required", "Please check this value: is too long")
     site.click("Install", "Chat is installed.")
+
+
+def test_form_of_a_changed_integration_is_loaded_again(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    body: dict[str, Any] = {"name": "Plans", "workflows": [{"key": "main", "name": "Main work"}]}
+    environment.call("PUT", "/integrations/plans", body, 201)
+    user = site.sign_in(site.new_user(environment))
+    site.show("Install", integrationId="plans")
+    plan = form_field("plan", "Plan", required=True)
+    environment.call("PUT", "/integrations/plans", body | {"settings": [plan]})
+    site.click("Install", "plan: Please check this value: is required")
+    site.click("Load the form again", "Plan")
+    site.fill({"Plan": "basic"})
+    site.click("Install", "Plans is installed.")
+    # The same happens to an installation.
+    site.click("Manage", "Save")
+    size = form_field("size", "Size", required=True)
+    environment.call("PUT", "/integrations/plans", body | {"settings": [plan, size]})
+    site.fill({"Plan": "full"})
+    site.click("Save", "size: Please check this value: is required")
+    site.click("Load the form again", "Size")
+    site.fill({"Plan": "full", "Size": "10"})
+    site.click("Save", "Your changes are saved.")
+    assert user.installation("plans")["settings"] == {"plan": "full", "size": "10"}
+
+
+def test_only_settings_that_the_user_has_changed_are_stored(site: Site, user: User) -> None:
+    """Others may have been changed elsewhere since the form was opened, or be in a form that inputs cannot show."""
+    user.install(credentials={"shop": {"data": SHOP_ACCOUNT}}, settings={"region": "eu", "batch": 9007199254740993})
+    site.show("Connected", integrationId="shop")
+    user.call("PUT", "/installations/shop", {"settings": {"region": "us"}})
+    site.toggle("Send a summary")
+    site.click("Save", "Your changes are saved.")
+    assert user.installation()["settings"] == {"region": "us", "batch": 9007199254740993, "mail": True}
+    site.fill({"Orders per run": ""})
+    site.click("Save", "Your changes are saved.")
+    assert user.installation()["settings"] == {"region": "us", "mail": True}
+
+
+def test_workflow_of_a_new_version_is_switched_on_after_another_was_removed(
+    site: Site, new_environment: NewEnvironment
+) -> None:
+    environment = new_environment()
+    workflows = {key: {"key": key, "name": key.title()} for key in ("first", "second", "third", "fourth")}
+    body = {"name": "Versions", "workflows": [workflows["first"], workflows["second"]]}
+    environment.call("PUT", "/integrations/versions", body, 201)
+    user = site.new_user(environment)
+    user.install("versions", workflows=["first", "second"])
+    environment.call("PUT", "/integrations/versions", body | {"workflows": list(workflows.values())[1:]})
+    for mode, name in (("manage", "Third"), ("install", "Fourth")):
+        site.sign_in(user, mode=mode)
+        site.show(name, integrationId="versions")
+        site.toggle(name)
+        site.see(f"{name} is active.")
+        site.run("modal.close()")
+    active = {workflow["key"]: workflow["active"] for workflow in user.installation("versions")["workflows"]}
+    assert active == dict.fromkeys(workflows, True)
+
+
+def test_pasted_secret_keeps_its_lines(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    key = "-----BEGIN KEY-----\nMC4CAQAwBQYDK2Vw\n-----END KEY-----\n"
+    fields = [form_field("key", "Key", "secret", required=True), form_field("token", "Token", "secret", required=True)]
+    body = {
+        "name": "Signer",
+        "credentialTypes": [{"type": "signer", "name": "Signer account", "fields": fields}],
+        "workflows": [{"key": "main", "name": "Main work"}],
+    }
+    environment.call("PUT", "/integrations/signer", body, 201)
+    user = site.sign_in(site.new_user(environment))
+    site.show("Install", integrationId="signer")
+    paste = (
+        "const clipboardData = new DataTransfer(); clipboardData.setData('text', arguments[1]); "
+        "const event = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }); "
+        "const input = inputOf(arguments[0]); if (input.dispatchEvent(event)) input.value = arguments[1];"
+    )
+    site.find(paste, "Key", key)
+    # A text of one line often comes with a line break.
+    site.find(paste, "Token", "token\n")
+    site.click("Install", "Signer is installed.")
+    credential = user.installation("signer")["credentialIds"]["signer"]
+    revealed = environment.engine.call("POST", f"/users/{user.id}/credentials/{credential}/reveal", {})
+    assert revealed.body["data"] == {"key": key, "token": "token"}
 
 
 def test_view_that_loads_cannot_be_changed(site: Site, user: User) -> None:
@@ -1127,6 +1214,12 @@ def test_refused_renewal_closes_an_open_dialog(site: Site, user: User) -> None:
     site.front.fault("DELETE", UNAUTHORIZED, times=1)
     site.click("Uninstall", "This page may not be shown here.")
     assert site.find("return document.querySelector('dialog') === null")
+    # The host may have a token that is allowed, later.
+    site.click("Try again", "This page may not be shown here.")
+    site.sign_in(user)
+    site.click("Try again", "Connected")
+    site.click("Close")
+    site.wait_closed()
     assert len(site.front.lines("DELETE")) == 1
     assert user.installation()
 
@@ -1442,7 +1535,7 @@ def test_expired_session_of_an_install_link_ends(site: Site, user: User) -> None
     site.browser.go(install_link(site, user))
     site.click("Continue", "Chat")
     site.front.fault("PUT", FORBIDDEN)
-    site.click("Install", "Your session has ended.")
+    site.click("Install", "Your session has ended.", "Ask the sender for a new one.")
     assert len(site.front.lines("PUT")) == 1
     assert site.find("return buttonOf('Try again') ?? null") is None
 
@@ -1808,6 +1901,20 @@ def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     site.sign_in(site.new_user())
     site.show("Nothing went wrong in the last seven days.", view="errors")
     site.click("Back", "Shop", "Chat")
+
+
+def test_errors_of_two_integrations_lead_to_the_account_that_does_not_work(site: Site, user: User) -> None:
+    ledger = {
+        "erp/main": {"data": {"host": "https://erp.example", "code": "1234"}},
+        "mail": {"data": {"password": "secret"}},
+    }
+    error = "Request failed with status code 401"
+    user.fail(user.install("erp", credentials=ledger), error)
+    installed = user.install()
+    user.fail(installed, error)
+    user.break_account(installed, "401 from the shop")
+    site.show("The shop no longer accepts the token.", "Invoices · Orders · 2 times", view="errors")
+    site.click("Reconnect", "Shop account does not work anymore: 401 from the shop")
 
 
 def test_mode_of_host_and_token_hides_actions(site: Site, user: User) -> None:

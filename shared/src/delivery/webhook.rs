@@ -184,9 +184,8 @@ impl WebhookSender {
 
     /// Returns the signers: the current secret, then the previous secret while it is still valid.
     async fn signers(&self, route: Route, webhook: &Webhook) -> Result<Vec<Signer>, VaultError> {
-        let previous = webhook.previous.iter().filter(|previous| Timestamp::now() < previous.until);
         let mut signers = Vec::new();
-        for sealed in std::iter::once(&webhook.secret).chain(previous.map(|previous| &previous.secret)) {
+        for sealed in webhook.signing_secrets(Timestamp::now()) {
             let secret = open_secret(&self.vault, route, sealed).await?;
             signers.push(Signer::new(&secret).ok_or(VaultError::Undecryptable)?);
         }

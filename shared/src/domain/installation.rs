@@ -181,10 +181,13 @@ impl Content {
         }
     }
 
-    /// Returns which keys are not workflows of the integration, or are given more than once.
-    pub fn check_workflows(&self, keys: &[WorkflowKey]) -> Vec<Defect> {
+    /// Returns which keys are not workflows of the integration or, from an earlier version of it, of the
+    /// installation, or are given more than once.
+    pub fn check_workflows(&self, keys: &[WorkflowKey], installed: &[InstalledWorkflow]) -> Vec<Defect> {
         let mut seen = HashSet::new();
-        let known: Vec<&str> = self.workflows.iter().map(|template| template.key.as_str()).collect();
+        let mut known: Vec<&str> = self.workflows.iter().map(|template| template.key.as_str()).collect();
+        let former = installed.iter().map(|workflow| workflow.key.as_str()).filter(|key| !known.contains(key));
+        known.extend(former.collect::<Vec<_>>());
         let reason = |key: &WorkflowKey| {
             if !known.contains(&key.as_str()) {
                 Some(format!("must be one of {}", known.join(", ")))
@@ -395,7 +398,9 @@ mod tests {
         let mut integration = integration(&["a"]);
         let content = integration.content.clone();
         let paths = |defects: Vec<Defect>| defects.into_iter().map(|one| one.path.join("/")).collect::<Vec<_>>();
-        assert_eq!(paths(content.check_workflows(&keys(&["a", "b", "a"]))), ["workflows/1", "workflows/2"]);
+        assert_eq!(paths(content.check_workflows(&keys(&["a", "b", "a"]), &[])), ["workflows/1", "workflows/2"]);
+        let former = InstalledWorkflow { workflow_id: WorkflowId::new(), key: "b".parse().unwrap() };
+        assert_eq!(paths(content.check_workflows(&keys(&["a", "b", "c"]), &[former])), ["workflows/2"]);
         assert_eq!(paths(content.check_settings(&r#"{"x":1}"#.parse().unwrap())), ["settings/x", "settings/region"]);
         assert_eq!(
             paths(content.check_data("shop", [("x", "1")])),

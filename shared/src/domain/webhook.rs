@@ -32,6 +32,12 @@ pub struct Webhook {
 const MAX_PREVIOUS_SECRETS: usize = 5;
 
 impl Webhook {
+    /// Returns the secrets that sign requests at the given time, the current one first.
+    pub fn signing_secrets(&self, now: Timestamp) -> impl Iterator<Item = &Sealed> {
+        let previous = self.previous.iter().filter(move |previous| now < previous.until);
+        std::iter::once(&self.secret).chain(previous.map(|previous| &previous.secret))
+    }
+
     /// Replaces the signing secret. The previous one stays valid for 24 hours.
     pub fn rotate(&mut self, secret: Sealed, now: Timestamp) {
         let before = std::mem::replace(&mut self.secret, secret);
@@ -147,6 +153,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn previous_secret_signs_for_24_hours() {
+        let sealed =
+            |version: u32| Sealed { version, wrapped_key: Vec::new(), nonce: Vec::new(), ciphertext: Vec::new() };
+        let url: WebhookUrl = "https://acme.example/errors".parse().unwrap();
+        let mut webhook = Webhook { url, description: None, secret: sealed(1), previous: Vec::new() };
+        let now = Timestamp::now();
+        let after = |hours: u64| now + Duration::from_secs(hours * 3600);
+        webhook.rotate(sealed(2), now);
+        webhook.rotate(sealed(3), after(10));
+        let signing = |at: Timestamp| webhook.signing_secrets(at).cloned().collect::<Vec<_>>();
+        assert_eq!(signing(after(10)), [sealed(3), sealed(2), sealed(1)]);
+        assert_eq!(signing(after(24) - Duration::from_millis(1)), [sealed(3), sealed(2), sealed(1)]);
+        assert_eq!(signing(after(24)), [sealed(3), sealed(2)]);
+        assert_eq!(signing(after(34)), [sealed(3)]);
+    }
 
     #[test]
     fn url_must_be_absolute_with_a_host_and_no_credentials() {

@@ -2,7 +2,8 @@
 //! customer's EventBridge bus.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::json;
+use serde_json::{Value, json};
+use tenon::domain::timestamp::Timestamp;
 use tests::{Bus, Tenon, bus_settings, eventually, example_error, keys, setting};
 
 #[tokio::test]
@@ -27,6 +28,9 @@ async fn recorded_error_arrives_on_the_customers_bus() {
     assert_eq!(error["blockType"], "alloy.shopify");
     assert_eq!(error["error"], "Error: Request failed with status code 403");
     assert_eq!(error["__v"], 0);
+    // To the second, as EventBridge stores it.
+    let seconds = |time: &Value| time.as_str().unwrap().parse::<Timestamp>().unwrap().milliseconds() / 1000;
+    assert_eq!(seconds(&event["time"]), seconds(&error["createdAt"]));
     let listed = acme.backend.get(&format!("/workflows/{workflow}/errors")).await.is(200).body;
     assert_eq!(listed["errors"], json!([error]), "the API and the bus show the same object");
 }

@@ -224,7 +224,8 @@ impl Current {
         if self.sets_settings(request) {
             defects.extend(content.check_settings(settings));
         }
-        defects.extend(content.check_workflows(request.workflows.as_deref().unwrap_or_default()));
+        let installed = self.before.as_ref().map(|before| before.workflows.as_slice()).unwrap_or_default();
+        defects.extend(content.check_workflows(request.workflows.as_deref().unwrap_or_default(), installed));
         defects
     }
 

@@ -84,7 +84,8 @@ function problemText(problem) {
     return text("failed");
   }
   const texts = { session: "sessionEnded", offline: "offline", invalid: "formInvalid", conflict: "conflict", gone: "gone", forbidden: "notAllowed" };
-  return text(texts[problem.kind] ?? "failed");
+  const message = text(texts[problem.kind] ?? "failed");
+  return problem.kind === "session" && !isRenewable() ? `${message} ${text("linkUsed")}` : message;
 }
 
 // Shows a failure above the view, which stays as it is.

@@ -4,7 +4,7 @@ import { text, formatNumber, parseNumber } from "./texts.js";
 import { h, newId } from "./dom.js";
 import { state } from "./state.js";
 
-export { toPointer, fromPointer, formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue };
+export { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, missingValue };
 
 // JSON pointer (RFC 6901) of the parts of a path, and the parts of a pointer.
 const toPointer = (...parts) => parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
@@ -17,7 +17,10 @@ function formField(field, pointer, value) {
   const describedBy = [help && `${id}-help`, `${id}-error`].filter(Boolean).join(" ");
   const common = {
     id, "data-pointer": pointer, "aria-describedby": describedBy, "aria-required": required ? "true" : null,
-    oninput: () => { state.isDirty = true; },
+    oninput: ({ currentTarget }) => {
+      state.isDirty = true;
+      currentTarget.dataset.changed = "";
+    },
   };
   const name = required || type === "boolean" ? label : optionalName(label);
   const helpText = help && h("p", { id: `${id}-help`, class: "help" }, help);
@@ -45,6 +48,9 @@ function selectInput(common, options, value) {
     options.map((option) => h("option", { value: option.value, selected: option.value === chosen }, option.label)));
 }
 
+// Texts of several lines that were pasted, and how their inputs show them.
+const pastedLines = new WeakMap();
+
 const valueText = (value) => (typeof value === "number" ? formatNumber(value) : String(value));
 
 function textInput(common, type, placeholder, value) {
@@ -55,6 +61,15 @@ function textInput(common, type, placeholder, value) {
     value: value === undefined || value === null ? "" : valueText(value),
   });
   if (type !== "secret") return input;
+  // An input has one line and would join those of a key.
+  input.addEventListener("paste", (event) => {
+    const pasted = event.clipboardData.getData("text");
+    if (!/[\r\n]/.test(pasted.trim())) return;
+    event.preventDefault();
+    input.value = pasted;
+    pastedLines.set(input, { pasted, shown: input.value });
+    input.dispatchEvent(new Event("input"));
+  });
   // Long tokens are pasted: people want to see that they are complete.
   const toggle = h("button", {
     type: "button", class: "quiet", "aria-pressed": "false", "aria-controls": common.id,
@@ -73,10 +88,15 @@ const inputOf = (form, pointer) => form.querySelector(`[data-pointer="${CSS.esca
 function readValue(form, field, pointer) {
   const input = inputOf(form, pointer);
   if (field.type === "boolean") return input.checked;
-  const entered = field.type === "secret" ? input.value : input.value.trim();
+  const { pasted, shown } = pastedLines.get(input) ?? {};
+  const secret = input.value === shown ? pasted : input.value;
+  const entered = field.type === "secret" ? secret : input.value.trim();
   if (entered.trim() === "") return undefined;
   return field.type === "number" ? parseNumber(entered) ?? entered : entered;
 }
+
+// Returns whether the user has changed a field.
+const isChanged = (form, pointer) => "changed" in inputOf(form, pointer).dataset;
 
 // Describes the value of a field for the user. A secret is not shown.
 function reviewValue(field, value) {

@@ -4,7 +4,7 @@ import { text } from "./texts.js";
 import { call, claims, RequestError } from "./api.js";
 import { h, button, announce, notice, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
-import { toPointer, fromPointer, formField, readValue, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
+import { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
 
@@ -75,7 +75,8 @@ function accountSection(credentialType, { offersExisting }) {
   };
 }
 
-// Section for the settings. `present` are those of an installation: emptied ones are cleared, and none is prefilled.
+// Section for the settings. `present` are those of an installation: only what the user has changed and what they lack is
+// sent, so that nothing is overwritten that was changed elsewhere, and none is prefilled.
 function settingsSection({ settings }, present) {
   const pointer = (field) => `/settings/${field.name}`;
   const initial = (field) => (present ? own(present, field.name) : prefilled(field, state.options.prefill?.settings));
@@ -86,8 +87,9 @@ function settingsSection({ settings }, present) {
     inputs: settings.length,
     check: (form) => values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) })),
     read: (form, body) => {
-      const entered = values(form).filter(([, value]) => value !== undefined || present).map(([field, value]) => [field.name, value ?? null]);
-      body.settings = Object.fromEntries(entered);
+      const isSent = ([field, value]) =>
+        (own(present, field.name) === undefined ? value !== undefined : isChanged(form, pointer(field)));
+      body.settings = Object.fromEntries(values(form).filter(isSent).map(([field, value]) => [field.name, value ?? null]));
     },
     review: (form) => values(form).map(([field, value]) => [field.label, reviewValue(field, value)]),
   };
@@ -122,7 +124,7 @@ function workflowsSection({ workflows }) {
 // First installation
 
 // Creates the form, in steps if it has many inputs.
-function installView(integration, { openResult }) {
+function installView(integration, { openResult, reload }) {
   const { integrationId: id, credentialTypes, workflows } = integration;
   if (!canInstall()) return h("p", { class: "notice" }, text("readOnly"));
   const sections = [
@@ -137,8 +139,8 @@ function installView(integration, { openResult }) {
   };
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   return total <= MAX_IN_ONE_FORM
-    ? sectionForm(sections, text("install"), { save, openNext: openResult })
-    : stepForm(sections, text("install"), { save, openNext: openResult });
+    ? sectionForm(sections, text("install"), { save, openNext: openResult, reload })
+    : stepForm(sections, text("install"), { save, openNext: openResult, reload });
 }
 
 const fieldset = ({ title, content }) => h("fieldset", {}, h("legend", {}, title), content);
@@ -146,7 +148,8 @@ const fieldset = ({ title, content }) => h("fieldset", {}, h("legend", {}, title
 // Returns the fields of the sections that cannot be sent as they are.
 const invalidFields = (form, sections) => sections.flatMap((section) => section.check(form)).filter(({ detail }) => detail);
 
-// Creates a form of all sections. `save` sends it, and `openNext` opens the next view.
+// Creates a form of all sections. `save` sends it, `openNext` opens the next view, and `reload` the form of the present
+// version of the integration.
 function sectionForm(sections, submit, actions) {
   const failure = h("div", { role: "alert" });
   const submitButton = button(submit, () => submitSections(form, sections, failure, actions), "primary");
@@ -157,7 +160,7 @@ function sectionForm(sections, submit, actions) {
 }
 
 // Checks and sends the form, and marks what is invalid.
-async function submitSections(form, sections, failure, { save, openNext }) {
+async function submitSections(form, sections, failure, { save, openNext, reload }) {
   failure.replaceChildren();
   clearFieldErrors(form);
   const invalid = invalidFields(form, sections);
@@ -179,7 +182,9 @@ async function submitSections(form, sections, failure, { save, openNext }) {
     if (problem.kind !== "invalid") throw problem;
     const others = showFieldErrors(form, problem.errors.map(localized))
       .map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
-    failure.replaceChildren(notice([text("formInvalid"), ...others].join(" "), "danger"));
+    // The integration has fields that the form lacks.
+    const again = others.length > 0 && button(text("reloadForm"), reload);
+    failure.replaceChildren(notice([text("formInvalid"), ...others].join(" "), "danger", again));
     return;
   }
   if (wasLeft()) return;
@@ -286,7 +291,10 @@ function attention(installation, integration, { openReconnect, canChange }) {
 function accounts(installation, integration, { openReconnect, canChange }) {
   return h("section", {}, h("h2", {}, text("accounts")), h("ul", { class: "rows" }, integration.credentialTypes.map(({ type, name }) => {
     const credential = credentialOf(installation, type);
-    const status = !credential ? "notConnected" : credential.status === "valid" ? "connected" : "invalid";
+    const needsAttention = installation.attention.some((one) => one.pointer === toPointer("credentials", type));
+    // The session lists some credentials only.
+    const isValid = credential ? credential.status === "valid" : !needsAttention;
+    const status = !installation.credentialIds[type] ? "notConnected" : isValid ? "connected" : "invalid";
     return h("li", { class: "row" },
       h("span", {}, h("strong", {}, credential?.name ?? name), " ",
         h("span", { class: `badge ${status === "connected" ? "active" : "needs-attention"}` }, text(status)),
@@ -308,6 +316,7 @@ function settingsForm(installation, integration, { canChange, reload }) {
       return put(installation.integrationId, body);
     },
     openNext: () => reload(text("saved")),
+    reload: () => reload(),
   });
 }
 
@@ -348,6 +357,7 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
       // The workflow is switched, even if the new status cannot be shown.
       await loadSession().catch((problem) => { if (problem.kind === "stale") throw problem; });
     } else {
+      await loadSession();
       const others = installationOf(integrationId).workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
       await put(integrationId, { workflows: active ? [...others, workflow.key] : others });
     }
@@ -381,6 +391,7 @@ function reconnectView(installation, credentialType, { openInstallation }) {
         return put(installation.integrationId, body);
       },
       openNext: () => openInstallation(text("reconnected", { account: credentialType.name })),
+      reload: () => openInstallation(),
     }),
   ];
 }

@@ -133,7 +133,7 @@ async function openIntegration(id, message) {
     const description = integration?.description && h("p", { class: "quiet" }, integration.description);
     const view = { title, integration, back: homeOf(), message };
     if (!installation) {
-      show(view, description, installView(integration, { openResult: () => openResult(integration) }));
+      show(view, description, installView(integration, { openResult: () => openResult(integration), reload: () => openIntegration(id) }));
       return;
     }
     show(view, description, manageView(installation, integration, {
@@ -227,10 +227,14 @@ async function startView() {
     reason = await refusal();
   }, () => {
     if (!reason) return openFirst();
-    // Another token may be allowed.
-    shownUser = null;
-    return showEnd(text("refused"), reason);
+    return showRefusal(reason);
   });
+}
+
+// Another token may be allowed.
+function showRefusal(reason) {
+  shownUser = null;
+  showEnd(text("refused"), reason, isRenewable() && button(text("tryAgain"), () => renewToken(), "primary"));
 }
 
 function startFramed() {
@@ -258,7 +262,7 @@ function startFramed() {
       if (reason) {
         forgetToken();
         clear();
-        showEnd(text("refused"), reason);
+        showRefusal(reason);
       } else if (acceptToken(message.token) && !(isSameUser && allowed)) {
         clear();
         // The values are those of the first user.

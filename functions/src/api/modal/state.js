@@ -58,17 +58,17 @@ async function loadCatalogue() {
   state.integrations = new Map(integrations.map((integration) => [integration.integrationId, integration]));
 }
 
-// Loads an integration. Returns null if the catalogue does not offer it to the user.
+// Loads the present version of an integration. Returns null if the catalogue does not offer it to the user.
 async function loadIntegration(id) {
-  if (!state.integrations.has(id)) {
-    try {
-      state.integrations.set(id, await call("GET", `integrations/${encodeURIComponent(id)}`));
-    } catch (problem) {
-      if (!["gone", "invalid"].includes(problem.kind)) throw problem;
-      return null;
-    }
+  try {
+    const integration = await call("GET", `integrations/${encodeURIComponent(id)}`);
+    state.integrations.set(id, integration);
+    return integration;
+  } catch (problem) {
+    if (!["gone", "invalid"].includes(problem.kind)) throw problem;
+    state.integrations.delete(id);
+    return null;
   }
-  return state.integrations.get(id);
 }
 
 const ERRORS_SINCE_MS = 7 * 86_400_000;

@@ -53,5 +53,6 @@ const formatNumber = (number) => String(number).replace(".", separator());
 // Returns a number, or null if the text is none.
 function parseNumber(entered) {
   const isNumber = /^[+-]?(\d+|\d*[.,]\d+)(e[+-]?\d+)?$/i.test(entered) && !/[.,]/.test(entered.replace(separator(), ""));
-  return isNumber ? Number(entered.replace(separator(), ".")) : null;
+  const number = isNumber ? Number(entered.replace(separator(), ".")) : NaN;
+  return Number.isFinite(number) ? number : null;
 }

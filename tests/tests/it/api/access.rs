@@ -34,6 +34,22 @@ async fn jwks_is_cacheable_for_five_minutes_and_has_an_etag() {
 }
 
 #[tokio::test]
+async fn scripts_of_the_modal_can_be_cached_and_used_by_isolated_pages() {
+    for path in ["/tenon.js", "/tenon.global.js"] {
+        let script = Api::anonymous().get(path).await.is(200);
+        for (name, value) in [
+            ("content-type", "text/javascript; charset=utf-8"),
+            ("cache-control", "public, max-age=300"),
+            ("cross-origin-resource-policy", "cross-origin"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(script.header(name), value, "{name} of {path}");
+        }
+        assert!(script.header("vary").contains("Origin"), "{}", script.header("vary"));
+    }
+}
+
+#[tokio::test]
 async fn authorization_scheme_is_case_insensitive() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;

@@ -96,7 +96,17 @@ async fn filter_limits_destination_and_null_clears_it() {
     acme.record_error(&orders, "included").await;
     assert_eq!(bus.wait_for_errors(1).await[0]["detail"]["error"], "included");
 
-    let patched = acme.backend.patch(&format!("/destinations/{destination}"), json!({ "filter": null })).await.is(200);
+    let path = format!("/destinations/{destination}");
+    for list in ["workflowId", "userId", "blockType", "integrationId"] {
+        let empty = acme.backend.patch(&path, json!({ "filter": { list: [] } })).await;
+        assert_eq!(empty.is_problem(422, "validation").body["errors"][0]["pointer"], format!("/filter/{list}"));
+    }
+    // Everything that is wrong is named.
+    let wrong = json!({ "url": "https://acme.example", "filter": { "userId": ["nobody"] } });
+    let wrong = acme.backend.patch(&path, wrong).await.is_problem(422, "validation");
+    let pointers = wrong.body["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap());
+    assert_eq!(pointers.collect::<Vec<_>>(), ["/url", "/filter/userId/0"]);
+    let patched = acme.backend.patch(&path, json!({ "filter": null })).await.is(200);
     assert_eq!(patched.body["filter"], json!({}));
     acme.record_error(&stock, "without filter").await;
     let rest = bus.wait_for_errors(1).await;

@@ -1,7 +1,11 @@
 //! Install links and their tickets.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tenon::domain::{ticket::Ticket, timestamp::Timestamp};
 use tests::{Api, Environment, Tenon, setting};
 
 async fn environment() -> (Environment, String) {
@@ -74,6 +78,25 @@ async fn ticket_ends_when_its_user_is_disabled_or_deleted() {
     acme.backend.delete(&format!("/users/{user}")).await.is(200);
     exchange(&second).await.is_problem(410, "gone");
     acme.backend.get(&url).await.is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn ticket_expires_after_24_hours() {
+    let (acme, user) = environment().await;
+    let before = Timestamp::now();
+    let link = acme.backend.get(&format!("/users/{user}/integrations/orders/install-url")).await.is(200);
+    let expires_at: Timestamp = link.text("expiresAt").parse().unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert!((before + day..=Timestamp::now() + day).contains(&expires_at), "{expires_at}");
+    // The item is deleted by its time to live, hours later.
+    let ticket = link.text("url").split_once("#ticket=").unwrap().1.to_owned();
+    let key = AttributeValue::S(format!("ticket#{}", ticket.parse::<Ticket>().unwrap().hash()));
+    let update = Client::new(&acme.tenon.aws).update_item().table_name(setting("TENON_STACK_DirectoryTable"));
+    let update = update.key("pk", key).key("sk", AttributeValue::S("ticket".into()));
+    let update =
+        update.update_expression("SET validUntil = :past").condition_expression("attribute_exists(validUntil)");
+    update.expression_attribute_values(":past", AttributeValue::S(before.to_string())).send().await.unwrap();
+    exchange(&ticket).await.is_problem(410, "gone");
 }
 
 #[tokio::test]

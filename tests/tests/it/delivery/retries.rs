@@ -35,6 +35,26 @@ async fn failed_delivery_is_retried_after_five_seconds() {
 }
 
 #[tokio::test]
+async fn response_within_15_seconds_counts_however_long_its_body_is() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let silent = Receiver::with_behavior(|_| Reply::Stall).await;
+    let endless = Receiver::with_behavior(|_| Reply::Endless).await;
+    let (failing, _) = acme.create_webhook(&silent.url).await;
+    let (working, _) = acme.create_webhook(&endless.url).await;
+    let id = acme.record_error(&workflow, "Error").await;
+    let deliveries = eventually("both were attempted", async || {
+        let shown = acme.backend.get(&format!("/errors/{id}")).await.is(200).body;
+        Some(shown["deliveries"].as_array().unwrap().clone()).filter(|deliveries| deliveries.len() == 2)
+    })
+    .await;
+    let of = |destination: &str| deliveries.iter().find(|one| one["destinationId"] == destination).unwrap();
+    let attempt = &of(&failing)["attempts"][0];
+    assert_eq!((&attempt["status"], &attempt["response"]), (&Value::Null, &json!("no response within 15 seconds")));
+    assert_eq!((&of(&working)["status"], &of(&working)["attempts"][0]["status"]), (&json!("delivered"), &json!(200)));
+}
+
+#[tokio::test]
 async fn health_shows_the_retry_and_a_delivery_verifies_the_webhook() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
