@@ -11,11 +11,17 @@ const ANSWER_MS = 5000;
 const TEXTS = {
   en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
   de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
+  fr: { title: "Intégrations", failed: "Impossible de charger les intégrations.", close: "Fermer" },
+  es: { title: "Integraciones", failed: "No se pudieron cargar las integraciones.", close: "Cerrar" },
+  pt: { title: "Integrações", failed: "Não foi possível carregar as integrações.", close: "Fechar" },
+  ja: { title: "連携", failed: "連携を読み込めませんでした。", close: "閉じる" },
 };
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
 const toJson = (value) => JSON.parse(JSON.stringify(value) ?? null);
+
+const ORIGIN = /^(https:\/\/[\w.:-]+|http:\/\/(localhost|127\.0\.0\.1)(:\d+)?)$/;
 
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
 const object = [isObject, "must be an object"];
@@ -37,8 +43,8 @@ const RULES = {
   prefill: object,
   mount: [(value) => value.nodeType === 1, "must be an element"],
   origins: [
-    (value) => value[0] === globalThis.origin && value.length <= 3 && value.every((origin) => /^https?:\/\/[^/?#]+$/.test(origin)),
-    "must be one to three origins, the first of this page",
+    (value) => value[0] === globalThis.origin && value.length <= 3 && value.every((origin) => ORIGIN.test(origin)),
+    "must be one to three https origins, or http on localhost and 127.0.0.1, the first of this page",
   ],
   on: [
     (value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && isFunction(value[name] ?? open)),

@@ -650,7 +650,7 @@ def test_inline_page_is_as_wide_as_its_element_and_as_high_as_its_content(host: 
 
 def test_page_that_does_not_load_is_reported(host: Host) -> None:
     host.load("/?patience=500")
-    for lang, text in (("en", "could not be loaded"), ("de", "konnten nicht geladen werden")):
+    for lang, text in (("en", "could not be loaded"), ("ja", "連携を読み込めませんでした")):
         for mount in ("null", "document.getElementById('place')"):
             host.run(f"show({{ url: '{host.api}/missing', lang: '{lang}', mount: {mount} }})")
             assert text in host.wait("return document.querySelector('[role=alert]')?.textContent")

@@ -1313,7 +1313,7 @@ export interface components {
         ErrorGroups: {
             /**
              * @description Whether the groups cover all errors of the time range; false if there are more than 100
-             *     groups or more than 5,000 errors (1,000 of a user), of which the newest are counted.
+             *     groups or more than 5,000 errors (1,000 with a user token), of which the newest are counted.
              */
             complete: boolean;
             /** @description Groups, at most 100. */
@@ -2015,8 +2015,8 @@ export interface components {
             } | null;
             settings?: components["schemas"]["Settings"] | null;
             /**
-             * @description Keys of the active workflows; others are deactivated. Without it, all workflows of a new
-             *     installation are active.
+             * @description Keys of the active workflows, of the integration or of those that the installation has; others are
+             *     deactivated. Without it, all workflows of a new installation are active.
              */
             workflows?: components["schemas"]["WorkflowKey"][] | null;
         };

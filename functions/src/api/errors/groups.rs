@@ -48,7 +48,7 @@ pub struct ErrorGroups<'a> {
     /// Number of errors in each of 60 equal parts of the time range.
     histogram: Vec<Bar>,
     /// Whether the groups cover all errors of the time range; false if there are more than 100
-    /// groups or more than 5,000 errors (1,000 of a user), of which the newest are counted.
+    /// groups or more than 5,000 errors (1,000 with a user token), of which the newest are counted.
     complete: bool,
 }
 

@@ -14,12 +14,8 @@ use http::{StatusCode, header};
 use serde_json::Value;
 use tenon::{
     domain::{
-        id::CredentialId,
-        integration::{IntegrationId, MAX_WORKFLOWS},
-        names::UserRef,
-        settings::Settings,
-        text::Text,
-        workflow::WorkflowKey,
+        id::CredentialId, installation::MAX_INSTALLED_WORKFLOWS, integration::IntegrationId, names::UserRef,
+        settings::Settings, text::Text, workflow::WorkflowKey,
     },
     http::{BackendOrUser, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
     start::FromAws,
@@ -47,10 +43,10 @@ pub struct PutInstallation {
     #[input(default)]
     #[schema(required = false)]
     pub(super) settings: Settings,
-    /// Keys of the active workflows; others are deactivated. Without it, all workflows of a new
-    /// installation are active.
-    #[input(max = MAX_WORKFLOWS)]
-    #[schema(max_items = 20)]
+    /// Keys of the active workflows, of the integration or of those that the installation has; others are
+    /// deactivated. Without it, all workflows of a new installation are active.
+    #[input(max = MAX_INSTALLED_WORKFLOWS)]
+    #[schema(max_items = 24)]
     pub(super) workflows: Option<Vec<WorkflowKey>>,
 }
 

@@ -364,7 +364,7 @@ class ErrorGroups(TypedDict):
     """Groups of similar errors, largest first."""
 
     #: Whether the groups cover all errors of the time range; false if there are more than 100
-    #: groups or more than 5,000 errors (1,000 of a user), of which the newest are counted.
+    #: groups or more than 5,000 errors (1,000 with a user token), of which the newest are counted.
     complete: bool
     #: Groups, at most 100.
     groups: list[ErrorGroup]
@@ -1022,8 +1022,8 @@ class PutInstallation(TypedDict):
     #: Credentials by credential type. A new installation needs all types of the integration.
     credentials: NotRequired[dict[str, CredentialInput] | None]
     settings: NotRequired[Settings | None]
-    #: Keys of the active workflows; others are deactivated. Without it, all workflows of a new
-    #: installation are active.
+    #: Keys of the active workflows, of the integration or of those that the installation has; others are
+    #: deactivated. Without it, all workflows of a new installation are active.
     workflows: NotRequired[list[WorkflowKey] | None]
 
 
