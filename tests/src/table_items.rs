@@ -87,6 +87,20 @@ async fn move_pending(dynamodb: &aws_sdk_dynamodb::Client, table: &str, deliveri
     let _ = move_with(TransactWriteItem::builder().condition_check(unlike).build()).await;
 }
 
+/// Lets all items of an environment expire that ever do. Their time to live has not deleted them yet.
+pub async fn expire(aws: &SdkConfig, table: &str, environment: &str) {
+    let client = aws_sdk_dynamodb::Client::new(aws);
+    let scan = client.scan().table_name(table);
+    let scan = scan.filter_expression("begins_with(pk, :environment) AND attribute_exists(expiresAt)");
+    let scan = scan.expression_attribute_values(":environment", AttributeValue::S(format!("env#{environment}#")));
+    let mut items = scan.into_paginator().items().send();
+    while let Some(item) = items.next().await {
+        let mut item = item.unwrap();
+        item.insert("expiresAt".into(), AttributeValue::N("1".into()));
+        client.put_item().table_name(table).set_item(Some(item)).send().await.unwrap();
+    }
+}
+
 /// Writes items to a table.
 pub async fn load(aws: &SdkConfig, table: &str, items: Vec<Item>) {
     let dynamodb = aws_sdk_dynamodb::Client::new(aws);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use tests::{
-    Api, Bus, Environment, Tenon, eventually, example_error, keys, setting,
+    Api, Bus, Environment, Tenon, eventually, example_error, keys, setting, table_items,
     webhook_receiver::{Receiver, Reply},
 };
 use tokio::io::AsyncBufReadExt;
@@ -185,6 +185,38 @@ async fn error_is_shown_with_its_deliveries() {
     assert_eq!(statuses, [(&json!("cancelled"), &Value::Null), (&json!("delivered"), &Value::Null)]);
     acme.backend.get(&format!("/errors/{}", "0".repeat(24))).await.is_problem(404, "not-found");
     acme.backend.get("/errors/nonsense").await.is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn expired_records_and_deliveries_are_not_shown_before_they_are_deleted() {
+    let acme = Tenon::deployed().await.environment().await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let settings = json!({ "type": "webhook", "url": receiver.url, "events": ["error", "workflow.*"] });
+    let destination = acme.backend.post("/destinations", settings).await.is(201).text("destinationId");
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let error = acme.record_error(&workflow, "Error").await;
+    eventually("both deliveries are pending", async || {
+        (acme.deliveries(&destination, "pending").await.len() == 2).then_some(())
+    })
+    .await;
+    let event = acme.backend.get("/events?type=workflow.created").await.is(200).body["data"][0].clone();
+    let event = format!("/events/{}", event["_id"].as_str().unwrap());
+    let error = format!("/errors/{error}");
+    for record in [&error, &event] {
+        acme.backend.get(record).await.is(200);
+    }
+
+    table_items::expire(&acme.tenon.aws, &setting("TENON_STACK_ErrorsTable"), &acme.id).await;
+    for record in [&error, &event] {
+        acme.backend.get(record).await.is_problem(404, "not-found");
+    }
+    assert!(acme.deliveries(&destination, "pending").await.is_empty());
+    for list in ["/events".to_owned(), format!("/destinations/{destination}/deliveries")] {
+        assert_eq!(acme.backend.get(&list).await.is(200).body["data"], json!([]), "{list}");
+    }
+    for list in ["/logs".to_owned(), format!("/workflows/{workflow}/errors")] {
+        assert_eq!(acme.backend.get(&list).await.is(200).body["errors"], json!([]), "{list}");
+    }
 }
 
 #[tokio::test]
