@@ -157,6 +157,8 @@ def test_examples_verify_webhooks(guide: GuideRun, tmp_path: Path, language: str
         assert post(port, headers, body) == 204
         assert post(port, headers, body + b" ") == 401
         assert post(port, {**headers, "webhook-timestamp": str(int(time.time()) - 600)}, body) == 401
+        for malformed in ("", "v1", "v1,A", "a,b,c"):
+            assert post(port, {**headers, "webhook-signature": malformed}, body) == 401
 
 
 def test_every_example_in_python_and_javascript_is_tested() -> None:

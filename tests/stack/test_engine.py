@@ -279,7 +279,8 @@ def test_engine_verifies_signatures(customer: Customer) -> None:
     customer.wait_for_run("first")
     event = customer.events("anna", "workflow.created")[0]
     stopped = {**event, "data": {**event["data"], "active": False, "revision": event["data"]["revision"] + 1}}
-    assert customer.send(stopped, **{"webhook-signature": "v1,AAAA"}) == 401
+    for forged in ("v1,AAAA", "v1,A", "v1", ""):
+        assert customer.send(stopped, **{"webhook-signature": forged}) == 401
     assert customer.send(stopped, **{"webhook-timestamp": str(int(time.time()) - 600)}) == 401
     customer.wait_for_run("first")
     assert customer.call("POST", f"/destinations/{customer.webhook['destinationId']}/test")["delivered"]
