@@ -1,7 +1,7 @@
 """Generates and checks the host side of the embedded modal in sdk/.
 
-sdk/tenon.js is an ES module. sdk/tenon.global.js is generated from it, for pages without modules. The API
-serves both without comments.
+sdk/tenon.js is an ES module. sdk/tenon.global.js is generated from it, for pages without modules.
+The API serves both without comments.
 """
 
 import gzip

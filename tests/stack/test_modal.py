@@ -789,7 +789,7 @@ def test_form_of_a_changed_integration_is_loaded_again(site: Site, new_environme
 
 
 def test_only_settings_that_the_user_has_changed_are_stored(site: Site, user: User) -> None:
-    """Others may have been changed elsewhere since the form was opened, or be in a form that inputs cannot show."""
+    """Others may have been changed elsewhere meanwhile, or have values that inputs cannot show."""
     user.install(credentials={"shop": {"data": SHOP_ACCOUNT}}, settings={"region": "eu", "batch": 9007199254740993})
     site.show("Connected", integrationId="shop")
     user.call("PUT", "/installations/shop", {"settings": {"region": "us"}})

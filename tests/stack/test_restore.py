@@ -208,7 +208,7 @@ class Accident:
     def make_pending(self) -> None:
         """Stores errors and an event whose deliveries stay pending, as if a drain were running.
 
-        No drain runs until the end, also when the lease is lost: it would store deliveries that are lost.
+        No drain runs until the end, also when the lease is lost: it would store lost deliveries.
         """
         self.run_drains(enabled=False)
         filter_ = {"workflowId": [self.workflows[2]]}

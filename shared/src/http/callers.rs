@@ -7,7 +7,7 @@
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{Problem, RouteKey, request::gateway_context};
 use crate::domain::{
@@ -41,6 +41,7 @@ pub enum Identity {
         /// User id.
         user_id: UserId,
         /// Expiry of the token, in seconds since 1970.
+        #[serde(deserialize_with = "number_or_text")]
         exp: i64,
         /// What the token may do.
         #[serde(default)]
@@ -49,6 +50,20 @@ pub enum Identity {
         #[serde(default, skip_serializing_if = "Allowed::is_all")]
         allowed: Allowed,
     },
+}
+
+/// Reads a number of the authorizer context. AWS does not document whether it stays one: REST APIs make it a text.
+fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Number(i64),
+        Text(String),
+    }
+    match Given::deserialize(deserializer)? {
+        Given::Number(number) => Ok(number),
+        Given::Text(text) => text.parse().map_err(D::Error::custom),
+    }
 }
 
 impl Identity {
@@ -231,4 +246,36 @@ fn admitted(admitted: &str, extensions: &Extensions) -> String {
 
 fn has(scopes: &str, wanted: Scope) -> bool {
     scopes.split(' ').any(|scope| scope == wanted.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn expiry_is_read_as_a_number_and_as_a_text() {
+        let (environment, user) = (EnvironmentId::new(), UserId::new());
+        let context = serde_json::to_value(Identity::User {
+            environment,
+            user_id: user,
+            exp: 1_795_498_200,
+            mode: Mode::default(),
+            allowed: Allowed::default(),
+        });
+        let context = context.unwrap();
+        assert_eq!(context["exp"], json!(1_795_498_200));
+        for exp in [json!(1_795_498_200), json!("1795498200")] {
+            let mut given = context.clone();
+            given["exp"] = exp;
+            assert!(matches!(
+                serde_json::from_value(given),
+                Ok(Identity::User { exp: 1_795_498_200, user_id, .. }) if user_id == user
+            ));
+        }
+        let mut malformed = context;
+        malformed["exp"] = json!("soon");
+        assert!(serde_json::from_value::<Identity>(malformed).is_err());
+    }
 }
