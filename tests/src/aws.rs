@@ -37,7 +37,7 @@ pub async fn aws(account: &str) -> SdkConfig {
 
 /// Invokes a Lambda function with the root credentials of the stack's account.
 ///
-/// Without the SDK for Lambda, which takes longer to build than all tests.
+/// Signed here, because the SDK for Lambda takes as long to build as the tests.
 pub async fn invoke(function: &str, payload: String) -> reqwest::Response {
     let url = format!("{}/2015-03-31/functions/{function}/invocations", setting("AWS_ENDPOINT_URL"));
     let credentials =

@@ -10,6 +10,8 @@ import pytest
 from conftest import NewEnvironment
 from stack import Stack
 
+import sdk
+
 
 def get(url: str, **headers: str) -> tuple[int, Message, bytes]:
     """Returns the status, headers and body of a response, without decompressing it."""
@@ -33,6 +35,11 @@ def test_documents_are_compressed_and_have_an_etag_for_each_form(stack: Stack, p
         assert "Accept-Encoding" in known["vary"]
         status, _, body = get(url, accept_encoding="gzip", if_none_match=known["etag"])
         assert (status, body) == (304, b"")
+
+
+@pytest.mark.parametrize(("path", "text"), [("/tenon.js", sdk.served()), ("/tenon.global.js", sdk.classic())])
+def test_scripts_are_those_whose_size_is_checked(stack: Stack, path: str, text: str) -> None:
+    assert get(stack.url + path)[2].decode() == text
 
 
 def test_a_long_list_is_compressed_and_an_etag_of_either_form_permits_a_change(

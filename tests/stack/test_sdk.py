@@ -650,14 +650,15 @@ def test_inline_page_is_as_wide_as_its_element_and_as_high_as_its_content(host: 
 
 def test_page_that_does_not_load_is_reported(host: Host) -> None:
     host.load("/?patience=500")
-    for lang, text in (("en", "could not be loaded"), ("ja", "連携を読み込めませんでした")):
+    texts = {"en": "could not be loaded", "de": "konnten nicht geladen werden", "ja": "連携を読み込めませんでした"}
+    for lang, text in texts.items():
         for mount in ("null", "document.getElementById('place')"):
             host.run(f"show({{ url: '{host.api}/missing', lang: '{lang}', mount: {mount} }})")
             assert text in host.wait("return document.querySelector('[role=alert]')?.textContent")
             assert host.run("return document.querySelector('iframe').offsetHeight") == 0
             host.browser.click("[role=alert] button")
             assert not host.is_open()
-    assert host.run("return events.length") == 4
+    assert host.run("return events.length") == 6
     # A page that loads late is shown.
     host.show(started=False, url=f"{host.api}/silent")
     host.wait("return document.querySelector('[role=alert]')")

@@ -52,7 +52,8 @@ pub enum Identity {
     },
 }
 
-/// Reads a number of the authorizer context. AWS does not document whether it stays one: REST APIs make it a text.
+/// Reads a number of the authorizer context, which may arrive as a text: AWS documents no type for HTTP
+/// APIs, and REST APIs convert numbers.
 fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

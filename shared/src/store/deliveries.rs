@@ -160,9 +160,8 @@ impl<A: Access> Deliveries<A> {
 
 /// Deletes the first-attempt deliveries of the given records of a workflow or user and second; those of
 /// other records in the same items remain. An unreadable item is deleted, because it may be one of
-/// them. One query per megabyte, one
-/// `BatchWriteItem` per 25 items to delete, and one or two writes per item to shrink. May stop anywhere and
-/// may run twice, also concurrently.
+/// them. One query per megabyte, one `BatchWriteItem` per 25 items to delete, and one or two writes per
+/// item to shrink. May stop anywhere and may run twice, also concurrently.
 pub(super) async fn delete_delivered(
     table: &Table,
     environment: EnvironmentId,

@@ -164,7 +164,7 @@ pub struct Group {
 
 /// Maximum number of errors that are grouped.
 pub const MAX_GROUPED: usize = 5000;
-/// Maximum number of errors that are grouped for a user, who waits for the page.
+/// Maximum number of errors that are grouped for a caller with a user token.
 pub const MAX_GROUPED_FOR_USERS: usize = 1000;
 /// Maximum number of groups that are returned.
 const MAX_GROUPS: usize = 100;

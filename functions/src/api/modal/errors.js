@@ -27,9 +27,9 @@ function repairOf(workflows, error) {
     .map((id) => state.integrations.get(id)).filter(Boolean);
   const hints = integrations.map((integration) => ({ integration, hint: hintFor(integration, error) })).filter(({ hint }) => hint);
   const broken = integrations.find((integration) => hasInvalidCredential(integration, workflows));
-  const { hint } = hints.find(({ integration }) => integration === broken) ?? hints[0] ?? {};
-  const hinted = hints.find((one) => one.hint.action === "reconnect" && one.integration.credentialTypes.length > 0);
-  return { hint, reconnected: broken ?? hinted?.integration };
+  const { hint, integration } = hints.find((one) => one.integration === broken) ?? hints[0] ?? {};
+  const hinted = hint?.action === "reconnect" && integration.credentialTypes.length > 0 ? integration : null;
+  return { hint, reconnected: broken ?? hinted };
 }
 
 // Creates the list of the first groups. `reconnect` opens the accounts of an integration.
