@@ -1,11 +1,15 @@
 //! AWS with faults: throttling, internal errors, unprocessed items, and responses lost after the
 //! request was processed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
+use aws_config::{SdkConfig, retry::RetryConfig};
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -61,6 +65,44 @@ impl HttpConnector for FaultyConnector {
                 })
             }
         }
+    }
+}
+
+/// HTTP client that loses the first response to each call that writes, which the SDK then repeats.
+#[derive(Debug)]
+struct Lossy {
+    client: SharedHttpClient,
+}
+
+/// Returns a configuration that loses the first response to each call that writes to DynamoDB.
+pub fn losing_first_responses(config: &SdkConfig) -> SdkConfig {
+    let client = Lossy { client: config.http_client().unwrap() };
+    let soon = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+    config.clone().into_builder().http_client(SharedHttpClient::new(client)).retry_config(soon).build()
+}
+
+impl HttpClient for Lossy {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(LossyConnector { connector: self.client.http_connector(settings, components) })
+    }
+}
+
+#[derive(Debug)]
+struct LossyConnector {
+    connector: SharedHttpConnector,
+}
+
+impl HttpConnector for LossyConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let header = |name| request.headers().get(name).unwrap_or_default();
+        let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
+        let is_write = writes.iter().any(|operation| header("x-amz-target").ends_with(operation));
+        let is_first = header("amz-sdk-request").contains("attempt=1");
+        let called = self.connector.call(request);
+        HttpConnectorFuture::new(async move {
+            let response = called.await?;
+            if is_write && is_first { Err(ConnectorError::io("response lost".into())) } else { Ok(response) }
+        })
     }
 }
 

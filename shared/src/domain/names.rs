@@ -60,7 +60,7 @@ impl Username {
     }
 
     /// Returns the username as an email address, if it is one.
-    fn email(&self) -> Option<Email> {
+    pub fn email(&self) -> Option<Email> {
         self.0.contains('@').then(|| self.0.parse().ok()).flatten()
     }
 

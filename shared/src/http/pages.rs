@@ -1,11 +1,14 @@
 //! Pagination of lists: page limits and cursors.
 
+use axum::extract::FromRequestParts;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::request::Parts;
+use lambda_http::RequestExt;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{FromJson, Input, Json, Location, Problem};
+use super::{FromJson, Identity, Input, Json, Location, Problem, RouteKey};
 use crate::store::{Page, Position};
 
 /// Query parameters of every list.
@@ -22,9 +25,8 @@ pub struct PageParams {
 }
 
 impl PageParams {
-    /// Returns the position after which the page starts, if the cursor belongs to the list with this
-    /// scope.
-    pub fn after(&self, scope: &str) -> Result<Option<Position>, Problem> {
+    /// Returns the position after which the page starts, or rejects a cursor of another list with 400.
+    pub fn after(&self, scope: &ListScope) -> Result<Option<Position>, Problem> {
         self.cursor.as_ref().map(|cursor| cursor.position(scope)).transpose()
     }
 
@@ -57,6 +59,34 @@ impl PageParams {
     }
 }
 
+/// List to which a cursor belongs: that of the same environment, user, path and filters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListScope(String);
+
+impl<S: Sync> FromRequestParts<S> for ListScope {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let (environment, user) = match Identity::of(&parts.extensions)? {
+            Identity::Key { environment, .. } => (environment, None),
+            Identity::User { environment, user_id, .. } => (environment, Some(user_id)),
+        };
+        // The route and its parameters instead of the path, which can start with the base path of an API
+        // mapping.
+        let RouteKey(route) = RouteKey::of(&parts.extensions);
+        let (path, query) = (parts.extensions.path_parameters(), parts.extensions.query_string_parameters());
+        let filters = query.iter().filter(|(name, _)| !PAGING.contains(name));
+        let [path, filters] = [path.iter().collect(), filters.collect()].map(|mut parameters: Vec<(&str, &str)>| {
+            parameters.sort_unstable();
+            parameters
+        });
+        Ok(Self(json!([environment, user, route, path, filters]).to_string()))
+    }
+}
+
+/// Query parameters that may change from page to page.
+const PAGING: [&str; 3] = ["limit", "cursor", "skip"];
+
 /// Page of a list, newest first.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct List<T> {
@@ -69,8 +99,8 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// Builds the response for a page of the list with this scope.
-    pub fn of(scope: &str, page: Page<impl Into<T>>) -> Json<Self> {
+    /// Builds the response for a page of a list.
+    pub fn of(scope: &ListScope, page: Page<impl Into<T>>) -> Json<Self> {
         let cursor = page.next.map(|position| Cursor::new(scope, &position).into_string());
         Json(Self { data: page.items.into_iter().map(Into::into).collect(), cursor })
     }
@@ -90,8 +120,8 @@ const MAX_POSITION_BYTES: usize = 512;
 const DIGEST_BYTES: usize = 8;
 
 impl Cursor {
-    /// Creates the cursor of a position in the list with this scope: its path and filters.
-    pub fn new(scope: &str, position: &str) -> Self {
+    /// Creates the cursor of a position in a list.
+    pub fn new(scope: &ListScope, position: &str) -> Self {
         let mut bytes = vec![VERSION];
         bytes.extend(digest(scope, position));
         bytes.extend(position.as_bytes());
@@ -103,8 +133,8 @@ impl Cursor {
         self.0
     }
 
-    /// Returns the position, if the cursor was created for this scope.
-    pub fn position(&self, scope: &str) -> Result<Position, Problem> {
+    /// Returns the position, or rejects a cursor of another list with 400.
+    pub fn position(&self, scope: &ListScope) -> Result<Position, Problem> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&self.0).map_err(|_| Problem::invalid_cursor())?;
         let (expected, position) = match bytes.split_first() {
             Some((&VERSION, rest)) => rest.split_at_checked(DIGEST_BYTES).ok_or_else(Problem::invalid_cursor)?,
@@ -118,7 +148,7 @@ impl Cursor {
     }
 }
 
-fn digest(scope: &str, position: &str) -> Vec<u8> {
+fn digest(ListScope(scope): &ListScope, position: &str) -> Vec<u8> {
     let whole = ring::digest::digest(&ring::digest::SHA256, format!("{scope}\n{position}").as_bytes());
     whole.as_ref().iter().take(DIGEST_BYTES).copied().collect()
 }
@@ -131,26 +161,85 @@ impl FromJson for Cursor {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use lambda_http::{Request, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{
+        access::{Allowed, Mode},
+        id::{EnvironmentId, KeyId, UserId},
+        timestamp::Timestamp,
+    };
 
-    #[test]
-    fn cursor_is_bound_to_path_and_filters() {
-        let cursor = Cursor::new("/users?status=active", "6155ac246093840013297377");
-        assert_eq!(cursor.position("/users?status=active").unwrap(), "6155ac246093840013297377");
-        assert_eq!(cursor.position("/users"), Err(Problem::invalid_cursor()));
+    /// Returns the list of a request.
+    async fn scope(
+        caller: &Identity,
+        route: &str,
+        path: &[(&str, &str)],
+        query: &[(&str, &str)],
+    ) -> Result<ListScope, Problem> {
+        let parameters = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let caller = serde_json::to_value(caller).unwrap();
+        let method = json!({ "method": "GET" });
+        let context = json!({ "routeKey": route, "authorizer": { "lambda": caller }, "http": method });
+        let context: ApiGatewayV2httpRequestContext = serde_json::from_value(context).unwrap();
+        let request = Request::default()
+            .with_request_context(RequestContext::ApiGatewayV2(context))
+            .with_path_parameters(parameters(path))
+            .with_query_string_parameters(parameters(query));
+        ListScope::from_request_parts(&mut request.into_parts().0, &()).await
+    }
+
+    #[tokio::test]
+    async fn cursor_is_bound_to_environment_user_path_and_filters_but_not_to_the_place_in_the_list() {
+        let (environment, other, user) = (EnvironmentId::new(), EnvironmentId::new(), UserId::new());
+        let key =
+            |environment| Identity::Key { environment, key_id: KeyId::new(), scopes: "manage".into(), reads: false };
+        let token = |user_id| {
+            let (exp, mode) = (Timestamp::now().seconds() + 60, Mode::default());
+            Identity::User { environment, user_id, exp, mode, allowed: Allowed::default() }
+        };
+        let list = "GET /users/{user}/credentials";
+        let joe = [("user", "joe")];
+        let of = async |caller, route, path: &[_], query: &[_]| scope(&caller, route, path, query).await.unwrap();
+        let scope = of(key(environment), list, &joe, &[("a", "1"), ("b", "2")]).await;
+        let cursor = Cursor::new(&scope, "6155ac246093840013297377");
+
+        let page = [("b", "2"), ("cursor", "x"), ("a", "1"), ("limit", "9"), ("skip", "1")];
+        let next = of(key(environment), list, &joe, &page).await;
+        assert_eq!(cursor.position(&next).unwrap(), "6155ac246093840013297377");
+        let filters = [("a", "1"), ("b", "2")];
+        for other in [
+            of(key(other), list, &joe, &filters).await,
+            of(token(user), list, &joe, &filters).await,
+            of(key(environment), "GET /users/{user}/installations", &joe, &filters).await,
+            of(key(environment), list, &[("user", "jo")], &filters).await,
+            of(key(environment), list, &joe, &[("a", "1")]).await,
+            of(key(environment), list, &joe, &[("a", "2"), ("b", "2")]).await,
+            of(key(environment), list, &joe, &[("a", "1"), ("c", "2")]).await,
+            of(key(environment), list, &joe, &[("a", "1"), ("b", "2"), ("c", "")]).await,
+        ] {
+            assert_eq!(cursor.position(&other), Err(Problem::invalid_cursor()), "{other:?}");
+        }
+        let own = Cursor::new(&of(token(user), list, &joe, &[]).await, "1");
+        assert!(own.position(&of(token(user), list, &joe, &[]).await).is_ok());
+        assert!(own.position(&of(token(UserId::new()), list, &joe, &[]).await).is_err());
     }
 
     proptest! {
         #[test]
         fn parsing_a_cursor_never_panics(text in "\\PC*") {
-            let _ = Cursor(text).position("/users");
+            let _ = Cursor(text).position(&ListScope("/users".into()));
         }
 
         #[test]
-        fn cursor_contains_its_position(position in "[0-9a-f#]{1,60}") {
-            prop_assert_eq!(Cursor::new("/users", &position).position("/users").unwrap(), position);
+        fn cursor_contains_its_position(position in "[0-9a-f#]{1,60}", scope in "\\PC*") {
+            let scope = ListScope(scope);
+            prop_assert_eq!(Cursor::new(&scope, &position).position(&scope).unwrap(), position);
         }
     }
 }

@@ -16,17 +16,17 @@ use serde::{Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
-use super::{Caller, Problem, RequestInput, compression, event, problem::REQUEST_ID, request::gateway_context};
+use super::{Endpoint, EndpointArguments, Problem, compression, event, problem::REQUEST_ID, request::gateway_context};
 use crate::start::{self, FromAws, StartError};
 
 /// Returns the server of an endpoint whose handler names its caller and its input.
-pub fn serve<H, T, S>(handler: H) -> Server<H, T, S>
+pub fn serve<H, T, S>(handler: H) -> Server<Endpoint<H>, T, S>
 where
-    H: Handler<T, S>,
+    Endpoint<H>: Handler<T, S>,
     T: EndpointArguments + 'static,
     S: FromAws + Clone + Send + Sync + 'static,
 {
-    Server { handler, types: PhantomData }
+    Server { handler: Endpoint(handler), types: PhantomData }
 }
 
 /// Endpoints that need no authentication.
@@ -106,34 +106,6 @@ where
             lambda_runtime::run(service_fn(handler)).await
         })
     }
-}
-
-/// Arguments of a handler that start with its [`Caller`] and end with its [`RequestInput`], so that
-/// neither the check of the caller nor that of unknown fields can be omitted. [`Handler`] puts a
-/// marker of its own before them.
-pub trait EndpointArguments {
-    /// Callers that the handler admits.
-    type Caller: Caller;
-}
-
-impl<M, C: Caller, I: RequestInput> EndpointArguments for (M, C, I) {
-    type Caller = C;
-}
-
-impl<M, C: Caller, A, I: RequestInput> EndpointArguments for (M, C, A, I) {
-    type Caller = C;
-}
-
-impl<M, C: Caller, A, B, I: RequestInput> EndpointArguments for (M, C, A, B, I) {
-    type Caller = C;
-}
-
-impl<M, C: Caller, A, B, D, I: RequestInput> EndpointArguments for (M, C, A, B, D, I) {
-    type Caller = C;
-}
-
-impl<M, C: Caller, A, B, D, E, I: RequestInput> EndpointArguments for (M, C, A, B, D, E, I) {
-    type Caller = C;
 }
 
 /// Wraps a handler as the service that Lambda calls. It always returns a response, even if the

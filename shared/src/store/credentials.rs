@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    Position,
     events::Outgoing,
     keys,
     table::{
@@ -41,6 +42,11 @@ pub enum CreateCredentialError {
     /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Returns the position of a credential in a list of its user's, as [`Credentials::page`] has it.
+pub fn position(credential: &Credential) -> Position {
+    keys::credential_position(credential.credential_id)
 }
 
 /// Returns the write of a credential that must not exist.

@@ -148,7 +148,7 @@ impl Destinations {
         let key = keys::destination(environment, destination.destination_id);
         let item = to_item("destination", &key, destination, &[])?;
         let preceding = Condition::equals("version", number(destination.version.saturating_sub(1)));
-        let replaced = self.0.put(Put::new(item).when(preceding)).await?;
+        let replaced = self.0.replace(Put::new(item).when(preceding), destination).await?;
         if replaced { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
     }
 }

@@ -18,13 +18,15 @@ impl Environments {
     }
 
     /// Sets the defaults of the modal, if the version of the environment is unchanged. Returns the
-    /// environment, or none if it was changed. One write.
+    /// environment, or none if another request changed it. One write.
     pub async fn set_modal(&self, before: &Environment, modal: &Modal) -> Result<Option<Environment>, StoreError> {
+        let after = Environment { modal: modal.clone(), version: before.version + 1, ..before.clone() };
         let update = Update::of(&keys::environment(before.environment_id))
             .set("modal", to_value(modal)?)
-            .set("version", number(before.version + 1))
+            .set("version", number(after.version))
             .when(Condition::equals("version", number(before.version)));
-        self.0.update_returning_new(update).await
+        // The SDK may have repeated a write whose response was lost.
+        Ok(self.0.update_or_get(update).await?.filter(|stored| *stored == after))
     }
 }
 

@@ -52,8 +52,8 @@ impl Integrations {
         }
     }
 
-    /// Replaces an integration, if it is unchanged. Returns false if it was changed or deleted. One
-    /// write.
+    /// Replaces an integration, if it is unchanged. Returns false if it was changed otherwise or deleted.
+    /// One write.
     pub async fn replace(
         &self,
         environment: EnvironmentId,
@@ -64,7 +64,7 @@ impl Integrations {
         // The time of creation too: the integration may have been deleted and created again.
         let unchanged = Condition::equals("version", number(before.version))
             .and(Condition::equals("createdAt", text(before.created_at)));
-        self.0.put(Put::new(to_item("integration", &key, after, &[])?).when(unchanged)).await
+        self.0.replace(Put::new(to_item("integration", &key, after, &[])?).when(unchanged), after).await
     }
 
     /// Deletes an integration. Returns false if it does not exist. One transaction.

@@ -112,7 +112,12 @@ pub const CREDENTIAL_PREFIX: &str = "credential#";
 
 /// Key of a credential.
 pub fn credential(environment: EnvironmentId, user: UserId, credential: CredentialId) -> Key {
-    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("{CREDENTIAL_PREFIX}{credential}"))
+    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("{}", credential_position(credential)))
+}
+
+/// Returns the position of a credential among those of its user: its sort key.
+pub fn credential_position(credential: CredentialId) -> String {
+    format!("{CREDENTIAL_PREFIX}{credential}")
 }
 
 /// Key of the deletion of a user's data.

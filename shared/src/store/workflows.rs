@@ -99,6 +99,11 @@ pub(super) fn deletions(environment: EnvironmentId, workflow: &Workflow) -> [Wri
     [workflow.into(), pointer.into()]
 }
 
+/// Returns the credentials whose write failed because they do not exist.
+fn missing(credentials: &[CredentialId], failed: &[bool]) -> Vec<CredentialId> {
+    credentials.iter().zip(failed).filter(|(_, failed)| **failed).map(|(id, _)| *id).collect()
+}
+
 impl Workflows {
     /// Creates a workflow and its pointer, if the status of the user is unchanged and the credentials
     /// exist. A workflow with the same id is left unchanged, even if it was deleted since: it stems from an
@@ -127,11 +132,10 @@ impl Workflows {
             [_, _, true, ..] => Ok(()),
             [true, ..] => Err(CreateWorkflowError::UserChanged),
             [] => Ok(()),
-            [_, true, ..] => Err(CreateWorkflowError::NameTaken),
-            [_, _, _, credentials @ ..] => {
-                let missing = credential_ids.iter().zip(credentials).filter(|(_, missing)| **missing);
-                Err(CreateWorkflowError::CredentialsNotFound(missing.map(|(id, _)| *id).collect()))
+            [_, _, _, credentials @ ..] if !missing(credential_ids, credentials).is_empty() => {
+                Err(CreateWorkflowError::CredentialsNotFound(missing(credential_ids, credentials)))
             }
+            [_, true, ..] => Err(CreateWorkflowError::NameTaken),
             _ => Err(StoreError::Busy("the transaction was cancelled".into()).into()),
         }
     }
@@ -164,11 +168,10 @@ impl Workflows {
         let (credentials, pointers) = rest.split_at_checked(added.len()).unwrap_or_default();
         if *changed || *user_changed {
             Err(ChangeWorkflowError::Conflict)
+        } else if credentials.contains(&true) {
+            Err(ChangeWorkflowError::CredentialsNotFound(missing(added, credentials)))
         } else if let [true, _] = pointers {
             Err(ChangeWorkflowError::NameTaken)
-        } else if credentials.contains(&true) {
-            let missing = added.iter().zip(credentials).filter(|(_, missing)| **missing);
-            Err(ChangeWorkflowError::CredentialsNotFound(missing.map(|(id, _)| *id).collect()))
         } else {
             Err(ChangeWorkflowError::Conflict)
         }

@@ -741,7 +741,7 @@ where
 macro_rules! endpoints {
     ($config:expr, $($name:literal => $($module:ident)::+ . $handler:ident;)*) => {
         BTreeMap::from([$(
-            ($name, started($config, $($module)::+::$handler).await),
+            ($name, started($config, tenon::http::Endpoint($($module)::+::$handler)).await),
         )*])
     };
 }
@@ -749,7 +749,7 @@ macro_rules! endpoints {
 /// Starts the endpoints. Returns them by the names of their functions, in the pairs that `functions/src/bin`
 /// serves.
 pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpoint> {
-    endpoints! { config,
+    let mut handlers = endpoints! { config,
         "credentials_create" => credentials::create.create_credential;
         "credentials_delete" => credentials::delete.delete_credential;
         "credentials_get" => credentials::get.get_credential;
@@ -795,7 +795,6 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "installations_put" => installations::put.put_installation;
         "integrations_delete" => integrations::delete.delete_integration;
         "integrations_install_url" => integrations::install_url.create_install_url;
-        "tickets" => tickets.exchange_ticket;
         "integrations_get" => integrations::get.get_integration;
         "integrations_list" => integrations::list.list_integrations;
         "integrations_put" => integrations::put.put_integration;
@@ -806,7 +805,9 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "workflows_get" => workflows::get.get_workflow;
         "workflows_list" => workflows::list.list_workflows;
         "workflows_update" => workflows::update.update_workflow;
-    }
+    };
+    handlers.insert("tickets", started(config, tickets::exchange_ticket).await);
+    handlers
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use axum::extract;
 use tenon::{
     domain::{credential::Credential, names::UserRef},
-    http::{BackendOrUser, Json, List, PageParams, Path, Problem, Valid},
-    store::ReadOnly,
+    http::{BackendOrUser, Json, List, ListScope, PageParams, Path, Problem, Valid},
+    store::{ReadOnly, credentials::position},
 };
 
 use super::{CredentialBody, State};
@@ -18,18 +18,18 @@ use crate::api::users;
 pub async fn list_credentials(
     caller: BackendOrUser,
     extract::State(state): extract::State<State<ReadOnly>>,
+    scope: ListScope,
     Path(user): Path<UserRef>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<CredentialBody>>, Problem> {
-    let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
-    let scope = format!("/users/{}/credentials", owner.user_id);
     let after = page.after(&scope)?;
+    let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
     let found = match state.visible(caller.environment, caller.user.as_ref()).await? {
         Some(visible) => {
             let ids = visible.into_iter().map(|id| (owner.user_id, id));
             let mut credentials: Vec<Credential> = state.credentials.get_all(caller.environment, ids).await?;
             credentials.sort_by_key(|credential| std::cmp::Reverse(credential.credential_id));
-            page.select(credentials, after.as_deref(), |credential| credential.credential_id.to_string())
+            page.select(credentials, after.as_deref(), position)
         }
         None => state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit)).await?,
     };

@@ -7,7 +7,7 @@ use tenon::{
         delivery::{Delivery, DeliveryStatus, Route},
         id::DestinationId,
     },
-    http::{Backend, Input, Json, List, PageParams, Path, Problem, Valid},
+    http::{Backend, Input, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -43,11 +43,11 @@ pub struct ListDeliveries {
 pub async fn list_deliveries(
     caller: Backend,
     extract::State(State { destinations, deliveries }): extract::State<State>,
+    scope: ListScope,
     Path(id): Path<DestinationId>,
     Valid((ListDeliveries { status }, page)): Valid<(ListDeliveries, PageParams)>,
 ) -> Result<Json<List<Delivery>>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
-    let scope = format!("/destinations/{id}/deliveries?status={}", status.map_or("", DeliveryStatus::as_str));
     let after = page.after(&scope)?;
     destinations.get(route.environment, id).await?.ok_or_else(|| Problem::not_found("destination"))?;
     Ok(List::of(&scope, deliveries.list(route, status, (after.as_deref(), page.limit)).await?))

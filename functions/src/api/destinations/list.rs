@@ -3,13 +3,10 @@
 use axum::extract::State;
 use tenon::{
     domain::{destination::Destination, health::Health},
-    http::{Backend, Json, List, PageParams, Problem, Valid},
+    http::{Backend, Json, List, ListScope, PageParams, Problem, Valid},
 };
 
 use super::{DestinationBody, ReadState};
-
-/// List to which the cursors belong.
-const LIST: &str = "/destinations";
 
 /// Lists the destinations of the environment, newest first.
 #[utoipa::path(get, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])), params(PageParams),
@@ -17,13 +14,14 @@ const LIST: &str = "/destinations";
 pub async fn list_destinations(
     caller: Backend,
     State(ReadState { destinations, principal }): State<ReadState>,
+    scope: ListScope,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<DestinationBody>>, Problem> {
-    let after = page.after(LIST)?;
+    let after = page.after(&scope)?;
     let id = |(destination, _): &(Destination, Health)| destination.destination_id.to_string();
     // An environment has at most 20 destinations, so all are read. The page starts below the id of
     // the cursor.
     let all = destinations.list_with_health(caller.environment).await?;
     let page = page.select(all, after.as_deref(), id);
-    Ok(List::of(LIST, page.map(|found| DestinationBody::new(caller.environment, &principal, found))))
+    Ok(List::of(&scope, page.map(|found| DestinationBody::new(caller.environment, &principal, found))))
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use tenon::{
-    http::{Backend, NoInput, Problem, WithEtag},
+    http::{Backend, NoInput, Problem, Revised},
     store::{ReadOnly, environments::Environments},
 };
 
@@ -15,7 +15,7 @@ pub async fn get_environment(
     caller: Backend,
     State(environments): State<Environments<ReadOnly>>,
     _: NoInput,
-) -> Result<WithEtag<EnvironmentBody>, Problem> {
+) -> Result<Revised<EnvironmentBody>, Problem> {
     let found = environments.find(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
     Ok(shown(found, caller.scope))
 }

@@ -10,7 +10,7 @@ use tenon::{
         modal::Modal,
         text::Text,
     },
-    http::WithEtag,
+    http::Revised,
 };
 use utoipa::{OpenApi, ToSchema};
 
@@ -38,8 +38,8 @@ pub struct EnvironmentBody {
     scope: Scope,
 }
 
-/// Returns the response to a caller, with the environment and its ETag.
-fn shown(environment: Environment, scope: Scope) -> WithEtag<EnvironmentBody> {
-    let Environment { environment_id, name, kind, modal, version: _, created_at: _ } = environment;
-    WithEtag(EnvironmentBody { environment_id, name, kind, version: VERSION, modal, scope })
+/// Returns the response to a caller, with the environment and the ETag of its revision.
+fn shown(environment: Environment, scope: Scope) -> Revised<EnvironmentBody> {
+    let Environment { environment_id, name, kind, modal, version: revision, created_at: _ } = environment;
+    Revised::new(revision.into(), EnvironmentBody { environment_id, name, kind, version: VERSION, modal, scope })
 }

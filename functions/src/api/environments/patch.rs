@@ -10,7 +10,7 @@ use tenon::{
         modal::{Color, Font, Language, MAX_ORIGINS, Modal, Origin, Palette, Palettes, Scheme, Theme},
         patch::Patch,
     },
-    http::{Backend, Fields, FromJson, IfMatch, Input, Location, Problem, Valid, WithEtag},
+    http::{Backend, Fields, FromJson, IfMatch, Input, Location, Problem, Revised, Valid},
     store::environments::Environments,
 };
 use utoipa::{PartialSchema, ToSchema};
@@ -153,15 +153,14 @@ pub async fn patch_environment(
     State(environments): State<Environments>,
     if_match: IfMatch,
     Valid(body): Valid<PatchEnvironment>,
-) -> Result<WithEtag<EnvironmentBody>, Problem> {
+) -> Result<Revised<EnvironmentBody>, Problem> {
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let found = environments.find(caller.environment).await?;
         let before = found.ok_or_else(|| Problem::not_found("environment"))?;
         let modal = changed(&before.modal, body.modal.clone());
-        let unchanged = shown(before.clone(), caller.scope);
-        if_match.check(&unchanged.etag())?;
+        if_match.check_revision(before.version.into())?;
         if modal == before.modal {
-            return Ok(unchanged);
+            return Ok(shown(before, caller.scope));
         }
         if let Some(after) = environments.set_modal(&before, &modal).await? {
             return Ok(shown(after, caller.scope));

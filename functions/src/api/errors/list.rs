@@ -4,7 +4,7 @@
 use axum::{extract, response::Response};
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
-    http::{BackendOrUser, Input, PageParams, Path, Problem, Valid},
+    http::{BackendOrUser, Input, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -39,11 +39,11 @@ pub struct State {
 pub async fn list_errors(
     caller: BackendOrUser,
     extract::State(state): extract::State<State>,
+    scope: ListScope,
     Path(workflow_id): Path<WorkflowId>,
     Valid((ListErrors { user_id }, (filters, page))): Valid<(ListErrors, (ErrorFilters, PageParams))>,
 ) -> Result<Response, Problem> {
     let environment = caller.environment;
-    let scope = format!("/workflows/{workflow_id}/errors {filters:?} {user_id:?}");
     let after = page.after(&scope)?;
 
     let found = state.workflows.find_with_owner(environment, caller.user.as_ref(), workflow_id).await?;

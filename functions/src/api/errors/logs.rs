@@ -5,7 +5,7 @@
 use axum::{extract, response::Response};
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
-    http::{Backend, Input, PageParams, Problem, Valid},
+    http::{Backend, Input, ListScope, PageParams, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -43,10 +43,10 @@ pub struct State {
 pub async fn list_logs(
     caller: Backend,
     extract::State(State { users, errors }): extract::State<State>,
+    scope: ListScope,
     Valid(((list, filters), (order, page))): Valid<((ListLogs, ErrorFilters), (ListOrder, PageParams))>,
 ) -> Result<Response, Problem> {
     let ListLogs { user_id, workflow_id } = list;
-    let scope = format!("/logs {filters:?} {user_id:?} {workflow_id:?} {:?}", order.sort_order);
     let after = page.after(&scope)?;
     let user_id = find_user(&users, caller.environment, user_id.as_ref()).await?;
     let error_scope = match (workflow_id, user_id) {

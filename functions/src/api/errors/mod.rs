@@ -9,7 +9,7 @@ use tenon::{
         timestamp::Timestamp,
         workflow::IntegrationId,
     },
-    http::{Cursor, Input, Json},
+    http::{Cursor, Input, Json, ListScope},
     store::{
         Page,
         errors::{ErrorQuery, ErrorScope},
@@ -79,9 +79,8 @@ pub struct ErrorPage<'a> {
     cursor: Option<String>,
 }
 
-/// Builds the response for a page. `scope` is the list to which its cursor belongs: path and
-/// filters.
-fn page_response(page: &Page<ErrorLog>, scope: &str) -> Response {
+/// Builds the response for a page of a list.
+fn page_response(page: &Page<ErrorLog>, scope: &ListScope) -> Response {
     let errors = page.items.iter().map(ErrorLog::document).collect();
     let cursor = page.next.as_deref().map(|position| Cursor::new(scope, position).into_string());
     Json(ErrorPage { errors, cursor }).into_response()

@@ -15,7 +15,7 @@ use tenon::{
         timestamp::Timestamp,
         workflow::IntegrationId,
     },
-    http::{Backend, Cursor, Input, Json, PageParams, Problem, Valid},
+    http::{Backend, Cursor, Input, Json, ListScope, PageParams, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -74,9 +74,9 @@ pub struct EventPage<'a> {
 pub async fn list_events(
     caller: Backend,
     extract::State(State { users, events }): extract::State<State>,
+    scope: ListScope,
     Valid((filters, (order, page))): Valid<(EventFilters, (ListOrder, PageParams))>,
 ) -> Result<Response, Problem> {
-    let scope = format!("/events {filters:?} {:?}", order.sort_order);
     let after = page.after(&scope)?;
     let EventFilters { since, until, event_type, user_id, workflow_id, integration_id } = filters;
     let user_id = find_user(&users, caller.environment, user_id.as_ref()).await?;

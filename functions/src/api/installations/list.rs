@@ -13,7 +13,7 @@ use tenon::{
         names::UserRef,
         user::{Status, User},
     },
-    http::{AnyCaller, EngineOrBackend, Json, List, PageParams, Path, Problem, Valid},
+    http::{AnyCaller, EngineOrBackend, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{Page, ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
@@ -37,13 +37,13 @@ pub struct State {
 pub async fn list_installations_of_user(
     caller: AnyCaller,
     extract::State(state): extract::State<State>,
+    scope: ListScope,
     Path(user): Path<UserRef>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
-    let owner = users::find(&state.users, environment, caller.as_ref(), &user).await?;
-    let scope = format!("/users/{}/installations", owner.user_id);
     let after = page.after(&scope)?;
+    let owner = users::find(&state.users, environment, caller.as_ref(), &user).await?;
     let mut found = state.installations.by_user(environment, owner.user_id).await?;
     found.retain(|one| is_visible(caller.as_ref(), one));
     let catalogue = state.catalogue.all(environment).await?;
@@ -61,10 +61,10 @@ pub async fn list_installations_of_user(
 pub async fn list_installations(
     EngineOrBackend { environment, .. }: EngineOrBackend,
     extract::State(state): extract::State<State>,
+    scope: ListScope,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
-    let scope = "/installations";
-    let after = page.after(scope)?;
+    let after = page.after(&scope)?;
     let Page { items, next } = state.installations.page(environment, (after.as_deref(), page.limit)).await?;
     let catalogue = state.catalogue.all(environment).await?;
     let (owners, parts) = tokio::try_join!(
@@ -78,5 +78,5 @@ pub async fn list_installations(
         let owner = owners.get(&installation.user_id)?;
         Some(InstallationBody::new(installation, *owner, &catalogue, &parts))
     });
-    Ok(List::of(scope, Page { items: items.collect::<Vec<_>>(), next }))
+    Ok(List::of(&scope, Page { items: items.collect::<Vec<_>>(), next }))
 }

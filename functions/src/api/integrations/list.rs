@@ -5,7 +5,7 @@
 use axum::extract;
 use tenon::{
     domain::{integration::Integration, text::response_bytes},
-    http::{AnyCaller, Json, List, PageParams, Problem, Valid},
+    http::{AnyCaller, Json, List, ListScope, PageParams, Problem, Valid},
     start::FromAws,
     store::{ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
@@ -33,11 +33,11 @@ pub struct State {
 pub async fn list_integrations(
     caller: AnyCaller,
     extract::State(State { catalogue, users, installations, parts }): extract::State<State>,
+    scope: ListScope,
     Valid((user, page)): Valid<(ForUser, PageParams)>,
 ) -> Result<Json<List<IntegrationBody>>, Problem> {
-    let viewer = user.viewer(&users, &caller).await?;
-    let scope = format!("/integrations {:?}", user.user_id);
     let after = page.after(&scope)?;
+    let viewer = user.viewer(&users, &caller).await?;
     let all = catalogue.all(caller.environment).await?;
     let visible = all.iter().filter(|integration| is_visible(&caller, integration));
     let size = |integration: &&Integration| response_bytes(integration);

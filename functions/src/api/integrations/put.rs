@@ -19,7 +19,7 @@ use tenon::{
         timestamp::Timestamp,
         workflow::WorkflowKey,
     },
-    http::{Backend, ChosenId, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
+    http::{Backend, ChosenId, FieldErrors, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
     store::integrations::{CreateIntegrationError, Integrations},
 };
 use utoipa::ToSchema;
@@ -274,15 +274,15 @@ pub async fn put_integration(
     Valid(body): Valid<PutIntegration>,
 ) -> Result<Response, Problem> {
     let id: IntegrationId = id.parse().map_err(|error| Problem::invalid_field("/integrationId", error))?;
+    let mut errors = FieldErrors::default();
     if body.integration_id.as_ref().is_some_and(|given| *given != id) {
-        return Err(Problem::invalid_field("/integrationId", "must equal the id in the path"));
+        errors.push_at("", &["integrationId"], "must equal the id in the path");
     }
     let content = Content::from(body);
     if content.size() > MAX_INTEGRATION_BYTES {
-        let detail = format!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON");
-        return Err(Problem::invalid_field("", detail));
+        errors.push_at("", &[""; 0], format_args!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON"));
     }
-    let mut written = None;
+    errors.check()?;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let now = Timestamp::now();
         let Some(before) = integrations.get(caller.environment, &id).await? else {
@@ -298,10 +298,6 @@ pub async fn put_integration(
                 Err(error) => return Err(error.into()),
             }
         };
-        // The response to the write may have been lost, and the SDK has repeated it.
-        if written.as_ref() == Some(&before) {
-            return Ok(shown(before).into_response());
-        }
         if_match.check(&shown(before.clone()).etag())?;
         if before.content == content {
             return Ok(shown(before).into_response());
@@ -311,7 +307,6 @@ pub async fn put_integration(
         if integrations.replace(caller.environment, &before, &after).await? {
             return Ok(shown(after).into_response());
         }
-        written = Some(after);
     }
     Err(Problem::modified_concurrently("integration"))
 }

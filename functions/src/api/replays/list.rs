@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{delivery::Route, id::DestinationId},
-    http::{Backend, Json, List, PageParams, Path, Problem, Valid},
+    http::{Backend, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{ReadOnly, destinations::Destinations, replays::Replays},
 };
@@ -24,11 +24,11 @@ pub struct State {
 pub async fn list_replays(
     caller: Backend,
     extract::State(State { destinations, replays }): extract::State<State>,
+    scope: ListScope,
     Path(id): Path<DestinationId>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<ReplayBody>>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
-    let scope = format!("/destinations/{id}/replays");
     let after = page.after(&scope)?;
     destinations.get(route.environment, id).await?.ok_or_else(|| Problem::not_found("destination"))?;
     Ok(List::of(&scope, replays.list(route, (after.as_deref(), page.limit)).await?))

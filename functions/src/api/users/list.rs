@@ -7,7 +7,7 @@ use tenon::{
         names::{Email, UserRef, Username},
         user::{Status, User},
     },
-    http::{Backend, Input, Json, List, PageParams, Problem, Valid},
+    http::{Backend, Input, Json, List, ListScope, PageParams, Problem, Valid},
     start::FromAws,
     store::{
         Page, ReadOnly,
@@ -45,9 +45,9 @@ pub struct ListUsers {
 pub async fn list_users(
     caller: Backend,
     extract::State(State { users }): extract::State<State>,
+    scope: ListScope,
     Valid((ListUsers { status, email, username }, page)): Valid<(ListUsers, PageParams)>,
 ) -> Result<Json<List<UserBody>>, Problem> {
-    let scope = format!("/users?status={}", status.map_or("", Status::as_str));
     let after = page.after(&scope)?;
     let name = username.as_ref().map(Username::canonical).or_else(|| email.as_ref().map(Email::canonical));
     if let Some(name) = name {

@@ -11,7 +11,7 @@ use tenon::{
         timestamp::Timestamp,
         user::{FullName, Metadata, User},
     },
-    http::{Backend, Fields, IfMatch, Input, Path, Problem, RouteKey, Valid, WithEtag},
+    http::{Backend, FieldErrors, Fields, IfMatch, Input, Path, Problem, RouteKey, Valid, WithEtag},
     store::users::{ChangeUserError, Users},
 };
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use crate::api::MAX_CHANGE_ATTEMPTS;
 /// Changes to a user; absent fields remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(reject_null: username))]
+#[input(check(check_names: username, email), check(check_metadata: metadata))]
 pub struct UpdateUser {
     /// Username, unique in the environment.
     #[schema(value_type = Option<Username>)]
@@ -36,12 +36,34 @@ pub struct UpdateUser {
     /// String pairs. PATCH merges them into the existing ones and removes pairs whose value is
     /// null; PUT replaces all pairs.
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
-    metadata: Option<BTreeMap<String, Option<String>>>,
+    metadata: Patch<BTreeMap<String, Option<String>>>,
 }
 
-fn reject_null(fields: &mut Fields<'_>, username: &Patch<Username>) {
-    if *username == Patch::Null {
-        fields.reject("username", "cannot be null");
+fn check_names(fields: &mut Fields<'_>, username: &Patch<Username>, email: &Patch<Email>) {
+    match (username, email) {
+        (Patch::Null, _) => fields.reject("username", "cannot be null"),
+        (Patch::Set(username), Patch::Set(email)) => {
+            if let Err(error) = Names::check(Some(username), Some(email)) {
+                fields.reject("username", error);
+            }
+        }
+        (Patch::Set(username), Patch::Null) if username.email().is_some() => {
+            fields.reject("email", "cannot be null, because the username is an email address");
+        }
+        _ => {}
+    }
+}
+
+/// Rejects pairs that exceed the limits on their own.
+fn check_metadata(fields: &mut Fields<'_>, metadata: &Patch<BTreeMap<String, Option<String>>>) {
+    match metadata {
+        Patch::Absent => {}
+        Patch::Null => fields.reject("metadata", "cannot be null; set the pairs to remove to null"),
+        Patch::Set(pairs) => {
+            if let Err(error) = Metadata::default().merge(pairs.clone()) {
+                fields.reject("metadata", error);
+            }
+        }
     }
 }
 
@@ -95,24 +117,26 @@ fn updated(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<
     // A username that is an email address also sets the email address.
     let sets_email = renamed && username.as_str().contains('@');
     let email = email.apply(before.email.clone().filter(|_| !sets_email));
-    let names = Names::of(username, email.clone());
-    let names = names.map_err(|error| Problem::invalid_field(if renamed { "/username" } else { "/email" }, error))?;
-    if email.is_none() && names.email.is_some() && !renamed {
-        let detail = "cannot be null while the username is an email address; change the username too";
-        return Err(Problem::invalid_field("/email", detail));
+    let mut errors = FieldErrors::default();
+    if email.is_none() && !renamed && username.email().is_some() {
+        errors.push_at(
+            "",
+            &["email"],
+            "cannot be null while the username is an email address; change the username too",
+        );
     }
+    let names = Names::of(username, email).map_err(|error| errors.push_at("", &["email"], error));
+    let base = if replace_metadata { Metadata::default() } else { before.metadata.clone() };
     let metadata = match metadata {
-        None => before.metadata.clone(),
-        Some(pairs) => {
-            let base = if replace_metadata { Metadata::default() } else { before.metadata.clone() };
-            base.merge(pairs).map_err(|error| Problem::invalid_field("/metadata", error))?
-        }
+        Patch::Set(pairs) => base.merge(pairs),
+        Patch::Absent | Patch::Null => Ok(before.metadata.clone()),
     };
-    Ok(User {
-        username: names.username,
-        email: names.email,
-        full_name: full_name.apply(before.full_name.clone()),
-        metadata,
-        ..before.clone()
-    })
+    let metadata = metadata.map_err(|error| errors.push_at("", &["metadata"], error));
+    match (names, metadata) {
+        (Ok(Names { username, email }), Ok(metadata)) if errors.is_empty() => {
+            let full_name = full_name.apply(before.full_name.clone());
+            Ok(User { username, email, full_name, metadata, ..before.clone() })
+        }
+        _ => Err(Problem::invalid(errors)),
+    }
 }

@@ -5,7 +5,7 @@
 use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
-    http::{AnyCaller, Input, Json, List, PageParams, Problem, Valid},
+    http::{AnyCaller, Input, Json, List, ListScope, PageParams, Problem, Valid},
     store::{Page, ReadOnly},
 };
 use utoipa::IntoParams;
@@ -28,17 +28,15 @@ pub struct ListWorkflows {
 pub async fn list_workflows(
     caller: AnyCaller,
     extract::State(state): extract::State<State<ReadOnly>>,
+    scope: ListScope,
     Valid((ListWorkflows { user_id }, page)): Valid<(ListWorkflows, PageParams)>,
 ) -> Result<Json<List<WorkflowBody>>, Problem> {
+    let after = page.after(&scope)?;
     if caller.user.is_none() && user_id.is_none() {
-        let scope = "/workflows";
-        let after = page.after(scope)?;
         let found = state.workflows.page(caller.environment, (after.as_deref(), page.limit)).await?;
-        return Ok(List::of(scope, found.map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status()))));
+        return Ok(List::of(&scope, found.map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status()))));
     }
     let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
-    let scope = format!("/workflows?userId={}", owner.user_id);
-    let after = page.after(&scope)?;
     let ids = state.workflows.list_ids_by_user(caller.environment, owner.user_id).await?;
     let found = match &caller.user {
         Some(user) if !user.allowed.is_all() => {

@@ -1,6 +1,6 @@
 //! Conditional writes of single items. The SDK repeats a request whose response was lost, so a
 //! condition can fail because this same write succeeded. Callers that must tell the difference
-//! store an id of their own (see the lease).
+//! compare what is stored with what they wrote, or store an id of their own (see the lease).
 
 use aws_sdk_dynamodb::{
     operation::{
@@ -38,6 +38,16 @@ impl Table {
                 _ => Err(error.into()),
             },
         }
+    }
+
+    /// Replaces an item, which `written` is read from. Returns false if the condition fails, unless because
+    /// the same write succeeded before. One write.
+    pub(in crate::store) async fn replace<T: DeserializeOwned + PartialEq>(
+        &self,
+        put: Put,
+        written: &T,
+    ) -> Result<bool, StoreError> {
+        Ok(self.put_or_get::<T>(put).await?.is_none_or(|stored| stored == *written))
     }
 
     /// Deletes an item. Returns false if the condition fails. One write.

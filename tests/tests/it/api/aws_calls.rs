@@ -12,10 +12,11 @@ use http::StatusCode;
 use serde_json::json;
 use tenon::{
     delivery::{drain::Drains, first_attempts::FirstAttemptSender, forward::Forwarder, replay::Replayer, sweep::Sweep},
+    http::Endpoint,
     start::{FromAws, connect},
     store::{erasures::Erasures, users::Users},
 };
-use tests::{Calls, aws, bus_settings, event, scripted, setting};
+use tests::{Calls, aws, bus_settings, event, faulty_aws::losing_first_responses, scripted, setting};
 
 use super::handlers::{answer, event_of};
 use crate::endpoints::{AWS_CALLS, World, handlers, text};
@@ -125,6 +126,32 @@ async fn endpoints_make_only_their_documented_aws_calls() {
     }
 }
 
+#[tokio::test]
+async fn lost_response_to_a_write_changes_no_answer() {
+    let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    let (environment, _) = create_environment(&config, &calls).await;
+    let mut world = World { environment, bus: bus_settings("tenon-test-errors"), ..World::default() };
+    let handlers = handlers(&losing_first_responses(&config)).await;
+    let mut wrong = Vec::new();
+    for row in AWS_CALLS {
+        let (status, body) = handlers[row.function]((row.request)(&world).event(&world)).await;
+        if status != row.status {
+            wrong.push(format!("{}: {status} {body}", row.function));
+        }
+        (row.body)(&mut world, &body);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+
+    let (environment, _) = create_environment(&config, &calls).await;
+    let body = json!({ "modal": { "lang": "fr" } });
+    let mut event = event_of("environments_patch", &environment, None, Some(body));
+    event["headers"]["if-match"] = json!("\"1\"");
+    let (status, body) = handlers["environments_patch"](event.clone()).await;
+    assert_eq!((status.as_u16(), &body["modal"]["lang"]), (200, &json!("fr")), "{body}");
+    event["body"] = json!({ "modal": { "lang": "ja" } }).to_string().into();
+    assert_eq!(handlers["environments_patch"](event).await.0, 412);
+}
+
 #[test]
 fn every_endpoint_has_an_aws_calls_row() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/src/bin");
@@ -146,14 +173,15 @@ async fn authorizer_makes_only_its_documented_aws_calls() {
     let (environment, key) = create_environment(&config, &calls).await;
     let state = connect(&config, Users::from_aws).await.unwrap();
     let (_, user) =
-        answer(users::create::create_user, &state, &event_of("users_create", &environment, None, None)).await;
+        answer(Endpoint(users::create::create_user), &state, &event_of("users_create", &environment, None, None)).await;
     let user = text(&user["userId"]);
     let of_user = Some(("user", user.as_str()));
     calls.take();
     let state = connect(&config, users::token::State::from_aws).await.unwrap();
     assert_eq!(calls.take(), ["GetItem", "Query", "Decrypt"], "the signing key is decrypted at start-up");
     let (_, token) =
-        answer(users::token::create_token, &state, &event_of("users_token", &environment, of_user, None)).await;
+        answer(Endpoint(users::token::create_token), &state, &event_of("users_token", &environment, of_user, None))
+            .await;
 
     calls.take();
     let state = connect(&config, Authorizer::from_aws).await.unwrap();
@@ -172,7 +200,7 @@ async fn authorizer_makes_only_its_documented_aws_calls() {
     for route in ["disable", "disable", "enable", "enable"] {
         let mut event = event_of("users_status", &environment, of_user, None);
         event["requestContext"]["routeKey"] = json!(format!("POST /users/{{user}}/{route}"));
-        let (status, changed) = answer(users::status::set_status, &users, &event).await;
+        let (status, changed) = answer(Endpoint(users::status::set_status), &users, &event).await;
         assert_eq!(status, StatusCode::OK, "{changed}");
         assert_eq!(authorize(&token).await["isAuthorized"], false, "{route}");
     }

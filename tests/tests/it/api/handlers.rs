@@ -5,7 +5,7 @@ use functions::api::users;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenon::{
-    http::service,
+    http::{Endpoint, service},
     start::{FromAws, connect},
     store::users::Users,
 };
@@ -64,14 +64,14 @@ async fn base_path_does_not_affect_routing() {
     let mut event = event_of("users_create", &environment, None, None);
     event["rawPath"] = json!("/2024-03/users");
     event["requestContext"]["http"]["path"] = json!("/2024-03/users");
-    let (status, user) = answer(users::create::create_user, &state, &event).await;
+    let (status, user) = answer(Endpoint(users::create::create_user), &state, &event).await;
     assert_eq!(status, StatusCode::CREATED, "{user}");
 
     // The event contains the decoded parameter. Its encoding in the path is irrelevant.
     let mut event = event_of("users_get", &environment, Some(("user", "joe.smoe@acme.example")), None);
     event["rawPath"] = json!("/2024-03/users/joe.smoe%40acme.example");
     let state = connect(&config, Users::from_aws).await.unwrap();
-    let (status, found) = answer(users::get::get_user, &state, &event).await;
+    let (status, found) = answer(Endpoint(users::get::get_user), &state, &event).await;
     assert_eq!((status, &found["userId"]), (StatusCode::OK, &user["userId"]));
 }
 
@@ -92,7 +92,7 @@ async fn missing_authorizer_context_and_expired_token_return_401() {
         (holder(now + 60), StatusCode::NOT_FOUND),
     ] {
         event["requestContext"]["authorizer"] = authorizer;
-        assert_eq!(answer(users::get::get_user, &state, &event).await.0, status, "{event}");
+        assert_eq!(answer(Endpoint(users::get::get_user), &state, &event).await.0, status, "{event}");
     }
 }
 
@@ -102,7 +102,7 @@ async fn throttling_returns_503_and_access_denial_returns_500() {
         let config =
             scripted(move |_, _| (400, json!({ "__type": code, "message": "of table tenon-Directory" }))).await;
         let state = connect(&config, Users::from_aws).await.unwrap();
-        let response = response(users::get::get_user, &state, &event("users_get")).await;
+        let response = response(Endpoint(users::get::get_user), &state, &event("users_get")).await;
         assert_eq!(response.status(), status);
         assert_eq!(response.headers().contains_key("retry-after"), status == 503);
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();

@@ -15,7 +15,7 @@ use tenon::{
         names::UserRef,
         timestamp::Timestamp,
     },
-    http::{EndpointArguments, Idempotent, idempotent_service},
+    http::{Endpoint, EndpointArguments, Idempotent, idempotent_service},
     start::{Aws, FromAws, connect},
     store::{
         Table,
@@ -206,11 +206,12 @@ async fn started<S: FromAws>(config: &SdkConfig) -> Idempotent<S> {
 /// Calls a handler with idempotency. Returns the status and body.
 async fn answer<H, T, S>(handler: H, state: &Idempotent<S>, request: lambda_http::Request) -> (u16, Value)
 where
-    H: Handler<T, S>,
+    H: Clone,
+    Endpoint<H>: Handler<T, S>,
     T: EndpointArguments + 'static,
     S: Clone + Send + Sync + 'static,
 {
-    let response = idempotent_service(handler, state.clone()).oneshot(request).await.unwrap();
+    let response = idempotent_service(Endpoint(handler), state.clone()).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     (parts.status.as_u16(), serde_json::from_slice(&bytes).unwrap())
@@ -225,7 +226,8 @@ async fn assert_survives_crashes<H, T, S, R>(
     made: impl AsyncFn(EnvironmentId, &Value) -> usize,
     expected: usize,
 ) where
-    H: Handler<T, S>,
+    H: Clone,
+    Endpoint<H>: Handler<T, S>,
     T: EndpointArguments + 'static,
     S: Clone + Send + Sync + 'static,
     R: Fn() -> lambda_http::Request,

@@ -33,10 +33,19 @@ fn operations() -> Vec<Operation> {
 impl Operation {
     /// Returns the path of resources that need not exist: input is validated first.
     fn path(&self) -> String {
+        self.path_of("nobody", &"0".repeat(24))
+    }
+
+    /// Returns the path of resources with malformed names and ids.
+    fn malformed_path(&self) -> String {
+        self.path_of("%20", "-")
+    }
+
+    fn path_of(&self, user: &str, id: &str) -> String {
         let segments = self.path.split('/').map(|segment| match segment {
-            "{user}" => "nobody".to_owned(),
-            segment if segment.starts_with('{') => "0".repeat(24),
-            segment => segment.to_owned(),
+            "{user}" => user,
+            segment if segment.starts_with('{') => id,
+            segment => segment,
         });
         segments.collect::<Vec<_>>().join("/")
     }
@@ -76,22 +85,24 @@ async fn every_operation_rejects_unknown_members_and_parameters() {
     let (mut parameters, mut members) = (0, 0);
     for operation in operations().into_iter().filter(|operation| !operation.is_public()) {
         let (method, api) = (operation.method.as_str(), caller(&operation));
-        let answer = send(api.request(method, &format!("{}?surplus=1", operation.path()))).await;
-        if (answer.status, detail(&answer, "/surplus")) != (422, "unknown parameter") {
-            wrong.push(format!("{method} {}: parameter: {} {}", operation.path, answer.status, answer.body));
+        for path in [operation.path(), operation.malformed_path()] {
+            let answer = send(api.request(method, &format!("{path}?surplus=1"))).await;
+            if (answer.status, detail(&answer, "/surplus")) != (422, "unknown parameter") {
+                wrong.push(format!("{method} {path}: parameter: {} {}", answer.status, answer.body));
+            }
+            parameters += 1;
+            if !operation.has_body() {
+                continue;
+            }
+            let answer = send(api.request(method, &path).json(&json!({ "surplus": 1 }))).await;
+            if (answer.status, detail(&answer, "/surplus")) != (422, "unknown field") {
+                wrong.push(format!("{method} {path}: member: {} {}", answer.status, answer.body));
+            }
+            members += 1;
         }
-        parameters += 1;
-        if !operation.has_body() {
-            continue;
-        }
-        let answer = send(api.request(method, &operation.path()).json(&json!({ "surplus": 1 }))).await;
-        if (answer.status, detail(&answer, "/surplus")) != (422, "unknown field") {
-            wrong.push(format!("{method} {}: member: {} {}", operation.path, answer.status, answer.body));
-        }
-        members += 1;
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(parameters > 40 && members > 15, "{parameters} {members}");
+    assert!(parameters > 80 && members > 30, "{parameters} {members}");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn workflows_are_listed_activated_and_deleted() {
     }
     made.sort_by(|a, b| b.cmp(a));
     let first = acme.backend.get("/workflows?userId=joe@acme.example&limit=2").await.is(200);
-    let path = format!("/workflows?userId={user}&limit=2&cursor={}", first.text("cursor"));
+    let path = format!("/workflows?userId=joe@acme.example&limit=2&cursor={}", first.text("cursor"));
     let rest = acme.engine.get(&path).await.is(200).body;
     assert_eq!(rest["cursor"], Value::Null);
     let ids = |page: &Value| -> Vec<String> {

@@ -74,7 +74,10 @@ async fn catalogue_matches_a_model_and_never_exceeds_its_limit() {
             (1, Some(before)) => {
                 let after = Integration { version: before.version + 1, ..before.clone() };
                 assert!(integrations.replace(environment, &before, &after).await.unwrap());
-                assert!(!integrations.replace(environment, &before, &after).await.unwrap(), "it has changed");
+                assert!(integrations.replace(environment, &before, &after).await.unwrap(), "the SDK repeats a write");
+                let mut other = after.clone();
+                other.content.enabled = !after.content.enabled;
+                assert!(!integrations.replace(environment, &before, &other).await.unwrap(), "it has changed");
                 model.insert(id, after);
             }
             (_, found) => {
