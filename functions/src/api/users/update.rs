@@ -22,7 +22,7 @@ use crate::api::MAX_CHANGE_ATTEMPTS;
 /// Changes to a user; absent fields remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_names: username, email), check(check_metadata: metadata))]
+#[input(check(reject_null: username), check(check_names: username, email), check(check_metadata: metadata))]
 pub struct UpdateUser {
     /// Username, unique in the environment.
     #[schema(value_type = Option<Username>)]
@@ -39,9 +39,14 @@ pub struct UpdateUser {
     metadata: Patch<BTreeMap<String, Option<String>>>,
 }
 
+fn reject_null(fields: &mut Fields<'_>, username: &Patch<Username>) {
+    if *username == Patch::Null {
+        fields.reject("username", "cannot be null");
+    }
+}
+
 fn check_names(fields: &mut Fields<'_>, username: &Patch<Username>, email: &Patch<Email>) {
     match (username, email) {
-        (Patch::Null, _) => fields.reject("username", "cannot be null"),
         (Patch::Set(username), Patch::Set(email)) => {
             if let Err(error) = Names::check(Some(username), Some(email)) {
                 fields.reject("username", error);

@@ -2,8 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
-use tests::{Tenon, eventually, keys, send, setting};
+use serde_json::{Map, Value, json};
+use tests::{Api, Tenon, eventually, keys, send, setting};
 
 const SECRET: &str = "shpat_6f1c2b9a7d3e4f50";
 
@@ -202,4 +202,55 @@ async fn numbers_of_any_precision_are_revealed_as_they_were_written() {
     let path = format!("/users/{user}/credentials/{}/reveal", created.text("credentialId"));
     let revealed = acme.engine.request("POST", &path).send().await.unwrap().text().await.unwrap();
     assert!(revealed.contains(data), "{revealed}");
+}
+
+/// Returns the ids of all pages of a list. Its cursor is refused at another path and by another caller.
+async fn pages(api: &Api, path: &str, other: (&Api, &str)) -> Vec<String> {
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = api.get(&format!("{path}?limit=2{cursor}")).await.is(200).body;
+        ids.extend(page["data"].as_array().unwrap().iter().map(|one| one["credentialId"].as_str().unwrap().to_owned()));
+        let Some(next) = page["cursor"].as_str() else { return ids };
+        cursor = format!("&cursor={next}");
+        let (another, elsewhere) = other;
+        for (api, path) in [(api, elsewhere), (another, path)] {
+            api.get(&format!("{path}?limit=2{cursor}")).await.is_problem(400, "invalid-cursor");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_hold_each_visible_credential_once_newest_first_for_every_caller() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let types: Vec<Value> =
+        (0..5).map(|number| json!({ "type": format!("t{number}"), "name": "Shop", "fields": [] })).collect();
+    let integration = json!({ "name": "Orders", "credentialTypes": types,
+        "workflows": [{ "key": "a", "name": "Orders" }] });
+    acme.backend.put("/integrations/orders", integration).await.is(201);
+    let data: Map<String, Value> = (0..5).map(|number| (format!("t{number}"), json!({ "data": {} }))).collect();
+    let path = format!("/users/{user}/installations/orders");
+    let installed = acme.backend.put(&path, json!({ "credentials": data })).await.is(201).body;
+    let mut visible: Vec<String> =
+        installed["credentialIds"].as_object().unwrap().values().map(|id| id.as_str().unwrap().to_owned()).collect();
+    let own = acme.create_credential(&user, json!({})).await;
+    let options = json!({ "integrations": ["orders"] });
+    let limited = acme.backend.post(&format!("/users/{user}/token"), options).await.is(200).text("token");
+    let (limited, token) = (Api::new(limited), Api::new(acme.user_token(&user).await));
+
+    let (of_user, by_user) = (format!("/users/{user}/credentials"), format!("/credentials/users/{user}"));
+    visible.sort_by(|a, b| b.cmp(a));
+    assert_eq!(pages(&limited, &of_user, (&acme.backend, &by_user)).await, visible);
+    visible.push(own);
+    visible.sort_by(|a, b| b.cmp(a));
+    assert_eq!(pages(&token, &by_user, (&acme.backend, &of_user)).await, visible);
+    assert_eq!(pages(&acme.backend, &of_user, (&token, &by_user)).await, visible);
+
+    // A cursor of one token continues the list of another token of the user.
+    let first = token.get(&format!("{of_user}?limit=2")).await.is(200).text("cursor");
+    let rest = limited.get(&format!("{of_user}?limit=100&cursor={first}")).await.is(200).body;
+    let rest: Vec<&str> =
+        rest["data"].as_array().unwrap().iter().map(|one| one["credentialId"].as_str().unwrap()).collect();
+    let expected: Vec<&String> = visible.iter().skip(2).filter(|id| installed.to_string().contains(*id)).collect();
+    assert_eq!(rest, expected);
 }

@@ -162,8 +162,14 @@ async fn update_frees_old_names_and_claims_new_ones() {
             json!({ "username": 1, "fullName": "" , "metadata": { "a": 1 } }),
             vec!["/username", "/fullName", "/metadata/a"],
         ),
+        (json!({ "username": null, "email": "x", "metadata": { "": "a" } }), vec!["/email", "/username", "/metadata"]),
+        (json!({ "username": "x@acme.example", "email": null }), vec!["/email"]),
+        (json!({ "metadata": null }), vec!["/metadata"]),
     ] {
-        acme.backend.patch("/users/joseph", body).await.is_problem(422, "validation").names(&pointers);
+        for path in ["/users/joseph", "/users/nobody"] {
+            let stale = acme.backend.request("PATCH", path).header("if-match", "\"0\"").json(&body);
+            send(stale).await.is_problem(422, "validation").names(&pointers);
+        }
     }
     // A username that is an email address is also claimed as the email address.
     let renamed = acme.backend.patch("/users/joseph", json!({ "username": "jo@acme.example" })).await.is(200).body;
@@ -173,6 +179,20 @@ async fn update_frees_old_names_and_claims_new_ones() {
         .await
         .is_problem(422, "validation")
         .names(&["/email"]);
+    // Limits hold for all pairs after a merge.
+    let pairs = |from: usize, count: usize| -> Value {
+        (from..from + count).map(|number| (format!("k{number}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
+    };
+    acme.backend.put("/users/jo@acme.example", json!({ "metadata": pairs(0, 50) })).await.is(200);
+    let more = json!({ "email": null, "metadata": pairs(50, 1) });
+    acme.backend
+        .patch("/users/jo@acme.example", more)
+        .await
+        .is_problem(422, "validation")
+        .names(&["/email", "/metadata"]);
+    let exchanged = json!({ "metadata": { "k0": null, "k50": "v" } });
+    let merged = acme.backend.patch("/users/jo@acme.example", exchanged).await.is(200).body;
+    assert_eq!(merged["metadata"], pairs(1, 50));
 }
 
 #[tokio::test]

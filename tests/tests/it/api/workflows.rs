@@ -1,5 +1,6 @@
 //! Workflows of users.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{Tenon, send};
 
@@ -160,4 +161,53 @@ async fn all_workflows_of_the_environment_are_listed_with_the_state_of_their_own
     acme.backend.delete(&format!("/users/{jim}")).await.is(200);
     let left = acme.engine.get("/workflows").await.is(200).body;
     assert_eq!(left["data"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn unknown_credentials_are_refused_before_a_taken_name() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    acme.create_workflow(&user, "Orders").await;
+    let stock = acme.create_workflow(&user, "Stock").await;
+    let change = json!({ "name": "Orders", "credentialIds": ["0".repeat(24)] });
+    let mut creation = change.clone();
+    creation["userId"] = json!(user);
+    acme.backend.post("/workflows", creation).await.is_problem(422, "validation").names(&["/credentialIds"]);
+    let path = format!("/workflows/{stock}");
+    acme.backend.patch(&path, change).await.is_problem(422, "validation").names(&["/credentialIds"]);
+    acme.backend.patch(&path, json!({ "name": "Orders" })).await.is_problem(409, "workflow-exists");
+}
+
+#[tokio::test]
+async fn all_of_more_workflows_than_one_transaction_holds_are_deactivated() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let names: Vec<String> = (0..60).map(|number| format!("Orders {number}")).collect();
+    join_all(names.iter().map(|name| acme.create_workflow(&user, name))).await;
+    acme.backend.put(&format!("/users/{user}/deactivate-workflows"), json!({})).await.is(200);
+    let shown = acme.backend.get(&format!("/workflows?userId={user}&limit=100")).await.is(200).body;
+    let active: Vec<bool> = shown["data"].as_array().unwrap().iter().map(|one| one["active"] == true).collect();
+    assert_eq!(active, [false; 60]);
+}
+
+#[tokio::test]
+async fn user_of_another_name_does_not_exist_for_a_user_token() {
+    let acme = Tenon::deployed().await.environment().await;
+    let [joe, jim] = [acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await];
+    let workflow = acme.create_workflow(&joe, "Orders").await;
+    acme.create_workflow(&jim, "Orders").await;
+    let token = tests::Api::new(acme.user_token(&joe).await);
+    for other in [jim.as_str(), "jim@acme.example", "nobody"] {
+        for path in ["/workflows".to_owned(), format!("/workflows/{workflow}"), format!("/workflows/{workflow}/errors")]
+        {
+            token.get(&format!("{path}?userId={other}")).await.is_problem(404, "not-found");
+        }
+        for path in [format!("/workflows/{workflow}"), format!("/workflows/{workflow}/errors")] {
+            acme.backend.get(&format!("{path}?userId={other}")).await.is_problem(404, "not-found");
+        }
+    }
+    for own in [joe.as_str(), "JOE@acme.example"] {
+        token.get(&format!("/workflows?userId={own}")).await.is(200);
+        token.get(&format!("/workflows/{workflow}?userId={own}")).await.is(200);
+    }
 }
