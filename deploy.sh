@@ -84,6 +84,17 @@ check_parameters() {
     done
 }
 
+# Prints the value that a parameter will have: as given, of the stack, or the default.
+value_of() {
+    local parameter
+    for parameter in ${parameters[@]+"${parameters[@]}"}; do
+        [[ $parameter != "$1="* ]] || { echo "${parameter#*=}" && return; }
+    done
+    aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --output text \
+        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" 2>/dev/null | grep . ||
+        sed -n "/^  $1:/,/Default:/s/^ *Default: //p" template.yaml
+}
+
 check_tool() {
     if command -v aws >/dev/null; then
         tool=aws && passed "$(aws --version 2>&1 | cut -d ' ' -f 1)"
@@ -106,6 +117,21 @@ check_region() {
     fi
 }
 
+# API Gateway refuses a route whose limit exceeds that of the account.
+check_rate_limits() {
+    local rate burst
+    read -r rate burst < <(aws apigateway get-account --region "$region" --output text \
+        --query 'throttleSettings.[rateLimit, burstLimit]' 2>"$temporary/error") || true
+    if ! [[ ${rate:-} =~ ^[0-9.]+$ && ${burst:-} =~ ^[0-9]+$ ]]; then
+        passed "limit of API requests unknown: $(xargs -0 <"$temporary/error")"
+    elif (($(value_of RequestsPerSecond) > ${rate%.*} || $(value_of RequestBurst) > burst)); then
+        failed "this account permits ${rate%.*} API requests per second and bursts of $burst: deploy with
+    RequestsPerSecond=${rate%.*} RequestBurst=$burst or less, or have the limits raised"
+    else
+        passed "${rate%.*} API requests per second"
+    fi
+}
+
 check_account() {
     local region=${region:-us-east-1} caller limit status
     if ! caller=$(aws sts get-caller-identity --region "$region" --query '[Account, Arn]' --output text 2>"$temporary/error"); then
@@ -124,6 +150,8 @@ check_account() {
     else
         passed "$limit concurrent executions"
     fi
+
+    check_rate_limits
 
     status=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --query 'Stacks[0].StackStatus' \
         --output text 2>/dev/null) || status=''
@@ -196,7 +224,11 @@ NEXT
 }
 
 deploy_with_sam() {
-    local target=(--resolve-s3)
+    local target=(--resolve-s3) index
+    # SAM refuses NAME= and reads NAME="" as an empty value.
+    for index in ${parameters[@]+"${!parameters[@]}"}; do
+        [[ ${parameters[index]#*=} ]] || parameters[index]+='""'
+    done
     [ -z "$bucket" ] || target=(--s3-bucket "$bucket" --s3-prefix tenon)
     SAM_CLI_TELEMETRY=0 sam deploy --template-file template.yaml --stack-name "$stack" --region "$region" "${target[@]}" \
         --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset --no-progressbar \

@@ -146,6 +146,19 @@ def test_a_package_deploys_with_the_sam_cli_alone(package: Path, emulator: Emula
     deploy(emulator, package, "packaged-by-sam", {"PATH": str(programs), "HOME": str(tmp_path)})
 
 
+def test_a_parameter_can_be_emptied_with_the_sam_cli_alone(package: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in PROGRAMS.split():
+        (programs / program).symlink_to(shutil.which(program))
+    (programs / "sam").write_text("""#!/usr/bin/env bash\nprintf '<%s>' "$@"\n""")
+    (programs / "sam").chmod(0o755)
+    arguments = ["packaged", "AlarmEmail=", "DomainName=x=", "LogLevel=WARN"]
+    code, output = run_script(package / "deploy.sh", *arguments, PATH=str(programs), HOME=str(tmp_path))
+    assert code == 0, output
+    assert '<AlarmEmail=""><DomainName=x=><LogLevel=WARN>' in output
+
+
 @needs_aws
 def test_a_package_deploys_with_the_aws_cli(package: Path, emulator: Emulator) -> None:
     deploy(emulator, package, "packaged-by-aws", {})

@@ -540,3 +540,13 @@ def test_a_preflight_allows_what_browsers_need(template: Template) -> None:
     assert {"authorization", "content-type", "idempotency-key", "if-match"} <= set(cors["allowHeaders"])
     paths = template.resources["Api"]["Properties"]["Body"]["paths"].values()
     assert {method.upper() for methods in paths for method in methods} <= set(cors["allowMethods"])
+
+
+def test_a_key_waits_for_the_functions_whose_roles_its_policy_names(template: Template) -> None:
+    keys = template.of_type("AWS::KMS::Key")
+    assert len(keys) == 3
+    for name in keys:
+        key = template.resources[name]
+        roles = set(re.findall(r'"(\w+)Role"', json.dumps(key["Properties"]["KeyPolicy"])))
+        assert roles, name
+        assert set(listed(key["DependsOn"])) >= roles, name

@@ -1,7 +1,7 @@
 """Times of events.
 
-EventBridge gives an event the `Time` of its entry in `PutEvents`. The emulator gives it the time of the
-request.
+EventBridge gives an event the `Time` of its entry in `PutEvents`. The emulator gives it the time of
+the request.
 """
 
 import contextvars
