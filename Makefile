@@ -203,14 +203,14 @@ clients: $(CLIENTS_VENV)/.done $(if $(shell command -v npm),$(NODE)/.done $(SDK_
 $(NODE)/.done: tests/clients/package.json tests/clients/package-lock.json
 	@echo "installing the TypeScript client generator to $(NODE) …"
 	@rm -rf $(NODE) && mkdir -p $(NODE) && cp $^ $(NODE)
-	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(SDK_NODE)/.done: tests/sdk/package.json tests/sdk/package-lock.json tests/sdk/react-18/package.json
 	@echo "installing React, Vite and TypeScript to $(SDK_NODE) …"
 	@rm -rf $(SDK_NODE) && mkdir -p $(SDK_NODE)/react-18
 	@cp tests/sdk/package*.json $(SDK_NODE) && cp tests/sdk/react-18/package.json $(SDK_NODE)/react-18
-	@cd $(SDK_NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@cd $(SDK_NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # Tools of `make build` and `make package`, linters and the Python client generator, each in an environment of its own.

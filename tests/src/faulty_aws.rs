@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -68,6 +68,52 @@ impl HttpConnector for FaultyConnector {
     }
 }
 
+/// HTTP client that fails an operation while a switch is on.
+#[derive(Clone, Debug)]
+struct Failing {
+    operation: &'static str,
+    fails: Arc<AtomicBool>,
+    client: SharedHttpClient,
+}
+
+/// Returns a configuration with which an operation fails with an internal error of AWS while the switch,
+/// which is returned too, is on.
+pub fn failing(config: &SdkConfig, operation: &'static str) -> (SdkConfig, Arc<AtomicBool>) {
+    let fails = Arc::new(AtomicBool::new(true));
+    let client = Failing { operation, fails: fails.clone(), client: config.http_client().unwrap() };
+    (repeating_soon(config, client), fails)
+}
+
+/// Returns a configuration with a client that repeats failed calls without a pause.
+fn repeating_soon(config: &SdkConfig, client: impl HttpClient + 'static) -> SdkConfig {
+    let soon = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+    config.clone().into_builder().http_client(SharedHttpClient::new(client)).retry_config(soon).build()
+}
+
+impl HttpClient for Failing {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(FailingConnector { failing: self.clone(), connector })
+    }
+}
+
+#[derive(Debug)]
+struct FailingConnector {
+    failing: Failing,
+    connector: SharedHttpConnector,
+}
+
+impl HttpConnector for FailingConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Failing { operation, fails, .. } = &self.failing;
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        if fails.load(Ordering::SeqCst) && target.ends_with(operation) {
+            return respond(500, json!({ "__type": "InternalServerError", "message": "" }));
+        }
+        self.connector.call(request)
+    }
+}
+
 /// HTTP client that loses the first response to each call that writes, which the SDK then repeats.
 #[derive(Debug)]
 struct Lossy {
@@ -76,9 +122,7 @@ struct Lossy {
 
 /// Returns a configuration that loses the first response to each call that writes to DynamoDB.
 pub fn losing_first_responses(config: &SdkConfig) -> SdkConfig {
-    let client = Lossy { client: config.http_client().unwrap() };
-    let soon = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
-    config.clone().into_builder().http_client(SharedHttpClient::new(client)).retry_config(soon).build()
+    repeating_soon(config, Lossy { client: config.http_client().unwrap() })
 }
 
 impl HttpClient for Lossy {

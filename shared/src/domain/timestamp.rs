@@ -1,6 +1,6 @@
 //! Timestamps with millisecond precision.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Serialize, de};
@@ -86,6 +86,16 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Removes digits of a second beyond nanoseconds, which RFC 3339 permits and `jiff` does not.
+fn without_surplus_digits(text: &str) -> Cow<'_, str> {
+    let Some((whole, fraction)) = text.split_once(['.', ',']) else { return text.into() };
+    let digits = fraction.len() - fraction.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    match (fraction.get(..9), fraction.get(digits..)) {
+        (Some(nanoseconds), Some(offset)) if digits > 9 => format!("{whole}.{nanoseconds}{offset}").into(),
+        _ => text.into(),
+    }
+}
+
 /// Error for a text that is not a timestamp.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TimestampError {
@@ -104,6 +114,7 @@ impl FromStr for Timestamp {
     /// Times at the ends of the years -9999 and 9999, which `jiff` cannot represent because of
     /// their offsets, become the earliest and the latest time.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = &*without_surplus_digits(text);
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             return Ok(Self(at.as_millisecond()));
         }
@@ -193,6 +204,17 @@ mod tests {
         ) {
             let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:00{offset:+03}:00");
             prop_assert!(text.parse::<Timestamp>().is_ok(), "{}", text);
+        }
+
+        #[test]
+        fn fraction_of_any_length_is_cut_to_milliseconds(ms in 0u16..1000, more in "[0-9]{0,40}", comma in any::<bool>()) {
+            let (mark, expected) = (if comma { ',' } else { '.' }, format!("2026-11-24T05:30:50.{ms:03}Z"));
+            for offset in ["Z", "+00:00"] {
+                let text = format!("2026-11-24T05:30:50{mark}{ms:03}{more}{offset}");
+                prop_assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), expected.clone());
+            }
+            let unencoded = format!("2026-11-24T05:30:50{mark}{ms:03}{more} 01:00");
+            prop_assert_eq!(unencoded.parse::<Timestamp>(), Err(TimestampError::Plus));
         }
 
         #[test]

@@ -1,6 +1,6 @@
 //! The `Idempotency-Key` header: a repeated request runs once, even after a crash in between.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -33,7 +33,9 @@ use tests::{
     crash::Crash,
     event,
     events::{deletion_of, outbox},
-    eventually, example_error, keys, send, setting,
+    eventually, example_error,
+    faulty_aws::failing,
+    keys, send, setting,
     webhook_receiver::Receiver,
 };
 use tower::ServiceExt;
@@ -168,6 +170,47 @@ async fn stored_response_is_encrypted_and_may_exceed_an_item() {
     assert!(stored_records(&acme).await.len() > 2, "the response is stored in several items");
     let again = post(&acme.backend, "/users/batch", "key", &json!(users)).await.is(200);
     assert!(first.body == again.body);
+}
+
+#[tokio::test]
+async fn key_is_remembered_for_24_hours() {
+    let acme = Tenon::deployed().await.environment().await;
+    let before = Timestamp::now().seconds();
+    post(&acme.backend, "/users", "key", &json!({ "username": "joe" })).await.is(201);
+    let [record] = &stored_records(&acme).await[..] else { panic!("one record") };
+    let expires_at: i64 = record["expiresAt"].as_n().unwrap().parse().unwrap();
+    let remembered = before + 24 * 3600..=Timestamp::now().seconds() + 24 * 3600;
+    assert!(remembered.contains(&expires_at), "{expires_at} {remembered:?}");
+
+    post(&acme.backend, "/users", "key", &json!({ "username": "jim" })).await.is_problem(422, "idempotency-key-reused");
+    // DynamoDB can delete an expired record days later.
+    aws_sdk_dynamodb::Client::new(&acme.tenon.aws)
+        .update_item()
+        .table_name(setting("TENON_STACK_DirectoryTable"))
+        .key("pk", record["pk"].clone())
+        .key("sk", record["sk"].clone())
+        .update_expression("SET expiresAt = :now")
+        .expression_attribute_values(":now", AttributeValue::N(before.to_string()))
+        .send()
+        .await
+        .unwrap();
+    post(&acme.backend, "/users", "key", &json!({ "username": "jim" })).await.is(201);
+}
+
+#[tokio::test]
+async fn repetition_after_a_failure_of_aws_creates_the_resource_once() {
+    let (config, fails) = failing(&aws(&setting("AWS_ACCESS_KEY_ID")).await, "TransactWriteItems");
+    let state = started::<Users>(&config).await;
+    let environment = EnvironmentId::new();
+    let create = || answer(users::create::create_user, &state, request("users_create", environment, |_| {}));
+    for _ in 0..2 {
+        let (status, failed) = create().await;
+        assert!(status >= 500, "{status} {failed}");
+    }
+    fails.store(false, Ordering::SeqCst);
+    let (status, created) = create().await;
+    assert_eq!(status, 201, "{created}");
+    assert_eq!(create().await, (201, created));
 }
 
 /// Returns the idempotency records of an environment.
