@@ -418,6 +418,7 @@ pub fn destination(route: Route, target: Target) -> Destination {
         enabled: true,
         name: None,
         disabled_reason: None,
+        disabled_at: None,
         events: errors_only(),
         filter: Filter::default(),
         target,

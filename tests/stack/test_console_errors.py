@@ -264,6 +264,7 @@ def test_reload_and_back_keep_filters_page_and_open_error(console: Console) -> N
     console.gone("error 50.")
     console.click("Older errors", "error 50.", "error 59.")
     console.gone("error 00.")
+    assert "since" in console.parameters(), "the cursor belongs to this range, whatever the time"
     console.click("error 55.", "Happened")
     where = console.fragment()
     console.browser.run("history.back()")

@@ -268,7 +268,7 @@ def test_defaults_of_the_modal_are_edited(console: Console) -> None:
     console.click("Save", "Saved.", "https://b.example")
     modal = console.get("/environment")["modal"]
     assert modal == {"origins": ["https://app.acme.example", "https://b.example"], "theme": "dark", "lang": "de"}
-    console.click("Edit")
+    console.click("Edit", "Own colors (JSON)")
     assert console.value("Theme") == "dark"
     console.fill("Own colors (JSON)", "{")
     console.click("Save")

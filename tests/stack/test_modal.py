@@ -1343,6 +1343,16 @@ def test_origins_of_token_and_environment_decide(site: Site, other_environment: 
     assert site.events() == [{"name": name} for name in ("close", "close", "ready", "close", "close")]
 
 
+def test_first_token_without_origins_can_be_refused(site: Site, other_environment: Environment) -> None:
+    other_environment.call("PATCH", "/environment", {"modal": {"origins": [site.host.origin]}})
+    site.host.token = site.new_user(other_environment).token
+    site.front.fault("GET", UNAUTHORIZED)
+    site.show("Your session has ended.")
+    assert len(site.front.lines("GET /session")) == 2, "one renewal, and one repetition"
+    site.front.repair()
+    site.click("Try again", "There are no integrations yet.")
+
+
 def frame_of(site: Site, *origins: str) -> str:
     """Returns the URL of the page for pages with these origins."""
     return f"{site.front.origin}/modal?{urlencode([('v', 1), *(('origin', origin) for origin in origins)])}"
@@ -1952,6 +1962,19 @@ def test_token_can_be_limited_to_integrations(site: Site, user: User) -> None:
     site.click("Install", "Chat is installed.")
     site.run("modal.close()")
     site.show("This integration is not available.", integrationId="shop")
+
+
+def test_view_that_fails_leads_back_to_the_one_before(site: Site, user: User) -> None:
+    user.fail(user.install(), "Error: 500")
+    site.show("Show errors", inline=True)
+    site.front.fault("GET /errors/groups", Response.of("{}", "application/json", 503))
+    site.click("Show errors", "Try again")
+    site.click("Try again", "Something went wrong")
+    site.click("Back", "Chat")
+    site.click("Chat", "Install")
+    site.click("Back", "Shop")
+    site.front.repair()
+    site.click("Shop", "Error: 500")
 
 
 def test_missing_integration_is_not_available(site: Site, user: User) -> None:

@@ -1438,6 +1438,7 @@ export interface components {
             credentials: components["schemas"]["BusCredentials"];
             /** @description Id of the destination. */
             destinationId: components["schemas"]["DestinationId"];
+            disabledAt: components["schemas"]["Timestamp"] | null;
             /** @description Reason why Tenon disabled the destination; null if it did not. */
             disabledReason: string | null;
             /** @description Whether records are sent. */
@@ -1488,6 +1489,7 @@ export interface components {
             credentials: components["schemas"]["BusCredentials"];
             /** @description Id of the destination. */
             destinationId: components["schemas"]["DestinationId"];
+            disabledAt: components["schemas"]["Timestamp"] | null;
             /** @description Reason why Tenon disabled the destination; null if it did not. */
             disabledReason: string | null;
             /** @description Whether records are sent. */
@@ -2390,6 +2392,7 @@ export interface components {
             description: components["schemas"]["Text256"] | null;
             /** @description Id of the destination. */
             destinationId: components["schemas"]["DestinationId"];
+            disabledAt: components["schemas"]["Timestamp"] | null;
             /** @description Reason why Tenon disabled the destination; null if it did not. */
             disabledReason: string | null;
             /** @description Whether records are sent. */
@@ -2427,6 +2430,7 @@ export interface components {
             description: components["schemas"]["Text256"] | null;
             /** @description Id of the destination. */
             destinationId: components["schemas"]["DestinationId"];
+            disabledAt: components["schemas"]["Timestamp"] | null;
             /** @description Reason why Tenon disabled the destination; null if it did not. */
             disabledReason: string | null;
             /** @description Whether records are sent. */

@@ -34,6 +34,9 @@ pub struct Destination {
     pub enabled: bool,
     /// Reason why Tenon disabled the destination; `None` if it did not.
     pub disabled_reason: Option<String>,
+    /// Time since which the destination is disabled; `None` if it is enabled.
+    #[serde(default)]
+    pub disabled_at: Option<Timestamp>,
     /// Records that are sent.
     #[serde(default = "errors_only")]
     pub events: Vec<Subscription>,

@@ -40,7 +40,7 @@ pub use endpoint::{Endpoint, EndpointArguments};
 pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_service};
 pub use input::{Bounded, Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;
-pub use pages::{Cursor, List, ListScope, PageParams};
+pub use pages::{Cursor, List, ListScope, PageParams, fit};
 pub use problem::{FieldError, FieldErrors, Problem, ProblemDocument};
 pub use request::{ApiUrl, ChosenId, IfMatch, PageQuery, Path, PathParameter, RouteKey};
 pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, Revised, WithEtag};

@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{FromJson, Identity, Input, Json, Location, Problem, RouteKey};
-use crate::store::{Page, Position};
+use crate::{
+    domain::text::response_bytes,
+    store::{Page, Position},
+};
 
 /// Query parameters of every list.
 #[derive(Clone, Debug, Input, IntoParams)]
@@ -32,29 +35,10 @@ impl PageParams {
 
     /// Returns the page of a list that was read as a whole, newest first. `id` is the position of an
     /// item.
-    pub fn select<T>(&self, items: Vec<T>, after: Option<&str>, id: impl Fn(&T) -> String) -> Page<T> {
-        self.select_up_to(usize::MAX, |_| 0, items, after, id)
-    }
-
-    /// Returns a page like [`Self::select`] that ends before the sum of the sizes of its items exceeds
-    /// `max_size`. It has at least one item if there is one.
-    pub fn select_up_to<T>(
-        &self,
-        max_size: usize,
-        size: impl Fn(&T) -> usize,
-        mut items: Vec<T>,
-        after: Option<&str>,
-        id: impl Fn(&T) -> String,
-    ) -> Page<T> {
+    pub fn select<T>(&self, mut items: Vec<T>, after: Option<&str>, id: impl Fn(&T) -> String) -> Page<T> {
         items.retain(|item| after.is_none_or(|after| id(item).as_str() < after));
-        let mut total = 0;
-        let fits = items.iter().take(self.limit).take_while(|item| {
-            total += size(item);
-            total <= max_size
-        });
-        let count = fits.count().max(1);
-        let is_last = items.len() <= count;
-        items.truncate(count);
+        let is_last = items.len() <= self.limit;
+        items.truncate(self.limit);
         Page { next: items.last().filter(|_| !is_last).map(id), items }
     }
 }
@@ -80,8 +64,33 @@ impl<S: Sync> FromRequestParts<S> for ListScope {
             parameters.sort_unstable();
             parameters
         });
-        Ok(Self(json!([environment, user, route, path, filters]).to_string()))
+        let scope = Self(json!([environment, user, route, path, filters]).to_string());
+        // A cursor of another list is refused before a resource that does not exist.
+        match query.first("cursor") {
+            Some(cursor) => Cursor(cursor.to_owned()).position(&scope).map(|_| scope),
+            None => Ok(scope),
+        }
     }
+}
+
+/// Maximum size of the items of a page in the response, in bytes.
+const MAX_PAGE_BYTES: usize = 4_000_000;
+
+/// Ends a page before its items exceed 4 MB in the response. It keeps at least one. Each item has its position in
+/// the list.
+pub fn fit<T: Serialize>(page: Page<(Position, T)>) -> Page<T> {
+    let Page { mut items, mut next } = page;
+    let mut total = 0;
+    let fits = items.iter().take_while(|(_, item)| {
+        total += response_bytes(item);
+        total <= MAX_PAGE_BYTES
+    });
+    let count = fits.count().max(1);
+    if count < items.len() {
+        items.truncate(count);
+        next = items.last().map(|(position, _)| position.clone());
+    }
+    Page { items: items.into_iter().map(|(_, item)| item).collect(), next }
 }
 
 /// Query parameters that may change from page to page.
@@ -209,7 +218,8 @@ mod tests {
         let scope = of(key(environment), list, &joe, &[("a", "1"), ("b", "2")]).await;
         let cursor = Cursor::new(&scope, "6155ac246093840013297377");
 
-        let page = [("b", "2"), ("cursor", "x"), ("a", "1"), ("limit", "9"), ("skip", "1")];
+        let text = cursor.clone().into_string();
+        let page = [("b", "2"), ("cursor", &*text), ("a", "1"), ("limit", "9"), ("skip", "1")];
         let next = of(key(environment), list, &joe, &page).await;
         assert_eq!(cursor.position(&next).unwrap(), "6155ac246093840013297377");
         let filters = [("a", "1"), ("b", "2")];
@@ -228,6 +238,24 @@ mod tests {
         let own = Cursor::new(&of(token(user), list, &joe, &[]).await, "1");
         assert!(own.position(&of(token(user), list, &joe, &[]).await).is_ok());
         assert!(own.position(&of(token(UserId::new()), list, &joe, &[]).await).is_err());
+    }
+
+    #[test]
+    fn page_ends_before_the_response_is_too_large_and_holds_at_least_one_item() {
+        let page = |sizes: &[usize]| Page {
+            items: sizes.iter().enumerate().map(|(at, size)| (at.to_string(), "\"".repeat(*size))).collect(),
+            next: Some("next".to_owned()),
+        };
+        // A quotation mark takes four bytes: it is escaped as JSON and in the response of the function.
+        for (sizes, count, next) in [
+            (vec![100, 200], 2, "next"),
+            (vec![400_000, 400_000, 400_000], 2, "1"),
+            (vec![2_000_000, 1], 1, "0"),
+            (vec![1, 2_000_000], 1, "0"),
+        ] {
+            let found = fit(page(&sizes));
+            assert_eq!((found.items.len(), found.next.as_deref()), (count, Some(next)), "{sizes:?}");
+        }
     }
 
     proptest! {

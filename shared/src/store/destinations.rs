@@ -92,6 +92,7 @@ impl Destinations {
         let update = Update::of(&keys::destination(environment, destination))
             .set("enabled", AttributeValue::Bool(false))
             .set("disabledReason", text(reason))
+            .set("disabledAt", text(now))
             .set("updatedAt", text(now))
             .add("version", number(1))
             .when(Condition::equals("version", number(version)).and(enabled));

@@ -1,6 +1,7 @@
 //! Installations of integrations, with the workflows and credentials that change together with them.
 
 use super::{
+    Position,
     credentials::{SealedCredential, creation, deletion_of_unnamed, naming, replacement},
     events::Outgoing,
     keys,
@@ -62,6 +63,12 @@ fn installation_item(environment: EnvironmentId, installation: &Installation) ->
     let listed = keys::listed_installation(environment, *user_id, integration_id, *installed_at);
     let key = keys::installation(environment, *user_id, integration_id);
     to_item("installation", &key, installation, &[("listPk", listed.pk), ("listSk", listed.sk)])
+}
+
+/// Returns the position of an installation in the list of its environment, as [`Installations::page`] has it.
+pub fn position(environment: EnvironmentId, installation: &Installation) -> Position {
+    let Installation { user_id, integration_id, installed_at, .. } = installation;
+    keys::listed_installation(environment, *user_id, integration_id, *installed_at).sk
 }
 
 /// Returns the condition that an installation was not changed, or not created if there was none.

@@ -335,7 +335,8 @@ impl<A: Access> Users<A> {
     /// Returns the user of a reference. One read for an id, two for a name.
     pub async fn find(&self, environment: EnvironmentId, user: &UserRef) -> Result<Option<User>, StoreError> {
         match self.resolve(environment, user).await? {
-            Some(id) => self.get(environment, id).await,
+            // The name may have become that of another user after the first read.
+            Some(id) => Ok(self.get(environment, id).await?.filter(|found| found.matches(user))),
             None => Ok(None),
         }
     }

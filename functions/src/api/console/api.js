@@ -47,21 +47,35 @@ async function restoreSession() {
   }
 }
 
+// Keys of requests that were not answered, by what was sent. Sent again within a few minutes, it is the same request.
+const UNANSWERED_MS = 300000;
+const unanswered = new Map();
+onSignOut(() => unanswered.clear());
+
+const newRequestKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
 // Entity tags of the documents that were received.
 const etags = new WeakMap();
 const etagOf = (document) => etags.get(document);
+
+function rememberUnanswered(sent, requestKey) {
+  unanswered.set(sent, requestKey);
+  setTimeout(() => { if (unanswered.get(sent) === requestKey) unanswered.delete(sent); }, UNANSWERED_MS);
+}
 
 // Sends a request and returns the document. With `ifMatch`, it succeeds only if the object still has this entity tag. Throws an error with the message, fields and policy of
 // the problem document if the request fails. A key that is no longer valid ends the session.
 async function call(method, path, body, { caller = session.value, ifMatch } = {}) {
   const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
   if (!caller.key) throw staleError();
+  const sent = `${method} ${path} ${JSON.stringify(body)}`;
+  const requestKey = method === "POST" && (unanswered.get(sent) ?? newRequestKey());
   let response;
   let document;
   try {
     response = await fetch(new URL(path, base), {
       method,
-      headers: { authorization: `Bearer ${caller.key}`, ...(body && { "content-type": "application/json" }), ...(ifMatch && { "if-match": ifMatch }) },
+      headers: { authorization: `Bearer ${caller.key}`, ...(body && { "content-type": "application/json" }), ...(ifMatch && { "if-match": ifMatch }), ...(requestKey && { "idempotency-key": requestKey }) },
       body: body && JSON.stringify(body),
       cache: "no-store",
       credentials: "omit",
@@ -70,9 +84,13 @@ async function call(method, path, body, { caller = session.value, ifMatch } = {}
     });
     document = await response.json().catch(() => ({}));
   } catch {
-    throw caller.controller.signal.aborted ? staleError() : new Error("The API is unreachable.");
+    if (caller.controller.signal.aborted) throw staleError();
+    if (requestKey) rememberUnanswered(sent, requestKey);
+    throw new Error("The API is unreachable.");
   }
   if (caller.controller.signal.aborted) throw staleError();
+  if (response.status >= 500 && requestKey) rememberUnanswered(sent, requestKey);
+  else unanswered.delete(sent);
   if (response.ok) {
     etags.set(document, response.headers.get("etag"));
     return document;

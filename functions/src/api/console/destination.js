@@ -86,6 +86,7 @@ function TestEvent({ destination: { destinationId }, children }) {
 // Start of the time in which a destination was disabled, by its id, if what was recorded then was not sent.
 const unsentSince = createStore(new Map());
 onSignOut(() => unsentSince.set(new Map()));
+const forgetUnsent = (destinationId) => unsentSince.set(new Map([...unsentSince.value].filter(([id]) => id !== destinationId)));
 
 // What an enabled destination has not got, and will not get by itself.
 function Missed({ destination, name, showReplays }) {
@@ -98,7 +99,7 @@ function Missed({ destination, name, showReplays }) {
   if (!enabled || (!counts.length && !since)) return null;
   return h(Notice, { kind: "warn" }, h("p", {}, counts.length > 0 && `Not sent: ${counts.join(" and ")} deliveries. `, since && h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent.")),
     mayChange && h(Button, { action: async () => openReplay(destination, name, { since: counts.length ? undefined : since, started: () => {
-      unsentSince.set(new Map([...unsentSince.value].filter(([id]) => id !== destinationId)));
+      forgetUnsent(destinationId);
       showReplays();
     } }) }, "Replay these"));
 }
@@ -117,26 +118,28 @@ function disableDestination({ destinationId, health: { pending } }, name) {
 }
 
 // Enables a destination, and offers to send what it missed.
-async function enableDestination({ destinationId, updatedAt }, name) {
+async function enableDestination({ destinationId, disabledAt, updatedAt }, name) {
+  // That of a destination that was disabled by an earlier version of Tenon is not known.
+  const disabledSince = disabledAt ?? updatedAt;
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
+  // However the dialog is closed.
+  unsentSince.set(new Map([...unsentSince.value, [destinationId, disabledSince]]));
   const { data: cancelled } = await call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status: "cancelled", limit: COUNTED })}`);
   await refreshDestinations();
   announce(`${name} is enabled.`);
   const startReplays = replayStarter(destinationId);
   openDialog((close) => h(Dialog, { title: `${name} is enabled. Send what it missed?`, close }, h(Form, {
-    submit: "Send", secondary: h(Button, { action: async () => {
-      unsentSince.set(new Map([...unsentSince.value, [destinationId, updatedAt]]));
-      close();
-    } }, "Not now"),
+    submit: "Send", secondary: h(Button, { action: async () => close() }, "Not now"),
     send: async ({ since }, form) => {
       const chosen = form.getAll("missed");
       await startReplays([chosen.includes("cancelled") && { cancelled: true }, chosen.includes("recorded") && { since: isoTime(since) }].filter(Boolean));
+      forgetUnsent(destinationId);
       close();
       go(link(["destinations", destinationId], { view: "replays" }));
     },
   }, h(Choices, { label: "Send", name: "missed", chosen: [cancelled.length > 0 && "cancelled", "recorded"], options: [
     ["cancelled", `${cancelled.length >= COUNTED ? `${COUNTED} or more cancelled deliveries` : plural(cancelled.length, "cancelled delivery", "cancelled deliveries")}`], ["recorded", "What was recorded while it was disabled"]] }),
-  h(Field, { label: "Disabled since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(updatedAt), hint: "Errors and events recorded since then are sent." }))));
+  h(Field, { label: "Disabled since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(disabledSince), hint: "Errors and events recorded since then are sent." }))));
 }
 
 const STATUSES = [["", "All"], ["pending", "Pending"], ["failed", "Failed"], ["cancelled", "Cancelled"], ["delivered", "Delivered on retry"]];

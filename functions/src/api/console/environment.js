@@ -1,7 +1,7 @@
 // Settings of the environment: the defaults of the embedded modal.
 
 import { Fragment, h } from "./preact.js";
-import { call, session, useSession } from "./api.js";
+import { call, etagOf, session, useSession } from "./api.js";
 import { useTitle } from "./route.js";
 import { announce, Badge, Button, Field, Form, Id, Json, Properties, Section, Dialog, openDialog } from "./ui.js";
 
@@ -17,19 +17,23 @@ function EnvironmentPage() {
   const none = h("span", { class: "quiet" }, "none");
   return h(Fragment, {}, h("h1", { tabIndex: -1 }, "Environment"),
     h(Section, { title: "Details" }, h(Properties, { pairs: [["Name", name], ["Kind", h(Badge, { kind: kind === "live" ? "bad" : "info" }, kind)], ["Id", h(Id, { id: environmentId })], ["Version of Tenon", version]] })),
-    h(Section, { title: "Embedded modal", actions: mayChange && h(Button, { action: async () => openModalSettings(modal) }, "Edit") },
+    h(Section, { title: "Embedded modal", actions: mayChange && h(Button, { action: openModalSettings }, "Edit") },
       h(Properties, { pairs: [["Origins", modal.origins.length ? modal.origins.map((origin) => h("code", { key: origin, class: "block" }, origin)) : none], ["Theme", typeof modal.theme === "string" ? modal.theme : modal.theme ? "own colors" : none], ["Language", modal.lang ?? none]] }),
       modal.theme && typeof modal.theme === "object" && h(Json, { title: "Theme", value: modal.theme })));
 }
 
-function openModalSettings({ origins, theme, lang }) {
+// Opens the settings as they are now: the page shows those of the time when the user signed in.
+async function openModalSettings() {
+  const present = await call("GET", "environment");
+  session.set({ ...session.value, environment: present });
+  const { origins, theme, lang } = present.modal;
   const hasOwnTheme = theme && typeof theme === "object";
   openDialog((close) => h(Dialog, { title: "Embedded modal", close }, h(Form, { submit: "Save", secondary: h(Button, { action: close }, "Cancel"), send: async (values) => {
     const modal = {
       origins: values.origins.split(/\s+/).filter(Boolean), lang: values.lang || null,
       theme: values.theme.trim() ? parseJson(values.theme, "theme") : values.scheme || null,
     };
-    const environment = await call("PATCH", "environment", { modal });
+    const environment = await call("PATCH", "environment", { modal }, { ifMatch: etagOf(present) });
     session.set({ ...session.value, environment });
     close();
     announce("Saved.");

@@ -10,7 +10,7 @@ import { UserField, UserLink, WorkflowLink, useNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { announce, Badge, Code, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, PageLinks, plural, Problem, Skeleton, Tabs, Time, Toggle } from "./ui.js";
 
-export { ErrorsPage, RangeChoice, rangeOf, RANGES };
+export { ErrorsPage, RangeChoice, rangeOf, pagesOf, RANGES };
 
 const PAGE_SIZE = 50;
 // Time ranges by name, in minutes.
@@ -28,6 +28,11 @@ function rangeOf({ range, since, until }, fallback) {
   // Whole minutes: a request for the same range has the same address for a while.
   return minutes ? { since: new Date(Math.floor(Date.now() / 60000 - minutes) * 60000).toISOString() } : {};
 }
+
+// Returns what the links of a list need. The range of its pages stays as it is: a preset keeps its name, for the newest page.
+const pagesOf = ({ range, since, until }, present, fallback) => ({
+  fallback, range: since || until ? { range, since, until } : { range: range ?? fallback, ...present },
+});
 
 // Presets of the time range, and a custom one.
 function RangeChoice({ parameters, fallback }) {
@@ -109,7 +114,7 @@ function ErrorsPage() {
         ["list", "Newest first", changed({ view: "list", cursor: null })],
       ],
     }),
-    isList ? h(ErrorList, { ...list, matches }) : overview.data && h(Groups, { ...overview.data, matches }),
+    isList ? h(ErrorList, { ...list, matches, pages: pagesOf(parameters, range, "24h") }) : overview.data && h(Groups, { ...overview.data, matches }),
     error && h(ErrorPanel, { id: error, key: error, close: () => go(changed({ error: null })) }));
 }
 
@@ -184,8 +189,8 @@ function GroupSummary({ group, isLoading, errors = [] }) {
       : !isLoading && h("p", { class: "quiet" }, "No error of this group in the time range."));
 }
 
-function ErrorList({ data, isLoading, matches }) {
-  if (!data) return isLoading && h(Skeleton, { rows: 8 });
+function ErrorList({ data, isLoading, matches, pages }) {
+  if (!data) return isLoading ? h(Skeleton, { rows: 8 }) : h(PageLinks, pages);
   const { errors } = data;
   const shown = errors.filter(matches);
   return h(Fragment, {}, shown.length ? h("div", { class: "table" }, h("table", {},
@@ -196,5 +201,5 @@ function ErrorList({ data, isLoading, matches }) {
       h("td", {}, h(Code, { text: found.blockType })),
       h("td", {}, h(WorkflowLink, { id: found.workflowId })), h("td", {}, h(UserLink, { id: found.userId })))))))
     : h(Empty, { title: "No errors" }, errors.length ? "No loaded error matches the text and the status code." : "Nothing failed in this time range."),
-  h(PageLinks, { cursor: data.cursor, older: "Older errors" }));
+  h(PageLinks, { ...pages, cursor: data.cursor, older: "Older errors" }));
 }

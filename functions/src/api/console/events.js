@@ -4,7 +4,7 @@ import { Fragment, h, useMemo } from "./preact.js";
 import { call, query } from "./api.js";
 import { useData } from "./data.js";
 import { Actor, EventPanel } from "./error.js";
-import { RangeChoice, rangeOf } from "./errors.js";
+import { RangeChoice, rangeOf, pagesOf } from "./errors.js";
 import { UserField, UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { Code, Empty, PageLinks, Problem, Skeleton, Time } from "./ui.js";
@@ -43,6 +43,6 @@ function EventsPage() {
         h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),
         h("td", {}, h(UserLink, { id: found.userId })), h("td", { class: "nowrap" }, h(Actor, found)))))))
       : h(Empty, { title: "No events" }, "Nothing changed in this time range.")),
-    h(PageLinks, { cursor: events.data?.cursor, older: "Older events" }),
+    h(PageLinks, { cursor: events.data?.cursor, older: "Older events", ...pagesOf(parameters, range, "7d") }),
     event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }));
 }

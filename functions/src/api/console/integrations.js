@@ -65,13 +65,25 @@ function integrationPage({ id }) {
   return h(Fragment, {}, h("a", { class: "back", href: link(["integrations"]) }, "Integrations"),
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, title), integration && !isNew && mayChange && h(Button, { kind: "danger outline", action: async () => deleteIntegration(integration) }, "Delete")),
     h(Problem, { problem: loaded.problem, retry: loaded.reload }), !integration && loaded.isLoading && h(Skeleton, { rows: 8 }),
-    integration && (mayChange ? h(Editor, { integration, isNew, saved: loaded.reload, discard: async () => setDiscards(discards + 1), key: `${integration.version} ${discards}` }) : h("div", { class: "columns" },
+    integration && (mayChange ? h(Editor, { integration, isNew, saved: loaded.reload, discard: async () => {
+      await loaded.reload();
+      setDiscards(discards + 1);
+    }, key: `${integration.version} ${discards}` }) : h("div", { class: "columns" },
       h(Section, { title: "Definition" }, h(Properties, { pairs: [["Status", integration.enabled ? "enabled" : "disabled"], ["Version", integration.version]] }), h(Json, { title: "JSON", value: integration, isOpen: true })), h(Preview, { integration }))));
 }
 
 // Changes that are not saved yet, by the id of the integration: they survive a look at another page.
 const drafts = new Map();
 onSignOut(() => drafts.clear());
+addEventListener("beforeunload", (event) => { if (drafts.size > 0) event.preventDefault(); });
+
+// Refuses the id of an integration that exists, which saving would replace.
+async function checkIsNew(id) {
+  const found = await call("GET", `integrations/${segment(id)}`).catch((problem) => {
+    if (problem.status !== 404) throw problem;
+  });
+  if (found) throw Object.assign(new Error(), { errors: [{ pointer: "/id", detail: "exists already" }] });
+}
 
 // Returns why a text is not JSON, or an empty text.
 function problemOfJson(text) {
@@ -115,6 +127,7 @@ function Editor({ integration, isNew, saved, discard }) {
         await discard();
       } }, "Discard changes"), send: async ({ id = integrationId }) => {
         if (jsonProblem) throw Object.assign(new Error(), { errors: [{ pointer: "/definition", detail: `is not valid JSON: ${jsonProblem}` }] });
+        if (isNew) await checkIsNew(id.trim());
         rememberIntegration(id.trim(), await call("PUT", `integrations/${segment(id.trim())}`, { ...draft, description: draft.description || null }, { ifMatch: etag }));
         drafts.delete(integrationId);
         announce("Saved. The modal shows it within ten seconds.");

@@ -125,9 +125,14 @@ const Section = ({ title, actions, children, ...properties }) => h("section", { 
 const Tabs = ({ label, tabs, present }) => h("nav", { class: "tabs", "aria-label": label }, tabs.map(([name, title, address]) =>
   h("a", { key: name, href: address, "aria-current": name === present ? "page" : undefined }, title)));
 
-// Links of a list: to its newest page, and to the next one, which `cursor` names.
-const PageLinks = ({ cursor, older }) => h("div", { class: "row" }, useAddress().parameters.cursor && h("a", { class: "button", href: changed({ cursor: null }) }, "Newest"),
-  cursor && h("a", { class: "button", href: changed({ cursor }) }, older));
+// Links of a list: to its newest page, and to the next one, which `cursor` names. `range` is the time range of the
+// list, if it has one: a cursor belongs to it, while a preset ends now. `fallback` is the preset without a name in the address.
+function PageLinks({ cursor, older, range, fallback }) {
+  const { parameters } = useAddress();
+  const preset = parameters.range && { since: null, until: null, range: parameters.range === fallback ? null : parameters.range };
+  return h("div", { class: "row" }, parameters.cursor && h("a", { class: "button", href: changed({ cursor: null, ...preset }) }, "Newest"),
+    cursor && h("a", { class: "button", href: changed({ cursor, ...range }) }, older));
+}
 
 // A switch whose action decides on its state.
 const Toggle = ({ isOn, label, action, disabled }) => h("button", {

@@ -155,12 +155,14 @@ pub async fn create_destination(
     let filter = filter.resolve(&state.users, caller.environment, &mut errors).await?;
     errors.check()?;
     let (target, verification, secret) = state.connections.connect(route, target).await?;
+    let enabled = enabled && !target.has_role();
     let destination = Destination {
         destination_id,
         name,
         version: 1,
-        enabled: enabled && !target.has_role(),
+        enabled,
         disabled_reason: None,
+        disabled_at: (!enabled).then_some(now),
         events,
         filter,
         target,

@@ -80,6 +80,9 @@ pub struct DestinationBody {
     /// Reason why Tenon disabled the destination; null if it did not.
     #[schema(required = true)]
     pub disabled_reason: Option<String>,
+    /// Time since which the destination is disabled; null if it is enabled.
+    #[schema(required = true)]
+    pub disabled_at: Option<Timestamp>,
     /// Records that are sent: errors, and types of events.
     pub events: Vec<Subscription>,
     /// Filter of the records that are sent.
@@ -241,6 +244,7 @@ impl DestinationBody {
             version: _,
             enabled,
             disabled_reason,
+            disabled_at,
             events,
             filter,
             target,
@@ -263,6 +267,7 @@ impl DestinationBody {
             target: TargetBody::new(route, principal, target),
             enabled,
             disabled_reason,
+            disabled_at,
             events,
             filter,
             verified,

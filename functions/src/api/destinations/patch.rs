@@ -96,6 +96,11 @@ pub async fn patch_destination(
     if let Some(enabled) = enabled {
         destination.enabled = enabled;
         destination.disabled_reason = None;
+        destination.disabled_at = match before.disabled_at {
+            _ if enabled => None,
+            Some(since) => Some(since),
+            None => before.enabled.then(Timestamp::now),
+        };
     }
     destination.name = name.apply(destination.name);
     destination.events = events.unwrap_or(destination.events);

@@ -110,7 +110,12 @@ impl Current {
         installed.map(|installed| (installed.credential_type.to_string(), installed.data_revision)).collect()
     }
 
-    /// Plans the change that a request asks for, or names everything that is invalid. `seen` are the data
+    /// Names everything in a request that is invalid.
+    pub(super) fn check(&self, request: &PutInstallation) -> Result<(), Problem> {
+        self.defects(request, &self.settings(request)).into_iter().collect::<FieldErrors>().check()
+    }
+
+    /// Plans the change that a valid request asks for. `seen` are the data
     /// revisions when the request began; `taken` are names of workflows that are known to be taken. One
     /// KMS call for each credential with data.
     pub(super) async fn plan(
@@ -121,7 +126,6 @@ impl Current {
         vault: &Vault,
     ) -> Result<Planned, Problem> {
         let settings = self.settings(request);
-        self.defects(request, &settings).into_iter().collect::<FieldErrors>().check()?;
         let known: Vec<&str> = self.types().filter(|name| self.is_superseded(name, seen)).collect();
         if !known.is_empty() {
             // Requests of which only the data can differ are in effect if one of them is.

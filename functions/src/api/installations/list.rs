@@ -13,9 +13,14 @@ use tenon::{
         names::UserRef,
         user::{Status, User},
     },
-    http::{AnyCaller, EngineOrBackend, Json, List, ListScope, PageParams, Path, Problem, Valid},
+    http::{AnyCaller, EngineOrBackend, Json, List, ListScope, PageParams, Path, Problem, Valid, fit},
     start::FromAws,
-    store::{Page, ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
+    store::{
+        Page, ReadOnly,
+        installations::{self, Installations},
+        integrations::Catalogue,
+        users::Users,
+    },
 };
 
 use super::{InstallationBody, Parts, is_visible, position};
@@ -49,8 +54,11 @@ pub async fn list_installations_of_user(
     let catalogue = state.catalogue.all(environment).await?;
     let found = page.select(found, after.as_deref(), position);
     let parts = state.parts.of(environment, &found.items).await?;
-    let body = |installation| InstallationBody::new(installation, owner.status, &catalogue, &parts);
-    Ok(List::of(&scope, found.map(body)))
+    let body = |installation| {
+        let position = position(&installation);
+        (position, InstallationBody::new(installation, owner.status, &catalogue, &parts))
+    };
+    Ok(List::of(&scope, fit(found.map(body))))
 }
 
 /// Lists the installations of the environment, newest first. A new installation can be missing for a
@@ -76,7 +84,8 @@ pub async fn list_installations(
     let items = items.into_iter().filter_map(|installation| {
         // That of a deleted user is deleted in the background.
         let owner = owners.get(&installation.user_id)?;
-        Some(InstallationBody::new(installation, *owner, &catalogue, &parts))
+        let position = installations::position(environment, &installation);
+        Some((position, InstallationBody::new(installation, *owner, &catalogue, &parts)))
     });
-    Ok(List::of(&scope, Page { items: items.collect::<Vec<_>>(), next }))
+    Ok(List::of(&scope, fit(Page { items: items.collect(), next })))
 }

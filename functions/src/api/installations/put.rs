@@ -126,6 +126,7 @@ pub async fn put_installation(
     for _ in 0..MAX_ATTEMPTS {
         let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
         let current = Current::read(&state, &caller, owner.user_id, &id, &body).await?;
+        current.check(&body)?;
         match &current.before {
             Some(before) => if_match.check_revision(before.revision)?,
             None => if_match.check_absent()?,

@@ -4,17 +4,14 @@
 
 use axum::extract;
 use tenon::{
-    domain::{integration::Integration, text::response_bytes},
-    http::{AnyCaller, Json, List, ListScope, PageParams, Problem, Valid},
+    domain::integration::Integration,
+    http::{AnyCaller, Json, List, ListScope, PageParams, Problem, Valid, fit},
     start::FromAws,
     store::{ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
 
 use super::{ForUser, IntegrationBody, is_visible, summaries};
 use crate::api::installations::Parts;
-
-/// Maximum size of a page in the response, in bytes.
-const MAX_PAGE_BYTES: usize = 4_000_000;
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
@@ -40,9 +37,8 @@ pub async fn list_integrations(
     let viewer = user.viewer(&users, &caller).await?;
     let all = catalogue.all(caller.environment).await?;
     let visible = all.iter().filter(|integration| is_visible(&caller, integration));
-    let size = |integration: &&Integration| response_bytes(integration);
-    let found = page.select_up_to(MAX_PAGE_BYTES, size, visible.collect(), after.as_deref(), |one| position(one));
-    let mut found = found.map(|one| IntegrationBody::from(one.clone()));
+    let found = page.select(visible.collect(), after.as_deref(), |one| position(one));
+    let mut found = fit(found.map(|one| (position(one), IntegrationBody::from(one.clone()))));
     if let Some(viewer) = viewer {
         let installed = installations.by_user(caller.environment, viewer.user_id).await?;
         let installed = summaries(&parts, caller.environment, &viewer, installed, &all).await?;

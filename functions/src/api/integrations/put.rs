@@ -273,16 +273,19 @@ pub async fn put_integration(
     if_match: IfMatch,
     Valid(body): Valid<PutIntegration>,
 ) -> Result<Response, Problem> {
-    let id: IntegrationId = id.parse().map_err(|error| Problem::invalid_field("/integrationId", error))?;
     let mut errors = FieldErrors::default();
-    if body.integration_id.as_ref().is_some_and(|given| *given != id) {
+    let id = id.parse::<IntegrationId>().map_err(|error| errors.push_at("", &["integrationId"], error));
+    if body.integration_id.as_ref().is_some_and(|given| id.as_ref().is_ok_and(|id| given != id)) {
         errors.push_at("", &["integrationId"], "must equal the id in the path");
     }
     let content = Content::from(body);
     if content.size() > MAX_INTEGRATION_BYTES {
         errors.push_at("", &[""; 0], format_args!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON"));
     }
-    errors.check()?;
+    let id = match id {
+        Ok(id) if errors.is_empty() => id,
+        _ => return Err(Problem::invalid(errors)),
+    };
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let now = Timestamp::now();
         let Some(before) = integrations.get(caller.environment, &id).await? else {

@@ -20,6 +20,8 @@ let hasShownView = false;
 let wasUsed = false;
 // User whose data is shown or loading.
 let shownUser = null;
+// Opens the view again that was shown last, or null.
+let reopen = null;
 
 // Whether the host has said what it asks for.
 let isStarted = false;
@@ -80,11 +82,13 @@ async function openView(load, draw, { renews = false } = {}) {
     draw(loaded);
     // That of a switch, whose end the user did not wait for.
     if (failure && failure !== before) app.querySelector("main").prepend(failure);
+    if (hasShownView) reopen = () => openView(load, draw);
   } catch (problem) {
     if (number !== state.view) return;
     const isSession = problem.kind === "session";
     showEnd(isSession ? text("sessionEnded") : text("title"), problemText(problem),
-      (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"));
+      (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"),
+      !isSession && reopen && button(text("back"), reopen));
   } finally {
     clearTimeout(slow);
   }
@@ -215,6 +219,7 @@ async function refusal() {
 function clear() {
   // A view that is loading is not shown.
   state.view += 1;
+  reopen = null;
   Object.assign(state, { session: null, integrations: new Map(), isDirty: false, switches: Promise.resolve() });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
@@ -256,17 +261,17 @@ function startFramed() {
     } else if (message.type === "token") {
       const read = readClaims(message.token);
       const isSameUser = !pendingStart && read?.sub === shownUser;
-      // Unknown if the first token was refused by the API.
+      // Unknown until the first token is accepted by the API. The start then waits for this one, and checks it.
       const allowed = read?.origins ?? state.session?.environment.modal.origins;
       const reason = read && isSameUser && allowed && refusalOf(read, allowed);
       if (reason) {
         forgetToken();
         clear();
         showRefusal(reason);
-      } else if (acceptToken(message.token) && !(isSameUser && allowed)) {
+      } else if (acceptToken(message.token) && !isSameUser) {
         clear();
         // The values are those of the first user.
-        if (!pendingStart && !isSameUser) delete state.options.prefill;
+        if (!pendingStart) delete state.options.prefill;
         pendingStart = false;
         app.replaceChildren();
         await startView();

@@ -474,6 +474,7 @@ class EventbridgeDestination(TypedDict):
     credentials: BusCredentials
     #: Id of the destination.
     destinationId: DestinationId
+    disabledAt: Timestamp | None
     #: Reason why Tenon disabled the destination; null if it did not.
     disabledReason: str | None
     #: Whether records are sent.
@@ -516,6 +517,7 @@ class EventbridgeDestinationWithSecret(TypedDict):
     credentials: BusCredentials
     #: Id of the destination.
     destinationId: DestinationId
+    disabledAt: Timestamp | None
     #: Reason why Tenon disabled the destination; null if it did not.
     disabledReason: str | None
     #: Whether records are sent.
@@ -1374,6 +1376,7 @@ class WebhookDestination(TypedDict):
     description: Text256 | None
     #: Id of the destination.
     destinationId: DestinationId
+    disabledAt: Timestamp | None
     #: Reason why Tenon disabled the destination; null if it did not.
     disabledReason: str | None
     #: Whether records are sent.
@@ -1407,6 +1410,7 @@ class WebhookDestinationWithSecret(TypedDict):
     description: Text256 | None
     #: Id of the destination.
     destinationId: DestinationId
+    disabledAt: Timestamp | None
     #: Reason why Tenon disabled the destination; null if it did not.
     disabledReason: str | None
     #: Whether records are sent.

@@ -82,6 +82,7 @@ impl World {
             enabled: true,
             name: None,
             disabled_reason: None,
+            disabled_at: None,
             events: errors_only(),
             filter: Filter::default(),
             target: Target::EventBridge(bus),

@@ -246,6 +246,13 @@ async fn pages_hold_each_visible_credential_once_newest_first_for_every_caller()
     assert_eq!(pages(&token, &by_user, (&acme.backend, &of_user)).await, visible);
     assert_eq!(pages(&acme.backend, &of_user, (&token, &by_user)).await, visible);
 
+    // A cursor of another list is refused before a user that does not exist.
+    for user in ["nobody", "%20", &"0".repeat(24)] {
+        for list in [format!("/users/{user}/credentials"), format!("/users/{user}/installations")] {
+            acme.backend.get(&format!("{list}?cursor=AQIDBAUGBwgJMTIz")).await.is_problem(400, "invalid-cursor");
+        }
+    }
+
     // A cursor of one token continues the list of another token of the user.
     let first = token.get(&format!("{of_user}?limit=2")).await.is(200).text("cursor");
     let rest = limited.get(&format!("{of_user}?limit=100&cursor={first}")).await.is(200).body;

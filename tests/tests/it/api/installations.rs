@@ -317,6 +317,8 @@ async fn outdated_etag_prevents_a_change() {
     assert_eq!(here.acme.backend.get(&here.path).await.is(200).header("etag"), first.header("etag"));
     let second = put(first.header("etag"), json!({ "settings": { "batch": 1 } })).await.is(200);
     put(first.header("etag"), json!({ "settings": { "batch": 2 } })).await.is_problem(412, "precondition-failed");
+    let invalid = put(first.header("etag"), json!({ "settings": { "batches": 2 } })).await;
+    invalid.is_problem(422, "validation").names(&["/settings/batches"]);
     put(second.header("etag"), json!({ "settings": { "batch": 3 } })).await.is(200);
 }
 

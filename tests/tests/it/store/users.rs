@@ -15,7 +15,7 @@ use tenon::{
 use tests::{
     aws,
     events::{deletion_of, outbox},
-    setting,
+    keys, setting,
 };
 
 async fn table(name: &str) -> Table {
@@ -153,4 +153,36 @@ async fn users_and_names_match_an_in_memory_model() {
         model.users.sort_by_key(|user| std::cmp::Reverse(user.user_id));
         assert_eq!(page.items, model.users);
     }
+}
+
+#[tokio::test]
+async fn name_that_has_moved_to_another_user_leads_to_nobody() {
+    let table = table("DIRECTORY_TABLE").await;
+    let users = Users(table);
+    let environment = EnvironmentId::new();
+    let create = async |name: &str| {
+        let (seed, name) = (RequestSeed::new(), name.parse().unwrap());
+        let names = Names::new(Some(name), None, "").unwrap();
+        let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&seed, 0);
+        users.create(environment, &user, &seed).await.unwrap();
+        user
+    };
+    let (anna, bob) = (create("anna").await, create("bob").await);
+    // A request has read this claim before the name moved.
+    let client = aws_sdk_dynamodb::Client::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    client
+        .update_item()
+        .table_name(setting("DIRECTORY_TABLE"))
+        .key("pk", keys::attribute(format!("env#{environment}#name#bob")))
+        .key("sk", keys::attribute("claim"))
+        .update_expression("SET userId = :anna")
+        .condition_expression("userId = :bob")
+        .expression_attribute_values(":anna", keys::attribute(anna.user_id.to_string()))
+        .expression_attribute_values(":bob", keys::attribute(bob.user_id.to_string()))
+        .send()
+        .await
+        .unwrap();
+    let find = async |name: &str| users.find(environment, &name.parse().unwrap()).await.unwrap();
+    assert_eq!(find("bob").await, None);
+    assert_eq!(find("anna").await, Some(anna));
 }
