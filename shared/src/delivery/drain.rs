@@ -104,7 +104,7 @@ pub trait DrainStore {
 /// AWS calls: one write for the lease. Per batch, and once more to find that nothing is due: two
 /// reads and eight queries. Per batch with deliveries: one transaction if a record is pending
 /// several times, one `BatchGetItem`, one read per replay, the calls of the sender, one transaction
-/// per 20 deliveries, and at most two writes of the health. At the end one read, eight queries and one
+/// per 20 deliveries, and at most two writes of the health. At the end two reads, eight queries and one
 /// write, up to three times if deliveries become pending meanwhile, and at most one message.
 pub async fn drain(
     route: Route,
@@ -144,8 +144,12 @@ pub async fn drain(
             // Assume that there are new deliveries, and leave them to another drain.
             backlog = Backlog { earliest_due: Some(now + WAKEUP_TOLERANCE), counted: None };
         }
+        // A request that disables the destination changes the version of the backlog: it comes before this read, or
+        // the release fails.
+        let is_disabled = backlog.earliest_due.is_some()
+            && matches!(store.destination().await, Ok(Some(destination)) if !destination.enabled);
         let not_before = not_before.max(health.backoff_until().unwrap_or(now)).max(now);
-        let next = backlog.earliest_due.map(|due| due.max(not_before));
+        let next = backlog.earliest_due.map(|due| if is_disabled { now } else { due.max(not_before) });
         let next = next.map(|next| next.min(now + MAX_DELAY));
         // If a message is already due early enough, none is sent, so that messages do not multiply.
         let scheduled = health

@@ -122,6 +122,21 @@ pub struct PendingDelivery {
     /// `true` if only replays queued the delivery, so that it is cancelled with the last of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replay_only: bool,
+    /// Delivery before replays queued it, as long as no attempt was made since. It is restored if the
+    /// delivery is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Former>,
+}
+
+/// Delivery before replays queued it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Former {
+    /// It had this status.
+    Status(DeliveryStatus),
+    /// None was stored: the record was delivered at its first attempt, or recorded while the destination did not
+    /// want it.
+    NotStored,
 }
 
 /// Maximum number of replays that count the result of one delivery. With their updates, a
@@ -143,6 +158,7 @@ impl PendingDelivery {
             next_attempt_at: due,
             replay_ids: BTreeSet::new(),
             replay_only: false,
+            former: None,
         }
     }
 
@@ -155,6 +171,7 @@ impl PendingDelivery {
             next_attempt_at: created_at,
             replay_ids: BTreeSet::from([replay]),
             replay_only: true,
+            former: None,
         }
     }
 
@@ -168,6 +185,7 @@ impl PendingDelivery {
         }
         self.replay_ids = replay_ids;
         self.replay_only &= other.replay_only;
+        self.former = self.former.filter(|_| other.former.is_some());
         self.attempts = self.attempts.min(other.attempts);
         self.pending_since = self.pending_since.max(other.pending_since);
         true
@@ -180,6 +198,7 @@ impl PendingDelivery {
             Outcome::Failed(_, failure) => match next_attempt(self.attempts + 1, now) {
                 Some(policy) if failure.retryable() => Disposition::Pending(Self {
                     attempts: self.attempts + 1,
+                    former: None,
                     next_attempt_at: failure.not_before().map_or(policy, |until| policy.max(until)),
                     ..self.clone()
                 }),

@@ -12,8 +12,8 @@ use super::{
     keys::{self, Key},
     pending::delivery_item,
     table::{
-        Access, Condition, Filter, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, item_key, readable,
-        to_item,
+        Access, Condition, Filter, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, from_item, item_key,
+        readable, to_item,
     },
 };
 use crate::domain::{
@@ -203,7 +203,8 @@ impl KeyedDelivered {
         // Without this condition, the update would recreate an item that another run has deleted.
         let update = Update::of(&self.key).when(Condition::item_exists());
         let update = erased.fold(update, |update, id| update.remove(&format!("attempts.{id}")));
-        let remaining: Option<Delivered<IgnoredAny>> = table.update_returning_new(update).await?;
+        let remaining: Option<Delivered<IgnoredAny>> =
+            table.update_returning_new(update).await?.map(from_item).transpose()?;
         if remaining.is_some_and(|remaining| remaining.attempts.is_empty()) {
             // Another run has removed the remaining records.
             table.delete_all(vec![self.key]).await?;

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     errors::Retention,
-    health::HealthStore,
+    health::{HealthStore, Reset, reset_of},
     keys::{self, Key},
     table::{
         Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Update, Write, attribute_text, from_item,
@@ -140,6 +140,21 @@ impl Destinations {
         Ok(self.0.transact(writes).await?.is_empty())
     }
 
+    /// Replaces a destination like [`Self::update`], and resets its health. One transaction.
+    pub async fn update_and_reset(
+        &self,
+        route: Route,
+        destination: &Destination,
+        reset: Reset,
+    ) -> Result<(), UpdateDestinationError> {
+        let key = keys::destination(route.environment, destination.destination_id);
+        let item = to_item("destination", &key, destination, &[])?;
+        let preceding = Condition::equals("version", number(destination.version.saturating_sub(1)));
+        let writes = vec![Put::new(item).when(preceding).into(), reset_of(route, reset).into()];
+        let failed = self.0.transact(writes).await?;
+        if failed.is_empty() { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
+    }
+
     /// Replaces a destination, if its stored version precedes the new one. One write.
     pub async fn update(
         &self,
@@ -228,7 +243,7 @@ pub(super) fn destination_with_health(items: Vec<Item>) -> Result<Option<(Destin
     for item in items {
         match attribute_text(&item, "type").as_str() {
             "destination" => destination = Some(from_item(item)?),
-            _ => health = from_item(item)?,
+            _ => health = readable(item).unwrap_or_default(),
         }
     }
     Ok(destination.map(|destination| (destination, health)))

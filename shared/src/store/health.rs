@@ -5,7 +5,8 @@ use serde::Deserialize;
 use super::{
     keys,
     table::{
-        Access, Condition, Delete, Filter, LISTING, Range, ReadWrite, StoreError, Table, Update, number, text, to_value,
+        Access, Condition, Delete, Filter, LISTING, Range, ReadWrite, StoreError, Table, Update, number, readable,
+        text, to_value,
     },
 };
 use crate::domain::{
@@ -73,6 +74,8 @@ impl BackloggedDestination {
 /// What is cleared of a destination's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
+    /// Nothing: the destination was disabled.
+    Nothing,
     /// Only what delays the next attempt: the outage goes on until an attempt succeeds.
     Circuit,
     /// The outage too: the destination was switched on, or has new credentials.
@@ -133,7 +136,7 @@ impl HealthStore {
                 .set("listPk", text(listed.pk))
                 .set("listSk", text(listed.sk));
         }
-        let before: Option<Health> = self.0.update_returning_old(update).await?;
+        let before = self.0.update_returning_old(update).await?.and_then(readable::<Health>);
         if let Some(until) = counts.not_before {
             self.record_retry_after(route, until).await?;
         }
@@ -152,22 +155,6 @@ impl HealthStore {
         let update = Update::of(&keys::health(route)).set("wakeAt", text(at)).set("nextDueAt", text(due));
         let update = update.when(Condition::item_exists());
         self.0.update(update).await.map(|_| ())
-    }
-
-    /// Closes the circuit of a destination. `reset` says what else is cleared. Returns the new health. One write.
-    pub async fn reset(&self, route: Route, reset: Reset) -> Result<Health, StoreError> {
-        let mut update = identified(route)
-            .set("consecutiveFailures", number(0))
-            .set("failedProbes", number(0))
-            .remove("nextProbeAt")
-            .remove("retryAfter");
-        if reset != Reset::Circuit {
-            update = update.remove("failingSince").remove("outageSince").remove("lastFailure");
-        }
-        if reset == Reset::Results {
-            update = update.remove("lastSuccessAt").remove("lastFailureAt");
-        }
-        Ok(self.0.update_returning_new(update).await?.unwrap_or_default())
     }
 
     /// Acquires the lease of a destination. Returns none if another drain holds it or the
@@ -189,7 +176,8 @@ impl HealthStore {
             .set("leasedUntil", text(until))
             .set("lease", text(&lease.0))
             .when(Condition::item_exists().and(free));
-        Ok(self.0.update_returning_new(update).await?.map(|health| (lease, health)))
+        let leased = self.0.update_returning_new(update).await?;
+        Ok(leased.map(|item| (lease, readable(item).unwrap_or_default())))
     }
 
     /// Releases a lease, unless the backlog has changed since `backlog_version`. If that is none,
@@ -249,9 +237,10 @@ impl HealthStore {
 }
 
 impl<A: Access> HealthStore<A> {
-    /// Returns the health of a destination, or the default if none was recorded. One read.
+    /// Returns the health of a destination, or the default if none was recorded or it cannot be read: a damaged
+    /// item must not stop deliveries. One read.
     pub async fn get(&self, route: Route) -> Result<Health, StoreError> {
-        Ok(self.0.get(&keys::health(route)).await?.unwrap_or_default())
+        Ok(self.0.get_item(&keys::health(route)).await?.and_then(readable).unwrap_or_default())
     }
 
     /// Returns up to `limit` destinations with pending deliveries, of all environments. Eventually
@@ -261,6 +250,26 @@ impl<A: Access> HealthStore<A> {
         let page = self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?;
         Ok(page.items)
     }
+}
+
+/// Returns the update of the health of a destination that is changed. A drain that is running notices it.
+pub(super) fn reset_of(route: Route, reset: Reset) -> Update {
+    let update = identified(route).add("backlogVersion", number(1));
+    if reset == Reset::Nothing {
+        return update;
+    }
+    let mut update = update
+        .set("consecutiveFailures", number(0))
+        .set("failedProbes", number(0))
+        .remove("nextProbeAt")
+        .remove("retryAfter");
+    if reset != Reset::Circuit {
+        update = update.remove("failingSince").remove("outageSince").remove("lastFailure");
+    }
+    if reset == Reset::Results {
+        update = update.remove("lastSuccessAt").remove("lastFailureAt");
+    }
+    update
 }
 
 /// Starts an update that also identifies the destination, for an item that may be new.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::{
         delivery::{
-            Attempt, Delivery, DeliveryStatus, Disposition, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route,
+            Attempt, Delivery, DeliveryStatus, Disposition, Former, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route,
             Settlement,
         },
         id::ReplayId,
@@ -213,10 +213,14 @@ impl PendingDeliveries {
                     if !next.merge(before) {
                         continue;
                     }
+                    next.former = before.former;
                 }
                 // An unreadable delivery may be wanted without a replay.
                 (Some(_), None) => next.replay_only = false,
-                (None, _) => queued.added += 1,
+                (None, _) => {
+                    next.former = Some(row.map_or(Former::NotStored, |row| Former::Status(row.status)));
+                    queued.added += 1;
+                }
             }
             let key = key(route, &next);
             let replaced = pending_at(row).map(|at| keys::pending_delivery(route, at, *record));
@@ -370,7 +374,14 @@ impl PendingDeliveries {
             }
             Disposition::Delivered => DeliveryStatus::Delivered,
             Disposition::Failed => DeliveryStatus::Failed,
-            Disposition::Cancelled => DeliveryStatus::Cancelled,
+            Disposition::Cancelled => match delivery.former {
+                None => DeliveryStatus::Cancelled,
+                Some(Former::Status(status)) => status,
+                Some(Former::NotStored) => {
+                    writes.push(Delete::of(&keys::delivery(route, delivery.record)).into());
+                    return Ok(writes);
+                }
+            },
             Disposition::Dropped => {
                 writes.push(Delete::of(&keys::delivery(route, delivery.record)).into());
                 return Ok(writes);
@@ -454,6 +465,7 @@ fn parse(route: Route, items: Vec<Item>) -> FoundDeliveries {
             next_attempt_at,
             replay_only: !replay_ids.is_empty(),
             replay_ids,
+            former: None,
         });
         found.unreadable.extend(delivery.filter(has_key));
     }

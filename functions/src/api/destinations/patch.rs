@@ -1,5 +1,5 @@
 //! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads, and one write if anything
-//! changes; one more write, and possibly a message, if `enabled` or the target changes; one read for
+//! changes, or one transaction and a read, and possibly a message, if it resets the health; one read for
 //! each user that the filter names by username or email address; if the bus or its keys change, two
 //! calls to the bus and one or two KMS calls; if a role is checked, two calls to the bus and four to
 //! STS.
@@ -135,19 +135,24 @@ pub async fn patch_destination(
     destination.verification = verification.unwrap_or(destination.verification);
     destination.version += 1;
     destination.updated_at = Timestamp::now();
-    // Precedes the update, so that a retry after a failed update resets the health again.
     let reset = if redirected {
         Some(if destination.target.is_same_place(&before.target) { Reset::Outage } else { Reset::Results })
     } else {
         enabling.then_some(if before.enabled { Reset::Circuit } else { Reset::Outage })
     };
-    let health = match reset {
-        Some(reset) => health_store.reset(route, reset).await?,
-        None => health,
-    };
-    destinations.update(caller.environment, &destination).await?;
     let disabled = before.enabled && !destination.enabled;
-    if health.pending_since.is_some() && (reset.is_some() || disabled) {
+    let reset = reset.or((disabled && health.pending_since.is_some()).then_some(Reset::Nothing));
+    let health = match reset {
+        Some(reset) => {
+            destinations.update_and_reset(route, &destination, reset).await?;
+            health_store.get(route).await?
+        }
+        None => {
+            destinations.update(caller.environment, &destination).await?;
+            health
+        }
+    };
+    if health.pending_since.is_some() && reset.is_some() {
         let now = Timestamp::now();
         if let Err(error) = scheduler.schedule(route, now, now).await {
             // The next run of the drain picks up the change.

@@ -7,7 +7,10 @@ use aws_sdk_dynamodb::Client;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{error::StoreError, item::from_item};
+use super::{
+    error::StoreError,
+    item::{Item, from_item},
+};
 use crate::{logs::ErrorChain, store::keys::Key};
 
 /// Access of a function to a table: [`ReadOnly`] or [`ReadWrite`], as its IAM policy grants it.
@@ -75,9 +78,14 @@ impl<A: Access> Table<A> {
 
     /// Returns an item, expired or not. One strongly consistent read.
     pub(in crate::store) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        self.get_item(key).await?.map(from_item).transpose()
+    }
+
+    /// Returns an item like [`Self::get`], without parsing it.
+    pub(in crate::store) async fn get_item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         let request =
             self.client.get_item().table_name(&self.name).set_key(Some(key.attributes())).consistent_read(true);
-        request.send().await?.item.map(from_item).transpose()
+        Ok(request.send().await?.item)
     }
 }
 

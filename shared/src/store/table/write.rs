@@ -16,7 +16,7 @@ use super::{
     client::Table,
     error::{StoreError, none_if_condition_failed},
     expression::{Delete, Put, Rendered, Update},
-    item::from_item,
+    item::{Item, from_item},
 };
 
 impl Table {
@@ -60,27 +60,19 @@ impl Table {
         Ok(none_if_condition_failed(self.update_request(update).send().await)?.is_some())
     }
 
-    /// Updates an item. Returns the item after the update, or none if the condition fails. One
-    /// write.
-    pub(in crate::store) async fn update_returning_new<T: DeserializeOwned>(
-        &self,
-        update: Update,
-    ) -> Result<Option<T>, StoreError> {
+    /// Updates an item. Returns the item after the update without parsing it, or none if the condition fails.
+    /// One write.
+    pub(in crate::store) async fn update_returning_new(&self, update: Update) -> Result<Option<Item>, StoreError> {
         let request = self.update_request(update).return_values(ReturnValue::AllNew);
-        let updated = none_if_condition_failed(request.send().await)?;
-        updated.and_then(|output| output.attributes).map(from_item).transpose()
+        Ok(none_if_condition_failed(request.send().await)?.and_then(|output| output.attributes))
     }
 
-    /// Updates an item. Returns the item before the update, or none if it did not exist or the
-    /// condition fails. One write.
-    pub(in crate::store) async fn update_returning_old<T: DeserializeOwned>(
-        &self,
-        update: Update,
-    ) -> Result<Option<T>, StoreError> {
+    /// Updates an item. Returns the item before the update without parsing it, or none if it did not exist or
+    /// the condition fails. One write.
+    pub(in crate::store) async fn update_returning_old(&self, update: Update) -> Result<Option<Item>, StoreError> {
         let request = self.update_request(update).return_values(ReturnValue::AllOld);
         let updated = none_if_condition_failed(request.send().await)?;
-        let before = updated.and_then(|output| output.attributes).filter(|item| !item.is_empty());
-        before.map(from_item).transpose()
+        Ok(updated.and_then(|output| output.attributes).filter(|item| !item.is_empty()))
     }
 
     /// Updates an item. Returns the item after the update, or the unchanged item if the condition

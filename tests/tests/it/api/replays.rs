@@ -114,6 +114,52 @@ async fn cancelled_replay_sends_no_pending_delivery() {
 }
 
 #[tokio::test]
+async fn delivery_that_a_cancelled_replay_did_not_attempt_is_as_before() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(200, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}");
+    let first = acme.record_error(&workflow, "delivered at the first attempt").await;
+    receiver.wait_for_requests(1).await;
+    receiver.set_behavior(|_| Reply::Status(500, ""));
+    let second = acme.record_error(&workflow, "delivered at the second attempt").await;
+    receiver.wait_for_requests(2).await;
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    eventually("the second attempt succeeds", async || {
+        acme.fast_forward(&webhook).await;
+        (acme.deliveries(&webhook, "delivered").await.len() == 1).then_some(())
+    })
+    .await;
+    // The webhook asks for a pause, so that the replay attempts nothing.
+    receiver.set_behavior(|_| Reply::Status(429, "retry-after: 3600\r\n"));
+    let third = acme.record_error(&workflow, "pending").await;
+    eventually("the webhook asks for a pause", async || {
+        let health = acme.get_destination(&webhook).await["health"].clone();
+        (health["pending"] == 1).then_some(())
+    })
+    .await;
+    let selected = json!({ "errorIds": [first, second, third] });
+    let replay = acme.backend.post(&format!("{path}/replay"), selected).await.is(202).text("replayId");
+    eventually("the replay has queued all", async || {
+        (acme.deliveries(&webhook, "pending").await.len() == 3).then_some(())
+    })
+    .await;
+    acme.backend.delete(&format!("/replays/{replay}")).await.is(200);
+    receiver.set_behavior(|_| Reply::Status(200, ""));
+    let before = receiver.received().len();
+    acme.backend.patch(&path, json!({ "enabled": false })).await.is(200);
+    eventually("nothing is pending", async || acme.deliveries(&webhook, "pending").await.is_empty().then_some(()))
+        .await;
+    let ids = |list: Vec<Value>| -> Vec<Value> { list.iter().map(|one| one["errorId"].clone()).collect() };
+    assert_eq!(ids(acme.deliveries(&webhook, "delivered").await), [json!(second)]);
+    assert_eq!(ids(acme.deliveries(&webhook, "cancelled").await), [json!(third)]);
+    let shown = acme.backend.get(&format!("/errors/{first}")).await.is(200).body;
+    assert_eq!(shown["deliveries"][0]["status"], "delivered", "{shown}");
+    assert_eq!(receiver.received().len(), before);
+}
+
+#[tokio::test]
 async fn replay_that_is_done_cannot_be_cancelled() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tenon::domain::timestamp::Timestamp;
 use tests::{
-    Tenon, eventually,
+    Tenon, eventually, keys, setting,
     webhook_receiver::{Received, Receiver, Reply},
 };
 
@@ -126,6 +126,34 @@ async fn gone_endpoint_is_disabled_with_a_reason() {
     let after = acme.record_error(&workflow, "Error").await;
     receiver.wait_for_requests(2).await;
     assert!(receiver.ids().contains(&after) && !receiver.ids().contains(&while_off));
+}
+
+#[tokio::test]
+async fn delivery_of_an_error_that_no_longer_exists_ends() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    acme.record_error(&workflow, "Error").await;
+    eventually("the delivery is pending", async || acme.deliveries(&webhook, "pending").await.pop()).await;
+    let [error] = &acme.tenon.items("ErrorsTable", &keys::workflow(&acme.id, &workflow)).await[..] else {
+        panic!("one error")
+    };
+    aws_sdk_dynamodb::Client::new(&acme.tenon.aws)
+        .delete_item()
+        .table_name(setting("TENON_STACK_ErrorsTable"))
+        .key("pk", error["pk"].clone())
+        .key("sk", error["sk"].clone())
+        .send()
+        .await
+        .unwrap();
+    eventually("the delivery has ended", async || {
+        acme.fast_forward(&webhook).await;
+        acme.pending_items(&webhook).await.is_empty().then_some(())
+    })
+    .await;
+    assert!(acme.deliveries(&webhook, "pending").await.is_empty());
+    assert_eq!(receiver.received().len(), 1);
 }
 
 #[tokio::test]

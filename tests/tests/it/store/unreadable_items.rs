@@ -22,6 +22,7 @@ use tenon::{
         destinations::Destinations,
         erasures::{Erasure, Erasures},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        health::HealthStore,
         record_pages::Window,
         records::{ListedRecord, RecordKind, Records},
         users::{UserQuery, Users},
@@ -81,6 +82,8 @@ async fn damaged_item_breaks_no_list_and_no_drain() {
                 let found = deliveries.list_by_record(&record, &destinations.ids(environment).await?.all()).await?;
                 Ok::<_, StoreError>(found.iter().any(|delivery| delivery.destination_id == route.destination))
             },
+            async { HealthStore(directory()).get(route).await },
+            destinations.get_with_health(route),
         );
         vec![
             ("users", found.0.is_ok()),
@@ -95,13 +98,15 @@ async fn damaged_item_breaks_no_list_and_no_drain() {
             ("groups", found.9.is_ok()),
             ("deliveries", found.10.is_ok()),
             ("deliveries of an error", found.11.is_ok()),
+            ("health", found.12.is_ok()),
+            ("destination", found.13.is_ok()),
         ]
     };
     let client = Client::new(&harness.aws);
     let (mut broken, mut damaged) = (Vec::new(), 0);
     for name in &tables {
         for (kind, item) in examples(&client, name, environment).await {
-            // Only the user itself may be missing without its own item.
+            // Only the user or the destination itself may be missing without its own item.
             for attribute in item.keys().filter(|attribute| !KEYS.contains(&attribute.as_str())) {
                 for damage in [None, Some(AttributeValue::M([("x".to_owned(), AttributeValue::Bool(true))].into()))] {
                     let mut copy = item.clone();
@@ -112,7 +117,7 @@ async fn damaged_item_breaks_no_list_and_no_drain() {
                     client.put_item().table_name(name).set_item(Some(copy)).send().await.unwrap();
                     damaged += 1;
                     for (list, works) in lists().await {
-                        let own = list == "jim" && kind == "user";
+                        let own = [("jim", "user"), ("destination", "destination")].contains(&(list, kind.as_str()));
                         if !works && !own {
                             broken.push(format!("{list} with a damaged {attribute} of a {kind}"));
                         }
