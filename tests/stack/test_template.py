@@ -553,7 +553,7 @@ def test_a_key_waits_for_the_functions_whose_roles_its_policy_names(template: Te
 
 
 def test_an_action_on_a_table_is_allowed_by_one_statement(template: Template) -> None:
-    # A transaction can name keys of several kinds, and a statement allows it only if it lists all of them.
+    # A transaction can name keys of several kinds. A statement must list all of them.
     for function in template.functions():
         pairs = [
             (action, json.dumps(statement["Resource"]))
