@@ -1217,7 +1217,9 @@ def test_refused_renewal_closes_an_open_dialog(site: Site, user: User) -> None:
     site.click("Uninstall", "This page may not be shown here.")
     assert site.find("return document.querySelector('dialog') === null")
     # The host may have a token that is allowed, later.
+    asked = site.host.token_requests
     site.click("Try again", "This page may not be shown here.")
+    wait(lambda: site.host.token_requests > asked, PATIENCE, "request for a token")
     site.sign_in(user)
     site.click("Try again", "Connected")
     site.click("Close")
