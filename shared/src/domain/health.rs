@@ -53,6 +53,8 @@ pub struct Health {
     pub next_probe_at: Option<Timestamp>,
     /// Time before which the destination asked for no requests. A success does not reset it.
     pub retry_after: Option<Timestamp>,
+    /// Number of changes of the destination after which earlier results say nothing about it.
+    pub generation: u32,
     /// Number of pending deliveries. Exact after a drain completes; in between it can be off by
     /// updates that a crashed process recorded twice.
     pub pending: i64,

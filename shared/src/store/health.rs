@@ -86,7 +86,9 @@ pub enum Reset {
 
 impl HealthStore {
     /// Stores the update that [`Health::apply`] describes; both must agree. Returns the health
-    /// before the update. One write, and a second one for a `Retry-After`.
+    /// before the update. One write, and a second one for a `Retry-After`. If the destination was changed
+    /// since `current` was read, so that the results say nothing about it, only what is pending is stored, with
+    /// one more write.
     ///
     /// Counters are added and the start of a series of failures is set only once, so concurrent
     /// updates are kept. A repeated update counts twice until a drain corrects the backlog.
@@ -97,50 +99,22 @@ impl HealthStore {
         update: &HealthUpdate,
         now: Timestamp,
     ) -> Result<Health, StoreError> {
-        let HealthUpdate { counts, pending_delta, last_failure, probe } = update;
-        let after = current.apply(update, now);
-        let mut update = identified(route);
-        if counts.failed > 0 {
-            update = update.set("lastFailureAt", text(now));
-        }
-        if counts.delivered > 0 {
-            update = update
-                .set("lastSuccessAt", text(now))
-                .set("consecutiveFailures", number(0))
-                .set("failedProbes", number(0))
-                .remove("failingSince")
-                .remove("outageSince")
-                .remove("lastFailure");
-        } else if counts.failed > 0 {
-            update = update
-                .add("consecutiveFailures", number(counts.failed))
-                .set_if_absent("failingSince", text(now))
-                .set_if_absent("outageSince", text(now))
-                .set("lastFailure", to_value(last_failure)?);
-        }
-        update = match after.next_probe_at {
-            Some(until) if *probe && counts.delivered == 0 && counts.failed > 0 => {
-                update.set("nextProbeAt", text(until)).set("failedProbes", number(after.failed_probes))
+        let same = Condition::equals("generation", number(current.generation));
+        let same = if current.generation == 0 { same.or(Condition::absent("generation")) } else { same };
+        let recorded = self.0.update_returning_old(update_of(route, current, update, now)?.when(same)).await?;
+        let before = match recorded {
+            Some(before) => {
+                if let Some(until) = update.counts.not_before {
+                    self.record_retry_after(route, until).await?;
+                }
+                before
             }
-            None if counts.delivered > 0 => update.remove("nextProbeAt"),
-            _ => update,
+            None => {
+                let pending = HealthUpdate { pending_delta: update.pending_delta, ..HealthUpdate::default() };
+                self.0.update_returning_old(update_of(route, current, &pending, now)?).await?.flatten()
+            }
         };
-        if *pending_delta != 0 {
-            update = update.add("pending", number(pending_delta));
-        }
-        if *pending_delta > 0 {
-            let listed = keys::listed_backlog(route);
-            update = update
-                .add("backlogVersion", number(1))
-                .set_if_absent("pendingSince", text(now))
-                .set("listPk", text(listed.pk))
-                .set("listSk", text(listed.sk));
-        }
-        let before = self.0.update_returning_old(update).await?.and_then(readable::<Health>);
-        if let Some(until) = counts.not_before {
-            self.record_retry_after(route, until).await?;
-        }
-        Ok(before.unwrap_or_default())
+        Ok(before.and_then(readable).unwrap_or_default())
     }
 
     /// Records the time of a `Retry-After` unless a later one is recorded. One write.
@@ -264,12 +238,57 @@ pub(super) fn reset_of(route: Route, reset: Reset) -> Update {
         .remove("nextProbeAt")
         .remove("retryAfter");
     if reset != Reset::Circuit {
+        update = update.add("generation", number(1));
         update = update.remove("failingSince").remove("outageSince").remove("lastFailure");
     }
     if reset == Reset::Results {
         update = update.remove("lastSuccessAt").remove("lastFailureAt");
     }
     update
+}
+
+/// Returns the update that [`Health::apply`] describes, without a `Retry-After`.
+fn update_of(route: Route, current: &Health, update: &HealthUpdate, now: Timestamp) -> Result<Update, StoreError> {
+    let HealthUpdate { counts, pending_delta, last_failure, probe } = update;
+    let after = current.apply(update, now);
+    let mut update = identified(route);
+    if counts.failed > 0 {
+        update = update.set("lastFailureAt", text(now));
+    }
+    if counts.delivered > 0 {
+        update = update
+            .set("lastSuccessAt", text(now))
+            .set("consecutiveFailures", number(0))
+            .set("failedProbes", number(0))
+            .remove("failingSince")
+            .remove("outageSince")
+            .remove("lastFailure");
+    } else if counts.failed > 0 {
+        update = update
+            .add("consecutiveFailures", number(counts.failed))
+            .set_if_absent("failingSince", text(now))
+            .set_if_absent("outageSince", text(now))
+            .set("lastFailure", to_value(last_failure)?);
+    }
+    update = match after.next_probe_at {
+        Some(until) if *probe && counts.delivered == 0 && counts.failed > 0 => {
+            update.set("nextProbeAt", text(until)).set("failedProbes", number(after.failed_probes))
+        }
+        None if counts.delivered > 0 => update.remove("nextProbeAt"),
+        _ => update,
+    };
+    if *pending_delta != 0 {
+        update = update.add("pending", number(pending_delta));
+    }
+    if *pending_delta > 0 {
+        let listed = keys::listed_backlog(route);
+        update = update
+            .add("backlogVersion", number(1))
+            .set_if_absent("pendingSince", text(now))
+            .set("listPk", text(listed.pk))
+            .set("listSk", text(listed.sk));
+    }
+    Ok(update)
 }
 
 /// Starts an update that also identifies the destination, for an item that may be new.

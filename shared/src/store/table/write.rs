@@ -67,12 +67,15 @@ impl Table {
         Ok(none_if_condition_failed(request.send().await)?.and_then(|output| output.attributes))
     }
 
-    /// Updates an item. Returns the item before the update without parsing it, or none if it did not exist or
-    /// the condition fails. One write.
-    pub(in crate::store) async fn update_returning_old(&self, update: Update) -> Result<Option<Item>, StoreError> {
+    /// Updates an item. Returns none if the condition fails; otherwise the item before the update without
+    /// parsing it, if it existed. One write.
+    pub(in crate::store) async fn update_returning_old(
+        &self,
+        update: Update,
+    ) -> Result<Option<Option<Item>>, StoreError> {
         let request = self.update_request(update).return_values(ReturnValue::AllOld);
         let updated = none_if_condition_failed(request.send().await)?;
-        Ok(updated.and_then(|output| output.attributes).filter(|item| !item.is_empty()))
+        Ok(updated.map(|output| output.attributes.filter(|item| !item.is_empty())))
     }
 
     /// Updates an item. Returns the item after the update, or the unchanged item if the condition

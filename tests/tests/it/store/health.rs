@@ -11,10 +11,11 @@ use tenon::{
     },
     store::{
         Table,
-        health::{Backlog, HealthStore, ReleaseOutcome},
+        destinations::Destinations,
+        health::{Backlog, HealthStore, ReleaseOutcome, Reset},
     },
 };
-use tests::{aws, setting};
+use tests::{aws, delivery_harness::DeliveryHarness, setting};
 
 async fn table(name: &str) -> Table {
     Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
@@ -47,6 +48,38 @@ async fn stored_health_matches_the_model() {
             model = model.apply(&update, now);
             assert_eq!(health_store.get(route).await.unwrap(), model, "{update:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn results_from_before_a_destination_was_changed_are_not_recorded() {
+    let harness = DeliveryHarness::new().await;
+    let route = harness.create_webhook("http://127.0.0.1:9/").await;
+    let table = table("DIRECTORY_TABLE").await;
+    let (destinations, health_store) = (Destinations(table.clone()), HealthStore(table));
+    let now = Timestamp::now();
+    let failure = Attempt { at: now, status: Some(503), latency_ms: 7, response: "down".into() };
+    let counts =
+        OutcomeCounts { failed: 1, not_before: Some(now + Duration::from_secs(3600)), ..OutcomeCounts::default() };
+    let failed = HealthUpdate { counts, last_failure: Some(failure), pending_delta: 2, probe: true };
+    let counts = OutcomeCounts { delivered: 1, ..OutcomeCounts::default() };
+    let delivered = HealthUpdate { counts, ..HealthUpdate::default() };
+    for reset in [Reset::Outage, Reset::Results] {
+        let read = health_store.get(route).await.unwrap();
+        let mut changed = destinations.get(route.environment, route.destination).await.unwrap().unwrap();
+        changed.version += 1;
+        destinations.update_and_reset(route, &changed, reset).await.unwrap();
+        let fresh = health_store.get(route).await.unwrap();
+        for late in [&failed, &delivered] {
+            health_store.record(route, &read, late, now).await.unwrap();
+        }
+        let health = health_store.get(route).await.unwrap();
+        let waiting = HealthUpdate { pending_delta: 2, ..HealthUpdate::default() };
+        assert_eq!(health, fresh.apply(&waiting, now), "{reset:?}");
+        assert!(!health.is_backing_off(now) && health.failing_since.is_none());
+        // Results of the present destination are recorded.
+        health_store.record(route, &health, &failed, now).await.unwrap();
+        assert_eq!(health_store.get(route).await.unwrap(), health.apply(&failed, now), "{reset:?}");
     }
 }
 
