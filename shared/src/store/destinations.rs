@@ -147,10 +147,7 @@ impl Destinations {
         destination: &Destination,
         reset: Reset,
     ) -> Result<(), UpdateDestinationError> {
-        let key = keys::destination(route.environment, destination.destination_id);
-        let item = to_item("destination", &key, destination, &[])?;
-        let preceding = Condition::equals("version", number(destination.version.saturating_sub(1)));
-        let writes = vec![Put::new(item).when(preceding).into(), reset_of(route, reset).into()];
+        let writes = vec![replacement(route.environment, destination)?.into(), reset_of(route, reset).into()];
         let failed = self.0.transact(writes).await?;
         if failed.is_empty() { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
     }
@@ -161,12 +158,16 @@ impl Destinations {
         environment: EnvironmentId,
         destination: &Destination,
     ) -> Result<(), UpdateDestinationError> {
-        let key = keys::destination(environment, destination.destination_id);
-        let item = to_item("destination", &key, destination, &[])?;
-        let preceding = Condition::equals("version", number(destination.version.saturating_sub(1)));
-        let replaced = self.0.replace(Put::new(item).when(preceding), destination).await?;
+        let replaced = self.0.replace(replacement(environment, destination)?, destination).await?;
         if replaced { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
     }
+}
+
+/// Returns the write that replaces a destination, if its stored version precedes the new one.
+fn replacement(environment: EnvironmentId, destination: &Destination) -> Result<Put, StoreError> {
+    let key = keys::destination(environment, destination.destination_id);
+    let item = to_item("destination", &key, destination, &[])?;
+    Ok(Put::new(item).when(Condition::equals("version", number(destination.version.saturating_sub(1)))))
 }
 
 impl<A: Access> Destinations<A> {

@@ -96,11 +96,8 @@ pub async fn patch_destination(
     if let Some(enabled) = enabled {
         destination.enabled = enabled;
         destination.disabled_reason = None;
-        destination.disabled_at = match before.disabled_at {
-            _ if enabled => None,
-            Some(since) => Some(since),
-            None => before.enabled.then(Timestamp::now),
-        };
+        destination.disabled_at =
+            if enabled { None } else { before.disabled_at.or_else(|| before.enabled.then(Timestamp::now)) };
     }
     destination.name = name.apply(destination.name);
     destination.events = events.unwrap_or(destination.events);

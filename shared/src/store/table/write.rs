@@ -16,7 +16,7 @@ use super::{
     client::Table,
     error::{StoreError, none_if_condition_failed},
     expression::{Delete, Put, Rendered, Update},
-    item::{Item, from_item},
+    item::{Item, from_item, readable},
 };
 
 impl Table {
@@ -27,14 +27,17 @@ impl Table {
 
     /// Writes an item. Returns none, or the existing item if the condition fails. One write.
     pub(in crate::store) async fn put_or_get<T: DeserializeOwned>(&self, put: Put) -> Result<Option<T>, StoreError> {
+        self.put_unless_refused(put).await?.map(|existing| from_item(existing.unwrap_or_default())).transpose()
+    }
+
+    /// Writes an item. Returns none, or the existing item, if there is one, if the condition fails. One write.
+    async fn put_unless_refused(&self, put: Put) -> Result<Option<Option<Item>>, StoreError> {
         let request = self.put_request(put);
         let request = request.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
             Ok(_) => Ok(None),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    from_item(failed.item.clone().unwrap_or_default()).map(Some)
-                }
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => Ok(Some(failed.item.clone())),
                 _ => Err(error.into()),
             },
         }
@@ -47,7 +50,8 @@ impl Table {
         put: Put,
         written: &T,
     ) -> Result<bool, StoreError> {
-        Ok(self.put_or_get::<T>(put).await?.is_none_or(|stored| stored == *written))
+        let refused = self.put_unless_refused(put).await?;
+        Ok(refused.is_none_or(|existing| existing.and_then(readable::<T>).is_some_and(|stored| stored == *written)))
     }
 
     /// Deletes an item. Returns false if the condition fails. One write.

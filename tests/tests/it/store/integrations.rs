@@ -69,6 +69,9 @@ async fn catalogue_matches_a_model_and_never_exceeds_its_limit() {
         match (rand::random_range(0..3), model.get(&id).cloned()) {
             (0, found) => {
                 assert_eq!(integrations.delete(environment, &key).await.unwrap(), found.is_some());
+                if let Some(before) = found {
+                    assert!(!integrations.replace(environment, &before, &before).await.unwrap(), "it is deleted");
+                }
                 model.remove(&id);
             }
             (1, Some(before)) => {
