@@ -68,7 +68,8 @@ function rememberUnanswered(sent, requestKey) {
 async function call(method, path, body, { caller = session.value, ifMatch } = {}) {
   const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
   if (!caller.key) throw staleError();
-  const sent = `${method} ${path} ${JSON.stringify(body)}`;
+  const text = body && JSON.stringify(body);
+  const sent = `${path} ${text}`;
   const requestKey = method === "POST" && (unanswered.get(sent) ?? newRequestKey());
   let response;
   let document;
@@ -76,7 +77,7 @@ async function call(method, path, body, { caller = session.value, ifMatch } = {}
     response = await fetch(new URL(path, base), {
       method,
       headers: { authorization: `Bearer ${caller.key}`, ...(body && { "content-type": "application/json" }), ...(ifMatch && { "if-match": ifMatch }), ...(requestKey && { "idempotency-key": requestKey }) },
-      body: body && JSON.stringify(body),
+      body: text,
       cache: "no-store",
       credentials: "omit",
       referrerPolicy: "no-referrer",
@@ -89,8 +90,10 @@ async function call(method, path, body, { caller = session.value, ifMatch } = {}
     throw new Error("The API is unreachable.");
   }
   if (caller.controller.signal.aborted) throw staleError();
-  if (response.status >= 500 && requestKey) rememberUnanswered(sent, requestKey);
-  else unanswered.delete(sent);
+  if (requestKey) {
+    if (response.status >= 500) rememberUnanswered(sent, requestKey);
+    else unanswered.delete(sent);
+  }
   if (response.ok) {
     etags.set(document, response.headers.get("etag"));
     return document;
