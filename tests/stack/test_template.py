@@ -424,8 +424,33 @@ def test_an_alarm_fires_when_a_table_or_an_index_is_throttled(template: Template
         found = {
             (metric["MetricName"], json.dumps([dimension["Value"] for dimension in metric["Dimensions"]]))
             for metric in watched(alarms(template)[f"{name}TableThrottles"])
+            if metric["Namespace"] == "AWS/DynamoDB"
         }
         assert found == expected, name
+
+
+def test_an_alarm_ends_when_dynamodb_reports_nothing_any_longer(template: Template) -> None:
+    """CloudWatch ignores missing data of DynamoDB, whatever `TreatMissingData` says."""
+    found = set()
+    for name, alarm in alarms(template).items():
+        queries = {query["Id"]: query for query in alarm.get("Metrics", [])}
+        namespaces = {
+            id: query["MetricStat"]["Metric"]["Namespace"] for id, query in queries.items() if "MetricStat" in query
+        }
+        assert "Metrics" in alarm or alarm["Namespace"] != "AWS/DynamoDB", name
+        reported = {id for id, namespace in namespaces.items() if namespace == "AWS/DynamoDB"}
+        if not reported:
+            continue
+        found.add(name)
+        expressions = [query["Expression"] for query in queries.values() if "Expression" in query]
+        sums = re.findall(r"SUM\(\[(.*?), zero\]\)", " ".join(expressions))
+        assert reported <= {id for summed in sums for id in summed.split(", ")}, name
+        elsewhere = re.sub(r"SUM\(\[.*?\]\)", "", " ".join(expressions))
+        assert not reported & set(re.findall(r"\w+", elsewhere)), name
+        assert queries["zero"]["Expression"] == "0 * waiting"
+        # A queue that Lambda polls reports every minute.
+        assert namespaces["waiting"] == "AWS/SQS"
+    assert found == {"DirectoryTableThrottles", "ErrorsTableThrottles", "ForwarderStopped"}
 
 
 def test_every_alarm_has_a_runbook(template: Template) -> None:

@@ -229,11 +229,15 @@ impl DestinationRecorder<'_> {
         for Settlement { delivery, attempt, disposition } in &batch.settled {
             let finish = |status| {
                 let (record, attempts) = (delivery.record, attempt.iter().cloned().collect());
-                (record, Delivery::finished(record.record_id(), route.destination, status, attempts))
+                (
+                    record,
+                    delivery.recorded_at(),
+                    Delivery::finished(record.record_id(), route.destination, status, attempts),
+                )
             };
             match disposition {
                 Disposition::Delivered => delivered
-                    .extend(attempt.iter().map(|attempt| (delivery.record, delivery.pending_since, attempt.clone()))),
+                    .extend(attempt.iter().map(|attempt| (delivery.record, delivery.recorded_at(), attempt.clone()))),
                 Disposition::Pending(next) => pending.push((next.clone(), attempt.clone())),
                 Disposition::Failed => finished.push(finish(DeliveryStatus::Failed)),
                 // The destination was disabled or its filter changed after the record was enqueued.
@@ -242,9 +246,9 @@ impl DestinationRecorder<'_> {
             }
         }
         let (recorded, unwritten_pending, unwritten_finished) = tokio::join!(
-            recorder.deliveries.record_delivered(*route, &delivered, batch.now),
+            recorder.deliveries.record_delivered(*route, &delivered),
             self.add_pending(&pending),
-            recorder.deliveries.record(*route, &finished, batch.now),
+            recorder.deliveries.record(*route, &finished),
         );
         if let Err(error) = recorded {
             // The records have arrived. A duplicate would be worse than a missing delivery record.
@@ -253,7 +257,7 @@ impl DestinationRecorder<'_> {
         let unwritten_pending =
             unwritten_pending.into_iter().filter_map(|index| pending.get(index)).map(|(next, _)| next.record);
         let unwritten_finished =
-            unwritten_finished.into_iter().filter_map(|index| finished.get(index)).map(|(record, _)| *record);
+            unwritten_finished.into_iter().filter_map(|index| finished.get(index)).map(|(record, ..)| *record);
         unwritten_pending.chain(unwritten_finished).collect()
     }
 

@@ -56,7 +56,8 @@ pub struct Replayer {
 
 /// Records that a step selected.
 struct SelectedRecords {
-    records: Vec<RecordKey>,
+    /// Each with the time at which it was stored.
+    records: Vec<(RecordKey, Timestamp)>,
     /// Position of the next step, or none at the end.
     next: Option<Position>,
 }
@@ -156,7 +157,7 @@ impl Replayer {
         }
         let position = (after.as_deref(), RECORDS_PER_STEP);
         let page = self.records.page_of_shard(environment, (kind, part % SHARDS), range, position).await?;
-        let records = keys(page.items, destination);
+        let records = wanted(page.items, destination);
         Ok(SelectedRecords { records, next: next_position(part, page.next, 2 * SHARDS) })
     }
 
@@ -195,24 +196,24 @@ impl Replayer {
         Ok(SelectedRecords { records, next: next_position(part, page.next, parts) })
     }
 
-    /// Returns the keys of the records with these ids that the destination wants, each once: two workflows may
-    /// have an error of the same id. One query per different id.
+    /// Returns the records with these ids that the destination wants, each once: two workflows may have an error
+    /// of the same id. One query per different id.
     async fn find(
         &self,
         environment: EnvironmentId,
         destination: &Destination,
         ids: impl Iterator<Item = RecordId>,
-    ) -> Result<Vec<RecordKey>, StoreError> {
+    ) -> Result<Vec<(RecordKey, Timestamp)>, StoreError> {
         let ids: BTreeSet<RecordId> = ids.collect();
         let found = try_join_all(ids.into_iter().map(|id| self.records.find(environment, id))).await?;
-        Ok(keys(found.into_iter().flatten(), destination))
+        Ok(wanted(found.into_iter().flatten(), destination))
     }
 }
 
-/// Returns the keys of the records that a destination wants.
-fn keys(records: impl IntoIterator<Item = ListedRecord>, destination: &Destination) -> Vec<RecordKey> {
+/// Returns the records that a destination wants, each with the time at which it was stored.
+fn wanted(records: impl IntoIterator<Item = ListedRecord>, destination: &Destination) -> Vec<(RecordKey, Timestamp)> {
     let wanted = records.into_iter().filter(|record| destination.wants(&record.filter_attributes()));
-    wanted.filter_map(|record| record.key()).collect()
+    wanted.filter_map(|record| Some((record.key()?, record.recorded_at()))).collect()
 }
 
 /// Returns the position after a step that read a part up to `after`, or to its end.

@@ -114,6 +114,9 @@ pub struct PendingDelivery {
     pub attempts: u32,
     /// Time at which the delivery became pending.
     pub pending_since: Timestamp,
+    /// Time at which the record was stored; none if the delivery has been pending since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_at: Option<Timestamp>,
     /// Time of the next attempt.
     pub next_attempt_at: Timestamp,
     /// Replays that queued the delivery and count its result.
@@ -155,6 +158,7 @@ impl PendingDelivery {
             record,
             attempts: 0,
             pending_since: recorded_at,
+            recorded_at: None,
             next_attempt_at: due,
             replay_ids: BTreeSet::new(),
             replay_only: false,
@@ -162,12 +166,13 @@ impl PendingDelivery {
         }
     }
 
-    /// Creates the delivery of a record that a replay queues. It is due immediately.
-    pub fn replayed(record: RecordKey, replay: ReplayId, created_at: Timestamp) -> Self {
+    /// Creates the delivery of a record, stored at the given time, that a replay queues. It is due immediately.
+    pub fn replayed((record, recorded_at): (RecordKey, Timestamp), replay: ReplayId, created_at: Timestamp) -> Self {
         Self {
             record,
             attempts: 0,
             pending_since: created_at,
+            recorded_at: Some(recorded_at),
             next_attempt_at: created_at,
             replay_ids: BTreeSet::from([replay]),
             replay_only: true,
@@ -187,8 +192,14 @@ impl PendingDelivery {
         self.replay_only &= other.replay_only;
         self.former = self.former.filter(|_| other.former.is_some());
         self.attempts = self.attempts.min(other.attempts);
+        self.recorded_at = Some(self.recorded_at().min(other.recorded_at()));
         self.pending_since = self.pending_since.max(other.pending_since);
         true
+    }
+
+    /// Returns the time at which the record was stored.
+    pub fn recorded_at(&self) -> Timestamp {
+        self.recorded_at.unwrap_or(self.pending_since)
     }
 
     /// Returns the disposition of the delivery after an attempt with this outcome at `now`.

@@ -58,33 +58,34 @@ impl Deliveries {
         &self,
         route: Route,
         delivered: &[(RecordKey, Timestamp, Attempt)],
-        now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut grouped: BTreeMap<(RecordOwner, Timestamp), Vec<(ObjectId, &Attempt)>> = BTreeMap::new();
         for (record, recorded_at, attempt) in delivered {
             grouped.entry((record.owner(), recorded_at.second())).or_default().push((*record.id(), attempt));
         }
-        let mut shared: Vec<(Key, Delivered<&Attempt>)> = Vec::new();
+        let mut shared: Vec<(Key, Timestamp, Delivered<&Attempt>)> = Vec::new();
         for ((owner, second), attempts) in grouped {
             for attempts in attempts.chunks(RECORDS_PER_ITEM) {
                 let attempts: BTreeMap<ObjectId, &Attempt> = attempts.iter().copied().collect();
                 let key = keys::delivered(route, owner, second, attempts.keys().copied());
-                shared.push((key, Delivered { destination_id: route.destination, attempts }));
+                shared.push((key, second, Delivered { destination_id: route.destination, attempts }));
             }
         }
-        let item = |(key, delivered): &_| {
+        let item = |(key, second, delivered): &(_, Timestamp, _)| {
             let mut item = to_item("delivered", key, delivered, &[])?;
-            item.insert("expiresAt".into(), self.retention.expires_at(now));
+            item.insert("expiresAt".into(), self.retention.expires_at(*second));
             Ok(item)
         };
         let unwritten = self.table.put_all(&shared, item).await;
         if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some deliveries were not written".into())) }
     }
 
-    /// Records deliveries that are finished without success. Returns the indices of those that were
-    /// not written. One `BatchWriteItem` per 25 deliveries.
-    pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Delivery)], now: Timestamp) -> Vec<usize> {
-        let item = |(record, delivery): &_| delivery_item(route, *record, delivery, self.retention, now);
+    /// Stores deliveries that are finished without success, each with the time at which its record was stored.
+    /// Returns the indices of those that were not written. One `BatchWriteItem` per 25 deliveries.
+    pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Timestamp, Delivery)]) -> Vec<usize> {
+        let item = |(record, recorded_at, delivery): &_| {
+            delivery_item(route, *record, delivery, self.retention.expires_at(*recorded_at))
+        };
         self.table.put_all(deliveries, item).await
     }
 }

@@ -123,7 +123,7 @@ impl PendingDeliveries {
                 attempts: attempt.iter().cloned().collect(),
                 next_attempt_at: Some(pending.next_attempt_at),
             };
-            delivery_item(route, pending.record, &delivery, self.retention, pending.pending_since)
+            delivery_item(route, pending.record, &delivery, self.retention.expires_at(pending.recorded_at()))
         });
         let items = delivery_items.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
         let items = items.collect::<Result<Vec<Item>, StoreError>>()?;
@@ -138,7 +138,7 @@ impl PendingDeliveries {
     /// A delivery that is pending already is replaced by one that counts for this replay, too. Its last
     /// twelve attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
     /// [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay does not select. Each
-    /// record occurs at most once.
+    /// record comes with the time at which it was stored, and occurs at most once.
     ///
     /// Returns none if the replay is not running any longer. Otherwise the number of records that are
     /// queued, and how many of their deliveries were not pending before.
@@ -149,7 +149,7 @@ impl PendingDeliveries {
         route: Route,
         replays: &Table,
         replay: &Replay,
-        records: &[RecordKey],
+        records: &[(RecordKey, Timestamp)],
     ) -> Result<Option<Queued>, StoreError> {
         let mut all = Queued::default();
         for chunk in records.chunks(MAX_TRANSACTION_ITEMS / WRITES_PER_SETTLEMENT) {
@@ -174,23 +174,22 @@ impl PendingDeliveries {
         route: Route,
         replays: &Table,
         replay: &Replay,
-        records: &[RecordKey],
+        records: &[(RecordKey, Timestamp)],
     ) -> Result<QueueOutcome, StoreError> {
-        let keys: Vec<Key> = records.iter().map(|record| keys::delivery(route, *record)).collect();
+        let keys: Vec<Key> = records.iter().map(|(record, _)| keys::delivery(route, *record)).collect();
         let (rows, unreadable) = self.table.get_readable::<DeliveryRow>(&keys).await?;
         self.table.delete_all(unreadable.clone()).await?;
         let rows: HashMap<String, DeliveryRow> = rows.into_iter().map(|row| (row.sk.clone(), row)).collect();
         let row_of = |key: &Key| rows.get(&key.sk);
         let pending_at = |row: Option<&DeliveryRow>| row.and_then(|row| row.next_attempt_at);
-        let pending_keys = records
-            .iter()
-            .zip(&keys)
-            .filter_map(|(record, key)| pending_at(row_of(key)).map(|at| keys::pending_delivery(route, at, *record)));
+        let pending_keys = records.iter().zip(&keys).filter_map(|((record, _), key)| {
+            pending_at(row_of(key)).map(|at| keys::pending_delivery(route, at, *record))
+        });
         let (found, _) = self.table.get_readable::<PendingDelivery>(&pending_keys.collect::<Vec<_>>()).await?;
         let found: HashMap<RecordKey, PendingDelivery> = found.into_iter().map(|found| (found.record, found)).collect();
 
         let (mut writes, mut queued, mut new) = (Vec::<Write>::new(), Queued::default(), 0);
-        for (record, delivery_key) in records.iter().zip(&keys) {
+        for (stored @ (record, _), delivery_key) in records.iter().zip(&keys) {
             let row = row_of(delivery_key);
             let mut replay_ids = row.map(|row| row.replay_ids.clone()).unwrap_or_default();
             if replay_ids.contains(&replay.replay_id) {
@@ -207,7 +206,7 @@ impl PendingDeliveries {
             {
                 continue;
             }
-            let mut next = PendingDelivery::replayed(*record, replay.replay_id, replay.created_at);
+            let mut next = PendingDelivery::replayed(*stored, replay.replay_id, replay.created_at);
             match (pending_at(row), found.get(record)) {
                 (Some(_), Some(before)) => {
                     if !next.merge(before) {
@@ -414,7 +413,7 @@ impl PendingDeliveries {
             .set("destinationId", text(route.destination))
             .set("status", text(status.as_str()))
             .set("nextAttemptAt", next_attempt_at.map_or(AttributeValue::Null(true), text))
-            .set_if_absent("expiresAt", self.retention.expires_at(pending.pending_since)))
+            .set_if_absent("expiresAt", self.retention.expires_at(pending.recorded_at())))
     }
 }
 
@@ -462,6 +461,7 @@ fn parse(route: Route, items: Vec<Item>) -> FoundDeliveries {
             record,
             attempts: 0,
             pending_since: next_attempt_at,
+            recorded_at: None,
             next_attempt_at,
             replay_only: !replay_ids.is_empty(),
             replay_ids,
@@ -482,16 +482,16 @@ fn partitions(route: Route) -> Vec<String> {
     (0..keys::DELIVERY_SHARDS).map(|shard| keys::pending_deliveries(route, shard)).collect()
 }
 
-/// Returns the item of a delivery that did not succeed at its first attempt.
+/// Returns the item of a delivery that did not succeed at its first attempt. It expires with the record, so that
+/// an erasure of the records finds all deliveries.
 pub(super) fn delivery_item(
     route: Route,
     record: RecordKey,
     delivery: &Delivery,
-    retention: Retention,
-    since: Timestamp,
+    expires_at: AttributeValue,
 ) -> Result<Item, StoreError> {
     let mut item = to_item("delivery", &keys::delivery(route, record), delivery, &[])?;
-    item.insert("expiresAt".into(), retention.expires_at(since));
+    item.insert("expiresAt".into(), expires_at);
     Ok(item)
 }
 
@@ -506,7 +506,7 @@ mod tests {
         let at = "2026-11-24T05:30:00Z".parse().unwrap();
         let delivery = || {
             let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
-            PendingDelivery::replayed(record, ReplayId::new(), at)
+            PendingDelivery::replayed((record, at), ReplayId::new(), at)
         };
         let item =
             |delivery: &PendingDelivery| to_item("pendingDelivery", &key(route, delivery), delivery, &[]).unwrap();
@@ -523,8 +523,11 @@ mod tests {
         let found = parse(route, items.into());
 
         assert_eq!(found.readable, [readable]);
-        let from_key =
-            |delivery: PendingDelivery| PendingDelivery { pending_since: delivery.next_attempt_at, ..delivery };
+        let from_key = |delivery: PendingDelivery| PendingDelivery {
+            pending_since: delivery.next_attempt_at,
+            recorded_at: None,
+            ..delivery
+        };
         assert_eq!(found.unreadable, [from_key(malformed), from_key(elsewhere)]);
     }
 

@@ -51,7 +51,7 @@ pub struct FoundRecords {
     pub unreadable: BTreeSet<RecordKey>,
 }
 
-/// Entry of a record in the index, with the attributes that destinations select by.
+/// Entry of a record in the index, with the attributes that destinations select by and its times.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedRecord {
@@ -66,6 +66,10 @@ pub struct ListedRecord {
     block_type: Option<EngineText>,
     #[serde(default)]
     event_type: Option<EventType>,
+    created_at: Timestamp,
+    /// Present in entries of errors only.
+    #[serde(default)]
+    updated_at: Option<Timestamp>,
 }
 
 impl ListedRecord {
@@ -74,15 +78,19 @@ impl ListedRecord {
         keys::parse_listed_record(&self.position)
     }
 
+    /// Returns the time at which the record was stored, like [`Record::recorded_at`].
+    pub fn recorded_at(&self) -> Timestamp {
+        self.updated_at.unwrap_or(self.created_at)
+    }
+
     /// Returns the attributes that destinations select by.
     pub fn filter_attributes(&self) -> FilterAttributes<'_> {
-        let Self { position: _, user_id, workflow_id, integration_id, block_type, event_type } = self;
         FilterAttributes {
-            event_type: *event_type,
-            workflow_id: *workflow_id,
-            user_id: *user_id,
-            integration_id: integration_id.as_ref(),
-            block_type: block_type.as_ref(),
+            event_type: self.event_type,
+            workflow_id: self.workflow_id,
+            user_id: self.user_id,
+            integration_id: self.integration_id.as_ref(),
+            block_type: self.block_type.as_ref(),
         }
     }
 }

@@ -369,9 +369,9 @@ async fn operations_consume_the_documented_capacity() {
     let delivered: Vec<_> =
         recorded.iter().map(|error| (error.key().into(), error.updated_at, attempt.clone())).collect();
     let deliveries = Deliveries { table, retention: errors.retention };
-    deliveries.record_delivered(route, &delivered[..10], origin.at).await.unwrap();
+    deliveries.record_delivered(route, &delivered[..10]).await.unwrap();
     measure("record 10 deliveries at the first attempt");
-    deliveries.record_delivered(route, &delivered, origin.at).await.unwrap();
+    deliveries.record_delivered(route, &delivered).await.unwrap();
     measure("record 100 deliveries at the first attempt");
     let shown = deliveries.list_by_record(&recorded[50].clone().into(), &[route.destination].into()).await.unwrap();
     assert_eq!(shown.len(), 1);

@@ -14,8 +14,9 @@ use tenon::{
     store::{
         Table,
         deliveries::Deliveries,
-        errors::Retention,
+        errors::{Errors, Retention},
         pending::{Merge, PendingDeliveries, Queued},
+        records::Records,
         replays::Replays,
     },
 };
@@ -64,8 +65,8 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
             next_attempt_at: None,
         })
         .collect();
-    let recorded: Vec<_> = model.iter().map(|delivery| (key(workflow, delivery), delivery.clone())).collect();
-    assert!(deliveries.record(route, &recorded, now).await.is_empty());
+    let recorded: Vec<_> = model.iter().map(|delivery| (key(workflow, delivery), now, delivery.clone())).collect();
+    assert!(deliveries.record(route, &recorded).await.is_empty());
     model.sort_by_key(|delivery| std::cmp::Reverse(*key(workflow, delivery).id()));
 
     for status in [
@@ -116,13 +117,13 @@ async fn batched_first_attempts_are_shown_per_error() {
         let attempts = errors.iter().zip(attempts(route, &errors));
         let recorded: Vec<_> =
             attempts.map(|(error, attempt)| (error.key().into(), error.updated_at, attempt)).collect();
-        deliveries.record_delivered(route, &recorded, now).await.unwrap();
+        deliveries.record_delivered(route, &recorded).await.unwrap();
         assert_eq!(calls.take(), ["BatchWriteItem"]);
     }
     // One error is delivered again in another batch.
     let again =
         Attempt { at: now + Duration::from_millis(1), status: Some(200), latency_ms: 1, response: "again".into() };
-    deliveries.record_delivered(a, &[(errors[0].key().into(), errors[0].updated_at, again)], now).await.unwrap();
+    deliveries.record_delivered(a, &[(errors[0].key().into(), errors[0].updated_at, again)]).await.unwrap();
 
     let responses = async |error: &ErrorLog| -> BTreeSet<Vec<String>> {
         let shown = deliveries.list_by_record(&error.clone().into(), &BTreeSet::new()).await.unwrap();
@@ -152,7 +153,7 @@ async fn error_shows_all_deliveries_of_a_busy_second() {
     let recorded: Vec<_> = errors.iter().map(|error| (error.key().into(), error.updated_at, attempt.clone())).collect();
     for _ in 0..5 {
         let route = Route { environment: harness.environment, destination: DestinationId::new() };
-        deliveries.record_delivered(route, &recorded, Timestamp::now()).await.unwrap();
+        deliveries.record_delivered(route, &recorded).await.unwrap();
     }
     for error in [&errors[0], &errors[249], &errors[250]] {
         let shown = deliveries.list_by_record(&error.clone().into(), &BTreeSet::new()).await.unwrap();
@@ -169,8 +170,9 @@ async fn delivery_is_settled_once() {
     let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
     let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
-    let queued: Vec<PendingDelivery> =
-        (0..30).map(|_| PendingDelivery::replayed((workflow, ErrorId::new()).into(), replay.replay_id, now)).collect();
+    let queued: Vec<PendingDelivery> = (0..30)
+        .map(|_| PendingDelivery::replayed(((workflow, ErrorId::new()).into(), now), replay.replay_id, now))
+        .collect();
     let added: Vec<_> = queued.iter().map(|delivery| (delivery.clone(), None)).collect();
     assert!(pending.add(route, &added).await.unwrap().is_empty());
     let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: String::new() };
@@ -210,7 +212,8 @@ async fn replay_queues_and_counts_each_error_once() {
         replays.create(route.environment, &replay).await.unwrap();
         replay
     };
-    let queue = async |replay: &Replay| pending.queue_again(route, &replays.0, replay, &records).await.unwrap();
+    let queued: Vec<_> = records.iter().map(|record| (*record, now)).collect();
+    let queue = async |replay: &Replay| pending.queue_again(route, &replays.0, replay, &queued).await.unwrap();
     let counts = async |replay: &Replay| {
         let Replay { found, delivered, failed, pending, .. } =
             replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
@@ -265,7 +268,7 @@ async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
     for number in 0..20 {
         let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
-        pending.queue_again(route, &replays.0, &replay, &[record]).await.unwrap();
+        pending.queue_again(route, &replays.0, &replay, &[(record, now)]).await.unwrap();
         let due = pending.due(route, now, 100).await.unwrap().readable;
         let [delivery] = <[PendingDelivery; 1]>::try_from(due).unwrap();
         // The longest response that is stored.
@@ -316,6 +319,61 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
     ] {
         let replay = Replay::new(ReplayId::new(), route.destination, Selection::Deliveries(statuses), now);
         replays.create(route.environment, &replay).await.unwrap();
+        let records: Vec<_> = records.iter().map(|record| (*record, now)).collect();
         assert_eq!(pending.queue_again(route, &replays.0, &replay, &records).await.unwrap(), Some(queued));
     }
+}
+
+#[tokio::test]
+async fn deliveries_expire_with_their_records() {
+    let harness = DeliveryHarness::new().await;
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (pending, replays) = (
+        PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) },
+        Replays(table("DIRECTORY_TABLE").await),
+    );
+    let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
+    let errors = Errors { table: pending.table.clone(), retention: pending.retention };
+    let (route, now) =
+        (Route { environment: harness.environment, destination: DestinationId::new() }, Timestamp::now());
+    let stored_at = now - Duration::from_secs(3 * 24 * 60 * 60);
+    let recorded = harness.record_errors(4).await;
+    let recorded: Vec<_> = recorded.into_iter().map(|error| ErrorLog { updated_at: stored_at, ..error }).collect();
+    assert!(errors.record(&recorded).await.is_empty());
+    let [delivered, failed, retried, replayed] = [0, 1, 2, 3].map(|index| RecordKey::from(recorded[index].key()));
+    let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
+
+    deliveries.record_delivered(route, &[(delivered, stored_at, attempt(200))]).await.unwrap();
+    let finished =
+        Delivery::finished(failed.record_id(), route.destination, DeliveryStatus::Failed, vec![attempt(500)]);
+    assert!(deliveries.record(route, &[(failed, stored_at, finished)]).await.is_empty());
+    let retry = PendingDelivery { attempts: 1, ..PendingDelivery::first(retried, stored_at) };
+    assert!(pending.add(route, &[(retry, Some(attempt(500)))]).await.unwrap().is_empty());
+    let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
+    replays.create(route.environment, &replay).await.unwrap();
+    let records = Records(pending.table.clone().read_only());
+    let listed = records.find(harness.environment, replayed.record_id()).await.unwrap().remove(0);
+    let listed = (listed.key().unwrap(), listed.recorded_at());
+    assert_eq!(listed, (replayed, stored_at));
+    pending.queue_again(route, &replays.0, &replay, &[listed]).await.unwrap();
+    let due = pending.due(route, now, 100).await.unwrap().readable;
+    let due = due.into_iter().find(|delivery| delivery.record == replayed).unwrap();
+
+    let owner = keys::workflow_deliveries(harness.environment, recorded[0].workflow_id);
+    let mut partitions = vec![owner];
+    partitions.extend(
+        (0..keys::DELIVERY_SHARDS).map(|shard| keys::delivery_attempts(route.environment, route.destination, shard)),
+    );
+    let expiry = async || {
+        let mut found = Vec::new();
+        for partition in &partitions {
+            let rows = query(&aws, &setting("ERRORS_TABLE"), partition).await;
+            found.extend(rows.iter().map(|row| row["expiresAt"].as_n().unwrap().parse::<i64>().unwrap()));
+        }
+        found
+    };
+    let expected = (stored_at + Duration::from_secs(30 * 24 * 60 * 60)).seconds();
+    assert_eq!(expiry().await, [expected; 4]);
+    pending.settle(route, &replays.0, &[Settlement::without_attempt(due, Disposition::Failed)]).await.unwrap();
+    assert_eq!(expiry().await, [expected; 4]);
 }

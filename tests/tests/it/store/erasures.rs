@@ -56,7 +56,7 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
         .chain(&later)
         .map(|error| (error.key().into(), error.updated_at, attempt.clone()))
         .collect();
-    deliveries.record_delivered(route, &all, now).await.unwrap();
+    deliveries.record_delivered(route, &all).await.unwrap();
     let pending = PendingDeliveries { table: table.clone(), retention };
     let waiting: Vec<_> = mine
         .iter()
