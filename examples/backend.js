@@ -23,9 +23,15 @@ async function userToken(username, origin) {
   const path = `/users/${encodeURIComponent(username)}/token`;
   let response = await post(path, { origins: [origin] });
   if (response.status === 404) {
-    await post("/users", { username });
+    const created = await post("/users", { username });
+    // Another request may have created the user meanwhile.
+    if (created.status !== 201 && created.body.type !== "urn:tenon:problem:user-exists") throw refusal(created);
     response = await post(path, { origins: [origin] });
   }
-  if (response.status !== 200) throw new Error(`Tenon returned ${response.status}: ${response.body.message}`);
+  if (response.status !== 200) throw refusal(response);
   return response.body.token;
+}
+
+function refusal({ status, body }) {
+  return new Error(`Tenon returned ${status}: ${body.message}`);
 }

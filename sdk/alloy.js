@@ -33,28 +33,37 @@ function Alloy() {
     if (!token) throw new Error("no token set");
   }
 
-  // Calls the callback once: after an installation or a change, or when the user closes the modal.
-  function show(params, integrationId, respond) {
+  // Calls the callback once: after an installation or a change, or when the user closes the modal, with the outcome of
+  // switched workflows.
+  function show(params, integrationId, respond, { switched }) {
     requireToken();
     for (const [name, reason] of Object.entries(UNSUPPORTED)) {
       if (params[name]) warn(`${name} is not supported: ${reason}`);
     }
     let success = false;
+    let isDone = false;
     const succeed = (detail) => {
-      success = true;
+      isDone = true;
       modal.close();
       params.callback?.(respond(detail));
     };
+    const keep = () => { success = switched; };
     const modal = open({
       url,
       integrationId,
       token: () => token,
-      on: { installed: succeed, updated: succeed, close() { if (!success) params.callback?.({ success }); } },
+      on: {
+        installed: succeed,
+        updated: succeed,
+        activated: keep,
+        deactivated: keep,
+        close() { if (!isDone) params.callback?.({ success }); },
+      },
     });
   }
 
   function install(params) {
-    show(params, params.integrationId, () => ({ success: true }));
+    show(params, params.integrationId, () => ({ success: true }), { switched: true });
   }
 
   function authenticate(params) {
@@ -62,7 +71,7 @@ function Alloy() {
     show(params, integrationId ?? app, ({ credentialIds }) => {
       const credentialId = credentialIds[app] ?? Object.values(credentialIds)[0];
       return { success: true, ...credentialId && { credentialId } };
-    });
+    }, { switched: false });
   }
 
   // Returns the body of the response, also of an error.

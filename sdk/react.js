@@ -25,7 +25,10 @@ function useLatest(value) {
 }
 
 // Shows the modal while `open` or `inline` is set.
-function TenonModal({ open: isOpen, inline, className, style, ...props }) {
+function TenonModal({ open: isOpen, inline, className, style, ...given }) {
+  // Types admit attributes such as data-testid. They are for the element.
+  const [attributes, props] = [true, false].map((isAttribute) =>
+    Object.fromEntries(Object.entries(given).filter(([name]) => /^(aria|data)-/.test(name) === isAttribute)));
   const { url, integrationId, view, mode, lang, theme } = props;
   const place = useRef(null);
   const modal = useRef(null);
@@ -51,7 +54,7 @@ function TenonModal({ open: isOpen, inline, className, style, ...props }) {
   const themeText = JSON.stringify(theme);
   useEffect(() => { modal.current?.setTheme(latest.current.theme); }, [themeText, latest]);
 
-  return inline ? createElement("div", { ref: place, className, style }) : null;
+  return inline ? createElement("div", { ...attributes, ref: place, className, style }) : null;
 }
 
 // Opens the modal with the latest properties. Functions of later renders replace the present ones.

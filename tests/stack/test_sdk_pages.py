@@ -169,10 +169,11 @@ def test_page_in_place_opens_anew_for_another_integration(page: Page) -> None:
     page.render("TenonModal", 2, inline=True, integrationId="shopify", className="card", texts={"install": "Add"})
     page.host.settle()
     assert page.tokens() == [1]
-    page.render("TenonModal", 3, inline=True, integrationId="crm", className="card")
+    page.render("TenonModal", 3, inline=True, integrationId="crm", className="card", **{"data-testid": "modal"})
     page.host.wait("return tokens.length === 2")
     [start] = page.host.messages("start", selector=".card iframe")
     assert start["options"] == {"integrationId": "crm", "inline": True}
+    assert page.host.run("return document.querySelector('.card').dataset.testid") == "modal"
     assert page.host.run("return events") == []
 
 
@@ -274,6 +275,20 @@ def test_closed_modal_calls_the_callback_without_success(
     session.send({"type": "close"})
     session.wait("return !document.querySelector('dialog')")
     assert session.browser.log() == []
+
+
+def test_switches_of_workflows_leave_the_modal_open_and_count_as_success(
+    session: Host, old_page: Callable[..., None]
+) -> None:
+    old_page("edit", integrationId="shopify")
+    session.messages("start")
+    detail = {"integrationId": "shopify", "workflowId": "w1", "key": "orders"}
+    for name in ("deactivated", "activated"):
+        session.send({"type": "event", "name": name, "detail": detail})
+    session.settle()
+    assert session.run("return [document.querySelectorAll('dialog').length, responses.length]") == [1, 0]
+    session.send({"type": "close"})
+    assert session.wait("return responses.length && responses") == [{"success": True}]
 
 
 def test_unsupported_parameters_warn_once(session: Host, old_page: Callable[..., None]) -> None:

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import type { paths } from "./api.js";
 import { TenonError } from "./errors.js";
-import { isTransient, pause, secondsOf } from "./retries.js";
+import { IN_PROGRESS, isTransient, MAX_RUN_MS, pause, secondsOf } from "./retries.js";
+import { checkedUrl } from "./url.js";
 
 export interface Settings {
   /** Base URL of the API. */
@@ -30,12 +31,12 @@ type OperationOf<M extends Method, P extends keyof paths> = Extract<
   Operation
 >;
 
-/** Paths that have a method. */
-type PathOf<M extends Method> = {
-  [P in keyof paths]: [OperationOf<M, P>] extends [never] ? never : P;
-}[keyof paths];
-
 type Json<T> = T extends { content: { "application/json": infer Body } } ? Body : never;
+
+/** Paths that have a method whose response is JSON. */
+type PathOf<M extends Method> = {
+  [P in keyof paths]: [OperationOf<M, P>] extends [never] ? never : [Result<M, P>] extends [never] ? never : P;
+}[keyof paths];
 
 /** Body of a successful response. */
 export type Result<M extends Method, P extends keyof paths> = Json<
@@ -107,8 +108,9 @@ export class Tenon {
   /**
    * Sends a request and returns the body of its response. Throws a `TenonError` if it is rejected.
    *
-   * Repeats after network errors, 429, 502, 503 and 504 if the request is a GET or a POST with an
-   * `Idempotency-Key`, which is generated unless it is given; repeats any request after 429.
+   * Repeats after network errors, 429, 502, 503, 504 and a 500 of API Gateway if the request is a GET or a POST with
+   * an `Idempotency-Key`, which is generated unless it is given; repeats any request after 429. While an earlier attempt
+   * with the same key is still running, waits for it for up to half a minute.
    */
   async call<M extends Method, P extends PathOf<M>>(
     method: M,
@@ -161,8 +163,9 @@ export class Tenon {
     if (isKeyed && !headers.has("idempotency-key")) headers.set("idempotency-key", randomUUID());
     const isRepeatable = method === "GET" || isKeyed;
 
+    let runsUntil = 0;
     for (let attempt = 1; ; attempt += 1) {
-      const isLast = attempt > this.#retries;
+      let isLast = attempt > this.#retries;
       let response: Response;
       let text: string;
       const signal = AbortSignal.timeout(this.#timeoutMs);
@@ -181,6 +184,10 @@ export class Tenon {
       const problem = parsed ?? { detail: "the response is not JSON: check the URL of the API" };
       const retryAfter = secondsOf(response.headers.get("retry-after"));
       const error = new TenonError(response.status, problem, retryAfter);
+      if (error.type === IN_PROGRESS && this.#retries > 0) {
+        runsUntil ||= Date.now() + MAX_RUN_MS;
+        isLast = Date.now() > runsUntil;
+      }
       const wait = pause(attempt, retryAfter);
       if (isLast || wait === null || !isTransient(error.status, error.type, isRepeatable)) throw error;
       await sleep(wait);
@@ -189,14 +196,6 @@ export class Tenon {
 }
 
 // JavaScript callers may pass an unset variable of the environment, so that the types are checked too.
-
-function checkedUrl(url: unknown): string {
-  const text = typeof url === "string" ? url.trim() : "";
-  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
-    throw new TypeError("url must be an http(s) URL: is TENON_URL set?");
-  }
-  return text.replace(/\/+$/, "");
-}
 
 function checkedNumber(name: string, value: unknown, least: number): number {
   if (!Number.isInteger(value) || (value as number) < least || (value as number) > MAX_TIMER_MS) {

@@ -1,6 +1,7 @@
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from "jose";
+import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from "jose";
 
 import type { components } from "./api.js";
+import { checkedUrl } from "./url.js";
 
 /** Claims of a user token. */
 export interface UserTokenClaims extends JWTPayload {
@@ -16,6 +17,11 @@ export interface UserTokenClaims extends JWTPayload {
   hosted?: boolean;
 }
 
+/** The key set cannot be read. This says nothing about the token. */
+export class KeySetError extends Error {
+  override readonly name = "KeySetError";
+}
+
 /** Tenon's documents ask to cache the key set for at most five minutes. */
 const KEY_SET_MAX_AGE_MS = 300_000;
 /** Tolerated difference of the clocks, also at the end of the lifetime. */
@@ -23,7 +29,8 @@ const CLOCK_TOLERANCE_S = 5;
 
 /**
  * Returns a function that verifies user tokens of an environment, which pages send to your own
- * server. It returns the claims, or rejects with an error of `jose`.
+ * server. It returns the claims. It rejects with an error of `jose` if the token is not valid, and with a `KeySetError`
+ * if the key set cannot be read.
  *
  * The key set is cached, and fetched again when a token has an unknown key. A valid token does not
  * prove that the user is still enabled.
@@ -35,8 +42,16 @@ export function tokenVerifier(settings: {
   issuer: string;
   environmentId: string;
 }): (token: string) => Promise<UserTokenClaims> {
-  const url = new URL(`${settings.url.replace(/\/+$/, "")}/.well-known/jwks.json`);
-  const keySet = createRemoteJWKSet(url, { cacheMaxAge: KEY_SET_MAX_AGE_MS });
+  const url = new URL(`${checkedUrl(settings.url)}/.well-known/jwks.json`);
+  const remote = createRemoteJWKSet(url, { cacheMaxAge: KEY_SET_MAX_AGE_MS });
+  const keySet: JWTVerifyGetKey = async (header, token) => {
+    try {
+      return await remote(header, token);
+    } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey) throw error;
+      throw new KeySetError("the key set of user tokens cannot be read", { cause: error });
+    }
+  };
   return async (token) => {
     const { payload } = await jwtVerify<UserTokenClaims>(token, keySet, {
       algorithms: ["ES256"],

@@ -3,7 +3,8 @@ import { test } from "node:test";
 
 import { Tenon, TenonError } from "@tenon/node";
 
-import { busy, disconnect, FakeServer, json, problem } from "./server.js";
+import { pause } from "../dist/retries.js";
+import { type Answer, busy, disconnect, FakeServer, json, problem } from "./server.js";
 
 function client(server: FakeServer, settings = {}): Tenon {
   return new Tenon({ url: `${server.url}/base/`, key: "tn_test_key", ...settings });
@@ -41,8 +42,12 @@ test("an invalid url or key is refused, and the key is not shown", async () => {
     const message = "key is missing or invalid: is TENON_BACKEND_KEY set?";
     assert.throws(() => new Tenon({ url, key: key as string }), { name: "TypeError", message });
   }
-  for (const invalid of ["", "api.example.com", "ftp://api.example.com", "https://", undefined]) {
-    const message = "url must be an http(s) URL: is TENON_URL set?";
+  const invalidUrls = [
+    "", "api.example.com", "ftp://api.example.com", "https://", "http://api.example.com", `${url}?x=1`, `${url}#x`,
+    "https://joe:secret@api.example.com", undefined,
+  ];
+  for (const invalid of invalidUrls) {
+    const message = "url must be an https URL, or http for this machine: is TENON_URL set?";
     assert.throws(() => new Tenon({ url: invalid as string, key: "tn_key" }), { name: "TypeError", message });
   }
   await using server = await FakeServer.start(json(200, {}));
@@ -79,6 +84,34 @@ test("a POST that creates is repeated with the same generated idempotency key", 
   assert.equal(keys.length, 4);
   assert.match(String(keys[0]), /^[0-9a-f-]{36}$/);
   assert.equal(new Set(keys).size, 1);
+});
+
+test("a POST whose earlier attempt still runs waits for it, unless nothing is repeated", async () => {
+  const inProgress = json(409, { type: "urn:tenon:problem:idempotency-key-in-progress" }, { "retry-after": "0" });
+  await using server = await FakeServer.start(disconnect, ...Array<Answer>(6).fill(inProgress), json(201, { userId: "1" }), inProgress);
+  const body = { username: "joe" };
+  assert.equal((await client(server).call("POST", "/users", { body })).userId, "1");
+  const once = client(server, { retries: 0 }).call("POST", "/users", { body });
+  assert.equal((await rejection(once)).type, "idempotency-key-in-progress");
+});
+
+test("a 500 of API Gateway is repeated, and one of Tenon is not", async () => {
+  const crashed = json(500, { message: "Internal Server Error" }, { "retry-after": "0" });
+  await using server = await FakeServer.start(crashed, json(201, { userId: "1" }), problem(500, "internal"));
+  const create = () => client(server).call("POST", "/users", { body: { username: "joe" } });
+  assert.equal((await create()).userId, "1");
+  assert.equal((await rejection(create())).type, "internal");
+});
+
+test("pauses grow, differ, and are never shorter than Retry-After", () => {
+  for (let attempt = 1; attempt < 10; attempt += 1) {
+    const [own, asked] = [pause(attempt, null) ?? 0, pause(attempt, 3) ?? 0];
+    const growth = 2 ** (attempt - 1);
+    assert(own >= Math.min(250 * growth, 4000) && own <= Math.min(500 * growth, 8000), String(own));
+    assert(asked >= Math.min(3000 * growth, 8000) && asked <= 12000, String(asked));
+  }
+  assert.notEqual(pause(1, 1), pause(1, 1));
+  assert.deepEqual([pause(1, 0), pause(1, 61)], [0, null]);
 });
 
 test("each POST has a key of its own, and a given one is used", async () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { tokenVerifier, verifyWebhook, WebhookVerificationError } from "@tenon/node";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { KeySetError, tokenVerifier, verifyWebhook, WebhookVerificationError } from "@tenon/node";
+import { errors, exportJWK, generateKeyPair, SignJWT } from "jose";
 import { Webhook } from "standardwebhooks";
 
 import { FakeServer, json } from "./server.js";
@@ -50,7 +50,15 @@ test("a parsed body and an empty secret are refused", () => {
   const { body, headers } = signed({ _id: "1" });
   const parsed = JSON.parse(body) as string;
   assert.throws(() => verifyWebhook(SECRET, parsed, headers), { name: "TypeError", message: /pass the raw body/ });
-  assert.throws(() => verifyWebhook("", body, headers), WebhookVerificationError);
+  for (const secret of ["", "whsec_", "whsec_a", "whsec_äöüß", undefined]) {
+    assert.throws(() => verifyWebhook(secret as string, body, headers), WebhookVerificationError);
+  }
+});
+
+test("bytes of a body, and a secret from a file, are accepted", () => {
+  const { body, headers } = signed({ _id: "1" });
+  const bytes = new TextEncoder().encode(body);
+  for (const given of [bytes, bytes.buffer as ArrayBuffer]) assert.equal(verifyWebhook(`${SECRET}\n`, given, headers)._id, "1");
 });
 
 const ISSUER = "urn:tenon:111111111111:us-east-1:tenon";
@@ -99,4 +107,16 @@ test("a token of another kind, issuer, environment, key or time is refused", asy
     await assert.rejects(verify(await sign(change)), JSON.stringify(change));
   }
   await assert.rejects(verify(await forged.sign()));
+});
+
+test("an unreadable key set and an invalid token cause different errors", async () => {
+  const { sign } = await keyPair("k1");
+  const settings = { issuer: ISSUER, environmentId: "environment" };
+  await using server = await FakeServer.start(json(503, {}), json(200, { keys: [] }));
+  const verify = tokenVerifier({ url: server.url, ...settings });
+  await assert.rejects(verify(await sign()), KeySetError);
+  await assert.rejects(verify(await sign()), errors.JWKSNoMatchingKey);
+  // Nothing listens on this port.
+  await assert.rejects(tokenVerifier({ url: "http://127.0.0.1:9", ...settings })(await sign()), KeySetError);
+  assert.throws(() => tokenVerifier({ url: "http://api.example.com", ...settings }), TypeError);
 });

@@ -11,6 +11,7 @@ import pytest
 from fake_server import Answer, FakeServer, answer, busy, disconnect, problem
 
 from tenon_client import Tenon, TenonError
+from tenon_client.retries import pause
 
 Serve = Callable[..., tuple[FakeServer, Tenon]]
 
@@ -46,9 +47,23 @@ def test_invalid_key_is_refused_and_not_shown(key: Any) -> None:
         Tenon("https://api.example.com", key)
 
 
-@pytest.mark.parametrize("url", ["", "api.example.com", "ftp://api.example.com", "https://", "http://x:y", None])
+INVALID_URLS = [
+    "",
+    "api.example.com",
+    "ftp://api.example.com",
+    "https://",
+    "http://x:y",
+    "http://api.example.com",
+    "https://api.example.com?x=1",
+    "https://api.example.com#x",
+    "https://joe:secret@api.example.com",
+    None,
+]
+
+
+@pytest.mark.parametrize("url", INVALID_URLS)
 def test_invalid_url_is_refused(url: Any) -> None:
-    with pytest.raises(ValueError, match=r"^url must be an http\(s\) URL: is TENON_URL set\?$"):
+    with pytest.raises(ValueError, match=r"^url must be an https URL, or http for this machine: is TENON_URL set\?$"):
         Tenon(url, "tn_test_key")
 
 
@@ -92,6 +107,35 @@ def test_post_that_creates_is_repeated_with_the_same_generated_key(serve: Serve)
     assert len(keys[0]) == 36
     assert len(set(keys)) == 1
     assert server.received[3].body == {"username": "joe"}
+
+
+def test_post_whose_earlier_attempt_still_runs_waits_for_it_unless_nothing_is_repeated(serve: Serve) -> None:
+    document = {"type": "urn:tenon:problem:idempotency-key-in-progress"}
+    in_progress = answer(409, document, {"retry-after": "0"})
+    _, tenon = serve(disconnect, *[in_progress] * 6, answer(201, {"userId": "1"}))
+    assert tenon.create_user({"username": "joe"})["userId"] == "1"
+    _, once = serve(in_progress, retries=0)
+    with pytest.raises(TenonError) as raised:
+        once.create_user({"username": "joe"})
+    assert raised.value.type == "idempotency-key-in-progress"
+
+
+def test_500_of_api_gateway_is_repeated_and_one_of_tenon_is_not(serve: Serve) -> None:
+    crashed = answer(500, {"message": "Internal Server Error"}, {"retry-after": "0"})
+    _, tenon = serve(crashed, answer(201, {"userId": "1"}), problem(500, "internal"))
+    assert tenon.create_user({"username": "joe"})["userId"] == "1"
+    with pytest.raises(TenonError) as raised:
+        tenon.create_user({"username": "joe"})
+    assert raised.value.type == "internal"
+
+
+def test_pauses_grow_differ_and_are_never_shorter_than_retry_after() -> None:
+    for attempt in range(1, 10):
+        growth = 2 ** (attempt - 1)
+        assert min(0.25 * growth, 4) <= (pause(attempt, None) or 0) <= min(0.5 * growth, 8)
+        assert min(3 * growth, 8) <= (pause(attempt, 3) or 0) <= 12
+    assert pause(1, 1) != pause(1, 1)
+    assert (pause(1, 0), pause(1, 61)) == (0, None)
 
 
 def test_each_post_has_a_key_of_its_own_and_a_given_one_is_used(serve: Serve) -> None:

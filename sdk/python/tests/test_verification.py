@@ -58,8 +58,11 @@ def test_parsed_body_and_empty_secret_are_refused() -> None:
     parsed: Any = json.loads(BODY)
     with pytest.raises(TypeError, match="pass the raw body"):
         verify_webhook(SECRET, parsed, HEADERS)
-    with pytest.raises(WebhookVerificationError):
-        verify_webhook("", BODY, HEADERS)
+    unset: Any = None
+    for secret in ["", "whsec_", "whsec_a", "whsec_äöüß", unset]:
+        with pytest.raises(WebhookVerificationError):
+            verify_webhook(secret, BODY, HEADERS)
+    assert not is_event(verify_webhook(f"{SECRET}\n", BODY, HEADERS))
 
 
 ISSUER = "urn:tenon:111111111111:us-east-1:tenon"
@@ -79,6 +82,11 @@ def key_pair() -> tuple[dict[str, Any], Sign]:
         return jwt.encode(present, key, "ES256", {"typ": typ, "kid": "k1"})
 
     return {**jwk, "kid": "k1", "use": "sig", "alg": "ES256"}, sign
+
+
+def test_key_set_is_not_read_without_tls() -> None:
+    with pytest.raises(ValueError, match="url must be an https URL"):
+        TokenVerifier("http://api.example.com", issuer=ISSUER, environment_id="environment")
 
 
 def test_valid_token_returns_its_claims_and_the_key_set_is_fetched_once() -> None:

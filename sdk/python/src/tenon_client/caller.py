@@ -13,7 +13,8 @@ import httpx
 from typing_extensions import Self
 
 from .errors import TenonError
-from .retries import is_transient, pause, seconds_of
+from .retries import IN_PROGRESS, MAX_RUN, is_transient, pause, seconds_of
+from .urls import checked_url
 
 
 class Caller:
@@ -30,7 +31,7 @@ class Caller:
         """
         self._retries = retries
         headers = {"authorization": f"Bearer {_checked_key(key)}"}
-        self._http = httpx.Client(base_url=_checked_url(url), headers=headers, timeout=timeout)
+        self._http = httpx.Client(base_url=checked_url(url), headers=headers, timeout=timeout)
 
     def __enter__(self) -> Self:
         """Returns the client, which is closed at the end of the context."""
@@ -57,7 +58,9 @@ class Caller:
         """Sends a request and returns its response, for example to read the `ETag`.
 
         Raises a `TenonError` if the request is rejected. A request that is repeatable, by default a
-        GET, is repeated after network errors, 429, 502, 503 and 504, and any request after 429.
+        GET, is repeated after network errors, 429, 502, 503, 504 and a 500 of API Gateway, and any
+        request after 429. While an earlier attempt with the same idempotency key is still running,
+        waits for it for up to half a minute.
         """
         # Otherwise the key could be sent to another server.
         if not path.startswith("/"):
@@ -71,7 +74,7 @@ class Caller:
             params={name: _text(value) for name, value in (query or {}).items() if value is not None} or None,
             headers={name: value for name, value in (headers or {}).items() if value is not None},
         )
-        attempt = 1
+        attempt, runs_until = 1, None
         while True:
             is_last = attempt > self._retries
             try:
@@ -85,6 +88,9 @@ class Caller:
                     return response
                 retry_after = seconds_of(response.headers.get("retry-after"))
                 error = TenonError(response.status_code, _document(response), retry_after)
+                if error.type == IN_PROGRESS and self._retries > 0:
+                    runs_until = runs_until or time.monotonic() + MAX_RUN
+                    is_last = time.monotonic() > runs_until
                 wait = pause(attempt, retry_after)
                 if is_last or wait is None or not is_transient(error.status, error.type, is_repeatable):
                     raise error
@@ -126,22 +132,9 @@ def segment(value: str) -> str:
     return quote(value, safe="")
 
 
-# Callers may pass an unset variable of the environment, so that the types are checked too.
-
-
-def _checked_url(url: Any) -> str:
-    text = url.strip() if isinstance(url, str) else ""
-    try:
-        parsed = httpx.URL(text)
-    except httpx.InvalidURL:
-        parsed = httpx.URL("")
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError("url must be an http(s) URL: is TENON_URL set?")
-    return text
-
-
 def _checked_key(key: Any) -> str:
     """Returns the key. The error does not contain it, because errors are logged."""
+    # Callers may pass an unset variable of the environment, so that the type is checked too.
     text = key.strip() if isinstance(key, str) else ""
     if not re.fullmatch("[!-~]+", text):
         raise ValueError("key is missing or invalid: is TENON_BACKEND_KEY set?")

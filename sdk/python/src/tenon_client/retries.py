@@ -3,8 +3,14 @@
 import random
 
 _TRANSIENT = {429, 502, 503, 504}
-_MAX_PAUSE = 60  # seconds; a longer pause is left to the caller, and none grows longer
+_MAX_PAUSE = 60  # seconds; a longer `Retry-After` is left to the caller
 _FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 8  # unless `Retry-After` asks for a longer one
+
+#: Problem of a request whose earlier attempt with the same idempotency key is still running.
+IN_PROGRESS = "idempotency-key-in-progress"
+#: Seconds after which that attempt has ended in any case: the time limit of API Gateway.
+MAX_RUN = 30
 
 
 def is_transient(status: int, type_: str | None, is_repeatable: bool) -> bool:
@@ -12,8 +18,9 @@ def is_transient(status: int, type_: str | None, is_repeatable: bool) -> bool:
     # API Gateway rejects with 429 before a function starts: nothing was done yet.
     if status == 429:
         return True
-    # An earlier attempt with the same idempotency key is still running.
-    return is_repeatable and (status in _TRANSIENT or type_ == "idempotency-key-in-progress")
+    # API Gateway reports a function that crashed or ran out of time without a problem document.
+    is_of_gateway = status == 500 and type_ is None
+    return is_repeatable and (status in _TRANSIENT or is_of_gateway or type_ == IN_PROGRESS)
 
 
 def seconds_of(retry_after: str | None) -> int | None:
@@ -22,7 +29,13 @@ def seconds_of(retry_after: str | None) -> int | None:
 
 
 def pause(attempt: int, retry_after: int | None) -> float | None:
-    """Returns the seconds to wait after an attempt, counted from 1; None if they are too many."""
-    if retry_after is not None:
-        return retry_after if retry_after <= _MAX_PAUSE else None
-    return min(_FIRST_PAUSE * 2 ** (attempt - 1), _MAX_PAUSE) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+    """Returns the seconds to wait after an attempt, counted from 1; None if they are too many.
+
+    They grow, and differ between clients, so that the clients do not return together.
+    """
+    jitter, growth = random.uniform(0.5, 1), 2 ** (attempt - 1)  # noqa: S311 - no secret
+    if retry_after is None:
+        return min(_FIRST_PAUSE * growth, _LONGEST_PAUSE) * jitter
+    if retry_after > _MAX_PAUSE:
+        return None
+    return max(retry_after, min(retry_after * growth, _LONGEST_PAUSE)) * (0.5 + jitter)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import jwt
 from typing_extensions import NotRequired, TypedDict
 
+from .urls import checked_url
+
 if TYPE_CHECKING:
     from .models import TokenMode
 
@@ -47,9 +49,11 @@ class TokenVerifier:
 
         `url` is the base URL of the API, and `issuer` the parameter `TokenIssuer` of the stack; its
         default is `urn:tenon:<account>:<region>:<stack>`.
+
+        Raises a `ValueError` if `url` is invalid.
         """
         self._key_set = jwt.PyJWKClient(
-            f"{url.rstrip('/')}/.well-known/jwks.json", lifespan=_KEY_SET_MAX_AGE, timeout=_KEY_SET_TIMEOUT
+            f"{checked_url(url)}/.well-known/jwks.json", lifespan=_KEY_SET_MAX_AGE, timeout=_KEY_SET_TIMEOUT
         )
         self._issuer = issuer
         self._environment_id = environment_id
