@@ -31,8 +31,8 @@ RUST_TARGET = $(or $(RUST_TARGET_$(ARCH)),$(error ARCH=$(ARCH) must be arm64 or 
 RUST_TARGET_arm64 := aarch64-unknown-linux-gnu
 RUST_TARGET_x86_64 := x86_64-unknown-linux-gnu
 PROCESSOR = $(if $(filter arm64,$(ARCH)),neoverse-n1,haswell)
-# Arguments of deploy.sh.
-DEPLOYMENT = $(TAGS:%=--tag '%') $(BUCKET:%=--bucket '%') '$(STACK)' $(PARAMETERS)
+# Arguments of deploy.sh. Values with spaces are for its own command line.
+DEPLOYMENT = $(TAGS:%=--tag '%') $(BUCKET:%=--bucket '%') '$(STACK)' $(PARAMETERS:%='%')
 # Installs and runs tools while cargo compiles.
 CONCURRENTLY = $(MAKE) --no-print-directory --jobs
 DEPLOY_PACKAGE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
@@ -133,6 +133,7 @@ build: rust-target $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=ar
 .PHONY: package
 package: PROFILE = dist
 package: build $(PACKAGE_VENV)/.done ## Build a package for releases, deployable without Rust: dist/tenon-<version>-<ARCH>.tar.gz
+	@$(PACKAGE_VENV)/bin/python local/sizes.py check
 	@$(PACKAGE_VENV)/bin/python local/package.py $(ARCH) $(TARGET)/lambda dist
 
 .PHONY: deploy

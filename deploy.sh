@@ -30,7 +30,9 @@ while (($#)); do
         -h | --help) usage && exit ;;
         --check) check=yes ;;
         --bucket) bucket=${2:?"--bucket needs a name"} && shift ;;
-        --tag) tags+=("${2:?"--tag needs KEY=VALUE"}") && shift ;;
+        --tag)
+            [[ ${2-} == ?*=* ]] || stop "--tag needs KEY=VALUE, not \"${2-}\""
+            tags+=("$2") && shift ;;
         -*) stop "unknown option $1; ./deploy.sh --help lists the options" ;;
         *=*) parameters+=("$1") ;;
         *) [ -z "$stack" ] || stop "there are two names of a stack, $stack and $1; parameters have the form NAME=VALUE" && stack=$1 ;;

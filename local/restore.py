@@ -16,6 +16,7 @@ The credentials and `AWS_ENDPOINT_URL` in the environment select a real or the l
 
 import os
 import random
+import re
 import sys
 import tempfile
 import threading
@@ -30,6 +31,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 import boto3
+import idna
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -628,25 +630,33 @@ def count_again(live: Table, count: Item) -> None:
 
 
 def claims(user: Item) -> list[Key]:
-    """Returns the keys of the claims of a user's names, as `shared/src/domain/names.rs` forms them.
-
-    Quoted local parts of email addresses are not unquoted. Their claims are not found, which is
-    reported.
-    """
+    """Returns the keys of the claims of a user's names, as `domain/names.rs` forms them."""
     names = {canonical(text(user, name)): None for name in ("username", "email") if "S" in user.get(name, {})}
     return [(f"{environment(user)}#name#{name}", "claim") for name in names]
+
+
+# Words with dots between them, which need no quotes in an email address.
+WORDS = re.compile(r"[\w!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]+(\.[\w!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]+)*")
 
 
 def canonical(name: str) -> str:
     """Returns the canonical form of a username or an email address."""
     local, at, domain = name.rpartition("@")
-    if at:
-        try:
-            domain = domain.encode("idna").decode()
-        except UnicodeError:
-            return name
-    name = unicodedata.normalize("NFC", local + at + domain)
-    return unicodedata.normalize("NFC", name.casefold())
+    if not at:
+        return folded(name)
+    if local[:1] == local[-1:] == '"' and WORDS.fullmatch(local[1:-1]):
+        local = local[1:-1]
+    return folded(f"{folded(local)}@{ascii_domain(domain)}")
+
+
+def folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def ascii_domain(domain: str) -> str:
+    """Returns a valid domain name in ASCII, as UTS 46 defines it."""
+    labels = idna.uts46_remap(domain, std3_rules=False, transitional=False).split(".")
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
 
 
 class ErrorsRules(Rules):

@@ -76,6 +76,13 @@ def test_a_stack_of_another_application_is_not_changed(emulator: Emulator) -> No
     formation.delete_stack(StackName="backend")
 
 
+def test_a_tag_must_have_a_key_and_a_value() -> None:
+    # `TAGS="Team=Data platform"` of make is split into two tags.
+    for tag in ("platform", "=platform", ""):
+        code, output = run_script(SCRIPT, "--check", "--tag", "Team=Data", "--tag", tag, "tenon")
+        assert (code, output) == (1, f'--tag needs KEY=VALUE, not "{tag}"\n')
+
+
 def test_a_stack_name_must_be_valid() -> None:
     code, output = run_script(SCRIPT, "--check", "1_tenon")
     assert code == 1

@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import restore
 import standardwebhooks
 import tenon
-from conftest import Environment
+from conftest import Environment, NewEnvironment
 from customer import Bus, Endpoint, make_bus
 from emulator import REGION, ROOT, Emulator
 from stack import STACK, Stack
@@ -653,3 +654,23 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(accide
     path = f"/destinations/{accident.failing_destination}"
     accident.environment.call("POST", f"{path}/replay", {"cancelled": True}, 202)
     accident.wait("they are delivered", lambda: {accident.deliveries()[key] for key in lost} == {"delivered"})
+
+
+def test_claims_of_names_are_computed_as_the_api_stores_them(
+    emulator: Emulator, stack: Stack, new_environment: NewEnvironment
+) -> None:
+    environment = new_environment()
+    addresses = [
+        "Joe@Acme.example", "Strauß@straße.example", "a@νόμος.gr", "b@bücher。example", '"c.d"@acme.example',
+        '"e f"@acme.example', "jose\u0301@acme.example", "ΌΔΟΣ@acme.example", "g@xn--bcher-kva.example",
+    ]  # fmt: skip
+    tables = Tables(emulator, stack, "directory")
+    for address in addresses:
+        body = environment.call("POST", "/users", {"email": address}, 201)
+        items = tables.partition(f"env#{environment.id}#user#{body['userId']}").values()
+        [user] = [item for item in items if item["type"]["S"] == "user"]
+        claims = restore.claims(user)
+        assert len(claims) == 2, address
+        for pk, _ in claims:
+            [claim] = tables.partition(pk).values()
+            assert claim["userId"] == user["userId"], address

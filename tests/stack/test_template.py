@@ -122,7 +122,9 @@ def test_every_route_is_throttled_and_public_routes_more(template: Template) -> 
     pages = {"GET /console", "GET /modal", "GET /tenon.js", "GET /tenon.global.js"}
     assert public == pages | {"GET /openapi.json", "GET /.well-known/jwks.json", "POST /tickets"}
     special = stage["RouteSettings"]
-    assert set(special) == public | {"POST /destinations/{destinationId}/test"}
+    # These call the endpoints and accounts of customers.
+    calling = {"POST /destinations", "PATCH /destinations/{destinationId}", "POST /destinations/{destinationId}/test"}
+    assert set(special) == public | calling
     assert set(special) <= set(routes), "API Gateway refuses settings of a route that is not there"
     for name in public:
         assert special[name]["ThrottlingRateLimit"] == {"Ref": "PublicRequestsPerSecond"}
@@ -430,7 +432,7 @@ def test_an_alarm_fires_when_a_table_or_an_index_is_throttled(template: Template
 
 
 def test_an_alarm_ends_when_dynamodb_reports_nothing_any_longer(template: Template) -> None:
-    """CloudWatch ignores missing data of DynamoDB, whatever `TreatMissingData` says."""
+    """CloudWatch ignores missing data of DynamoDB, regardless of `TreatMissingData`."""
     found = set()
     for name, alarm in alarms(template).items():
         queries = {query["Id"]: query for query in alarm.get("Metrics", [])}
