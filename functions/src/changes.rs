@@ -39,7 +39,7 @@ struct UserData {
     deleting: bool,
 }
 
-/// What an event is about, besides its user.
+/// Subject of an event, in addition to its user.
 #[derive(Default)]
 struct Subject {
     workflow_id: Option<WorkflowId>,

@@ -95,7 +95,8 @@ pub fn is_transient<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &
 #[derive(Debug, thiserror::Error)]
 #[error("environment variable {name} is missing or invalid")]
 pub struct SettingError {
-    name: &'static str,
+    /// Name of the variable.
+    pub(crate) name: &'static str,
 }
 
 /// Reads a setting from an environment variable, which template.yaml sets.

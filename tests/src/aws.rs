@@ -78,7 +78,7 @@ pub async fn scripted(answer: impl Fn(&str, Value) -> (u16, Value) + Send + Sync
 }
 
 /// Returns the operation named by `x-amz-target`.
-fn operation(target: Option<&str>) -> &str {
+pub(crate) fn operation(target: Option<&str>) -> &str {
     target.and_then(|target| target.rsplit('.').next()).unwrap_or_default()
 }
 

@@ -21,6 +21,8 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
+use crate::aws::operation;
+
 /// HTTP client that fails a percentage of the calls.
 #[derive(Debug)]
 pub(crate) struct Faulty {
@@ -68,20 +70,33 @@ impl HttpConnector for FaultyConnector {
     }
 }
 
-/// HTTP client that fails an operation while a switch is on.
-#[derive(Clone, Debug)]
-struct Failing {
-    operation: &'static str,
-    fails: Arc<AtomicBool>,
+/// Answer to a call by its operation and body, or none if AWS answers it: the status and the body.
+type Answer = dyn Fn(&str, &Value) -> Option<(u16, Value)> + Send + Sync;
+
+/// HTTP client that answers some calls itself.
+#[derive(Clone)]
+struct Answering {
+    answer: Arc<Answer>,
     client: SharedHttpClient,
+}
+
+/// Returns a configuration with a client that answers some calls itself.
+pub fn answering(
+    config: &SdkConfig,
+    answer: impl Fn(&str, &Value) -> Option<(u16, Value)> + Send + Sync + 'static,
+) -> SdkConfig {
+    repeating_soon(config, Answering { answer: Arc::new(answer), client: config.http_client().unwrap() })
 }
 
 /// Returns a configuration with which an operation fails with an internal error of AWS while the switch,
 /// which is returned too, is on.
 pub fn failing(config: &SdkConfig, operation: &'static str) -> (SdkConfig, Arc<AtomicBool>) {
     let fails = Arc::new(AtomicBool::new(true));
-    let client = Failing { operation, fails: fails.clone(), client: config.http_client().unwrap() };
-    (repeating_soon(config, client), fails)
+    let switch = fails.clone();
+    let failure = || (500, json!({ "__type": "InternalServerError", "message": "" }));
+    let config =
+        answering(config, move |called, _| (called == operation && switch.load(Ordering::SeqCst)).then(failure));
+    (config, fails)
 }
 
 /// Returns a configuration with a client that repeats failed calls without a pause.
@@ -90,27 +105,33 @@ fn repeating_soon(config: &SdkConfig, client: impl HttpClient + 'static) -> SdkC
     config.clone().into_builder().http_client(SharedHttpClient::new(client)).retry_config(soon).build()
 }
 
-impl HttpClient for Failing {
+impl std::fmt::Debug for Answering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answering").finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Answering {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let connector = self.client.http_connector(settings, components);
-        SharedHttpConnector::new(FailingConnector { failing: self.clone(), connector })
+        SharedHttpConnector::new(AnsweringConnector { answer: self.clone(), connector })
     }
 }
 
 #[derive(Debug)]
-struct FailingConnector {
-    failing: Failing,
+struct AnsweringConnector {
+    answer: Answering,
     connector: SharedHttpConnector,
 }
 
-impl HttpConnector for FailingConnector {
+impl HttpConnector for AnsweringConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Failing { operation, fails, .. } = &self.failing;
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        if fails.load(Ordering::SeqCst) && target.ends_with(operation) {
-            return respond(500, json!({ "__type": "InternalServerError", "message": "" }));
+        let operation = operation(request.headers().get("x-amz-target"));
+        let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        match (self.answer.answer)(operation, &body) {
+            Some((status, body)) => respond(status, body),
+            None => self.connector.call(request),
         }
-        self.connector.call(request)
     }
 }
 

@@ -52,6 +52,7 @@ impl Tenon {
     /// Returns the lines of the functions' logs that contain a text.
     pub async fn logs(&self, text: &str) -> String {
         let output = python("function_logs.py").args([&setting("TENON_STACK_LogGroup"), text]).output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 

@@ -22,6 +22,22 @@ use crate::{keys, setting};
 /// Item of a table.
 pub type Item = HashMap<String, AttributeValue>;
 
+/// Returns whether an item contains a text, also in binary attributes, which `Debug` shows as numbers.
+pub fn contains(item: &Item, text: &str) -> bool {
+    fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
+        match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => bytes.extend(text.as_bytes()),
+            AttributeValue::B(blob) => bytes.extend(blob.as_ref()),
+            AttributeValue::L(list) => list.iter().for_each(|value| flatten(value, bytes)),
+            AttributeValue::M(members) => members.values().for_each(|value| flatten(value, bytes)),
+            _ => {}
+        }
+    }
+    let mut bytes = Vec::new();
+    item.values().for_each(|value| flatten(value, &mut bytes));
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
 /// Returns the items of a partition.
 pub async fn query(aws: &SdkConfig, table: &str, pk: &str) -> Vec<Item> {
     let query = aws_sdk_dynamodb::Client::new(aws).query().table_name(table).key_condition_expression("pk = :pk");
@@ -122,11 +138,12 @@ pub async fn load_users(aws: &SdkConfig, environment: EnvironmentId, count: usiz
     load(aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
 }
 
-/// Writes a user and a number of its workflows to the directory.
-pub async fn load_workflows(aws: &SdkConfig, environment: EnvironmentId, count: usize) {
+/// Writes a user and a number of its workflows to the directory. Returns their ids.
+pub async fn load_workflows(aws: &SdkConfig, environment: EnvironmentId, count: usize) -> Vec<WorkflowId> {
     let origin = RequestSeed::new();
     let user = new_user("owner", &origin, 0);
-    let workflows = (0..count).map(|n| {
+    let ids: Vec<WorkflowId> = (0..count).map(|_| WorkflowId::new()).collect();
+    let workflows = ids.iter().enumerate().map(|(n, &id)| {
         let new = NewWorkflow {
             user_id: user.user_id,
             name: format!("Workflow {n}").parse().unwrap(),
@@ -134,13 +151,13 @@ pub async fn load_workflows(aws: &SdkConfig, environment: EnvironmentId, count: 
             credential_ids: Vec::new(),
             settings: Settings::default(),
         };
-        let workflow = Workflow { workflow_id: WorkflowId::new(), ..new.create(&origin) };
-        let id = workflow.workflow_id;
+        let workflow = Workflow { workflow_id: id, ..new.create(&origin) };
         let partition = keys::listed_workflows(environment, id.object_id().shard(keys::WORKFLOW_SHARDS));
         item(&workflow, [keys::workflow(environment, id), "workflow".into(), partition, id.to_string()])
     });
     let items = std::iter::once(user_item(environment, &user)).chain(workflows);
     load(aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
+    ids
 }
 
 fn new_user(name: &str, origin: &RequestSeed, index: usize) -> User {

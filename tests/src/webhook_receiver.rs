@@ -100,11 +100,6 @@ impl Receiver {
         self.barrier.send_replace(true);
     }
 
-    /// Returns whether [`Self::release`] was called.
-    pub fn is_released(&self) -> bool {
-        *self.barrier.borrow()
-    }
-
     /// Returns all received requests, including failed ones.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()

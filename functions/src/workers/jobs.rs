@@ -18,12 +18,25 @@ use tenon::{
 
 /// Trigger of the function.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Value")]
 pub enum Trigger {
     /// Stream records of new jobs.
     Stream(StreamEvent),
     /// Schedule that resumes unfinished jobs.
-    Schedule(Value),
+    Schedule,
+}
+
+impl TryFrom<Value> for Trigger {
+    type Error = serde_json::Error;
+
+    fn try_from(event: Value) -> Result<Self, serde_json::Error> {
+        // A malformed event of the stream must fail, not count as the schedule, so that an alarm notices.
+        if event.get("Records").is_some() {
+            serde_json::from_value(event).map(Self::Stream)
+        } else {
+            Ok(Self::Schedule)
+        }
+    }
 }
 
 /// Maximum number of unfinished jobs that a scheduled run resumes.
@@ -58,7 +71,7 @@ pub(crate) async fn run<J: DeserializeOwned>(
                 }
             }
         }
-        Trigger::Schedule(_) => {
+        Trigger::Schedule => {
             let open = open().await.map_err(|error| {
                 tracing::error!(error = %ErrorChain(&error), "failed to list unfinished jobs");
                 Diagnostic {
@@ -143,10 +156,18 @@ mod tests {
         assert_eq!((response.batch_item_failures.len(), ran.into_inner().unwrap()), (0, 1));
     }
 
+    #[test]
+    fn malformed_event_of_the_stream_is_not_taken_for_the_schedule() {
+        let malformed = json!({ "Records": [{ "eventName": 1 }] });
+        assert!(serde_json::from_value::<Trigger>(malformed).is_err());
+        let schedule = json!({ "source": "aws.events", "detail": {} });
+        assert!(matches!(serde_json::from_value(schedule), Ok(Trigger::Schedule)));
+    }
+
     #[tokio::test]
     async fn scheduled_run_fails_if_the_jobs_cannot_be_listed() {
         let open = async || Err::<Vec<Job>, _>(StoreError::Refused("access denied".into()));
-        let ran = run(Trigger::Schedule(Value::Null), open, async |_: &Job| Ok(true), |_| Timestamp::now()).await;
+        let ran = run(Trigger::Schedule, open, async |_: &Job| Ok(true), |_| Timestamp::now()).await;
         assert_eq!(ran.unwrap_err().error_type, "JobsNotListed");
     }
 }

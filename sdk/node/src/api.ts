@@ -765,7 +765,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Starts a background job that erases the user's errors recorded so far, with all their
+         * Starts a background job that erases the user's errors and events stored so far, with all their
          *     deliveries, including pending ones.
          * @description Works for a deleted user if `user` is its id. The job resumes after failures until it is
          *     complete.
@@ -901,7 +901,7 @@ export interface components {
     schemas: {
         /** @example AKIAIOSFODNN7EXAMPLE */
         AccessKeyId: string;
-        /** @description Who made a change. */
+        /** @description Actor of a change. */
         Actor: {
             /** @description Id of the API key. */
             keyId: components["schemas"]["KeyId"];
@@ -1383,14 +1383,14 @@ export interface components {
             /** @description Time of the change. */
             createdAt: components["schemas"]["Timestamp"];
             /**
-             * @description What was changed, as the API shows it after the change. Its `revision` increases with every change,
+             * @description Changed resource, as the API shows it after the change. Its `revision` increases with every change,
              *     so that an older event that arrives later can be recognized.
              */
             data: {
                 [key: string]: unknown;
             };
             integrationId: components["schemas"]["Text128"] | null;
-            /** @description What happened. */
+            /** @description Type of the event. */
             type: components["schemas"]["EventType"];
             /** @description User who was changed, or who owns what was changed. */
             userId: components["schemas"]["UserId"];
@@ -1415,7 +1415,7 @@ export interface components {
             /** @description Time of the change. */
             createdAt: components["schemas"]["Timestamp"];
             /**
-             * @description What was changed, as the API shows it after the change. Its `revision` increases with every change,
+             * @description Changed resource, as the API shows it after the change. Its `revision` increases with every change,
              *     so that an older event that arrives later can be recognized.
              */
             data: {
@@ -1424,7 +1424,7 @@ export interface components {
             /** @description Deliveries of the event, one per destination. */
             deliveries: components["schemas"]["Delivery"][];
             integrationId: components["schemas"]["Text128"] | null;
-            /** @description What happened. */
+            /** @description Type of the event. */
             type: components["schemas"]["EventType"];
             /** @description User who was changed, or who owns what was changed. */
             userId: components["schemas"]["UserId"];
@@ -1679,7 +1679,7 @@ export interface components {
         };
         /** @description Installation as the API returns it. */
         Installation: {
-            /** @description What the user has to do, with pointers into the body of the PUT that would do it; at most 100. */
+            /** @description Actions that the user has to take, with pointers into the body of the PUT that would do it; at most 100. */
             attention: components["schemas"]["FieldError"][];
             /** @description Connected credentials, by credential type. */
             credentialIds: {
@@ -1853,7 +1853,7 @@ export interface components {
         };
         /**
          * @description Filter of the records that a destination receives. An absent list matches every record; an empty one
-         *     is rejected.
+         *     is rejected. At most 16 KiB as JSON.
          */
         NewFilter: {
             /** @description Block types whose errors are sent; events have none and are sent regardless. */
@@ -2305,7 +2305,7 @@ export interface components {
             token: string;
         };
         /**
-         * @description What a user token may do, each mode more than the one before.
+         * @description Permissions of a user token, of which each mode has more than the one before.
          * @enum {string}
          */
         TokenMode: "read" | "install" | "manage";
@@ -4195,6 +4195,15 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            /** @description concurrent requests changed the user */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];

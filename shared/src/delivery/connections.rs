@@ -125,6 +125,7 @@ impl Connections {
     ) -> Result<(Target, Verification, Option<Secret>), ConnectionError> {
         match target {
             NewTarget::EventBridge { region, event_bus_name, credentials: NewAccess::Role(role_arn) } => {
+                check_region(&region, &event_bus_name)?;
                 role_arn.check(&self.principal, &region, &event_bus_name)?;
                 let bus = EventBridge { region, event_bus_name, access: BusAccess::Role { role_arn } };
                 Ok((Target::EventBridge(bus), Verification::untried_role(), None))
@@ -245,8 +246,7 @@ impl Connections {
 
 /// Checks that the region in the settings, which is the one that is called, is that of the bus.
 fn check_region(region: &Region, bus: &BusName) -> Result<(), ConnectionError> {
-    let other = bus.region().is_some_and(|named| named != region.as_str());
-    if other { Err(ConnectionError::OtherRegion) } else { Ok(()) }
+    if bus.is_in(region) { Ok(()) } else { Err(ConnectionError::OtherRegion) }
 }
 
 fn refused(refusal: ConnectionRefused, policy: serde_json::Value) -> ConnectionError {

@@ -8,8 +8,8 @@
 //!
 //! A malformed pending delivery or record is recorded as failed, and the drain continues. A
 //! malformed replay counts as not cancelled. A malformed destination ends the drain; its deliveries
-//! stay pending, and the next drain starts within [`MAX_DELAY`]. A malformed health item fails the
-//! drain, and SQS delivers its message again.
+//! stay pending, and the next drain starts within [`MAX_DELAY`]. A malformed health item counts as the
+//! default health.
 //!
 //! [`drain`] depends only on the traits [`DrainStore`], [`Recorder`] and [`Sender`], so that a
 //! simulation with a controlled clock can test it.

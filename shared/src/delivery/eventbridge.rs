@@ -220,7 +220,7 @@ async fn put_events(
                     Outcome::Delivered(attempt(Some(200), format!("event {id}")))
                 }
                 Some(PutEventsResultEntry { error_code: Some(code), error_message, .. }) => {
-                    let message = format!("{code}: {}", error_message.as_deref().unwrap_or_default());
+                    let message = refusal_text(code, error_message.as_deref().unwrap_or_default());
                     Outcome::Failed(attempt(Some(200), message), failure(code))
                 }
                 _ => {
@@ -257,6 +257,12 @@ fn failure(code: &str) -> Failure {
     }
 }
 
+/// Returns an error code of AWS with its message, shortened, as an attempt stores it.
+fn refusal_text(code: &str, message: &str) -> String {
+    let message: String = message.chars().take(MAX_RESPONSE_CHARS).collect();
+    format!("{code}: {message}")
+}
+
 /// Returns the response of AWS, or the reason for its absence, as a text for the customer.
 fn error_text<E>(error: &SdkError<E, HttpResponse>, timeout: Duration) -> String
 where
@@ -269,8 +275,7 @@ where
             // If the signature is wrong, AWS repeats the signed request, including the session
             // token.
             let message = message.split("The Canonical String").next().unwrap_or_default();
-            let message: String = message.trim().chars().take(MAX_RESPONSE_CHARS).collect();
-            format!("{}: {message}", refusal.code().unwrap_or("UnknownError"))
+            refusal_text(refusal.code().unwrap_or("UnknownError"), message.trim())
         }
         SdkError::TimeoutError(_) => format!("no response within {} seconds", timeout.as_secs()),
         SdkError::DispatchFailure(_) => "no connection to AWS".to_owned(),

@@ -7,12 +7,10 @@
 //!
 //! [a short timeout]: super::eventbridge::FIRST_ATTEMPT_TIMEOUT
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures_util::future::join_all;
 
 use super::{
     eventbridge::EventBridgeSender,
@@ -70,12 +68,9 @@ impl Forwarder {
                 Err(unreadable) => unprocessed.extend(self.dead_letter(unreadable).await),
             }
         }
-        let mut running = tokio::task::JoinSet::new();
-        for (environment, records) in environments {
-            let forwarder = self.clone();
-            running.spawn(async move { forwarder.forward_environment(environment, records).await });
-        }
-        unprocessed.extend(running.join_all().await.into_iter().flatten());
+        let running =
+            environments.into_iter().map(|(environment, records)| self.forward_environment(environment, records));
+        unprocessed.extend(join_all(running).await.into_iter().flatten());
         // Sequence numbers are decimal numbers of up to 40 digits without leading zeros: a shorter
         // one is lower.
         unprocessed.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
@@ -113,20 +108,18 @@ impl Forwarder {
                 return records.into_iter().map(|record| record.sequence_number).collect();
             }
         };
-        let records = Arc::new(latest(records));
-        let (mut running, mut messages) = (tokio::task::JoinSet::new(), Vec::new());
-        for (destination, health) in destinations {
+        let records = latest(records);
+        let (mut running, mut messages) = (Vec::new(), Vec::new());
+        for (destination, health) in &destinations {
             let route = Route { environment, destination: destination.destination_id };
             if matches!(destination.target, Target::Webhook(_)) && !health.defers_first_attempts(Timestamp::now()) {
-                messages.extend(first_attempts(route, &destination, &records));
+                messages.extend(first_attempts(route, destination, &records));
                 continue;
             }
-            let (forwarder, records) = (self.clone(), records.clone());
-            running
-                .spawn(async move { forwarder.forward_to_destination(route, &destination, &health, &records).await });
+            running.push(self.forward_to_destination(route, destination, health, &records));
         }
-        let mut unprocessed = self.enqueue(&messages).await;
-        unprocessed.extend(running.join_all().await.into_iter().flatten());
+        let (mut unprocessed, unforwarded) = tokio::join!(self.enqueue(&messages), join_all(running));
+        unprocessed.extend(unforwarded.into_iter().flatten());
         let unprocessed = records.iter().filter(|record| unprocessed.contains(&record.record.key()));
         unprocessed.map(|record| record.sequence_number.clone()).collect()
     }

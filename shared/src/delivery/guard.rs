@@ -9,6 +9,7 @@
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::ParseIntError,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,7 +19,10 @@ use std::{
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use ipnet::{Ipv4Net, Ipv6Net};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 use tower::Service;
 use url::Host;
 
@@ -111,8 +115,9 @@ impl EgressRules {
     /// `WEBHOOK_LOOPBACK` (`true` or `false`).
     pub fn from_env() -> Result<Self, SettingError> {
         let list: String = setting("WEBHOOK_PORTS")?;
+        let ports: Result<Vec<u16>, ParseIntError> = list.split(',').map(|port| port.trim().parse()).collect();
         Ok(Self {
-            ports: list.split(',').filter_map(|port| port.trim().parse().ok()).collect(),
+            ports: ports.map_err(|_| SettingError { name: "WEBHOOK_PORTS" })?,
             allow_loopback: setting("WEBHOOK_LOOPBACK")?,
         })
     }
@@ -191,17 +196,17 @@ impl GuardedConnector {
 
     /// Connects to the first allowed address that accepts the connection.
     async fn dial(self, uri: Uri) -> io::Result<TcpStream> {
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
         let plain = uri.scheme_str() == Some("http");
         let port = uri.port_u16().unwrap_or(if plain { 80 } else { 443 });
         let host = uri.host().unwrap_or_default();
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let addresses = match literal {
             Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => (self.resolve)(host.to_owned(), port).await?,
+            Err(_) => timeout_at(deadline, (self.resolve)(host.to_owned(), port)).await??,
         };
         let allowed: Vec<SocketAddr> =
             addresses.into_iter().filter(|address| self.rules.allows_dial(*address, plain)).collect();
-        let deadline = Instant::now() + CONNECT_TIMEOUT;
         let mut last_error = io::Error::new(io::ErrorKind::PermissionDenied, Forbidden::NotPublic);
         let mut remaining = allowed.len();
         for address in allowed {
@@ -209,7 +214,7 @@ impl GuardedConnector {
             let now = Instant::now();
             let share = if remaining > 1 { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
             remaining -= 1;
-            match tokio::time::timeout_at(share, TcpStream::connect(address)).await {
+            match timeout_at(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
                     return Ok(stream);
@@ -233,11 +238,6 @@ impl Service<Uri> for GuardedConnector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dial = self.clone().dial(uri);
-        Box::pin(async move {
-            match tokio::time::timeout(CONNECT_TIMEOUT, dial).await {
-                Ok(stream) => stream.map(TokioIo::new),
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            }
-        })
+        Box::pin(async move { dial.await.map(TokioIo::new) })
     }
 }

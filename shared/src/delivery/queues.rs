@@ -168,7 +168,12 @@ impl Queue {
             request.send().await.map_err(store_error)
         };
         match sent.await {
-            Ok(response) => response.failed.iter().filter_map(|failure| failure.id.parse().ok()).collect(),
+            Ok(response) => {
+                for failure in &response.failed {
+                    tracing::error!(code = failure.code, message = failure.message, "message rejected");
+                }
+                response.failed.iter().filter_map(|failure| failure.id.parse().ok()).collect()
+            }
             Err(error) => {
                 tracing::error!(error = %ErrorChain(&error), "failed to send messages");
                 (0..messages.len()).collect()

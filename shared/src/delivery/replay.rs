@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{
     drain_scheduler::DrainScheduler,
@@ -32,6 +32,8 @@ use crate::{
 
 /// Number of records that a step examines.
 const RECORDS_PER_STEP: usize = 200;
+/// Maximum number of queries by id that a step makes concurrently.
+const MAX_CONCURRENT_QUERIES: usize = 16;
 
 /// Executor of replay steps.
 #[derive(Clone, Debug)]
@@ -205,7 +207,8 @@ impl Replayer {
         ids: impl Iterator<Item = RecordId>,
     ) -> Result<Vec<(RecordKey, Timestamp)>, StoreError> {
         let ids: BTreeSet<RecordId> = ids.collect();
-        let found = try_join_all(ids.into_iter().map(|id| self.records.find(environment, id))).await?;
+        let found = stream::iter(ids).map(|id| self.records.find(environment, id)).buffered(MAX_CONCURRENT_QUERIES);
+        let found: Vec<Vec<ListedRecord>> = found.try_collect().await?;
         Ok(wanted(found.into_iter().flatten(), destination))
     }
 }

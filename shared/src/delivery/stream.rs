@@ -70,7 +70,7 @@ impl EventRecord<'_> {
 
 /// Parses an item in DynamoDB's JSON.
 fn parse_item(item: &str) -> Result<Record, serde_json::Error> {
-    // An event has no error id.
+    // Fails for an event, which has no error id.
     match serde_json::from_str(item) {
         Ok(Texts(error)) => Ok(Record::Error(error)),
         Err(error) => {
@@ -85,7 +85,7 @@ fn parse_item(item: &str) -> Result<Record, serde_json::Error> {
     }
 }
 
-/// Attribute of an item: a text, or another value, which no error has.
+/// Attribute of an item: a text, or none for a value of another type.
 #[derive(Debug, Deserialize)]
 struct Attribute<'a> {
     #[serde(rename = "S", borrow, default, deserialize_with = "borrow_text")]

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
 use super::{
@@ -34,6 +35,9 @@ const WAKEUP_GRACE: Duration = Duration::from_secs(60);
 const REPLAY_GRACE: Duration = Duration::from_secs(10 * 60);
 /// Maximum number of destinations, and of replays, that one sweep examines.
 const MAX_SCANNED: usize = 20_000;
+
+/// Maximum number of jobs that are woken concurrently.
+const MAX_CONCURRENT_WAKES: usize = 16;
 
 /// Sweep over the stalled drains and replays of all environments.
 #[derive(Clone, Debug)]
@@ -63,25 +67,20 @@ impl Sweep {
     /// AWS calls: one query for each of eight index partitions, more for partitions of over 1 MB;
     /// one message and one write per stalled drain; one message per stalled replay.
     pub async fn run(&self) -> Result<SweepResult, StoreError> {
-        let drains = self.wake_drains().await?;
-        let replays = self.wake_replays().await?;
-        Ok(SweepResult { drains, replays })
+        // Both to the end: neither depends on the other.
+        let (drains, replays) = tokio::join!(self.wake_drains(), self.wake_replays());
+        Ok(SweepResult { drains: drains?, replays: replays? })
     }
 
     async fn wake_replays(&self) -> Result<usize, StoreError> {
         let now = Timestamp::now();
         let running = self.replays.running(MAX_SCANNED).await?;
-        let mut woken = 0;
-        for RunningReplay { environment_id, replay_id, updated_at } in &running {
-            if *updated_at + REPLAY_GRACE > now {
-                continue;
-            }
+        let stalled = running.iter().filter(|replay| replay.updated_at + REPLAY_GRACE <= now);
+        let woken = wake_all(stalled.map(async |RunningReplay { environment_id, replay_id, .. }| {
             let step = ReplayStep::ReplayStepV1 { environment_id: *environment_id, replay_id: *replay_id };
-            match self.steps.send(&environment_id.to_string(), &step, now, now).await {
-                Ok(()) => woken += 1,
-                Err(error) => tracing::warn!(error = %ErrorChain(&error), "failed to wake stalled replay"),
-            }
-        }
+            self.steps.send(&environment_id.to_string(), &step, now, now).await
+        }))
+        .await;
         tracing::info!(running = running.len(), woken, "replay sweep completed");
         Ok(woken)
     }
@@ -96,16 +95,21 @@ impl Sweep {
             (Metric::OldestUndelivered, oldest),
             (Metric::OpenCircuits, i64::try_from(open).unwrap_or(i64::MAX)),
         ]);
-        let mut scheduled = 0;
-        for stalled in backlogged.iter().filter(|destination| is_stalled(&destination.health, now)) {
-            match self.scheduler.schedule(stalled.route(), now, now).await {
-                Ok(()) => scheduled += 1,
-                Err(error) => tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain"),
-            }
-        }
+        let stalled = backlogged.iter().filter(|destination| is_stalled(&destination.health, now));
+        let scheduled =
+            wake_all(stalled.map(|destination| self.scheduler.schedule(destination.route(), now, now))).await;
         tracing::info!(backlogged = backlogged.len(), scheduled, oldest, open, "drain sweep completed");
         Ok(scheduled)
     }
+}
+
+/// Wakes stalled jobs. Returns the number of those that were woken; failures are logged.
+async fn wake_all<F: Future<Output = Result<(), StoreError>>>(wakes: impl Iterator<Item = F>) -> usize {
+    let woken = stream::iter(wakes).buffer_unordered(MAX_CONCURRENT_WAKES);
+    let woken = woken.filter_map(async |woken| {
+        woken.inspect_err(|error| tracing::warn!(error = %ErrorChain(error), "failed to wake stalled job")).ok()
+    });
+    woken.count().await
 }
 
 /// Returns whether a drain is overdue and no drain holds the lease.

@@ -10,7 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -21,7 +21,7 @@ use ring::{
 };
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tower::util::BoxCloneSyncService;
+use tower::{BoxError, timeout::Timeout, util::BoxCloneSyncService};
 use zeroize::Zeroizing;
 
 use super::{
@@ -123,11 +123,14 @@ fn encryption_context(route: Route) -> Context {
 pub struct WebhookSender {
     rules: EgressRules,
     vault: Vault,
-    client: Client<HttpsConnector<Connector>, Full<bytes::Bytes>>,
+    client: Client<TlsConnector, Full<bytes::Bytes>>,
 }
 
 /// Service that opens TCP connections.
 pub type Connector = BoxCloneSyncService<Uri, TokioIo<TcpStream>, io::Error>;
+
+/// Service that opens TCP connections and, for HTTPS, makes their handshakes.
+type TlsConnector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
 
 impl WebhookSender {
     /// Creates a sender that decrypts secrets with `vault` and connects through the egress guard.
@@ -144,6 +147,9 @@ impl WebhookSender {
             None => builder.with_webpki_roots(),
         };
         let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(connector);
+        // The client continues to open a connection in the background if another one serves the request first. Without
+        // a timeout, an endpoint that completes no handshake would exhaust the sockets of the process.
+        let connector = BoxCloneSyncService::new(Timeout::new(connector, TIMEOUT));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -182,12 +188,23 @@ impl WebhookSender {
         join_all(records.iter().map(|record| self.post(&uri, &signers, record, test))).await
     }
 
-    /// Returns the signers: the current secret, then the previous secret while it is still valid.
+    /// Returns the signers: the current secret, then the previous ones that are still valid. A previous secret that
+    /// can never be decrypted is omitted.
     async fn signers(&self, route: Route, webhook: &Webhook) -> Result<Vec<Signer>, VaultError> {
-        let mut signers = Vec::new();
-        for sealed in webhook.signing_secrets(Timestamp::now()) {
+        let secrets = webhook.signing_secrets(Timestamp::now()).map(async |sealed| {
             let secret = open_secret(&self.vault, route, sealed).await?;
-            signers.push(Signer::new(&secret).ok_or(VaultError::Undecryptable)?);
+            Signer::new(&secret).ok_or(VaultError::Undecryptable)
+        });
+        let mut signers = Vec::new();
+        for (index, signer) in join_all(secrets).await.into_iter().enumerate() {
+            match signer {
+                Ok(signer) => signers.push(signer),
+                Err(error) if index == 0 || matches!(error, VaultError::Busy(_)) => return Err(error),
+                Err(error) => {
+                    let Route { environment, destination } = route;
+                    tracing::error!(error = %ErrorChain(&error), %environment, %destination, "failed to decrypt previous webhook secret");
+                }
+            }
         }
         Ok(signers)
     }

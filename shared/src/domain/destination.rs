@@ -53,6 +53,13 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// Enables or disables the destination at a caller's request.
+    pub fn set_enabled(&mut self, enabled: bool, now: Timestamp) {
+        self.disabled_at = if enabled { None } else { self.disabled_at.or_else(|| self.enabled.then_some(now)) };
+        self.disabled_reason = None;
+        self.enabled = enabled;
+    }
+
     /// Returns whether the destination is enabled and wants this record.
     pub fn accepts(&self, record: &Record) -> bool {
         self.enabled && self.wants(&record.filter_attributes())
@@ -227,8 +234,16 @@ pub struct Filter {
 
 /// Maximum number of entries in each list of a filter.
 pub const MAX_FILTER_ENTRIES: usize = 100;
+/// Maximum length of a filter as JSON, in bytes. Each batch of the stream reads all destinations of its environment, from
+/// one partition.
+pub const MAX_FILTER_BYTES: usize = 16 * 1024;
 
 impl Filter {
+    /// Returns the size as JSON, in bytes.
+    pub fn size(&self) -> usize {
+        serde_json::to_string(self).map_or(usize::MAX, |json| json.len())
+    }
+
     /// Returns whether a record with these attributes matches.
     pub fn matches(&self, attributes: &FilterAttributes<'_>) -> bool {
         fn contains<T: PartialEq>(list: &[T], value: Option<&T>) -> bool {
@@ -316,6 +331,11 @@ impl BusName {
     /// Returns the region of an ARN, or `None` for a plain name.
     pub fn region(&self) -> Option<&str> {
         self.0.strip_prefix("arn:")?.split(':').nth(2)
+    }
+
+    /// Returns whether the bus is in a region, which is the case for every plain name.
+    pub fn is_in(&self, region: &Region) -> bool {
+        self.region().is_none_or(|named| named == region.as_str())
     }
 
     /// Returns the partition of an ARN, or `None` for a plain name.

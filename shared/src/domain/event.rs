@@ -25,7 +25,7 @@ pub struct Event {
     pub event_id: EventId,
     /// Environment of the user.
     pub environment_id: EnvironmentId,
-    /// What happened.
+    /// Type of the event.
     pub event_type: EventType,
     /// Time of the change.
     pub created_at: Timestamp,
@@ -37,10 +37,10 @@ pub struct Event {
     /// Integration of the workflow or installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integration_id: Option<IntegrationId>,
-    /// Who made the change; none if it is unknown.
+    /// Actor of the change; none if it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
-    /// What was changed, as the API shows it.
+    /// Changed resource, as the API shows it.
     pub data: EventData,
 }
 
@@ -52,7 +52,7 @@ pub struct EventDocument<'a> {
     /// Event id.
     #[serde(rename = "_id")]
     pub id: EventId,
-    /// What happened.
+    /// Type of the event.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// Time of the change.
@@ -65,10 +65,10 @@ pub struct EventDocument<'a> {
     /// Integration of the workflow or installation.
     #[schema(required = true)]
     pub integration_id: Option<&'a IntegrationId>,
-    /// Who made the change.
+    /// Actor of the change.
     #[schema(required = true)]
     pub actor: Option<Actor>,
-    /// What was changed, as the API shows it after the change. Its `revision` increases with every change,
+    /// Changed resource, as the API shows it after the change. Its `revision` increases with every change,
     /// so that an older event that arrives later can be recognized.
     #[schema(value_type = Object)]
     pub data: &'a RawValue,
@@ -99,7 +99,7 @@ impl Event {
     }
 }
 
-/// Who made a change.
+/// Actor of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Actor {

@@ -205,7 +205,7 @@ fn defects(path: &[&str], errors: Vec<ValueError>) -> Vec<Defect> {
     errors.into_iter().map(defect).collect()
 }
 
-/// Which workflows of an installation are active after a change.
+/// Selection of the workflows that are active after a change of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection<'a> {
     /// All, of a new installation.

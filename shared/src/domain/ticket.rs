@@ -75,7 +75,7 @@ impl fmt::Display for TicketHash {
     }
 }
 
-/// What a ticket is for, stored under its hash.
+/// Purpose of a ticket, stored under its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TicketGrant {

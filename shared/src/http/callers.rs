@@ -43,7 +43,7 @@ pub enum Identity {
         /// Expiry of the token, in seconds since 1970.
         #[serde(deserialize_with = "number_or_text")]
         exp: i64,
-        /// What the token may do.
+        /// Permissions of the token.
         #[serde(default)]
         mode: Mode,
         /// Integrations that exist for the token.

@@ -32,7 +32,8 @@ use utoipa::IntoParams;
 use zeroize::Zeroizing;
 
 use super::{
-    Caller, EndpointArguments, Identity, Problem, RouteKey, event,
+    Caller, EndpointArguments, FieldError, Identity, Problem, RouteKey, event,
+    input::OtherErrors,
     serve::{Server, respond},
 };
 use crate::{
@@ -154,19 +155,19 @@ struct IdempotentRequest {
 const MAX_KEY_CHARS: usize = 255;
 
 impl IdempotentRequest {
-    /// Reads the key of a request. Returns `None` without the header or without a valid API key;
-    /// the handler rejects the latter.
-    fn of(request: &Request) -> Result<Option<Self>, Problem> {
-        let Some(key) = request.headers().get("idempotency-key") else {
-            return Ok(None);
+    /// Reads the key of a request. Returns `None` without the header, and without a valid key or API key; the
+    /// handler rejects the latter two.
+    fn of(request: &mut Request) -> Option<Self> {
+        let header = request.headers().get("idempotency-key")?;
+        let key = header.to_str().ok().filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len())).map(str::to_owned);
+        let Some(key) = key else {
+            let (pointer, detail) =
+                ("/Idempotency-Key".into(), format!("must be 1 to {MAX_KEY_CHARS} printable ASCII characters"));
+            OtherErrors::add(request.extensions_mut(), FieldError { pointer, detail });
+            return None;
         };
-        let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len()));
-        let key = key.ok_or_else(|| {
-            let detail = format_args!("must be 1 to {MAX_KEY_CHARS} printable ASCII characters");
-            Problem::invalid_field("/Idempotency-Key", detail)
-        })?;
         let Ok(Identity::Key { environment, key_id, .. }) = Identity::of(request.extensions()) else {
-            return Ok(None);
+            return None;
         };
         // The scope contains the route and its parameters, not the path, because a path can start
         // with the base path of an API mapping.
@@ -180,7 +181,7 @@ impl IdempotentRequest {
         // body by trial.
         let body_digest = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), request.body().as_ref());
         let key = RequestKey { environment, digest };
-        Ok(Some(Self { key, body_digest: hex::encode(body_digest) }))
+        Some(Self { key, body_digest: hex::encode(body_digest) })
     }
 }
 
@@ -204,7 +205,7 @@ impl IdempotencyLayer {
     where
         H: Service<Request, Response = Response, Error = Infallible, Future: Send> + Send,
     {
-        let Some(IdempotentRequest { key, body_digest }) = IdempotentRequest::of(&request)? else {
+        let Some(IdempotentRequest { key, body_digest }) = IdempotentRequest::of(&mut request) else {
             return Ok(call(handler, request).await);
         };
         match self.records.claim(&key, body_digest, deadline(&request)).await? {

@@ -12,7 +12,7 @@ use lambda_http::RequestExt;
 use serde_json::{Map, Value};
 
 use super::{
-    Problem, body,
+    Identity, Problem, body,
     problem::{FieldError, FieldErrors, pointer_to},
 };
 use crate::domain::{patch::Patch, text::nearest};
@@ -32,6 +32,20 @@ pub trait RequestInput {}
 
 impl<T> RequestInput for Valid<T> {}
 impl RequestInput for NoInput {}
+
+/// Errors in parts of a request outside its input, such as a header. [`Valid`] refuses the request and names
+/// them with the errors of the input.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OtherErrors(Vec<FieldError>);
+
+impl OtherErrors {
+    /// Adds an error to those of a request.
+    pub(super) fn add(extensions: &mut Extensions, error: FieldError) {
+        let Self(mut errors) = extensions.remove().unwrap_or_default();
+        errors.push(error);
+        extensions.insert(Self(errors));
+    }
+}
 
 /// Input that is read member by member. Derive it: see the macro of the same name.
 pub trait Input: Sized {
@@ -60,7 +74,9 @@ impl<T: FromJson, S: Sync> FromRequest<S> for Valid<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Problem> {
-        let mut errors = FieldErrors::default();
+        let OtherErrors(others) = request.extensions().get().cloned().unwrap_or_default();
+        let mut errors = FieldErrors::from(others);
+        let by_user = matches!(Identity::of(request.extensions()), Ok(Identity::User { .. }));
         let parameters = parameters(request.extensions(), &mut errors);
         let input = if matches!(*request.method(), Method::GET | Method::DELETE) {
             T::from_json(&parameters, &mut Location::root(Source::Query, &mut errors))
@@ -69,7 +85,7 @@ impl<T: FromJson, S: Sync> FromRequest<S> for Valid<T> {
             <()>::from_json(&parameters, &mut Location::root(Source::Query, &mut errors));
             let body = body::parse(&text, &mut errors)?;
             let root = Location::root(Source::Body, &mut errors);
-            T::from_json(&body, &mut Location { text: Some(&text), ..root })
+            T::from_json(&body, &mut Location { text: Some(&text), by_user, ..root })
         };
         finish(input, errors).map(Self)
     }
@@ -195,6 +211,11 @@ impl<'a> Fields<'a> {
         self.location.is_query()
     }
 
+    /// Returns whether the caller has a user token, in the body of a request.
+    pub fn is_by_user(&self) -> bool {
+        self.location.by_user
+    }
+
     /// Records why a member is invalid.
     pub fn reject(&mut self, name: &str, detail: impl Display) {
         self.reject_at(&[name], detail);
@@ -274,20 +295,24 @@ pub struct Location<'a> {
     source: Source,
     /// Text of the body.
     text: Option<&'a str>,
+    /// Whether the caller has a user token.
+    by_user: bool,
     errors: &'a mut FieldErrors,
 }
 
 impl<'a> Location<'a> {
     fn root(source: Source, errors: &'a mut FieldErrors) -> Self {
-        Self { at: At::Root, source, text: None, errors }
+        Self { at: At::Root, source, text: None, by_user: false, errors }
     }
 
     fn member<'s>(&'s mut self, name: &'s str) -> Location<'s> {
-        Location { at: At::Member(&self.at, name), source: self.source, text: self.text, errors: self.errors }
+        let Self { at, source, text, by_user, errors } = self;
+        Location { at: At::Member(at, name), source: *source, text: *text, by_user: *by_user, errors }
     }
 
     fn item(&mut self, index: usize) -> Location<'_> {
-        Location { at: At::Item(&self.at, index), source: self.source, text: self.text, errors: self.errors }
+        let Self { at, source, text, by_user, errors } = self;
+        Location { at: At::Item(at, index), source: *source, text: *text, by_user: *by_user, errors }
     }
 
     /// Returns whether the value is from a query string, in which every value is a string.
@@ -300,7 +325,8 @@ impl<'a> Location<'a> {
         let Value::Object(members) = value else {
             return self.reject("must be an object");
         };
-        let location = Location { at: self.at, source: self.source, text: self.text, errors: self.errors };
+        let Self { at, source, text, by_user, errors } = self;
+        let location = Location { at: *at, source: *source, text: *text, by_user: *by_user, errors };
         let mut fields = Fields { members, known: Vec::new(), location };
         let input = T::read(&mut fields);
         fields.reject_unknown();

@@ -1,13 +1,15 @@
 //! Path parameters, the route and headers of a request.
 
-use std::{convert::Infallible, str::FromStr};
+use std::{convert::Infallible, fmt::Display, str::FromStr};
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, header, request::Parts};
 use lambda_http::{RequestExt, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext};
 use utoipa::IntoParams;
 
-use super::{Problem, compression::compressed_etag, event::DomainName, responses::revision_etag};
+use super::{
+    FieldError, Problem, compression::compressed_etag, event::DomainName, input::OtherErrors, responses::revision_etag,
+};
 use crate::domain::{
     id::{CredentialId, DestinationId, ErrorId, EventId, ReplayId, WorkflowId},
     integration::IntegrationId,
@@ -52,19 +54,6 @@ path_parameters! {
     ErrorId: "errorId", "error";
     EventId: "eventId", "event";
     IntegrationId: "integrationId", "integration";
-    ChosenId: "integrationId", "integration";
-}
-
-/// Id that the caller chooses for a new integration, before it is validated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChosenId(pub String);
-
-impl FromStr for ChosenId {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.to_owned()))
-    }
 }
 
 impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
@@ -75,6 +64,25 @@ impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
         text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::RESOURCE))
+    }
+}
+
+/// Path parameter that names a new resource. A malformed one is an invalid field, not the name of a resource that
+/// does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewPath<T>(pub T);
+
+impl<T: PathParameter<Err: Display>, S: Sync> FromRequestParts<S> for NewPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
+        let parsed = text.ok_or_else(|| Problem::not_found(T::RESOURCE))?.parse();
+        parsed.map(Self).map_err(|error| {
+            let error = FieldError { pointer: format!("/{}", T::NAME), detail: error.to_string() };
+            OtherErrors::add(&mut parts.extensions, error.clone());
+            Problem::invalid(vec![error])
+        })
     }
 }
 

@@ -96,7 +96,7 @@ struct DeliveryRow {
     next_attempt_at: Option<Timestamp>,
 }
 
-/// Attribute of a job of a user that tells when its change was made.
+/// Start of a job of a user.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Started {

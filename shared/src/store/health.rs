@@ -71,16 +71,16 @@ impl BackloggedDestination {
     }
 }
 
-/// What is cleared of a destination's health.
+/// Extent of a reset of a destination's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
     /// Nothing: the destination was disabled.
     Nothing,
-    /// Only what delays the next attempt: the outage goes on until an attempt succeeds.
+    /// Only what delays the next attempt: the outage continues until an attempt succeeds.
     Circuit,
-    /// The outage too: the destination was switched on, or has new credentials.
+    /// The outage too: the destination was enabled, or has new credentials.
     Outage,
-    /// All results: the destination leads elsewhere.
+    /// All results: the destination has another URL or bus.
     Results,
 }
 

@@ -1,7 +1,7 @@
 //! Pending deliveries: deliveries that wait for their next attempt, ordered by its time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     iter,
 };
 
@@ -62,6 +62,7 @@ enum QueueOutcome {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeliveryRow {
+    pk: String,
     sk: String,
     status: DeliveryStatus,
     #[serde(default)]
@@ -71,6 +72,47 @@ struct DeliveryRow {
     replay_ids: Vec<ReplayId>,
     /// Required, because a settlement appends to it.
     attempts: Vec<Attempt>,
+}
+
+/// Deliveries of the records that a replay queues, as they are stored.
+struct StoredDeliveries {
+    rows: BTreeMap<RecordKey, DeliveryRow>,
+    /// Records whose deliveries are malformed.
+    malformed: BTreeSet<RecordKey>,
+    /// Readable pending deliveries.
+    pending: BTreeMap<RecordKey, PendingDelivery>,
+}
+
+impl StoredDeliveries {
+    /// Returns the pending delivery with which a replay replaces the stored one, or none if the replay no
+    /// longer selects it, or too many replays would count its result.
+    fn queued_by(&self, replay: &Replay, record: (RecordKey, Timestamp)) -> Option<PendingDelivery> {
+        let row = self.rows.get(&record.0);
+        // It may have been settled since the replay selected it.
+        if let Selection::Deliveries(statuses) = &replay.selection {
+            let is_selected = match row {
+                Some(row) => statuses.contains(&row.status),
+                None => self.malformed.contains(&record.0),
+            };
+            is_selected.then_some(())?;
+        }
+        let mut next = PendingDelivery::replayed(record, replay.replay_id, replay.created_at);
+        match (row.and_then(|row| row.next_attempt_at), self.pending.get(&record.0)) {
+            (Some(_), Some(before)) => {
+                next.merge(before).then_some(())?;
+                next.former = before.former;
+            }
+            // An unreadable delivery may be wanted without a replay.
+            (Some(_), None) => next.replay_only = false,
+            (None, _) => next.former = Some(row.map_or(Former::NotStored, |row| Former::Status(row.status))),
+        }
+        Some(next)
+    }
+}
+
+/// Returns the last items of a list.
+fn newest<T>(list: &[T], count: usize) -> &[T] {
+    list.get(list.len().saturating_sub(count)..).unwrap_or_default()
 }
 
 /// Pending deliveries of the same record, one of which replaces the others.
@@ -98,6 +140,8 @@ const SETTLEMENTS_PER_TRANSACTION: usize = 20;
 const WRITES_PER_SETTLEMENT: usize = 3;
 /// Maximum number of items in a transaction (AWS limit).
 const MAX_TRANSACTION_ITEMS: usize = 100;
+// A single settlement always fits into a transaction.
+const _: () = assert!(WRITES_PER_SETTLEMENT + MAX_REPLAYS_PER_DELIVERY <= MAX_TRANSACTION_ITEMS);
 /// Maximum number of times that a replay tries to queue records while a drain changes them.
 const MAX_QUEUE_ATTEMPTS: u32 = 10;
 /// Maximum number of former attempts that a replayed delivery keeps. With as many of its own, at most 2 KiB
@@ -140,7 +184,7 @@ impl PendingDeliveries {
     /// [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay does not select. Each
     /// record comes with the time at which it was stored, and occurs at most once.
     ///
-    /// Returns none if the replay is not running any longer. Otherwise the number of records that are
+    /// Returns none if the replay is no longer running. Otherwise the number of records that are
     /// queued, and how many of their deliveries were not pending before.
     ///
     /// Two `BatchGetItem` and one transaction per 33 records; repeated if a drain interferes.
@@ -169,6 +213,7 @@ impl PendingDeliveries {
         Ok(Some(all))
     }
 
+    /// Queues records in one transaction, unless a drain interferes.
     async fn queue_chunk(
         &self,
         route: Route,
@@ -176,73 +221,17 @@ impl PendingDeliveries {
         replay: &Replay,
         records: &[(RecordKey, Timestamp)],
     ) -> Result<QueueOutcome, StoreError> {
-        let keys: Vec<Key> = records.iter().map(|(record, _)| keys::delivery(route, *record)).collect();
-        let (rows, unreadable) = self.table.get_readable::<DeliveryRow>(&keys).await?;
-        self.table.delete_all(unreadable.clone()).await?;
-        let rows: HashMap<String, DeliveryRow> = rows.into_iter().map(|row| (row.sk.clone(), row)).collect();
-        let row_of = |key: &Key| rows.get(&key.sk);
-        let pending_at = |row: Option<&DeliveryRow>| row.and_then(|row| row.next_attempt_at);
-        let pending_keys = records.iter().zip(&keys).filter_map(|((record, _), key)| {
-            pending_at(row_of(key)).map(|at| keys::pending_delivery(route, at, *record))
-        });
-        let (found, _) = self.table.get_readable::<PendingDelivery>(&pending_keys.collect::<Vec<_>>()).await?;
-        let found: HashMap<RecordKey, PendingDelivery> = found.into_iter().map(|found| (found.record, found)).collect();
-
+        let stored = self.stored(route, records).await?;
         let (mut writes, mut queued, mut new) = (Vec::<Write>::new(), Queued::default(), 0);
-        for (stored @ (record, _), delivery_key) in records.iter().zip(&keys) {
-            let row = row_of(delivery_key);
-            let mut replay_ids = row.map(|row| row.replay_ids.clone()).unwrap_or_default();
-            if replay_ids.contains(&replay.replay_id) {
+        for record in records {
+            let row = stored.rows.get(&record.0);
+            if row.is_some_and(|row| row.replay_ids.contains(&replay.replay_id)) {
                 queued.records += 1;
                 continue;
             }
-            // It may have been settled since the replay selected it.
-            let has_changed = |statuses: &[DeliveryStatus]| match row {
-                Some(row) => !statuses.contains(&row.status),
-                None => !unreadable.contains(delivery_key),
-            };
-            if let Selection::Deliveries(statuses) = &replay.selection
-                && has_changed(statuses)
-            {
-                continue;
-            }
-            let mut next = PendingDelivery::replayed(*stored, replay.replay_id, replay.created_at);
-            match (pending_at(row), found.get(record)) {
-                (Some(_), Some(before)) => {
-                    if !next.merge(before) {
-                        continue;
-                    }
-                    next.former = before.former;
-                }
-                // An unreadable delivery may be wanted without a replay.
-                (Some(_), None) => next.replay_only = false,
-                (None, _) => {
-                    next.former = Some(row.map_or(Former::NotStored, |row| Former::Status(row.status)));
-                    queued.added += 1;
-                }
-            }
-            let key = key(route, &next);
-            let replaced = pending_at(row).map(|at| keys::pending_delivery(route, at, *record));
-            writes.extend(replaced.filter(|replaced| *replaced != key).map(|replaced| Delete::of(&replaced).into()));
-            writes.push(Put::new(self.item(route, &next)?).into());
-            replay_ids.push(replay.replay_id);
-            let recent = replay_ids.len().saturating_sub(MAX_REPLAYS_PER_DELIVERY);
-            let unchanged = match row {
-                None => Condition::item_absent(),
-                Some(DeliveryRow { status, next_attempt_at, .. }) => {
-                    let due = match next_attempt_at {
-                        None => Condition::absent("nextAttemptAt")
-                            .or(Condition::equals("nextAttemptAt", AttributeValue::Null(true))),
-                        Some(at) => Condition::equals("nextAttemptAt", text(at)),
-                    };
-                    Condition::equals("status", to_value(status)?).and(due)
-                }
-            };
-            let status = (DeliveryStatus::Pending, Some(next.next_attempt_at));
-            let attempts = row.map_or(&[][..], |row| row.attempts.as_slice());
-            let kept: Vec<&Attempt> = attempts.iter().skip(attempts.len().saturating_sub(MAX_KEPT_ATTEMPTS)).collect();
-            let update = self.update(route, &next, status)?.set("attempts", to_value(kept)?);
-            writes.push(update.set("replayIds", to_value(replay_ids.split_off(recent))?).when(unchanged).into());
+            let Some(next) = stored.queued_by(replay, *record) else { continue };
+            writes.extend(self.replace(route, replay.replay_id, row, &next)?);
+            queued.added += usize::from(row.is_none_or(|row| row.next_attempt_at.is_none()));
             queued.records += 1;
             new += 1;
         }
@@ -259,6 +248,61 @@ impl PendingDeliveries {
             Some(true) => QueueOutcome::ReplayEnded,
             Some(false) => QueueOutcome::Interfered,
         })
+    }
+
+    /// Reads the deliveries of records, and deletes those that are malformed. Two `BatchGetItem`.
+    async fn stored(&self, route: Route, records: &[(RecordKey, Timestamp)]) -> Result<StoredDeliveries, StoreError> {
+        let keys: BTreeMap<Key, RecordKey> =
+            records.iter().map(|(record, _)| (keys::delivery(route, *record), *record)).collect();
+        let (rows, malformed) =
+            self.table.get_readable::<DeliveryRow>(&keys.keys().cloned().collect::<Vec<_>>()).await?;
+        self.table.delete_all(malformed.clone()).await?;
+        let record_of = |pk: &str, sk: &str| keys.get(&Key { pk: pk.to_owned(), sk: sk.to_owned() }).copied();
+        let rows: BTreeMap<RecordKey, DeliveryRow> =
+            rows.into_iter().filter_map(|row| Some((record_of(&row.pk, &row.sk)?, row))).collect();
+        let malformed = malformed.iter().filter_map(|key| keys.get(key).copied()).collect();
+        let pending_keys = rows
+            .iter()
+            .filter_map(|(record, row)| row.next_attempt_at.map(|due| keys::pending_delivery(route, due, *record)));
+        let (pending, _) = self.table.get_readable::<PendingDelivery>(&pending_keys.collect::<Vec<_>>()).await?;
+        let pending = pending.into_iter().map(|pending| (pending.record, pending)).collect();
+        Ok(StoredDeliveries { rows, malformed, pending })
+    }
+
+    /// Returns the writes that make a delivery pending for a replay, instead of a pending one, if a drain has not
+    /// changed it.
+    fn replace(
+        &self,
+        route: Route,
+        replay: ReplayId,
+        row: Option<&DeliveryRow>,
+        next: &PendingDelivery,
+    ) -> Result<Vec<Write>, StoreError> {
+        let mut writes = Vec::new();
+        let key = key(route, next);
+        let before = row.and_then(|row| row.next_attempt_at).map(|due| keys::pending_delivery(route, due, next.record));
+        writes.extend(before.filter(|before| *before != key).map(|before| Delete::of(&before).into()));
+        writes.push(Put::new(self.item(route, next)?).into());
+        let unchanged = match row {
+            None => Condition::item_absent(),
+            Some(DeliveryRow { status, next_attempt_at, .. }) => {
+                let due = match next_attempt_at {
+                    None => Condition::absent("nextAttemptAt")
+                        .or(Condition::equals("nextAttemptAt", AttributeValue::Null(true))),
+                    Some(at) => Condition::equals("nextAttemptAt", text(at)),
+                };
+                Condition::equals("status", to_value(status)?).and(due)
+            }
+        };
+        let mut replay_ids = row.map(|row| row.replay_ids.clone()).unwrap_or_default();
+        replay_ids.push(replay);
+        let attempts = row.map_or(&[][..], |row| row.attempts.as_slice());
+        let update = self.update(route, next, (DeliveryStatus::Pending, Some(next.next_attempt_at)))?;
+        let update = update
+            .set("attempts", to_value(newest(attempts, MAX_KEPT_ATTEMPTS))?)
+            .set("replayIds", to_value(newest(&replay_ids, MAX_REPLAYS_PER_DELIVERY))?);
+        writes.push(update.when(unchanged).into());
+        Ok(writes)
     }
 
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {

@@ -50,7 +50,7 @@ pub struct Deletion {
     pub user_id: UserId,
     /// Time of the deletion.
     pub started_at: Timestamp,
-    /// Who deleted the user.
+    /// Actor of the deletion.
     #[serde(default)]
     pub actor: Option<Actor>,
     /// Status of the user before the deletion.
@@ -90,7 +90,7 @@ pub struct StatusChange {
     pub started_at: Timestamp,
     /// Status of the user after the change.
     pub owner: OwnerStatus,
-    /// Who made the change.
+    /// Actor of the change.
     pub actor: Option<Actor>,
     /// Source of the ids of the events, so that each run generates the same.
     pub seed: RequestSeed,

@@ -45,7 +45,7 @@ pub struct Claims {
     pub jti: String,
     /// Token epoch of the user at the time of issue.
     pub epoch: u32,
-    /// What the token may do.
+    /// Permissions of the token.
     #[serde(default)]
     pub mode: Mode,
     /// Integrations that exist for the token; absent without a limit.
@@ -62,7 +62,7 @@ pub struct Claims {
 /// Limits of a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// What the token may do.
+    /// Permissions of the token.
     pub mode: Mode,
     /// Integrations that exist for the token, if they are limited.
     pub integrations: Option<Vec<IntegrationId>>,

@@ -74,10 +74,10 @@ struct Installing {
     change: InstallationChange,
 }
 
-/// Returns the event of a change, which carries an object.
 /// Time of all events: an erasure needs a query for each second in which some were stored.
 static STORED_AT: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
 
+/// Returns the event of a change, which carries an object.
 fn event(environment_id: EnvironmentId, user_id: UserId, event_type: EventType, object: &impl Serialize) -> Event {
     Event {
         event_id: EventId::new(),

@@ -45,15 +45,10 @@ pub async fn replace_credential(
     let StateWithVault { state, vault } = with_vault;
     let EngineOrBackend { environment, actor } = caller;
     let ReplaceCredential { data: SecretObject(data), name } = body;
-    let mut written = None;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let owner = users::find(&state.users, environment, None, &user).await?;
         let found = state.credentials.sealed(environment, owner.user_id, id).await?;
         let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
-        // The response to the write may have been lost, and the SDK has repeated it.
-        if written.as_ref() == Some(&old) {
-            return Ok(revised(credential));
-        }
         if_match.check_revision(credential.data_revision)?;
         let data = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
         let after = SealedCredential { credential: credential.replaced(name.as_ref(), Timestamp::now()), data };
@@ -63,7 +58,6 @@ pub async fn replace_credential(
         if state.credentials.replace(environment, &credential, &after, events).await? {
             return Ok(revised(after.credential));
         }
-        written = Some(after.data);
     }
     Err(Problem::modified_concurrently("credential"))
 }

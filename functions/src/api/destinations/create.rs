@@ -4,7 +4,7 @@
 
 use axum::extract;
 use tenon::{
-    delivery::connections::NewTarget,
+    delivery::connections::{ConnectionError, NewTarget},
     domain::{
         delivery::Route,
         destination::{BusName, Destination, MAX_SUBSCRIPTIONS, Region, errors_only},
@@ -96,9 +96,9 @@ impl Input for NewDestination {
                 let credentials = fields.require("credentials", credentials);
                 // `region` is called, so a bus ARN must not have another one.
                 if let (Some(region), Some(bus)) = (&region, &event_bus_name)
-                    && bus.region().is_some_and(|named| named != region.as_str())
+                    && !bus.is_in(region)
                 {
-                    fields.reject("eventBusName", "must name a bus in `region`");
+                    fields.reject("eventBusName", ConnectionError::OtherRegion);
                 }
                 region.zip(event_bus_name).zip(credentials).map(|((region, event_bus_name), credentials)| {
                     NewTarget::EventBridge { region, event_bus_name, credentials: credentials.into() }

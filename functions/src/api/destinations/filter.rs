@@ -1,8 +1,9 @@
 //! Filter of a destination as callers write it: users may be given by username or email address.
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tenon::{
     domain::{
-        destination::{Filter, MAX_FILTER_ENTRIES},
+        destination::{Filter, MAX_FILTER_BYTES, MAX_FILTER_ENTRIES},
         error_log::EngineText,
         id::{EnvironmentId, WorkflowId},
         names::UserRef,
@@ -13,8 +14,11 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
+/// Maximum number of users that are read concurrently.
+const MAX_CONCURRENT_READS: usize = 8;
+
 /// Filter of the records that a destination receives. An absent list matches every record; an empty one
-/// is rejected.
+/// is rejected. At most 16 KiB as JSON.
 #[derive(Debug, Default, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewFilter {
@@ -37,8 +41,8 @@ pub struct NewFilter {
 }
 
 impl NewFilter {
-    /// Replaces usernames and email addresses by user ids, and adds those that nobody has to the errors. One read
-    /// for each name.
+    /// Replaces usernames and email addresses by user ids, and adds those that nobody has, and a filter that is too
+    /// long, to the errors. One read for each name.
     pub(super) async fn resolve(
         self,
         users: &Users,
@@ -46,15 +50,21 @@ impl NewFilter {
         errors: &mut FieldErrors,
     ) -> Result<Filter, Problem> {
         let Self { workflow_id, user_id: given, block_type, integration_id } = self;
+        let reads: Vec<_> = given.iter().map(|user| users.resolve(environment, user)).collect();
+        let found: Vec<_> = stream::iter(reads).buffered(MAX_CONCURRENT_READS).try_collect().await?;
         let mut user_id = Vec::new();
-        for (index, user) in given.iter().enumerate() {
-            match users.resolve(environment, user).await? {
+        for (index, found) in found.into_iter().enumerate() {
+            match found {
                 Some(id) => user_id.push(id),
                 None => {
                     errors.push_at("/filter/userId", &[index.to_string()], "no user with this id, username or email")
                 }
             }
         }
-        Ok(Filter { workflow_id, user_id, block_type, integration_id })
+        let filter = Filter { workflow_id, user_id, block_type, integration_id };
+        if filter.size() > MAX_FILTER_BYTES {
+            errors.push_at("", &["filter"], format_args!("must have at most {MAX_FILTER_BYTES} bytes as JSON"));
+        }
+        Ok(filter)
     }
 }

@@ -9,8 +9,9 @@ use tenon::{
     delivery::{connections::TargetChanges, drain_scheduler::DrainScheduler},
     domain::{
         delivery::Route,
-        destination::{BusName, Filter, MAX_SUBSCRIPTIONS, Region, Target},
+        destination::{BusName, Destination, Filter, MAX_SUBSCRIPTIONS, Region, Target},
         event::Subscription,
+        health::Health,
         id::DestinationId,
         patch::Patch,
         text::Text,
@@ -68,6 +69,56 @@ pub struct PatchDestination {
     credentials: Option<NewCredentials>,
 }
 
+impl PatchDestination {
+    /// Returns errors for the fields that do not apply to a type of destination.
+    fn inapplicable_to(&self, target: &Target) -> FieldErrors {
+        let (given, detail) = match target {
+            Target::EventBridge(_) => (
+                vec![("url", self.url.is_some()), ("description", !self.description.is_absent())],
+                "applies only to webhook destinations",
+            ),
+            Target::Webhook(_) => (
+                vec![
+                    ("region", self.region.is_some()),
+                    ("eventBusName", self.event_bus_name.is_some()),
+                    ("credentials", self.credentials.is_some()),
+                ],
+                "applies only to EventBridge destinations",
+            ),
+        };
+        let mut errors = FieldErrors::default();
+        given.iter().filter(|(_, given)| *given).for_each(|(name, _)| errors.push_at("", &[name], detail));
+        errors
+    }
+}
+
+impl State {
+    /// Stores a changed destination. Returns its health, and wakes the drain if a reset concerns pending deliveries.
+    async fn save(
+        &self,
+        route: Route,
+        destination: &Destination,
+        reset: Option<Reset>,
+        health: Health,
+    ) -> Result<Health, Problem> {
+        let Self { saving: super::State { destinations, .. }, health_store, scheduler } = self;
+        let Some(reset) = reset else {
+            destinations.update(route.environment, destination).await?;
+            return Ok(health);
+        };
+        destinations.update_and_reset(route, destination, reset).await?;
+        let health = health_store.get(route).await?;
+        if health.pending_since.is_some() {
+            let now = Timestamp::now();
+            if let Err(error) = scheduler.schedule(route, now, now).await {
+                // The next run of the drain picks up the change.
+                tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
+            }
+        }
+        Ok(health)
+    }
+}
+
 /// Updates a destination.
 ///
 /// A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
@@ -85,40 +136,24 @@ pub async fn patch_destination(
     Path(id): Path<DestinationId>,
     Valid(body): Valid<PatchDestination>,
 ) -> Result<Json<DestinationBody>, Problem> {
-    let State { saving: super::State { destinations, users, connections }, health_store, scheduler } = state;
+    let super::State { destinations, users, connections } = &state.saving;
     let route = Route { environment: caller.environment, destination: id };
     let found = destinations.get_with_health(route).await?;
     let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
+    let mut errors = body.inapplicable_to(&destination.target);
     let PatchDestination { enabled, name, events, filter, url, description, region, event_bus_name, credentials } =
         body;
 
     let before = destination.clone();
     if let Some(enabled) = enabled {
-        destination.enabled = enabled;
-        destination.disabled_reason = None;
-        destination.disabled_at =
-            if enabled { None } else { before.disabled_at.or_else(|| before.enabled.then(Timestamp::now)) };
+        destination.set_enabled(enabled, Timestamp::now());
     }
     destination.name = name.apply(destination.name);
     destination.events = events.unwrap_or(destination.events);
-    let mut errors = match destination.target {
-        Target::EventBridge(_) => reject_fields(
-            &[("url", url.is_some()), ("description", !description.is_absent())],
-            "applies only to webhook destinations",
-        ),
-        Target::Webhook(_) => reject_fields(
-            &[
-                ("region", region.is_some()),
-                ("eventBusName", event_bus_name.is_some()),
-                ("credentials", credentials.is_some()),
-            ],
-            "applies only to EventBridge destinations",
-        ),
-    };
     match filter {
         Patch::Absent => {}
         Patch::Null => destination.filter = Filter::default(),
-        Patch::Set(filter) => destination.filter = filter.resolve(&users, caller.environment, &mut errors).await?,
+        Patch::Set(filter) => destination.filter = filter.resolve(users, caller.environment, &mut errors).await?,
     }
     errors.check()?;
     let credentials = credentials.map(Into::into);
@@ -132,36 +167,24 @@ pub async fn patch_destination(
     destination.verification = verification.unwrap_or(destination.verification);
     destination.version += 1;
     destination.updated_at = Timestamp::now();
-    let reset = if redirected {
-        Some(if destination.target.is_same_place(&before.target) { Reset::Outage } else { Reset::Results })
-    } else {
-        enabling.then_some(if before.enabled { Reset::Circuit } else { Reset::Outage })
-    };
-    let disabled = before.enabled && !destination.enabled;
-    let reset = reset.or((disabled && health.pending_since.is_some()).then_some(Reset::Nothing));
-    let health = match reset {
-        Some(reset) => {
-            destinations.update_and_reset(route, &destination, reset).await?;
-            health_store.get(route).await?
-        }
-        None => {
-            destinations.update(caller.environment, &destination).await?;
-            health
-        }
-    };
-    if health.pending_since.is_some() && reset.is_some() {
-        let now = Timestamp::now();
-        if let Err(error) = scheduler.schedule(route, now, now).await {
-            // The next run of the drain picks up the change.
-            tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
-        }
-    }
+    let reset = reset_by((&before, &destination), redirected, enabling, &health);
+    let health = state.save(route, &destination, reset, health).await?;
     Ok(Json(DestinationBody::new(route.environment, &connections.principal, (destination, health))))
 }
 
-/// Rejects fields that do not apply to the type of the destination.
-fn reject_fields(given: &[(&str, bool)], detail: &str) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    given.iter().filter(|(_, given)| *given).for_each(|(name, _)| errors.push_at("", &[name], detail));
-    errors
+/// Returns the reset of the health that a change of a destination needs, if any.
+fn reset_by(
+    (before, after): (&Destination, &Destination),
+    redirected: bool,
+    enabling: bool,
+    health: &Health,
+) -> Option<Reset> {
+    if redirected {
+        return Some(if after.target.is_same_place(&before.target) { Reset::Outage } else { Reset::Results });
+    }
+    if enabling {
+        return Some(if before.enabled { Reset::Circuit } else { Reset::Outage });
+    }
+    let disabled = before.enabled && !after.enabled;
+    (disabled && health.pending_since.is_some()).then_some(Reset::Nothing)
 }

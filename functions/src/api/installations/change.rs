@@ -1,4 +1,4 @@
-//! What a request to install an integration, or to change an installation, changes.
+//! Plan of a request to install an integration, or to change an installation, changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -42,7 +42,7 @@ use crate::{
 /// Data revisions of an installation's credentials, by type, as it recorded them.
 pub(super) type DataRevisions = BTreeMap<String, Option<u64>>;
 
-/// What a request changes, as it was read.
+/// Present state of what a request changes.
 pub(super) struct Current {
     environment: EnvironmentId,
     user: UserId,

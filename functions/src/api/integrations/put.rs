@@ -19,7 +19,7 @@ use tenon::{
         timestamp::Timestamp,
         workflow::WorkflowKey,
     },
-    http::{Backend, ChosenId, FieldErrors, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
+    http::{Backend, FieldErrors, Fields, FromJson, IfMatch, Input, Location, NewPath, Problem, Valid},
     store::integrations::{CreateIntegrationError, Integrations},
 };
 use utoipa::ToSchema;
@@ -269,23 +269,19 @@ impl From<PutIntegration> for Content {
 pub async fn put_integration(
     caller: Backend,
     extract::State(integrations): extract::State<Integrations>,
-    Path(ChosenId(id)): Path<ChosenId>,
+    NewPath(id): NewPath<IntegrationId>,
     if_match: IfMatch,
     Valid(body): Valid<PutIntegration>,
 ) -> Result<Response, Problem> {
     let mut errors = FieldErrors::default();
-    let id = id.parse::<IntegrationId>().map_err(|error| errors.push_at("", &["integrationId"], error));
-    if body.integration_id.as_ref().is_some_and(|given| id.as_ref().is_ok_and(|id| given != id)) {
+    if body.integration_id.as_ref().is_some_and(|given| *given != id) {
         errors.push_at("", &["integrationId"], "must equal the id in the path");
     }
     let content = Content::from(body);
     if content.size() > MAX_INTEGRATION_BYTES {
         errors.push_at("", &[""; 0], format_args!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON"));
     }
-    let id = match id {
-        Ok(id) if errors.is_empty() => id,
-        _ => return Err(Problem::invalid(errors)),
-    };
+    errors.check()?;
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         let now = Timestamp::now();
         let Some(before) = integrations.get(caller.environment, &id).await? else {

@@ -23,9 +23,14 @@ function report(name, { integrationId, credentialIds, workflows, status }) {
 // Stores an installation, and replaces what the page knows of it.
 async function put(id, body) {
   const isNew = !installationOf(id);
+  const installation = await store(id, body);
+  report(isNew ? "installed" : "updated", installation);
+  return installation;
+}
+
+async function store(id, body) {
   const installation = await call("PUT", installationPath(id), body);
   state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== id)];
-  report(isNew ? "installed" : "updated", installation);
   return installation;
 }
 
@@ -359,7 +364,7 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
     } else {
       await loadSession();
       const others = installationOf(integrationId).workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
-      await put(integrationId, { workflows: active ? [...others, workflow.key] : others });
+      await store(integrationId, { workflows: active ? [...others, workflow.key] : others });
     }
     const known = installationOf(integrationId)?.workflows.find(({ key }) => key === workflow.key);
     const workflowId = known?.workflowId ?? workflow.workflowId;

@@ -134,7 +134,12 @@ async function openIntegration(id, message) {
       return;
     }
     const title = integration?.name ?? id;
-    const description = integration?.description && h("p", { class: "quiet" }, integration.description);
+    const { user, environment } = state.session;
+    const description = [
+      integration?.description && h("p", { class: "quiet" }, integration.description),
+      // Anyone who has an environment can send a link to this page, with an integration that looks like another one.
+      claims.hosted && h("p", { class: "quiet" }, text("linkOwner", { user: user.username ?? user.email, environment: environment.name })),
+    ];
     const view = { title, integration, back: homeOf(), message };
     if (!installation) {
       show(view, description, installView(integration, { openResult: () => openResult(integration), reload: () => openIntegration(id) }));

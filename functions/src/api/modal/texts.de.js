@@ -101,6 +101,7 @@ const DE = {
   readOnly: "Sie können dies ansehen, aber nicht ändern.",
   linkTitle: "Eine Integration verbinden",
   linkHelp: "Sie haben einen Link erhalten, um eine Integration mit Ihrem Konto zu verbinden. Fahren Sie nur fort, wenn Sie ihn erwartet haben.",
+  linkOwner: "Was Sie hier verbinden, gehört zum Konto {user} von {environment}. Fahren Sie nur fort, wenn Sie beide kennen.",
   linkUsed: "Dieser Link wurde schon verwendet oder ist abgelaufen. Bitten Sie den Absender um einen neuen.",
   linkIncomplete: "Dieser Link ist unvollständig. Öffnen Sie ihn noch einmal aus der Nachricht.",
   linkMissing: "Öffnen Sie diese Seite über einen Link, den Sie erhalten haben, oder aus Ihrer App.",

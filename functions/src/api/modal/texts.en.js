@@ -100,6 +100,7 @@ const EN = {
   readOnly: "You can look at this, but not change it.",
   linkTitle: "Connect an integration",
   linkHelp: "You received a link to connect an integration to your account. Continue only if you expected it.",
+  linkOwner: "What you connect here belongs to the account {user} of {environment}. Continue only if you know both.",
   linkUsed: "This link was used already, or has expired. Ask the sender for a new one.",
   linkIncomplete: "This link is incomplete. Open it from the message again.",
   linkMissing: "Open this page from a link that you received, or from the app that you use.",

@@ -101,6 +101,7 @@ const ES = {
   readOnly: "Puede consultar esta página, pero no modificarla.",
   linkTitle: "Conectar una integración",
   linkHelp: "Ha recibido un enlace para conectar una integración a su cuenta. Continúe solo si lo esperaba.",
+  linkOwner: "Lo que conecte aquí pertenece a la cuenta {user} de {environment}. Continúe solo si conoce ambos.",
   linkUsed: "Este enlace ya se ha usado o ha caducado. Pida uno nuevo al remitente.",
   linkIncomplete: "Este enlace está incompleto. Ábralo de nuevo desde el mensaje.",
   linkMissing: "Abra esta página desde un enlace que haya recibido o desde la aplicación que usa.",

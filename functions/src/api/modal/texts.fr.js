@@ -101,6 +101,7 @@ const FR = {
   readOnly: "Vous pouvez consulter cette page, mais pas la modifier.",
   linkTitle: "Connecter une intégration",
   linkHelp: "Vous avez reçu un lien pour connecter une intégration à votre compte. Continuez uniquement si vous l’attendiez.",
+  linkOwner: "Ce que vous connectez ici appartient au compte {user} de {environment}. Continuez seulement si vous connaissez les deux.",
   linkUsed: "Ce lien a déjà été utilisé ou a expiré. Demandez-en un nouveau à l’expéditeur.",
   linkIncomplete: "Ce lien est incomplet. Ouvrez-le de nouveau depuis le message.",
   linkMissing: "Ouvrez cette page depuis un lien que vous avez reçu ou depuis l’application que vous utilisez.",

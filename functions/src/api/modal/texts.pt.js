@@ -101,6 +101,7 @@ const PT = {
   readOnly: "Você pode consultar esta página, mas não pode alterá-la.",
   linkTitle: "Conectar uma integração",
   linkHelp: "Você recebeu um link para conectar uma integração à sua conta. Continue somente se o esperava.",
+  linkOwner: "O que você conectar aqui pertence à conta {user} de {environment}. Continue somente se conhecer ambos.",
   linkUsed: "Este link já foi usado ou expirou. Peça um novo ao remetente.",
   linkIncomplete: "Este link está incompleto. Abra-o novamente a partir da mensagem.",
   linkMissing: "Abra esta página por um link que você recebeu ou pelo aplicativo que você usa.",

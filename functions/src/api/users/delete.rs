@@ -38,7 +38,8 @@ pub struct DeletionBody {
 /// The user, its credentials and its workflows immediately return 404, and its names are free.
 /// Their data is removed in the background. Its errors are kept until they expire.
 #[utoipa::path(delete, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
-    responses((status = 200, body = DeletedUser)))]
+    responses((status = 200, body = DeletedUser),
+        (status = 409, description = "concurrent requests changed the user")))]
 pub async fn delete_user(
     caller: Backend,
     extract::State(ChangeState { users, outbox }): extract::State<ChangeState>,

@@ -13,7 +13,7 @@ use tenon::{
 
 use crate::api::success::Success;
 
-/// Starts a background job that erases the user's errors recorded so far, with all their
+/// Starts a background job that erases the user's errors and events stored so far, with all their
 /// deliveries, including pending ones.
 ///
 /// Works for a deleted user if `user` is its id. The job resumes after failures until it is
@@ -27,7 +27,7 @@ pub async fn erase_logs(
     _: NoInput,
 ) -> Result<Accepted<Success>, Problem> {
     let environment_id = caller.environment;
-    // A name without a user has no errors.
+    // A name without a user has no records.
     if let Some(user_id) = users.resolve(environment_id, &user).await? {
         start_erasure(&users.0, &Erasure { environment_id, user_id, started_at: Timestamp::now() }).await?;
     }

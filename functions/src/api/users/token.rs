@@ -37,7 +37,7 @@ pub struct CreateToken {
     #[input(default = TtlSeconds::MAX)]
     #[schema(required = false)]
     ttl_seconds: TtlSeconds,
-    /// What the token may do.
+    /// Permissions of the token.
     #[input(default)]
     #[schema(required = false, default = "manage")]
     mode: Mode,

@@ -8,7 +8,7 @@ from typing_extensions import NotRequired, TypedDict
 
 AccessKeyId: TypeAlias = "str"
 
-#: Who made a change.
+#: Actor of a change.
 Actor: TypeAlias = "dict[str, Any]"
 
 
@@ -418,11 +418,11 @@ class Event(TypedDict):
     actor: Actor | None
     #: Time of the change.
     createdAt: Timestamp
-    #: What was changed, as the API shows it after the change. Its `revision` increases with every change,
+    #: Changed resource, as the API shows it after the change. Its `revision` increases with every change,
     #: so that an older event that arrives later can be recognized.
     data: dict[str, Any]
     integrationId: Text128 | None
-    #: What happened.
+    #: Type of the event.
     type: EventType
     #: User who was changed, or who owns what was changed.
     userId: UserId
@@ -452,13 +452,13 @@ class EventWithDeliveries(TypedDict):
     actor: Actor | None
     #: Time of the change.
     createdAt: Timestamp
-    #: What was changed, as the API shows it after the change. Its `revision` increases with every change,
+    #: Changed resource, as the API shows it after the change. Its `revision` increases with every change,
     #: so that an older event that arrives later can be recognized.
     data: dict[str, Any]
     #: Deliveries of the event, one per destination.
     deliveries: list[Delivery]
     integrationId: Text128 | None
-    #: What happened.
+    #: Type of the event.
     type: EventType
     #: User who was changed, or who owns what was changed.
     userId: UserId
@@ -710,7 +710,7 @@ class InstallLink(TypedDict):
 class Installation(TypedDict):
     """Installation as the API returns it."""
 
-    #: What the user has to do, with pointers into the body of the PUT that would do it; at most 100.
+    #: Actions that the user has to take, with pointers into the body of the PUT that would do it; at most 100.
     attention: list[FieldError]
     #: Connected credentials, by credential type.
     credentialIds: dict[str, CredentialId]
@@ -888,7 +888,7 @@ class NewCredentials(TypedDict):
 
 class NewFilter(TypedDict):
     """Filter of the records that a destination receives. An absent list matches every record; an empty one
-    is rejected.
+    is rejected. At most 16 KiB as JSON.
     """
 
     #: Block types whose errors are sent; events have none and are sent regardless.
@@ -1299,7 +1299,7 @@ class Token(TypedDict):
     token: str
 
 
-#: What a user token may do, each mode more than the one before.
+#: Permissions of a user token, of which each mode has more than the one before.
 TokenMode: TypeAlias = "Literal['read', 'install', 'manage']"
 
 TtlSeconds: TypeAlias = "int"

@@ -392,7 +392,7 @@ class Tenon(Caller):
         return self._call("GET", f"/users/{segment(user)}/integrations/{segment(integration_id)}/install-url")
 
     def erase_logs(self, user: str) -> models.Success:
-        """Starts a background job that erases the user's errors recorded so far, with all their
+        """Starts a background job that erases the user's errors and events stored so far, with all their
         deliveries, including pending ones.
 
         Works for a deleted user if `user` is its id. The job resumes after failures until it is

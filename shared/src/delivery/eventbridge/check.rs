@@ -87,7 +87,7 @@ impl ConnectionRefused {
 pub struct Checked {
     /// Outcome of the test event, or of the call to STS that failed before. None if the bus was not found.
     pub sent: Option<Outcome>,
-    /// What the check proves, or why the destination must not be saved.
+    /// Result of the check, or the reason why the destination must not be saved.
     pub result: Result<Verification, ConnectionRefused>,
 }
 

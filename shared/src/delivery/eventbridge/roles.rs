@@ -21,7 +21,7 @@ use crate::{
 
 /// Lifetime of the credentials of a role (AWS minimum).
 const SESSION: Duration = Duration::from_secs(15 * 60);
-/// Remaining lifetime from which credentials are not used any more.
+/// Minimum remaining lifetime of cached credentials.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// Maximum number of destinations whose credentials are cached.
 const MAX_CACHED: u64 = 1000;

@@ -22,7 +22,7 @@ const MAX_BATCH_GET: usize = 100;
 /// Response to a batch: the unprocessed requests and the items that were found, by table.
 type Response<R> = (Vec<R>, Vec<(String, Item)>);
 
-/// BatchOutcome of a batch.
+/// Outcome of a batch.
 struct BatchOutcome<R> {
     /// Requests that were not processed.
     unprocessed: Vec<R>,
@@ -179,7 +179,7 @@ impl Table {
 
     /// Writes the items of entities with one `BatchWriteItem` per 25 items, all concurrently, more if
     /// DynamoDB leaves items unprocessed. The keys of the items must be distinct. Returns the indices
-    /// of entities that were not written. Errors are logged; items that stayed unprocessed are not.
+    /// of entities that were not written, after logging the reason.
     ///
     /// `item` creates an item for each attempt, because a copy for a second attempt, which is rare, would
     /// take an eighth of the time of a request.
@@ -211,8 +211,12 @@ impl Table {
             Ok((batch, Vec::new()))
         };
         let BatchOutcome { unprocessed, error, .. } = send_batch(batch.to_vec(), send, StoreError::is_transient).await;
-        if let Some(error) = error {
-            tracing::error!(error = %ErrorChain(&error), "batch write rejected");
+        match error {
+            Some(error) => tracing::error!(error = %ErrorChain(&error), "batch write rejected"),
+            None if !unprocessed.is_empty() => {
+                tracing::warn!(count = unprocessed.len(), "batch write left items unprocessed");
+            }
+            None => {}
         }
         unprocessed.into_iter().map(|(index, _)| index).collect()
     }

@@ -78,7 +78,8 @@ impl<A: Access> Table<A> {
         let mut sources: Vec<Source> = partitions.iter().map(|pk| Source::new(pk, &range)).collect();
         let is_before = |a: &str, b: &str| if range.newest_first { a > b } else { a < b };
         let earlier = |a: String, b: String| if is_before(&a, &b) { a } else { b };
-        let max_queries = MAX_QUERIES.max(partitions.len());
+        let max_queries = if range.view.is_index() { MAX_INDEX_QUERIES } else { MAX_TABLE_QUERIES };
+        let max_queries = max_queries.max(partitions.len());
         let (mut queries, mut items, mut last) = (0, Vec::new(), None);
         loop {
             // If the buffer of a partition is empty, its items are unknown beyond the last key that
@@ -116,8 +117,11 @@ impl<A: Access> Table<A> {
 
 /// Minimum number of items per query with a selective filter.
 const SELECTIVE_QUERY_LIMIT: usize = 250;
-/// Maximum number of queries per page, or one per partition if there are more partitions.
-const MAX_QUERIES: usize = 32;
+/// Maximum number of queries of an index per page, or one per partition if there are more partitions.
+const MAX_INDEX_QUERIES: usize = 32;
+/// Maximum number of queries of a table per page. Items of a table are longer and read with strong consistency: a
+/// query takes up to 256 of the 3,000 read units per second that a partition has.
+const MAX_TABLE_QUERIES: usize = 8;
 
 /// Partition while a page is assembled.
 struct Source<'a> {

@@ -1,5 +1,7 @@
 //! Key ranges, filters, and queries of single partitions.
 
+use std::iter;
+
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::Select};
 use futures_util::future::try_join_all;
 
@@ -122,9 +124,9 @@ impl Filter {
     pub(in crate::store) fn one_of<'a>(self, attribute: &str, wanted: Option<impl Iterator<Item = &'a str>>) -> Self {
         let Some(wanted) = wanted else { return self };
         let conditions = wanted.map(|wanted| Condition::equals(attribute, text(wanted)));
-        // No attribute has no name at all, so that nothing matches an empty list.
+        // No item has this attribute, so that nothing matches an empty list.
         let nothing = Condition::exists("none");
-        let any = conditions.fold(nothing, Condition::or);
+        let any = Condition::Any(iter::once(nothing).chain(conditions).collect());
         Self { selective: true, ..self.and(any) }
     }
 

@@ -98,7 +98,7 @@ async fn api_key_cannot_access_another_environment() {
 }
 
 #[tokio::test]
-async fn engine_key_can_only_record_errors() {
+async fn engine_key_neither_reads_nor_manages_users_workflows_and_destinations() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let workflow = acme.create_workflow(&user, "Orders").await;

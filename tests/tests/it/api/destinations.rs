@@ -106,6 +106,10 @@ async fn filter_limits_destination_and_null_clears_it() {
     let wrong = acme.backend.patch(&path, wrong).await.is_problem(422, "validation");
     let pointers = wrong.body["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap());
     assert_eq!(pointers.collect::<Vec<_>>(), ["/url", "/filter/userId/0"]);
+    let long = |length: usize| vec!["é".repeat(length); 100];
+    let too_long = acme.backend.patch(&path, json!({ "filter": { "blockType": long(100) } })).await;
+    too_long.is_problem(422, "validation").names(&["/filter"]);
+    acme.backend.patch(&path, json!({ "filter": { "blockType": long(75) } })).await.is(200);
     let patched = acme.backend.patch(&path, json!({ "filter": null })).await.is(200);
     assert_eq!(patched.body["filter"], json!({}));
     acme.record_error(&stock, "without filter").await;

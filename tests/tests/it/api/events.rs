@@ -101,6 +101,11 @@ async fn events_reach_only_the_destinations_that_want_them() {
             (Some(created.id().as_str()), &json!("delivered"))
         );
     }
+    // Everything else has arrived meanwhile.
+    assert_eq!(
+        (types(&for_errors), types(&for_workflows)),
+        (vec!["error".to_owned()], twice.map(str::to_owned).to_vec())
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Handlers called with Lambda events.
 
 use axum::{handler::Handler, response::Response};
-use functions::api::users;
+use functions::api::{errors, users};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenon::{
@@ -9,7 +9,7 @@ use tenon::{
     start::{FromAws, connect},
     store::users::Users,
 };
-use tests::{aws, event, scripted, setting};
+use tests::{aws, event, faulty_aws::answering, scripted, setting, table_items::load_workflows};
 use tower::ServiceExt;
 
 /// Calls a handler with an event. Returns its status and body.
@@ -108,4 +108,60 @@ async fn throttling_returns_503_and_access_denial_returns_500() {
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         assert!(!String::from_utf8_lossy(&body).contains("tenon-Directory"));
     }
+}
+
+#[tokio::test]
+async fn errors_that_dynamodb_does_not_store_are_named_for_another_try() {
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let environment = tenon::domain::id::EnvironmentId::new();
+    let workflows = load_workflows(&aws, environment, 1).await;
+    // Not written by this name, and as if the others were.
+    let config = answering(&aws, |operation, body| {
+        let puts = body["RequestItems"].as_object().filter(|_| operation == "BatchWriteItem")?;
+        let left = |put: &&Value| put["PutRequest"]["Item"]["error"]["S"] == "lost";
+        let left = puts.iter().map(|(table, puts)| {
+            let puts: Vec<&Value> = puts.as_array().unwrap().iter().filter(left).collect();
+            (table.clone(), json!(puts))
+        });
+        Some((200, json!({ "UnprocessedItems": left.collect::<serde_json::Map<_, _>>() })))
+    });
+    let state = connect(&config, errors::record::State::from_aws).await.unwrap();
+    let error = |text: &str, id: Option<&str>| json!({ "executionId": "e", "blockId": "b", "blockType": "shopify", "error": text, "_id": id });
+    let id = tenon::domain::id::ErrorId::new().to_string();
+    // The second one repeats the first one, and is not written again.
+    let errors = [("kept", Some(&*id)), ("kept", Some(&id)), ("lost", None), ("kept", None), ("lost", None)];
+    let body = json!({ "errors": errors.map(|(text, id)| error(text, id)) });
+    let workflow = workflows[0].to_string();
+    let environment = environment.to_string();
+    let event = event_of("errors_record", &environment, Some(("workflowId", &workflow)), Some(body));
+
+    let refused = response(Endpoint(errors::record::record_errors), &state, &event).await;
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+    );
+    let (status, problem) = answer(Endpoint(errors::record::record_errors), &state, &event).await;
+    assert_eq!((status, &problem["type"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("urn:tenon:problem:not-recorded")));
+    let pointers = problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap());
+    assert_eq!(pointers.collect::<Vec<_>>(), ["/errors/2", "/errors/4"]);
+}
+
+#[tokio::test]
+async fn users_that_dynamodb_does_not_store_are_named_for_another_try() {
+    let config = answering(&aws(&setting("AWS_ACCESS_KEY_ID")).await, |operation, body| {
+        let is_lost = operation == "TransactWriteItems" && body.to_string().contains("lost");
+        is_lost.then(|| (400, json!({ "__type": "ThrottlingException", "message": "Rate exceeded" })))
+    });
+    let state = connect(&config, Users::from_aws).await.unwrap();
+    // A transaction creates 25 users. The second one has the lost user, and one that shares its fate.
+    let mut names: Vec<String> = (0..25).map(|n| format!("user-{n}")).collect();
+    names.extend(["user-0", "lost", "kim"].map(str::to_owned));
+    let users: Vec<Value> = names.iter().map(|name| json!({ "username": name })).collect();
+    let environment = tenon::domain::id::EnvironmentId::new().to_string();
+    let event = event_of("users_batch", &environment, None, Some(json!({ "users": users })));
+
+    let (status, problem) = answer(Endpoint(users::batch::create_users), &state, &event).await;
+    assert_eq!((status, &problem["type"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("urn:tenon:problem:not-created")));
+    let pointers = problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap());
+    assert_eq!(pointers.collect::<Vec<_>>(), ["/users/26", "/users/27"]);
 }

@@ -50,6 +50,10 @@ async fn integration_is_created_replaced_and_deleted() {
     acme.backend.get("/integrations/Not%20an%20id").await.is_problem(404, "not-found");
     let named = acme.backend.put("/integrations/Shopify", orders()).await.is_problem(422, "validation");
     named.names(&["/integrationId"]);
+    let mut nameless = orders();
+    nameless["name"] = json!("");
+    let named = acme.backend.put("/integrations/Shopify", nameless).await.is_problem(422, "validation");
+    named.names(&["/integrationId", "/name"]);
 }
 
 #[tokio::test]

@@ -53,9 +53,15 @@ async fn workflows_are_listed_activated_and_deleted() {
         .await
         .is_problem(422, "validation")
         .names(&["/workflowId"]);
+    acme.backend
+        .put("/workflows/activate", json!({}))
+        .await
+        .is_problem(422, "validation")
+        .names(&["/userId", "/workflowId"]);
     // A user token does not need `userId`.
     let joe = tests::Api::new(acme.user_token(&user).await);
     joe.put("/workflows/deactivate", json!({ "workflowId": made[0] })).await.is(200);
+    joe.put("/workflows/activate", json!({})).await.is_problem(422, "validation").names(&["/workflowId"]);
     assert_eq!(joe.get("/workflows").await.is(200).body["data"].as_array().unwrap().len(), 3);
 
     let all = acme.backend.put(&format!("/users/{user}/deactivate-workflows"), json!({})).await.is(200);
@@ -157,7 +163,7 @@ async fn all_workflows_of_the_environment_are_listed_with_the_state_of_their_own
     }
     made.sort_by(|a, b| b.cmp(a));
     assert_eq!(seen, made);
-    // Those of a deleted user are gone at once.
+    // Those of a deleted user are gone immediately.
     acme.backend.delete(&format!("/users/{jim}")).await.is(200);
     let left = acme.engine.get("/workflows").await.is(200).body;
     assert_eq!(left["data"].as_array().unwrap().len(), 3);

@@ -1,7 +1,14 @@
 //! Failures of receivers, processes and AWS. After the faults end, every error has arrived at every
 //! destination at least once.
 
-use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use futures_util::FutureExt;
 
 use serde_json::{Value, json};
 use tests::{
@@ -67,7 +74,6 @@ async fn record_while_processes_die(acme: &Environment, workflow: &str) -> Vec<S
 #[tokio::test]
 async fn errors_arrive_after_receiver_failures_and_process_crashes() {
     let acme = Tenon::deployed().await.environment().await;
-    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     // Messages of a killed process become visible again after the visibility timeout, which is
     // shortened here.
     let sqs = aws_sdk_sqs::Client::new(&acme.tenon.aws);
@@ -77,6 +83,15 @@ async fn errors_arrive_after_receiver_failures_and_process_crashes() {
     };
     set_visibility_timeout("Webhooks", "20").await;
     set_visibility_timeout("Drains", "20").await;
+    let finished = AssertUnwindSafe(record_and_deliver_while_processes_die(&acme)).catch_unwind().await;
+    set_visibility_timeout("Webhooks", "180").await;
+    set_visibility_timeout("Drains", "120").await;
+    finished.unwrap_or_else(|panic| resume_unwind(panic));
+}
+
+#[cfg(target_os = "linux")]
+async fn record_and_deliver_while_processes_die(acme: &Environment) {
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
     let mut receivers = vec![("is healthy", acme.control_webhook().await, None)];
     for (behavior, reply) in failing() {
         let receiver = Receiver::with_behavior(move |_| reply.clone()).await;
@@ -94,7 +109,7 @@ async fn errors_arrive_after_receiver_failures_and_process_crashes() {
         receiver.wait_for_requests(1).await;
     }
     gone.wait_for_requests(1).await;
-    recorded.extend(record_while_processes_die(&acme, &workflow).await);
+    recorded.extend(record_while_processes_die(acme, &workflow).await);
     recorded.sort();
 
     receivers.push(("refuses connections", Receiver::at(address).await, Some(refusing)));
@@ -131,8 +146,6 @@ async fn errors_arrive_after_receiver_failures_and_process_crashes() {
         assert_eq!(receiver.ids(), recorded, "{behavior}");
         extra += receiver.received().len() - recorded.len();
     }
-    set_visibility_timeout("Webhooks", "180").await;
-    set_visibility_timeout("Drains", "120").await;
     println!("{extra} extra requests, {} required", recorded.len() * receivers.len());
 }
 
@@ -200,10 +213,10 @@ async fn stalled_destinations_do_not_delay_healthy_ones() {
     for (environment, receiver) in &healthy {
         eventually("all errors arrive", async || (receiver.ids() == recorded[*environment]).then_some(())).await;
     }
-    // The stalled receivers have not answered any request yet.
-    assert!(stalled.iter().all(|receiver| !receiver.is_released()));
     for receiver in &stalled {
-        assert!(!receiver.received().is_empty(), "the receiver got a request");
+        let requests = receiver.received().len();
+        // A stalled request ends after 15 seconds and is then repeated.
+        assert!((1..=5).contains(&requests), "{requests} requests: healthy destinations waited for stalled ones");
         receiver.release();
     }
 }

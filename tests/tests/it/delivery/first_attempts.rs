@@ -8,7 +8,12 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use tenon::{
     delivery::queues::{FirstAttempts, MAX_RECORDS_PER_MESSAGE},
-    domain::{delivery::Route, error_log::ErrorLog, timestamp::Timestamp},
+    domain::{
+        delivery::{DeliveryStatus, Route},
+        error_log::ErrorLog,
+        record::RecordKey,
+        timestamp::Timestamp,
+    },
 };
 use tests::{
     delivery_harness::{DeliveryHarness, ids},
@@ -75,6 +80,12 @@ async fn unreadable_error_fails_alone() {
     let arrived: BTreeSet<String> = receiver.ids().into_iter().collect();
     let readable = errors[..15].iter().chain(&errors[16..]);
     assert_eq!(arrived, readable.map(|error| error.error_id.to_string()).collect());
+    let deliveries = &harness.first_attempts.recorder.deliveries;
+    let failed = deliveries.list(route, Some(DeliveryStatus::Failed), (None, 10)).await.unwrap().items;
+    assert_eq!(
+        failed.iter().map(|delivery| delivery.record).collect::<Vec<_>>(),
+        [RecordKey::from(errors[15].key()).record_id()]
+    );
 }
 
 /// Returns the queue messages for the first attempts of these errors.

@@ -58,7 +58,7 @@ const FORBIDDEN: &[&str] = &[
     "127．0．0．1",
     "%31%32%37.0.0.1",
     "ｌｏｃａｌｈｏｓｔ",
-    // NoStore, link-local with the metadata services, shared
+    // Private, link-local with the metadata services, shared
     "10.0.0.1",
     "10.255.255.255",
     "172.16.0.1",

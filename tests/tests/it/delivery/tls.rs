@@ -28,8 +28,11 @@ use tenon::{
     },
     vault::Vault,
 };
-use tests::{aws, setting};
-use tokio::net::{TcpListener, TcpStream};
+use tests::{aws, eventually, setting};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Barrier,
+};
 use tower::util::BoxCloneSyncService;
 
 /// TLS server on loopback with a certificate for `hooks.example`.
@@ -37,12 +40,19 @@ struct Server {
     address: SocketAddr,
     certificate: rustls::pki_types::CertificateDer<'static>,
     connections: Arc<AtomicUsize>,
+    /// Number of connections that are open, with or without a handshake.
+    open: Arc<AtomicUsize>,
     versions: Arc<Mutex<Vec<Version>>>,
 }
 
 impl Server {
     /// Starts a server that offers these protocols.
     async fn offering(protocols: &[&str]) -> Self {
+        Self::answering(protocols, usize::MAX).await
+    }
+
+    /// Starts a server that answers only the handshakes of the first connections.
+    async fn answering(protocols: &[&str], handshakes: usize) -> Self {
         let signed = rcgen::generate_simple_self_signed(["hooks.example".to_owned()]).unwrap();
         let certificate = signed.cert.der().clone();
         let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
@@ -59,14 +69,21 @@ impl Server {
             address: listener.local_addr().unwrap(),
             certificate,
             connections: Arc::default(),
+            open: Arc::default(),
             versions: Arc::default(),
         };
-        let (connections, versions) = (server.connections.clone(), server.versions.clone());
+        let (connections, open, versions) = (server.connections.clone(), server.open.clone(), server.versions.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                connections.fetch_add(1, Ordering::SeqCst);
-                let (acceptor, versions) = (acceptor.clone(), versions.clone());
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                let (acceptor, open, versions) = (acceptor.clone(), open.clone(), versions.clone());
                 tokio::spawn(async move {
+                    let _open = Open::count(open);
+                    if number >= handshakes {
+                        let mut stream = stream;
+                        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap();
+                        return;
+                    }
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
                         versions.lock().unwrap().push(request.version());
@@ -82,9 +99,19 @@ impl Server {
 
     /// Returns a sender that resolves all names to the server, optionally trusting its certificate.
     async fn sender(&self, trusts: bool) -> (WebhookSender, Route, Webhook) {
-        let address = self.address;
-        let connector =
-            tower::service_fn(move |_: Uri| async move { TcpStream::connect(address).await.map(TokioIo::new) });
+        self.sender_of(trusts, 1).await
+    }
+
+    /// Returns a sender like [`Self::sender`] that opens this number of connections at the same time.
+    async fn sender_of(&self, trusts: bool, concurrent: usize) -> (WebhookSender, Route, Webhook) {
+        let (address, all_opening) = (self.address, Arc::new(Barrier::new(concurrent)));
+        let connector = tower::service_fn(move |_: Uri| {
+            let all_opening = all_opening.clone();
+            async move {
+                all_opening.wait().await;
+                TcpStream::connect(address).await.map(TokioIo::new)
+            }
+        });
         let mut roots = RootCertStore::empty();
         if trusts {
             roots.add(self.certificate.clone()).unwrap();
@@ -105,6 +132,34 @@ impl Server {
         let rules = EgressRules { ports: vec![443], allow_loopback: false };
         (WebhookSender::with_connector(BoxCloneSyncService::new(connector), rules, vault, Some(tls)), route, webhook)
     }
+}
+
+/// Open connection, which is counted.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn count(open: Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        Self(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn endpoint_that_ends_no_handshake_keeps_no_connections_open() {
+    let server = Server::answering(&["h2"], 1).await;
+    let (sender, route, webhook) = server.sender_of(true, 20).await;
+    // The first connection serves the requests that have begun to open others.
+    let sent = futures_util::future::join_all((0..20).map(|_| sender.send_test(route, &webhook))).await;
+    assert!(sent.iter().any(|outcome| matches!(outcome, Outcome::Delivered(_))), "{sent:?}");
+    assert_eq!(server.connections.load(Ordering::SeqCst), 20);
+    eventually("the other connections are closed", async || (server.open.load(Ordering::SeqCst) <= 1).then_some(()))
+        .await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tests::{
     Tenon, eventually, keys, python,
+    table_items::contains,
     webhook_receiver::{Received, Receiver, Reply},
 };
 use tokio::io::AsyncWriteExt;
@@ -86,9 +87,8 @@ async fn previous_secret_stays_valid_after_rotation() {
     assert!(verifies(&third, &request).await && verifies(&second, &request).await && verifies(&first, &request).await);
 
     let table = acme.tenon.items("DirectoryTable", &keys::destinations(&acme.id)).await;
-    let all = format!("{table:?}");
     for secret in [&first, &second, &third] {
-        assert!(!all.contains(secret.as_str()));
+        assert!(!table.iter().any(|item| contains(item, secret)));
     }
 }
 

@@ -171,6 +171,12 @@ async fn damaged_errors_end_no_replay_and_no_erasure() {
     for _ in 0..2 {
         assert!(!erasures.run(&erasure, late).await.unwrap(), "errors of the user remain");
     }
+    for (index, error) in errors.iter().enumerate() {
+        let partition = keys::workflow(harness.environment, error.workflow_id);
+        let remains = client.get_item().table_name(&table).key("pk", keys::attribute(partition));
+        let remains = remains.key("sk", keys::attribute(error.error_id.to_string())).consistent_read(true);
+        assert_eq!(remains.send().await.unwrap().item.is_some(), index < 8, "{index}");
+    }
 }
 
 #[tokio::test]
