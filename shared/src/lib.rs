@@ -4,7 +4,7 @@
 //! * [`store`]: storage in DynamoDB.
 //! * [`vault`]: encryption of secrets with KMS.
 //! * [`tokens`]: user tokens and their signing keys.
-//! * [`delivery`]: delivery of errors to destinations.
+//! * [`delivery`]: delivery of records to destinations.
 //! * [`http`]: requests, responses and authentication of the API.
 //! * [`start`]: state and connections of functions at start-up.
 //! * [`aws`], [`logs`], [`metrics`]: configuration of the AWS SDK, logs and metrics.

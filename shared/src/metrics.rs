@@ -13,7 +13,7 @@ const NAMESPACE: &str = "Tenon";
 /// Metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Number of errors that a destination accepted.
+    /// Number of records that a destination accepted.
     Delivered,
     /// Number of failed attempts.
     FailedAttempts,
@@ -21,7 +21,7 @@ pub enum Metric {
     Retried,
     /// Number of deliveries that exhausted their attempts.
     Failed,
-    /// Milliseconds from the recording of the oldest error of a batch to its first attempt.
+    /// Milliseconds from the recording of the oldest record of a batch to its first attempt.
     Lag,
     /// Age of the oldest backlog, in seconds.
     OldestUndelivered,

@@ -75,9 +75,9 @@ pub struct Health {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Circuit {
-    /// Errors are sent immediately.
+    /// Records are sent immediately.
     Closed,
-    /// The destination fails: errors are queued, and one at a time is sent as a probe.
+    /// The destination fails: records are queued, and one at a time is sent as a probe.
     Open,
 }
 
@@ -200,7 +200,7 @@ pub struct HealthUpdate {
 /// Number of outcomes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts {
-    /// Number of accepted errors.
+    /// Number of accepted records.
     pub delivered: u32,
     /// Number of failed attempts that count against the destination.
     pub failed: u32,

@@ -9,6 +9,7 @@
 //! * [`credential`]: metadata of the credentials of users
 //! * [`delivery`]: delivery attempts, their outcomes and the retry schedule
 //! * [`destination`]: EventBridge buses and webhooks, and what each receives
+//! * [`email`]: email addresses, also internationalized ones
 //! * [`environment`]: environments, the unit of isolation
 //! * [`error_log`]: errors of workflow executions
 //! * [`event`]: changes of users and of what they own
@@ -20,8 +21,9 @@
 //! * [`integration`]: entries of the catalogue, which users install
 //! * [`modal`]: defaults of the embedded modal
 //! * [`names`]: usernames and email addresses
+//! * [`patch`]: fields of a PATCH: absent, null or set
 //! * [`record`]: what is delivered: errors and events
-//! * [`replay`]: jobs that queue recorded errors again
+//! * [`replay`]: jobs that queue records again
 //! * [`request_seed`]: deterministic ids for idempotent requests
 //! * [`revision`]: numbers that increase with every change of a resource
 //! * [`role`]: IAM roles of customers, and what they must trust

@@ -1,4 +1,4 @@
-//! Webhooks: HTTP endpoints of the customer that receive every error as a signed POST.
+//! Webhooks: HTTP endpoints of the customer that receive records as signed POST requests.
 
 use std::{str::FromStr, time::Duration};
 
@@ -18,7 +18,7 @@ const SECRET_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// URL that receives the errors.
+    /// URL that receives the records.
     pub url: WebhookUrl,
     /// Description by the customer.
     pub description: Option<Text<256>>,

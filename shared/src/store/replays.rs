@@ -76,7 +76,7 @@ impl Replays {
         }
     }
 
-    /// Cancels a replay, unless every error was delivered or has failed. Returns the replay, or none
+    /// Cancels a replay, unless every record was delivered or has failed. Returns the replay, or none
     /// if it does not exist. One write.
     pub async fn cancel(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         let searching = Condition::compare("status", "<>", to_value(ReplayStatus::Done)?);

@@ -25,15 +25,9 @@ impl From<Arc<StoreError>> for Problem {
 
 impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
-        Arc::new(error).into()
-    }
-}
-
-impl From<Arc<VaultError>> for Problem {
-    fn from(error: Arc<VaultError>) -> Self {
-        match &*error {
-            VaultError::Busy(_) => Self::busy(&*error),
-            VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => Self::internal(&*error),
+        match &error {
+            VaultError::Busy(_) => Self::busy(&error),
+            VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => Self::internal(&error),
         }
     }
 }

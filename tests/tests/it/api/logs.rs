@@ -148,6 +148,32 @@ async fn similar_errors_are_grouped() {
 }
 
 #[tokio::test]
+async fn user_groups_its_newest_1000_errors_and_a_group_names_20_workflows() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let create = async |n: usize| acme.create_workflow(&user, &format!("Workflow {n}")).await;
+    let workflows = futures_util::future::join_all((0..21).map(create)).await;
+    for workflow in &workflows {
+        acme.record_error(workflow, "access denied").await;
+    }
+    let api = Api::new(acme.user_token(&user).await);
+    let answer = api.get("/errors/groups").await.is(200).body;
+    let group = &answer["groups"][0];
+    assert_eq!((&group["count"], &group["workflows"]), (&json!(21), &json!(21)));
+    assert_eq!(group["workflowIds"].as_array().unwrap().len(), 20);
+    assert_eq!(answer["complete"], true);
+
+    for _ in 0..10 {
+        let body = json!({ "errors": vec![example_error("access denied"); 100] });
+        acme.engine.post(&format!("/workflows/{}/errors", workflows[0]), body).await.is(202);
+    }
+    for (api, count, complete) in [(&api, 1000, false), (&acme.backend, 1021, true)] {
+        let answer = api.get("/errors/groups").await.is(200).body;
+        assert_eq!((&answer["groups"][0]["count"], &answer["complete"]), (&json!(count), &json!(complete)));
+    }
+}
+
+#[tokio::test]
 async fn error_is_shown_with_its_deliveries() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
