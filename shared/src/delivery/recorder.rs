@@ -94,6 +94,8 @@ pub trait Recorder {
     /// Stores the results of deliveries. Returns the records whose first attempt must be repeated.
     /// Always empty for pending deliveries.
     fn settle(&self, batch: &AttemptedBatch<'_>) -> impl Future<Output = Result<BTreeSet<RecordKey>, StoreError>>;
+    /// Lets the sweep know that deliveries are going to be pending.
+    fn announce_backlog(&self) -> impl Future<Output = Result<(), StoreError>>;
     /// Updates the health of the destination. Returns the health before the update.
     fn record_health(
         &self,
@@ -111,14 +113,23 @@ pub trait Recorder {
 /// A success that could not be stored is not among them: repeating it would send a duplicate.
 ///
 /// Deliveries are stored first. If the process stops before that, the attempts are made again. If
-/// it stops after that, only the health lacks this batch; the next drain corrects its backlog.
-/// Metrics are emitted before either, so a repeated attempt counts twice.
+/// it stops after that, only the health lacks this batch; the next drain, which the sweep starts if
+/// nothing else does, corrects its backlog. Metrics are emitted before either, so a repeated attempt
+/// counts twice.
 pub(super) async fn record(
     recorder: &impl Recorder,
     batch: &AttemptedBatch<'_>,
 ) -> Result<BTreeSet<RecordKey>, StoreError> {
     let AttemptedBatch { destination, health, stage, now, .. } = batch;
     batch.emit();
+    if *stage == Stage::First
+        && health.pending_since.is_none()
+        && batch.pending(&BTreeSet::new()).next().is_some()
+        && let Err(error) = recorder.announce_backlog().await
+    {
+        // Needed only if the process stops before the health is recorded.
+        tracing::warn!(error = %ErrorChain(&error), "failed to announce backlog");
+    }
     let mut unrecorded = recorder.settle(batch).await?;
     let update = batch.health_update(&unrecorded);
     if !health.needs_write(&update, *now) {
@@ -173,8 +184,9 @@ impl DeliveryRecorder {
     /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of each
     /// kind. Delivered records share one item per workflow or user and second (up to 100); a pending
     /// delivery takes two items, a failed or cancelled one takes one. Pending deliveries: one
-    /// transaction per 20. In addition at most two writes of the health, one message and one write
-    /// to schedule a drain, and one write to disable the destination.
+    /// transaction per 20. In addition at most two writes of the health, and a third for the first
+    /// pending deliveries of a destination; one message and one write to schedule a drain, and one
+    /// write to disable the destination.
     pub fn of(&self, route: Route) -> DestinationRecorder<'_> {
         DestinationRecorder { recorder: self, route }
     }
@@ -201,6 +213,10 @@ impl Recorder for DestinationRecorder<'_> {
                 Ok(BTreeSet::new())
             }
         }
+    }
+
+    async fn announce_backlog(&self) -> Result<(), StoreError> {
+        self.recorder.health_store.announce_backlog(self.route, Timestamp::now()).await
     }
 
     async fn record_health(

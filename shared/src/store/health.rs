@@ -117,6 +117,12 @@ impl HealthStore {
         Ok(before.and_then(readable).unwrap_or_default())
     }
 
+    /// Lists a destination as one with pending deliveries before any is stored, so that the sweep finds them if the
+    /// process stops before [`Self::record`]. One write.
+    pub async fn announce_backlog(&self, route: Route, now: Timestamp) -> Result<(), StoreError> {
+        self.0.update(listed(identified(route), route, now)).await.map(|_| ())
+    }
+
     /// Records the time of a `Retry-After` unless a later one is recorded. One write.
     async fn record_retry_after(&self, route: Route, until: Timestamp) -> Result<(), StoreError> {
         let earlier = Condition::compare("retryAfter", "<", text(until));
@@ -281,14 +287,15 @@ fn update_of(route: Route, current: &Health, update: &HealthUpdate, now: Timesta
         update = update.add("pending", number(pending_delta));
     }
     if *pending_delta > 0 {
-        let listed = keys::listed_backlog(route);
-        update = update
-            .add("backlogVersion", number(1))
-            .set_if_absent("pendingSince", text(now))
-            .set("listPk", text(listed.pk))
-            .set("listSk", text(listed.sk));
+        update = listed(update.add("backlogVersion", number(1)), route, now);
     }
     Ok(update)
+}
+
+/// Adds to an update that the destination has pending deliveries.
+fn listed(update: Update, route: Route, now: Timestamp) -> Update {
+    let key = keys::listed_backlog(route);
+    update.set_if_absent("pendingSince", text(now)).set("listPk", text(key.pk)).set("listSk", text(key.sk))
 }
 
 /// Starts an update that also identifies the destination, for an item that may be new.

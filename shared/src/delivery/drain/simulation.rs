@@ -446,6 +446,15 @@ impl Recorder for World {
         Ok(BTreeSet::new())
     }
 
+    async fn announce_backlog(&self) -> Result<(), StoreError> {
+        let now = self.now.get();
+        self.perform(|| {
+            let mut health = self.health.borrow_mut();
+            let health = health.get_or_insert_default();
+            health.pending_since = health.pending_since.or(Some(now));
+        })
+    }
+
     async fn record_health(&self, _: &Health, update: &HealthUpdate, _: Timestamp) -> Result<Health, StoreError> {
         self.perform(|| self.update_health(update))
     }

@@ -14,8 +14,10 @@ use tenon::{
         record::RecordKey,
         timestamp::Timestamp,
     },
+    store::{Table, health::HealthStore},
 };
 use tests::{
+    crash::Crash,
     delivery_harness::{DeliveryHarness, ids},
     keys, setting,
     table_items::load,
@@ -86,6 +88,35 @@ async fn unreadable_error_fails_alone() {
         failed.iter().map(|delivery| delivery.record).collect::<Vec<_>>(),
         [RecordKey::from(errors[15].key()).record_id()]
     );
+}
+
+#[tokio::test]
+async fn delivery_that_became_pending_before_a_crash_is_found_by_the_sweep() {
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let harness = DeliveryHarness::new().await;
+    let (mortal, crash) = Crash::wrap(&harness.aws);
+    let mut dying = harness.first_attempts.clone();
+    dying.recorder.health_store = HealthStore(Table::new(&mortal, setting("DIRECTORY_TABLE")));
+    // Before each write of the health, the last of which does not exist.
+    for call in 0..3 {
+        let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(1).await);
+        let messages = messages(route, &errors);
+        receiver.set_behavior(|_| Reply::Status(500, ""));
+        let crashed = crash.at(call, false, dying.send(&messages)).await.is_none();
+        assert_eq!(crashed, call < 2, "{call}");
+        // The repeated message succeeds, and needs no drain.
+        receiver.set_behavior(|_| Reply::Status(200, ""));
+        assert_eq!(harness.first_attempts.send(&messages).await, [0; 0]);
+
+        let deliveries = &harness.first_attempts.recorder.deliveries;
+        let pending = async || deliveries.list(route, Some(DeliveryStatus::Pending), (None, 10)).await.unwrap().items;
+        let found = HealthStore(harness.directory.clone()).list_backlogged(20_000).await.unwrap();
+        let is_found = found.iter().any(|destination| destination.route() == route);
+        assert!(is_found || pending().await.is_empty(), "{call}");
+        harness.fast_forward(route).await;
+        harness.drain(route).await;
+        assert!(pending().await.is_empty(), "{call}");
+    }
 }
 
 /// Returns the queue messages for the first attempts of these errors.
