@@ -630,8 +630,12 @@ def count_again(live: Table, count: Item) -> None:
 
 
 def claims(user: Item) -> list[Key]:
-    """Returns the keys of the claims of a user's names, as `domain/names.rs` forms them."""
-    names = {canonical(text(user, name)): None for name in ("username", "email") if "S" in user.get(name, {})}
+    """Returns the keys of the claims of a user's names.
+
+    `email.rs` and `names.rs` in `shared/src/domain` form them. A damaged address has none.
+    """
+    given = [text(user, name) for name in ("username", "email") if "S" in user.get(name, {})]
+    names = {name: None for name in map(canonical, given) if name}
     return [(f"{environment(user)}#name#{name}", "claim") for name in names]
 
 
@@ -639,14 +643,17 @@ def claims(user: Item) -> list[Key]:
 WORDS = re.compile(r"[\w!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]+(\.[\w!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]+)*")
 
 
-def canonical(name: str) -> str:
-    """Returns the canonical form of a username or an email address."""
+def canonical(name: str) -> str | None:
+    """Returns the canonical form of a username or an email address, or None if it is invalid."""
     local, at, domain = name.rpartition("@")
     if not at:
         return folded(name)
     if local[:1] == local[-1:] == '"' and WORDS.fullmatch(local[1:-1]):
         local = local[1:-1]
-    return folded(f"{folded(local)}@{ascii_domain(domain)}")
+    try:
+        return folded(f"{folded(local)}@{ascii_domain(domain)}")
+    except idna.IDNAError:
+        return None
 
 
 def folded(text: str) -> str:

@@ -145,7 +145,12 @@ def test_concurrency_can_be_bounded_for_a_small_account(template: Template) -> N
         "DrainSource": "DrainConcurrency",
         "ReplaySource": "ReplayConcurrency",
     }
-    assert mappings["ForwardErrorsSource"]["ParallelizationFactor"] == {"Ref": "StreamParallelization"}
+    streams = {
+        name: mapping for name, mapping in mappings.items() if "StreamArn" in json.dumps(mapping["EventSourceArn"])
+    }
+    assert set(streams) == {"ForwardErrorsSource", "UserJobsSource", "EraseLogsSource"}
+    for name, mapping in streams.items():
+        assert mapping["ParallelizationFactor"] == {"Ref": "StreamParallelization"}, name
     for parameter in bounds.values():
         assert template.parameters[parameter]["MinValue"] == 2, "the least that SQS event source mappings take"
     reserved = {

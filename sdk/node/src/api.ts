@@ -1679,7 +1679,7 @@ export interface components {
         };
         /** @description Installation as the API returns it. */
         Installation: {
-            /** @description Actions that the user has to take, with pointers into the body of the PUT that would do it; at most 100. */
+            /** @description Actions that the user has to take, with pointers into the body of the PUT that would take them; at most 100. */
             attention: components["schemas"]["FieldError"][];
             /** @description Connected credentials, by credential type. */
             credentialIds: {
@@ -2305,7 +2305,7 @@ export interface components {
             token: string;
         };
         /**
-         * @description Permissions of a user token, of which each mode has more than the one before.
+         * @description Permissions of a user token. Each mode includes those before it.
          * @enum {string}
          */
         TokenMode: "read" | "install" | "manage";

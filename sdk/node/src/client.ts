@@ -163,9 +163,9 @@ export class Tenon {
     if (isKeyed && !headers.has("idempotency-key")) headers.set("idempotency-key", randomUUID());
     const isRepeatable = method === "GET" || isKeyed;
 
-    let runsUntil = 0;
-    for (let attempt = 1; ; attempt += 1) {
-      let isLast = attempt > this.#retries;
+    let [attempt, waits, runsUntil] = [1, 0, 0];
+    for (;;) {
+      const isLast = attempt > this.#retries;
       let response: Response;
       let text: string;
       const signal = AbortSignal.timeout(this.#timeoutMs);
@@ -176,6 +176,7 @@ export class Tenon {
       } catch (error) {
         if (isLast || !isRepeatable) throw error;
         await sleep(pause(attempt, null) ?? 0);
+        attempt += 1;
         continue;
       }
       const parsed = parse(text);
@@ -185,12 +186,18 @@ export class Tenon {
       const retryAfter = secondsOf(response.headers.get("retry-after"));
       const error = new TenonError(response.status, problem, retryAfter);
       if (error.type === IN_PROGRESS && this.#retries > 0) {
+        // This attempt was too early, and does not count.
+        waits += 1;
         runsUntil ||= Date.now() + MAX_RUN_MS;
-        isLast = Date.now() > runsUntil;
+        const remaining = runsUntil - Date.now();
+        if (remaining <= 0) throw error;
+        await sleep(Math.min(pause(waits, retryAfter) ?? remaining, remaining));
+        continue;
       }
       const wait = pause(attempt, retryAfter);
       if (isLast || wait === null || !isTransient(error.status, error.type, isRepeatable)) throw error;
       await sleep(wait);
+      attempt += 1;
     }
   }
 }

@@ -48,7 +48,8 @@ export function tokenVerifier(settings: {
     try {
       return await remote(header, token);
     } catch (error) {
-      if (error instanceof errors.JWKSNoMatchingKey) throw error;
+      // The token names no key, or an unknown one.
+      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) throw error;
       throw new KeySetError("the key set of user tokens cannot be read", { cause: error });
     }
   };

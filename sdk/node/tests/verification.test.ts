@@ -116,6 +116,11 @@ test("an unreadable key set and an invalid token cause different errors", async 
   const verify = tokenVerifier({ url: server.url, ...settings });
   await assert.rejects(verify(await sign()), KeySetError);
   await assert.rejects(verify(await sign()), errors.JWKSNoMatchingKey);
+  const other = await keyPair("k2");
+  await using rotating = await FakeServer.start(json(200, { keys: [(await keyPair("k1")).jwk, other.jwk] }));
+  const unnamed = await other.sign({ header: { kid: undefined } });
+  const verifyRotating = tokenVerifier({ url: rotating.url, ...settings });
+  await assert.rejects(verifyRotating(unnamed), errors.JWKSMultipleMatchingKeys);
   // Nothing listens on this port.
   await assert.rejects(tokenVerifier({ url: "http://127.0.0.1:9", ...settings })(await sign()), KeySetError);
   assert.throws(() => tokenVerifier({ url: "http://api.example.com", ...settings }), TypeError);

@@ -135,7 +135,18 @@ pub async fn drain(
             break;
         }
     }
-    for release_attempt in 1.. {
+    release(store, recorder, &lease, not_before).await
+}
+
+/// Releases the lease, and schedules the next drain, not before the given time, unless nothing is pending or a
+/// wake-up in time is already scheduled.
+async fn release(
+    store: &impl DrainStore,
+    recorder: &impl Recorder,
+    lease: &Lease,
+    not_before: Timestamp,
+) -> Result<(), StoreError> {
+    for release_attempt in 1..=MAX_RELEASE_ATTEMPTS {
         let health = store.health().await?;
         let mut backlog = store.backlog().await?;
         let now = recorder.now();
@@ -156,7 +167,7 @@ pub async fn drain(
             .wake_at
             .filter(|at| now + WAKEUP_TOLERANCE < *at && next.is_some_and(|next| *at <= next + WAKEUP_TOLERANCE));
         let wake_at = scheduled.or(next);
-        match store.release(&lease, (!last).then_some(health.backlog_version), backlog, wake_at).await? {
+        match store.release(lease, (!last).then_some(health.backlog_version), backlog, wake_at).await? {
             ReleaseOutcome::BacklogChanged => {}
             // A lost lease may mean that this release succeeded but its response was lost, so the
             // next drain is scheduled in both cases.

@@ -170,7 +170,12 @@ impl Queue {
         match sent.await {
             Ok(response) => {
                 for failure in &response.failed {
-                    tracing::error!(code = failure.code, message = failure.message, "message rejected");
+                    tracing::error!(
+                        code = failure.code,
+                        reason = failure.message,
+                        queue = self.url,
+                        "message rejected"
+                    );
                 }
                 response.failed.iter().filter_map(|failure| failure.id.parse().ok()).collect()
             }

@@ -113,8 +113,8 @@ pub trait Recorder {
 /// A success that could not be stored is not among them: repeating it would send a duplicate.
 ///
 /// Deliveries are stored first. If the process stops before that, the attempts are made again. If
-/// it stops after that, only the health lacks this batch; the next drain, which the sweep starts if
-/// nothing else does, corrects its backlog. Metrics are emitted before either, so a repeated attempt
+/// it stops after that, only the health lacks this batch; the next drain, which the sweep starts for
+/// the first pending deliveries of a destination, corrects its backlog. Metrics are emitted before either, so a repeated attempt
 /// counts twice.
 pub(super) async fn record(
     recorder: &impl Recorder,

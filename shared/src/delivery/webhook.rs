@@ -148,8 +148,9 @@ impl WebhookSender {
         };
         let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(connector);
         // The client continues to open a connection in the background if another one serves the request first. Without
-        // a timeout, an endpoint that completes no handshake would exhaust the sockets of the process.
-        let connector = BoxCloneSyncService::new(Timeout::new(connector, TIMEOUT));
+        // a timeout, an endpoint that completes no handshake would exhaust the sockets of the process. It is longer than
+        // that of an attempt, so that it ends no attempt.
+        let connector = BoxCloneSyncService::new(Timeout::new(connector, TIMEOUT + Duration::from_secs(1)));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -199,7 +200,7 @@ impl WebhookSender {
         for (index, signer) in join_all(secrets).await.into_iter().enumerate() {
             match signer {
                 Ok(signer) => signers.push(signer),
-                Err(error) if index == 0 || matches!(error, VaultError::Busy(_)) => return Err(error),
+                Err(error) if index == 0 || !matches!(error, VaultError::Undecryptable) => return Err(error),
                 Err(error) => {
                     let Route { environment, destination } = route;
                     tracing::error!(error = %ErrorChain(&error), %environment, %destination, "failed to decrypt previous webhook secret");

@@ -17,7 +17,7 @@ pub const MAX_TOKEN_INTEGRATIONS: usize = 20;
 /// Maximum number of origins of a token.
 pub const MAX_TOKEN_ORIGINS: usize = 5;
 
-/// Permissions of a user token, of which each mode has more than the one before.
+/// Permissions of a user token. Each mode includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = TokenMode)]

@@ -201,11 +201,23 @@ impl Erasures {
                 delete_delivered(&self.errors, environment, *group, ids)
             })
             .await?;
+        let erased: Vec<RecordKey> = records.iter().map(|(record, _)| *record).collect();
+        self.delete_deliveries(environment, destinations, &erased).await?;
+        self.errors.delete_all(erased.iter().map(|record| keys::record(environment, *record)).collect()).await?;
+        Ok((found, page.next))
+    }
+
+    /// Deletes the deliveries of records that have items of their own, and their pending items.
+    async fn delete_deliveries(
+        &self,
+        environment: EnvironmentId,
+        destinations: &BTreeSet<DestinationId>,
+        records: &[RecordKey],
+    ) -> Result<(), StoreError> {
         for destinations in destinations.iter().collect::<Vec<_>>().chunks(DESTINATIONS_PER_READ) {
             let routes = destinations.iter().map(|destination| Route { environment, destination: **destination });
-            let candidates: Vec<Key> = routes
-                .flat_map(|route| records.iter().map(move |(record, _)| keys::delivery(route, *record)))
-                .collect();
+            let candidates: Vec<Key> =
+                routes.flat_map(|route| records.iter().map(move |record| keys::delivery(route, *record))).collect();
             // Expired ones too: they lead to items that DynamoDB deletes later.
             let (rows, unreadable) = self.errors.get_readable::<DeliveryRow>(&candidates).await?;
             let (mut pending, mut deliveries) = (Vec::new(), unreadable);
@@ -220,8 +232,7 @@ impl Erasures {
             self.errors.delete_all(pending).await?;
             self.errors.delete_all(deliveries).await?;
         }
-        self.errors.delete_all(records.iter().map(|(record, _)| keys::record(environment, *record)).collect()).await?;
-        Ok((found, page.next))
+        Ok(())
     }
 
     /// Turns the job into a mark that is kept for 36 days, unless it was requested again. One write.

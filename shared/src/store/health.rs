@@ -287,14 +287,15 @@ fn update_of(route: Route, current: &Health, update: &HealthUpdate, now: Timesta
         update = update.add("pending", number(pending_delta));
     }
     if *pending_delta > 0 {
-        update = listed(update.add("backlogVersion", number(1)), route, now);
+        update = listed(update, route, now);
     }
     Ok(update)
 }
 
-/// Adds to an update that the destination has pending deliveries.
+/// Adds to an update that the destination has more pending deliveries. A drain that is running notices it.
 fn listed(update: Update, route: Route, now: Timestamp) -> Update {
     let key = keys::listed_backlog(route);
+    let update = update.add("backlogVersion", number(1));
     update.set_if_absent("pendingSince", text(now)).set("listPk", text(key.pk)).set("listSk", text(key.sk))
 }
 

@@ -1,4 +1,4 @@
-//! Plan of a request to install an integration, or to change an installation, changes.
+//! Plan of a request that installs an integration or changes an installation.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

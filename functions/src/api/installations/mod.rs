@@ -164,7 +164,7 @@ pub struct InstallationBody {
     workflows: Vec<InstalledWorkflowBody>,
     /// Whether the installation works.
     status: InstallationStatus,
-    /// Actions that the user has to take, with pointers into the body of the PUT that would do it; at most 100.
+    /// Actions that the user has to take, with pointers into the body of the PUT that would take them; at most 100.
     attention: Vec<FieldError>,
     /// Creation time.
     installed_at: Timestamp,

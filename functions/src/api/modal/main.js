@@ -138,7 +138,7 @@ async function openIntegration(id, message) {
     const description = [
       integration?.description && h("p", { class: "quiet" }, integration.description),
       // Anyone who has an environment can send a link to this page, with an integration that looks like another one.
-      claims.hosted && h("p", { class: "quiet" }, text("linkOwner", { user: user.username ?? user.email, environment: environment.name })),
+      claims.hosted && h("p", { class: "quiet" }, text("linkOwner", { user: user.email ?? user.username, environment: environment.name })),
     ];
     const view = { title, integration, back: homeOf(), message };
     if (!installation) {

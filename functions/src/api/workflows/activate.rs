@@ -14,7 +14,7 @@ use super::{ChangeState, WorkflowBody};
 /// Selection of a workflow by id or name.
 #[derive(Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(require_selection: user_id, workflow_id, workflow_name))]
+#[input(check(require_user: user_id), check(require_either: workflow_id, workflow_name))]
 pub struct WorkflowSelector {
     /// User who owns the workflow; optional with a user token.
     user_id: Option<UserRef>,
@@ -24,15 +24,13 @@ pub struct WorkflowSelector {
     workflow_name: Option<WorkflowName>,
 }
 
-fn require_selection(
-    fields: &mut Fields<'_>,
-    user: &Option<UserRef>,
-    id: &Option<WorkflowId>,
-    name: &Option<WorkflowName>,
-) {
+fn require_user(fields: &mut Fields<'_>, user: &Option<UserRef>) {
     if user.is_none() && !fields.is_by_user() {
         fields.reject("userId", "is required");
     }
+}
+
+fn require_either(fields: &mut Fields<'_>, id: &Option<WorkflowId>, name: &Option<WorkflowName>) {
     if id.is_none() && name.is_none() {
         fields.reject("workflowId", "is required unless `workflowName` is given");
     }

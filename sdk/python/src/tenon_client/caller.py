@@ -74,7 +74,7 @@ class Caller:
             params={name: _text(value) for name, value in (query or {}).items() if value is not None} or None,
             headers={name: value for name, value in (headers or {}).items() if value is not None},
         )
-        attempt, runs_until = 1, None
+        attempt, waits, runs_until = 1, 0, None
         while True:
             is_last = attempt > self._retries
             try:
@@ -89,8 +89,15 @@ class Caller:
                 retry_after = seconds_of(response.headers.get("retry-after"))
                 error = TenonError(response.status_code, _document(response), retry_after)
                 if error.type == IN_PROGRESS and self._retries > 0:
+                    # This attempt was too early, and does not count.
+                    waits += 1
                     runs_until = runs_until or time.monotonic() + MAX_RUN
-                    is_last = time.monotonic() > runs_until
+                    remaining = runs_until - time.monotonic()
+                    if remaining <= 0:
+                        raise error
+                    wait = pause(waits, retry_after)
+                    time.sleep(remaining if wait is None else min(wait, remaining))
+                    continue
                 wait = pause(attempt, retry_after)
                 if is_last or wait is None or not is_transient(error.status, error.type, is_repeatable):
                     raise error

@@ -710,7 +710,7 @@ class InstallLink(TypedDict):
 class Installation(TypedDict):
     """Installation as the API returns it."""
 
-    #: Actions that the user has to take, with pointers into the body of the PUT that would do it; at most 100.
+    #: Actions that the user has to take, with pointers into the body of the PUT that would take them; at most 100.
     attention: list[FieldError]
     #: Connected credentials, by credential type.
     credentialIds: dict[str, CredentialId]
@@ -1299,7 +1299,7 @@ class Token(TypedDict):
     token: str
 
 
-#: Permissions of a user token, of which each mode has more than the one before.
+#: Permissions of a user token. Each mode includes those before it.
 TokenMode: TypeAlias = "Literal['read', 'install', 'manage']"
 
 TtlSeconds: TypeAlias = "int"

@@ -42,7 +42,7 @@ impl<T> Page<T> {
 
 impl<A: Access> Table<A> {
     /// Returns a page of several partitions, merged in the order of their sort keys. The page has
-    /// fewer than `limit` items at the end of the list, if [`MAX_QUERIES`] queries did not find
+    /// fewer than `limit` items at the end of the list, if a bounded number of queries did not find
     /// enough, or if items cannot be read.
     pub(in crate::store) async fn page<T: DeserializeOwned>(
         &self,

@@ -315,7 +315,8 @@ async fn options_of_a_token_are_validated() {
         (0..6).map(|n| format!("https://{}{n}.{}.example:65535", "a".repeat(62), "b".repeat(63))).collect();
     let too_many = acme.backend.post(&path, json!({ "integrations": integrations, "origins": origins })).await;
     too_many.is_problem(422, "validation").names(&["/integrations", "/origins"]);
-    (integrations.pop(), origins.pop());
+    integrations.pop();
+    origins.pop();
     let options = json!({ "mode": "install", "integrations": integrations, "origins": origins });
     let token = acme.backend.post(&path, options).await.is(200).text("token");
     let claims = verify_with_pyjwt(&token).await;

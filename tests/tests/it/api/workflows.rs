@@ -58,6 +58,11 @@ async fn workflows_are_listed_activated_and_deleted() {
         .await
         .is_problem(422, "validation")
         .names(&["/userId", "/workflowId"]);
+    acme.backend
+        .put("/workflows/activate", json!({ "userId": "a/b" }))
+        .await
+        .is_problem(422, "validation")
+        .names(&["/userId", "/workflowId"]);
     // A user token does not need `userId`.
     let joe = tests::Api::new(acme.user_token(&user).await);
     joe.put("/workflows/deactivate", json!({ "workflowId": made[0] })).await.is(200);
