@@ -141,7 +141,8 @@ check_account() {
         return
     fi
     account=${caller%%[[:space:]]*}
-    passed "account $account as ${caller##*[[:space:]]}"
+    # A shell that has read .local/env deploys to the local AWS.
+    passed "account $account as ${caller##*[[:space:]]}${AWS_ENDPOINT_URL:+ at $AWS_ENDPOINT_URL}"
 
     limit=$(aws lambda get-account-settings --region "$region" --query AccountLimit.ConcurrentExecutions --output text \
         2>"$temporary/error") || limit=''
