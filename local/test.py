@@ -26,10 +26,9 @@ from emulator import CUSTOMER_ACCOUNT, ROOT
 
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
-# Tests of the stack that have one of their own, by markers, and those that run on the stack of the
-# Rust tests, after them.
-SELECTIONS = ["alone", "not alone and not clients"]
-AFTER_RUST = "clients"
+# Tests of the stack by markers, each on a stack of its own. They mostly wait, and fill the time in which the
+# Rust tests wait.
+SELECTIONS = ["alone", "clients", "not alone and not clients"]
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
@@ -51,7 +50,7 @@ def main() -> None:
         print("building the tests …", flush=True)
         build = [*LOWEST, *arguments.command, "--no-run"]
         code = subprocess.run(build, cwd=ROOT, check=False).returncode
-        code = code or run(arguments.command, pytest_command(AFTER_RUST), expects_logs=True)
+        code = code or run(arguments.command, expects_logs=True)
         codes = [code, *(finish() for finish in finishes)]
         sys.exit(next(filter(None, codes), 0))
 
