@@ -26,8 +26,8 @@ from emulator import CUSTOMER_ACCOUNT, ROOT
 
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
-# Tests of the stack by markers, each on a stack of its own. They mostly wait, and fill the time in which the
-# Rust tests wait.
+# Tests of the stack by markers, each on a stack of its own. They mostly wait, and fill the time in
+# which the Rust tests wait.
 SELECTIONS = ["alone", "clients", "not alone and not clients"]
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
