@@ -640,7 +640,8 @@ def claims(user: Item) -> list[Key]:
 
 
 # Words with dots between them, which need no quotes in an email address.
-WORDS = re.compile(r"[\w!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]+(\.[\w!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]+)*")
+WORD = r"[\w!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]+"
+WORDS = re.compile(rf"{WORD}(\.{WORD})*")
 
 
 def canonical(name: str) -> str | None:
@@ -657,6 +658,7 @@ def canonical(name: str) -> str | None:
 
 
 def folded(text: str) -> str:
+    """Returns a text in Unicode NFC, without differences of case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 

@@ -114,8 +114,8 @@ pub trait Recorder {
 ///
 /// Deliveries are stored first. If the process stops before that, the attempts are made again. If
 /// it stops after that, only the health lacks this batch; the next drain, which the sweep starts for
-/// the first pending deliveries of a destination, corrects its backlog. Metrics are emitted before either, so a repeated attempt
-/// counts twice.
+/// the first pending deliveries of a destination, corrects its backlog. Metrics are emitted before
+/// either, so a repeated attempt counts twice.
 pub(super) async fn record(
     recorder: &impl Recorder,
     batch: &AttemptedBatch<'_>,

@@ -59,12 +59,18 @@ path_parameters! {
 impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
-    // Read from the event, not from the path: the path can start with the base path of an API
-    // mapping and is only partly decoded.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
-        text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| Problem::not_found(T::RESOURCE))
+        let parsed = parameter::<T>(parts).and_then(|text| text.parse().ok());
+        parsed.map(Self).ok_or_else(|| Problem::not_found(T::RESOURCE))
     }
+}
+
+/// Returns the text of a path parameter.
+///
+/// Reads it from the event, not from the path: the path can start with the base path of an API mapping
+/// and is only partly decoded.
+fn parameter<T: PathParameter>(parts: &Parts) -> Option<&str> {
+    parts.extensions.path_parameters_ref()?.first(T::NAME)
 }
 
 /// Path parameter that names a new resource. A malformed one is an invalid field, not the name of a resource that
@@ -76,8 +82,7 @@ impl<T: PathParameter<Err: Display>, S: Sync> FromRequestParts<S> for NewPath<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let text = parts.extensions.path_parameters_ref().and_then(|parameters| parameters.first(T::NAME));
-        let parsed = text.ok_or_else(|| Problem::not_found(T::RESOURCE))?.parse();
+        let parsed = parameter::<T>(parts).ok_or_else(|| Problem::not_found(T::RESOURCE))?.parse();
         parsed.map(Self).map_err(|error| {
             let error = FieldError { pointer: format!("/{}", T::NAME), detail: error.to_string() };
             OtherErrors::add(&mut parts.extensions, error.clone());

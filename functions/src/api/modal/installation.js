@@ -20,7 +20,7 @@ function report(name, { integrationId, credentialIds, workflows, status }) {
   send({ type: "event", name, detail: { integrationId, credentialIds, workflows, status } });
 }
 
-// Stores an installation, and replaces what the page knows of it.
+// Stores an installation, and reports it to the host.
 async function put(id, body) {
   const isNew = !installationOf(id);
   const installation = await store(id, body);
@@ -28,6 +28,7 @@ async function put(id, body) {
   return installation;
 }
 
+// Stores an installation, and replaces what the page knows of it.
 async function store(id, body) {
   const installation = await call("PUT", installationPath(id), body);
   state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== id)];
