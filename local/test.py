@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import axe_playwright_python
 import customer
@@ -29,6 +30,8 @@ LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
 # Tests of the stack by markers, each on a stack of its own. They mostly wait, and fill the time in
 # which the Rust tests wait.
 SELECTIONS = ["alone", "clients", "not alone and not clients"]
+# Report of nextest, as `.config/nextest.toml` has it.
+NEXTEST_REPORT = stack.TARGET / "nextest" / "default" / "junit.xml"
 # Script of axe-core, the accessibility checker.
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
@@ -45,38 +48,63 @@ def main() -> None:
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
     if not arguments.stack_tests:
         sys.exit(run(arguments.command))
+    NEXTEST_REPORT.unlink(missing_ok=True)
     with contextlib.ExitStack() as started:
         finishes = [started.enter_context(stack_tests(selection)) for selection in SELECTIONS]
         print("building the tests …", flush=True)
         build = [*LOWEST, *arguments.command, "--no-run"]
         code = subprocess.run(build, cwd=ROOT, check=False).returncode
         code = code or run(arguments.command, expects_logs=True)
-        codes = [code, *(finish() for finish in finishes)]
-        sys.exit(next(filter(None, codes), 0))
+        results = [Result("Rust tests", code, failures(NEXTEST_REPORT)), *(finish() for finish in finishes)]
+    for result in filter(lambda result: result.code, results):
+        print(f"{result.tests}: exit code {result.code}", *result.failures, sep="\n  ", flush=True)
+        code = code or result.code
+    sys.exit(code)
 
 
-def pytest_command(selection: str) -> list[str]:
-    """Returns the command that runs the tests in `tests/stack` whose markers match."""
-    options = ["-p", "no:cacheprovider", "--quiet", "--durations=10", "-m", selection]
-    return [sys.executable, "-m", "pytest", *options, "tests/stack"]
+@dataclass
+class Result:
+    """Exit code of a group of tests, and the failed tests with their messages."""
+
+    tests: str
+    code: int
+    failures: list[str]
+
+
+def failures(report: Path) -> list[str]:
+    """Returns the failed tests of a JUnit report, each with the start of its message.
+
+    A group that did not start has no report, and no failed tests.
+    """
+    if not report.exists():
+        return []
+    cases = ElementTree.parse(report).iter("testcase")  # noqa: S314 (written by the test runners)
+    failed = ((case, case.find(kind)) for case in cases for kind in ("failure", "error"))
+    return [
+        f"{case.get('classname')} {case.get('name')}: {failure.get('message', '')[:500]}"
+        for case, failure in failed
+        if failure is not None
+    ]
 
 
 @contextlib.contextmanager
-def stack_tests(selection: str) -> Iterator[Callable[[], int]]:
+def stack_tests(selection: str) -> Iterator[Callable[[], Result]]:
     """Starts the tests in `tests/stack` whose markers match, on a stack of their own.
 
-    Yields a function that waits for their end, prints their output and returns their exit code.
+    Yields a function that waits for their end and prints their output.
     """
-    command = [sys.executable, __file__, *pytest_command(selection)]
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        options = ["-p", "no:cacheprovider", "--quiet", "--durations=10", f"--junit-xml={report}", "-m", selection]
+        command = [sys.executable, __file__, sys.executable, "-m", "pytest", *options, "tests/stack"]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
 
-        def finish() -> int:
+        def finish() -> Result:
             print(f"waiting for the tests of the stack with the markers `{selection}` …", flush=True)
             code = process.wait()
             output.seek(0)
             print(output.read(), flush=True)
-            return code
+            return Result(f"tests of the stack with the markers `{selection}`", code, failures(report))
 
         try:
             yield finish
