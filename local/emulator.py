@@ -6,6 +6,7 @@ A permission that is missing in the template's roles therefore fails here as it 
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -86,14 +87,19 @@ class Emulator:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Returns an unused port on loopback, the preferred one if possible."""
+    """Returns an unused port on loopback, the preferred one if possible.
+
+    Another is not one that the system gives to outgoing connections, which could take it before it
+    is listened on.
+    """
+    port = preferred or random.randrange(20_000, 32_768)  # noqa: S311 (not a secret)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", preferred))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return free_port()
-        return probe.getsockname()[1]
+        return port
 
 
 def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:

@@ -43,16 +43,32 @@ pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`"))
 }
 
-/// Polls until `poll` returns a value. Panics after a minute.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(condition: &str, mut poll: impl FnMut() -> F) -> T {
+/// Polls until `poll` returns a value. Panics after three minutes, which a busy machine may need.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(condition: &str, poll: impl FnMut() -> F) -> T {
+    within(Duration::from_secs(180), condition, poll).await
+}
+
+/// Polls until `poll` returns a value. Panics after `limit`.
+pub async fn within<T, F: Future<Output = Option<T>>>(
+    limit: Duration,
+    condition: &str,
+    mut poll: impl FnMut() -> F,
+) -> T {
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(60) {
+    while started.elapsed() < limit {
         if let Some(found) = poll().await {
             return found;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("timed out after a minute: {condition}")
+    panic!("not within {} seconds: {condition}", limit.as_secs())
+}
+
+/// Returns an unused port on loopback. It is not one that the system gives to outgoing connections,
+/// which could take it before it is listened on.
+pub fn free_port() -> u16 {
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(20_000..32_768)).find(is_free).unwrap()
 }
 
 /// Returns the event file of a function.

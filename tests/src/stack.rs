@@ -179,6 +179,17 @@ impl Environment {
         self.wake_drain(destination).await;
     }
 
+    /// Waits until it is stored that a destination asked for a pause.
+    pub async fn wait_for_retry_after(&self, destination: &str) {
+        let health = keys::health(destination);
+        eventually("the pause is stored", async || {
+            let items = self.tenon.items("DirectoryTable", &keys::destinations(&self.id)).await;
+            let health = items.iter().find(|item| item["sk"].as_s().unwrap() == &health)?;
+            health.contains_key("retryAfter").then_some(())
+        })
+        .await;
+    }
+
     /// Sends a wake-up to a destination's drain.
     pub async fn wake_drain(&self, destination: &str) {
         let message = json!({ "message": "DrainV1", "environmentId": self.id, "destinationId": destination });

@@ -85,6 +85,14 @@ class Environment:
 NewEnvironment = Callable[[], Environment]
 
 
+def run_schedule(emulator: Emulator, function: str, *, enabled: bool) -> None:
+    """Starts or stops invocations of a function by its schedule."""
+    events = emulator.client("events")
+    arn = emulator.client("lambda").get_function_configuration(FunctionName=function)["FunctionArn"]
+    [rule] = events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
+    (events.enable_rule if enabled else events.disable_rule)(Name=rule)
+
+
 @pytest.fixture
 def new_environment(emulator: Emulator, stack: Stack) -> NewEnvironment:
     """Creates environments."""

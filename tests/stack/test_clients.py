@@ -120,6 +120,6 @@ def test_api_behaves_as_its_document_says(
     command += ["--no-color", "--warnings", "off"]
     command += ["--header", f"Authorization: Bearer {key(new_environment())}"]
     command += [f"--include-operation-id={operation}" for operation in operations(security)]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=400)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=1500)
     assert result.returncode == 0, result.stdout[-20000:]
     assert " generated" in result.stdout

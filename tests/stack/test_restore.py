@@ -16,7 +16,7 @@ import pytest
 import restore
 import standardwebhooks
 import tenon
-from conftest import Environment, NewEnvironment
+from conftest import Environment, NewEnvironment, run_schedule
 from customer import Bus, Endpoint, make_bus
 from emulator import REGION, ROOT, Emulator
 from stack import STACK, Stack
@@ -232,7 +232,8 @@ class Accident:
             pass
 
     def run_drains(self, *, enabled: bool) -> None:
-        """Starts or stops invocations of the drain."""
+        """Starts or stops invocations of the drain and of the sweep, which wakes it."""
+        run_schedule(self.emulator, f"{STACK}-sweep", enabled=enabled)
         functions = self.emulator.client("lambda")
         [source] = functions.list_event_source_mappings(FunctionName=f"{STACK}-drain")["EventSourceMappings"]
         functions.update_event_source_mapping(UUID=source["UUID"], Enabled=enabled)

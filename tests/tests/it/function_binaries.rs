@@ -14,7 +14,7 @@ use tenon::domain::destination::AwsCredentials;
 use tests::{
     bus::Bus,
     delivery_harness::{DeliveryHarness, stream_event},
-    event, eventually, setting,
+    event, eventually, free_port, setting,
 };
 
 /// Process of a function. It ends with the test.
@@ -25,9 +25,8 @@ struct Function {
 
 impl Function {
     fn start(name: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         // The Runtime API needs its own port.
-        let api = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (port, api) = (free_port(), free_port());
         let process = Command::new(setting("TENON_RIE"))
             .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
             .args(["--runtime-api-address", &format!("127.0.0.1:{api}")])

@@ -91,15 +91,13 @@ async fn events_reach_only_the_destinations_that_want_them() {
     let arrived = bus.wait_for("Workflow Created", 2).await;
     assert!(arrived.iter().all(|event| event["source"] == "tenon.events"), "{arrived:?}");
     assert!(arrived.iter().any(|event| event["detail"] == body(created)), "{arrived:?}");
-    let deliveries = eventually("the deliveries are recorded", async || {
+    let deliveries = eventually("three deliveries are recorded", async || {
         let shown = acme.backend.get(&format!("/events/{}", created.id())).await.is(200).body;
-        Some(shown["deliveries"].clone()).filter(|deliveries| deliveries.as_array().unwrap().len() == 3)
+        let deliveries = shown["deliveries"].as_array().unwrap().clone();
+        (deliveries.len() == 3 && deliveries.iter().all(|one| one["status"] == "delivered")).then_some(deliveries)
     });
-    for delivery in deliveries.await.as_array().unwrap() {
-        assert_eq!(
-            (delivery["eventId"].as_str(), &delivery["status"]),
-            (Some(created.id().as_str()), &json!("delivered"))
-        );
+    for delivery in deliveries.await {
+        assert_eq!(delivery["eventId"], created.id());
     }
     // Everything else has arrived meanwhile.
     assert_eq!(

@@ -134,11 +134,7 @@ async fn delivery_that_a_cancelled_replay_did_not_attempt_is_as_before() {
     // The webhook asks for a pause, so that the replay attempts nothing.
     receiver.set_behavior(|_| Reply::Status(429, "retry-after: 3600\r\n"));
     let third = acme.record_error(&workflow, "pending").await;
-    eventually("the webhook asks for a pause", async || {
-        let health = acme.get_destination(&webhook).await["health"].clone();
-        (health["pending"] == 1).then_some(())
-    })
-    .await;
+    acme.wait_for_retry_after(&webhook).await;
     let selected = json!({ "errorIds": [first, second, third] });
     let replay = acme.backend.post(&format!("{path}/replay"), selected).await.is(202).text("replayId");
     eventually("the replay has queued all", async || {

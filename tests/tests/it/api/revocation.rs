@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tenon::domain::timestamp::Timestamp;
-use tests::{Api, Tenon, eventually};
+use tests::{Api, Tenon, within};
 
 /// Waits until a caller is rejected.
 async fn wait_for_rejection(who: &str, api: &Api, path: &str) {
-    eventually(who, async || [401, 403].contains(&api.get(path).await.status).then_some(())).await;
+    let rejected = async || [401, 403].contains(&api.get(path).await.status).then_some(());
+    within(Duration::from_secs(60), who, rejected).await;
 }
 
 #[tokio::test]
@@ -90,7 +91,7 @@ async fn expired_token_is_rejected_despite_the_authorizer_cache() {
         tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0))).await;
     };
     // This request caches an authorizer response beyond the token's expiry.
-    sleep_until(expires_at - Duration::from_secs(20)).await;
+    sleep_until(expires_at - Duration::from_secs(15)).await;
     token.get("/session").await.is(200);
     sleep_until(expires_at).await;
     token.get("/session").await.is_problem(401, "unauthorized");

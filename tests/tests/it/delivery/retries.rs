@@ -88,10 +88,7 @@ async fn retry_after_applies_to_the_whole_destination() {
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
     acme.record_error(&workflow, "rate limited").await;
     let first = receiver.wait_for_requests(1).await;
-    eventually("the failure is recorded", async || {
-        acme.get_destination(&webhook).await["health"]["lastFailureAt"].is_string().then_some(())
-    })
-    .await;
+    acme.wait_for_retry_after(&webhook).await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
     acme.record_error(&workflow, "deferred").await;
 
@@ -132,7 +129,7 @@ async fn gone_endpoint_is_disabled_with_a_reason() {
 async fn delivery_of_an_error_that_no_longer_exists_ends() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
-    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(429, "retry-after: 3600\r\n")).await;
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
     acme.record_error(&workflow, "Error").await;
     eventually("the delivery is pending", async || acme.deliveries(&webhook, "pending").await.pop()).await;
@@ -160,7 +157,7 @@ async fn delivery_of_an_error_that_no_longer_exists_ends() {
 async fn disabling_cancels_pending_deliveries() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
-    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(429, "retry-after: 3600\r\n")).await;
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
     let path = format!("/destinations/{webhook}");
     let id = acme.record_error(&workflow, "Error").await;
