@@ -39,6 +39,8 @@ pub enum Reply {
     Status(u16, &'static str),
     /// No response until [`Receiver::release`], then 200.
     Stall,
+    /// Connection closed without a response.
+    Close,
     /// Connection closed in the middle of the response.
     Truncate,
     /// 200 with an endless body.
@@ -138,6 +140,7 @@ impl Receiver {
                     barrier.wait_for(|open| *open).await.ok()?;
                     stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n").await.ok()?;
                 }
+                Reply::Close => return None,
                 Reply::Truncate => {
                     stream.write_all(b"HTTP/1.1 20").await.ok()?;
                     return None;

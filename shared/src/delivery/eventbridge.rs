@@ -11,6 +11,10 @@ use aws_sdk_eventbridge::{
     primitives::DateTime,
     types::{PutEventsRequestEntry, PutEventsResultEntry},
 };
+use aws_smithy_runtime_api::client::{
+    interceptors::context::InterceptorContext,
+    retries::classifiers::{ClassifyRetry, RetryAction},
+};
 use futures_util::future::join_all;
 
 use self::{
@@ -140,14 +144,36 @@ fn key_failure_outcome(route: Route, error: &VaultError) -> Outcome {
 
 /// Creates a client for all customers. Every call must be made as a [`customer`].
 ///
-/// Without the retries of the SDK, because Tenon has its own retry schedule. Without its cache,
-/// which would keep the credentials of customers until the process ends.
+/// Without the cache of the SDK, which would keep the credentials of customers until the process ends.
 fn client(config: &SdkConfig, timeout: Duration) -> Client {
-    let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
-    let mut config = config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+    let mut config = impatient(config, timeout).into_builder();
     // A call without a customer must not be made with the credentials of the function.
     config.set_credentials_provider(None);
-    Client::new(&config.identity_cache(IdentityCache::no_cache()).build())
+    let config = config.identity_cache(IdentityCache::no_cache()).build();
+    Client::from_conf(config::Builder::from(&config).retry_classifier(Unanswered).build())
+}
+
+/// Returns the configuration of a client whose calls end after `timeout` and are repeated at most once,
+/// immediately, as far as a classifier such as [`Unanswered`] permits.
+fn impatient(config: &SdkConfig, timeout: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
+    let retries = RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(20));
+    config.clone().into_builder().retry_config(retries).timeout_config(timeouts).build()
+}
+
+/// Retry classifier of the SDK that permits retries of calls without a response only: AWS may have closed the
+/// connection while the function was frozen. Calls with a response follow Tenon's own retry schedule.
+#[derive(Debug)]
+struct Unanswered;
+
+impl ClassifyRetry for Unanswered {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        if context.response().is_some() { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+    }
+
+    fn name(&self) -> &'static str {
+        "unanswered"
+    }
 }
 
 /// Returns access keys as credentials of the SDK.

@@ -8,11 +8,12 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::Client,
+    client::{self, legacy::Client},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use ring::{
@@ -21,11 +22,12 @@ use ring::{
 };
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tower::{BoxError, timeout::Timeout, util::BoxCloneSyncService};
+use tower::{BoxError, ServiceExt, timeout::Timeout, util::BoxCloneSyncService};
 use zeroize::Zeroizing;
 
 use super::{
     guard::{CONNECT_TIMEOUT, EgressRules, GuardedConnector},
+    opened::{Opened, failed_on_reused_connection},
     senders::Sender,
 };
 use crate::{
@@ -52,6 +54,12 @@ const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 const MAX_RESPONSE_CHARS: usize = 512;
 /// Time for which an idle connection is kept open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval of the pings of an HTTP/2 connection with unanswered requests, and the time in which the
+/// endpoint must answer them.
+const PING_INTERVAL: Duration = Duration::from_secs(4);
+/// Maximum number of connections on which a request is sent in one attempt. All but the last were
+/// open before the attempt.
+const MAX_CONNECTIONS: usize = 3;
 /// Length of a signing secret, in bytes.
 const SECRET_BYTES: usize = 32;
 /// Start of a signing secret; Base64 follows.
@@ -130,7 +138,7 @@ pub struct WebhookSender {
 pub type Connector = BoxCloneSyncService<Uri, TokioIo<TcpStream>, io::Error>;
 
 /// Service that opens TCP connections and, for HTTPS, makes their handshakes.
-type TlsConnector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+type TlsConnector = BoxCloneSyncService<Uri, MaybeHttpsStream<Opened>, BoxError>;
 
 impl WebhookSender {
     /// Creates a sender that decrypts secrets with `vault` and connects through the egress guard.
@@ -146,7 +154,8 @@ impl WebhookSender {
             Some(config) => builder.with_tls_config(config),
             None => builder.with_webpki_roots(),
         };
-        let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(connector);
+        let connector =
+            builder.https_or_http().enable_http1().enable_http2().wrap_connector(connector.map_response(Opened::now));
         // The client continues to open a connection in the background if another one serves the request first. Without
         // a timeout, an endpoint that completes no handshake would exhaust the sockets of the process. It is longer than
         // that of an attempt, so that it ends no attempt.
@@ -155,6 +164,8 @@ impl WebhookSender {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_INTERVAL)
             .build(connector);
         Self { rules, vault, client }
     }
@@ -216,7 +227,7 @@ impl WebhookSender {
             return failed_before_sending(Failure::Rejected, "the record cannot be encoded as an HTTP request");
         };
         let responded = tokio::time::timeout(TIMEOUT, async {
-            let response = self.client.request(request).await?;
+            let response = self.exchange(request).await?;
             let (parts, mut body) = response.into_parts();
             let mut received = Vec::new();
             // The status decides the outcome, so a body that breaks off or stalls is not an error.
@@ -227,7 +238,7 @@ impl WebhookSender {
                     Ok(Some(Err(_)) | None) | Err(_) => break,
                 }
             }
-            Ok::<_, hyper_util::client::legacy::Error>((parts.status, parts.headers, received))
+            Ok::<_, client::legacy::Error>((parts.status, parts.headers, received))
         })
         .await;
         let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
@@ -243,6 +254,26 @@ impl WebhookSender {
             Err(_) => {
                 let response = format!("no response within {} seconds", TIMEOUT.as_secs());
                 Outcome::Failed(Attempt { at, status: None, latency_ms, response }, Failure::Unreachable)
+            }
+        }
+    }
+}
+
+impl WebhookSender {
+    /// Sends a request, again if a connection that was open before breaks: the endpoint may have closed
+    /// it while the function was frozen.
+    async fn exchange(
+        &self,
+        request: Request<Full<bytes::Bytes>>,
+    ) -> Result<Response<Incoming>, client::legacy::Error> {
+        let mut connections = 1;
+        loop {
+            let started = Instant::now();
+            match self.client.request(request.clone()).await {
+                Err(error) if connections < MAX_CONNECTIONS && failed_on_reused_connection(&error, started) => {
+                    connections += 1;
+                }
+                result => return result,
             }
         }
     }
@@ -330,13 +361,12 @@ fn outcome(status: StatusCode, headers: &HeaderMap, attempt: Attempt) -> Outcome
 fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = value.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let until = match is_number {
+    let until = if is_number {
         // A number that is too large to parse means the maximum.
-        true => now + text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER),
-        false => {
-            let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-            Timestamp::from_seconds(u32::try_from(date.as_secs()).ok()?)
-        }
+        now + text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER)
+    } else {
+        let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Timestamp::from_seconds(u32::try_from(date.as_secs()).ok()?)
     };
     Some(until.min(now + MAX_RETRY_AFTER))
 }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::SdkConfig;
 use aws_sdk_eventbridge::config::Credentials;
-use aws_sdk_sts::{Client, error::ProvideErrorMetadata};
+use aws_sdk_sts::{Client, config, error::ProvideErrorMetadata};
 use futures_util::future::join4;
 use moka::future::Cache;
 
-use super::{check::ConnectionRefused, error_text, sdk_failure};
+use super::{Unanswered, check::ConnectionRefused, error_text, impatient, sdk_failure};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
@@ -157,13 +157,11 @@ impl ProofError {
 pub struct StsUnavailable(String);
 
 impl Roles {
-    /// Creates a client of the regional endpoint of STS, with the credentials of the function. Without
-    /// the retries of the SDK, because Tenon has its own retry schedule.
+    /// Creates a client of the regional endpoint of STS, with the credentials of the function.
     pub fn new(config: &SdkConfig, timeout: Duration) -> Self {
-        let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
-        let config = config.clone().into_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+        let config = config::Builder::from(&impatient(config, timeout)).retry_classifier(Unanswered);
         let sessions = Cache::builder().max_capacity(MAX_CACHED).time_to_live(SESSION - MARGIN).build();
-        Self { sts: Client::new(&config.build()), timeout, sessions }
+        Self { sts: Client::from_conf(config.build()), timeout, sessions }
     }
 
     /// Returns credentials of a role for a bus. One call to STS, or none while they are cached.

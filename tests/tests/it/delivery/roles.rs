@@ -1,10 +1,15 @@
 //! Roles of EventBridge destinations: the requests to STS.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_eventbridge::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::test_util::infallible_client_fn;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tenon::{
     delivery::{
@@ -25,6 +30,7 @@ use tenon::{
     },
     vault::Vault,
 };
+use tokio::net::TcpListener;
 
 /// Requests in order: the host, and the parameters of STS or none.
 type Requests = Arc<Mutex<Vec<(String, Vec<(String, String)>)>>>;
@@ -235,4 +241,38 @@ async fn errors_of_sts_are_retried_and_never_blamed_on_the_wrong_side() {
             "{code}: {checked:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn calls_on_connections_that_aws_had_closed_are_repeated_at_once() {
+    let (listener, requests) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(AtomicUsize::new(0)));
+    let (config, _) = scripted("eu-central-1", 900, accepted);
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let client = aws_smithy_http_client::Builder::new().build_http();
+    let config = config.into_builder().http_client(client).endpoint_url(endpoint).build();
+    let seen = requests.clone();
+    // The first connection breaks with its first request, each other one with its second.
+    tokio::spawn(async move {
+        let mut is_broken = true;
+        while let Ok((stream, _)) = listener.accept().await {
+            let (answered, seen) = (AtomicBool::new(is_broken), seen.clone());
+            is_broken = false;
+            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                seen.fetch_add(1, Ordering::SeqCst);
+                let is_answered = answered.swap(true, Ordering::SeqCst);
+                let (status, body) = match request.headers().contains_key("x-amz-target") {
+                    true => (accepted().0, accepted().1.to_string()),
+                    false => (200, session(900)),
+                };
+                let response = http::Response::builder().status(status).body(body).unwrap();
+                async move { if is_answered { Err("broken") } else { Ok(response) } }
+            });
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    let (sender, (route, destination)) = (sender(&config), destination("errors"));
+    let record = Record::from(ErrorLog::test_event(route.environment, Timestamp::now()));
+    let outcome = sender.send(route, &destination, &[&record]).await.pop().unwrap();
+    assert!(matches!(outcome, Outcome::Delivered(_)), "{outcome:?}");
+    assert_eq!(requests.load(Ordering::SeqCst), 4, "STS and EventBridge are called twice each");
 }
