@@ -326,7 +326,7 @@ class DirectoryRules(Rules):
         "environment": "version",
         "user": "version",
         "destination": "version",
-        # Does not increase with `namings`, so a naming since then is kept. One that is lost does
+        # Does not increase with `namings`, so a reference since then is kept. One that is lost does
         # no harm: a deletion compares the number only with the one that it has read.
         "credential": "revision",
         "workflow": "revision",

@@ -7,7 +7,7 @@ use tenon::{
         id::{EnvironmentId, UserId, WorkflowId},
         request_seed::RequestSeed,
         user::{OwnerStatus, User},
-        workflow::{IntegrationId, Workflow},
+        workflow::{EngineIntegrationId, Workflow},
     },
     store::{
         StoreError,
@@ -43,7 +43,7 @@ struct UserData {
 #[derive(Default)]
 struct Subject {
     workflow_id: Option<WorkflowId>,
-    integration_id: Option<IntegrationId>,
+    integration_id: Option<EngineIntegrationId>,
 }
 
 impl Changes {
@@ -95,9 +95,9 @@ impl Changes {
 
     /// Adds the change of an installation.
     pub(crate) fn installation(&mut self, event_type: EventType, shown: &InstallationBody) {
-        let id = shown.integration_id.as_str();
-        let subject = Subject { workflow_id: None, integration_id: id.parse().ok() };
-        self.add(event_type, shown.user_id, subject, id, shown);
+        let id = &shown.integration_id;
+        let subject = Subject { workflow_id: None, integration_id: Some(id.to_engine_id()) };
+        self.add(event_type, shown.user_id, subject, id.as_str(), shown);
     }
 
     fn add(&mut self, event_type: EventType, user_id: UserId, subject: Subject, id: &str, shown: &impl Serialize) {
@@ -121,7 +121,7 @@ impl Changes {
 
     /// Returns the events.
     pub(crate) fn into_events(self) -> Result<Vec<Event>, StoreError> {
-        self.events.map_err(|error| StoreError::Refused(error.into()))
+        self.events.map_err(StoreError::malformed)
     }
 
     /// Prepares the events for the transaction of the changes.

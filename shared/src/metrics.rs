@@ -19,7 +19,8 @@ pub enum Metric {
     FailedAttempts,
     /// Number of attempts after the first.
     Retried,
-    /// Number of deliveries that exhausted their attempts.
+    /// Number of deliveries that ended without success: attempts exhausted, not retryable, expired or
+    /// unreadable.
     Failed,
     /// Milliseconds from the recording of the oldest record of a batch to its first attempt.
     Lag,
@@ -27,9 +28,9 @@ pub enum Metric {
     OldestUndelivered,
     /// Number of destinations with an open circuit.
     OpenCircuits,
-    /// Number of items that a drain could not read.
+    /// Number of stored items that could not be read.
     UnreadableItems,
-    /// Age of the oldest unfinished deletion or erasure, in seconds.
+    /// Age of the oldest unfinished deletion, status change or erasure, in seconds.
     OldestJob,
 }
 

@@ -280,7 +280,7 @@ from_aws! {
 from_aws! {
     Connections(aws) { vault: aws.vault("DESTINATIONS_KEY")?, rules, config, principal }
     DrainScheduler(aws) { health_store, queue: aws.queue("DRAINS_QUEUE")? }
-    DeliveryRecorder(aws) { destinations, health_store, deliveries, pending, scheduler }
+    DeliveryRecorder(aws) { destinations, health_store, deliveries, pending, replays, scheduler }
     Senders(aws) { eventbridge, webhooks }
     Forwarder(aws) {
         recorder,
@@ -289,7 +289,7 @@ from_aws! {
         dead_letter_queue: aws.queue("FORWARD_FAILURES_QUEUE")?
     }
     FirstAttemptSender(aws) { recorder, records, webhooks }
-    Drains(aws) { recorder, records, replays, senders }
+    Drains(aws) { recorder, records, senders }
     Replayer(aws) {
         replays, destinations, health_store, records, deliveries, pending,
         steps: aws.queue("REPLAYS_QUEUE")?,

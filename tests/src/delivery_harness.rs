@@ -110,6 +110,7 @@ impl DeliveryHarness {
             health_store: HealthStore(directory.clone()),
             deliveries: Deliveries { table: table.clone(), retention },
             pending: PendingDeliveries { table: table.clone(), retention },
+            replays: Replays(directory.clone()),
             scheduler: DrainScheduler {
                 health_store: HealthStore(directory.clone()),
                 queue: Queue::new(&config, queues[1].clone()),
@@ -134,7 +135,6 @@ impl DeliveryHarness {
             },
             drains: Drains {
                 records,
-                replays: Replays(directory),
                 recorder,
                 senders: Senders { eventbridge: EventBridgeSender::new(&config, vault, DEFAULT_TIMEOUT), webhooks },
             },

@@ -20,9 +20,6 @@ pub mod tickets;
 pub mod users;
 pub mod workflows;
 
-/// Maximum number of attempts of a change while concurrent requests change the same resource.
-const MAX_CHANGE_ATTEMPTS: usize = 5;
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;

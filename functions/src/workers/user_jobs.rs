@@ -75,10 +75,8 @@ impl State {
         let user = self.users.get(*environment, *user_id).await?;
         // A later change has a job of its own, and of a deleted user everything is deleted.
         if user.is_some_and(|user| user.owner_status() == *owner) {
-            let event_type = match owner.is_active() {
-                true => EventType::WorkflowActivated,
-                false => EventType::WorkflowDeactivated,
-            };
+            let event_type =
+                if owner.is_active() { EventType::WorkflowActivated } else { EventType::WorkflowDeactivated };
             let ids = self.workflows.list_ids_by_user(*environment, *user_id).await?;
             for ids in ids.chunks(WORKFLOWS_PER_STEP) {
                 let mut changes = Changes::of_job(*environment, *actor, job.seed.clone());
@@ -111,10 +109,8 @@ impl State {
         let Owned { workflows, credentials, installations, .. } = owned;
         let (mut changes, now) = (Changes::of_job(job.environment_id, job.actor, job.seed.clone()), Timestamp::now());
         let parts = self.parts.of(job.environment_id, installations).await?;
-        let catalogue = match installations.is_empty() {
-            true => Vec::new(),
-            false => self.integrations.all(job.environment_id).await?,
-        };
+        let catalogue =
+            if installations.is_empty() { Vec::new() } else { self.integrations.all(job.environment_id).await? };
         for installation in installations {
             let shown = InstallationBody::new(installation.touched(now), job.owner.status, &catalogue, &parts);
             changes.installation(EventType::InstallationDeleted, &shown);

@@ -43,7 +43,6 @@ use crate::{
         health::{Backlog, Lease, ReleaseOutcome},
         pending::{FoundDeliveries, Merge},
         records::{FoundRecords, Records},
-        replays::Replays,
     },
 };
 
@@ -124,7 +123,7 @@ pub async fn drain(
             Ok(None) => return store.delete_health().await,
             Err(StoreError::Malformed(error)) => {
                 let Route { environment, destination } = route;
-                tracing::error!(error = %ErrorChain(&error), %environment, %destination, "unreadable destination");
+                tracing::error!(error = %ErrorChain(&*error), %environment, %destination, "unreadable destination");
                 metrics::emit(&[(Metric::UnreadableItems, 1)]);
                 not_before = recorder.now() + MAX_DELAY;
                 break;
@@ -303,7 +302,7 @@ async fn cancelled_replays(
             }
             Ok(false) => {}
             Err(StoreError::Malformed(error)) => {
-                tracing::error!(error = %ErrorChain(&error), %replay, "unreadable replay");
+                tracing::error!(error = %ErrorChain(&*error), %replay, "unreadable replay");
                 metrics::emit(&[(Metric::UnreadableItems, 1)]);
             }
             Err(error) => return Err(error),
@@ -320,8 +319,6 @@ pub struct Drains {
     pub recorder: DeliveryRecorder,
     /// Records; pending deliveries contain only their keys.
     pub records: Records,
-    /// Replays that added pending deliveries.
-    pub replays: Replays,
     /// Senders for all types of destinations.
     pub senders: Senders,
 }
@@ -368,7 +365,7 @@ impl DrainStore for DestinationDrain<'_> {
     }
 
     async fn is_cancelled(&self, replay: ReplayId) -> Result<bool, StoreError> {
-        let found = self.drains.replays.get(self.route.environment, replay).await?;
+        let found = self.drains.recorder.replays.get(self.route.environment, replay).await?;
         Ok(found.is_none_or(|replay| replay.status == ReplayStatus::Cancelled))
     }
 

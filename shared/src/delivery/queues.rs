@@ -14,7 +14,6 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    aws::is_transient,
     domain::{
         delivery::Route,
         id::{DestinationId, EnvironmentId, ReplayId},
@@ -146,8 +145,7 @@ impl Queue {
             .message_body(json(message)?)
             .delay_seconds(i32::try_from(seconds).unwrap_or(0))
             .send()
-            .await
-            .map_err(store_error)?;
+            .await?;
         Ok(())
     }
 
@@ -165,7 +163,7 @@ impl Queue {
             let entries = messages.iter().enumerate().map(|(index, message)| entry(index, &group(message), message));
             let entries = entries.collect::<Result<_, _>>()?;
             let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
-            request.send().await.map_err(store_error)
+            Ok::<_, StoreError>(request.send().await?)
         };
         match sent.await {
             Ok(response) => {
@@ -190,21 +188,11 @@ impl Queue {
 fn entry<M: Serialize>(index: usize, group: &str, message: &M) -> Result<SendMessageBatchRequestEntry, StoreError> {
     let entry = SendMessageBatchRequestEntryBuilder::default();
     let entry = entry.id(index.to_string()).message_group_id(group).message_body(json(message)?);
-    entry.build().map_err(|error| StoreError::Refused(error.into()))
+    entry.build().map_err(StoreError::refused)
 }
 
 fn json<M: Serialize>(message: &M) -> Result<String, StoreError> {
-    serde_json::to_string(message).map_err(|error| StoreError::Refused(error.into()))
-}
-
-fn store_error<E, R>(error: aws_sdk_sqs::error::SdkError<E, R>) -> StoreError
-where
-    E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    let busy =
-        is_transient(&error, &["RequestThrottled", "ThrottlingException", "ServiceUnavailable", "InternalFailure"]);
-    if busy { StoreError::Busy(error.into()) } else { StoreError::Refused(error.into()) }
+    serde_json::to_string(message).map_err(StoreError::malformed)
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ use crate::{
     logs::ErrorChain,
     metrics::{self, Metric},
     store::{
-        StoreError, deliveries::Deliveries, destinations::Destinations, health::HealthStore, pending::PendingDeliveries,
+        StoreError, deliveries::Deliveries, destinations::Destinations, health::HealthStore,
+        pending::PendingDeliveries, replays::Replays,
     },
 };
 
@@ -174,6 +175,8 @@ pub struct DeliveryRecorder {
     pub deliveries: Deliveries,
     /// Deliveries that wait for their next attempt.
     pub pending: PendingDeliveries,
+    /// Replays, which count the results of their deliveries.
+    pub replays: Replays,
     /// Scheduler of drains.
     pub scheduler: DrainScheduler,
 }
@@ -208,8 +211,7 @@ impl Recorder for DestinationRecorder<'_> {
         match batch.stage {
             Stage::First => Ok(self.add(batch).await),
             Stage::Pending { .. } => {
-                // The table of the destinations also stores the replays.
-                self.recorder.pending.settle(self.route, &self.recorder.destinations.0, &batch.settled).await?;
+                self.recorder.pending.settle(self.route, &self.recorder.replays, &batch.settled).await?;
                 Ok(BTreeSet::new())
             }
         }

@@ -101,7 +101,7 @@ impl Replayer {
                 self.select_by_status(environment, &destination, statuses, position).await?
             }
         };
-        let queued = self.pending.queue_again(route, &self.replays.0, &replay, &found.records).await?;
+        let queued = self.pending.queue_again(route, &self.replays, &replay, &found.records).await?;
         let Some(Queued { records: count, added }) = queued else {
             return Ok(());
         };

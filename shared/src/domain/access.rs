@@ -1,7 +1,5 @@
 //! Access of user tokens: what a token may do, and the integrations to which it is limited.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,6 +7,7 @@ use super::{
     id::{CredentialId, UserId},
     installation::Installation,
     integration::{IntegrationId, IntegrationIdError},
+    text::string_enum,
     workflow::Workflow,
 };
 
@@ -32,6 +31,8 @@ pub enum Mode {
     Manage,
 }
 
+string_enum!(Mode { Read = "read", Install = "install", Manage = "manage" });
+
 impl Mode {
     /// Returns the mode that a token needs for a route, such as `GET /session`.
     pub fn needed_for(route: &str) -> Self {
@@ -42,34 +43,6 @@ impl Mode {
         } else {
             Self::Manage
         }
-    }
-
-    /// Returns the form used in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Install => "install",
-            Self::Manage => "manage",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Error for a text that is not a mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `read`, `install` or `manage`")]
-pub struct ModeError;
-
-impl std::str::FromStr for Mode {
-    type Err = ModeError;
-
-    fn from_str(text: &str) -> Result<Self, ModeError> {
-        [Self::Read, Self::Install, Self::Manage].into_iter().find(|mode| mode.as_str() == text).ok_or(ModeError)
     }
 }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     environment::Kind,
     id::{EnvironmentId, KeyId},
-    text::Text,
+    text::{Text, string_enum},
     timestamp::{Day, Timestamp},
 };
 
@@ -121,33 +121,7 @@ pub enum Scope {
     Read,
 }
 
-impl Scope {
-    /// Returns the form used in JSON and in the authorizer context.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Manage => "manage",
-            Self::Engine => "engine",
-            Self::Read => "read",
-        }
-    }
-}
-
-/// Error for a text that is not a scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `manage`, `engine` or `read`")]
-pub struct ScopeError;
-
-impl FromStr for Scope {
-    type Err = ScopeError;
-    fn from_str(text: &str) -> Result<Self, ScopeError> {
-        match text {
-            "manage" => Ok(Self::Manage),
-            "engine" => Ok(Self::Engine),
-            "read" => Ok(Self::Read),
-            _ => Err(ScopeError),
-        }
-    }
-}
+string_enum!(Scope { Manage = "manage", Engine = "engine", Read = "read" });
 
 /// Identity and permissions of a valid key, stored under its hash. Deleted when the key is revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

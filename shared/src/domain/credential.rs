@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::{
     id::{CredentialId, UserId},
     revision::next_revision,
-    text::Text,
+    text::{Text, string_enum},
     timestamp::Timestamp,
 };
 
@@ -34,7 +34,7 @@ pub struct Credential {
     pub revision: u64,
     /// Revision with which the data was last replaced; the ETag of the credential.
     pub data_revision: u64,
-    /// Increases whenever a workflow or an installation starts to name it.
+    /// Number of times that a workflow or an installation started to reference it.
     #[serde(default)]
     pub namings: u64,
     /// Creation time.
@@ -96,19 +96,4 @@ pub enum CredentialStatus {
     Invalid,
 }
 
-/// Error for a text that is not a status of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `valid` or `invalid`")]
-pub struct CredentialStatusError;
-
-impl std::str::FromStr for CredentialStatus {
-    type Err = CredentialStatusError;
-
-    fn from_str(text: &str) -> Result<Self, CredentialStatusError> {
-        match text {
-            "valid" => Ok(Self::Valid),
-            "invalid" => Ok(Self::Invalid),
-            _ => Err(CredentialStatusError),
-        }
-    }
-}
+string_enum!(CredentialStatus { Valid = "valid", Invalid = "invalid" });

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::{
     id::{DestinationId, EnvironmentId, ReplayId},
     record::{RecordId, RecordKey},
+    text::string_enum,
     timestamp::Timestamp,
 };
 
@@ -279,31 +280,12 @@ pub enum DeliveryStatus {
     Cancelled,
 }
 
-impl DeliveryStatus {
-    /// Returns the form used in JSON and in stored items.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Pending => "pending",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// Error for a text that is not a delivery status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `delivered`, `pending`, `failed` or `cancelled`")]
-pub struct DeliveryStatusError;
-
-impl std::str::FromStr for DeliveryStatus {
-    type Err = DeliveryStatusError;
-
-    fn from_str(text: &str) -> Result<Self, DeliveryStatusError> {
-        let all = [Self::Delivered, Self::Pending, Self::Failed, Self::Cancelled];
-        all.into_iter().find(|status| status.as_str() == text).ok_or(DeliveryStatusError)
-    }
-}
+string_enum!(DeliveryStatus {
+    Delivered = "delivered",
+    Pending = "pending",
+    Failed = "failed",
+    Cancelled = "cancelled"
+});
 
 /// Delivery of a record to a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -13,7 +13,7 @@ use super::{
     text::{Text, string_newtype},
     timestamp::Timestamp,
     webhook::Webhook,
-    workflow::IntegrationId,
+    workflow::EngineIntegrationId,
 };
 
 /// Maximum number of destinations per environment.
@@ -229,7 +229,7 @@ pub struct Filter {
     /// Ids of integrations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    pub integration_id: Vec<IntegrationId>,
+    pub integration_id: Vec<EngineIntegrationId>,
 }
 
 /// Maximum number of entries in each list of a filter.

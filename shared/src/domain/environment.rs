@@ -1,11 +1,14 @@
 //! Environments: the unit of isolation.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{id::EnvironmentId, modal::Modal, text::Text, timestamp::Timestamp};
+use super::{
+    id::EnvironmentId,
+    modal::Modal,
+    text::{Text, string_enum},
+    timestamp::Timestamp,
+};
 
 /// Environment. Owns users, workflows, errors, destinations and API keys, which no other
 /// environment can access.
@@ -37,28 +40,4 @@ pub enum Kind {
     Test,
 }
 
-impl Kind {
-    /// Returns the form used in JSON and in API key prefixes.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Test => "test",
-        }
-    }
-}
-
-/// Error for a text that is not a kind of environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `live` or `test`")]
-pub struct KindError;
-
-impl FromStr for Kind {
-    type Err = KindError;
-    fn from_str(text: &str) -> Result<Self, KindError> {
-        match text {
-            "live" => Ok(Self::Live),
-            "test" => Ok(Self::Test),
-            _ => Err(KindError),
-        }
-    }
-}
+string_enum!(Kind { Live = "live", Test = "test" });

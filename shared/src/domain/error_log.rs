@@ -11,7 +11,7 @@ use super::{
     request_seed::RequestSeed,
     text::Text,
     timestamp::Timestamp,
-    workflow::{IntegrationId, Workflow},
+    workflow::{EngineIntegrationId, Workflow},
 };
 
 /// Id or type chosen by the engine: 1 to 256 characters.
@@ -31,7 +31,7 @@ pub struct ErrorLog {
     pub user_id: UserId,
     /// Integration of the workflow at the time of recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub integration_id: Option<IntegrationId>,
+    pub integration_id: Option<EngineIntegrationId>,
     /// Execution that failed, as named by the engine.
     pub execution_id: EngineText,
     /// Block that failed, as named by the engine.
@@ -171,7 +171,7 @@ pub struct WorkflowRef {
     /// Owner of the workflow.
     pub user_id: UserId,
     /// Integration of the workflow, if any.
-    pub integration_id: Option<IntegrationId>,
+    pub integration_id: Option<EngineIntegrationId>,
 }
 
 impl From<&Workflow> for WorkflowRef {

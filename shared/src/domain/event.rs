@@ -14,7 +14,7 @@ use super::{
     id::{EnvironmentId, EventId, KeyId, UserId, WorkflowId},
     text::{nearest, string_schema},
     timestamp::Timestamp,
-    workflow::IntegrationId,
+    workflow::EngineIntegrationId,
 };
 
 /// Event as stored.
@@ -36,7 +36,7 @@ pub struct Event {
     pub workflow_id: Option<WorkflowId>,
     /// Integration of the workflow or installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub integration_id: Option<IntegrationId>,
+    pub integration_id: Option<EngineIntegrationId>,
     /// Actor of the change; none if it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
@@ -64,7 +64,7 @@ pub struct EventDocument<'a> {
     pub workflow_id: Option<WorkflowId>,
     /// Integration of the workflow or installation.
     #[schema(required = true)]
-    pub integration_id: Option<&'a IntegrationId>,
+    pub integration_id: Option<&'a EngineIntegrationId>,
     /// Actor of the change.
     #[schema(required = true)]
     pub actor: Option<Actor>,

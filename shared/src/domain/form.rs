@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::text::{Text, nearest, string_newtype};
+use super::text::{Text, nearest, string_enum, string_newtype};
 
 /// Maximum number of fields of a form.
 pub const MAX_FIELDS: usize = 30;
@@ -67,26 +67,14 @@ pub enum FieldType {
     Select,
 }
 
-/// Error for a text that is not a type of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `text`, `secret`, `url`, `number`, `boolean` or `select`")]
-pub struct FieldTypeError;
-
-impl FromStr for FieldType {
-    type Err = FieldTypeError;
-
-    fn from_str(text: &str) -> Result<Self, FieldTypeError> {
-        Ok(match text {
-            "text" => Self::Text,
-            "secret" => Self::Secret,
-            "url" => Self::Url,
-            "number" => Self::Number,
-            "boolean" => Self::Boolean,
-            "select" => Self::Select,
-            _ => return Err(FieldTypeError),
-        })
-    }
-}
+string_enum!(FieldType {
+    Text = "text",
+    Secret = "secret",
+    Url = "url",
+    Number = "number",
+    Boolean = "boolean",
+    Select = "select"
+});
 
 impl FieldType {
     /// Returns whether a field of this type can have a pattern.

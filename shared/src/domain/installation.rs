@@ -257,7 +257,7 @@ impl WorkflowPlan {
                 workflow_id: ObjectId::at(now).into(),
                 user_id: installation.user_id,
                 name,
-                integration_id: integration.integration_id.as_str().parse().ok(),
+                integration_id: Some(integration.integration_id.to_engine_id()),
                 key: Some(template.key.clone()),
                 credential_ids: credential_ids.clone(),
                 settings: installation.settings.clone(),

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use super::{
     form::Field,
-    text::{Text, string_newtype},
+    text::{Text, string_enum, string_newtype},
     timestamp::Timestamp,
-    workflow::WorkflowKey,
+    workflow::{EngineIntegrationId, WorkflowKey},
 };
 
 /// Maximum number of integrations in an environment.
@@ -37,6 +37,14 @@ pub struct Integration {
     pub created_at: Timestamp,
     /// Time of the last change.
     pub updated_at: Timestamp,
+}
+
+impl Integration {
+    /// Returns the revision, which increases with every change and exceeds that of a deleted
+    /// predecessor with the same id: each change takes longer than a millisecond.
+    pub fn revision(&self) -> u64 {
+        u64::try_from(self.created_at.milliseconds()).unwrap_or_default() + u64::from(self.version)
+    }
 }
 
 /// Attributes of an integration that the customer sets.
@@ -71,6 +79,13 @@ string_newtype! {
     |text| {
         let is_valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
         (1..=64).contains(&text.len()) && !text.starts_with(['_', '-']) && text.bytes().all(is_valid)
+    }
+}
+
+impl IntegrationId {
+    /// Returns the id as workflows, errors and events have it.
+    pub fn to_engine_id(&self) -> EngineIntegrationId {
+        EngineIntegrationId::of(self.as_str())
     }
 }
 
@@ -145,18 +160,7 @@ pub enum HintAction {
     Reconnect,
 }
 
-/// Error for a text that is not an action of a hint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `reconnect`")]
-pub struct HintActionError;
-
-impl std::str::FromStr for HintAction {
-    type Err = HintActionError;
-
-    fn from_str(text: &str) -> Result<Self, HintActionError> {
-        if text == "reconnect" { Ok(Self::Reconnect) } else { Err(HintActionError) }
-    }
-}
+string_enum!(HintAction { Reconnect = "reconnect" });
 
 impl Content {
     /// Returns the size as JSON, in bytes.

@@ -1,11 +1,9 @@
 //! Defaults of the embedded modal: the pages that may embed it, its theme and its language.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::text::string_newtype;
+use super::text::{string_enum, string_newtype};
 
 /// Maximum number of origins that may embed the modal.
 pub const MAX_ORIGINS: usize = 20;
@@ -84,6 +82,8 @@ pub enum Language {
     Ja,
 }
 
+string_enum!(Language { En = "en", De = "de", Fr = "fr", Es = "es", Pt = "pt", Ja = "ja" });
+
 /// Theme of the modal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -105,6 +105,8 @@ pub enum Scheme {
     /// As the browser prefers.
     Auto,
 }
+
+string_enum!(Scheme { Light = "light", Dark = "dark", Auto = "auto" });
 
 /// Palettes for light and dark display. Without one, the default applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -263,45 +265,6 @@ impl Palette {
         ];
         let low = pairs.into_iter().filter(|(_, text, _, behind)| text.contrast(behind) < MIN_CONTRAST);
         low.map(|(text, _, behind, _)| LowContrast { palette, text, behind }).collect()
-    }
-}
-
-/// Error for a text that is not a scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `light`, `dark` or `auto`, or an object with `light` and `dark`")]
-pub struct SchemeError;
-
-impl FromStr for Scheme {
-    type Err = SchemeError;
-
-    fn from_str(text: &str) -> Result<Self, SchemeError> {
-        match text {
-            "light" => Ok(Self::Light),
-            "dark" => Ok(Self::Dark),
-            "auto" => Ok(Self::Auto),
-            _ => Err(SchemeError),
-        }
-    }
-}
-
-/// Error for a text that is not a language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `en`, `de`, `fr`, `es`, `pt` or `ja`")]
-pub struct LanguageError;
-
-impl FromStr for Language {
-    type Err = LanguageError;
-
-    fn from_str(text: &str) -> Result<Self, LanguageError> {
-        Ok(match text {
-            "en" => Self::En,
-            "de" => Self::De,
-            "fr" => Self::Fr,
-            "es" => Self::Es,
-            "pt" => Self::Pt,
-            "ja" => Self::Ja,
-            _ => return Err(LanguageError),
-        })
     }
 }
 

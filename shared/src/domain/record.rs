@@ -11,7 +11,7 @@ use super::{
     event::{Event, EventDocument, EventKey, EventType},
     id::{EnvironmentId, ErrorId, EventId, ObjectId, UserId, WorkflowId},
     timestamp::Timestamp,
-    workflow::IntegrationId,
+    workflow::EngineIntegrationId,
 };
 
 /// Record as stored.
@@ -94,7 +94,7 @@ pub struct FilterAttributes<'a> {
     /// User.
     pub user_id: UserId,
     /// Integration.
-    pub integration_id: Option<&'a IntegrationId>,
+    pub integration_id: Option<&'a EngineIntegrationId>,
     /// Block type; none for an event.
     pub block_type: Option<&'a EngineText>,
 }

@@ -93,6 +93,54 @@ macro_rules! string_newtype {
 }
 pub(crate) use string_newtype;
 
+/// Error for a text that is none of some names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be {}", any_of(.0))]
+pub struct UnknownName(pub(super) &'static [&'static str]);
+
+/// Returns names in the form of an error text, such as `` `a`, `b` or `c` ``.
+fn any_of(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// Implements the conversions between an enum and the names of its variants, which must be those of
+/// its JSON form.
+macro_rules! string_enum {
+    ($type:ident { $($variant:ident = $name:literal),+ }) => {
+        impl $type {
+            /// Returns the name, as in JSON and in stored items.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::domain::text::UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err($crate::domain::text::UnknownName(&[$($name),+])),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+pub(crate) use string_enum;
+
 /// Text of 1 to `MAX` characters without control characters, such as a display name or an id of
 /// another system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,8 +159,8 @@ impl<const MAX: usize> Text<MAX> {
         Text(format!("{self}{suffix}"))
     }
 
-    /// Wraps a constant that is known to be valid.
-    pub(super) fn of(text: &'static str) -> Self {
+    /// Wraps a text that is known to be valid.
+    pub(super) fn of(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
@@ -177,7 +225,20 @@ impl<const MAX: usize> utoipa::ToSchema for Text<MAX> {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
+
     use super::*;
+    use crate::domain::{
+        access::Mode,
+        api_key::Scope,
+        credential::CredentialStatus,
+        delivery::DeliveryStatus,
+        environment::Kind,
+        form::FieldType,
+        integration::HintAction,
+        modal::{Language, Scheme},
+        user::Status,
+    };
 
     #[test]
     fn text_is_bounded_in_characters_not_bytes() {
@@ -189,5 +250,25 @@ mod tests {
     fn blank_text_and_control_characters_are_refused() {
         assert_eq!("  ".parse::<Text<3>>(), Err(TextError::Empty));
         assert_eq!("a\u{7}".parse::<Text<3>>(), Err(TextError::Control));
+    }
+
+    #[test]
+    fn names_of_enums_are_those_in_json() {
+        fn check<E: FromStr<Err = UnknownName> + DeserializeOwned>() {
+            let Err(UnknownName(names)) = "".parse::<E>() else { panic!("a name is empty") };
+            for name in names {
+                assert!(serde_json::from_value::<E>((*name).into()).is_ok(), "{name}");
+            }
+        }
+        check::<Mode>();
+        check::<Scope>();
+        check::<CredentialStatus>();
+        check::<DeliveryStatus>();
+        check::<Kind>();
+        check::<FieldType>();
+        check::<HintAction>();
+        check::<Scheme>();
+        check::<Language>();
+        check::<Status>();
     }
 }

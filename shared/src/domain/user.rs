@@ -9,7 +9,7 @@ use super::{
     id::UserId,
     names::{Email, Names, UserRef, Username},
     request_seed::RequestSeed,
-    text::Text,
+    text::{Text, string_enum},
     timestamp::Timestamp,
 };
 
@@ -55,15 +55,7 @@ pub enum Status {
     Disabled,
 }
 
-impl Status {
-    /// Returns the form used in JSON and in stored items.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-        }
-    }
-}
+string_enum!(Status { Active = "active", Disabled = "disabled" });
 
 /// Part of a user that its workflows show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,19 +141,6 @@ impl User {
         }
     }
 }
-
-impl std::str::FromStr for Status {
-    type Err = StatusError;
-
-    fn from_str(text: &str) -> Result<Self, StatusError> {
-        [Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == text).ok_or(StatusError)
-    }
-}
-
-/// Error for a text that is not a status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `active` or `disabled`")]
-pub struct StatusError;
 
 /// Key-value pairs that the customer attaches to a user: at most 50 pairs and 8 KiB in total.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -23,7 +23,7 @@ pub struct Workflow {
     /// Name, unique for its owner.
     pub name: WorkflowName,
     /// Integration of which it is an instance, as named by the engine.
-    pub integration_id: Option<IntegrationId>,
+    pub integration_id: Option<EngineIntegrationId>,
     /// Workflow of the integration that the installation created it from; none for one that the back
     /// end created.
     pub key: Option<WorkflowKey>,
@@ -45,8 +45,9 @@ pub struct Workflow {
 /// bytes, an AWS limit).
 pub type WorkflowName = Text<250>;
 
-/// Name of an integration in the engine: 1 to 128 characters.
-pub type IntegrationId = Text<128>;
+/// Id of an integration as the engine names it: 1 to 128 characters, not necessarily an id of the
+/// catalogue.
+pub type EngineIntegrationId = Text<128>;
 
 string_newtype! {
     /// Name of a workflow within its integration: 1 to 64 letters, digits, `_` and `-`, starting with a
@@ -118,7 +119,7 @@ pub struct NewWorkflow {
     /// Name.
     pub name: WorkflowName,
     /// Integration of which it is an instance.
-    pub integration_id: Option<IntegrationId>,
+    pub integration_id: Option<EngineIntegrationId>,
     /// Credentials that it uses.
     pub credential_ids: Vec<CredentialId>,
     /// Settings that the engine reads.

@@ -239,10 +239,7 @@ pub fn only_reads(route: &str) -> bool {
 /// Returns who is admitted to a route: readers too, where a back end only reads.
 fn admitted(admitted: &str, extensions: &Extensions) -> String {
     let RouteKey(route) = RouteKey::of(extensions);
-    match only_reads(&route) {
-        true => admitted.replace("`manage`", "`manage` or `read`"),
-        false => admitted.to_owned(),
-    }
+    if only_reads(&route) { admitted.replace("`manage`", "`manage` or `read`") } else { admitted.to_owned() }
 }
 
 fn has(scopes: &str, wanted: Scope) -> bool {

@@ -8,6 +8,7 @@
 //! * `body`: JSON bodies: text, syntax and duplicate members
 //! * `callers`: the caller of a request, and the checks that lead to 401 and 403
 //! * `compression`: compression of responses
+//! * `conflicts`: attempts of changes that conflict with other requests
 //! * `endpoint`: handlers of endpoints, and the order in which their arguments refuse a request
 //! * `event`: events of API Gateway, read as requests
 //! * `idempotency`: the `Idempotency-Key` header
@@ -22,6 +23,7 @@
 mod body;
 mod callers;
 mod compression;
+mod conflicts;
 mod endpoint;
 mod event;
 mod idempotency;
@@ -36,14 +38,15 @@ mod values;
 pub use callers::{
     AnyCaller, Backend, BackendOrUser, Caller, Engine, EngineOrBackend, Identity, TokenUser, only_reads,
 };
+pub use conflicts::Conflicts;
 pub use endpoint::{Endpoint, EndpointArguments};
 pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_service};
 pub use input::{Bounded, Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;
-pub use pages::{Cursor, List, ListScope, PageParams, fit};
+pub use pages::{Cursor, List, ListScope, PageParams};
 pub use problem::{FieldError, FieldErrors, Problem, ProblemDocument};
 pub use request::{ApiUrl, IfMatch, NewPath, PageQuery, Path, PathParameter, RouteKey};
-pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, Revised, WithEtag};
+pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, Revised};
 pub use serve::{Function, Public, Server, invoke, serve, serve_public, service};
 
 pub use crate::start::StartError;

@@ -9,10 +9,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{FromJson, Identity, Input, Json, Location, Problem, RouteKey};
-use crate::{
-    domain::text::response_bytes,
-    store::{Page, Position},
-};
+use crate::store::{Page, Position};
 
 /// Query parameters of every list.
 #[derive(Clone, Debug, Input, IntoParams)]
@@ -71,26 +68,6 @@ impl<S: Sync> FromRequestParts<S> for ListScope {
             None => Ok(scope),
         }
     }
-}
-
-/// Maximum size of the items of a page in the response, in bytes.
-const MAX_PAGE_BYTES: usize = 4_000_000;
-
-/// Ends a page before its items exceed 4 MB in the response. It keeps at least one. Each item has its position in
-/// the list.
-pub fn fit<T: Serialize>(page: Page<(Position, T)>) -> Page<T> {
-    let Page { mut items, mut next } = page;
-    let mut total = 0;
-    let fits = items.iter().take_while(|(_, item)| {
-        total += response_bytes(item);
-        total <= MAX_PAGE_BYTES
-    });
-    let count = fits.count().max(1);
-    if count < items.len() {
-        items.truncate(count);
-        next = items.last().map(|(position, _)| position.clone());
-    }
-    Page { items: items.into_iter().map(|(_, item)| item).collect(), next }
 }
 
 /// Query parameters that may change from page to page.
@@ -238,24 +215,6 @@ mod tests {
         let own = Cursor::new(&of(token(user), list, &joe, &[]).await, "1");
         assert!(own.position(&of(token(user), list, &joe, &[]).await).is_ok());
         assert!(own.position(&of(token(UserId::new()), list, &joe, &[]).await).is_err());
-    }
-
-    #[test]
-    fn page_ends_before_the_response_is_too_large_and_holds_at_least_one_item() {
-        let page = |sizes: &[usize]| Page {
-            items: sizes.iter().enumerate().map(|(at, size)| (at.to_string(), "\"".repeat(*size))).collect(),
-            next: Some("next".to_owned()),
-        };
-        // A quotation mark takes four bytes: it is escaped as JSON and in the response of the function.
-        for (sizes, count, next) in [
-            (vec![100, 200], 2, "next"),
-            (vec![400_000, 400_000, 400_000], 2, "1"),
-            (vec![2_000_000, 1], 1, "0"),
-            (vec![1, 2_000_000], 1, "0"),
-        ] {
-            let found = fit(page(&sizes));
-            assert_eq!((found.items.len(), found.next.as_deref()), (count, Some(next)), "{sizes:?}");
-        }
     }
 
     proptest! {

@@ -170,12 +170,7 @@ impl IfMatch {
     /// Rejects the request with 412 if the header does not permit changing this revision of a resource,
     /// whose ETag [`Revised`](super::Revised) returns.
     pub fn check_revision(&self, revision: u64) -> Result<(), Problem> {
-        self.check(&revision_etag(revision))
-    }
-
-    /// Rejects the request with 412 if the header does not permit changing a resource with this ETag.
-    pub fn check(&self, etag: &str) -> Result<(), Problem> {
-        if self.allows(etag) { Ok(()) } else { Err(Problem::precondition_failed()) }
+        if self.allows(&revision_etag(revision)) { Ok(()) } else { Err(Problem::precondition_failed()) }
     }
 
     /// Rejects the request with 412 if the header requires an existing resource: there is none.

@@ -106,23 +106,6 @@ pub const JSON_FOR_FIVE_MINUTES: [(HeaderName, HeaderValue); 2] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
 ];
 
-/// 200 with a JSON body and its ETag, for a later `If-Match`.
-#[derive(Clone, Debug)]
-pub struct WithEtag<T>(pub T);
-
-impl<T: Serialize> WithEtag<T> {
-    /// Returns the ETag of the body.
-    pub fn etag(&self) -> String {
-        serde_json::to_vec(&self.0).map(|bytes| etag(&bytes)).unwrap_or_default()
-    }
-}
-
-impl<T: Serialize> IntoResponse for WithEtag<T> {
-    fn into_response(self) -> Response {
-        ([(header::ETAG, self.etag())], Json(self.0)).into_response()
-    }
-}
-
 /// 200 with a JSON body and the ETag of a revision, for a later `If-Match`.
 #[derive(Clone, Debug)]
 pub struct Revised<T> {

@@ -17,7 +17,7 @@ use crate::domain::{
     form::{FieldName, FieldType, Pattern},
     id::{CredentialId, EnvironmentId, ErrorId, EventId, KeyId, UserId, WorkflowId},
     integration::{HintAction, Icon, IntegrationId},
-    modal::{Color, Font, Language, Origin, Scheme},
+    modal::{Color, Font, Language, Origin},
     names::{Email, UserRef, Username},
     role::RoleArn,
     secret::Secret,
@@ -75,7 +75,6 @@ from_json_by_parsing! {
     [] FieldType;
     [] Pattern;
     [] Origin;
-    [] Scheme;
     [] Language;
     [] Color;
     [] Font;

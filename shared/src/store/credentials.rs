@@ -74,23 +74,23 @@ pub(super) fn replacement(
     Ok(update.when(Condition::equals("revision", number(before.revision))))
 }
 
-/// Returns the update with which a workflow or an installation starts to name a credential, which must
-/// exist. A deletion that finds a credential unnamed requires that this has not happened since.
-pub(super) fn naming(environment: EnvironmentId, user: UserId, id: CredentialId) -> Update {
+/// Returns the update with which a workflow or an installation starts to reference a credential, which
+/// must exist. A deletion that finds a credential unreferenced requires that this has not happened since.
+pub(super) fn reference(environment: EnvironmentId, user: UserId, id: CredentialId) -> Update {
     let update = Update::of(&keys::credential(environment, user, id)).add("namings", number(1));
     update.when(Condition::item_exists())
 }
 
-/// Returns the deletion of a credential that nothing names, and its tombstone.
-pub(super) fn deletion_of_unnamed(
+/// Returns the deletion of a credential that nothing references, and its tombstone.
+pub(super) fn deletion_of_unreferenced(
     environment: EnvironmentId,
     credential: &Credential,
 ) -> Result<[Write; 2], StoreError> {
     let Credential { credential_id, user_id, namings, revision, .. } = credential;
     let key = keys::credential(environment, *user_id, *credential_id);
-    let unnamed = Condition::equals("namings", number(namings));
+    let unreferenced = Condition::equals("namings", number(namings));
     let unchanged = Condition::equals("revision", number(revision));
-    Ok([Delete::of(&key).when(unnamed.and(unchanged)).into(), mark_deleted(&key)?])
+    Ok([Delete::of(&key).when(unreferenced.and(unchanged)).into(), mark_deleted(&key)?])
 }
 
 impl Credentials {

@@ -18,6 +18,7 @@ use super::{
         text, to_item,
     },
     tombstones::REMEMBERED,
+    users::Users,
 };
 use crate::domain::{
     delivery::Route,
@@ -113,12 +114,23 @@ const DESTINATIONS_PER_READ: usize = 20;
 /// Minimum duration of an erasure. The index is eventually consistent and may list an error late.
 const MAX_INDEX_LAG: Duration = Duration::from_secs(60);
 
-/// Stores the job that erases the errors and events of a user. One write.
-pub async fn start_erasure(directory: &Table, erasure: &Erasure) -> Result<(), StoreError> {
-    let key = keys::erasure(erasure.environment_id, erasure.user_id);
-    let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
-    let item = to_item("erasure", &key, erasure, &[("listPk", listed.pk), ("listSk", listed.sk)])?;
-    directory.put(Put::new(item)).await.map(|_| ())
+impl Users {
+    /// Stores the job that erases the errors and events of a user. One write.
+    pub async fn start_erasure(&self, erasure: &Erasure) -> Result<(), StoreError> {
+        let key = keys::erasure(erasure.environment_id, erasure.user_id);
+        let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
+        let item = to_item("erasure", &key, erasure, &[("listPk", listed.pk), ("listSk", listed.sk)])?;
+        self.0.put(Put::new(item)).await.map(|_| ())
+    }
+}
+
+impl<A: Access> Users<A> {
+    /// Returns the start of the last erasure of a user's records, if a request from before it can
+    /// still be repeated. One read.
+    pub async fn erased_at(&self, environment: EnvironmentId, user: UserId) -> Result<Option<Timestamp>, StoreError> {
+        let erasure: Option<Erasure> = self.0.get(&keys::erasure(environment, user)).await?;
+        Ok(erasure.map(|erasure| erasure.started_at))
+    }
 }
 
 impl Erasures {
@@ -246,15 +258,4 @@ impl Erasures {
             .remove("listSk");
         self.directory.update(done.when(unchanged)).await.map(|_| ())
     }
-}
-
-/// Returns the start of the last erasure of a user's records, if a request from before it can still be
-/// repeated. One read.
-pub async fn erased_at<A: Access>(
-    directory: &Table<A>,
-    environment: EnvironmentId,
-    user: UserId,
-) -> Result<Option<Timestamp>, StoreError> {
-    let erasure: Option<Erasure> = directory.get(&keys::erasure(environment, user)).await?;
-    Ok(erasure.map(|erasure| erasure.started_at))
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     keys,
-    record_pages::{self, Listed, Window},
+    record_pages::{self, Listed, StoredRecord, Window},
     table::{
         Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, Range, ReadWrite, StoreError, TABLE, Table, View, number,
         to_item,
@@ -24,7 +24,7 @@ use crate::{
         fingerprint::Fingerprint,
         id::{EnvironmentId, ErrorId, UserId, WorkflowId},
         timestamp::Timestamp,
-        workflow::IntegrationId,
+        workflow::EngineIntegrationId,
     },
 };
 
@@ -111,7 +111,7 @@ pub struct ErrorQuery {
     /// Fingerprint filter.
     pub fingerprint: Option<Fingerprint>,
     /// Integration filter.
-    pub integration_id: Option<IntegrationId>,
+    pub integration_id: Option<EngineIntegrationId>,
     /// Integrations of the errors, if they are limited.
     pub allowed: Allowed,
     /// Part of the list.
@@ -129,7 +129,7 @@ impl ErrorQuery {
             .equals("executionId", self.execution_id.as_ref().map(EngineText::as_str))
             .equals("blockType", self.block_type.as_ref().map(EngineText::as_str))
             .equals("fingerprint", self.fingerprint.as_ref().map(Fingerprint::as_str))
-            .equals("integrationId", self.integration_id.as_ref().map(IntegrationId::as_str))
+            .equals("integrationId", self.integration_id.as_ref().map(EngineIntegrationId::as_str))
             .one_of("integrationId", self.allowed.list().map(|list| list.iter().map(|id| id.as_str())))
     }
 }
@@ -247,7 +247,7 @@ impl<A: Access> Errors<A> {
 
         let newest = groups.iter().filter_map(|group| Some(group.first()?.listed.clone()));
         let examples: Vec<(_, ErrorLog)> = record_pages::load(&self.table, environment, newest).await?;
-        let examples = record_pages::truncate_to_response_size(examples, None);
+        let examples = Page { items: examples, next: None }.fit(StoredRecord::bytes);
         complete &= examples.next.is_none();
         let mut examples: HashMap<Fingerprint, ErrorLog> =
             examples.items.into_iter().map(|error| (error.fingerprint.clone(), error)).collect();

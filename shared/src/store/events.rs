@@ -10,7 +10,7 @@ use crate::domain::{
     event::{Event, EventType},
     id::{EnvironmentId, UserId, WorkflowId},
     timestamp::Timestamp,
-    workflow::IntegrationId,
+    workflow::EngineIntegrationId,
 };
 
 /// Writer of events.
@@ -89,7 +89,7 @@ pub struct EventQuery {
     /// Workflow filter.
     pub workflow_id: Option<WorkflowId>,
     /// Integration filter.
-    pub integration_id: Option<IntegrationId>,
+    pub integration_id: Option<EngineIntegrationId>,
     /// Part of the list.
     pub window: Window,
 }
@@ -114,7 +114,7 @@ impl Events {
             .unexpired(Timestamp::now())
             .equals("eventType", event_type.map(EventType::as_str))
             .equals("workflowId", workflow_id.map(|id| id.to_string()).as_deref())
-            .equals("integrationId", integration_id.as_ref().map(IntegrationId::as_str));
+            .equals("integrationId", integration_id.as_ref().map(EngineIntegrationId::as_str));
         let range = Range { view, low, high, newest_first: !window.oldest_first };
         record_pages::page(&self.0, environment, &partitions, (&range, &filter), window).await
     }

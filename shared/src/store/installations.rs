@@ -2,7 +2,7 @@
 
 use super::{
     Position,
-    credentials::{SealedCredential, creation, deletion_of_unnamed, naming, replacement},
+    credentials::{SealedCredential, creation, deletion_of_unreferenced, reference, replacement},
     events::Outgoing,
     keys,
     table::{
@@ -39,8 +39,8 @@ pub struct InstallationChange {
     pub new_credentials: Vec<SealedCredential>,
     /// Credentials whose data is replaced, each as it was before.
     pub replaced_credentials: Vec<(Credential, SealedCredential)>,
-    /// Other credentials that the installation starts to name.
-    pub named_credentials: Vec<CredentialId>,
+    /// Other credentials that the installation starts to reference.
+    pub referenced_credentials: Vec<CredentialId>,
 }
 
 /// Reason why an installation was not changed.
@@ -88,7 +88,7 @@ impl Installations {
         events: Outgoing<'_>,
     ) -> Result<(), ChangeInstallationError> {
         let InstallationChange { installation, new_workflows, changed_workflows, .. } = change;
-        let InstallationChange { new_credentials, replaced_credentials, named_credentials, .. } = change;
+        let InstallationChange { new_credentials, replaced_credentials, referenced_credentials, .. } = change;
         let user = installation.user_id;
         let mut writes = vec![check_status(environment, user, owner)];
         for workflow in new_workflows {
@@ -108,7 +108,7 @@ impl Installations {
         for (before, after) in replaced_credentials {
             writes.push(replacement(environment, before, after)?.into());
         }
-        writes.extend(named_credentials.iter().map(|id| naming(environment, user, *id).into()));
+        writes.extend(referenced_credentials.iter().map(|id| reference(environment, user, *id).into()));
         let failed = self.0.transact_and_send(writes, events).await?;
         let [user_changed, rest @ ..] = &failed[..] else { return Ok(()) };
         let (names, others) = rest.split_at_checked(new_workflows.len()).unwrap_or_default();
@@ -119,7 +119,7 @@ impl Installations {
         })
     }
 
-    /// Deletes an installation with its workflows, and credentials that nothing else names. Returns
+    /// Deletes an installation with its workflows, and credentials that nothing else references. Returns
     /// false if one of them has changed since it was read. One transaction.
     pub async fn delete(
         &self,
@@ -138,7 +138,7 @@ impl Installations {
         writes.push(mark_deleted(&key)?);
         writes.extend(workflows.iter().flat_map(|workflow| deletions(environment, workflow)));
         for credential in credentials {
-            writes.extend(deletion_of_unnamed(environment, credential)?);
+            writes.extend(deletion_of_unreferenced(environment, credential)?);
         }
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }

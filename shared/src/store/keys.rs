@@ -112,7 +112,7 @@ pub const CREDENTIAL_PREFIX: &str = "credential#";
 
 /// Key of a credential.
 pub fn credential(environment: EnvironmentId, user: UserId, credential: CredentialId) -> Key {
-    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("{}", credential_position(credential)))
+    Key::new(format_args!("env#{environment}#user#{user}"), credential_position(credential))
 }
 
 /// Returns the position of a credential among those of its user: its sort key.
@@ -144,12 +144,12 @@ pub fn status_change(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(format_args!("env#{environment}#status-changes"), format_args!("status-change#{user}"))
 }
 
-/// Partition of the index `listing` that lists such jobs of all environments.
+/// Partition of the index `listing` that lists status changes of all environments.
 pub fn status_changes(shard: u32) -> String {
     format!("status-changes#{shard}")
 }
 
-/// Entry of an unfinished job of this kind in the index `listing`.
+/// Entry of an unfinished status change in the index `listing`.
 pub fn listed_status_change(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(status_changes(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
 }
@@ -330,7 +330,7 @@ pub fn idempotency_record(RequestKey { environment, digest }: &RequestKey) -> Ke
 /// Key of a further piece of the response of such a request. Contains the claim, so that the holder
 /// of an expired claim does not overwrite the pieces of another one.
 pub fn idempotency_piece(request: &RequestKey, claim_id: &str, number: u32) -> Key {
-    Key { sk: format!("piece#{claim_id}#{number}"), ..self::idempotency_record(request) }
+    Key { sk: format!("piece#{claim_id}#{number}"), ..idempotency_record(request) }
 }
 
 /// Key of the count of an environment's destinations.

@@ -12,9 +12,10 @@ use super::{
     errors::Retention,
     health::Backlog,
     keys::{self, Key},
+    replays::Replays,
     table::{
-        Condition, Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item,
-        number, text, to_item, to_value,
+        Condition, Delete, Item, Put, Range, Retries, StoreError, TABLE, Table, Update, Write, attribute_text,
+        from_item, number, text, to_item, to_value,
     },
 };
 use crate::{
@@ -142,8 +143,6 @@ const WRITES_PER_SETTLEMENT: usize = 3;
 const MAX_TRANSACTION_ITEMS: usize = 100;
 // A single settlement always fits into a transaction.
 const _: () = assert!(WRITES_PER_SETTLEMENT + MAX_REPLAYS_PER_DELIVERY <= MAX_TRANSACTION_ITEMS);
-/// Maximum number of times that a replay tries to queue records while a drain changes them.
-const MAX_QUEUE_ATTEMPTS: u32 = 10;
 /// Maximum number of former attempts that a replayed delivery keeps. With as many of its own, at most 2 KiB
 /// each, a hundred deliveries fit into the response of a function (6 MB).
 const MAX_KEPT_ATTEMPTS: usize = 12;
@@ -191,24 +190,24 @@ impl PendingDeliveries {
     pub async fn queue_again(
         &self,
         route: Route,
-        replays: &Table,
+        replays: &Replays,
         replay: &Replay,
         records: &[(RecordKey, Timestamp)],
     ) -> Result<Option<Queued>, StoreError> {
         let mut all = Queued::default();
         for chunk in records.chunks(MAX_TRANSACTION_ITEMS / WRITES_PER_SETTLEMENT) {
-            let mut attempts = 0;
-            loop {
+            let mut retries = Retries::start();
+            let Queued { records, added } = loop {
                 match self.queue_chunk(route, replays, replay, chunk).await? {
-                    QueueOutcome::Queued(Queued { records, added }) => {
-                        all = Queued { records: all.records + records, added: all.added + added };
-                        break;
-                    }
+                    QueueOutcome::Queued(queued) => break queued,
                     QueueOutcome::ReplayEnded => return Ok(None),
-                    QueueOutcome::Interfered if attempts < MAX_QUEUE_ATTEMPTS => attempts += 1,
-                    QueueOutcome::Interfered => return Err(StoreError::Busy("deliveries change all the time".into())),
+                    QueueOutcome::Interfered => {
+                        let error = StoreError::Busy("a drain keeps changing the deliveries".into());
+                        retries.wait_after(error).await?;
+                    }
                 }
-            }
+            };
+            all = Queued { records: all.records + records, added: all.added + added };
         }
         Ok(Some(all))
     }
@@ -217,7 +216,7 @@ impl PendingDeliveries {
     async fn queue_chunk(
         &self,
         route: Route,
-        replays: &Table,
+        replays: &Replays,
         replay: &Replay,
         records: &[(RecordKey, Timestamp)],
     ) -> Result<QueueOutcome, StoreError> {
@@ -242,7 +241,7 @@ impl PendingDeliveries {
             .add("found", number(new))
             .add("pending", number(new))
             .when(Condition::equals("status", to_value(ReplayStatus::Running)?));
-        let failed = self.table.transact_with(writes, (replays, vec![counted.into()])).await?;
+        let failed = self.table.transact_with(writes, (&replays.0, vec![counted.into()])).await?;
         Ok(match failed.last() {
             None => QueueOutcome::Queued(queued),
             Some(true) => QueueOutcome::ReplayEnded,
@@ -343,9 +342,10 @@ impl PendingDeliveries {
             writes.push(Put::new(self.item(route, merged)?).when(Condition::item_exists()).into());
             writes.extend(replaced.iter().map(|delivery| Delete::existing(&key(route, delivery)).into()));
         }
-        match self.table.transact(writes).await?.is_empty() {
-            true => Ok(()),
-            false => Err(StoreError::Busy("a pending delivery was settled by another drain".into())),
+        if self.table.transact(writes).await?.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::Busy("a pending delivery was settled by another drain".into()))
         }
     }
 
@@ -356,7 +356,7 @@ impl PendingDeliveries {
     /// One transaction per 20 settlements, or fewer if they update many replays, and one more if some
     /// are skipped. Sequential because they may update the same replay; earlier transactions remain if
     /// a later one fails.
-    pub async fn settle(&self, route: Route, replays: &Table, settled: &[Settlement]) -> Result<(), StoreError> {
+    pub async fn settle(&self, route: Route, replays: &Replays, settled: &[Settlement]) -> Result<(), StoreError> {
         for chunk in transactions(settled) {
             let mut rest: Vec<&Settlement> = chunk.iter().collect();
             while !rest.is_empty() {
@@ -374,7 +374,7 @@ impl PendingDeliveries {
     async fn settle_all(
         &self,
         route: Route,
-        replays: &Table,
+        replays: &Replays,
         settled: &[&Settlement],
     ) -> Result<Vec<bool>, StoreError> {
         // The deletions come first, because they are the only writes with a condition.
@@ -402,7 +402,7 @@ impl PendingDeliveries {
                 .add("pending", number(-delivered - failed))
                 .into()
         });
-        self.table.transact_with(writes, (replays, counts.collect())).await
+        self.table.transact_with(writes, (&replays.0, counts.collect())).await
     }
 
     /// Returns the writes of a settlement, besides the deletion of the pending item: add it again for

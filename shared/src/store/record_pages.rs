@@ -12,8 +12,6 @@ use crate::domain::{
     error_log::ErrorLog, event::Event, id::EnvironmentId, record::RecordKey, text::response_bytes, timestamp::Timestamp,
 };
 
-/// Maximum size of the records of a page, in bytes.
-const MAX_PAGE_BYTES: usize = 4_000_000;
 /// Maximum number of records that a page may skip.
 pub const MAX_SKIP: usize = 1000;
 
@@ -96,7 +94,7 @@ pub(super) async fn page<A: Access, R: StoredRecord>(
         0 => next,
         remaining => format!("{next}{SKIP_SEPARATOR}{remaining}"),
     });
-    Ok(truncate_to_response_size(records, next))
+    Ok(Page { items: records, next }.fit(R::bytes))
 }
 
 /// Returns the complete records of index entries, in the same order, without those that no longer exist.
@@ -111,24 +109,6 @@ pub(super) async fn load<A: Access, R: StoredRecord>(
     let mut found: BTreeMap<Key, R> =
         found.into_iter().map(|record| (keys::record(environment, record.record_key()), record)).collect();
     Ok(listed.into_iter().filter_map(|Listed { key, position }| Some((position, found.remove(&key)?))).collect())
-}
-
-/// Returns as many records as fit into the response of a function, at least one.
-pub(super) fn truncate_to_response_size<R: StoredRecord>(
-    records: Vec<(Position, R)>,
-    next: Option<Position>,
-) -> Page<R> {
-    let mut page = Page { items: Vec::new(), next };
-    let (mut bytes, mut last) = (0, None);
-    for (position, record) in records {
-        bytes += record.bytes();
-        if bytes > MAX_PAGE_BYTES && last.is_some() {
-            return Page { next: last, ..page };
-        }
-        last = Some(position);
-        page.items.push(record);
-    }
-    page
 }
 
 /// Separator, in a position, before the number of records that remain to be skipped.

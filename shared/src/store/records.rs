@@ -21,7 +21,7 @@ use crate::domain::{
     id::{EnvironmentId, UserId, WorkflowId},
     record::{FilterAttributes, Record, RecordId, RecordKey},
     timestamp::Timestamp,
-    workflow::IntegrationId,
+    workflow::EngineIntegrationId,
 };
 
 /// Records of all environments, in the Errors table.
@@ -61,7 +61,7 @@ pub struct ListedRecord {
     #[serde(default)]
     workflow_id: Option<WorkflowId>,
     #[serde(default)]
-    integration_id: Option<IntegrationId>,
+    integration_id: Option<EngineIntegrationId>,
     #[serde(default)]
     block_type: Option<EngineText>,
     #[serde(default)]

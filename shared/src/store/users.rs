@@ -50,9 +50,9 @@ pub enum CreateUserError {
     Store(#[from] Arc<StoreError>),
 }
 
-/// Reason why a user was not updated or deleted.
+/// Reason why a user was not updated.
 #[derive(Debug, thiserror::Error)]
-pub enum ChangeUserError {
+pub enum UpdateUserError {
     /// Another user of the environment has the username or email address.
     #[error("the username or email address is taken")]
     Taken {
@@ -204,7 +204,7 @@ impl Users {
     }
 
     /// Replaces a user and moves its claims, if its version is unchanged. One transaction.
-    pub async fn update(&self, environment: EnvironmentId, before: &User, after: &User) -> Result<(), ChangeUserError> {
+    pub async fn update(&self, environment: EnvironmentId, before: &User, after: &User) -> Result<(), UpdateUserError> {
         let (old, new) = (names_of(before).claims(), names_of(after).claims());
         let unchanged = Condition::equals("version", number(before.version));
         let mut writes = vec![Put::new(user_item(environment, after)?).when(unchanged).into()];
@@ -221,18 +221,18 @@ impl Users {
             [] => Ok(()),
             [false, ..] if !taken.is_empty() => {
                 let email = after.email.as_ref().map(|email| email.canonical());
-                Err(ChangeUserError::Taken {
+                Err(UpdateUserError::Taken {
                     username: taken.contains(&&after.username.canonical()),
                     email: email.is_some_and(|email| taken.contains(&&email)),
                 })
             }
-            _ => Err(ChangeUserError::Conflict),
+            _ => Err(UpdateUserError::Conflict),
         }
     }
 
-    /// Deletes a user and its claims, if its version is unchanged, and stores the job that deletes
-    /// the data of the user. One transaction.
-    pub async fn delete(&self, user: &User, deletion: &Deletion, events: Outgoing<'_>) -> Result<(), ChangeUserError> {
+    /// Deletes a user and its claims, and stores the job that deletes the data of the user. Returns
+    /// false if the user has changed. One transaction.
+    pub async fn delete(&self, user: &User, deletion: &Deletion, events: Outgoing<'_>) -> Result<bool, StoreError> {
         let environment = deletion.environment_id;
         let listed = keys::listed_deletion(environment, user.user_id);
         let listing = [("listPk", listed.pk), ("listSk", listed.sk)];
@@ -243,8 +243,7 @@ impl Users {
         writes.push(mark_deleted(&key)?);
         let claims = names_of(user).claims();
         writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
-        let failed = self.0.transact_and_send(writes, events).await?;
-        if failed.is_empty() { Ok(()) } else { Err(ChangeUserError::Conflict) }
+        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
     /// Stores a user after a change of its status, if its version is unchanged, and the job that sends the

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    credentials::naming,
+    credentials::reference,
     events::Outgoing,
     keys,
     table::{
@@ -123,7 +123,7 @@ impl Workflows {
             Put::if_absent(pointer_item(environment, workflow)?).into(),
             Put::if_absent(workflow_item(environment, workflow)?).into(),
         ];
-        writes.extend(credential_ids.iter().map(|id| naming(environment, *user_id, *id).into()));
+        writes.extend(credential_ids.iter().map(|id| reference(environment, *user_id, *id).into()));
         let checks = check_not_deleted(&key, seed);
         let is_checked = checks.is_some();
         writes.extend(checks);
@@ -156,7 +156,7 @@ impl Workflows {
             Put::new(workflow_item(environment, after)?).when(unchanged).into(),
             check_status(environment, *user_id, owner),
         ];
-        writes.extend(added.iter().map(|id| naming(environment, *user_id, *id).into()));
+        writes.extend(added.iter().map(|id| reference(environment, *user_id, *id).into()));
         if after.name != *name {
             let old = keys::workflow_pointer(environment, *user_id, name);
             let own = Condition::equals("workflowId", text(workflow_id));

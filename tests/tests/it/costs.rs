@@ -30,7 +30,7 @@ use tenon::{
         Table,
         credentials::{Credentials, SealedCredential},
         deliveries::Deliveries,
-        erasures::{Erasure, Erasures, start_erasure},
+        erasures::{Erasure, Erasures},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
         events::Outbox,
         installations::{InstallationChange, Installations},
@@ -148,7 +148,7 @@ impl Installing {
                 changed_workflows: Vec::new(),
                 new_credentials: vec![SealedCredential { credential, data }],
                 replaced_credentials: Vec::new(),
-                named_credentials: Vec::new(),
+                referenced_credentials: Vec::new(),
             },
         }
     }
@@ -339,12 +339,12 @@ async fn operations_consume_the_documented_capacity() {
         Erasure { environment_id: environment, user_id: joe.user_id, started_at: origin.at - Duration::from_secs(120) };
     let erasures = Erasures { directory: directory.clone(), errors: table.clone() };
     units.take();
-    start_erasure(&directory, &erasure).await.unwrap();
+    Users(directory.clone()).start_erasure(&erasure).await.unwrap();
     // All errors were recorded after this erasure was requested, so it finds none.
     assert!(erasures.run(&erasure, Timestamp::now()).await.unwrap());
     units.take();
     let erasure = Erasure { started_at: Timestamp::now(), ..erasure };
-    start_erasure(&directory, &erasure).await.unwrap();
+    Users(directory.clone()).start_erasure(&erasure).await.unwrap();
     assert!(!erasures.run(&erasure, Timestamp::now()).await.unwrap());
     measure("erase 101 errors and 14 events without deliveries");
     record(1, &"z".repeat(64 * 1024)).await;

@@ -5,12 +5,12 @@
 use axum::extract;
 use tenon::{
     domain::{event::EventType, id::CredentialId, names::UserRef, timestamp::Timestamp},
-    http::{BackendOrUser, Json, NoInput, Path, Problem},
+    http::{BackendOrUser, Conflicts, Json, NoInput, Path, Problem},
 };
 
 use super::ChangeState;
 use crate::{
-    api::{MAX_CHANGE_ATTEMPTS, success::Success, users},
+    api::{success::Success, users},
     changes::Changes,
 };
 
@@ -26,7 +26,8 @@ pub async fn delete_credential(
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
     state.check_visible(caller.environment, caller.user.as_ref(), id).await?;
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("credential");
+    loop {
         let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
@@ -36,6 +37,6 @@ pub async fn delete_credential(
         if state.credentials.delete(caller.environment, &credential, events).await? {
             return Ok(Json(Success::new()));
         }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("credential"))
 }

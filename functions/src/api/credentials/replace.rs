@@ -5,16 +5,13 @@
 use axum::extract;
 use tenon::{
     domain::{event::EventType, id::CredentialId, names::UserRef, text::Text, timestamp::Timestamp},
-    http::{EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
+    http::{Conflicts, EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
     store::credentials::SealedCredential,
 };
 use utoipa::ToSchema;
 
 use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context, revised};
-use crate::{
-    api::{MAX_CHANGE_ATTEMPTS, users},
-    changes::Changes,
-};
+use crate::{api::users, changes::Changes};
 
 /// New data of a credential.
 #[derive(Input, ToSchema)]
@@ -45,7 +42,8 @@ pub async fn replace_credential(
     let StateWithVault { state, vault } = with_vault;
     let EngineOrBackend { environment, actor } = caller;
     let ReplaceCredential { data: SecretObject(data), name } = body;
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("credential");
+    loop {
         let owner = users::find(&state.users, environment, None, &user).await?;
         let found = state.credentials.sealed(environment, owner.user_id, id).await?;
         let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
@@ -58,6 +56,6 @@ pub async fn replace_credential(
         if state.credentials.replace(environment, &credential, &after, events).await? {
             return Ok(revised(after.credential));
         }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("credential"))
 }

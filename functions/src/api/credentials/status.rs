@@ -7,15 +7,12 @@ use tenon::{
         credential::CredentialStatus, event::EventType, id::CredentialId, names::UserRef, text::Text,
         timestamp::Timestamp,
     },
-    http::{EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
+    http::{Conflicts, EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
 };
 use utoipa::ToSchema;
 
 use super::{ChangeState, CredentialBody, revised};
-use crate::{
-    api::{MAX_CHANGE_ATTEMPTS, users},
-    changes::Changes,
-};
+use crate::{api::users, changes::Changes};
 
 /// Status of a credential.
 #[derive(Debug, Input, ToSchema)]
@@ -45,7 +42,8 @@ pub async fn set_status(
         CredentialStatus::Valid => (None, EventType::CredentialValid),
         CredentialStatus::Invalid => (reason, EventType::CredentialInvalid),
     };
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("credential");
+    loop {
         let owner = users::find(&state.users, caller.environment, None, &user).await?;
         let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
@@ -60,6 +58,6 @@ pub async fn set_status(
         if state.credentials.set_status(caller.environment, &credential, &after, events).await? {
             return Ok(revised(after));
         }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("credential"))
 }

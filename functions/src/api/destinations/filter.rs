@@ -7,7 +7,7 @@ use tenon::{
         error_log::EngineText,
         id::{EnvironmentId, WorkflowId},
         names::UserRef,
-        workflow::IntegrationId,
+        workflow::EngineIntegrationId,
     },
     http::{FieldErrors, Input, Problem},
     store::users::Users,
@@ -37,7 +37,7 @@ pub struct NewFilter {
     /// Integrations whose records are sent.
     #[input(max = MAX_FILTER_ENTRIES, min = 1, default)]
     #[schema(required = false, min_items = 1, max_items = 100)]
-    integration_id: Vec<IntegrationId>,
+    integration_id: Vec<EngineIntegrationId>,
 }
 
 impl NewFilter {

@@ -15,7 +15,8 @@ use tenon::{
     },
     http::{Backend, Json, NoInput, Path, Problem},
     start::FromAws,
-    store::{StoreError, destinations::Destinations},
+    store::destinations::Destinations,
+    vault::VaultError,
 };
 use utoipa::ToSchema;
 
@@ -67,7 +68,7 @@ pub async fn test_destination(
             Ok(Json(TestResult { delivered: true, attempt }))
         }
         Outcome::Failed(attempt, _) => Ok(Json(TestResult { delivered: false, attempt })),
-        Outcome::Skipped => Err(StoreError::Busy("the keys cannot be decrypted at the moment".into()).into()),
+        Outcome::Skipped => Err(VaultError::Busy("the keys cannot be decrypted at the moment".into()).into()),
     }
 }
 

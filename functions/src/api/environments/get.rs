@@ -6,7 +6,7 @@ use tenon::{
     store::{ReadOnly, environments::Environments},
 };
 
-use super::{EnvironmentBody, shown};
+use super::{EnvironmentBody, revised};
 
 /// Returns the environment of the caller's API key.
 #[utoipa::path(get, path = "/environment", tag = "environment", security(("apiKey" = ["manage"])),
@@ -17,5 +17,5 @@ pub async fn get_environment(
     _: NoInput,
 ) -> Result<Revised<EnvironmentBody>, Problem> {
     let found = environments.find(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
-    Ok(shown(found, caller.scope))
+    Ok(revised(found, caller.scope))
 }

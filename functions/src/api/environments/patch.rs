@@ -10,13 +10,12 @@ use tenon::{
         modal::{Color, Font, Language, MAX_ORIGINS, Modal, Origin, Palette, Palettes, Scheme, Theme},
         patch::Patch,
     },
-    http::{Backend, Fields, FromJson, IfMatch, Input, Location, Problem, Revised, Valid},
+    http::{Backend, Conflicts, Fields, FromJson, IfMatch, Input, Location, Problem, Revised, Valid},
     store::environments::Environments,
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{EnvironmentBody, shown};
-use crate::api::MAX_CHANGE_ATTEMPTS;
+use super::{EnvironmentBody, revised};
 
 /// Changes to an environment; absent members remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
@@ -100,8 +99,11 @@ struct PaletteInput {
 
 impl FromJson for ThemeInput {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        if let Value::String(_) = value {
-            return Scheme::from_json(value, location).map(|scheme| Self(Theme::Scheme(scheme)));
+        if let Value::String(text) = value {
+            return match text.parse() {
+                Ok(scheme) => Some(Self(Theme::Scheme(scheme))),
+                Err(error) => location.reject(format_args!("{error}, or an object with `light` and `dark`")),
+            };
         }
         let PalettesInput { light, dark } = PalettesInput::from_json(value, location)?;
         Some(Self(Theme::Palettes(Box::new(palettes(&light, &dark)))))
@@ -154,19 +156,20 @@ pub async fn patch_environment(
     if_match: IfMatch,
     Valid(body): Valid<PatchEnvironment>,
 ) -> Result<Revised<EnvironmentBody>, Problem> {
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("environment");
+    loop {
         let found = environments.find(caller.environment).await?;
         let before = found.ok_or_else(|| Problem::not_found("environment"))?;
         let modal = changed(&before.modal, body.modal.clone());
         if_match.check_revision(before.version.into())?;
         if modal == before.modal {
-            return Ok(shown(before, caller.scope));
+            return Ok(revised(before, caller.scope));
         }
         if let Some(after) = environments.set_modal(&before, &modal).await? {
-            return Ok(shown(after, caller.scope));
+            return Ok(revised(after, caller.scope));
         }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("environment"))
 }
 
 fn changed(before: &Modal, change: Patch<PatchModal>) -> Modal {

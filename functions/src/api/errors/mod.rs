@@ -7,7 +7,7 @@ use tenon::{
         error_log::{EngineText, ErrorDocument, ErrorLog},
         fingerprint::Fingerprint,
         timestamp::Timestamp,
-        workflow::IntegrationId,
+        workflow::EngineIntegrationId,
     },
     http::{Cursor, Input, Json, ListScope},
     store::{
@@ -48,7 +48,7 @@ pub struct ErrorFilters {
     /// Fingerprint of the errors, as their group has it.
     fingerprint: Option<Fingerprint>,
     /// Integration of the errors' workflows.
-    integration_id: Option<IntegrationId>,
+    integration_id: Option<EngineIntegrationId>,
 }
 
 impl ErrorFilters {

@@ -15,7 +15,7 @@ use tenon::{
     },
     http::{Accepted, EngineOrBackend, Fields, IdempotencyKey, Input, Path, Problem, Valid},
     start::FromAws,
-    store::{erasures::erased_at, errors::Errors, workflows::WorkflowRefs},
+    store::{ReadOnly, errors::Errors, users::Users, workflows::WorkflowRefs},
 };
 use utoipa::ToSchema;
 
@@ -108,6 +108,7 @@ pub struct RecordedErrors {
 // 100 errors are four batches.
 #[aws(connections = 4)]
 pub struct State {
+    users: Users<ReadOnly>,
     workflows: WorkflowRefs,
     errors: Errors,
 }
@@ -130,14 +131,15 @@ pub async fn record_errors(
         RecordErrors::One(error) => (vec![error], false),
         RecordErrors::List(ErrorList { errors }) => (errors, true),
     };
-    let found = match seed.is_retry {
-        false => state.workflows.find(environment, workflow_id).await?,
+    let found = if seed.is_retry {
         // A repetition records nothing of a workflow that was deleted since the first attempt.
-        true => state.workflows.read(environment, workflow_id).await?,
+        state.workflows.read(environment, workflow_id).await?
+    } else {
+        state.workflows.find(environment, workflow_id).await?
     };
     let workflow = found.ok_or_else(|| Problem::not_found("workflow"))?;
     let is_erased = async || -> Result<bool, Problem> {
-        let erased_at = erased_at(&state.workflows.workflows.0, environment, workflow.user_id).await?;
+        let erased_at = state.users.erased_at(environment, workflow.user_id).await?;
         Ok(erased_at.is_some_and(|erased_at| seed.at <= erased_at))
     };
 

@@ -13,7 +13,7 @@ use tenon::{
         id::WorkflowId,
         names::UserRef,
         timestamp::Timestamp,
-        workflow::IntegrationId,
+        workflow::EngineIntegrationId,
     },
     http::{Backend, Cursor, Input, Json, ListScope, PageParams, Problem, Valid},
     start::FromAws,
@@ -45,7 +45,7 @@ pub struct EventFilters {
     /// Workflow of the events.
     workflow_id: Option<WorkflowId>,
     /// Integration of the events.
-    integration_id: Option<IntegrationId>,
+    integration_id: Option<EngineIntegrationId>,
 }
 
 /// State of the function.

@@ -158,7 +158,7 @@ impl Current {
                 changed_workflows: Vec::new(),
                 new_credentials: Vec::new(),
                 replaced_credentials: Vec::new(),
-                named_credentials: Vec::new(),
+                referenced_credentials: Vec::new(),
             },
             is_changed: false,
             unchanged_workflows: Vec::new(),
@@ -167,7 +167,7 @@ impl Current {
         for credential_type in &self.integration.content.credential_types {
             let name = &credential_type.credential_type;
             match request.credentials.0.get(name.as_str()) {
-                Some(CredentialInput { credential_id: Some(id), .. }) => planned.name_credential(name, *id),
+                Some(CredentialInput { credential_id: Some(id), .. }) => planned.reference_credential(name, *id),
                 Some(input) if !without.contains(&name.as_str()) => {
                     self.store_data(&mut planned, credential_type, input, vault).await?;
                 }
@@ -421,11 +421,11 @@ impl Planned {
     }
 
     /// Connects a credential of the user.
-    fn name_credential(&mut self, name: &Text<128>, id: CredentialId) {
+    fn reference_credential(&mut self, name: &Text<128>, id: CredentialId) {
         let present = self.change.installation.credential(name.as_str());
         if present.is_none_or(|present| present.credential_id != id) {
             self.connect(name, id, None);
-            self.change.named_credentials.push(id);
+            self.change.referenced_credentials.push(id);
         }
     }
 

@@ -18,18 +18,18 @@ use tenon::{
         timestamp::Timestamp,
         workflow::Workflow,
     },
-    http::{BackendOrUser, Json, NoInput, Path, Problem},
+    http::{BackendOrUser, Conflicts, Json, NoInput, Path, Problem},
     store::StoreError,
 };
 
 use super::{ChangeState, Found, InstallationBody, State};
 use crate::{
-    api::{MAX_CHANGE_ATTEMPTS, success::Success, workflows::WorkflowBody},
+    api::{success::Success, workflows::WorkflowBody},
     changes::Changes,
 };
 
 /// Uninstalls an integration: deletes its workflows, and the credentials that the installation created
-/// and nothing else names.
+/// and nothing else references.
 #[utoipa::path(delete, path = "/users/{user}/installations/{integrationId}", tag = "installations",
     security(("apiKey" = ["manage"]), ("userToken" = [])), responses((status = 200, body = Success),
         (status = 409, description = "the installation was modified by concurrent requests")))]
@@ -41,10 +41,11 @@ pub async fn delete_installation(
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
     let BackendOrUser { environment, actor, user: caller } = caller;
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("installation");
+    loop {
         let Found { owner, installation, integration, parts } =
             state.find(environment, caller.as_ref(), &user, &id).await?;
-        let credentials = unnamed_credentials(&state, environment, &installation).await?;
+        let credentials = unreferenced_credentials(&state, environment, &installation).await?;
 
         let (mut changes, now) = (Changes::new(environment, actor), Timestamp::now());
         let last = installation.touched(now);
@@ -62,19 +63,19 @@ pub async fn delete_installation(
         if state.installations.delete(environment, &installation, &workflows, &credentials, events).await? {
             return Ok(Json(Success::new()));
         }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("installation"))
 }
 
 /// Returns the credentials that an installation created and that no other installation or workflow of
-/// the user names.
-async fn unnamed_credentials(
+/// the user references.
+async fn unreferenced_credentials(
     State { installations, parts, .. }: &State,
     environment: EnvironmentId,
     installation: &Installation,
 ) -> Result<Vec<Credential>, StoreError> {
     let Installation { user_id, integration_id, created_credentials, workflows: own, .. } = installation;
-    // Read before what names them: a later naming makes the transaction fail.
+    // Read before what references them: a later reference makes the transaction fail.
     let created = created_credentials.iter().map(|id| (*user_id, *id));
     let mut created: Vec<Credential> = parts.credentials.get_all(environment, created).await?;
     if created.is_empty() {
@@ -87,7 +88,7 @@ async fn unnamed_credentials(
     if workflows.len() < ids.len() {
         let read: HashSet<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
         let present = parts.workflows.list_ids_by_user(environment, *user_id).await?;
-        // What cannot be read may name them. What was deleted meanwhile does not.
+        // What cannot be read may reference them. What was deleted meanwhile does not.
         if ids.iter().any(|id| !read.contains(id) && present.contains(id)) {
             return Ok(Vec::new());
         }

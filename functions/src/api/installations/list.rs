@@ -11,9 +11,10 @@ use tenon::{
     domain::{
         id::UserId,
         names::UserRef,
+        text::response_bytes,
         user::{Status, User},
     },
-    http::{AnyCaller, EngineOrBackend, Json, List, ListScope, PageParams, Path, Problem, Valid, fit},
+    http::{AnyCaller, EngineOrBackend, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
         Page, ReadOnly,
@@ -58,7 +59,7 @@ pub async fn list_installations_of_user(
         let position = position(&installation);
         (position, InstallationBody::new(installation, owner.status, &catalogue, &parts))
     };
-    Ok(List::of(&scope, fit(found.map(body))))
+    Ok(List::of(&scope, found.map(body).fit(response_bytes)))
 }
 
 /// Lists the installations of the environment, newest first. A new installation can be missing for a
@@ -87,5 +88,5 @@ pub async fn list_installations(
         let position = installations::position(environment, &installation);
         Some((position, InstallationBody::new(installation, *owner, &catalogue, &parts)))
     });
-    Ok(List::of(&scope, fit(Page { items: items.collect(), next })))
+    Ok(List::of(&scope, Page { items: items.collect(), next }.fit(response_bytes)))
 }

@@ -17,7 +17,7 @@ use tenon::{
         id::CredentialId, installation::MAX_INSTALLED_WORKFLOWS, integration::IntegrationId, names::UserRef,
         settings::Settings, text::Text, workflow::WorkflowKey,
     },
-    http::{BackendOrUser, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
+    http::{BackendOrUser, Conflicts, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
     start::FromAws,
     store::{events::Outbox, installations::ChangeInstallationError},
     vault::Vault,
@@ -26,7 +26,7 @@ use utoipa::ToSchema;
 
 use super::{InstallationBody, State, change::Current};
 use crate::{
-    api::{MAX_CHANGE_ATTEMPTS, credentials::SecretObject, users},
+    api::{credentials::SecretObject, users},
     changes::Changes,
 };
 
@@ -71,7 +71,7 @@ pub struct CredentialInput {
 
 /// Maximum number of attempts while concurrent requests change the installation or take the names of its
 /// workflows.
-const MAX_ATTEMPTS: usize = 4 * MAX_CHANGE_ATTEMPTS;
+const MAX_ATTEMPTS: u32 = 20;
 /// Maximum number of credential types that are read, more than any integration has.
 const MAX_READ_TYPES: usize = 50;
 
@@ -123,7 +123,8 @@ pub async fn put_installation(
     Valid(body): Valid<PutInstallation>,
 ) -> Result<Response, Problem> {
     let (mut taken, mut seen) = (HashSet::new(), None);
-    for _ in 0..MAX_ATTEMPTS {
+    let mut conflicts = Conflicts::up_to(MAX_ATTEMPTS, "installation");
+    loop {
         let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
         let current = Current::read(&state, &caller, owner.user_id, &id, &body).await?;
         current.check(&body)?;
@@ -153,11 +154,11 @@ pub async fn put_installation(
                 });
             }
             Err(ChangeInstallationError::NameTaken) => {
+                conflicts.retry().await?;
                 taken = state.parts.workflows.names_by_user(caller.environment, owner.user_id).await?;
             }
-            Err(ChangeInstallationError::Conflict) => {}
+            Err(ChangeInstallationError::Conflict) => conflicts.retry().await?,
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Problem::modified_concurrently("installation"))
 }

@@ -19,8 +19,9 @@ pub async fn delete_integration(
     Path(id): Path<IntegrationId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    match integrations.delete(caller.environment, &id).await? {
-        true => Ok(Json(Success::new())),
-        false => Err(Problem::not_found("integration")),
+    if integrations.delete(caller.environment, &id).await? {
+        Ok(Json(Success::new()))
+    } else {
+        Err(Problem::not_found("integration"))
     }
 }

@@ -2,16 +2,15 @@
 //! user by id, or two by name; for a user one read of the installation, one batch read of its workflows
 //! and one of its credentials.
 
-use axum::{extract, response::IntoResponse};
-use http::header;
+use axum::extract;
 use tenon::{
     domain::integration::IntegrationId,
-    http::{AnyCaller, Json, Path, Problem, Valid, WithEtag},
+    http::{AnyCaller, Path, Problem, Revised, Valid},
     start::FromAws,
     store::{ReadOnly, installations::Installations, integrations::Integrations, users::Users},
 };
 
-use super::{ForUser, IntegrationBody, is_visible, shown, summaries};
+use super::{ForUser, IntegrationBody, is_visible, summaries};
 use crate::api::installations::Parts;
 
 /// State of the function.
@@ -33,19 +32,18 @@ pub async fn get_integration(
     extract::State(State { integrations, users, installations, parts }): extract::State<State>,
     Path(id): Path<IntegrationId>,
     Valid(user): Valid<ForUser>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Revised<IntegrationBody>, Problem> {
     let environment = caller.environment;
     let viewer = user.viewer(&users, &caller).await?;
     let found = integrations.get(environment, &id).await?;
     let found = found.filter(|integration| is_visible(&caller, integration));
     let integration = found.ok_or_else(|| Problem::not_found("integration"))?;
-    let shown = shown(integration.clone());
-    let etag = shown.etag();
-    let WithEtag(mut body) = shown;
+    let revision = integration.revision();
+    let mut body = IntegrationBody::from(integration.clone());
     if let Some(viewer) = viewer {
         let installed = installations.get(environment, viewer.user_id, &id).await?;
         let installed = installed.into_iter().collect();
         body = body.of_user(&summaries(&parts, environment, &viewer, installed, &[integration]).await?);
     }
-    Ok(([(header::ETAG, etag)], Json(body)))
+    Ok(Revised::new(revision, body))
 }

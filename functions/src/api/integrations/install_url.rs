@@ -17,6 +17,8 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
+use crate::api::users;
+
 /// Install link.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -51,7 +53,7 @@ pub async fn create_install_url(
     ApiUrl(api): ApiUrl,
     _: NoInput,
 ) -> Result<NoStore<Json<InstallLink>>, Problem> {
-    let user = state.users.find(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let user = users::find(&state.users, caller.environment, None, &user).await?;
     if user.status == Status::Disabled {
         return Err(Problem::forbidden("the user is disabled"));
     }

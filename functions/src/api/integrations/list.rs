@@ -4,8 +4,8 @@
 
 use axum::extract;
 use tenon::{
-    domain::integration::Integration,
-    http::{AnyCaller, Json, List, ListScope, PageParams, Problem, Valid, fit},
+    domain::{integration::Integration, text::response_bytes},
+    http::{AnyCaller, Json, List, ListScope, PageParams, Problem, Valid},
     start::FromAws,
     store::{ReadOnly, installations::Installations, integrations::Catalogue, users::Users},
 };
@@ -38,7 +38,7 @@ pub async fn list_integrations(
     let all = catalogue.all(caller.environment).await?;
     let visible = all.iter().filter(|integration| is_visible(&caller, integration));
     let found = page.select(visible.collect(), after.as_deref(), |one| position(one));
-    let mut found = fit(found.map(|one| (position(one), IntegrationBody::from(one.clone()))));
+    let mut found = found.map(|one| (position(one), IntegrationBody::from(one.clone()))).fit(response_bytes);
     if let Some(viewer) = viewer {
         let installed = installations.by_user(caller.environment, viewer.user_id).await?;
         let installed = summaries(&parts, caller.environment, &viewer, installed, &all).await?;

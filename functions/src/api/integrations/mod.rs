@@ -15,12 +15,15 @@ use tenon::{
         timestamp::Timestamp,
         user::{Status, User},
     },
-    http::{AnyCaller, Input, Problem, WithEtag},
+    http::{AnyCaller, Input, Problem, Revised},
     store::{ReadOnly, users::Users},
 };
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::api::installations::{InstallationBody, InstallationSummary, Parts};
+use crate::api::{
+    installations::{InstallationBody, InstallationSummary, Parts},
+    users,
+};
 
 pub mod delete;
 pub mod get;
@@ -61,8 +64,7 @@ impl ForUser {
             // Tokens of disabled users are refused.
             return Ok(caller.user.as_ref().map(|user| Viewer { user_id: user.user_id, status: Status::Active }));
         };
-        let found = users.find_as(caller.environment, caller.user.as_ref(), user).await?;
-        let User { user_id, status, .. } = found.ok_or_else(|| Problem::not_found("user"))?;
+        let User { user_id, status, .. } = users::find(users, caller.environment, caller.user.as_ref(), user).await?;
         Ok(Some(Viewer { user_id, status }))
     }
 }
@@ -157,7 +159,7 @@ impl IntegrationBody {
     }
 }
 
-/// Returns the response with an integration and its ETag.
-fn shown(integration: Integration) -> WithEtag<IntegrationBody> {
-    WithEtag(integration.into())
+/// Returns the response with an integration, whose ETag is that of its revision.
+fn revised(integration: Integration) -> Revised<IntegrationBody> {
+    Revised::new(integration.revision(), integration.into())
 }

@@ -19,13 +19,12 @@ use tenon::{
         timestamp::Timestamp,
         workflow::WorkflowKey,
     },
-    http::{Backend, FieldErrors, Fields, FromJson, IfMatch, Input, Location, NewPath, Problem, Valid},
+    http::{Backend, Conflicts, FieldErrors, Fields, FromJson, IfMatch, Input, Location, NewPath, Problem, Valid},
     store::integrations::{CreateIntegrationError, Integrations},
 };
 use utoipa::ToSchema;
 
-use super::{IntegrationBody, shown};
-use crate::api::MAX_CHANGE_ATTEMPTS;
+use super::{IntegrationBody, revised};
 
 /// Content of an integration. Members that only responses have are ignored.
 #[derive(Debug, Input, ToSchema)]
@@ -282,30 +281,36 @@ pub async fn put_integration(
         errors.push_at("", &[""; 0], format_args!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON"));
     }
     errors.check()?;
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("integration");
+    loop {
         let now = Timestamp::now();
-        let Some(before) = integrations.get(caller.environment, &id).await? else {
-            if_match.check_absent()?;
-            let (integration_id, content) = (id.clone(), content.clone());
-            let new = Integration { integration_id, content, version: 1, created_at: now, updated_at: now };
-            match integrations.create(caller.environment, &new).await {
-                Ok(()) => {
-                    // The location is the URL of the request.
-                    return Ok((StatusCode::CREATED, [(header::LOCATION, id.to_string())], shown(new)).into_response());
+        match integrations.get(caller.environment, &id).await? {
+            None => {
+                if_match.check_absent()?;
+                let (integration_id, content) = (id.clone(), content.clone());
+                let new = Integration { integration_id, content, version: 1, created_at: now, updated_at: now };
+                match integrations.create(caller.environment, &new).await {
+                    Ok(()) => {
+                        // The location is the URL of the request.
+                        let location = [(header::LOCATION, id.to_string())];
+                        return Ok((StatusCode::CREATED, location, revised(new)).into_response());
+                    }
+                    Err(CreateIntegrationError::Exists) => {}
+                    Err(error) => return Err(error.into()),
                 }
-                Err(CreateIntegrationError::Exists) => continue,
-                Err(error) => return Err(error.into()),
             }
-        };
-        if_match.check(&shown(before.clone()).etag())?;
-        if before.content == content {
-            return Ok(shown(before).into_response());
+            Some(before) => {
+                if_match.check_revision(before.revision())?;
+                if before.content == content {
+                    return Ok(revised(before).into_response());
+                }
+                let (content, version) = (content.clone(), before.version + 1);
+                let after = Integration { content, version, updated_at: now, ..before.clone() };
+                if integrations.replace(caller.environment, &before, &after).await? {
+                    return Ok(revised(after).into_response());
+                }
+            }
         }
-        let after =
-            Integration { content: content.clone(), version: before.version + 1, updated_at: now, ..before.clone() };
-        if integrations.replace(caller.environment, &before, &after).await? {
-            return Ok(shown(after).into_response());
-        }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("integration"))
 }

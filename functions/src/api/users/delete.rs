@@ -5,13 +5,13 @@ use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::{event::EventType, names::UserRef, request_seed::RequestSeed, timestamp::Timestamp, user::Status},
-    http::{Backend, Json, NoInput, Path, Problem},
-    store::{user_jobs::Deletion, users::ChangeUserError},
+    http::{Backend, Conflicts, Json, NoInput, Path, Problem},
+    store::user_jobs::Deletion,
 };
 use utoipa::ToSchema;
 
 use super::ChangeState;
-use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
+use crate::changes::Changes;
 
 /// Confirmation of the deletion of a user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,10 +46,9 @@ pub async fn delete_user(
     Path(user): Path<UserRef>,
     _: NoInput,
 ) -> Result<Json<DeletedUser>, Problem> {
-    let id = users.resolve(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let found = users.get(caller.environment, id).await?.filter(|found| found.matches(&user));
-        let found = found.ok_or_else(|| Problem::not_found("user"))?;
+    let mut conflicts = Conflicts::new("user");
+    loop {
+        let found = super::find(&users, caller.environment, None, &user).await?;
         let seed = RequestSeed::new();
         let disabled = found.with_status(Status::Disabled, seed.at);
         let mut changes = Changes::new(caller.environment, caller.actor);
@@ -64,14 +63,10 @@ pub async fn delete_user(
             seed,
             counts: None,
         };
-        match users.delete(&found, &deletion, changes.prepare(&outbox)?).await {
-            Ok(()) => {
-                let deletion = DeletionBody { status: "running", started_at: deletion.started_at };
-                return Ok(Json(DeletedUser { success: true, deletion }));
-            }
-            Err(ChangeUserError::Conflict) => {}
-            Err(error) => return Err(error.into()),
+        if users.delete(&found, &deletion, changes.prepare(&outbox)?).await? {
+            let deletion = DeletionBody { status: "running", started_at: deletion.started_at };
+            return Ok(Json(DeletedUser { success: true, deletion }));
         }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("user"))
 }

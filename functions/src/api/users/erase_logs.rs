@@ -5,10 +5,7 @@ use axum::extract::State;
 use tenon::{
     domain::{names::UserRef, timestamp::Timestamp},
     http::{Accepted, Backend, NoInput, Path, Problem},
-    store::{
-        erasures::{Erasure, start_erasure},
-        users::Users,
-    },
+    store::{erasures::Erasure, users::Users},
 };
 
 use crate::api::success::Success;
@@ -29,7 +26,7 @@ pub async fn erase_logs(
     let environment_id = caller.environment;
     // A name without a user has no records.
     if let Some(user_id) = users.resolve(environment_id, &user).await? {
-        start_erasure(&users.0, &Erasure { environment_id, user_id, started_at: Timestamp::now() }).await?;
+        users.start_erasure(&Erasure { environment_id, user_id, started_at: Timestamp::now() }).await?;
     }
     Ok(Accepted(Success::new()))
 }

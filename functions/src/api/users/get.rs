@@ -3,11 +3,11 @@
 use axum::extract::State;
 use tenon::{
     domain::names::UserRef,
-    http::{BackendOrUser, NoInput, Path, Problem, WithEtag},
+    http::{BackendOrUser, NoInput, Path, Problem, Revised},
     store::{ReadOnly, users::Users},
 };
 
-use super::UserBody;
+use super::{UserBody, revised};
 
 /// Returns a user.
 #[utoipa::path(get, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"]), ("userToken" = [])),
@@ -17,7 +17,7 @@ pub async fn get_user(
     State(users): State<Users<ReadOnly>>,
     Path(user): Path<UserRef>,
     _: NoInput,
-) -> Result<WithEtag<UserBody>, Problem> {
-    let found = users.find_as(caller.environment, caller.user.as_ref(), &user).await?;
-    found.map(|user| WithEtag(user.into())).ok_or_else(|| Problem::not_found("user"))
+) -> Result<Revised<UserBody>, Problem> {
+    let user = super::find(&users, caller.environment, caller.user.as_ref(), &user).await?;
+    Ok(revised(user))
 }

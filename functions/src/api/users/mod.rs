@@ -9,7 +9,7 @@ use tenon::{
         timestamp::Timestamp,
         user::{FullName, Metadata, Status, User},
     },
-    http::Problem,
+    http::{Problem, Revised},
     start::FromAws,
     store::{Access, events::Outbox, users::Users},
 };
@@ -59,6 +59,11 @@ pub(crate) async fn find<A: Access>(
 ) -> Result<User, Problem> {
     let found = users.find_as(environment, caller, user).await?;
     found.ok_or_else(|| Problem::not_found("user"))
+}
+
+/// Returns the response with a user, whose ETag is that of its version.
+fn revised(user: User) -> Revised<UserBody> {
+    Revised::new(user.version.into(), user.into())
 }
 
 /// User as the API returns it.

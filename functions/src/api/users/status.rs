@@ -4,12 +4,12 @@
 use axum::extract;
 use tenon::{
     domain::{event::EventType, names::UserRef, request_seed::RequestSeed, user::Status},
-    http::{Backend, Json, NoInput, Path, Problem, RouteKey},
+    http::{Backend, Conflicts, Json, NoInput, Path, Problem, RouteKey},
     store::user_jobs::StatusChange,
 };
 
 use super::{ChangeState, UserBody};
-use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
+use crate::changes::Changes;
 
 /// Disables a user.
 ///
@@ -29,7 +29,8 @@ pub async fn set_status(
         "POST /users/{user}/enable" => (Status::Active, EventType::UserEnabled),
         _ => (Status::Disabled, EventType::UserDisabled),
     };
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("user");
+    loop {
         let before = super::find(&users, caller.environment, None, &user).await?;
         if before.status == status {
             return Ok(Json(before.into()));
@@ -49,8 +50,8 @@ pub async fn set_status(
         if users.change_status(&before, &after, &change, changes.prepare(&outbox)?).await? {
             return Ok(Json(after.into()));
         }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("user"))
 }
 
 /// Enables a user. Tokens issued before it was disabled stay invalid.

@@ -97,7 +97,7 @@ pub async fn create_token(
     Valid(TokenOptions(options)): Valid<TokenOptions>,
 ) -> Result<NoStore<Json<Token>>, Problem> {
     let CreateToken { ttl_seconds, mode, integrations, origins } = options;
-    let user = state.users.find(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let user = super::find(&state.users, caller.environment, None, &user).await?;
     if user.status == Status::Disabled {
         return Err(Problem::forbidden("the user is disabled"));
     }

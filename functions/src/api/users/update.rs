@@ -11,13 +11,12 @@ use tenon::{
         timestamp::Timestamp,
         user::{FullName, Metadata, User},
     },
-    http::{Backend, FieldErrors, Fields, IfMatch, Input, Path, Problem, RouteKey, Valid, WithEtag},
-    store::users::{ChangeUserError, Users},
+    http::{Backend, Conflicts, FieldErrors, Fields, IfMatch, Input, Path, Problem, Revised, RouteKey, Valid},
+    store::users::{UpdateUserError, Users},
 };
 use utoipa::ToSchema;
 
-use super::UserBody;
-use crate::api::MAX_CHANGE_ATTEMPTS;
+use super::{UserBody, revised};
 
 /// Changes to a user; absent fields remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
@@ -85,24 +84,22 @@ pub async fn update_user(
     if_match: IfMatch,
     RouteKey(route): RouteKey,
     Valid(body): Valid<UpdateUser>,
-) -> Result<WithEtag<UserBody>, Problem> {
-    let id = users.resolve(caller.environment, &user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let before = users.get(caller.environment, id).await?.filter(|found| found.matches(&user));
-        let before = before.ok_or_else(|| Problem::not_found("user"))?;
-        if_match.check(&WithEtag(UserBody::from(before.clone())).etag())?;
+) -> Result<Revised<UserBody>, Problem> {
+    let mut conflicts = Conflicts::new("user");
+    loop {
+        let before = super::find(&users, caller.environment, None, &user).await?;
+        if_match.check_revision(before.version.into())?;
         let after = updated(&before, body.clone(), route.starts_with("PUT"))?;
         if after == before {
-            return Ok(WithEtag(before.into()));
+            return Ok(revised(before));
         }
         let after = User { version: before.version + 1, updated_at: Timestamp::now(), ..after };
         match users.update(caller.environment, &before, &after).await {
-            Ok(()) => return Ok(WithEtag(after.into())),
-            Err(ChangeUserError::Conflict) => {}
+            Ok(()) => return Ok(revised(after)),
+            Err(UpdateUserError::Conflict) => conflicts.retry().await?,
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Problem::modified_concurrently("user"))
 }
 
 /// Updates a user; given metadata is merged into the existing metadata. Names that it no longer

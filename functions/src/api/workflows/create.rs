@@ -10,15 +10,15 @@ use tenon::{
         names::UserRef,
         request_seed::RequestSeed,
         settings::Settings,
-        workflow::{IntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
+        workflow::{EngineIntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
     },
-    http::{Backend, Created, IdempotencyKey, Input, Problem, Valid},
+    http::{Backend, Conflicts, Created, IdempotencyKey, Input, Problem, Valid},
     store::workflows::CreateWorkflowError,
 };
 use utoipa::ToSchema;
 
 use super::{ChangeState, WorkflowBody, deduplicate};
-use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
+use crate::{api::users, changes::Changes};
 
 /// Body of a request to create a workflow.
 #[derive(Debug, Input, ToSchema)]
@@ -29,7 +29,7 @@ pub struct CreateWorkflow {
     /// Name, unique per user.
     name: WorkflowName,
     /// Integration of which the workflow is an instance.
-    integration_id: Option<IntegrationId>,
+    integration_id: Option<EngineIntegrationId>,
     /// Credentials of the same user that the workflow uses, at most 50.
     #[input(max = MAX_CREDENTIALS, default)]
     #[schema(required = false, max_items = 50)]
@@ -53,9 +53,9 @@ pub async fn create_workflow(
 ) -> Result<Created<WorkflowBody>, Problem> {
     let CreateWorkflow { user_id, name, integration_id, credential_ids, settings } = body;
     let credential_ids = deduplicate(credential_ids);
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
-        let found = state.users.find(caller.environment, &user_id).await?;
-        let owner = found.ok_or_else(|| Problem::not_found("user"))?;
+    let mut conflicts = Conflicts::new("user");
+    loop {
+        let owner = users::find(&state.users, caller.environment, None, &user_id).await?;
         let new = NewWorkflow {
             user_id: owner.user_id,
             name: name.clone(),
@@ -70,9 +70,8 @@ pub async fn create_workflow(
         let events = changes.prepare(&outbox)?;
         match state.workflows.create(caller.environment, &workflow, status, &seed, events).await {
             Ok(()) => return Ok(Created::at(format!("workflows/{}", workflow.workflow_id), shown)),
-            Err(CreateWorkflowError::UserChanged) => {}
+            Err(CreateWorkflowError::UserChanged) => conflicts.retry().await?,
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Problem::modified_concurrently("user"))
 }

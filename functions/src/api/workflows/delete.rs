@@ -5,7 +5,7 @@
 use axum::extract;
 use tenon::{
     domain::{event::EventType, id::WorkflowId, timestamp::Timestamp, user::User, workflow::Workflow},
-    http::{Backend, Json, Path, Problem, Valid},
+    http::{Backend, Conflicts, Json, Path, Problem, Valid},
     start::FromAws,
     store::{ReadOnly, StoreError, events::Outbox, installations::Installations, integrations::Integrations},
 };
@@ -13,7 +13,6 @@ use tenon::{
 use super::{State, UserFilter, WorkflowBody};
 use crate::{
     api::{
-        MAX_CHANGE_ATTEMPTS,
         installations::{InstallationBody, Parts},
         success::Success,
     },
@@ -69,11 +68,12 @@ pub async fn delete_workflow(
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Json<Success>, Problem> {
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("workflow");
+    loop {
         let (workflow, owner) = state.state.find(caller.environment, None, id, user_id.as_ref()).await?;
         if state.delete(caller, &workflow, &owner).await? {
             return Ok(Json(Success::new()));
         }
+        conflicts.retry().await?;
     }
-    Err(Problem::modified_concurrently("workflow"))
 }

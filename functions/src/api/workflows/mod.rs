@@ -11,9 +11,9 @@ use tenon::{
         names::UserRef,
         timestamp::Timestamp,
         user::{OwnerStatus, User},
-        workflow::{IntegrationId, Workflow, WorkflowChange, WorkflowKey, WorkflowName},
+        workflow::{EngineIntegrationId, Workflow, WorkflowChange, WorkflowKey, WorkflowName},
     },
-    http::{BackendOrUser, Input, Problem, Revised},
+    http::{BackendOrUser, Conflicts, Input, Problem, Revised},
     start::FromAws,
     store::{
         Access, ReadOnly, ReadWrite,
@@ -24,10 +24,7 @@ use tenon::{
 };
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::{
-    api::{MAX_CHANGE_ATTEMPTS, users},
-    changes::Changes,
-};
+use crate::{api::users, changes::Changes};
 
 pub mod activate;
 pub mod create;
@@ -118,7 +115,8 @@ impl ChangeState {
     ) -> Result<(User, Vec<Workflow>), Problem> {
         let (environment, State { users, workflows: store }) = (caller.environment, &self.state);
         let change = WorkflowChange { active: Some(active), ..WorkflowChange::default() };
-        for _ in 0..MAX_CHANGE_ATTEMPTS {
+        let mut conflicts = Conflicts::new("workflow");
+        loop {
             let mut workflows = store.get_all(environment, ids).await?;
             workflows.retain(|workflow| {
                 workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.sees(workflow))
@@ -138,10 +136,10 @@ impl ChangeState {
                 let workflows = workflows.into_iter().map(|one| one.changed(&change, now).unwrap_or(one));
                 return Ok((owner, workflows.collect()));
             }
+            conflicts.retry().await?;
             let found = users.get(environment, owner.user_id).await?;
             owner = found.ok_or_else(|| Problem::not_found("user"))?;
         }
-        Err(Problem::modified_concurrently("workflow"))
     }
 }
 
@@ -158,7 +156,7 @@ pub struct WorkflowBody {
     pub name: WorkflowName,
     /// Integration of which the workflow is an instance.
     #[schema(required = true)]
-    pub integration_id: Option<IntegrationId>,
+    pub integration_id: Option<EngineIntegrationId>,
     /// Workflow of the integration that the installation created it from; null for other workflows.
     #[schema(required = true)]
     pub key: Option<WorkflowKey>,

@@ -9,13 +9,13 @@ use tenon::{
         timestamp::Timestamp,
         workflow::{MAX_CREDENTIALS, Workflow, WorkflowChange, WorkflowName},
     },
-    http::{Backend, IfMatch, Input, Path, Problem, Revised, Valid},
+    http::{Backend, Conflicts, IfMatch, Input, Path, Problem, Revised, Valid},
     store::workflows::ChangeWorkflowError,
 };
 use utoipa::ToSchema;
 
 use super::{ChangeState, WorkflowBody, deduplicate, revised};
-use crate::{api::MAX_CHANGE_ATTEMPTS, changes::Changes};
+use crate::changes::Changes;
 
 /// Changes to a workflow; absent members remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
@@ -48,7 +48,8 @@ pub async fn update_workflow(
 ) -> Result<Revised<WorkflowBody>, Problem> {
     let UpdateWorkflow { name, credential_ids, settings, active } = body;
     let change = WorkflowChange { name, credential_ids: credential_ids.map(deduplicate), settings, active };
-    for _ in 0..MAX_CHANGE_ATTEMPTS {
+    let mut conflicts = Conflicts::new("workflow");
+    loop {
         let (before, owner) = state.find(caller.environment, None, id, None).await?;
         let owner = owner.owner_status();
         check_installed(&before, &change)?;
@@ -63,11 +64,10 @@ pub async fn update_workflow(
         let added: Vec<CredentialId> = added.copied().collect();
         match state.workflows.update(caller.environment, owner, (&before, &after), &added, events).await {
             Ok(()) => return Ok(revised(after, owner)),
-            Err(ChangeWorkflowError::Conflict) => {}
+            Err(ChangeWorkflowError::Conflict) => conflicts.retry().await?,
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Problem::modified_concurrently("workflow"))
 }
 
 /// Rejects a change that only the installation of a workflow can make.

@@ -314,7 +314,7 @@ impl DrainStore for World {
 
     async fn destination(&self) -> Result<Option<Destination>, StoreError> {
         if self.now.get() < self.unreadable_until.get() {
-            return Err(StoreError::Malformed(serde::de::Error::custom("malformed destination")));
+            return Err(StoreError::Malformed("malformed destination".into()));
         }
         self.perform(|| Some(self.destination.borrow().clone()))
     }

@@ -34,11 +34,10 @@ impl From<VaultError> for Problem {
 
 impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
-        match &error {
-            KeyError::Vault(VaultError::Busy(_)) | KeyError::Store(StoreError::Busy(_)) => Self::busy(&error),
-            KeyError::Vault(_) | KeyError::Store(_) | KeyError::NoSigningKey | KeyError::Unusable => {
-                Self::internal(&error)
-            }
+        match error {
+            KeyError::Vault(error) => error.into(),
+            KeyError::Store(error) => error.into(),
+            KeyError::NoSigningKey | KeyError::Unusable => Self::internal(&error),
         }
     }
 }

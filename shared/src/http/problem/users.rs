@@ -1,7 +1,7 @@
 //! Errors of users.
 
 use super::Problem;
-use crate::store::users::{ChangeUserError, CreateUserError};
+use crate::store::users::{CreateUserError, UpdateUserError};
 
 impl From<CreateUserError> for Problem {
     fn from(error: CreateUserError) -> Self {
@@ -17,12 +17,12 @@ impl From<CreateUserError> for Problem {
     }
 }
 
-impl From<ChangeUserError> for Problem {
-    fn from(error: ChangeUserError) -> Self {
+impl From<UpdateUserError> for Problem {
+    fn from(error: UpdateUserError) -> Self {
         match error {
-            ChangeUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
-            ChangeUserError::Conflict => Self::modified_concurrently("user"),
-            ChangeUserError::Store(error) => error.into(),
+            UpdateUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
+            UpdateUserError::Conflict => Self::modified_concurrently("user"),
+            UpdateUserError::Store(error) => error.into(),
         }
     }
 }

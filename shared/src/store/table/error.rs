@@ -19,15 +19,20 @@ pub enum StoreError {
     /// The service rejected the request.
     #[error("the store rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
-    /// An item could not be parsed or serialized.
-    #[error("failed to convert an item")]
-    Malformed(#[source] serde_dynamo::Error),
+    /// An item or a message could not be parsed or serialized.
+    #[error("failed to convert an item or a message")]
+    Malformed(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl StoreError {
     /// Wraps an error of a request that the SDK could not build or that can never succeed.
-    pub(super) fn refused(error: impl Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn refused(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Refused(error.into())
+    }
+
+    /// Wraps an error of the conversion of an item or a message.
+    pub fn malformed(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Malformed(error.into())
     }
 
     /// Returns whether a retry of the same request may succeed.
@@ -50,7 +55,7 @@ where
 }
 
 /// Error codes of requests that may succeed when they are repeated.
-const TRANSIENT_CODES: [&str; 8] = [
+const TRANSIENT_CODES: [&str; 10] = [
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "ThrottlingException",
@@ -60,6 +65,9 @@ const TRANSIENT_CODES: [&str; 8] = [
     "TransactionInProgressException",
     "InternalServerError",
     "ServiceUnavailable",
+    // SQS.
+    "RequestThrottled",
+    "InternalFailure",
 ];
 
 /// Returns the output of a conditional write, or none if its condition failed.

@@ -23,7 +23,7 @@ pub(in crate::store) fn to_item<T: Serialize>(
     entity: &T,
     more: &[(&str, String)],
 ) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::to_item(entity).map_err(StoreError::Malformed)?;
+    let mut item: Item = serde_dynamo::to_item(entity).map_err(StoreError::malformed)?;
     item.extend(key.attributes());
     item.insert("type".into(), text(kind));
     item.extend(more.iter().map(|(name, value)| ((*name).to_owned(), text(value))));
@@ -32,7 +32,7 @@ pub(in crate::store) fn to_item<T: Serialize>(
 
 /// Converts an item to an entity. Ignores unknown attributes.
 pub(in crate::store) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
-    serde_dynamo::from_item(item).map_err(StoreError::Malformed)
+    serde_dynamo::from_item(item).map_err(StoreError::malformed)
 }
 
 /// Converts items to entities. Fails if one cannot be converted.
@@ -59,7 +59,7 @@ pub(super) fn readable_as<T>(item: Item, parse: impl Fn(Item) -> Result<T, Store
 
 /// Converts a value to an attribute.
 pub(in crate::store) fn to_value(value: impl Serialize) -> Result<AttributeValue, StoreError> {
-    serde_dynamo::to_attribute_value(value).map_err(StoreError::Malformed)
+    serde_dynamo::to_attribute_value(value).map_err(StoreError::malformed)
 }
 
 /// Returns a text attribute.

@@ -40,6 +40,28 @@ impl<T> Page<T> {
     }
 }
 
+/// Maximum size of the items of a page in a response, in bytes. A function may return 6 MB (AWS limit).
+const MAX_PAGE_BYTES: usize = 4_000_000;
+
+impl<T> Page<(Position, T)> {
+    /// Ends the page before its items exceed 4 MB in a response. It keeps at least one. `size` returns
+    /// the size of an item in bytes.
+    pub fn fit(self, size: impl Fn(&T) -> usize) -> Page<T> {
+        let Self { mut items, mut next } = self;
+        let mut total = 0;
+        let fits = items.iter().take_while(|(_, item)| {
+            total += size(item);
+            total <= MAX_PAGE_BYTES
+        });
+        let count = fits.count().max(1);
+        if count < items.len() {
+            items.truncate(count);
+            next = items.last().map(|(position, _)| position.clone());
+        }
+        Page { items: items.into_iter().map(|(_, item)| item).collect(), next }
+    }
+}
+
 impl<A: Access> Table<A> {
     /// Returns a page of several partitions, merged in the order of their sort keys. The page has
     /// fewer than `limit` items at the end of the list, if a bounded number of queries did not find
@@ -158,5 +180,29 @@ impl<'a> Source<'a> {
             self.buffered = page.items.into();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::text::response_bytes;
+
+    #[test]
+    fn page_ends_before_the_response_is_too_large_and_holds_at_least_one_item() {
+        let page = |sizes: &[usize]| Page {
+            items: sizes.iter().enumerate().map(|(at, size)| (at.to_string(), "\"".repeat(*size))).collect(),
+            next: Some("next".to_owned()),
+        };
+        // A quotation mark takes four bytes: it is escaped as JSON and in the response of the function.
+        for (sizes, count, next) in [
+            (vec![100, 200], 2, "next"),
+            (vec![400_000, 400_000, 400_000], 2, "1"),
+            (vec![2_000_000, 1], 1, "0"),
+            (vec![1, 2_000_000], 1, "0"),
+        ] {
+            let found = page(&sizes).fit(response_bytes);
+            assert_eq!((found.items.len(), found.next.as_deref()), (count, Some(next)), "{sizes:?}");
+        }
     }
 }

@@ -30,7 +30,8 @@ impl View {
 
 /// The table itself, not an index.
 pub(in crate::store) const TABLE: View = View { index: None, pk: "pk", sk: "sk" };
-/// Index of the Directory table that lists users, backlogged destinations, replays and jobs.
+/// Index of the Directory table that lists users, workflows, installations, backlogged destinations,
+/// replays and jobs.
 pub(in crate::store) const LISTING: View = View { index: Some("listing"), pk: "listPk", sk: "listSk" };
 /// Index of errors and events by environment.
 pub(in crate::store) const BY_ENVIRONMENT: View =

@@ -21,7 +21,7 @@ use tenon::{
         Table,
         credentials::Credentials,
         destinations::Destinations,
-        erasures::{Erasure, Erasures, start_erasure},
+        erasures::{Erasure, Erasures},
         errors::{ErrorQuery, Errors, Retention},
         record_pages::Window,
         users::Users,
@@ -616,7 +616,7 @@ async fn repetition_never_records_erased_errors_again() {
     assert_eq!(recorded().await.items.len(), 1);
 
     let erasure = Erasure { environment_id: environment, user_id: user.parse().unwrap(), started_at: Timestamp::now() };
-    start_erasure(&directory, &erasure).await.unwrap();
+    Users(directory.clone()).start_erasure(&erasure).await.unwrap();
     let erasures = Erasures { directory, errors: table };
     let complete_at = erasure.started_at + Duration::from_secs(60);
     while !erasures.run(&erasure, complete_at).await.unwrap() {}

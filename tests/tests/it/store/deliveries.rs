@@ -182,9 +182,9 @@ async fn delivery_is_settled_once() {
         .collect();
 
     // As if two drains had sent the last ten.
-    pending.settle(route, &replays.0, &settlements[20..]).await.unwrap();
-    pending.settle(route, &replays.0, &settlements).await.unwrap();
-    pending.settle(route, &replays.0, &settlements).await.unwrap();
+    pending.settle(route, &replays, &settlements[20..]).await.unwrap();
+    pending.settle(route, &replays, &settlements).await.unwrap();
+    pending.settle(route, &replays, &settlements).await.unwrap();
 
     let counted = replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
     assert_eq!((counted.delivered, counted.failed, counted.pending), (30, 0, -30));
@@ -213,7 +213,7 @@ async fn replay_queues_and_counts_each_error_once() {
         replay
     };
     let queued: Vec<_> = records.iter().map(|record| (*record, now)).collect();
-    let queue = async |replay: &Replay| pending.queue_again(route, &replays.0, replay, &queued).await.unwrap();
+    let queue = async |replay: &Replay| pending.queue_again(route, &replays, replay, &queued).await.unwrap();
     let counts = async |replay: &Replay| {
         let Replay { found, delivered, failed, pending, .. } =
             replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
@@ -224,7 +224,7 @@ async fn replay_queues_and_counts_each_error_once() {
         let settle =
             |delivery| Settlement { delivery, attempt: Some(attempt(200)), disposition: Disposition::Delivered };
         let settled: Vec<Settlement> = due.iter().cloned().map(settle).collect();
-        pending.settle(route, &replays.0, &settled).await.unwrap();
+        pending.settle(route, &replays, &settled).await.unwrap();
         due
     };
 
@@ -268,14 +268,14 @@ async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
     for number in 0..20 {
         let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
-        pending.queue_again(route, &replays.0, &replay, &[(record, now)]).await.unwrap();
+        pending.queue_again(route, &replays, &replay, &[(record, now)]).await.unwrap();
         let due = pending.due(route, now, 100).await.unwrap().readable;
         let [delivery] = <[PendingDelivery; 1]>::try_from(due).unwrap();
         // The longest response that is stored.
         let response = "\u{1f600}".repeat(512);
         let attempt = Some(Attempt { at: now, status: Some(500), latency_ms: number, response });
         let settled = [Settlement { delivery, attempt, disposition: Disposition::Failed }];
-        pending.settle(route, &replays.0, &settled).await.unwrap();
+        pending.settle(route, &replays, &settled).await.unwrap();
     }
     let page = deliveries.list(route, None, (None, 100)).await.unwrap();
     let kept: Vec<u32> = page.items[0].attempts.iter().map(|attempt| attempt.latency_ms).collect();
@@ -310,7 +310,7 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
         attempt: None,
         disposition,
     });
-    pending.settle(route, &replays.0, &settled).await.unwrap();
+    pending.settle(route, &replays, &settled).await.unwrap();
 
     for (statuses, queued) in [
         (vec![DeliveryStatus::Failed], Queued { records: 1, added: 1 }),
@@ -320,7 +320,7 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
         let replay = Replay::new(ReplayId::new(), route.destination, Selection::Deliveries(statuses), now);
         replays.create(route.environment, &replay).await.unwrap();
         let records: Vec<_> = records.iter().map(|record| (*record, now)).collect();
-        assert_eq!(pending.queue_again(route, &replays.0, &replay, &records).await.unwrap(), Some(queued));
+        assert_eq!(pending.queue_again(route, &replays, &replay, &records).await.unwrap(), Some(queued));
     }
 }
 
@@ -355,7 +355,7 @@ async fn deliveries_expire_with_their_records() {
     let listed = records.find(harness.environment, replayed.record_id()).await.unwrap().remove(0);
     let listed = (listed.key().unwrap(), listed.recorded_at());
     assert_eq!(listed, (replayed, stored_at));
-    pending.queue_again(route, &replays.0, &replay, &[listed]).await.unwrap();
+    pending.queue_again(route, &replays, &replay, &[listed]).await.unwrap();
     let due = pending.due(route, now, 100).await.unwrap().readable;
     let due = due.into_iter().find(|delivery| delivery.record == replayed).unwrap();
 
@@ -374,6 +374,6 @@ async fn deliveries_expire_with_their_records() {
     };
     let expected = (stored_at + Duration::from_secs(30 * 24 * 60 * 60)).seconds();
     assert_eq!(expiry().await, [expected; 4]);
-    pending.settle(route, &replays.0, &[Settlement::without_attempt(due, Disposition::Failed)]).await.unwrap();
+    pending.settle(route, &replays, &[Settlement::without_attempt(due, Disposition::Failed)]).await.unwrap();
     assert_eq!(expiry().await, [expected; 4]);
 }

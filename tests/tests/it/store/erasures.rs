@@ -13,10 +13,11 @@ use tenon::{
     store::{
         Table,
         deliveries::Deliveries,
-        erasures::{Erasure, Erasures, start_erasure},
+        erasures::{Erasure, Erasures},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
         pending::PendingDeliveries,
         record_pages::Window,
+        users::Users,
     },
 };
 use tests::{aws, crash::Crash, delivery_harness::DeliveryHarness, keys, setting, table_items::load};
@@ -72,7 +73,7 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
 
     let erasure = Erasure { environment_id: harness.environment, user_id: user, started_at: after(250) };
     let directory = Table::new(&aws, setting("DIRECTORY_TABLE"));
-    start_erasure(&directory, &erasure).await.unwrap();
+    Users(directory.clone()).start_erasure(&erasure).await.unwrap();
     // The process crashes at its first call, then at its second and so on, alternating before and
     // after the call. In addition, 30 % of the calls fail, more than the SDK retries.
     harness.faults.store(30, Ordering::SeqCst);
@@ -108,7 +109,7 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
 
     // Covers none of the later errors.
     let newer = Erasure { started_at: after(350), ..erasure };
-    start_erasure(&directory, &newer).await.unwrap();
+    Users(directory.clone()).start_erasure(&newer).await.unwrap();
     assert!(erasures.run(&erasure, complete_at).await.unwrap());
     assert!(erasures.open().await.unwrap().contains(&newer), "the newer request stays open");
     assert!(erasures.run(&newer, complete_at + Duration::from_secs(1)).await.unwrap());
@@ -127,7 +128,7 @@ async fn erasure_waits_for_jobs_that_may_store_events_of_former_changes() {
         (keys::deletions(environment_id), format!("deletion#{user_id}")),
         (format!("env#{environment_id}#status-changes"), format!("status-change#{user_id}")),
     ] {
-        start_erasure(&directory, &erasure).await.unwrap();
+        Users(directory.clone()).start_erasure(&erasure).await.unwrap();
         for (started_at, waits) in [(now, true), (later, false)] {
             let members = [("pk", pk.clone()), ("sk", sk.clone()), ("startedAt", started_at.to_string())];
             let job = members.into_iter().map(|(name, value)| (name.to_owned(), keys::attribute(value))).collect();
@@ -145,11 +146,11 @@ async fn environment_with_many_erasures_keeps_no_other_waiting() {
     let erasure = |environment_id, user_id| Erasure { environment_id, user_id, started_at };
     let many = EnvironmentId::new();
     futures_util::stream::iter((0..1200).map(|_| erasure(many, UserId::new())))
-        .for_each_concurrent(16, async |job| start_erasure(&directory, &job).await.unwrap())
+        .for_each_concurrent(16, async |job| Users(directory.clone()).start_erasure(&job).await.unwrap())
         .await;
     let others: Vec<Erasure> = (0..20).map(|_| erasure(EnvironmentId::new(), UserId::new())).collect();
     for job in &others {
-        start_erasure(&directory, job).await.unwrap();
+        Users(directory.clone()).start_erasure(job).await.unwrap();
     }
     let open = Erasures { directory, errors }.open().await.unwrap();
     assert_eq!(open.iter().filter(|job| job.environment_id == many).count(), 1200);
