@@ -14,7 +14,7 @@ Creates or updates a stack in the account of your AWS credentials.
 
   --check          only check the package, the account, the stack's name and the parameters
   --bucket NAME    an S3 bucket of the same region for the code of the functions; without it, one is created
-  --tag KEY=VALUE  a tag of the stack and its resources; may be repeated
+  --tag KEY=VALUE  a tag of the stack and most of its resources; may be repeated
 
 AWS_PROFILE and AWS_REGION select credentials and region. docs/operations.md describes the parameters.
 USAGE

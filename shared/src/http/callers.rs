@@ -7,7 +7,7 @@
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{Problem, RouteKey, request::gateway_context};
 use crate::domain::{
@@ -41,7 +41,7 @@ pub enum Identity {
         /// User id.
         user_id: UserId,
         /// Expiry of the token, in seconds since 1970.
-        #[serde(deserialize_with = "number_or_text")]
+        #[serde(serialize_with = "as_text", deserialize_with = "number_or_text")]
         exp: i64,
         /// Permissions of the token.
         #[serde(default)]
@@ -52,8 +52,13 @@ pub enum Identity {
     },
 }
 
-/// Reads a number of the authorizer context, which may arrive as a text: AWS documents no type for HTTP
-/// APIs, and REST APIs convert numbers.
+/// Writes a number of the authorizer context as a text: AWS documents no type of numbers for HTTP APIs, and
+/// REST APIs convert them.
+fn as_text<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
+}
+
+/// Reads a number of the authorizer context, which a former version wrote as a number.
 fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -253,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expiry_is_read_as_a_number_and_as_a_text() {
+    fn expiry_is_written_as_a_text_and_read_as_a_text_and_as_a_number() {
         let (environment, user) = (EnvironmentId::new(), UserId::new());
         let context = serde_json::to_value(Identity::User {
             environment,
@@ -263,7 +268,7 @@ mod tests {
             allowed: Allowed::default(),
         });
         let context = context.unwrap();
-        assert_eq!(context["exp"], json!(1_795_498_200));
+        assert_eq!(context["exp"], json!("1795498200"));
         for exp in [json!(1_795_498_200), json!("1795498200")] {
             let mut given = context.clone();
             given["exp"] = exp;
