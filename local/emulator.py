@@ -4,6 +4,7 @@ A permission that is missing in the template's roles therefore fails here as it 
 """
 
 import contextlib
+import http.client
 import json
 import os
 import random
@@ -14,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +168,8 @@ def _wait_until_healthy(emulator: Emulator, process: "subprocess.Popen[bytes]", 
     while time.monotonic() < deadline:
         if process.poll() is not None:
             sys.exit(f"The emulator stopped while it was starting. Its log is {log}")
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+        # A server that accepts connections but is busy times out.
+        with contextlib.suppress(OSError, http.client.HTTPException):
             urllib.request.urlopen(f"{emulator.endpoint}/_ministack/health", timeout=5).close()
             return
         time.sleep(0.05)

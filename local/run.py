@@ -117,10 +117,13 @@ def running() -> Emulator:
 
 def write_settings(settings: dict[str, str]) -> None:
     """Writes the settings for scripts to a file that only its owner can read."""
-    SETTINGS.unlink(missing_ok=True)
-    descriptor = os.open(SETTINGS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    new = SETTINGS.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
+    # At once: the shop and scripts may read the file at any time.
+    new.replace(SETTINGS)
 
 
 def print_settings(settings: dict[str, str]) -> None:

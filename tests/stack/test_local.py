@@ -1,8 +1,10 @@
 """The local AWS where its patches make it behave as AWS does."""
 
 import time
+import urllib.error
 import urllib.request
 
+import pytest
 from conftest import Environment, NewEnvironment
 from emulator import Emulator
 from stack import Stack
@@ -20,6 +22,24 @@ def test_a_page_of_another_origin_may_call_the_api(stack: Stack) -> None:
         assert response.headers["access-control-allow-origin"] == "*"
         assert "PATCH" in response.headers["access-control-allow-methods"]
         assert "access-control-allow-credentials" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example:4566"}]
+)
+def test_a_web_page_cannot_call_the_local_aws(emulator: Emulator, headers: dict[str, str]) -> None:
+    key = "X-Amz-Credential=111111111111/20261128/us-east-1/iam/aws4_request&X-Amz-Signature=00"
+    for method, path in [
+        ("GET", f"/?Action=ListRoles&Version=2010-05-08&{key}"),
+        ("GET", f"/2015-03-31/functions/?{key}"),
+        ("POST", "/_ministack/config"),
+        ("OPTIONS", "/2015-03-31/functions"),
+    ]:
+        request = urllib.request.Request(emulator.endpoint + path, method=method, headers=headers)
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(request, timeout=30)
+        assert error.value.code == 403
+        assert "access-control-allow-origin" not in error.value.headers
 
 
 def test_log_streams_name_their_function(emulator: Emulator, stack: Stack, new_environment: NewEnvironment) -> None:

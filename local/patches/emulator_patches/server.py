@@ -1,4 +1,4 @@
-"""The emulator's own server: its speed, and two faults."""
+"""The emulator's own server: its speed, who may call it, and two faults."""
 
 import asyncio
 import socketserver
@@ -11,6 +11,31 @@ import uvloop
 from hypercorn.config import Config
 from ministack.services import sts
 
+# Paths of APIs that functions serve. They have CORS and callers of their own.
+APIS = "/_aws/execute-api/"
+
+
+def only_for_programs(app: Any, port: int) -> Any:
+    """Refuses requests of web pages to the emulator, except to the APIs that functions serve.
+
+    The emulator allows every origin, and does not check the signatures of root credentials: any
+    page in the developer's browser could create functions and run them. A name that a page
+    resolves to loopback is refused, too.
+    """
+    hosts = {f"{host}:{port}".encode() for host in ("127.0.0.1", "localhost")}
+
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            headers = dict(scope["headers"])
+            is_of_a_page = b"origin" in headers and not scope["path"].startswith(APIS)
+            if is_of_a_page or headers.get(b"host") not in hosts:
+                await send({"type": "http.response.start", "status": 403, "headers": []})
+                await send({"type": "http.response.body", "body": b"The local AWS is not for web pages.\n"})
+                return
+        await app(scope, receive, send)
+
+    return guarded
+
 
 async def serve(app: Any, config: Config) -> None:
     """Serves the emulator's application with uvicorn and httptools, on uvloop.
@@ -19,7 +44,7 @@ async def serve(app: Any, config: Config) -> None:
     """
     [(host, port)] = [bind.rsplit(":", 1) for bind in config.bind]
     settings = uvicorn.Config(
-        app,
+        only_for_programs(app, int(port)),
         host,
         int(port),
         http="httptools",
