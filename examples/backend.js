@@ -5,12 +5,17 @@ import process from "node:process";
 const { TENON_URL, TENON_BACKEND_KEY } = process.env;
 if (!TENON_URL || !TENON_BACKEND_KEY) throw new Error("TENON_URL and TENON_BACKEND_KEY are not set: see README.md");
 
+// The key must not be sent over a network without TLS.
+const { protocol, hostname } = new URL(TENON_URL);
+if (protocol !== "https:" && !["127.0.0.1", "localhost"].includes(hostname)) throw new Error("TENON_URL must be an https URL");
+
 export { TENON_URL, userToken };
 
 async function post(path, body) {
   const headers = { authorization: `Bearer ${TENON_BACKEND_KEY}`, "content-type": "application/json" };
   try {
-    const response = await fetch(TENON_URL + path, { method: "POST", headers, body: JSON.stringify(body) });
+    const options = { redirect: "error", signal: AbortSignal.timeout(30_000) };
+    const response = await fetch(TENON_URL + path, { ...options, method: "POST", headers, body: JSON.stringify(body) });
     return { status: response.status, body: await response.json() };
   } catch (error) {
     const cause = error.cause?.code ?? (error.cause ?? error).message;

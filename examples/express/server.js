@@ -1,6 +1,7 @@
 // Back end of an app that embeds the modal: gives its page tokens of the signed-in user, and receives
 // webhooks.
 
+import { Buffer } from "node:buffer";
 import process from "node:process";
 
 import { Tenon, TenonError, verifyWebhook, WebhookVerificationError } from "@tenon/node";
@@ -40,6 +41,8 @@ app.get("/my/tenon-token", async (request, response) => {
 
 // The signature is that of the body as it was received: no parser of JSON may run before.
 app.post("/webhooks", express.raw({ type: "application/json", limit: "1mb" }), (request, response) => {
+  // A body of another type was not read.
+  if (!Buffer.isBuffer(request.body)) return response.sendStatus(415);
   try {
     const record = verifyWebhook(WEBHOOK_SECRET, request.body, request.headers);
     // Your app stores the record before it responds. A record may arrive more than once, with the
@@ -73,9 +76,12 @@ app.get("/", (_request, response) => {
 });
 
 // Express recognizes an error handler by its four parameters.
-app.use((error, _request, response, _next) => {
-  console.error(error);
-  response.sendStatus(502);
+app.use((error, _request, response, next) => {
+  if (response.headersSent) return next(error);
+  // Such as a body that is too large.
+  const isOfCaller = error.status >= 400 && error.status < 500 && !(error instanceof TenonError);
+  if (!isOfCaller) console.error(error);
+  response.sendStatus(isOfCaller ? error.status : 502);
 });
 
 // Express 5 passes an error, such as a port in use, to the callback.

@@ -17,6 +17,9 @@ TENON_BACKEND_KEY, PORT = os.environ.get("TENON_BACKEND_KEY"), int(os.environ.ge
 if not (TENON_URL and TENON_BACKEND_KEY and WEBHOOK_SECRET):
     sys.exit("TENON_URL, TENON_BACKEND_KEY or WEBHOOK_SECRET is not set: see README.md")
 
+# Maximum size of a webhook's body, in bytes. A record is smaller.
+MAX_BODY = 1_000_000
+
 tenon = Tenon(TENON_URL, TENON_BACKEND_KEY)
 app = FastAPI()
 
@@ -54,6 +57,13 @@ def user_token(username: str, full_name: str) -> str:
     return tenon.create_token(username, limits)["token"]
 
 
+@app.exception_handler(TenonError)
+def failed(_request: Request, error: TenonError) -> PlainTextResponse:
+    """Responds if Tenon fails or refuses a request."""
+    print(f"Tenon: {error}", flush=True)
+    return PlainTextResponse("failed", 502)
+
+
 @app.get("/my/tenon-token")
 def token() -> PlainTextResponse:
     """Returns a token. Your app takes the user from its session."""
@@ -67,8 +77,13 @@ async def webhook(request: Request) -> None:
     Your app stores the record before it responds. A record may arrive more than once, with the same
     `_id`.
     """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise HTTPException(413)
     try:
-        record = verify_webhook(WEBHOOK_SECRET, await request.body(), request.headers)
+        record = verify_webhook(WEBHOOK_SECRET, bytes(body), request.headers)
     except WebhookVerificationError as error:
         print(f"rejected webhook: {error}", flush=True)
         raise HTTPException(401) from None
