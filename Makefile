@@ -4,20 +4,24 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-ARCH ?= arm64
-PROFILE ?= release
-STACK ?= tenon
-NAME ?= created with make key
-SCOPES ?= manage
-ENVIRONMENT ?=
-TAGS ?=
-PARAMETERS ?=
-BUCKET ?=
-PARTS ?=
-FROM ?=
-TABLE ?=
-APPLY ?=
-DELETED ?=
+# Set on the command line, as in `make deploy STACK=acme`. Variables of the environment do not apply.
+ARCH = arm64
+PROFILE = release
+STACK = tenon
+NAME = created with make key
+SCOPES = manage
+ENVIRONMENT =
+TAGS =
+PARAMETERS =
+BUCKET =
+PARTS =
+FROM =
+TABLE =
+APPLY =
+DELETED =
+PACKAGE =
+TESTS =
+export STACK NAME SCOPES ENVIRONMENT FROM TABLE APPLY DELETED
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
@@ -66,7 +70,7 @@ tail: setup ## Follow errors and events of the stack of `make run`, or of TENON_
 
 .PHONY: key
 key: python $(VENV)/.done ## Create an API key in a deployed stack (ENVIRONMENT=id, NAME, SCOPES=manage, engine or read)
-	@STACK='$(STACK)' ENVIRONMENT='$(ENVIRONMENT)' NAME='$(NAME)' SCOPES='$(SCOPES)' $(PYTHON) local/key.py
+	@$(PYTHON) local/key.py
 
 .PHONY: test
 test: ## Run all tests on a stack of their own (TESTS=text selects by name)
@@ -149,7 +153,7 @@ endif
 
 .PHONY: restore
 restore: python $(VENV)/.done ## Copy lost items from a restored table (FROM=table TABLE=directory or errors, APPLY=1, DELETED=restore or keep)
-	@STACK='$(STACK)' FROM='$(FROM)' TABLE='$(TABLE)' APPLY='$(APPLY)' DELETED='$(DELETED)' $(PYTHON) local/restore.py
+	@$(PYTHON) local/restore.py
 
 .PHONY: lock
 lock: python $(VENV)/.done ## Update the pinned Python packages from local/*.in

@@ -1,10 +1,12 @@
 """Client of a deployed Tenon: the administration functions, and the API."""
 
 import json
+import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from emulator import Emulator
 from stack import Stack
@@ -37,12 +39,28 @@ class Response:
     body: dict[str, Any]
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the key would be sent to another host."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Refuses a redirect."""
+
+
+DIRECT = urllib.request.build_opener(_NoRedirect)
+
+
 @dataclass
 class Api:
     """The API, called with one API key."""
 
     url: str
     key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a URL to which the key would be sent without TLS."""
+        address = urlsplit(self.url)
+        if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
+            sys.exit(f"The API is called with https, except on this machine: {self.url}")
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Response:
         """Sends a request. Returns the response of any status."""
@@ -53,7 +71,7 @@ class Api:
             request.add_header("content-type", "application/json")
             request.data = json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with DIRECT.open(request, timeout=60) as response:
                 return Response(response.status, json.load(response))
         except urllib.error.HTTPError as error:
             return Response(error.code, json.load(error))

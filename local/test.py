@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import axe_playwright_python
@@ -52,8 +53,7 @@ def main() -> None:
     with contextlib.ExitStack() as started:
         finishes = [started.enter_context(stack_tests(selection)) for selection in SELECTIONS]
         print("building the tests …", flush=True)
-        build = [*LOWEST, *arguments.command, "--no-run"]
-        code = subprocess.run(build, cwd=ROOT, check=False).returncode
+        code = wait_for([*LOWEST, *arguments.command, "--no-run"])
         code = code or run(arguments.command, expects_logs=True)
         results = [Result("Rust tests", code, failures(NEXTEST_REPORT)), *(finish() for finish in finishes)]
     for result in filter(lambda result: result.code, results):
@@ -144,19 +144,37 @@ def run(command: list[str], expects_logs: bool = False) -> int:
         browser = start_browser()
         if browser:
             environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
-        code = subprocess.run([*LOWER, *command], env=environment, cwd=ROOT, check=False).returncode
+        code = wait_for([*LOWER, *command], env=environment)
         keep_logs(local, folder / "functions.log")
         leaks = search_for_secrets(folder / "functions.log", keys, expected=expects_logs)
         code = code or leaks
     finally:
         if browser:
             browser.process.terminate()
+            browser.process.wait()
         local.stop()
         if code == 0:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             print(f"logs of the emulator and the functions: {folder}", file=sys.stderr)
     return code
+
+
+def wait_for(command: list[str], **options: Any) -> int:
+    """Runs a command. Returns its exit code.
+
+    If this program is interrupted or terminated, the command can first stop what it started.
+    """
+    process = subprocess.Popen(command, cwd=ROOT, **options)
+    try:
+        return process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        process.kill()
+        process.wait()
+        raise
 
 
 @dataclass
