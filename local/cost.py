@@ -6,6 +6,7 @@ docs/benchmarks.json, which `make bench` writes, and the prices in local/prices.
 """
 
 import json
+import math
 import sys
 import tomllib
 from pathlib import Path
@@ -74,7 +75,7 @@ def gb_seconds(function: str, errors: int | None = None, memory_mb: int = 256, w
     """
     cpu, calls = measured(function, errors)
     seconds = cpu * CORE_MB / memory_mb + (calls * AWS_CALL_SECONDS if waiting is None else waiting)
-    return max(1, round(seconds * 1000 + 0.5)) / 1000 * memory_mb / 1024
+    return max(1, math.ceil(seconds * 1000)) / 1000 * memory_mb / 1024
 
 
 def bills() -> dict[str, Bill]:

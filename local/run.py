@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+from typing import TextIO
 
 import emulator
 import stack
@@ -45,10 +46,8 @@ def main() -> None:
 def run() -> None:
     """Starts and deploys the stack if necessary, demonstrates the main flow, and stays up."""
     STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = (STATE / "lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    lock = _lock()
+    if not lock:
         sys.exit("`make run` is already running. `make demo` repeats the demonstration.")
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
@@ -81,6 +80,16 @@ def run() -> None:
             local.stop()
 
 
+def _lock() -> TextIO | None:
+    """Returns the lock of the local run, held while the file is open, or none if it is running."""
+    lock = (STATE / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    return lock
+
+
 def _interrupt(*_: object) -> None:
     # Unwinds through the `finally` blocks, which stop the emulator.
     raise KeyboardInterrupt
@@ -110,7 +119,7 @@ def demonstrate(local: Emulator, shop: str, found: stack.Stack | None = None) ->
 
 def running() -> Emulator:
     """Returns the emulator that `make run` started."""
-    if not RUNNING.exists():
+    if not RUNNING.exists() or _lock():
         sys.exit("The local stack is not running. Start it with `make run`.")
     return Emulator(json.loads(RUNNING.read_text())["port"], (STATE / "root-secret").read_text(), None)
 

@@ -22,9 +22,10 @@ QUEUES = {
     "ForwardFailures": "stream records and batches that were not forwarded (dead-letter queue)",
     "DeliveryFailures": "messages that exceeded their retry limit (dead-letter queue)",
 }
-# Number of partitions of the index that lists destinations with pending deliveries.
+# Number of partitions of the index that lists destinations with pending deliveries, as in
+# shared/src/store/keys.rs.
 SHARDS = 4
-# Number of consecutive failures that opens a circuit.
+# Number of consecutive failures that opens a circuit, as in shared/src/domain/health.rs.
 CIRCUIT_THRESHOLD = 5
 
 
@@ -86,13 +87,18 @@ def backlogged_destinations(emulator: Emulator, table: str) -> list[dict[str, st
     """Returns the destinations with pending deliveries, from the index that the sweep reads."""
     found: list[dict[str, str]] = []
     for shard in range(SHARDS):
-        response = emulator.client("dynamodb").query(
-            TableName=table,
-            IndexName="listing",
-            KeyConditionExpression="listPk = :shard",
-            ExpressionAttributeValues={":shard": {"S": f"backlog#{shard}"}},
+        pages = (
+            emulator.client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=table,
+                IndexName="listing",
+                KeyConditionExpression="listPk = :shard",
+                ExpressionAttributeValues={":shard": {"S": f"backlog#{shard}"}},
+            )
         )
-        found += [{name: next(iter(value.values())) for name, value in item.items()} for item in response["Items"]]
+        items = (item for page in pages for item in page["Items"])
+        found += [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
     return found
 
 

@@ -25,8 +25,11 @@ Json = dict[str, Any]
 
 # Number of earlier errors and of earlier events that are printed at the start.
 INITIAL_RECORDS = 10
-# Overlap of consecutive requests: clocks differ, and errors are listed by their own time.
-OVERLAP = timedelta(minutes=2)
+# Overlap of consecutive requests: clocks differ, and errors are listed by their own time. Reading
+# two minutes again each second would cost more than the errors themselves, so that it is done once
+# in a while.
+OVERLAP, LONG_OVERLAP = timedelta(seconds=10), timedelta(minutes=2)
+LONG_EVERY = 30
 PAUSE_SECONDS = 1
 # Statuses after which the request is repeated.
 TRANSIENT_STATUSES = {429, 500, 502, 503, 504}
@@ -45,6 +48,8 @@ class Feed:
     read_until: datetime = field(default_factory=lambda: datetime.now(UTC))
     # Times of the records that were returned, by their keys.
     known: dict[str, datetime] = field(default_factory=dict)
+    # Number of calls of `new`.
+    reads: int = 0
 
     def earlier(self) -> list[Json]:
         """Returns the newest records of before the start."""
@@ -56,11 +61,13 @@ class Feed:
 
         After a failure, the next call reads what this one could not.
         """
-        now, since = datetime.now(UTC), self.read_until - OVERLAP
+        overlap = OVERLAP if self.reads % LONG_EVERY else LONG_OVERLAP
+        self.reads += 1
+        now, since = datetime.now(UTC), self.read_until - overlap
         records, complete = self.fetch({"since": since.isoformat(), "sortOrder": "asc", "limit": 100})
         if complete:
             self.read_until = now
-        self.known = {key: at for key, at in self.known.items() if at > since - OVERLAP}
+        self.known = {key: at for key, at in self.known.items() if at > since - LONG_OVERLAP}
         return self.unknown(records)
 
     def fetch(self, query: Json, pages: int | None = None) -> tuple[list[Json], bool]:
