@@ -729,7 +729,7 @@ export interface paths {
         post?: never;
         /**
          * Uninstalls an integration: deletes its workflows, and the credentials that the installation created
-         *     and nothing else names.
+         *     and nothing else references.
          */
         delete: operations["deleteInstallation"];
         options?: never;

@@ -54,9 +54,9 @@ const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 const MAX_RESPONSE_CHARS: usize = 512;
 /// Time for which an idle connection is kept open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Interval of the pings of an HTTP/2 connection with unanswered requests, and the time in which the
-/// endpoint must answer them.
-const PING_INTERVAL: Duration = Duration::from_secs(4);
+/// Interval of the pings of an HTTP/2 connection with unanswered requests. One that is not answered within
+/// [`TIMEOUT`] ends the connection, so that a dead one is not used for later attempts.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Maximum number of connections on which a request is sent in one attempt. All but the last were
 /// open before the attempt.
 const MAX_CONNECTIONS: usize = 3;
@@ -165,7 +165,7 @@ impl WebhookSender {
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .http2_keep_alive_interval(PING_INTERVAL)
-            .http2_keep_alive_timeout(PING_INTERVAL)
+            .http2_keep_alive_timeout(TIMEOUT)
             .build(connector);
         Self { rules, vault, client }
     }
