@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 from demo import BOLD, DIM, PLAIN
 from stack import saved_settings
-from tenon import Api
+from tenon import Api, check_url
 
 Json = dict[str, Any]
 
@@ -102,7 +102,9 @@ class Feed:
 
 def main() -> None:
     """Follows the errors and events until Ctrl-C."""
-    api = Api(*settings())
+    url, key = settings()
+    check_url(url)
+    api = Api(url, key)
     feeds = [Feed(api, "/logs", "errors", error_line), Feed(api, "/events", "data", event_line)]
     show(feeds, Feed.earlier)
     while True:

@@ -49,18 +49,19 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 DIRECT = urllib.request.build_opener(_NoRedirect)
 
 
+def check_url(url: str) -> None:
+    """Refuses a URL to which a key would be sent without TLS."""
+    address = urlsplit(url)
+    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
+        sys.exit(f"The API is called with https, except on this machine: {url}")
+
+
 @dataclass
 class Api:
     """The API, called with one API key."""
 
     url: str
     key: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuses a URL to which the key would be sent without TLS."""
-        address = urlsplit(self.url)
-        if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
-            sys.exit(f"The API is called with https, except on this machine: {self.url}")
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Response:
         """Sends a request. Returns the response of any status."""

@@ -168,12 +168,16 @@ def wait_for(command: list[str], **options: Any) -> int:
     process = subprocess.Popen(command, cwd=ROOT, **options)
     try:
         return process.wait()
-    except BaseException:
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-        process.kill()
-        process.wait()
+    except BaseException as reason:
+        # Ctrl-C has already reached the command.
+        if not isinstance(reason, KeyboardInterrupt):
+            process.send_signal(signal.SIGINT)
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+        finally:
+            process.kill()
+            process.wait()
         raise
 
 

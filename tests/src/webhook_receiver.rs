@@ -22,6 +22,8 @@ pub struct Received {
     pub headers: HashMap<String, String>,
     /// Body as received.
     pub body: String,
+    /// Number of the connection, from 0.
+    pub connection: usize,
 }
 
 impl Received {
@@ -84,9 +86,10 @@ impl Receiver {
         };
         let serving = receiver.clone();
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            for connection in 0.. {
+                let Ok((stream, _)) = listener.accept().await else { return };
                 let serving = serving.clone();
-                tokio::spawn(async move { serving.serve(stream).await });
+                tokio::spawn(async move { serving.serve(stream, connection).await });
             }
         });
         receiver
@@ -123,10 +126,10 @@ impl Receiver {
         .await
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> Option<()> {
+    async fn serve(&self, mut stream: TcpStream, connection: usize) -> Option<()> {
         let mut buffer = Vec::new();
         loop {
-            let request = read_request(&mut stream, &mut buffer).await?;
+            let request = read_request(&mut stream, &mut buffer, connection).await?;
             let behavior = self.behavior.lock().unwrap().clone();
             let reply = behavior(&request);
             self.received.lock().unwrap().push(request);
@@ -156,7 +159,7 @@ impl Receiver {
     }
 }
 
-async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received> {
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -> Option<Received> {
     let end = loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;
@@ -180,5 +183,5 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Re
     }
     let body = String::from_utf8_lossy(&buffer[end + 4..end + 4 + length]).into_owned();
     buffer.drain(..end + 4 + length);
-    Some(Received { line, headers, body })
+    Some(Received { line, headers, body, connection })
 }

@@ -25,7 +25,16 @@ def test_a_page_of_another_origin_may_call_the_api(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example:4566"}]
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"host": "evil.example:4566"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-mode": "no-cors"},
+        {"referer": "https://evil.example/"},
+        {"user-agent": "Mozilla/5.0"},
+    ],
 )
 def test_a_web_page_cannot_call_the_local_aws(emulator: Emulator, headers: dict[str, str]) -> None:
     key = "X-Amz-Credential=111111111111/20261128/us-east-1/iam/aws4_request&X-Amz-Signature=00"
@@ -34,6 +43,11 @@ def test_a_web_page_cannot_call_the_local_aws(emulator: Emulator, headers: dict[
         ("GET", f"/2015-03-31/functions/?{key}"),
         ("POST", "/_ministack/config"),
         ("OPTIONS", "/2015-03-31/functions"),
+        # Not paths of an API, although they begin like one.
+        ("GET", f"/_aws/execute-api/?Action=ListRoles&Version=2010-05-08&{key}"),
+        ("GET", f"/_aws/execute-api/b8a5736d?Action=ListRoles&Version=2010-05-08&{key}"),
+        ("GET", f"/_aws/execute-api//y/z?Action=ListRoles&Version=2010-05-08&{key}"),
+        ("GET", f"/_aws/execute-api/x/y?Action=ListRoles&Version=2010-05-08&{key}"),
     ]:
         request = urllib.request.Request(emulator.endpoint + path, method=method, headers=headers)
         with pytest.raises(urllib.error.HTTPError) as error:

@@ -1,6 +1,7 @@
 """The emulator's own server: its speed, who may call it, and two faults."""
 
 import asyncio
+import re
 import socketserver
 import threading
 from typing import Any
@@ -12,7 +13,9 @@ from hypercorn.config import Config
 from ministack.services import sts
 
 # Paths of APIs that functions serve. They have CORS and callers of their own.
-APIS = "/_aws/execute-api/"
+APIS = re.compile(r"/_aws/execute-api/[0-9a-f]+/.*")
+# Headers that only browsers send. A simple request of a page has no `Origin`.
+OF_BROWSERS = {b"origin", b"referer", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"}
 
 
 def only_for_programs(app: Any, port: int) -> Any:
@@ -27,8 +30,9 @@ def only_for_programs(app: Any, port: int) -> Any:
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             headers = dict(scope["headers"])
-            is_of_a_page = b"origin" in headers and not scope["path"].startswith(APIS)
-            if is_of_a_page or headers.get(b"host") not in hosts:
+            is_of_a_browser = OF_BROWSERS & headers.keys() or headers.get(b"user-agent", b"").startswith(b"Mozilla/")
+            is_refused = is_of_a_browser and not APIS.fullmatch(scope["path"])
+            if is_refused or headers.get(b"host") not in hosts:
                 await send({"type": "http.response.start", "status": 403, "headers": []})
                 await send({"type": "http.response.body", "body": b"The local AWS is not for web pages.\n"})
                 return

@@ -6,7 +6,11 @@ use aws_config::{SdkConfig, identity::IdentityCache, retry::RetryConfig, timeout
 use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_eventbridge::{
     Client,
-    config::{self, Credentials, Region, http::HttpResponse},
+    config::{
+        self, Credentials, Region,
+        http::HttpResponse,
+        retry::{RetryPartition, TokenBucket},
+    },
     error::{ProvideErrorMetadata, SdkError},
     primitives::DateTime,
     types::{PutEventsRequestEntry, PutEventsResultEntry},
@@ -150,15 +154,22 @@ fn client(config: &SdkConfig, timeout: Duration) -> Client {
     // A call without a customer must not be made with the credentials of the function.
     config.set_credentials_provider(None);
     let config = config.identity_cache(IdentityCache::no_cache()).build();
-    Client::from_conf(config::Builder::from(&config).retry_classifier(Unanswered).build())
+    let config = config::Builder::from(&config).retry_classifier(Unanswered);
+    Client::from_conf(config.retry_partition(unlimited_retries()).build())
 }
 
-/// Returns the configuration of a client whose calls end after `timeout` and are repeated at most once,
+/// Returns the configuration of a client whose calls end after `timeout` and are repeated at most twice,
 /// immediately, as far as a classifier such as [`Unanswered`] permits.
 fn impatient(config: &SdkConfig, timeout: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
-    let retries = RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(20));
+    let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(20));
     config.clone().into_builder().retry_config(retries).timeout_config(timeouts).build()
+}
+
+/// Returns a partition in which retries are not limited by those of other calls: the calls of one customer must
+/// not use up the retries of another. The number and the time of a call's own attempts are limited.
+fn unlimited_retries() -> RetryPartition {
+    RetryPartition::custom("unanswered").token_bucket(TokenBucket::unlimited()).build()
 }
 
 /// Retry classifier of the SDK that permits retries of calls without a response only: AWS may have closed the

@@ -5,7 +5,7 @@
 //! request says nothing about the server.
 
 use std::{
-    io,
+    error, io, iter,
     pin::Pin,
     task::{Context, Poll},
     time::Instant,
@@ -40,13 +40,28 @@ impl Opened {
     }
 }
 
-/// Returns whether a request that started at `started` failed on a connection that was open before.
-pub(super) fn failed_on_reused_connection(error: &Error, started: Instant) -> bool {
+/// Returns whether a request that started at `started` failed because a connection broke that was open before.
+/// Not if the endpoint reset the request's stream of an HTTP/2 connection, which is an answer.
+pub(super) fn broke_before(error: &Error, started: Instant) -> bool {
+    if sources(error).filter_map(|source| source.downcast_ref()).any(is_refusal) {
+        return false;
+    }
     let mut extras = Extensions::new();
     if let Some(connection) = error.connect_info() {
         connection.get_extras(&mut extras);
     }
     extras.get().is_some_and(|OpenedAt(at)| *at < started)
+}
+
+/// Returns whether an endpoint refused a request whose processing it may have begun (RFC 9113, section 8.7).
+fn is_refusal(error: &h2::Error) -> bool {
+    error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM)
+}
+
+/// Returns an error and what caused it.
+fn sources(error: &Error) -> impl Iterator<Item = &(dyn error::Error + 'static)> {
+    let first: &(dyn error::Error + 'static) = error;
+    iter::successors(Some(first), |error| error.source())
 }
 
 impl Connection for Opened {

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use super::{
     guard::{CONNECT_TIMEOUT, EgressRules, GuardedConnector},
-    opened::{Opened, failed_on_reused_connection},
+    opened::{Opened, broke_before},
     senders::Sender,
 };
 use crate::{
@@ -57,9 +57,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval of the pings of an HTTP/2 connection with unanswered requests. One that is not answered within
 /// [`TIMEOUT`] ends the connection, so that a dead one is not used for later attempts.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum number of connections on which a request is sent in one attempt. All but the last were
-/// open before the attempt.
-const MAX_CONNECTIONS: usize = 3;
 /// Length of a signing secret, in bytes.
 const SECRET_BYTES: usize = 32;
 /// Start of a signing secret; Base64 follows.
@@ -132,6 +129,8 @@ pub struct WebhookSender {
     rules: EgressRules,
     vault: Vault,
     client: Client<TlsConnector, Full<bytes::Bytes>>,
+    /// Client that opens a connection for each request.
+    unpooled: Client<TlsConnector, Full<bytes::Bytes>>,
 }
 
 /// Service that opens TCP connections.
@@ -160,14 +159,16 @@ impl WebhookSender {
         // a timeout, an endpoint that completes no handshake would exhaust the sockets of the process. It is longer than
         // that of an attempt, so that it ends no attempt.
         let connector = BoxCloneSyncService::new(Timeout::new(connector, TIMEOUT + Duration::from_secs(1)));
-        let client = Client::builder(TokioExecutor::new())
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .http2_keep_alive_interval(PING_INTERVAL)
-            .http2_keep_alive_timeout(TIMEOUT)
-            .build(connector);
-        Self { rules, vault, client }
+            .http2_keep_alive_timeout(TIMEOUT);
+        let client = builder.build(connector.clone());
+        let unpooled = builder.pool_max_idle_per_host(0).build(connector);
+        Self { rules, vault, client, unpooled }
     }
 
     /// Sends a test event.
@@ -260,21 +261,16 @@ impl WebhookSender {
 }
 
 impl WebhookSender {
-    /// Sends a request, again if a connection that was open before breaks: the endpoint may have closed
-    /// it while the function was frozen.
+    /// Sends a request, again on a new connection if one breaks that was open before: the endpoint may have
+    /// closed it while the function was frozen.
     async fn exchange(
         &self,
         request: Request<Full<bytes::Bytes>>,
     ) -> Result<Response<Incoming>, client::legacy::Error> {
-        let mut connections = 1;
-        loop {
-            let started = Instant::now();
-            match self.client.request(request.clone()).await {
-                Err(error) if connections < MAX_CONNECTIONS && failed_on_reused_connection(&error, started) => {
-                    connections += 1;
-                }
-                result => return result,
-            }
+        let started = Instant::now();
+        match self.client.request(request.clone()).await {
+            Err(error) if broke_before(&error, started) => self.unpooled.request(request).await,
+            result => result,
         }
     }
 }

@@ -169,7 +169,7 @@ pub struct IfMatch {
 impl IfMatch {
     /// Rejects the request with 412 if the header does not permit changing this revision of a resource,
     /// whose ETag [`Revised`](super::Revised) returns.
-    pub fn check_revision(&self, revision: u64) -> Result<(), Problem> {
+    pub fn check_revision(&self, revision: impl Display) -> Result<(), Problem> {
         if self.allows(&revision_etag(revision)) { Ok(()) } else { Err(Problem::precondition_failed()) }
     }
 

@@ -1,5 +1,7 @@
 //! Success responses. The type of a response determines its status.
 
+use std::fmt::Display;
+
 use axum::{
     Extension,
     response::{IntoResponse, IntoResponseParts, Response},
@@ -109,25 +111,25 @@ pub const JSON_FOR_FIVE_MINUTES: [(HeaderName, HeaderValue); 2] = [
 /// 200 with a JSON body and the ETag of a revision, for a later `If-Match`.
 #[derive(Clone, Debug)]
 pub struct Revised<T> {
-    revision: u64,
+    etag: String,
     body: T,
 }
 
 impl<T> Revised<T> {
     /// Creates the response with this revision of a resource.
-    pub fn new(revision: u64, body: T) -> Self {
-        Self { revision, body }
+    pub fn new(revision: impl Display, body: T) -> Self {
+        Self { etag: revision_etag(revision), body }
     }
 }
 
 impl<T: Serialize> IntoResponse for Revised<T> {
     fn into_response(self) -> Response {
-        ([(header::ETAG, revision_etag(self.revision))], Json(self.body)).into_response()
+        ([(header::ETAG, self.etag)], Json(self.body)).into_response()
     }
 }
 
 /// Returns the ETag of a revision.
-pub(super) fn revision_etag(revision: u64) -> String {
+pub(super) fn revision_etag(revision: impl Display) -> String {
     format!("\"{revision}\"")
 }
 

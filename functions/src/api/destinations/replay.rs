@@ -8,7 +8,7 @@ use tenon::{
     domain::{
         delivery::DeliveryStatus,
         id::{DestinationId, ErrorId, EventId, ReplayId},
-        replay::{MAX_IDS, Replay, Selection},
+        replay::{MAX_IDS, Replay, START_DELAY, Selection},
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
@@ -121,25 +121,20 @@ pub async fn start_replay(
 ) -> Result<Accepted<StartedReplay>, Problem> {
     let replay_id = seed.id(0);
     let existing = if seed.is_retry { replays.get(caller.environment, replay_id).await? } else { None };
-    let replay = match existing {
-        Some(replay) => replay,
-        None => {
-            let found = destinations.get(caller.environment, id).await?;
-            let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
-            if !destination.enabled {
-                let detail = "the destination is disabled: enable it before a replay";
-                return Err(Problem::conflict("destination-disabled", detail));
-            }
-            let replay = Replay::new(replay_id, id, selection, seed.at);
-            replays.create(caller.environment, &replay).await?;
-            replay
+    if existing.is_none() {
+        let found = destinations.get(caller.environment, id).await?;
+        let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
+        if !destination.enabled {
+            let detail = "the destination is disabled: enable it before a replay";
+            return Err(Problem::conflict("destination-disabled", detail));
         }
-    };
+        let replay = Replay::new(replay_id, id, selection, seed.at);
+        replays.create(caller.environment, &replay).await?;
+    }
     let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id };
     let now = Timestamp::now();
-    let start = replay.selection.listed_at(now);
     // The replay exists, so that a failure here must not make the caller start another one.
-    if let Err(error) = steps.send(&caller.environment.to_string(), &step, start, now).await {
+    if let Err(error) = steps.send(&caller.environment.to_string(), &step, now + START_DELAY, now).await {
         tracing::warn!(error = %ErrorChain(&error), %replay_id, "failed to start replay; the sweep starts it");
     }
     Ok(Accepted(StartedReplay { replay_id }))

@@ -41,5 +41,5 @@ pub struct EnvironmentBody {
 /// Returns the response to a caller, with the environment and the ETag of its revision.
 fn revised(environment: Environment, scope: Scope) -> Revised<EnvironmentBody> {
     let Environment { environment_id, name, kind, modal, version: revision, created_at: _ } = environment;
-    Revised::new(revision.into(), EnvironmentBody { environment_id, name, kind, version: VERSION, modal, scope })
+    Revised::new(revision, EnvironmentBody { environment_id, name, kind, version: VERSION, modal, scope })
 }

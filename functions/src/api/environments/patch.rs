@@ -161,7 +161,7 @@ pub async fn patch_environment(
         let found = environments.find(caller.environment).await?;
         let before = found.ok_or_else(|| Problem::not_found("environment"))?;
         let modal = changed(&before.modal, body.modal.clone());
-        if_match.check_revision(before.version.into())?;
+        if_match.check_revision(before.version)?;
         if modal == before.modal {
             return Ok(revised(before, caller.scope));
         }

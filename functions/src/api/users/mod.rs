@@ -61,9 +61,14 @@ pub(crate) async fn find<A: Access>(
     found.ok_or_else(|| Problem::not_found("user"))
 }
 
-/// Returns the response with a user, whose ETag is that of its version.
+/// Returns the response with a user, and the ETag of its revision.
 fn revised(user: User) -> Revised<UserBody> {
-    Revised::new(user.version.into(), user.into())
+    Revised::new(revision(&user), user.into())
+}
+
+/// Returns the revision of a user. It contains the id, because a name of a user can later be that of another.
+fn revision(user: &User) -> String {
+    format!("{}.{}", user.user_id, user.version)
 }
 
 /// User as the API returns it.

@@ -16,7 +16,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{UserBody, revised};
+use super::{UserBody, revised, revision};
 
 /// Changes to a user; absent fields remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
@@ -88,7 +88,7 @@ pub async fn update_user(
     let mut conflicts = Conflicts::new("user");
     loop {
         let before = super::find(&users, caller.environment, None, &user).await?;
-        if_match.check_revision(before.version.into())?;
+        if_match.check_revision(revision(&before))?;
         let after = updated(&before, body.clone(), route.starts_with("PUT"))?;
         if after == before {
             return Ok(revised(before));

@@ -8,7 +8,7 @@ use aws_sdk_sts::{Client, config, error::ProvideErrorMetadata};
 use futures_util::future::join4;
 use moka::future::Cache;
 
-use super::{Unanswered, check::ConnectionRefused, error_text, impatient, sdk_failure};
+use super::{Unanswered, check::ConnectionRefused, error_text, impatient, sdk_failure, unlimited_retries};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
@@ -160,6 +160,7 @@ impl Roles {
     /// Creates a client of the regional endpoint of STS, with the credentials of the function.
     pub fn new(config: &SdkConfig, timeout: Duration) -> Self {
         let config = config::Builder::from(&impatient(config, timeout)).retry_classifier(Unanswered);
+        let config = config.retry_partition(unlimited_retries());
         let sessions = Cache::builder().max_capacity(MAX_CACHED).time_to_live(SESSION - MARGIN).build();
         Self { sts: Client::from_conf(config.build()), timeout, sessions }
     }

@@ -196,6 +196,17 @@ async fn update_frees_old_names_and_claims_new_ones() {
 }
 
 #[tokio::test]
+async fn etag_of_a_deleted_user_does_not_match_its_successor_of_the_same_name() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let etag = acme.backend.get("/users/joe@acme.example").await.is(200).header("etag").to_owned();
+    acme.delete_user(&user).await;
+    acme.create_user("joe@acme.example").await;
+    let request = acme.backend.request("PATCH", "/users/joe@acme.example").header("if-match", &etag);
+    send(request.json(&json!({ "fullName": "Joe Smoe" }))).await.is_problem(412, "precondition-failed");
+}
+
+#[tokio::test]
 async fn if_match_rejects_stale_updates() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;

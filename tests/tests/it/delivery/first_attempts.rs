@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::Ordering,
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -43,26 +43,26 @@ async fn success_does_not_end_a_retry_after_period() {
 }
 
 #[tokio::test]
-async fn request_on_a_connection_that_the_endpoint_had_closed_is_sent_again_at_once() {
+async fn request_on_a_connection_that_the_endpoint_had_closed_is_sent_again_on_a_new_one() {
     let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
-    let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(3).await);
-    assert_eq!(harness.first_attempts.send(&messages(route, &errors[..1])).await, [0; 0]);
-    // The open connection breaks with the second request; the third opens another.
-    let numbers = AtomicUsize::new(0);
-    receiver.set_behavior(move |_| match numbers.fetch_add(1, Ordering::SeqCst) {
-        0 => Reply::Close,
-        _ => Reply::Status(200, ""),
+    let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(12).await);
+    // Concurrent requests leave several open connections.
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors[..10])).await, [0; 0]);
+    let open = receiver.received().iter().map(|request| request.connection).max().unwrap();
+    receiver.set_behavior(move |request| match request.connection <= open {
+        true => Reply::Close,
+        false => Reply::Status(200, ""),
     });
-    assert_eq!(harness.first_attempts.send(&messages(route, &errors[1..2])).await, [0; 0]);
-    assert_eq!(receiver.received().len(), 3);
-    assert_eq!(harness.count_delivery_items(route, &errors[..2]).await, 2);
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors[10..11])).await, [0; 0]);
+    assert_eq!(receiver.received().len(), 12);
+    assert_eq!(harness.count_delivery_items(route, &errors[..11]).await, 11);
     let health = harness.health(route).await;
     assert_eq!((health.consecutive_failures, health.pending), (0, 0), "{health:?}");
 
     // An endpoint that breaks every connection has one attempt on a new one.
     receiver.set_behavior(|_| Reply::Close);
-    assert_eq!(harness.first_attempts.send(&messages(route, &errors[2..])).await, [0; 0]);
-    assert_eq!(receiver.received().len(), 5, "one request on the open connection, and one on a new one");
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors[11..])).await, [0; 0]);
+    assert_eq!(receiver.received().len(), 14, "one request on an open connection, and one on a new one");
     assert_eq!(harness.health(route).await.consecutive_failures, 1);
 }
 

@@ -1,11 +1,10 @@
 //! Webhooks over TLS, to a server with a self-signed certificate.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -43,6 +42,8 @@ struct Server {
     /// Number of connections that are open, with or without a handshake.
     open: Arc<AtomicUsize>,
     versions: Arc<Mutex<Vec<Version>>>,
+    /// Whether requests are reset instead of answered.
+    resets: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -71,12 +72,15 @@ impl Server {
             connections: Arc::default(),
             open: Arc::default(),
             versions: Arc::default(),
+            resets: Arc::default(),
         };
+        let resets = server.resets.clone();
         let (connections, open, versions) = (server.connections.clone(), server.open.clone(), server.versions.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = connections.fetch_add(1, Ordering::SeqCst);
-                let (acceptor, open, versions) = (acceptor.clone(), open.clone(), versions.clone());
+                let (acceptor, open, versions, resets) =
+                    (acceptor.clone(), open.clone(), versions.clone(), resets.clone());
                 tokio::spawn(async move {
                     let _open = Open::count(open);
                     if number >= handshakes {
@@ -87,7 +91,8 @@ impl Server {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
                         versions.lock().unwrap().push(request.version());
-                        async { Ok::<_, Infallible>(Response::new(Full::new("ok".as_bytes()))) }
+                        let is_reset = resets.load(Ordering::SeqCst);
+                        async move { if is_reset { Err("reset") } else { Ok(Response::new(Full::new("ok".as_bytes()))) } }
                     });
                     let _ =
                         auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
@@ -176,6 +181,16 @@ async fn webhooks_negotiate_http_2_and_reuse_connections() {
         assert_eq!(*server.versions.lock().unwrap(), [version; 3]);
         assert_eq!(server.connections.load(Ordering::SeqCst), 1);
     }
+}
+
+#[tokio::test]
+async fn request_that_an_http_2_endpoint_resets_is_not_sent_again() {
+    let server = Server::offering(&["h2"]).await;
+    let (sender, route, webhook) = server.sender(true).await;
+    assert!(matches!(sender.send_test(route, &webhook).await, Outcome::Delivered(_)));
+    server.resets.store(true, Ordering::SeqCst);
+    assert!(matches!(sender.send_test(route, &webhook).await, Outcome::Failed(_, Failure::Unreachable)));
+    assert_eq!(server.versions.lock().unwrap()[..], [Version::HTTP_2; 2]);
 }
 
 #[tokio::test]
