@@ -18,7 +18,7 @@ from serving import Serving
 from stack import Stack
 
 # Seconds until a test gives up waiting.
-PATIENCE = 20
+PATIENCE = 60
 # Text that runs a script if it is interpreted as markup.
 MARKUP = '<img src=x onerror="window.executed=1"><script>window.executed=1</script>'
 

@@ -26,7 +26,7 @@ from stack import Stack
 from tenon import Api
 
 # Seconds until a test gives up waiting.
-PATIENCE = 15
+PATIENCE = 60
 
 ICON = "data:image/svg+xml;base64," + base64.b64encode(b'<svg xmlns="http://www.w3.org/2000/svg"/>').decode()
 
