@@ -206,13 +206,17 @@ def test_what_a_destination_sends_is_chosen(console: Console, receiver: Receiver
     console.click("Errors of workflows")
     console.click("Workflow events")
     console.fill("Users", "joe")
-    console.fill("Block types", "alloy.shopify alloy.slack")
+    console.fill("Block types", "alloy.shopify\nalloy.slack\n HTTP request, v2 ")
     console.click("Save", "Saved.", "Only block types", "alloy.slack")
+    # What is saved without a change stays.
+    edit(console, "Errors and events")
+    console.see("Change what is sent")
+    console.click("Save", "Saved.")
     changed = only(console)
     assert changed["events"] == ["error", "user.deleted"]
     assert changed["filter"] == {
         "userId": [console.get("/users/joe")["userId"]],
-        "blockType": ["alloy.shopify", "alloy.slack"],
+        "blockType": ["alloy.shopify", "alloy.slack", "HTTP request, v2"],
     }
     wanted = console.record(joe, "wanted")
     console.record(joe, "another block", blockType="alloy.hubspot")

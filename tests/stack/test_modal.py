@@ -1916,6 +1916,10 @@ def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     site.click("Reconnect", "Shop account is connected again.", "Connected")
     assert user.installation()["status"] == "active"
     site.run("modal.close()")
+    # What happened before does not ask for the account again.
+    site.show("The shop no longer accepts the token.", view="errors")
+    assert site.find("return visible('.errors button').length") == 0
+    site.run("modal.close()")
     site.sign_in(site.new_user())
     site.show("Nothing went wrong in the last seven days.", view="errors")
     site.click("Back", "Shop", "Chat")

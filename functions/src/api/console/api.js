@@ -103,6 +103,7 @@ async function call(method, path, body, { caller = session.value, ifMatch } = {}
     if (caller === session.value) signOut("The API no longer accepts this key. It may have been revoked.");
     throw Object.assign(new Error("The API does not accept this key."), { status: response.status });
   }
+  if (response.status === 412) throw Object.assign(new Error("Someone else has changed this meanwhile. Read it again, then repeat your change."), { status: response.status });
   const message = document.detail ?? document.message ?? `The API returned status ${response.status}.`;
   throw Object.assign(new Error(message), { status: response.status, errors: document.errors, policy: document.policy });
 }

@@ -132,6 +132,7 @@ async function enableDestination({ destinationId, disabledAt, updatedAt }, name)
     submit: "Send", secondary: h(Button, { action: async () => close() }, "Not now"),
     send: async ({ since }, form) => {
       const chosen = form.getAll("missed");
+      if (!chosen.length) throw new Error("Choose what to send, or “Not now”.");
       await startReplays([chosen.includes("cancelled") && { cancelled: true }, chosen.includes("recorded") && { since: isoTime(since) }].filter(Boolean));
       forgetUnsent(destinationId);
       close();

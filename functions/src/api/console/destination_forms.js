@@ -17,14 +17,15 @@ const SUBSCRIPTIONS = new Map([
 ]);
 const FILTER_FIELDS = [
   ["userId", "Users", "Ids, usernames or email addresses"], ["workflowId", "Workflows", "Ids"],
-  ["integrationId", "Integrations", "Ids"], ["blockType", "Block types", "For example alloy.shopify. Applies to errors only"],
+  ["integrationId", "Integrations", "Ids, one a line", true], ["blockType", "Block types", "One a line, for example alloy.shopify. Applies to errors only", true],
 ];
 
-const splitList = (text) => text.split(/[\s,]+/).filter(Boolean);
+// Returns the values of a field. The engine may choose texts with spaces and commas, which are one a line.
+const splitList = (text, isByLine) => text.split(isByLine ? "\n" : /[\s,]+/).map((value) => value.trim()).filter(Boolean);
 
 // Returns what a form has chosen: the events, and the filter, which is null without a list.
 function chosenRecords(values, form) {
-  const filter = Object.fromEntries(FILTER_FIELDS.map(([name]) => [name, splitList(values[name])]).filter(([, list]) => list.length));
+  const filter = Object.fromEntries(FILTER_FIELDS.map(([name, , , isByLine]) => [name, splitList(values[name], isByLine)]).filter(([, list]) => list.length));
   return { events: form.getAll("events"), filter: Object.keys(filter).length ? filter : null };
 }
 
@@ -32,8 +33,8 @@ function chosenRecords(values, form) {
 const RecordFields = ({ events = ["error"], filter }) => h(Fragment, {},
   h(Choices, { label: "Send", name: "events", chosen: events, options: [...new Set([...SUBSCRIPTIONS.keys(), ...events])].map((value) => [value, SUBSCRIPTIONS.get(value) ?? value]) }),
   h("details", { class: "wide", open: Boolean(filter && Object.keys(filter).length) }, h("summary", {}, "Only those of certain users, workflows, integrations or blocks"),
-    h("div", { class: "form" }, h("p", { class: "wide quiet" }, "Separate several with commas. What is sent matches all fields that are filled."),
-      FILTER_FIELDS.map(([name, label, hint]) => h(Field, { key: name, label, name, hint, value: filter?.[name]?.join(", ") })))));
+    h("div", { class: "form" }, h("p", { class: "wide quiet" }, "Separate several users and workflows with commas. What is sent matches all fields that are filled."),
+      FILTER_FIELDS.map(([name, label, hint, isByLine]) => h(Field, { key: name, label, name, hint, value: filter?.[name]?.join(isByLine ? "\n" : ", "), ...(isByLine && { text: true, rows: 3 }) })))));
 
 const NameField = ({ value }) => h(Field, { label: "Name", name: "name", value, isWide: true, maxLength: 128, hint: "How you recognise it, for example Support desk" });
 const UrlField = ({ value }) => h(Field, { label: "URL", name: "url", type: "url", required: true, isWide: true, value, hint: "HTTPS, with a public address. Without user and password" });

@@ -47,6 +47,7 @@ function RangeChoice({ parameters, fallback }) {
       present === "custom" ? rangeText(since, until) : "Custom")),
   isOpen && h("div", { class: "card wide" }, h(Form, {
     submit: "Show", send: async (values) => {
+      if (values.until && values.until <= values.since) throw Object.assign(new Error(), { errors: [{ pointer: "/until", detail: "must be after the start" }] });
       setOpen(false);
       go(changed({ range: null, since: isoTime(values.since), until: isoTime(values.until), cursor: null }));
     },
@@ -63,13 +64,18 @@ function ErrorsPage() {
   const { parameters } = useAddress();
   const { view = "groups", error, text = "", status = "", cursor } = parameters;
   const filters = Object.fromEntries(FILTERS.map((name) => [name, parameters[name]]));
-  const range = useMemo(() => rangeOf(parameters, "24h"), [parameters.range, parameters.since, parameters.until]);
+  // A preset ends now, and moves with every request.
+  const range = () => rangeOf(parameters, "24h");
   const [isLive, setLive] = useState(true);
   useTitle("Errors");
-  const key = JSON.stringify([filters, range]);
-  const overview = useData(`groups ${key}`, () => call("GET", `errors/groups${query({ ...filters, ...range })}`));
-  const list = useData(`errors ${key} ${cursor ?? ""} ${view}`, async () => (view === "list" || filters.fingerprint
-    ? call("GET", `logs${query({ ...filters, ...range, limit: PAGE_SIZE, cursor })}`) : null));
+  const key = JSON.stringify([filters, parameters.range, parameters.since, parameters.until]);
+  const overview = useData(`groups ${key}`, () => call("GET", `errors/groups${query({ ...filters, ...range() })}`));
+  const list = useData(`errors ${key} ${cursor ?? ""} ${view}`, async () => {
+    if (view !== "list" && !filters.fingerprint) return null;
+    // The cursor of the next page is that of this range.
+    const present = range();
+    return { ...await call("GET", `logs${query({ ...filters, ...present, limit: PAGE_SIZE, cursor })}`), range: present };
+  });
   const isList = view === "list" || Boolean(filters.fingerprint);
 
   // New errors: those since the newest known one, which are few.
@@ -79,10 +85,10 @@ function ErrorsPage() {
     newest.current = null;
     known.current = new Set();
   }, [key]);
-  const isFollowing = isLive && !range.until && Boolean(overview.data) && !overview.problem && !list.problem;
+  const isFollowing = isLive && !parameters.until && Boolean(overview.data) && !overview.problem && !list.problem;
   const live = usePolling(async (isWanted) => {
     const { groups } = overview.data;
-    newest.current ??= groups.map(({ lastSeen }) => lastSeen).concat(range.since ?? "").toSorted().at(-1);
+    newest.current ??= groups.map(({ lastSeen }) => lastSeen).concat(range().since ?? "").toSorted().at(-1);
     const { errors, cursor: hasMore } = await call("GET", `logs${query({ ...filters, since: newest.current, limit: PAGE_SIZE })}`);
     if (!isWanted()) return false;
     const isKnown = (found) => known.current.has(found._id) || (!known.current.size && found.createdAt <= newest.current);
@@ -114,7 +120,7 @@ function ErrorsPage() {
         ["list", "Newest first", changed({ view: "list", cursor: null })],
       ],
     }),
-    isList ? h(ErrorList, { ...list, matches, pages: pagesOf(parameters, range, "24h") }) : overview.data && h(Groups, { ...overview.data, matches }),
+    isList ? h(ErrorList, { ...list, matches, pages: pagesOf(parameters, list.data?.range ?? range(), "24h") }) : overview.data && h(Groups, { ...overview.data, matches }),
     error && h(ErrorPanel, { id: error, key: error, close: () => go(changed({ error: null })) }));
 }
 

@@ -135,7 +135,7 @@ function Editor({ integration, isNew, saved, discard }) {
         else await saved();
       },
     },
-    isNew && h(Field, { label: "Id", name: "id", required: true, hint: "a–z, 0–9, _ and -. Cannot be changed later", placeholder: "shopify-orders" }),
+    isNew && h(Field, { label: "Id", name: "id", required: true, hint: "a–z, 0–9, _ and -. Cannot be changed later", placeholder: "shopify-orders", "data-covers": "integrationId" }),
     h(Field, { label: "Name", name: "name", required: true, value: draft.name, onInput: set("name") }),
     h(Field, { label: "Description", name: "description", isWide: true, value: draft.description ?? "", onInput: set("description") }),
     h(IconField, { draft, set: (icon) => change({ ...draft, icon }) }),

@@ -14,21 +14,30 @@ const hintFor = (integration, error) => {
 
 const workflowsOf = (group) => state.session.workflows.filter((workflow) => group.workflowIds.includes(workflow.workflowId));
 
-// Returns whether a credential of one of the integration's workflows does not work.
-const hasInvalidCredential = ({ integrationId, credentialTypes }, workflows) => credentialTypes
+// Returns the credentials that the integration's workflows use.
+const usedCredentials = ({ integrationId, credentialTypes }, workflows) => credentialTypes
   .flatMap(({ type }) => credentialsOf(type))
-  .some(({ credentialId, status }) => status === "invalid" && workflows
+  .filter(({ credentialId }) => workflows
     .some((workflow) => workflow.integrationId === integrationId && workflow.credentialIds.includes(credentialId)));
+
+const hasInvalidCredential = (integration, workflows) => usedCredentials(integration, workflows).some(({ status }) => status === "invalid");
+
+// Returns whether the accounts were connected again after an error.
+const isRepaired = (integration, workflows, lastSeen) => {
+  const used = usedCredentials(integration, workflows);
+  return used.length > 0 && used.every(({ status, updatedAt }) => status === "valid" && updatedAt > lastSeen);
+};
 
 // Returns the hint for a group of errors, and the integration whose account has to be connected again, if any. The
 // errors of a group can be of several integrations.
-function repairOf(workflows, error) {
+function repairOf(workflows, { example: { error }, lastSeen }) {
   const integrations = [...new Set(workflows.map(({ integrationId }) => integrationId))]
     .map((id) => state.integrations.get(id)).filter(Boolean);
   const hints = integrations.map((integration) => ({ integration, hint: hintFor(integration, error) })).filter(({ hint }) => hint);
   const broken = integrations.find((integration) => hasInvalidCredential(integration, workflows));
   const { hint, integration } = hints.find((one) => one.integration === broken) ?? hints[0] ?? {};
-  const hinted = hint?.action === "reconnect" && integration.credentialTypes.length > 0 ? integration : null;
+  const needsAccount = hint?.action === "reconnect" && integration.credentialTypes.length > 0;
+  const hinted = needsAccount && !isRepaired(integration, workflows, lastSeen) ? integration : null;
   return { hint, reconnected: broken ?? hinted };
 }
 
@@ -44,7 +53,7 @@ function errorList(errors, reconnect, limit = Infinity) {
 
 function errorItem(group, reconnect) {
   const workflows = workflowsOf(group);
-  const { hint, reconnected } = repairOf(workflows, group.example.error);
+  const { hint, reconnected } = repairOf(workflows, group);
   return h("li", {},
     h("p", { class: hint ? "message" : "message excerpt" }, hint?.text ?? group.example.error),
     h("p", { class: "quiet" },

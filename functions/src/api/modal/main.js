@@ -86,7 +86,7 @@ async function openView(load, draw, { renews = false } = {}) {
   } catch (problem) {
     if (number !== state.view) return;
     const isSession = problem.kind === "session";
-    showEnd(isSession ? text("sessionEnded") : text("title"), problemText(problem),
+    showEnd(isSession ? text("sessionEnded") : text("title"), isSession && isRenewable() ? text("sessionMissingHelp") : problemText(problem),
       (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"),
       !isSession && reopen && button(text("back"), reopen));
   } finally {
