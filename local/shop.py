@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from emulator import free_port
 from serving import Serving
 from tail import settings
-from tenon import Api, check_url
+from tenon import Api, check_url, is_local
 
 FILES = Path(__file__).with_name("shop")
 STATIC = {"/shop.css": "text/css", "/shop.js": "text/javascript", "/icon.svg": "image/svg+xml"}
@@ -200,7 +200,7 @@ def main() -> None:
     found = settings()
     url, key = found
     check_url(url)
-    if urlsplit(url).hostname not in ("127.0.0.1", "localhost") and not key.startswith("tn_test_"):
+    if not is_local(url) and not key.startswith("tn_test_"):
         sys.exit("The shop has no passwords: use an API key of a test environment.")
     shop = Shop(lambda: found)
     print(f"demo shop with the embedded modal  {shop.url}", flush=True)

@@ -49,10 +49,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 DIRECT = urllib.request.build_opener(_NoRedirect)
 
 
+def is_local(url: str) -> bool:
+    """Whether a URL is that of a server on this machine."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost")
+
+
 def check_url(url: str) -> None:
     """Refuses a URL to which a key would be sent without TLS."""
-    address = urlsplit(url)
-    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
+    if urlsplit(url).scheme != "https" and not is_local(url):
         sys.exit(f"The API is called with https, except on this machine: {url}")
 
 
