@@ -157,7 +157,7 @@ restore: python $(VENV)/.done ## Copy lost items from a restored table (FROM=tab
 
 .PHONY: lock
 lock: python $(VENV)/.done ## Update the pinned Python packages from local/*.in
-	$(PYTHON) -m pip install --quiet pip-tools
+	$(PYTHON) -m pip install --quiet pip-tools==7.6.2
 	for list in local/requirements local/release-requirements local/package-requirements local/check-requirements local/clients-requirements \
 			examples/fastapi/requirements; do \
 		$(PYTHON) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \

@@ -148,7 +148,7 @@ function open(given) {
       width: full ? "100%" : "min(720px, 100%)",
       height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
       "border-radius": full ? "0" : "12px",
-      "box-shadow": full ? "none" : "0 16px 48px rgb(0 0 0 / .3)",
+      "box-shadow": full ? "none" : "0 0 0 1px rgb(128 128 128 / .4), 0 16px 48px rgb(0 0 0 / .3)",
       "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
     });
   }

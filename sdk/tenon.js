@@ -161,7 +161,8 @@ function open(given) {
       width: full ? "100%" : "min(720px, 100%)",
       height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
       "border-radius": full ? "0" : "12px",
-      "box-shadow": full ? "none" : "0 16px 48px rgb(0 0 0 / .3)",
+      // The edge is visible on a dark page too.
+      "box-shadow": full ? "none" : "0 0 0 1px rgb(128 128 128 / .4), 0 16px 48px rgb(0 0 0 / .3)",
       // Background until the page is shown.
       "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
     });

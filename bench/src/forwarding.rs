@@ -15,14 +15,14 @@ use crate::{
     aws::{Aws, Call},
     figures::{Spread, spread},
     process::{Functions, Process},
-    requests::{Scenario, string_member},
+    requests::{PROCESSES, Scenario, string_member},
     runtime::Runtime,
 };
 
-/// Number of rounds in which a function and its baselines take turns. Each sends [`BATCHES`]
+/// Number of rounds in which the processes of a function and of its baselines take turns. Each sends [`BATCHES`]
 /// batches in a round.
-const ROUNDS: usize = 7;
-const BATCHES: usize = 40;
+const ROUNDS: usize = 5;
+const BATCHES: usize = 30;
 /// Number of errors in a batch.
 const ERRORS: usize = 100;
 /// Number of errors in a webhook message.
@@ -201,11 +201,10 @@ async fn measure(
     let calls = aws.take_calls();
     comparison.assert_put(&calls, errors);
     let calls = calls.into_iter().map(|(operation, _)| operation).collect();
-    process.pin_to_last_core();
+    drop(process);
     let mut configured = functions.clone();
     configured.settings.push((comparison.setting.0.into(), comparison.setting.1.into()));
     let (minimal, mut minimal_runtime) = configured.ready(comparison.minimal, aws).await;
-    minimal.pin_to_last_core();
     // It reads other items than the function.
     aws.record_more();
     minimal_runtime.invoke(&event).await;
@@ -213,11 +212,23 @@ async fn measure(
     aws.start_counting();
     minimal_runtime.invoke(&event).await;
     comparison.assert_put(&aws.take_calls(), errors);
+    drop(minimal);
     let (mut ours, mut bare, mut minimal_rates) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(comparison.rate(aws, (&process, &mut runtime), &event, (BATCHES, errors)).await);
-        minimal_rates.push(comparison.rate(aws, (&minimal, &mut minimal_runtime), &event, (BATCHES, errors)).await);
-        bare.push(bare_loop(functions, aws, &comparison.bare).await);
+    for _ in 0..PROCESSES {
+        let (process, mut runtime) = functions.ready(name, aws).await;
+        let (minimal, mut minimal_runtime) = configured.ready(comparison.minimal, aws).await;
+        process.pin_to_last_core();
+        minimal.pin_to_last_core();
+        // The first round warms up.
+        for round in 0..=ROUNDS {
+            let rate = comparison.rate(aws, (&process, &mut runtime), &event, (BATCHES, errors)).await;
+            let minimal_rate = comparison.rate(aws, (&minimal, &mut minimal_runtime), &event, (BATCHES, errors)).await;
+            if round > 0 {
+                ours.push(rate);
+                minimal_rates.push(minimal_rate);
+                bare.push(bare_loop(functions, aws, &comparison.bare).await);
+            }
+        }
     }
     let ratio = |baseline: &[f64]| spread(ours.iter().zip(baseline).map(|(ours, baseline)| ours / baseline).collect());
     let comparison = vec![

@@ -13,10 +13,13 @@ use crate::{
     runtime::{Runtime, succeeded},
 };
 
-/// Number of rounds in which the functions take turns. Each handles [`REQUESTS`] requests in a
+/// Number of processes of each function that are measured, one after the other: the time of a request differs more
+/// between processes than between rounds.
+pub const PROCESSES: usize = 3;
+/// Number of rounds in which the processes of the functions take turns. Each handles [`REQUESTS`] requests in a
 /// round.
-const ROUNDS: usize = 7;
-const REQUESTS: usize = 100;
+const ROUNDS: usize = 5;
+const REQUESTS: usize = 60;
 
 /// Cost of a warm request.
 #[derive(Debug)]
@@ -65,7 +68,9 @@ impl<'a> Scenario<'a> {
         assert!(succeeded(&response), "{name}: {answer}");
         if self.measuring {
             self.aws.replay();
-            let warm = self.measure(name, http, (process, &mut runtime), (&event, &response)).await;
+            let calls = self.calls(name, &mut runtime, &event).await;
+            drop(process);
+            let warm = self.measure(name, http, calls, (&event, &response)).await;
             eprintln!("{name}: {} µs, {} × minimal", warm.cpu, warm.ratio);
             self.warm.push(warm);
         }
@@ -75,33 +80,34 @@ impl<'a> Scenario<'a> {
         }
     }
 
-    async fn measure(
-        &self,
-        name: &str,
-        http: bool,
-        (process, runtime): (Process, &mut Runtime),
-        (event, response): (&Bytes, &Bytes),
-    ) -> Warm {
+    /// Returns the calls of a request to a function that has handled one before.
+    async fn calls(&self, name: &str, runtime: &mut Runtime, event: &Bytes) -> Vec<Call> {
         runtime.invoke(event).await;
         self.aws.start_counting();
         let again = runtime.invoke(event).await.1;
         assert!(succeeded(&again), "{name} with recorded responses: {}", String::from_utf8_lossy(&again));
-        let calls = self.aws.take_calls();
+        self.aws.take_calls()
+    }
 
-        process.pin_to_last_core();
-        let mut minimal = vec![self.minimal(name, (http, false), &calls, (event, response)).await];
-        if puts_items(&calls) {
-            minimal.push(self.minimal(name, (http, true), &calls, (event, response)).await);
-        }
-        round_micros(&process, runtime, event).await;
-        let (mut times, mut minimal_times) = (Vec::new(), vec![Vec::new(); minimal.len()]);
-        for _ in 0..ROUNDS {
-            times.push(round_micros(&process, runtime, event).await);
-            for ((process, runtime, _), minimal_times) in minimal.iter_mut().zip(&mut minimal_times) {
-                minimal_times.push(round_micros(process, runtime, event).await);
+    async fn measure(&self, name: &str, http: bool, calls: Vec<Call>, (event, response): (&Bytes, &Bytes)) -> Warm {
+        let kinds: &[bool] = if puts_items(&calls) { &[false, true] } else { &[false] };
+        let (mut times, mut minimal_times) = (Vec::new(), vec![Vec::new(); kinds.len()]);
+        for _ in 0..PROCESSES {
+            let (process, mut runtime) = self.functions.ready(name, self.aws).await;
+            process.pin_to_last_core();
+            round_micros(&process, &mut runtime, event).await;
+            let mut minimal = Vec::new();
+            for items in kinds {
+                minimal.push(self.minimal(name, (http, *items), &calls, (event, response)).await);
             }
+            for _ in 0..ROUNDS {
+                times.push(round_micros(&process, &mut runtime, event).await);
+                for ((process, runtime, _), minimal_times) in minimal.iter_mut().zip(&mut minimal_times) {
+                    minimal_times.push(round_micros(process, runtime, event).await);
+                }
+            }
+            self.aws.assert_no_unknown_calls();
         }
-        self.aws.assert_no_unknown_calls();
         let ratio = |minimal_times: &Vec<f64>| {
             spread(times.iter().zip(minimal_times).map(|(times, minimal_times)| times / minimal_times).collect())
         };

@@ -160,6 +160,7 @@ async fn measure(functions: &Functions, aws: &Aws, (rate, webhooks, failing): (u
         // The scheduled time, so that a request that waits for others counts from then on.
         memory.start_request(requests.tick().await.into());
         invoke(&mut recorder, &request).await;
+        assert!(!forwarding.is_finished() && !sending.is_finished(), "a function failed");
         if start.elapsed() > WARM_UP {
             warm.get_or_insert_with(|| processes.each_ref().map(Process::memory));
         }
@@ -168,7 +169,7 @@ async fn measure(functions: &Functions, aws: &Aws, (rate, webhooks, failing): (u
     while memory.outstanding() > 0 && last.elapsed() < PATIENCE {
         sleep(PAUSE).await;
     }
-    let used = processes.each_ref().map(Process::processor_time);
+    let (duration, used) = (start.elapsed(), processes.each_ref().map(Process::processor_time));
     let at_end = processes.each_ref().map(Process::memory);
     forwarding.abort();
     sending.abort();
@@ -182,9 +183,7 @@ async fn measure(functions: &Functions, aws: &Aws, (rate, webhooks, failing): (u
         failing,
         flow,
         lost: memory.outstanding(),
-        busy: array::from_fn(|index| {
-            (used[index] - before[index]).as_secs_f64() / last.duration_since(start).as_secs_f64()
-        }),
+        busy: array::from_fn(|index| (used[index] - before[index]).as_secs_f64() / duration.as_secs_f64()),
         memory: array::from_fn(|index| (warm[index], at_end[index])),
     }
 }

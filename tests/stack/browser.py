@@ -118,6 +118,24 @@ class Browser:
         return wait(lambda: self.run(script, *arguments), seconds, script)
 
 
+def act(action: Callable[[], str | None], seconds: float, describe: Callable[[], str]) -> None:
+    """Repeats an action until it returns no reason for a failure, or fails with the last reason."""
+    reason: str | None = None
+
+    def done() -> bool:
+        nonlocal reason
+        try:
+            reason = action()
+        except WebDriverError as error:
+            reason = str(error)
+        return reason is None
+
+    try:
+        wait(done, seconds, "action")
+    except AssertionError as error:
+        raise AssertionError(f"{reason}\n{describe()}") from error
+
+
 def wait(condition: Callable[[], Any], seconds: float, name: str) -> Any:
     """Waits until a condition returns a true value, and returns it."""
     deadline = time.monotonic() + seconds

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import tenon
-from browser import Browser, WebDriverError, wait
+from browser import Browser, act, wait
 from conftest import Environment
 from emulator import Emulator
 from serving import Serving
@@ -154,7 +154,7 @@ return [
 class Receiver(Serving):
     """Webhook endpoint on loopback, whose response can be changed."""
 
-    def __init__(self, status: int = 200, response: str = "") -> None:
+    def __init__(self, status: int = 200, response: str = "", retry_after: int | None = None) -> None:
         self.status, self.response, self.ids = status, response, list[str]()
         receiver = self
 
@@ -166,6 +166,8 @@ class Receiver(Serving):
                 body = receiver.response.encode()
                 self.send_response(receiver.status)
                 self.send_header("content-length", str(len(body)))
+                if retry_after is not None:
+                    self.send_header("retry-after", str(retry_after))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -314,19 +316,11 @@ class Console:
 
     def act(self, script: str, *arguments: Any) -> None:
         """Repeats a script that acts like a user until it returns no reason for a failure."""
-        reasons: list[str | None] = []
-
-        def done() -> bool:
-            try:
-                reasons.append(self.find(script, *arguments))
-            except WebDriverError as error:
-                reasons.append(str(error))
-            return reasons[-1] is None
-
-        try:
-            wait(done, PATIENCE, "action")
-        except AssertionError:
-            pytest.fail(f"{arguments}: {reasons[-1]}\n{self.fragment()}\n{self.text()}\n{self.browser.log()}")
+        act(
+            lambda: self.find(script, *arguments),
+            PATIENCE,
+            lambda: f"{arguments}\n{self.fragment()}\n{self.text()}\n{self.browser.log()}",
+        )
 
     def click(self, name: str, *texts: str) -> None:
         """Clicks a button, link, checkbox or switch, and waits until the page contains texts."""

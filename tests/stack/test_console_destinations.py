@@ -325,7 +325,8 @@ TEXTS = [f"status code 500 of order {index}" for index in range(5)]
 
 
 def test_outage_of_an_endpoint_is_repaired(console: Console) -> None:
-    with Receiver(503, '{"error":"database is unavailable"}') as broken, Receiver() as healthy:
+    # The pause keeps retries from sending anything before the replay counts it.
+    with Receiver(503, '{"error":"database is unavailable"}', retry_after=3600) as broken, Receiver() as healthy:
         destination = console.webhook(broken, name="Support desk")
         other = console.webhook(healthy, name="Data warehouse")
         ids = fail(console, *TEXTS, destination=destination)
@@ -569,3 +570,8 @@ def test_one_error_is_sent_again(console: Console, receiver: Receiver) -> None:
     console.environment.call("PATCH", f"/destinations/{destination}", {"filter": {"blockType": ["alloy.slack"]}})
     console.click("Send again to Support desk", "Nothing to replay: the destination does not want it.")
     assert receiver.ids == [error, error]
+    console.webhook(receiver, name="Changes", events=["workflow.*"])
+    console.load()
+    console.sign_in(f"#/errors?error={error}")
+    console.see("Changes", "not subscribed")
+    assert console.find("return controlOf('Send to Changes') ?? null") is None

@@ -238,7 +238,7 @@ def test_error_shows_everything_and_leads_to_related_errors(reader: Console, see
     reader.open(f"#/errors?error={seed.first}")
     reader.click("Errors of this user", UNAUTHORIZED)
     reader.gone(LIMITED, "Happened")
-    assert reader.parameters() == {"view": "list", "userId": seed.joe}
+    assert reader.parameters() == {"view": "list", "userId": seed.joe, "range": "7d"}
     # A click beside the panel closes it, and one on its scroll bar does not.
     reader.open(f"#/errors?error={seed.first}")
     reader.see("Happened")

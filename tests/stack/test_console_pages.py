@@ -1,6 +1,7 @@
 """Users, installations, integrations, events and settings in the console, and its looks."""
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import customer
 import pytest
 from browser import Browser, wait
 from console import LOOKS, PATIENCE, Console, Receiver
-from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
+from emulator import CUSTOMER_ACCOUNT, REGION, ROOT, Emulator
 from stack import Stack
 from tenon import Api
 
@@ -170,8 +171,13 @@ def test_integration_is_created_and_edited_with_a_preview(console: Console) -> N
     console.click("Users", "No users")
     console.click("Integrations", "Add integration")
     console.click("Add integration", "Not valid JSON yet")
-    assert console.value(label) == "{"
+    assert (console.value("Id"), console.value(label)) == ("shop", "{")
+    console.click("Discard changes")
+    console.gone("Not valid JSON yet", "Discard changes")
+    assert (console.value("Id"), console.value("Name")) == ("", "")
     console.fill("Id", "shop")
+    console.fill("Name", "Shop")
+    console.fill("Description", "Sends orders")
     wrong = {
         **definition,
         "workflows": [{"key": "orders"}],
@@ -196,6 +202,41 @@ def test_integration_is_created_and_edited_with_a_preview(console: Console) -> N
     console.click("Delete", "Delete Shop 2?", "2 workflows", "keep running")
     console.click("Delete integration", "Shop 2 is deleted.", "No integrations")
     console.environment.call("GET", "/integrations/shop", status=404)
+
+
+def test_preview_shows_what_the_modal_would_show(console: Console) -> None:
+    field = {"label": "Field", "type": "text"}
+    fields = [{"name": f"field{number}", **field} for number in range(9)]
+    small = {**SHOP, "settings": [], "credentialTypes": [], "workflows": SHOP["workflows"][:1]}
+    console.environment.call("PUT", "/integrations/small", small, 201)
+    console.environment.call("PUT", "/integrations/large", {**small, "settings": fields}, 201)
+    console.sign_in("#/integrations/large")
+    console.see("Preview of the modal", "one after the other")
+    console.open("#/integrations/small")
+    console.gone("one after the other", "Settings")
+    legends = "return [...document.querySelectorAll('.preview legend')].map(({ textContent }) => textContent)"
+    assert console.browser.run(legends) == [], "a single workflow is not offered for choice"
+
+
+def test_preview_has_the_default_colors_of_the_modal(console: Console) -> None:
+    console.environment.call("PUT", "/integrations/shop", SHOP, 201)
+    styles = (ROOT / "functions/src/api/modal/style.css").read_text()
+    light, dark = re.findall(r":root.*?\{(.*?)\}", styles, re.DOTALL)[:2]
+    shown = """const node = document.createElement("p");
+        document.querySelector(".preview").append(node);
+        const preview = getComputedStyle(document.querySelector(".preview"));
+        const names = { "--text": "--foreground", "--muted-text": "--quiet" };
+        return arguments[0].map(([name, color]) => [name, preview.getPropertyValue(names[name] ?? name), color]);"""
+    compared = ("--accent", "--on-accent", "--background", "--text", "--muted-text", "--border")
+    for scheme, palette in (("light", light), ("dark", dark)):
+        console.environment.call("PATCH", "/environment", {"modal": {"theme": scheme}})
+        console.load()
+        console.sign_in("#/integrations/shop")
+        console.see("Preview of the modal")
+        colors = [found for found in re.findall(r"(--[a-z-]+): (#\w+);", palette) if found[0] in compared]
+        assert len(colors) == len(compared)
+        for name, actual, expected in console.browser.run(shown, colors):
+            assert actual == expected, (scheme, name)
 
 
 def test_icon_of_an_integration_is_a_small_file(console: Console) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from browser import ENTER, ESCAPE, TAB, Browser, WebDriverError, wait
+from browser import ENTER, ESCAPE, TAB, Browser, WebDriverError, act, wait
 from conftest import Environment, NewEnvironment
 from emulator import Emulator
 from stack import Stack
@@ -474,19 +474,11 @@ class Site:
 
     def act(self, script: str, *arguments: Any) -> None:
         """Repeats a script that acts like a user until it returns no reason for a failure."""
-        reasons: list[str | None] = []
-
-        def done() -> bool:
-            try:
-                reasons.append(self.find(ACT + script, *arguments))
-            except WebDriverError as error:
-                reasons.append(str(error))
-            return reasons[-1] is None
-
-        try:
-            wait(done, PATIENCE, "action")
-        except AssertionError:
-            pytest.fail(f"{arguments[0]}: {reasons[-1]}\n{self.text()}\n{self.browser.log()}")
+        act(
+            lambda: self.find(ACT + script, *arguments),
+            PATIENCE,
+            lambda: f"{arguments}\n{self.text()}\n{self.browser.log()}",
+        )
 
     def click(self, name: str, *texts: str) -> None:
         """Clicks the button with a name, and waits until the page contains texts."""

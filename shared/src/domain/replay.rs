@@ -72,10 +72,9 @@ impl Replay {
     }
 }
 
-/// Time from the request to the first step of a replay, which finds records in an index. DynamoDB updates the index
-/// later than the table, usually within a second. The ids and times of records do not show when they were stored:
-/// the engine may choose them.
-pub const START_DELAY: Duration = Duration::from_secs(3);
+/// Time in which DynamoDB updates the index in which a replay finds records, usually within a second. The ids and times
+/// of records do not show when they were stored: the engine may choose them.
+const INDEX_DELAY: Duration = Duration::from_secs(3);
 
 /// Selection of the records to replay, of those that the destination wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +94,19 @@ pub enum Selection {
     Events(Vec<EventId>),
     /// Records whose delivery to the destination has one of these statuses.
     Deliveries(Vec<DeliveryStatus>),
+}
+
+impl Selection {
+    /// Returns the time from the request to the first step, so that the replay finds what was stored before the
+    /// request. Deliveries that are still pending are sent in any case, so that those alone are not waited for.
+    pub fn start_delay(&self) -> Duration {
+        match self {
+            Self::Deliveries(statuses) if statuses.iter().all(|status| *status == DeliveryStatus::Pending) => {
+                Duration::ZERO
+            }
+            _ => INDEX_DELAY,
+        }
+    }
 }
 
 /// Position of a replay in the data that it reads.
@@ -117,4 +129,19 @@ pub enum ReplayStatus {
     Done,
     /// The replay was cancelled: its pending deliveries are not sent.
     Cancelled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replay_waits_for_the_index_unless_it_selects_only_what_is_sent_in_any_case() {
+        let range = Selection::Range { since: None, until: None };
+        let cancelled = Selection::Deliveries(vec![DeliveryStatus::Pending, DeliveryStatus::Cancelled]);
+        for selection in [range, Selection::Errors(Vec::new()), Selection::Events(Vec::new()), cancelled] {
+            assert_eq!(selection.start_delay(), INDEX_DELAY, "{selection:?}");
+        }
+        assert_eq!(Selection::Deliveries(vec![DeliveryStatus::Pending]).start_delay(), Duration::ZERO);
+    }
 }

@@ -129,7 +129,7 @@ function AccessForm({ destination, close }) {
 // Settings of a destination, each with a button that edits it.
 function DestinationSettings({ destination, name }) {
   const { mayChange } = useSession();
-  const { destinationId, type, url, description, region, eventBusName, credentials, events, filter, enabled, retryPolicy, createdAt, updatedAt, policy, trustPolicy } = destination;
+  const { destinationId, type, url, description, region, eventBusName, credentials, events, filter, retryPolicy, createdAt, updatedAt, policy, trustPolicy } = destination;
   const path = `destinations/${segment(destinationId)}`;
   const edit = (part, title = "Edit") => mayChange && h(Button, { action: async () => editDestination(destination, part) }, title);
   return h(Fragment, {},
@@ -143,7 +143,7 @@ function DestinationSettings({ destination, name }) {
     ] })),
     type === "webhook" ? h(Section, { title: "Webhook", actions: h(Fragment, {}, edit("url", "Change URL"), mayChange && h(Button, { action: async () => rotateSecret(path, name) }, "Rotate secret")) },
       h(Properties, { pairs: [["URL", h(SecretUrl, { url })]] }))
-      : h(Section, { title: "Amazon EventBridge", actions: h(Fragment, {}, edit("bus", "Change bus"), edit("access", "Replace keys or role"), mayChange && credentials.roleArn && !enabled && h(Button, { kind: "primary", action: async () => openRoleSteps(destination) }, "Set up the role")) },
+      : h(Section, { title: "Amazon EventBridge", actions: h(Fragment, {}, edit("bus", "Change bus"), edit("access", "Replace keys or role")) },
         h(Properties, { pairs: [
           ["Bus", h("code", {}, eventBusName)], ["Region", region], credentials.accessKeyId && ["Access key", h("code", {}, credentials.accessKeyId)],
           credentials.roleArn && ["Assumed role", h(Fragment, {}, h(Id, { id: credentials.roleArn, name: "role" }), h(LastUse, destination))], ["External id", h(Id, { id: credentials.externalId, name: "external id" })],

@@ -4,7 +4,7 @@ import { Fragment, h } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
 import { useData, useDestinations } from "./data.js";
 import { destinationName, UserLink, WorkflowLink } from "./names.js";
-import { link } from "./route.js";
+import { link, useAddress } from "./route.js";
 import { startReplay } from "./replays.js";
 import { Badge, Button, Code, CopyButton, Dialog, Empty, Id, Json, Problem, Properties, Skeleton, Time } from "./ui.js";
 
@@ -16,6 +16,9 @@ const DELIVERY_KINDS = { delivered: "good", pending: "warn", failed: "bad", canc
 function ErrorPanel({ id, close }) {
   const error = useData(`error ${id}`, () => call("GET", `errors/${segment(id)}`));
   const { deliveries, ...found } = error.data ?? {};
+  // The range of the page below has this error, if it has one.
+  const { parameters: { since, until, range = since || until ? undefined : "7d" } } = useAddress();
+  const errorsOf = (filter) => link(["errors"], { view: "list", ...filter, since, until, range });
   return h(Dialog, { title: "Error", close, isPanel: true },
     h(Problem, { problem: error.problem, retry: error.reload }),
     error.data ? h(Fragment, {},
@@ -26,8 +29,8 @@ function ErrorPanel({ id, close }) {
         ["Block type", h(Code, { text: found.blockType })], ["Block", h(Id, { id: found.blockId, name: "block" })],
         ["Execution", h(Id, { id: found.executionId, name: "execution" })], ["Id", h(Id, { id: found._id })],
       ] }),
-      h("p", { class: "row" }, h("a", { href: link(["errors"], { view: "list", workflowId: found.workflowId }) }, "Errors of this workflow"), h("a", { href: link(["errors"], { view: "list", userId: found.userId }) }, "Errors of this user")),
-      h(Deliveries, { deliveries, ids: { errorIds: [found._id] }, reload: error.reload }), h(Json, { title: "JSON", value: found })) : error.isLoading && h(Skeleton));
+      h("p", { class: "row" }, h("a", { href: errorsOf({ workflowId: found.workflowId }) }, "Errors of this workflow"), h("a", { href: errorsOf({ userId: found.userId }) }, "Errors of this user")),
+      h(Deliveries, { deliveries, type: "error", ids: { errorIds: [found._id] }, reload: error.reload }), h(Json, { title: "JSON", value: found })) : error.isLoading && h(Skeleton));
 }
 
 function EventPanel({ id, close }) {
@@ -42,14 +45,17 @@ function EventPanel({ id, close }) {
         found.integrationId && ["Integration", h("a", { href: link(["integrations", found.integrationId]) }, found.integrationId)],
         ["By", found.actor?.keyId ? h(Fragment, {}, "API key ", h(Id, { id: found.actor.keyId, name: "key id" })) : h(Actor, { actor: found.actor })], ["Id", h(Id, { id: found._id })],
       ] }),
-      h(Deliveries, { deliveries, ids: { eventIds: [found._id] }, reload: event.reload }), h(Json, { title: "Data", value: found.data, isOpen: true })) : event.isLoading && h(Skeleton));
+      h(Deliveries, { deliveries, type: found.type, ids: { eventIds: [found._id] }, reload: event.reload }), h(Json, { title: "Data", value: found.data, isOpen: true })) : event.isLoading && h(Skeleton));
 }
 
 // Author of a change: a user, or an API key.
 const Actor = ({ actor }) => (actor?.userId ? h(UserLink, { id: actor.userId }) : h("span", {}, actor ? "API key " : "Tenon", actor && h("code", { title: actor.keyId }, `…${actor.keyId.slice(-6)}`)));
 
+// Returns whether a destination sends a type of records: "error", or that of an event.
+const subscribesTo = ({ events }, type) => events.some((one) => (one.endsWith(".*") ? type.startsWith(one.slice(0, -1)) : one === type));
+
 // Deliveries of an error or event, by destination. Any of them can be sent again.
-function Deliveries({ deliveries, ids, reload }) {
+function Deliveries({ deliveries, type, ids, reload }) {
   const { list = [] } = useDestinations();
   const { mayChange } = useSession();
   const known = new Map(deliveries.map((delivery) => [delivery.destinationId, delivery]));
@@ -57,12 +63,13 @@ function Deliveries({ deliveries, ids, reload }) {
   return h("section", { class: "stack", "aria-label": "Deliveries" }, h("h3", {}, "Deliveries"), all.length ? all.map((destinationId) => {
     const destination = list.find((one) => one.destinationId === destinationId);
     const delivery = known.get(destinationId);
+    const isSendable = destination?.enabled && subscribesTo(destination, type);
     const verb = delivery ? "Send again" : "Send";
     return h("div", { key: destinationId, class: "card dense" },
       h("div", { class: "row spread" }, destination ? h("a", { href: link(["destinations", destinationId]) }, destinationName(destination)) : h("span", { class: "quiet" }, "Deleted destination"),
-        h(Badge, { kind: DELIVERY_KINDS[delivery?.status] }, delivery?.status ?? "not sent")),
+        h(Badge, { kind: DELIVERY_KINDS[delivery?.status] }, delivery?.status ?? (destination && !subscribesTo(destination, type) ? "not subscribed" : "not sent"))),
       delivery && h(Attempts, delivery),
-      mayChange && destination?.enabled && h("div", {}, h(Button, { label: `${verb} to ${destinationName(destination)}`, action: async () => {
+      mayChange && isSendable && h("div", {}, h(Button, { label: `${verb} to ${destinationName(destination)}`, action: async () => {
         await startReplay(destinationId, ids, { follows: true });
         await reload();
       } }, verb)));

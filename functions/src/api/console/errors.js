@@ -169,7 +169,7 @@ const affected = (count, one, ids, Link) => (count === 1 && ids?.length ? h(Link
 function Groups({ groups, complete, matches }) {
   const shown = groups.filter(({ example }) => matches(example));
   const highest = Math.max(...groups.map(({ count }) => count));
-  if (!shown.length) return h(Empty, { title: "No errors" }, groups.length ? "No group matches the text and the status code." : "Nothing failed in this time range.");
+  if (!shown.length) return h(Empty, { title: "No errors" }, groups.length ? "No example of a group matches the search and the status code. “Newest first” searches all loaded errors." : "Nothing failed in this time range.");
   return h(Fragment, {}, h("div", { class: "table" }, h("table", {},
     h("thead", {}, h("tr", {}, h("th", { class: "number" }, "Count"), h("th", {}, "Error"), h("th", {}, "Block"), h("th", {}, "Affected"), h("th", {}, "First seen"), h("th", {}, "Last seen"))),
     h("tbody", {}, shown.map(({ fingerprint, count, example, blockType, workflows, workflowIds, users, firstSeen, lastSeen }) => h("tr", { key: fingerprint },

@@ -41,7 +41,7 @@ function EventsPage() {
       h("tbody", {}, events.data.data.map((found) => h("tr", { key: found._id },
         h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })), h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
         h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),
-        h("td", {}, h(UserLink, { id: found.userId })), h("td", { class: "nowrap" }, h(Actor, found)))))))
+        h("td", { "data-label": "User:" }, h(UserLink, { id: found.userId })), h("td", { class: "nowrap", "data-label": "By:" }, h(Actor, found)))))))
       : h(Empty, { title: "No events" }, "Nothing changed in this time range.")),
     h(PageLinks, { cursor: events.data?.cursor, older: "Older events", ...pagesOf(parameters, range, "7d") }),
     event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }));

@@ -100,6 +100,7 @@ function Editor({ integration, isNew, saved, discard }) {
   const kept = drafts.get(integrationId);
   const etag = kept?.etag ?? etagOf(integration);
   const [draft, setDraft] = useState(kept?.draft ?? integration);
+  const [newId, setNewId] = useState(kept?.newId ?? "");
   const [text, setText] = useState(() => kept?.text ?? JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
   const [jsonProblem, setJsonProblem] = useState(() => problemOfJson(text));
   const [isChanged, setChanged] = useState(Boolean(kept));
@@ -108,8 +109,8 @@ function Editor({ integration, isNew, saved, discard }) {
     setChanged(true);
   };
   useEffect(() => {
-    if (isChanged) drafts.set(integrationId, { draft, text, etag });
-  }, [draft, text]);
+    if (isChanged) drafts.set(integrationId, { draft, newId, text, etag });
+  }, [draft, newId, text]);
   const set = (name, read = (input) => input.value) => (event) => change({ ...draft, [name]: read(event.currentTarget) });
   const enter = (event) => {
     const entered = event.currentTarget.value;
@@ -122,7 +123,7 @@ function Editor({ integration, isNew, saved, discard }) {
   };
   return h("div", { class: "columns" },
     h(Section, { title: "Definition", actions: !isNew && h("span", { class: "quiet" }, `version ${version}, changed `, h(Time, { at: updatedAt })) }, h(Form, {
-      submit: "Save", secondary: isChanged && !isNew && h(Button, { action: async () => {
+      submit: "Save", secondary: isChanged && h(Button, { action: async () => {
         drafts.delete(integrationId);
         await discard();
       } }, "Discard changes"), send: async ({ id = integrationId }) => {
@@ -135,7 +136,10 @@ function Editor({ integration, isNew, saved, discard }) {
         else await saved();
       },
     },
-    isNew && h(Field, { label: "Id", name: "id", required: true, hint: "a–z, 0–9, _ and -. Cannot be changed later", placeholder: "shopify-orders", "data-covers": "integrationId" }),
+    isNew && h(Field, { label: "Id", name: "id", required: true, value: newId, hint: "a–z, 0–9, _ and -. Cannot be changed later", placeholder: "shopify-orders", "data-covers": "integrationId", onInput: (event) => {
+      setNewId(event.currentTarget.value);
+      setChanged(true);
+    } }),
     h(Field, { label: "Name", name: "name", required: true, value: draft.name, onInput: set("name") }),
     h(Field, { label: "Description", name: "description", isWide: true, value: draft.description ?? "", onInput: set("description") }),
     h(IconField, { draft, set: (icon) => change({ ...draft, icon }) }),

@@ -14,13 +14,15 @@ const IntegrationIcon = ({ name, icon }) => (icon ? h("img", { class: "app-icon"
 
 const list = (value) => (Array.isArray(value) ? value.filter((item) => item && typeof item === "object") : []);
 
-// Returns the colors of the environment's theme as custom properties.
-function themeStyle(theme) {
-  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const palette = theme && typeof theme === "object" ? theme[isDark ? "dark" : "light"] ?? theme.light ?? theme.dark ?? {} : {};
-  const properties = Object.entries(palette).filter(([, value]) => value !== null).map(([name, value]) => [`--modal-${name}`, name === "radius" ? `${value}px` : value]);
-  return Object.fromEntries(properties);
+// Returns the scheme of a theme, and its own colors as custom properties.
+function themed(theme) {
+  const scheme = ["light", "dark"].includes(theme) ? theme : matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const palette = Object.entries((typeof theme === "object" && theme?.[scheme]) || {}).filter(([, value]) => value !== null);
+  return { class: `preview ${scheme}`, style: Object.fromEntries(palette.map(([name, value]) => [`--modal-${name}`, name === "radius" ? `${value}px` : value])) };
 }
+
+// Number of inputs from which the modal shows a form in steps.
+const INPUTS_IN_STEPS = 9;
 
 function PreviewField({ field: { label, type, required, help, placeholder, options } }) {
   const name = h(Fragment, {}, asText(label, "(label)"), !required && type !== "boolean" && h("span", { class: "quiet" }, " (optional)"));
@@ -32,10 +34,13 @@ function PreviewField({ field: { label, type, required, help, placeholder, optio
 function Preview({ integration }) {
   const { environment: { modal } } = useSession();
   const { name, description, credentialTypes, settings, workflows } = integration;
-  return h(Section, { title: "Preview of the modal" }, h("div", { class: "preview", style: themeStyle(modal.theme) },
+  // The modal offers no choice of a single workflow.
+  const choices = list(workflows).length > 1 ? list(workflows) : [];
+  const inputs = [...list(credentialTypes).flatMap((type) => list(type.fields)), ...list(settings), ...choices].length;
+  return h(Section, { title: "Preview of the modal" }, inputs >= INPUTS_IN_STEPS && h("p", { class: "quiet" }, "The modal shows these parts one after the other, since they have more than eight inputs."), h("div", themed(modal.theme),
     h("div", { class: "row flat" }, h(IntegrationIcon, integration), h("span", {}, h("strong", {}, asText(name, "(name)")), description && h("span", { class: "quiet block" }, asText(description)))),
     list(credentialTypes).map((type, index) => h("fieldset", { key: index }, h("legend", {}, asText(type.name, "(name)")), list(type.fields).map((field, place) => h(PreviewField, { key: place, field })))),
     list(settings).length > 0 && h("fieldset", {}, h("legend", {}, "Settings"), list(settings).map((field, place) => h(PreviewField, { key: place, field }))),
-    h("fieldset", {}, h("legend", {}, "Workflows"), list(workflows).map((workflow, index) => h("label", { key: index, class: "check" }, h("input", { type: "checkbox", defaultChecked: true }), h("span", {}, asText(workflow.name, "(name)"), workflow.description && h("span", { class: "quiet block" }, asText(workflow.description)))))),
+    choices.length > 0 && h("fieldset", {}, h("legend", {}, "Workflows"), choices.map((workflow, index) => h("label", { key: index, class: "check" }, h("input", { type: "checkbox", defaultChecked: true }), h("span", {}, asText(workflow.name, "(name)"), workflow.description && h("span", { class: "quiet block" }, asText(workflow.description)))))),
     h("div", {}, h("span", { class: "button primary" }, "Install"))));
 }

@@ -3,7 +3,7 @@
 import { Fragment, h } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
-import { rememberNames, UserLink } from "./names.js";
+import { rememberNames, useNames, UserLink } from "./names.js";
 import { link, useTitle } from "./route.js";
 import { announce, Badge, Button, Id, Json, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
 
@@ -11,6 +11,7 @@ export { workflowPage };
 
 function workflowPage({ id }) {
   const { mayChange } = useSession();
+  const { users } = useNames();
   const loaded = useData(`workflow ${id}`, async () => {
     const found = await call("GET", `workflows/${segment(id)}`);
     rememberNames("workflows", [found]);
@@ -24,6 +25,7 @@ function workflowPage({ id }) {
     await loaded.reload();
   };
   return h(Fragment, {},
+    workflow && h("a", { class: "back", href: link(["users", workflow.userId]) }, users.get(workflow.userId) ?? "User"),
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, workflow?.name ?? "Workflow"), workflow && mayChange && h("div", { class: "row" },
       workflow.active ? h(Button, { action: change("deactivate") }, "Deactivate") : h(Button, { action: change("activate") }, "Activate"))),
     h(Problem, { problem: loaded.problem, retry: loaded.reload }), !workflow && loaded.isLoading && h(Skeleton),

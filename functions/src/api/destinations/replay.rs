@@ -8,7 +8,7 @@ use tenon::{
     domain::{
         delivery::DeliveryStatus,
         id::{DestinationId, ErrorId, EventId, ReplayId},
-        replay::{MAX_IDS, Replay, START_DELAY, Selection},
+        replay::{MAX_IDS, Replay, Selection},
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
@@ -120,6 +120,7 @@ pub async fn start_replay(
     Valid(NewReplay(selection)): Valid<NewReplay>,
 ) -> Result<Accepted<StartedReplay>, Problem> {
     let replay_id = seed.id(0);
+    let start_delay = selection.start_delay();
     let existing = if seed.is_retry { replays.get(caller.environment, replay_id).await? } else { None };
     if existing.is_none() {
         let found = destinations.get(caller.environment, id).await?;
@@ -134,7 +135,7 @@ pub async fn start_replay(
     let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id };
     let now = Timestamp::now();
     // The replay exists, so that a failure here must not make the caller start another one.
-    if let Err(error) = steps.send(&caller.environment.to_string(), &step, now + START_DELAY, now).await {
+    if let Err(error) = steps.send(&caller.environment.to_string(), &step, now + start_delay, now).await {
         tracing::warn!(error = %ErrorChain(&error), %replay_id, "failed to start replay; the sweep starts it");
     }
     Ok(Accepted(StartedReplay { replay_id }))
