@@ -14,25 +14,27 @@ from ministack.services import sts
 
 # Paths of APIs that functions serve. They have CORS and callers of their own.
 APIS = re.compile(r"/_aws/execute-api/[0-9a-f]+/.*")
+# Names of this machine. A proxy, such as that of the benchmark, has another port.
+LOOPBACK = {b"127.0.0.1", b"localhost"}
 # Headers that only browsers send. A simple request of a page has no `Origin`.
 OF_BROWSERS = {b"origin", b"referer", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"}
 
 
-def only_for_programs(app: Any, port: int) -> Any:
+def only_for_programs(app: Any) -> Any:
     """Refuses requests of web pages to the emulator, except to the APIs that functions serve.
 
     The emulator allows every origin, and does not check the signatures of root credentials: any
     page in the developer's browser could create functions and run them. A name that a page
     resolves to loopback is refused, too.
     """
-    hosts = {f"{host}:{port}".encode() for host in ("127.0.0.1", "localhost")}
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             headers = dict(scope["headers"])
             is_of_a_browser = OF_BROWSERS & headers.keys() or headers.get(b"user-agent", b"").startswith(b"Mozilla/")
             is_refused = is_of_a_browser and not APIS.fullmatch(scope["path"])
-            if is_refused or headers.get(b"host") not in hosts:
+            name = headers.get(b"host", b"").rpartition(b":")[0]
+            if is_refused or name not in LOOPBACK:
                 await send({"type": "http.response.start", "status": 403, "headers": []})
                 await send({"type": "http.response.body", "body": b"The local AWS is not for web pages.\n"})
                 return
@@ -48,7 +50,7 @@ async def serve(app: Any, config: Config) -> None:
     """
     [(host, port)] = [bind.rsplit(":", 1) for bind in config.bind]
     settings = uvicorn.Config(
-        only_for_programs(app, int(port)),
+        only_for_programs(app),
         host,
         int(port),
         http="httptools",
