@@ -3,9 +3,9 @@
 /** Parameters of `install`, `edit` and `update`. */
 export interface InstallParams {
   /** Integration to show. Without it, the modal shows the catalogue. */
-  integrationId?: string;
+  integrationId?: string | undefined;
   /** Called once: after an installation or a change, or when the user closes the modal. */
-  callback?: (response: { success: boolean }) => void;
+  callback?(response: { success: boolean }): void;
   /** Ignored: the page always shows the accounts. */
   alwaysShowAuthentication?: boolean;
   /** Ignored: the page shows the installation if there is one. */
@@ -27,14 +27,16 @@ export interface InstallParams {
 /** Parameters of `authenticate`. */
 export interface AuthenticateParams {
   /** Credential type to connect, and the integration if `integrationId` is absent. */
-  app?: string;
-  integrationId?: string;
-  /** Called once: after an installation or a change, or when the user closes the modal. */
-  callback?: (response: { success: boolean; credentialId?: string }) => void;
+  app?: string | undefined;
+  integrationId?: string | undefined;
+  /** Called once: after an installation or a change, or when the user closes the modal. There is no `connectionId`. */
+  callback?(response: { success: boolean; credentialId?: string }): void;
   /** @deprecated Not supported: pass `app` or `integrationId`. */
   category?: string;
   /** @deprecated Not supported. */
   useUnifiedSettings?: boolean;
+  /** @deprecated Not supported. */
+  title?: string;
 }
 
 /** Selection of a workflow. */
@@ -51,20 +53,23 @@ type Body = any;
 export interface AlloyFrontend {
   /** Sets the URL of your API. */
   setUrl(url: string): void;
+  /** Sets the origins of the pages around the modal, from this page to the outermost, if this page is in a frame. */
+  setOrigins(origins: string[]): void;
   /** Sets the user token of the following calls. */
   setToken(token: string): void;
   /** @deprecated Not supported: call `setUrl`. */
   setRegion(region: string): void;
   install(params: InstallParams): void;
-  edit(params: InstallParams): void;
-  update(params: InstallParams): void;
+  edit(params?: InstallParams): void;
+  update(params?: InstallParams): void;
   authenticate(params: AuthenticateParams): void;
-  /** Returns all workflows of the user as `{data}`. */
+  /** Returns all workflows that the user has installed as `{data}`. */
   getWorkflows(): Promise<Body>;
-  /** Returns all integrations that the user can install as `{data}`. */
+  /** Returns all integrations that the user can install as `{data}`. Each workflow says whether it is installed. */
   getIntegrations(): Promise<Body>;
   deactivate(data: WorkflowSelector): Promise<Body>;
   reactivate(data: WorkflowSelector): Promise<Body>;
 }
 
-export default function Alloy(): AlloyFrontend;
+declare const Alloy: { (): AlloyFrontend; new (): AlloyFrontend };
+export default Alloy;

@@ -25,7 +25,21 @@ function warn(text) {
   console.warn(`tenon: ${text}`);
 }
 
+const asInstalled = (workflow) => ({ ...workflow, installed: true });
+
+function asBefore(integration, workflows) {
+  const { integrationId, credentialTypes, installation } = integration;
+  const installed = new Map(workflows.filter((one) => one.integrationId === integrationId).map((one) => [one.key, asInstalled(one)]));
+  return {
+    ...integration,
+    app: credentialTypes[0]?.type ?? integrationId,
+    installed: Boolean(installation),
+    workflows: integration.workflows.map((workflow) => ({ installed: false, active: false, ...workflow, ...installed.get(workflow.key) })),
+  };
+}
+
 function Alloy() {
+  let origins;
   let url;
   let token;
 
@@ -33,9 +47,9 @@ function Alloy() {
     if (!token) throw new Error("no token set");
   }
 
-  // Calls the callback once: after an installation or a change, or when the user closes the modal, with the outcome of
-  // switched workflows.
-  function show(params, integrationId, respond, { switched }) {
+  // Calls the callback once: after an installation or a change, which closes the modal, or when the user closes it, with
+  // success if one of the events in `kept` came before.
+  function show(params, integrationId, respond, kept) {
     requireToken();
     for (const [name, reason] of Object.entries(UNSUPPORTED)) {
       if (params[name]) warn(`${name} is not supported: ${reason}`);
@@ -47,31 +61,39 @@ function Alloy() {
       modal.close();
       params.callback?.(respond(detail));
     };
-    const keep = () => { success = switched; };
+    const keep = () => { success = true; };
     const modal = open({
       url,
-      integrationId,
+      origins,
+      // State of the page that is not loaded yet.
+      integrationId: integrationId || undefined,
       token: () => token,
       on: {
         installed: succeed,
         updated: succeed,
-        activated: keep,
-        deactivated: keep,
+        ...Object.fromEntries(kept.map((name) => [name, keep])),
         close() { if (!isDone) params.callback?.({ success }); },
       },
     });
   }
 
   function install(params) {
-    show(params, params.integrationId, () => ({ success: true }), { switched: true });
+    show(params, params.integrationId, () => ({ success: true }), ["activated", "deactivated"]);
+  }
+
+  function edit(params = {}) {
+    show(params, params.integrationId, () => ({ success: true }), ["activated", "deactivated", "uninstalled"]);
   }
 
   function authenticate(params) {
     const { app, integrationId } = params;
-    show(params, integrationId ?? app, ({ credentialIds }) => {
-      const credentialId = credentialIds[app] ?? Object.values(credentialIds)[0];
+    show(params, integrationId || app, ({ credentialIds }) => {
+      const accounts = Object.entries(credentialIds);
+      // Of several, that of another service would be wrong.
+      const [only] = accounts.length === 1 || !app ? accounts : [];
+      const [, credentialId] = accounts.find(([type]) => type === app) ?? only ?? [];
       return { success: true, ...credentialId && { credentialId } };
-    }, { switched: false });
+    }, []);
   }
 
   // Returns the body of the response, also of an error.
@@ -93,16 +115,26 @@ function Alloy() {
     });
   }
 
+  // Returns the integrations with their installed workflows, and the members that pages of alloy-frontend read.
+  function getIntegrations() {
+    return Promise.all([list("/integrations"), list("/workflows")]).then((pages) => {
+      const [integrations, workflows] = pages.map(({ data }) => data);
+      if (!integrations || !workflows) return pages.find(({ data }) => !data);
+      return { data: integrations.map((integration) => asBefore(integration, workflows)) };
+    });
+  }
+
   return {
     install,
     authenticate,
-    edit: install,
-    update: install,
+    edit,
+    update: edit,
     setUrl(value) { url = value; },
+    setOrigins(value) { origins = value; },
     setToken(value) { token = value; },
     setRegion() { warn("setRegion is not supported: call setUrl with the URL of your API"); },
-    getWorkflows: () => list("/workflows"),
-    getIntegrations: () => list("/integrations"),
+    getWorkflows: () => list("/workflows").then(({ data, ...page }) => (data ? { data: data.map(asInstalled) } : page)),
+    getIntegrations,
     deactivate: (data) => call("PUT", "/workflows/deactivate", data),
     reactivate: (data) => call("PUT", "/workflows/activate", data),
   };

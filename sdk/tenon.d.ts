@@ -2,7 +2,10 @@
 
 export type View = "catalogue" | "installation" | "errors";
 export type Mode = "read" | "install" | "manage";
-export type Language = "en" | "de" | "fr" | "es" | "pt" | "ja";
+type LanguageCode = "en" | "de" | "fr" | "es" | "pt" | "ja";
+
+/** Language of the texts. A region is ignored. */
+export type Language = LanguageCode | `${LanguageCode}-${string}`;
 
 /** Returns a user token. The modal calls it when it opens and before the token expires. */
 export type TokenFunction = () => string | Promise<string>;

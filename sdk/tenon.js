@@ -8,13 +8,16 @@ const PATIENCE_MS = 20_000;
 // Time for the page to answer a request to close.
 const ANSWER_MS = 5000;
 const TEXTS = {
-  en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
-  de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
-  fr: { title: "Intégrations", failed: "Impossible de charger les intégrations.", close: "Fermer" },
-  es: { title: "Integraciones", failed: "No se pudieron cargar las integraciones.", close: "Cerrar" },
-  pt: { title: "Integrações", failed: "Não foi possível carregar as integrações.", close: "Fechar" },
-  ja: { title: "連携", failed: "連携を読み込めませんでした。", close: "閉じる" },
+  en: { lang: "en", title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
+  de: { lang: "de", title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
+  fr: { lang: "fr", title: "Intégrations", failed: "Impossible de charger les intégrations.", close: "Fermer" },
+  es: { lang: "es", title: "Integraciones", failed: "No se pudieron cargar las integraciones.", close: "Cerrar" },
+  pt: { lang: "pt", title: "Integrações", failed: "Não foi possível carregar as integrações.", close: "Fechar" },
+  ja: { lang: "ja", title: "連携", failed: "連携を読み込めませんでした。", close: "閉じる" },
 };
+
+// Returns the texts of a language, with or without a region.
+const textsOf = (code) => Object.entries(TEXTS).find(([language]) => language === code.toLowerCase().split("-")[0])?.[1];
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
@@ -40,7 +43,7 @@ const RULES = {
   mode: oneOf("read", "install", "manage"),
   // The page ignores an invalid theme, with a warning.
   theme: [() => true],
-  lang: oneOf("en", "de", "fr", "es", "pt", "ja"),
+  lang: [(value) => Boolean(textsOf(value)), `must be ${Object.keys(TEXTS).join(", ")}`],
   texts: object,
   prefill: object,
   mount: [(value) => value.nodeType === 1, "must be an element"],
@@ -109,7 +112,11 @@ function open(given) {
   const { token: tokenFunction, url, origins, mount, on = {}, ...rest } = check(given);
   const options = toJson({ ...rest, inline: Boolean(mount) });
   const page = pageUrl(url, origins);
-  const texts = TEXTS[options.lang ?? navigator.language.slice(0, 2)] ?? TEXTS.en;
+  const { lang, ...known } = [options.lang, ...navigator.languages].map((code) => textsOf(code ?? "")).find(Boolean) ?? TEXTS.en;
+  const replaced = Object.fromEntries(Object.entries(rest.texts ?? {}).filter(([, value]) => typeof value === "string"));
+  const texts = { ...known, ...replaced };
+  // That of replaced texts is not known.
+  const language = Object.keys(replaced).length ? {} : { lang };
   const narrow = matchMedia("(max-width: 640px)");
   let height = mount ? 320 : 480;
   let port;
@@ -124,6 +131,7 @@ function open(given) {
 
   const frame = create("iframe", {
     title: texts.title,
+    ...language,
     src: page,
     sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
     referrerPolicy: "no-referrer",
@@ -138,6 +146,7 @@ function open(given) {
   // As large as the viewport: ::backdrop needs a style sheet.
   const dialog = !mount && create("dialog", {
     ariaLabel: texts.title,
+    ...language,
     tabIndex: -1,
     oncancel: leave,
     onclose: close,
@@ -254,7 +263,7 @@ function open(given) {
 
   function showFailure() {
     const button = create("button", { textContent: texts.close, onclick: close }, { font: "inherit" });
-    notice = create("div", { role: "alert" }, {
+    notice = create("div", { role: "alert", ...language }, {
       ...!mount && { position: "absolute", inset: "0", margin: "auto", width: "fit-content", height: "fit-content" },
       padding: "24px", font: "16px system-ui", "text-align": "center", "color-scheme": "light dark", background: "Canvas", color: "CanvasText",
     });

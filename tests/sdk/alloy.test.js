@@ -18,15 +18,33 @@ function start(context, ...bodies) {
 }
 
 test("lists have the items of all pages", async (context) => {
-  const { alloy, requests } = start(context, { data: [1, 2], cursor: "a&b" }, { data: [3] }, { data: [] });
-  assert.deepEqual(await alloy.getWorkflows(), { data: [1, 2, 3] });
-  assert.deepEqual(await alloy.getIntegrations(), { data: [] });
+  const pages = [{ data: [{ key: "a" }, { key: "b" }], cursor: "a&b" }, { data: [{ key: "c" }] }];
+  const { alloy, requests } = start(context, ...pages);
+  assert.deepEqual(await alloy.getWorkflows(), { data: ["a", "b", "c"].map((key) => ({ key, installed: true })) });
   const headers = { authorization: "Bearer abc.def" };
   assert.deepEqual(requests, [
     ["GET", "https://api.example.com/v1/workflows?limit=100", headers, undefined],
     ["GET", "https://api.example.com/v1/workflows?limit=100&cursor=a%26b", headers, undefined],
-    ["GET", "https://api.example.com/v1/integrations?limit=100", headers, undefined],
   ]);
+});
+
+test("integrations say what is installed", async (context) => {
+  const workflows = [{ key: "orders", name: "Orders" }, { key: "stock", name: "Stock" }];
+  const shop = { integrationId: "shop", credentialTypes: [{ type: "shopify" }], workflows, installation: { status: "active" } };
+  const plain = { integrationId: "plain", credentialTypes: [], workflows, installation: null };
+  const installed = [
+    { workflowId: "w1", integrationId: "shop", key: "orders", name: "Orders", active: true },
+    { workflowId: "w2", integrationId: "other", key: "stock", name: "Stock", active: true },
+    { workflowId: "w3", integrationId: null, key: null, name: "Own", active: true },
+  ];
+  const { alloy } = start(context, { data: [shop, plain] }, { data: installed });
+  const absent = { installed: false, active: false };
+  assert.deepEqual(await alloy.getIntegrations(), {
+    data: [
+      { ...shop, app: "shopify", installed: true, workflows: [{ ...installed[0], installed: true }, { ...workflows[1], ...absent }] },
+      { ...plain, app: "plain", installed: false, workflows: workflows.map((workflow) => ({ ...workflow, ...absent })) },
+    ],
+  });
 });
 
 test("workflows are deactivated and activated", async (context) => {
@@ -43,14 +61,15 @@ test("workflows are deactivated and activated", async (context) => {
 
 test("promises resolve with the body of an error", async (context) => {
   const problem = { status: 401, message: "the token has expired" };
-  const { alloy } = start(context, problem, problem);
+  const { alloy } = start(context, { data: [] }, problem, problem, problem);
   assert.deepEqual(await alloy.getIntegrations(), problem);
+  assert.deepEqual(await alloy.getWorkflows(), problem);
   assert.deepEqual(await alloy.reactivate({}), problem);
 });
 
 test("methods throw before the token or the URL is set", () => {
   const calls = [
-    (alloy) => alloy.install({}), (alloy) => alloy.edit({}), (alloy) => alloy.update({}), (alloy) => alloy.authenticate({}),
+    (alloy) => alloy.install({}), (alloy) => alloy.edit(), (alloy) => alloy.update(), (alloy) => alloy.authenticate({}),
     (alloy) => alloy.getWorkflows(), (alloy) => alloy.getIntegrations(), (alloy) => alloy.deactivate({}), (alloy) => alloy.reactivate({}),
   ];
   for (const call of calls) {

@@ -62,6 +62,9 @@ export function replaceAlloy(): void {
   alloy.setToken("token");
   alloy.install({ integrationId: "shopify", callback: ({ success }) => success.valueOf() });
   alloy.authenticate({ app: "shopify", callback: ({ credentialId }) => credentialId?.trim() });
+  // Written for the replaced package.
+  alloy.authenticate({ app: "shopify", title: "Connect", callback: (response: { success: boolean; connectionId: string }) => response });
+  new Alloy().edit();
   alloy.getWorkflows().then(({ data }) => data.length);
   alloy.deactivate({ workflowId: "6155ac246093840013297377" });
 }

@@ -113,7 +113,7 @@ class Browser:
         """Returns the messages of the console since the last call."""
         return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})]
 
-    def wait(self, script: str, *arguments: Any, seconds: float = 10) -> Any:
+    def wait(self, script: str, *arguments: Any, seconds: float = 60) -> Any:
         """Waits until a script returns a true value, and returns it."""
         return wait(lambda: self.run(script, *arguments), seconds, script)
 

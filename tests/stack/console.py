@@ -2,7 +2,9 @@
 
 import contextlib
 import http.server
+import itertools
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -154,8 +156,10 @@ return [
 class Receiver(Serving):
     """Webhook endpoint on loopback, whose response can be changed."""
 
-    def __init__(self, status: int = 200, response: str = "", retry_after: int | None = None) -> None:
+    def __init__(self, status: int = 200, response: str = "", pauses_from: int | None = None) -> None:
         self.status, self.response, self.ids = status, response, list[str]()
+        # Number of the request from which on it asks for a pause of an hour.
+        requests = itertools.count(1)
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -166,8 +170,8 @@ class Receiver(Serving):
                 body = receiver.response.encode()
                 self.send_response(receiver.status)
                 self.send_header("content-length", str(len(body)))
-                if retry_after is not None:
-                    self.send_header("retry-after", str(retry_after))
+                if next(requests) >= (pauses_from or math.inf):
+                    self.send_header("retry-after", "3600")
                 self.end_headers()
                 self.wfile.write(body)
 

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from browser import wait
 from conftest import Environment
 from customer import Endpoint, Received
 from emulator import ROOT, Emulator, free_port
@@ -75,7 +76,7 @@ def guide(emulator: Emulator, stack: Stack, tmp_path_factory: pytest.TempPathFac
             timeout=TIMEOUT_SECONDS,
         )
         assert result.returncode == 0, f"{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
-        received = endpoint.receive(30)
+        received = endpoint.receive(60)
     assert received is not None, "the webhook received no request"
     variables = dict(line.split("=", 1) for line in captured.read_text().splitlines())
     return GuideRun({**settings, **variables}, result.stdout, received)
@@ -95,6 +96,12 @@ def program(folder: Path, language: str, name: str) -> list[str]:
     return [interpreter, str(path)]
 
 
+def is_served(port: int) -> bool:
+    """Returns whether a program listens on a port of loopback."""
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def serving(
     command: list[str], environment: dict[str, str], port: int, output: Path = Path(os.devnull)
@@ -103,12 +110,7 @@ def serving(
     with output.open("a") as file:
         process = subprocess.Popen(command, env=environment, stdout=file)
     try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and process.poll() is None:
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        wait(lambda: process.poll() is not None or is_served(port), 60, "the server listens")
         yield
     finally:
         process.kill()
@@ -120,7 +122,7 @@ def post(port: int, headers: dict[str, str], body: bytes) -> int:
     headers = {name: value for name, value in headers.items() if name.startswith(("webhook-", "content-type"))}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/errors", body, headers, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status
     except urllib.error.HTTPError as error:
         return error.code

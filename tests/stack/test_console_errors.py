@@ -85,8 +85,9 @@ def test_bars_select_a_time_range(console: Console) -> None:
     console.record(workflow, "six")
     console.sign_in()
     console.see("6 errors · times in")
-    assert len(console.requests("GET /errors/groups")) == 1
-    assert console.requests("GET /logs") == []
+    paths = [line.split("?")[0] for line in console.requests()]
+    assert paths.count("GET /errors/groups") == 1
+    assert "GET /logs" not in paths[: paths.index("GET /errors/groups")]
     first, second, _ = bars(console)
     point(console, first)
     console.see("3 errors, ")
@@ -331,7 +332,6 @@ def test_late_update_of_a_former_view_changes_nothing(console: Console) -> None:
     seed = Seed(console)
     console.sign_in("#/errors")
     console.see("6 errors", "Live")
-    console.record(seed.slack, "disk is full")
     hold = """const { fetch } = window;
         window.fetch = async (url, options) => {
           const response = await fetch(url, options);
@@ -339,6 +339,7 @@ def test_late_update_of_a_former_view_changes_nothing(console: Console) -> None:
           return response;
         };"""
     console.browser.run(hold)
+    console.record(seed.slack, "disk is full")
     console.skip(10)
     console.browser.wait("return typeof release === 'function'")
     console.open("#/errors?userId=nobody")

@@ -222,9 +222,7 @@ def test_preview_has_the_default_colors_of_the_modal(console: Console) -> None:
     console.environment.call("PUT", "/integrations/shop", SHOP, 201)
     styles = (ROOT / "functions/src/api/modal/style.css").read_text()
     light, dark = re.findall(r":root.*?\{(.*?)\}", styles, re.DOTALL)[:2]
-    shown = """const node = document.createElement("p");
-        document.querySelector(".preview").append(node);
-        const preview = getComputedStyle(document.querySelector(".preview"));
+    shown = """const preview = getComputedStyle(document.querySelector(".preview"));
         const names = { "--text": "--foreground", "--muted-text": "--quiet" };
         return arguments[0].map(([name, color]) => [name, preview.getPropertyValue(names[name] ?? name), color]);"""
     compared = ("--accent", "--on-accent", "--background", "--text", "--muted-text", "--border")

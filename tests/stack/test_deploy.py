@@ -55,7 +55,7 @@ def test_a_stack_that_was_never_created_must_be_deleted_first(emulator: Emulator
     formation = emulator.client("cloudformation")
     table = {"Type": "AWS::DynamoDB::Table", "Properties": {"KeySchema": "invalid"}}
     formation.create_stack(StackName="failed", TemplateBody=json.dumps({"Resources": {"Table": table}}))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while formation.describe_stacks(StackName="failed")["Stacks"][0]["StackStatus"] != "ROLLBACK_COMPLETE":
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -18,7 +18,7 @@ from stack import Stack
 
 EXAMPLES = ROOT / "examples"
 # Seconds until a page is shown, whose functions start.
-PATIENCE = 30
+PATIENCE = 60
 
 INTEGRATION = {"name": "Shopify", "workflows": [{"key": "orders", "name": "Sync orders"}]}
 

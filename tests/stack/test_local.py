@@ -17,7 +17,7 @@ def test_a_page_of_another_origin_may_call_the_api(stack: Stack) -> None:
         "access-control-request-headers": "authorization",
     }
     request = urllib.request.Request(f"{stack.url}/users/joe", method="OPTIONS", headers=asked)
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert response.status in (200, 204)
         assert response.headers["access-control-allow-origin"] == "*"
         assert "PATCH" in response.headers["access-control-allow-methods"]
@@ -51,7 +51,7 @@ def test_a_web_page_cannot_call_the_local_aws(emulator: Emulator, headers: dict[
     ]:
         request = urllib.request.Request(emulator.endpoint + path, method=method, headers=headers)
         with pytest.raises(urllib.error.HTTPError) as error:
-            urllib.request.urlopen(request, timeout=30)
+            urllib.request.urlopen(request, timeout=60)
         assert error.value.code == 403
         assert "access-control-allow-origin" not in error.value.headers
 
@@ -60,7 +60,7 @@ def test_a_program_may_call_the_local_aws_through_a_proxy_on_this_machine(emulat
     key = "X-Amz-Credential=111111111111/20261128/us-east-1/iam/aws4_request&X-Amz-Signature=00"
     url = f"{emulator.endpoint}/?Action=ListRoles&Version=2010-05-08&{key}"
     for host in ("127.0.0.1:1", "localhost:1"):
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"host": host}), timeout=30) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"host": host}), timeout=60) as response:
             assert response.status == 200
 
 

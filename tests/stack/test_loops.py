@@ -47,7 +47,11 @@ def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(
     emulator: Emulator, stack: Stack, new_environment: NewEnvironment
 ) -> None:
     environment = new_environment()
-    with backlog(emulator, stack, new_environment(), BACKLOG) as drained, Endpoint(answers=[204]) as endpoint:
+    with (
+        without_schedule(emulator, "tenon-sweep"),
+        backlog(emulator, stack, new_environment(), BACKLOG) as drained,
+        Endpoint(answers=[204]) as endpoint,
+    ):
         with terminating(emulator, "tenon-drain", "tenon-replay"):
             replay = start_replay(environment, endpoint, REPLAYED)
             for function in ("tenon-replay", "tenon-drain"):
@@ -59,15 +63,23 @@ def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(
 
         # Nothing is lost: once the wake-ups are overdue, the sweep repeats them.
         drained.spread(timedelta())
-        run_schedule(emulator, "tenon-sweep", enabled=False)
         set_back(emulator, stack, f"env#{environment.id}#replays", f"replay#{replay}", "updatedAt")
         set_back(
             emulator, stack, f"env#{drained.environment.id}#destinations", f"health#{drained.destination}", "wakeAt"
         )
         invoke_sweep(emulator, stack)
-        run_schedule(emulator, "tenon-sweep", enabled=True)
         wait_for_replay(environment, replay)
         wait("the backlog is delivered", drained.is_empty)
+
+
+@contextlib.contextmanager
+def without_schedule(emulator: Emulator, function: str) -> Iterator[None]:
+    """Stops invocations of a function by its schedule while the block is executed."""
+    run_schedule(emulator, function, enabled=False)
+    try:
+        yield
+    finally:
+        run_schedule(emulator, function, enabled=True)
 
 
 class Backlog:

@@ -597,7 +597,7 @@ def test_user_installs_changes_reconnects_and_uninstalls(site: Site, user: User)
     user.break_account(stored, "401 from the shop")
     site.click("Back", "Needs attention")
     site.click("Shop", "Not working", "401 from the shop")
-    site.click("Reconnect", "Shop account does not work anymore: 401 from the shop")
+    site.click("Reconnect", "Shop account no longer works: 401 from the shop")
     site.fill({"Address": "https://acme.shop.example", "Access token": "shpat_2"})
     site.click("Reconnect", "Shop account is connected again.", "Installed")
     stored = user.installation()
@@ -722,12 +722,16 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
     site.fill({"Address": "acme", "Orders per run": "1,000"})
     site.toggle("Orders")
     site.toggle("Stock")
-    site.click("Install", "Enter a number.", "https://", "Choose at least one workflow.")
+    site.click("Install", "Enter a number without", "https://", "Choose at least one workflow.")
     assert [bool(site.error(label)) for label in ("Address", "Orders per run", "Access token")] == [True, True, False]
     assert "Choose at least one workflow." in site.error("Orders")
     site.fill({"Orders per run": "1e999"})
     site.click("Install")
-    wait(lambda: site.error("Orders per run") == "Enter a number.", PATIENCE, "error of the number")
+    wait(
+        lambda: site.error("Orders per run") == "Enter a number without thousands separators, such as 1234.5.",
+        PATIENCE,
+        "error of the number",
+    )
     site.fill({"Orders per run": "7"})
     # A URL, but not of a web page.
     site.fill({"Address": "shop.example:443/admin"})
@@ -740,10 +744,99 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
     assert site.value("Orders per run") == "2,5"
     site.fill_shop()
     site.fill({"Orders per run": "1.000"})
-    site.click("Installieren", "Geben Sie eine Zahl ein.")  # typos:ignore
+    site.click("Installieren", "Geben Sie eine Zahl ohne")  # typos:ignore
     site.fill({"Orders per run": "1000,5"})
-    site.click("Installieren", "Shop ist installiert.")  # typos:ignore
+    site.click("Installieren", "Die Integration „Shop“ ist installiert.")  # typos:ignore
     assert user.installation()["settings"]["batch"] == 1000.5
+
+
+# Numbers as people write them, and texts that are none, or several, by the language of the browser.
+NUMBERS: dict[str, tuple[dict[str, float], list[str]]] = {
+    "en-US": (
+        {"7": 7, "1.5": 1.5, "2,5": 2.5, "0,125": 0.125, ",25": 0.25, "\uff11\uff10\uff10\uff10": 1000, "1 001": 1001}
+        | {"12\u2019345.5": 12345.5, "\u22123": -3, "+.5": 0.5, "1e3": 1000, "2.125": 2.125},
+        ["1,000", "1.5.2", "12 34", "0 125", "1,000.5", "1e999", "10\u00b2", "x", ".", "-"],
+    ),
+    "de-DE": (
+        {"1,5": 1.5, "2.5": 2.5, "1,125": 1.125, "0.125": 0.125, "1 000,5": 1000.5},
+        ["1.000", "12.345", "1.000,5"],
+    ),
+    # Its decimals begin with a point.
+    "de-CH": ({"1.5": 1.5, "1.125": 1.125, "1\u2019000": 1000}, ["1,125"]),
+    # Not a code of a language.
+    "en-US@posix": ({"1.5": 1.5}, ["1,000"]),
+}
+
+
+@pytest.mark.parametrize("language", NUMBERS)
+def test_numbers_are_read_as_people_write_them(site: Site, user: User, language: str) -> None:
+    user.install()
+    source = f"Object.defineProperty(navigator, 'languages', {{ get: () => ['{language}'] }});"
+    added = site.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=source)
+    try:
+        site.load()
+        site.show("Orders per run", integrationId="shop")
+        save = "Save" if language.startswith("en") else "Speichern"
+        numbers, others = NUMBERS[language]
+        for entered, number in numbers.items():
+            site.fill({"Orders per run": entered})
+            site.click(save)
+            wait(lambda number=number: user.installation()["settings"].get("batch") == number, PATIENCE, entered)
+        for entered in others:
+            site.fill({"Orders per run": entered})
+            site.click(save)
+            assert site.error("Orders per run"), entered
+    finally:
+        site.browser.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
+    assert user.installation()["settings"]["batch"] == number
+
+
+def test_account_that_a_new_version_adds_is_not_connected_again(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    environment.call("PUT", "/integrations/shop", SHOP, 201)
+    user = site.sign_in(site.new_user(environment))
+    user.install()
+    crm = {"type": "crm", "name": "CRM account", "fields": [form_field("key", "Key", required=True)]}
+    environment.call("PUT", "/integrations/shop", {**SHOP, "credentialTypes": [*SHOP["credentialTypes"], crm]})
+    site.show("Connect CRM account.", "Not connected", integrationId="shop")
+    site.click("Connect", "Connect CRM account", "Key")
+    site.fill({"Key": "key-1"})
+    site.click("Connect", "CRM account is connected.", "Connected")
+    assert site.find("return buttonOf('Connect') ?? null") is None
+
+
+# Removes what the oldest supported browsers lack (docs/modal.md).
+OLDER_BROWSER = """for (const [object, ...names] of [
+  [Promise, "withResolvers", "try"], [URL, "canParse", "parse"], [Object, "groupBy"], [Map, "groupBy"], [Array, "fromAsync"],
+  [Array.prototype, "toSorted", "toReversed", "toSpliced", "with"], [String.prototype, "isWellFormed", "toWellFormed"],
+  [Set.prototype, "union", "intersection", "difference", "isSubsetOf"], [AbortSignal, "any"], [globalThis, "Iterator"],
+  [Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]())), "map", "filter", "toArray", "some", "find", "every"],
+]) for (const name of names) delete object[name];"""
+
+
+@pytest.fixture
+def older_browser(site: Site) -> Iterator[None]:
+    """Removes newer features of the browser from all pages."""
+    added = site.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=OLDER_BROWSER)
+    site.load()
+    yield
+    site.browser.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
+
+
+def test_modal_works_in_the_oldest_supported_browsers(site: Site, user: User, older_browser: None) -> None:
+    site.show("Access token", integrationId="shop", theme={"light": {"accent": "#0b5cad"}})
+    missing = "return [Promise.withResolvers, URL.canParse, [].toSorted].map((feature) => typeof feature)"
+    assert site.browser.run(missing) == ["undefined"] * 3, "the frame is of the same site as its host"
+    site.fill_shop()
+    site.fill({"Address": "acme"})
+    site.click("Install", "https://")
+    site.fill_shop()
+    site.click("Install", "Shop is installed.")
+    site.click("Manage", "Orders")
+    site.toggle("Orders")
+    site.see("Orders is paused.")
+    site.click("Uninstall", "Uninstall Shop?")
+    site.click("Uninstall", "Shop is uninstalled.")
 
 
 def test_errors_of_fields_that_the_page_does_not_know_are_shown(site: Site, user: User) -> None:
@@ -765,7 +858,7 @@ def test_form_of_a_changed_integration_is_loaded_again(site: Site, new_environme
     plan = form_field("plan", "Plan", required=True)
     environment.call("PUT", "/integrations/plans", body | {"settings": [plan]})
     site.click("Install", "plan: Please check this value: is required")
-    site.click("Load the form again", "Plan")
+    site.click("Reload the form", "Plan")
     site.fill({"Plan": "basic"})
     site.click("Install", "Plans is installed.")
     # The same happens to an installation.
@@ -774,7 +867,7 @@ def test_form_of_a_changed_integration_is_loaded_again(site: Site, new_environme
     environment.call("PUT", "/integrations/plans", body | {"settings": [plan, size]})
     site.fill({"Plan": "full"})
     site.click("Save", "size: Please check this value: is required")
-    site.click("Load the form again", "Size")
+    site.click("Reload the form", "Size")
     site.fill({"Plan": "full", "Size": "10"})
     site.click("Save", "Your changes are saved.")
     assert user.installation("plans")["settings"] == {"plan": "full", "size": "10"}
@@ -1317,7 +1410,7 @@ def test_origins_of_token_and_environment_decide(site: Site, other_environment: 
     def allow(*origins: str) -> None:
         other_environment.call("PATCH", "/environment", {"modal": {"origins": origins}})
 
-    refused = ("This page may not be shown here.", f"the page at {site.host.origin}")
+    refused = ("This page may not be shown here.", f"this page to be shown at {site.host.origin}")
     allow(site.host.origin)
     for origins in ([site.other.origin], ["https://app.acme.example"]):
         site.sign_in(user, origins=origins)
@@ -1371,7 +1464,10 @@ def test_browser_blocks_frames_of_other_pages(site: Site, user: User) -> None:
 def test_pages_above_must_be_allowed_too(site: Site, user: User) -> None:
     """The host is in a frame of another page."""
     both = [site.host.origin, site.other.origin]
-    for allowed, origins, text in ((both, both, "Install"), (both[:1], both, f"the page at {site.other.origin}")):
+    for allowed, origins, text in (
+        (both, both, "Install"),
+        (both[:1], both, f"this page to be shown at {site.other.origin}"),
+    ):
         site.sign_in(user, origins=allowed)
         site.load("/raw", site.other)
         site.browser.run("embed(arguments[0])", f"{site.host.origin}/")
@@ -1537,7 +1633,7 @@ def test_install_link_works_once_and_only_after_continue(site: Site, user: User)
     # The token is not renewed.
     assert len(site.front.lines("POST")) == 2
     site.browser.go(f"{site.front.origin}/modal?again{link[link.index('#') :]}")
-    site.click("Continue", "This link was used already, or has expired.")
+    site.click("Continue", "This link has already been used or has expired.")
     assert site.browser.run("return document.activeElement.localName") == "h1"
 
 
@@ -1555,7 +1651,7 @@ def test_wrong_install_links_say_why(site: Site, user: User) -> None:
         ("", "Open this page from a link that you received"),
         ("#ticket=", "Open this page from a link that you received"),
         ("#ticket=abc", "This link is incomplete."),
-        (f"#ticket={'A' * 43}", "This link was used already, or has expired."),
+        (f"#ticket={'A' * 43}", "This link has already been used or has expired."),
     ):
         site.browser.go("about:blank")
         site.browser.go(f"{site.front.origin}/modal?utm_source=mail{fragment}")
@@ -1887,7 +1983,9 @@ def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     user.fail(installed, "status code 429", block="rate")
     user.fail(installed, "TypeError: x is undefined\n    at run (/app/shop.js:10:5)", block="code")
     site.show("In the last seven days", view="errors")
-    site.see("The shop no longer accepts the token.", "Orders · 2 times · Last seen now", "The shop limits requests.")
+    site.see(
+        "The shop no longer accepts the token.", "Orders · 2 times · Last seen just now", "The shop limits requests."
+    )
     site.see("TypeError: x is undefined")
     assert "status code" not in site.text()
     # Only the hint leads to the account, while it is valid.
@@ -1903,7 +2001,7 @@ def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     # Once the account is invalid, all of its errors lead to it.
     site.show("What went wrong", "The shop limits requests.", view="errors", integrationId="shop")
     assert site.find("return visible('.errors button').length") == 3
-    site.click("Reconnect", "Shop account does not work anymore: 401 from the shop")
+    site.click("Reconnect", "Shop account no longer works: 401 from the shop")
     site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_2"})
     site.click("Reconnect", "Shop account is connected again.", "Connected")
     assert user.installation()["status"] == "active"
@@ -1928,7 +2026,7 @@ def test_errors_of_two_integrations_lead_to_the_account_that_does_not_work(site:
     user.fail(installed, error)
     user.break_account(installed, "401 from the shop")
     site.show("The shop no longer accepts the token.", "Invoices · Orders · 2 times", view="errors")
-    site.click("Reconnect", "Shop account does not work anymore: 401 from the shop")
+    site.click("Reconnect", "Shop account no longer works: 401 from the shop")
 
 
 def test_mode_of_host_and_token_hides_actions(site: Site, user: User) -> None:
@@ -1950,7 +2048,7 @@ def test_mode_of_host_and_token_hides_actions(site: Site, user: User) -> None:
         if not expected:
             site.see("Europe")
         site.run("modal.close()")
-    site.show("You can look at this, but not change it.", integrationId="chat", mode="read")
+    site.show("You can view this, but not change it.", integrationId="chat", mode="read")
     assert site.find("return buttonOf('Install') ?? null") is None
 
 
@@ -2050,7 +2148,7 @@ def test_search_finds_names_and_descriptions(site: Site, user: User) -> None:
     search = "const input = document.querySelector('[type=search]'); input.focus(); input.select(); document.execCommand('insertText', false, arguments[0])"
     cards = "return visible('.card strong').map(({ innerText }) => innerText)"
     assert site.find(cards) == ["Calendar", "Chat", "Contacts", "Forms", "Ledger", "Shop"]
-    for text, found in (("cha", ["Chat"]), ("INVOICES ", ["Ledger"]), ("zzz", [])):
+    for text, found in (("cha", ["Chat"]), ("INVOICES ", ["Ledger"]), ("\uff43\uff48\uff41", ["Chat"]), ("zzz", [])):
         site.browser.run(search, text)
         assert site.find(cards) == found
     site.see("No integration matches “zzz”.")
@@ -2179,7 +2277,7 @@ def test_slow_network_is_announced(site: Site, user: User, clock: None) -> None:
         release = site.front.hold(start)
         site.click(name)
         wait(lambda: site.browser.run("return pass(5000)"), PATIENCE, "timer of the slow request")
-        assert site.browser.run(announced) == "This takes longer than usual …"
+        assert site.browser.run(announced) == "This is taking longer than usual…"
         assert site.browser.run("return document.getElementById('status').getAttribute('role')") == "status"
         # A second click does not send the request again.
         site.find("buttonOf(arguments[0]).click()", name)

@@ -258,8 +258,12 @@ def test_frame_is_sandboxed_and_has_a_title(host: Host) -> None:
     assert "referer" not in host.service.requests["/v1/modal"]
     assert host.run("return document.querySelector('dialog').getAttribute('aria-label')") == "Integrations"
     host.run("modal.close()")
-    host.show(lang="de")
-    assert host.run("return document.querySelector('iframe').title") == "Integrationen"
+    host.show(lang="de-AT")
+    named = "return [document.querySelector('iframe').title, document.querySelector('dialog').lang]"
+    assert host.run(named) == ["Integrationen", "de"]
+    host.run("modal.close()")
+    host.show(lang="de", texts={"title": "Apps", "close": None})
+    assert host.run(named) == ["Apps", ""]
 
 
 def test_url_keeps_the_base_path(host: Host) -> None:
@@ -303,6 +307,7 @@ def test_ready_of_other_frames_is_ignored(host: Host) -> None:
         assert frame.wait("return document.readyState === 'complete'")
         assert frame.run("return received") == 0
     with host.frame("#unknown") as frame:
+        frame.wait("return typeof ports === 'object'")
         assert frame.run("return ports.length") == 0
     with host.frame("dialog iframe") as frame:
         assert frame.run("return ports.length") == 0
@@ -530,9 +535,12 @@ def test_close_request_of_the_browser_asks_the_page(host: Host) -> None:
 
 
 def test_click_outside_of_the_frame_asks_the_page(host: Host) -> None:
-    host.show()
     # The second click of a double click that opens the dialog.
-    host.browser.drag((20, 20))
+    host.run(
+        "show({}); const dialog = document.querySelector('dialog');"
+        "dialog.dispatchEvent(new PointerEvent('pointerdown')); dialog.dispatchEvent(new MouseEvent('click'));"
+    )
+    host.messages("start")
     assert host.is_open()
     host.wait("return performance.now() - arguments[0] > 600", host.run("return performance.now()"))
     host.browser.drag((500, 400), (20, 20))

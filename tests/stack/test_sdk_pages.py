@@ -248,17 +248,21 @@ def test_installation_calls_the_callback_once(session: Host, old_page: Callable[
     [
         ({"app": "shopify"}, "shopify", "c2"),
         ({"app": "shopify", "integrationId": "orders"}, "orders", "c2"),
+        ({"app": "shopify", "integrationId": ""}, "shopify", "c2"),
         ({"integrationId": "orders"}, "orders", "c1"),
+        # Not that of another service.
+        ({"app": "hubspot", "integrationId": "orders"}, "orders", None),
+        ({"app": "constructor", "integrationId": "orders"}, "orders", None),
     ],
 )
 def test_authentication_returns_the_credential(
-    session: Host, old_page: Callable[..., None], params: dict[str, str], integration: str, credential: str
+    session: Host, old_page: Callable[..., None], params: dict[str, str], integration: str, credential: str | None
 ) -> None:
     old_page("authenticate", **params)
     [start] = session.messages("start")
     assert start["options"]["integrationId"] == integration
     session.send({"type": "event", "name": "installed", "detail": INSTALLED})
-    expected = [{"success": True, "credentialId": credential}]
+    expected = [{"success": True, **({"credentialId": credential} if credential else {})}]
     assert session.wait("return responses.length && responses") == expected
 
 
@@ -275,6 +279,23 @@ def test_closed_modal_calls_the_callback_without_success(
     session.send({"type": "close"})
     session.wait("return !document.querySelector('dialog')")
     assert session.browser.log() == []
+
+
+@pytest.mark.parametrize("method", ["edit", "update"])
+def test_uninstalling_is_a_change_of_an_installation(session: Host, old_page: Callable[..., None], method: str) -> None:
+    old_page(method, integrationId="shopify")
+    session.messages("start")
+    session.send({"type": "event", "name": "uninstalled", "detail": {"integrationId": "shopify"}}, {"type": "close"})
+    assert session.wait("return responses.length && responses") == [{"success": True}]
+
+
+def test_pages_around_the_page_can_be_named(session: Host, old_page: Callable[..., None]) -> None:
+    outer = "https://portal.example.com"
+    session.run("alloy.setOrigins([location.origin, arguments[0]])", outer)
+    old_page("install", integrationId="shopify")
+    session.messages("start")
+    origins = "return new URL(document.querySelector('iframe').src).searchParams.getAll('origin')"
+    assert session.run(origins) == [session.run("return location.origin"), outer]
 
 
 def test_switches_of_workflows_leave_the_modal_open_and_count_as_success(

@@ -65,7 +65,7 @@ function Overview({ destination, name }) {
       (verified || !isFailing) && h("p", {}, h(Badge, { kind: verified ? "good" : "warn" }, verified ? "verified" : "not verified"), " ", verification),
       h(Missed, { destination, name, showReplays, key: `${enabled} ${pending > 0} ${health.lastSuccessAt}` }),
       h(TestEvent, { destination, key: JSON.stringify([url, region, eventBusName, credentials, enabled]) },
-        credentials?.roleArn && !enabled && !verified && h(Button, { kind: "primary", action: async () => openRoleSteps(destination) }, "Set up the role"),
+        credentials?.roleArn && !enabled && h(Button, { kind: verified ? "" : "primary", action: async () => openRoleSteps(destination) }, "Set up the role"),
         needsAccess && replaceAccess,
         pending > 0 && enabled && h(Button, { kind: needsAccess ? "" : "primary", action: () => replayNow(destination, showReplays) }, `Send ${plural(pending, "queued delivery", "queued deliveries")} now`),
         enabled && h(Button, { action: async () => openReplay(destination, name, { started: showReplays }) }, "Replay …"),

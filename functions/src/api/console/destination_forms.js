@@ -36,7 +36,7 @@ const RecordFields = ({ events = ["error"], filter }) => h(Fragment, {},
     h("div", { class: "form" }, h("p", { class: "wide quiet" }, "Separate several users and workflows with commas. What is sent matches all fields that are filled."),
       FILTER_FIELDS.map(([name, label, hint, isByLine]) => h(Field, { key: name, label, name, hint, value: filter?.[name]?.join(isByLine ? "\n" : ", "), ...(isByLine && { text: true, rows: 3 }) })))));
 
-const NameField = ({ value }) => h(Field, { label: "Name", name: "name", value, isWide: true, maxLength: 128, hint: "How you recognise it, for example Support desk" });
+const NameField = ({ value }) => h(Field, { label: "Name", name: "name", value, isWide: true, maxLength: 256, hint: "How you recognise it, for example Support desk" });
 const UrlField = ({ value }) => h(Field, { label: "URL", name: "url", type: "url", required: true, isWide: true, value, hint: "HTTPS, with a public address. Without user and password" });
 const BusFields = ({ region, eventBusName }) => h(Fragment, {},
   h(Field, { label: "Region", name: "region", required: true, value: region, hint: "For example eu-central-1" }),

@@ -4,11 +4,13 @@ import { Fragment, h } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
 import { useData, useDestinations } from "./data.js";
 import { destinationName, UserLink, WorkflowLink } from "./names.js";
-import { link, useAddress } from "./route.js";
+import { link } from "./route.js";
 import { startReplay } from "./replays.js";
 import { Badge, Button, Code, CopyButton, Dialog, Empty, Id, Json, Problem, Properties, Skeleton, Time } from "./ui.js";
 
 export { ErrorPanel, EventPanel, Actor, DELIVERY_KINDS };
+
+const RECENT_MS = 7 * 86400 * 1000;
 
 // Kinds of badges by status of a delivery.
 const DELIVERY_KINDS = { delivered: "good", pending: "warn", failed: "bad", cancelled: "quiet" };
@@ -16,9 +18,9 @@ const DELIVERY_KINDS = { delivered: "good", pending: "warn", failed: "bad", canc
 function ErrorPanel({ id, close }) {
   const error = useData(`error ${id}`, () => call("GET", `errors/${segment(id)}`));
   const { deliveries, ...found } = error.data ?? {};
-  // The range of the page below has this error, if it has one.
-  const { parameters: { since, until, range = since || until ? undefined : "7d" } } = useAddress();
-  const errorsOf = (filter) => link(["errors"], { view: "list", ...filter, since, until, range });
+  // A range that has this error.
+  const isRecent = Date.now() - Date.parse(found.createdAt) < RECENT_MS;
+  const errorsOf = (filter) => link(["errors"], { view: "list", ...filter, ...(isRecent ? { range: "7d" } : { since: found.createdAt }) });
   return h(Dialog, { title: "Error", close, isPanel: true },
     h(Problem, { problem: error.problem, retry: error.reload }),
     error.data ? h(Fragment, {},

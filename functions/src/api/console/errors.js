@@ -206,6 +206,6 @@ function ErrorList({ data, isLoading, matches, pages }) {
       h("td", { class: "text" }, h("a", { href: changed({ error: found._id }) }, excerpt(found.error, 200))),
       h("td", {}, h(Code, { text: found.blockType })),
       h("td", {}, h(WorkflowLink, { id: found.workflowId })), h("td", {}, h(UserLink, { id: found.userId })))))))
-    : h(Empty, { title: "No errors" }, errors.length ? "No loaded error matches the text and the status code." : "Nothing failed in this time range."),
+    : h(Empty, { title: "No errors" }, errors.length ? "No loaded error matches the search and the status code." : "Nothing failed in this time range."),
   h(PageLinks, { ...pages, cursor: data.cursor, older: "Older errors" }));
 }

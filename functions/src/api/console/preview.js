@@ -27,7 +27,7 @@ const INPUTS_IN_STEPS = 9;
 function PreviewField({ field: { label, type, required, help, placeholder, options } }) {
   const name = h(Fragment, {}, asText(label, "(label)"), !required && type !== "boolean" && h("span", { class: "quiet" }, " (optional)"));
   if (type === "boolean") return h("label", { class: "check" }, h("input", { type: "checkbox" }), h("span", {}, name));
-  return h("label", {}, h("span", {}, name), type === "select" ? h("select", {}, h("option", {}, "Choose …"), list(options).map(({ value, label: title }) => h("option", { key: asText(value) }, asText(title))))
+  return h("label", {}, h("span", {}, name), type === "select" ? h("select", {}, h("option", {}, "Choose…"), list(options).map(({ value, label: title }) => h("option", { key: asText(value) }, asText(title))))
     : h("input", { class: type === "secret" ? "secret" : "", placeholder: asText(placeholder), autocomplete: "off" }), help && h("span", { class: "quiet" }, asText(help)));
 }
 

@@ -1,6 +1,6 @@
 // Client of the API at the origin of this page. The token is stored in the memory of this module only.
 
-export { call, claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, RequestError, exchangeTicket, isRenewable };
+export { call, claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, RequestError, exchangeTicket, isRenewable, deferred };
 
 const base = new URL(".", location.href);
 const RENEW_BEFORE_MS = 60_000;
@@ -71,11 +71,18 @@ function forgetToken() {
   renewal?.end("stale");
 }
 
+// Returns a promise with the functions that settle it. `Promise.withResolvers` does the same in newer browsers.
+function deferred() {
+  const settle = {};
+  const promise = new Promise((resolve, reject) => { Object.assign(settle, { resolve, reject }); });
+  return { promise, ...settle };
+}
+
 // Asks the host for a token. Requests that need one at the same time share it.
 function renewToken() {
   if (!askHost) return Promise.reject(new RequestError("session"));
   if (!renewal) {
-    const { promise, resolve, reject } = Promise.withResolvers();
+    const { promise, resolve, reject } = deferred();
     const timer = setTimeout(() => renewal?.end("session"), RENEWAL_TIMEOUT_MS);
     const end = (failure) => {
       clearTimeout(timer);

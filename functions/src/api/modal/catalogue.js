@@ -11,14 +11,16 @@ const MIN_SEARCHED = 6;
 
 const statusBadge = (status) => h("span", { class: `badge ${status}` }, text(`status.${status}`));
 
+// Full-width letters count as the others.
+const searchable = (value) => value.normalize("NFKC").toLowerCase();
+
 // Creates the view. `openIntegration` and `openErrors` lead to the other views.
 function catalogueView({ openIntegration, openErrors, errorCount }) {
   const entries = [...state.integrations.values(), ...retiredEntries()];
   const list = h("ul", { class: "catalogue" });
   const empty = h("p", { class: "empty", role: "status" });
   const draw = (search) => {
-    const wanted = search.trim().toLocaleLowerCase();
-    const found = entries.filter(({ name, description }) => `${name} ${description ?? ""}`.toLocaleLowerCase().includes(wanted));
+    const found = entries.filter(({ name, description }) => searchable(`${name} ${description ?? ""}`).includes(searchable(search.trim())));
     list.replaceChildren(...found.map((integration) => entry(integration, openIntegration)));
     empty.textContent = found.length > 0 ? "" : text(entries.length === 0 ? "noIntegrations" : "noMatch", { search });
   };

@@ -1,7 +1,7 @@
 // Elements. Data from the API and the host becomes text and never markup: there is no innerHTML here.
 
 import { text } from "./texts.js";
-import { RequestError, isRenewable, renewToken } from "./api.js";
+import { RequestError, deferred, isRenewable, renewToken } from "./api.js";
 
 export { SLOW_MS, h, button, icon, announce, showFailure, problemText, notice, confirmDialog, newId };
 
@@ -83,7 +83,7 @@ function problemText(problem) {
     console.error(problem);
     return text("failed");
   }
-  const texts = { session: "sessionEnded", offline: "offline", invalid: "formInvalid", conflict: "conflict", gone: "gone", forbidden: "notAllowed" };
+  const texts = { session: "sessionEnded", offline: "offline", invalid: "conflict", conflict: "conflict", gone: "gone", forbidden: "notAllowed" };
   const message = text(texts[problem.kind] ?? "failed");
   return problem.kind === "session" && !isRenewable() ? `${message} ${text("linkUsed")}` : message;
 }
@@ -112,7 +112,7 @@ const notice = (message, kind, ...content) => h("div", { class: `notice ${kind}`
 // Asks for confirmation in a dialog. Resolves to whether the action was confirmed and has succeeded. A running action
 // continues if the dialog is closed.
 function confirmDialog({ title, help, confirm, cancel, danger = true, action = () => {} }) {
-  const { promise, resolve } = Promise.withResolvers();
+  const { promise, resolve } = deferred();
   const [titleId, helpId] = [newId("title"), newId("help")];
   let [succeeded, isRunning] = [false, false];
   const failure = h("div", { role: "alert" });

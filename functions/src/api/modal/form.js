@@ -4,7 +4,7 @@ import { text, formatNumber, parseNumber } from "./texts.js";
 import { h, newId } from "./dom.js";
 import { state } from "./state.js";
 
-export { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, missingValue };
+export { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, missingValue, localized };
 
 // JSON pointer (RFC 6901) of the parts of a path, and the parts of a pointer.
 const toPointer = (...parts) => parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
@@ -107,14 +107,37 @@ function reviewValue(field, value) {
 }
 
 // Returns whether a text is a URL that the server accepts.
-const isUrl = (value) => /^https?:\/\/\S+$/i.test(value) && URL.canParse(value);
+function isUrl(value) {
+  try {
+    return /^https?:\/\/\S+$/i.test(value) && Boolean(new URL(value));
+  } catch {
+    return false;
+  }
+}
+
+const invalidNumber = () => text("invalidNumber", { example: formatNumber(1234.5) });
 
 // Returns why a value cannot be sent, or null. The server checks the rest.
 function missingValue(field, value) {
-  if (value === undefined) return field.required ? text(field.type === "select" ? "requiredChoice" : "required") : null;
-  if (field.type === "number" && typeof value !== "number") return text("invalidNumber");
+  if (value === undefined) return field.required ? required(field.type === "select") : null;
+  if (field.type === "number" && typeof value !== "number") return invalidNumber();
   if (field.type === "url" && !isUrl(value)) return text("invalidUrl");
   return null;
+}
+
+const required = (isChoice) => text(isChoice ? "requiredChoice" : "required");
+
+// Texts for what the server finds in a field, by the start of its message.
+const FOUND = [
+  ["must match the pattern", () => text("invalidPattern")], ["is required", required], ["must be a number", invalidNumber],
+  ["must be a complete URL", () => text("invalidUrl")], ["must be one of", required],
+];
+
+// Describes an error of the server in the language of the page, as far as it concerns a field of the form.
+function localized(form, { pointer, detail }) {
+  const input = inputOf(form, pointer);
+  const [, describe] = (input && FOUND.find(([start]) => detail.startsWith(start))) || [];
+  return { pointer, detail: describe?.(input.localName === "select") ?? text("invalidValue", { reason: detail }) };
 }
 
 function clearFieldErrors(form) {

@@ -1,14 +1,14 @@
 // Installation of an integration: a form or steps at first, then its accounts, settings and workflows.
 
-import { text } from "./texts.js";
-import { call, claims, RequestError } from "./api.js";
+import { text, formatList } from "./texts.js";
+import { call, claims, deferred, RequestError } from "./api.js";
 import { h, button, announce, notice, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
-import { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, missingValue } from "./form.js";
+import { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
 
-export { installView, manageView, reconnectView };
+export { installView, isConnected, manageView, reconnectView };
 
 // Number of inputs up to which everything fits into one form.
 const MAX_IN_ONE_FORM = 8;
@@ -35,9 +35,8 @@ async function store(id, body) {
   return installation;
 }
 
-// Describes an error of the server in the language of the page.
-const localized = ({ pointer, detail }) =>
-  ({ pointer, detail: detail.startsWith("must match the pattern") ? text("invalidPattern") : text("invalidValue", { reason: detail }) });
+// A new version of an integration may have an account that was not connected yet.
+const isConnected = (installation, type) => Boolean(own(installation.credentialIds, type));
 
 // ---------------------------------------------------------------------------------------------------------
 // Sections of the forms. Each has a title, its content, and functions that read and check it.
@@ -122,7 +121,7 @@ function workflowsSection({ workflows }) {
     inputs: workflows.length,
     check: () => [{ pointer: "/workflows", detail: chosen().length === 0 ? text("atLeastOne") : null }],
     read: (_, body) => { body.workflows = chosen().map(({ key }) => key); },
-    review: () => [[text("workflows"), chosen().map(({ name }) => name).join(", ")]],
+    review: () => [[text("workflows"), formatList(chosen().map(({ name }) => name))]],
   };
 }
 
@@ -186,11 +185,12 @@ async function submitSections(form, sections, failure, { save, openNext, reload 
     view.inert = false;
     form.querySelector("[type=submit]").focus();
     if (problem.kind !== "invalid") throw problem;
-    const others = showFieldErrors(form, problem.errors.map(localized))
+    const others = showFieldErrors(form, problem.errors.map((error) => localized(form, error)))
       .map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
     // The integration has fields that the form lacks.
     const again = others.length > 0 && button(text("reloadForm"), reload);
-    failure.replaceChildren(notice([text("formInvalid"), ...others].join(" "), "danger", again));
+    const marked = others.length < problem.errors.length && text("formInvalid");
+    failure.replaceChildren(notice([marked, ...others].filter(Boolean).join(" "), "danger", again));
     return;
   }
   if (wasLeft()) return;
@@ -255,7 +255,7 @@ function manageView(installation, integration, { openReconnect, openCatalogue, r
   const showStatus = () => status.replaceChildren(statusBadge(installationOf(installation.integrationId)?.status ?? "inactive"));
   return [
     status,
-    integration === null && notice(text("retired"), "warn"),
+    integration === null && notice(canManage() ? `${text("retired")} ${text("retiredHelp")}` : text("retired"), "warn"),
     attention(installation, integration, { openReconnect, canChange }),
     errors && h("section", { class: "stack" }, h("h2", {}, text("errors")), errors),
     integration && integration.credentialTypes.length > 0
@@ -285,8 +285,9 @@ function attention(installation, integration, { openReconnect, canChange }) {
     const [kind, name] = fromPointer(pointer);
     const credentialType = kind === "credentials" && integration.credentialTypes.find(({ type }) => type === name);
     if (credentialType) {
-      return h("li", { class: "row" }, h("span", {}, text("attention.account", { account: credentialType.name })),
-        canChange && button(text("reconnect"), () => openReconnect(name), "primary"));
+      const [attentionText, action] = isConnected(installation, name) ? ["attention.account", "reconnect"] : ["attention.connect", "connect"];
+      return h("li", { class: "row" }, h("span", {}, text(attentionText, { account: credentialType.name })),
+        canChange && button(text(action), () => openReconnect(name), "primary"));
     }
     const setting = integration.settings.find((field) => field.name === name);
     return h("li", {}, setting ? text("attention.setting", { setting: setting.label }) : detail);
@@ -300,12 +301,12 @@ function accounts(installation, integration, { openReconnect, canChange }) {
     const needsAttention = installation.attention.some((one) => one.pointer === toPointer("credentials", type));
     // The session lists some credentials only.
     const isValid = credential ? credential.status === "valid" : !needsAttention;
-    const status = !installation.credentialIds[type] ? "notConnected" : isValid ? "connected" : "invalid";
+    const status = !isConnected(installation, type) ? "notConnected" : isValid ? "connected" : "invalid";
     return h("li", { class: "row" },
       h("span", {}, h("strong", {}, credential?.name ?? name), " ",
         h("span", { class: `badge ${status === "connected" ? "active" : "needs-attention"}` }, text(status)),
         credential?.statusReason && h("span", { class: "help" }, credential.statusReason)),
-      canChange && button(text("reconnect"), () => openReconnect(type)));
+      canChange && button(text(isConnected(installation, type) ? "reconnect" : "connect"), () => openReconnect(type)));
   })));
 }
 
@@ -351,7 +352,7 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
   const active = toggle.checked;
   toggle.disabled = true;
   const previous = state.switches;
-  const { promise, resolve } = Promise.withResolvers();
+  const { promise, resolve } = deferred();
   state.switches = promise;
   const user = claims?.sub;
   await previous;
@@ -390,13 +391,13 @@ function reconnectView(installation, credentialType, { openInstallation }) {
   const reason = credentialOf(installation, credentialType.type)?.statusReason;
   return [
     reason && notice(text("invalidReason", { account: credentialType.name, reason }), "danger"),
-    sectionForm([section], text("reconnect"), {
+    sectionForm([section], text(isConnected(installation, credentialType.type) ? "reconnect" : "connect"), {
       save: (form) => {
         const body = { credentials: {} };
         section.read(form, body);
         return put(installation.integrationId, body);
       },
-      openNext: () => openInstallation(text("reconnected", { account: credentialType.name })),
+      openNext: () => openInstallation(text(isConnected(installation, credentialType.type) ? "reconnected" : "nowConnected", { account: credentialType.name })),
       reload: () => openInstallation(),
     }),
   ];

@@ -7,7 +7,7 @@ import { claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, e
 import { SLOW_MS, h, button, icon, announce, showFailure, problemText, confirmDialog } from "./dom.js";
 import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, presentGroups, installationOf } from "./state.js";
 import { catalogueView } from "./catalogue.js";
-import { installView, manageView, reconnectView } from "./installation.js";
+import { installView, isConnected, manageView, reconnectView } from "./installation.js";
 import { errorList } from "./errors.js";
 import { fromPointer } from "./form.js";
 
@@ -86,7 +86,7 @@ async function openView(load, draw, { renews = false } = {}) {
   } catch (problem) {
     if (number !== state.view) return;
     const isSession = problem.kind === "session";
-    showEnd(isSession ? text("sessionEnded") : text("title"), isSession && isRenewable() ? text("sessionMissingHelp") : problemText(problem),
+    showEnd(isSession ? text("sessionEnded") : text("title"), isSession ? text(isRenewable() ? "sessionMissingHelp" : "linkUsed") : problemText(problem),
       (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"),
       !isSession && reopen && button(text("back"), reopen));
   } finally {
@@ -169,19 +169,24 @@ function openResult(integration) {
 
 function openReconnect(integration, type) {
   const credentialType = integration.credentialTypes.find((one) => one.type === type);
+  const installation = installationOf(integration.integrationId);
   const openInstallation = (message) => openIntegration(integration.integrationId, message);
-  show({ title: text("reconnectTitle", { account: credentialType.name }), integration, back: () => openInstallation() },
-    reconnectView(installationOf(integration.integrationId), credentialType, { openInstallation }));
+  const title = isConnected(installation, type) ? "reconnectTitle" : "connectTitle";
+  show({ title: text(title, { account: credentialType.name }), integration, back: () => openInstallation() },
+    reconnectView(installation, credentialType, { openInstallation }));
 }
 
 // Opens the account of an integration that does not work, or the integration if it is not clear which one.
 function openAccounts(id) {
   const integration = state.integrations.get(id);
-  const broken = installationOf(id)?.attention.map(({ pointer }) => fromPointer(pointer)).find(([kind]) => kind === "credentials");
+  const installation = installationOf(id);
+  const broken = (installation?.attention ?? []).map(({ pointer }) => fromPointer(pointer)).filter(([kind]) => kind === "credentials")
+    .map(([, name]) => name);
   const [only, ...others] = integration.credentialTypes;
-  const type = broken?.[1] ?? (others.length === 0 ? only.type : null);
+  // Errors come from an account that was connected.
+  const type = broken.find((name) => isConnected(installation, name)) ?? broken[0] ?? (others.length === 0 ? only.type : null);
   // A new version of the integration may have another type.
-  if (installationOf(id) && integration.credentialTypes.some((one) => one.type === type)) openReconnect(integration, type);
+  if (installation && integration.credentialTypes.some((one) => one.type === type)) openReconnect(integration, type);
   else return openIntegration(id);
 }
 
@@ -306,7 +311,6 @@ function showSessionEnd() {
 
 // The ticket is exchanged when the user continues: mail scanners open the links of messages.
 function startHosted() {
-  setLanguage(navigator.languages);
   // Another link that is opened in the same tab changes the fragment only.
   addEventListener("hashchange", () => location.reload());
   const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
@@ -331,6 +335,7 @@ function startHosted() {
   showEnd(text("linkTitle"), text("linkHelp"), next);
 }
 
+setLanguage(navigator.languages);
 applyTheme();
 app.addEventListener("focusin", () => { wasUsed = true; });
 addEventListener("unhandledrejection", (event) => {

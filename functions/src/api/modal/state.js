@@ -1,6 +1,6 @@
 // What the page knows: the session of the user, the integrations, and what the host asked for.
 
-import { setLanguage } from "./texts.js";
+import { compareNames, setLanguage } from "./texts.js";
 import { setThemes } from "./theme.js";
 import { call, claims } from "./api.js";
 
@@ -54,7 +54,7 @@ async function loadCatalogue() {
     integrations.push(...page.data);
     ({ cursor } = page);
   } while (cursor);
-  integrations.sort((one, other) => one.name.localeCompare(other.name));
+  integrations.sort((one, other) => compareNames(one.name, other.name));
   state.integrations = new Map(integrations.map((integration) => [integration.integrationId, integration]));
 }
 

@@ -8,17 +8,29 @@ import { ES } from "./texts.es.js";
 import { PT } from "./texts.pt.js";
 import { JA } from "./texts.ja.js";
 
-export { text, plural, setLanguage, relativeTime, exactTime, formatNumber, parseNumber };
+export { text, plural, setLanguage, relativeTime, exactTime, formatNumber, parseNumber, formatList, compareNames };
 
 const DICTIONARIES = { en: EN, de: DE, fr: FR, es: ES, pt: PT, ja: JA };
 
 let language = "en";
+// The language with the region of the browser, for numbers, times and lists.
+let locale = "en";
 let replaced = {};
+
+// Returns the language, script and region of a code, or null: some systems have codes such as "en-US@posix".
+function canonicalLocale(code) {
+  try {
+    return new Intl.Locale(code).baseName;
+  } catch {
+    return null;
+  }
+}
 
 // Chooses the first known language of the given ones, and the texts that the host replaces.
 function setLanguage(wanted, texts = {}) {
-  const codes = wanted.filter(Boolean).map((code) => String(code).toLowerCase().split("-")[0]);
-  language = codes.find((code) => Object.hasOwn(DICTIONARIES, code)) ?? "en";
+  const languageOf = (code) => String(code).toLowerCase().split("-")[0];
+  language = wanted.filter(Boolean).map(languageOf).find((code) => Object.hasOwn(DICTIONARIES, code)) ?? "en";
+  locale = navigator.languages.filter((code) => languageOf(code) === language).map(canonicalLocale).find(Boolean) ?? language;
   const known = Object.entries(texts ?? {}).filter(([key, value]) => Object.hasOwn(EN, key) && typeof value === "string");
   replaced = Object.fromEntries(known);
   document.documentElement.lang = language;
@@ -32,27 +44,32 @@ function text(key, values = {}) {
 // Up to 999,999 these languages have no other forms: `many` of French, Spanish and Portuguese is for
 // millions.
 const plural = (key, count) =>
-  text(`${key}.${new Intl.PluralRules(language).select(count) === "one" ? "one" : "other"}`, { count: new Intl.NumberFormat(language).format(count) });
+  text(`${key}.${new Intl.PluralRules(language).select(count) === "one" ? "one" : "other"}`, { count: new Intl.NumberFormat(locale).format(count) });
 
 const UNITS = [["day", 86_400], ["hour", 3600], ["minute", 60]];
 
 // Describes a time as, for example, "5 minutes ago".
 function relativeTime(time) {
   const seconds = (Date.now() - Date.parse(time)) / 1000;
-  const [unit, length] = UNITS.find(([, unitLength]) => seconds >= unitLength) ?? ["second", 1];
-  const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
-  return unit === "second" ? format.format(0, "second") : format.format(-Math.floor(seconds / length), unit);
+  const [unit, length] = UNITS.find(([, unitLength]) => seconds >= unitLength) ?? [];
+  return unit ? new Intl.RelativeTimeFormat(locale).format(-Math.floor(seconds / length), unit) : text("justNow");
 }
 
-const exactTime = (time) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "long" }).format(new Date(time));
+const exactTime = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "long" }).format(new Date(time));
 
-// Numbers have the decimal separator of the language and no other one: "1,000" is not 1.
-const separator = () => new Intl.NumberFormat(language).format(1.5)[1];
+const formatList = (names) => new Intl.ListFormat(locale).format(names);
+const compareNames = (one, other) => one.localeCompare(other, locale);
+
+const separator = () => new Intl.NumberFormat(locale).format(1.5)[1];
 const formatNumber = (number) => String(number).replace(".", separator());
 
-// Returns a number, or null if the text is none.
+// Returns a number, or null if the text is none. Its characters may be full-width. Spaces and apostrophes may group digits.
 function parseNumber(entered) {
-  const isNumber = /^[+-]?(\d+|\d*[.,]\d+)(e[+-]?\d+)?$/i.test(entered) && !/[.,]/.test(entered.replace(separator(), ""));
-  const number = isNumber ? Number(entered.replace(separator(), ".")) : NaN;
+  const narrow = entered.replace(/[\uFF01-\uFF5E]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xFEE0)).replace("\u2212", "-");
+  const plain = narrow.replace(/^[+-]?[1-9]\d{0,2}(?:[\s'’]\d{3})+(?!\d)/, (grouped) => grouped.replace(/[\s'’]/g, ""));
+  const [found, whole, mark, fraction = ""] = /^[+-]?(\d*)([.,](\d+))?(?:e[+-]?\d+)?$/i.exec(plain) ?? [];
+  // "1,000" is 1000 for those who write 1.5, and 1 for the others.
+  const mayGroup = mark && !mark.startsWith(separator()) && fraction.length === 3 && Number(whole) > 0;
+  const number = found && (whole || fraction) && !mayGroup ? Number(plain.replace(",", ".")) : NaN;
   return Number.isFinite(number) ? number : null;
 }

@@ -31,8 +31,8 @@ function luminance(color) {
 }
 
 function contrast(one, other) {
-  const [lighter, darker] = [luminance(one), luminance(other)].toSorted((a, b) => b - a);
-  return (lighter + 0.05) / (darker + 0.05);
+  const both = [luminance(one), luminance(other)];
+  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
 }
 
 // Returns why a theme is invalid, or null.

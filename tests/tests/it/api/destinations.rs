@@ -113,8 +113,12 @@ async fn filter_limits_destination_and_null_clears_it() {
     let patched = acme.backend.patch(&path, json!({ "filter": null })).await.is(200);
     assert_eq!(patched.body["filter"], json!({}));
     acme.record_error(&stock, "without filter").await;
-    let rest = bus.wait_for_errors(1).await;
-    assert_eq!(rest[0]["detail"]["error"], "without filter");
+    // A bus may confirm an error too late, which is then sent again.
+    let mut error = json!("included");
+    while error == "included" {
+        error = bus.wait_for_errors(1).await[0]["detail"]["error"].clone();
+    }
+    assert_eq!(error, "without filter");
 }
 
 #[tokio::test]

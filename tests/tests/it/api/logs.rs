@@ -254,7 +254,7 @@ async fn erasure_deletes_only_the_errors_of_its_user() {
     let (joes, jims) = (acme.create_workflow(&joe, "Orders").await, acme.create_workflow(&jim, "Orders").await);
     let good = Receiver::new().await;
     acme.create_webhook(&good.url).await;
-    let bad = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let bad = Receiver::with_behavior(|_| Reply::Status(429, "retry-after: 3600\r\n")).await;
     let (bad, _) = acme.create_webhook(&bad.url).await;
     for n in 0..5 {
         acme.record_error(&joes, &format!("joe {n}")).await;

@@ -75,6 +75,10 @@ async fn errors_are_replayed_by_time_id_and_failure() {
     let failed = replay(json!({ "errorIds": [ids[0]] })).await;
     assert_eq!(failed["failed"], 1, "{failed}");
     receiver.set_behavior(|_| Reply::Status(200, ""));
+    eventually("the webhook is disabled", async || {
+        (acme.get_destination(&webhook).await["enabled"] == false).then_some(())
+    })
+    .await;
     acme.backend.patch(&path, json!({ "enabled": true })).await.is(200);
     let done = replay(json!({ "failed": true })).await;
     assert_eq!((&done["found"], &done["delivered"]), (&json!(1), &json!(1)), "{done}");
@@ -101,6 +105,7 @@ async fn cancelled_replay_sends_no_pending_delivery() {
     let path = format!("/destinations/{webhook}/replay");
     let replay = acme.backend.post(&path, json!({ "errorIds": recorded.body["ids"] })).await.is(202).text("replayId");
     receiver.wait_for_requests(20).await;
+    acme.wait_for_retry_after(&webhook).await;
     let cancelled = acme.backend.delete(&format!("/replays/{replay}")).await.is(200);
     assert_eq!(cancelled.body["status"], "cancelled");
     receiver.set_behavior(|_| Reply::Status(200, ""));
@@ -384,13 +389,19 @@ async fn pending_error_replayed_twice_arrives_and_blocks_nothing() {
     let id = acme.record_error(&workflow, "Error").await;
     eventually("the delivery is pending", async || acme.deliveries(&webhook, "pending").await.pop()).await;
     let path = format!("/destinations/{webhook}/replay");
+    let mut replays = Vec::new();
     for _ in 0..2 {
-        acme.backend.post(&path, json!({ "errorIds": [id, id] })).await.is(202);
+        replays.push(acme.backend.post(&path, json!({ "errorIds": [id, id] })).await.is(202).text("replayId"));
     }
     eventually("the replays have failed, too", async || (receiver.received().len() >= 2).then_some(())).await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
     eventually("no delivery is pending", async || {
         acme.fast_forward(&webhook).await;
+        for replay in &replays {
+            if acme.backend.get(&format!("/replays/{replay}")).await.is(200).body["status"] != "done" {
+                return None;
+            }
+        }
         (acme.pending_items(&webhook).await.is_empty()
             && acme.get_destination(&webhook).await["health"]["pending"] == 0)
             .then_some(())

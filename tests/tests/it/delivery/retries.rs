@@ -187,9 +187,11 @@ async fn same_error_id_in_two_workflows_is_delivered_twice() {
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
     acme.fail_with_equal_ids(&user, &webhook).await;
     receiver.set_behavior(|_| Reply::Status(200, ""));
-    acme.fast_forward(&webhook).await;
-    eventually("both have arrived", async || (acme.deliveries(&webhook, "delivered").await.len() == 2).then_some(()))
-        .await;
+    eventually("both have arrived", async || {
+        acme.fast_forward(&webhook).await;
+        (acme.deliveries(&webhook, "delivered").await.len() == 2).then_some(())
+    })
+    .await;
     let all = format!("{:?}", receiver.received().iter().map(|request| &request.body).collect::<Vec<_>>());
     assert!(all.contains("Orders") && all.contains("Stock"), "{all}");
 }
