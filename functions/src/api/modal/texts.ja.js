@@ -69,7 +69,7 @@ const JA = {
   required: "値を入力してください。",
   requiredChoice: "項目を選択してください。",
   invalidNumber: "桁区切りなしの数値を入力してください（例：{example}）。",
-  invalidUrl: "https:// で始まるアドレスを入力してください。",
+  invalidUrl: "先頭が https:// のアドレスを入力してください。",
   invalidPattern: "値の形式が正しくありません。",
   invalidValue: "この値をご確認ください：{reason}",
   atLeastOne: "ワークフローを 1 つ以上選択してください。",
