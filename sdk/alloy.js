@@ -27,6 +27,7 @@ function warn(text) {
 
 const asInstalled = (workflow) => ({ ...workflow, installed: true });
 
+// Returns an integration with the members that pages of alloy-frontend read.
 function asBefore(integration, workflows) {
   const { integrationId, credentialTypes, installation } = integration;
   const installed = new Map(workflows.filter((one) => one.integrationId === integrationId).map((one) => [one.key, asInstalled(one)]));

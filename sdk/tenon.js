@@ -8,16 +8,16 @@ const PATIENCE_MS = 20_000;
 // Time for the page to answer a request to close.
 const ANSWER_MS = 5000;
 const TEXTS = {
-  en: { lang: "en", title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
-  de: { lang: "de", title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
-  fr: { lang: "fr", title: "Intégrations", failed: "Impossible de charger les intégrations.", close: "Fermer" },
-  es: { lang: "es", title: "Integraciones", failed: "No se pudieron cargar las integraciones.", close: "Cerrar" },
-  pt: { lang: "pt", title: "Integrações", failed: "Não foi possível carregar as integrações.", close: "Fechar" },
-  ja: { lang: "ja", title: "連携", failed: "連携を読み込めませんでした。", close: "閉じる" },
+  en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
+  de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
+  fr: { title: "Intégrations", failed: "Impossible de charger les intégrations.", close: "Fermer" },
+  es: { title: "Integraciones", failed: "No se pudieron cargar las integraciones.", close: "Cerrar" },
+  pt: { title: "Integrações", failed: "Não foi possível carregar as integrações.", close: "Fechar" },
+  ja: { title: "連携", failed: "連携を読み込めませんでした。", close: "閉じる" },
 };
 
-// Returns the texts of a language, with or without a region.
-const textsOf = (code) => Object.entries(TEXTS).find(([language]) => language === code.toLowerCase().split("-")[0])?.[1];
+// Returns the language of a code, with or without a region, if it has texts.
+const languageOf = (code) => Object.keys(TEXTS).find((language) => language === code.toLowerCase().split("-")[0]);
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
@@ -43,7 +43,7 @@ const RULES = {
   mode: oneOf("read", "install", "manage"),
   // The page ignores an invalid theme, with a warning.
   theme: [() => true],
-  lang: [(value) => Boolean(textsOf(value)), `must be ${Object.keys(TEXTS).join(", ")}`],
+  lang: [(value) => Boolean(languageOf(value)), `must be ${Object.keys(TEXTS).join(", ")}`],
   texts: object,
   prefill: object,
   mount: [(value) => value.nodeType === 1, "must be an element"],
@@ -112,11 +112,12 @@ function open(given) {
   const { token: tokenFunction, url, origins, mount, on = {}, ...rest } = check(given);
   const options = toJson({ ...rest, inline: Boolean(mount) });
   const page = pageUrl(url, origins);
-  const { lang, ...known } = [options.lang, ...navigator.languages].map((code) => textsOf(code ?? "")).find(Boolean) ?? TEXTS.en;
-  const replaced = Object.fromEntries(Object.entries(rest.texts ?? {}).filter(([, value]) => typeof value === "string"));
-  const texts = { ...known, ...replaced };
+  const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
+  const isReplaced = ([name, value]) => Object.hasOwn(TEXTS.en, name) && typeof value === "string";
+  const replaced = Object.entries(options.texts ?? {}).filter(isReplaced);
+  const texts = { ...TEXTS[lang], ...Object.fromEntries(replaced) };
   // That of replaced texts is not known.
-  const language = Object.keys(replaced).length ? {} : { lang };
+  const language = replaced.length ? {} : { lang };
   const narrow = matchMedia("(max-width: 640px)");
   let height = mount ? 320 : 480;
   let port;

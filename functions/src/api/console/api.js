@@ -3,7 +3,7 @@
 
 import { createStore, useStore } from "./store.js";
 
-export { session, call, etagOf, query, segment, signIn, signOut, restoreSession, useSession, onSignOut, isRefused };
+export { session, call, etagOf, query, segment, signIn, signOut, restoreSession, useSession, onSignOut, isRefused, fieldProblem };
 
 const base = new URL(".", location.href);
 const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
@@ -17,13 +17,16 @@ const useSession = () => useStore(session);
 // Calls a function when the session ends, so that nothing of it is shown to the next one who signs in.
 const onSignOut = (forget) => session.subscribe(() => { if (!session.value.key) forget(); });
 
+// Returns the problem of a field of a form, like one that the API has found.
+const fieldProblem = (name, detail) => Object.assign(new Error(), { errors: [{ pointer: `/${name}`, detail }] });
+
 // Signs in. Throws an error if the key is refused. With `remember`, a key with the scope `read` survives a reload.
 async function signIn(key, remember) {
-  if (!API_KEY_PATTERN.test(key)) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "must be an API key: tn_live_… or tn_test_…" }] });
+  if (!API_KEY_PATTERN.test(key)) throw fieldProblem("key", "must be an API key: tn_live_… or tn_test_…");
   const candidate = { key, controller: new AbortController() };
   const environment = await call("GET", "environment", undefined, { caller: candidate });
   const mayChange = environment.scope === "manage";
-  if (remember && mayChange) throw Object.assign(new Error(), { errors: [{ pointer: "/key", detail: "has the scope `manage`. Only a key with the scope `read` can be kept" }] });
+  if (remember && mayChange) throw fieldProblem("key", "has the scope `manage`. Only a key with the scope `read` can be kept");
   if (remember) sessionStorage.setItem(STORED_KEY, key);
   session.set({ ...candidate, environment, mayChange });
 }

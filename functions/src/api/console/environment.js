@@ -1,7 +1,7 @@
 // Settings of the environment: the defaults of the embedded modal.
 
 import { Fragment, h } from "./preact.js";
-import { call, etagOf, session, useSession } from "./api.js";
+import { call, etagOf, fieldProblem, session, useSession } from "./api.js";
 import { useTitle } from "./route.js";
 import { announce, Badge, Button, Field, Form, Id, Json, Properties, Section, Dialog, openDialog } from "./ui.js";
 
@@ -48,6 +48,6 @@ function parseJson(text, name) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw Object.assign(new Error(), { errors: [{ pointer: `/${name}`, detail: `is not valid JSON: ${error.message}` }] });
+    throw fieldProblem(name, `is not valid JSON: ${error.message}`);
   }
 }

@@ -65,13 +65,13 @@ function Deliveries({ deliveries, type, ids, reload }) {
   return h("section", { class: "stack", "aria-label": "Deliveries" }, h("h3", {}, "Deliveries"), all.length ? all.map((destinationId) => {
     const destination = list.find((one) => one.destinationId === destinationId);
     const delivery = known.get(destinationId);
-    const isSendable = destination?.enabled && subscribesTo(destination, type);
+    const isSubscribed = destination && subscribesTo(destination, type);
     const verb = delivery ? "Send again" : "Send";
     return h("div", { key: destinationId, class: "card dense" },
       h("div", { class: "row spread" }, destination ? h("a", { href: link(["destinations", destinationId]) }, destinationName(destination)) : h("span", { class: "quiet" }, "Deleted destination"),
-        h(Badge, { kind: DELIVERY_KINDS[delivery?.status] }, delivery?.status ?? (destination && !subscribesTo(destination, type) ? "not subscribed" : "not sent"))),
+        h(Badge, { kind: DELIVERY_KINDS[delivery?.status] }, delivery?.status ?? (destination && !isSubscribed ? "not subscribed" : "not sent"))),
       delivery && h(Attempts, delivery),
-      mayChange && isSendable && h("div", {}, h(Button, { label: `${verb} to ${destinationName(destination)}`, action: async () => {
+      mayChange && isSubscribed && destination.enabled && h("div", {}, h(Button, { label: `${verb} to ${destinationName(destination)}`, action: async () => {
         await startReplay(destinationId, ids, { follows: true });
         await reload();
       } }, verb)));

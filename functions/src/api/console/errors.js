@@ -1,7 +1,7 @@
 // Errors: chart, groups of similar errors, and the newest ones, with filters.
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
-import { call, query } from "./api.js";
+import { call, fieldProblem, query } from "./api.js";
 import { Chart } from "./chart.js";
 import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
@@ -47,7 +47,7 @@ function RangeChoice({ parameters, fallback }) {
       present === "custom" ? rangeText(since, until) : "Custom")),
   isOpen && h("div", { class: "card wide" }, h(Form, {
     submit: "Show", send: async (values) => {
-      if (values.until && values.until <= values.since) throw Object.assign(new Error(), { errors: [{ pointer: "/until", detail: "must be after the start" }] });
+      if (values.until && values.until <= values.since) throw fieldProblem("until", "must be after the start");
       setOpen(false);
       go(changed({ range: null, since: isoTime(values.since), until: isoTime(values.until), cursor: null }));
     },

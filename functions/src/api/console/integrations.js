@@ -1,7 +1,7 @@
 // Integrations: the catalogue, and an editor with a preview of what the user sees.
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
-import { call, etagOf, onSignOut, query, segment, useSession } from "./api.js";
+import { call, etagOf, fieldProblem, onSignOut, query, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
 import { IntegrationIcon, Preview } from "./preview.js";
 import { go, link, useTitle } from "./route.js";
@@ -82,7 +82,7 @@ async function checkIsNew(id) {
   const found = await call("GET", `integrations/${segment(id)}`).catch((problem) => {
     if (problem.status !== 404) throw problem;
   });
-  if (found) throw Object.assign(new Error(), { errors: [{ pointer: "/id", detail: "exists already" }] });
+  if (found) throw fieldProblem("id", "exists already");
 }
 
 // Returns why a text is not JSON, or an empty text.
@@ -127,7 +127,7 @@ function Editor({ integration, isNew, saved, discard }) {
         drafts.delete(integrationId);
         await discard();
       } }, "Discard changes"), send: async ({ id = integrationId }) => {
-        if (jsonProblem) throw Object.assign(new Error(), { errors: [{ pointer: "/definition", detail: `is not valid JSON: ${jsonProblem}` }] });
+        if (jsonProblem) throw fieldProblem("definition", `is not valid JSON: ${jsonProblem}`);
         if (isNew) await checkIsNew(id.trim());
         rememberIntegration(id.trim(), await call("PUT", `integrations/${segment(id.trim())}`, { ...draft, description: draft.description || null }, { ifMatch: etag }));
         drafts.delete(integrationId);

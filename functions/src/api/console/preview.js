@@ -21,8 +21,8 @@ function themed(theme) {
   return { class: `preview ${scheme}`, style: Object.fromEntries(palette.map(([name, value]) => [`--modal-${name}`, name === "radius" ? `${value}px` : value])) };
 }
 
-// Number of inputs from which the modal shows a form in steps.
-const INPUTS_IN_STEPS = 9;
+// Number of inputs up to which the modal shows everything in one form, as in its installation.js.
+const MOST_IN_ONE_FORM = 8;
 
 function PreviewField({ field: { label, type, required, help, placeholder, options } }) {
   const name = h(Fragment, {}, asText(label, "(label)"), !required && type !== "boolean" && h("span", { class: "quiet" }, " (optional)"));
@@ -37,7 +37,7 @@ function Preview({ integration }) {
   // The modal offers no choice of a single workflow.
   const choices = list(workflows).length > 1 ? list(workflows) : [];
   const inputs = [...list(credentialTypes).flatMap((type) => list(type.fields)), ...list(settings), ...choices].length;
-  return h(Section, { title: "Preview of the modal" }, inputs >= INPUTS_IN_STEPS && h("p", { class: "quiet" }, "The modal shows these parts one after the other, since they have more than eight inputs."), h("div", themed(modal.theme),
+  return h(Section, { title: "Preview of the modal" }, inputs > MOST_IN_ONE_FORM && h("p", { class: "quiet" }, "The modal shows these parts one after the other, since they have more than eight inputs."), h("div", themed(modal.theme),
     h("div", { class: "row flat" }, h(IntegrationIcon, integration), h("span", {}, h("strong", {}, asText(name, "(name)")), description && h("span", { class: "quiet block" }, asText(description)))),
     list(credentialTypes).map((type, index) => h("fieldset", { key: index }, h("legend", {}, asText(type.name, "(name)")), list(type.fields).map((field, place) => h(PreviewField, { key: place, field })))),
     list(settings).length > 0 && h("fieldset", {}, h("legend", {}, "Settings"), list(settings).map((field, place) => h(PreviewField, { key: place, field }))),

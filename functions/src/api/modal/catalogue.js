@@ -20,7 +20,8 @@ function catalogueView({ openIntegration, openErrors, errorCount }) {
   const list = h("ul", { class: "catalogue" });
   const empty = h("p", { class: "empty", role: "status" });
   const draw = (search) => {
-    const found = entries.filter(({ name, description }) => searchable(`${name} ${description ?? ""}`).includes(searchable(search.trim())));
+    const wanted = searchable(search.trim());
+    const found = entries.filter(({ name, description }) => searchable(`${name} ${description ?? ""}`).includes(wanted));
     list.replaceChildren(...found.map((integration) => entry(integration, openIntegration)));
     empty.textContent = found.length > 0 ? "" : text(entries.length === 0 ? "noIntegrations" : "noMatch", { search });
   };

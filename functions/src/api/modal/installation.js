@@ -8,7 +8,7 @@ import { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, s
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
 
-export { installView, isConnected, manageView, reconnectView };
+export { installView, isConnected, connecting, manageView, reconnectView };
 
 // Number of inputs up to which everything fits into one form.
 const MAX_IN_ONE_FORM = 8;
@@ -37,6 +37,11 @@ async function store(id, body) {
 
 // A new version of an integration may have an account that was not connected yet.
 const isConnected = (installation, type) => Boolean(own(installation.credentialIds, type));
+
+// Keys of the texts about connecting an account, again or for the first time.
+const connecting = (installation, type) => (isConnected(installation, type)
+  ? { action: "reconnect", title: "reconnectTitle", attention: "attention.account", done: "reconnected" }
+  : { action: "connect", title: "connectTitle", attention: "attention.connect", done: "nowConnected" });
 
 // ---------------------------------------------------------------------------------------------------------
 // Sections of the forms. Each has a title, its content, and functions that read and check it.
@@ -285,9 +290,9 @@ function attention(installation, integration, { openReconnect, canChange }) {
     const [kind, name] = fromPointer(pointer);
     const credentialType = kind === "credentials" && integration.credentialTypes.find(({ type }) => type === name);
     if (credentialType) {
-      const [attentionText, action] = isConnected(installation, name) ? ["attention.account", "reconnect"] : ["attention.connect", "connect"];
-      return h("li", { class: "row" }, h("span", {}, text(attentionText, { account: credentialType.name })),
-        canChange && button(text(action), () => openReconnect(name), "primary"));
+      const texts = connecting(installation, name);
+      return h("li", { class: "row" }, h("span", {}, text(texts.attention, { account: credentialType.name })),
+        canChange && button(text(texts.action), () => openReconnect(name), "primary"));
     }
     const setting = integration.settings.find((field) => field.name === name);
     return h("li", {}, setting ? text("attention.setting", { setting: setting.label }) : detail);
@@ -306,7 +311,7 @@ function accounts(installation, integration, { openReconnect, canChange }) {
       h("span", {}, h("strong", {}, credential?.name ?? name), " ",
         h("span", { class: `badge ${status === "connected" ? "active" : "needs-attention"}` }, text(status)),
         credential?.statusReason && h("span", { class: "help" }, credential.statusReason)),
-      canChange && button(text(isConnected(installation, type) ? "reconnect" : "connect"), () => openReconnect(type)));
+      canChange && button(text(connecting(installation, type).action), () => openReconnect(type)));
   })));
 }
 
@@ -389,15 +394,16 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
 function reconnectView(installation, credentialType, { openInstallation }) {
   const section = accountSection(credentialType, { offersExisting: false });
   const reason = credentialOf(installation, credentialType.type)?.statusReason;
+  const texts = connecting(installation, credentialType.type);
   return [
     reason && notice(text("invalidReason", { account: credentialType.name, reason }), "danger"),
-    sectionForm([section], text(isConnected(installation, credentialType.type) ? "reconnect" : "connect"), {
+    sectionForm([section], text(texts.action), {
       save: (form) => {
         const body = { credentials: {} };
         section.read(form, body);
         return put(installation.integrationId, body);
       },
-      openNext: () => openInstallation(text(isConnected(installation, credentialType.type) ? "reconnected" : "nowConnected", { account: credentialType.name })),
+      openNext: () => openInstallation(text(texts.done, { account: credentialType.name })),
       reload: () => openInstallation(),
     }),
   ];

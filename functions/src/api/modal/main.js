@@ -7,7 +7,7 @@ import { claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, e
 import { SLOW_MS, h, button, icon, announce, showFailure, problemText, confirmDialog } from "./dom.js";
 import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, presentGroups, installationOf } from "./state.js";
 import { catalogueView } from "./catalogue.js";
-import { installView, isConnected, manageView, reconnectView } from "./installation.js";
+import { installView, isConnected, connecting, manageView, reconnectView } from "./installation.js";
 import { errorList } from "./errors.js";
 import { fromPointer } from "./form.js";
 
@@ -171,8 +171,7 @@ function openReconnect(integration, type) {
   const credentialType = integration.credentialTypes.find((one) => one.type === type);
   const installation = installationOf(integration.integrationId);
   const openInstallation = (message) => openIntegration(integration.integrationId, message);
-  const title = isConnected(installation, type) ? "reconnectTitle" : "connectTitle";
-  show({ title: text(title, { account: credentialType.name }), integration, back: () => openInstallation() },
+  show({ title: text(connecting(installation, type).title, { account: credentialType.name }), integration, back: () => openInstallation() },
     reconnectView(installation, credentialType, { openInstallation }));
 }
 
