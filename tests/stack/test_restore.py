@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import restore
 import standardwebhooks
 import tenon
 from conftest import Environment, NewEnvironment, run_schedule
 from customer import Bus, Endpoint, make_bus
 from emulator import REGION, ROOT, Emulator
+from recovery.directory import claims
 from stack import STACK, Stack
 
 pytestmark = pytest.mark.alone
@@ -670,8 +670,8 @@ def test_claims_of_names_are_computed_as_the_api_stores_them(
         body = environment.call("POST", "/users", {"email": address}, 201)
         items = tables.partition(f"env#{environment.id}#user#{body['userId']}").values()
         [user] = [item for item in items if item["type"]["S"] == "user"]
-        claims = restore.claims(user)
-        assert len(claims) == 2, address
-        for pk, _ in claims:
+        keys = claims(user)
+        assert len(keys) == 2, address
+        for pk, _ in keys:
             [claim] = tables.partition(pk).values()
             assert claim["userId"] == user["userId"], address

@@ -161,7 +161,7 @@ function Field({ label, name, hint, options, text, isWide, value, ...properties 
     || (text && h("textarea", { ...common, spellcheck: false, defaultValue: value }))
     || h("input", { autocomplete: "off", spellcheck: false, ...common, defaultValue: value });
   return h("div", { class: `field ${isWide ? "wide" : ""}` }, h("label", { for: id }, h("span", {}, label, properties.required && h("span", { class: "quiet", "aria-hidden": "true" }, " *"))), input,
-    (hint || problem) && h("p", { id: `${id}-hint`, class: problem ? "error" : "quiet" }, problem && h("b", { class: hint && "block" }, problem), hint));
+    (hint || problem) && h("p", { id: `${id}-hint`, class: "quiet" }, problem && h("b", { class: "error block" }, problem), hint));
 }
 
 // Checkboxes of one name: `[value, label]`.

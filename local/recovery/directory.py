@@ -1,0 +1,343 @@
+"""Rules of the directory table."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any, ClassVar
+
+from recovery.names import canonical
+from recovery.rules import MAX_ATTEMPTS, MISSING, UNDECIDED, ConcurrentChangeError, Rules, State, Verdict, skipped
+from recovery.table import Item, Key, Table, environment, key_of, text, tombstone
+
+# Seconds from a deletion to the expiry of its tombstone, as in `shared/src/store/tombstones.rs`.
+REMEMBERED = 36 * 24 * 60 * 60
+
+
+class DirectoryRules(Rules):
+    """Rules of the directory table."""
+
+    never: ClassVar = {
+        "idempotencyRecord": "short-lived",
+        "idempotencyPiece": "short-lived",
+        "ticket": "short-lived",
+        "replay": "replays are not resumed",
+        # A second run would send the present status as of the time of the change.
+        "statusChange": "events of a changed status are not sent again",
+        "signingKey": "a rotation creates a new one",
+        "destinationCount": "counted again",
+        "integrationCount": "counted again",
+    }
+    versions: ClassVar = {
+        "environment": "version",
+        "user": "version",
+        "destination": "version",
+        # Does not increase with `namings`, so a reference since then is kept. One that is lost does
+        # no harm: a deletion compares the number only with the one that it has read.
+        "credential": "revision",
+        "workflow": "revision",
+        "installation": "revision",
+        "integration": "version",
+    }
+    # Attributes of a destination's health that describe the work of a drain.
+    drain = ("lease", "leasedUntil", "wakeAt", "nextProbeAt", "retryAfter")
+
+    def order(self, item: Item) -> Any:
+        kind = text(item, "type")
+        if kind == "apiKeyRecord":
+            return "revokedAt" in item
+        version = int(text(item, self.versions.get(kind, "")) or 0)
+        # The version of an integration that was created again begins anew.
+        return (text(item, "createdAt"), version) if kind == "integration" else version
+
+    def copied(self, item: Item) -> Item:
+        match text(item, "type"):
+            case "health":
+                return {name: value for name, value in item.items() if name not in self.drain}
+            case "installation":
+                # Without workflows that were deleted while it was missing or older.
+                listed = self.workflows(item)
+                self.live.load(map(tombstone, listed))
+                kept = [workflow for key, workflow in listed.items() if not self.live.get(tombstone(key))]
+                return {**item, "workflows": {"L": kept}}
+            case "deletion" if "M" not in item.get("counts", {}):
+                # The job counts before it deletes anything, so the restored table has everything.
+                # The stack may have lost some of it.
+                return {**item, "counts": {"M": self.counts(self.user(item)[0])}}
+        return item
+
+    def counts(self, partition: str) -> Item:
+        """Returns the numbers of items that a deleted user owned at the restore time."""
+        kinds = Counter(text(item, "sk").partition("#")[0] for item in self.restored.partition(partition))
+        return {f"{kind}s": {"N": str(kinds[kind])} for kind in ("workflow", "credential", "installation")}
+
+    def missing(self, item: Item) -> Verdict | None:
+        match text(item, "type"):
+            case "environment" | "firstSigningKey" | "tombstone" | "erasure" | "erased":
+                return MISSING
+            case "user":
+                return self.missing_user(item)
+            case "nameClaim":
+                user = self.live.get(self.user(item))
+                if user is None:
+                    return self.follow(self.user(item), "user")
+                return MISSING if key_of(item) in claims(user) else skipped("its user has other names now")
+            case "credential":
+                return self.deleted(item) or self.owned(item, lost=False)
+            case "workflow":
+                return self.missing_workflow(item)
+            case "workflowPointer":
+                workflow = self.live.get(self.workflow(item))
+                if workflow and self.pointer(workflow) != key_of(item):
+                    return skipped("its workflow has another name now")
+                return self.follow(self.workflow(item), "workflow")
+            case "installation":
+                return self.missing_installation(item)
+            case "destination":
+                deleted = (f"{environment(item)}#deleted-destinations", text(item, "sk"))
+                return skipped("deleted") if self.live.get(deleted) else UNDECIDED
+            case "integration":
+                return UNDECIDED
+            case "deletedDestination":
+                return skipped("its destination exists") if self.live.get(self.destination(item)) else MISSING
+            case "health":
+                return self.follow(self.destination(item), "destination")
+            case "apiKeyRecord":
+                return MISSING if "revokedAt" in item or self.live.get(self.grant(item)) else UNDECIDED
+            case "apiKey":
+                record = self.live.get(self.record(item)) or self.restored.get(self.record(item)) or {}
+                return skipped("revoked") if "revokedAt" in record else self.follow(self.record(item), "record")
+            case "deletion":
+                pk, sk = self.user(item)
+                if self.live.get((pk, sk)):
+                    return skipped("its user exists")
+                return MISSING if any(self.live.partition(pk, limit=1)) else skipped("completed")
+        return None
+
+    def missing_user(self, item: Item) -> Verdict:
+        """Decides on a missing user.
+
+        A deletion deletes the names in the same transaction, so a name that is left proves an
+        accident.
+        """
+        deletion = (f"{environment(item)}#deletions", f"deletion#{text(item, 'userId')}")
+        if self.live.get(deletion):
+            return skipped("deleted")
+        if deleted := self.deleted(item):
+            return deleted
+        names = claims(item)
+        own = [text(self.restored.get(name) or {}, "userId") == text(item, "userId") for name in names]
+        if not all(own):
+            return Verdict(State.UNKNOWN, "its names are not reserved in the restored table")
+        holders = {text(claim, "userId") for name in names if (claim := self.live.get(name))}
+        if holders - {text(item, "userId")}:
+            return skipped("another user has its name")
+        return MISSING if holders else UNDECIDED
+
+    def missing_workflow(self, item: Item) -> Verdict:
+        """Decides on a missing workflow.
+
+        A deletion deletes the pointer in the same transaction, so a pointer that is left proves an
+        accident.
+        """
+        if deleted := self.deleted(item):
+            return deleted
+        pointer = self.live.get(self.pointer(item))
+        if pointer and text(pointer, "workflowId") != text(item, "workflowId"):
+            return skipped("another workflow has its name")
+        if installation := self.installation(item):
+            return self.missing_installed(item, installation, lost=pointer is not None)
+        return self.owned(item, lost=pointer is not None)
+
+    def missing_installed(self, item: Item, key: Key, lost: bool) -> Verdict:
+        """Decides on a missing workflow of an installation, which has this key.
+
+        The deletion of a workflow removes it from its installation in the same transaction, so an
+        installation that lists a missing workflow proves an accident. Uninstalling writes a
+        tombstone of the installation only.
+        """
+        if self.is_uninstalled(key, text(item, "createdAt")):
+            return skipped("uninstalled")
+        found = [installation for table in (self.live, self.restored) if (installation := table.get(key))]
+        if not found:
+            return self.owned(item, lost)
+        # An older one in the stack is replaced.
+        listed = self.workflows(max(found, key=self.order))
+        if key_of(item) not in listed:
+            return skipped("its installation does not list it")
+        # A request to the installation creates a workflow whose predecessor is missing.
+        if any(workflow["M"]["key"] == item["key"] and self.live.get(other) for other, workflow in listed.items()):
+            return skipped("another workflow of its installation has its key")
+        return self.owned(item, lost=True) if self.live.get(key) else self.follow(key, "installation")
+
+    def missing_installation(self, item: Item) -> Verdict:
+        """Decides on a missing installation.
+
+        Uninstalling deletes its workflows and their pointers in the same transaction, so one that
+        is left proves an accident.
+        """
+        if self.is_uninstalled(key_of(item), text(item, "installedAt")):
+            return skipped("uninstalled")
+        keys = self.workflows(item)
+        self.live.load(keys)
+        self.restored.load(keys)
+        return self.owned(item, lost=any(map(self.is_left, keys)))
+
+    def is_uninstalled(self, installation: Key, since: str) -> bool:
+        """Whether an installation was deleted after a time.
+
+        A tombstone has the time of the last deletion, rounded down to a second. One that is not
+        later belongs to an earlier installation with the same key.
+        """
+        found = self.live.get(tombstone(installation))
+        return bool(found) and int(text(found, "expiresAt")) - REMEMBERED > datetime.fromisoformat(since).timestamp()
+
+    def is_left(self, workflow: Key) -> bool:
+        """Whether the stack has a workflow or the pointer to it."""
+        if self.live.get(workflow):
+            return True
+        restored = self.restored.get(workflow)
+        pointer = self.live.get(self.pointer(restored)) if restored else None
+        return bool(pointer) and self.workflow(pointer) == workflow
+
+    def owned(self, item: Item, lost: bool) -> Verdict:
+        """Decides on a missing item of a user."""
+        owner = self.follow(self.user(item), "user")
+        return UNDECIDED if owner is MISSING and not lost else owner
+
+    def deleted(self, item: Item) -> Verdict | None:
+        """Returns a verdict if the item has a tombstone."""
+        return skipped("deleted") if self.live.get(tombstone(key_of(item))) else None
+
+    def dependencies(self, item: Item) -> list[Key]:
+        match text(item, "type"):
+            case "nameClaim" | "credential" | "installation":
+                return [self.user(item)]
+            case "workflow":
+                installation = self.installation(item)
+                follows = installation and self.follow(installation, "installation").is_copied
+                return [self.user(item), *([installation] if follows else [])]
+            case "workflowPointer":
+                return [self.workflow(item)]
+            case "health":
+                return [self.destination(item)]
+            case "apiKey":
+                return [self.record(item)]
+        return []
+
+    def writes(self, item: Item, found: Item | None) -> list[Item]:
+        live, copy = self.live, self.copied(item)
+        version = self.versions.get(text(item, "type"), "")
+        unchanged = (
+            {"condition": f"{version} = :before", "before": found[version]} if found and version in found else {}
+        )
+        put = live.put(copy, **unchanged)
+        match text(item, "type"):
+            case "user":
+                own = {"condition": "attribute_not_exists(pk) OR userId = :user", "user": item["userId"]}
+                names, before = claims(item), claims(found) if found else []
+                reserved = [claim for name in names if (claim := self.restored.get(name))]
+                released = [live.delete(name, **own) for name in before if name not in names]
+                return [put, *(live.put(claim, **own) for claim in reserved), *released]
+            case "nameClaim":
+                user = live.get(self.user(item)) or {}
+                return [put, live.check(self.user(item), "version = :version", version=user.get("version", {"N": "0"}))]
+            case "credential" | "installation":
+                return [put, live.check(self.user(item), "attribute_exists(pk)")]
+            case "workflow":
+                same = {"condition": "attribute_not_exists(pk) OR workflowId = :id", "id": item["workflowId"]}
+                pointer = self.restored.get(self.pointer(item))
+                pointers = [live.put(pointer, **same)] if pointer else []
+                installations = [self.check_unchanged(key)] if (key := self.installation(item)) else []
+                return [put, *pointers, *installations, live.check(self.user(item), "attribute_exists(pk)")]
+            case "workflowPointer":
+                return [put, live.check(self.dependencies(item)[0], "attribute_exists(pk)")]
+            case "destination":
+                deleted = (f"{environment(item)}#deleted-destinations", text(item, "sk"))
+                return [put, live.check(deleted, "attribute_not_exists(pk)")]
+            case "deletedDestination":
+                return [put, live.check(self.destination(item), "attribute_not_exists(pk)")]
+            case "health":
+                return [put, live.check(self.destination(item), "attribute_exists(pk)")]
+            case "apiKeyRecord":
+                # A revoked key loses its grant with the same write.
+                put = live.put(copy, "attribute_not_exists(revokedAt)") if "revokedAt" in item else put
+                return [put, *([live.delete(self.grant(item))] if "revokedAt" in item else [])]
+            case "apiKey":
+                valid = "attribute_exists(pk) AND attribute_not_exists(revokedAt)"
+                return [put, live.check(self.record(item), valid)]
+            case "deletion":
+                return [put, live.check(self.user(item), "attribute_not_exists(pk)")]
+        return [put]
+
+    def check_unchanged(self, installation: Key) -> Item:
+        """Returns the check that an installation is as it was read."""
+        found = self.live.get(installation)
+        if found is None:
+            return self.live.check(installation, "attribute_not_exists(pk)")
+        return self.live.check(installation, "revision = :revision", revision=found["revision"])
+
+    def user(self, item: Item) -> Key:
+        """Returns the key of the user of an item."""
+        return f"{environment(item)}#user#{text(item, 'userId')}", "user"
+
+    def workflow(self, item: Item) -> Key:
+        """Returns the key of the workflow of an item."""
+        return f"{environment(item)}#workflow#{text(item, 'workflowId')}", "workflow"
+
+    def workflows(self, installation: Item) -> dict[Key, Item]:
+        """Returns the workflows that an installation lists, by their keys."""
+        pk, listed = installation["pk"], installation["workflows"]["L"]
+        return {self.workflow({"pk": pk, **workflow["M"]}): workflow for workflow in listed}
+
+    def installation(self, workflow: Item) -> Key | None:
+        """Returns the key of the installation of a workflow, or None if the back end created it."""
+        installed = "S" in workflow.get("key", {})
+        return (self.user(workflow)[0], f"installation#{text(workflow, 'integrationId')}") if installed else None
+
+    def pointer(self, item: Item) -> Key:
+        """Returns the key of the pointer to a workflow."""
+        return self.user(item)[0], f"workflow#{text(item, 'name')}"
+
+    def destination(self, item: Item) -> Key:
+        """Returns the key of the destination of an item."""
+        return f"{environment(item)}#destinations", f"destination#{text(item, 'destinationId')}"
+
+    def grant(self, record: Item) -> Key:
+        """Returns the key of the grant of an API key."""
+        return f"key#{text(record, 'hash')}", "key"
+
+    def record(self, grant: Item) -> Key:
+        """Returns the key of the record of an API key."""
+        return f"env#{text(grant, 'environmentId')}#keys", f"key#{text(grant, 'keyId')}"
+
+
+# Items that count the items of their partition: the attribute, and the prefix of what is counted.
+COUNTS = {"destinationCount": ("destinations", "destination#"), "integrationCount": ("integrations", "integration#")}
+
+
+def count_again(live: Table, count: Item) -> None:
+    """Corrects the number of destinations or integrations of an environment."""
+    (pk, sk), (attribute, prefix) = key_of(count), COUNTS[text(count, "type")]
+    for _ in range(MAX_ATTEMPTS):
+        live.forget()
+        found = live.get((pk, sk))
+        number = sum(1 for _ in live.partition(pk, prefix))
+        if found and text(found, attribute) == str(number):
+            return
+        corrected = {**count, attribute: {"N": str(number)}}
+        unchanged = {"condition": f"{attribute} = :before", "before": found[attribute]} if found else {}
+        try:
+            live.dynamodb.put_item(**live.put(corrected, **unchanged)["Put"])
+        except live.dynamodb.exceptions.ConditionalCheckFailedException:
+            continue
+        return
+    raise ConcurrentChangeError
+
+
+def claims(user: Item) -> list[Key]:
+    """Returns the keys of the claims of a user's names.
+
+    A damaged address has none.
+    """
+    given = [text(user, name) for name in ("username", "email") if "S" in user.get(name, {})]
+    names = {name: None for name in map(canonical, given) if name}
+    return [(f"{environment(user)}#name#{name}", "claim") for name in names]

@@ -1,0 +1,88 @@
+"""Rules of the errors table."""
+
+from typing import ClassVar
+
+from recovery.rules import MISSING, UNDECIDED, Rules, State, Verdict, skipped
+from recovery.table import Item, Key, environment, key_of, text
+
+# Types of the records: the items that the stream delivers when they are inserted.
+RECORDS = ("error", "event")
+# Type of a record between its two writes, which the filter of the stream excludes.
+RESTORING = "restoringRecord"
+
+
+class ErrorsRules(Rules):
+    """Rules of the errors table."""
+
+    never: ClassVar = {"pendingDelivery": "replays deliver again"}
+
+    def copied(self, item: Item) -> Item:
+        match text(item, "type"):
+            case "delivery" if text(item, "status") == "pending":
+                # Its pending item is not copied. A replay can select cancelled deliveries.
+                return {**item, "status": {"S": "cancelled"}, "nextAttemptAt": {"NULL": True}}
+            case "delivered":
+                kept = {sk for (_, sk), verdict in self.records(item).items() if verdict is MISSING}
+                attempts = {record: attempt for record, attempt in item["attempts"]["M"].items() if record in kept}
+                return {**item, "attempts": {"M": attempts}}
+        return item
+
+    def verdict(self, item: Item) -> Verdict:
+        found = self.live.get(key_of(item))
+        if found and text(found, "type") == RESTORING:
+            return MISSING
+        return super().verdict(item)
+
+    def missing(self, item: Item) -> Verdict | None:
+        match text(item, "type"):
+            case "event" if text(item, "eventType") == "user.deleted":
+                # Erasures keep the receipt.
+                return MISSING
+            case "error":
+                return self.missing_record(item, recorded_at=text(item, "updatedAt"))
+            case "event":
+                return self.missing_record(item, recorded_at=text(item, "createdAt"))
+            case "delivery" | "delivered":
+                # A delivery is copied with its records, or with some of them.
+                order = (State.MISSING, State.UNDECIDED, State.SKIPPED)
+                return min(self.records(item).values(), key=lambda verdict: order.index(verdict.state))
+        return None
+
+    def missing_record(self, item: Item, recorded_at: str) -> Verdict:
+        """Decides on a missing record, which an erasure deletes without a trace of its own."""
+        erasure = (f"{environment(item)}#erasures", f"erasure#{text(item, 'userId')}")
+        erased = text(self.directory.get(erasure) or {}, "startedAt")
+        return skipped("erased") if erased >= recorded_at else UNDECIDED
+
+    def dependencies(self, item: Item) -> list[Key]:
+        return [] if text(item, "type") in RECORDS else self.keys_of_records(self.copied(item))
+
+    def writes(self, item: Item, found: Item | None) -> list[Item]:
+        if text(item, "type") not in RECORDS:
+            return [self.live.put(self.copied(item))]
+        if found is None:
+            return [self.live.put({**item, "type": {"S": RESTORING}})]
+        return [self.live.put(item, "#type = :restoring", restoring={"S": RESTORING})]
+
+    def copy(self, item: Item) -> int:
+        written = super().copy(item)
+        if written and text(item, "type") in RECORDS:
+            # The second write, which is a modification. It counts as the same item.
+            super().copy(item)
+        return min(written, 1) if text(item, "type") in RECORDS else written
+
+    def records(self, delivery: Item) -> dict[Key, Verdict]:
+        """Returns the verdicts on the records of a delivery."""
+        keys = self.keys_of_records(delivery)
+        self.live.load(keys)
+        self.restored.load(keys)
+        return {key: self.follow(key, "record") for key in keys}
+
+    def keys_of_records(self, delivery: Item) -> list[Key]:
+        """Returns the keys of the records of a delivery."""
+        pk, sk = key_of(delivery)
+        if text(delivery, "type") == "delivered":
+            return [(pk.removesuffix("#deliveries"), record) for record in delivery["attempts"]["M"]]
+        record, _, owner = sk.partition("#")
+        partition = f"{owner}#events" if owner.startswith("user#") else f"workflow#{owner}"
+        return [(f"{environment(delivery)}#{partition}", record)]
