@@ -13,8 +13,10 @@ export { text, plural, setLanguage, relativeTime, exactTime, formatNumber, parse
 const DICTIONARIES = { en: EN, de: DE, fr: FR, es: ES, pt: PT, ja: JA };
 
 let language = "en";
-// The language with the region of the browser, for numbers, times and lists.
+// The language with the region of the browser, for times and lists.
 let locale = "en";
+// That of the numbers that people write: a page that lacks their language shows its texts in English.
+let numberLocale = "en";
 let replaced = {};
 
 // Returns the language, script and region of a code, or null: some systems have codes such as "en-US@posix".
@@ -29,8 +31,10 @@ function canonicalLocale(code) {
 // Chooses the first known language of the given ones, and the texts that the host replaces.
 function setLanguage(wanted, texts = {}) {
   const languageOf = (code) => String(code).toLowerCase().split("-")[0];
-  language = wanted.filter(Boolean).map(languageOf).find((code) => Object.hasOwn(DICTIONARIES, code)) ?? "en";
+  const found = wanted.filter(Boolean).map(languageOf).find((code) => Object.hasOwn(DICTIONARIES, code));
+  language = found ?? "en";
   locale = navigator.languages.filter((code) => languageOf(code) === language).map(canonicalLocale).find(Boolean) ?? language;
+  numberLocale = found ? locale : wanted.map(canonicalLocale).find(Boolean) ?? locale;
   const known = Object.entries(texts ?? {}).filter(([key, value]) => Object.hasOwn(EN, key) && typeof value === "string");
   replaced = Object.fromEntries(known);
   document.documentElement.lang = language;
@@ -60,7 +64,7 @@ const exactTime = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium
 const formatList = (names) => new Intl.ListFormat(locale).format(names);
 const compareNames = (one, other) => one.localeCompare(other, locale);
 
-const separator = () => new Intl.NumberFormat(locale).format(1.5)[1];
+const separator = () => (new Intl.NumberFormat(numberLocale).format(1.5)[1] === "," ? "," : ".");
 const formatNumber = (number) => String(number).replace(".", separator());
 
 // Returns a number, or null if the text is none. Its characters may be full-width. Spaces and apostrophes may group digits.
