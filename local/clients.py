@@ -71,7 +71,7 @@ def python_client(folder: Path) -> Path:
     """Generates the Python package `tenon_client` in a folder. Returns the program that uses it."""
     target = str(folder / "tenon_client")
     command = ["-m", "openapi_python_client", "generate", "--path", str(DOCUMENT), "--output-path", target]
-    # The generator formats its result with the ruff beside it.
+    # The generator formats its result with the ruff of the same environment.
     path = f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}"
     options = ["--meta", "none", "--fail-on-warning"]
     _run([str(PYTHON), *command, *options], folder, {**os.environ, "PATH": path})

@@ -16,7 +16,8 @@ COST, OPERATIONS = ROOT / "docs/cost.md", ROOT / "docs/operations.md"
 BEGIN, END = "<!-- {}: written by local/cost.py -->\n", "<!-- end -->\n"
 MILLION = 1_000_000
 MONTH_MINUTES = 30 * 24 * 60
-# Number of five-minute periods in a month. Secrets are cached and schedules run for one period.
+# Number of five-minute periods in a month. Secrets are cached for one period; schedules run once
+# per period.
 FIVE_MINUTES = MONTH_MINUTES / 5
 
 # Assumptions that do not depend on the code.

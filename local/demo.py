@@ -15,8 +15,8 @@ import tenon
 from catalogue import INSTALLATION_ERRORS, OTHER_INTEGRATIONS, SHOPIFY
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from stack import Stack
+from terminal import BOLD, DIM, GREEN, PLAIN
 
-BOLD, DIM, GREEN, PLAIN = ("\033[1m", "\033[2m", "\033[32m", "\033[0m") if sys.stdout.isatty() else ("", "", "", "")
 ERROR = {
     "executionId": "6155ac246093840013297377",
     "blockId": "edb4e8e8-1e0e-4fac-84fd-9f9d4855ce93",

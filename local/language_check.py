@@ -128,7 +128,7 @@ def prose(name: str, source: str) -> Iterator[tuple[str, int, str]]:
 
 
 def is_allowed(name: str, line: str) -> bool:
-    """Tells whether a line is an accepted use."""
+    """Returns whether a line is an accepted use."""
     return any(fnmatch(name, files) and re.search(pattern, line, re.IGNORECASE) for files, pattern, _ in ALLOWED)
 
 

@@ -11,7 +11,8 @@ table with its counterpart in the stack, and with `APPLY=1` copies those that ar
 * Restored errors and events are not delivered: they are inserted with a type that the filter of the
   stream excludes, and then get their own.
 
-The rules are in `recovery`. The credentials and `AWS_ENDPOINT_URL` in the environment select a real or the local AWS.
+The rules are in `recovery`. The credentials and `AWS_ENDPOINT_URL` in the environment select a real
+or the local AWS.
 """
 
 import os

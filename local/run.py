@@ -18,10 +18,11 @@ from typing import TextIO
 import emulator
 import stack
 import status
-from demo import BOLD, DIM, PLAIN, Demonstration
+from demo import Demonstration
 from emulator import Emulator
 from shop import Shop
 from stack import LOCAL, SETTINGS, saved_settings
+from terminal import BOLD, DIM, PLAIN
 
 STATE = LOCAL / "run"
 RUNNING = STATE / "running.json"
@@ -131,7 +132,7 @@ def write_settings(settings: dict[str, str]) -> None:
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
-    # At once: the shop and scripts may read the file at any time.
+    # Atomically: the shop and scripts may read the file at any time.
     new.replace(SETTINGS)
 
 

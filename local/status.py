@@ -5,9 +5,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from demo import BOLD, DIM, PLAIN
 from emulator import Emulator
 from stack import Stack
+from terminal import BOLD, DIM, PLAIN
 
 COUNTS = {
     "Delivered": "delivered",
@@ -57,10 +57,10 @@ def show(emulator: Emulator, stack: Stack) -> None:
     for destination in backlogged:
         is_open = int(destination.get("consecutiveFailures", "0")) >= CIRCUIT_THRESHOLD
         print(
-            f"  {destination['pending']:>8}  {destination['destinationId']} "
+            f"  {destination.get('pending', '0'):>8}  {destination['destinationId']} "
             f"{DIM}environment {destination['environmentId']}, circuit {'open' if is_open else 'closed'}, "
             f"pending for {age(destination['pendingSince'])}, "
-            f"next attempt {destination.get('wakeAt', 'at the next sweep')}{PLAIN}"
+            f"next attempt {next_attempt_at(destination) or 'at the next sweep'}{PLAIN}"
         )
 
 
@@ -100,6 +100,15 @@ def backlogged_destinations(emulator: Emulator, table: str) -> list[dict[str, st
         items = (item for page in pages for item in page["Items"])
         found += [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
     return found
+
+
+def next_attempt_at(destination: dict[str, str]) -> str | None:
+    """Returns the time of the next attempt, at the earliest, or None if none is scheduled.
+
+    Like `Health::next_attempt_at` in shared/src/domain/health.rs.
+    """
+    due = destination.get("nextDueAt") or destination.get("wakeAt")
+    return due and max(due, destination.get("nextProbeAt", ""), destination.get("retryAfter", ""))
 
 
 def age(since: str) -> str:

@@ -17,9 +17,9 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
-from demo import BOLD, DIM, PLAIN
 from stack import saved_settings
 from tenon import Api, check_url
+from terminal import BOLD, DIM, PLAIN
 
 Json = dict[str, Any]
 

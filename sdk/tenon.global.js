@@ -146,6 +146,7 @@ function open(given) {
   }, {
     display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
     margin: "0", border: "0", padding: "0", outline: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
+    "pointer-events": "auto",
   });
 
   function layout() {

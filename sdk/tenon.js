@@ -161,6 +161,8 @@ function open(given) {
   }, {
     display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
     margin: "0", border: "0", padding: "0", outline: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
+    // A dialog of the page may have disabled it for the body.
+    "pointer-events": "auto",
   });
 
   function layout() {

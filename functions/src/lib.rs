@@ -1,8 +1,8 @@
 //! Lambda functions of Tenon. Each endpoint has its own file, and the OpenAPI document is generated
 //! from the handlers.
 //!
-//! Each file reads from top to bottom: caller, input, domain, output. Each binary in `bin/` serves
-//! one handler.
+//! The file of an endpoint reads from top to bottom: AWS calls, input, state, handler. Each binary in
+//! `bin/` serves one handler.
 
 pub mod admin;
 pub mod api;

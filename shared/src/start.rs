@@ -28,7 +28,6 @@ use std::{
 };
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::Client;
 use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, join_all},
@@ -54,7 +53,7 @@ use crate::{
     },
     domain::role::Principal,
     store::{
-        Access, ReadOnly, Table,
+        self, Access, ReadOnly, Table,
         api_keys::{ApiKeys, LastUsedTracker},
         credentials::Credentials,
         deliveries::Deliveries,
@@ -161,8 +160,8 @@ impl Aws {
         Ok(self.table(name))
     }
 
-    /// Returns the Errors table: errors, events and deliveries. Connections are opened through it if the
-    /// function also uses the Directory table.
+    /// Returns the Errors table: errors, events and deliveries. Connections are opened through this table,
+    /// even if the function also uses the Directory table.
     pub fn errors<A: Access>(&self) -> Result<Table<A>, SettingError> {
         let name: String = setting("ERRORS_TABLE")?;
         if !matches!(*self.tables.borrow(), DynamoDb::Connected) {
@@ -171,14 +170,14 @@ impl Aws {
         Ok(self.table(name))
     }
 
-    /// Returns the Errors table for events only, which a function writes beside its own table. Opens no
-    /// connection.
+    /// Returns the Errors table for events only, which a function writes in addition to its own table.
+    /// Opens no connection.
     fn outbox(&self) -> Result<Table, SettingError> {
         Ok(self.table(setting("ERRORS_TABLE")?))
     }
 
     fn table<A: Access>(&self, name: String) -> Table<A> {
-        Table::with_client(self.shared("dynamodb", || Client::new(&self.config)), name)
+        Table::with_client(self.shared("dynamodb", || store::dynamodb_client(&self.config)), name)
     }
 
     fn open_through(&self, table: Table<ReadOnly>) {

@@ -703,6 +703,39 @@ def test_account_of_the_user_can_be_used_again(site: Site, user: User) -> None:
     assert names == {user.installation()["credentialIds"]["shop"]: "Second shop"}
 
 
+def test_account_that_the_app_connects_is_chosen_and_never_emptied(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    shop = {"type": "shop", "name": "Shop account", "fields": []}
+    environment.call("PUT", "/integrations/shop", {**SHOP, "credentialTypes": [shop], "settings": []}, 201)
+    user = site.sign_in(site.new_user(environment))
+    site.show("Connect this account in the app first.", integrationId="shop")
+    site.click("Install")
+    assert site.find("return document.activeElement.textContent") == "Connect this account in the app first. Then you can choose it here."
+    assert user.call("GET", "/installations")["data"] == []
+
+    def connect(name: str) -> str:
+        body = {"type": "shop", "name": name, "data": {"refreshToken": name}}
+        return user.call("POST", "/credentials", body, 201)["credentialId"]
+
+    first = connect("first")
+    site.load()
+    site.show("Account to use", "first", integrationId="shop")
+    assert "Connect another account" not in site.text()
+    site.click("Install", "Shop is installed.")
+    assert user.installation()["credentialIds"] == {"shop": first}
+    # The account no longer works, and the app has stored another one.
+    user.break_account(user.installation(), "revoked")
+    second = connect("second")
+    site.load()
+    site.show("revoked", integrationId="shop")
+    site.click("Reconnect", "Account to use", "second")
+    site.click("Reconnect", "Connected")
+    assert user.installation()["credentialIds"] == {"shop": second}
+    for credential, grant in ((first, "first"), (second, "second")):
+        revealed = environment.engine.call("POST", f"/users/{user.id}/credentials/{credential}/reveal", {})
+        assert revealed.body["data"] == {"refreshToken": grant}
+
+
 def test_prefill_fills_all_but_secrets(site: Site, user: User) -> None:
     prefill = {
         "settings": {"region": "us", "batch": 7, "mail": True, "unknown": 1},

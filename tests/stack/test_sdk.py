@@ -559,6 +559,13 @@ def test_click_outside_of_the_frame_asks_the_page(host: Host) -> None:
     assert not host.is_open()
 
 
+def test_pointer_reaches_the_page_although_the_host_disables_it(host: Host) -> None:
+    """Dialogs of some libraries set `pointer-events: none` on the body while they are open."""
+    host.run("document.body.style.pointerEvents = 'none'")
+    host.show()
+    assert host.run("return document.elementFromPoint(innerWidth / 2, innerHeight / 2).tagName") == "IFRAME"
+
+
 def test_focus_returns_and_keys_reach_the_page(host: Host) -> None:
     host.browser.click("#second")
     host.show()

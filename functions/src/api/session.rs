@@ -1,6 +1,8 @@
 //! `GET /session`. AWS calls: one DynamoDB read of the environment and one of the user; one query of its
 //! workflows, one of its credentials and one of its installations; one batch read for each 100 workflows;
-//! and one query per megabyte of the catalogue, which a process keeps for ten seconds.
+//! if the user has more workflows or credentials than these queries read, one batch read for each 100
+//! workflows and one for each 100 credentials of its installations; and one query per megabyte of the
+//! catalogue, which a process keeps for ten seconds.
 
 use axum::extract;
 use serde::Serialize;

@@ -1,3 +1,3 @@
 //! Serves the function `signing-keys-rotate`.
 
-tenon::main!(invoke(functions::workers::rotate_signing_keys::rotate_signing_keys));
+tenon::main!(invoke(functions::workers::signing_keys_rotate::rotate_signing_keys));

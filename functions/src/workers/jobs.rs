@@ -1,20 +1,23 @@
 //! Background jobs. The stream of the directory table starts a job when its item is written; a
 //! schedule resumes it until it is complete.
 
+use std::time::Duration;
+
 use aws_lambda_events::event::{
     dynamodb::Event as StreamEvent,
     streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse},
 };
 use futures_util::stream::{self, StreamExt};
 use lambda_runtime::Diagnostic;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 use tenon::{
     domain::timestamp::Timestamp,
     logs::ErrorChain,
     metrics::{self, Metric},
-    store::StoreError,
+    store::{StoreError, jobs::Job},
 };
+use tokio::time::{Instant, timeout_at};
 
 /// Trigger of the function.
 #[derive(Debug, Deserialize)]
@@ -43,31 +46,45 @@ impl TryFrom<Value> for Trigger {
 const MAX_RESUMED: usize = 1000;
 /// Maximum number of jobs that a scheduled run executes concurrently.
 const MAX_CONCURRENT: usize = 8;
+/// Duration after which a run stops, wherever its jobs are. Below the timeout of the functions and the
+/// interval of the schedule (both 300 seconds), so that a long job is no failure, and scheduled runs do not
+/// overlap.
+const RUN_BUDGET: Duration = Duration::from_secs(240);
 
 /// Runs the jobs of a trigger as far as possible. `open` returns the unfinished jobs; `run` runs one job
-/// and returns whether it is complete; `since` returns the time at which a job started. Fails if the
-/// unfinished jobs cannot be listed, so that an alarm notices.
-pub(crate) async fn run<J: DeserializeOwned>(
+/// and returns whether it is complete. Fails if the unfinished jobs cannot be listed, so that an alarm
+/// notices.
+pub(crate) async fn run<J: Job>(
     trigger: Trigger,
     open: impl AsyncFn() -> Result<Vec<J>, StoreError>,
     run: impl AsyncFn(&J) -> Result<bool, StoreError>,
-    since: impl Fn(&J) -> Timestamp,
+) -> Result<DynamoDbEventResponse, Diagnostic> {
+    run_until(Instant::now() + RUN_BUDGET, trigger, open, run).await
+}
+
+async fn run_until<J: Job>(
+    deadline: Instant,
+    trigger: Trigger,
+    open: impl AsyncFn() -> Result<Vec<J>, StoreError>,
+    run: impl AsyncFn(&J) -> Result<bool, StoreError>,
 ) -> Result<DynamoDbEventResponse, Diagnostic> {
     let mut response = DynamoDbEventResponse::default();
     match trigger {
         Trigger::Stream(event) => {
+            // All of them, although the batch is retried from the first one that failed: jobs do not depend on
+            // each other, and may run twice.
             for record in event.records {
-                match serde_dynamo::from_item::<_, J>(record.change.new_image) {
-                    Ok(job) => {
-                        if let Err(error) = run(&job).await {
-                            tracing::warn!(error = %ErrorChain(&error), "job failed; will retry");
-                            let mut failure = DynamoDbBatchItemFailure::default();
-                            failure.item_identifier = record.change.sequence_number;
-                            response.batch_item_failures = vec![failure];
-                            break;
-                        }
+                let job = match serde_dynamo::from_item::<_, J>(record.change.new_image) {
+                    Ok(job) => job,
+                    Err(error) => {
+                        tracing::error!(error = %ErrorChain(&error), "failed to read job");
+                        continue;
                     }
-                    Err(error) => tracing::error!(error = %ErrorChain(&error), "failed to read job"),
+                };
+                if run_one(deadline, &job, &run).await.is_err() && response.batch_item_failures.is_empty() {
+                    let mut failure = DynamoDbBatchItemFailure::default();
+                    failure.item_identifier = record.change.sequence_number;
+                    response.batch_item_failures.push(failure);
                 }
             }
         }
@@ -81,30 +98,67 @@ pub(crate) async fn run<J: DeserializeOwned>(
             })?;
             // Emitted before the jobs run, so that the metric is reported even if the function times
             // out.
-            let oldest = open.iter().map(&since).min();
+            let oldest = open.iter().map(Job::started_at).min();
             let age = oldest.map_or(0, |since| Timestamp::now().seconds() - since.seconds());
             metrics::emit(&[(Metric::OldestJob, age)]);
             // Concurrent, so that a long job does not delay short ones.
-            let running = open.iter().take(MAX_RESUMED).map(async |job| {
-                if let Err(error) = run(job).await {
-                    tracing::warn!(error = %ErrorChain(&error), "job failed; will retry");
-                }
-            });
-            stream::iter(running.collect::<Vec<_>>()).buffer_unordered(MAX_CONCURRENT).collect::<Vec<()>>().await;
+            let running = open.iter().take(MAX_RESUMED).map(|job| run_one(deadline, job, &run));
+            stream::iter(running.collect::<Vec<_>>()).buffer_unordered(MAX_CONCURRENT).collect::<Vec<_>>().await;
         }
     }
     Ok(response)
 }
 
+/// Runs a job until the deadline; the schedule resumes it. Logs why it failed.
+async fn run_one<J: Job>(
+    deadline: Instant,
+    job: &J,
+    run: &impl AsyncFn(&J) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let ran = timeout_at(deadline, run(job)).await;
+    let (kind, environment, user, started_at) =
+        (job.kind(), job.environment_id(), job.user_id(), job.started_at().to_string());
+    match ran {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %ErrorChain(&error), kind, %environment, %user, started_at, "job failed; will retry");
+            Err(error)
+        }
+        Err(_) => {
+            tracing::info!(kind, %environment, %user, started_at, "job continues in the next scheduled run");
+            Ok(())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tenon::domain::id::{EnvironmentId, UserId};
 
     use super::*;
 
     #[derive(Deserialize)]
-    struct Job {
+    struct Numbered {
         number: u32,
+    }
+
+    impl Job for Numbered {
+        fn kind(&self) -> &'static str {
+            "numbered"
+        }
+
+        fn environment_id(&self) -> EnvironmentId {
+            EnvironmentId::new()
+        }
+
+        fn user_id(&self) -> UserId {
+            UserId::new()
+        }
+
+        fn started_at(&self) -> Timestamp {
+            Timestamp::now()
+        }
     }
 
     fn record(sequence_number: &str, number: &str) -> Value {
@@ -118,24 +172,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stream_is_retried_from_the_first_job_that_failed() {
+    async fn all_jobs_of_a_stream_run_and_it_is_retried_from_the_first_that_failed() {
         let event = json!({ "Records": [record("10", "1"), record("11", "2"), record("12", "3")] });
         let trigger = Trigger::Stream(serde_json::from_value(event).unwrap());
         let ran = std::sync::Mutex::new(Vec::new());
         let response = run(
             trigger,
             async || Ok(Vec::new()),
-            async |job: &Job| {
+            async |job: &Numbered| {
                 ran.lock().unwrap().push(job.number);
-                if job.number == 2 { Err(StoreError::Busy("busy".into())) } else { Ok(true) }
+                if job.number >= 2 { Err(StoreError::Busy("busy".into())) } else { Ok(true) }
             },
-            |_| Timestamp::now(),
         )
         .await
         .unwrap();
         let failures: Vec<_> =
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.unwrap()).collect();
-        assert_eq!((failures, ran.into_inner().unwrap()), (vec!["11".to_owned()], vec![1, 2]));
+        assert_eq!((failures, ran.into_inner().unwrap()), (vec!["11".to_owned()], vec![1, 2, 3]));
     }
 
     #[tokio::test]
@@ -145,15 +198,26 @@ mod tests {
         let response = run(
             Trigger::Stream(serde_json::from_value(event).unwrap()),
             async || Ok(Vec::new()),
-            async |_: &Job| {
+            async |_: &Numbered| {
                 *ran.lock().unwrap() += 1;
                 Ok(true)
             },
-            |_| Timestamp::now(),
         )
         .await
         .unwrap();
         assert_eq!((response.batch_item_failures.len(), ran.into_inner().unwrap()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn job_that_takes_too_long_is_left_to_the_next_scheduled_run() {
+        let event = json!({ "Records": [record("10", "1"), record("11", "2")] });
+        let (stream, listed) = (serde_json::from_value(event).unwrap(), r#"[{ "number": 1 }, { "number": 2 }]"#);
+        for trigger in [Trigger::Stream(stream), Trigger::Schedule] {
+            let open = async || Ok(serde_json::from_str::<Vec<Numbered>>(listed).unwrap());
+            let endless = async |_: &Numbered| std::future::pending().await;
+            let response = run_until(Instant::now(), trigger, open, endless).await.unwrap();
+            assert!(response.batch_item_failures.is_empty());
+        }
     }
 
     #[test]
@@ -166,8 +230,8 @@ mod tests {
 
     #[tokio::test]
     async fn scheduled_run_fails_if_the_jobs_cannot_be_listed() {
-        let open = async || Err::<Vec<Job>, _>(StoreError::Refused("access denied".into()));
-        let ran = run(Trigger::Schedule, open, async |_: &Job| Ok(true), |_| Timestamp::now()).await;
+        let open = async || Err::<Vec<Numbered>, _>(StoreError::Refused("access denied".into()));
+        let ran = run(Trigger::Schedule, open, async |_: &Numbered| Ok(true)).await;
         assert_eq!(ran.unwrap_err().error_type, "JobsNotListed");
     }
 }

@@ -7,6 +7,6 @@ pub mod forward_errors;
 mod jobs;
 mod messages;
 pub mod replay;
-pub mod rotate_signing_keys;
+pub mod signing_keys_rotate;
 pub mod sweep;
 pub mod user_jobs;

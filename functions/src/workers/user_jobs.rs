@@ -17,7 +17,7 @@ use tenon::{
     start::FromAws,
     store::{
         ReadOnly, StoreError,
-        integrations::Integrations,
+        integrations::Catalogue,
         user_jobs::{Deletion, Owned, OwnedCounts, StatusChange, UserJob, UserJobs},
         users::Users,
         workflows::Workflows,
@@ -40,7 +40,7 @@ pub struct State {
     jobs: UserJobs,
     users: Users<ReadOnly>,
     workflows: Workflows<ReadOnly>,
-    integrations: Integrations<ReadOnly>,
+    catalogue: Catalogue,
     parts: Parts,
 }
 
@@ -56,7 +56,7 @@ struct Receipt {
 /// Deletes what deleted users owned, and sends the events of workflows whose user was disabled or enabled.
 pub async fn run_user_jobs(state: State, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
     let open = async || state.jobs.open().await;
-    jobs::run(trigger, open, async |job| state.run(job).await.map(|()| true), UserJob::started_at).await
+    jobs::run(trigger, open, async |job| state.run(job).await.map(|()| true)).await
 }
 
 impl State {
@@ -77,7 +77,7 @@ impl State {
         if user.is_some_and(|user| user.owner_status() == *owner) {
             let event_type =
                 if owner.is_active() { EventType::WorkflowActivated } else { EventType::WorkflowDeactivated };
-            let ids = self.workflows.list_ids_by_user(*environment, *user_id).await?;
+            let ids = self.workflows.readable_ids_by_user(*environment, *user_id).await?;
             for ids in ids.chunks(WORKFLOWS_PER_STEP) {
                 let mut changes = Changes::of_job(*environment, *actor, job.seed.clone());
                 let mut workflows = self.workflows.get_all(*environment, ids).await?;
@@ -109,11 +109,12 @@ impl State {
         let Owned { workflows, credentials, installations, .. } = owned;
         let (mut changes, now) = (Changes::of_job(job.environment_id, job.actor, job.seed.clone()), Timestamp::now());
         let parts = self.parts.of(job.environment_id, installations).await?;
-        let catalogue =
-            if installations.is_empty() { Vec::new() } else { self.integrations.all(job.environment_id).await? };
-        for installation in installations {
-            let shown = InstallationBody::new(installation.touched(now), job.owner.status, &catalogue, &parts);
-            changes.installation(EventType::InstallationDeleted, &shown);
+        if !installations.is_empty() {
+            let catalogue = self.catalogue.all(job.environment_id).await?;
+            for installation in installations {
+                let shown = InstallationBody::new(installation.touched(now), job.owner.status, &catalogue, &parts);
+                changes.installation(EventType::InstallationDeleted, &shown);
+            }
         }
         for workflow in workflows {
             changes.workflow(EventType::WorkflowDeleted, &WorkflowBody::new(workflow.touched(now), job.owner));

@@ -51,7 +51,7 @@ def parse(header: str) -> dict[str, int]:
 
 
 def function_hash(config: dict) -> str:
-    """Returns the hash that stands for a function in a lineage."""
+    """Returns the hash that identifies a function in a lineage."""
     return f"{zlib.crc32(config.get('FunctionArn', '').encode()):08x}"
 
 

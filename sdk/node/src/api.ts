@@ -99,7 +99,7 @@ export interface paths {
          * @description A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
          *     must be possible to assume it with the external id, and not without. The previous credentials are
          *     kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
-         *     the circuit, so that pending deliveries that are due are attempted immediately. Results of another target are not
+         *     the circuit, so that all pending deliveries are attempted immediately. Results of another target are not
          *     shown. Disabling it cancels its pending deliveries.
          */
         patch: operations["patchDestination"];
@@ -115,7 +115,8 @@ export interface paths {
         /**
          * Lists the deliveries of a destination that are pending, failed or cancelled, and those that
          *     succeeded after a failure or through a replay.
-         * @description Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` only.
+         * @description Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` and
+         *     `GET /events/{eventId}`.
          */
         get: operations["listDeliveries"];
         put?: never;
@@ -1247,7 +1248,7 @@ export interface components {
             /** @description Defaults of the embedded modal. */
             modal: components["schemas"]["Modal"];
             name: components["schemas"]["Text128"];
-            /** @description Scope of the key that made the request. Of several, the one that permits the most: `manage`, `engine`, `read`. */
+            /** @description Broadest scope of the key that made the request, in the order `manage`, `engine`, `read`. */
             scope: components["schemas"]["Scope"];
             /** @description Version of Tenon that serves the API. */
             version: string;
@@ -1981,7 +1982,7 @@ export interface components {
             message: string;
             /** @description Number of further invalid fields; present if there are more than 100. */
             moreErrors?: number;
-            /** @description If AWS refused the connection: the IAM policy that the keys need. */
+            /** @description If AWS refused the connection: the IAM policy that the access keys or the role need. */
             policy?: {
                 [key: string]: unknown;
             };
@@ -2807,7 +2808,7 @@ export interface operations {
             /** @description Created. */
             201: {
                 headers: {
-                    /** @description Path of the new resource. */
+                    /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -3539,7 +3540,7 @@ export interface operations {
                 headers: {
                     /** @description entity tag for If-Match */
                     ETag?: string;
-                    /** @description Path of the new resource. */
+                    /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4003,7 +4004,7 @@ export interface operations {
             /** @description Created. */
             201: {
                 headers: {
-                    /** @description Path of the new resource. */
+                    /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4320,7 +4321,7 @@ export interface operations {
             /** @description Created. */
             201: {
                 headers: {
-                    /** @description Path of the new resource. */
+                    /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4771,7 +4772,7 @@ export interface operations {
                 headers: {
                     /** @description entity tag for If-Match */
                     ETag?: string;
-                    /** @description Path of the new resource. */
+                    /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5072,7 +5073,7 @@ export interface operations {
             /** @description Created. */
             201: {
                 headers: {
-                    /** @description Path of the new resource. */
+                    /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
                 };

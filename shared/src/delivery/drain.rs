@@ -11,6 +11,9 @@
 //! stay pending, and the next drain starts within [`MAX_DELAY`]. A malformed health item counts as the
 //! default health.
 //!
+//! When the destination has recovered from an outage, what was scheduled before is due: it does not wait for
+//! the rest of its schedule, which may take twelve hours.
+//!
 //! [`drain`] depends only on the traits [`DrainStore`], [`Recorder`] and [`Sender`], so that a
 //! simulation with a controlled clock can test it.
 
@@ -101,7 +104,7 @@ pub trait DrainStore {
 /// a wake-up in time is already scheduled.
 ///
 /// AWS calls: one write for the lease. Per batch, and once more to find that nothing is due: two
-/// reads and eight queries. Per batch with deliveries: one transaction if a record is pending
+/// reads and eight queries, and after a recovery eight more. Per batch with deliveries: one transaction if a record is pending
 /// several times, one `BatchGetItem`, one read per replay, the calls of the sender, one transaction
 /// per 20 deliveries, and at most two writes of the health. At the end two reads, eight queries and one
 /// write, up to three times if deliveries become pending meanwhile, and at most one message.
@@ -116,7 +119,7 @@ pub async fn drain(
         // The drain that holds the lease checks for new deliveries before it releases the lease.
         return Ok(());
     };
-    let mut not_before = started;
+    let (mut not_before, mut is_complete) = (started, false);
     while recorder.now() < started + RUN_BUDGET {
         let destination = match store.destination().await {
             Ok(Some(destination)) => destination,
@@ -125,30 +128,35 @@ pub async fn drain(
                 let Route { environment, destination } = route;
                 tracing::error!(error = %ErrorChain(&*error), %environment, %destination, "unreadable destination");
                 metrics::emit(&[(Metric::UnreadableItems, 1)]);
-                not_before = recorder.now() + MAX_DELAY;
+                (not_before, is_complete) = (recorder.now() + MAX_DELAY, true);
                 break;
             }
             Err(error) => return Err(error),
         };
         if drain_batch(route, &destination, store, recorder, sender).await?.is_break() {
+            is_complete = true;
             break;
         }
     }
-    release(store, recorder, &lease, not_before).await
+    release(store, recorder, &lease, not_before, is_complete).await
 }
 
 /// Releases the lease, and schedules the next drain, not before the given time, unless nothing is pending or a
-/// wake-up in time is already scheduled.
+/// wake-up in time is already scheduled. If the drain is not complete, anything pending may be due.
 async fn release(
     store: &impl DrainStore,
     recorder: &impl Recorder,
     lease: &Lease,
     not_before: Timestamp,
+    is_complete: bool,
 ) -> Result<(), StoreError> {
     for release_attempt in 1..=MAX_RELEASE_ATTEMPTS {
         let health = store.health().await?;
         let mut backlog = store.backlog().await?;
         let now = recorder.now();
+        if !is_complete {
+            backlog.earliest_due = backlog.earliest_due.map(|due| due.min(now));
+        }
         let last = release_attempt == MAX_RELEASE_ATTEMPTS;
         if last {
             // Assume that there are new deliveries, and leave them to another drain.
@@ -198,7 +206,11 @@ async fn drain_batch(
     let (health, now) = (store.health().await?, recorder.now());
     // A disabled destination cancels all of its pending deliveries, due or not.
     let by = if destination.enabled { now } else { now + FAR_FUTURE };
-    let found = store.due(by, BATCH_SIZE).await?;
+    let mut found = store.due(by, BATCH_SIZE).await?;
+    if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && found.readable.is_empty()) {
+        found = store.due(now + FAR_FUTURE, BATCH_SIZE).await?;
+        found.readable.retain(|delivery| delivery.scheduled_at() < recovered_at);
+    }
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }

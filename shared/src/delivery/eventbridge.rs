@@ -150,17 +150,17 @@ fn key_failure_outcome(route: Route, error: &VaultError) -> Outcome {
 ///
 /// Without the cache of the SDK, which would keep the credentials of customers until the process ends.
 fn client(config: &SdkConfig, timeout: Duration) -> Client {
-    let mut config = impatient(config, timeout).into_builder();
+    let mut config = with_short_timeouts(config, timeout).into_builder();
     // A call without a customer must not be made with the credentials of the function.
     config.set_credentials_provider(None);
     let config = config.identity_cache(IdentityCache::no_cache()).build();
-    let config = config::Builder::from(&config).retry_classifier(Unanswered);
+    let config = config::Builder::from(&config).retry_classifier(RetryWithoutResponse);
     Client::from_conf(config.retry_partition(unlimited_retries()).build())
 }
 
 /// Returns the configuration of a client whose calls end after `timeout` and are repeated at most twice,
-/// immediately, as far as a classifier such as [`Unanswered`] permits.
-fn impatient(config: &SdkConfig, timeout: Duration) -> SdkConfig {
+/// immediately, as far as a classifier such as [`RetryWithoutResponse`] permits.
+fn with_short_timeouts(config: &SdkConfig, timeout: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
     let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(20));
     config.clone().into_builder().retry_config(retries).timeout_config(timeouts).build()
@@ -175,15 +175,15 @@ fn unlimited_retries() -> RetryPartition {
 /// Retry classifier of the SDK that permits retries of calls without a response only: AWS may have closed the
 /// connection while the function was frozen. Calls with a response follow Tenon's own retry schedule.
 #[derive(Debug)]
-struct Unanswered;
+struct RetryWithoutResponse;
 
-impl ClassifyRetry for Unanswered {
+impl ClassifyRetry for RetryWithoutResponse {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         if context.response().is_some() { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
     }
 
     fn name(&self) -> &'static str {
-        "unanswered"
+        "RetryWithoutResponse"
     }
 }
 

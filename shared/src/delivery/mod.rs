@@ -1,5 +1,5 @@
-//! Delivery of records to the destinations of their environment. A record is whatever is delivered: an
-//! error or an event.
+//! Delivery of records to the destinations of their environment. A record is an error
+//! or an event.
 //!
 //! # Guarantees
 //!

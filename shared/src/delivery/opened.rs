@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 
 /// TCP connection, with the time at which it was opened.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct TimestampedConnection {
     stream: TokioIo<TcpStream>,
     at: OpenedAt,
 }
@@ -33,7 +33,7 @@ pub(super) struct Opened {
 #[derive(Clone, Copy, Debug)]
 struct OpenedAt(Instant);
 
-impl Opened {
+impl TimestampedConnection {
     /// Wraps a connection that was just opened.
     pub(super) fn now(stream: TokioIo<TcpStream>) -> Self {
         Self { stream, at: OpenedAt(Instant::now()) }
@@ -42,7 +42,7 @@ impl Opened {
 
 /// Returns whether a request that started at `started` failed because a connection broke that was open before.
 /// Not if the endpoint reset the request's stream of an HTTP/2 connection, which is an answer.
-pub(super) fn broke_before(error: &Error, started: Instant) -> bool {
+pub(super) fn failed_on_reused_connection(error: &Error, started: Instant) -> bool {
     if sources(error).filter_map(|source| source.downcast_ref()).any(is_refusal) {
         return false;
     }
@@ -64,13 +64,13 @@ fn sources(error: &Error) -> impl Iterator<Item = &(dyn error::Error + 'static)>
     iter::successors(Some(first), |error| error.source())
 }
 
-impl Connection for Opened {
+impl Connection for TimestampedConnection {
     fn connected(&self) -> Connected {
         self.stream.connected().extra(self.at)
     }
 }
 
-impl Read for Opened {
+impl Read for TimestampedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -80,7 +80,7 @@ impl Read for Opened {
     }
 }
 
-impl Write for Opened {
+impl Write for TimestampedConnection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -155,7 +155,8 @@ pub(super) async fn record(
         tracing::warn!(error = %ErrorChain(&error), "failed to disable destination");
     }
     // A drain schedules the next one itself, when it releases the lease.
-    let due = batch.pending(&unrecorded).min().filter(|_| *stage == Stage::First);
+    let recovered = health.recovers_with(&update.counts) && before.pending_since.is_some();
+    let due = batch.pending(&unrecorded).chain(recovered.then_some(*now)).min().filter(|_| *stage == Stage::First);
     if let Some(due) = due.filter(|due| before.needs_wakeup(*due, *now))
         && let Err(error) = recorder.schedule_drain(due).await
     {

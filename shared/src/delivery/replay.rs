@@ -69,7 +69,7 @@ impl Replayer {
     /// may run twice: a delivery knows the replays that queued it, so each record is queued and counted
     /// once.
     ///
-    /// AWS calls: two or three reads; one query for a time range, one query per id, or one query
+    /// AWS calls: two reads; one query for a time range, one query per id, or one query
     /// for each of eight partitions and one per delivery for deliveries by status; two
     /// `BatchGetItem` and one transaction per 33 records; up to three writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
@@ -121,24 +121,13 @@ impl Replayer {
         if before.is_some_and(|before| before.needs_wakeup(now, now)) {
             self.scheduler.schedule(route, now, now).await?;
         }
-        // If another run has already executed this step, that run enqueues the successor, unless it
-        // stopped before. So the successor is also enqueued if the replay is still at this
-        // position.
-        if more && (advanced || self.continues_at(environment, id, found.next.as_ref()).await?) {
+        // If another run has already executed this step, that run enqueues the successor. If it stopped before,
+        // its own message is delivered again. So messages of the same replay do not multiply.
+        if more && advanced {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
             self.steps.send(&environment.to_string(), &step, now, now).await?;
         }
         Ok(())
-    }
-
-    /// Returns whether a replay continues at this position.
-    async fn continues_at(
-        &self,
-        environment: EnvironmentId,
-        id: ReplayId,
-        position: Option<&Position>,
-    ) -> Result<bool, StoreError> {
-        Ok(self.replays.get(environment, id).await?.is_some_and(|replay| replay.position.as_ref() == position))
     }
 
     /// Selects records of a time range, from one partition of the index: first errors, then events.

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use super::{
     guard::{CONNECT_TIMEOUT, EgressRules, GuardedConnector},
-    opened::{Opened, broke_before},
+    opened::{TimestampedConnection, failed_on_reused_connection},
     senders::Sender,
 };
 use crate::{
@@ -137,7 +137,7 @@ pub struct WebhookSender {
 pub type Connector = BoxCloneSyncService<Uri, TokioIo<TcpStream>, io::Error>;
 
 /// Service that opens TCP connections and, for HTTPS, makes their handshakes.
-type TlsConnector = BoxCloneSyncService<Uri, MaybeHttpsStream<Opened>, BoxError>;
+type TlsConnector = BoxCloneSyncService<Uri, MaybeHttpsStream<TimestampedConnection>, BoxError>;
 
 impl WebhookSender {
     /// Creates a sender that decrypts secrets with `vault` and connects through the egress guard.
@@ -153,8 +153,8 @@ impl WebhookSender {
             Some(config) => builder.with_tls_config(config),
             None => builder.with_webpki_roots(),
         };
-        let connector =
-            builder.https_or_http().enable_http1().enable_http2().wrap_connector(connector.map_response(Opened::now));
+        let connector = connector.map_response(TimestampedConnection::now);
+        let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(connector);
         // The client continues to open a connection in the background if another one serves the request first. Without
         // a timeout, an endpoint that completes no handshake would exhaust the sockets of the process. It is longer than
         // that of an attempt, so that it ends no attempt.
@@ -269,7 +269,7 @@ impl WebhookSender {
     ) -> Result<Response<Incoming>, client::legacy::Error> {
         let started = Instant::now();
         match self.client.request(request.clone()).await {
-            Err(error) if broke_before(&error, started) => self.unpooled.request(request).await,
+            Err(error) if failed_on_reused_connection(&error, started) => self.unpooled.request(request).await,
             result => result,
         }
     }

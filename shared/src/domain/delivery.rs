@@ -120,6 +120,9 @@ pub struct PendingDelivery {
     pub recorded_at: Option<Timestamp>,
     /// Time of the next attempt.
     pub next_attempt_at: Timestamp,
+    /// Time at which the next attempt was scheduled; none if none was scheduled since the delivery became pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
     /// Replays that queued the delivery and count its result.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub replay_ids: BTreeSet<ReplayId>,
@@ -161,6 +164,7 @@ impl PendingDelivery {
             pending_since: recorded_at,
             recorded_at: None,
             next_attempt_at: due,
+            scheduled_at: None,
             replay_ids: BTreeSet::new(),
             replay_only: false,
             former: None,
@@ -175,6 +179,7 @@ impl PendingDelivery {
             pending_since: created_at,
             recorded_at: Some(recorded_at),
             next_attempt_at: created_at,
+            scheduled_at: None,
             replay_ids: BTreeSet::from([replay]),
             replay_only: true,
             former: None,
@@ -203,6 +208,11 @@ impl PendingDelivery {
         self.recorded_at.unwrap_or(self.pending_since)
     }
 
+    /// Returns the time at which the next attempt was scheduled.
+    pub fn scheduled_at(&self) -> Timestamp {
+        self.scheduled_at.unwrap_or(self.pending_since)
+    }
+
     /// Returns the disposition of the delivery after an attempt with this outcome at `now`.
     pub fn disposition(&self, outcome: &Outcome, now: Timestamp) -> Disposition {
         match outcome {
@@ -212,12 +222,14 @@ impl PendingDelivery {
                     attempts: self.attempts + 1,
                     former: None,
                     next_attempt_at: failure.not_before().map_or(policy, |until| policy.max(until)),
+                    scheduled_at: Some(now),
                     ..self.clone()
                 }),
                 _ => Disposition::Failed,
             },
             Outcome::Skipped => Disposition::Pending(Self {
                 next_attempt_at: now + Duration::from_secs(u64::from(RETRY_SCHEDULE_SECS[0])),
+                scheduled_at: Some(now),
                 ..self.clone()
             }),
         }

@@ -89,7 +89,7 @@ pub fn errors_only() -> Vec<Subscription> {
     vec![Subscription::Errors]
 }
 
-/// Result of a connection check that AWS or the endpoint did not refuse.
+/// Result of the connection check, or the reason why none was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {

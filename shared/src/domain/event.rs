@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_subscription_or_type_is_told_the_names_and_the_nearest_one() {
+    fn misspelt_subscription_error_suggests_the_nearest_name() {
         for (misspelt, nearest) in [
             ("errors", "error"),
             ("workflow.activate", "workflow.activated"),

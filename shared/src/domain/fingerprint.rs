@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn unclosed_quote_is_scanned_once() {
+    fn unclosed_quote_keeps_the_length_limit() {
         for part in ["1.", "\"", "``", "a@", "'x ", "https://", "é1"] {
             for before in ["", "\"", "`"] {
                 assert!(normalize(&format!("{before}{}", part.repeat(SCAN_BYTES))).len() <= MAX_NORMALIZED_BYTES);

@@ -175,7 +175,7 @@ pub fn is_empty(json: &str) -> bool {
 /// Maximum length of the options that an error names.
 const MAX_NAMED_OPTIONS: usize = 300;
 
-/// Returns why a name is not one of those that are known, with the nearest one.
+/// Returns the reason for which a name is rejected, with the nearest known name.
 pub fn unknown(reason: &str, name: &str, known: &[&str]) -> String {
     match nearest(name, known) {
         Some(known) => format!("{reason} of the integration; did you mean `{known}`?"),
@@ -183,7 +183,7 @@ pub fn unknown(reason: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Returns why values do not satisfy a form: every unknown member, every missing one and every invalid
+/// Returns the defects of the values of a form: every unknown member, every missing one and every invalid
 /// one. Values are given by name as JSON texts, which may be secret.
 pub fn check<'a>(fields: &[Field], values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<ValueError> {
     let mut errors = Vec::new();

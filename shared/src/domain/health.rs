@@ -16,6 +16,8 @@ use super::{
 
 /// Number of consecutive failures that opens the circuit.
 pub const CIRCUIT_OPENS_AFTER: u32 = 5;
+/// Number of consecutive failures after which a success makes the pending deliveries due.
+pub const RECOVERS_AFTER: u32 = 3;
 /// Wait after the first failed probe. Doubles with every further failed probe.
 pub const INITIAL_PROBE_BACKOFF: Duration = Duration::from_secs(5);
 /// Maximum wait between two probes.
@@ -53,6 +55,9 @@ pub struct Health {
     pub next_probe_at: Option<Timestamp>,
     /// Time before which the destination asked for no requests. A success does not reset it.
     pub retry_after: Option<Timestamp>,
+    /// Time of the last recovery: a success after an outage, or a change by which the destination was enabled or
+    /// redirected. A delivery whose next attempt was scheduled before is due.
+    pub recovered_at: Option<Timestamp>,
     /// Number of changes of the destination after which earlier results say nothing about it.
     pub generation: u32,
     /// Number of pending deliveries. Exact after a drain completes; in between it can be off by
@@ -108,6 +113,17 @@ impl Health {
         Some(self.backoff_until().map_or(due, |until| due.max(until)))
     }
 
+    /// Returns whether results end an outage.
+    pub fn recovers_with(&self, counts: &OutcomeCounts) -> bool {
+        counts.delivered > 0 && self.consecutive_failures >= RECOVERS_AFTER
+    }
+
+    /// Returns the time of a recovery since which attempts may be made and something has been pending.
+    pub fn recovery(&self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.recovered_at.filter(|_| !self.defers_first_attempts(now))?;
+        self.pending_since.is_some_and(|since| since <= at).then_some(at)
+    }
+
     /// Returns whether an update is worth a write.
     pub fn needs_write(&self, update: &HealthUpdate, now: Timestamp) -> bool {
         let HealthUpdate { counts, pending_delta, last_failure: _, probe: _ } = update;
@@ -125,6 +141,9 @@ impl Health {
         let mut health = self.clone();
         if counts.failed > 0 {
             health.last_failure_at = Some(now);
+        }
+        if self.recovers_with(counts) {
+            health.recovered_at = Some(now);
         }
         if counts.delivered > 0 {
             health.last_success_at = Some(now);
@@ -319,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn drain_is_not_needed_during_back_off() {
+    fn wakeup_at_the_end_of_the_backoff_suffices() {
         let now = Timestamp::now();
         let (soon, later) = (now + Duration::from_secs(5), now + Duration::from_secs(3600));
         // The scheduled wake-up arrives before an attempt is allowed.

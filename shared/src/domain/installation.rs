@@ -110,7 +110,7 @@ impl Installation {
         Self { revision: next_revision(Some(self.revision), now), updated_at: now, ..self.clone() }
     }
 
-    /// Returns what needs the user's attention: accounts that are not connected or whose credential is
+    /// Returns the defects that need the user's attention: accounts that are not connected or whose credential is
     /// deleted or invalid, and settings that do not satisfy the integration. Without the integration
     /// the settings are not checked.
     pub fn defects(
@@ -156,7 +156,7 @@ impl Settings {
 }
 
 impl Content {
-    /// Returns why settings do not satisfy the integration.
+    /// Returns the defects of settings.
     pub fn check_settings(&self, settings: &Settings) -> Vec<Defect> {
         let mut found = defects(&["settings"], form::check(&self.settings, settings.members()));
         if settings.is_too_long() {
@@ -165,7 +165,7 @@ impl Content {
         found
     }
 
-    /// Returns why the data of a credential does not satisfy its type. The members are JSON texts.
+    /// Returns the defects of the data of a credential of this type. The members are JSON texts.
     pub fn check_data<'a>(
         &self,
         credential_type: &str,
@@ -181,8 +181,13 @@ impl Content {
         }
     }
 
-    /// Returns which keys are not workflows of the integration or, from an earlier version of it, of the
-    /// installation, or are given more than once.
+    /// Returns whether a credential type has no fields, so that only the app can connect it.
+    pub fn has_no_fields(&self, credential_type: &str) -> bool {
+        self.credential_types.iter().any(|one| one.credential_type.as_str() == credential_type && one.fields.is_empty())
+    }
+
+    /// Returns the defects of a selection of workflows: keys that are not workflows of the integration or,
+    /// from an earlier version of it, of the installation, and keys that are given more than once.
     pub fn check_workflows(&self, keys: &[WorkflowKey], installed: &[InstalledWorkflow]) -> Vec<Defect> {
         let mut seen = HashSet::new();
         let mut known: Vec<&str> = self.workflows.iter().map(|template| template.key.as_str()).collect();

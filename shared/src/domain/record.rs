@@ -1,4 +1,4 @@
-//! Records: whatever is delivered to destinations, which are errors and events.
+//! Records, which are delivered to destinations. A record is an error or an event.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{

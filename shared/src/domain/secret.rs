@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn header_values_are_printable() {
+    fn secret_must_be_printable_ascii() {
         for text in ["", "a b", "a\nb", "ä"] {
             assert!(text.parse::<Secret>().is_err(), "{text:?}");
         }

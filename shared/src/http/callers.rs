@@ -124,7 +124,7 @@ pub struct Backend {
     pub environment: EnvironmentId,
     /// Caller, as the events of its changes name it.
     pub actor: Actor,
-    /// Scope of the key that permits the most.
+    /// Broadest scope of the key.
     pub scope: Scope,
 }
 

@@ -172,7 +172,7 @@ pub struct ProblemDocument {
     #[serde(rename = "moreErrors", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     more_errors: Option<usize>,
-    /// If AWS refused the connection: the IAM policy that the keys need.
+    /// If AWS refused the connection: the IAM policy that the access keys or the role need.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, required = false)]
     policy: Option<serde_json::Value>,

@@ -112,9 +112,9 @@ impl RouteKey {
 
 /// Query parameters of a page, which ignores those that it does not know.
 #[derive(Clone, Debug)]
-pub struct PageQuery(Vec<(String, String)>);
+pub struct HtmlQuery(Vec<(String, String)>);
 
-impl<S: Sync> FromRequestParts<S> for PageQuery {
+impl<S: Sync> FromRequestParts<S> for HtmlQuery {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -122,13 +122,13 @@ impl<S: Sync> FromRequestParts<S> for PageQuery {
     }
 }
 
-impl<'a> FromIterator<(&'a str, &'a str)> for PageQuery {
+impl<'a> FromIterator<(&'a str, &'a str)> for HtmlQuery {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(parameters: I) -> Self {
         Self(parameters.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 
-impl PageQuery {
+impl HtmlQuery {
     /// Returns the values of a parameter, in their order.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()

@@ -147,7 +147,10 @@ impl Destinations {
         destination: &Destination,
         reset: Reset,
     ) -> Result<(), UpdateDestinationError> {
-        let writes = vec![replacement(route.environment, destination)?.into(), reset_of(route, reset).into()];
+        let writes = vec![
+            replacement(route.environment, destination)?.into(),
+            reset_of(route, reset, destination.updated_at).into(),
+        ];
         let failed = self.0.transact(writes).await?;
         if failed.is_empty() { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
     }

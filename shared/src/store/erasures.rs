@@ -11,14 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     deliveries::delete_delivered,
     destinations::Destinations,
-    jobs,
+    jobs::{self, Job},
     keys::{self, Key},
-    table::{
-        Access, BY_USER, Condition, Filter, Position, Put, Range, StoreError, TABLE, Table, Update, number, readable,
-        text, to_item,
-    },
+    table::{BY_USER, Condition, Filter, Position, Range, StoreError, TABLE, Table, Update, number, readable, text},
     tombstones::REMEMBERED,
-    users::Users,
 };
 use crate::domain::{
     delivery::Route,
@@ -50,7 +46,25 @@ pub struct Erasure {
     pub started_at: Timestamp,
 }
 
-/// Records of a user, listed apart from each other.
+impl Job for Erasure {
+    fn kind(&self) -> &'static str {
+        "erasure"
+    }
+
+    fn environment_id(&self) -> EnvironmentId {
+        self.environment_id
+    }
+
+    fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+}
+
+/// Kind of record to erase; each is listed separately.
 #[derive(Clone, Copy, Debug)]
 enum Listing {
     /// Errors, in the index.
@@ -114,36 +128,19 @@ const DESTINATIONS_PER_READ: usize = 20;
 /// Minimum duration of an erasure. The index is eventually consistent and may list an error late.
 const MAX_INDEX_LAG: Duration = Duration::from_secs(60);
 
-impl Users {
-    /// Stores the job that erases the errors and events of a user. One write.
-    pub async fn start_erasure(&self, erasure: &Erasure) -> Result<(), StoreError> {
-        let key = keys::erasure(erasure.environment_id, erasure.user_id);
-        let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
-        let item = to_item("erasure", &key, erasure, &[("listPk", listed.pk), ("listSk", listed.sk)])?;
-        self.0.put(Put::new(item)).await.map(|_| ())
-    }
-}
-
-impl<A: Access> Users<A> {
-    /// Returns the start of the last erasure of a user's records, if a request from before it can
-    /// still be repeated. One read.
-    pub async fn erased_at(&self, environment: EnvironmentId, user: UserId) -> Result<Option<Timestamp>, StoreError> {
-        let erasure: Option<Erasure> = self.0.get(&keys::erasure(environment, user)).await?;
-        Ok(erasure.map(|erasure| erasure.started_at))
-    }
-}
-
 impl Erasures {
     /// Returns the unfinished erasures, at most 40,000, of environments in turn. One query per
     /// megabyte of each of four partitions.
     pub async fn open(&self) -> Result<Vec<Erasure>, StoreError> {
-        let partitions: Vec<String> = (0..keys::DELETION_SHARDS).map(keys::erasures).collect();
-        jobs::open(&self.directory, &partitions, |job: &Erasure| job.environment_id).await
+        let partitions: Vec<String> = (0..keys::USER_JOB_SHARDS).map(keys::erasures).collect();
+        jobs::open(&self.directory, &partitions).await
     }
 
     /// Erases all records that are listed at `now`. Returns whether the erasure is complete. May stop
     /// anywhere and may run twice: each record is deleted last because its key leads to the other items.
     pub async fn run(&self, erasure: &Erasure, now: Timestamp) -> Result<bool, StoreError> {
+        // Read before the records, so that none is missed that such a job stores while they are listed.
+        let is_changing = self.is_changing(erasure).await?;
         let mut found = false;
         for listing in [Listing::Errors, Listing::Events] {
             let mut after = None;
@@ -158,7 +155,7 @@ impl Erasures {
                 }
             }
         }
-        if found || now < erasure.started_at + MAX_INDEX_LAG || self.is_changing(erasure).await? {
+        if found || is_changing || now < erasure.started_at + MAX_INDEX_LAG {
             return Ok(false);
         }
         self.complete(erasure).await.map(|()| true)

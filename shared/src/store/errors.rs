@@ -34,7 +34,7 @@ struct ExistingError {
     error_id: ErrorId,
 }
 
-/// Entry of an error in an index, with the attributes by which errors are grouped.
+/// Entry of an error in an index, with the attributes used to group errors.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Groupable {

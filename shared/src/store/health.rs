@@ -76,7 +76,7 @@ impl BackloggedDestination {
 pub enum Reset {
     /// Nothing: the destination was disabled.
     Nothing,
-    /// Only what delays the next attempt: the outage continues until an attempt succeeds.
+    /// Only what delays the next attempts: the outage continues until an attempt succeeds.
     Circuit,
     /// The outage too: the destination was enabled, or has new credentials.
     Outage,
@@ -232,8 +232,8 @@ impl<A: Access> HealthStore<A> {
     }
 }
 
-/// Returns the update of the health of a destination that is changed. A drain that is running notices it.
-pub(super) fn reset_of(route: Route, reset: Reset) -> Update {
+/// Returns the update of the health of a destination that is changed at the given time. A drain that is running notices it.
+pub(super) fn reset_of(route: Route, reset: Reset, at: Timestamp) -> Update {
     let update = identified(route).add("backlogVersion", number(1));
     if reset == Reset::Nothing {
         return update;
@@ -241,6 +241,7 @@ pub(super) fn reset_of(route: Route, reset: Reset) -> Update {
     let mut update = update
         .set("consecutiveFailures", number(0))
         .set("failedProbes", number(0))
+        .set("recoveredAt", text(at))
         .remove("nextProbeAt")
         .remove("retryAfter");
     if reset != Reset::Circuit {
@@ -260,6 +261,9 @@ fn update_of(route: Route, current: &Health, update: &HealthUpdate, now: Timesta
     let mut update = identified(route);
     if counts.failed > 0 {
         update = update.set("lastFailureAt", text(now));
+    }
+    if current.recovers_with(counts) {
+        update = update.set("recoveredAt", text(now));
     }
     if counts.delivered > 0 {
         update = update

@@ -80,8 +80,7 @@ struct Record {
     claim_id: String,
     /// Time at which the claim expires.
     claim_expires_at: Timestamp,
-    /// Response, once the request is complete. Stored under another name, since `response` is a
-    /// reserved word of DynamoDB.
+    /// Response, once the request is complete. Stored as [`RESPONSE`].
     #[serde(rename = "storedResponse", skip_serializing_if = "Option::is_none")]
     response: Option<StoredResponse>,
     /// Number of pieces of the compressed body after the first.

@@ -7,7 +7,22 @@ use rand::seq::SliceRandom;
 use serde::de::DeserializeOwned;
 
 use super::table::{Filter, LISTING, Range, StoreError, Table};
-use crate::domain::id::EnvironmentId;
+use crate::domain::{
+    id::{EnvironmentId, UserId},
+    timestamp::Timestamp,
+};
+
+/// Background job that concerns a user.
+pub trait Job: DeserializeOwned {
+    /// Returns the type of the job's item.
+    fn kind(&self) -> &'static str;
+    /// Returns the environment of the user.
+    fn environment_id(&self) -> EnvironmentId;
+    /// Returns the id of the user.
+    fn user_id(&self) -> UserId;
+    /// Returns the time of the request.
+    fn started_at(&self) -> Timestamp;
+}
 
 /// Maximum number of jobs that are read from a partition. A job has some 300 bytes, so that is three
 /// queries.
@@ -16,11 +31,7 @@ const MAX_LISTED: usize = 10_000;
 /// Returns the open jobs in partitions of the index `listing`, in a random order in which
 /// environments take turns. So one with many jobs keeps no other waiting, and no job that fails
 /// each time keeps others waiting. One query per megabyte of each partition.
-pub(super) async fn open<J: DeserializeOwned>(
-    directory: &Table,
-    partitions: &[String],
-    environment: impl Fn(&J) -> EnvironmentId,
-) -> Result<Vec<J>, StoreError> {
+pub(super) async fn open<J: Job>(directory: &Table, partitions: &[String]) -> Result<Vec<J>, StoreError> {
     let (range, filter) = (Range::all(LISTING), Filter::default());
     let pages = partitions
         .iter()
@@ -30,7 +41,7 @@ pub(super) async fn open<J: DeserializeOwned>(
     jobs.shuffle(&mut rand::rng());
     let mut turns: HashMap<EnvironmentId, u32> = HashMap::new();
     let in_turn = jobs.into_iter().map(|job| {
-        let turn = turns.entry(environment(&job)).or_default();
+        let turn = turns.entry(job.environment_id()).or_default();
         *turn += 1;
         (*turn, job)
     });

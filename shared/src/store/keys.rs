@@ -127,7 +127,7 @@ pub fn deletion(environment: EnvironmentId, user: UserId) -> Key {
 
 /// Number of partitions over which the index `listing` lists deletions, and likewise the other jobs for
 /// users.
-pub const DELETION_SHARDS: u32 = 4;
+pub const USER_JOB_SHARDS: u32 = 4;
 
 /// Partition of the index `listing` that lists deletions of all environments.
 pub fn deletions(shard: u32) -> String {
@@ -136,7 +136,7 @@ pub fn deletions(shard: u32) -> String {
 
 /// Entry of an unfinished deletion in the index `listing`.
 pub fn listed_deletion(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(deletions(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
+    Key::new(deletions(user.object_id().shard(USER_JOB_SHARDS)), format_args!("{environment}#{user}"))
 }
 
 /// Key of the job after a change of a user's status.
@@ -151,7 +151,7 @@ pub fn status_changes(shard: u32) -> String {
 
 /// Entry of an unfinished status change in the index `listing`.
 pub fn listed_status_change(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(status_changes(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
+    Key::new(status_changes(user.object_id().shard(USER_JOB_SHARDS)), format_args!("{environment}#{user}"))
 }
 
 /// Key of the erasure of a user's errors and events.
@@ -166,7 +166,7 @@ pub fn erasures(shard: u32) -> String {
 
 /// Entry of an unfinished erasure in the index `listing`.
 pub fn listed_erasure(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(erasures(user.object_id().shard(DELETION_SHARDS)), format_args!("{environment}#{user}"))
+    Key::new(erasures(user.object_id().shard(USER_JOB_SHARDS)), format_args!("{environment}#{user}"))
 }
 
 /// Partition of the index `listing` that lists users of an environment.

@@ -37,7 +37,8 @@
 //! * A failed condition is a result (`None`, `false` or a typed error), not a [`StoreError`].
 //!   [`StoreError::is_transient`] tells whether a retry may succeed.
 //! * Batch writes return the indices of the items that were not written.
-//! * Items with an `expiresAt` in the past count as absent. DynamoDB deletes them some days later.
+//! * Lists skip items whose `expiresAt` has passed. Reads of a single item by key return it until DynamoDB
+//!   deletes it, some days later.
 
 pub mod api_keys;
 pub mod credentials;
@@ -51,7 +52,7 @@ pub mod health;
 pub mod idempotency_records;
 pub mod installations;
 pub mod integrations;
-mod jobs;
+pub mod jobs;
 pub mod keys;
 pub mod pending;
 pub mod record_pages;
@@ -65,4 +66,5 @@ pub mod user_jobs;
 pub mod users;
 pub mod workflows;
 
+pub(crate) use table::dynamodb_client;
 pub use table::{Access, Page, Position, ReadOnly, ReadWrite, StoreError, Table};

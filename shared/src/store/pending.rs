@@ -370,7 +370,8 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// Settles all deliveries or none. If some are no longer pending, returns one flag per settlement.
+    /// Settles all deliveries or none. If some are no longer pending, returns one flag per write, of which
+    /// the first are those of the settlements: `true` if a delivery is no longer pending.
     async fn settle_all(
         &self,
         route: Route,
@@ -507,6 +508,7 @@ fn parse(route: Route, items: Vec<Item>) -> FoundDeliveries {
             pending_since: next_attempt_at,
             recorded_at: None,
             next_attempt_at,
+            scheduled_at: None,
             replay_only: !replay_ids.is_empty(),
             replay_ids,
             former: None,

@@ -7,13 +7,13 @@ use serde::Deserialize;
 use super::{
     keys,
     table::{
-        Access, Condition, Filter, LISTING, Page, Put, Range, ReadWrite, Retries, StoreError, TABLE, Table, Update,
-        number, text, to_item, to_value,
+        Access, Condition, Filter, LISTING, Page, Put, Range, ReadWrite, StoreError, TABLE, Table, Update, number,
+        text, to_item, to_value,
     },
 };
 use crate::domain::{
     delivery::{MAX_PENDING_AGE, Route},
-    id::{EnvironmentId, ReplayId},
+    id::{EnvironmentId, ObjectId, ReplayId},
     replay::{Position, Replay, ReplayStatus},
     timestamp::Timestamp,
 };
@@ -49,31 +49,34 @@ impl Replays {
     }
 
     /// Records the progress of a replay, if it is running and no other run has executed the step.
-    /// Returns whether it was recorded. One write, which is retried after conflicts.
+    /// Returns whether it was recorded by this call. One write.
     pub async fn advance(
         &self,
         environment: EnvironmentId,
         replay: &Replay,
         position: Option<&Position>,
     ) -> Result<bool, StoreError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Advanced {
+            advanced_by: Option<String>,
+        }
+        // Tells a condition that failed because this same write succeeded before, and its response was lost, from
+        // another run's.
+        let run = ObjectId::at(Timestamp::now()).to_string();
         let status = if position.is_some() { ReplayStatus::Running } else { ReplayStatus::Done };
         let unchanged = Condition::equals("position", to_value(replay.position.as_ref())?);
         let mut update = Update::of(&keys::replay(environment, replay.replay_id))
             .set("status", to_value(status)?)
             .set("position", to_value(position)?)
             .set("updatedAt", text(Timestamp::now()))
+            .set("advancedBy", text(&run))
             .when(Condition::equals("status", to_value(ReplayStatus::Running)?).and(unchanged));
         if position.is_none() {
             update = unlist(update);
         }
-        let mut attempts = Retries::start();
-        loop {
-            match self.0.update(update.clone()).await {
-                Ok(advanced) => return Ok(advanced),
-                // A drain may update the same item in a transaction.
-                Err(error) => attempts.wait_after(error).await?,
-            }
-        }
+        let stored: Option<Advanced> = self.0.update_or_get(update).await?;
+        Ok(stored.is_some_and(|stored| stored.advanced_by == Some(run)))
     }
 
     /// Cancels a replay, unless every record was delivered or has failed. Returns the replay, or none

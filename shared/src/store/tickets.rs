@@ -2,7 +2,7 @@
 
 use super::{
     keys,
-    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, number, to_item},
+    table::{Access, Delete, Put, ReadWrite, StoreError, Table, number, to_item},
 };
 use crate::domain::ticket::{TicketGrant, TicketHash};
 
@@ -22,13 +22,12 @@ impl Tickets {
     /// Deletes a ticket. Returns false if another request has deleted it. One transaction, which succeeds
     /// if it is repeated because its response was lost.
     pub async fn redeem(&self, hash: &TicketHash) -> Result<bool, StoreError> {
-        let delete = Delete::of(&keys::ticket(hash)).when(Condition::item_exists());
-        Ok(self.0.transact(vec![delete.into()]).await?.is_empty())
+        Ok(self.0.transact(vec![Delete::existing(&keys::ticket(hash)).into()]).await?.is_empty())
     }
 }
 
 impl<A: Access> Tickets<A> {
-    /// Returns what a ticket is for. One read.
+    /// Returns the grant of a ticket. One read.
     pub async fn get(&self, hash: &TicketHash) -> Result<Option<TicketGrant>, StoreError> {
         self.0.get(&keys::ticket(hash)).await
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     events::Outbox,
-    jobs,
+    jobs::{self, Job},
     keys::{self, Key},
     table::{
         Condition, Delete, Item, Range, StoreError, TABLE, Table, Update, attribute_text, readable, text, to_value,
@@ -96,12 +96,11 @@ pub struct StatusChange {
     pub seed: RequestSeed,
 }
 
-impl UserJob {
-    /// Returns the time of the change.
-    pub fn started_at(&self) -> Timestamp {
+impl Job for UserJob {
+    fn kind(&self) -> &'static str {
         match self {
-            Self::Deletion(job) => job.started_at,
-            Self::StatusChange(job) => job.started_at,
+            Self::Deletion(_) => "deletion",
+            Self::StatusChange(_) => "statusChange",
         }
     }
 
@@ -109,6 +108,20 @@ impl UserJob {
         match self {
             Self::Deletion(job) => job.environment_id,
             Self::StatusChange(job) => job.environment_id,
+        }
+    }
+
+    fn user_id(&self) -> UserId {
+        match self {
+            Self::Deletion(job) => job.user_id,
+            Self::StatusChange(job) => job.user_id,
+        }
+    }
+
+    fn started_at(&self) -> Timestamp {
+        match self {
+            Self::Deletion(job) => job.started_at,
+            Self::StatusChange(job) => job.started_at,
         }
     }
 }
@@ -122,9 +135,11 @@ pub struct Owned {
     pub credentials: Vec<Credential>,
     /// Installations.
     pub installations: Vec<Installation>,
-    /// Keys of items outside the partition of the user, which are deleted first.
+    /// Keys of the installations, which are deleted first: their events show what else the step deletes.
+    installed: Vec<Key>,
+    /// Keys of items outside the partition of the user.
     elsewhere: Vec<Key>,
-    /// Keys of items in the partition of the user, which lead to the former.
+    /// Keys of the other items in the partition of the user, which lead to the former.
     own: Vec<Key>,
 }
 
@@ -135,9 +150,9 @@ impl UserJobs {
     /// Returns the unfinished jobs, at most 80,000, of environments in turn. One query per megabyte of each
     /// of eight partitions.
     pub async fn open(&self) -> Result<Vec<UserJob>, StoreError> {
-        let shards = || 0..keys::DELETION_SHARDS;
+        let shards = || 0..keys::USER_JOB_SHARDS;
         let partitions: Vec<String> = shards().map(keys::deletions).chain(shards().map(keys::status_changes)).collect();
-        jobs::open(&self.directory, &partitions, UserJob::environment_id).await
+        jobs::open(&self.directory, &partitions).await
     }
 
     /// Completes a job after a change of a user's status, unless the status has changed again. One write.
@@ -183,15 +198,18 @@ impl UserJobs {
         let mut owned = Owned::default();
         let mut workflows = Vec::new();
         for item in items {
-            let sk = attribute_text(&item, "sk");
-            if sk.starts_with(keys::CREDENTIAL_PREFIX) {
-                owned.credentials.extend(readable(item));
-            } else if sk.starts_with(keys::INSTALLATION_PREFIX) {
+            let key = Key { pk: pk.clone(), sk: attribute_text(&item, "sk") };
+            if key.sk.starts_with(keys::INSTALLATION_PREFIX) {
                 owned.installations.extend(readable(item));
+                owned.installed.push(key);
+                continue;
+            }
+            if key.sk.starts_with(keys::CREDENTIAL_PREFIX) {
+                owned.credentials.extend(readable(item));
             } else {
                 workflows.extend(pointed_workflow(job.environment_id, &item));
             }
-            owned.own.push(Key { pk: pk.clone(), sk });
+            owned.own.push(key);
         }
         let (found, _) = self.directory.get_readable::<Workflow>(&workflows).await?;
         owned.workflows = found;
@@ -199,11 +217,12 @@ impl UserJobs {
         Ok(Some(owned))
     }
 
-    /// Stores the events of deleted items, then deletes the items, each workflow before the pointer to it.
-    /// May stop anywhere and may run twice. One `BatchWriteItem` per 25 events, per 25 workflows and per 25
-    /// other items.
+    /// Stores the events of deleted items, then deletes the items: the installations before what they show, and
+    /// each workflow before the pointer to it. May stop anywhere and may run twice. One `BatchWriteItem` per 25
+    /// events, per 25 installations, per 25 workflows and per 25 other items.
     pub async fn delete(&self, owned: Owned, events: &[Event]) -> Result<(), StoreError> {
         self.outbox.store(events).await?;
+        self.directory.delete_all(owned.installed).await?;
         self.directory.delete_all(owned.elsewhere).await?;
         self.directory.delete_all(owned.own).await
     }

@@ -6,6 +6,7 @@ use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    erasures::Erasure,
     events::Outgoing,
     keys,
     table::{
@@ -20,6 +21,7 @@ use crate::domain::{
     id::{EnvironmentId, UserId},
     names::{CanonicalName, Names, UserRef},
     request_seed::RequestSeed,
+    timestamp::Timestamp,
     user::{OwnerStatus, Status, User},
 };
 
@@ -263,6 +265,14 @@ impl Users {
         let user = Put::new(user_item(*environment_id, after)?).when(unchanged);
         Ok(self.0.transact_and_send(vec![user.into(), Put::new(job).into()], events).await?.is_empty())
     }
+
+    /// Stores the job that erases the errors and events of a user. One write.
+    pub async fn start_erasure(&self, erasure: &Erasure) -> Result<(), StoreError> {
+        let key = keys::erasure(erasure.environment_id, erasure.user_id);
+        let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
+        let item = to_item("erasure", &key, erasure, &[("listPk", listed.pk), ("listSk", listed.sk)])?;
+        self.0.put(Put::new(item)).await.map(|_| ())
+    }
 }
 
 /// Returns the check that a user exists and its status has not changed since it was read. So no event of
@@ -291,6 +301,13 @@ impl<A: Access> Users<A> {
     /// Returns the user with this id. One read.
     pub async fn get(&self, environment: EnvironmentId, id: UserId) -> Result<Option<User>, StoreError> {
         self.0.get(&keys::user(environment, id)).await
+    }
+
+    /// Returns the start of the last erasure of a user's records, if a request from before it can
+    /// still be repeated. One read.
+    pub async fn erased_at(&self, environment: EnvironmentId, user: UserId) -> Result<Option<Timestamp>, StoreError> {
+        let erasure: Option<Erasure> = self.0.get(&keys::erasure(environment, user)).await?;
+        Ok(erasure.map(|erasure| erasure.started_at))
     }
 
     /// Returns users by id, in no order, without those that do not exist. One `BatchGetItem` per 100

@@ -14,7 +14,7 @@ use super::{
     keys,
     table::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadOnly, ReadWrite, StoreError, Table,
-        Write, attribute_text, from_items, number, text, to_item,
+        Write, attribute_text, from_items, number, readable, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     users::{Users, check_status},
@@ -241,6 +241,16 @@ impl<A: Access> Workflows<A> {
         let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
         ids.sort_by_key(|id| std::cmp::Reverse(*id));
         Ok(ids)
+    }
+
+    /// Returns the ids of all workflows of a user that are readable. One query per megabyte.
+    pub async fn readable_ids_by_user(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+    ) -> Result<Vec<WorkflowId>, StoreError> {
+        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        Ok(items.into_iter().filter_map(readable::<Pointer>).map(|pointer| pointer.workflow_id).collect())
     }
 
     /// Returns the names of all workflows of a user. One query per megabyte.

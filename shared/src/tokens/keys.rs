@@ -44,8 +44,8 @@ pub enum KeyError {
     /// No signing key exists yet. Creating the first environment creates one.
     #[error("no signing key exists yet")]
     NoSigningKey,
-    /// A stored key is invalid.
-    #[error("a signing key is invalid")]
+    /// A signing key could not be generated, parsed or used.
+    #[error("failed to generate, parse or use a signing key")]
     Unusable,
 }
 

@@ -1,5 +1,5 @@
 //! `GET /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id,
-//! or two by name, and one read.
+//! or two by name, and one read; for a limited token, one query more.
 
 use axum::extract;
 use tenon::{

@@ -1,5 +1,6 @@
 //! `GET /users/{user}/credentials` and `GET /credentials/users/{user}`. AWS calls: one DynamoDB
-//! read of the user by id, or two by name, and one query.
+//! read of the user by id, or two by name, and one query; for a limited token, one query of its
+//! installations and one batch read for each 100 credentials instead of that query.
 
 use axum::extract;
 use tenon::{

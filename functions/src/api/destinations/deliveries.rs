@@ -17,14 +17,6 @@ use tenon::{
 };
 use utoipa::IntoParams;
 
-/// State of the function.
-#[derive(Clone, Debug, FromAws)]
-#[aws(connections = SHARDS)]
-pub struct State {
-    destinations: Destinations<ReadOnly>,
-    deliveries: Deliveries<ReadOnly>,
-}
-
 /// Query parameters of the list of deliveries.
 #[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -33,10 +25,19 @@ pub struct ListDeliveries {
     status: Option<DeliveryStatus>,
 }
 
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = SHARDS)]
+pub struct State {
+    destinations: Destinations<ReadOnly>,
+    deliveries: Deliveries<ReadOnly>,
+}
+
 /// Lists the deliveries of a destination that are pending, failed or cancelled, and those that
 /// succeeded after a failure or through a replay.
 ///
-/// Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` only.
+/// Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` and
+/// `GET /events/{eventId}`.
 #[utoipa::path(get, path = "/destinations/{destinationId}/deliveries", tag = "destinations",
     security(("apiKey" = ["manage"])), params(ListDeliveries, PageParams),
     responses((status = 200, body = List<Delivery>)))]

@@ -1,8 +1,8 @@
 //! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads, and one write if anything
-//! changes, or one transaction and a read, and possibly a message, if it resets the health; one read for
-//! each user that the filter names by username or email address; if the bus or its keys change, two
-//! calls to the bus and one or two KMS calls; if a role is checked, two calls to the bus and four to
-//! STS.
+//! changes, or one transaction and a read, and possibly one message and one write, if it resets the
+//! health; one read for each user that the filter names by username or email address; if the bus or its
+//! keys change, two calls to the bus and one or two KMS calls; if a role is checked, two calls to the bus
+//! and four to STS.
 
 use axum::extract;
 use tenon::{
@@ -30,14 +30,6 @@ use super::{
     credentials::{NewCredentials, NewCredentialsBody},
     filter::NewFilter,
 };
-
-/// State of the function.
-#[derive(Clone, Debug, FromAws)]
-pub struct State {
-    saving: super::State,
-    health_store: HealthStore,
-    scheduler: DrainScheduler,
-}
 
 /// Changes to a destination; absent fields remain unchanged.
 #[derive(Debug, Input, ToSchema)]
@@ -92,6 +84,14 @@ impl PatchDestination {
     }
 }
 
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
+    saving: super::State,
+    health_store: HealthStore,
+    scheduler: DrainScheduler,
+}
+
 impl State {
     /// Stores a changed destination. Returns its health, and wakes the drain if a reset concerns pending deliveries.
     async fn save(
@@ -124,7 +124,7 @@ impl State {
 /// A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
 /// must be possible to assume it with the external id, and not without. The previous credentials are
 /// kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
-/// the circuit, so that pending deliveries that are due are attempted immediately. Results of another target are not
+/// the circuit, so that all pending deliveries are attempted immediately. Results of another target are not
 /// shown. Disabling it cancels its pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     request_body = PatchDestination, responses((status = 200, body = DestinationBody),

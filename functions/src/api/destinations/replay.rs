@@ -19,15 +19,6 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-/// State of the function.
-#[derive(Clone, Debug, FromAws)]
-pub struct State {
-    destinations: Destinations,
-    replays: Replays,
-    #[aws(queue = "REPLAYS_QUEUE")]
-    steps: Queue,
-}
-
 /// Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
 /// all whose delivery is pending, failed or was cancelled.
 #[derive(Input, ToSchema)]
@@ -75,8 +66,8 @@ impl Input for NewReplay {
                 }
                 Selection::Range { since: Some(since), until: Some(until.unwrap_or_else(Timestamp::now)) }
             }
-            (None, None, Some(ids), None, true) => Selection::Errors(deduplicate(ids)),
-            (None, None, None, Some(ids), true) => Selection::Events(deduplicate(ids)),
+            (None, None, Some(ids), None, true) => Selection::Errors(sorted_unique(ids)),
+            (None, None, None, Some(ids), true) => Selection::Events(sorted_unique(ids)),
             (None, None, None, None, false) => Selection::Deliveries(statuses),
             (None, Some(_), None, None, true) => {
                 fields.reject("since", "is required with `until`");
@@ -93,10 +84,19 @@ impl Input for NewReplay {
     }
 }
 
-fn deduplicate<T: Ord>(mut ids: Vec<T>) -> Vec<T> {
+fn sorted_unique<T: Ord>(mut ids: Vec<T>) -> Vec<T> {
     ids.sort();
     ids.dedup();
     ids
+}
+
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+pub struct State {
+    destinations: Destinations,
+    replays: Replays,
+    #[aws(queue = "REPLAYS_QUEUE")]
+    steps: Queue,
 }
 
 /// Started replay.

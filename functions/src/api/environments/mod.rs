@@ -34,7 +34,7 @@ pub struct EnvironmentBody {
     version: &'static str,
     /// Defaults of the embedded modal.
     modal: Modal,
-    /// Scope of the key that made the request. Of several, the one that permits the most: `manage`, `engine`, `read`.
+    /// Broadest scope of the key that made the request, in the order `manage`, `engine`, `read`.
     scope: Scope,
 }
 

@@ -218,6 +218,13 @@ impl Current {
                     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
                     let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
                     defects.extend(content.check_data(name, members));
+                    let present = self.before.as_ref().and_then(|before| self.present(before, name));
+                    if content.has_no_fields(name)
+                        && present.is_some_and(|present| present.credential.status == CredentialStatus::Invalid)
+                    {
+                        let detail = "is connected by the app, because the type has no fields; send the credentialId of a valid credential";
+                        defects.push(Defect::new(&["credentials", name], detail));
+                    }
                 }
             }
         }
@@ -267,6 +274,11 @@ impl Current {
         }
     }
 
+    /// Returns the credential of this type that an installation names.
+    fn present(&self, installation: &Installation, name: &str) -> Option<&SealedCredential> {
+        self.credentials.get(&installation.credential(name)?.credential_id)
+    }
+
     /// Returns whether another request stored valid data for the credential type while this one was in
     /// progress.
     fn is_superseded(&self, name: &str, seen: &DataRevisions) -> bool {
@@ -280,18 +292,21 @@ impl Current {
         })
     }
 
-    /// Replaces the data of the present credential, or creates one, if data is given.
+    /// Replaces the data of the present credential, or creates one, if data is given. The present data stays if the
+    /// type has no fields: the app stored it, such as an OAuth grant.
     async fn store_data(
         &self,
         planned: &mut Planned,
-        CredentialType { credential_type, name, .. }: &CredentialType,
+        CredentialType { credential_type, name, fields }: &CredentialType,
         CredentialInput { name: display_name, data, .. }: &CredentialInput,
         vault: &Vault,
     ) -> Result<(), Problem> {
         let Some(SecretObject(data)) = data else { return Ok(()) };
         let now = planned.change.installation.updated_at;
-        let installed = planned.change.installation.credential(credential_type.as_str());
-        let present = installed.and_then(|installed| self.credentials.get(&installed.credential_id));
+        let present = self.present(&planned.change.installation, credential_type.as_str());
+        if fields.is_empty() && present.is_some() {
+            return Ok(());
+        }
         let (credential, version) = match present {
             Some(SealedCredential { credential, data }) => {
                 (credential.replaced(display_name.as_ref(), now), data.version + 1)

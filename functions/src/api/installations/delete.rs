@@ -88,7 +88,7 @@ async fn unreferenced_credentials(
     if workflows.len() < ids.len() {
         let read: HashSet<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
         let present = parts.workflows.list_ids_by_user(environment, *user_id).await?;
-        // What cannot be read may reference them. What was deleted meanwhile does not.
+        // Unreadable items may reference them. Those that were deleted meanwhile do not.
         if ids.iter().any(|id| !read.contains(id) && present.contains(id)) {
             return Ok(Vec::new());
         }

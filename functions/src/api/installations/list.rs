@@ -83,7 +83,7 @@ pub async fn list_installations(
     let owners: HashMap<UserId, Status> =
         owners.into_iter().map(|User { user_id, status, .. }| (user_id, status)).collect();
     let items = items.into_iter().filter_map(|installation| {
-        // That of a deleted user is deleted in the background.
+        // The installation of a deleted user is deleted in the background.
         let owner = owners.get(&installation.user_id)?;
         let position = installations::position(environment, &installation);
         Some((position, InstallationBody::new(installation, *owner, &catalogue, &parts)))

@@ -50,30 +50,35 @@ const connecting = (installation, type) => (isConnected(installation, type)
 const own = (values, name) => (values && Object.hasOwn(values, name) ? values[name] : undefined);
 const prefilled = (field, values) => (field.type === "secret" ? undefined : own(values, field.name));
 
-// Section for the account of a credential type: the fields of a new one, or one that the user has.
-function accountSection(credentialType, { offersExisting }) {
+// Section for the account of a credential type: the fields of a new one, or one that the user has. A type without fields is
+// connected by the app.
+function accountSection(credentialType, { offersExisting, present }) {
   const { type, name, fields } = credentialType;
+  const isEntered = fields.length > 0;
   const base = toPointer("credentials", type);
   const pointer = (field) => toPointer("credentials", type, "data", field.name);
-  const existing = offersExisting ? credentialsOf(type).filter(({ status }) => status === "valid") : [];
+  const existing = offersExisting || !isEntered ? credentialsOf(type).filter(({ status }) => status === "valid") : [];
   // A name tells the account apart from those that the user has.
-  const nameField = existing.length > 0 && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
+  const nameField = existing.length > 0 && isEntered && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
   const inputs = h("div", {}, fields.map((field) =>
     formField(field, pointer(field), prefilled(field, own(state.options.prefill?.credentials, type)))),
   nameField && formField(nameField, `${base}/name`));
   const choice = existing.length > 0 && h("select", {
     id: newId("field"), "data-pointer": base,
     onchange: ({ currentTarget }) => { inputs.hidden = currentTarget.value !== ""; },
-  }, existing.map((credential) => h("option", { value: credential.credentialId }, credential.name)),
-    h("option", { value: "" }, text("newAccount")));
+  }, existing.map((credential) => h("option", { value: credential.credentialId, selected: credential.credentialId === present }, credential.name)),
+    isEntered && h("option", { value: "" }, text("newAccount")));
   if (choice) inputs.hidden = true;
+  const hintId = newId("hint");
+  const missing = !choice && !isEntered
+    && h("p", { id: hintId, class: "notice", tabindex: -1, "data-pointer": base, "aria-describedby": hintId }, text("appConnects"));
   const chosen = () => choice && choice.value;
   const values = (form) => fields.map((field) => [field, readValue(form, field, pointer(field))]);
   return {
     title: name,
-    content: [choice && h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice), inputs],
+    content: [choice && h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice), missing, inputs],
     inputs: fields.length + (choice ? 1 : 0),
-    check: (form) => (chosen() ? [] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
+    check: (form) => (chosen() ? [] : missing ? [{ pointer: base, detail: text("appConnects") }] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
     read: (form, body) => {
       const entered = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
       const accountName = nameField && readValue(form, nameField, `${base}/name`);
@@ -392,7 +397,7 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
 
 // Creates the form that connects an account of an installation again.
 function reconnectView(installation, credentialType, { openInstallation }) {
-  const section = accountSection(credentialType, { offersExisting: false });
+  const section = accountSection(credentialType, { offersExisting: false, present: own(installation.credentialIds, credentialType.type) });
   const reason = credentialOf(installation, credentialType.type)?.statusReason;
   const texts = connecting(installation, credentialType.type);
   return [

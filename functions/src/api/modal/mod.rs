@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tenon::{
     aws::setting,
     domain::modal::{MAX_ANCESTORS, Origin},
-    http::{ApiUrl, FieldErrors, PageQuery, Problem},
+    http::{ApiUrl, FieldErrors, HtmlQuery, Problem},
     start::{Aws, FromAws, StartError},
 };
 use utoipa::IntoParams;
@@ -80,7 +80,7 @@ struct ModalQuery {
 pub async fn get_modal(
     extract::State(State { public_url, page }): extract::State<State>,
     ApiUrl(api): ApiUrl,
-    query: PageQuery,
+    query: HtmlQuery,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
     let origins = read_origins(&query, &[&api, &public_url])?;
@@ -90,7 +90,7 @@ pub async fn get_modal(
 
 /// Returns the origins in the query of the page's URL. Those of this API are invalid: its pages would share
 /// the origin of the frame.
-fn read_origins(query: &PageQuery, own: &[&str]) -> Result<Vec<Origin>, Problem> {
+fn read_origins(query: &HtmlQuery, own: &[&str]) -> Result<Vec<Origin>, Problem> {
     let (origins, versions) = (query.all("origin"), query.all("v"));
     if origins.len() > MAX_ANCESTORS {
         return Err(Problem::invalid_field("/origin", format_args!("must be at most {MAX_ANCESTORS} origins")));

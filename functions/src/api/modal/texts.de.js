@@ -24,6 +24,7 @@ const DE = {
   accountNameHelp: "Damit unterscheiden Sie Ihre Konten.",
   useAccount: "Zu verwendendes Konto",
   newAccount: "Weiteres Konto verbinden",
+  appConnects: "Verbinden Sie dieses Konto zuerst in der App. Danach können Sie es hier auswählen.",
   connected: "Verbunden",
   notConnected: "Nicht verbunden",
   invalid: "Funktioniert nicht",

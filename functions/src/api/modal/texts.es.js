@@ -24,6 +24,7 @@ const ES = {
   accountNameHelp: "Sirve para distinguir sus cuentas.",
   useAccount: "Cuenta que desea usar",
   newAccount: "Conectar otra cuenta",
+  appConnects: "Conecte primero esta cuenta en la aplicación. Después podrá elegirla aquí.",
   connected: "Conectada",
   notConnected: "No conectada",
   invalid: "No funciona",

@@ -24,6 +24,7 @@ const FR = {
   accountNameHelp: "Il permet de distinguer vos comptes.",
   useAccount: "Compte à utiliser",
   newAccount: "Connecter un autre compte",
+  appConnects: "Connectez d’abord ce compte dans l’application. Vous pourrez ensuite le choisir ici.",
   connected: "Connecté",
   notConnected: "Non connecté",
   invalid: "Ne fonctionne pas",

@@ -24,6 +24,7 @@ const PT = {
   accountNameHelp: "Serve para diferenciar suas contas.",
   useAccount: "Conta a ser usada",
   newAccount: "Conectar outra conta",
+  appConnects: "Conecte primeiro esta conta no aplicativo. Depois, você poderá escolhê-la aqui.",
   connected: "Conectada",
   notConnected: "Não conectada",
   invalid: "Não está funcionando",

@@ -239,7 +239,8 @@ fn complete(operation: &mut Operation) {
             .into();
         }
         if status == "201" {
-            let header = HeaderBuilder::new().description(Some("Path of the new resource.")).build();
+            let description = "URL of the new resource, relative to that of the request.";
+            let header = HeaderBuilder::new().description(Some(description)).build();
             response.headers.insert("Location".into(), header.into());
         }
         if status.starts_with(['4', '5']) {

@@ -18,13 +18,6 @@ use utoipa::IntoParams;
 
 use super::UserBody;
 
-/// State of the function.
-#[derive(Clone, Debug, FromAws)]
-#[aws(connections = SHARDS)]
-pub struct State {
-    users: Users<ReadOnly>,
-}
-
 /// Query parameters of the list of users.
 #[derive(Debug, Input, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -35,6 +28,13 @@ pub struct ListUsers {
     email: Option<Email>,
     /// Username of the user.
     username: Option<Username>,
+}
+
+/// State of the function.
+#[derive(Clone, Debug, FromAws)]
+#[aws(connections = SHARDS)]
+pub struct State {
+    users: Users<ReadOnly>,
 }
 
 /// Lists the users of the environment, or returns the one with the given username or email address.

@@ -305,7 +305,7 @@ class Environment(TypedDict):
     #: Defaults of the embedded modal.
     modal: Modal
     name: Text128
-    #: Scope of the key that made the request. Of several, the one that permits the most: `manage`, `engine`, `read`.
+    #: Broadest scope of the key that made the request, in the order `manage`, `engine`, `read`.
     scope: Scope
     #: Version of Tenon that serves the API.
     version: str
@@ -1008,7 +1008,7 @@ class Problem(TypedDict):
     message: str
     #: Number of further invalid fields; present if there are more than 100.
     moreErrors: NotRequired[int]
-    #: If AWS refused the connection: the IAM policy that the keys need.
+    #: If AWS refused the connection: the IAM policy that the access keys or the role need.
     policy: NotRequired[dict[str, Any]]
     #: HTTP status.
     status: int

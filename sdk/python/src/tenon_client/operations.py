@@ -50,7 +50,7 @@ class Tenon(Caller):
         A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
         must be possible to assume it with the external id, and not without. The previous credentials are
         kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
-        the circuit, so that pending deliveries that are due are attempted immediately. Results of another target are not
+        the circuit, so that all pending deliveries are attempted immediately. Results of another target are not
         shown. Disabling it cancels its pending deliveries.
         """
         return self._call("PATCH", f"/destinations/{segment(destination_id)}", body=body)
@@ -61,7 +61,8 @@ class Tenon(Caller):
         """Lists the deliveries of a destination that are pending, failed or cancelled, and those that
         succeeded after a failure or through a replay.
 
-        Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` only.
+        Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` and
+        `GET /events/{eventId}`.
         """
         return self._list(f"/destinations/{segment(destination_id)}/deliveries", {"status": status, "limit": limit})
 

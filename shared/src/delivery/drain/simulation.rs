@@ -54,6 +54,10 @@ struct World {
     replays: RefCell<BTreeMap<ReplayId, (u32, u32)>>,
     /// Number of arrivals of each record.
     arrived: RefCell<BTreeMap<RecordKey, u32>>,
+    /// Records that the receiver refuses whatever its behavior.
+    poison: RefCell<BTreeSet<RecordKey>>,
+    /// Times at which the destination recovered.
+    recoveries: RefCell<Vec<Timestamp>>,
     /// Number of steps until the process crashes.
     steps_left: Cell<Option<u32>>,
     behavior: Box<dyn Fn(Timestamp) -> Behavior>,
@@ -104,6 +108,8 @@ impl World {
             queue: RefCell::default(),
             replays: RefCell::default(),
             arrived: RefCell::default(),
+            poison: RefCell::default(),
+            recoveries: RefCell::default(),
             steps_left: Cell::new(None),
             behavior: Box::new(behavior),
         }
@@ -134,6 +140,7 @@ impl World {
 
     fn update_health(&self, update: &HealthUpdate) -> Health {
         let before = self.current_health();
+        self.recoveries.borrow_mut().extend(before.recovers_with(&update.counts).then(|| self.now.get()));
         *self.health.borrow_mut() = Some(before.apply(update, self.now.get()));
         before
     }
@@ -200,7 +207,9 @@ impl World {
     fn attempt(&self, record: &Record) -> Outcome {
         let at = self.now.get();
         let attempt = Attempt { at, status: None, latency_ms: 0, response: String::new() };
+        let is_poison = self.poison.borrow().contains(&record.key());
         match (self.behavior)(at) {
+            Behavior::Accepts if is_poison => Outcome::Failed(attempt, Failure::Refused),
             Behavior::Accepts => {
                 *self.arrived.borrow_mut().entry(record.key()).or_default() += 1;
                 Outcome::Delivered(attempt)
@@ -555,6 +564,43 @@ fn recovered_destination_receives_its_backlog_in_15_minutes() {
     assert!(early >= 990, "only {early} of 1000 errors arrived");
 }
 
+#[test]
+fn recovered_destination_receives_everything_that_waits_for_a_late_attempt() {
+    let world = World::new(|at| if at < after(24 * HOUR) { Behavior::Refuses } else { Behavior::Accepts });
+    let during: Vec<Timestamp> = (0..5).map(|minute| after(minute * 60)).collect();
+    world.run(&during, after(24 * HOUR), |_| None);
+    let waiting = world.pending.borrow().values().filter(|one| one.next_attempt_at > after(26 * HOUR)).count();
+    assert_eq!(waiting, 5);
+    // Sent as a probe, at most 15 minutes after the previous one.
+    world.run(&[after(24 * HOUR + 60)], after(24 * HOUR + 1200), |_| None);
+    assert_eq!((world.arrived.borrow().len(), world.pending.borrow().len()), (6, 0));
+}
+
+#[test]
+fn first_attempt_that_succeeds_after_three_failures_sends_what_is_pending() {
+    let world = World::new(|at| if at < after(1200) { Behavior::Refuses } else { Behavior::Accepts });
+    world.run(&[start()], after(1200), |_| None);
+    assert_eq!(world.current_health().consecutive_failures, 3);
+    world.run(&[after(1300)], after(1301), |_| None);
+    assert_eq!(world.arrived.borrow().len(), 2);
+}
+
+#[test]
+fn record_that_is_always_refused_keeps_its_schedule_while_others_arrive() {
+    let world = World::new(|at| if at == start() { Behavior::Refuses } else { Behavior::Accepts });
+    world.record();
+    let refused = *world.records.borrow().keys().next().unwrap();
+    world.poison.borrow_mut().insert(refused);
+    let others: Vec<Timestamp> = (1..200).map(|n| after(n * 100)).collect();
+    world.run(&others, after(6 * HOUR), |_| None);
+    assert_eq!(world.arrived.borrow().len(), 199);
+    let deliveries = world.deliveries.borrow();
+    let (_, attempts) = &deliveries[&refused];
+    for (wait, policy) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS) {
+        assert!(wait >= i64::from(policy) * 1000, "waited {wait} ms instead of {policy} s");
+    }
+}
+
 /// Records five errors that a refusing receiver gets, and lets it recover after a minute.
 fn world_with_five_pending_errors() -> (World, Vec<RecordKey>) {
     let world = World::new(|at| if at < after(60) { Behavior::Refuses } else { Behavior::Accepts });
@@ -657,8 +703,9 @@ proptest! {
         prop_assert!(world.queue.borrow().is_empty());
         // No recorded attempt follows the previous one too early.
         for (_, attempts) in world.deliveries.borrow().values().filter(|_| replays.is_empty()) {
-            for (wait, policy) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS) {
-                prop_assert!(wait >= i64::from(policy) * 1000);
+            for ((wait, policy), pair) in waits(attempts).into_iter().zip(RETRY_SCHEDULE_SECS).zip(attempts.windows(2)) {
+                let recovered = world.recoveries.borrow().iter().any(|at| pair[0] < *at && *at <= pair[1]);
+                prop_assert!(wait >= i64::from(policy) * 1000 || recovered);
             }
         }
     }

@@ -8,7 +8,9 @@ use aws_sdk_sts::{Client, config, error::ProvideErrorMetadata};
 use futures_util::future::join4;
 use moka::future::Cache;
 
-use super::{Unanswered, check::ConnectionRefused, error_text, impatient, sdk_failure, unlimited_retries};
+use super::{
+    RetryWithoutResponse, check::ConnectionRefused, error_text, sdk_failure, unlimited_retries, with_short_timeouts,
+};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
@@ -159,7 +161,8 @@ pub struct StsUnavailable(String);
 impl Roles {
     /// Creates a client of the regional endpoint of STS, with the credentials of the function.
     pub fn new(config: &SdkConfig, timeout: Duration) -> Self {
-        let config = config::Builder::from(&impatient(config, timeout)).retry_classifier(Unanswered);
+        let config = with_short_timeouts(config, timeout);
+        let config = config::Builder::from(&config).retry_classifier(RetryWithoutResponse);
         let config = config.retry_partition(unlimited_retries());
         let sessions = Cache::builder().max_capacity(MAX_CACHED).time_to_live(SESSION - MARGIN).build();
         Self { sts: Client::from_conf(config.build()), timeout, sessions }

@@ -3,7 +3,15 @@
 use std::{fmt::Debug, marker::PhantomData};
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{
+    Client, Config,
+    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
+};
+use aws_smithy_runtime_api::client::{
+    interceptors::context::InterceptorContext,
+    orchestrator::OrchestratorError,
+    retries::classifiers::{ClassifyRetry, RetryAction},
+};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -33,6 +41,31 @@ mod sealed {
     impl Sealed for super::ReadWrite {}
 }
 
+/// Creates a client that repeats a write of a single item which a transaction prevented.
+pub(crate) fn dynamodb_client(config: &SdkConfig) -> Client {
+    Client::from_conf(Config::from(config).to_builder().retry_classifier(PreventedWrites).build())
+}
+
+/// Classifier of writes that a transaction on the same item prevented, which the SDK does not retry.
+#[derive(Debug)]
+struct PreventedWrites;
+
+impl ClassifyRetry for PreventedWrites {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let output = context.output_or_error().and_then(Result::err);
+        let prevented = output.and_then(OrchestratorError::as_operation_error).is_some_and(|error| {
+            error.downcast_ref().is_some_and(UpdateItemError::is_transaction_conflict_exception)
+                || error.downcast_ref().is_some_and(PutItemError::is_transaction_conflict_exception)
+                || error.downcast_ref().is_some_and(DeleteItemError::is_transaction_conflict_exception)
+        });
+        if prevented { RetryAction::transient_error() } else { RetryAction::NoActionIndicated }
+    }
+
+    fn name(&self) -> &'static str {
+        "PreventedWrites"
+    }
+}
+
 /// DynamoDB table of this stack.
 #[derive(Clone, Debug)]
 pub struct Table<A: Access = ReadWrite> {
@@ -44,7 +77,7 @@ pub struct Table<A: Access = ReadWrite> {
 impl Table {
     /// Creates a handle of a table and its client. Opens no connection.
     pub fn new(config: &SdkConfig, name: impl Into<String>) -> Self {
-        Self::of(Client::new(config), name)
+        Self::of(dynamodb_client(config), name)
     }
 
     /// Creates a handle of a table with an existing client.

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -51,6 +52,18 @@ where
 {
     fn from(error: SdkError<E, R>) -> Self {
         if is_transient(&error, &TRANSIENT_CODES) { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
+    }
+}
+
+/// Error of a read that others share, such as one of a cache.
+impl From<Arc<Self>> for StoreError {
+    fn from(error: Arc<Self>) -> Self {
+        let wrap = match *error {
+            Self::Busy(_) => Self::Busy,
+            Self::Refused(_) => Self::Refused,
+            Self::Malformed(_) => Self::Malformed,
+        };
+        wrap(error.into())
     }
 }
 

@@ -26,6 +26,7 @@ mod transact;
 mod write;
 
 pub(super) use batch::separate;
+pub(crate) use client::dynamodb_client;
 pub use client::{Access, ReadOnly, ReadWrite, Table};
 pub(super) use condition::Condition;
 pub(super) use error::Retries;

@@ -43,8 +43,8 @@ impl Table {
         }
     }
 
-    /// Replaces an item, which `written` is read from. Returns false if the condition fails, unless because
-    /// the same write succeeded before. One write.
+    /// Replaces an item with `written`, which `put` contains. Returns false if the condition fails, except
+    /// after a lost response to this same write. One write.
     pub(in crate::store) async fn replace<T: DeserializeOwned + PartialEq>(
         &self,
         put: Put,

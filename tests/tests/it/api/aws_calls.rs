@@ -73,7 +73,7 @@ async fn functions_open_only_their_connections_at_start() {
         functions::api::openapi::Document => "";
         environments_create::State => "GetItem";
         keys_create::State => "GetItem";
-        functions::workers::rotate_signing_keys::State => "GetItem";
+        functions::workers::signing_keys_rotate::State => "GetItem";
         functions::workers::user_jobs::State => "GetItem";
         Erasures => "GetItem";
         Forwarder => "DescribeKey GetItem";

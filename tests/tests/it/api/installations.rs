@@ -227,6 +227,36 @@ async fn disabled_or_deleted_integration_keeps_running_and_can_be_uninstalled_on
 }
 
 #[tokio::test]
+async fn account_that_the_app_connects_is_named_and_never_emptied() {
+    let here = Installed::new(&["new"]).await;
+    let oauth = json!({ "name": "Orders", "workflows": [{ "key": "new", "name": "Orders" }],
+        "credentialTypes": [{ "type": "oauth", "name": "Shop", "fields": [] }] });
+    here.acme.backend.put("/integrations/orders", oauth).await.is(200);
+    let credentials = format!("/users/{}/credentials", here.user);
+    let connect = async |grant: &str| {
+        let body = json!({ "type": "oauth", "name": grant, "data": { "refreshToken": grant } });
+        here.acme.backend.post(&credentials, body).await.is(201).text("credentialId")
+    };
+    let grant = async |credential: &str| {
+        let revealed = here.acme.engine.post(&format!("{credentials}/{credential}/reveal"), json!({})).await;
+        revealed.is(200).body["data"]["refreshToken"].clone()
+    };
+    let first = connect("first").await;
+    here.put(json!({ "credentials": { "oauth": { "credentialId": first } } })).await.is(201);
+    let empty = json!({ "credentials": { "oauth": { "data": {} } } });
+    here.put(empty.clone()).await.is(200);
+    assert_eq!(grant(&first).await, "first");
+
+    let invalid = json!({ "status": "invalid", "reason": "revoked" });
+    here.acme.engine.post(&format!("{credentials}/{first}/status"), invalid).await.is(200);
+    here.put(empty).await.is_problem(422, "validation").names(&["/credentials/oauth"]);
+    let second = connect("second").await;
+    let repaired = here.put(json!({ "credentials": { "oauth": { "credentialId": second } } })).await.is(200);
+    assert_eq!(repaired.body["status"], "active");
+    assert_eq!((grant(&first).await, grant(&second).await), (json!("first"), json!("second")));
+}
+
+#[tokio::test]
 async fn uninstalling_leaves_what_something_else_names() {
     let here = Installed::new(&["new"]).await;
     let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;

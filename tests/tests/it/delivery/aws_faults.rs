@@ -25,9 +25,10 @@ use tenon::{
         delivery::{Attempt, Failure, Outcome, Route},
         destination::{AwsCredentials, BusAccess, EventBridge, Target, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
-        id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+        id::{DestinationId, EnvironmentId, ReplayId, UserId, WorkflowId},
         names::Names,
         record::Record,
+        replay::{Replay, Selection},
         request_seed::{RequestKey, RequestSeed},
         timestamp::Timestamp,
         user::{Metadata, NewUser},
@@ -372,6 +373,30 @@ async fn transaction_conflict_is_retried() {
     let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&seed, 0);
     Users(Table::new(&config, "directory")).create(EnvironmentId::new(), &user, &seed).await.unwrap();
     assert_eq!(*calls.lock().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn write_that_conflicts_with_a_transaction_is_retried() {
+    let calls: Arc<Mutex<Vec<String>>> = Arc::default();
+    let made = calls.clone();
+    let config = scripted(move |operation, _| {
+        let mut made = made.lock().unwrap();
+        made.push(operation.to_owned());
+        if made.iter().filter(|before| *before == operation).count() == 1 {
+            let exception = "com.amazonaws.dynamodb.v20120810#TransactionConflictException";
+            return (400, json!({ "__type": exception, "message": "Transaction is ongoing for the item" }));
+        }
+        (200, json!({}))
+    })
+    .await;
+    let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
+    let health = HealthStore(Table::new(&config, "errors"));
+    health.announce_backlog(route, Timestamp::now()).await.unwrap();
+    health.delete(route).await.unwrap();
+    let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), Timestamp::now());
+    Replays(Table::new(&config, "directory")).create(route.environment, &replay).await.unwrap();
+    let twice: Vec<_> = ["UpdateItem", "UpdateItem", "DeleteItem", "DeleteItem", "PutItem", "PutItem"].into();
+    assert_eq!(*calls.lock().unwrap(), twice);
 }
 
 #[tokio::test]
