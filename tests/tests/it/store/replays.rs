@@ -7,7 +7,7 @@ use tenon::{
     domain::{
         delivery::Route,
         id::{DestinationId, EnvironmentId, ObjectId, ReplayId},
-        replay::{Replay, Selection},
+        replay::{Position, Replay, Selection},
         timestamp::Timestamp,
     },
     store::{Table, replays::Replays},
@@ -22,6 +22,19 @@ async fn create(replays: &Replays, route: Route, at: Timestamp) -> ReplayId {
     replays.create(route.environment, &replay).await.unwrap();
     replays.cancel(route.environment, replay.replay_id).await.unwrap();
     replay.replay_id
+}
+
+#[tokio::test]
+async fn only_one_run_of_a_step_continues_the_replay() {
+    let replays = Replays(Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting("DIRECTORY_TABLE")));
+    let environment = EnvironmentId::new();
+    let replay = Replay::new(ReplayId::new(), DestinationId::new(), Selection::Errors(Vec::new()), Timestamp::now());
+    replays.create(environment, &replay).await.unwrap();
+    let next = Position { part: 1, after: None };
+    let runs = join_all((0..5).map(|_| replays.advance(environment, &replay, Some(&next)))).await;
+    let continued = runs.into_iter().filter(|run| *run.as_ref().unwrap()).count();
+    assert_eq!(continued, 1);
+    replays.cancel(environment, replay.replay_id).await.unwrap();
 }
 
 #[tokio::test]

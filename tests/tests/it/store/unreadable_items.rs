@@ -214,7 +214,7 @@ async fn erasure_deletes_a_damaged_delivery_with_its_errors() {
 }
 
 #[tokio::test]
-async fn damaged_workflow_fails_a_change_of_all_workflows() {
+async fn damaged_workflow_fails_a_change_of_all_workflows_and_hides_none_from_a_job() {
     let harness = DeliveryHarness::new().await;
     let (user, _) = harness.seed_user(8).await;
     let workflows = Workflows(harness.directory.clone());
@@ -225,6 +225,7 @@ async fn damaged_workflow_fails_a_change_of_all_workflows() {
     let update = update.key("pk", keys::attribute(key)).key("sk", keys::attribute(keys::workflow_name(0)));
     update.send().await.unwrap();
     assert!(workflows.list_ids_by_user(harness.environment, user.user_id).await.is_err());
+    assert_eq!(workflows.readable_ids_by_user(harness.environment, user.user_id).await.unwrap().len(), 3);
 }
 
 /// Returns an item of each type of an environment.
