@@ -710,7 +710,10 @@ def test_account_that_the_app_connects_is_chosen_and_never_emptied(site: Site, n
     user = site.sign_in(site.new_user(environment))
     site.show("Connect this account in the app first.", integrationId="shop")
     site.click("Install")
-    assert site.find("return document.activeElement.textContent") == "Connect this account in the app first. Then you can choose it here."
+    assert (
+        site.find("return document.activeElement.textContent")
+        == "Connect this account in the app first. Then you can choose it here."
+    )
     assert user.call("GET", "/installations")["data"] == []
 
     def connect(name: str) -> str:

@@ -378,18 +378,21 @@ def test_a_new_stack_without_data_fires_no_alarm(template: Template) -> None:
     for name, alarm in alarms(template).items():
         assert alarm["TreatMissingData"] == "notBreaching", name
         # Nothing happens in a new stack, so that only values above a threshold may fire.
-        assert name == "SweepStopped" or alarm["ComparisonOperator"] == "GreaterThanThreshold"
+        assert name == "ScheduleStopped" or alarm["ComparisonOperator"] == "GreaterThanThreshold"
 
 
-def test_the_sweep_has_time_for_its_first_run_before_its_alarm_fires(template: Template) -> None:
-    [rule] = [
-        rule
-        for rule in template.of_type("AWS::Events::Rule").values()
-        if logical_id(rule["Targets"][0]["Arn"]) == "Sweep"
-    ]
-    assert rule["ScheduleExpression"] == "rate(5 minutes)"
-    alarm = alarms(template)["SweepStopped"]
-    assert {query["MetricStat"]["Period"] for query in alarm["Metrics"] if "MetricStat" in query} == {5 * 60}
+def test_an_alarm_fires_if_a_function_misses_its_schedule_of_five_minutes(template: Template) -> None:
+    rules = template.of_type("AWS::Events::Rule").values()
+    scheduled = {
+        logical_id(rule["Targets"][0]["Arn"]) for rule in rules if rule.get("ScheduleExpression") == "rate(5 minutes)"
+    }
+    assert scheduled == {"Sweep", "UserJobs", "EraseLogs"}
+    alarm = alarms(template)["ScheduleStopped"]
+    metrics = [query["MetricStat"] for query in alarm["Metrics"] if "MetricStat" in query]
+    invocations = [stat["Metric"] for stat in metrics if stat["Metric"]["MetricName"] == "Invocations"]
+    assert {logical_id(metric["Dimensions"][0]["Value"]) for metric in invocations} == scheduled
+    # Each has time for its first run.
+    assert {stat["Period"] for stat in metrics} == {5 * 60}
     assert alarm["EvaluationPeriods"] == 3
 
 

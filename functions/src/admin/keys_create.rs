@@ -47,8 +47,7 @@ pub async fn create_key(state: State, payload: Value) -> Result<CreatedKey, Diag
 
 async fn create(state: State, body: CreateKey) -> Result<CreatedKey, Problem> {
     let CreateKey { environment_id, name, scopes } = body;
-    let environment =
-        state.environments.find(environment_id).await?.ok_or_else(|| Problem::not_found("environment"))?;
+    let environment = state.environments.get(environment_id).await?.ok_or_else(|| Problem::not_found("environment"))?;
     let key = ApiKey::generate(environment.kind);
     let record = KeyRecord {
         key_id: KeyId::new(),

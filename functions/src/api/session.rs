@@ -90,7 +90,7 @@ pub async fn get_session(
     let TokenUser { environment, user: CallingUser { user_id: user, allowed } } = caller;
     let limit = if allowed.is_all() { MAX_ITEMS } else { MAX_SEARCHED };
     let (found, user, (mut workflows, mut complete), (mut credentials, all_credentials), mut installations) = tokio::try_join!(
-        state.environments.find(environment),
+        state.environments.get(environment),
         state.users.get(environment, user),
         state.workflows.first_by_user(environment, user, limit),
         state.credentials.first_by_user(environment, user, limit),
@@ -101,8 +101,8 @@ pub async fn get_session(
     let environment = SessionEnvironment { name, modal };
     if !allowed.is_all() {
         let visible = allowed.credentials(&installations);
-        installations.retain(|installation| allowed.installation(installation));
-        workflows.retain(|workflow| allowed.workflow(workflow));
+        installations.retain(|installation| allowed.allows_installation(installation));
+        workflows.retain(|workflow| allowed.allows_workflow(workflow));
         credentials.retain(|credential| visible.contains(&credential.credential_id));
     }
     complete &= all_credentials;

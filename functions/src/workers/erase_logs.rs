@@ -13,5 +13,5 @@ use super::jobs::{self, Trigger};
 /// Erases the errors and events of users, and their deliveries.
 pub async fn erase_logs(erasures: Erasures, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
     let open = async || erasures.open().await;
-    jobs::run(trigger, open, async |job| erasures.run(job, Timestamp::now()).await).await
+    jobs::run(trigger, open, async |job| erasures.run(job, Timestamp::now()).await.map(|_| ())).await
 }

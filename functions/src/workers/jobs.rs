@@ -46,18 +46,18 @@ impl TryFrom<Value> for Trigger {
 const MAX_RESUMED: usize = 1000;
 /// Maximum number of jobs that a scheduled run executes concurrently.
 const MAX_CONCURRENT: usize = 8;
-/// Duration after which a run stops, wherever its jobs are. Below the timeout of the functions and the
+/// Duration after which a run abandons its unfinished jobs. Below the timeout of the functions and the
 /// interval of the schedule (both 300 seconds), so that a long job is no failure, and scheduled runs do not
 /// overlap.
 const RUN_BUDGET: Duration = Duration::from_secs(240);
 
-/// Runs the jobs of a trigger as far as possible. `open` returns the unfinished jobs; `run` runs one job
-/// and returns whether it is complete. Fails if the unfinished jobs cannot be listed, so that an alarm
+/// Runs the jobs of a trigger as far as possible. `open` returns the unfinished jobs; `run` runs one job,
+/// which may stay unfinished. Fails if the unfinished jobs cannot be listed, so that an alarm
 /// notices.
 pub(crate) async fn run<J: Job>(
     trigger: Trigger,
     open: impl AsyncFn() -> Result<Vec<J>, StoreError>,
-    run: impl AsyncFn(&J) -> Result<bool, StoreError>,
+    run: impl AsyncFn(&J) -> Result<(), StoreError>,
 ) -> Result<DynamoDbEventResponse, Diagnostic> {
     run_until(Instant::now() + RUN_BUDGET, trigger, open, run).await
 }
@@ -66,7 +66,7 @@ async fn run_until<J: Job>(
     deadline: Instant,
     trigger: Trigger,
     open: impl AsyncFn() -> Result<Vec<J>, StoreError>,
-    run: impl AsyncFn(&J) -> Result<bool, StoreError>,
+    run: impl AsyncFn(&J) -> Result<(), StoreError>,
 ) -> Result<DynamoDbEventResponse, Diagnostic> {
     let mut response = DynamoDbEventResponse::default();
     match trigger {
@@ -109,17 +109,17 @@ async fn run_until<J: Job>(
     Ok(response)
 }
 
-/// Runs a job until the deadline; the schedule resumes it. Logs why it failed.
+/// Runs a job until the deadline. A job that is cut off is no failure: the schedule resumes it. Logs failures.
 async fn run_one<J: Job>(
     deadline: Instant,
     job: &J,
-    run: &impl AsyncFn(&J) -> Result<bool, StoreError>,
+    run: &impl AsyncFn(&J) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let ran = timeout_at(deadline, run(job)).await;
     let (kind, environment, user, started_at) =
         (job.kind(), job.environment_id(), job.user_id(), job.started_at().to_string());
     match ran {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             tracing::warn!(error = %ErrorChain(&error), kind, %environment, %user, started_at, "job failed; will retry");
             Err(error)
@@ -181,7 +181,7 @@ mod tests {
             async || Ok(Vec::new()),
             async |job: &Numbered| {
                 ran.lock().unwrap().push(job.number);
-                if job.number >= 2 { Err(StoreError::Busy("busy".into())) } else { Ok(true) }
+                if job.number >= 2 { Err(StoreError::Busy("busy".into())) } else { Ok(()) }
             },
         )
         .await
@@ -200,7 +200,7 @@ mod tests {
             async || Ok(Vec::new()),
             async |_: &Numbered| {
                 *ran.lock().unwrap() += 1;
-                Ok(true)
+                Ok(())
             },
         )
         .await
@@ -231,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn scheduled_run_fails_if_the_jobs_cannot_be_listed() {
         let open = async || Err::<Vec<Numbered>, _>(StoreError::Refused("access denied".into()));
-        let ran = run(Trigger::Schedule, open, async |_: &Numbered| Ok(true)).await;
+        let ran = run(Trigger::Schedule, open, async |_: &Numbered| Ok(())).await;
         assert_eq!(ran.unwrap_err().error_type, "JobsNotListed");
     }
 }

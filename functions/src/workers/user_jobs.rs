@@ -56,7 +56,7 @@ struct Receipt {
 /// Deletes what deleted users owned, and sends the events of workflows whose user was disabled or enabled.
 pub async fn run_user_jobs(state: State, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
     let open = async || state.jobs.open().await;
-    jobs::run(trigger, open, async |job| state.run(job).await.map(|()| true)).await
+    jobs::run(trigger, open, async |job| state.run(job).await).await
 }
 
 impl State {

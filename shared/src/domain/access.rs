@@ -69,24 +69,24 @@ impl Allowed {
     }
 
     /// Returns whether an integration exists for the token.
-    pub fn integration(&self, id: &str) -> bool {
+    pub fn allows_integration(&self, id: &str) -> bool {
         self.0.as_ref().is_none_or(|list| list.iter().any(|allowed| allowed.as_str() == id))
     }
 
     /// Returns whether a workflow exists for the token: all do without a limit, otherwise those of an
     /// allowed integration.
-    pub fn workflow(&self, workflow: &Workflow) -> bool {
-        self.is_all() || workflow.integration_id.as_ref().is_some_and(|id| self.integration(id.as_str()))
+    pub fn allows_workflow(&self, workflow: &Workflow) -> bool {
+        self.is_all() || workflow.integration_id.as_ref().is_some_and(|id| self.allows_integration(id.as_str()))
     }
 
     /// Returns whether an installation exists for the token.
-    pub fn installation(&self, installation: &Installation) -> bool {
-        self.integration(installation.integration_id.as_str())
+    pub fn allows_installation(&self, installation: &Installation) -> bool {
+        self.allows_integration(installation.integration_id.as_str())
     }
 
     /// Returns the credentials that exist for a limited token: those that allowed installations name.
     pub fn credentials(&self, installations: &[Installation]) -> Vec<CredentialId> {
-        let allowed = installations.iter().filter(|one| self.installation(one));
+        let allowed = installations.iter().filter(|one| self.allows_installation(one));
         allowed.flat_map(|one| one.credentials.iter().map(|installed| installed.credential_id)).collect()
     }
 }
@@ -117,8 +117,8 @@ pub struct CallingUser {
 
 impl CallingUser {
     /// Returns whether a workflow exists for the caller.
-    pub fn sees(&self, workflow: &Workflow) -> bool {
-        self.user_id == workflow.user_id && self.allowed.workflow(workflow)
+    pub fn can_access(&self, workflow: &Workflow) -> bool {
+        self.user_id == workflow.user_id && self.allowed.allows_workflow(workflow)
     }
 }
 
@@ -144,6 +144,6 @@ mod tests {
             assert_eq!(Allowed::try_from(text).unwrap(), allowed);
         }
         assert!(Allowed::try_from("A".to_owned()).is_err());
-        assert!(Allowed::default().integration("x") && !Allowed::only(Some(Vec::new())).integration("x"));
+        assert!(Allowed::default().allows_integration("x") && !Allowed::only(Some(Vec::new())).allows_integration("x"));
     }
 }

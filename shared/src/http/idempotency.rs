@@ -212,7 +212,7 @@ impl IdempotencyLayer {
             Claim::Acquired(claim) => {
                 request.extensions_mut().insert(claim.seed.clone());
                 let response = call(handler, request).await;
-                Ok(self.store_response(&key, &claim, response).await)
+                Ok(self.settle_claim(&key, &claim, response).await)
             }
             Claim::Completed(response) => self.rebuild_response(&key, response).await,
             Claim::InProgress => Err(Problem::idempotency_key_in_progress()),
@@ -222,7 +222,7 @@ impl IdempotencyLayer {
 
     /// Ends a claim: stores a success, releases or deletes the claim otherwise. If that fails, the
     /// claim expires, and a repetition runs the handler again.
-    async fn store_response(&self, key: &RequestKey, claim: &AcquiredClaim, response: Response) -> Response {
+    async fn settle_claim(&self, key: &RequestKey, claim: &AcquiredClaim, response: Response) -> Response {
         let status = response.status();
         let (parts, body) = response.into_parts();
         // The body is already in memory, so reading it cannot fail.
@@ -237,7 +237,7 @@ impl IdempotencyLayer {
             self.records.delete(key, claim).await.map_err(Into::into)
         };
         if let Err(error) = stored {
-            tracing::warn!(error = %ErrorChain(&*error), "failed to store idempotent response");
+            tracing::warn!(error = %ErrorChain(&*error), "failed to settle idempotency claim");
         }
         Response::from_parts(parts, Body::from(body))
     }

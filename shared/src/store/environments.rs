@@ -32,7 +32,7 @@ impl Environments {
 
 impl<A: Access> Environments<A> {
     /// Returns the environment with this id. One read.
-    pub async fn find(&self, id: EnvironmentId) -> Result<Option<Environment>, StoreError> {
+    pub async fn get(&self, id: EnvironmentId) -> Result<Option<Environment>, StoreError> {
         self.0.get(&keys::environment(id)).await
     }
 }

@@ -181,7 +181,7 @@ impl<A: Access> Installations<A> {
 
     /// Returns all installations of a user in no order, or none if one is not readable. One query per
     /// megabyte.
-    pub async fn all_by_user(
+    pub async fn by_user_if_readable(
         &self,
         environment: EnvironmentId,
         user: UserId,

@@ -318,8 +318,8 @@ impl<A: Access> Workflows<A> {
         id: WorkflowId,
     ) -> Result<Option<(Workflow, User)>, StoreError> {
         let workflow = self.get(environment, id).await?;
-        let may_see = |workflow: &Workflow| caller.is_none_or(|caller| caller.sees(workflow));
-        let Some(workflow) = workflow.filter(may_see) else { return Ok(None) };
+        let can_access = |workflow: &Workflow| caller.is_none_or(|caller| caller.can_access(workflow));
+        let Some(workflow) = workflow.filter(can_access) else { return Ok(None) };
         let owner = Users(self.0.clone()).get(environment, workflow.user_id).await?;
         Ok(owner.map(|user| (workflow, user)))
     }

@@ -16,6 +16,6 @@ pub async fn get_environment(
     State(environments): State<Environments<ReadOnly>>,
     _: NoInput,
 ) -> Result<Revised<EnvironmentBody>, Problem> {
-    let found = environments.find(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
+    let found = environments.get(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
     Ok(revised(found, caller.scope))
 }

@@ -158,7 +158,7 @@ pub async fn patch_environment(
 ) -> Result<Revised<EnvironmentBody>, Problem> {
     let mut conflicts = Conflicts::new("environment");
     loop {
-        let found = environments.find(caller.environment).await?;
+        let found = environments.get(caller.environment).await?;
         let before = found.ok_or_else(|| Problem::not_found("environment"))?;
         let modal = changed(&before.modal, body.modal.clone());
         if_match.check_revision(before.version)?;

@@ -74,7 +74,7 @@ impl Current {
     ) -> Result<Self, Problem> {
         let BackendOrUser { environment, user: caller, .. } = caller;
         let (environment, allowed) = (*environment, caller.as_ref().map(|caller| &caller.allowed));
-        let is_allowed = allowed.is_none_or(|allowed| allowed.integration(id.as_str()));
+        let is_allowed = allowed.is_none_or(|allowed| allowed.allows_integration(id.as_str()));
         let (integration, before) =
             tokio::try_join!(state.integrations.get(environment, id), state.installations.get(environment, user, id),)?;
         let integration = match integration.filter(|_| is_allowed) {

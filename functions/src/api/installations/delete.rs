@@ -84,7 +84,7 @@ async fn unreferenced_credentials(
     let mut ids = parts.workflows.list_ids_by_user(environment, *user_id).await?;
     ids.retain(|id| own.iter().all(|workflow| workflow.workflow_id != *id));
     let workflows = parts.workflows.get_all(environment, &ids).await?;
-    let Some(others) = installations.all_by_user(environment, *user_id).await? else { return Ok(Vec::new()) };
+    let Some(others) = installations.by_user_if_readable(environment, *user_id).await? else { return Ok(Vec::new()) };
     if workflows.len() < ids.len() {
         let read: HashSet<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
         let present = parts.workflows.list_ids_by_user(environment, *user_id).await?;

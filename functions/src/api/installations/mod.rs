@@ -92,7 +92,7 @@ struct Found {
 
 /// Returns whether an installation exists for the caller.
 fn is_visible(caller: Option<&CallingUser>, installation: &Installation) -> bool {
-    caller.is_none_or(|caller| caller.allowed.installation(installation))
+    caller.is_none_or(|caller| caller.allowed.allows_installation(installation))
 }
 
 /// Workflows and credentials of installations.

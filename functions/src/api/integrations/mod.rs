@@ -71,7 +71,7 @@ impl ForUser {
 
 /// Returns whether an integration exists for the caller: users see enabled ones that their token allows.
 fn is_visible(caller: &AnyCaller, Integration { integration_id, content, .. }: &Integration) -> bool {
-    let allows = |user: &CallingUser| content.enabled && user.allowed.integration(integration_id.as_str());
+    let allows = |user: &CallingUser| content.enabled && user.allowed.allows_integration(integration_id.as_str());
     caller.user.as_ref().is_none_or(allows)
 }
 

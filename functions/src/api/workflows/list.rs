@@ -41,7 +41,7 @@ pub async fn list_workflows(
     let found = match &caller.user {
         Some(user) if !user.allowed.is_all() => {
             let mut all = state.workflows.get_all(caller.environment, &ids).await?;
-            all.retain(|workflow| user.sees(workflow));
+            all.retain(|workflow| user.can_access(workflow));
             page.select(all, after.as_deref(), |workflow| workflow.workflow_id.to_string())
         }
         _ => {

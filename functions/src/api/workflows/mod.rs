@@ -119,7 +119,7 @@ impl ChangeState {
         loop {
             let mut workflows = store.get_all(environment, ids).await?;
             workflows.retain(|workflow| {
-                workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.sees(workflow))
+                workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.can_access(workflow))
             });
             let (now, status) = (Timestamp::now(), owner.owner_status());
             let changed = workflows.iter().filter_map(|before| Some((before.clone(), before.changed(&change, now)?)));
