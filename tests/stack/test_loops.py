@@ -144,7 +144,9 @@ def backlog(emulator: Emulator, stack: Stack, environment: Environment, size: in
         emulator.client("dynamodb").update_item(
             TableName=stack.outputs["DirectoryTable"],
             Key={"pk": {"S": f"env#{environment.id}#destinations"}, "sk": {"S": f"health#{destination}"}},
-            UpdateExpression="REMOVE nextProbeAt, wakeAt, leasedUntil",
+            # Without failures, which would make everything due with the next success.
+            UpdateExpression="SET consecutiveFailures = :none REMOVE nextProbeAt, wakeAt, leasedUntil",
+            ExpressionAttributeValues={":none": {"N": "0"}},
         )
         message = {"message": "DrainV1", "environmentId": environment.id, "destinationId": destination}
         emulator.client("sqs").send_message(QueueUrl=stack.outputs["Drains"], MessageBody=json.dumps(message))

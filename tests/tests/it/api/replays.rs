@@ -270,6 +270,35 @@ async fn pending_deliveries_are_attempted_at_once_after_an_outage() {
 }
 
 #[tokio::test]
+async fn destination_that_recovers_or_is_enabled_again_receives_what_waits_for_a_late_attempt() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    for is_enabled_again in [true, false] {
+        receiver.set_behavior(|_| Reply::Status(500, ""));
+        for number in 0..3 {
+            acme.record_error(&workflow, &number.to_string()).await;
+        }
+        // The third attempts are due after five minutes.
+        eventually("each error was attempted twice", async || {
+            let pending = acme.deliveries(&webhook, "pending").await;
+            let attempts = |delivery: &Value| delivery["attempts"].as_array().unwrap().len();
+            (pending.len() == 3 && pending.iter().all(|delivery| attempts(delivery) == 2)).then_some(())
+        })
+        .await;
+        receiver.set_behavior(|_| Reply::Status(200, ""));
+        if is_enabled_again {
+            acme.backend.patch(&format!("/destinations/{webhook}"), json!({ "enabled": true })).await.is(200);
+        } else {
+            acme.record_error(&workflow, "after the outage").await;
+        }
+        eventually("nothing is pending", async || acme.deliveries(&webhook, "pending").await.is_empty().then_some(()))
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn replay_keeps_earlier_attempts() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
