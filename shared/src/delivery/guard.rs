@@ -110,14 +110,22 @@ pub enum Forbidden {
     NotPublic,
 }
 
+/// Returns the allowed ports: 443 and those of a list.
+fn ports(list: &str) -> Result<Vec<u16>, ParseIntError> {
+    let mut ports: Vec<u16> = list.split(',').map(|port| port.trim().parse()).collect::<Result<_, _>>()?;
+    if !ports.contains(&443) {
+        ports.push(443);
+    }
+    Ok(ports)
+}
+
 impl EgressRules {
-    /// Reads the rules from the environment variables `WEBHOOK_PORTS` (a list like `443,8443`) and
-    /// `WEBHOOK_LOOPBACK` (`true` or `false`).
+    /// Reads the rules from the environment variables `WEBHOOK_PORTS` (a list like `443,8443`, to which 443 always
+    /// belongs) and `WEBHOOK_LOOPBACK` (`true` or `false`).
     pub fn from_env() -> Result<Self, SettingError> {
         let list: String = setting("WEBHOOK_PORTS")?;
-        let ports: Result<Vec<u16>, ParseIntError> = list.split(',').map(|port| port.trim().parse()).collect();
         Ok(Self {
-            ports: ports.map_err(|_| SettingError { name: "WEBHOOK_PORTS" })?,
+            ports: ports(&list).map_err(|_| SettingError { name: "WEBHOOK_PORTS" })?,
             allow_loopback: setting("WEBHOOK_LOOPBACK")?,
         })
     }
@@ -239,5 +247,18 @@ impl Service<Uri> for GuardedConnector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dial = self.clone().dial(uri);
         Box::pin(async move { dial.await.map(TokioIo::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ports;
+
+    #[test]
+    fn port_443_is_allowed_in_addition_to_any_others() {
+        assert_eq!(ports("443").unwrap(), [443]);
+        assert_eq!(ports("8443").unwrap(), [8443, 443]);
+        assert_eq!(ports("443, 8443").unwrap(), [443, 8443]);
+        assert!(ports("443,").is_err());
     }
 }

@@ -193,6 +193,15 @@ async fn admin_functions_name_invalid_input_fields() {
 }
 
 #[tokio::test]
+async fn live_environment_has_keys_of_its_kind() {
+    let tenon = Tenon::deployed().await;
+    let made = tenon.invoke("EnvironmentsCreate", json!({ "name": "acme", "kind": "live" })).await.unwrap();
+    let key = tenon.key(made["environmentId"].as_str().unwrap(), "manage").await;
+    assert!(key.starts_with("tn_live_"));
+    assert_eq!(Api::new(key).get("/environment").await.is(200).body["kind"], "live");
+}
+
+#[tokio::test]
 async fn only_integrations_of_a_limited_token_exist_for_it() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;

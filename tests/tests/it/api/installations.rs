@@ -257,6 +257,38 @@ async fn account_that_the_app_connects_is_named_and_never_emptied() {
 }
 
 #[tokio::test]
+async fn pages_hold_each_installation_once_newest_first_for_every_caller() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let joe = Api::new(acme.user_token(&user).await);
+    let of_user = format!("/users/{user}/installations");
+    for id in ["b", "c", "a"] {
+        let body = json!({ "name": "Orders", "workflows": [{ "key": "new", "name": "Orders" }] });
+        acme.backend.put(&format!("/integrations/{id}"), body).await.is(201);
+        acme.backend.put(&format!("{of_user}/{id}"), json!({})).await.is(201);
+    }
+    let pages = async |api: &Api, path: &str| {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = api.get(&format!("{path}?limit=1{cursor}")).await.is(200).body;
+            let data = page["data"].as_array().unwrap();
+            assert!(data.len() <= 1);
+            ids.extend(data.iter().map(|one| one["integrationId"].as_str().unwrap().to_owned()));
+            let Some(next) = page["cursor"].as_str() else { return ids };
+            cursor = format!("&cursor={next}");
+        }
+    };
+    let newest_first = ["a", "c", "b"];
+    for api in [&acme.backend, &acme.engine, &joe] {
+        assert_eq!(pages(api, &of_user).await, newest_first);
+    }
+    eventually("the list of the environment is complete", async || {
+        (pages(&acme.engine, "/installations").await == newest_first).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn uninstalling_leaves_what_something_else_names() {
     let here = Installed::new(&["new"]).await;
     let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;

@@ -122,6 +122,37 @@ async fn every_broken_rule_of_an_integration_is_named() {
 }
 
 #[tokio::test]
+async fn integration_has_a_maximum_of_everything() {
+    let acme = Tenon::deployed().await.environment().await;
+    let list = |count: usize, item: &dyn Fn(usize) -> Value| (0..count).map(item).collect::<Vec<_>>();
+    let text = |n: usize| json!({ "name": format!("f{n}"), "label": "L", "type": "text" });
+    let option = |n: usize| json!({ "value": n.to_string(), "label": "L" });
+    // The maxima, exceeded by `more`, and by `inside` in the items of lists.
+    let body = |more: usize, inside: usize| {
+        let mut settings = list(30 + more, &text);
+        settings[0]["type"] = json!("select");
+        settings[0]["options"] = json!(list(100 + inside, &option));
+        let account = |n: usize| {
+            let fields = if n == 0 { list(30 + inside, &text) } else { Vec::new() };
+            json!({ "type": format!("t{n}"), "name": "A", "fields": fields })
+        };
+        json!({
+            "name": "Large",
+            "credentialTypes": list(5 + more, &account),
+            "settings": settings,
+            "workflows": list(20 + more, &|n| json!({ "key": format!("k{n}"), "name": "W" })),
+            "hints": list(50 + more, &|_| json!({ "match": "401", "text": "T" })),
+        })
+    };
+    let put = async |more, inside| acme.backend.put("/integrations/large", body(more, inside)).await;
+    let lists = ["/credentialTypes", "/settings", "/workflows", "/hints"];
+    put(1, 0).await.is_problem(422, "validation").names(&lists);
+    let inside = ["/credentialTypes/0/fields", "/settings/0/options"];
+    put(0, 1).await.is_problem(422, "validation").names(&inside);
+    put(0, 0).await.is(201);
+}
+
+#[tokio::test]
 async fn users_see_enabled_integrations_only_and_environments_their_own() {
     let tenon = Tenon::deployed().await;
     let (acme, other) = (tenon.environment().await, tenon.environment().await);

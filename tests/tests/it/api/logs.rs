@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
+use tenon::domain::timestamp::Timestamp;
 use tests::{
     Api, Bus, Environment, Tenon, eventually, example_error, keys, setting, table_items,
     webhook_receiver::{Receiver, Reply},
@@ -72,6 +73,22 @@ async fn errors_of_environment_are_listed_filtered_and_paged() {
     acme.delete_user(&jim).await;
     assert_eq!(texts(&acme, &format!("/logs?userId={jim}")).await, "53");
     acme.backend.get("/logs?userId=jim@acme.example").await.is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn groups_cover_the_last_24_hours_unless_a_range_is_given() {
+    let acme = Tenon::deployed().await.environment().await;
+    let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
+    let hours_ago = |hours: u64| (Timestamp::now() - Duration::from_secs(hours * 3600)).to_string();
+    for hours in [23, 25] {
+        let mut error = example_error(&format!("{} hours", "x".repeat(hours)));
+        error["createdAt"] = json!(hours_ago(u64::try_from(hours).unwrap()));
+        acme.engine.post(&format!("/workflows/{workflow}/errors"), error).await.is(202);
+    }
+    for (range, groups) in [(String::new(), 1), (format!("?since={}", hours_ago(48)), 2)] {
+        let found = acme.backend.get(&format!("/errors/groups{range}")).await.is(200).body;
+        assert_eq!(found["groups"].as_array().unwrap().len(), groups, "{found}");
+    }
 }
 
 #[tokio::test]
