@@ -12,7 +12,7 @@
 //! default health.
 //!
 //! When the destination has recovered from an outage, what was scheduled before is due: it does not wait for
-//! the rest of its schedule, which may take twelve hours.
+//! the rest of its schedule, which may take twelve hours. If that attempt fails, the schedule continues.
 //!
 //! [`drain`] depends only on the traits [`DrainStore`], [`Recorder`] and [`Sender`], so that a
 //! simulation with a controlled clock can test it.
@@ -22,6 +22,8 @@ use std::{
     ops::ControlFlow,
     time::Duration,
 };
+
+use rand::seq::IteratorRandom;
 
 use super::{
     pipeline::{self, Batch, Stage},
@@ -56,6 +58,8 @@ const RUN_BUDGET: Duration = Duration::from_secs(30);
 const LEASE_DURATION: Duration = Duration::from_secs(75);
 /// Number of deliveries that are attempted concurrently.
 const BATCH_SIZE: usize = 40;
+/// Number of deliveries that are examined for a probe, and for those that a recovery makes due.
+const MAX_EXAMINED: usize = 10 * BATCH_SIZE;
 /// Maximum number of attempts to release the lease while deliveries become pending. The last one
 /// releases unconditionally and schedules another drain.
 const MAX_RELEASE_ATTEMPTS: u32 = 3;
@@ -206,17 +210,18 @@ async fn drain_batch(
     let (health, now) = (store.health().await?, recorder.now());
     // A disabled destination cancels all of its pending deliveries, due or not.
     let by = if destination.enabled { now } else { now + FAR_FUTURE };
-    let mut found = store.due(by, BATCH_SIZE).await?;
+    let probe = health.circuit() == Circuit::Open;
+    let mut found = store.due(by, if probe { MAX_EXAMINED } else { BATCH_SIZE }).await?;
     if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && found.readable.is_empty()) {
-        found = store.due(now + FAR_FUTURE, BATCH_SIZE).await?;
-        found.readable.retain(|delivery| delivery.scheduled_at() < recovered_at);
+        found = store.due(now + FAR_FUTURE, MAX_EXAMINED).await?;
+        found.readable.retain(|delivery| delivery.is_due_by_recovery(recovered_at));
+        found.readable.truncate(BATCH_SIZE);
     }
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }
     let FoundDeliveries { readable: mut due, unreadable } = merge_duplicates(store, found).await?;
     let mut settled: Vec<Settlement> = settle_all(unreadable, &Disposition::Failed).collect();
-    let probe = health.circuit() == Circuit::Open;
     let without_attempt = if !destination.enabled {
         Some(Disposition::Cancelled)
     } else if health.is_backing_off(now) {
@@ -231,10 +236,11 @@ async fn drain_batch(
     if let Some(disposition) = without_attempt {
         settled.extend(settle_all(due.drain(..), &disposition));
     } else if probe {
-        // Prefer the deliveries with the fewest attempts: the destination may have rejected the
-        // others because of their content.
-        due.sort_by_key(|delivery| delivery.attempts);
-        due.truncate(1);
+        // One of the deliveries with the fewest attempts: the destination may have rejected the others because of
+        // their content. Any of them, because it may also reject the oldest ones.
+        let fewest = due.iter().map(|delivery| delivery.attempts).min();
+        due.retain(|delivery| Some(delivery.attempts) == fewest);
+        due = due.into_iter().choose(&mut rand::rng()).into_iter().collect();
     }
     let keys: Vec<RecordKey> = due.iter().map(|delivery| delivery.record).collect();
     let records = if keys.is_empty() { FoundRecords::default() } else { store.records(&keys).await? };

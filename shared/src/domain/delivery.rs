@@ -123,6 +123,9 @@ pub struct PendingDelivery {
     /// Time at which the next attempt was scheduled; none if none was scheduled since the delivery became pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Timestamp>,
+    /// Whether an attempt before the time of the next one failed. There is at most one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early_attempt_failed: bool,
     /// Replays that queued the delivery and count its result.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub replay_ids: BTreeSet<ReplayId>,
@@ -165,6 +168,7 @@ impl PendingDelivery {
             recorded_at: None,
             next_attempt_at: due,
             scheduled_at: None,
+            early_attempt_failed: false,
             replay_ids: BTreeSet::new(),
             replay_only: false,
             former: None,
@@ -180,6 +184,7 @@ impl PendingDelivery {
             recorded_at: Some(recorded_at),
             next_attempt_at: created_at,
             scheduled_at: None,
+            early_attempt_failed: false,
             replay_ids: BTreeSet::from([replay]),
             replay_only: true,
             former: None,
@@ -208,15 +213,32 @@ impl PendingDelivery {
         self.recorded_at.unwrap_or(self.pending_since)
     }
 
-    /// Returns the time at which the next attempt was scheduled.
-    pub fn scheduled_at(&self) -> Timestamp {
-        self.scheduled_at.unwrap_or(self.pending_since)
+    /// Returns whether the recovery of the destination at the given time makes the delivery due: if its next attempt was
+    /// scheduled before, and once only, so that a record that is always refused keeps its schedule.
+    pub fn is_due_by_recovery(&self, at: Timestamp) -> bool {
+        !self.early_attempt_failed && self.scheduled_at.unwrap_or(self.pending_since) < at
+    }
+
+    /// Returns whether an attempt at `now` is before the time of the next one.
+    fn is_early(&self, now: Timestamp) -> bool {
+        self.attempts > 0 && now < self.next_attempt_at
     }
 
     /// Returns the disposition of the delivery after an attempt with this outcome at `now`.
     pub fn disposition(&self, outcome: &Outcome, now: Timestamp) -> Disposition {
         match outcome {
             Outcome::Delivered(_) => Disposition::Delivered,
+            // In addition to the schedule.
+            Outcome::Failed(_, failure) if failure.retryable() && self.is_early(now) => {
+                // Another key, because a transaction cannot delete and put the same item.
+                let next = self.next_attempt_at + Duration::from_millis(1);
+                Disposition::Pending(Self {
+                    former: None,
+                    next_attempt_at: failure.not_before().map_or(next, |until| next.max(until)),
+                    early_attempt_failed: true,
+                    ..self.clone()
+                })
+            }
             Outcome::Failed(_, failure) => match next_attempt(self.attempts + 1, now) {
                 Some(policy) if failure.retryable() => Disposition::Pending(Self {
                     attempts: self.attempts + 1,
@@ -419,15 +441,35 @@ mod tests {
         }
         let mut delivery = pending(now);
         for made in 1..=11 {
-            match delivery.disposition(&Outcome::Failed(attempt(now), Failure::Refused), now) {
+            let due = delivery.next_attempt_at;
+            match delivery.disposition(&Outcome::Failed(attempt(due), Failure::Refused), due) {
                 Disposition::Pending(next) => delivery = next,
                 other => panic!("{other:?} after {made} attempts"),
             }
         }
+        let due = delivery.next_attempt_at;
         assert_eq!(
-            delivery.disposition(&Outcome::Failed(attempt(now), Failure::Unreachable), now),
+            delivery.disposition(&Outcome::Failed(attempt(due), Failure::Unreachable), due),
             Disposition::Failed
         );
+    }
+
+    #[test]
+    fn one_attempt_before_its_time_does_not_count() {
+        let now = Timestamp::now();
+        let failed = |delivery: &PendingDelivery, at| match delivery
+            .disposition(&Outcome::Failed(attempt(at), Failure::Refused), at)
+        {
+            Disposition::Pending(next) => next,
+            other => panic!("{other:?}"),
+        };
+        let first = failed(&pending(now), now);
+        let (recovery, later) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
+        assert!(first.is_due_by_recovery(recovery) && !first.is_due_by_recovery(now));
+        let early = failed(&first, later);
+        assert_eq!((early.attempts, early.next_attempt_at), (1, first.next_attempt_at + Duration::from_millis(1)));
+        assert!(!early.is_due_by_recovery(later + Duration::from_secs(1)));
+        assert_eq!(failed(&early, early.next_attempt_at).attempts, 2);
     }
 
     #[test]
@@ -490,7 +532,7 @@ mod tests {
         fn next_attempt_is_not_before_retry_after(attempts in 0u32..11, seconds in 0u64..100_000) {
             let now = Timestamp::now();
             let until = now + Duration::from_secs(seconds);
-            let delivery = PendingDelivery { attempts, ..pending(now) };
+            let delivery = PendingDelivery { attempts, next_attempt_at: now, ..pending(now) };
             match delivery.disposition(&Outcome::Failed(attempt(now), Failure::Busy(Some(until))), now) {
                 Disposition::Pending(next) => {
                     prop_assert!(next.next_attempt_at >= until);

@@ -509,6 +509,7 @@ fn parse(route: Route, items: Vec<Item>) -> FoundDeliveries {
             recorded_at: None,
             next_attempt_at,
             scheduled_at: None,
+            early_attempt_failed: false,
             replay_only: !replay_ids.is_empty(),
             replay_ids,
             former: None,

@@ -58,7 +58,7 @@ impl ClassifyRetry for PreventedWrites {
                 || error.downcast_ref().is_some_and(PutItemError::is_transaction_conflict_exception)
                 || error.downcast_ref().is_some_and(DeleteItemError::is_transaction_conflict_exception)
         });
-        if prevented { RetryAction::transient_error() } else { RetryAction::NoActionIndicated }
+        if prevented { RetryAction::server_error() } else { RetryAction::NoActionIndicated }
     }
 
     fn name(&self) -> &'static str {
