@@ -803,6 +803,7 @@ NUMBERS: dict[str, tuple[dict[str, float], list[str]]] = {
     "en-US@posix": ({"1.5": 1.5}, ["1,000"]),
     # The page has no texts in these languages.
     "cs-CZ": ({"1,5": 1.5, "1,125": 1.125, "1\u00a0000,5": 1000.5}, ["1.000"]),
+    "cs-CZ,cs,en-US,en": ({"1,125": 1.125}, ["1.000"]),
     "fa": ({"1.5": 1.5}, ["1,000"]),
 }
 
@@ -810,7 +811,7 @@ NUMBERS: dict[str, tuple[dict[str, float], list[str]]] = {
 @pytest.mark.parametrize("language", NUMBERS)
 def test_numbers_are_read_as_people_write_them(site: Site, user: User, language: str) -> None:
     user.install()
-    source = f"Object.defineProperty(navigator, 'languages', {{ get: () => ['{language}'] }});"
+    source = f"Object.defineProperty(navigator, 'languages', {{ get: () => {language.split(',')} }});"
     added = site.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=source)
     try:
         site.load()

@@ -211,12 +211,18 @@ async fn drain_batch(
     // A disabled destination cancels all of its pending deliveries, due or not.
     let by = if destination.enabled { now } else { now + FAR_FUTURE };
     let probe = health.circuit() == Circuit::Open;
-    let mut found = store.due(by, if probe { MAX_EXAMINED } else { BATCH_SIZE }).await?;
+    let probes = probe && destination.enabled && !health.is_backing_off(now);
+    let mut found = store.due(by, if probes { MAX_EXAMINED } else { BATCH_SIZE }).await?;
+    if probes {
+        choose_probe(&mut found.readable);
+    }
     if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && found.readable.is_empty()) {
         found = store.due(now + FAR_FUTURE, MAX_EXAMINED).await?;
         found.readable.retain(|delivery| delivery.is_due_by_recovery(recovered_at));
-        found.readable.truncate(BATCH_SIZE);
     }
+    // A transaction merges duplicates.
+    found.readable.truncate(BATCH_SIZE);
+    found.unreadable.truncate(BATCH_SIZE);
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }
@@ -235,12 +241,6 @@ async fn drain_batch(
     }
     if let Some(disposition) = without_attempt {
         settled.extend(settle_all(due.drain(..), &disposition));
-    } else if probe {
-        // One of the deliveries with the fewest attempts: the destination may have rejected the others because of
-        // their content. Any of them, because it may also reject the oldest ones.
-        let fewest = due.iter().map(|delivery| delivery.attempts).min();
-        due.retain(|delivery| Some(delivery.attempts) == fewest);
-        due = due.into_iter().choose(&mut rand::rng()).into_iter().collect();
     }
     let keys: Vec<RecordKey> = due.iter().map(|delivery| delivery.record).collect();
     let records = if keys.is_empty() { FoundRecords::default() } else { store.records(&keys).await? };
@@ -262,6 +262,15 @@ async fn drain_batch(
     let batch = Batch { route, destination, health: &health, stage, deliveries, unattempted: settled };
     let processed = pipeline::run(sender, recorder, batch).await?;
     Ok(if processed.skipped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+}
+
+/// Keeps the deliveries of one record, among those with the fewest attempts: the destination may have rejected the
+/// others because of their content. Any of them, because it may also reject the oldest ones.
+fn choose_probe(due: &mut Vec<PendingDelivery>) {
+    let fewest = due.iter().map(|delivery| delivery.attempts).min();
+    let candidates = due.iter().filter(|delivery| Some(delivery.attempts) == fewest);
+    let chosen = candidates.choose(&mut rand::rng()).map(|delivery| delivery.record);
+    due.retain(|delivery| Some(delivery.record) == chosen);
 }
 
 /// Merges deliveries of the same record: a replay, or a first attempt that was recorded twice, may

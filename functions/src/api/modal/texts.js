@@ -34,7 +34,8 @@ function setLanguage(wanted, texts = {}) {
   const found = wanted.filter(Boolean).map(languageOf).find((code) => Object.hasOwn(DICTIONARIES, code));
   language = found ?? "en";
   locale = navigator.languages.filter((code) => languageOf(code) === language).map(canonicalLocale).find(Boolean) ?? language;
-  numberLocale = found ? locale : wanted.map(canonicalLocale).find(Boolean) ?? locale;
+  const first = wanted.map(canonicalLocale).find(Boolean);
+  numberLocale = first && languageOf(first) !== language ? first : locale;
   const known = Object.entries(texts ?? {}).filter(([key, value]) => Object.hasOwn(EN, key) && typeof value === "string");
   replaced = Object.fromEntries(known);
   document.documentElement.lang = language;
