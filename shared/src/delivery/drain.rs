@@ -123,7 +123,7 @@ pub async fn drain(
         // The drain that holds the lease checks for new deliveries before it releases the lease.
         return Ok(());
     };
-    let (mut not_before, mut is_complete) = (started, false);
+    let mut end = End { not_before: started, is_complete: false, recovered_at: None };
     while recorder.now() < started + RUN_BUDGET {
         let destination = match store.destination().await {
             Ok(Some(destination)) => destination,
@@ -132,33 +132,42 @@ pub async fn drain(
                 let Route { environment, destination } = route;
                 tracing::error!(error = %ErrorChain(&*error), %environment, %destination, "unreadable destination");
                 metrics::emit(&[(Metric::UnreadableItems, 1)]);
-                (not_before, is_complete) = (recorder.now() + MAX_DELAY, true);
+                (end.not_before, end.is_complete) = (recorder.now() + MAX_DELAY, true);
                 break;
             }
             Err(error) => return Err(error),
         };
-        if drain_batch(route, &destination, store, recorder, sender).await?.is_break() {
-            is_complete = true;
+        if let ControlFlow::Break(recovered_at) = drain_batch(route, &destination, store, recorder, sender).await? {
+            (end.is_complete, end.recovered_at) = (true, recovered_at);
             break;
         }
     }
-    release(store, recorder, &lease, not_before, is_complete).await
+    release(store, recorder, &lease, &end).await
 }
 
-/// Releases the lease, and schedules the next drain, not before the given time, unless nothing is pending or a
-/// wake-up in time is already scheduled. If the drain is not complete, anything pending may be due.
+/// End of the batches of a drain.
+struct End {
+    /// Time before which no other drain starts.
+    not_before: Timestamp,
+    /// Whether nothing was left to do.
+    is_complete: bool,
+    /// Last recovery of the destination that the drain knew.
+    recovered_at: Option<Timestamp>,
+}
+
+/// Releases the lease, and schedules the next drain, unless nothing is pending or a wake-up in time is already
+/// scheduled. If the drain is not complete, or the destination has recovered since, anything pending may be due.
 async fn release(
     store: &impl DrainStore,
     recorder: &impl Recorder,
     lease: &Lease,
-    not_before: Timestamp,
-    is_complete: bool,
+    end: &End,
 ) -> Result<(), StoreError> {
     for release_attempt in 1..=MAX_RELEASE_ATTEMPTS {
         let health = store.health().await?;
         let mut backlog = store.backlog().await?;
         let now = recorder.now();
-        if !is_complete {
+        if !end.is_complete || health.recovered_at > end.recovered_at {
             backlog.earliest_due = backlog.earliest_due.map(|due| due.min(now));
         }
         let last = release_attempt == MAX_RELEASE_ATTEMPTS;
@@ -170,7 +179,7 @@ async fn release(
         // the release fails.
         let is_disabled = backlog.earliest_due.is_some()
             && matches!(store.destination().await, Ok(Some(destination)) if !destination.enabled);
-        let not_before = not_before.max(health.backoff_until().unwrap_or(now)).max(now);
+        let not_before = end.not_before.max(health.backoff_until().unwrap_or(now)).max(now);
         let next = backlog.earliest_due.map(|due| if is_disabled { now } else { due.max(not_before) });
         let next = next.map(|next| next.min(now + MAX_DELAY));
         // If a message is already due early enough, none is sent, so that messages do not multiply.
@@ -196,7 +205,7 @@ async fn release(
 /// Processes the next batch. Attempts up to [`BATCH_SIZE`] due deliveries concurrently, one while
 /// the circuit is open. While the destination is backing off, only fails deliveries that have
 /// expired. If it is disabled, cancels its pending deliveries. Breaks if nothing is left to do or
-/// attempts were skipped.
+/// attempts were skipped, with the last recovery that it knew.
 ///
 /// Backoff and circuit are checked here, before records are read, because they decide which
 /// deliveries are attempted.
@@ -206,7 +215,7 @@ async fn drain_batch(
     store: &impl DrainStore,
     recorder: &impl Recorder,
     sender: &impl Sender,
-) -> Result<ControlFlow<()>, StoreError> {
+) -> Result<ControlFlow<Option<Timestamp>>, StoreError> {
     let (health, now) = (store.health().await?, recorder.now());
     // A disabled destination cancels all of its pending deliveries, due or not.
     let by = if destination.enabled { now } else { now + FAR_FUTURE };
@@ -237,7 +246,7 @@ async fn drain_batch(
         None
     };
     if due.is_empty() && settled.is_empty() {
-        return Ok(ControlFlow::Break(()));
+        return Ok(ControlFlow::Break(health.recovered_at));
     }
     if let Some(disposition) = without_attempt {
         settled.extend(settle_all(due.drain(..), &disposition));
@@ -261,7 +270,7 @@ async fn drain_batch(
     let stage = Stage::Pending { probe };
     let batch = Batch { route, destination, health: &health, stage, deliveries, unattempted: settled };
     let processed = pipeline::run(sender, recorder, batch).await?;
-    Ok(if processed.skipped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    Ok(if processed.skipped { ControlFlow::Break(health.recovered_at) } else { ControlFlow::Continue(()) })
 }
 
 /// Keeps the deliveries of one record, among those with the fewest attempts: the destination may have rejected the

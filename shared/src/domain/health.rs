@@ -163,8 +163,11 @@ impl Health {
         }
         health.retry_after = self.retry_after.max(counts.not_before);
         health.pending += pending_delta;
-        if *pending_delta > 0 {
+        if *pending_delta > 0 || self.recovers_with(counts) {
+            // A drain that is running notices it.
             health.backlog_version += 1;
+        }
+        if *pending_delta > 0 {
             health.pending_since = self.pending_since.or(Some(now));
         }
         health

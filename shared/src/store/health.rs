@@ -264,6 +264,9 @@ fn update_of(route: Route, current: &Health, update: &HealthUpdate, now: Timesta
     }
     if current.recovers_with(counts) {
         update = update.set("recoveredAt", text(now));
+        if *pending_delta <= 0 {
+            update = update.add("backlogVersion", number(1));
+        }
     }
     if counts.delivered > 0 {
         update = update
