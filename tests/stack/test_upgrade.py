@@ -44,14 +44,15 @@ def git(*arguments: str) -> str:
 @pytest.fixture(scope="module")
 def previous() -> str:
     """The text of the previous template."""
-    present = (ROOT / "template.yaml").read_text()
+    present = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
     releases = git("tag", "--merged", "HEAD", "--list", "v*", "--sort=-version:refname").split()
     commits = git("log", "--format=%H", "--", "template.yaml").split()
     for revision in (*releases, *commits):
         text = git("show", f"{revision}:template.yaml")
-        if text and text != present:
+        # CloudFormation rejects an update in which only the description of a parameter has changed.
+        if text and yaml_parse(text)["Resources"] != present:
             return text
-    pytest.skip("the git history has no other template")
+    pytest.skip("the git history has no template with other resources")
 
 
 @pytest.fixture(scope="module")
