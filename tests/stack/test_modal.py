@@ -11,7 +11,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPMethod
 from pathlib import Path
@@ -703,40 +703,67 @@ def test_account_of_the_user_can_be_used_again(site: Site, user: User) -> None:
     assert names == {user.installation()["credentialIds"]["shop"]: "Second shop"}
 
 
-def test_account_that_the_app_connects_is_chosen_and_never_emptied(site: Site, new_environment: NewEnvironment) -> None:
+def offer_account_of_the_app(site: Site, new_environment: NewEnvironment) -> tuple[User, Callable[[str], str]]:
+    """Signs in a user of an environment whose app connects the account of the shop, and returns how it does that."""
     environment = new_environment()
     shop = {"type": "shop", "name": "Shop account", "fields": []}
     environment.call("PUT", "/integrations/shop", {**SHOP, "credentialTypes": [shop], "settings": []}, 201)
     user = site.sign_in(site.new_user(environment))
-    site.show("Connect this account in the app first.", integrationId="shop")
-    site.click("Install")
-    assert (
-        site.find("return document.activeElement.textContent")
-        == "Connect this account in the app first. Then you can choose it here."
-    )
-    assert user.call("GET", "/installations")["data"] == []
 
     def connect(name: str) -> str:
         body = {"type": "shop", "name": name, "data": {"refreshToken": name}}
         return user.call("POST", "/credentials", body, 201)["credentialId"]
 
+    return user, connect
+
+
+def test_account_that_the_app_connects_is_chosen_and_never_emptied(site: Site, new_environment: NewEnvironment) -> None:
+    user, connect = offer_account_of_the_app(site, new_environment)
+    site.show("Shop account", "Connect this account in the app, and try again here.", integrationId="shop")
+    assert not site.find("return buttonOf('Install')")
     first = connect("first")
-    site.load()
-    site.show("Account to use", "first", integrationId="shop")
+    site.click("Try again", "Account to use", "first")
     assert "Connect another account" not in site.text()
     site.click("Install", "Shop is installed.")
     assert user.installation()["credentialIds"] == {"shop": first}
     # The account no longer works, and the app has stored another one.
     user.break_account(user.installation(), "revoked")
+    site.click("Manage", "revoked")
+    site.click("Reconnect", "Connect this account in the app, and try again here.")
     second = connect("second")
-    site.load()
-    site.show("revoked", integrationId="shop")
+    site.click("Try again", "revoked")
     site.click("Reconnect", "Account to use", "second")
     site.click("Reconnect", "Connected")
     assert user.installation()["credentialIds"] == {"shop": second}
     for credential, grant in ((first, "first"), (second, "second")):
-        revealed = environment.engine.call("POST", f"/users/{user.id}/credentials/{credential}/reveal", {})
+        revealed = user.environment.engine.call("POST", f"/users/{user.id}/credentials/{credential}/reveal", {})
         assert revealed.body["data"] == {"refreshToken": grant}
+
+
+def test_account_that_the_app_replaces_in_place_works_again(site: Site, new_environment: NewEnvironment) -> None:
+    user, connect = offer_account_of_the_app(site, new_environment)
+    credential = connect("first")
+    site.show("Account to use", "first", integrationId="shop")
+    site.click("Install", "Shop is installed.")
+    user.break_account(user.installation(), "revoked")
+    site.click("Manage", "revoked")
+    site.click("Reconnect", "Connect this account in the app, and try again here.")
+    user.call("PUT", f"/credentials/{credential}", {"data": {"refreshToken": "new"}})
+    site.click("Try again", "Connected")
+    assert "revoked" not in site.text()
+
+
+def test_account_that_the_app_connects_is_chosen_from_an_install_link(
+    site: Site, new_environment: NewEnvironment
+) -> None:
+    user, connect = offer_account_of_the_app(site, new_environment)
+    connect("first")
+    second = connect("second")
+    site.browser.go(install_link(site, user, "shop"))
+    site.click("Continue", "Account to use")
+    site.choose("Account to use", "second")
+    site.click("Install", "Shop is installed.", "You can close this page now.")
+    assert user.installation()["credentialIds"] == {"shop": second}
 
 
 def test_prefill_fills_all_but_secrets(site: Site, user: User) -> None:

@@ -98,25 +98,24 @@ pub async fn get_session(
     )?;
     let user = user.ok_or_else(|| Problem::not_found("user"))?;
     let Environment { name, modal, .. } = found.ok_or_else(|| Problem::not_found("environment"))?;
-    let environment = SessionEnvironment { name, modal };
+    let catalogue = state.catalogue.all(environment).await?;
     if !allowed.is_all() {
-        let visible = allowed.credentials(&installations);
+        let visible = allowed.credentials(&installations, catalogue.iter());
         installations.retain(|installation| allowed.allows_installation(installation));
         workflows.retain(|workflow| allowed.allows_workflow(workflow));
-        credentials.retain(|credential| visible.contains(&credential.credential_id));
+        credentials.retain(|credential| visible.contains(credential));
     }
     complete &= all_credentials;
     let parts = if complete {
         ReadParts::new(workflows.clone(), credentials.clone())
     } else {
-        state.parts.of(caller.environment, &installations).await?
+        state.parts.of(environment, &installations).await?
     };
     complete &= [installations.len(), workflows.len(), credentials.len()].iter().all(|count| *count <= MAX_ITEMS);
     installations.truncate(MAX_ITEMS);
     workflows.truncate(MAX_ITEMS);
     credentials.truncate(MAX_ITEMS);
     let counts = [installations.len(), workflows.len(), credentials.len()];
-    let catalogue = state.catalogue.all(caller.environment).await?;
     let installations = installations
         .into_iter()
         .map(|installation| InstallationBody::new(installation, user.status, &catalogue, &parts));
@@ -125,6 +124,7 @@ pub async fn get_session(
     let workflows = workflows.into_iter().map(|workflow| WorkflowBody::new(workflow, user.owner_status()));
     let workflows: Vec<WorkflowBody> = take(workflows, &mut room);
     let credentials: Vec<CredentialBody> = take(credentials.into_iter().map(CredentialBody::from), &mut room);
+    let environment = SessionEnvironment { name, modal };
     let truncated = !complete || [installations.len(), workflows.len(), credentials.len()] != counts;
     Ok(NoStore(Json(Session { environment, user: user.into(), installations, workflows, credentials, truncated })))
 }

@@ -1,12 +1,15 @@
 //! Access of user tokens: what a token may do, and the integrations to which it is limited.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    credential::Credential,
     id::{CredentialId, UserId},
     installation::Installation,
-    integration::{IntegrationId, IntegrationIdError},
+    integration::{Integration, IntegrationId, IntegrationIdError},
     text::string_enum,
     workflow::Workflow,
 };
@@ -84,10 +87,43 @@ impl Allowed {
         self.allows_integration(installation.integration_id.as_str())
     }
 
-    /// Returns the credentials that exist for a limited token: those that allowed installations name.
-    pub fn credentials(&self, installations: &[Installation]) -> Vec<CredentialId> {
-        let allowed = installations.iter().filter(|one| self.allows_installation(one));
-        allowed.flat_map(|one| one.credentials.iter().map(|installed| installed.credential_id)).collect()
+    /// Returns the credentials that exist for a limited token, by the installations of its user and the
+    /// integrations of the environment.
+    pub fn credentials<'a>(
+        &self,
+        installations: &[Installation],
+        integrations: impl IntoIterator<Item = &'a Integration>,
+    ) -> VisibleCredentials {
+        let (allowed, others): (Vec<_>, Vec<_>) =
+            installations.iter().partition(|installation| self.allows_installation(installation));
+        let offered = integrations
+            .into_iter()
+            .filter(|one| one.content.enabled && self.allows_integration(one.integration_id.as_str()));
+        VisibleCredentials {
+            installed: allowed.iter().flat_map(|one| &one.credentials).map(|one| one.credential_id).collect(),
+            of_others: others.iter().flat_map(|one| &one.created_credentials).copied().collect(),
+            app_connected: offered.flat_map(|one| one.content.app_connected_types()).map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// Credentials that exist for a limited token: those that its installations name, and those of types that
+/// the app connects for its integrations, so that the user can choose one.
+#[derive(Clone, Debug)]
+pub struct VisibleCredentials {
+    installed: HashSet<CredentialId>,
+    /// Credentials that installations of other integrations created.
+    of_others: HashSet<CredentialId>,
+    /// Types that the app connects.
+    app_connected: HashSet<String>,
+}
+
+impl VisibleCredentials {
+    /// Returns whether a credential exists for the token.
+    pub fn contains(&self, credential: &Credential) -> bool {
+        let id = &credential.credential_id;
+        self.installed.contains(id)
+            || (self.app_connected.contains(credential.credential_type.as_str()) && !self.of_others.contains(id))
     }
 }
 

@@ -181,9 +181,9 @@ impl Content {
         }
     }
 
-    /// Returns whether a credential type has no fields, so that only the app can connect it.
-    pub fn has_no_fields(&self, credential_type: &str) -> bool {
-        self.credential_types.iter().any(|one| one.credential_type.as_str() == credential_type && one.fields.is_empty())
+    /// Returns the credential types without fields, which only the app can connect.
+    pub fn app_connected_types(&self) -> impl Iterator<Item = &str> {
+        self.credential_types.iter().filter(|one| one.fields.is_empty()).map(|one| one.credential_type.as_str())
     }
 
     /// Returns the defects of a selection of workflows: keys that are not workflows of the integration or,

@@ -7,8 +7,8 @@ use super::{
     events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Update, Write, number, text,
-        to_item, to_value,
+        Access, Condition, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Update, Write, number,
+        readable, text, to_item, to_value,
     },
     tombstones::{check_not_deleted, mark_deleted},
 };
@@ -177,6 +177,12 @@ impl<A: Access> Credentials<A> {
         let Page { items, next } =
             self.0.page(&[keys::user(environment, user).pk], &range, &Filter::default(), (None, limit)).await?;
         Ok((items, next.is_none()))
+    }
+
+    /// Returns all credentials of a user without their data, the newest first. One query per megabyte.
+    pub async fn all_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
+        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await?;
+        Ok(items.into_iter().rev().filter_map(readable).collect())
     }
 
     /// Returns a page of a user's credentials without their data, the newest first. At least one

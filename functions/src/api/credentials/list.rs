@@ -1,10 +1,11 @@
 //! `GET /users/{user}/credentials` and `GET /credentials/users/{user}`. AWS calls: one DynamoDB
-//! read of the user by id, or two by name, and one query; for a limited token, one query of its
-//! installations and one batch read for each 100 credentials instead of that query.
+//! read of the user by id, or two by name, and one query; for a limited token, one query of all its
+//! credentials instead, one of its installations, and one per megabyte of the catalogue, which a process
+//! keeps for ten seconds.
 
 use axum::extract;
 use tenon::{
-    domain::{credential::Credential, names::UserRef},
+    domain::names::UserRef,
     http::{BackendOrUser, Json, List, ListScope, PageParams, Path, Problem, Valid},
     store::{ReadOnly, credentials::position},
 };
@@ -27,9 +28,8 @@ pub async fn list_credentials(
     let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
     let found = match state.visible(caller.environment, caller.user.as_ref()).await? {
         Some(visible) => {
-            let ids = visible.into_iter().map(|id| (owner.user_id, id));
-            let mut credentials: Vec<Credential> = state.credentials.get_all(caller.environment, ids).await?;
-            credentials.sort_by_key(|credential| std::cmp::Reverse(credential.credential_id));
+            let mut credentials = state.credentials.all_by_user(caller.environment, owner.user_id).await?;
+            credentials.retain(|credential| visible.contains(credential));
             page.select(credentials, after.as_deref(), position)
         }
         None => state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit)).await?,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     domain::{
-        access::CallingUser,
+        access::{CallingUser, VisibleCredentials},
         credential::{Credential, CredentialStatus, MAX_DATA_BYTES},
         id::{CredentialId, EnvironmentId, UserId},
         settings::compact,
@@ -15,7 +15,7 @@ use tenon::{
     start::FromAws,
     store::{
         Access, ReadOnly, ReadWrite, credentials::Credentials, events::Outbox, installations::Installations,
-        users::Users,
+        integrations::Catalogue, users::Users,
     },
     vault::{Context, Vault},
 };
@@ -50,6 +50,7 @@ pub struct State<A: Access = ReadWrite> {
     users: Users<ReadOnly>,
     credentials: Credentials<A>,
     installations: Installations<ReadOnly>,
+    catalogue: Catalogue,
 }
 
 /// State of the functions that change credentials without their data.
@@ -75,31 +76,37 @@ pub struct ChangeStateWithVault {
 }
 
 impl<A: Access> State<A> {
-    /// Returns the only credentials that exist for the caller, if its token is limited. One query then.
+    /// Returns the only credentials that exist for the caller, if its token is limited. Then one query, and
+    /// at most one per megabyte of the catalogue.
     async fn visible(
         &self,
         environment: EnvironmentId,
         caller: Option<&CallingUser>,
-    ) -> Result<Option<Vec<CredentialId>>, Problem> {
-        match caller {
-            Some(CallingUser { user_id, allowed }) if !allowed.is_all() => {
-                Ok(Some(allowed.credentials(&self.installations.by_user(environment, *user_id).await?)))
-            }
-            _ => Ok(None),
-        }
+    ) -> Result<Option<VisibleCredentials>, Problem> {
+        let Some(CallingUser { user_id, allowed }) = caller.filter(|caller| !caller.allowed.is_all()) else {
+            return Ok(None);
+        };
+        let installations = self.installations.by_user(environment, *user_id).await?;
+        let catalogue = self.catalogue.all(environment).await?;
+        Ok(Some(allowed.credentials(&installations, catalogue.iter())))
     }
 
-    /// Rejects the request with 404 if the credential does not exist for the caller.
-    async fn check_visible(
+    /// Returns a credential of a user if it exists for the caller; 404 otherwise. One read, and the calls of
+    /// [`Self::visible`].
+    async fn find(
         &self,
         environment: EnvironmentId,
         caller: Option<&CallingUser>,
+        owner: UserId,
         id: CredentialId,
-    ) -> Result<(), Problem> {
-        match self.visible(environment, caller).await? {
-            Some(visible) if !visible.contains(&id) => Err(Problem::not_found("credential")),
-            _ => Ok(()),
-        }
+    ) -> Result<Credential, Problem> {
+        let found = self.credentials.get(environment, owner, id).await?;
+        let visible = match found {
+            Some(_) => self.visible(environment, caller).await?,
+            None => None,
+        };
+        let found = found.filter(|credential| visible.is_none_or(|visible| visible.contains(credential)));
+        found.ok_or_else(|| Problem::not_found("credential"))
     }
 }
 

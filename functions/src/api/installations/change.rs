@@ -86,21 +86,27 @@ impl Current {
         };
         let installed = before.iter().flat_map(|one| &one.credentials).map(|installed| installed.credential_id);
         let created = before.iter().flat_map(|one| &one.created_credentials).copied();
-        let mut requested: Vec<CredentialId> =
+        let own: HashSet<CredentialId> = installed.chain(created).collect();
+        let requested: Vec<CredentialId> =
             request.credentials.0.values().filter_map(|input| input.credential_id).collect();
-        if let Some(allowed) = allowed.filter(|allowed| !allowed.is_all() && !requested.is_empty()) {
-            let visible = allowed.credentials(&state.installations.by_user(environment, user).await?);
-            requested.retain(|id| visible.contains(id));
-        }
-        let ids = installed.chain(created).chain(requested).map(|id| (user, id));
+        let visible = match allowed.filter(|allowed| !allowed.is_all() && !requested.is_empty()) {
+            Some(allowed) => {
+                let installations = state.installations.by_user(environment, user).await?;
+                Some(allowed.credentials(&installations, [&integration]))
+            }
+            None => None,
+        };
+        let ids = own.iter().copied().chain(requested).map(|id| (user, id));
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
-        let (workflows, credentials) = tokio::try_join!(
+        let (workflows, mut credentials): (_, Vec<SealedCredential>) = tokio::try_join!(
             state.parts.workflows.get_all(environment, &workflows),
             state.parts.credentials.get_all(environment, ids),
         )?;
-        let credentials =
-            credentials.into_iter().map(|sealed: SealedCredential| (sealed.credential.credential_id, sealed)).collect();
+        credentials.retain(|SealedCredential { credential, .. }| {
+            own.contains(&credential.credential_id) || visible.as_ref().is_none_or(|visible| visible.contains(credential))
+        });
+        let credentials = credentials.into_iter().map(|sealed| (sealed.credential.credential_id, sealed)).collect();
         Ok(Self { environment, user, integration, before, workflows, credentials })
     }
 
@@ -209,7 +215,7 @@ impl Current {
                     if self.types().all(|known| known != name) {
                         defects.extend(content.check_data(name, []));
                     } else if found != Some(name) {
-                        let detail = "must be a credential of the user with this type; a token that is limited to integrations may use only theirs";
+                        let detail = "must be a credential of the user with this type; a token that is limited to integrations may use only theirs and, for a type without fields, one that the app connected";
                         defects.push(Defect::new(&["credentials", name, "credentialId"], detail));
                     }
                 }
@@ -219,7 +225,7 @@ impl Current {
                     let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
                     defects.extend(content.check_data(name, members));
                     let present = self.before.as_ref().and_then(|before| self.present(before, name));
-                    if content.has_no_fields(name)
+                    if content.app_connected_types().any(|app_connected| app_connected == name)
                         && present.is_some_and(|present| present.credential.status == CredentialStatus::Invalid)
                     {
                         let detail = "is connected by the app, because the type has no fields; send the credentialId of a valid credential";

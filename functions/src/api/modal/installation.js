@@ -50,44 +50,71 @@ const connecting = (installation, type) => (isConnected(installation, type)
 const own = (values, name) => (values && Object.hasOwn(values, name) ? values[name] : undefined);
 const prefilled = (field, values) => (field.type === "secret" ? undefined : own(values, field.name));
 
-// Section for the account of a credential type: the fields of a new one, or one that the user has. A type without fields is
-// connected by the app.
-function accountSection(credentialType, { offersExisting, present }) {
+const validCredentialsOf = (type) => credentialsOf(type).filter(({ status }) => status === "valid");
+
+// Section for the account of a credential type: the fields of a new one, or one that the user has. `present` is the id of
+// the account of an installation, which is connected again.
+function accountSection(credentialType, { isInstalled, present }) {
   const { type, name, fields } = credentialType;
-  const isEntered = fields.length > 0;
+  if (fields.length === 0) return appAccountSection(credentialType, present);
   const base = toPointer("credentials", type);
   const pointer = (field) => toPointer("credentials", type, "data", field.name);
-  const existing = offersExisting || !isEntered ? credentialsOf(type).filter(({ status }) => status === "valid") : [];
+  const existing = isInstalled ? [] : validCredentialsOf(type);
   // A name tells the account apart from those that the user has.
-  const nameField = existing.length > 0 && isEntered && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
+  const nameField = existing.length > 0 && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
   const inputs = h("div", {}, fields.map((field) =>
     formField(field, pointer(field), prefilled(field, own(state.options.prefill?.credentials, type)))),
   nameField && formField(nameField, `${base}/name`));
-  const choice = existing.length > 0 && h("select", {
-    id: newId("field"), "data-pointer": base,
-    onchange: ({ currentTarget }) => { inputs.hidden = currentTarget.value !== ""; },
-  }, existing.map((credential) => h("option", { value: credential.credentialId, selected: credential.credentialId === present }, credential.name)),
-    isEntered && h("option", { value: "" }, text("newAccount")));
-  if (choice) inputs.hidden = true;
-  const hintId = newId("hint");
-  const missing = !choice && !isEntered
-    && h("p", { id: hintId, class: "notice", tabindex: -1, "data-pointer": base, "aria-describedby": hintId }, text("appConnects"));
+  const choice = existing.length > 0 && accountChoice(base, existing, h("option", { value: "" }, text("newAccount")));
+  if (choice) {
+    inputs.hidden = true;
+    choice.addEventListener("change", () => { inputs.hidden = choice.value !== ""; });
+  }
   const chosen = () => choice && choice.value;
   const values = (form) => fields.map((field) => [field, readValue(form, field, pointer(field))]);
   return {
     title: name,
-    content: [choice && h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice), missing, inputs],
+    content: [choice && choiceField(choice), inputs],
     inputs: fields.length + (choice ? 1 : 0),
-    check: (form) => (chosen() ? [] : missing ? [{ pointer: base, detail: text("appConnects") }] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
+    check: (form) => (chosen() ? [] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
     read: (form, body) => {
       const entered = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
       const accountName = nameField && readValue(form, nameField, `${base}/name`);
       body.credentials[type] = chosen() ? { credentialId: chosen() } : { data: Object.fromEntries(entered), ...(accountName && { name: accountName }) };
     },
     review: (form) => (chosen()
-      ? [[text("account"), existing.find(({ credentialId }) => credentialId === chosen()).name]]
+      ? [chosenAccount(choice)]
       : values(form).map(([field, value]) => [field.label, reviewValue(field, value)])),
   };
+}
+
+// Section for the account of a credential type without fields, which the app connects: another one that the user has.
+function appAccountSection({ type, name }, present) {
+  const existing = validCredentialsOf(type).filter(({ credentialId }) => credentialId !== present);
+  const choice = accountChoice(toPointer("credentials", type), existing);
+  return {
+    title: name,
+    content: choiceField(choice),
+    inputs: 1,
+    isMissing: existing.length === 0,
+    check: () => [],
+    read: (_, body) => { body.credentials[type] = { credentialId: choice.value }; },
+    review: () => [chosenAccount(choice)],
+  };
+}
+
+const accountChoice = (pointer, credentials, other) => h("select", { id: newId("field"), "data-pointer": pointer },
+  credentials.map(({ credentialId, name }) => h("option", { value: credentialId }, name)), other);
+const choiceField = (choice) => h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice);
+const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].textContent];
+
+// Shows which accounts the app has to connect before the form can be sent. Returns false if there are none.
+function missingAccounts(sections, reload) {
+  const missing = sections.filter(({ isMissing }) => isMissing);
+  return missing.length > 0 && [
+    missing.map(({ title }) => h("section", {}, h("h2", {}, title), notice(text("appConnects"), "warn"))),
+    h("div", { class: "actions" }, button(text("tryAgain"), reload, "primary")),
+  ];
 }
 
 // Section for the settings. `present` are those of an installation: only what the user has changed and what they lack is
@@ -143,7 +170,7 @@ function installView(integration, { openResult, reload }) {
   const { integrationId: id, credentialTypes, workflows } = integration;
   if (!canInstall()) return h("p", { class: "notice" }, text("readOnly"));
   const sections = [
-    ...credentialTypes.map((type) => accountSection(type, { offersExisting: true })),
+    ...credentialTypes.map((type) => accountSection(type, { isInstalled: false })),
     ...(integration.settings.length > 0 ? [settingsSection(integration)] : []),
     ...(workflows.length > 1 ? [workflowsSection(integration)] : []),
   ];
@@ -152,6 +179,8 @@ function installView(integration, { openResult, reload }) {
     for (const section of sections) section.read(form, body);
     return put(id, body);
   };
+  const missing = missingAccounts(sections, reload);
+  if (missing) return missing;
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   return total <= MAX_IN_ONE_FORM
     ? sectionForm(sections, text("install"), { save, openNext: openResult, reload })
@@ -397,12 +426,12 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
 
 // Creates the form that connects an account of an installation again.
 function reconnectView(installation, credentialType, { openInstallation }) {
-  const section = accountSection(credentialType, { offersExisting: false, present: own(installation.credentialIds, credentialType.type) });
+  const section = accountSection(credentialType, { isInstalled: true, present: own(installation.credentialIds, credentialType.type) });
   const reason = credentialOf(installation, credentialType.type)?.statusReason;
   const texts = connecting(installation, credentialType.type);
   return [
     reason && notice(text("invalidReason", { account: credentialType.name, reason }), "danger"),
-    sectionForm([section], text(texts.action), {
+    missingAccounts([section], () => openInstallation()) || sectionForm([section], text(texts.action), {
       save: (form) => {
         const body = { credentials: {} };
         section.read(form, body);

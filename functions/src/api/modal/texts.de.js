@@ -24,7 +24,7 @@ const DE = {
   accountNameHelp: "Damit unterscheiden Sie Ihre Konten.",
   useAccount: "Zu verwendendes Konto",
   newAccount: "Weiteres Konto verbinden",
-  appConnects: "Verbinden Sie dieses Konto zuerst in der App. Danach können Sie es hier auswählen.",
+  appConnects: "Verbinden Sie dieses Konto in der App, und versuchen Sie es hier erneut.",
   connected: "Verbunden",
   notConnected: "Nicht verbunden",
   invalid: "Funktioniert nicht",

@@ -23,7 +23,7 @@ const EN = {
   accountNameHelp: "Helps you tell your accounts apart.",
   useAccount: "Account to use",
   newAccount: "Connect another account",
-  appConnects: "Connect this account in the app first. Then you can choose it here.",
+  appConnects: "Connect this account in the app, and try again here.",
   connected: "Connected",
   notConnected: "Not connected",
   invalid: "Not working",

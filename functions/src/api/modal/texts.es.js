@@ -24,7 +24,7 @@ const ES = {
   accountNameHelp: "Sirve para distinguir sus cuentas.",
   useAccount: "Cuenta que desea usar",
   newAccount: "Conectar otra cuenta",
-  appConnects: "Conecte primero esta cuenta en la aplicación. Después podrá elegirla aquí.",
+  appConnects: "Conecte esta cuenta en la aplicación e inténtelo de nuevo aquí.",
   connected: "Conectada",
   notConnected: "No conectada",
   invalid: "No funciona",

@@ -24,7 +24,7 @@ const FR = {
   accountNameHelp: "Il permet de distinguer vos comptes.",
   useAccount: "Compte à utiliser",
   newAccount: "Connecter un autre compte",
-  appConnects: "Connectez d’abord ce compte dans l’application. Vous pourrez ensuite le choisir ici.",
+  appConnects: "Connectez ce compte dans l’application, puis réessayez ici.",
   connected: "Connecté",
   notConnected: "Non connecté",
   invalid: "Ne fonctionne pas",

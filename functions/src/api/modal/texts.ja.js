@@ -24,7 +24,7 @@ const JA = {
   accountNameHelp: "複数のアカウントを区別するための名前です。",
   useAccount: "使用するアカウント",
   newAccount: "別のアカウントを接続",
-  appConnects: "先にアプリでこのアカウントを接続してください。その後、ここで選択できます。",
+  appConnects: "アプリでこのアカウントを接続してから、ここで再試行してください。",
   connected: "接続済み",
   notConnected: "未接続",
   invalid: "接続エラー",

@@ -24,7 +24,7 @@ const PT = {
   accountNameHelp: "Serve para diferenciar suas contas.",
   useAccount: "Conta a ser usada",
   newAccount: "Conectar outra conta",
-  appConnects: "Conecte primeiro esta conta no aplicativo. Depois, você poderá escolhê-la aqui.",
+  appConnects: "Conecte esta conta no aplicativo e tente novamente aqui.",
   connected: "Conectada",
   notConnected: "Não conectada",
   invalid: "Não está funcionando",

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tests::{Api, Tenon, bus_settings, example_error, python, send, setting};
+use tests::{Api, Tenon, bus_settings, eventually, example_error, python, send, setting};
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
@@ -280,6 +280,57 @@ async fn only_integrations_of_a_limited_token_exist_for_it() {
     let refused = limited.put(&format!("{installations}/first"), stolen).await;
     refused.is_problem(422, "validation").names(&["/credentials/shop/credentialId"]);
     assert_eq!(ids(&acme.backend.get(&of_user).await.is(200), "data", "credentialId").len(), 3);
+}
+
+#[tokio::test]
+async fn limited_token_can_choose_an_account_that_the_app_connected() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let field = json!({ "name": "key", "label": "Key", "type": "secret" });
+    let mut integration = json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "Orders" }], "credentialTypes": [
+        { "type": "grant", "name": "Google", "fields": [] }, { "type": "shop", "name": "Shop", "fields": [field] }] });
+    acme.backend.put("/integrations/orders", integration.clone()).await.is(201);
+    acme.backend.put("/integrations/other", json!({ "name": "Other", "workflows": [{ "key": "a", "name": "A" }] })).await.is(201);
+    let of_user = format!("/users/{user}/credentials");
+    let connect = async |credential_type: &str| {
+        let body = json!({ "type": credential_type, "name": "Account", "data": {} });
+        acme.backend.post(&of_user, body).await.is(201).text("credentialId")
+    };
+    let (grant, shop) = (connect("grant").await, connect("shop").await);
+    let limited_to = async |id: &str| {
+        let options = json!({ "integrations": [id] });
+        Api::new(acme.backend.post(&format!("/users/{user}/token"), options).await.is(200).text("token"))
+    };
+    let seen = async |token: &Api| {
+        let session = token.get("/session").await.is(200).body["credentials"].clone();
+        for list in [of_user.clone(), format!("/credentials/users/{user}")] {
+            assert_eq!(token.get(&list).await.is(200).body["data"], session, "{list}");
+        }
+        for id in [&grant, &shop] {
+            let expected = if session.to_string().contains(id) { 200 } else { 404 };
+            token.get(&format!("{of_user}/{id}")).await.is(expected);
+        }
+        let ids = session.as_array().unwrap().iter().map(|one| one["credentialId"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    let (limited, other) = (limited_to("orders").await, limited_to("other").await);
+    assert_eq!(seen(&limited).await, [grant.clone()]);
+    assert_eq!(seen(&other).await, Vec::<String>::new());
+
+    let path = format!("/users/{user}/installations/orders");
+    let body = |account: Value| json!({ "credentials": { "grant": { "credentialId": grant }, "shop": account } });
+    let refused = limited.put(&path, body(json!({ "credentialId": shop }))).await;
+    refused.is_problem(422, "validation").names(&["/credentials/shop/credentialId"]);
+    limited.delete(&format!("{of_user}/{shop}")).await.is_problem(404, "not-found");
+    let installed = limited.put(&path, body(json!({ "data": { "key": "k" } }))).await.is(201).body;
+    assert_eq!(installed["credentialIds"]["grant"], grant.as_str());
+    assert_eq!(seen(&other).await, Vec::<String>::new());
+
+    // An integration that cannot be installed offers no accounts.
+    acme.backend.delete(&path).await.is(200);
+    integration["enabled"] = json!(false);
+    acme.backend.put("/integrations/orders", integration).await.is(200);
+    eventually("the accounts are hidden", async || seen(&limited).await.is_empty().then_some(())).await;
 }
 
 #[tokio::test]
