@@ -37,7 +37,7 @@ use crate::{
         destination::Destination,
         health::{Circuit, Health},
         id::ReplayId,
-        record::RecordKey,
+        record::{Record, RecordKey},
         replay::ReplayStatus,
         timestamp::Timestamp,
     },
@@ -217,21 +217,7 @@ async fn drain_batch(
     sender: &impl Sender,
 ) -> Result<ControlFlow<Option<Timestamp>>, StoreError> {
     let (health, now) = (store.health().await?, recorder.now());
-    // A disabled destination cancels all of its pending deliveries, due or not.
-    let by = if destination.enabled { now } else { now + FAR_FUTURE };
-    let probe = health.circuit() == Circuit::Open;
-    let probes = probe && destination.enabled && !health.is_backing_off(now);
-    let mut found = store.due(by, if probes { MAX_EXAMINED } else { BATCH_SIZE }).await?;
-    if probes {
-        choose_probe(&mut found.readable);
-    }
-    if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && found.readable.is_empty()) {
-        found = store.due(now + FAR_FUTURE, MAX_EXAMINED).await?;
-        found.readable.retain(|delivery| delivery.is_due_by_recovery(recovered_at));
-    }
-    // A transaction merges duplicates.
-    found.readable.truncate(BATCH_SIZE);
-    found.unreadable.truncate(BATCH_SIZE);
+    let found = next_deliveries(destination, store, &health, now).await?;
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }
@@ -254,23 +240,62 @@ async fn drain_batch(
     let keys: Vec<RecordKey> = due.iter().map(|delivery| delivery.record).collect();
     let records = if keys.is_empty() { FoundRecords::default() } else { store.records(&keys).await? };
     let cancelled = cancelled_replays(store, &due).await?;
-    let mut deliveries = Vec::new();
+    let (deliveries, unattempted) = with_records(due, &records, &cancelled);
+    settled.extend(unattempted);
+    let stage = Stage::Pending { probe: health.circuit() == Circuit::Open };
+    let batch = Batch { route, destination, health: &health, stage, deliveries, unattempted: settled };
+    let processed = pipeline::run(sender, recorder, batch).await?;
+    Ok(if processed.skipped { ControlFlow::Break(health.recovered_at) } else { ControlFlow::Continue(()) })
+}
+
+/// Returns the deliveries of the next batch: those that are due, or of one record while the circuit is
+/// open; if none is due, those that a recovery makes due. Of a disabled destination, any.
+async fn next_deliveries(
+    destination: &Destination,
+    store: &impl DrainStore,
+    health: &Health,
+    now: Timestamp,
+) -> Result<FoundDeliveries, StoreError> {
+    let mut found = if !destination.enabled {
+        store.due(now + FAR_FUTURE, BATCH_SIZE).await?
+    } else if health.circuit() == Circuit::Open && !health.is_backing_off(now) {
+        let mut found = store.due(now, MAX_EXAMINED).await?;
+        choose_probe(&mut found.readable);
+        found
+    } else {
+        store.due(now, BATCH_SIZE).await?
+    };
+    if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && found.readable.is_empty()) {
+        found = store.due(now + FAR_FUTURE, MAX_EXAMINED).await?;
+        found.readable.retain(|delivery| delivery.is_due_by_recovery(recovered_at));
+    }
+    // A transaction merges duplicates.
+    found.readable.truncate(BATCH_SIZE);
+    found.unreadable.truncate(BATCH_SIZE);
+    Ok(found)
+}
+
+/// Returns the deliveries to attempt with their records, and settles the others: those of cancelled
+/// replays, and those whose record cannot be read or no longer exists.
+fn with_records<'a>(
+    due: Vec<PendingDelivery>,
+    found: &'a FoundRecords,
+    cancelled: &BTreeSet<ReplayId>,
+) -> (Vec<(PendingDelivery, &'a Record)>, Vec<Settlement>) {
+    let (mut deliveries, mut settled) = (Vec::new(), Vec::new());
     for delivery in due {
-        let disposition = match records.records.get(&delivery.record) {
-            Some(_) if delivery.replay_only && delivery.replay_ids.is_subset(&cancelled) => Disposition::Cancelled,
+        let disposition = match found.records.get(&delivery.record) {
+            Some(_) if delivery.replay_only && delivery.replay_ids.is_subset(cancelled) => Disposition::Cancelled,
             Some(record) => {
                 deliveries.push((delivery, record));
                 continue;
             }
-            None if records.unreadable.contains(&delivery.record) => Disposition::Failed,
+            None if found.unreadable.contains(&delivery.record) => Disposition::Failed,
             None => Disposition::Dropped,
         };
         settled.push(Settlement::without_attempt(delivery, disposition));
     }
-    let stage = Stage::Pending { probe };
-    let batch = Batch { route, destination, health: &health, stage, deliveries, unattempted: settled };
-    let processed = pipeline::run(sender, recorder, batch).await?;
-    Ok(if processed.skipped { ControlFlow::Break(health.recovered_at) } else { ControlFlow::Continue(()) })
+    (deliveries, settled)
 }
 
 /// Keeps the deliveries of one record, among those with the fewest attempts: the destination may have rejected the
