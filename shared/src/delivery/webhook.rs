@@ -229,16 +229,8 @@ impl WebhookSender {
         };
         let responded = tokio::time::timeout(TIMEOUT, async {
             let response = self.exchange(request).await?;
-            let (parts, mut body) = response.into_parts();
-            let mut received = Vec::new();
-            // The status decides the outcome, so a body that breaks off or stalls is not an error.
-            while received.len() < MAX_RESPONSE_BYTES && started.elapsed() < TIMEOUT {
-                let remaining = TIMEOUT.saturating_sub(started.elapsed() + Duration::from_millis(50));
-                match tokio::time::timeout(remaining, body.frame()).await {
-                    Ok(Some(Ok(frame))) => received.extend(frame.into_data().unwrap_or_default()),
-                    Ok(Some(Err(_)) | None) | Err(_) => break,
-                }
-            }
+            let (parts, body) = response.into_parts();
+            let received = start_of(body, started).await;
             Ok::<_, client::legacy::Error>((parts.status, parts.headers, received))
         })
         .await;
@@ -282,6 +274,20 @@ impl Sender for WebhookSender {
             Target::EventBridge(_) => vec![Outcome::Skipped; records.len()],
         }
     }
+}
+
+/// Returns the start of a response's body, as far as it arrives before the timeout. The status decides the
+/// outcome, so a body that breaks off or stalls is not an error.
+async fn start_of(mut body: Incoming, started: Instant) -> Vec<u8> {
+    let mut received = Vec::new();
+    while received.len() < MAX_RESPONSE_BYTES && started.elapsed() < TIMEOUT {
+        let remaining = TIMEOUT.saturating_sub(started.elapsed() + Duration::from_millis(50));
+        match tokio::time::timeout(remaining, body.frame()).await {
+            Ok(Some(Ok(frame))) => received.extend(frame.into_data().unwrap_or_default()),
+            Ok(Some(Err(_)) | None) | Err(_) => break,
+        }
+    }
+    received
 }
 
 /// Returns the outcome of an attempt that failed before anything was sent.

@@ -162,6 +162,21 @@ pub struct Group {
     pub users: BTreeSet<UserId>,
 }
 
+impl Group {
+    /// Returns the group of similar errors; none if there are no errors.
+    fn new(errors: &[Groupable], example: ErrorLog) -> Option<Self> {
+        let times = errors.iter().map(|error| error.created_at);
+        Some(Self {
+            count: errors.len(),
+            first_seen: times.clone().min()?,
+            last_seen: times.max()?,
+            example,
+            workflows: errors.iter().map(|error| error.workflow_id).collect(),
+            users: errors.iter().map(|error| error.user_id).collect(),
+        })
+    }
+}
+
 /// Maximum number of errors that are grouped.
 pub const MAX_GROUPED: usize = 5000;
 /// Maximum number of errors that are grouped for a caller with a user token.
@@ -235,40 +250,35 @@ impl<A: Access> Errors<A> {
         let range = Range { view, low, high, newest_first: true };
         let page = self.table.page::<Groupable>(&partitions, &range, &filter, (None, limit)).await?;
         let times = page.items.iter().map(|error| error.created_at).collect();
-        let mut groups: HashMap<Fingerprint, Vec<Groupable>> = HashMap::new();
-        for error in page.items {
-            groups.entry(error.fingerprint.clone()).or_default().push(error);
-        }
-        let mut groups: Vec<Vec<Groupable>> = groups.into_values().collect();
-        let when = |group: &[Groupable]| group.iter().map(|error| error.created_at).max();
-        groups.sort_by_key(|group| std::cmp::Reverse((group.len(), when(group))));
-        let mut complete = page.next.is_none() && groups.len() <= MAX_GROUPS;
-        groups.truncate(MAX_GROUPS);
+        let mut similar = by_fingerprint(page.items);
+        let has_all_groups = page.next.is_none() && similar.len() <= MAX_GROUPS;
+        similar.truncate(MAX_GROUPS);
 
-        let newest = groups.iter().filter_map(|group| Some(group.first()?.listed.clone()));
+        let newest = similar.iter().filter_map(|errors| Some(errors.first()?.listed.clone()));
         let examples: Vec<(_, ErrorLog)> = record_pages::load(&self.table, environment, newest).await?;
-        let examples = Page { items: examples, next: None }.fit(StoredRecord::bytes);
-        complete &= examples.next.is_none();
+        // Some may not fit, or have been erased in the meantime.
+        let examples = Page { items: examples, next: None }.fit(StoredRecord::bytes).items;
         let mut examples: HashMap<Fingerprint, ErrorLog> =
-            examples.items.into_iter().map(|error| (error.fingerprint.clone(), error)).collect();
-        let grouped = groups.len();
-        let groups = groups.into_iter().filter_map(|group| {
-            let example = examples.remove(&group.first()?.fingerprint)?;
-            let times = group.iter().map(|error| error.created_at);
-            Some(Group {
-                count: group.len(),
-                first_seen: times.clone().min()?,
-                last_seen: times.max()?,
-                example,
-                workflows: group.iter().map(|error| error.workflow_id).collect(),
-                users: group.iter().map(|error| error.user_id).collect(),
-            })
+            examples.into_iter().map(|error| (error.fingerprint.clone(), error)).collect();
+        let complete = has_all_groups && examples.len() == similar.len();
+        let groups = similar.iter().filter_map(|errors| {
+            let example = examples.remove(&errors.first()?.fingerprint)?;
+            Group::new(errors, example)
         });
-        let groups: Vec<Group> = groups.collect();
-        // An example may have been erased in the meantime.
-        complete &= groups.len() == grouped;
-        Ok(Groups { groups, times, complete })
+        Ok(Groups { groups: groups.collect(), times, complete })
     }
+}
+
+/// Groups errors, the newest first, by their fingerprints. The largest group is the first.
+fn by_fingerprint(errors: Vec<Groupable>) -> Vec<Vec<Groupable>> {
+    let mut groups: HashMap<Fingerprint, Vec<Groupable>> = HashMap::new();
+    for error in errors {
+        groups.entry(error.fingerprint.clone()).or_default().push(error);
+    }
+    let mut groups: Vec<Vec<Groupable>> = groups.into_values().collect();
+    let newest = |group: &[Groupable]| group.iter().map(|error| error.created_at).max();
+    groups.sort_by_key(|group| std::cmp::Reverse((group.len(), newest(group))));
+    groups
 }
 
 /// Returns the index and the partitions that list the errors of a scope.

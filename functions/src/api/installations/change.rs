@@ -104,7 +104,8 @@ impl Current {
             state.parts.credentials.get_all(environment, ids),
         )?;
         credentials.retain(|SealedCredential { credential, .. }| {
-            own.contains(&credential.credential_id) || visible.as_ref().is_none_or(|visible| visible.contains(credential))
+            own.contains(&credential.credential_id)
+                || visible.as_ref().is_none_or(|visible| visible.contains(credential))
         });
         let credentials = credentials.into_iter().map(|sealed| (sealed.credential.credential_id, sealed)).collect();
         Ok(Self { environment, user, integration, before, workflows, credentials })

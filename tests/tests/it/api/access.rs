@@ -296,7 +296,10 @@ async fn limited_token_can_choose_an_account_that_the_app_connected() {
     let mut integration = json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "Orders" }], "credentialTypes": [
         { "type": "grant", "name": "Google", "fields": [] }, { "type": "shop", "name": "Shop", "fields": [field] }] });
     acme.backend.put("/integrations/orders", integration.clone()).await.is(201);
-    acme.backend.put("/integrations/other", json!({ "name": "Other", "workflows": [{ "key": "a", "name": "A" }] })).await.is(201);
+    acme.backend
+        .put("/integrations/other", json!({ "name": "Other", "workflows": [{ "key": "a", "name": "A" }] }))
+        .await
+        .is(201);
     let of_user = format!("/users/{user}/credentials");
     let connect = async |credential_type: &str| {
         let body = json!({ "type": credential_type, "name": "Account", "data": {} });
