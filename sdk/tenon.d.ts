@@ -98,8 +98,8 @@ export interface PageOptions extends Optional<{
   mode: Mode;
   /** Defaults to the theme of the environment. */
   theme: Theme;
-  /** Defaults to the language of the environment, then to that of the browser. */
-  lang: Language;
+  /** Defaults to the language of the environment, then to that of the browser, also if it has no texts. */
+  lang: Language | (string & {});
   /** Texts that replace those of the page, by their key. */
   texts: Record<string, string>;
   prefill: Prefill;

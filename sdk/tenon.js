@@ -43,7 +43,7 @@ const RULES = {
   mode: oneOf("read", "install", "manage"),
   // The page ignores an invalid theme, with a warning.
   theme: [() => true],
-  lang: [(value) => Boolean(languageOf(value)), `must be ${Object.keys(TEXTS).join(", ")}`],
+  lang: [(value) => typeof value === "string", "must be a string"],
   texts: object,
   prefill: object,
   mount: [(value) => value.nodeType === 1, "must be an element"],
@@ -113,6 +113,7 @@ function open(given) {
   const options = toJson({ ...rest, inline: Boolean(mount) });
   const page = pageUrl(url, origins);
   const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
+  if (options.lang && !languageOf(options.lang)) console.warn(`tenon: lang ${options.lang} has no texts`);
   const isReplaced = ([name, value]) => Object.hasOwn(TEXTS.en, name) && typeof value === "string";
   const replaced = Object.entries(options.texts ?? {}).filter(isReplaced);
   const texts = { ...TEXTS[lang], ...Object.fromEntries(replaced) };

@@ -726,14 +726,19 @@ def test_account_that_the_app_connects_is_chosen_and_never_emptied(site: Site, n
     assert "Connect another account" not in site.text()
     site.click("Install", "Shop is installed.")
     assert user.installation()["credentialIds"] == {"shop": first}
+    # The account works, and there is no other one.
+    site.click("Manage", "Connected")
+    assert not site.find("return buttonOf('Reconnect')")
     # The account no longer works, and the app has stored another one.
     user.break_account(user.installation(), "revoked")
-    site.click("Manage", "revoked")
+    site.load()
+    site.show("revoked", integrationId="shop")
     site.click("Reconnect", "Connect this account in the app, and try again here.")
+    assert not site.find("return buttonOf('Connect')")
     second = connect("second")
     site.click("Try again", "revoked")
-    site.click("Reconnect", "Account to use", "second")
-    site.click("Reconnect", "Connected")
+    site.click("Reconnect", "Connect this account in the app, and try again here.", "Account to use", "second")
+    site.click("Connect", "Shop account is connected.")
     assert user.installation()["credentialIds"] == {"shop": second}
     for credential, grant in ((first, "first"), (second, "second")):
         revealed = user.environment.engine.call("POST", f"/users/{user.id}/credentials/{credential}/reveal", {})
@@ -751,6 +756,36 @@ def test_account_that_the_app_replaces_in_place_works_again(site: Site, new_envi
     user.call("PUT", f"/credentials/{credential}", {"data": {"refreshToken": "new"}})
     site.click("Try again", "Connected")
     assert "revoked" not in site.text()
+
+
+def test_account_that_was_deleted_meanwhile_is_named(site: Site, new_environment: NewEnvironment) -> None:
+    user, connect = offer_account_of_the_app(site, new_environment)
+    credential = connect("first")
+    site.show("Account to use", "first", integrationId="shop")
+    user.call("DELETE", f"/credentials/{credential}")
+    site.click("Install", "Please check the marked fields.")
+    assert site.error("Account to use") == "This no longer exists."
+
+
+def test_reconnect_offers_the_other_accounts(site: Site, user: User) -> None:
+    installed = user.install()
+    present = installed["credentialIds"]["shop"]
+    body = {"type": "shop", "name": "Second shop", "data": SHOP_ACCOUNT}
+    second = user.call("POST", "/credentials", body, 201)["credentialId"]
+    site.show("Connected", integrationId="shop")
+    # The present account is entered again.
+    site.click("Reconnect", "Account to use", "Access token")
+    account = {"Address": SHOP_ACCOUNT["address"], "Access token": SHOP_ACCOUNT["token"]}
+    site.fill({**account, "Name of this account": "First shop"})
+    site.click("Reconnect", "is connected again.", "First shop")
+    assert user.installation()["credentialIds"] == {"shop": present}
+    # Another one is used.
+    site.click("Reconnect", "Account to use", "Access token")
+    site.choose("Account to use", "Second shop")
+    assert "Access token" not in site.text()
+    site.click("Reconnect", "is connected again.", "Second shop")
+    assert user.installation()["credentialIds"] == {"shop": second}
+    assert {entry["name"] for entry in user.call("GET", "/credentials")["data"]} == {"First shop", "Second shop"}
 
 
 def test_account_that_the_app_connects_is_chosen_from_an_install_link(
@@ -1686,10 +1721,9 @@ def test_install_link_works_once_and_only_after_continue(site: Site, user: User)
     site.front.fault("POST /tickets", "close", times=1)
     site.click("Continue", "You seem to be offline")
     # A user that was created by email address does not know its username, which is generated.
-    user.call("PATCH", "", {"email": "joe@acme.example"})
-    site.click(
-        "Continue", "Access token", "belongs to the account joe@acme.example of acme. Continue only if you know both."
-    )
+    user.call("PATCH", "", {"email": "joe@acme.example", "fullName": "Joe Doe"})
+    owner = "belongs to the account Joe Doe (joe@acme.example) of acme. Continue only if you know both."
+    site.click("Continue", "Access token", owner)
     assert site.browser.run("return [location.hash, document.activeElement.localName]") == ["", "h1"]
     assert [name for name in ("Back", "Close", "Uninstall") if site.find("return buttonOf(arguments[0])", name)] == []
     site.fill_shop("wrong")
@@ -2200,7 +2234,7 @@ def test_retired_integration_can_be_uninstalled(site: Site, new_environment: New
     installed = user.install()
     environment.call("PUT", "/integrations/shop", {**SHOP, "enabled": False})
     site.show("shop", "This integration is no longer offered.", "Installed")
-    site.click("shop", "It keeps running", "Orders", "Stock")
+    site.click("shop", "no longer offered", "Orders", "Stock")
     assert [name for name in ("Save", "Reconnect") if site.find("return buttonOf(arguments[0])", name)] == []
     site.toggle("Stock")
     site.see("Stock is paused.")

@@ -741,7 +741,7 @@ def test_invalid_options_are_named(host: Host) -> None:
     invalid = {
         "{}": ["token is required"],
         "{ token: 'eyJ' }": ["token must be a function"],
-        "{ token, view: 'error', mode: 'write', lang: 'it' }": ["view must be", "mode must be", "lang must be"],
+        "{ token, view: 'error', mode: 'write', lang: 7 }": ["view must be", "mode must be", "lang must be"],
         "{ token, integrationID: 'a' }": ["integrationID is unknown"],
         "{ token, toString: 1 }": ["toString is unknown"],
         "{ token, integrationId: 7 }": ["integrationId must be"],

@@ -248,8 +248,8 @@ async fn drain_batch(
     Ok(if processed.skipped { ControlFlow::Break(health.recovered_at) } else { ControlFlow::Continue(()) })
 }
 
-/// Returns the deliveries of the next batch: those that are due, or of one record while the circuit is
-/// open; if none is due, those that a recovery makes due. Of a disabled destination, any.
+/// Returns the deliveries of the next batch: those that are due, or those of one record if a probe is due; if
+/// none is due, those that a recovery makes due. Of a disabled destination, any.
 async fn next_deliveries(
     destination: &Destination,
     store: &impl DrainStore,

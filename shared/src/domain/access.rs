@@ -87,6 +87,12 @@ impl Allowed {
         self.allows_integration(installation.integration_id.as_str())
     }
 
+    /// Returns the credentials that the installations of a limited token name.
+    pub fn installed_credentials(&self, installations: &[Installation]) -> HashSet<CredentialId> {
+        let allowed = installations.iter().filter(|installation| self.allows_installation(installation));
+        allowed.flat_map(|one| &one.credentials).map(|installed| installed.credential_id).collect()
+    }
+
     /// Returns the credentials that exist for a limited token, by the installations of its user and the
     /// integrations of the environment.
     pub fn credentials<'a>(
@@ -94,14 +100,13 @@ impl Allowed {
         installations: &[Installation],
         integrations: impl IntoIterator<Item = &'a Integration>,
     ) -> VisibleCredentials {
-        let (allowed, others): (Vec<_>, Vec<_>) =
-            installations.iter().partition(|installation| self.allows_installation(installation));
+        let others = installations.iter().filter(|installation| !self.allows_installation(installation));
         let offered = integrations
             .into_iter()
             .filter(|one| one.content.enabled && self.allows_integration(one.integration_id.as_str()));
         VisibleCredentials {
-            installed: allowed.iter().flat_map(|one| &one.credentials).map(|one| one.credential_id).collect(),
-            of_others: others.iter().flat_map(|one| &one.created_credentials).copied().collect(),
+            installed: self.installed_credentials(installations),
+            of_others: others.flat_map(|one| &one.created_credentials).copied().collect(),
             app_connected: offered.flat_map(|one| one.content.app_connected_types()).map(str::to_owned).collect(),
         }
     }

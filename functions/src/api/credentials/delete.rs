@@ -1,7 +1,6 @@
 //! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by
-//! id, or two by name, one read and one transaction; for a limited token, one query of its installations and
-//! one per megabyte of the catalogue, which a process keeps for ten seconds. All again after a conflict with a
-//! concurrent request.
+//! id, or two by name, one read and one transaction; all again after a conflict with a concurrent request;
+//! and one query for a limited token.
 
 use axum::extract;
 use tenon::{
@@ -26,10 +25,12 @@ pub async fn delete_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
+    state.check_installed(caller.environment, caller.user.as_ref(), id).await?;
     let mut conflicts = Conflicts::new("credential");
     loop {
         let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
-        let credential = state.find(caller.environment, caller.user.as_ref(), owner.user_id, id).await?;
+        let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
+        let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.credential(EventType::CredentialDeleted, &credential.touched(Timestamp::now()).into());
         let events = changes.prepare(&outbox)?;

@@ -91,6 +91,22 @@ impl<A: Access> State<A> {
         Ok(Some(allowed.credentials(&installations, catalogue.iter())))
     }
 
+    /// Rejects the request with 404 if the token of the caller is limited and none of its installations names
+    /// the credential: it must not delete what another integration may use. One query then.
+    async fn check_installed(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+        id: CredentialId,
+    ) -> Result<(), Problem> {
+        let Some(CallingUser { user_id, allowed }) = caller.filter(|caller| !caller.allowed.is_all()) else {
+            return Ok(());
+        };
+        let installations = self.installations.by_user(environment, *user_id).await?;
+        let is_installed = allowed.installed_credentials(&installations).contains(&id);
+        is_installed.then_some(()).ok_or_else(|| Problem::not_found("credential"))
+    }
+
     /// Returns a credential of a user if it exists for the caller; 404 otherwise. One read, and the calls of
     /// [`Self::visible`].
     async fn find(

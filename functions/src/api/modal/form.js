@@ -130,7 +130,7 @@ const required = (isChoice) => text(isChoice ? "requiredChoice" : "required");
 // Texts for what the server finds in a field, by the start of its message.
 const FOUND = [
   ["must match the pattern", () => text("invalidPattern")], ["is required", required], ["must be a number", invalidNumber],
-  ["must be a complete URL", () => text("invalidUrl")], ["must be one of", required],
+  ["must be a complete URL", () => text("invalidUrl")], ["must be one of", required], ["must be a credential", () => text("gone")],
 ];
 
 // Describes an error of the server in the language of the page, as far as it concerns a field of the form.

@@ -38,10 +38,10 @@ async function store(id, body) {
 // A new version of an integration may have an account that was not connected yet.
 const isConnected = (installation, type) => Boolean(own(installation.credentialIds, type));
 
-// Keys of the texts about connecting an account, again or for the first time.
-const connecting = (installation, type) => (isConnected(installation, type)
-  ? { action: "reconnect", title: "reconnectTitle", attention: "attention.account", done: "reconnected" }
-  : { action: "connect", title: "connectTitle", attention: "attention.connect", done: "nowConnected" });
+// Keys of the texts about connecting an account, for the first time or again.
+const CONNECT = { action: "connect", title: "connectTitle", attention: "attention.connect", done: "nowConnected" };
+const RECONNECT = { action: "reconnect", title: "reconnectTitle", attention: "attention.account", done: "reconnected" };
+const connecting = (installation, type) => (isConnected(installation, type) ? RECONNECT : CONNECT);
 
 // ---------------------------------------------------------------------------------------------------------
 // Sections of the forms. Each has a title, its content, and functions that read and check it.
@@ -52,25 +52,26 @@ const prefilled = (field, values) => (field.type === "secret" ? undefined : own(
 
 const validCredentialsOf = (type) => credentialsOf(type).filter(({ status }) => status === "valid");
 
-// Section for the account of a credential type: the fields of a new one, or one that the user has. `present` is the id of
-// the account of an installation, which is connected again.
-function accountSection(credentialType, { isInstalled, present }) {
+// Section for the account of a credential type: one that the user has, or the fields of another one. `present` is the id of
+// the account of an installation, if it has one: its fields can be entered again.
+function accountSection(credentialType, present) {
   const { type, name, fields } = credentialType;
-  if (fields.length === 0) return appAccountSection(credentialType, present);
-  const base = toPointer("credentials", type);
+  const existing = validCredentialsOf(type).filter(({ credentialId }) => credentialId !== present);
+  if (fields.length === 0) return appAccountSection(credentialType, existing);
   const pointer = (field) => toPointer("credentials", type, "data", field.name);
-  const existing = isInstalled ? [] : validCredentialsOf(type);
   // A name tells the account apart from those that the user has.
+  const namePointer = toPointer("credentials", type, "name");
   const nameField = existing.length > 0 && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
   const inputs = h("div", {}, fields.map((field) =>
     formField(field, pointer(field), prefilled(field, own(state.options.prefill?.credentials, type)))),
-  nameField && formField(nameField, `${base}/name`));
-  const choice = existing.length > 0 && accountChoice(base, existing, h("option", { value: "" }, text("newAccount")));
-  if (choice) {
-    inputs.hidden = true;
-    choice.addEventListener("change", () => { inputs.hidden = choice.value !== ""; });
-  }
+  nameField && formField(nameField, namePointer));
+  const known = credentialsOf(type).find(({ credentialId }) => credentialId === present);
+  const entered = h("option", { value: "", selected: Boolean(known) }, known?.name ?? text("newAccount"));
+  const choice = existing.length > 0 && accountChoice(type, known ? [entered, existing.map(accountOption)] : [existing.map(accountOption), entered]);
   const chosen = () => choice && choice.value;
+  const hideInputs = () => { inputs.hidden = Boolean(chosen()); };
+  if (choice) choice.addEventListener("change", hideInputs);
+  hideInputs();
   const values = (form) => fields.map((field) => [field, readValue(form, field, pointer(field))]);
   return {
     title: name,
@@ -78,9 +79,9 @@ function accountSection(credentialType, { isInstalled, present }) {
     inputs: fields.length + (choice ? 1 : 0),
     check: (form) => (chosen() ? [] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
     read: (form, body) => {
-      const entered = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
-      const accountName = nameField && readValue(form, nameField, `${base}/name`);
-      body.credentials[type] = chosen() ? { credentialId: chosen() } : { data: Object.fromEntries(entered), ...(accountName && { name: accountName }) };
+      const data = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
+      const accountName = nameField && readValue(form, nameField, namePointer);
+      body.credentials[type] = chosen() ? { credentialId: chosen() } : { data: Object.fromEntries(data), ...(accountName && { name: accountName }) };
     },
     review: (form) => (chosen()
       ? [chosenAccount(choice)]
@@ -88,10 +89,9 @@ function accountSection(credentialType, { isInstalled, present }) {
   };
 }
 
-// Section for the account of a credential type without fields, which the app connects: another one that the user has.
-function appAccountSection({ type, name }, present) {
-  const existing = validCredentialsOf(type).filter(({ credentialId }) => credentialId !== present);
-  const choice = accountChoice(toPointer("credentials", type), existing);
+// Section for an account that the app connects: one of those that exist.
+function appAccountSection({ type, name }, existing) {
+  const choice = accountChoice(type, existing.map(accountOption));
   return {
     title: name,
     content: choiceField(choice),
@@ -103,19 +103,22 @@ function appAccountSection({ type, name }, present) {
   };
 }
 
-const accountChoice = (pointer, credentials, other) => h("select", { id: newId("field"), "data-pointer": pointer },
-  credentials.map(({ credentialId, name }) => h("option", { value: credentialId }, name)), other);
-const choiceField = (choice) => h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice);
+const accountOption = ({ credentialId, name }) => h("option", { value: credentialId }, name);
+
+function accountChoice(type, options) {
+  const id = newId("field");
+  return h("select", { id, "data-pointer": toPointer("credentials", type, "credentialId"), "aria-describedby": `${id}-error` }, options);
+}
+
+const choiceField = (choice) => h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice,
+  h("p", { id: `${choice.id}-error`, class: "error" }));
 const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].textContent];
 
-// Shows which accounts the app has to connect before the form can be sent. Returns false if there are none.
-function missingAccounts(sections, reload) {
-  const missing = sections.filter(({ isMissing }) => isMissing);
-  return missing.length > 0 && [
-    missing.map(({ title }) => h("section", {}, h("h2", {}, title), notice(text("appConnects"), "warn"))),
-    h("div", { class: "actions" }, button(text("tryAgain"), reload, "primary")),
-  ];
-}
+// Asks the user to connect accounts in the app.
+const appAccounts = (names, reload) => [
+  names.map((name) => h("section", {}, h("h2", {}, name), notice(text("appConnects"), "warn"))),
+  h("div", { class: "actions start" }, button(text("tryAgain"), reload)),
+];
 
 // Section for the settings. `present` are those of an installation: only what the user has changed and what they lack is
 // sent, so that nothing is overwritten that was changed elsewhere, and none is prefilled.
@@ -170,7 +173,7 @@ function installView(integration, { openResult, reload }) {
   const { integrationId: id, credentialTypes, workflows } = integration;
   if (!canInstall()) return h("p", { class: "notice" }, text("readOnly"));
   const sections = [
-    ...credentialTypes.map((type) => accountSection(type, { isInstalled: false })),
+    ...credentialTypes.map((type) => accountSection(type)),
     ...(integration.settings.length > 0 ? [settingsSection(integration)] : []),
     ...(workflows.length > 1 ? [workflowsSection(integration)] : []),
   ];
@@ -179,8 +182,8 @@ function installView(integration, { openResult, reload }) {
     for (const section of sections) section.read(form, body);
     return put(id, body);
   };
-  const missing = missingAccounts(sections, reload);
-  if (missing) return missing;
+  const missing = sections.filter(({ isMissing }) => isMissing);
+  if (missing.length > 0) return appAccounts(missing.map(({ title }) => title), reload);
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   return total <= MAX_IN_ONE_FORM
     ? sectionForm(sections, text("install"), { save, openNext: openResult, reload })
@@ -335,7 +338,7 @@ function attention(installation, integration, { openReconnect, canChange }) {
 }
 
 function accounts(installation, integration, { openReconnect, canChange }) {
-  return h("section", {}, h("h2", {}, text("accounts")), h("ul", { class: "rows" }, integration.credentialTypes.map(({ type, name }) => {
+  return h("section", {}, h("h2", {}, text("accounts")), h("ul", { class: "rows" }, integration.credentialTypes.map(({ type, name, fields }) => {
     const credential = credentialOf(installation, type);
     const needsAttention = installation.attention.some((one) => one.pointer === toPointer("credentials", type));
     // The session lists some credentials only.
@@ -345,7 +348,9 @@ function accounts(installation, integration, { openReconnect, canChange }) {
       h("span", {}, h("strong", {}, credential?.name ?? name), " ",
         h("span", { class: `badge ${status === "connected" ? "active" : "needs-attention"}` }, text(status)),
         credential?.statusReason && h("span", { class: "help" }, credential.statusReason)),
-      canChange && button(text(connecting(installation, type).action), () => openReconnect(type)));
+      // The app replaces the account, unless there is another one.
+      canChange && (fields.length > 0 || status !== "connected" || validCredentialsOf(type).length > 1)
+        && button(text(connecting(installation, type).action), () => openReconnect(type)));
   })));
 }
 
@@ -426,18 +431,22 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
 
 // Creates the form that connects an account of an installation again.
 function reconnectView(installation, credentialType, { openInstallation }) {
-  const section = accountSection(credentialType, { isInstalled: true, present: own(installation.credentialIds, credentialType.type) });
-  const reason = credentialOf(installation, credentialType.type)?.statusReason;
-  const texts = connecting(installation, credentialType.type);
+  const { type, name, fields } = credentialType;
+  const section = accountSection(credentialType, own(installation.credentialIds, type));
+  const reason = credentialOf(installation, type)?.statusReason;
+  const isOfApp = fields.length === 0;
+  // A form for an account of the app only changes which one is used.
+  const texts = isOfApp ? CONNECT : connecting(installation, type);
   return [
-    reason && notice(text("invalidReason", { account: credentialType.name, reason }), "danger"),
-    missingAccounts([section], () => openInstallation()) || sectionForm([section], text(texts.action), {
+    reason && notice(text("invalidReason", { account: name, reason }), "danger"),
+    isOfApp && appAccounts([name], () => openInstallation()),
+    !section.isMissing && sectionForm([section], text(texts.action), {
       save: (form) => {
         const body = { credentials: {} };
         section.read(form, body);
         return put(installation.integrationId, body);
       },
-      openNext: () => openInstallation(text(texts.done, { account: credentialType.name })),
+      openNext: () => openInstallation(text(texts.done, { account: name })),
       reload: () => openInstallation(),
     }),
   ];

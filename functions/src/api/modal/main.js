@@ -122,6 +122,12 @@ async function openCatalogue(message) {
   })));
 }
 
+// Returns the name by which a user knows the account.
+function displayName({ fullName, email, username }) {
+  const name = email ?? username;
+  return fullName ? `${fullName} (${name})` : name;
+}
+
 async function openIntegration(id, message) {
   await openView(async () => {
     const [, integration] = await Promise.all([loadSession(), loadIntegration(id)]);
@@ -138,7 +144,7 @@ async function openIntegration(id, message) {
     const description = [
       integration?.description && h("p", { class: "quiet" }, integration.description),
       // Anyone who has an environment can send a link to this page, with an integration that looks like another one.
-      claims.hosted && h("p", { class: "quiet" }, text("linkOwner", { user: user.email ?? user.username, environment: environment.name })),
+      claims.hosted && h("p", { class: "quiet" }, text("linkOwner", { user: displayName(user), environment: environment.name })),
     ];
     const view = { title, integration, back: homeOf(), message };
     if (!installation) {
