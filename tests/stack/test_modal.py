@@ -2581,6 +2581,21 @@ def test_views_of_an_integration_are_accessible(views: Site, other_environment: 
         site.run("modal.close()")
 
 
+def test_views_of_accounts_that_the_app_connects_are_accessible(views: Site, new_environment: NewEnvironment) -> None:
+    site = views
+    user, connect = offer_account_of_the_app(site, new_environment)
+    site.show("Connect this account in the app", integrationId="shop", lang="en")
+    check_view(site, "missing account")
+    connect("first")
+    site.click("Try again", "Account to use")
+    site.click("Install", "Shop is installed.")
+    user.break_account(user.installation(), "revoked")
+    connect("second")
+    site.click("Manage", "revoked")
+    site.click("Reconnect", "Account to use")
+    check_view(site, "choice of another account")
+
+
 def test_catalogue_and_pages_that_end_are_accessible(views: Site, user: User) -> None:
     site = views
     installed = user.install()

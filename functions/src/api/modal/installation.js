@@ -114,11 +114,8 @@ const choiceField = (choice) => h("div", { class: "field" }, h("label", { for: c
   h("p", { id: `${choice.id}-error`, class: "error" }));
 const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].textContent];
 
-// Asks the user to connect accounts in the app.
-const appAccounts = (names, reload) => [
-  names.map((name) => h("section", {}, h("h2", {}, name), notice(text("appConnects"), "warn"))),
-  h("div", { class: "actions start" }, button(text("tryAgain"), reload)),
-];
+const appConnects = () => notice(text("appConnects"), "warn");
+const tryAgain = (reload) => h("div", { class: "actions start" }, button(text("tryAgain"), reload));
 
 // Section for the settings. `present` are those of an installation: only what the user has changed and what they lack is
 // sent, so that nothing is overwritten that was changed elsewhere, and none is prefilled.
@@ -183,7 +180,9 @@ function installView(integration, { openResult, reload }) {
     return put(id, body);
   };
   const missing = sections.filter(({ isMissing }) => isMissing);
-  if (missing.length > 0) return appAccounts(missing.map(({ title }) => title), reload);
+  if (missing.length > 0) {
+    return [missing.map(({ title }) => h("section", {}, h("h2", {}, title), appConnects())), tryAgain(reload)];
+  }
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   return total <= MAX_IN_ONE_FORM
     ? sectionForm(sections, text("install"), { save, openNext: openResult, reload })
@@ -439,7 +438,7 @@ function reconnectView(installation, credentialType, { openInstallation }) {
   const texts = isOfApp ? CONNECT : connecting(installation, type);
   return [
     reason && notice(text("invalidReason", { account: name, reason }), "danger"),
-    isOfApp && appAccounts([name], () => openInstallation()),
+    isOfApp && [appConnects(), tryAgain(() => openInstallation())],
     !section.isMissing && sectionForm([section], text(texts.action), {
       save: (form) => {
         const body = { credentials: {} };
