@@ -119,6 +119,8 @@ enum Caller {
     Backend,
     Engine,
     User,
+    /// User with a token that is limited to the integration.
+    LimitedUser,
 }
 
 /// Request to an endpoint.
@@ -162,6 +164,10 @@ impl Request {
         Self { caller: Caller::User, ..self }
     }
 
+    fn by_limited_user(self) -> Self {
+        Self { caller: Caller::LimitedUser, ..self }
+    }
+
     fn parameters(&self, world: &World) -> BTreeMap<&'static str, String> {
         let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let of_world = names.map(|name| (name, world.parameter(name).to_owned()));
@@ -181,10 +187,13 @@ impl Request {
         let mut caller = match self.caller {
             Caller::Backend => key("manage"),
             Caller::Engine => key("engine"),
-            Caller::User => {
+            Caller::User | Caller::LimitedUser => {
                 json!({ "principal": "user", "userId": world.user, "exp": 4_102_444_800_u64, "mode": "manage" })
             }
         };
+        if let Caller::LimitedUser = self.caller {
+            caller["allowed"] = json!(world.parameter("integrationId"));
+        }
         caller["environment"] = json!(world.environment);
         let mut event = json!({
             "version": "2.0",
@@ -517,7 +526,10 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "installations_put",
         request: |_| request("PUT /users/{user}/installations/{integrationId}").body(installation()).by_user(),
         status: 200, calls: "3*GetItem BatchGetItem GenerateDataKey TransactWriteItems",
-        body: |_, installation| assert_eq!(installation["status"], "active") },
+        body: |world, installation| {
+            assert_eq!(installation["status"], "active");
+            world.credential = text(&installation["credentialIds"]["shopify"]);
+        } },
     // Nothing changes.
     AwsCalls { function: "installations_put",
         request: |_| request("PUT /users/{user}/installations/{integrationId}").body(json!({ "settings": { "region": "eu" } })),
@@ -530,6 +542,24 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "installations_list_all", request: |_| request("GET /installations").by_engine(),
         status: 200, calls: "5*Query 3*BatchGetItem",
         body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 1) },
+    AwsCalls { function: "credentials_list", request: |_| request("GET /users/{user}/credentials").by_limited_user(),
+        status: 200, calls: "GetItem 3*Query",
+        body: |world, list| assert_eq!(list["data"][0]["credentialId"], *world.credential) },
+    AwsCalls { function: "credentials_get",
+        request: |_| request("GET /users/{user}/credentials/{credentialId}").by_limited_user(),
+        status: 200, calls: "2*GetItem 2*Query", body: ANY_BODY },
+    AwsCalls { function: "credentials_get",
+        request: |_| request("GET /users/{user}/credentials/{credentialId}").by_limited_user(),
+        // The catalogue is cached.
+        status: 200, calls: "2*GetItem Query", body: ANY_BODY },
+    AwsCalls { function: "credentials_delete",
+        request: |_| request("DELETE /users/{user}/credentials/{credentialId}")
+            .with("credentialId", "000000000000000000000000").by_limited_user(),
+        status: 404, calls: "Query", body: ANY_BODY },
+    AwsCalls { function: "installations_put",
+        request: |world| request("PUT /users/{user}/installations/{integrationId}")
+            .body(json!({ "credentials": { "shopify": { "credentialId": world.credential } } })).by_limited_user(),
+        status: 200, calls: "3*GetItem Query 2*BatchGetItem", body: ANY_BODY },
     AwsCalls { function: "integrations_get", request: |_| request("GET /integrations/{integrationId}").by_user(),
         status: 200, calls: "2*GetItem 2*BatchGetItem",
         body: |_, integration| assert_eq!(integration["installation"]["status"], "active") },
