@@ -45,7 +45,9 @@ def show(emulator: Emulator, stack: Stack) -> None:
         median, maximum = lags[len(lags) // 2], lags[-1]
         print(f"  {median:>5} ms  median time from recording to first attempt (maximum {maximum} ms)")
     if last_sweep:
-        print(f"  {last_sweep['OldestUndelivered']:>6} s  age of the oldest undelivered error or event at the last sweep")
+        print(
+            f"  {last_sweep['OldestUndelivered']:>6} s  age of the oldest undelivered error or event at the last sweep"
+        )
 
     print(f"\n{BOLD}Queued messages{PLAIN}")
     for output, label in QUEUES.items():

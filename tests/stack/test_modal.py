@@ -704,7 +704,7 @@ def test_account_of_the_user_can_be_used_again(site: Site, user: User) -> None:
 
 
 def offer_account_of_the_app(site: Site, new_environment: NewEnvironment) -> tuple[User, Callable[[str], str]]:
-    """Signs in a user of an environment whose app connects the account of the shop, and returns how it does that."""
+    """Signs in a user whose app connects the account of the shop. Returns how the app does that."""
     environment = new_environment()
     shop = {"type": "shop", "name": "Shop account", "fields": []}
     environment.call("PUT", "/integrations/shop", {**SHOP, "credentialTypes": [shop], "settings": []}, 201)
