@@ -117,6 +117,8 @@ def _method(method: str, path: str, operation: dict[str, Any], schemas: dict[str
     else:
         given = {"body": "body" if body else "{}", "query": query, "headers": headers}
         options = [f"{key}={value}" for key, value in given.items() if value != "{}"]
+        # A POST that changes nothing.
+        options += ["is_repeatable=True"] if operation["operationId"] == "revealCredential" else []
         quoted = f'"{method}"'
         call = f"self._call({', '.join([quoted, target, *options])})"
     description = "\n\n".join(operation[key] for key in ("summary", "description") if operation.get(key))

@@ -108,8 +108,8 @@ export class Tenon {
   /**
    * Sends a request and returns the body of its response. Throws a `TenonError` if it is rejected.
    *
-   * Repeats after network errors, 429, 502, 503, 504 and a 500 of API Gateway if the request is a GET or a POST with
-   * an `Idempotency-Key`, which is generated unless it is given; repeats any request after 429. While an earlier attempt
+   * Repeats after network errors, 429, 502, 503, 504 and a 500 of API Gateway if the request is a GET, reveals a
+   * credential, or is a POST with an `Idempotency-Key`, which is generated unless it is given; repeats any request after 429. While an earlier attempt
    * with the same key is still running, waits for it for up to half a minute.
    */
   async call<M extends Method, P extends PathOf<M>>(
@@ -161,7 +161,8 @@ export class Tenon {
     if (content !== null) headers.set("content-type", "application/json");
     const isKeyed = method === "POST" && Object.hasOwn(KEYED, path);
     if (isKeyed && !headers.has("idempotency-key")) headers.set("idempotency-key", randomUUID());
-    const isRepeatable = method === "GET" || isKeyed;
+    // To reveal a credential changes nothing.
+    const isRepeatable = method === "GET" || isKeyed || path.endsWith("/reveal");
 
     let [attempt, waits, runsUntil] = [1, 0, 0];
     for (;;) {

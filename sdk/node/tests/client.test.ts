@@ -133,12 +133,19 @@ test("a GET is repeated after 502, 503, 504 and 429", async () => {
   assert.equal(user.userId, "1");
 });
 
+test("a request that reveals a credential is repeated", async () => {
+  await using server = await FakeServer.start(busy, disconnect, json(200, { data: { token: "a" } }));
+  const path = { user: "joe", credentialId: "1" };
+  const revealed = await client(server).call("POST", "/users/{user}/credentials/{credentialId}/reveal", { path });
+  assert.deepEqual(revealed.data, { token: "a" });
+});
+
 test("other requests are repeated only after 429", async () => {
   const limited = json(429, { message: "Too Many Requests" }, { "retry-after": "0" });
   await using server = await FakeServer.start(limited, busy, disconnect);
   const tenon = client(server);
-  const path = { user: "joe", credentialId: "1" };
-  const error = await rejection(tenon.call("POST", "/users/{user}/credentials/{credentialId}/reveal", { path }));
+  const path = { user: "joe" };
+  const error = await rejection(tenon.call("POST", "/users/{user}/enable", { path }));
   assert.equal(error.status, 503);
   await assert.rejects(tenon.call("DELETE", "/users/{user}", { path }), TypeError);
   assert.equal(server.received.length, 3);

@@ -154,11 +154,16 @@ def test_get_is_repeated_after_502_504_and_429(serve: Serve) -> None:
     assert tenon.get_user("joe")["userId"] == "1"
 
 
+def test_request_that_reveals_a_credential_is_repeated(serve: Serve) -> None:
+    _, tenon = serve(busy, disconnect, answer(200, {"data": {"token": "a"}}))
+    assert tenon.reveal_credential("joe", "1")["data"] == {"token": "a"}
+
+
 def test_other_requests_are_repeated_only_after_429(serve: Serve) -> None:
     limited = answer(429, {"message": "Too Many Requests"}, {"retry-after": "0"})
     server, tenon = serve(limited, busy, disconnect)
     with pytest.raises(TenonError, match="503 busy"):
-        tenon.reveal_credential("joe", "1")
+        tenon.enable_user("joe")
     with pytest.raises(httpx.TransportError):
         tenon.delete_user("joe")
     assert len(server.received) == 3
