@@ -71,8 +71,9 @@ export function replaceAlloy(): void {
 
 // @ts-expect-error: unknown option
 open({ token, integrationID: "shopify" });
-// @ts-expect-error: unknown language
 open({ token, lang: "it" });
+// @ts-expect-error: not a language
+open({ token, lang: 7 });
 // @ts-expect-error: the token function is required
 open({ url: "https://api.example.com" });
 // @ts-expect-error: unknown event

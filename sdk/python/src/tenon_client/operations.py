@@ -332,7 +332,9 @@ class Tenon(Caller):
 
     def reveal_credential(self, user: str, credential_id: str) -> models.RevealedCredential:
         """Returns the decrypted data of a credential to the engine. Every call is logged."""
-        return self._call("POST", f"/users/{segment(user)}/credentials/{segment(credential_id)}/reveal")
+        return self._call(
+            "POST", f"/users/{segment(user)}/credentials/{segment(credential_id)}/reveal", is_repeatable=True
+        )
 
     def set_credential_status(
         self, user: str, credential_id: str, body: models.SetCredentialStatus, *, if_match: str | None = None
