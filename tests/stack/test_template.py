@@ -587,6 +587,21 @@ def test_a_key_waits_for_the_functions_whose_roles_its_policy_names(template: Te
         assert set(listed(key["DependsOn"])) >= roles, name
 
 
+def test_the_first_rotation_waits_for_the_key_that_it_uses(template: Template) -> None:
+    # A rule may fire when it is created.
+    assert template.resources["SigningKeysRotation"]["DependsOn"] == "SigningKeyAlias"
+    [target] = template.resources["SigningKeysRotation"]["Properties"]["Targets"]
+    permission = template.resources["SigningKeysRotationPermission"]["Properties"]
+    assert target["Arn"] == {"Fn::GetAtt": ["SigningKeysRotate", "Arn"]}
+    assert permission["FunctionName"] == {"Ref": "SigningKeysRotate"}
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["SigningKeysRotation", "Arn"]}
+
+
+def test_removing_the_base_path_moves_the_api_to_the_root(template: Template) -> None:
+    # An update that omits the key changes nothing.
+    assert template.resources["DomainMapping"]["Properties"]["ApiMappingKey"] == {"Ref": "BasePath"}
+
+
 def test_an_action_on_a_table_is_allowed_by_one_statement(template: Template) -> None:
     # A transaction can name keys of several kinds. A statement must list all of them.
     for function in template.functions():

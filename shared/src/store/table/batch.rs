@@ -34,6 +34,9 @@ struct BatchOutcome<R> {
 
 /// Sends the requests of a batch, and unprocessed ones again with growing pauses. After an error,
 /// the requests are sent again only if `is_retried` accepts it.
+///
+/// A response has at most one megabyte of each partition (AWS limit). As long as responses have items, the
+/// rest is requested immediately.
 async fn send_batch<R: Clone, F: Future<Output = Result<Response<R>, StoreError>>>(
     requests: Vec<R>,
     send: impl Fn(Vec<R>) -> F,
@@ -44,8 +47,12 @@ async fn send_batch<R: Clone, F: Future<Output = Result<Response<R>, StoreError>
     loop {
         match send(outcome.unprocessed.clone()).await {
             Ok((unprocessed, found)) => {
+                let is_partial = !found.is_empty() && !unprocessed.is_empty();
                 outcome.unprocessed = unprocessed;
                 outcome.found.extend(found);
+                if is_partial && attempts.have_time() {
+                    continue;
+                }
             }
             Err(error) if is_retried(&error) => tracing::warn!(error = %ErrorChain(&error), "batch failed"),
             Err(error) => return BatchOutcome { error: Some(error), ..outcome },
@@ -261,6 +268,27 @@ mod tests {
         let (outcome, sent) = send(answers, |_| false).await;
         assert_eq!(sent, [vec![1, 2, 3], vec![3]]);
         assert_eq!(outcome.complete().unwrap(), [item("a"), item("b")]);
+    }
+
+    #[tokio::test]
+    async fn items_that_did_not_fit_into_a_response_are_requested_until_all_are_read() {
+        // A megabyte has 15 of the largest errors.
+        let answer = |requests: Vec<u32>| {
+            let (read, left) = requests.split_at(requests.len().min(15));
+            let found = read.iter().map(|number| item(&number.to_string())).collect();
+            std::future::ready(Ok((left.to_vec(), found)))
+        };
+        let outcome = send_batch((0..100).collect(), answer, |_| false).await;
+        assert_eq!(outcome.complete().unwrap().len(), 100);
+    }
+
+    #[tokio::test]
+    async fn requests_of_which_none_is_processed_are_sent_five_times() {
+        let stuck = || (0..5).map(|_| Ok((vec![2, 3], vec![])));
+        let (outcome, sent) = send(stuck().collect(), |_| false).await;
+        // The first attempt has processed one.
+        assert_eq!((sent.len(), outcome.unprocessed.clone()), (5, vec![2, 3]));
+        assert!(outcome.complete().unwrap_err().is_transient());
     }
 
     #[tokio::test]

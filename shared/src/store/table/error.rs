@@ -118,10 +118,15 @@ impl Retries {
         Self { started: Instant::now(), made: 1 }
     }
 
+    /// Returns whether another attempt may start.
+    pub(super) fn have_time(&self) -> bool {
+        self.started.elapsed() <= RETRY_BUDGET
+    }
+
     /// Waits for the start of the next attempt, for a random time that grows with each attempt.
     /// Returns false immediately if the attempts are exhausted.
     pub(super) async fn wait(&mut self) -> bool {
-        if self.made == MAX_ATTEMPTS || self.started.elapsed() > RETRY_BUDGET {
+        if self.made == MAX_ATTEMPTS || !self.have_time() {
             return false;
         }
         let max_ms = 50 << self.made;
