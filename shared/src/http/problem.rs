@@ -290,14 +290,20 @@ impl Problem {
 
     /// Returns 503: of `all` errors in the request, those at `pointers` were not recorded.
     pub fn not_recorded(pointers: Vec<String>, all: usize) -> Self {
-        let detail = format!("{} of {all} errors were not recorded; repeat the request with the same _ids or Idempotency-Key", pointers.len());
+        let detail = format!(
+            "{} of {all} errors were not recorded; repeat the request with the same _ids or Idempotency-Key",
+            pointers.len()
+        );
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "Errors not recorded", detail);
         pointers.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "was not recorded"))
     }
 
     /// Returns 503: of `all` users in the request, those at `pointers` were not created.
     pub fn not_created(pointers: Vec<String>, all: usize) -> Self {
-        let detail = format!("{} of {all} users were not created; repeat the request with the same Idempotency-Key", pointers.len());
+        let detail = format!(
+            "{} of {all} users were not created; repeat the request with the same Idempotency-Key",
+            pointers.len()
+        );
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-created", "Users not created", detail);
         pointers.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "was not created"))
     }
