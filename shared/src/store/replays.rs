@@ -108,7 +108,7 @@ impl<A: Access> Replays<A> {
     }
 
     /// Returns a page of the replays to a destination, newest first. Strongly consistent. Reads the
-    /// replays of the environment in queries of 250 items or one megabyte, at most 32 per page.
+    /// replays of the environment in queries of 250 items or one megabyte, at most eight per page.
     pub async fn list(
         &self,
         Route { environment, destination }: Route,

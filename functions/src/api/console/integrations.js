@@ -31,11 +31,15 @@ function rememberIntegration(id, integration) {
   setTimeout(() => { if (changedIntegrations.get(id) === integration) changedIntegrations.delete(id); }, LISTED_MS);
 }
 
-// Loads the whole catalogue, which has at most 200 integrations.
+// Loads the whole catalogue. A page of large integrations has fewer than its limit.
 async function allIntegrations() {
-  const first = await call("GET", `integrations${query({ limit: 100 })}`);
-  const rest = first.cursor ? await call("GET", `integrations${query({ limit: 100, cursor: first.cursor })}`) : { data: [] };
-  const listed = new Map([...first.data, ...rest.data].map((integration) => [integration.integrationId, integration]));
+  const listed = new Map();
+  let cursor;
+  do {
+    const page = await call("GET", `integrations${query({ limit: 100, cursor })}`);
+    for (const integration of page.data) listed.set(integration.integrationId, integration);
+    ({ cursor } = page);
+  } while (cursor);
   return [...new Map([...listed, ...changedIntegrations]).values()].filter(Boolean);
 }
 

@@ -1,5 +1,5 @@
 //! `GET /destinations/{destinationId}/replays`. AWS calls: one DynamoDB read and one query; more
-//! queries, up to 32, only if the environment has many replays to other destinations.
+//! queries, up to eight, only if the environment has many replays to other destinations.
 
 use axum::extract;
 use tenon::{
