@@ -1402,7 +1402,7 @@ def test_refused_renewal_closes_an_open_dialog(site: Site, user: User) -> None:
     site.sign_in(user, origins=["https://app.acme.example"])
     site.front.fault("DELETE", UNAUTHORIZED, times=1)
     site.click("Uninstall", "This page may not be shown here.")
-    assert site.find("return document.querySelector('dialog') === null")
+    wait(lambda: site.find("return document.querySelector('dialog') === null"), PATIENCE, "removal of the dialog")
     # The host may have a token that is allowed, later.
     asked = site.host.token_requests
     site.click("Try again", "This page may not be shown here.")
