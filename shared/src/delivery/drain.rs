@@ -46,7 +46,7 @@ use crate::{
     store::{
         StoreError,
         health::{Backlog, Lease, ReleaseOutcome},
-        pending::{FoundDeliveries, Merge},
+        pending::{FoundDeliveries, Merge, Search},
         records::{FoundRecords, Records},
     },
 };
@@ -58,7 +58,8 @@ const RUN_BUDGET: Duration = Duration::from_secs(30);
 const LEASE_DURATION: Duration = Duration::from_secs(75);
 /// Number of deliveries that are attempted concurrently.
 const BATCH_SIZE: usize = 40;
-/// Number of deliveries that are examined for a probe, and for those that a recovery makes due.
+/// Number of deliveries that are examined for a probe, and in each of eight partitions for those that a recovery
+/// makes due.
 const MAX_EXAMINED: usize = 10 * BATCH_SIZE;
 /// Maximum number of attempts to release the lease while deliveries become pending. The last one
 /// releases unconditionally and schedules another drain.
@@ -82,6 +83,8 @@ pub trait DrainStore {
     /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first,
     /// and up to `limit` unreadable ones.
     fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<FoundDeliveries, StoreError>>;
+    /// Returns deliveries in the order of their next attempts, from a time on. Reads up to `limit` of each partition.
+    fn search(&self, from: Timestamp, limit: usize) -> impl Future<Output = Result<Search, StoreError>>;
     /// Replaces pending deliveries of the same record by one of them.
     fn merge(&self, merges: &[Merge]) -> impl Future<Output = Result<(), StoreError>>;
     /// Returns records; deleted and expired ones are missing.
@@ -108,7 +111,8 @@ pub trait DrainStore {
 /// a wake-up in time is already scheduled.
 ///
 /// AWS calls: one write for the lease. Per batch, and once more to find that nothing is due: two
-/// reads and eight queries, and after a recovery eight more. Per batch with deliveries: one transaction if a record is pending
+/// reads and eight queries, and after a recovery eight more, and again for every 400 deliveries of a partition that
+/// it does not make due. Per batch with deliveries: one transaction if a record is pending
 /// several times, one `BatchGetItem`, one read per replay, the calls of the sender, one transaction
 /// per 20 deliveries, and at most two writes of the health. At the end two reads, eight queries and one
 /// write, up to three times if deliveries become pending meanwhile, and at most one message.
@@ -124,6 +128,7 @@ pub async fn drain(
         return Ok(());
     };
     let mut end = End { not_before: started, is_complete: false, recovered_at: None };
+    let mut examined = None;
     while recorder.now() < started + RUN_BUDGET {
         let destination = match store.destination().await {
             Ok(Some(destination)) => destination,
@@ -137,7 +142,8 @@ pub async fn drain(
             }
             Err(error) => return Err(error),
         };
-        if let ControlFlow::Break(recovered_at) = drain_batch(route, &destination, store, recorder, sender).await? {
+        let batch = drain_batch(route, &destination, &mut examined, (store, recorder, sender)).await?;
+        if let ControlFlow::Break(recovered_at) = batch {
             (end.is_complete, end.recovered_at) = (true, recovered_at);
             break;
         }
@@ -212,12 +218,11 @@ async fn release(
 async fn drain_batch(
     route: Route,
     destination: &Destination,
-    store: &impl DrainStore,
-    recorder: &impl Recorder,
-    sender: &impl Sender,
+    examined: &mut Option<Examined>,
+    (store, recorder, sender): (&impl DrainStore, &impl Recorder, &impl Sender),
 ) -> Result<ControlFlow<Option<Timestamp>>, StoreError> {
     let (health, now) = (store.health().await?, recorder.now());
-    let found = next_deliveries(destination, store, &health, now).await?;
+    let (found, all_examined) = next_deliveries(destination, store, &health, examined, now).await?;
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }
@@ -232,7 +237,7 @@ async fn drain_batch(
         None
     };
     if due.is_empty() && settled.is_empty() {
-        return Ok(ControlFlow::Break(health.recovered_at));
+        return Ok(if all_examined { ControlFlow::Break(health.recovered_at) } else { ControlFlow::Continue(()) });
     }
     if let Some(disposition) = without_attempt {
         settled.extend(settle_all(due.drain(..), &disposition));
@@ -248,14 +253,24 @@ async fn drain_batch(
     Ok(if processed.skipped { ControlFlow::Break(health.recovered_at) } else { ControlFlow::Continue(()) })
 }
 
+/// Progress of a drain among the deliveries that a recovery may make due, so that it reads those that it does not
+/// make due once.
+struct Examined {
+    recovered_at: Timestamp,
+    /// Time of the next attempt before which nothing is made due.
+    to: Timestamp,
+}
+
 /// Returns the deliveries of the next batch: those that are due, or those of one record if a probe is due; if
-/// none is due, those that a recovery makes due. Of a disabled destination, any.
+/// none is due, those that a recovery makes due. Of a disabled destination, any. Returns `false` with them if the
+/// recovery may make others due.
 async fn next_deliveries(
     destination: &Destination,
     store: &impl DrainStore,
     health: &Health,
+    examined: &mut Option<Examined>,
     now: Timestamp,
-) -> Result<FoundDeliveries, StoreError> {
+) -> Result<(FoundDeliveries, bool), StoreError> {
     let mut found = if !destination.enabled {
         store.due(now + FAR_FUTURE, BATCH_SIZE).await?
     } else if health.circuit() == Circuit::Open && !health.is_backing_off(now) {
@@ -265,14 +280,24 @@ async fn next_deliveries(
     } else {
         store.due(now, BATCH_SIZE).await?
     };
+    let mut all_examined = true;
     if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && found.readable.is_empty()) {
-        found = store.due(now + FAR_FUTURE, MAX_EXAMINED).await?;
+        let from = examined.as_ref().filter(|examined| examined.recovered_at == recovered_at);
+        let from = from.map_or(now, |examined| examined.to);
+        let search = store.search(from, MAX_EXAMINED).await?;
+        found = search.found;
         found.readable.retain(|delivery| delivery.is_due_by_recovery(recovered_at));
+        found.readable.sort_by_key(|delivery| delivery.next_attempt_at);
+        // The search ends at a partition with more deliveries of one time than it reads.
+        let next = search.next.filter(|next| *next > from);
+        all_examined = next.is_none();
+        let first = found.readable.first().map(|delivery| delivery.next_attempt_at);
+        *examined = Some(Examined { recovered_at, to: first.into_iter().chain(next).min().unwrap_or(from) });
     }
     // A transaction merges duplicates.
     found.readable.truncate(BATCH_SIZE);
     found.unreadable.truncate(BATCH_SIZE);
-    Ok(found)
+    Ok((found, all_examined))
 }
 
 /// Returns the deliveries to attempt with their records, and settles the others: those of cancelled
@@ -415,6 +440,10 @@ impl DrainStore for DestinationDrain<'_> {
 
     async fn due(&self, by: Timestamp, limit: usize) -> Result<FoundDeliveries, StoreError> {
         self.drains.recorder.pending.due(self.route, by, limit).await
+    }
+
+    async fn search(&self, from: Timestamp, limit: usize) -> Result<Search, StoreError> {
+        self.drains.recorder.pending.search(self.route, from, limit).await
     }
 
     async fn merge(&self, merges: &[Merge]) -> Result<(), StoreError> {

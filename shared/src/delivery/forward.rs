@@ -10,7 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
-use futures_util::future::join_all;
+use futures_util::{
+    future::join_all,
+    stream::{self, StreamExt},
+};
 
 use super::{
     eventbridge::EventBridgeSender,
@@ -30,6 +33,10 @@ use crate::{
     },
     logs::ErrorChain,
 };
+
+/// Maximum number of environments that are processed concurrently. Each may have connections to 20 buses, and a
+/// function has 1,024 file descriptors (AWS limit).
+const MAX_CONCURRENT_ENVIRONMENTS: usize = 32;
 
 /// Makes or enqueues first attempts for records of the stream.
 #[derive(Clone, Debug)]
@@ -52,7 +59,7 @@ impl Forwarder {
     /// destination is logged and skipped; its records must be replayed. Fails if the event is not that of
     /// a stream.
     ///
-    /// Environments, and the destinations of an environment, are processed concurrently.
+    /// Up to 32 environments, and the destinations of each, are processed concurrently.
     ///
     /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 250 KB, at
     /// most one KMS call, and the calls of the recorder. One `SendMessageBatch` per ten messages to
@@ -70,7 +77,10 @@ impl Forwarder {
         }
         let running =
             environments.into_iter().map(|(environment, records)| self.forward_environment(environment, records));
-        unprocessed.extend(join_all(running).await.into_iter().flatten());
+        let mut running = stream::iter(running).buffer_unordered(MAX_CONCURRENT_ENVIRONMENTS);
+        while let Some(environment) = running.next().await {
+            unprocessed.extend(environment);
+        }
         // Sequence numbers are decimal numbers of up to 40 digits without leading zeros: a shorter
         // one is lower.
         unprocessed.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));

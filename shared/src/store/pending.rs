@@ -135,6 +135,15 @@ pub struct FoundDeliveries {
     pub unreadable: Vec<PendingDelivery>,
 }
 
+/// Part of the pending deliveries of a destination, in the order of their next attempts.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// All deliveries before `next`, and some later ones.
+    pub found: FoundDeliveries,
+    /// Time at which to continue, or none if there are no more.
+    pub next: Option<Timestamp>,
+}
+
 /// Maximum number of settlements per transaction.
 const SETTLEMENTS_PER_TRANSACTION: usize = 20;
 /// Maximum number of items that a settlement writes, except those of replays.
@@ -322,16 +331,25 @@ impl PendingDeliveries {
         Ok(found)
     }
 
+    /// Returns deliveries in the order of their next attempts, from a time on. Reads up to `limit` of each of eight
+    /// partitions. One query for each of them.
+    pub async fn search(&self, route: Route, from: Timestamp, limit: usize) -> Result<Search, StoreError> {
+        let range = Range { low: from.to_string(), ..Range::all(TABLE) };
+        let (items, ends) = self.table.first_items(&partitions(route), &range, limit).await?;
+        let next = ends.iter().filter_map(|sk| Some(keys::parse_pending_delivery(sk)?.0)).min();
+        Ok(Search { found: parse(route, items), next })
+    }
+
     /// Returns a summary of all pending deliveries, due or not. One query for each of eight
     /// partitions.
     pub async fn backlog(&self, route: Route) -> Result<Backlog, StoreError> {
-        let (items, all) = self.table.first_items(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
+        let (items, ends) = self.table.first_items(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
         let FoundDeliveries { readable, unreadable } = parse(route, items);
         let found = [readable, unreadable].concat();
         let earliest_due = found.iter().map(|pending| pending.next_attempt_at).min();
         let oldest = found.iter().map(|pending| pending.pending_since).min();
         let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
-        Ok(Backlog { earliest_due, counted: all.then_some((count, oldest)) })
+        Ok(Backlog { earliest_due, counted: ends.is_empty().then_some((count, oldest)) })
     }
 
     /// Stores merged deliveries and removes those that were merged into them. Fails if one of them is

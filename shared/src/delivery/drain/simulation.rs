@@ -4,6 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    mem,
     time::Duration,
 };
 
@@ -341,6 +342,17 @@ impl DrainStore for World {
         })
     }
 
+    async fn search(&self, from: Timestamp, limit: usize) -> Result<Search, StoreError> {
+        self.perform(|| {
+            let (pending, unreadable) = (self.pending.borrow(), self.unreadable_pending.borrow());
+            let mut later = pending.values().filter(|delivery| from <= delivery.next_attempt_at).cloned();
+            let page: Vec<PendingDelivery> = later.by_ref().take(limit).collect();
+            let next = later.next().and(page.last()).map(|last| last.next_attempt_at);
+            let (unreadable, readable) = page.into_iter().partition(|one| unreadable.contains(&one.record));
+            Search { found: FoundDeliveries { readable, unreadable }, next }
+        })
+    }
+
     async fn merge(&self, merges: &[Merge]) -> Result<(), StoreError> {
         self.perform(|| {
             let mut pending = self.pending.borrow_mut();
@@ -601,6 +613,31 @@ fn records_that_are_always_refused_keep_their_schedule_while_others_arrive() {
             assert!(*status == DeliveryStatus::Pending && attempts.len() <= 6, "{refused} refused: {attempts:?}");
         }
     }
+}
+
+#[test]
+fn recovery_reaches_deliveries_behind_thousands_that_were_refused_since() {
+    let world = World::new(|at| if at < after(60) { Behavior::Refuses } else { Behavior::Accepts });
+    (0..3000).for_each(|_| world.record());
+    let refused: BTreeSet<RecordKey> = world.records.borrow().keys().take(2900).copied().collect();
+    let pending = mem::take(&mut *world.pending.borrow_mut());
+    world.pending.borrow_mut().extend(pending.into_values().enumerate().map(|(n, mut delivery)| {
+        delivery.early_attempt_failed = refused.contains(&delivery.record);
+        let hours = if delivery.early_attempt_failed { 1 } else { 10 };
+        delivery.next_attempt_at = after(hours * HOUR) + Duration::from_millis(n as u64);
+        ((delivery.next_attempt_at, delivery.record), delivery)
+    }));
+    world.poison.borrow_mut().clone_from(&refused);
+    world.queue.borrow_mut().clear();
+    let health = world.current_health();
+    let recovered = Health { consecutive_failures: 0, next_probe_at: None, recovered_at: Some(after(60)), ..health };
+    *world.health.borrow_mut() = Some(recovered);
+    world.now.set(after(61));
+    world.schedule_drain(after(61));
+
+    world.run(&[], after(120), |_| None);
+
+    assert_eq!((world.arrived.borrow().len(), world.pending.borrow().len()), (100, 2900));
 }
 
 /// Records five errors that a refusing receiver gets, and lets it recover after a minute.

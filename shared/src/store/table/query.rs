@@ -225,20 +225,20 @@ impl<A: Access> Table<A> {
         Ok(QueryPage { items: items.into_iter().map(|item| (sort_key(&item), item)).collect(), read_to })
     }
 
-    /// Returns up to `limit` items of each partition without parsing them, and `true` if there are no
-    /// more. One query per partition, all concurrently.
+    /// Returns up to `limit` items of each partition without parsing them, and the last sort keys that were read of
+    /// the partitions that have more. One query per partition, all concurrently.
     pub(in crate::store) async fn first_items(
         &self,
         partitions: &[String],
         range: &Range,
         limit: usize,
-    ) -> Result<(Vec<Item>, bool), StoreError> {
+    ) -> Result<(Vec<Item>, Vec<String>), StoreError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let filter = Filter::default();
         let pages = partitions.iter().map(|pk| self.query_page(pk, range, &filter, limit));
         let pages = try_join_all(pages).await?;
-        let all = pages.iter().all(|page| page.read_to.is_none());
-        Ok((pages.into_iter().flat_map(|page| page.items).map(|(_, item)| item).collect(), all))
+        let ends = pages.iter().filter_map(|page| page.read_to.clone()).collect();
+        Ok((pages.into_iter().flat_map(|page| page.items).map(|(_, item)| item).collect(), ends))
     }
 }
 

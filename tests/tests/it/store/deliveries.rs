@@ -197,6 +197,34 @@ async fn delivery_is_settled_once() {
 }
 
 #[tokio::test]
+async fn search_in_small_steps_returns_every_pending_delivery_in_the_order_of_attempts() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let (route, now) = (route(), Timestamp::now());
+    let retry = |n: u64| {
+        let key = RecordKey::from((WorkflowId::new(), ErrorId::new()));
+        let next_attempt_at = now + Duration::from_secs(n / 2);
+        (PendingDelivery { attempts: 1, next_attempt_at, ..PendingDelivery::first(key, now) }, None)
+    };
+    let added: Vec<_> = (0..60).map(retry).collect();
+    for some in added.chunks(20) {
+        assert!(pending.add(route, some).await.unwrap().is_empty());
+    }
+
+    let (mut found, mut from) = (BTreeSet::new(), Some(now + Duration::from_secs(5)));
+    let mut steps = 0;
+    while let Some(at) = from {
+        let search = pending.search(route, at, 4).await.unwrap();
+        found.extend(search.found.readable.iter().map(|delivery| (delivery.next_attempt_at, delivery.record)));
+        assert!(search.next.is_none_or(|next| at < next), "stopped at {at}");
+        (from, steps) = (search.next, steps + 1);
+    }
+
+    let expected = added[10..].iter().map(|(delivery, _)| (delivery.next_attempt_at, delivery.record)).collect();
+    assert_eq!(found, expected);
+    assert!(steps > 1);
+}
+
+#[tokio::test]
 async fn replay_queues_and_counts_each_error_once() {
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
