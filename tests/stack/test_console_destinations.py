@@ -539,6 +539,45 @@ def test_deliveries_are_replayed_by_selection_range_and_status(console: Console)
         assert sorted(receiver.ids) == sorted(ids * 2)
 
 
+def test_delivery_behind_thousands_with_another_status_is_found(
+    console: Console, emulator: Emulator, stack: Stack
+) -> None:
+    with Receiver(500) as receiver:
+        destination = console.webhook(receiver)
+        [found] = fail(console, TEXTS[0], destination=destination)
+    console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": False})
+    console.wait_for_deliveries(destination, "cancelled", 1)
+    # Newer ones that were delivered, more than one request searches.
+    table, dynamodb = stack.outputs["ErrorsTable"], emulator.client("dynamodb")
+    environment = console.get("/environment")["environmentId"]
+    partitions = [f"env#{environment}#destination#{destination}#attempts#{shard}" for shard in range(8)]
+    read = [
+        dynamodb.query(
+            TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": partition}}
+        )["Items"]
+        for partition in partitions
+    ]
+    [cancelled] = sum(read, [])
+    _, owner = cancelled["sk"]["S"].split("#", 1)
+    ids = [f"ffffffff{number:016x}" for number in range(2400)]
+    delivered = {**cancelled, "status": {"S": "delivered"}}
+    writes = [
+        {"PutRequest": {"Item": {**delivered, "pk": {"S": partitions[index % 8]}, "sk": {"S": f"{id}#{owner}"}}}}
+        for index, id in enumerate(ids)
+    ]
+    for start in range(0, len(writes), 25):
+        assert not dynamodb.batch_write_item(RequestItems={table: writes[start : start + 25]})["UnprocessedItems"]
+    first = console.get(f"/destinations/{destination}/deliveries?status=cancelled&limit=20")
+    assert first["data"] == []
+    assert first["cursor"]
+
+    console.sign_in(f"#/destinations/{destination}?status=cancelled")
+
+    [row] = console.rows(1)
+    assert "cancelled" in row
+    assert console.find("return document.querySelector('main tbody a[title]').title") == found
+
+
 def test_running_replay_is_cancelled(console: Console) -> None:
     with Receiver(500) as receiver:
         destination = console.webhook(receiver)

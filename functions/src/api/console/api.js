@@ -3,7 +3,7 @@
 
 import { createStore, useStore } from "./store.js";
 
-export { session, call, etagOf, query, segment, signIn, signOut, restoreSession, useSession, onSignOut, isRefused, fieldProblem };
+export { session, call, readPage, etagOf, query, segment, signIn, signOut, restoreSession, useSession, onSignOut, isRefused, fieldProblem };
 
 const base = new URL(".", location.href);
 const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
@@ -119,6 +119,21 @@ const query = (parts) => {
   const filled = Object.entries(parts).filter(([, value]) => value !== "" && value !== undefined && value !== null);
   return filled.length ? `?${new URLSearchParams(filled)}` : "";
 };
+
+// Pages of a list that are read until one has items. A request searches a bounded number of items, so that its page
+// may be empty although others match.
+const MOST_EMPTY_PAGES = 10;
+
+async function readPage(path, parameters) {
+  let page;
+  let { cursor } = parameters;
+  for (let read = 0; read < MOST_EMPTY_PAGES; read += 1) {
+    page = await call("GET", `${path}${query({ ...parameters, cursor })}`);
+    cursor = page.cursor;
+    if (!cursor || (page.data ?? page.errors).length) break;
+  }
+  return page;
+}
 
 // Returns a part of a path. API Gateway decodes paths before it routes them, so that these characters could lead to
 // another endpoint; no id or name contains them.

@@ -1,7 +1,7 @@
 // A destination: its health, its deliveries, replays and settings.
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
-import { call, onSignOut, query, segment, useSession } from "./api.js";
+import { call, onSignOut, readPage, segment, useSession } from "./api.js";
 import { loadDestinations, refreshDestinations, useData, useDestinations, usePolling } from "./data.js";
 import { editDestination, DestinationSettings } from "./destination_forms.js";
 import { DELIVERY_KINDS, ErrorPanel, EventPanel } from "./error.js";
@@ -96,7 +96,7 @@ function Missed({ destination, name, showReplays }) {
   const { mayChange } = useSession();
   const since = useStore(unsentSince).get(destinationId);
   const { data } = useData(`missed ${destinationId}`, async () => (enabled ? Promise.all(["cancelled", "failed"].map((status) =>
-    call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status, limit: COUNTED })}`))) : []));
+    readPage(`destinations/${segment(destinationId)}/deliveries`, { status, limit: COUNTED }))) : []));
   const counts = (data ?? []).map((page, index) => page.data.length > 0 && `${page.data.length}${page.cursor ? " or more" : ""} ${["cancelled", "failed"][index]}`).filter(Boolean);
   if (!enabled || (!counts.length && !since)) return null;
   return h(Notice, { kind: "warn" }, h("p", {}, counts.length > 0 && `Not sent: ${counts.join(" and ")} deliveries. `, since && h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent.")),
@@ -126,7 +126,7 @@ async function enableDestination({ destinationId, disabledAt, updatedAt }, name)
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
   // However the dialog is closed.
   unsentSince.set(new Map([...unsentSince.value, [destinationId, disabledSince]]));
-  const { data: cancelled } = await call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status: "cancelled", limit: COUNTED })}`);
+  const { data: cancelled } = await readPage(`destinations/${segment(destinationId)}/deliveries`, { status: "cancelled", limit: COUNTED });
   await refreshDestinations();
   announce(`${name} is enabled.`);
   const startReplays = replayStarter(destinationId);
@@ -152,7 +152,7 @@ function DeliveryList({ destination, name }) {
   const { mayChange } = useSession();
   const { parameters: { status = "", cursor } } = useAddress();
   const { destinationId, health, enabled } = destination;
-  const load = () => call("GET", `destinations/${segment(destinationId)}/deliveries${query({ status, cursor, limit: PAGE_SIZE_OF_DELIVERIES })}`);
+  const load = () => readPage(`destinations/${segment(destinationId)}/deliveries`, { status, cursor, limit: PAGE_SIZE_OF_DELIVERIES });
   const deliveries = useData(`deliveries ${destinationId} ${status} ${cursor ?? ""}`, load);
   const [chosen, setChosen] = useState(new Set());
   useEffect(() => setChosen(new Set()), [status, cursor]);
@@ -182,7 +182,7 @@ function DeliveryList({ destination, name }) {
       h("thead", {}, h("tr", {}, isSelectable && h("th", { class: "pick" }, h("input", { type: "checkbox", "aria-label": "Select all", checked: chosen.size === all.length, onChange: () => setChosen(new Set(chosen.size === all.length ? [] : all.map(idOf))) })),
         ["Record", "Status", "Last attempt", "Attempts", "Next attempt"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, all.map((delivery) => h(DeliveryRow, { key: idOf(delivery), delivery, pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) } })))))
-      : h(Empty, { title: "No deliveries" }, status ? `There are no ${status} deliveries.` : "What is delivered at the first attempt is not listed: open an error to see its deliveries.")),
+      : h(Empty, { title: "No deliveries", cursor: deliveries.data.cursor }, status ? `There are no ${status} deliveries.` : "What is delivered at the first attempt is not listed: open an error to see its deliveries.")),
     h(PageLinks, { cursor: deliveries.data?.cursor, older: "Older deliveries" }));
 }
 

@@ -1,7 +1,7 @@
 // Errors: chart, groups of similar errors, and the newest ones, with filters.
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
-import { call, fieldProblem, query } from "./api.js";
+import { call, fieldProblem, query, readPage } from "./api.js";
 import { Chart } from "./chart.js";
 import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
@@ -74,7 +74,7 @@ function ErrorsPage() {
     if (view !== "list" && !filters.fingerprint) return null;
     // The cursor of the next page is that of this range.
     const present = range();
-    return { ...await call("GET", `logs${query({ ...filters, ...present, limit: PAGE_SIZE, cursor })}`), range: present };
+    return { ...await readPage("logs", { ...filters, ...present, limit: PAGE_SIZE, cursor }), range: present };
   });
   const isList = view === "list" || Boolean(filters.fingerprint);
 
@@ -206,6 +206,6 @@ function ErrorList({ data, isLoading, matches, pages }) {
       h("td", { class: "text" }, h("a", { href: changed({ error: found._id }) }, excerpt(found.error, 200))),
       h("td", {}, h(Code, { text: found.blockType })),
       h("td", {}, h(WorkflowLink, { id: found.workflowId })), h("td", {}, h(UserLink, { id: found.userId })))))))
-    : h(Empty, { title: "No errors" }, errors.length ? "No loaded error matches the search and the status code." : "Nothing failed in this time range."),
+    : h(Empty, { title: "No errors", cursor: !errors.length && data.cursor }, errors.length ? "No loaded error matches the search and the status code." : "Nothing failed in this time range."),
   h(PageLinks, { ...pages, cursor: data.cursor, older: "Older errors" }));
 }

@@ -1,7 +1,7 @@
 // Events: what changed, and who changed it.
 
 import { Fragment, h, useMemo } from "./preact.js";
-import { call, query } from "./api.js";
+import { query, readPage } from "./api.js";
 import { useData } from "./data.js";
 import { Actor, EventPanel } from "./error.js";
 import { RangeChoice, rangeOf, pagesOf } from "./errors.js";
@@ -23,8 +23,8 @@ function EventsPage() {
   const { type = "", userId = "", workflowId, integrationId, cursor, event } = parameters;
   const range = useMemo(() => rangeOf(parameters, "7d"), [parameters.range, parameters.since, parameters.until]);
   useTitle("Events");
-  const request = query({ ...range, type, userId, workflowId, integrationId, cursor, limit: 50 });
-  const events = useData(`events ${request}`, () => call("GET", `events${request}`));
+  const request = { ...range, type, userId, workflowId, integrationId, cursor, limit: 50 };
+  const events = useData(`events ${query(request)}`, () => readPage("events", request));
   const set = (name) => (change) => go(changed({ [name]: change.currentTarget.value || null, cursor: null }));
   const isFiltered = type || userId || workflowId || integrationId;
   return h(Fragment, {},
@@ -42,7 +42,7 @@ function EventsPage() {
         h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })), h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
         h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),
         h("td", { "data-label": "User:" }, h(UserLink, { id: found.userId })), h("td", { class: "nowrap", "data-label": "By:" }, h(Actor, found)))))))
-      : h(Empty, { title: "No events" }, "Nothing changed in this time range.")),
+      : h(Empty, { title: "No events", cursor: events.data.cursor }, "Nothing changed in this time range.")),
     h(PageLinks, { cursor: events.data?.cursor, older: "Older events", ...pagesOf(parameters, range, "7d") }),
     event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }));
 }

@@ -1,7 +1,7 @@
 // Installations: who uses which integration, and whether it works.
 
 import { Fragment, h } from "./preact.js";
-import { call, query } from "./api.js";
+import { readPage } from "./api.js";
 import { useData } from "./data.js";
 import { UserLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
@@ -14,7 +14,7 @@ const INSTALLATION_KINDS = { active: "good", inactive: "quiet", "needs-attention
 function InstallationsPage() {
   const { parameters: { status = "", cursor } } = useAddress();
   useTitle("Installations");
-  const installations = useData(`installations ${cursor ?? ""}`, () => call("GET", `installations${query({ cursor, limit: 50 })}`));
+  const installations = useData(`installations ${cursor ?? ""}`, () => readPage("installations", { cursor, limit: 50 }));
   const all = installations.data?.data ?? [];
   const shown = all.filter((installation) => !status || installation.status === status);
   return h(Fragment, {}, h("h1", { tabIndex: -1 }, "Installations"),

@@ -1,7 +1,7 @@
 // Replays: start, progress, and the list of a destination.
 
 import { Fragment, h, useState } from "./preact.js";
-import { call, query, segment, session, useSession } from "./api.js";
+import { call, readPage, segment, session, useSession } from "./api.js";
 import { pause, refreshDestinations, useData, usePolling } from "./data.js";
 import { useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
@@ -112,7 +112,7 @@ function requestText({ since, until, errorIds, eventIds, pending, failed, cancel
 function ReplayList({ destinationId }) {
   const { mayChange } = useSession();
   const { parameters: { cursor } } = useAddress();
-  const load = () => call("GET", `${replaysPath(destinationId)}${query({ limit: 20, cursor })}`);
+  const load = () => readPage(replaysPath(destinationId), { limit: 20, cursor });
   const replays = useData(`replays ${destinationId} ${cursor ?? ""} ${useStore(replayStarts)}`, load);
   const isRunning = replays.data?.data.some(({ status }) => status === "running");
   const live = usePolling(async () => {
@@ -135,6 +135,6 @@ function ReplayList({ destinationId }) {
         announce("The replay is cancelled.");
         await replays.reload();
       } }, "Cancel")))))))
-    : h(Empty, { title: "No replays" }, "A replay sends errors and events again: those of a time range, or those that were not delivered."),
+    : h(Empty, { title: "No replays", cursor: replays.data.cursor }, "A replay sends errors and events again: those of a time range, or those that were not delivered."),
   h(PageLinks, { cursor: replays.data.cursor, older: "Older replays" }));
 }

@@ -114,7 +114,9 @@ const Problem = ({ problem, retry }) => problem && h(Notice, { kind: "bad", role
 const LiveNotice = ({ live: { problem, retry } }) => problem && h(Notice, { kind: "warn", role: "status" },
   h("p", {}, h("strong", {}, "Live updates have stopped: "), problem.message), h(Button, { action: async () => retry() }, "Try now"));
 
-const Empty = ({ title, children }) => h("div", { class: "empty" }, h("strong", {}, title), children && h("p", {}, children));
+// What is shown for a list without items, or for a page without items before others, which a cursor leads to.
+const Empty = ({ title, cursor, children }) => h("div", { class: "empty" }, h("strong", {}, title),
+  cursor ? h("p", {}, "The newest ones do not match. Older ones may.") : children && h("p", {}, children));
 
 const Skeleton = ({ rows = 4 }) => h("div", { class: "skeleton", "aria-hidden": "true" }, Array.from({ length: rows }, (_, row) => h("div", { key: row })));
 

@@ -1,7 +1,7 @@
 // Users: list, creation, and a page for each.
 
 import { Fragment, h, useEffect } from "./preact.js";
-import { call, query, segment, useSession } from "./api.js";
+import { call, query, readPage, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
 import { InstallationTable } from "./installations.js";
 import { rememberNames } from "./names.js";
@@ -17,7 +17,7 @@ function UsersPage() {
   const { mayChange } = useSession();
   useTitle("Users");
   const users = useData(`users ${status} ${cursor ?? ""}`, async () => {
-    const page = await call("GET", `users${query({ status, cursor, limit: 50 })}`);
+    const page = await readPage("users", { status, cursor, limit: 50 });
     rememberNames("users", page.data);
     return page;
   });
@@ -37,7 +37,7 @@ function UsersPage() {
       h("tbody", {}, users.data.data.map((user) => h("tr", { key: user.userId },
         h("td", { class: "text" }, h("a", { href: link(["users", user.userId]) }, user.username)), h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
         h("td", {}, h(UserStatus, user)), h("td", { class: "nowrap", "data-label": "Created" }, h(Time, { at: user.createdAt })))))))
-      : h(Empty, { title: "No users" }, "Your back end creates a user for each person who uses an integration.")),
+      : h(Empty, { title: "No users", cursor: users.data.cursor }, "Your back end creates a user for each person who uses an integration.")),
     h(PageLinks, { cursor: users.data?.cursor, older: "Older users" }));
 }
 
