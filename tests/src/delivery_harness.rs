@@ -11,7 +11,7 @@ use std::{
 };
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use serde_json::{Value, json};
 use tenon::{
@@ -49,7 +49,6 @@ use tenon::{
         records::Records,
         replays::Replays,
         users::Users,
-        workflows::Workflows,
     },
     vault::Vault,
 };
@@ -58,7 +57,7 @@ use crate::{
     aws, event,
     faulty_aws::Faulty,
     keys, setting,
-    table_items::{self, Item, load},
+    table_items::{self, Item, load, owned_items},
 };
 
 /// Delivery pipeline of one environment.
@@ -298,19 +297,7 @@ impl DeliveryHarness {
         let names = Names::of("joe".parse().unwrap(), None).unwrap();
         let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&RequestSeed::new(), 0);
         Users(self.directory.clone()).create(self.environment, &user, &RequestSeed::new()).await.unwrap();
-        let pk = keys::user(self.environment, user.user_id);
-        let mut items: Vec<Item> = Vec::new();
-        let item = |texts: &[(&str, String)]| {
-            texts.iter().map(|(name, text)| ((*name).to_owned(), AttributeValue::S(text.clone()))).collect()
-        };
-        let workflows: Vec<WorkflowId> = (0..count / 2).map(|_| WorkflowId::new()).collect();
-        for (n, id) in workflows.iter().enumerate() {
-            items.push(item(&[("pk", pk.clone()), ("sk", keys::credential(format_args!("{n:024x}")))]));
-            let id = id.to_string();
-            items.push(item(&[("pk", pk.clone()), ("sk", keys::workflow_name(n)), ("workflowId", id.clone())]));
-            let workflow = keys::workflow(self.environment, &id);
-            items.push(item(&[("pk", workflow), ("sk", "workflow".into()), ("userId", user.user_id.to_string())]));
-        }
+        let (workflows, items) = owned_items(self.environment, user.user_id, count / 2);
         load(&self.aws, &setting("DIRECTORY_TABLE"), items).await;
         (user, workflows)
     }
@@ -321,11 +308,21 @@ impl DeliveryHarness {
         if !table_items::query(&self.aws, &setting("DIRECTORY_TABLE"), &pk).await.is_empty() {
             return false;
         }
-        Workflows(Table::new(&self.aws, setting("DIRECTORY_TABLE")))
-            .get_all(self.environment, workflows)
-            .await
-            .unwrap()
-            .is_empty()
+        let client = aws_sdk_dynamodb::Client::new(&self.aws);
+        for workflows in workflows.chunks(100) {
+            let key = |id: &WorkflowId| {
+                let key = [("pk", keys::workflow(self.environment, id)), ("sk", "workflow".to_owned())];
+                key.map(|(name, text)| (name.to_owned(), keys::attribute(text))).into()
+            };
+            let wanted = KeysAndAttributes::builder().set_keys(Some(workflows.iter().map(key).collect()));
+            let request = client.batch_get_item().request_items(setting("DIRECTORY_TABLE"), wanted.build().unwrap());
+            let found = request.send().await.unwrap();
+            assert!(found.unprocessed_keys.unwrap_or_default().is_empty());
+            if found.responses.unwrap().values().any(|items| !items.is_empty()) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Stores a destination as deleted.

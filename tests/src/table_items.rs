@@ -8,7 +8,8 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
 use tenon::domain::{
-    id::{EnvironmentId, WorkflowId},
+    credential::Credential,
+    id::{CredentialId, EnvironmentId, UserId, WorkflowId},
     names::Names,
     request_seed::RequestSeed,
     settings::Settings,
@@ -143,21 +144,47 @@ pub async fn load_workflows(aws: &SdkConfig, environment: EnvironmentId, count: 
     let origin = RequestSeed::new();
     let user = new_user("owner", &origin, 0);
     let ids: Vec<WorkflowId> = (0..count).map(|_| WorkflowId::new()).collect();
-    let workflows = ids.iter().enumerate().map(|(n, &id)| {
-        let new = NewWorkflow {
-            user_id: user.user_id,
-            name: format!("Workflow {n}").parse().unwrap(),
-            integration_id: None,
-            credential_ids: Vec::new(),
-            settings: Settings::default(),
-        };
-        let workflow = Workflow { workflow_id: id, ..new.create(&origin) };
-        let partition = keys::listed_workflows(environment, id.object_id().shard(keys::WORKFLOW_SHARDS));
-        item(&workflow, [keys::workflow(environment, id), "workflow".into(), partition, id.to_string()])
-    });
+    let workflows = ids.iter().enumerate().map(|(n, &id)| workflow_item(environment, user.user_id, (n, id)));
     let items = std::iter::once(user_item(environment, &user)).chain(workflows);
     load(aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
     ids
+}
+
+/// Returns the items of a number of workflows of a user, their pointers, and as many credentials. Returns the ids of
+/// the workflows with them.
+pub fn owned_items(environment: EnvironmentId, user: UserId, count: usize) -> (Vec<WorkflowId>, Vec<Item>) {
+    let ids: Vec<WorkflowId> = (0..count).map(|_| WorkflowId::new()).collect();
+    let pk = keys::user(environment, user);
+    let items = ids.iter().enumerate().flat_map(|(n, &id)| {
+        let pointer = [
+            ("pk", pk.clone()),
+            ("sk", keys::workflow_name(format_args!("Workflow {n}"))),
+            ("type", "workflowPointer".to_owned()),
+            ("workflowId", id.to_string()),
+        ];
+        let pointer = pointer.map(|(name, text)| (name.to_owned(), keys::attribute(text))).into();
+        let name = format!("Account {n}").parse().unwrap();
+        let id_of_credential = CredentialId::new();
+        let credential = Credential::new(id_of_credential, user, "shopify".parse().unwrap(), name, Timestamp::now());
+        let credential = item(&credential, "credential", [pk.clone(), keys::credential(id_of_credential)]);
+        [workflow_item(environment, user, (n, id)), pointer, credential]
+    });
+    let items = items.collect();
+    (ids, items)
+}
+
+fn workflow_item(environment: EnvironmentId, user_id: UserId, (n, id): (usize, WorkflowId)) -> Item {
+    let new = NewWorkflow {
+        user_id,
+        name: format!("Workflow {n}").parse().unwrap(),
+        integration_id: None,
+        credential_ids: Vec::new(),
+        settings: Settings::default(),
+    };
+    let workflow = Workflow { workflow_id: id, ..new.create(&RequestSeed::new()) };
+    let partition = keys::listed_workflows(environment, id.object_id().shard(keys::WORKFLOW_SHARDS));
+    let item = item(&workflow, "workflow", [keys::workflow(environment, id), "workflow".into()]);
+    listed(item, [partition, id.to_string()])
 }
 
 fn new_user(name: &str, origin: &RequestSeed, index: usize) -> User {
@@ -168,22 +195,28 @@ fn new_user(name: &str, origin: &RequestSeed, index: usize) -> User {
 fn user_item(environment: EnvironmentId, user: &User) -> Item {
     let id = user.user_id;
     let partition = keys::listed_users(environment, id.object_id().shard(keys::USER_SHARDS));
-    item(user, [keys::user(environment, id), "user".into(), partition, id.to_string()])
+    listed(item(user, "user", [keys::user(environment, id), "user".into()]), [partition, id.to_string()])
 }
 
-/// Returns the item of an entity of the type that is also its sort key, with its keys in the table and in the
-/// index.
-fn item(entity: &impl Serialize, [pk, sk, list_pk, list_sk]: [String; 4]) -> Item {
+/// Returns an item with its keys in the index `listing`.
+fn listed(mut item: Item, [pk, sk]: [String; 2]) -> Item {
+    item.extend([("listPk", pk), ("listSk", sk)].map(|(name, text)| (name.to_owned(), keys::attribute(text))));
+    item
+}
+
+/// Returns the item of an entity of a type, with its keys. The lists and objects of the entity must be empty.
+fn item(entity: &impl Serialize, kind: &str, [pk, sk]: [String; 2]) -> Item {
     let entity = serde_json::to_value(entity).unwrap();
     let attribute = |value: &Value| match value {
         Value::String(text) => AttributeValue::S(text.clone()),
         Value::Number(number) => AttributeValue::N(number.to_string()),
         Value::Bool(value) => AttributeValue::Bool(*value),
         Value::Null => AttributeValue::Null(true),
-        Value::Array(_) => AttributeValue::L(Vec::new()),
-        Value::Object(_) => AttributeValue::M(HashMap::new()),
+        Value::Array(list) if list.is_empty() => AttributeValue::L(Vec::new()),
+        Value::Object(members) if members.is_empty() => AttributeValue::M(HashMap::new()),
+        _ => panic!("not empty: {value}"),
     };
     let members = entity.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value)));
-    let texts = [("pk", pk), ("type", sk.clone()), ("sk", sk), ("listPk", list_pk), ("listSk", list_sk)];
-    members.chain(texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text)))).collect()
+    let texts = [("pk", pk), ("type", kind.to_owned()), ("sk", sk)];
+    members.chain(texts.map(|(name, text)| (name.to_owned(), keys::attribute(text)))).collect()
 }

@@ -1,5 +1,6 @@
 """Destinations in the console: creation, settings, roles, and the repair of deliveries."""
 
+import itertools
 import json
 import uuid
 from collections import Counter
@@ -557,7 +558,7 @@ def test_delivery_behind_thousands_with_another_status_is_found(
         )["Items"]
         for partition in partitions
     ]
-    [cancelled] = sum(read, [])
+    [cancelled] = itertools.chain(*read)
     _, owner = cancelled["sk"]["S"].split("#", 1)
     ids = [f"ffffffff{number:016x}" for number in range(2400)]
     delivered = {**cancelled, "status": {"S": "delivered"}}

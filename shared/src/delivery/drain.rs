@@ -127,7 +127,7 @@ pub async fn drain(
         // The drain that holds the lease checks for new deliveries before it releases the lease.
         return Ok(());
     };
-    let mut end = End { not_before: started, is_complete: false, recovered_at: None };
+    let mut end = End { not_before: started, timed_out: true, recovered_at: None };
     let mut examined = None;
     while recorder.now() < started + RUN_BUDGET {
         let destination = match store.destination().await {
@@ -137,14 +137,14 @@ pub async fn drain(
                 let Route { environment, destination } = route;
                 tracing::error!(error = %ErrorChain(&*error), %environment, %destination, "unreadable destination");
                 metrics::emit(&[(Metric::UnreadableItems, 1)]);
-                (end.not_before, end.is_complete) = (recorder.now() + MAX_DELAY, true);
+                (end.not_before, end.timed_out) = (recorder.now() + MAX_DELAY, false);
                 break;
             }
             Err(error) => return Err(error),
         };
         let batch = drain_batch(route, &destination, &mut examined, (store, recorder, sender)).await?;
         if let ControlFlow::Break(recovered_at) = batch {
-            (end.is_complete, end.recovered_at) = (true, recovered_at);
+            (end.timed_out, end.recovered_at) = (false, recovered_at);
             break;
         }
     }
@@ -155,14 +155,15 @@ pub async fn drain(
 struct End {
     /// Time before which no other drain starts.
     not_before: Timestamp,
-    /// Whether nothing was left to do.
-    is_complete: bool,
+    /// Whether the time for batches ended the drain, so that anything pending may be due.
+    timed_out: bool,
     /// Last recovery of the destination that the drain knew.
     recovered_at: Option<Timestamp>,
 }
 
 /// Releases the lease, and schedules the next drain, unless nothing is pending or a wake-up in time is already
-/// scheduled. If the drain is not complete, or the destination has recovered since, anything pending may be due.
+/// scheduled. If the time for batches ended the drain, or the destination has recovered since, anything pending may
+/// be due.
 async fn release(
     store: &impl DrainStore,
     recorder: &impl Recorder,
@@ -173,7 +174,7 @@ async fn release(
         let health = store.health().await?;
         let mut backlog = store.backlog().await?;
         let now = recorder.now();
-        if !end.is_complete || health.recovered_at > end.recovered_at {
+        if end.timed_out || health.recovered_at > end.recovered_at {
             backlog.earliest_due = backlog.earliest_due.map(|due| due.min(now));
         }
         let last = release_attempt == MAX_RELEASE_ATTEMPTS;

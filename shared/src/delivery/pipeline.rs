@@ -109,13 +109,15 @@ pub async fn run(sender: &impl Sender, recorder: &impl Recorder, batch: Batch<'_
         unwanted.into_iter().map(|(delivery, _)| Settlement::without_attempt(delivery, Disposition::Cancelled)),
     );
     let (deliveries, records): (Vec<PendingDelivery>, Vec<&Record>) = accepted.into_iter().unzip();
-    let outcomes = match records.len() {
+    let mut outcomes = match records.len() {
         0 => Vec::new(),
         count if stage.defers(health, recorder.now()) => vec![Outcome::Skipped; count],
         _ => sender.send(route, destination, &records).await,
     };
     let now = recorder.now();
-    // The sender returns one outcome per record, in order; `zip` would drop the rest.
+    // A sender returns one outcome per record, in their order. A delivery without one stays pending.
+    debug_assert_eq!(outcomes.len(), records.len());
+    outcomes.resize(records.len(), Outcome::Skipped);
     settled.extend(deliveries.into_iter().zip(&outcomes).map(|(delivery, outcome)| Settlement {
         disposition: stage.disposition(&delivery, outcome, now),
         attempt: outcome.attempt().cloned(),

@@ -230,7 +230,9 @@ callers! {
     AnyCaller ("an API key or a user token")
         User { environment, user_id, allowed, .. } =>
             Self { environment, user: Some(CallingUser { user_id, allowed }) },
-        Key { environment, .. } => Self { environment, user: None };
+        Key { environment, scopes, reads, .. }
+            if reads || has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
+            Self { environment, user: None };
 }
 
 /// Routes of a back end that issue tokens, although they are read with GET.

@@ -288,24 +288,25 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Temporarily unavailable", detail)
     }
 
-    /// Returns 503: of `all` errors in the request, those at `pointers` were not recorded.
-    pub fn not_recorded(pointers: Vec<String>, all: usize) -> Self {
-        let detail = format!(
-            "{} of {all} errors were not recorded; repeat the request with the same _ids or Idempotency-Key",
-            pointers.len()
-        );
+    /// Returns 503: of `all` errors in the request, those at `pointers` were not recorded. Names all of them.
+    pub fn not_recorded(pointers: &[String], all: usize) -> Self {
+        let advice = "repeat the request with the same _ids or Idempotency-Key";
+        let detail = format!("{} of {all} errors were not recorded; {advice}", pointers.len());
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "Errors not recorded", detail);
-        pointers.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "was not recorded"))
+        problem.at_each(pointers, "was not recorded")
     }
 
-    /// Returns 503: of `all` users in the request, those at `pointers` were not created.
-    pub fn not_created(pointers: Vec<String>, all: usize) -> Self {
-        let detail = format!(
-            "{} of {all} users were not created; repeat the request with the same Idempotency-Key",
-            pointers.len()
-        );
+    /// Returns 503: of `all` users in the request, those at `pointers` were not created. Names all of them.
+    pub fn not_created(pointers: &[String], all: usize) -> Self {
+        let advice = "repeat the request with the same Idempotency-Key";
+        let detail = format!("{} of {all} users were not created; {advice}", pointers.len());
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-created", "Users not created", detail);
-        pointers.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "was not created"))
+        problem.at_each(pointers, "was not created")
+    }
+
+    /// Returns this problem with the same detail for each field.
+    fn at_each(self, pointers: &[String], detail: &str) -> Self {
+        pointers.iter().fold(self, |problem, pointer| problem.with_error(pointer, detail))
     }
 
     /// Returns 409: an earlier request with the same Idempotency-Key is still in progress.

@@ -74,8 +74,8 @@ impl BackloggedDestination {
 /// Extent of a reset of a destination's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// Nothing: the destination was disabled.
-    Nothing,
+    /// Only the version of the backlog: the destination was disabled, which a running drain must notice.
+    Backlog,
     /// Only what delays the next attempts: the outage continues until an attempt succeeds.
     Circuit,
     /// The outage too: the destination was enabled, or has new credentials.
@@ -235,7 +235,7 @@ impl<A: Access> HealthStore<A> {
 /// Returns the update of the health of a destination that is changed at the given time. A drain that is running notices it.
 pub(super) fn reset_of(route: Route, reset: Reset, at: Timestamp) -> Update {
     let update = identified(route).add("backlogVersion", number(1));
-    if reset == Reset::Nothing {
+    if reset == Reset::Backlog {
         return update;
     }
     let mut update = update

@@ -160,6 +160,9 @@ impl IdempotencyRecords {
                 (1..=extra_pieces).map(|number| keys::idempotency_piece(key, claim_id, number)).collect();
             let mut pieces: Vec<Piece> = self.0.get_all(&wanted).await?;
             pieces.sort_by_key(|piece| piece.number);
+            if !pieces.iter().map(|piece| piece.number).eq(1..=extra_pieces) {
+                return Err(StoreError::Malformed("pieces of a stored response are missing".into()));
+            }
             pieces.into_iter().for_each(|piece| bytes.extend(piece.bytes));
         }
         Ok(Claim::Completed(StoredResponse { status, headers, body }))

@@ -186,5 +186,5 @@ fn reset_by(
         return Some(if before.enabled { Reset::Circuit } else { Reset::Outage });
     }
     let disabled = before.enabled && !after.enabled;
-    (disabled && health.pending_since.is_some()).then_some(Reset::Nothing)
+    (disabled && health.pending_since.is_some()).then_some(Reset::Backlog)
 }

@@ -164,7 +164,7 @@ pub async fn record_errors(
     if !unwritten.is_empty() {
         let indices = unwritten.into_iter().filter_map(|index| indices.get(index));
         let pointers = indices.map(|index| pointer(*index, is_list));
-        return Err(Problem::not_recorded(pointers.collect(), ids.len()));
+        return Err(Problem::not_recorded(&pointers.collect::<Vec<_>>(), ids.len()));
     }
     Ok(Accepted(RecordedErrors { ids }))
 }

@@ -166,7 +166,7 @@ pub async fn create_users(
         }
     }
     if !not_created.is_empty() {
-        return Err(Problem::not_created(not_created, count));
+        return Err(Problem::not_created(&not_created, count));
     }
     let results: Vec<BatchResult> = results.into_iter().flatten().collect();
     let invalid_users = results.iter().enumerate().filter_map(|(index, result)| match result {

@@ -27,7 +27,8 @@ pub async fn set_status(
 ) -> Result<Json<UserBody>, Problem> {
     let (status, event_type) = match route.as_str() {
         "POST /users/{user}/enable" => (Status::Active, EventType::UserEnabled),
-        _ => (Status::Disabled, EventType::UserDisabled),
+        "POST /users/{user}/disable" => (Status::Disabled, EventType::UserDisabled),
+        _ => return Err(Problem::not_found("route")),
     };
     let mut conflicts = Conflicts::new("user");
     loop {

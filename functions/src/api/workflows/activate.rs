@@ -47,6 +47,11 @@ pub async fn set_active(
     RouteKey(route): RouteKey,
     Valid(body): Valid<WorkflowSelector>,
 ) -> Result<Json<WorkflowBody>, Problem> {
+    let active = match route.as_str() {
+        "PUT /workflows/activate" => true,
+        "PUT /workflows/deactivate" => false,
+        _ => return Err(Problem::not_found("route")),
+    };
     let WorkflowSelector { user_id, workflow_id, workflow_name } = body;
     let owner = state.state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let named = match &workflow_name {
@@ -60,7 +65,6 @@ pub async fn set_active(
         (Some(id), Some(_)) if named != Some(id) => return Err(not_found()),
         _ => named.ok_or_else(not_found)?,
     };
-    let active = route == "PUT /workflows/activate";
     let (owner, changed) = state.set_active(&caller, owner, &[id], active).await?;
     let workflow = changed.into_iter().next().ok_or_else(not_found)?;
     Ok(Json(WorkflowBody::new(workflow, owner.owner_status())))
