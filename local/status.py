@@ -105,12 +105,14 @@ def backlogged_destinations(emulator: Emulator, table: str) -> list[dict[str, st
 
 
 def next_attempt_at(destination: dict[str, str]) -> str | None:
-    """Returns the time of the next attempt, at the earliest, or None if none is scheduled.
+    """Returns the time of the next attempt, at the earliest, or None if nothing is pending.
 
     Like `Health::next_attempt_at` in shared/src/domain/health.rs.
     """
     due = destination.get("nextDueAt") or destination.get("wakeAt")
-    return due and max(due, destination.get("nextProbeAt", ""), destination.get("retryAfter", ""))
+    if not due or int(destination.get("pending", "0")) <= 0:
+        return None
+    return max(due, destination.get("nextProbeAt", ""), destination.get("retryAfter", ""))
 
 
 def age(since: str) -> str:

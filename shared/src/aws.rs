@@ -1,7 +1,8 @@
 //! Configuration of the AWS SDK, and helpers for its errors and for settings.
 //!
 //! All services share one HTTP client. Credentials and region come from the environment variables
-//! that Lambda sets. A local run differs only in the SDK's own setting `AWS_ENDPOINT_URL`.
+//! that Lambda sets. A local run differs only in the SDK's own setting `AWS_ENDPOINT_URL`, with
+//! which calls may take longer.
 //!
 //! The configuration is built by hand because the SDK's loader also looks for files and settings
 //! that no function has.

@@ -31,7 +31,7 @@ use tenon::{
         delivery::Route,
         destination::{AwsCredentials, BusAccess, Destination, EventBridge, Filter, Target, Verification, errors_only},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
-        health::{Health, HealthUpdate},
+        health::Health,
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
         request_seed::RequestSeed,
@@ -287,8 +287,7 @@ impl DeliveryHarness {
             item
         });
         load(&self.aws, &setting("ERRORS_TABLE"), items.collect()).await;
-        let update = HealthUpdate { pending_delta: count as i64, ..HealthUpdate::default() };
-        self.drains.recorder.health_store.record(route, &Health::default(), &update, now).await.unwrap();
+        self.drains.recorder.health_store.add_pending(route, count as i64, now).await.unwrap();
     }
 
     /// Stores a user that owns a number of items, half of them credentials and half workflows.

@@ -13,7 +13,6 @@ use crate::{
     domain::{
         delivery::{DeliveryStatus, Route},
         destination::Destination,
-        health::{Health, HealthUpdate},
         id::{EnvironmentId, ReplayId},
         record::{RecordId, RecordKey},
         replay::{Position, ReplayStatus, Selection},
@@ -109,11 +108,9 @@ impl Replayer {
         let more = found.next.is_some();
         // At least one, so that a drain sees the change. It corrects the number.
         let pending_delta = i64::try_from(added.max(1)).unwrap_or(i64::MAX);
-        let update = HealthUpdate { pending_delta, ..HealthUpdate::default() };
-        // Only the backlog changes, so the current health does not have to be read.
         let before = match count {
             0 => None,
-            _ => Some(self.health_store.record(route, &Health::default(), &update, now).await?),
+            _ => Some(self.health_store.add_pending(route, pending_delta, now).await?),
         };
         // Before the drain is scheduled, because it updates the same item.
         let advanced = self.replays.advance(environment, &replay, found.next.as_ref()).await?;

@@ -109,12 +109,15 @@ impl HealthStore {
                 }
                 before
             }
-            None => {
-                let pending = HealthUpdate { pending_delta: update.pending_delta, ..HealthUpdate::default() };
-                self.0.update_returning_old(update_of(route, current, &pending, now)?).await?.flatten()
-            }
+            None => return self.add_pending(route, update.pending_delta, now).await,
         };
         Ok(before.and_then(readable).unwrap_or_default())
+    }
+
+    /// Adds to the number of pending deliveries. Returns the health before the update. One write.
+    pub async fn add_pending(&self, route: Route, delta: i64, now: Timestamp) -> Result<Health, StoreError> {
+        let before = self.0.update_returning_old(with_pending(identified(route), route, delta, now)).await?;
+        Ok(before.flatten().and_then(readable).unwrap_or_default())
     }
 
     /// Lists a destination as one with pending deliveries before any is stored, so that the sweep finds them if the
@@ -290,13 +293,13 @@ fn update_of(route: Route, current: &Health, update: &HealthUpdate, now: Timesta
         None if counts.delivered > 0 => update.remove("nextProbeAt"),
         _ => update,
     };
-    if *pending_delta != 0 {
-        update = update.add("pending", number(pending_delta));
-    }
-    if *pending_delta > 0 {
-        update = listed(update, route, now);
-    }
-    Ok(update)
+    Ok(with_pending(update, route, *pending_delta, now))
+}
+
+/// Adds the change of the number of pending deliveries to an update.
+fn with_pending(update: Update, route: Route, delta: i64, now: Timestamp) -> Update {
+    let update = if delta == 0 { update } else { update.add("pending", number(delta)) };
+    if delta > 0 { listed(update, route, now) } else { update }
 }
 
 /// Adds to an update that the destination has more pending deliveries. A drain that is running notices it.
