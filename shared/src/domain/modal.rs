@@ -204,9 +204,10 @@ impl Color {
     }
 }
 
-/// Default colors: accent, on accent, background, surface, text, muted text and danger.
-const LIGHT: [&str; 7] = ["#0b5cad", "#ffffff", "#ffffff", "#f4f6f8", "#1c2024", "#5b6570", "#b3261e"];
-const DARK: [&str; 7] = ["#7db8f5", "#0d1a28", "#14171a", "#1d2126", "#e7eaee", "#a3adb8", "#ff9d94"];
+/// Default colors of the light palette: accent, on accent, background, surface, text, muted text and danger.
+pub const LIGHT: [&str; 7] = ["#0b5cad", "#ffffff", "#ffffff", "#f4f6f8", "#1c2024", "#5b6570", "#b3261e"];
+/// Default colors of the dark palette, in the same order.
+pub const DARK: [&str; 7] = ["#7db8f5", "#0d1a28", "#14171a", "#1d2126", "#e7eaee", "#a3adb8", "#ff9d94"];
 
 /// Text color that cannot be read on another color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -116,6 +116,8 @@ fn read_origins(query: &HtmlQuery, own: &[&str]) -> Result<Vec<Origin>, Problem>
 
 #[cfg(test)]
 mod tests {
+    use tenon::domain::modal;
+
     use super::*;
 
     const OWN: [&str; 2] = ["https://abc.execute-api.eu-west-1.amazonaws.com", "https://api.acme.example/v1"];
@@ -151,6 +153,28 @@ mod tests {
             let name = format!("texts.{language}.js");
             let (_, dictionary) = SOURCES.modules.iter().find(|(module, _)| *module == name).unwrap();
             assert_eq!(texts(dictionary), english, "{name}");
+        }
+    }
+
+    #[test]
+    fn page_has_the_default_colors_of_the_api() {
+        let (_, script) = SOURCES.modules.iter().find(|(module, _)| *module == "theme.js").unwrap();
+        let (light, dark) = SOURCES.style.split_once(":root[data-scheme=\"dark\"]").unwrap();
+        let names = ["accent", "onAccent", "background", "surface", "text", "mutedText", "danger"];
+        for (palette, colors, style) in [("light", modal::LIGHT, light), ("dark", modal::DARK, dark)] {
+            let members: Vec<String> =
+                names.iter().zip(colors).map(|(name, color)| format!("{name}: \"{color}\"")).collect();
+            let expected = format!("{palette}: {{ {} }}", members.join(", "));
+            assert!(script.contains(&expected), "theme.js has other colors than {expected}");
+            for (name, color) in names.iter().zip(colors) {
+                let property: String = name
+                    .chars()
+                    .flat_map(|c| [c.is_uppercase().then_some('-'), Some(c.to_ascii_lowercase())])
+                    .flatten()
+                    .collect();
+                let declaration = format!("  --{property}: {color};");
+                assert!(style.contains(&declaration), "style.css lacks {declaration} in {palette}");
+            }
         }
     }
 
