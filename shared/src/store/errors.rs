@@ -12,8 +12,8 @@ use super::{
     keys,
     record_pages::{self, Listed, StoredRecord, Window},
     table::{
-        Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, Range, ReadWrite, StoreError, TABLE, Table, View, number,
-        to_item,
+        Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, Position, Range, ReadWrite, StoreError, TABLE, Table,
+        View, number, to_item,
     },
 };
 use crate::{
@@ -183,6 +183,8 @@ pub const MAX_GROUPED: usize = 5000;
 pub const MAX_GROUPED_FOR_USERS: usize = 1000;
 /// Maximum number of groups that are returned.
 const MAX_GROUPS: usize = 100;
+/// Number of errors of a group that are read until one is an example.
+const MAX_TRIED_EXAMPLES: usize = 3;
 
 impl Errors {
     /// Writes errors. Returns the indices of those that were not written. One `BatchWriteItem` per
@@ -236,7 +238,7 @@ impl<A: Access> Errors<A> {
 
     /// Returns the newest errors that match a query as groups. Examines up to `limit` errors, and returns
     /// at most 100 groups. At least eight concurrent queries, for a user one, and one `BatchGetItem` for
-    /// the examples.
+    /// the examples, or up to three if some cannot be read.
     pub async fn groups(
         &self,
         environment: EnvironmentId,
@@ -254,9 +256,8 @@ impl<A: Access> Errors<A> {
         let has_all_groups = page.next.is_none() && similar.len() <= MAX_GROUPS;
         similar.truncate(MAX_GROUPS);
 
-        let newest = similar.iter().filter_map(|errors| Some(errors.first()?.listed.clone()));
-        let examples: Vec<(_, ErrorLog)> = record_pages::load(&self.table, environment, newest).await?;
-        // Some may not fit, or have been erased in the meantime.
+        let examples = self.examples(environment, &similar).await?;
+        // Some may not fit.
         let examples = Page { items: examples, next: None }.fit(StoredRecord::bytes).items;
         let mut examples: HashMap<Fingerprint, ErrorLog> =
             examples.into_iter().map(|error| (error.fingerprint.clone(), error)).collect();
@@ -266,6 +267,28 @@ impl<A: Access> Errors<A> {
             Group::new(errors, example)
         });
         Ok(Groups { groups: groups.collect(), times, complete })
+    }
+
+    /// Returns the newest error of each group. Of a group whose newest error cannot be read or was erased in the
+    /// meantime, one of the next ones.
+    async fn examples(
+        &self,
+        environment: EnvironmentId,
+        groups: &[Vec<Groupable>],
+    ) -> Result<Vec<(Position, ErrorLog)>, StoreError> {
+        let mut found: Vec<(Position, ErrorLog)> = Vec::new();
+        let mut missing: Vec<&Vec<Groupable>> = groups.iter().collect();
+        for nth in 0..MAX_TRIED_EXAMPLES {
+            let wanted: Vec<_> =
+                missing.iter().filter_map(|errors| errors.get(nth)).map(|error| error.listed.clone()).collect();
+            if wanted.is_empty() {
+                break;
+            }
+            found.extend(record_pages::load(&self.table, environment, wanted.into_iter()).await?);
+            let known: HashSet<&Fingerprint> = found.iter().map(|(_, error)| &error.fingerprint).collect();
+            missing.retain(|errors| errors.first().is_some_and(|error| !known.contains(&error.fingerprint)));
+        }
+        Ok(found)
     }
 }
 

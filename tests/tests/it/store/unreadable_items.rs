@@ -158,6 +158,27 @@ async fn break_items(damaged_table: &str, expected_kinds: &[&str]) {
 }
 
 #[tokio::test]
+async fn group_whose_newest_errors_are_damaged_is_shown_with_the_next_one() {
+    let harness = DeliveryHarness::new().await;
+    harness.record_errors(5).await;
+    let (client, table) = (Client::new(&harness.aws), setting("ERRORS_TABLE"));
+    let errors = Errors { table: Table::new(&harness.aws, &table).read_only(), retention: Retention::days(30) };
+    let window = Window { limit: 50, ..Window::default() };
+    let query = ErrorQuery { scope: ErrorScope::Environment, window, ..ErrorQuery::default() };
+    let newest_first = errors.page(harness.environment, &query).await.unwrap().items;
+    for error in &newest_first[..2] {
+        let update = client.update_item().table_name(&table).update_expression("REMOVE executionId");
+        let update = update.key("pk", keys::attribute(keys::workflow(harness.environment, error.workflow_id)));
+        update.key("sk", keys::attribute(error.error_id.to_string())).send().await.unwrap();
+    }
+
+    let found = errors.groups(harness.environment, &query, 5000).await.unwrap();
+
+    let [group] = &found.groups[..] else { panic!("{:?}", found.groups) };
+    assert_eq!((group.count, group.example.error_id, found.complete), (5, newest_first[2].error_id, true));
+}
+
+#[tokio::test]
 async fn damaged_errors_end_no_replay_and_no_erasure() {
     let harness = DeliveryHarness::new().await;
     let errors = harness.record_errors(60).await;
