@@ -212,9 +212,9 @@ class Console:
 
     # The environment.
 
-    def key(self, scope: str) -> str:
+    def key(self, *scopes: str) -> str:
         """Creates an API key."""
-        return tenon.make_key(self.emulator, self.stack, self.environment.id, scope, [scope])
+        return tenon.make_key(self.emulator, self.stack, self.environment.id, scopes[0], list(scopes))
 
     def revoke(self, key: str) -> None:
         """Revokes an API key."""

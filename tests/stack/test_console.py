@@ -198,6 +198,10 @@ def test_read_key_survives_a_reload_until_sign_out(console: Console) -> None:
     console.fill("API key", console.environment.backend.key)
     console.click("Sign in", "has the scope `manage`. Only a key with the scope `read` can be kept")
     assert console.browser.run(STORED) == []
+    # It may reveal the data of credentials.
+    console.fill("API key", console.key("read", "engine"))
+    console.click("Sign in", "has the scope `engine`. Only a key with the scope `read` can be kept")
+    assert console.browser.run(STORED) == []
     key = console.key("read")
     console.fill("API key", key)
     console.click("Sign in", "read only")

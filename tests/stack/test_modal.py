@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -1530,6 +1531,21 @@ def test_origins_of_token_and_environment_decide(site: Site, other_environment: 
     allow()
     site.show(*refused)
     assert site.events() == [{"name": name} for name in ("close", "close", "ready", "close", "close")]
+
+
+def test_claims_that_the_api_has_not_accepted_allow_no_page(site: Site, other_environment: Environment) -> None:
+    other_environment.call("PATCH", "/environment", {"modal": {"origins": ["https://app.acme.example"]}})
+    user = site.new_user(other_environment)
+    real = user.token()
+    header, _, signature = real.split(".")
+    now = int(time.time())
+    claims = {"sub": user.id, "iat": now, "exp": now + 1800, "origins": [site.host.origin]}
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    # The API refuses the first token, and the page asks for another one.
+    site.host.next_tokens = [f"{header}.{payload}.{signature}"]
+    site.host.token = lambda: real
+    site.show("This page may not be shown here.", f"this page to be shown at {site.host.origin}")
+    assert site.host.token_requests == 2
 
 
 def test_first_token_without_origins_can_be_refused(site: Site, other_environment: Environment) -> None:

@@ -13,8 +13,6 @@ export interface UserTokenClaims extends JWTPayload {
   /** Integrations to which the token is limited. */
   integrations?: string[];
   origins?: string[];
-  /** True if the token stems from an install link. */
-  hosted?: boolean;
 }
 
 /** The key set cannot be read. This says nothing about the token. */
@@ -33,7 +31,7 @@ const CLOCK_TOLERANCE_S = 5;
  * if the key set cannot be read.
  *
  * The key set is cached, and fetched again when a token has an unknown key. A valid token does not
- * prove that the user is still enabled.
+ * prove that the user is still enabled. A token of an install link is refused: anyone who has the link gets one.
  */
 export function tokenVerifier(settings: {
   /** Base URL of the API. */
@@ -64,6 +62,9 @@ export function tokenVerifier(settings: {
     });
     if (payload.env !== settings.environmentId) {
       throw new errors.JWTClaimValidationFailed("token of another environment", payload, "env", "check_failed");
+    }
+    if (payload.hosted) {
+      throw new errors.JWTClaimValidationFailed("token of an install link", payload, "hosted", "check_failed");
     }
     return payload;
   };

@@ -89,7 +89,7 @@ test("a valid token returns its claims, and the key set is fetched once", async 
   assert.deepEqual(server.received.map(({ url }) => url), ["/base/.well-known/jwks.json"]);
 });
 
-test("a token of another kind, issuer, environment, key or time is refused", async () => {
+test("a token of another kind, issuer, environment, key or time, or of an install link, is refused", async () => {
   const { jwk, sign } = await keyPair("k1");
   const forged = await keyPair("k1");
   await using server = await FakeServer.start(json(200, { keys: [jwk] }));
@@ -102,6 +102,7 @@ test("a token of another kind, issuer, environment, key or time is refused", asy
     { claims: { env: "other" } },
     { claims: { exp: 1 } },
     { claims: { exp: undefined } },
+    { claims: { hosted: true } },
   ];
   for (const change of changes) {
     await assert.rejects(verify(await sign(change)), JSON.stringify(change));

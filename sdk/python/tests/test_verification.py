@@ -99,9 +99,10 @@ def test_valid_token_returns_its_claims_and_the_key_set_is_fetched_once() -> Non
     assert [request.path for request in server.received] == ["/base/.well-known/jwks.json"]
 
 
-def test_token_of_another_kind_issuer_environment_key_or_time_is_refused() -> None:
+def test_token_of_another_kind_issuer_environment_key_or_time_or_of_an_install_link_is_refused() -> None:
     (jwk, sign), (_, forge) = key_pair(), key_pair()
     others = [{"typ": "JWT"}, {"aud": "other"}, {"iss": "other"}, {"env": "other"}, {"exp": 1}, {"exp": None}]
+    others.append({"hosted": True})
     with FakeServer(answer(200, {"keys": [jwk]})) as server:
         verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
         verifier.verify(sign())

@@ -93,6 +93,14 @@ impl Allowed {
         allowed.flat_map(|one| &one.credentials).map(|installed| installed.credential_id).collect()
     }
 
+    /// Returns whether a limited token may delete a credential: its installations name it, and no others.
+    pub fn may_delete(&self, id: CredentialId, installations: &[Installation]) -> bool {
+        let mut naming =
+            installations.iter().filter(|one| one.credentials.iter().any(|installed| installed.credential_id == id));
+        let is_named = naming.clone().next().is_some();
+        is_named && naming.all(|installation| self.allows_installation(installation))
+    }
+
     /// Returns the credentials that exist for a limited token, by the installations of its user and the
     /// integrations of the environment.
     pub fn credentials<'a>(

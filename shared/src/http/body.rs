@@ -20,12 +20,8 @@ pub(super) async fn text(request: Request<Body>) -> Result<String, Problem> {
     if bytes.is_empty() {
         return Ok("{}".into());
     }
-    if let Some(coding) = parts
-        .headers
-        .get(header::CONTENT_ENCODING)
-        .filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        tracing::info!(?coding, "encoded body rejected");
+    let is_encoded = |coding: &http::HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if parts.headers.get(header::CONTENT_ENCODING).is_some_and(is_encoded) {
         return Err(Problem::unsupported_media_type("send the body without `Content-Encoding`"));
     }
     let media_type = parts.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());

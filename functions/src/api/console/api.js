@@ -25,10 +25,10 @@ async function signIn(key, remember) {
   if (!API_KEY_PATTERN.test(key)) throw fieldProblem("key", "must be an API key: tn_live_… or tn_test_…");
   const candidate = { key, controller: new AbortController() };
   const environment = await call("GET", "environment", undefined, { caller: candidate });
-  const mayChange = environment.scope === "manage";
-  if (remember && mayChange) throw fieldProblem("key", "has the scope `manage`. Only a key with the scope `read` can be kept");
+  const { scope } = environment;
+  if (remember && scope !== "read") throw fieldProblem("key", `has the scope \`${scope}\`. Only a key with the scope \`read\` can be kept`);
   if (remember) sessionStorage.setItem(STORED_KEY, key);
-  session.set({ ...candidate, environment, mayChange });
+  session.set({ ...candidate, environment, mayChange: scope === "manage" });
 }
 
 // Ends the session and aborts its requests.

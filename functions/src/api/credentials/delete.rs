@@ -25,7 +25,7 @@ pub async fn delete_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    state.check_installed(caller.environment, caller.user.as_ref(), id).await?;
+    state.check_deletable(caller.environment, caller.user.as_ref(), id).await?;
     let mut conflicts = Conflicts::new("credential");
     loop {
         let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;

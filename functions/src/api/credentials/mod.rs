@@ -104,16 +104,16 @@ impl<A: Access> State<A> {
         Ok(Some(allowed.credentials(&installations, catalogue.iter())))
     }
 
-    /// Rejects the request with 404 if the token of the caller is limited and none of its installations names
-    /// the credential: it must not delete what another integration may use. One query then.
-    async fn check_installed(
+    /// Rejects the request with 404 if the token of the caller is limited, unless its installations name the
+    /// credential, and no others: it must not delete what another integration may use. One query then.
+    async fn check_deletable(
         &self,
         environment: EnvironmentId,
         caller: Option<&CallingUser>,
         id: CredentialId,
     ) -> Result<(), Problem> {
         match self.limit(environment, caller).await? {
-            Some((allowed, installations)) if !allowed.installed_credentials(&installations).contains(&id) => {
+            Some((allowed, installations)) if !allowed.may_delete(id, &installations) => {
                 Err(Problem::not_found("credential"))
             }
             _ => Ok(()),

@@ -276,17 +276,19 @@ function startFramed() {
     } else if (message.type === "token") {
       const read = readClaims(message.token);
       const isSameUser = !pendingStart && read?.sub === shownUser;
-      // Unknown until the first token is accepted by the API. The start then waits for this one, and checks it.
       const allowed = read?.origins ?? state.session?.environment.modal.origins;
-      const reason = read && isSameUser && allowed && refusalOf(read, allowed);
+      const reason = read && isSameUser && (read.hosted || allowed) && refusalOf(read, allowed);
+      // Unknown until the API has accepted a token. The start waits for it, unless the claims of one that the API
+      // refuses have allowed this page.
+      const isUnchecked = !allowed && Boolean(claims?.origins);
       if (reason) {
         forgetToken();
         clear();
         showRefusal(reason);
-      } else if (acceptToken(message.token) && !isSameUser) {
+      } else if (acceptToken(message.token) && (!isSameUser || isUnchecked)) {
         clear();
         // The values are those of the first user.
-        if (!pendingStart) delete state.options.prefill;
+        if (!pendingStart && !isSameUser) delete state.options.prefill;
         pendingStart = false;
         app.replaceChildren();
         await startView();

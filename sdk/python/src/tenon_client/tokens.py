@@ -34,8 +34,6 @@ class UserTokenClaims(TypedDict):
     #: Integrations to which the token is limited.
     integrations: NotRequired[list[str]]
     origins: NotRequired[list[str]]
-    #: True if the token stems from an install link.
-    hosted: NotRequired[bool]
 
 
 class TokenVerifier:
@@ -62,7 +60,8 @@ class TokenVerifier:
         """Returns the claims of a valid token. Raises a `jwt.PyJWTError` otherwise.
 
         A `jwt.PyJWKClientConnectionError` says that the key set cannot be read, and nothing about
-        the token. A valid token does not prove that the user is still enabled.
+        the token. A valid token does not prove that the user is still enabled. A token of an
+        install link is refused: anyone who has the link gets one.
         """
         try:
             key = self._key_set.get_signing_key_from_jwt(token).key
@@ -80,4 +79,6 @@ class TokenVerifier:
         claims = decoded["payload"]
         if decoded["header"].get("typ") != "tenon-user+jwt" or claims["env"] != self._environment_id:
             raise jwt.InvalidTokenError("not a user token of this environment")
+        if claims.get("hosted"):
+            raise jwt.InvalidTokenError("token of an install link")
         return claims

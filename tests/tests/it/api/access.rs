@@ -337,6 +337,14 @@ async fn limited_token_can_choose_an_account_that_the_app_connected() {
     let installed = limited.put(&path, body(json!({ "data": { "key": "k" } }))).await.is(201).body;
     assert_eq!(installed["credentialIds"]["grant"], grant.as_str());
     assert_eq!(seen(&other).await, Vec::<String>::new());
+    // Neither after both integrations use it.
+    let google = json!({ "type": "grant", "name": "Google", "fields": [] });
+    let third = json!({ "name": "Third", "workflows": [{ "key": "a", "name": "A" }], "credentialTypes": [google] });
+    acme.backend.put("/integrations/third", third).await.is(201);
+    let shared = format!("/users/{user}/installations/third");
+    acme.backend.put(&shared, json!({ "credentials": { "grant": { "credentialId": grant } } })).await.is(201);
+    limited.delete(&format!("{of_user}/{grant}")).await.is_problem(404, "not-found");
+    acme.backend.delete(&shared).await.is(200);
 
     // An integration that cannot be installed offers no accounts.
     acme.backend.delete(&path).await.is(200);
