@@ -68,9 +68,14 @@ WRITERS = {
     ENVIRONMENT: {"EnvironmentsCreate", "EnvironmentsPatch"},
     f"{ENVIRONMENT}#keys": {"Authorizer", "KeysCreate", "KeysRevoke"},
     f"{ENVIRONMENT}#integrations": {"IntegrationsDelete", "IntegrationsPut"},
+    f"{ENVIRONMENT}#destinations": {
+        "DeliverWebhooks", "DestinationsCreate", "DestinationsDelete", "DestinationsPatch", "DestinationsRotateSecret", "DestinationsTest",
+        "Drain", "ForwardErrors", "Replay", "Sweep",
+    },
+    f"{ENVIRONMENT}#replays": {"DestinationsReplay", "Drain", "Replay", "ReplaysCancel"},
     f"{ENVIRONMENT}#deletions": {"UserJobs", "UsersDelete"},
     f"{ENVIRONMENT}#status-changes": {"UserJobs", "UsersStatus"},
-}
+}  # fmt: skip
 # Functions that may write to the partition of a workflow's errors.
 ERROR_WRITERS = {"EraseLogs", "ErrorsRecord"}
 # Functions that may write to the partition of a user's events.
