@@ -368,7 +368,7 @@ fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
         now + text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER)
     } else {
         let date = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        Timestamp::from_seconds(u32::try_from(date.as_secs()).ok()?)
+        Timestamp::from_seconds(u32::try_from(date.as_secs()).unwrap_or(u32::MAX))
     };
     Some(until.min(now + MAX_RETRY_AFTER))
 }
@@ -439,6 +439,7 @@ mod tests {
             ("", None),
             ("Tue, 24 Nov 2026 06:00:00 GMT", Some("2026-11-24T06:00:00Z")),
             ("Fri, 24 Nov 2090 06:00:00 GMT", Some("2026-11-25T05:30:00Z")),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some("2026-11-25T05:30:00Z")),
             ("soon", None),
             ("-5", None),
         ] {

@@ -56,7 +56,10 @@ impl Destination {
     /// Enables or disables the destination at a caller's request.
     pub fn set_enabled(&mut self, enabled: bool, now: Timestamp) {
         self.disabled_at = if enabled { None } else { self.disabled_at.or_else(|| self.enabled.then_some(now)) };
-        self.disabled_reason = None;
+        // A destination that stays disabled keeps the reason.
+        if enabled || self.enabled {
+            self.disabled_reason = None;
+        }
         self.enabled = enabled;
     }
 

@@ -135,8 +135,9 @@ impl Installation {
         };
         let accounts = types.iter().filter_map(|name| Some(Defect::new(&["credentials", name], account(name)?)));
         let changed = integration.filter(|integration| !self.is_validated_against(integration));
-        let settings = changed
-            .map(|Integration { content, .. }| content.check_settings(&self.settings.of_form(&content.settings)));
+        let settings = changed.map(|Integration { content, .. }| {
+            content.check_settings(&self.settings.of_form(&content.settings), &Settings::default())
+        });
         accounts.chain(settings.into_iter().flatten()).collect()
     }
 
@@ -156,9 +157,10 @@ impl Settings {
 }
 
 impl Content {
-    /// Returns the defects of settings.
-    pub fn check_settings(&self, settings: &Settings) -> Vec<Defect> {
-        let mut found = defects(&["settings"], form::check(&self.settings, settings.members()));
+    /// Returns the defects of settings, and of the empty values with which a request clears members.
+    pub fn check_settings(&self, settings: &Settings, cleared: &Settings) -> Vec<Defect> {
+        let members = settings.members().chain(cleared.members());
+        let mut found = defects(&["settings"], form::check(&self.settings, members));
         if settings.is_too_long() {
             found.push(Defect::new(&["settings"], SettingsError::TooLong.to_string()));
         }
@@ -406,7 +408,10 @@ mod tests {
         assert_eq!(paths(content.check_workflows(&keys(&["a", "b", "a"]), &[])), ["workflows/1", "workflows/2"]);
         let former = InstalledWorkflow { workflow_id: WorkflowId::new(), key: "b".parse().unwrap() };
         assert_eq!(paths(content.check_workflows(&keys(&["a", "b", "c"]), &[former])), ["workflows/2"]);
-        assert_eq!(paths(content.check_settings(&r#"{"x":1}"#.parse().unwrap())), ["settings/x", "settings/region"]);
+        assert_eq!(
+            paths(content.check_settings(&r#"{"x":1}"#.parse().unwrap(), &Settings::default())),
+            ["settings/x", "settings/region"]
+        );
         assert_eq!(
             paths(content.check_data("shop", [("x", "1")])),
             ["credentials/shop/data/x", "credentials/shop/data/token"]

@@ -240,7 +240,8 @@ impl Current {
             defects.extend(missing.map(|name| Defect::new(&["credentials", name], "is required")));
         }
         if self.sets_settings(request) {
-            defects.extend(content.check_settings(settings));
+            let cleared = request.settings.filter(|_, value| form::is_empty(value));
+            defects.extend(content.check_settings(settings, &cleared));
         }
         let installed = self.before.as_ref().map(|before| before.workflows.as_slice()).unwrap_or_default();
         defects.extend(content.check_workflows(request.workflows.as_deref().unwrap_or_default(), installed));

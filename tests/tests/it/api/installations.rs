@@ -356,6 +356,11 @@ async fn account_is_connected_again_whatever_else_the_integration_needs() {
     let reconnected = here.put(json!({ "credentials": connected("shpat_2"), "workflows": [] })).await.is(200);
     assert_eq!(reconnected.body["attention"][0]["pointer"], "/settings/region");
     here.put(json!({ "settings": { "batch": 1 } })).await.is_problem(422, "validation").names(&["/settings/region"]);
+    // A misspelt member that would be cleared, too.
+    for empty in [json!(null), json!("")] {
+        let misspelt = here.put(json!({ "settings": { "region": "eu", "bacth": empty } })).await;
+        misspelt.is_problem(422, "validation").names(&["/settings/bacth"]);
+    }
 
     // A type that the integration no longer has is disconnected.
     changed["credentialTypes"] = json!([]);

@@ -113,6 +113,8 @@ async fn gone_endpoint_is_disabled_with_a_reason() {
     })
     .await;
     assert!(off["disabledReason"].as_str().unwrap().contains("410"), "{off}");
+    let again = acme.backend.patch(&format!("/destinations/{webhook}"), json!({ "enabled": false })).await.is(200).body;
+    assert_eq!(again["disabledReason"], off["disabledReason"]);
     assert_eq!(acme.deliveries(&webhook, "failed").await[0]["errorId"], gone);
 
     let while_off = acme.record_error(&workflow, "while it is off").await;
