@@ -302,8 +302,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists the installations of the environment, newest first. A new installation can be missing for a
-         *     moment.
+         * Lists the installations of the environment, newest first; with a user token those of the user. A new
+         *     installation can be missing from the list of the environment for a moment.
          */
         get: operations["listInstallations"];
         put?: never;

@@ -113,8 +113,19 @@ fn is_status(word: &str) -> bool {
 /// with a version of HTTP in between.
 fn is_before_status(word: &str, announced: bool) -> bool {
     let is_version = word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !is_status(word);
-    let word = word.to_ascii_lowercase().replace(['_', '-'], "");
-    STATUS_WORDS.contains(&word.as_str()) || (announced && is_version)
+    STATUS_WORDS.contains(&member_name(word).as_str()) || (announced && is_version)
+}
+
+/// Returns whether a part of a word is a status with its name, such as `HTTP404`.
+fn is_named_status(part: &str) -> bool {
+    let named = member_name(part.trim_end_matches('.'));
+    STATUS_WORDS.iter().any(|name| named.strip_prefix(name).is_some_and(is_status))
+}
+
+/// Returns the last name of a path such as `error.response.status_code`, as [`STATUS_WORDS`] has it.
+fn member_name(word: &str) -> String {
+    let (_, name) = word.rsplit_once('.').unwrap_or(("", word));
+    name.to_ascii_lowercase().replace(['_', '-'], "")
 }
 
 /// Words before an HTTP status, in lower case and without hyphens and underscores.
@@ -148,7 +159,7 @@ fn mask(word: &str, normalized: &mut String) {
         return;
     }
     for part in word.split_inclusive(['.', '+']) {
-        if part.contains(char::is_numeric) {
+        if part.contains(char::is_numeric) && !is_named_status(part) {
             normalized.push('#');
             normalized.extend(part.chars().last().filter(|last| matches!(last, '.' | '+')));
         } else {
@@ -185,6 +196,10 @@ mod tests {
             ("{\"order\":401}", "{\"order\":404}"),
             ("Unknown barcode 417", "Unknown barcode 418"),
             ("status code 714", "status code 999"),
+            ("HTTP4040", "HTTP4041"),
+            ("orders.17.HTTP404", "orders.18.HTTP404"),
+            ("barcode417", "barcode418"),
+            ("response.status.417.3", "response.status.418.3"),
             ("status \"failed\" 214 ms", "status \"failed\" 215 ms"),
             ("HTTP https://x.example 214 ms", "HTTP https://x.example 215 ms"),
             ("order 6155ac246093840013297377 not found", "order 7f0c not found"),
@@ -216,6 +231,10 @@ mod tests {
             ("{\"status\":401}", "{\"status\":404}"),
             ("{'statusCode': '429'}", "{'statusCode': '500'}"),
             ("http_status_code 404", "http_status_code 403"),
+            ("error.response.status=401", "error.response.status=403"),
+            ("{\"error.code\":\"401\"}", "{\"error.code\":\"403\"}"),
+            ("HTTP404", "HTTP403"),
+            ("failed with HTTP-404.", "failed with HTTP-403."),
         ] {
             assert_ne!(normalize(a), normalize(b), "{a}");
         }

@@ -368,7 +368,7 @@ pub(crate) const ACCESS: &[Access] = &[
     Access { request: |_| request("GET /users/{user}/installations"),
         other: 404, engine: 200, backend: 200, user: 200, another_user: 404 },
     Access { request: |_| request("GET /installations"),
-        other: 200, engine: 200, backend: 200, user: 403, another_user: 403 },
+        other: 200, engine: 200, backend: 200, user: 200, another_user: 200 },
     // The user uninstalls it before the back end calls.
     Access { request: |_| request("DELETE /users/{user}/installations/{integrationId}"),
         other: 404, engine: 403, backend: 404, user: 200, another_user: 404 },
@@ -542,6 +542,10 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "installations_list_all", request: |_| request("GET /installations").by_engine(),
         status: 200, calls: "5*Query 3*BatchGetItem",
         body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 1) },
+    AwsCalls { function: "installations_list_all", request: |_| request("GET /installations").by_user(),
+        // The catalogue is known from the previous request.
+        status: 200, calls: "GetItem Query 2*BatchGetItem",
+        body: |_, list| assert_eq!(list["data"].as_array().unwrap().len(), 1) },
     AwsCalls { function: "credentials_list", request: |_| request("GET /users/{user}/credentials").by_limited_user(),
         status: 200, calls: "GetItem 3*Query",
         body: |world, list| assert_eq!(list["data"][0]["credentialId"], *world.credential) },
@@ -627,7 +631,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "errors_record",
         // The workflow is known from the previous request.
         request: |_| request("POST /workflows/{workflowId}/errors").body(error_with_id()).by_engine(),
-        status: 202, calls: "BatchGetItem BatchWriteItem", body: ANY_BODY },
+        status: 202, calls: "BatchGetItem GetItem BatchWriteItem", body: ANY_BODY },
     AwsCalls { function: "errors_record",
         request: |_| request("POST /workflows/{workflowId}/errors")
             .body(json!({ "errors": vec![example_error("many"); 100] })).by_engine(),

@@ -1,6 +1,7 @@
 //! `POST /workflows/{workflowId}/errors`. AWS calls: one batch write for 25 errors; two reads
-//! (workflow and user) if the process has not read the workflow in the last 30 seconds, and one if an
-//! `_id` is given; with an Idempotency-Key two more writes, and four more reads for a repetition.
+//! (workflow and user) if the process has not read the workflow in the last 30 seconds, and two (errors
+//! and erasure) if an `_id` is given; with an Idempotency-Key two more writes, and four more reads for a
+//! repetition.
 
 use std::collections::BTreeSet;
 
@@ -138,26 +139,29 @@ pub async fn record_errors(
         state.workflows.find(environment, workflow_id).await?
     };
     let workflow = found.ok_or_else(|| Problem::not_found("workflow"))?;
-    let is_erased = async || -> Result<bool, Problem> {
-        let erased_at = state.users.erased_at(environment, workflow.user_id).await?;
-        Ok(erased_at.is_some_and(|erased_at| seed.at <= erased_at))
-    };
 
     let now = seed.at;
     let new = errors.into_iter().enumerate().map(|(index, error)| error.into_new_error(&seed, index, is_list));
     let new: Vec<NewError> = new.collect::<Result<_, _>>()?;
     let ids: Vec<ErrorId> = new.iter().map(|error| error.identity.id).collect();
-    // What the first attempt recorded and an erasure deleted since is not recorded again.
-    if seed.is_retry && is_erased().await? {
-        return Ok(Accepted(RecordedErrors { ids }));
-    }
     let possibly_existing = new.iter().filter(|error| error.identity.id_provided || seed.is_retry);
     let possibly_existing: BTreeSet<ErrorId> = possibly_existing.map(|error| error.identity.id).collect();
+    let (mut seen, erased_at) = if possibly_existing.is_empty() {
+        Default::default()
+    } else {
+        let existing = state.errors.existing(environment, workflow_id, &possibly_existing);
+        tokio::try_join!(existing, state.users.erased_at(environment, workflow.user_id))?
+    };
 
+    // What an earlier attempt may have recorded, and an erasure deleted since, is not recorded again.
+    let is_erased = |NewError { identity, .. }: &NewError| {
+        let earliest = if identity.id_provided { identity.created_at.min(now) } else { now };
+        erased_at.is_some_and(|erased_at| earliest <= erased_at)
+    };
     // An error that already exists, or occurs earlier in the same request, is accepted and changes
     // nothing.
-    let mut seen = state.errors.existing(environment, workflow_id, &possibly_existing).await?;
-    let fresh = new.into_iter().enumerate().filter(|(_, error)| seen.insert(error.identity.id));
+    let fresh = new.into_iter().enumerate();
+    let fresh = fresh.filter(|(_, error)| !is_erased(error) && seen.insert(error.identity.id));
     let (indices, fresh): (Vec<usize>, Vec<ErrorLog>) =
         fresh.map(|(index, error)| (index, error.record(environment, &workflow, now))).unzip();
     let unwritten = state.errors.record(&fresh).await;

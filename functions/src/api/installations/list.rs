@@ -1,6 +1,6 @@
 //! `GET /users/{user}/installations` and `GET /installations`. AWS calls: of a user, one DynamoDB read of the
 //! user by id, or two by name, and one query of its installations; of the environment, one query for each of
-//! four partitions and one batch read of the owners. Both: one query per megabyte of the catalogue, which a
+//! four partitions and one batch read of the owners. All: one query per megabyte of the catalogue, which a
 //! process keeps for ten seconds; one batch read for each 100 workflows and one for each 100 credentials of
 //! the page.
 
@@ -9,15 +9,16 @@ use std::collections::HashMap;
 use axum::extract;
 use tenon::{
     domain::{
-        id::UserId,
+        access::CallingUser,
+        id::{EnvironmentId, UserId},
         names::UserRef,
         text::response_bytes,
         user::{Status, User},
     },
-    http::{AnyCaller, EngineOrBackend, Json, List, ListScope, PageParams, Path, Problem, Valid},
+    http::{AnyCaller, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
-        Page, ReadOnly,
+        Page, Position, ReadOnly,
         installations::{self, Installations},
         integrations::Catalogue,
         users::Users,
@@ -36,6 +37,51 @@ pub struct State {
     parts: Parts,
 }
 
+impl State {
+    /// Returns a page of the installations of a user.
+    async fn of_user(
+        &self,
+        environment: EnvironmentId,
+        caller: Option<&CallingUser>,
+        user: &UserRef,
+        (after, page): (Option<&str>, &PageParams),
+    ) -> Result<Page<(Position, InstallationBody)>, Problem> {
+        let owner = users::find(&self.users, environment, caller, user).await?;
+        let mut found = self.installations.by_user(environment, owner.user_id).await?;
+        found.retain(|one| is_visible(caller, one));
+        let catalogue = self.catalogue.all(environment).await?;
+        let found = page.select(found, after, position);
+        let parts = self.parts.of(environment, &found.items).await?;
+        Ok(found.map(|installation| {
+            let position = position(&installation);
+            (position, InstallationBody::new(installation, owner.status, &catalogue, &parts))
+        }))
+    }
+
+    /// Returns a page of the installations of an environment.
+    async fn of_environment(
+        &self,
+        environment: EnvironmentId,
+        (after, page): (Option<&str>, &PageParams),
+    ) -> Result<Page<(Position, InstallationBody)>, Problem> {
+        let Page { items, next } = self.installations.page(environment, (after, page.limit)).await?;
+        let catalogue = self.catalogue.all(environment).await?;
+        let (owners, parts) = tokio::try_join!(
+            self.users.get_all(environment, items.iter().map(|installation| installation.user_id)),
+            self.parts.of(environment, &items),
+        )?;
+        let owners: HashMap<UserId, Status> =
+            owners.into_iter().map(|User { user_id, status, .. }| (user_id, status)).collect();
+        let items = items.into_iter().filter_map(|installation| {
+            // The installation of a deleted user is deleted in the background.
+            let owner = owners.get(&installation.user_id)?;
+            let position = installations::position(environment, &installation);
+            Some((position, InstallationBody::new(installation, *owner, &catalogue, &parts)))
+        });
+        Ok(Page { items: items.collect(), next })
+    }
+}
+
 /// Lists the installations of a user, newest first.
 #[utoipa::path(get, path = "/users/{user}/installations", tag = "installations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(PageParams),
@@ -49,44 +95,27 @@ pub async fn list_installations_of_user(
 ) -> Result<Json<List<InstallationBody>>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
     let after = page.after(&scope)?;
-    let owner = users::find(&state.users, environment, caller.as_ref(), &user).await?;
-    let mut found = state.installations.by_user(environment, owner.user_id).await?;
-    found.retain(|one| is_visible(caller.as_ref(), one));
-    let catalogue = state.catalogue.all(environment).await?;
-    let found = page.select(found, after.as_deref(), position);
-    let parts = state.parts.of(environment, &found.items).await?;
-    let body = |installation| {
-        let position = position(&installation);
-        (position, InstallationBody::new(installation, owner.status, &catalogue, &parts))
-    };
-    Ok(List::of(&scope, found.map(body).fit(response_bytes)))
+    let found = state.of_user(environment, caller.as_ref(), &user, (after.as_deref(), &page)).await?;
+    Ok(List::of(&scope, found.fit(response_bytes)))
 }
 
-/// Lists the installations of the environment, newest first. A new installation can be missing for a
-/// moment.
+/// Lists the installations of the environment, newest first; with a user token those of the user. A new
+/// installation can be missing from the list of the environment for a moment.
 #[utoipa::path(get, path = "/installations", tag = "installations",
-    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"])), params(PageParams),
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(PageParams),
     responses((status = 200, body = List<InstallationBody>)))]
 pub async fn list_installations(
-    EngineOrBackend { environment, .. }: EngineOrBackend,
+    caller: AnyCaller,
     extract::State(state): extract::State<State>,
     scope: ListScope,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
+    let AnyCaller { environment, user: caller } = caller;
     let after = page.after(&scope)?;
-    let Page { items, next } = state.installations.page(environment, (after.as_deref(), page.limit)).await?;
-    let catalogue = state.catalogue.all(environment).await?;
-    let (owners, parts) = tokio::try_join!(
-        state.users.get_all(environment, items.iter().map(|installation| installation.user_id)),
-        state.parts.of(environment, &items),
-    )?;
-    let owners: HashMap<UserId, Status> =
-        owners.into_iter().map(|User { user_id, status, .. }| (user_id, status)).collect();
-    let items = items.into_iter().filter_map(|installation| {
-        // The installation of a deleted user is deleted in the background.
-        let owner = owners.get(&installation.user_id)?;
-        let position = installations::position(environment, &installation);
-        Some((position, InstallationBody::new(installation, *owner, &catalogue, &parts)))
-    });
-    Ok(List::of(&scope, Page { items: items.collect(), next }.fit(response_bytes)))
+    let part = (after.as_deref(), &page);
+    let found = match &caller {
+        Some(caller) => state.of_user(environment, Some(caller), &UserRef::Id(caller.user_id), part).await?,
+        None => state.of_environment(environment, part).await?,
+    };
+    Ok(List::of(&scope, found.fit(response_bytes)))
 }

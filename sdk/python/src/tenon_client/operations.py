@@ -167,8 +167,8 @@ class Tenon(Caller):
         return self._call("GET", f"/events/{segment(event_id)}")
 
     def list_installations(self, *, limit: int | None = None) -> Iterator[models.Installation]:
-        """Lists the installations of the environment, newest first. A new installation can be missing for a
-        moment.
+        """Lists the installations of the environment, newest first; with a user token those of the user. A new
+        installation can be missing from the list of the environment for a moment.
         """
         return self._list("/installations", {"limit": limit})
 

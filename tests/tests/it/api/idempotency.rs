@@ -11,7 +11,7 @@ use lambda_http::RequestExt;
 use serde_json::{Value, json};
 use tenon::{
     domain::{
-        id::{EnvironmentId, UserId},
+        id::{EnvironmentId, ErrorId, ObjectId, UserId},
         names::UserRef,
         timestamp::Timestamp,
     },
@@ -624,6 +624,46 @@ async fn repetition_never_records_erased_errors_again() {
     let (status, repeated) = record().await;
     assert_eq!((status, repeated["ids"].as_array().map(Vec::len)), (202, Some(1)), "{repeated}");
     assert!(recorded().await.items.is_empty());
+}
+
+#[tokio::test]
+async fn error_with_the_id_of_an_erased_one_is_not_recorded_again() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let [directory, table] = ["DIRECTORY_TABLE", "ERRORS_TABLE"].map(|name| Table::new(&config, setting(name)));
+    let environment = EnvironmentId::new();
+    let (user, workflow) = user_and_workflow(&config, environment).await;
+    let state = started::<errors::record::State>(&config).await;
+    let now = Timestamp::now();
+    let [before, after]: [ErrorId; 2] =
+        [now - Duration::from_secs(60), now + Duration::from_secs(60)].map(|at| ObjectId::at(at).into());
+    let record = async |ids: &[ErrorId]| {
+        let example = |id| json!({ "_id": id, "executionId": "e", "blockId": "b", "blockType": "t", "error": "x" });
+        let body = json!({ "errors": ids.iter().map(example).collect::<Vec<_>>() }).to_string();
+        let request = request("errors_record", environment, |event| {
+            event["pathParameters"]["workflowId"] = json!(workflow);
+            event["body"] = json!(body);
+            event["headers"].as_object_mut().unwrap().remove("idempotency-key");
+        });
+        let (status, answer) = answer(errors::record::record_errors, &state, request).await;
+        assert_eq!((status, &answer["ids"]), (202, &json!(ids)), "{answer}");
+    };
+    let errors = Errors { table: table.clone(), retention: Retention::days(30) };
+    let query = ErrorQuery { window: Window { limit: 10, ..Window::default() }, ..ErrorQuery::default() };
+    let recorded = async || {
+        let items = errors.page(environment, &query).await.unwrap().items;
+        items.iter().map(|error| error.error_id).collect::<Vec<_>>()
+    };
+    record(&[before]).await;
+    assert_eq!(recorded().await, [before]);
+
+    let erasure = Erasure { environment_id: environment, user_id: user.parse().unwrap(), started_at: Timestamp::now() };
+    Users(directory.clone()).start_erasure(&erasure).await.unwrap();
+    let erasures = Erasures { directory, errors: table };
+    let complete_at = erasure.started_at + Duration::from_secs(60);
+    while !erasures.run(&erasure, complete_at).await.unwrap() {}
+    assert!(recorded().await.is_empty());
+    record(&[before, after]).await;
+    assert_eq!(recorded().await, [after]);
 }
 
 #[tokio::test]

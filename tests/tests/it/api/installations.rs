@@ -261,6 +261,11 @@ async fn pages_hold_each_installation_once_newest_first_for_every_caller() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let joe = Api::new(acme.user_token(&user).await);
+    let other = acme.create_user("ben@acme.example").await;
+    let ben = Api::new(acme.user_token(&other).await);
+    let limited = json!({ "integrations": ["a", "b"] });
+    let limited = acme.backend.post(&format!("/users/{user}/token"), limited).await.is(200).body;
+    let limited = Api::new(limited["token"].as_str().unwrap());
     let of_user = format!("/users/{user}/installations");
     for id in ["b", "c", "a"] {
         let body = json!({ "name": "Orders", "workflows": [{ "key": "new", "name": "Orders" }] });
@@ -281,6 +286,9 @@ async fn pages_hold_each_installation_once_newest_first_for_every_caller() {
     let newest_first = ["a", "c", "b"];
     for api in [&acme.backend, &acme.engine, &joe] {
         assert_eq!(pages(api, &of_user).await, newest_first);
+    }
+    for (api, ids) in [(&joe, &newest_first[..]), (&limited, &["a", "b"]), (&ben, &[])] {
+        assert_eq!(pages(api, "/installations").await, ids);
     }
     eventually("the list of the environment is complete", async || {
         (pages(&acme.engine, "/installations").await == newest_first).then_some(())
