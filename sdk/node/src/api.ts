@@ -1144,6 +1144,7 @@ export interface components {
                 [key: string]: unknown;
             } | null;
             name?: components["schemas"]["Text256"] | null;
+            new?: boolean | null;
         };
         /** @description Page of a list, newest first. */
         CredentialList: {

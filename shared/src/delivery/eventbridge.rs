@@ -138,7 +138,12 @@ fn key_failure_outcome(route: Route, error: &VaultError) -> Outcome {
             tracing::warn!(error = %ErrorChain(error), "KMS unavailable, skipped attempts to EventBridge destination");
             Outcome::Skipped
         }
-        VaultError::Refused(_) | VaultError::Undecryptable | VaultError::Random => {
+        // Not the customer's fault.
+        VaultError::Refused(_) => {
+            tracing::error!(error = %ErrorChain(error), "KMS refuses the function, skipped attempts to EventBridge destination");
+            Outcome::Skipped
+        }
+        VaultError::Undecryptable | VaultError::Random => {
             tracing::error!(error = %ErrorChain(error), destination = %route.destination, "failed to decrypt destination credentials");
             let response = "the stored credentials could not be decrypted".to_owned();
             Outcome::Failed(Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response }, Failure::Refused)

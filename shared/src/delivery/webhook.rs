@@ -193,6 +193,11 @@ impl WebhookSender {
                 tracing::warn!(error = %ErrorChain(&*error), "KMS unavailable, skipped attempts to webhook");
                 return for_all(Outcome::Skipped);
             }
+            // Not the customer's fault.
+            Err(error @ VaultError::Refused(_)) => {
+                tracing::error!(error = %ErrorChain(&error), "KMS refuses the function, skipped attempts to webhook");
+                return for_all(Outcome::Skipped);
+            }
             Err(error) => {
                 tracing::error!(error = %ErrorChain(&error), destination = %route.destination, "failed to decrypt webhook secret");
                 return for_all(failed_before_sending(Failure::Refused, "the stored secret could not be decrypted"));

@@ -93,12 +93,17 @@ impl Allowed {
         allowed.flat_map(|one| &one.credentials).map(|installed| installed.credential_id).collect()
     }
 
+    /// Returns the credentials that installations of other integrations name. A limited token changes none of
+    /// them.
+    pub fn credentials_of_others(&self, installations: &[Installation]) -> HashSet<CredentialId> {
+        let others = installations.iter().filter(|installation| !self.allows_installation(installation));
+        others.flat_map(|one| &one.credentials).map(|installed| installed.credential_id).collect()
+    }
+
     /// Returns whether a limited token may delete a credential: its installations name it, and no others.
     pub fn may_delete(&self, id: CredentialId, installations: &[Installation]) -> bool {
-        let mut naming =
-            installations.iter().filter(|one| one.credentials.iter().any(|installed| installed.credential_id == id));
-        let is_named = naming.clone().next().is_some();
-        is_named && naming.all(|installation| self.allows_installation(installation))
+        self.installed_credentials(installations).contains(&id)
+            && !self.credentials_of_others(installations).contains(&id)
     }
 
     /// Returns the credentials that exist for a limited token, by the installations of its user and the

@@ -77,10 +77,11 @@ pub enum VaultError {
     /// KMS is busy or unreachable. A retry may succeed.
     #[error("KMS is busy or unreachable")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
-    /// KMS rejected the request: the context differs or the function has no permission.
+    /// KMS rejects all requests: the key is disabled or deleted, or the function has no permission. The secret
+    /// may be fine.
     #[error("KMS rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
-    /// The ciphertext or its data key is invalid for this owner and version.
+    /// The ciphertext or its data key is invalid for this owner, purpose and version.
     #[error("the secret cannot be decrypted")]
     Undecryptable,
     /// The system provided no random bytes.
@@ -168,7 +169,13 @@ where
     fn from(error: SdkError<E, R>) -> Self {
         let codes =
             ["ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException"];
-        let busy = is_transient(&error, &codes);
-        if busy { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
+        let is_of_secret = matches!(error.code(), Some("InvalidCiphertextException" | "IncorrectKeyException"));
+        if is_transient(&error, &codes) {
+            Self::Busy(error.into())
+        } else if is_of_secret {
+            Self::Undecryptable
+        } else {
+            Self::Refused(error.into())
+        }
     }
 }

@@ -52,6 +52,9 @@ pub(super) struct Current {
     workflows: Vec<Workflow>,
     /// Credentials of the user that the installation or the request names, or that the installation created.
     credentials: HashMap<CredentialId, SealedCredential>,
+    /// Credentials that the caller must not change, because installations outside the limit of its token use
+    /// them.
+    of_others: HashSet<CredentialId>,
 }
 
 /// Installation after a request, with its workflows and credentials.
@@ -89,13 +92,15 @@ impl Current {
         let own: HashSet<CredentialId> = installed.chain(created).collect();
         let requested: Vec<CredentialId> =
             request.credentials.0.values().filter_map(|input| input.credential_id).collect();
-        let visible = match allowed.filter(|allowed| !allowed.is_all() && !requested.is_empty()) {
-            Some(allowed) => {
-                let installations = state.installations.by_user(environment, user).await?;
-                Some(allowed.credentials(&installations, [&integration]))
-            }
-            None => None,
-        };
+        let (visible, of_others) =
+            match allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty()) {
+                Some(allowed) => {
+                    let installations = state.installations.by_user(environment, user).await?;
+                    let visible = allowed.credentials(&installations, [&integration]);
+                    (Some(visible), allowed.credentials_of_others(&installations))
+                }
+                None => (None, HashSet::new()),
+            };
         let ids = own.iter().copied().chain(requested).map(|id| (user, id));
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
@@ -108,7 +113,7 @@ impl Current {
                 || visible.as_ref().is_none_or(|visible| visible.contains(credential))
         });
         let credentials = credentials.into_iter().map(|sealed| (sealed.credential.credential_id, sealed)).collect();
-        Ok(Self { environment, user, integration, before, workflows, credentials })
+        Ok(Self { environment, user, integration, before, workflows, credentials, of_others })
     }
 
     /// Returns the revisions of the data that the installation last stored.
@@ -301,12 +306,13 @@ impl Current {
     }
 
     /// Replaces the data of the present credential, or creates one, if data is given. The present data stays if the
-    /// type has no fields: the app stored it, such as an OAuth grant.
+    /// type has no fields: the app stored it, such as an OAuth grant. A credential that the caller must not change
+    /// stays for the others.
     async fn store_data(
         &self,
         planned: &mut Planned,
         CredentialType { credential_type, name, fields }: &CredentialType,
-        CredentialInput { name: display_name, data, .. }: &CredentialInput,
+        CredentialInput { name: display_name, data, new, .. }: &CredentialInput,
         vault: &Vault,
     ) -> Result<(), Problem> {
         let Some(SecretObject(data)) = data else { return Ok(()) };
@@ -315,7 +321,8 @@ impl Current {
         if fields.is_empty() && present.is_some() {
             return Ok(());
         }
-        let (credential, version) = match present {
+        let replaced = present.filter(|present| !new && !self.of_others.contains(&present.credential.credential_id));
+        let (credential, version) = match replaced {
             Some(SealedCredential { credential, data }) => {
                 (credential.replaced(display_name.as_ref(), now), data.version + 1)
             }
@@ -332,7 +339,7 @@ impl Current {
         planned.connect(credential_type, id, Some(credential.data_revision));
         let sealed = SealedCredential { credential, data };
         let change = &mut planned.change;
-        match present {
+        match replaced {
             Some(before) => change.replaced_credentials.push((before.credential.clone(), sealed)),
             None => {
                 change.new_credentials.push(sealed);

@@ -2,7 +2,7 @@
 //! two by name; one read of the integration and one of the installation, one batch read of its workflows
 //! and one of the credentials; one KMS call for each credential with data, and one transaction. All
 //! again after a conflict with a concurrent request, one query if a name is taken, and one
-//! for a limited token that names a credential.
+//! for a limited token that changes a credential.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -58,7 +58,7 @@ pub(super) struct Credentials(pub(super) BTreeMap<String, CredentialInput>);
 /// replaces that of the present one.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_source: credential_id, name, data))]
+#[input(check(check_source: credential_id, name, data, new))]
 pub struct CredentialInput {
     /// Credential of the user, of this type.
     pub(super) credential_id: Option<CredentialId>,
@@ -67,6 +67,11 @@ pub struct CredentialInput {
     /// Data as the fields of the credential type require it, at most 16 KiB as JSON.
     #[schema(value_type = Object, required = false)]
     pub(super) data: Option<SecretObject>,
+    /// Whether `data` is stored in a new credential although one is connected, which stays for what else uses
+    /// it; by default false.
+    #[input(default)]
+    #[schema(required = false, default = false)]
+    pub(super) new: bool,
 }
 
 /// Maximum number of attempts while concurrent requests change the installation or take the names of its
@@ -86,6 +91,7 @@ fn check_source(
     credential_id: &Option<CredentialId>,
     name: &Option<Text<256>>,
     data: &Option<SecretObject>,
+    new: &bool,
 ) {
     match (credential_id, data) {
         (None, None) => fields.reject_object("must have `credentialId` or `data`"),
@@ -94,6 +100,9 @@ fn check_source(
     }
     if name.is_some() && data.is_none() {
         fields.reject("name", "is allowed with `data` only");
+    }
+    if *new && data.is_none() {
+        fields.reject("new", "is allowed with `data` only");
     }
 }
 

@@ -185,6 +185,7 @@ class CredentialInput(TypedDict):
     #: Data as the fields of the credential type require it, at most 16 KiB as JSON.
     data: NotRequired[dict[str, Any] | None]
     name: NotRequired[Text256 | None]
+    new: NotRequired[bool | None]
 
 
 class CredentialList(TypedDict):

@@ -360,6 +360,40 @@ async fn limited_token_can_choose_an_account_that_the_app_connected() {
 }
 
 #[tokio::test]
+async fn limited_token_does_not_replace_an_account_that_another_integration_uses() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let field = json!({ "name": "token", "label": "Token", "type": "secret" });
+    let integration = json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "Orders" }],
+        "credentialTypes": [{ "type": "shop", "name": "Shop", "fields": [field] }] });
+    let of = |id: &str| format!("/users/{user}/installations/{id}");
+    let entered = |token: &str| json!({ "credentials": { "shop": { "data": { "token": token } } } });
+    for id in ["first", "second"] {
+        acme.backend.put(&format!("/integrations/{id}"), integration.clone()).await.is(201);
+    }
+    let shared =
+        acme.backend.put(&of("second"), entered("of second")).await.is(201).body["credentialIds"]["shop"].clone();
+    acme.backend.put(&of("first"), json!({ "credentials": { "shop": { "credentialId": shared } } })).await.is(201);
+    let revealed = async |id: &Value| {
+        let path = format!("/users/{user}/credentials/{}/reveal", id.as_str().unwrap());
+        acme.engine.post(&path, json!({})).await.is(200).body["data"]["token"].clone()
+    };
+    let options = json!({ "mode": "install", "integrations": ["first"] });
+    let token = acme.backend.post(&format!("/users/{user}/token"), options).await.is(200).text("token");
+    let limited = Api::new(token);
+
+    let changed = limited.put(&of("first"), entered("of first")).await.is(200).body;
+    let own = &changed["credentialIds"]["shop"];
+    assert_ne!(*own, shared);
+    assert_eq!((revealed(&shared).await, revealed(own).await), (json!("of second"), json!("of first")));
+    let other = acme.backend.get(&of("second")).await.is(200).body;
+    assert_eq!((&other["credentialIds"]["shop"], &other["status"]), (&shared, &json!("active")));
+    // What only its integrations use is replaced in place.
+    let again = limited.put(&of("first"), entered("again")).await.is(200).body;
+    assert_eq!((&again["credentialIds"]["shop"], revealed(own).await), (own, json!("again")));
+}
+
+#[tokio::test]
 async fn mode_of_a_token_limits_what_it_changes() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;

@@ -118,6 +118,17 @@ async fn user_installs_changes_and_uninstalls() {
     let reveal = format!("/users/{}/credentials/{}/reveal", here.user, credential["credentialId"].as_str().unwrap());
     assert_eq!(here.acme.engine.post(&reveal, json!({})).await.is(200).body["data"]["token"], "shpat_2");
 
+    // Unless they are for another account.
+    let mut other = connected("shpat_3");
+    (other["shopify"]["new"], other["shopify"]["name"]) = (json!(true), json!("Second shop"));
+    let switched = joe.put(&here.path, json!({ "credentials": other })).await.is(200).body;
+    assert_ne!(switched["credentialIds"]["shopify"], credential["credentialId"]);
+    assert!(here.workflows().await.iter().all(|one| one["credentialIds"][0] == switched["credentialIds"]["shopify"]));
+    assert_eq!(here.acme.engine.post(&reveal, json!({})).await.is(200).body["data"]["token"], "shpat_2");
+    let misused = json!({ "shopify": { "credentialId": credential["credentialId"], "new": true } });
+    let refused = joe.put(&here.path, json!({ "credentials": misused })).await;
+    refused.is_problem(422, "validation").names(&["/credentials/shopify/new"]);
+
     assert_eq!(joe.delete(&here.path).await.is(200).body, json!({ "success": true }));
     assert_eq!((here.credentials().await.len(), here.workflows().await.len()), (0, 0));
     for answer in [joe.get(&here.path).await, joe.delete(&here.path).await] {

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use aws_config::SdkConfig;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tenon::{
@@ -17,9 +18,11 @@ use tenon::{
             credentials::seal_credentials,
         },
         forward::Forwarder,
+        guard::EgressRules,
         queues::Queue,
         recorder::DeliveryRecorder,
         senders::Sender,
+        webhook::{WebhookSender, new_secret, seal_secret},
     },
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
@@ -32,6 +35,7 @@ use tenon::{
         request_seed::{RequestKey, RequestSeed},
         timestamp::Timestamp,
         user::{Metadata, NewUser},
+        webhook::Webhook,
     },
     store::{
         Table,
@@ -88,7 +92,14 @@ async fn send(
         })
     })
     .await;
-    let vault = Vault::new(&config, "alias/x");
+    let outcomes = send_to_bus(&config, errors).await;
+    let requests = requests.lock().unwrap().clone();
+    (outcomes, requests)
+}
+
+/// Sends errors to a bus.
+async fn send_to_bus(config: &SdkConfig, errors: &[ErrorLog]) -> Vec<Outcome> {
+    let vault = Vault::new(config, "alias/x");
     let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
     let credentials = AwsCredentials {
         access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
@@ -106,10 +117,19 @@ async fn send(
     let destination = tests::delivery_harness::destination(route, Target::EventBridge(bus));
     let records: Vec<Record> = errors.iter().cloned().map(Record::from).collect();
     let records: Vec<&Record> = records.iter().collect();
-    let sender = EventBridgeSender::new(&config, vault, FIRST_ATTEMPT_TIMEOUT);
-    let outcomes = sender.send(route, &destination, &records).await;
-    let requests = requests.lock().unwrap().clone();
-    (outcomes, requests)
+    EventBridgeSender::new(config, vault, FIRST_ATTEMPT_TIMEOUT).send(route, &destination, &records).await
+}
+
+/// Sends an error to a webhook on which nothing listens.
+async fn send_to_webhook(config: &SdkConfig, error: ErrorLog) -> Vec<Outcome> {
+    let vault = Vault::new(config, "alias/x");
+    let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
+    let secret = seal_secret(&vault, route, 1, &new_secret().unwrap()).await.unwrap();
+    let url = "http://127.0.0.1:9/".parse().unwrap();
+    let webhook = Webhook { url, description: None, secret, previous: Vec::new() };
+    let destination = tests::delivery_harness::destination(route, Target::Webhook(webhook));
+    let sender = WebhookSender::new(EgressRules { ports: Vec::new(), allow_loopback: true }, vault);
+    sender.send(route, &destination, &[&error.into()]).await
 }
 
 fn delivered(outcome: &Outcome) -> bool {
@@ -427,7 +447,36 @@ async fn claims_of_a_request_store_pieces_under_different_keys() {
 }
 
 #[tokio::test]
-async fn throttled_kms_is_busy_and_a_modified_data_key_is_refused() {
+async fn attempts_are_skipped_while_kms_refuses_the_functions_and_fail_if_the_secret_is_damaged() {
+    for (code, is_of_secret) in [
+        ("DisabledException", false),
+        ("KMSInvalidStateException", false),
+        ("NotFoundException", false),
+        ("AccessDeniedException", false),
+        ("InvalidCiphertextException", true),
+        ("IncorrectKeyException", true),
+    ] {
+        let config = scripted(move |operation, _| match operation {
+            "Decrypt" => (400, json!({ "__type": code, "message": "no" })),
+            other => kms(other).unwrap(),
+        })
+        .await;
+        for outcomes in [send_to_bus(&config, &[error("a")]).await, send_to_webhook(&config, error("a")).await] {
+            match failed(&outcomes[0]) {
+                Some((attempt, Failure::Refused)) => {
+                    assert!(
+                        is_of_secret && attempt.response.ends_with("could not be decrypted"),
+                        "{code}: {outcomes:?}"
+                    );
+                }
+                _ => assert_eq!((is_of_secret, &outcomes[..]), (false, &[Outcome::Skipped][..]), "{code}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_of_kms_say_whether_the_secret_is_damaged() {
     let refuse = |code: &'static str| {
         scripted(move |operation, _| match operation {
             "Decrypt" => (400, json!({ "__type": code, "message": "" })),
@@ -435,12 +484,13 @@ async fn throttled_kms_is_busy_and_a_modified_data_key_is_refused() {
         })
     };
     let context = Context { environment: "acme".into(), owner: "destination".into(), purpose: "webhook-secret" };
-    for (code, is_busy) in [("ThrottlingException", true), ("InvalidCiphertextException", false)] {
+    for code in ["ThrottlingException", "InvalidCiphertextException", "DisabledException"] {
         let vault = Vault::new(&refuse(code).await, "alias/x");
         let sealed = vault.seal(&context, 1, b"secret").await.unwrap();
         match vault.open(&context, &sealed).await {
-            Err(VaultError::Busy(_)) => assert!(is_busy, "{code}"),
-            Err(VaultError::Refused(_)) => assert!(!is_busy, "{code}"),
+            Err(VaultError::Busy(_)) => assert_eq!(code, "ThrottlingException"),
+            Err(VaultError::Undecryptable) => assert_eq!(code, "InvalidCiphertextException"),
+            Err(VaultError::Refused(_)) => assert_eq!(code, "DisabledException"),
             other => panic!("{code}: {other:?}"),
         }
     }
