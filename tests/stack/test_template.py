@@ -597,6 +597,19 @@ def test_the_first_rotation_waits_for_the_key_that_it_uses(template: Template) -
     assert permission["SourceArn"] == {"Fn::GetAtt": ["SigningKeysRotation", "Arn"]}
 
 
+def test_records_and_messages_wait_for_the_key_that_their_functions_use(template: Template) -> None:
+    # A table that was kept or restored has records when its stack is created.
+    policy = json.dumps(template.resources["DestinationsKey"]["Properties"]["KeyPolicy"])
+    uses = {role.removesuffix("Role") for role in re.findall(r'"(\w+Role)"', policy)}
+    triggers = [
+        one
+        for one in map(template.resources.get, template.of_type("AWS::Lambda::EventSourceMapping"))
+        if one["Properties"]["FunctionName"].get("Ref") in uses
+    ]
+    assert len(triggers) == 3
+    assert all(trigger["DependsOn"] == "DestinationsKeyAlias" for trigger in triggers)
+
+
 def test_removing_the_base_path_moves_the_api_to_the_root(template: Template) -> None:
     # An update that omits the key changes nothing.
     assert template.resources["DomainMapping"]["Properties"]["ApiMappingKey"] == {"Ref": "BasePath"}
