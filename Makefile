@@ -128,11 +128,12 @@ bench: setup ## Measure speed, size and cost, and write docs/benchmarks.* and do
 	$(if $(PARTS),,$(PYTHON) local/cost.py)
 
 # The profile `release` builds faster, `dist` builds what is released. cargo-lambda would change some settings of the profile
-# `release` only (panics, the processor): all are set here and in Cargo.toml.
+# `release` only (panics, the processor): all are set here and in Cargo.toml. 2.34 is the version of glibc of
+# Amazon Linux 2023, on which Lambda runs the functions.
 .PHONY: build
 build: rust-target $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=arm64 or x86_64)
 	PATH="$(CURDIR)/$(RELEASE_VENV)/bin:$$PATH" cargo lambda build --locked --profile $(PROFILE) --package functions \
-		--target $(RUST_TARGET) --disable-optimizations --config 'build.rustflags=["-C", "target-cpu=$(PROCESSOR)"]'
+		--target $(RUST_TARGET).2.34 --disable-optimizations --config 'build.rustflags=["-C", "target-cpu=$(PROCESSOR)"]'
 
 .PHONY: package
 package: PROFILE = dist

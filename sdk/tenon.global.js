@@ -204,7 +204,7 @@ function open(given) {
       else receive(data ?? {});
     });
     port1.start();
-    frame.contentWindow.postMessage({ tenon: "port", v: 1 }, page.origin, [port2]);
+    frame.contentWindow.postMessage({ tenon: "port", v: 1, inline: !dialog }, page.origin, [port2]);
     if (dialog) frame.contentWindow.focus();
     const token = await (firstToken ?? newToken());
     firstToken = null;

@@ -235,7 +235,7 @@ class Front(Server):
 
     def forward(self, request: Request) -> Response:
         """Returns the response of the API."""
-        passed = ("authorization", "content-type", "origin", "if-none-match")
+        passed = ("authorization", "content-type", "origin", "if-match", "if-none-match")
         headers = {name: request.headers[name] for name in passed if name in request.headers}
         url = f"{self.api}{request.path}?{request.query}"
         try:
@@ -789,6 +789,70 @@ def test_reconnect_offers_the_other_accounts(site: Site, user: User) -> None:
     assert {entry["name"] for entry in user.call("GET", "/credentials")["data"]} == {"First shop", "Second shop"}
 
 
+def test_another_account_leaves_the_one_that_other_integrations_use(
+    site: Site, new_environment: NewEnvironment
+) -> None:
+    environment = new_environment()
+    for integration in ("shop", "second"):
+        environment.call("PUT", f"/integrations/{integration}", SHOP, 201)
+    user = site.sign_in(site.new_user(environment))
+    shared = user.install()["credentialIds"]["shop"]
+    user.install("second", credentials={"shop": {"credentialId": shared}}, settings={"region": "eu"})
+    site.show("Connected", integrationId="shop")
+    site.click("Reconnect", "Other integrations use this account too: second.")
+    site.choose("Account to use", "Connect another account")
+    assert "Other integrations" not in site.text()
+    site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_2", "Name of this account": "Other shop"})
+    # The request arrives, but not its response.
+    site.front.fault("PUT", "drop", times=1)
+    site.click("Reconnect", "You seem to be offline")
+    site.click("Reconnect", "This was changed in the meantime.", "Other shop")
+    assert user.installation()["credentialIds"]["shop"] != shared
+    assert user.call("GET", "/installations/second")["credentialIds"] == {"shop": shared}
+    assert len(user.call("GET", "/credentials")["data"]) == 2
+
+
+def test_choice_of_an_account_is_not_lost_without_asking(site: Site, user: User) -> None:
+    user.install()
+    user.call("POST", "/credentials", {"type": "shop", "name": "Second shop", "data": SHOP_ACCOUNT}, 201)
+    site.show("Connected", integrationId="shop")
+    site.click("Reconnect", "Account to use")
+    site.choose("Account to use", "Second shop")
+    site.click("Close", "Discard what you entered?")
+
+
+def test_integration_that_was_uninstalled_elsewhere_is_not_installed_by_a_change(
+    site: Site, new_environment: NewEnvironment
+) -> None:
+    environment = new_environment()
+    without_account = {**SHOP, "credentialTypes": [], "settings": SHOP["settings"][1:]}
+    environment.call("PUT", "/integrations/shop", without_account, 201)
+    user = site.sign_in(site.new_user(environment))
+    user.install(settings={"batch": 1})
+    site.show("Uninstall", integrationId="shop")
+    user.call("DELETE", "/installations/shop")
+    site.fill({"Orders per run": "5"})
+    site.click("Save", "This was changed in the meantime.", "Install")
+    user.call("GET", "/installations/shop", status=404)
+
+
+def test_refusals_that_a_repetition_may_end_say_so(site: Site, user: User) -> None:
+    site.show("Access token", integrationId="shop")
+    site.fill_shop()
+    for status, text in [
+        (429, "Please try again shortly."),
+        (503, "Please try again shortly."),
+        (409, "went wrong on our side"),
+    ]:
+        site.front.fault(
+            "PUT",
+            Response.of('{"type": "urn:tenon:problem:too-many-workflows"}', "application/problem+json", status),
+            times=1,
+        )
+        site.click("Install", text)
+    site.click("Install", "Shop is installed.")
+
+
 def test_account_that_the_app_connects_is_chosen_from_an_install_link(
     site: Site, new_environment: NewEnvironment
 ) -> None:
@@ -854,7 +918,7 @@ NUMBERS: dict[str, tuple[dict[str, float], list[str]]] = {
     "en-US": (
         {"7": 7, "1.5": 1.5, "2,5": 2.5, "0,125": 0.125, ",25": 0.25, "\uff11\uff10\uff10\uff10": 1000, "1 001": 1001}
         | {"12\u2019345.5": 12345.5, "\u22123": -3, "+.5": 0.5, "1e3": 1000, "2.125": 2.125},
-        ["1,000", "1.5.2", "12 34", "0 125", "1,000.5", "1e999", "10\u00b2", "x", ".", "-"],
+        ["1,000", "1.5.2", "12 34", "0 125", "1,000.5", "1e999", "10\u00b2", "x", ".", "-", "10223456789012345"],
     ),
     "de-DE": (
         {"1,5": 1.5, "2.5": 2.5, "1,125": 1.125, "0.125": 0.125, "1 000,5": 1000.5},
@@ -1165,8 +1229,8 @@ def test_form_that_was_left_does_not_disturb_the_next_one(site: Site, user: User
     release = site.front.hold("PUT")
     site.click("Install")
     wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
-    site.click("Back", "Discard what you entered?")
-    site.click("Discard", "Ledger")
+    site.click("Back", "Leave while this is being saved?")
+    site.click("Leave", "Ledger")
     site.click("Ledger", "Step 1 of 5")
     site.fill({"Host": "https://ledger.example"})
     release.set()
@@ -1187,8 +1251,8 @@ def test_form_that_was_left_does_not_take_over_a_view_that_loads(
     site.click("Install")
     wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
     end_load = site.front.hold("GET /session")
-    site.click("Back", "Discard what you entered?")
-    site.click("Discard")
+    site.click("Back", "Leave while this is being saved?")
+    site.click("Leave")
     wait(lambda: site.front.faults[-1].left == 0, PATIENCE, "request of the next view")
     end_save.set()
     responses = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/installations/'))"
@@ -2235,12 +2299,27 @@ def test_leaving_a_form_that_is_being_sent_is_confirmed_although_nothing_was_ent
     release = site.front.hold("PUT")
     site.click("Install")
     wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
-    site.click("Back", "Discard what you entered?")
-    site.click("Keep editing")
-    site.click("Back", "Discard what you entered?")
+    site.click("Back", "Leave while this is being saved?")
+    site.click("Wait")
+    site.click("Back", "Leave while this is being saved?")
     release.set()
     site.see("Chat is installed.")
-    assert site.find("return document.querySelector('dialog')") is None, "nothing is left to discard"
+    assert site.find("return document.querySelector('dialog')") is None, "nothing is left to save"
+
+
+def test_question_about_a_form_that_is_being_sent_ends_when_it_is_refused(site: Site, user: User) -> None:
+    site.show("Access token", integrationId="shop")
+    site.fill_shop()
+    release = site.front.hold("PUT", "close")
+    site.click("Install")
+    wait(lambda: site.front.lines("PUT"), PATIENCE, "request")
+    site.click("Close", "Leave while this is being saved?")
+    release.set()
+    site.see("You seem to be offline")
+    assert site.find("return document.querySelector('dialog')") is None
+    site.click("Close", "Discard what you entered?")
+    site.click("Keep editing")
+    assert site.value("Access token") == SHOP_ACCOUNT["token"]
 
 
 def test_retired_integration_can_be_uninstalled(site: Site, new_environment: NewEnvironment) -> None:
@@ -2438,6 +2517,10 @@ def test_offline_keeps_what_was_typed(site: Site, user: User) -> None:
     site.front.fault("DELETE", "close", times=1)
     site.click("Uninstall", "Uninstall Shop?")
     site.click("Uninstall", "You seem to be offline")
+    site.front.repair()
+    site.front.fault("DELETE", "drop", times=1)
+    site.click("Uninstall")
+    wait(lambda: len(site.front.lines("DELETE")) == 2, PATIENCE, "second request")
     site.click("Uninstall", "Shop is uninstalled.")
     assert [event["name"] for event in site.events()] == ["ready", "installed", "uninstalled"]
 

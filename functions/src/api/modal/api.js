@@ -20,8 +20,8 @@ let dueAt = 0;
 let renewal = null;
 let askHost = null;
 
-// Failure of a request. `kind` is `offline`, `session`, `invalid` (with `errors`), `conflict`, `gone`,
-// `forbidden`, `failed`, or `stale` if the user has changed since.
+// Failure of a request. `kind` is `offline`, `session`, `invalid` (with `errors`), `conflict` (the same request may succeed),
+// `changed` (it cannot), `gone`, `forbidden`, `busy`, `failed`, or `stale` if the user has changed since.
 class RequestError extends Error {
   constructor(kind, { detail = "", errors = [] } = {}) {
     super(detail || kind);
@@ -101,11 +101,11 @@ document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && isDue) renewToken().catch(() => {});
 });
 
-async function request(method, path, body, bearer) {
+async function request(method, path, body, bearer, headers) {
   try {
     return await fetch(new URL(path, base), {
       method,
-      headers: { ...(bearer && { authorization: `Bearer ${bearer}` }), ...(body && { "content-type": "application/json" }) },
+      headers: { ...(bearer && { authorization: `Bearer ${bearer}` }), ...(body && { "content-type": "application/json" }), ...headers },
       body: body && JSON.stringify(body),
       cache: "no-store",
       credentials: "omit",
@@ -121,11 +121,12 @@ const isProblem = (response) => response.headers.get("content-type")?.startsWith
 // API Gateway's own refusals of a token are not problem documents.
 const isTokenRefused = (response) => response.status === 401 || (response.status === 403 && !isProblem(response));
 
-const KINDS = { 400: "failed", 403: "forbidden", 404: "gone", 409: "conflict", 410: "gone", 412: "conflict", 422: "invalid" };
+const KINDS = { 403: "forbidden", 404: "gone", 410: "gone", 412: "changed", 422: "invalid", 429: "busy", 503: "busy" };
+const CONFLICT = "urn:tenon:problem:concurrent-modification";
 
 async function documentOf(response) {
   const read = await response.json().catch(() => null);
-  if (!response.ok) throw new RequestError(KINDS[response.status] ?? "failed", read ?? {});
+  if (!response.ok) throw new RequestError(read?.type === CONFLICT ? "conflict" : KINDS[response.status] ?? "failed", read ?? {});
   // The response has ended early.
   if (read === null) throw new RequestError("offline");
   return read;
@@ -133,16 +134,16 @@ async function documentOf(response) {
 
 // Sends a request with the token and returns the document. A refused token is renewed once. Neither the request
 // nor the response of a user reaches another one.
-async function call(method, path, body) {
+async function call(method, path, body, headers) {
   if (!token) await renewToken();
   const used = token;
   const { sub: user } = claims;
-  let response = await request(method, path, body, used);
+  let response = await request(method, path, body, used, headers);
   if (isTokenRefused(response)) {
     // Another request may have renewed the token in the meantime.
     if (token === used) await renewToken();
     checkUser(user);
-    response = await request(method, path, body, token);
+    response = await request(method, path, body, token, headers);
     if (isTokenRefused(response)) throw new RequestError("session");
   }
   return documentOf(response).finally(() => checkUser(user));

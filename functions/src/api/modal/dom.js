@@ -83,7 +83,10 @@ function problemText(problem) {
     console.error(problem);
     return text("failed");
   }
-  const texts = { session: "sessionEnded", offline: "offline", invalid: "conflict", conflict: "conflict", gone: "gone", forbidden: "notAllowed" };
+  const texts = {
+    session: "sessionEnded", offline: "offline", invalid: "conflict", conflict: "conflict", changed: "conflict", gone: "gone", forbidden: "notAllowed",
+    busy: "busy",
+  };
   const message = text(texts[problem.kind] ?? "failed");
   return problem.kind === "session" && !isRenewable() ? `${message} ${text("linkUsed")}` : message;
 }

@@ -2,7 +2,7 @@
 
 import { text, formatList } from "./texts.js";
 import { call, claims, deferred, RequestError } from "./api.js";
-import { h, button, announce, notice, confirmDialog, newId } from "./dom.js";
+import { h, button, announce, notice, problemText, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
 import { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
@@ -28,9 +28,12 @@ async function put(id, body) {
   return installation;
 }
 
-// Stores an installation, and replaces what the page knows of it.
+// Stores an installation, and replaces what the page knows of it. Nothing is installed again that was uninstalled
+// elsewhere, and no account is added twice if a response was lost.
 async function store(id, body) {
-  const installation = await call("PUT", installationPath(id), body);
+  const present = installationOf(id);
+  const isAdding = Object.values(body.credentials ?? {}).some((account) => account.new);
+  const installation = await call("PUT", installationPath(id), body, present && { "if-match": isAdding ? `"${present.revision}"` : "*" });
   state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== id)];
   return installation;
 }
@@ -52,36 +55,50 @@ const prefilled = (field, values) => (field.type === "secret" ? undefined : own(
 
 const validCredentialsOf = (type) => credentialsOf(type).filter(({ status }) => status === "valid");
 
-// Section for the account of a credential type: one that the user has, or the fields of another one. `present` is the id of
-// the account of an installation, if it has one: its fields can be entered again.
-function accountSection(credentialType, present) {
+// Value of the choice to connect an account that the user does not have yet, beside that of an installation.
+const ANOTHER = "another";
+
+// Section for the account of a credential type: one that the user has, or the fields of another one. The fields of the
+// account that an installation has can be entered again.
+function accountSection(credentialType, installation) {
   const { type, name, fields } = credentialType;
+  const present = own(installation?.credentialIds, type);
   const existing = validCredentialsOf(type).filter(({ credentialId }) => credentialId !== present);
   if (fields.length === 0) return appAccountSection(credentialType, existing);
   const pointer = (field) => toPointer("credentials", type, "data", field.name);
+  const known = credentialsOf(type).find(({ credentialId }) => credentialId === present);
   // A name tells the account apart from those that the user has.
   const namePointer = toPointer("credentials", type, "name");
-  const nameField = existing.length > 0 && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
+  const nameField = (known || existing.length > 0) && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
   const inputs = h("div", {}, fields.map((field) =>
     formField(field, pointer(field), prefilled(field, own(state.options.prefill?.credentials, type)))),
   nameField && formField(nameField, namePointer));
-  const known = credentialsOf(type).find(({ credentialId }) => credentialId === present);
   const entered = h("option", { value: "", selected: Boolean(known) }, known?.name ?? text("newAccount"));
-  const choice = existing.length > 0 && accountChoice(type, known ? [entered, existing.map(accountOption)] : [existing.map(accountOption), entered]);
-  const chosen = () => choice && choice.value;
-  const hideInputs = () => { inputs.hidden = Boolean(chosen()); };
-  if (choice) choice.addEventListener("change", hideInputs);
-  hideInputs();
+  const options = existing.map(accountOption);
+  const another = h("option", { value: ANOTHER }, text("newAccount"));
+  const choice = nameField && accountChoice(type, known ? [entered, options, another] : [options, entered]);
+  const chosen = () => choice && choice.value !== ANOTHER && choice.value;
+  const others = known ? state.session.installations.filter((one) => one !== installation && own(one.credentialIds, type) === present) : [];
+  const shared = others.length > 0 && h("p", { class: "help" },
+    text("sharedAccount", { integrations: formatList(others.map(({ integrationId: id }) => state.integrations.get(id)?.name ?? id)) }));
+  const showChosen = () => {
+    inputs.hidden = Boolean(chosen());
+    if (shared) shared.hidden = choice.value !== "";
+  };
+  if (choice) choice.addEventListener("change", showChosen);
+  showChosen();
   const values = (form) => fields.map((field) => [field, readValue(form, field, pointer(field))]);
   return {
     title: name,
-    content: [choice && choiceField(choice), inputs],
+    content: [choice && choiceField(choice), shared, inputs],
     inputs: fields.length + (choice ? 1 : 0),
     check: (form) => (chosen() ? [] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
     read: (form, body) => {
       const data = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
       const accountName = nameField && readValue(form, nameField, namePointer);
-      body.credentials[type] = chosen() ? { credentialId: chosen() } : { data: Object.fromEntries(data), ...(accountName && { name: accountName }) };
+      const isNew = choice && choice.value === ANOTHER;
+      body.credentials[type] = chosen() ? { credentialId: chosen() }
+        : { data: Object.fromEntries(data), ...(accountName && { name: accountName }), ...(isNew && { new: true }) };
     },
     review: (form) => (chosen()
       ? [chosenAccount(choice)]
@@ -107,7 +124,10 @@ const accountOption = ({ credentialId, name }) => h("option", { value: credentia
 
 function accountChoice(type, options) {
   const id = newId("field");
-  return h("select", { id, "data-pointer": toPointer("credentials", type, "credentialId"), "aria-describedby": `${id}-error` }, options);
+  return h("select", {
+    id, "data-pointer": toPointer("credentials", type, "credentialId"), "aria-describedby": `${id}-error`,
+    oninput: () => { state.isDirty = true; },
+  }, options);
 }
 
 const choiceField = (choice) => h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice,
@@ -181,7 +201,7 @@ function installView(integration, { openResult, reload }) {
   };
   const missing = sections.filter(({ isMissing }) => isMissing);
   if (missing.length > 0) {
-    return [missing.map(({ title }) => h("section", {}, h("h2", {}, title), appConnects())), tryAgain(reload)];
+    return [missing.map(({ title }) => h("section", {}, h("h2", {}, title), appConnects())), tryAgain(() => reload())];
   }
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   return total <= MAX_IN_ONE_FORM
@@ -205,6 +225,9 @@ function sectionForm(sections, submit, actions) {
   return form;
 }
 
+// Closes the question whether to leave a form that was being saved.
+const closeDialog = () => document.querySelector("dialog[open]")?.close();
+
 // Checks and sends the form, and marks what is invalid.
 async function submitSections(form, sections, failure, { save, openNext, reload }) {
   failure.replaceChildren();
@@ -216,28 +239,32 @@ async function submitSections(form, sections, failure, { save, openNext, reload 
   view.inert = true;
   // Who leaves the view is asked whether to discard the form. The view stays until the next one is loaded.
   const { isDirty, view: number } = state;
-  state.isDirty = true;
+  Object.assign(state, { isDirty: true, isSaving: true });
   const wasLeft = () => !form.isConnected || number !== state.view;
   try {
     await save(form);
   } catch (problem) {
     if (wasLeft()) return;
-    state.isDirty = isDirty;
+    Object.assign(state, { isDirty, isSaving: false });
+    closeDialog();
     view.inert = false;
     form.querySelector("[type=submit]").focus();
+    if (["gone", "changed"].includes(problem.kind)) {
+      await reload(problemText(problem));
+      return;
+    }
     if (problem.kind !== "invalid") throw problem;
     const others = showFieldErrors(form, problem.errors.map((error) => localized(form, error)))
       .map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
     // The integration has fields that the form lacks.
-    const again = others.length > 0 && button(text("reloadForm"), reload);
+    const again = others.length > 0 && button(text("reloadForm"), () => reload());
     const marked = others.length < problem.errors.length && text("formInvalid");
     failure.replaceChildren(notice([marked, ...others].filter(Boolean).join(" "), "danger", again));
     return;
   }
   if (wasLeft()) return;
-  state.isDirty = false;
-  // Nothing is left to discard.
-  document.querySelector("dialog[open]")?.close();
+  Object.assign(state, { isDirty: false, isSaving: false });
+  closeDialog();
   await openNext();
 }
 
@@ -307,7 +334,10 @@ function manageView(installation, integration, { openReconnect, openCatalogue, r
       const wasUninstalled = await confirmDialog({
         title: text("uninstallTitle", { integration: name }), help: text("uninstallHelp"),
         confirm: text("uninstall"), cancel: text("cancel"),
-        action: () => call("DELETE", installationPath(installation.integrationId)),
+        action: () => call("DELETE", installationPath(installation.integrationId)).catch((problem) => {
+          // The response to a first attempt was lost, or it was uninstalled elsewhere.
+          if (problem.kind !== "gone") throw problem;
+        }),
       });
       if (!wasUninstalled) return;
       send({ type: "event", name: "uninstalled", detail: { integrationId: installation.integrationId } });
@@ -366,7 +396,7 @@ function settingsForm(installation, integration, { canChange, reload }) {
       return put(installation.integrationId, body);
     },
     openNext: () => reload(text("saved")),
-    reload: () => reload(),
+    reload,
   });
 }
 
@@ -431,7 +461,7 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
 // Creates the form that connects an account of an installation again.
 function reconnectView(installation, credentialType, { openInstallation }) {
   const { type, name, fields } = credentialType;
-  const section = accountSection(credentialType, own(installation.credentialIds, type));
+  const section = accountSection(credentialType, installation);
   const reason = credentialOf(installation, type)?.statusReason;
   const isOfApp = fields.length === 0;
   // A form for an account of the app only changes which one is used.
@@ -446,7 +476,7 @@ function reconnectView(installation, credentialType, { openInstallation }) {
         return put(installation.integrationId, body);
       },
       openNext: () => openInstallation(text(texts.done, { account: name })),
-      reload: () => openInstallation(),
+      reload: openInstallation,
     }),
   ];
 }

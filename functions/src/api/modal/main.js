@@ -23,10 +23,10 @@ let shownUser = null;
 // Opens the view again that was shown last, or null.
 let reopen = null;
 
-// Whether the host has said what it asks for.
-let isStarted = false;
+// Whether the page is in a dialog of the host, which it can close.
+let isDialog = false;
 
-const closeButton = () => isStarted && !state.options.inline
+const closeButton = () => isDialog
   && h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: requestClose }, "×");
 
 // Replaces the page. The heading gets the focus, but the first view must not take it from the page around it.
@@ -35,7 +35,7 @@ function replacePage(title, before, ...content) {
   app.replaceChildren(h("header", {}, before, heading, closeButton()), ...content);
   app.removeAttribute("aria-busy");
   document.title = title;
-  state.isDirty = false;
+  Object.assign(state, { isDirty: false, isSaving: false });
   if (wasUsed) heading.focus();
   scrollTo(0, 0);
 }
@@ -94,9 +94,13 @@ async function openView(load, draw, { renews = false } = {}) {
   }
 }
 
-const confirmDiscard = () => (state.isDirty ? confirmDialog({
-  title: text("discardTitle"), help: text("discardHelp"), confirm: text("discard"), cancel: text("keepEditing"),
-}) : true);
+function confirmDiscard() {
+  if (!state.isDirty) return true;
+  const [title, help, confirm, cancel] = state.isSaving
+    ? ["savingTitle", "savingHelp", "leave", "wait"]
+    : ["discardTitle", "discardHelp", "discard", "keepEditing"];
+  return confirmDialog({ title: text(title), help: text(help), confirm: text(confirm), cancel: text(cancel) });
+}
 
 async function leaveView(open) {
   if (await confirmDiscard()) await open();
@@ -148,7 +152,7 @@ async function openIntegration(id, message) {
     ];
     const view = { title, integration, back: homeOf(), message };
     if (!installation) {
-      show(view, description, installView(integration, { openResult: () => openResult(integration), reload: () => openIntegration(id) }));
+      show(view, description, installView(integration, { openResult: () => openResult(integration), reload: (changed) => openIntegration(id, changed) }));
       return;
     }
     show(view, description, manageView(installation, integration, {
@@ -165,9 +169,8 @@ async function openIntegration(id, message) {
 
 function openResult(integration) {
   const done = button(text("done"), () => send({ type: "close" }), "primary");
-  show({ title: integration.name, integration },
-    h("div", { class: "result", role: "status" }, h("p", { class: "big" }, text("installed", { integration: integration.name })),
-      h("p", { class: "quiet" }, claims.hosted ? text("linkDone") : text("installedHelp"))),
+  show({ title: text("installed", { integration: integration.name }), integration },
+    h("p", { class: "quiet result" }, claims.hosted ? text("linkDone") : text("installedHelp")),
     h("div", { class: "actions" }, !claims.hosted && button(text("manage"), () => openIntegration(integration.integrationId)),
       isFramed && !state.options.inline && done,
       state.options.inline && homeOf() && button(text("done"), homeOf(), "primary")));
@@ -235,7 +238,7 @@ function clear() {
   // A view that is loading is not shown.
   state.view += 1;
   reopen = null;
-  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, switches: Promise.resolve() });
+  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve() });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
 }
@@ -261,12 +264,16 @@ function startFramed() {
   let pendingStart = false;
   showLoading();
   connectHost(async (message) => {
-    if (message.type === "start") {
+    if (message.type === "opened") {
+      // The first token can take its time.
+      isDialog = message.inline === false;
+      if (isDialog) showLoading();
+    } else if (message.type === "start") {
       state.options = message.options ?? {};
       setLanguage([state.options.lang, ...navigator.languages], state.options.texts);
       document.body.classList.toggle("inline", Boolean(state.options.inline));
       setThemes({ host: state.options.theme ?? null });
-      isStarted = true;
+      isDialog = !state.options.inline;
       // In the language of the host, with a button that closes.
       showLoading();
       onTokenDue(() => send({ type: "renew" }));

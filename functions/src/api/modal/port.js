@@ -24,6 +24,7 @@ function connectHost(receive) {
     [port] = ports;
     port.addEventListener("message", ({ data: message }) => receive(message ?? {}));
     port.start();
+    receive({ type: "opened", inline: data.inline });
   });
   parent.postMessage({ tenon: "ready", v: PROTOCOL }, ancestors[0]);
 }

@@ -17,6 +17,8 @@ const state = {
   view: 0,
   // Whether the form of the present view has changes that are not saved.
   isDirty: false,
+  // Whether that form is being saved.
+  isSaving: false,
   // Settles when all switches of workflows are done. Views that are loaded meanwhile wait for it.
   switches: Promise.resolve(),
 };
