@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use rand::seq::IteratorRandom;
+use rand::seq::SliceRandom;
 
 use super::{
     pipeline::{self, Batch, Stage},
@@ -67,6 +67,8 @@ const MAX_RELEASE_ATTEMPTS: u32 = 3;
 /// Period within which every pending delivery becomes due. Longer than any wait of the retry
 /// schedule or `Retry-After`.
 const FAR_FUTURE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+/// Wait until the next drain after an error that a repetition may end.
+const BUSY_DELAY: Duration = Duration::from_secs(5);
 /// Tolerance when wake-ups are compared: a message that is due within this time may be the one that
 /// woke this drain.
 const WAKEUP_TOLERANCE: Duration = Duration::from_secs(1);
@@ -130,8 +132,8 @@ pub async fn drain(
     let mut end = End { not_before: started, timed_out: true, recovered_at: None };
     let mut examined = None;
     while recorder.now() < started + RUN_BUDGET {
-        let destination = match store.destination().await {
-            Ok(Some(destination)) => destination,
+        let batch = match store.destination().await {
+            Ok(Some(destination)) => drain_batch(route, &destination, &mut examined, (store, recorder, sender)).await,
             Ok(None) => return store.delete_health().await,
             Err(StoreError::Malformed(error)) => {
                 let Route { environment, destination } = route;
@@ -140,12 +142,21 @@ pub async fn drain(
                 (end.not_before, end.timed_out) = (recorder.now() + MAX_DELAY, false);
                 break;
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         };
-        let batch = drain_batch(route, &destination, &mut examined, (store, recorder, sender)).await?;
-        if let ControlFlow::Break(recovered_at) = batch {
-            (end.timed_out, end.recovered_at) = (false, recovered_at);
-            break;
+        match batch {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(recovered_at)) => {
+                (end.timed_out, end.recovered_at) = (false, recovered_at);
+                break;
+            }
+            // Otherwise the destination would wait for the end of the lease.
+            Err(StoreError::Busy(error)) => {
+                tracing::warn!(error = %ErrorChain(&*error), "stopped the drain early");
+                end.not_before = recorder.now() + BUSY_DELAY;
+                break;
+            }
+            Err(error) => return Err(error),
         }
     }
     release(store, recorder, &lease, &end).await
@@ -155,14 +166,14 @@ pub async fn drain(
 struct End {
     /// Time before which no other drain starts.
     not_before: Timestamp,
-    /// Whether the time for batches ended the drain, so that anything pending may be due.
+    /// Whether the time for batches or an error ended the drain, so that anything pending may be due.
     timed_out: bool,
     /// Last recovery of the destination that the drain knew.
     recovered_at: Option<Timestamp>,
 }
 
 /// Releases the lease, and schedules the next drain, unless nothing is pending or a wake-up in time is already
-/// scheduled. If the time for batches ended the drain, or the destination has recovered since, anything pending may
+/// scheduled. If the time for batches or an error ended the drain, or the destination has recovered since, anything pending may
 /// be due.
 async fn release(
     store: &impl DrainStore,
@@ -210,7 +221,7 @@ async fn release(
 }
 
 /// Processes the next batch. Attempts up to [`BATCH_SIZE`] due deliveries concurrently, one while
-/// the circuit is open. While the destination is backing off, only fails deliveries that have
+/// the circuit is open, and settles those of as many that need no attempt. While the destination is backing off, only fails deliveries that have
 /// expired. If it is disabled, cancels its pending deliveries. Breaks if nothing is left to do or
 /// attempts were skipped, with the last recovery that it knew.
 ///
@@ -223,7 +234,7 @@ async fn drain_batch(
     (store, recorder, sender): (&impl DrainStore, &impl Recorder, &impl Sender),
 ) -> Result<ControlFlow<Option<Timestamp>>, StoreError> {
     let (health, now) = (store.health().await?, recorder.now());
-    let (found, all_examined) = next_deliveries(destination, store, &health, examined, now).await?;
+    let Next { found, probe, all_examined } = next_deliveries(destination, store, &health, examined, now).await?;
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }
@@ -246,8 +257,12 @@ async fn drain_batch(
     let keys: Vec<RecordKey> = due.iter().map(|delivery| delivery.record).collect();
     let records = if keys.is_empty() { FoundRecords::default() } else { store.records(&keys).await? };
     let cancelled = cancelled_replays(store, &due).await?;
-    let (deliveries, unattempted) = with_records(due, &records, &cancelled);
+    let (mut deliveries, unattempted) = with_records(due, &records, &cancelled);
     settled.extend(unattempted);
+    if let Some(probe) = probe {
+        // The others wait, except those that the pipeline cancels.
+        deliveries.retain(|(delivery, record)| delivery.record == probe || !destination.accepts(record));
+    }
     let stage = Stage::Pending { probe: health.circuit() == Circuit::Open };
     let batch = Batch { route, destination, health: &health, stage, deliveries, unattempted: settled };
     let processed = pipeline::run(sender, recorder, batch).await?;
@@ -262,21 +277,30 @@ struct Examined {
     to: Timestamp,
 }
 
-/// Returns the deliveries of the next batch: those that are due, or those of one record if a probe is due; if
-/// none is due, those that a recovery makes due. Of a disabled destination, any. Returns `false` with them if the
-/// recovery may make others due.
+/// Deliveries of the next batch.
+struct Next {
+    found: FoundDeliveries,
+    /// The only record to attempt, if the circuit is open.
+    probe: Option<RecordKey>,
+    /// Whether a recovery makes no others due.
+    all_examined: bool,
+}
+
+/// Returns the deliveries of the next batch: those that are due; if none is, those that a recovery makes due. Of a
+/// disabled destination, any.
 async fn next_deliveries(
     destination: &Destination,
     store: &impl DrainStore,
     health: &Health,
     examined: &mut Option<Examined>,
     now: Timestamp,
-) -> Result<(FoundDeliveries, bool), StoreError> {
+) -> Result<Next, StoreError> {
+    let mut probe = None;
     let mut found = if !destination.enabled {
         store.due(now + FAR_FUTURE, BATCH_SIZE).await?
     } else if health.circuit() == Circuit::Open && !health.is_backing_off(now) {
         let mut found = store.due(now, MAX_EXAMINED).await?;
-        choose_probe(&mut found.readable);
+        probe = choose_probe(&mut found.readable);
         found
     } else {
         store.due(now, BATCH_SIZE).await?
@@ -298,7 +322,7 @@ async fn next_deliveries(
     // A transaction merges duplicates.
     found.readable.truncate(BATCH_SIZE);
     found.unreadable.truncate(BATCH_SIZE);
-    Ok((found, all_examined))
+    Ok(Next { found, probe, all_examined })
 }
 
 /// Returns the deliveries to attempt with their records, and settles the others: those of cancelled
@@ -324,13 +348,15 @@ fn with_records<'a>(
     (deliveries, settled)
 }
 
-/// Keeps the deliveries of one record, among those with the fewest attempts: the destination may have rejected the
-/// others because of their content. Any of them, because it may also reject the oldest ones.
-fn choose_probe(due: &mut Vec<PendingDelivery>) {
-    let fewest = due.iter().map(|delivery| delivery.attempts).min();
-    let candidates = due.iter().filter(|delivery| Some(delivery.attempts) == fewest);
-    let chosen = candidates.choose(&mut rand::rng()).map(|delivery| delivery.record);
-    due.retain(|delivery| Some(delivery.record) == chosen);
+/// Chooses a record among those with the fewest attempts: the destination may have rejected the others because of
+/// their content. Any of them, because it may also reject the oldest ones. Its deliveries become the first of the
+/// list, before others with few attempts.
+fn choose_probe(due: &mut [PendingDelivery]) -> Option<RecordKey> {
+    due.shuffle(&mut rand::rng());
+    due.sort_by_key(|delivery| delivery.attempts);
+    let chosen = due.first()?.record;
+    due.sort_by_key(|delivery| delivery.record != chosen);
+    Some(chosen)
 }
 
 /// Merges deliveries of the same record: a replay, or a first attempt that was recorded twice, may

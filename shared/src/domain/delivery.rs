@@ -191,8 +191,8 @@ impl PendingDelivery {
         }
     }
 
-    /// Merges another pending delivery of the same record into this one, which keeps its key. The
-    /// result has the full schedule of the newer one. Returns false, and changes nothing, if too
+    /// Merges another pending delivery of the same record into this one, which keeps its key and the time of its next
+    /// attempt. The result continues the schedule of the one with fewer attempts. Returns false, and changes nothing, if too
     /// many replays would count its result.
     pub fn merge(&mut self, other: &Self) -> bool {
         let replay_ids = &self.replay_ids | &other.replay_ids;

@@ -1,17 +1,19 @@
 //! Destination health and the leases of drains.
 
+use std::str::FromStr;
+
 use serde::Deserialize;
 
 use super::{
     keys,
     table::{
-        Access, Condition, Delete, Filter, LISTING, Range, ReadWrite, StoreError, Table, Update, number, readable,
-        text, to_value,
+        Access, Condition, Delete, Filter, Item, LISTING, Range, ReadWrite, StoreError, Table, Update, number,
+        readable, text, to_value,
     },
 };
 use crate::domain::{
     delivery::Route,
-    health::{Health, HealthUpdate},
+    health::{Health, HealthUpdate, OutcomeCounts},
     id::{DestinationId, EnvironmentId, ObjectId},
     timestamp::Timestamp,
 };
@@ -88,7 +90,8 @@ impl HealthStore {
     /// Stores the update that [`Health::apply`] describes; both must agree. Returns the health
     /// before the update. One write, and a second one for a `Retry-After`. If the destination was changed
     /// since `current` was read, so that the results say nothing about it, only what is pending is stored, with
-    /// one more write.
+    /// one more write. If the circuit was closed since, a failed probe does not delay the next attempts, with one
+    /// more write.
     ///
     /// Counters are added and the start of a series of failures is set only once, so concurrent
     /// updates are kept. A repeated update counts twice until a drain corrects the backlog.
@@ -101,17 +104,23 @@ impl HealthStore {
     ) -> Result<Health, StoreError> {
         let same = Condition::equals("generation", number(current.generation));
         let same = if current.generation == 0 { same.or(Condition::absent("generation")) } else { same };
-        let recorded = self.0.update_returning_old(update_of(route, current, update, now)?.when(same)).await?;
-        let before = match recorded {
-            Some(before) => {
+        let mut writes = vec![(update.clone(), same.clone())];
+        if update.probe && update.counts.delivered == 0 && update.counts.failed > 0 {
+            let counts = OutcomeCounts { not_before: None, ..update.counts };
+            let late = HealthUpdate { probe: false, counts, ..update.clone() };
+            let planned = same.clone().and(is_next_probe(current.next_probe_at));
+            writes = vec![(update.clone(), planned), (late, same)];
+        }
+        for (update, condition) in &writes {
+            let write = update_of(route, current, update, now)?.when(condition.clone());
+            if let Some(before) = self.0.update_returning_old(write).await? {
                 if let Some(until) = update.counts.not_before {
                     self.record_retry_after(route, until).await?;
                 }
-                before
+                return Ok(before.and_then(readable).unwrap_or_default());
             }
-            None => return self.add_pending(route, update.pending_delta, now).await,
-        };
-        Ok(before.and_then(readable).unwrap_or_default())
+        }
+        self.add_pending(route, update.pending_delta, now).await
     }
 
     /// Adds to the number of pending deliveries. Returns the health before the update. One write.
@@ -220,10 +229,14 @@ impl HealthStore {
 }
 
 impl<A: Access> HealthStore<A> {
-    /// Returns the health of a destination, or the default if none was recorded or it cannot be read: a damaged
-    /// item must not stop deliveries. One read.
+    /// Returns the health of a destination, or the default, with its versions, if none was recorded or it cannot be
+    /// read: a damaged item must not stop deliveries. One read.
     pub async fn get(&self, route: Route) -> Result<Health, StoreError> {
-        Ok(self.0.get_item(&keys::health(route)).await?.and_then(readable).unwrap_or_default())
+        let Some(item) = self.0.get_item(&keys::health(route)).await? else { return Ok(Health::default()) };
+        // Without them, no drain could release its lease and no result could be recorded.
+        let generation = version(&item, "generation").unwrap_or_default();
+        let backlog_version = version(&item, "backlogVersion").unwrap_or_default();
+        Ok(readable(item).unwrap_or_else(|| Health { generation, backlog_version, ..Health::default() }))
     }
 
     /// Returns up to `limit` destinations with pending deliveries, of all environments. Eventually
@@ -232,6 +245,19 @@ impl<A: Access> HealthStore<A> {
         let partitions: Vec<String> = (0..keys::BACKLOG_SHARDS).map(keys::backlogs).collect();
         let page = self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?;
         Ok(page.items)
+    }
+}
+
+/// Returns a number of an item that counts changes.
+fn version<T: FromStr>(item: &Item, name: &str) -> Option<T> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// Returns the condition that the next probe is planned for this time.
+fn is_next_probe(at: Option<Timestamp>) -> Condition {
+    match at {
+        Some(at) => Condition::equals("nextProbeAt", text(at)),
+        None => Condition::absent("nextProbeAt"),
     }
 }
 

@@ -44,6 +44,13 @@ struct Pointer {
     workflow_id: WorkflowId,
 }
 
+/// Returns the ids of workflows, the newest first.
+fn ids_of(pointers: Vec<Pointer>) -> Vec<WorkflowId> {
+    let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
+    ids.sort_by_key(|id| std::cmp::Reverse(*id));
+    ids
+}
+
 /// Reason why a workflow was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateWorkflowError {
@@ -237,20 +244,17 @@ impl<A: Access> Workflows<A> {
         user: UserId,
     ) -> Result<Vec<WorkflowId>, StoreError> {
         let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
-        let pointers: Vec<Pointer> = from_items(items)?;
-        let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
-        ids.sort_by_key(|id| std::cmp::Reverse(*id));
-        Ok(ids)
+        Ok(ids_of(from_items(items)?))
     }
 
-    /// Returns the ids of all workflows of a user that are readable. One query per megabyte.
+    /// Returns the ids of all workflows of a user that are readable, the newest first. One query per megabyte.
     pub async fn readable_ids_by_user(
         &self,
         environment: EnvironmentId,
         user: UserId,
     ) -> Result<Vec<WorkflowId>, StoreError> {
         let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
-        Ok(items.into_iter().filter_map(readable::<Pointer>).map(|pointer| pointer.workflow_id).collect())
+        Ok(ids_of(items.into_iter().filter_map(readable).collect()))
     }
 
     /// Returns the names of all workflows of a user. One query per megabyte.

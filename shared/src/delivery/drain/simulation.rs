@@ -57,6 +57,11 @@ struct World {
     arrived: RefCell<BTreeMap<RecordKey, u32>>,
     /// Records that the receiver refuses whatever its behavior.
     poison: RefCell<BTreeSet<RecordKey>>,
+    /// Time until which reads of the destination fail.
+    busy_until: Cell<Timestamp>,
+    cancelled_replays: RefCell<BTreeSet<ReplayId>>,
+    /// Number of times that due deliveries were read.
+    reads: Cell<usize>,
     /// Times at which the destination recovered.
     recoveries: RefCell<Vec<Timestamp>>,
     /// Number of steps until the process crashes.
@@ -106,6 +111,9 @@ impl World {
             unreadable_records: RefCell::default(),
             unreadable_pending: RefCell::default(),
             unreadable_until: Cell::new(start()),
+            busy_until: Cell::new(start()),
+            cancelled_replays: RefCell::default(),
+            reads: Cell::default(),
             queue: RefCell::default(),
             replays: RefCell::default(),
             arrived: RefCell::default(),
@@ -326,6 +334,9 @@ impl DrainStore for World {
         if self.now.get() < self.unreadable_until.get() {
             return Err(StoreError::Malformed("malformed destination".into()));
         }
+        if self.now.get() < self.busy_until.get() {
+            return Err(StoreError::Busy("throttled".into()));
+        }
         self.perform(|| Some(self.destination.borrow().clone()))
     }
 
@@ -334,6 +345,7 @@ impl DrainStore for World {
     }
 
     async fn due(&self, by: Timestamp, limit: usize) -> Result<FoundDeliveries, StoreError> {
+        self.reads.set(self.reads.get() + 1);
         self.perform(|| {
             let (pending, unreadable) = (self.pending.borrow(), self.unreadable_pending.borrow());
             let due = pending.values().filter(|delivery| delivery.next_attempt_at <= by).take(limit).cloned();
@@ -375,8 +387,8 @@ impl DrainStore for World {
         })
     }
 
-    async fn is_cancelled(&self, _: ReplayId) -> Result<bool, StoreError> {
-        Ok(false)
+    async fn is_cancelled(&self, replay: ReplayId) -> Result<bool, StoreError> {
+        Ok(self.cancelled_replays.borrow().contains(&replay))
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
@@ -638,6 +650,43 @@ fn recovery_reaches_deliveries_behind_thousands_that_were_refused_since() {
     world.run(&[], after(120), |_| None);
 
     assert_eq!((world.arrived.borrow().len(), world.pending.borrow().len()), (100, 2900));
+}
+
+#[test]
+fn probes_do_not_wait_for_thousands_of_deliveries_that_need_no_attempt() {
+    for cancels in [true, false] {
+        let world = World::new(|at| if at < after(60) { Behavior::Refuses } else { Behavior::Accepts });
+        let replay = ReplayId::new();
+        (0..4000).for_each(|_| world.record());
+        world.queue.borrow_mut().clear();
+        for delivery in world.pending.borrow_mut().values_mut() {
+            if cancels {
+                (delivery.replay_only, delivery.replay_ids) = (true, [replay].into());
+            } else {
+                // An expired record.
+                world.records.borrow_mut().remove(&delivery.record);
+            }
+        }
+        world.replays.borrow_mut().insert(replay, (4000, 0));
+        world.cancelled_replays.borrow_mut().insert(replay);
+        assert_eq!(world.current_health().circuit(), Circuit::Open);
+        world.now.set(after(90));
+        world.schedule_drain(after(100));
+
+        world.run(&[after(91)], after(HOUR), |_| None);
+
+        assert_eq!((world.arrived.borrow().len(), world.pending.borrow().len()), (1, 0));
+        let reads = world.reads.get();
+        assert!(reads < 2 * 4000 / BATCH_SIZE, "{reads} reads");
+    }
+}
+
+#[test]
+fn drain_that_an_error_ends_is_continued_soon() {
+    let (world, _) = world_with_five_pending_errors();
+    world.busy_until.set(after(70));
+    let crashes = world.run(&[], after(120), |_| None);
+    assert_eq!((crashes, world.arrived.borrow().len(), world.pending.borrow().len()), (0, 5, 0));
 }
 
 /// Records five errors that a refusing receiver gets, and lets it recover after a minute.

@@ -1,8 +1,9 @@
 //! Workflows of users.
 
+use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tests::{Tenon, send};
+use tests::{Tenon, keys, send, setting};
 
 #[tokio::test]
 async fn workflow_name_is_unique_per_user() {
@@ -21,6 +22,19 @@ async fn workflow_name_is_unique_per_user() {
     acme.backend.post("/workflows", nobody).await.is_problem(404, "not-found");
     let invalid = json!({ "name": "" });
     acme.backend.post("/workflows", invalid).await.is_problem(422, "validation").names(&["/userId", "/name"]);
+}
+
+#[tokio::test]
+async fn damaged_workflow_hides_no_other_one() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let (_, kept) = (acme.create_workflow(&user, "Damaged").await, acme.create_workflow(&user, "Kept").await);
+    let update = Client::new(&acme.tenon.aws).update_item().table_name(setting("TENON_STACK_DirectoryTable"));
+    let update = update.update_expression("REMOVE workflowId");
+    let update = update.key("pk", keys::attribute(keys::user(&acme.id, &user)));
+    update.key("sk", keys::attribute(keys::workflow_name("Damaged"))).send().await.unwrap();
+    let list = acme.backend.get(&format!("/workflows?userId={user}")).await.is(200).body;
+    assert_eq!((list["data"].as_array().unwrap().len(), &list["data"][0]["workflowId"]), (1, &json!(kept)));
 }
 
 #[tokio::test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use tenon::{
     domain::{
         delivery::{Attempt, Route},
-        health::{Health, HealthUpdate, OutcomeCounts},
+        health::{Circuit, Health, HealthUpdate, OutcomeCounts},
         id::{DestinationId, EnvironmentId},
         timestamp::Timestamp,
     },
@@ -81,6 +82,62 @@ async fn results_from_before_a_destination_was_changed_are_not_recorded() {
         health_store.record(route, &health, &failed, now).await.unwrap();
         assert_eq!(health_store.get(route).await.unwrap(), health.apply(&failed, now), "{reset:?}");
     }
+}
+
+#[tokio::test]
+async fn probe_that_fails_after_the_circuit_was_closed_delays_nothing() {
+    let harness = DeliveryHarness::new().await;
+    let route = harness.create_webhook("http://127.0.0.1:9/").await;
+    let table = table("DIRECTORY_TABLE").await;
+    let (destinations, health_store) = (Destinations(table.clone()), HealthStore(table));
+    let now = Timestamp::now();
+    let failure = Attempt { at: now, status: Some(503), latency_ms: 7, response: "down".into() };
+    let failed = |failed: u32, probe: bool| HealthUpdate {
+        counts: OutcomeCounts { failed, not_before: Some(now + Duration::from_secs(3600)), ..OutcomeCounts::default() },
+        last_failure: Some(failure.clone()),
+        pending_delta: 0,
+        probe,
+    };
+    for probes in [0, 3] {
+        health_store.record(route, &Health::default(), &failed(5, false), now).await.unwrap();
+        for _ in 0..probes {
+            let read = health_store.get(route).await.unwrap();
+            health_store.record(route, &read, &failed(1, true), now).await.unwrap();
+        }
+        let read = health_store.get(route).await.unwrap();
+        let mut enabled = destinations.get(route.environment, route.destination).await.unwrap().unwrap();
+        enabled.version += 1;
+        destinations.update_and_reset(route, &enabled, Reset::Circuit).await.unwrap();
+        if probes > 0 {
+            health_store.record(route, &read, &failed(1, true), now).await.unwrap();
+        }
+        let health = health_store.get(route).await.unwrap();
+        assert!(!health.is_backing_off(now) && health.circuit() == Circuit::Closed, "{probes} probes: {health:?}");
+    }
+}
+
+#[tokio::test]
+async fn damaged_health_does_not_keep_a_drain_from_releasing_its_lease() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (table, client) = (table("DIRECTORY_TABLE").await, Client::new(&config));
+    let (route, now) = (route(), Timestamp::now());
+    let health_store = HealthStore(table);
+    for _ in 0..3 {
+        health_store.add_pending(route, 1, now).await.unwrap();
+    }
+    let pk = format!("env#{}#destinations", route.environment);
+    let damaged = client.update_item().table_name(setting("DIRECTORY_TABLE"));
+    let damaged = damaged.key("pk", AttributeValue::S(pk));
+    let damaged = damaged.key("sk", AttributeValue::S(format!("health#{}", route.destination)));
+    let damaged = damaged.update_expression("SET consecutiveFailures = :text");
+    let damaged = damaged.expression_attribute_values(":text", AttributeValue::S("damaged".into()));
+    damaged.condition_expression("attribute_exists(pk)").send().await.unwrap();
+
+    let (lease, _) = health_store.lease(route, now, now + Duration::from_secs(75)).await.unwrap().unwrap();
+    let health = health_store.get(route).await.unwrap();
+    let nothing = Backlog { earliest_due: None, counted: Some((0, None)) };
+    let released = health_store.release(route, &lease, Some(health.backlog_version), nothing, None).await.unwrap();
+    assert_eq!((released, health.backlog_version), (ReleaseOutcome::Released, 3));
 }
 
 #[tokio::test]
