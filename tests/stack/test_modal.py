@@ -841,7 +841,7 @@ def test_refusals_that_a_repetition_may_end_say_so(site: Site, user: User) -> No
     site.fill_shop()
     for status, text in [
         (429, "Please try again shortly."),
-        (503, "Please try again shortly."),
+        (503, "went wrong on our side"),
         (409, "went wrong on our side"),
     ]:
         site.front.fault(

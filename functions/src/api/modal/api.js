@@ -121,7 +121,7 @@ const isProblem = (response) => response.headers.get("content-type")?.startsWith
 // API Gateway's own refusals of a token are not problem documents.
 const isTokenRefused = (response) => response.status === 401 || (response.status === 403 && !isProblem(response));
 
-const KINDS = { 403: "forbidden", 404: "gone", 410: "gone", 412: "changed", 422: "invalid", 429: "busy", 503: "busy" };
+const KINDS = { 403: "forbidden", 404: "gone", 410: "gone", 412: "changed", 422: "invalid", 429: "busy" };
 const CONFLICT = "urn:tenon:problem:concurrent-modification";
 
 async function documentOf(response) {

@@ -143,14 +143,16 @@ function settingsSection({ settings }, present) {
   const pointer = (field) => `/settings/${field.name}`;
   const initial = (field) => (present ? own(present, field.name) : prefilled(field, state.options.prefill?.settings));
   const values = (form) => settings.map((field) => [field, readValue(form, field, pointer(field))]);
+  const has = (field) => own(present, field.name) !== undefined;
+  const isKept = (form, field) => has(field) && !isChanged(form, pointer(field));
   return {
     title: text("settings"),
     content: settings.map((field) => formField(field, pointer(field), initial(field))),
     inputs: settings.length,
-    check: (form) => values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) })),
+    check: (form) => values(form)
+      .map(([field, value]) => ({ pointer: pointer(field), detail: isKept(form, field) ? null : missingValue(field, value) })),
     read: (form, body) => {
-      const isSent = ([field, value]) =>
-        (own(present, field.name) === undefined ? value !== undefined : isChanged(form, pointer(field)));
+      const isSent = ([field, value]) => !isKept(form, field) && (has(field) || value !== undefined);
       body.settings = Object.fromEntries(values(form).filter(isSent).map(([field, value]) => [field.name, value ?? null]));
     },
     review: (form) => values(form).map(([field, value]) => [field.label, reviewValue(field, value)]),
