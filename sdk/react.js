@@ -14,6 +14,7 @@ const HANDLERS = {
   onActivated: "activated",
   onDeactivated: "deactivated",
   onUninstalled: "uninstalled",
+  onFailed: "failed",
   onClose: "close",
 };
 

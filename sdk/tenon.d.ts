@@ -71,14 +71,22 @@ export interface EventDetails {
   activated: WorkflowDetail;
   deactivated: WorkflowDetail;
   uninstalled: { integrationId: string };
+  /** The page is not shown, and says so. It can be repaired: the user can try again. */
+  failed: {
+    /**
+     * `load`: the page or its frame did not load. `session`: there is no valid token. `origin`: the page may not be
+     * shown here. `request`: the API cannot be reached or returns an error.
+     */
+    reason: "load" | "session" | "origin" | "request";
+  };
   /** The modal was closed, by the user or by `close()`. */
   close: Record<string, never>;
 }
 
 /** Event of a change, with its type. */
 export type Change = {
-  [Name in Exclude<keyof EventDetails, "ready" | "close">]: EventDetails[Name] & { type: Name };
-}[Exclude<keyof EventDetails, "ready" | "close">];
+  [Name in Exclude<keyof EventDetails, "ready" | "failed" | "close">]: EventDetails[Name] & { type: Name };
+}[Exclude<keyof EventDetails, "ready" | "failed" | "close">];
 
 /** Functions by event. */
 export type EventHandlers = {

@@ -5,7 +5,7 @@
 
 const SCRIPT_URL = globalThis.document?.currentScript?.src;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
-const EVENTS = ["ready", ...CHANGES, "close"];
+const EVENTS = ["ready", ...CHANGES, "failed", "close"];
 const PATIENCE_MS = 20_000;
 const ANSWER_MS = 5000;
 const TEXTS = {
@@ -251,6 +251,7 @@ function open(given) {
     layout();
     frame.after(notice);
     if (dialog) button.focus();
+    emit("failed", { reason: "load" });
   }
 
   function close() {

@@ -2,7 +2,7 @@
 
 const SCRIPT_URL = import.meta.url;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
-const EVENTS = ["ready", ...CHANGES, "close"];
+const EVENTS = ["ready", ...CHANGES, "failed", "close"];
 // Time for the page to load, and for the token function.
 const PATIENCE_MS = 20_000;
 // Time for the page to answer a request to close.
@@ -275,6 +275,7 @@ function open(given) {
     layout();
     frame.after(notice);
     if (dialog) button.focus();
+    emit("failed", { reason: "load" });
   }
 
   function close() {

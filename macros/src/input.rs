@@ -4,7 +4,7 @@ use proc_macro2::TokenStream as Tokens;
 use quote::{format_ident, quote};
 use syn::{
     Data, DataEnum, DeriveInput, Error, Expr, Field, Fields, GenericArgument, Ident, LitStr, PathArguments, Result,
-    Token, Type, ext::IdentExt, meta::ParseNestedMeta, punctuated::Punctuated, spanned::Spanned,
+    Token, Type, Variant, ext::IdentExt, meta::ParseNestedMeta, punctuated::Punctuated, spanned::Spanned,
 };
 
 pub(crate) fn expand(item: &DeriveInput) -> Result<Tokens> {
@@ -34,13 +34,25 @@ pub(crate) fn expand(item: &DeriveInput) -> Result<Tokens> {
     })
 }
 
-/// Returns the reader of an enum from the names of its variants in lower case.
+/// Returns the name of a variant: that of `#[serde(rename = "name")]`, or its identifier in lower case.
+fn word(variant: &Variant) -> Result<String> {
+    let mut word = variant.ident.to_string().to_lowercase();
+    for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+        attribute.parse_nested_meta(|meta| {
+            word = meta.value()?.parse::<LitStr>()?.value();
+            Ok(())
+        })?;
+    }
+    Ok(word)
+}
+
+/// Returns the reader of an enum from the names of its variants.
 fn choice(name: &Ident, data: &DataEnum) -> Result<Tokens> {
     if let Some(variant) = data.variants.iter().find(|variant| !matches!(variant.fields, Fields::Unit)) {
         return Err(Error::new(variant.span(), "a variant of an Input has no fields"));
     }
     let variants: Vec<&Ident> = data.variants.iter().map(|variant| &variant.ident).collect();
-    let words: Vec<String> = variants.iter().map(|variant| variant.to_string().to_lowercase()).collect();
+    let words = data.variants.iter().map(word).collect::<Result<Vec<_>>>()?;
     let quoted = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
     let detail = match quoted.split_last() {
         Some((last, others)) if !others.is_empty() => format!("must be {} or {last}", others.join(", ")),

@@ -20,7 +20,8 @@ use syn::{DeriveInput, Error, parse_macro_input};
 ///
 /// `#[serde(rename = "name")]` names the member, as in the schema that `utoipa` derives.
 ///
-/// For an enum, derives `tenon::http::FromJson`, which reads the name of a variant in lower case.
+/// For an enum, derives `tenon::http::FromJson`, which reads the name of a variant: in lower case, or that of
+/// `#[serde(rename = "name")]`.
 ///
 /// Attribute of the struct: `#[input(check(function: field, …))]` calls `function(fields, &field, …)`
 /// if these fields are valid. The function reports fields that contradict each other.

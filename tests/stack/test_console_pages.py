@@ -135,12 +135,12 @@ def test_installations_say_what_needs_attention(console: Console) -> None:
     attention = console.get(f"/users/{joe}/installations/shop")["attention"]
     assert attention
     assert all(item["detail"] in broken for item in attention)
-    console.choose("Status on this page", "Needs attention")
+    console.choose("Status", "Needs attention")
     console.gone("ann")
     assert console.parameters() == {"status": "needs-attention"}
-    console.choose("Status on this page", "Inactive")
-    console.see("No loaded installation has this status.")
-    console.choose("Status on this page", "All")
+    console.choose("Status", "Inactive")
+    console.see("No installation has this status.")
+    console.choose("Status", "All")
     console.click("joe", "Acme account", "401 from the shop")
 
 

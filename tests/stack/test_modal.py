@@ -44,6 +44,8 @@ window.token = async () => {
 };
 const names = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "close"];
 window.on = Object.fromEntries(names.map((name) => [name, (detail) => events.push({ name, ...detail })]));
+window.failures = [];
+window.on.failed = ({ reason }) => failures.push(reason);
 window.show = ({ inline, ...options }) => {
   window.modal = open({ token, on, ...inline && { mount: document.getElementById("place") }, ...options });
   modal.finished.then((last) => { window.last = last; });
@@ -812,6 +814,15 @@ def test_another_account_leaves_the_one_that_other_integrations_use(
     assert len(user.call("GET", "/credentials")["data"]) == 2
 
 
+def test_dialog_can_be_closed_while_its_first_token_is_awaited(site: Site, user: User) -> None:
+    signed_in, token = threading.Event(), site.host.token
+    site.host.token = lambda: token() if signed_in.wait(60) else None
+    site.show("Loading")
+    site.click("Close")
+    site.wait_closed()
+    signed_in.set()
+
+
 def test_choice_of_an_account_is_not_lost_without_asking(site: Site, user: User) -> None:
     user.install()
     user.call("POST", "/credentials", {"type": "shop", "name": "Second shop", "data": SHOP_ACCOUNT}, 201)
@@ -1551,6 +1562,7 @@ def test_first_token_can_be_missing_or_invalid(site: Site, user: User) -> None:
         site.see("Your session has ended.")
         site.click("Try again", "Chat", "Install")
         site.events("ready")
+        assert site.run("return failures") == ["session", "session"]
 
 
 def test_first_token_can_be_refused(site: Site, user: User) -> None:
@@ -1595,6 +1607,7 @@ def test_origins_of_token_and_environment_decide(site: Site, other_environment: 
     allow()
     site.show(*refused)
     assert site.events() == [{"name": name} for name in ("close", "close", "ready", "close", "close")]
+    assert site.run("return failures") == ["origin"] * 4
 
 
 def test_claims_that_the_api_has_not_accepted_allow_no_page(site: Site, other_environment: Environment) -> None:
@@ -2494,7 +2507,7 @@ def test_user_who_reads_a_dialog_is_not_a_slow_network(site: Site, user: User, c
 def test_offline_keeps_what_was_typed(site: Site, user: User) -> None:
     site.front.fault("", "close")
     site.show("You seem to be offline", integrationId="shop")
-    assert site.events() == [], "no view is shown"
+    assert (site.events(), site.run("return failures")) == ([], ["request"]), "no view is shown"
     site.click("Try again")
     wait(lambda: len(site.front.lines("GET /session")) == 2, PATIENCE, "second attempt")
     site.see("You seem to be offline")

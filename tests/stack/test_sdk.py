@@ -17,7 +17,7 @@ import pytest
 from browser import ESCAPE, Browser, WebDriverError, wait
 
 SDK = Path(__file__).resolve().parents[2] / "sdk"
-EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "close"]
+EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "failed", "close"]
 SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox"
 
 # Page in the frame. Unlike the real one it accepts each port, so that tests see all of them.
@@ -673,7 +673,7 @@ def test_page_that_does_not_load_is_reported(host: Host) -> None:
             assert host.run("return document.querySelector('iframe').offsetHeight") == 0
             host.browser.click("[role=alert] button")
             assert not host.is_open()
-    assert host.run("return events.length") == 6
+    assert host.run("return events") == [["failed", {"reason": "load"}], ["close", {}]] * 6
     # A page that loads late is shown.
     host.show(started=False, url=f"{host.api}/silent")
     host.wait("return document.querySelector('[role=alert]')")

@@ -303,7 +303,8 @@ export interface paths {
         };
         /**
          * Lists the installations of the environment, newest first; with a user token those of the user. A new
-         *     installation can be missing from the list of the environment for a moment.
+         *     installation can be missing from the list of the environment for a moment. With a filter, a page with a `cursor`
+         *     can be empty.
          */
         get: operations["listInstallations"];
         put?: never;
@@ -703,7 +704,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the installations of a user, newest first. */
+        /** Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be empty. */
         get: operations["listInstallationsOfUser"];
         put?: never;
         post?: never;
@@ -3400,6 +3401,10 @@ export interface operations {
     listInstallations: {
         parameters: {
             query?: {
+                /** @description Integration of the installations. */
+                integrationId?: components["schemas"]["IntegrationId"];
+                /** @description Status of the installations. */
+                status?: components["schemas"]["InstallationStatus"];
                 /** @description Maximum number of items per page. */
                 limit?: number;
                 /** @description Cursor that the previous page returned. */
@@ -4673,6 +4678,10 @@ export interface operations {
     listInstallationsOfUser: {
         parameters: {
             query?: {
+                /** @description Integration of the installations. */
+                integrationId?: components["schemas"]["IntegrationId"];
+                /** @description Status of the installations. */
+                status?: components["schemas"]["InstallationStatus"];
                 /** @description Maximum number of items per page. */
                 limit?: number;
                 /** @description Cursor that the previous page returned. */

@@ -14,15 +14,13 @@ const INSTALLATION_KINDS = { active: "good", inactive: "quiet", "needs-attention
 function InstallationsPage() {
   const { parameters: { status = "", cursor } } = useAddress();
   useTitle("Installations");
-  const installations = useData(`installations ${cursor ?? ""}`, () => readPage("installations", { cursor, limit: 50 }));
-  const all = installations.data?.data ?? [];
-  const shown = all.filter((installation) => !status || installation.status === status);
+  const installations = useData(`installations ${status} ${cursor ?? ""}`, () => readPage("installations", { status: status || null, cursor, limit: 50 }));
   return h(Fragment, {}, h("h1", { tabIndex: -1 }, "Installations"),
-    h("div", { class: "filters" }, h("label", {}, "Status on this page", h("select", { value: status, onChange: (event) => go(changed({ status: event.currentTarget.value || null })) },
+    h("div", { class: "filters" }, h("label", {}, "Status", h("select", { value: status, onChange: (event) => go(changed({ status: event.currentTarget.value || null, cursor: null })) },
       [["", "All"], ["needs-attention", "Needs attention"], ["active", "Active"], ["inactive", "Inactive"]].map(([value, title]) => h("option", { key: value, value }, title))))),
     h(Problem, { problem: installations.problem, retry: installations.reload }),
     !installations.data && installations.isLoading && h(Skeleton, { rows: 8 }),
-    installations.data && h(InstallationTable, { installations: shown, showsUser: true, empty: all.length ? "No loaded installation has this status." : "Users install integrations in the embedded modal." }),
+    installations.data && h(InstallationTable, { installations: installations.data.data, showsUser: true, empty: status ? "No installation has this status." : "Users install integrations in the embedded modal." }),
     h(PageLinks, { cursor: installations.data?.cursor, older: "Older installations" }));
 }
 

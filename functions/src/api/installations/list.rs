@@ -11,11 +11,12 @@ use tenon::{
     domain::{
         access::CallingUser,
         id::{EnvironmentId, UserId},
+        integration::IntegrationId,
         names::UserRef,
         text::response_bytes,
         user::{Status, User},
     },
-    http::{AnyCaller, Json, List, ListScope, PageParams, Path, Problem, Valid},
+    http::{AnyCaller, Input, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
         Page, Position, ReadOnly,
@@ -25,8 +26,27 @@ use tenon::{
     },
 };
 
-use super::{InstallationBody, Parts, is_visible, position};
+use utoipa::IntoParams;
+
+use super::{InstallationBody, InstallationStatus, Parts, is_visible, position};
 use crate::api::users;
+
+/// Query parameters of the lists of installations.
+#[derive(Debug, Input, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct InstallationFilters {
+    /// Integration of the installations.
+    integration_id: Option<IntegrationId>,
+    /// Status of the installations.
+    status: Option<InstallationStatus>,
+}
+
+impl InstallationFilters {
+    fn matches(&self, installation: &InstallationBody) -> bool {
+        self.integration_id.as_ref().is_none_or(|id| installation.integration_id == *id)
+            && self.status.is_none_or(|status| installation.status == status)
+    }
+}
 
 /// State of the functions.
 #[derive(Clone, Debug, FromAws)]
@@ -82,33 +102,34 @@ impl State {
     }
 }
 
-/// Lists the installations of a user, newest first.
+/// Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be empty.
 #[utoipa::path(get, path = "/users/{user}/installations", tag = "installations",
-    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(PageParams),
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(InstallationFilters, PageParams),
     responses((status = 200, body = List<InstallationBody>)))]
 pub async fn list_installations_of_user(
     caller: AnyCaller,
     extract::State(state): extract::State<State>,
     scope: ListScope,
     Path(user): Path<UserRef>,
-    Valid(page): Valid<PageParams>,
+    Valid((filters, page)): Valid<(InstallationFilters, PageParams)>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
     let after = page.after(&scope)?;
     let found = state.of_user(environment, caller.as_ref(), &user, (after.as_deref(), &page)).await?;
-    Ok(List::of(&scope, found.fit(response_bytes)))
+    Ok(filtered(&scope, &filters, found))
 }
 
 /// Lists the installations of the environment, newest first; with a user token those of the user. A new
-/// installation can be missing from the list of the environment for a moment.
+/// installation can be missing from the list of the environment for a moment. With a filter, a page with a `cursor`
+/// can be empty.
 #[utoipa::path(get, path = "/installations", tag = "installations",
-    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(PageParams),
+    security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(InstallationFilters, PageParams),
     responses((status = 200, body = List<InstallationBody>)))]
 pub async fn list_installations(
     caller: AnyCaller,
     extract::State(state): extract::State<State>,
     scope: ListScope,
-    Valid(page): Valid<PageParams>,
+    Valid((filters, page)): Valid<(InstallationFilters, PageParams)>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
     let after = page.after(&scope)?;
@@ -117,5 +138,15 @@ pub async fn list_installations(
         Some(caller) => state.of_user(environment, Some(caller), &UserRef::Id(caller.user_id), part).await?,
         None => state.of_environment(environment, part).await?,
     };
-    Ok(List::of(&scope, found.fit(response_bytes)))
+    Ok(filtered(&scope, &filters, found))
+}
+
+/// Returns the installations of a page that match the filters.
+fn filtered(
+    scope: &ListScope,
+    filters: &InstallationFilters,
+    mut found: Page<(Position, InstallationBody)>,
+) -> Json<List<InstallationBody>> {
+    found.items.retain(|(_, installation)| filters.matches(installation));
+    List::of(scope, found.fit(response_bytes))
 }

@@ -16,7 +16,7 @@ use tenon::{
         user::{Status, User},
         workflow::{Workflow, WorkflowKey, WorkflowName},
     },
-    http::{FieldError, FieldErrors, Problem, Revised},
+    http::{FieldError, FieldErrors, Input, Problem, Revised},
     start::FromAws,
     store::{
         Access, ReadOnly, ReadWrite, StoreError, credentials::Credentials, events::Outbox,
@@ -190,14 +190,15 @@ pub struct InstalledWorkflowBody {
 }
 
 /// Status of an installation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Input, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum InstallationStatus {
     /// At least one workflow is active.
     Active,
     /// No workflow is active.
     Inactive,
     /// A credential is missing or invalid, or settings do not satisfy the integration.
+    #[serde(rename = "needs-attention")]
     NeedsAttention,
 }
 

@@ -149,8 +149,9 @@ function settingsSection({ settings }, present) {
     title: text("settings"),
     content: settings.map((field) => formField(field, pointer(field), initial(field))),
     inputs: settings.length,
-    check: (form) => values(form)
-      .map(([field, value]) => ({ pointer: pointer(field), detail: isKept(form, field) ? null : missingValue(field, value) })),
+    // The input cannot show every value exactly.
+    check: (form) => values(form).map(([field, value]) =>
+      ({ pointer: pointer(field), detail: value !== undefined && isKept(form, field) ? null : missingValue(field, value) })),
     read: (form, body) => {
       const isSent = ([field, value]) => !isKept(form, field) && (has(field) || value !== undefined);
       body.settings = Object.fromEntries(values(form).filter(isSent).map(([field, value]) => [field.name, value ?? null]));

@@ -52,6 +52,9 @@ function show({ title, integration, back, message }, ...content) {
   announce(message ?? "");
 }
 
+// Tells the host that there is nothing to use.
+const reportFailure = (reason) => send({ type: "event", name: "failed", detail: { reason } });
+
 // Shows that the page cannot be used, and why.
 function showEnd(title, help, ...actions) {
   replacePage(title, null, h("main", { class: "end" }, h("p", {}, help), h("div", { class: "actions start" }, actions)));
@@ -86,6 +89,7 @@ async function openView(load, draw, { renews = false } = {}) {
   } catch (problem) {
     if (number !== state.view) return;
     const isSession = problem.kind === "session";
+    reportFailure(isSession ? "session" : "request");
     showEnd(isSession ? text("sessionEnded") : text("title"), isSession ? text(isRenewable() ? "sessionMissingHelp" : "linkUsed") : problemText(problem),
       (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"),
       !isSession && reopen && button(text("back"), reopen));
@@ -257,6 +261,7 @@ async function startView() {
 // Another token may be allowed.
 function showRefusal(reason) {
   shownUser = null;
+  reportFailure("origin");
   showEnd(text("refused"), reason, isRenewable() && button(text("tryAgain"), () => renewToken(), "primary"));
 }
 
@@ -320,6 +325,7 @@ function startFramed() {
 }
 
 function showSessionEnd() {
+  reportFailure("session");
   showEnd(text("sessionEnded"), text("sessionMissingHelp"), button(text("tryAgain"), () => renewToken().catch(showSessionEnd), "primary"));
 }
 

@@ -166,11 +166,18 @@ class Tenon(Caller):
         """Returns an event with its deliveries."""
         return self._call("GET", f"/events/{segment(event_id)}")
 
-    def list_installations(self, *, limit: int | None = None) -> Iterator[models.Installation]:
+    def list_installations(
+        self,
+        *,
+        integration_id: models.IntegrationId | None = None,
+        status: models.InstallationStatus | None = None,
+        limit: int | None = None,
+    ) -> Iterator[models.Installation]:
         """Lists the installations of the environment, newest first; with a user token those of the user. A new
-        installation can be missing from the list of the environment for a moment.
+        installation can be missing from the list of the environment for a moment. With a filter, a page with a `cursor`
+        can be empty.
         """
-        return self._list("/installations", {"limit": limit})
+        return self._list("/installations", {"integrationId": integration_id, "status": status, "limit": limit})
 
     def list_integrations(
         self, *, user_id: models.UserRef | None = None, limit: int | None = None
@@ -363,9 +370,18 @@ class Tenon(Caller):
         """Enables a user. Tokens issued before it was disabled stay invalid."""
         return self._call("POST", f"/users/{segment(user)}/enable")
 
-    def list_installations_of_user(self, user: str, *, limit: int | None = None) -> Iterator[models.Installation]:
-        """Lists the installations of a user, newest first."""
-        return self._list(f"/users/{segment(user)}/installations", {"limit": limit})
+    def list_installations_of_user(
+        self,
+        user: str,
+        *,
+        integration_id: models.IntegrationId | None = None,
+        status: models.InstallationStatus | None = None,
+        limit: int | None = None,
+    ) -> Iterator[models.Installation]:
+        """Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be empty."""
+        return self._list(
+            f"/users/{segment(user)}/installations", {"integrationId": integration_id, "status": status, "limit": limit}
+        )
 
     def delete_installation(self, user: str, integration_id: str) -> models.Success:
         """Uninstalls an integration: deletes its workflows, and the credentials that the installation created

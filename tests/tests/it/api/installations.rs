@@ -308,6 +308,46 @@ async fn pages_hold_each_installation_once_newest_first_for_every_caller() {
 }
 
 #[tokio::test]
+async fn installations_are_filtered_by_integration_and_status() {
+    let here = Installed::new(&["new"]).await;
+    here.acme.backend.put("/integrations/other", integration(&["new"])).await.is(201);
+    let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
+    let of_user = format!("/users/{}/installations", here.user);
+    let other = json!({ "credentials": connected("shpat_2"), "workflows": [] });
+    here.acme.backend.put(&format!("{of_user}/other"), other).await.is(201);
+    let broken = installed["credentialIds"]["shopify"].as_str().unwrap();
+    let status = format!("/users/{}/credentials/{broken}/status", here.user);
+    here.acme.engine.post(&status, json!({ "status": "invalid", "reason": "401" })).await.is(200);
+    let joe = Api::new(here.acme.user_token(&here.user).await);
+    for (filter, expected) in [
+        ("", &["other", "orders"][..]),
+        ("integrationId=orders", &["orders"]),
+        ("integrationId=absent", &[]),
+        ("status=needs-attention", &["orders"]),
+        ("status=inactive", &["other"]),
+        ("status=active", &[]),
+        ("status=inactive&integrationId=orders", &[]),
+    ] {
+        for (api, list) in [(&here.acme.backend, "/installations"), (&joe, "/installations"), (&joe, &of_user)] {
+            let list = format!("{list}?{filter}");
+            eventually(&list, async || {
+                let page = api.get(&list).await.is(200).body;
+                let ids = page["data"].as_array().unwrap().iter().map(|one| one["integrationId"].as_str().unwrap());
+                (ids.collect::<Vec<_>>() == expected).then_some(())
+            })
+            .await;
+        }
+    }
+    // A page of which nothing matches has a cursor.
+    let first = joe.get("/installations?limit=1&status=needs-attention").await.is(200);
+    assert_eq!(first.body["data"], json!([]));
+    let cursor = first.text("cursor");
+    let rest = joe.get(&format!("/installations?limit=1&status=needs-attention&cursor={cursor}")).await.is(200);
+    assert_eq!(rest.body["data"][0]["integrationId"], "orders");
+    joe.get("/installations?status=broken").await.is_problem(422, "validation").names(&["/status"]);
+}
+
+#[tokio::test]
 async fn uninstalling_leaves_what_something_else_names() {
     let here = Installed::new(&["new"]).await;
     let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
