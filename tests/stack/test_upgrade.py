@@ -42,7 +42,7 @@ def git(*arguments: str) -> str:
 
 
 def updatable(template: str) -> dict[str, Any]:
-    """Returns what an update of a stack can change. CloudFormation rejects an update of anything else only."""
+    """Returns what an update can change. CloudFormation rejects an update of anything else only."""
     resources = yaml_parse(template)["Resources"].items()
     return {name: {key: value for key, value in one.items() if key != "DependsOn"} for name, one in resources}
 
