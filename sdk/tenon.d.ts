@@ -71,7 +71,7 @@ export interface EventDetails {
   activated: WorkflowDetail;
   deactivated: WorkflowDetail;
   uninstalled: { integrationId: string };
-  /** The page is not shown, and says so. It can be repaired: the user can try again. */
+  /** The page or a view of it cannot be shown. It says so to the user, who can try again or go back. */
   failed: {
     /**
      * `load`: the page or its frame did not load. `session`: there is no valid token. `origin`: the page may not be

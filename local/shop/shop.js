@@ -97,7 +97,7 @@ document.querySelector(`nav a[href="${location.pathname}"]`)?.setAttribute("aria
 // ---------------------------------------------------------------------------------------------------------------------
 // The modal
 
-const EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "close"];
+const EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "failed", "close"];
 
 // The shop's own route returns a token of the signed-in user.
 async function token() {

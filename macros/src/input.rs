@@ -39,6 +39,9 @@ fn word(variant: &Variant) -> Result<String> {
     let mut word = variant.ident.to_string().to_lowercase();
     for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
         attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("rename") {
+                return Err(meta.error("unknown attribute of a variant of an Input"));
+            }
             word = meta.value()?.parse::<LitStr>()?.value();
             Ok(())
         })?;

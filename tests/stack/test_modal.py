@@ -796,12 +796,12 @@ def test_another_account_leaves_the_one_that_other_integrations_use(
 ) -> None:
     environment = new_environment()
     for integration in ("shop", "second"):
-        environment.call("PUT", f"/integrations/{integration}", SHOP, 201)
+        environment.call("PUT", f"/integrations/{integration}", {**SHOP, "name": f"The {integration}"}, 201)
     user = site.sign_in(site.new_user(environment))
     shared = user.install()["credentialIds"]["shop"]
     user.install("second", credentials={"shop": {"credentialId": shared}}, settings={"region": "eu"})
     site.show("Connected", integrationId="shop")
-    site.click("Reconnect", "Other integrations use this account too: second.")
+    site.click("Reconnect", "Other integrations use this account too: The second.")
     site.choose("Account to use", "Connect another account")
     assert "Other integrations" not in site.text()
     site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_2", "Name of this account": "Other shop"})
@@ -929,7 +929,8 @@ NUMBERS: dict[str, tuple[dict[str, float], list[str]]] = {
     "en-US": (
         {"7": 7, "1.5": 1.5, "2,5": 2.5, "0,125": 0.125, ",25": 0.25, "\uff11\uff10\uff10\uff10": 1000, "1 001": 1001}
         | {"12\u2019345.5": 12345.5, "\u22123": -3, "+.5": 0.5, "1e3": 1000, "2.125": 2.125},
-        ["1,000", "1.5.2", "12 34", "0 125", "1,000.5", "1e999", "10\u00b2", "x", ".", "-", "10223456789012345"],
+        ["1,000", "1.5.2", "12 34", "0 125", "1,000.5", "1e999", "10\u00b2", "x", ".", "-"]
+        + ["10223456789012345", "10223456789012345.0", "1e20"],
     ),
     "de-DE": (
         {"1,5": 1.5, "2.5": 2.5, "1,125": 1.125, "0.125": 0.125, "1 000,5": 1000.5},

@@ -69,6 +69,8 @@ const MAX_RELEASE_ATTEMPTS: u32 = 3;
 const FAR_FUTURE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 /// Wait until the next drain after an error that a repetition may end.
 const BUSY_DELAY: Duration = Duration::from_secs(5);
+/// Wait until the next drain after skipped attempts: KMS or STS refuses the function, or is busy.
+const SKIPPED_DELAY: Duration = Duration::from_secs(15);
 /// Tolerance when wake-ups are compared: a message that is due within this time may be the one that
 /// woke this drain.
 const WAKEUP_TOLERANCE: Duration = Duration::from_secs(1);
@@ -116,7 +118,7 @@ pub trait DrainStore {
 /// reads and eight queries, and after a recovery eight more, and again for every 400 deliveries of a partition that
 /// it does not make due. Per batch with deliveries: one transaction if a record is pending
 /// several times, one `BatchGetItem`, one read per replay, the calls of the sender, one transaction
-/// per 20 deliveries, and at most two writes of the health. At the end two reads, eight queries and one
+/// per 20 deliveries, and at most three writes of the health. At the end two reads, eight queries and one
 /// write, up to three times if deliveries become pending meanwhile, and at most one message.
 pub async fn drain(
     route: Route,
@@ -130,10 +132,10 @@ pub async fn drain(
         return Ok(());
     };
     let mut end = End { not_before: started, timed_out: true, recovered_at: None };
-    let mut examined = None;
+    let mut progress = Progress::default();
     while recorder.now() < started + RUN_BUDGET {
         let batch = match store.destination().await {
-            Ok(Some(destination)) => drain_batch(route, &destination, &mut examined, (store, recorder, sender)).await,
+            Ok(Some(destination)) => drain_batch(route, &destination, &mut progress, (store, recorder, sender)).await,
             Ok(None) => return store.delete_health().await,
             Err(StoreError::Malformed(error)) => {
                 let Route { environment, destination } = route;
@@ -146,12 +148,16 @@ pub async fn drain(
         };
         match batch {
             Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(recovered_at)) => {
+            Ok(ControlFlow::Break(Stop { recovered_at, skipped })) => {
                 (end.timed_out, end.recovered_at) = (false, recovered_at);
+                if skipped {
+                    end.not_before = recorder.now() + SKIPPED_DELAY;
+                }
                 break;
             }
-            // Otherwise the destination would wait for the end of the lease.
-            Err(StoreError::Busy(error)) => {
+            // Otherwise the destination would wait for the end of the lease. It does if attempts were made that
+            // could not be recorded, because the next drain repeats them.
+            Err(StoreError::Busy(error)) if !progress.is_sending => {
                 tracing::warn!(error = %ErrorChain(&*error), "stopped the drain early");
                 end.not_before = recorder.now() + BUSY_DELAY;
                 break;
@@ -160,6 +166,22 @@ pub async fn drain(
         }
     }
     release(store, recorder, &lease, &end).await
+}
+
+/// Progress of a drain.
+#[derive(Default)]
+struct Progress {
+    examined: Option<Examined>,
+    /// Whether attempts may have been made that are not recorded.
+    is_sending: bool,
+}
+
+/// Reason why a drain makes no more attempts.
+struct Stop {
+    /// Last recovery of the destination that the drain knew.
+    recovered_at: Option<Timestamp>,
+    /// Whether attempts were skipped. Otherwise nothing is left to do.
+    skipped: bool,
 }
 
 /// End of the batches of a drain.
@@ -223,17 +245,19 @@ async fn release(
 /// Processes the next batch. Attempts up to [`BATCH_SIZE`] due deliveries concurrently, one while
 /// the circuit is open, and settles those of as many that need no attempt. While the destination is backing off, only fails deliveries that have
 /// expired. If it is disabled, cancels its pending deliveries. Breaks if nothing is left to do or
-/// attempts were skipped, with the last recovery that it knew.
+/// attempts were skipped.
 ///
 /// Backoff and circuit are checked here, before records are read, because they decide which
 /// deliveries are attempted.
 async fn drain_batch(
     route: Route,
     destination: &Destination,
-    examined: &mut Option<Examined>,
+    progress: &mut Progress,
     (store, recorder, sender): (&impl DrainStore, &impl Recorder, &impl Sender),
-) -> Result<ControlFlow<Option<Timestamp>>, StoreError> {
+) -> Result<ControlFlow<Stop>, StoreError> {
     let (health, now) = (store.health().await?, recorder.now());
+    let stop = |skipped| ControlFlow::Break(Stop { recovered_at: health.recovered_at, skipped });
+    let examined = &mut progress.examined;
     let Next { found, probe, all_examined } = next_deliveries(destination, store, &health, examined, now).await?;
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
@@ -249,7 +273,7 @@ async fn drain_batch(
         None
     };
     if due.is_empty() && settled.is_empty() {
-        return Ok(if all_examined { ControlFlow::Break(health.recovered_at) } else { ControlFlow::Continue(()) });
+        return Ok(if all_examined { stop(false) } else { ControlFlow::Continue(()) });
     }
     if let Some(disposition) = without_attempt {
         settled.extend(settle_all(due.drain(..), &disposition));
@@ -265,8 +289,10 @@ async fn drain_batch(
     }
     let stage = Stage::Pending { probe: health.circuit() == Circuit::Open };
     let batch = Batch { route, destination, health: &health, stage, deliveries, unattempted: settled };
+    progress.is_sending = true;
     let processed = pipeline::run(sender, recorder, batch).await?;
-    Ok(if processed.skipped { ControlFlow::Break(health.recovered_at) } else { ControlFlow::Continue(()) })
+    progress.is_sending = false;
+    Ok(if processed.skipped { stop(true) } else { ControlFlow::Continue(()) })
 }
 
 /// Progress of a drain among the deliveries that a recovery may make due, so that it reads those that it does not

@@ -91,7 +91,7 @@ impl HealthStore {
     /// before the update. One write, and a second one for a `Retry-After`. If the destination was changed
     /// since `current` was read, so that the results say nothing about it, only what is pending is stored, with
     /// one more write. If the circuit was closed since, a failed probe does not delay the next attempts, with one
-    /// more write.
+    /// more write too.
     ///
     /// Counters are added and the start of a series of failures is set only once, so concurrent
     /// updates are kept. A repeated update counts twice until a drain corrects the backlog.
@@ -108,8 +108,8 @@ impl HealthStore {
         if update.probe && update.counts.delivered == 0 && update.counts.failed > 0 {
             let counts = OutcomeCounts { not_before: None, ..update.counts };
             let late = HealthUpdate { probe: false, counts, ..update.clone() };
-            let planned = same.clone().and(is_next_probe(current.next_probe_at));
-            writes = vec![(update.clone(), planned), (late, same)];
+            let unclosed = same.clone().and(has_recovered_at(current.recovered_at));
+            writes = vec![(update.clone(), unclosed), (late, same)];
         }
         for (update, condition) in &writes {
             let write = update_of(route, current, update, now)?.when(condition.clone());
@@ -253,11 +253,11 @@ fn version<T: FromStr>(item: &Item, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-/// Returns the condition that the next probe is planned for this time.
-fn is_next_probe(at: Option<Timestamp>) -> Condition {
+/// Returns the condition that the destination has not recovered since.
+fn has_recovered_at(at: Option<Timestamp>) -> Condition {
     match at {
-        Some(at) => Condition::equals("nextProbeAt", text(at)),
-        None => Condition::absent("nextProbeAt"),
+        Some(at) => Condition::equals("recoveredAt", text(at)),
+        None => Condition::absent("recoveredAt"),
     }
 }
 

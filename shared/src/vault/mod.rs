@@ -77,8 +77,8 @@ pub enum VaultError {
     /// KMS is busy or unreachable. A retry may succeed.
     #[error("KMS is busy or unreachable")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
-    /// KMS rejects all requests: the key is disabled or deleted, or the function has no permission. The secret
-    /// may be fine.
+    /// KMS rejects all requests: the key is disabled, deleted or another one, or the function has no permission. The
+    /// secret may be fine.
     #[error("KMS rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// The ciphertext or its data key is invalid for this owner, purpose and version.
@@ -169,7 +169,7 @@ where
     fn from(error: SdkError<E, R>) -> Self {
         let codes =
             ["ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException"];
-        let is_of_secret = matches!(error.code(), Some("InvalidCiphertextException" | "IncorrectKeyException"));
+        let is_of_secret = error.code() == Some("InvalidCiphertextException");
         if is_transient(&error, &codes) {
             Self::Busy(error.into())
         } else if is_of_secret {

@@ -39,8 +39,8 @@ use crate::{
     changes::Changes,
 };
 
-/// Data revisions of an installation's credentials, by type, as it recorded them.
-pub(super) type DataRevisions = BTreeMap<String, Option<u64>>;
+/// Credentials of an installation with their data revisions, by type, as it recorded them.
+pub(super) type DataRevisions = BTreeMap<String, (CredentialId, Option<u64>)>;
 
 /// Present state of what a request changes.
 pub(super) struct Current {
@@ -92,15 +92,20 @@ impl Current {
         let own: HashSet<CredentialId> = installed.chain(created).collect();
         let requested: Vec<CredentialId> =
             request.credentials.0.values().filter_map(|input| input.credential_id).collect();
-        let (visible, of_others) =
-            match allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty()) {
-                Some(allowed) => {
-                    let installations = state.installations.by_user(environment, user).await?;
-                    let visible = allowed.credentials(&installations, [&integration]);
-                    (Some(visible), allowed.credentials_of_others(&installations))
-                }
-                None => (None, HashSet::new()),
-            };
+        let limit = allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty());
+        let (visible, of_others) = match limit {
+            Some(allowed) => {
+                let all = state.installations.by_user_if_readable(environment, user).await?;
+                // One that cannot be read may use any of them.
+                let of_others = all.as_ref().map_or_else(|| own.clone(), |all| allowed.credentials_of_others(all));
+                let readable = match all {
+                    Some(all) => all,
+                    None => state.installations.by_user(environment, user).await?,
+                };
+                (Some(allowed.credentials(&readable, [&integration])), of_others)
+            }
+            None => (None, HashSet::new()),
+        };
         let ids = own.iter().copied().chain(requested).map(|id| (user, id));
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
@@ -119,7 +124,8 @@ impl Current {
     /// Returns the revisions of the data that the installation last stored.
     pub(super) fn data_revisions(&self) -> DataRevisions {
         let installed = self.before.iter().flat_map(|one| &one.credentials);
-        installed.map(|installed| (installed.credential_type.to_string(), installed.data_revision)).collect()
+        let revision = |one: &InstalledCredential| (one.credential_id, one.data_revision);
+        installed.map(|installed| (installed.credential_type.to_string(), revision(installed))).collect()
     }
 
     /// Names everything in a request that is invalid.
@@ -138,7 +144,7 @@ impl Current {
         vault: &Vault,
     ) -> Result<Planned, Problem> {
         let settings = self.settings(request);
-        let known: Vec<&str> = self.types().filter(|name| self.is_superseded(name, seen)).collect();
+        let known: Vec<&str> = self.types().filter(|name| self.is_superseded(name, request, seen)).collect();
         if !known.is_empty() {
             // Requests of which only the data can differ are in effect if one of them is.
             let planned = self.plan_with(request, &settings, &known, taken, vault).await?;
@@ -225,7 +231,8 @@ impl Current {
                         defects.push(Defect::new(&["credentials", name, "credentialId"], detail));
                     }
                 }
-                CredentialInput { data, .. } => {
+                input => {
+                    let data = &input.data;
                     let text = data.as_ref().map_or("{}", |SecretObject(text)| text.as_str());
                     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
                     let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
@@ -236,6 +243,15 @@ impl Current {
                     {
                         let detail = "is connected by the app, because the type has no fields; send the credentialId of a valid credential";
                         defects.push(Defect::new(&["credentials", name], detail));
+                    }
+                    let created = self.before.iter().flat_map(|before| &before.created_credentials);
+                    if input.new
+                        && created.filter(|id| self.credentials.contains_key(id)).count() >= MAX_CREATED_CREDENTIALS
+                    {
+                        let detail = format!(
+                            "is not possible: the installation has {MAX_CREATED_CREDENTIALS} credentials; use or delete one of them"
+                        );
+                        defects.push(Defect::new(&["credentials", name, "new"], detail));
                     }
                 }
             }
@@ -293,15 +309,18 @@ impl Current {
     }
 
     /// Returns whether another request stored valid data for the credential type while this one was in
-    /// progress.
-    fn is_superseded(&self, name: &str, seen: &DataRevisions) -> bool {
+    /// progress: in another credential, if this one asks for a new one.
+    fn is_superseded(&self, name: &str, request: &PutInstallation, seen: &DataRevisions) -> bool {
+        let is_new = request.credentials.0.get(name).is_some_and(|input| input.new);
+        let (seen_id, seen_revision) = seen.get(name).copied().unzip();
         let installed = self.before.as_ref().and_then(|before| before.credential(name));
         installed.is_some_and(|InstalledCredential { credential_id, data_revision, .. }| {
             let present = self.credentials.get(credential_id).map(|sealed| &sealed.credential);
             let present = present.filter(|credential| credential.status == CredentialStatus::Valid);
             data_revision.is_some()
                 && *data_revision == present.map(|credential| credential.data_revision)
-                && seen.get(name).copied().flatten() != *data_revision
+                && seen_revision.flatten() != *data_revision
+                && (!is_new || seen_id != Some(*credential_id))
         })
     }
 

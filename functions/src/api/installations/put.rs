@@ -2,7 +2,7 @@
 //! two by name; one read of the integration and one of the installation, one batch read of its workflows
 //! and one of the credentials; one KMS call for each credential with data, and one transaction. All
 //! again after a conflict with a concurrent request, one query if a name is taken, and one
-//! for a limited token that changes a credential.
+//! for a limited token that changes a credential, or two if an installation cannot be read.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -3,7 +3,7 @@
 import { text, formatList } from "./texts.js";
 import { call, claims, deferred, RequestError } from "./api.js";
 import { h, button, announce, notice, problemText, confirmDialog, newId } from "./dom.js";
-import { state, loadSession, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
+import { state, loadSession, loadIntegration, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
 import { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
@@ -79,8 +79,16 @@ function accountSection(credentialType, installation) {
   const choice = nameField && accountChoice(type, known ? [entered, options, another] : [options, entered]);
   const chosen = () => choice && choice.value !== ANOTHER && choice.value;
   const others = known ? state.session.installations.filter((one) => one !== installation && own(one.credentialIds, type) === present) : [];
-  const shared = others.length > 0 && h("p", { class: "help" },
-    text("sharedAccount", { integrations: formatList(others.map(({ integrationId: id }) => state.integrations.get(id)?.name ?? id)) }));
+  const shared = others.length > 0 && h("p", { class: "help" });
+  const nameOthers = () => {
+    shared.textContent = text("sharedAccount", { integrations: formatList(others.map(({ integrationId: id }) => state.integrations.get(id)?.name ?? id)) });
+  };
+  if (shared) {
+    nameOthers();
+    // The host may have asked for one integration.
+    const unknown = others.filter(({ integrationId: id }) => !state.integrations.has(id));
+    Promise.all(unknown.map(({ integrationId: id }) => loadIntegration(id))).then(nameOthers, () => {});
+  }
   const showChosen = () => {
     inputs.hidden = Boolean(chosen());
     if (shared) shared.hidden = choice.value !== "";

@@ -271,6 +271,7 @@ function startFramed() {
   connectHost(async (message) => {
     if (message.type === "opened") {
       // The first token can take its time.
+      if (typeof message.inline === "boolean") state.options = { inline: message.inline };
       isDialog = message.inline === false;
       if (isDialog) showLoading();
     } else if (message.type === "start") {

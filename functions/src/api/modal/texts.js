@@ -68,7 +68,7 @@ const compareNames = (one, other) => one.localeCompare(other, locale);
 const separator = () => (new Intl.NumberFormat(numberLocale).format(1.5)[1] === "," ? "," : ".");
 const formatNumber = (number) => String(number).replace(".", separator());
 
-// Returns a number, or null if the text is none, or an integer that JavaScript would round. Its characters may be full-width. Spaces and apostrophes may group digits.
+// Returns a number, or null if the text is none, or so large that JavaScript would round it. Its characters may be full-width. Spaces and apostrophes may group digits.
 function parseNumber(entered) {
   const narrow = entered.replace(/[\uFF01-\uFF5E]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xFEE0)).replace("\u2212", "-");
   const plain = narrow.replace(/^[+-]?[1-9]\d{0,2}(?:[\s'’]\d{3})+(?!\d)/, (grouped) => grouped.replace(/[\s'’]/g, ""));
@@ -76,6 +76,5 @@ function parseNumber(entered) {
   // "1,000" is 1000 for those who write 1.5, and 1 for the others.
   const mayGroup = mark && !mark.startsWith(separator()) && fraction.length === 3 && Number(whole) > 0;
   const number = found && (whole || fraction) && !mayGroup ? Number(plain.replace(",", ".")) : NaN;
-  const isRounded = !mark && !Number.isSafeInteger(number) && !/e/i.test(plain);
-  return Number.isFinite(number) && !isRounded ? number : null;
+  return Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : null;
 }

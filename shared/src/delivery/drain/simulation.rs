@@ -59,6 +59,8 @@ struct World {
     poison: RefCell<BTreeSet<RecordKey>>,
     /// Time until which reads of the destination fail.
     busy_until: Cell<Timestamp>,
+    /// Time until which results of pending deliveries cannot be recorded.
+    unrecorded_until: Cell<Timestamp>,
     cancelled_replays: RefCell<BTreeSet<ReplayId>>,
     /// Number of times that due deliveries were read.
     reads: Cell<usize>,
@@ -112,6 +114,7 @@ impl World {
             unreadable_pending: RefCell::default(),
             unreadable_until: Cell::new(start()),
             busy_until: Cell::new(start()),
+            unrecorded_until: Cell::new(start()),
             cancelled_replays: RefCell::default(),
             reads: Cell::default(),
             queue: RefCell::default(),
@@ -444,6 +447,9 @@ impl Recorder for World {
     }
 
     async fn settle(&self, batch: &AttemptedBatch<'_>) -> Result<BTreeSet<RecordKey>, StoreError> {
+        if batch.stage != Stage::First && self.now.get() < self.unrecorded_until.get() {
+            return Err(StoreError::Busy("throttled".into()));
+        }
         // A chunk is atomic; the process may crash between two chunks.
         for chunk in batch.settled.chunks(20) {
             // DynamoDB rejects a transaction that contains an item twice.
@@ -679,6 +685,17 @@ fn probes_do_not_wait_for_thousands_of_deliveries_that_need_no_attempt() {
         let reads = world.reads.get();
         assert!(reads < 2 * 4000 / BATCH_SIZE, "{reads} reads");
     }
+}
+
+#[test]
+fn attempts_that_cannot_be_recorded_are_not_repeated_every_five_seconds() {
+    let (world, _) = world_with_five_pending_errors();
+    world.unrecorded_until.set(after(1200));
+    let crashes = world.run(&[], after(1200), |_| None);
+    let attempts: u32 = world.arrived.borrow().values().sum();
+    assert!(crashes > 0 && attempts <= 12, "{attempts} attempts in 20 minutes, {crashes} failed drains");
+    world.run(&[], after(HOUR), |_| None);
+    assert_eq!((world.arrived.borrow().len(), world.pending.borrow().len()), (5, 0));
 }
 
 #[test]

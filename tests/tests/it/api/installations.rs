@@ -125,6 +125,14 @@ async fn user_installs_changes_and_uninstalls() {
     assert_ne!(switched["credentialIds"]["shopify"], credential["credentialId"]);
     assert!(here.workflows().await.iter().all(|one| one["credentialIds"][0] == switched["credentialIds"]["shopify"]));
     assert_eq!(here.acme.engine.post(&reveal, json!({})).await.is(200).body["data"]["token"], "shpat_2");
+    // Up to eight.
+    for n in 3..=8 {
+        other["shopify"]["name"] = json!(format!("Shop {n}"));
+        joe.put(&here.path, json!({ "credentials": other })).await.is(200);
+    }
+    let refused = joe.put(&here.path, json!({ "credentials": other })).await;
+    refused.is_problem(422, "validation").names(&["/credentials/shopify/new"]);
+    assert_eq!(here.credentials().await.len(), 8);
     let misused = json!({ "shopify": { "credentialId": credential["credentialId"], "new": true } });
     let refused = joe.put(&here.path, json!({ "credentials": misused })).await;
     refused.is_problem(422, "validation").names(&["/credentials/shopify/new"]);

@@ -454,7 +454,7 @@ async fn attempts_are_skipped_while_kms_refuses_the_functions_and_fail_if_the_se
         ("NotFoundException", false),
         ("AccessDeniedException", false),
         ("InvalidCiphertextException", true),
-        ("IncorrectKeyException", true),
+        ("IncorrectKeyException", false),
     ] {
         let config = scripted(move |operation, _| match operation {
             "Decrypt" => (400, json!({ "__type": code, "message": "no" })),

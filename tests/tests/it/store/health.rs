@@ -107,10 +107,9 @@ async fn probe_that_fails_after_the_circuit_was_closed_delays_nothing() {
         let read = health_store.get(route).await.unwrap();
         let mut enabled = destinations.get(route.environment, route.destination).await.unwrap().unwrap();
         enabled.version += 1;
+        enabled.updated_at = now + Duration::from_secs(probes);
         destinations.update_and_reset(route, &enabled, Reset::Circuit).await.unwrap();
-        if probes > 0 {
-            health_store.record(route, &read, &failed(1, true), now).await.unwrap();
-        }
+        health_store.record(route, &read, &failed(1, true), now).await.unwrap();
         let health = health_store.get(route).await.unwrap();
         assert!(!health.is_backing_off(now) && health.circuit() == Circuit::Closed, "{probes} probes: {health:?}");
     }
