@@ -70,9 +70,10 @@ function accountSection(credentialType, installation) {
   // A name tells the account apart from those that the user has.
   const namePointer = toPointer("credentials", type, "name");
   const nameField = (known || existing.length > 0) && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
+  const nameBox = nameField && formField(nameField, namePointer);
   const inputs = h("div", {}, fields.map((field) =>
     formField(field, pointer(field), prefilled(field, own(state.options.prefill?.credentials, type)))),
-  nameField && formField(nameField, namePointer));
+  nameBox);
   const entered = h("option", { value: "", selected: Boolean(known) }, known?.name ?? text("newAccount"));
   const options = existing.map(accountOption);
   const another = h("option", { value: ANOTHER }, text("newAccount"));
@@ -91,6 +92,7 @@ function accountSection(credentialType, installation) {
   }
   const showChosen = () => {
     inputs.hidden = Boolean(chosen());
+    if (nameBox) nameBox.hidden = existing.length === 0 && choice.value !== ANOTHER;
     if (shared) shared.hidden = choice.value !== "";
   };
   if (choice) choice.addEventListener("change", showChosen);
@@ -103,7 +105,7 @@ function accountSection(credentialType, installation) {
     check: (form) => (chosen() ? [] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
     read: (form, body) => {
       const data = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
-      const accountName = nameField && readValue(form, nameField, namePointer);
+      const accountName = nameBox && !nameBox.hidden && readValue(form, nameField, namePointer);
       const isNew = choice && choice.value === ANOTHER;
       body.credentials[type] = chosen() ? { credentialId: chosen() }
         : { data: Object.fromEntries(data), ...(accountName && { name: accountName }), ...(isNew && { new: true }) };
