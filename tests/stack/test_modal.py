@@ -2331,7 +2331,8 @@ def test_leaving_a_form_that_is_being_sent_is_confirmed_although_nothing_was_ent
     site.click("Back", "Leave while this is being saved?")
     release.set()
     site.see("Chat is installed.")
-    assert site.find("return document.querySelector('dialog')") is None, "nothing is left to save"
+    # Nothing is left to save.
+    site.browser.wait("return document.querySelector('dialog') === null")
 
 
 def test_question_about_a_form_that_is_being_sent_ends_when_it_is_refused(site: Site, user: User) -> None:
@@ -2343,7 +2344,7 @@ def test_question_about_a_form_that_is_being_sent_ends_when_it_is_refused(site: 
     site.click("Close", "Leave while this is being saved?")
     release.set()
     site.see("You seem to be offline")
-    assert site.find("return document.querySelector('dialog')") is None
+    site.browser.wait("return document.querySelector('dialog') === null")
     site.click("Close", "Discard what you entered?")
     site.click("Keep editing")
     assert site.value("Access token") == SHOP_ACCOUNT["token"]
