@@ -195,8 +195,8 @@ struct End {
 }
 
 /// Releases the lease, and schedules the next drain, unless nothing is pending or a wake-up in time is already
-/// scheduled. If the time for batches or an error ended the drain, or the destination has recovered since, anything pending may
-/// be due.
+/// scheduled. If the time for batches or an error ended the drain, or the destination has recovered since,
+/// anything pending may be due.
 async fn release(
     store: &impl DrainStore,
     recorder: &impl Recorder,
@@ -242,10 +242,10 @@ async fn release(
     Ok(())
 }
 
-/// Processes the next batch. Attempts up to [`BATCH_SIZE`] due deliveries concurrently, one while
-/// the circuit is open, and settles those of as many that need no attempt. While the destination is backing off, only fails deliveries that have
-/// expired. If it is disabled, cancels its pending deliveries. Breaks if nothing is left to do or
-/// attempts were skipped.
+/// Processes the next batch of up to [`BATCH_SIZE`] due deliveries. Attempts them concurrently; while
+/// the circuit is open, attempts one, and settles those that need no attempt. While the destination is
+/// backing off, only fails deliveries that have expired. If it is disabled, cancels its pending
+/// deliveries. Breaks if nothing is left to do or attempts were skipped.
 ///
 /// Backoff and circuit are checked here, before records are read, because they decide which
 /// deliveries are attempted.

@@ -89,15 +89,13 @@ impl Allowed {
 
     /// Returns the credentials that the installations of a limited token name.
     pub fn installed_credentials(&self, installations: &[Installation]) -> HashSet<CredentialId> {
-        let allowed = installations.iter().filter(|installation| self.allows_installation(installation));
-        allowed.flat_map(|one| &one.credentials).map(|installed| installed.credential_id).collect()
+        named_by(installations.iter().filter(|installation| self.allows_installation(installation)))
     }
 
     /// Returns the credentials that installations of other integrations name. A limited token changes none of
     /// them.
     pub fn credentials_of_others(&self, installations: &[Installation]) -> HashSet<CredentialId> {
-        let others = installations.iter().filter(|installation| !self.allows_installation(installation));
-        others.flat_map(|one| &one.credentials).map(|installed| installed.credential_id).collect()
+        named_by(installations.iter().filter(|installation| !self.allows_installation(installation)))
     }
 
     /// Returns whether a limited token may delete a credential: its installations name it, and no others.
@@ -123,6 +121,11 @@ impl Allowed {
             app_connected: offered.flat_map(|one| one.content.app_connected_types()).map(str::to_owned).collect(),
         }
     }
+}
+
+/// Returns the credentials that installations name.
+fn named_by<'a>(installations: impl Iterator<Item = &'a Installation>) -> HashSet<CredentialId> {
+    installations.flat_map(|one| &one.credentials).map(|installed| installed.credential_id).collect()
 }
 
 /// Credentials that exist for a limited token: those that its installations name, and those of types that

@@ -26,6 +26,13 @@ fn route() -> Route {
     Route { environment: EnvironmentId::new(), destination: DestinationId::new() }
 }
 
+/// Creates a webhook. Returns its route, and the stores of destinations and their health.
+async fn webhook() -> (Route, Destinations, HealthStore) {
+    let route = DeliveryHarness::new().await.create_webhook("http://127.0.0.1:9/").await;
+    let table = table("DIRECTORY_TABLE").await;
+    (route, Destinations(table.clone()), HealthStore(table))
+}
+
 #[tokio::test]
 async fn stored_health_matches_the_model() {
     let health_store = HealthStore(table("DIRECTORY_TABLE").await);
@@ -54,10 +61,7 @@ async fn stored_health_matches_the_model() {
 
 #[tokio::test]
 async fn results_from_before_a_destination_was_changed_are_not_recorded() {
-    let harness = DeliveryHarness::new().await;
-    let route = harness.create_webhook("http://127.0.0.1:9/").await;
-    let table = table("DIRECTORY_TABLE").await;
-    let (destinations, health_store) = (Destinations(table.clone()), HealthStore(table));
+    let (route, destinations, health_store) = webhook().await;
     let now = Timestamp::now();
     let failure = Attempt { at: now, status: Some(503), latency_ms: 7, response: "down".into() };
     let counts =
@@ -86,10 +90,7 @@ async fn results_from_before_a_destination_was_changed_are_not_recorded() {
 
 #[tokio::test]
 async fn probe_that_fails_after_the_circuit_was_closed_delays_nothing() {
-    let harness = DeliveryHarness::new().await;
-    let route = harness.create_webhook("http://127.0.0.1:9/").await;
-    let table = table("DIRECTORY_TABLE").await;
-    let (destinations, health_store) = (Destinations(table.clone()), HealthStore(table));
+    let (route, destinations, health_store) = webhook().await;
     let now = Timestamp::now();
     let failure = Attempt { at: now, status: Some(503), latency_ms: 7, response: "down".into() };
     let failed = |failed: u32, probe: bool| HealthUpdate {
