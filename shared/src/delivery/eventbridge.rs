@@ -25,7 +25,7 @@ use self::{
     credentials::open_credentials,
     roles::{AssumeError, Roles},
 };
-use super::senders::Sender;
+use super::senders::{Sender, failed_to_decrypt};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
@@ -36,7 +36,7 @@ use crate::{
         timestamp::Timestamp,
     },
     logs::ErrorChain,
-    vault::{Vault, VaultError},
+    vault::Vault,
 };
 
 pub mod check;
@@ -109,7 +109,7 @@ impl EventBridgeSender {
         match &bus.access {
             BusAccess::Keys { credentials, .. } => {
                 let opened = open_credentials(&self.vault, route, credentials).await;
-                opened.map(|keys| access_keys(&keys)).map_err(|error| key_failure_outcome(route, &error))
+                opened.map(|keys| access_keys(&keys)).map_err(|error| failed_to_decrypt(route, &error))
             }
             BusAccess::Role { role_arn } => {
                 let assumed = self.roles.credentials(route, bus, role_arn).await;
@@ -127,26 +127,6 @@ impl Sender for EventBridgeSender {
                 self.put_all(route, bus, entries).await
             }
             Target::Webhook(_) => vec![Outcome::Skipped; records.len()],
-        }
-    }
-}
-
-/// Returns the outcome of an attempt whose credentials could not be decrypted.
-fn key_failure_outcome(route: Route, error: &VaultError) -> Outcome {
-    match error {
-        VaultError::Busy(_) => {
-            tracing::warn!(error = %ErrorChain(error), "KMS unavailable, skipped attempts to EventBridge destination");
-            Outcome::Skipped
-        }
-        // Not the customer's fault.
-        VaultError::Refused(_) => {
-            tracing::error!(error = %ErrorChain(error), "KMS refuses the function, skipped attempts to EventBridge destination");
-            Outcome::Skipped
-        }
-        VaultError::Undecryptable | VaultError::Random => {
-            tracing::error!(error = %ErrorChain(error), destination = %route.destination, "failed to decrypt destination credentials");
-            let response = "the stored credentials could not be decrypted".to_owned();
-            Outcome::Failed(Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response }, Failure::Refused)
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::{
         replay::{Position, ReplayStatus, Selection},
         timestamp::Timestamp,
     },
+    logs::ErrorChain,
+    metrics::{self, Metric},
     store::{
         StoreError,
         deliveries::Deliveries,
@@ -66,12 +68,25 @@ struct SelectedRecords {
 impl Replayer {
     /// Executes the next step of a replay and enqueues its successor. A step may stop anywhere and
     /// may run twice: a delivery knows the replays that queued it, so each record is queued and counted
-    /// once.
+    /// once. A replay that cannot be read, or whose destination cannot, waits for the sweep.
     ///
     /// AWS calls: two reads; one query for a time range, one query per id, or one query
     /// for each of eight partitions and one per delivery for deliveries by status; two
     /// `BatchGetItem` and one transaction per 33 records; up to three writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
+        match self.readable_step(environment, id).await {
+            // A repetition of the message would fail too.
+            Err(StoreError::Malformed(error)) => {
+                tracing::error!(error = %ErrorChain(&*error), %environment, replay = %id, "unreadable replay or destination");
+                metrics::emit(&[(Metric::UnreadableItems, 1)]);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Executes the next step of a replay like [`Self::step`]. Fails if the replay or its destination cannot be read.
+    async fn readable_step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
         };

@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 use super::{
     guard::{CONNECT_TIMEOUT, EgressRules, GuardedConnector},
     opened::{TimestampedConnection, failed_on_reused_connection},
-    senders::Sender,
+    senders::{Sender, failed_before_sending, failed_to_decrypt},
 };
 use crate::{
     domain::{
@@ -189,19 +189,7 @@ impl WebhookSender {
         };
         let signers = match self.signers(route, webhook).await {
             Ok(signers) => signers,
-            Err(VaultError::Busy(error)) => {
-                tracing::warn!(error = %ErrorChain(&*error), "KMS unavailable, skipped attempts to webhook");
-                return for_all(Outcome::Skipped);
-            }
-            // Not the customer's fault.
-            Err(error @ VaultError::Refused(_)) => {
-                tracing::error!(error = %ErrorChain(&error), "KMS refuses the function, skipped attempts to webhook");
-                return for_all(Outcome::Skipped);
-            }
-            Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), destination = %route.destination, "failed to decrypt webhook secret");
-                return for_all(failed_before_sending(Failure::Refused, "the stored secret could not be decrypted"));
-            }
+            Err(error) => return for_all(failed_to_decrypt(route, &error)),
         };
         join_all(records.iter().map(|record| self.post(&uri, &signers, record, test))).await
     }
@@ -293,14 +281,6 @@ async fn start_of(mut body: Incoming, started: Instant) -> Vec<u8> {
         }
     }
     received
-}
-
-/// Returns the outcome of an attempt that failed before anything was sent.
-fn failed_before_sending(failure: Failure, message: &str) -> Outcome {
-    Outcome::Failed(
-        Attempt { at: Timestamp::now(), status: None, latency_ms: 0, response: message.to_owned() },
-        failure,
-    )
 }
 
 /// Builds the signed request. Returns none if the record cannot be encoded as one.

@@ -37,6 +37,9 @@ pub struct Credential {
     /// Number of times that a workflow or an installation started to reference it.
     #[serde(default)]
     pub namings: u64,
+    /// Whether an installation created it. It is then deleted with the last installation that names it.
+    #[serde(default)]
+    pub created_by_installation: bool,
     /// Creation time.
     pub created_at: Timestamp,
     /// Time of the last change.
@@ -63,6 +66,7 @@ impl Credential {
             revision,
             data_revision: revision,
             namings: 0,
+            created_by_installation: false,
             created_at: now,
             updated_at: now,
         }

@@ -19,7 +19,7 @@ use super::{
 /// Maximum number of workflows of an installation, including those that the integration no longer has.
 /// They are deleted in one transaction, of at most 100 items (AWS limit).
 pub const MAX_INSTALLED_WORKFLOWS: usize = MAX_WORKFLOWS + 4;
-/// Maximum number of credentials that an installation remembers to have created. They are deleted in
+/// Maximum number of credentials that an installation remembers to have created, and that are deleted with it in
 /// the same transaction.
 pub const MAX_CREATED_CREDENTIALS: usize = 8;
 

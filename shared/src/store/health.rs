@@ -104,23 +104,53 @@ impl HealthStore {
     ) -> Result<Health, StoreError> {
         let same = Condition::equals("generation", number(current.generation));
         let same = if current.generation == 0 { same.or(Condition::absent("generation")) } else { same };
-        let mut writes = vec![(update.clone(), same.clone())];
-        if update.probe && update.counts.delivered == 0 && update.counts.failed > 0 {
-            let counts = OutcomeCounts { not_before: None, ..update.counts };
-            let late = HealthUpdate { probe: false, counts, ..update.clone() };
-            let unclosed = same.clone().and(has_recovered_at(current.recovered_at));
-            writes = vec![(update.clone(), unclosed), (late, same)];
+        let is_failed_probe = update.probe && update.counts.delivered == 0 && update.counts.failed > 0;
+        let recorded = if is_failed_probe {
+            self.record_failed_probe(same, route, current, update, now).await?
+        } else {
+            self.record_if(same, route, current, update, now).await?
+        };
+        match recorded {
+            Some(before) => Ok(before),
+            None => self.add_pending(route, update.pending_delta, now).await,
         }
-        for (update, condition) in &writes {
-            let write = update_of(route, current, update, now)?.when(condition.clone());
-            if let Some(before) = self.0.update_returning_old(write).await? {
-                if let Some(until) = update.counts.not_before {
-                    self.record_retry_after(route, until).await?;
-                }
-                return Ok(before.and_then(readable).unwrap_or_default());
-            }
+    }
+
+    /// Stores a failed probe like [`Self::record_if`]. It does not delay the next attempts if the circuit was closed
+    /// since `current` was read. At most two writes, and one more for a `Retry-After`.
+    async fn record_failed_probe(
+        &self,
+        same: Condition,
+        route: Route,
+        current: &Health,
+        update: &HealthUpdate,
+        now: Timestamp,
+    ) -> Result<Option<Health>, StoreError> {
+        let is_open = same.clone().and(has_recovered_at(current.recovered_at));
+        if let Some(before) = self.record_if(is_open, route, current, update, now).await? {
+            return Ok(Some(before));
         }
-        self.add_pending(route, update.pending_delta, now).await
+        let counts = OutcomeCounts { not_before: None, ..update.counts };
+        let late = HealthUpdate { probe: false, counts, ..update.clone() };
+        self.record_if(same, route, current, &late, now).await
+    }
+
+    /// Stores an update if the condition holds. Returns the health before the update, or none if it does not
+    /// hold. One write, and a second one for a `Retry-After`.
+    async fn record_if(
+        &self,
+        condition: Condition,
+        route: Route,
+        current: &Health,
+        update: &HealthUpdate,
+        now: Timestamp,
+    ) -> Result<Option<Health>, StoreError> {
+        let write = update_of(route, current, update, now)?.when(condition);
+        let Some(before) = self.0.update_returning_old(write).await? else { return Ok(None) };
+        if let Some(until) = update.counts.not_before {
+            self.record_retry_after(route, until).await?;
+        }
+        Ok(Some(before.and_then(readable).unwrap_or_default()))
     }
 
     /// Adds to the number of pending deliveries. Returns the health before the update. One write.

@@ -199,6 +199,7 @@ impl From<Credential> for CredentialBody {
             revision,
             data_revision: _,
             namings: _,
+            created_by_installation: _,
             created_at,
             updated_at,
         } = credential;

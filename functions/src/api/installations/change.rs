@@ -348,7 +348,8 @@ impl Current {
             None => {
                 let name = display_name.clone().unwrap_or_else(|| name.with_suffix(""));
                 let id = ObjectId::at(now).into();
-                (Credential::new(id, self.user, credential_type.clone(), name, now), 1)
+                let credential = Credential::new(id, self.user, credential_type.clone(), name, now);
+                (Credential { created_by_installation: true, ..credential }, 1)
             }
         };
         let id = credential.credential_id;

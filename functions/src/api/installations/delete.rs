@@ -1,6 +1,6 @@
 //! `DELETE /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id,
 //! or two by name; one read of the installation and one of the integration; one batch read of its
-//! workflows, one of its credentials and one of those that it created; if there are any, one query of the
+//! workflows, one of its credentials and one of these and those that it created; if installations created any, one query of the
 //! user's other installations, one of the names of its workflows, again if some are missing, and one batch
 //! read for each 100 of these; one transaction. All again after a conflict with a concurrent request.
 
@@ -12,7 +12,7 @@ use tenon::{
         credential::Credential,
         event::EventType,
         id::{CredentialId, EnvironmentId, WorkflowId},
-        installation::Installation,
+        installation::{Installation, MAX_CREATED_CREDENTIALS},
         integration::IntegrationId,
         names::UserRef,
         timestamp::Timestamp,
@@ -28,7 +28,7 @@ use crate::{
     changes::Changes,
 };
 
-/// Uninstalls an integration: deletes its workflows, and the credentials that the installation created
+/// Uninstalls an integration: deletes its workflows, and those of its credentials that an installation created
 /// and nothing else references.
 #[utoipa::path(delete, path = "/users/{user}/installations/{integrationId}", tag = "installations",
     security(("apiKey" = ["manage"]), ("userToken" = [])), responses((status = 200, body = Success),
@@ -67,17 +67,21 @@ pub async fn delete_installation(
     }
 }
 
-/// Returns the credentials that an installation created and that no other installation or workflow of
-/// the user references.
+/// Returns the credentials to delete with an installation, at most [`MAX_CREATED_CREDENTIALS`]: those that it
+/// created, and those that it names and another one created, unless another installation or workflow of the user
+/// references them. One that another installation created and may select again is kept too.
 async fn unreferenced_credentials(
     State { installations, parts, .. }: &State,
     environment: EnvironmentId,
     installation: &Installation,
 ) -> Result<Vec<Credential>, StoreError> {
-    let Installation { user_id, integration_id, created_credentials, workflows: own, .. } = installation;
+    let Installation { user_id, integration_id, created_credentials, credentials, workflows: own, .. } = installation;
+    let named = credentials.iter().map(|installed| installed.credential_id);
+    let ids: HashSet<CredentialId> = named.chain(created_credentials.iter().copied()).collect();
     // Read before what references them: a later reference makes the transaction fail.
-    let created = created_credentials.iter().map(|id| (*user_id, *id));
-    let mut created: Vec<Credential> = parts.credentials.get_all(environment, created).await?;
+    let ids = ids.into_iter().map(|id| (*user_id, id));
+    let mut created: Vec<Credential> = parts.credentials.get_all(environment, ids).await?;
+    created.retain(|one| one.created_by_installation || created_credentials.contains(&one.credential_id));
     if created.is_empty() {
         return Ok(Vec::new());
     }
@@ -93,10 +97,12 @@ async fn unreferenced_credentials(
             return Ok(Vec::new());
         }
     }
-    let others = others.iter().filter(|other| other.integration_id != *integration_id);
-    let by_installations = others.flat_map(|other| other.credentials.iter().map(|installed| installed.credential_id));
+    let others: Vec<&Installation> = others.iter().filter(|other| other.integration_id != *integration_id).collect();
+    let named = others.iter().flat_map(|other| &other.credentials).map(|installed| installed.credential_id);
+    let created_by_others = others.iter().flat_map(|other| other.created_credentials.iter().copied());
     let by_workflows = workflows.iter().flat_map(|workflow| workflow.credential_ids.iter().copied());
-    let named: HashSet<CredentialId> = by_installations.chain(by_workflows).collect();
-    created.retain(|credential| !named.contains(&credential.credential_id));
+    let kept: HashSet<CredentialId> = named.chain(created_by_others).chain(by_workflows).collect();
+    created.retain(|credential| !kept.contains(&credential.credential_id));
+    created.truncate(MAX_CREATED_CREDENTIALS);
     Ok(created)
 }

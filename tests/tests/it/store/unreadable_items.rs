@@ -7,16 +7,19 @@ use std::{
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use tenon::{
+    delivery::replay::Replayer,
     domain::{
         destination::Destination,
         health::Health,
-        id::EnvironmentId,
+        id::{EnvironmentId, ReplayId},
         names::{Names, UserRef},
         record::Record,
+        replay::{Replay, ReplayStatus, Selection},
         request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser},
     },
+    start::{FromAws, connect},
     store::{
         StoreError, Table,
         credentials::Credentials,
@@ -31,7 +34,12 @@ use tenon::{
         workflows::Workflows,
     },
 };
-use tests::{delivery_harness::DeliveryHarness, keys, setting, table_items, table_items::Item};
+use tests::{
+    delivery_harness::{DeliveryHarness, ids},
+    keys, setting, table_items,
+    table_items::Item,
+    webhook_receiver::Receiver,
+};
 
 /// Attributes of a key, without which DynamoDB stores no item.
 const KEYS: [&str; 6] = ["pk", "sk", "listPk", "listSk", "environmentPk", "userPk"];
@@ -281,4 +289,32 @@ async fn examples(client: &Client, table: &str, environment: EnvironmentId) -> B
         }
     }
     found
+}
+
+#[tokio::test]
+async fn replay_waits_until_its_damaged_destination_is_repaired() {
+    let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
+    let route = harness.create_webhook(&receiver.url).await;
+    let errors = harness.record_errors(3).await;
+    let replayer = connect(&harness.aws, Replayer::from_aws).await.unwrap();
+    let selection = Selection::Errors(errors.iter().map(|error| error.error_id).collect());
+    let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
+    replayer.replays.create(route.environment, &replay).await.unwrap();
+    let client = Client::new(&harness.aws);
+    let put = async |item: Item| {
+        client.put_item().table_name(setting("DIRECTORY_TABLE")).set_item(Some(item)).send().await.unwrap();
+    };
+    let intact = examples(&client, &setting("DIRECTORY_TABLE"), route.environment).await.remove("destination").unwrap();
+    let mut damaged = intact.clone();
+    damaged.remove("enabled").unwrap();
+    put(damaged).await;
+
+    replayer.step(route.environment, replay.replay_id).await.unwrap();
+
+    let waiting = replayer.replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
+    assert_eq!((waiting.status, receiver.ids()), (ReplayStatus::Running, Vec::new()));
+    put(intact).await;
+    replayer.step(route.environment, replay.replay_id).await.unwrap();
+    assert!(harness.drain(route).await);
+    assert_eq!(receiver.ids(), ids(&errors));
 }
