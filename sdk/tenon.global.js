@@ -150,6 +150,11 @@ function open(given) {
     "pointer-events": "auto",
   });
 
+  const cross = mount ? null : create("button", { ariaLabel: texts.close, textContent: "×", onclick: close }, {
+    position: "absolute", top: "8px", right: "8px", border: "0", padding: "8px 14px", "border-radius": "8px",
+    font: "20px/1 system-ui", background: "Canvas", color: "CanvasText", "color-scheme": "light dark",
+  });
+
   function layout() {
     const full = mount || narrow.matches;
     style(frame, {
@@ -191,6 +196,7 @@ function open(given) {
 
   async function start() {
     clearTimeout(timer);
+    cross?.remove();
     notice?.remove();
     notice = null;
     layout();
@@ -249,6 +255,7 @@ function open(given) {
     });
     notice.append(create("p", { textContent: texts.failed }, { margin: "0 0 16px" }), button);
     layout();
+    cross?.remove();
     frame.after(notice);
     if (dialog) button.focus();
     emit("failed", { reason: "load" });
@@ -286,6 +293,7 @@ function open(given) {
   (dialog || mount).append(frame);
   if (dialog) {
     stopScrolling();
+    dialog.append(cross);
     dialog.dataset.tenon = "";
     document.body.append(dialog);
     dialog.showModal();

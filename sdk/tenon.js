@@ -166,6 +166,12 @@ function open(given) {
     "pointer-events": "auto",
   });
 
+  // Until the page shows its own.
+  const cross = mount ? null : create("button", { ariaLabel: texts.close, textContent: "×", onclick: close }, {
+    position: "absolute", top: "8px", right: "8px", border: "0", padding: "8px 14px", "border-radius": "8px",
+    font: "20px/1 system-ui", background: "Canvas", color: "CanvasText", "color-scheme": "light dark",
+  });
+
   function layout() {
     const full = mount || narrow.matches;
     style(frame, {
@@ -213,6 +219,7 @@ function open(given) {
   // Starts the page, which may load more than once.
   async function start() {
     clearTimeout(timer);
+    cross?.remove();
     notice?.remove();
     notice = null;
     layout();
@@ -273,6 +280,7 @@ function open(given) {
     });
     notice.append(create("p", { textContent: texts.failed }, { margin: "0 0 16px" }), button);
     layout();
+    cross?.remove();
     frame.after(notice);
     if (dialog) button.focus();
     emit("failed", { reason: "load" });
@@ -310,6 +318,7 @@ function open(given) {
   (dialog || mount).append(frame);
   if (dialog) {
     stopScrolling();
+    dialog.append(cross);
     dialog.dataset.tenon = "";
     document.body.append(dialog);
     dialog.showModal();

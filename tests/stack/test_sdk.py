@@ -612,6 +612,19 @@ def test_frame_that_the_browser_blocks_is_reported_soon(host: Host) -> None:
     assert "could not be loaded" in host.wait("return document.querySelector('[role=alert]')?.textContent")
 
 
+def test_dialog_can_be_closed_while_its_page_loads(host: Host) -> None:
+    cross = "document.querySelector('dialog > button[aria-label=Close]')"
+    host.browser.resize(360, 700)
+    host.show(started=False, url=f"{host.api}/silent")
+    # Nothing covers it.
+    host.wait(f"""const {{ right, top }} = {cross}.getBoundingClientRect();
+      return document.elementFromPoint(right - 5, top + 5) === {cross};""")
+    host.run(f"{cross}.click()")
+    assert host.run("return events.at(-1)") == ["close", {}]
+    host.show()
+    assert host.run(f"return {cross}") is None, "the page has its own"
+
+
 def test_dialog_is_centred_and_as_high_as_its_content(host: Host) -> None:
     host.show()
     host.send({"type": "size", "height": 300})

@@ -79,17 +79,7 @@ function accountSection(credentialType, installation) {
   const another = h("option", { value: ANOTHER }, text("newAccount"));
   const choice = nameField && accountChoice(type, known ? [entered, options, another] : [options, entered]);
   const chosen = () => choice && choice.value !== ANOTHER && choice.value;
-  const others = known ? state.session.installations.filter((one) => one !== installation && own(one.credentialIds, type) === present) : [];
-  const shared = others.length > 0 && h("p", { class: "help" });
-  const nameOthers = () => {
-    shared.textContent = text("sharedAccount", { integrations: formatList(others.map(({ integrationId: id }) => state.integrations.get(id)?.name ?? id)) });
-  };
-  if (shared) {
-    nameOthers();
-    // The host may have asked for one integration.
-    const unknown = others.filter(({ integrationId: id }) => !state.integrations.has(id));
-    Promise.all(unknown.map(({ integrationId: id }) => loadIntegration(id))).then(nameOthers, () => {});
-  }
+  const shared = known && sharedHelp(installation, type, present);
   const showChosen = () => {
     inputs.hidden = Boolean(chosen());
     if (nameBox) nameBox.hidden = existing.length === 0 && choice.value !== ANOTHER;
@@ -114,6 +104,21 @@ function accountSection(credentialType, installation) {
       ? [chosenAccount(choice)]
       : values(form).map(([field, value]) => [field.label, reviewValue(field, value)])),
   };
+}
+
+// Help that names the other integrations with the same account, or null if there are none.
+function sharedHelp(installation, type, credentialId) {
+  const isOther = (one) => one !== installation && own(one.credentialIds, type) === credentialId;
+  const others = state.session.installations.filter(isOther).map(({ integrationId }) => integrationId);
+  if (others.length === 0) return null;
+  const help = h("p", { class: "help" });
+  const nameOthers = () => {
+    help.textContent = text("sharedAccount", { integrations: formatList(others.map((id) => state.integrations.get(id)?.name ?? id)) });
+  };
+  nameOthers();
+  // The host may have asked for one integration.
+  Promise.all(others.filter((id) => !state.integrations.has(id)).map((id) => loadIntegration(id))).then(nameOthers, () => {});
+  return help;
 }
 
 // Section for an account that the app connects: one of those that exist.
