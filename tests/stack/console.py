@@ -33,7 +33,7 @@ SPY = """if (location.pathname.endsWith("/console")) {
   let skipped = 0;
   const now = () => performance.now() + skipped;
   const rest = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
-  const spy = window.spy = { requests: [], open: 0, messages: [], held: null, release: null, violations: [], copied: [], downloads: [], isOffline: false, scheme: null };
+  const spy = window.spy = { requests: [], open: 0, messages: [], held: null, release: null, violations: [], copied: [], downloads: [], offline: null, cut: null, scheme: null };
   addEventListener("securitypolicyviolation", ({ violatedDirective }) => spy.violations.push(violatedDirective));
   new MutationObserver(() => {
     const text = document.querySelector(".message")?.textContent;
@@ -42,15 +42,17 @@ SPY = """if (location.pathname.endsWith("/console")) {
   window.fetch = async (url, options) => {
     const { pathname, search } = new URL(url);
     spy.requests.push(`${options.method} ${pathname.slice(new URL(".", location.href).pathname.length - 1)}${search}`);
+    const request = spy.requests.at(-1);
+    const concerns = (start) => start !== null && request.startsWith(start);
     spy.open += 1;
     try {
-      if (spy.held && spy.requests.at(-1).startsWith(spy.held)) await new Promise((resolve) => { spy.release = resolve; });
-      if (spy.isOffline) throw new TypeError("offline");
+      if (concerns(spy.held)) await new Promise((resolve) => { spy.release = resolve; });
+      if (concerns(spy.offline)) throw new TypeError("offline");
       const authorization = spy.scheme ? options.headers.authorization.replace("Bearer", spy.scheme) : options.headers.authorization;
       const response = await fetch(url, { ...options, headers: { ...options.headers, authorization } });
       // A request is open until its body is read.
       const body = await response.arrayBuffer();
-      return new Response(body.byteLength ? body : null, response);
+      return new Response(body.byteLength ? body.slice(0, concerns(spy.cut) ? 20 : undefined) : null, response);
     } finally {
       spy.open -= 1;
     }
@@ -424,9 +426,13 @@ class Console:
         self.browser.wait("return Boolean(spy.release)")
         self.browser.run("spy.release(); spy.release = spy.held = null")
 
-    def set_offline(self, is_offline: bool) -> None:
-        """Fails all requests, or none."""
-        self.browser.run("spy.isOffline = arguments[0]", is_offline)
+    def set_offline(self, is_offline: bool, start: str = "") -> None:
+        """Fails all requests that begin with a text, or none."""
+        self.browser.run("spy.offline = arguments[0]", start if is_offline else None)
+
+    def cut(self, start: str | None) -> None:
+        """Cuts off the responses to requests that begin with a text, or none."""
+        self.browser.run("spy.cut = arguments[0]", start)
 
     def check_view(self, name: str, looks: Sequence[tuple[str, int]] = LOOKS) -> None:
         """Checks accessibility and width of what is shown, in the given themes and widths."""

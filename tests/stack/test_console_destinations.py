@@ -540,6 +540,47 @@ def test_deliveries_are_replayed_by_selection_range_and_status(console: Console)
         assert sorted(receiver.ids) == sorted(ids * 2)
 
 
+def test_selection_of_deliveries_that_are_gone_replays_nothing_else(console: Console) -> None:
+    with Receiver(500) as receiver:
+        destination = console.webhook(receiver)
+        fail(console, *TEXTS[:2], destination=destination)
+        console.sign_in(f"#/destinations/{destination}?status=pending")
+        console.rows(2)
+        console.click("Select all", "Replay 2 selected deliveries")
+        receiver.status = 200
+        console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": True})
+        wait(lambda: len(receiver.ids) == 2, PATIENCE, "all are delivered")
+        console.skip_until("There are no pending deliveries.")
+        console.gone("selected")
+
+
+def test_edit_keeps_what_someone_else_has_changed_meanwhile(console: Console, receiver: Receiver) -> None:
+    destination = console.webhook(receiver, name="Desk")
+    console.sign_in(f"#/destinations/{destination}?view=settings")
+    console.see("Errors and events")
+    edit(console, "Errors and events")
+    filtered = {"filter": {"blockType": ["alloy.shopify"]}}
+    console.environment.call("PATCH", f"/destinations/{destination}", filtered)
+    console.click("User events")
+    console.click("Save", "Saved.")
+    stored = console.get(f"/destinations/{destination}")
+    assert stored["filter"]["blockType"] == ["alloy.shopify"]
+    assert sorted(stored["events"]) == ["error", "user.*"]
+
+
+def test_destination_is_created_once_whatever_response_is_lost(console: Console, receiver: Receiver) -> None:
+    console.sign_in("#/destinations")
+    console.click("Add destination", "Webhook")
+    console.fill("URL", receiver.url)
+    for fault in (console.cut, lambda start: console.set_offline(start is not None, start or "")):
+        fault("POST /destinations")
+        console.click("Save", "The API is unreachable.")
+        fault(None)
+    console.click("Save", "It is shown only once", "whsec_")
+    [created] = console.get("/destinations")["data"]
+    assert created["destinationId"] in console.fragment()
+
+
 def test_delivery_behind_thousands_with_another_status_is_found(
     console: Console, emulator: Emulator, stack: Stack
 ) -> None:

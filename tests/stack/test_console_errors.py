@@ -200,6 +200,8 @@ def test_chips_name_and_remove_filters(reader: Console, seed: Seed) -> None:
     reader.click("Remove the filter: User ann")
     reader.gone("User ann")
     assert reader.parameters() == {"workflowId": seed.slack, "view": "list"}
+    # The link is gone.
+    assert reader.focused() == "Errors"
     reader.click("Clear filters", UNAUTHORIZED, LIMITED)
     assert reader.parameters() == {"view": "list"}
 
@@ -310,6 +312,51 @@ def test_new_errors_appear_by_themselves(console: Console, view: str) -> None:
     console.skip_until("unseen error")
 
 
+def test_errors_appear_whatever_time_an_engine_names(console: Console) -> None:
+    seed = Seed(console)
+    now = datetime.now(UTC)
+    # The clock of one engine is ahead.
+    console.record(seed.shop, "from the future", createdAt=(now + timedelta(minutes=4)).isoformat())
+    console.sign_in("#/errors?view=list")
+    console.see("from the future", "Live")
+    console.skip(30)
+    console.record(seed.slack, "at present")
+    console.skip_until("at present", "8 errors")
+    console.record(seed.slack, "reported late", createdAt=(now - timedelta(minutes=10)).isoformat())
+    console.skip_until("reported late", "9 errors")
+
+
+def test_update_that_fails_keeps_what_is_shown_and_is_repeated(console: Console) -> None:
+    seed = Seed(console)
+    console.sign_in("#/errors")
+    console.see("6 errors", UNAUTHORIZED, "Live")
+    console.set_offline(True, "GET /errors/groups")
+    console.record(seed.slack, "disk is full")
+    console.skip_until("The API is unreachable.")
+    console.see("6 errors", UNAUTHORIZED, "Not live")
+    console.set_offline(False)
+    console.skip_until("disk is full", "7 errors", "Live")
+    console.gone("The API is unreachable.")
+    console.announced("1 new error.")
+
+
+def test_errors_of_an_execution_are_found(console: Console) -> None:
+    workflow = console.workflow(console.user("joe"), "Orders")
+    console.record(workflow, "first of run 7", "second of run 7", executionId="run-7")
+    console.record(workflow, "of run 8", executionId="run-8")
+    console.sign_in("#/errors?view=list")
+    console.see("of run 8")
+    console.fill("Execution", "run-7")
+    console.gone("of run 8")
+    console.click("first of run 7", "Errors of this execution")
+    console.click("Close")
+    console.click("Clear filters", "of run 8")
+    console.click("of run 8", "Errors of this execution")
+    console.click("Errors of this execution")
+    console.gone("first of run 7")
+    assert console.parameters()["executionId"] == "run-8"
+
+
 def test_filter_that_is_being_typed_survives_an_update(console: Console) -> None:
     seed = Seed(console)
     console.sign_in("#/errors")
@@ -412,3 +459,9 @@ def test_failed_page_can_be_loaded_again(reader: Console) -> None:
     reader.see("The API is unreachable.", "Not live")
     reader.set_offline(False)
     reader.click("Try again", UNAUTHORIZED, "Live")
+    # A response that breaks off is no empty list.
+    reader.cut("GET /users")
+    reader.open("#/users?status=active")
+    reader.see("The API is unreachable.")
+    reader.cut(None)
+    reader.click("Try again", "joe")

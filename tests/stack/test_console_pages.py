@@ -121,6 +121,36 @@ def test_workflow_is_switched_and_leads_to_its_errors(console: Console) -> None:
     assert console.parameters() == {"view": "list", "workflowId": workflow, "range": "7d"}
 
 
+def test_workflow_of_a_disabled_user_is_not_said_to_be_active(console: Console) -> None:
+    user = console.user("joe")
+    workflow = console.workflow(user, "Orders")
+    console.environment.call("PUT", "/workflows/deactivate", {"userId": user, "workflowId": workflow})
+    console.environment.call("POST", f"/users/{user}/disable")
+    console.sign_in(f"#/workflows/{workflow}")
+    console.click("Activate", "it becomes active when the user is enabled.")
+    console.environment.call("POST", f"/users/{user}/enable")
+    console.click("Refresh", "Refreshed.", "Deactivate")
+
+
+def test_numbers_are_shown_as_they_were_written(console: Console) -> None:
+    settings = {"shopId": 12345678901234567890, "rate": 0.5}
+    body = {"userId": console.user("joe"), "name": "Orders", "settings": settings}
+    workflow = console.environment.call("POST", "/workflows", body, 201)["workflowId"]
+    console.sign_in(f"#/workflows/{workflow}")
+    console.see("12345678901234567890", "0.5")
+    console.click("Copy Settings")
+    assert "12345678901234567890" in console.browser.run("return spy.copied.at(-1)")
+
+
+def test_errors_of_a_user_are_erased_after_a_question(console: Console) -> None:
+    user = console.user("joe")
+    console.record(console.workflow(user, "Orders"), "a secret of joe")
+    console.sign_in(f"#/users/{user}")
+    console.click("Erase errors", "This cannot be undone.")
+    console.click("Erase errors", "are being erased.")
+    wait(lambda: not console.get("/logs")["errors"], PATIENCE, "they are erased")
+
+
 # ------------------------------------------------------------------------------------------
 # Installations and integrations
 
@@ -139,8 +169,16 @@ def test_installations_say_what_needs_attention(console: Console) -> None:
     console.gone("ann")
     assert console.parameters() == {"status": "needs-attention"}
     console.choose("Status", "Inactive")
-    console.see("No installation has this status.")
+    console.see("No installation matches.")
     console.choose("Status", "All")
+    console.find("fieldOf('Integration').focus()")
+    console.browser.wait("return [...document.querySelectorAll('option')].some(({ value }) => value === 'shop')")
+    console.choose("Integration", "Shop")
+    console.rows(2)
+    console.click("shop", "Definition")
+    console.browser.run("document.querySelector('main a[href*=installations]').click()")
+    console.rows(2)
+    assert console.parameters() == {"integrationId": "shop"}
     console.click("joe", "Acme account", "401 from the shop")
 
 
@@ -202,6 +240,24 @@ def test_integration_is_created_and_edited_with_a_preview(console: Console) -> N
     console.click("Delete", "Delete Shop 2?", "2 workflows", "keep running")
     console.click("Delete integration", "Shop 2 is deleted.", "No integrations")
     console.environment.call("GET", "/integrations/shop", status=404)
+
+
+def test_draft_of_an_integration_is_neither_lost_nor_replaces_another_change_unasked(console: Console) -> None:
+    console.environment.call("PUT", "/integrations/shop", SHOP, 201)
+    console.sign_in("#/integrations/shop")
+    console.see("version 1")
+    console.fill("Name", "My shop")
+    console.environment.call("PUT", "/integrations/shop", {**SHOP, "name": "Their shop"})
+    console.click("Save", "Someone else has saved version 2 meanwhile.")
+    assert console.value("Name") == "My shop"
+    console.click("Sign out", "Changes of integrations are not saved.")
+    console.click("Cancel")
+    assert console.value("Name") == "My shop"
+    console.click("Save", "Saved.", "version 3")
+    assert console.get("/integrations/shop")["name"] == "My shop"
+    console.fill("Name", "Other")
+    console.click("Sign out", "Discard your changes?")
+    console.click("Discard and sign out", "Sign in with an API key")
 
 
 def test_preview_shows_what_the_modal_would_show(console: Console) -> None:

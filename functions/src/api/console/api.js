@@ -66,9 +66,13 @@ function rememberUnanswered(sent, requestKey) {
   setTimeout(() => { if (unanswered.get(sent) === requestKey) unanswered.delete(sent); }, UNANSWERED_MS);
 }
 
-// Sends a request and returns the document. With `ifMatch`, it succeeds only if the object still has this entity tag. Throws an error with the message, fields and policy of
-// the problem document if the request fails. A key that is no longer valid ends the session.
-async function call(method, path, body, { caller = session.value, ifMatch } = {}) {
+// Keeps a number that JavaScript would round as it was written, for `JSON.stringify`, if the browser can.
+const keepExact = JSON.rawJSON && ((_, value, { source }) => (typeof value === "number" && source.length > 15 && String(value) !== source ? JSON.rawJSON(source) : value));
+
+// Sends a request and returns the document. With `ifMatch`, it succeeds only if the object still has this entity tag. With
+// `isExact`, no number of the document is rounded. Throws an error with the message, fields and policy of the problem
+// document if the request fails. A key that is no longer valid ends the session.
+async function call(method, path, body, { caller = session.value, ifMatch, isExact } = {}) {
   const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
   if (!caller.key) throw staleError();
   const text = body && JSON.stringify(body);
@@ -86,7 +90,10 @@ async function call(method, path, body, { caller = session.value, ifMatch } = {}
       referrerPolicy: "no-referrer",
       signal: caller.controller.signal,
     });
-    document = await response.json().catch(() => ({}));
+    const received = await response.text();
+    // API Gateway and proxies refuse requests without JSON. A success without it was cut off.
+    if (response.ok || response.headers.get("content-type")?.includes("json")) document = JSON.parse(received, isExact ? keepExact : undefined);
+    else document = {};
   } catch {
     if (caller.controller.signal.aborted) throw staleError();
     if (requestKey) rememberUnanswered(sent, requestKey);
@@ -94,7 +101,9 @@ async function call(method, path, body, { caller = session.value, ifMatch } = {}
   }
   if (caller.controller.signal.aborted) throw staleError();
   if (requestKey) {
-    if (response.status >= 500) rememberUnanswered(sent, requestKey);
+    // Another attempt may still run.
+    const isOpen = response.status >= 500 || response.status === 429 || document.type?.endsWith(":idempotency-key-in-progress");
+    if (isOpen) rememberUnanswered(sent, requestKey);
     else unanswered.delete(sent);
   }
   if (response.ok) {

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "./preact.js";
 import { call, isRefused, onSignOut, query } from "./api.js";
 import { createStore, useStore } from "./store.js";
 
-export { useData, usePolling, destinations, loadDestinations, refreshDestinations, useDestinations, pause };
+export { useData, refresh, usePolling, destinations, loadDestinations, refreshDestinations, useDestinations, pause };
 
 // Pauses between requests that find nothing new, in milliseconds: they grow from the first to the last.
 const FIRST_PAUSE_MS = 4000;
@@ -16,8 +16,12 @@ const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, m
 const shownBefore = new Map();
 onSignOut(() => shownBefore.clear());
 
+// Functions that load the data of the page again.
+const reloads = new Set();
+const refresh = () => Promise.all([refreshDestinations(), ...[...reloads].map((reload) => reload())]);
+
 // Loads data, and again when `key` changes. Returns `{data, problem, isLoading, reload, setData}`. Data is never
-// that of another key.
+// that of another key. If it cannot be loaded again, it is kept unless the API refuses it. `reload` returns why.
 function useData(key, load) {
   const [state, setState] = useState({ key: null });
   // Responses to former requests are discarded.
@@ -26,24 +30,34 @@ function useData(key, load) {
   presentKey.current = key;
   const reload = async () => {
     // An update that began under a former key ends now.
-    if (presentKey.current !== key) return;
+    if (presentKey.current !== key) return null;
     const request = latest.current += 1;
     try {
       const data = await load();
       shownBefore.set(key, data);
       if (request === latest.current) setState({ key, data });
+      return null;
     } catch (problem) {
-      if (request === latest.current && !problem.isStale) setState({ key, problem });
+      const kept = (before) => (before.key === key && !isRefused(problem) ? before.data : undefined);
+      if (request === latest.current && !problem.isStale) setState((before) => ({ key, problem, data: kept(before) }));
+      return problem;
     }
   };
+  const present = useRef(reload);
+  present.current = reload;
+  useEffect(() => {
+    const run = () => present.current();
+    reloads.add(run);
+    return () => reloads.delete(run);
+  }, []);
   useEffect(() => {
     setState({ key, data: shownBefore.get(key), isLoading: true });
     reload();
     return () => { latest.current += 1; };
   }, [key]);
   const setData = (change) => setState((before) => (before.key === key && before.data ? { ...before, data: change(before.data) } : before));
-  const present = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
-  return { isLoading: false, ...present, reload, setData };
+  const shown = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
+  return { isLoading: false, ...shown, reload, setData };
 }
 
 // Repeats an action that returns whether it found something new. Pauses grow while it finds nothing, from
@@ -95,15 +109,21 @@ const destinations = createStore({});
 const useDestinations = () => useStore(destinations);
 onSignOut(() => destinations.set({}));
 
+// Number of the last request for the destinations. The response to an earlier one may be older.
+let lastLoad = 0;
+
 // Loads the destinations. Returns whether they changed.
 async function loadDestinations() {
+  const load = lastLoad += 1;
   const before = JSON.stringify(destinations.value.list);
   try {
     const { data } = await call("GET", `destinations${query({ limit: 100 })}`);
+    if (load !== lastLoad) return false;
     const isChanged = JSON.stringify(data) !== before;
     if (isChanged || destinations.value.problem) destinations.set({ list: data });
     return isChanged;
   } catch (problem) {
+    if (load !== lastLoad) return false;
     if (!problem.isStale) destinations.set({ ...destinations.value, problem });
     throw problem;
   }

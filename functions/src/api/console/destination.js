@@ -172,14 +172,17 @@ function DeliveryList({ destination, name }) {
     setChosen(next);
   };
   const isSelectable = mayChange && enabled;
-  const selected = () => ({ errorIds: all.filter(({ errorId }) => chosen.has(errorId)).map(({ errorId }) => errorId), eventIds: all.filter(({ eventId }) => chosen.has(eventId)).map(({ eventId }) => eventId) });
+  // Those that are still listed.
+  const picked = isSelectable ? all.filter((delivery) => chosen.has(idOf(delivery))) : [];
+  const isAllPicked = picked.length === all.length;
+  const selected = () => ({ errorIds: picked.map(({ errorId }) => errorId).filter(Boolean), eventIds: picked.map(({ eventId }) => eventId).filter(Boolean) });
   return h(Fragment, {},
     h("div", { class: "row spread" }, h("div", { class: "segments", role: "group", "aria-label": "Status" }, STATUSES.map(([value, title]) => h("a", { key: value, href: changed({ status: value || null, cursor: null }), "aria-current": value === status ? "true" : undefined }, title))),
-      chosen.size > 0 && h(Button, { kind: "primary", action: async () => openReplay(destination, name, { selected: selected(), started: () => go(link(["destinations", destinationId], { view: "replays" })) }) }, `Replay ${plural(chosen.size, "selected delivery", "selected deliveries")}`)),
+      picked.length > 0 && h(Button, { kind: "primary", action: async () => openReplay(destination, name, { selected: selected(), started: () => go(link(["destinations", destinationId], { view: "replays" })) }) }, `Replay ${plural(picked.length, "selected delivery", "selected deliveries")}`)),
     h(Problem, { problem: deliveries.problem, retry: deliveries.reload }),
     !deliveries.data && deliveries.isLoading && h(Skeleton, { rows: 6 }),
     deliveries.data && (all.length ? h("div", { class: "table" }, h("table", {},
-      h("thead", {}, h("tr", {}, isSelectable && h("th", { class: "pick" }, h("input", { type: "checkbox", "aria-label": "Select all", checked: chosen.size === all.length, onChange: () => setChosen(new Set(chosen.size === all.length ? [] : all.map(idOf))) })),
+      h("thead", {}, h("tr", {}, isSelectable && h("th", { class: "pick" }, h("input", { type: "checkbox", "aria-label": "Select all", checked: isAllPicked, onChange: () => setChosen(new Set(isAllPicked ? [] : all.map(idOf))) })),
         ["Record", "Status", "Last attempt", "Attempts", "Next attempt"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, all.map((delivery) => h(DeliveryRow, { key: idOf(delivery), delivery, pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) } })))))
       : h(Empty, { title: "No deliveries", cursor: deliveries.data.cursor }, status ? `There are no ${status} deliveries.` : "What is delivered at the first attempt is not listed: open an error to see its deliveries.")),

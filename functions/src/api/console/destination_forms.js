@@ -90,7 +90,7 @@ function showSecret(secret) {
     h("div", { class: "row actions" }, h(Button, { kind: "primary", action: close }, "Done"))));
 }
 
-// Forms that edit a part of a destination: title, fields, and the body of the request.
+// Forms that edit a part of a destination: title, fields, and what they contain.
 const EDITORS = {
   name: ["Change name", (destination) => h(Fragment, {}, h(NameField, { value: destination.name }), destination.type === "webhook" && h(Field, { label: "Description", name: "description", isWide: true, maxLength: 256, value: destination.description })),
     ({ name, description }) => ({ name: name || null, ...(description !== undefined && { description: description || null }) })],
@@ -98,6 +98,12 @@ const EDITORS = {
   url: ["Change URL", ({ url }) => h(Fragment, {}, h(UrlField, { value: url }), h("p", { class: "wide quiet" }, "Queued deliveries go to the new URL.")), ({ url }) => ({ url: url.trim() })],
   bus: ["Change bus", (destination) => h(Fragment, {}, h(BusFields, destination), h("p", { class: "wide quiet" }, "Saving checks that the present keys or role may use this bus.")), ({ region, eventBusName }) => ({ region: region.trim(), eventBusName: eventBusName.trim() })],
 };
+
+// Text of a value, in which the order of a list and of the members of a filter does not matter.
+function comparable(value) {
+  if (!value || typeof value !== "object") return value ?? "";
+  return (Array.isArray(value) ? value : Object.entries(value).filter(([, list]) => list?.length)).toSorted().join("\n");
+}
 
 // Opens the editor of a part of a destination: `name`, `records`, `url`, `bus` or `access`.
 function editDestination(destination, part) {
@@ -107,7 +113,9 @@ function editDestination(destination, part) {
   }
   const [title, fields, body] = EDITORS[part];
   openDialog((close) => h(Dialog, { title, close }, h(Form, { submit: "Save", secondary: h(Button, { action: close }, "Cancel"), send: async (values, form) => {
-    await call("PATCH", `destinations/${segment(destination.destinationId)}`, body(values, form));
+    // What was not edited may have been changed by someone else.
+    const edited = Object.entries(body(values, form)).filter(([member, value]) => comparable(value) !== comparable(destination[member]));
+    if (edited.length) await call("PATCH", `destinations/${segment(destination.destinationId)}`, Object.fromEntries(edited));
     close();
     announce("Saved.");
     await refreshDestinations();

@@ -31,12 +31,12 @@ function ErrorPanel({ id, close }) {
         ["Block type", h(Code, { text: found.blockType })], ["Block", h(Id, { id: found.blockId, name: "block" })],
         ["Execution", h(Id, { id: found.executionId, name: "execution" })], ["Id", h(Id, { id: found._id })],
       ] }),
-      h("p", { class: "row" }, h("a", { href: errorsOf({ workflowId: found.workflowId }) }, "Errors of this workflow"), h("a", { href: errorsOf({ userId: found.userId }) }, "Errors of this user")),
+      h("p", { class: "row" }, h("a", { href: errorsOf({ workflowId: found.workflowId }) }, "Errors of this workflow"), h("a", { href: errorsOf({ userId: found.userId }) }, "Errors of this user"), h("a", { href: errorsOf({ executionId: found.executionId }) }, "Errors of this execution")),
       h(Deliveries, { deliveries, type: "error", ids: { errorIds: [found._id] }, reload: error.reload }), h(Json, { title: "JSON", value: found })) : error.isLoading && h(Skeleton));
 }
 
 function EventPanel({ id, close }) {
-  const event = useData(`event ${id}`, () => call("GET", `events/${segment(id)}`));
+  const event = useData(`event ${id}`, () => call("GET", `events/${segment(id)}`, undefined, { isExact: true }));
   const { deliveries, ...found } = event.data ?? {};
   return h(Dialog, { title: "Event", close, isPanel: true },
     h(Problem, { problem: event.problem, retry: event.reload }),

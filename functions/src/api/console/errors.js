@@ -2,13 +2,13 @@
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { call, fieldProblem, query, readPage } from "./api.js";
-import { Chart } from "./chart.js";
+import { Chart, MOST_COUNTED, countOf } from "./chart.js";
 import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
-import { allIntegrations } from "./integrations.js";
+import { IntegrationFilter } from "./integrations.js";
 import { UserField, UserLink, WorkflowLink, useNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { announce, Badge, Code, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, PageLinks, plural, Problem, Skeleton, Tabs, Time, Toggle } from "./ui.js";
+import { announce, Badge, Chips, Code, Empty, excerpt, Field, FilterField, Form, isoTime, LiveNotice, localInput, PageLinks, plural, Problem, Skeleton, Tabs, Time, Toggle } from "./ui.js";
 
 export { ErrorsPage, RangeChoice, rangeOf, pagesOf, RANGES };
 
@@ -16,7 +16,9 @@ const PAGE_SIZE = 50;
 // Time ranges by name, in minutes.
 const RANGES = { "15m": ["15 min", 15], "1h": ["1 h", 60], "24h": ["24 h", 1440], "7d": ["7 d", 10080] };
 // Filters of the API, which are parameters of the address with the same names.
-const FILTERS = ["workflowId", "userId", "blockType", "integrationId", "fingerprint"];
+const FILTERS = ["workflowId", "userId", "blockType", "integrationId", "executionId", "fingerprint"];
+// Updates without new errors after which everything is loaded again: errors may be reported late, and old ones leave the range.
+const UPDATES_UNTIL_RELOAD = 6;
 const STATUS_CODE = /(?:status|code|HTTP)\D{0,12}([1-5]\d\d)\b/i;
 
 const statusCode = (error) => STATUS_CODE.exec(error)?.[1] ?? "";
@@ -81,37 +83,53 @@ function ErrorsPage() {
   // New errors: those since the newest known one, which are few.
   const newest = useRef(null);
   const known = useRef(new Set());
+  const idleUpdates = useRef(0);
   useEffect(() => {
     newest.current = null;
     known.current = new Set();
+    idleUpdates.current = 0;
   }, [key]);
-  const isFollowing = isLive && !parameters.until && Boolean(overview.data) && !overview.problem && !list.problem;
+  const isFollowing = isLive && !parameters.until && Boolean(overview.data);
+  const reload = async () => {
+    const problems = await Promise.all([overview.reload(), isList && !cursor && list.reload()]);
+    const problem = problems.find(Boolean);
+    if (problem) throw problem;
+    idleUpdates.current = 0;
+  };
   const live = usePolling(async (isWanted) => {
+    if ((idleUpdates.current += 1) >= UPDATES_UNTIL_RELOAD) {
+      await reload();
+      return false;
+    }
     const { groups } = overview.data;
     newest.current ??= groups.map(({ lastSeen }) => lastSeen).concat(range().since ?? "").toSorted().at(-1);
-    const { errors, cursor: hasMore } = await call("GET", `logs${query({ ...filters, since: newest.current, limit: PAGE_SIZE })}`);
+    // The clock of an engine may be ahead.
+    const since = [newest.current, new Date().toISOString()].toSorted()[0];
+    const { errors, cursor: hasMore } = await call("GET", `logs${query({ ...filters, since, limit: PAGE_SIZE })}`);
     if (!isWanted()) return false;
     const isKnown = (found) => known.current.has(found._id) || (!known.current.size && found.createdAt <= newest.current);
     const added = errors.filter((found) => !isKnown(found));
+    // They are found again if the page cannot show them now.
+    if (added.length) await reload();
     known.current = new Set(errors.map(({ _id }) => _id));
     if (!added.length) return false;
     newest.current = errors[0].createdAt > newest.current ? errors[0].createdAt : newest.current;
-    await Promise.all([overview.reload(), isList && !cursor && list.reload()]);
     if (isWanted()) announce(`${plural(added.length, "new error")}${hasMore ? " or more" : ""}.`);
     return true;
   }, { isActive: isFollowing, key });
 
   const codes = useMemo(() => [...new Set((overview.data?.groups ?? []).map(({ example }) => statusCode(example.error)))].filter(Boolean).toSorted(), [overview.data]);
   const matches = ({ error: found }) => (!text || found.toLowerCase().includes(text.toLowerCase())) && (!status || statusCode(found) === status);
+  const isShownLive = isFollowing && ![overview, list, live].some(({ problem }) => problem);
   const group = filters.fingerprint && overview.data?.groups.find(({ fingerprint }) => fingerprint === filters.fingerprint);
   return h(Fragment, {},
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Errors"),
-      h("div", { class: "row" }, h("span", { class: `live ${isFollowing && !live.problem ? "good" : "quiet"}` }, isFollowing && !live.problem ? "Live" : "Not live"),
+      h("div", { class: "row" }, h("span", { class: `live ${isShownLive ? "good" : "quiet"}` }, isShownLive ? "Live" : "Not live"),
         h(Toggle, { isOn: isLive, label: "Follow new errors", action: async () => setLive(!isLive) }))),
     h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "24h" })),
     h(FilterBar, { parameters, groups: overview.data?.groups, codes }),
     h(LiveNotice, { live }),
-    h(Problem, { problem: overview.problem ?? list.problem, retry: () => Promise.all([overview.reload(), list.reload()]) }),
+    h(Problem, { problem: !live.problem && (overview.problem ?? list.problem), retry: () => Promise.all([overview.reload(), list.reload()]) }),
     overview.data ? h(Chart, { ...overview.data, note: text || status ? "before the search and the status code" : "", select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
       : overview.isLoading && h(Skeleton, { rows: 3 }),
     filters.fingerprint ? h(GroupSummary, { group, isLoading: overview.isLoading && !overview.data, errors: list.data?.errors }) : h(Tabs, {
@@ -132,10 +150,9 @@ function groupsTitle(groups, matches) {
 
 function FilterBar({ parameters, groups = [], codes }) {
   const { users, workflows } = useNames();
-  const [integrations, loadIntegrations] = useIntegrationNames();
   const set = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
   const blocks = [...new Set([parameters.blockType, ...groups.map(({ blockType }) => blockType)].filter(Boolean))].toSorted();
-  const select = (label, name, options, onFocus) => h("label", {}, label, h("select", { value: parameters[name] ?? "", onChange: set(name), onFocus },
+  const select = (label, name, options) => h("label", {}, label, h("select", { value: parameters[name] ?? "", onChange: set(name) },
     h("option", { value: "" }, "All"), options.map(([value, title = value]) => h("option", { key: value, value }, title))));
   const chips = [
     parameters.workflowId && ["workflowId", `Workflow ${workflows.get(parameters.workflowId) ?? parameters.workflowId}`],
@@ -143,30 +160,22 @@ function FilterBar({ parameters, groups = [], codes }) {
     parameters.fingerprint && ["fingerprint", "One group of errors"],
   ].filter(Boolean);
   const [isOpen, setOpen] = useState(false);
-  const isFiltered = chips.length > 0 || ["blockType", "integrationId", "status", "text"].some((name) => parameters[name]);
+  const isFiltered = chips.length > 0 || ["blockType", "integrationId", "executionId", "status", "text"].some((name) => parameters[name]);
   return h("div", { class: "filters" },
     h("button", { type: "button", class: "fold", "aria-expanded": String(isOpen), onClick: () => setOpen(!isOpen) }, "Filters"),
     select("Block type", "blockType", blocks.map((block) => [block])),
-    select("Integration", "integrationId", withPresent(integrations, parameters.integrationId), loadIntegrations),
+    h(IntegrationFilter, { value: parameters.integrationId, onChange: set("integrationId") }),
     select("Status code", "status", [...new Set([...codes, parameters.status].filter(Boolean))].map((code) => [code])),
     h(UserField, { value: parameters.userId ?? "", onChange: set("userId") }),
+    h(FilterField, { label: "Execution", value: parameters.executionId ?? "", placeholder: "Id", onChange: set("executionId") }),
     h("label", {}, "Search loaded errors", h("input", { type: "search", value: parameters.text ?? "", onInput: (event) => go(changed({ text: event.currentTarget.value }), { replace: true }) })),
-    isFiltered && h("div", { class: "row" }, chips.map(([name, title]) => h("a", { key: name, class: "chip", href: changed({ [name]: null, cursor: null }), "aria-label": `Remove the filter: ${title}` }, title, " ×")),
+    isFiltered && h("div", { class: "row" }, h(Chips, { chips }),
       h("a", { href: link(["errors"], { view: parameters.view, range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters")));
 }
 
-// Ids and names of the integrations, and a function that reads them when they are needed.
-function useIntegrationNames() {
-  const [isNeeded, setNeeded] = useState(false);
-  const { data } = useData(`names of integrations ${isNeeded}`, async () => (isNeeded ? allIntegrations() : []));
-  return [(data ?? []).map(({ integrationId, name }) => [integrationId, name]), () => setNeeded(true)];
-}
-
-const withPresent = (options, present) => (present && !options.some(([value]) => value === present) ? [...options, [present]] : options);
-
 const affected = (count, one, ids, Link) => (count === 1 && ids?.length ? h(Link, { id: ids[0] }) : plural(count, one));
 
-function Groups({ groups, complete, matches }) {
+function Groups({ groups, histogram, complete, matches }) {
   const shown = groups.filter(({ example }) => matches(example));
   const highest = Math.max(...groups.map(({ count }) => count));
   if (!shown.length) return h(Empty, { title: "No errors" }, groups.length ? "No example of a group matches the search and the status code. “Newest first” searches all loaded errors." : "Nothing failed in this time range.");
@@ -178,7 +187,9 @@ function Groups({ groups, complete, matches }) {
       h("td", {}, h(Code, { text: blockType })),
       h("td", { class: "nowrap" }, affected(workflows, "workflow", workflowIds, WorkflowLink), h("span", { class: "quiet block" }, plural(users, "user"))),
       h("td", { class: "nowrap", "data-label": "First seen" }, h(Time, { at: firstSeen })), h("td", { class: "nowrap", "data-label": "Last seen" }, h(Time, { at: lastSeen }))))))),
-  !complete && h("p", { class: "quiet" }, "Only the newest 5,000 errors of the time range are counted."));
+  !complete && h("p", { class: "quiet" }, countOf(histogram) < MOST_COUNTED
+    ? "The largest groups are shown. Choose filters or a shorter time range to see others."
+    : `Only the newest ${MOST_COUNTED.toLocaleString()} errors of the time range are counted.`));
 }
 
 const Links = ({ ids, Link }) => ids.map((id, index) => h(Fragment, { key: id }, index > 0 && ", ", h(Link, { id })));

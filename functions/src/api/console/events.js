@@ -1,13 +1,13 @@
 // Events: what changed, and who changed it.
 
-import { Fragment, h, useMemo } from "./preact.js";
+import { Fragment, h } from "./preact.js";
 import { query, readPage } from "./api.js";
 import { useData } from "./data.js";
 import { Actor, EventPanel } from "./error.js";
 import { RangeChoice, rangeOf, pagesOf } from "./errors.js";
-import { UserField, UserLink, WorkflowLink } from "./names.js";
+import { useNames, UserField, UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Code, Empty, PageLinks, Problem, Skeleton, Time } from "./ui.js";
+import { Chips, Code, Empty, PageLinks, Problem, Skeleton, Time } from "./ui.js";
 
 export { EventsPage };
 
@@ -21,19 +21,25 @@ const objectName = ({ name, username, integrationId }) => name ?? username ?? in
 function EventsPage() {
   const { parameters } = useAddress();
   const { type = "", userId = "", workflowId, integrationId, cursor, event } = parameters;
-  const range = useMemo(() => rangeOf(parameters, "7d"), [parameters.range, parameters.since, parameters.until]);
   useTitle("Events");
-  const request = { ...range, type, userId, workflowId, integrationId, cursor, limit: 50 };
-  const events = useData(`events ${query(request)}`, () => readPage("events", request));
+  const request = { type, userId, workflowId, integrationId, cursor, limit: 50 };
+  const { range: preset, since, until } = parameters;
+  const events = useData(`events ${query({ ...request, preset, since, until })}`, async () => {
+    // A preset ends now. The cursor of the next page is that of this range.
+    const range = rangeOf(parameters, "7d");
+    return { ...await readPage("events", { ...request, ...range }), range };
+  });
   const set = (name) => (change) => go(changed({ [name]: change.currentTarget.value || null, cursor: null }));
   const isFiltered = type || userId || workflowId || integrationId;
+  const { workflows } = useNames();
+  const chips = [workflowId && ["workflowId", `Workflow ${workflows.get(workflowId) ?? workflowId}`], integrationId && ["integrationId", `Integration ${integrationId}`]].filter(Boolean);
   return h(Fragment, {},
     h("h1", { tabIndex: -1 }, "Events"),
     h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "7d" })),
     h("div", { class: "filters" },
       h("label", {}, "Type", h("select", { value: type, onChange: set("type") }, h("option", { value: "" }, "All"), EVENT_TYPES.map((name) => h("option", { key: name, value: name }, name)))),
       h(UserField, { value: userId, onChange: set("userId") }),
-      isFiltered && h("div", { class: "row" }, h("a", { href: link(["events"], { range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters"))),
+      isFiltered && h("div", { class: "row" }, h(Chips, { chips }), h("a", { href: link(["events"], { range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters"))),
     h(Problem, { problem: events.problem, retry: events.reload }),
     !events.data && events.isLoading && h(Skeleton, { rows: 8 }),
     events.data && (events.data.data.length ? h("div", { class: "table" }, h("table", {},
@@ -43,6 +49,6 @@ function EventsPage() {
         h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),
         h("td", { "data-label": "User:" }, h(UserLink, { id: found.userId })), h("td", { class: "nowrap", "data-label": "By:" }, h(Actor, found)))))))
       : h(Empty, { title: "No events", cursor: events.data.cursor }, "Nothing changed in this time range.")),
-    h(PageLinks, { cursor: events.data?.cursor, older: "Older events", ...pagesOf(parameters, range, "7d") }),
+    h(PageLinks, { cursor: events.data?.cursor, older: "Older events", ...pagesOf(parameters, events.data?.range ?? {}, "7d") }),
     event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }));
 }

@@ -3,6 +3,7 @@
 import { Fragment, h } from "./preact.js";
 import { readPage } from "./api.js";
 import { useData } from "./data.js";
+import { IntegrationFilter } from "./integrations.js";
 import { UserLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { Badge, Empty, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
@@ -12,22 +13,24 @@ export { InstallationsPage, InstallationTable };
 const INSTALLATION_KINDS = { active: "good", inactive: "quiet", "needs-attention": "bad" };
 
 function InstallationsPage() {
-  const { parameters: { status = "", cursor } } = useAddress();
+  const { parameters: { status = "", integrationId = "", cursor } } = useAddress();
   useTitle("Installations");
-  const installations = useData(`installations ${status} ${cursor ?? ""}`, () => readPage("installations", { status: status || null, cursor, limit: 50 }));
+  const installations = useData(`installations ${status} ${integrationId} ${cursor ?? ""}`, () => readPage("installations", { status, integrationId, cursor, limit: 100 }));
+  const set = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
   return h(Fragment, {}, h("h1", { tabIndex: -1 }, "Installations"),
-    h("div", { class: "filters" }, h("label", {}, "Status", h("select", { value: status, onChange: (event) => go(changed({ status: event.currentTarget.value || null, cursor: null })) },
-      [["", "All"], ["needs-attention", "Needs attention"], ["active", "Active"], ["inactive", "Inactive"]].map(([value, title]) => h("option", { key: value, value }, title))))),
+    h("div", { class: "filters" }, h("label", {}, "Status", h("select", { value: status, onChange: set("status") },
+      [["", "All"], ["needs-attention", "Needs attention"], ["active", "Active"], ["inactive", "Inactive"]].map(([value, title]) => h("option", { key: value, value }, title)))),
+    h(IntegrationFilter, { value: integrationId, onChange: set("integrationId") })),
     h(Problem, { problem: installations.problem, retry: installations.reload }),
     !installations.data && installations.isLoading && h(Skeleton, { rows: 8 }),
-    installations.data && h(InstallationTable, { installations: installations.data.data, showsUser: true, empty: status ? "No installation has this status." : "Users install integrations in the embedded modal." }),
+    installations.data && h(InstallationTable, { installations: installations.data.data, showsUser: true, cursor: installations.data.cursor, empty: status || integrationId ? "No installation matches." : "Users install integrations in the embedded modal." }),
     h(PageLinks, { cursor: installations.data?.cursor, older: "Older installations" }));
 }
 
-const InstallationTable = ({ installations, showsUser, empty }) => (installations.length ? h("div", { class: "table" }, h("table", {},
+const InstallationTable = ({ installations, showsUser, empty, cursor }) => (installations.length ? h("div", { class: "table" }, h("table", {},
   h("thead", {}, h("tr", {}, ["Integration", showsUser && "User", "Status", "Workflows", "Installed"].filter(Boolean).map((title) => h("th", { key: title }, title)))),
   h("tbody", {}, installations.map(({ integrationId, userId, status, attention, workflows, installedAt }) => h("tr", { key: `${userId}/${integrationId}` },
     h("td", {}, h("a", { href: link(["integrations", integrationId]) }, integrationId)), showsUser && h("td", {}, h(UserLink, { id: userId })),
     h("td", {}, h(Badge, { kind: INSTALLATION_KINDS[status] }, status.replace("-", " ")), attention.map(({ pointer, detail }) => h("span", { key: pointer, class: "quiet block" }, `${pointer.slice(1)} ${detail}`))),
     h("td", {}, workflows.map(({ workflowId, name, active }) => h("span", { key: workflowId, class: "block" }, h("a", { href: link(["workflows", workflowId]) }, name), !active && h("span", { class: "quiet" }, " inactive"))), !workflows.length && plural(0, "workflow")),
-    h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt }))))))) : h(Empty, { title: "No installations" }, empty));
+    h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt }))))))) : h(Empty, { title: "No installations", cursor }, empty));

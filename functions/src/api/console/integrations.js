@@ -7,7 +7,7 @@ import { IntegrationIcon, Preview } from "./preview.js";
 import { go, link, useTitle } from "./route.js";
 import { announce, Badge, Button, confirmAction, Empty, Field, Form, Json, Notice, plural, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
 
-export { IntegrationsPage, integrationPage, allIntegrations };
+export { IntegrationsPage, integrationPage, IntegrationFilter, hasDrafts };
 
 // Address of the editor of a new integration. An id cannot start with a sign.
 const NEW = "+";
@@ -43,6 +43,16 @@ async function allIntegrations() {
   return [...new Map([...listed, ...changedIntegrations]).values()].filter(Boolean);
 }
 
+// Choice of an integration by which a list is filtered. The names are read when they are needed.
+function IntegrationFilter({ value, onChange }) {
+  const [isNeeded, setNeeded] = useState(false);
+  const { data = [] } = useData(`names of integrations ${isNeeded}`, async () => (isNeeded ? allIntegrations() : []));
+  const options = data.map(({ integrationId, name }) => [integrationId, name]);
+  if (value && !options.some(([id]) => id === value)) options.push([value, value]);
+  return h("label", {}, "Integration", h("select", { value: value ?? "", onChange, onFocus: () => setNeeded(true) },
+    h("option", { value: "" }, "All"), options.map(([id, name]) => h("option", { key: id, value: id }, name))));
+}
+
 function IntegrationsPage() {
   const { mayChange } = useSession();
   useTitle("Integrations");
@@ -67,7 +77,8 @@ function integrationPage({ id }) {
   const title = isNew ? "New integration" : integration?.name ?? id;
   useTitle(title);
   return h(Fragment, {}, h("a", { class: "back", href: link(["integrations"]) }, "Integrations"),
-    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, title), integration && !isNew && mayChange && h(Button, { kind: "danger outline", action: async () => deleteIntegration(integration) }, "Delete")),
+    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, title), integration && !isNew && h("div", { class: "row" }, h("a", { href: link(["installations"], { integrationId: id }) }, "Installations"),
+      mayChange && h(Button, { kind: "danger outline", action: async () => deleteIntegration(integration) }, "Delete"))),
     h(Problem, { problem: loaded.problem, retry: loaded.reload }), !integration && loaded.isLoading && h(Skeleton, { rows: 8 }),
     integration && (mayChange ? h(Editor, { integration, isNew, saved: loaded.reload, discard: async () => {
       await loaded.reload();
@@ -79,7 +90,8 @@ function integrationPage({ id }) {
 // Changes that are not saved yet, by the id of the integration: they survive a look at another page.
 const drafts = new Map();
 onSignOut(() => drafts.clear());
-addEventListener("beforeunload", (event) => { if (drafts.size > 0) event.preventDefault(); });
+const hasDrafts = () => drafts.size > 0;
+addEventListener("beforeunload", (event) => { if (hasDrafts()) event.preventDefault(); });
 
 // Refuses the id of an integration that exists, which saving would replace.
 async function checkIsNew(id) {
@@ -102,7 +114,7 @@ function problemOfJson(text) {
 function Editor({ integration, isNew, saved, discard }) {
   const { integrationId, version, updatedAt } = integration;
   const kept = drafts.get(integrationId);
-  const etag = kept?.etag ?? etagOf(integration);
+  const [etag, setEtag] = useState(kept?.etag ?? etagOf(integration));
   const [draft, setDraft] = useState(kept?.draft ?? integration);
   const [newId, setNewId] = useState(kept?.newId ?? "");
   const [text, setText] = useState(() => kept?.text ?? JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
@@ -114,7 +126,7 @@ function Editor({ integration, isNew, saved, discard }) {
   };
   useEffect(() => {
     if (isChanged) drafts.set(integrationId, { draft, newId, text, etag });
-  }, [draft, newId, text]);
+  }, [draft, newId, text, etag]);
   const set = (name, read = (input) => input.value) => (event) => change({ ...draft, [name]: read(event.currentTarget) });
   const enter = (event) => {
     const entered = event.currentTarget.value;
@@ -133,7 +145,15 @@ function Editor({ integration, isNew, saved, discard }) {
       } }, "Discard changes"), send: async ({ id = integrationId }) => {
         if (jsonProblem) throw fieldProblem("definition", `is not valid JSON: ${jsonProblem}`);
         if (isNew) await checkIsNew(id.trim());
-        rememberIntegration(id.trim(), await call("PUT", `integrations/${segment(id.trim())}`, { ...draft, description: draft.description || null }, { ifMatch: etag }));
+        const path = `integrations/${segment(id.trim())}`;
+        try {
+          rememberIntegration(id.trim(), await call("PUT", path, { ...draft, description: draft.description || null }, { ifMatch: etag }));
+        } catch (problem) {
+          if (problem.status !== 412) throw problem;
+          const present = await call("GET", path);
+          setEtag(etagOf(present));
+          throw new Error(`Someone else has saved version ${present.version} meanwhile. Save again to replace it with yours, or discard your changes to see it.`, { cause: problem });
+        }
         drafts.delete(integrationId);
         announce("Saved. The modal shows it within ten seconds.");
         if (isNew) go(link(["integrations", id.trim()]));
@@ -176,6 +196,7 @@ function deleteIntegration({ integrationId, name, workflows }) {
     action: async () => {
       await call("DELETE", `integrations/${segment(integrationId)}`);
       rememberIntegration(integrationId, null);
+      drafts.delete(integrationId);
       announce(`${name} is deleted.`);
       go(link(["integrations"]));
     },

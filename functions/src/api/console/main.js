@@ -2,16 +2,16 @@
 
 import { Fragment, h, render, useEffect, useErrorBoundary, useState } from "./preact.js";
 import { restoreSession, signIn, signOut, useSession } from "./api.js";
-import { loadDestinations, useDestinations, usePolling } from "./data.js";
+import { loadDestinations, refresh, useDestinations, usePolling } from "./data.js";
 import { destinationPage } from "./destination.js";
 import { DestinationsPage } from "./destinations.js";
 import { EnvironmentPage } from "./environment.js";
 import { ErrorsPage } from "./errors.js";
 import { EventsPage } from "./events.js";
 import { InstallationsPage } from "./installations.js";
-import { integrationPage, IntegrationsPage } from "./integrations.js";
+import { hasDrafts, integrationPage, IntegrationsPage } from "./integrations.js";
 import { go, link, useAddress } from "./route.js";
-import { Badge, Button, Dialogs, Field, Form, Icon, Messages, Notice } from "./ui.js";
+import { announce, Badge, Button, confirmAction, Dialogs, Field, Form, Icon, Messages, Notice } from "./ui.js";
 import { userPage, UsersPage } from "./users.js";
 import { workflowPage } from "./workflows.js";
 
@@ -74,17 +74,25 @@ function Console({ environment, mayChange }) {
       h("div", { class: "brand" }, h("strong", {}, "Tenon"), h(EnvironmentName, { environment }), failing > 0 && h("a", { class: "badge bad phone", href: link(["destinations"]) }, `${failing} failing`),
         h("button", { type: "button", class: "subtle square menu", "aria-label": "Menu", "aria-expanded": String(isMenuOpen), onClick: () => setMenuOpen(!isMenuOpen) }, h(Icon, { name: "menu" }))),
       h("nav", { "aria-label": "Console" }, Object.entries(PAGES).map(([path, [title]]) => h("a", {
-        key: path, href: link([path]), "aria-current": path === section ? "page" : undefined,
+        key: path, href: link([path]), "aria-current": path === section ? "page" : undefined, onClick: ({ currentTarget }) => { if (currentTarget.hash === location.hash) refresh(); },
       }, h(Icon, { name: path }), title, path === "destinations" && failing > 0 && h(Badge, { kind: "bad" }, `${failing} failing`)))),
       h("div", { class: "foot" }, !mayChange && h(Badge, { kind: "info" }, "read only"),
-        h("span", { class: "quiet" }, `Tenon ${environment.version}`), h(Button, { action: async () => leave() }, "Sign out"))),
+        h("span", { class: "quiet" }, `Tenon ${environment.version}`), h(Button, { action: async () => {
+          await refresh();
+          announce("Refreshed.");
+        } }, "Refresh"), h(Button, { action: async () => leave() }, "Sign out"))),
     h("main", { id: "main" }, h(Boundary, { key: `${name}/${item}` }, page)), h(Messages), h(Dialogs));
 }
 
-// Signs out. The address names what was shown, and is not left to the next one who signs in.
+// Signs out, after a question if something is not saved. The address names what was shown, and is not left to the next
+// one who signs in.
 function leave() {
-  signOut();
-  go("#/", { replace: true });
+  const action = async () => {
+    signOut();
+    go("#/", { replace: true });
+  };
+  if (!hasDrafts()) return action();
+  return confirmAction({ title: "Discard your changes?", submit: "Discard and sign out", text: h("p", {}, "Changes of integrations are not saved."), action });
 }
 
 // Shows that a page has failed, instead of nothing.
@@ -102,6 +110,16 @@ function App() {
   const { key, environment, mayChange, reason } = useSession();
   return key ? h(Console, { key, environment, mayChange }) : h(SignIn, { reason });
 }
+
+// A control that disappears leaves the focus to the title of the page.
+let focused = null;
+addEventListener("focusin", ({ target }) => { focused = target; });
+addEventListener("pointerdown", ({ target }) => { focused = target.closest?.("a, button, input, select, textarea, summary"); });
+new MutationObserver(() => {
+  if (!focused || focused.isConnected || document.activeElement !== document.body) return;
+  focused = null;
+  document.querySelector("main h1")?.focus({ preventScroll: true });
+}).observe(document.body, { childList: true, subtree: true });
 
 // A page in the back/forward cache would keep its key.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

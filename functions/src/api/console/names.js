@@ -1,9 +1,10 @@
 // Names of users, workflows, integrations and destinations, looked up once per session.
 
-import { h, useLayoutEffect, useRef } from "./preact.js";
+import { h } from "./preact.js";
 import { call, onSignOut, query, segment } from "./api.js";
 import { createStore, useStore } from "./store.js";
 import { link } from "./route.js";
+import { FilterField } from "./ui.js";
 
 export { UserField, UserLink, WorkflowLink, rememberNames, useNames, destinationName, maskedUrl };
 
@@ -76,11 +77,9 @@ function NamedLink({ kind, id }) {
 const UserLink = ({ id }) => h(NamedLink, { kind: "users", id });
 const WorkflowLink = ({ id }) => h(NamedLink, { kind: "workflows", id });
 
-// Field for a user, which suggests the usernames that are known. What is being typed is kept until `value` changes.
+// Field for a user, which suggests the usernames that are known.
 function UserField({ value, onChange }) {
-  const input = useRef(null);
-  useLayoutEffect(() => { input.current.value = value; }, [value]);
-  return h("label", {}, "User", h("input", { ref: input, placeholder: "Id, username or email", autocomplete: "off", spellcheck: false, list: "known-users", onChange }),
+  return h(FilterField, { label: "User", value, placeholder: "Id, username or email", list: "known-users", onChange },
     h("datalist", { id: "known-users" }, [...useNames().users.values()].filter(Boolean).map((name) => h("option", { key: name, value: name }))));
 }
 

@@ -65,7 +65,9 @@ async function replayNow({ destinationId, health: { pending } }, started) {
     const { status, found } = await call("GET", `replays/${segment(replayId)}`);
     isCounting = status === "running" && found < pending;
   }
-  await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
+  // Someone may have disabled it meanwhile.
+  const { enabled } = await call("GET", `destinations/${segment(destinationId)}`);
+  if (enabled) await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
   await refreshDestinations();
 }
 
@@ -120,10 +122,10 @@ function ReplayList({ destinationId }) {
     replays.setData(() => page);
     return true;
   }, { isActive: Boolean(isRunning), key: `${destinationId} ${cursor}` });
-  if (replays.problem) return h(Problem, { problem: replays.problem, retry: replays.reload });
-  if (!replays.data) return h(Skeleton);
+  const problem = h(Problem, { problem: replays.problem, retry: replays.reload });
+  if (!replays.data) return replays.problem ? problem : h(Skeleton);
   const { data } = replays.data;
-  return h(Fragment, {}, h(LiveNotice, { live }), data.length ? h("div", { class: "table" }, h("table", {},
+  return h(Fragment, {}, problem, h(LiveNotice, { live }), data.length ? h("div", { class: "table" }, h("table", {},
     h("thead", {}, h("tr", {}, ["Started", "Request", "Status", "Progress", ""].map((title) => h("th", { key: title }, title)))),
     h("tbody", {}, data.map(({ replayId, request, status, found, delivered, failed, createdAt }) => h("tr", { key: replayId },
       h("td", { class: "nowrap", "data-label": "Started" }, h(Time, { at: createdAt })), h("td", {}, requestText(request)),

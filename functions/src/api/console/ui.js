@@ -5,7 +5,7 @@ import { isRefused, onSignOut } from "./api.js";
 import { changed, useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
 
-export { Icon, Time, relativeTime, Badge, Button, CopyButton, Code, Id, Properties, Notice, Problem, LiveNotice, Empty, Skeleton, Section, Tabs, PageLinks, Toggle, Field, Choices, Form, Dialog, openDialog, Dialogs, confirmAction, announce, Messages, Json, excerpt, plural, localInput, isoTime, download };
+export { Icon, Time, relativeTime, Badge, Button, CopyButton, Code, Id, Properties, Notice, Problem, LiveNotice, Empty, Skeleton, Section, Tabs, PageLinks, Toggle, Field, FilterField, Chips, Choices, Form, Dialog, openDialog, Dialogs, confirmAction, announce, Messages, Json, excerpt, plural, localInput, isoTime, download };
 
 const ICONS = {
   errors: "M12 8v5m0 3v.01M10.3 3.9 2.5 17.4A2 2 0 0 0 4.2 20.4h15.6a2 2 0 0 0 1.7-3L13.7 3.9a2 2 0 0 0-3.4 0z",
@@ -172,6 +172,16 @@ function Choices({ label, name, options, chosen = [], ...properties }) {
   return h("fieldset", { class: "wide" }, h("legend", {}, label), options.map(([value, title]) => h("label", { key: value, class: "check" },
     h("input", { type: "checkbox", name, value, defaultChecked: chosen.includes(value), ...properties }), title)), problem && h("p", { class: "error", role: "alert" }, h("b", {}, problem)));
 }
+
+// A text by which a list is filtered. What is being typed is kept until `value` changes.
+function FilterField({ label, value, children, ...properties }) {
+  const input = useRef(null);
+  useLayoutEffect(() => { input.current.value = value; }, [value]);
+  return h("label", {}, label, h("input", { ref: input, autocomplete: "off", spellcheck: false, ...properties }), children);
+}
+
+// Filters without a field, `[parameter, title]`, each with a link that removes it.
+const Chips = ({ chips }) => chips.map(([name, title]) => h("a", { key: name, class: "chip", href: changed({ [name]: null, cursor: null }), "aria-label": `Remove the filter: ${title}` }, title, " ×"));
 
 // A form that sends its values and shows what is wrong with them. Fields with `required` are checked before. What is being
 // sent cannot be changed.

@@ -81,6 +81,7 @@ function userPage({ id }) {
     h("a", { class: "back", href: link(["users"]) }, "Users"),
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, user?.username ?? "User"), user && mayChange && h("div", { class: "row" },
       user.status === "active" ? h(Button, { action: async () => disableUser(user, change("disable")) }, "Disable") : h(Button, { action: change("enable") }, "Enable"),
+      h(Button, { kind: "danger outline", action: async () => eraseErrors(user, path) }, "Erase errors"),
       h(Button, { kind: "danger outline", action: async () => deleteUser(user, path) }, "Delete"))),
     h(Problem, { problem: loaded.problem, retry: loaded.reload }), !user && loaded.isLoading && h(Skeleton, { rows: 8 }),
     user && h(Fragment, {},
@@ -107,9 +108,19 @@ function disableUser({ username }, action) {
   confirmAction({ title: `Disable ${username}?`, submit: "Disable", action, text: h("p", {}, "Its tokens stop within a minute, and its workflows count as inactive. Its data is kept, and it can be enabled again.") });
 }
 
+function eraseErrors({ username }, path) {
+  confirmAction({
+    title: `Erase the errors of ${username}?`, submit: "Erase errors", text: h("p", {}, "All errors that were recorded until now are deleted, with their deliveries. New ones are recorded as before. This cannot be undone."),
+    action: async () => {
+      await call("DELETE", `${path}/logs`);
+      announce(`The errors of ${username} are being erased.`);
+    },
+  });
+}
+
 function deleteUser({ username }, path) {
   confirmAction({
-    title: `Delete ${username}?`, submit: "Delete user", text: h("p", {}, "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire. This cannot be undone."),
+    title: `Delete ${username}?`, submit: "Delete user", text: h("p", {}, "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire, unless you erase them before. This cannot be undone."),
     action: async () => {
       await call("DELETE", path);
       announce(`Deleted ${username}.`);

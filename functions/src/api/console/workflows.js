@@ -13,7 +13,7 @@ function workflowPage({ id }) {
   const { mayChange } = useSession();
   const { users } = useNames();
   const loaded = useData(`workflow ${id}`, async () => {
-    const found = await call("GET", `workflows/${segment(id)}`);
+    const found = await call("GET", `workflows/${segment(id)}`, undefined, { isExact: true });
     rememberNames("workflows", [found]);
     return found;
   });
@@ -21,7 +21,9 @@ function workflowPage({ id }) {
   useTitle(workflow?.name ?? "Workflow");
   const change = (verb) => async () => {
     await call("PUT", `workflows/${verb}`, { userId: workflow.userId, workflowId: id });
-    announce(`${verb === "activate" ? "Activated" : "Deactivated"} ${workflow.name}.`);
+    const { status } = await call("GET", `users/${segment(workflow.userId)}`);
+    announce(verb === "activate" && status === "disabled" ? "Its user is disabled: it becomes active when the user is enabled."
+      : `${verb === "activate" ? "Activated" : "Deactivated"} ${workflow.name}.`);
     await loaded.reload();
   };
   return h(Fragment, {},
