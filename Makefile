@@ -153,7 +153,7 @@ deploy: rust-target $(PACKAGE_VENV)/.done ## Deploy to your AWS account (STACK=n
 endif
 
 .PHONY: restore
-restore: python $(VENV)/.done ## Copy lost items from a restored table (FROM=table TABLE=directory or errors, APPLY=1, DELETED=restore or keep)
+restore: python $(VENV)/.done ## Copy lost items from a restored table (FROM=table TABLE=directory or errors, APPLY=1, DELETED=restore or keep, SOURCE=former name)
 	@$(PYTHON) local/restore.py
 
 .PHONY: lock

@@ -115,7 +115,7 @@ check_region() {
         # Version 1 of the AWS CLI reads AWS_DEFAULT_REGION only.
         export AWS_REGION=$region AWS_DEFAULT_REGION=$region
     else
-        failed "no AWS region: set AWS_REGION, or a region in your AWS profile"
+        failed "no AWS region: set AWS_REGION$([ "$tool" != aws ] || echo ', or a region in your AWS profile')"
     fi
 }
 
@@ -167,13 +167,24 @@ check_account() {
     fi
     case $status in
         ROLLBACK_COMPLETE) failed "the first deployment of this stack failed; delete what is left of it:
-    aws cloudformation delete-stack --stack-name $stack && aws cloudformation wait stack-delete-complete --stack-name $stack" ;;
+    docs/operations.md (A failed first deployment) says how; its last step is
+    aws cloudformation delete-stack --region $region --stack-name $stack &&
+        aws cloudformation wait stack-delete-complete --region $region --stack-name $stack" ;;
         UPDATE_ROLLBACK_FAILED) failed "the last update of this stack failed, and so did its rollback:
     docs/operations.md (Upgrade) says how to continue it" ;;
         *_FAILED) failed "the stack has the status $status: delete it, or correct what its events name" ;;
         REVIEW_IN_PROGRESS) ;;
         *_IN_PROGRESS) failed "the stack is being changed ($status): wait until this ends" ;;
     esac
+}
+
+# The SAM CLI does not tell more about a stack. One that is not deployed yet has no outputs.
+check_outputs() {
+    if SAM_CLI_TELEMETRY=0 sam list stack-outputs --stack-name "$stack" --region "$region" --output json \
+        >"$temporary/outputs" 2>/dev/null && grep -q '"OutputKey"' "$temporary/outputs" &&
+        ! grep -q '"DirectoryTable"' "$temporary/outputs"; then
+        failed "the stack $stack belongs to another application: choose another name"
+    fi
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -228,9 +239,9 @@ NEXT
 
 deploy_with_sam() {
     local target=(--resolve-s3) index
-    # SAM refuses NAME= and reads NAME="" as an empty value.
+    # SAM refuses NAME=, reads NAME="" as an empty value, and ends a value without quotes at a space.
     for index in ${parameters[@]+"${!parameters[@]}"}; do
-        [[ ${parameters[index]#*=} ]] || parameters[index]+='""'
+        parameters[index]=${parameters[index]%%=*}="\"${parameters[index]#*=}\""
     done
     [ -z "$bucket" ] || target=(--s3-bucket "$bucket" --s3-prefix tenon)
     SAM_CLI_TELEMETRY=0 sam deploy --template-file template.yaml --stack-name "$stack" --region "$region" "${target[@]}" \
@@ -253,7 +264,10 @@ check_stack_name
 check_parameters
 check_tool
 check_region
-[ "$tool" != aws ] || check_account
+case $tool in
+    aws) check_account ;;
+    sam) [ -z "$region" ] || check_outputs ;;
+esac
 [ -z "$obstacles" ] || exit 1
 [ -z "$check" ] || exit 0
 "deploy_with_$tool"

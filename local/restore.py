@@ -138,23 +138,28 @@ class Restore:
 
 def main() -> None:
     """Compares the tables. Exits with 1 if something failed or must be decided."""
-    stack, restored, table, apply, deleted = (
-        os.environ.get(name, "") for name in ("STACK", "FROM", "TABLE", "APPLY", "DELETED")
+    stack, restored, source, table, apply, deleted = (
+        os.environ.get(name, "") for name in ("STACK", "FROM", "SOURCE", "TABLE", "APPLY", "DELETED")
     )
     if not restored or table not in ("directory", "errors") or deleted not in ("", "restore", "keep"):
         sys.exit(
             "usage: make restore FROM=<restored table> TABLE=directory|errors [APPLY=1] [DELETED=restore|keep] [STACK=tenon]"
+            " [SOURCE=<former name of the table>]"
         )
     try:
-        run(stack, restored, table, apply == "1", deleted)
+        run(stack, (restored, source), table, apply == "1", deleted)
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS rejected a call or cannot be reached: {error}\nThe same command continues.")
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command continues.")
 
 
-def run(stack: str, restored: str, table: str, apply: bool, deleted: str) -> None:
-    """Compares the tables, and prints the result."""
+def run(stack: str, origin: tuple[str, str], table: str, apply: bool, deleted: str) -> None:
+    """Compares the tables, and prints the result.
+
+    `origin` has the restored table, and the former name of the present one if it was replaced.
+    """
+    restored, former = origin
     session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     config = Config(retries={"mode": "adaptive", "max_attempts": 10}, max_pool_connections=2 * SEGMENTS)
     dynamodb = session.client("dynamodb", config=config)
@@ -167,8 +172,11 @@ def run(stack: str, restored: str, table: str, apply: bool, deleted: str) -> Non
     description = dynamodb.describe_table(TableName=restored)["Table"]
     # Unknown to a table that was filled in another way.
     source = description.get("RestoreSummary", {}).get("SourceTableArn", "")
-    if source and not source.endswith(f":table/{live}"):
-        sys.exit(f"{restored} was restored from {source}, which is not the {table} table of the stack {stack}.")
+    if source and not source.endswith(f":table/{former or live}"):
+        sys.exit(
+            f"{restored} was restored from {source}, which is not the {table} table of the stack {stack}."
+            " If that table has replaced it, pass SOURCE=<name of the former table>."
+        )
     status = description["TableStatus"]
     if status != "ACTIVE":
         sys.exit(f"{restored} has the status {status}. Wait until it is ACTIVE.")

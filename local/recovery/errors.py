@@ -45,7 +45,9 @@ class ErrorsRules(Rules):
             case "delivery" | "delivered":
                 # A delivery is copied with its records, or with some of them.
                 order = (State.MISSING, State.UNDECIDED, State.SKIPPED)
-                return min(self.records(item).values(), key=lambda verdict: order.index(verdict.state))
+                verdicts = self.records(item).values()
+                # One of which only the item is left, without attempts, has none.
+                return min(verdicts, key=lambda verdict: order.index(verdict.state), default=skipped("no record"))
         return None
 
     def missing_record(self, item: Item, recorded_at: str) -> Verdict:

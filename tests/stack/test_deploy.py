@@ -61,7 +61,7 @@ def test_a_stack_that_was_never_created_must_be_deleted_first(emulator: Emulator
         time.sleep(0.1)
     code, output = run_script(SCRIPT, "--check", "failed")
     assert code == 1
-    assert "aws cloudformation delete-stack --stack-name failed" in output
+    assert "aws cloudformation delete-stack --region us-east-1 --stack-name failed" in output
 
 
 @needs_aws

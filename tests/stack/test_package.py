@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tomllib
 from pathlib import Path
@@ -146,17 +147,35 @@ def test_a_package_deploys_with_the_sam_cli_alone(package: Path, emulator: Emula
     deploy(emulator, package, "packaged-by-sam", {"PATH": str(programs), "HOME": str(tmp_path)})
 
 
-def test_a_parameter_can_be_emptied_with_the_sam_cli_alone(package: Path, tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
+def run_with_sam(package: Path, folder: Path, sam: str, *arguments: str) -> tuple[int, str]:
+    """Runs the script with a script instead of the SAM CLI."""
+    programs = folder / "bin"
     programs.mkdir()
     for program in PROGRAMS.split():
         (programs / program).symlink_to(shutil.which(program))
-    (programs / "sam").write_text("""#!/usr/bin/env bash\nprintf '<%s>' "$@"\n""")
+    (programs / "sam").write_text(f"#!/usr/bin/env bash\n{sam}\n")
     (programs / "sam").chmod(0o755)
-    arguments = ["packaged", "AlarmEmail=", "DomainName=x=", "LogLevel=WARN"]
-    code, output = run_script(package / "deploy.sh", *arguments, PATH=str(programs), HOME=str(tmp_path))
+    return run_script(package / "deploy.sh", *arguments, PATH=str(programs), HOME=str(folder))
+
+
+def test_every_value_of_a_parameter_reaches_the_sam_cli(package: Path, tmp_path: Path) -> None:
+    sam = """[ "$1" != list ] || exit 1; printf '<%s>' "$@\""""
+    arguments = ["packaged", "AlarmEmail=", "DomainName=x=", "TokenIssuer=my issuer"]
+    code, output = run_with_sam(package, tmp_path, sam, *arguments)
     assert code == 0, output
-    assert '<AlarmEmail=""><DomainName=x=><LogLevel=WARN>' in output
+    assert '<AlarmEmail=""><DomainName="x="><TokenIssuer="my issuer">' in output
+    # As the SAM CLI reads them.
+    read = "import sys; from samcli.cli.types import CfnParameterOverridesType as Type; print(Type().convert(tuple(sys.argv[1:]), None, None))"
+    given = ['AlarmEmail=""', 'DomainName="x="', 'TokenIssuer="my issuer"']
+    shown = subprocess.run([sys.executable, "-c", read, *given], check=True, capture_output=True, text=True).stdout
+    assert shown == "{'AlarmEmail': '', 'DomainName': 'x=', 'TokenIssuer': 'my issuer'}\n"
+
+
+def test_the_sam_cli_alone_replaces_no_stack_of_another_application(package: Path, tmp_path: Path) -> None:
+    sam = """[ "$1" = list ] && echo '[{"OutputKey": "Bucket", "OutputValue": "pictures"}]'"""
+    code, output = run_with_sam(package, tmp_path, sam, "pictures")
+    assert code == 1
+    assert "✗ the stack pictures belongs to another application: choose another name\n" in output
 
 
 @needs_aws

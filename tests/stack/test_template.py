@@ -411,7 +411,7 @@ def test_metric_math_returns_one_series_from_at_most_ten_metrics(template: Templ
 
 def test_one_failed_request_fires_no_alarm_of_the_api(template: Template) -> None:
     assert re.match(r"IF\(failed >= 5, ", alarms(template)["ApiErrors"]["Metrics"][0]["Expression"])
-    assert alarms(template)["ApiLatency"]["EvaluateLowSampleCountPercentile"] == "ignore"
+    assert re.match(r"IF\(requests >= 1000, ", alarms(template)["ApiLatency"]["Metrics"][0]["Expression"])
 
 
 def test_an_alarm_fires_when_a_background_function_fails_or_is_throttled(template: Template) -> None:
