@@ -16,7 +16,7 @@ if (!TENON_URL || !TENON_BACKEND_KEY || !WEBHOOK_SECRET) {
 const tenon = new Tenon({ url: TENON_URL, key: TENON_BACKEND_KEY });
 const app = express();
 
-// Your app takes the user from its session.
+// Your app takes the user from its session. Usernames ignore case: encode ids that differ in case only.
 const signedInUser = (_request) => ({ username: "u-42", fullName: "Joe Smoe" });
 
 // Returns a token of a user for the pages of this app. Creates the user of Tenon on the first call.

@@ -730,7 +730,7 @@ export interface paths {
         put: operations["putInstallation"];
         post?: never;
         /**
-         * Uninstalls an integration: deletes its workflows, and the credentials that the installation created
+         * Uninstalls an integration: deletes its workflows, and those of its credentials that an installation created
          *     and nothing else references.
          */
         delete: operations["deleteInstallation"];
@@ -2329,7 +2329,7 @@ export interface components {
              */
             metadata?: {
                 [key: string]: string | null;
-            } | null;
+            };
             /** @description Username, unique in the environment. */
             username?: components["schemas"]["Username"];
         };

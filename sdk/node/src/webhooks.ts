@@ -24,8 +24,9 @@ export function verifyWebhook(
     throw new TypeError("body is neither a string nor bytes: pass the raw body");
   }
   const text = typeof body === "string" ? body : Buffer.from(body as Uint8Array).toString();
-  const entries = headers instanceof Headers ? headers.entries() : Object.entries(headers);
-  return webhookOf(secret).verify(text, Object.fromEntries(entries) as Record<string, string>) as WebhookRecord;
+  const entries = headers instanceof Headers ? [...headers] : Object.entries(headers);
+  const joined = entries.map(([name, value]) => [name, Array.isArray(value) ? value.join(" ") : value]);
+  return webhookOf(secret).verify(text, Object.fromEntries(joined) as Record<string, string>) as WebhookRecord;
 }
 
 /** Returns the verifier of a secret. JavaScript callers may pass an unset variable, and files end with a newline. */

@@ -61,6 +61,13 @@ test("bytes of a body, and a secret from a file, are accepted", () => {
   for (const given of [bytes, bytes.buffer as ArrayBuffer]) assert.equal(verifyWebhook(`${SECRET}\n`, given, headers)._id, "1");
 });
 
+test("headers with several values, such as those of an API Gateway event, are accepted", () => {
+  const { body, headers } = signed({ _id: "1" });
+  const lists = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value]]));
+  assert.equal(verifyWebhook(SECRET, body, { ...lists, "webhook-signature": ["v1,AAAA", String(headers["webhook-signature"])] })._id, "1");
+  assert.throws(() => verifyWebhook(SECRET, body, { ...lists, "webhook-signature": [] }), WebhookVerificationError);
+});
+
 const ISSUER = "urn:tenon:111111111111:us-east-1:tenon";
 
 interface Changes {

@@ -157,6 +157,8 @@ def test_get_is_repeated_after_502_504_and_429(serve: Serve) -> None:
 def test_request_that_reveals_a_credential_is_repeated(serve: Serve) -> None:
     _, tenon = serve(busy, disconnect, answer(200, {"data": {"token": "a"}}))
     assert tenon.reveal_credential("joe", "1")["data"] == {"token": "a"}
+    _, tenon = serve(busy, disconnect, answer(200, {"data": {"token": "a"}}, {"etag": '"1"'}))
+    assert tenon.request("POST", "/users/joe/credentials/1/reveal").headers["etag"] == '"1"'
 
 
 def test_other_requests_are_repeated_only_after_429(serve: Serve) -> None:

@@ -109,3 +109,12 @@ def test_token_of_another_kind_issuer_environment_key_or_time_or_of_an_install_l
         for token in [sign(**other) for other in others] + [forge()]:
             with pytest.raises(jwt.PyJWTError):
                 verifier.verify(token)
+
+
+def test_malformed_token_says_nothing_about_the_key_set() -> None:
+    (jwk, _) = key_pair()
+    with FakeServer(answer(200, {"keys": [jwk]})) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        for token in ("", "a", "a.b.c", "\ud800.a.b", "é.a.b", "\x00"):
+            with pytest.raises(jwt.DecodeError):
+                verifier.verify(token)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Members that may be absent but not null.
-const NEVER_NULL: [(&str, &str); 1] = [("UpdateUser", "username")];
+const NEVER_NULL: [(&str, &str); 2] = [("UpdateUser", "metadata"), ("UpdateUser", "username")];
 
 /// Documents that an absent body means `{}`, and that `null` means an absent member.
 pub(super) fn complete(document: &mut Value) {
@@ -23,13 +23,21 @@ pub(super) fn complete(document: &mut Value) {
         let properties = schema["properties"].as_object_mut().into_iter().flatten();
         for (name, property) in properties {
             if NEVER_NULL.contains(&(schema_name, name)) {
-                *property = property["oneOf"][0].take();
+                forbid_null(property);
             } else if !is_required(name) {
                 allow_null(property);
             }
         }
     }
     document["components"]["schemas"] = schemas;
+}
+
+/// Removes `null`, the second of the types that a schema allows.
+fn forbid_null(schema: &mut Value) {
+    match schema.get_mut("type") {
+        Some(kind) => *kind = kind[0].take(),
+        None => *schema = schema["oneOf"][0].take(),
+    }
 }
 
 /// Adds `null` to the values that a schema allows.

@@ -58,14 +58,15 @@ class Caller:
         """Sends a request and returns its response, for example to read the `ETag`.
 
         Raises a `TenonError` if the request is rejected. A request that is repeatable, by default a
-        GET, is repeated after network errors, 429, 502, 503, 504 and a 500 of API Gateway, and any
+        GET and one that reveals a credential, is repeated after network errors, 429, 502, 503, 504 and a 500 of API Gateway, and any
         request after 429. While an earlier attempt with the same idempotency key is still running,
         waits for it for up to half a minute.
         """
         # Otherwise the key could be sent to another server.
         if not path.startswith("/"):
             raise ValueError(f"the path must begin with /: {path!r}")
-        is_repeatable = method == "GET" if is_repeatable is None else is_repeatable
+        if is_repeatable is None:
+            is_repeatable = method == "GET" or path.endswith("/reveal")
         request = self._http.build_request(
             method,
             path,

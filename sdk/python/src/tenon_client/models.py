@@ -1313,7 +1313,7 @@ class UpdateUser(TypedDict):
     fullName: NotRequired[Text256 | None]
     #: String pairs. PATCH merges them into the existing ones and removes pairs whose value is
     #: null; PUT replaces all pairs.
-    metadata: NotRequired[dict[str, str | None] | None]
+    metadata: NotRequired[dict[str, str | None]]
     #: Username, unique in the environment.
     username: NotRequired[Username]
 

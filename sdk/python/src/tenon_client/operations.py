@@ -384,7 +384,7 @@ class Tenon(Caller):
         )
 
     def delete_installation(self, user: str, integration_id: str) -> models.Success:
-        """Uninstalls an integration: deletes its workflows, and the credentials that the installation created
+        """Uninstalls an integration: deletes its workflows, and those of its credentials that an installation created
         and nothing else references.
         """
         return self._call("DELETE", f"/users/{segment(user)}/installations/{segment(integration_id)}")
