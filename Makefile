@@ -21,7 +21,10 @@ APPLY =
 DELETED =
 PACKAGE =
 TESTS =
-export STACK NAME SCOPES ENVIRONMENT FROM TABLE APPLY DELETED
+export STACK NAME SCOPES ENVIRONMENT FROM TABLE APPLY DELETED SOURCE
+# Also against the configuration of cargo: the scripts read what it builds.
+export CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
+unexport CARGO_BUILD_TARGET
 VENV := .local/venv
 PYTHON := $(VENV)/bin/python
 RELEASE_VENV := .local/release-venv
@@ -114,7 +117,7 @@ check-others: setup clients $(CHECK_VENV)/.done
 
 # The functions and their baselines are built together, with the same libraries. forward_errors is first built with symbols,
 # which the table of crate sizes needs; that binary is copied before the function is built again without symbols.
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+TARGET := $(CARGO_TARGET_DIR)
 SYMBOLS := $(TARGET)/bench/forward_errors
 .PHONY: bench
 bench: setup ## Measure speed, size and cost, and write docs/benchmarks.* and docs/cost.md (PARTS="starts requests …", PROFILE=release or dist)
@@ -166,7 +169,9 @@ lock: python $(VENV)/.done ## Update the pinned Python packages from local/*.in
 	done
 
 .PHONY: clean
-clean: ## Remove all build results and installed tools
+clean: ## Remove all build results, installed tools, and data and keys of the local run
+	@! [ -f .local/run/lock ] || python3 -c 'import fcntl; fcntl.flock(open(".local/run/lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null || \
+		{ echo "Stop \`make run\` first"; exit 1; }
 	rm -rf target dist .local .aws-sam
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -29,8 +29,19 @@ REGION = "us-east-1"
 PRODUCT_ACCOUNT = "111111111111"
 CUSTOMER_ACCOUNT = "222222222222"
 # The local AWS is not reached through a proxy, also by what is started from here.
-for name in ("NO_PROXY", "no_proxy"):
+WITHOUT_PROXY = ("NO_PROXY", "no_proxy")
+for name in WITHOUT_PROXY:
     os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost")))
+
+
+def forget_settings() -> None:
+    """Removes settings of AWS and of other emulators from the environment.
+
+    An endpoint of a single service or a profile would be preferred to those of the local AWS.
+    """
+    for name in list(os.environ):
+        if name == "SERVICES" or name.startswith(("AWS_", "LAMBDA_", "LOCALSTACK_", "MINISTACK_")):
+            del os.environ[name]
 
 
 @dataclass
@@ -70,15 +81,24 @@ class Emulator:
             "AWS_SECRET_ACCESS_KEY": self.secret,
         }
 
-    def stop(self) -> None:
-        """Stops the emulator and the function processes that it started."""
+    def is_running(self) -> bool:
+        """Returns whether the process has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self) -> bool:
+        """Stops the emulator and the function processes that it started.
+
+        Returns whether it has ended by itself when it was asked to, and thereby saved its state.
+        """
         if self.process is None:
-            return
+            return False
         try:
-            if self.process.poll() is None:
+            was_running = self.is_running()
+            if was_running:
                 self.process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(20)
+            return was_running and not self.is_running()
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -109,6 +129,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
     if not secret_file.exists():
         secret_file.touch(mode=0o600)
         secret_file.write_text(secrets.token_hex(20))
+    _stop_left_behind(folder / "emulator.pid")
     _reset_stream_positions(folder / "state" / "lambda.json")
     port, secret = free_port(preferred_port), secret_file.read_text()
     temporary = folder / "tmp"
@@ -134,7 +155,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
     }
     with (folder / "emulator.log").open("w") as log:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("ministack")],
+            [sys.executable, "-m", "ministack"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -142,6 +163,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
             # Its own process group: Ctrl-C does not reach it, and `stop` ends all of it.
             start_new_session=True,
         )
+    (folder / "emulator.pid").write_text(str(process.pid))
     emulator = Emulator(port, secret, process, temporary)
     try:
         _wait_until_healthy(emulator, process, folder / "emulator.log")
@@ -149,6 +171,19 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
         emulator.stop()
         raise
     return emulator
+
+
+def _stop_left_behind(file: Path) -> None:
+    """Stops an emulator of this folder whose parent was killed, and its functions."""
+    if not file.exists():
+        return
+    pid = int(file.read_text() or 0)
+    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    # The number may be that of another process now.
+    if pid and f"{sys.executable} -m ministack" in shown.stdout:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+    file.unlink()
 
 
 def _reset_stream_positions(state: Path) -> None:
@@ -160,7 +195,9 @@ def _reset_stream_positions(state: Path) -> None:
     if state.exists():
         saved = json.loads(state.read_text())
         saved["payload"].pop("dynamodb_stream_positions", None)
-        state.write_text(json.dumps(saved))
+        new = state.with_suffix(".new")
+        new.write_text(json.dumps(saved))
+        new.replace(state)
 
 
 def _wait_until_healthy(emulator: Emulator, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -4,7 +4,6 @@
 until Ctrl-C. `make demo` repeats the demonstration. `make status` shows delivery health.
 """
 
-import contextlib
 import fcntl
 import json
 import os
@@ -26,12 +25,15 @@ from terminal import BOLD, DIM, PLAIN
 
 STATE = LOCAL / "run"
 RUNNING = STATE / "running.json"
+# Signals that stop the local run.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Usual port of local AWS emulators.
 PORT = 4566
 
 
 def main() -> None:
     """Runs the command that the arguments name."""
+    emulator.forget_settings()
     match sys.argv[1:]:
         case ["run"]:
             run()
@@ -50,35 +52,46 @@ def run() -> None:
     lock = _lock()
     if not lock:
         sys.exit("`make run` is already running. `make demo` repeats the demonstration.")
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for name in SIGNALS:
         signal.signal(name, _interrupt)
 
     digest = stack.collect(STATE)
-    deployed = STATE / "deployed"
-    if not deployed.exists() or deployed.read_text() != digest:
-        # This build might not read the data of another build.
-        deployed.unlink(missing_ok=True)
+    # Digest of the functions whose stack is saved. Missing while it runs: the emulator saves its
+    # state when it stops.
+    saved = STATE / "deployed"
+    is_saved = saved.exists() and saved.read_text() == digest
+    saved.unlink(missing_ok=True)
+    if not is_saved:
+        # Another build might not read the data of this one. What was not saved completely is lost.
         shutil.rmtree(STATE / "state", ignore_errors=True)
     local = emulator.start(STATE, persist=True, preferred_port=PORT)
-    started = False
+    deployed = started = False
     try:
-        found = stack.describe(local) if deployed.exists() else deploy(local)
-        deployed.write_text(digest)
+        if is_saved:
+            found = stack.describe(local)
+            # The port may be another one.
+            stack.set_public_url(local, found.url)
+        else:
+            found = deploy(local)
+        deployed = True
         shop = Shop(shop_settings)
         RUNNING.write_text(json.dumps({"port": local.port, "shop": shop.url}))
         demonstrate(local, shop.url, found)
         started = True
         with shop:
-            while True:
-                signal.pause()
+            while local.is_running():
+                time.sleep(0.5)
+        sys.exit(f"The local AWS has stopped. Its log is {STATE / 'emulator.log'}")
     except KeyboardInterrupt:
         if not started:
             sys.exit("\nInterrupted before the demonstration ended")
         print("\nstopping …", flush=True)
     finally:
+        for name in SIGNALS:
+            signal.signal(name, signal.SIG_IGN)
         RUNNING.unlink(missing_ok=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            local.stop()
+        if local.stop() and deployed:
+            saved.write_text(digest)
 
 
 def _lock() -> TextIO | None:
@@ -131,6 +144,8 @@ def write_settings(settings: dict[str, str]) -> None:
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
+        # Keys must not reach a proxy.
+        settings |= {name: os.environ[name] for name in emulator.WITHOUT_PROXY}
         file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
     # Atomically: the shop and scripts may read the file at any time.
     new.replace(SETTINGS)

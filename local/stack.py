@@ -89,7 +89,7 @@ def _collect_function(folder: Path, name: str, code: bytes) -> None:
 def deploy(emulator: Emulator, folder: Path) -> Stack:
     """Deploys the template and the binaries that were collected in a folder."""
     command = [
-        Path(sys.executable).with_name("sam"), "deploy",
+        sys.executable, "-m", "samcli", "deploy",
         "--template-file", folder / "template.yaml", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
         "--no-progressbar",
@@ -101,7 +101,7 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
         **os.environ,
         **emulator.environment(),
         "SAM_CLI_TELEMETRY": "0",
-        "SAM_CLI_CONFIG_FOLDER": str(LOCAL),
+        "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),
     }
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -79,8 +79,9 @@ class Feed:
             try:
                 response = self.api.call("GET", f"{self.path}?{urlencode(query | cursor)}")
             except (urllib.error.URLError, OSError, ValueError) as error:
-                print(f"{DIM}the API is unavailable ({error}), retrying{PLAIN}", file=sys.stderr, flush=True)
+                report(f"the API is unavailable ({error}): is `make run` running? Trying again …")
                 return records, False
+            report("")
             if response.status in TRANSIENT_STATUSES:
                 return records, False
             if response.status != 200:
@@ -102,14 +103,28 @@ class Feed:
 
 def main() -> None:
     """Follows the errors and events until Ctrl-C."""
-    url, key = settings()
-    check_url(url)
-    api = Api(url, key)
-    feeds = [Feed(api, "/logs", "errors", error_line), Feed(api, "/events", "data", event_line)]
-    show(feeds, Feed.earlier)
+    present = None
     while True:
+        # `make demo` creates another environment. After another start, the port may be another one.
+        if present != (present := settings()):
+            url, key = present
+            check_url(url)
+            api = Api(url, key)
+            feeds = [Feed(api, "/logs", "errors", error_line), Feed(api, "/events", "data", event_line)]
+            show(feeds, Feed.earlier)
         show(feeds, Feed.new)
         time.sleep(PAUSE_SECONDS)
+
+
+reported = ""
+
+
+def report(problem: str) -> None:
+    """Prints why nothing is read, once until it changes."""
+    global reported  # noqa: PLW0603
+    if problem and problem != reported:
+        print(f"{DIM}{problem}{PLAIN}", file=sys.stderr, flush=True)
+    reported = problem
 
 
 def show(feeds: list[Feed], read: Callable[[Feed], list[Json]]) -> None:

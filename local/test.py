@@ -45,6 +45,7 @@ def main() -> None:
     )
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
+    emulator.forget_settings()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
     if not arguments.stack_tests:
@@ -156,6 +157,8 @@ def run(command: list[str], expects_logs: bool = False) -> int:
         if code == 0:
             shutil.rmtree(folder, ignore_errors=True)
         else:
+            for program in (*folder.glob("local-*"), folder / "functions"):
+                shutil.rmtree(program) if program.is_dir() else program.unlink(missing_ok=True)
             print(f"logs of the emulator and the functions: {folder}", file=sys.stderr)
     return code
 

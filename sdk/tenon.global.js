@@ -151,8 +151,7 @@ function open(given) {
   });
 
   const cross = mount ? null : create("button", { ariaLabel: texts.close, textContent: "×", onclick: close }, {
-    position: "absolute", top: "8px", right: "8px", border: "0", padding: "8px 14px", "border-radius": "8px",
-    font: "20px/1 system-ui", background: "Canvas", color: "CanvasText", "color-scheme": "light dark",
+    position: "absolute", top: "8px", right: "8px", padding: "8px 14px", font: "20px/1 system-ui", "color-scheme": "light dark",
   });
 
   function layout() {

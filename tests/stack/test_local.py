@@ -1,9 +1,13 @@
 """The local AWS where its patches make it behave as AWS does."""
 
+import os
+import signal
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
+import emulator as emulators
 import pytest
 from conftest import Environment, NewEnvironment
 from emulator import Emulator
@@ -88,3 +92,29 @@ def test_log_lines_are_found_page_by_page(emulator: Emulator) -> None:
         )
         found = [event["message"] for page in pages for event in page["events"]]
         assert sorted(found) == sorted(f"{stream}{number}" for stream in "ab" for number in range(20)), size
+
+
+def test_an_emulator_whose_parent_was_killed_is_stopped_by_the_next_one(tmp_path: Path) -> None:
+    left = emulators.start(tmp_path, persist=False)
+    assert left.process
+    present = emulators.start(tmp_path, persist=False)
+    try:
+        assert left.process.wait(10) == -signal.SIGKILL
+        assert present.is_running()
+    finally:
+        assert present.stop(), "it saves its state when it is asked to stop"
+
+
+def test_settings_of_a_real_account_do_not_concern_the_local_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = (
+        "AWS_PROFILE",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        "SERVICES",
+        "LAMBDA_EXECUTOR",
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", {**os.environ, **dict.fromkeys(foreign, "x"), "HOME": "/home/joe"})
+        emulators.forget_settings()
+        assert not set(foreign) & os.environ.keys()
+        assert os.environ["HOME"] == "/home/joe"

@@ -56,6 +56,8 @@ async def serve(app: Any, config: Config) -> None:
         http="httptools",
         ws="none",
         timeout_keep_alive=75,
+        # A connection that stays open must not keep the state from being saved.
+        timeout_graceful_shutdown=5,
         access_log=False,
         log_level="warning",
         server_header=False,

@@ -37,7 +37,8 @@ pub struct Credential {
     /// Number of times that a workflow or an installation started to reference it.
     #[serde(default)]
     pub namings: u64,
-    /// Whether an installation created it. It is then deleted with the last installation that names it.
+    /// Whether an installation created it. It is then deleted with the last installation that names it or has
+    /// created it.
     #[serde(default)]
     pub created_by_installation: bool,
     /// Creation time.

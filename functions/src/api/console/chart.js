@@ -3,7 +3,7 @@
 import { h, useLayoutEffect, useRef, useState } from "./preact.js";
 import { plural } from "./ui.js";
 
-export { Chart, MOST_COUNTED, countOf };
+export { Chart };
 
 const [HEIGHT, LEFT, BOTTOM, TOP] = [150, 40, 22, 8];
 // Width that a label of the time axis needs.
@@ -16,12 +16,8 @@ function scale(highest) {
   return Array.from({ length: Math.floor(highest / step) + 1 }, (_, index) => index * step);
 }
 
-// Number of errors that the API counts: the newest ones.
-const MOST_COUNTED = 5000;
-const countOf = (histogram) => histogram.reduce((sum, { count }) => sum + count, 0);
-
-// Draws the histogram of errors. Dragging over bars, or the arrow keys with Enter, select a time range.
-function Chart({ histogram, note, select }) {
+// Draws the histogram of errors, of which only the newest may be counted. Dragging over bars, or the arrow keys with Enter, select a time range.
+function Chart({ histogram, isNewest, note, select }) {
   const [range, setRange] = useState(null);
   const [shown, setShown] = useState(null);
   const [width, setWidth] = useState(960);
@@ -34,7 +30,7 @@ function Chart({ histogram, note, select }) {
   const starts = histogram.map(({ start }) => new Date(start).getTime());
   const length = starts.length > 1 ? starts[1] - starts[0] : 60000;
   const highest = Math.max(1, ...histogram.map(({ count }) => count));
-  const total = countOf(histogram);
+  const total = histogram.reduce((sum, { count }) => sum + count, 0);
   const barWidth = (width - LEFT) / histogram.length;
   const y = (count) => HEIGHT - BOTTOM - (count / highest) * (HEIGHT - BOTTOM - TOP);
   const isLong = length * histogram.length > DAY_MS * 1.5;
@@ -69,7 +65,7 @@ function Chart({ histogram, note, select }) {
   const [from, to] = range ? range.toSorted((a, b) => a - b) : [shown, shown];
   const every = Math.ceil((histogram.length * LABEL_WIDTH) / (width - LEFT));
   return h("figure", { class: "chart" },
-    h("figcaption", { class: "row spread" }, h("span", {}, h("strong", {}, `${total < MOST_COUNTED ? "" : "Newest "}${plural(total, "error")}`), h("span", { class: "quiet" }, `${note && ` ${note}`} · times in ${zone}`)),
+    h("figcaption", { class: "row spread" }, h("span", {}, h("strong", {}, `${isNewest ? "Newest " : ""}${plural(total, "error")}`), h("span", { class: "quiet" }, `${note && ` ${note}`} · times in ${zone}`)),
       h("output", { class: "quiet" }, shown === null ? "Select bars to zoom in" : describe(shown))),
     h("svg", {
       ref: svg, height: HEIGHT, role: "img", tabindex: 0, onKeyDown,

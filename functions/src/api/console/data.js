@@ -18,7 +18,13 @@ onSignOut(() => shownBefore.clear());
 
 // Functions that load the data of the page again.
 const reloads = new Set();
-const refresh = () => Promise.all([refreshDestinations(), ...[...reloads].map((reload) => reload())]);
+
+// Loads everything that the page shows again. Throws the problem if something could not be loaded.
+async function refresh() {
+  const problems = await Promise.all([loadDestinations().then(() => null, (problem) => problem), ...[...reloads].map((reload) => reload())]);
+  const problem = problems.find(Boolean);
+  if (problem) throw problem;
+}
 
 // Loads data, and again when `key` changes. Returns `{data, problem, isLoading, reload, setData}`. Data is never
 // that of another key. If it cannot be loaded again, it is kept unless the API refuses it. `reload` returns why.

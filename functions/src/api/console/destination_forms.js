@@ -102,7 +102,8 @@ const EDITORS = {
 // Text of a value, in which the order of a list and of the members of a filter does not matter.
 function comparable(value) {
   if (!value || typeof value !== "object") return value ?? "";
-  return (Array.isArray(value) ? value : Object.entries(value).filter(([, list]) => list?.length)).toSorted().join("\n");
+  const lists = Array.isArray(value) ? [["", value]] : Object.entries(value).filter(([, list]) => list?.length);
+  return lists.map(([name, list]) => JSON.stringify([name, list.toSorted()])).toSorted().join();
 }
 
 // Opens the editor of a part of a destination: `name`, `records`, `url`, `bus` or `access`.

@@ -2,7 +2,7 @@
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { call, fieldProblem, query, readPage } from "./api.js";
-import { Chart, MOST_COUNTED, countOf } from "./chart.js";
+import { Chart } from "./chart.js";
 import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
 import { IntegrationFilter } from "./integrations.js";
@@ -19,6 +19,8 @@ const RANGES = { "15m": ["15 min", 15], "1h": ["1 h", 60], "24h": ["24 h", 1440]
 const FILTERS = ["workflowId", "userId", "blockType", "integrationId", "executionId", "fingerprint"];
 // Updates without new errors after which everything is loaded again: errors may be reported late, and old ones leave the range.
 const UPDATES_UNTIL_RELOAD = 6;
+// Time by which the clock of an engine may be ahead of that of the browser without being wrong.
+const CLOCK_TOLERANCE_MS = 5000;
 const STATUS_CODE = /(?:status|code|HTTP)\D{0,12}([1-5]\d\d)\b/i;
 
 const statusCode = (error) => STATUS_CODE.exec(error)?.[1] ?? "";
@@ -102,19 +104,22 @@ function ErrorsPage() {
       return false;
     }
     const { groups } = overview.data;
-    newest.current ??= groups.map(({ lastSeen }) => lastSeen).concat(range().since ?? "").toSorted().at(-1);
-    // The clock of an engine may be ahead.
-    const since = [newest.current, new Date().toISOString()].toSorted()[0];
+    // The clock of an engine may be ahead: newer errors of others are earlier.
+    const present = new Date(Date.now() + CLOCK_TOLERANCE_MS).toISOString();
+    const latest = (times) => times.filter((time) => time <= present).toSorted().at(-1);
+    const since = newest.current ?? latest([range().since ?? "", ...groups.map(({ lastSeen }) => lastSeen)]);
     const { errors, cursor: hasMore } = await call("GET", `logs${query({ ...filters, since, limit: PAGE_SIZE })}`);
     if (!isWanted()) return false;
-    const isKnown = (found) => known.current.has(found._id) || (!known.current.size && found.createdAt <= newest.current);
+    const isKnown = newest.current ? ({ _id }) => known.current.has(_id)
+      : ({ _id, createdAt }) => createdAt <= since || groups.some(({ example }) => example._id === _id);
     const added = errors.filter((found) => !isKnown(found));
     // They are found again if the page cannot show them now.
     if (added.length) await reload();
+    if (!isWanted()) return false;
     known.current = new Set(errors.map(({ _id }) => _id));
+    newest.current = latest([since, ...errors.map(({ createdAt }) => createdAt)]);
     if (!added.length) return false;
-    newest.current = errors[0].createdAt > newest.current ? errors[0].createdAt : newest.current;
-    if (isWanted()) announce(`${plural(added.length, "new error")}${hasMore ? " or more" : ""}.`);
+    announce(`${plural(added.length, "new error")}${hasMore ? " or more" : ""}.`);
     return true;
   }, { isActive: isFollowing, key });
 
@@ -130,7 +135,7 @@ function ErrorsPage() {
     h(FilterBar, { parameters, groups: overview.data?.groups, codes }),
     h(LiveNotice, { live }),
     h(Problem, { problem: !live.problem && (overview.problem ?? list.problem), retry: () => Promise.all([overview.reload(), list.reload()]) }),
-    overview.data ? h(Chart, { ...overview.data, note: text || status ? "before the search and the status code" : "", select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
+    overview.data ? h(Chart, { ...overview.data, isNewest: !overview.data.complete && !hasMoreGroups(overview.data), note: text || status ? "before the search and the status code" : "", select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
       : overview.isLoading && h(Skeleton, { rows: 3 }),
     filters.fingerprint ? h(GroupSummary, { group, isLoading: overview.isLoading && !overview.data, errors: list.data?.errors }) : h(Tabs, {
       label: "View", present: view, tabs: [
@@ -175,7 +180,11 @@ function FilterBar({ parameters, groups = [], codes }) {
 
 const affected = (count, one, ids, Link) => (count === 1 && ids?.length ? h(Link, { id: ids[0] }) : plural(count, one));
 
-function Groups({ groups, histogram, complete, matches }) {
+// Maximum number of groups that the API returns.
+const MOST_GROUPS = 100;
+const hasMoreGroups = ({ groups }) => groups.length >= MOST_GROUPS;
+
+function Groups({ groups, complete, matches }) {
   const shown = groups.filter(({ example }) => matches(example));
   const highest = Math.max(...groups.map(({ count }) => count));
   if (!shown.length) return h(Empty, { title: "No errors" }, groups.length ? "No example of a group matches the search and the status code. “Newest first” searches all loaded errors." : "Nothing failed in this time range.");
@@ -187,9 +196,8 @@ function Groups({ groups, histogram, complete, matches }) {
       h("td", {}, h(Code, { text: blockType })),
       h("td", { class: "nowrap" }, affected(workflows, "workflow", workflowIds, WorkflowLink), h("span", { class: "quiet block" }, plural(users, "user"))),
       h("td", { class: "nowrap", "data-label": "First seen" }, h(Time, { at: firstSeen })), h("td", { class: "nowrap", "data-label": "Last seen" }, h(Time, { at: lastSeen }))))))),
-  !complete && h("p", { class: "quiet" }, countOf(histogram) < MOST_COUNTED
-    ? "The largest groups are shown. Choose filters or a shorter time range to see others."
-    : `Only the newest ${MOST_COUNTED.toLocaleString()} errors of the time range are counted.`));
+  !complete && h("p", { class: "quiet" }, hasMoreGroups({ groups }) ? "The largest groups are shown. Choose filters or a shorter time range to see others."
+    : "Only the newest errors of the time range are counted."));
 }
 
 const Links = ({ ids, Link }) => ids.map((id, index) => h(Fragment, { key: id }, index > 0 && ", ", h(Link, { id })));

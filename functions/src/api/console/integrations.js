@@ -1,6 +1,6 @@
 // Integrations: the catalogue, and an editor with a preview of what the user sees.
 
-import { Fragment, h, useEffect, useState } from "./preact.js";
+import { Fragment, h, useLayoutEffect, useState } from "./preact.js";
 import { call, etagOf, fieldProblem, onSignOut, query, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
 import { IntegrationIcon, Preview } from "./preview.js";
@@ -124,7 +124,7 @@ function Editor({ integration, isNew, saved, discard }) {
     setDraft(changed);
     setChanged(true);
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isChanged) drafts.set(integrationId, { draft, newId, text, etag });
   }, [draft, newId, text, etag]);
   const set = (name, read = (input) => input.value) => (event) => change({ ...draft, [name]: read(event.currentTarget) });
@@ -147,7 +147,10 @@ function Editor({ integration, isNew, saved, discard }) {
         if (isNew) await checkIsNew(id.trim());
         const path = `integrations/${segment(id.trim())}`;
         try {
-          rememberIntegration(id.trim(), await call("PUT", path, { ...draft, description: draft.description || null }, { ifMatch: etag }));
+          const stored = await call("PUT", path, { ...draft, description: draft.description || null }, { ifMatch: etag });
+          rememberIntegration(id.trim(), stored);
+          setEtag(etagOf(stored));
+          setChanged(false);
         } catch (problem) {
           if (problem.status !== 412) throw problem;
           const present = await call("GET", path);

@@ -74,7 +74,7 @@ function Console({ environment, mayChange }) {
       h("div", { class: "brand" }, h("strong", {}, "Tenon"), h(EnvironmentName, { environment }), failing > 0 && h("a", { class: "badge bad phone", href: link(["destinations"]) }, `${failing} failing`),
         h("button", { type: "button", class: "subtle square menu", "aria-label": "Menu", "aria-expanded": String(isMenuOpen), onClick: () => setMenuOpen(!isMenuOpen) }, h(Icon, { name: "menu" }))),
       h("nav", { "aria-label": "Console" }, Object.entries(PAGES).map(([path, [title]]) => h("a", {
-        key: path, href: link([path]), "aria-current": path === section ? "page" : undefined, onClick: ({ currentTarget }) => { if (currentTarget.hash === location.hash) refresh(); },
+        key: path, href: link([path]), "aria-current": path === section ? "page" : undefined, onClick: ({ currentTarget }) => { if (currentTarget.hash === location.hash) refresh().catch(() => {}); },
       }, h(Icon, { name: path }), title, path === "destinations" && failing > 0 && h(Badge, { kind: "bad" }, `${failing} failing`)))),
       h("div", { class: "foot" }, !mayChange && h(Badge, { kind: "info" }, "read only"),
         h("span", { class: "quiet" }, `Tenon ${environment.version}`), h(Button, { action: async () => {

@@ -21,10 +21,13 @@ function workflowPage({ id }) {
   useTitle(workflow?.name ?? "Workflow");
   const change = (verb) => async () => {
     await call("PUT", `workflows/${verb}`, { userId: workflow.userId, workflowId: id });
-    const { status } = await call("GET", `users/${segment(workflow.userId)}`);
-    announce(verb === "activate" && status === "disabled" ? "Its user is disabled: it becomes active when the user is enabled."
-      : `${verb === "activate" ? "Activated" : "Deactivated"} ${workflow.name}.`);
     await loaded.reload();
+    if (verb === "deactivate") {
+      announce(`Deactivated ${workflow.name}.`);
+      return;
+    }
+    const { status } = await call("GET", `users/${segment(workflow.userId)}`).catch(() => ({}));
+    announce(status === "disabled" ? "Its user is disabled: it becomes active when the user is enabled." : `Activated ${workflow.name}.`);
   };
   return h(Fragment, {},
     workflow && h("a", { class: "back", href: link(["users", workflow.userId]) }, users.get(workflow.userId) ?? "User"),

@@ -67,8 +67,8 @@ pub async fn delete_installation(
     }
 }
 
-/// Returns the credentials to delete with an installation, at most [`MAX_CREATED_CREDENTIALS`]: those that it
-/// created, and those that it names and another one created, unless another installation or workflow of the user
+/// Returns the credentials to delete with an installation, the first [`MAX_CREATED_CREDENTIALS`] of those that it
+/// created, and then those that it names and another one created, unless another installation or workflow of the user
 /// references them. One that another installation created and may select again is kept too.
 async fn unreferenced_credentials(
     State { installations, parts, .. }: &State,
@@ -103,6 +103,7 @@ async fn unreferenced_credentials(
     let by_workflows = workflows.iter().flat_map(|workflow| workflow.credential_ids.iter().copied());
     let kept: HashSet<CredentialId> = named.chain(created_by_others).chain(by_workflows).collect();
     created.retain(|credential| !kept.contains(&credential.credential_id));
+    created.sort_by_key(|credential| !created_credentials.contains(&credential.credential_id));
     created.truncate(MAX_CREATED_CREDENTIALS);
     Ok(created)
 }

@@ -54,7 +54,7 @@ const DE = {
   deactivated: "Der Workflow „{workflow}“ ist pausiert.",
   uninstall: "Deinstallieren",
   uninstallTitle: "{integration} deinstallieren?",
-  uninstallHelp: "Die Workflows werden beendet und ihre Einstellungen gelöscht. Konten, deren Daten Sie dafür eingegeben haben und die nirgends sonst verwendet werden, werden gelöscht.",
+  uninstallHelp: "Die Workflows werden beendet und ihre Einstellungen gelöscht. Konten, deren Daten Sie hier eingegeben haben und die nirgends sonst verwendet werden, werden gelöscht.",
   uninstalled: "Die Integration „{integration}“ ist deinstalliert.",
   cancel: "Abbrechen",
   discardTitle: "Eingaben verwerfen?",

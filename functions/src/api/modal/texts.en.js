@@ -53,7 +53,7 @@ const EN = {
   deactivated: "{workflow} is paused.",
   uninstall: "Uninstall",
   uninstallTitle: "Uninstall {integration}?",
-  uninstallHelp: "Its workflows stop, and their settings are deleted. Accounts whose details you entered for it, and that nothing else uses, are deleted.",
+  uninstallHelp: "Its workflows stop, and their settings are deleted. Accounts whose details you entered here, and that nothing else uses, are deleted.",
   uninstalled: "{integration} is uninstalled.",
   cancel: "Cancel",
   discardTitle: "Discard what you entered?",

@@ -54,7 +54,7 @@ const ES = {
   deactivated: "El flujo de trabajo «{workflow}» está en pausa.",
   uninstall: "Desinstalar",
   uninstallTitle: "¿Desinstalar {integration}?",
-  uninstallHelp: "Sus flujos de trabajo se detendrán y su configuración se eliminará. Las cuentas cuyos datos introdujo para ella y que no se usan en ningún otro lugar se eliminarán.",
+  uninstallHelp: "Sus flujos de trabajo se detendrán y su configuración se eliminará. Las cuentas cuyos datos introdujo aquí y que no se usan en ningún otro lugar se eliminarán.",
   uninstalled: "La integración «{integration}» se ha desinstalado.",
   cancel: "Cancelar",
   discardTitle: "¿Descartar los datos introducidos?",

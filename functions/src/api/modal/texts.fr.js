@@ -54,7 +54,7 @@ const FR = {
   deactivated: "Le workflow « {workflow} » est en pause.",
   uninstall: "Désinstaller",
   uninstallTitle: "Désinstaller {integration} ?",
-  uninstallHelp: "Ses workflows seront arrêtés et leurs paramètres supprimés. Les comptes dont vous avez saisi les données pour elle et qui ne sont utilisés nulle part ailleurs seront supprimés.",
+  uninstallHelp: "Ses workflows seront arrêtés et leurs paramètres supprimés. Les comptes dont vous avez saisi les données ici et qui ne sont utilisés nulle part ailleurs seront supprimés.",
   uninstalled: "L’intégration « {integration} » est désinstallée.",
   cancel: "Annuler",
   discardTitle: "Abandonner votre saisie ?",

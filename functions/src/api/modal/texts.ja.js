@@ -54,7 +54,7 @@ const JA = {
   deactivated: "{workflow} を一時停止しました。",
   uninstall: "アンインストール",
   uninstallTitle: "{integration} をアンインストールしますか？",
-  uninstallHelp: "ワークフローは停止し、その設定は削除されます。この連携のために情報を入力し、ほかで使用されていないアカウントは削除されます。",
+  uninstallHelp: "ワークフローは停止し、その設定は削除されます。ここで情報を入力し、ほかで使用されていないアカウントは削除されます。",
   uninstalled: "{integration} をアンインストールしました。",
   cancel: "キャンセル",
   discardTitle: "入力内容を破棄しますか？",

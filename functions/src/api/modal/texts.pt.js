@@ -54,7 +54,7 @@ const PT = {
   deactivated: "O fluxo de trabalho “{workflow}” está pausado.",
   uninstall: "Desinstalar",
   uninstallTitle: "Desinstalar {integration}?",
-  uninstallHelp: "Os fluxos de trabalho serão interrompidos e suas configurações, excluídas. As contas cujos dados você inseriu para ela e que não são usadas em nenhum outro lugar serão excluídas.",
+  uninstallHelp: "Os fluxos de trabalho serão interrompidos e suas configurações, excluídas. As contas cujos dados você inseriu aqui e que não são usadas em nenhum outro lugar serão excluídas.",
   uninstalled: "A integração “{integration}” foi desinstalada.",
   cancel: "Cancelar",
   discardTitle: "Descartar os dados informados?",

@@ -66,7 +66,7 @@ class Caller:
         if not path.startswith("/"):
             raise ValueError(f"the path must begin with /: {path!r}")
         if is_repeatable is None:
-            is_repeatable = method == "GET" or path.endswith("/reveal")
+            is_repeatable = method == "GET" or (method == "POST" and path.endswith("/reveal"))
         request = self._http.build_request(
             method,
             path,

@@ -63,7 +63,7 @@ class TokenVerifier:
         the token. A valid token does not prove that the user is still enabled. A token of an
         install link is refused: anyone who has the link gets one.
         """
-        if not token.isascii():
+        if not isinstance(token, str) or not token.isascii():
             raise jwt.DecodeError("a token has ASCII characters only")
         try:
             key = self._key_set.get_signing_key_from_jwt(token).key

@@ -382,6 +382,29 @@ async fn uninstalling_leaves_what_something_else_names() {
 }
 
 #[tokio::test]
+async fn uninstalling_deletes_first_what_the_installation_itself_created() {
+    let here = Installed::new(&["new"]).await;
+    here.acme.backend.put("/integrations/second", integration(&["new"])).await.is(201);
+    let second = format!("/users/{}/installations/second", here.user);
+    let body = json!({ "credentials": connected("shpat_other") });
+    let shared = here.acme.backend.put(&second, body).await.is(201).body["credentialIds"]["shopify"].clone();
+    here.put(json!({ "credentials": connected("shpat_0") })).await.is(201);
+    for number in 1..8 {
+        let mut another = connected(&format!("shpat_{number}"));
+        another["shopify"]["new"] = json!(true);
+        here.put(json!({ "credentials": another })).await.is(200);
+    }
+    here.put(json!({ "credentials": { "shopify": { "credentialId": shared } } })).await.is(200);
+    here.acme.backend.delete(&second).await.is(200);
+    assert_eq!(here.credentials().await.len(), 9);
+
+    here.acme.backend.delete(&here.path).await.is(200);
+
+    let left: Vec<Value> = here.credentials().await.iter().map(|one| one["credentialId"].clone()).collect();
+    assert_eq!(left, [shared], "eight are deleted at most");
+}
+
+#[tokio::test]
 async fn deleting_a_workflow_also_removes_it_from_its_installation() {
     let here = Installed::new(&["new", "paid"]).await;
     let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
