@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -132,6 +133,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
     _stop_left_behind(folder / "emulator.pid")
     _reset_stream_positions(folder / "state" / "lambda.json")
     port, secret = free_port(preferred_port), secret_file.read_text()
+    _change_port(folder, port)
     temporary = folder / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -183,7 +185,21 @@ def _stop_left_behind(file: Path) -> None:
     if pid and f"{sys.executable} -m ministack" in shown.stdout:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+            # Its port is free when it has ended.
+            for _ in range(100):
+                os.kill(pid, 0)
+                time.sleep(0.05)
     file.unlink()
+
+
+def _change_port(folder: Path, port: int) -> None:
+    """Replaces the port in the saved state, which has URLs of queues and of the API."""
+    file = folder / "port"
+    if file.exists() and file.read_text() != str(port):
+        url = re.compile(rf"\b(127\.0\.0\.1|localhost):{file.read_text()}\b")
+        for state in (folder / "state").glob("*.json"):
+            state.write_text(url.sub(rf"\g<1>:{port}", state.read_text()))
+    file.write_text(str(port))
 
 
 def _reset_stream_positions(state: Path) -> None:

@@ -67,12 +67,7 @@ def run() -> None:
     local = emulator.start(STATE, persist=True, preferred_port=PORT)
     deployed = started = False
     try:
-        if is_saved:
-            found = stack.describe(local)
-            # The port may be another one.
-            stack.set_public_url(local, found.url)
-        else:
-            found = deploy(local)
+        found = stack.describe(local) if is_saved else deploy(local)
         deployed = True
         shop = Shop(shop_settings)
         RUNNING.write_text(json.dumps({"port": local.port, "shop": shop.url}))

@@ -105,6 +105,20 @@ def test_an_emulator_whose_parent_was_killed_is_stopped_by_the_next_one(tmp_path
         assert present.stop(), "it saves its state when it is asked to stop"
 
 
+def test_saved_state_is_used_on_another_port(tmp_path: Path) -> None:
+    first = emulators.start(tmp_path, persist=True)
+    url = first.client("sqs").create_queue(QueueName="orders")["QueueUrl"]
+    assert str(first.port) in url
+    first.stop()
+    second = emulators.start(tmp_path, persist=True)
+    try:
+        assert second.port != first.port
+        moved = second.client("sqs").get_queue_url(QueueName="orders")["QueueUrl"]
+        assert moved == url.replace(str(first.port), str(second.port))
+    finally:
+        second.stop()
+
+
 def test_settings_of_a_real_account_do_not_concern_the_local_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     foreign = (
         "AWS_PROFILE",
