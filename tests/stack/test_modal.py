@@ -2526,7 +2526,7 @@ def test_offline_keeps_what_was_typed(site: Site, user: User) -> None:
     site.click("Try again")
     wait(lambda: len(site.front.lines("GET /session")) == 2, PATIENCE, "second attempt")
     site.see("You seem to be offline")
-    assert site.browser.run("return document.activeElement.localName") == "h1"
+    site.browser.wait("return document.activeElement.localName === 'h1'")
     site.front.repair()
     site.click("Try again", "Access token")
     site.fill_shop()
