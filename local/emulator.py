@@ -99,12 +99,13 @@ class Emulator:
                 self.process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(20)
-            return was_running and not self.is_running()
+            return was_running and self.process.poll() in (0, -signal.SIGTERM)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             if self.temporary:
                 shutil.rmtree(self.temporary, ignore_errors=True)
+                (self.temporary.parent / "emulator.pid").unlink(missing_ok=True)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -180,9 +181,13 @@ def _stop_left_behind(file: Path) -> None:
     if not file.exists():
         return
     pid = int(file.read_text() or 0)
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    shown = ""
+    # The file is left after a kill only, and slim systems have no `ps`.
+    with contextlib.suppress(FileNotFoundError):
+        command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        shown = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL).stdout
     # The number may be that of another process now.
-    if pid and f"{sys.executable} -m ministack" in shown.stdout:
+    if pid and "-m ministack" in shown:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
             # Its port is free when it has ended.
@@ -198,7 +203,7 @@ def _change_port(folder: Path, port: int) -> None:
     if file.exists() and file.read_text() != str(port):
         url = re.compile(rf"\b(127\.0\.0\.1|localhost):{file.read_text()}\b")
         for state in (folder / "state").glob("*.json"):
-            state.write_text(url.sub(rf"\g<1>:{port}", state.read_text()))
+            _replace(state, url.sub(rf"\g<1>:{port}", state.read_text()))
     file.write_text(str(port))
 
 
@@ -211,9 +216,14 @@ def _reset_stream_positions(state: Path) -> None:
     if state.exists():
         saved = json.loads(state.read_text())
         saved["payload"].pop("dynamodb_stream_positions", None)
-        new = state.with_suffix(".new")
-        new.write_text(json.dumps(saved))
-        new.replace(state)
+        _replace(state, json.dumps(saved))
+
+
+def _replace(file: Path, text: str) -> None:
+    """Writes a file so that it is complete, whatever happens meanwhile."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.replace(file)
 
 
 def _wait_until_healthy(emulator: Emulator, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -60,11 +60,12 @@ def run() -> None:
     # state when it stops.
     saved = STATE / "deployed"
     is_saved = saved.exists() and saved.read_text() == digest
-    saved.unlink(missing_ok=True)
     if not is_saved:
         # Another build might not read the data of this one. What was not saved completely is lost.
+        saved.unlink(missing_ok=True)
         shutil.rmtree(STATE / "state", ignore_errors=True)
     local = emulator.start(STATE, persist=True, preferred_port=PORT)
+    saved.unlink(missing_ok=True)
     deployed = started = False
     try:
         found = stack.describe(local) if is_saved else deploy(local)

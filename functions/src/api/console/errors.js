@@ -110,8 +110,9 @@ function ErrorsPage() {
     const since = newest.current ?? latest([range().since ?? "", ...groups.map(({ lastSeen }) => lastSeen)]);
     const { errors, cursor: hasMore } = await call("GET", `logs${query({ ...filters, since, limit: PAGE_SIZE })}`);
     if (!isWanted()) return false;
-    const isKnown = newest.current ? ({ _id }) => known.current.has(_id)
-      : ({ _id, createdAt }) => createdAt <= since || groups.some(({ example }) => example._id === _id);
+    // Which ones of a group from the future are shown is not known at first.
+    const isFromFuture = groups.some(({ lastSeen }) => lastSeen > present);
+    const isKnown = newest.current ? ({ _id }) => known.current.has(_id) : ({ createdAt }) => isFromFuture || createdAt <= since;
     const added = errors.filter((found) => !isKnown(found));
     // They are found again if the page cannot show them now.
     if (added.length) await reload();
@@ -135,7 +136,7 @@ function ErrorsPage() {
     h(FilterBar, { parameters, groups: overview.data?.groups, codes }),
     h(LiveNotice, { live }),
     h(Problem, { problem: !live.problem && (overview.problem ?? list.problem), retry: () => Promise.all([overview.reload(), list.reload()]) }),
-    overview.data ? h(Chart, { ...overview.data, isNewest: !overview.data.complete && !hasMoreGroups(overview.data), note: text || status ? "before the search and the status code" : "", select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
+    overview.data ? h(Chart, { ...overview.data, isNewest: !overview.data.complete && (!hasMoreGroups(overview.data) || hasAllThatAreCounted(overview.data)), note: text || status ? "before the search and the status code" : "", select: (since, until) => go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })) })
       : overview.isLoading && h(Skeleton, { rows: 3 }),
     filters.fingerprint ? h(GroupSummary, { group, isLoading: overview.isLoading && !overview.data, errors: list.data?.errors }) : h(Tabs, {
       label: "View", present: view, tabs: [
@@ -182,6 +183,9 @@ const affected = (count, one, ids, Link) => (count === 1 && ids?.length ? h(Link
 
 // Maximum number of groups that the API returns.
 const MOST_GROUPS = 100;
+// Number of errors that the API counts: the newest ones.
+const MOST_COUNTED = 5000;
+const hasAllThatAreCounted = ({ histogram }) => histogram.reduce((sum, { count }) => sum + count, 0) >= MOST_COUNTED;
 const hasMoreGroups = ({ groups }) => groups.length >= MOST_GROUPS;
 
 function Groups({ groups, complete, matches }) {
