@@ -166,8 +166,8 @@ check_account() {
         failed "the stack $stack belongs to another application: choose another name"
     fi
     case $status in
-        ROLLBACK_COMPLETE) failed "the first deployment of this stack failed; delete what is left of it:
-    docs/operations.md (A failed first deployment) says how; its last step is
+        ROLLBACK_COMPLETE) failed "the first deployment of this stack failed; delete what is left of it. First list its tables, as
+    docs/operations.md (A failed first deployment) says, then delete the stack:
     aws cloudformation delete-stack --region $region --stack-name $stack &&
         aws cloudformation wait stack-delete-complete --region $region --stack-name $stack" ;;
         UPDATE_ROLLBACK_FAILED) failed "the last update of this stack failed, and so did its rollback:

@@ -125,7 +125,7 @@ impl Allowed {
 
 /// Returns the credentials that installations name.
 fn named_by<'a>(installations: impl Iterator<Item = &'a Installation>) -> HashSet<CredentialId> {
-    installations.flat_map(|one| &one.credentials).map(|installed| installed.credential_id).collect()
+    installations.flat_map(Installation::named_credentials).collect()
 }
 
 /// Credentials that exist for a limited token: those that its installations name, and those of types that

@@ -98,6 +98,16 @@ impl Installation {
         self.credentials.iter().find(|installed| installed.credential_type.as_str() == credential_type)
     }
 
+    /// Returns the ids of the connected credentials.
+    pub fn named_credentials(&self) -> impl Iterator<Item = CredentialId> {
+        self.credentials.iter().map(|installed| installed.credential_id)
+    }
+
+    /// Returns the ids of the connected credentials, and of those that the installation created. Some are in both.
+    pub fn own_credentials(&self) -> impl Iterator<Item = CredentialId> {
+        self.named_credentials().chain(self.created_credentials.iter().copied())
+    }
+
     /// Returns the installation without a workflow, or none if it does not have it.
     pub fn without(&self, workflow: WorkflowId, now: Timestamp) -> Option<Self> {
         let mut rest = self.clone();
@@ -245,8 +255,7 @@ impl WorkflowPlan {
         taken: &HashSet<String>,
     ) -> Self {
         let now = installation.updated_at;
-        let credential_ids: Vec<CredentialId> =
-            installation.credentials.iter().map(|installed| installed.credential_id).collect();
+        let credential_ids: Vec<CredentialId> = installation.named_credentials().collect();
         let mut plan = Self::default();
         let mut taken = taken.clone();
         for template in &integration.content.workflows {

@@ -49,21 +49,18 @@ function useData(key, load) {
       return problem;
     }
   };
-  const present = useRef(reload);
-  present.current = reload;
-  useEffect(() => {
-    const run = () => present.current();
-    reloads.add(run);
-    return () => reloads.delete(run);
-  }, []);
   useEffect(() => {
     setState({ key, data: shownBefore.get(key), isLoading: true });
     reload();
-    return () => { latest.current += 1; };
+    reloads.add(reload);
+    return () => {
+      latest.current += 1;
+      reloads.delete(reload);
+    };
   }, [key]);
   const setData = (change) => setState((before) => (before.key === key && before.data ? { ...before, data: change(before.data) } : before));
-  const shown = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
-  return { isLoading: false, ...shown, reload, setData };
+  const present = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
+  return { isLoading: false, ...present, reload, setData };
 }
 
 // Repeats an action that returns whether it found something new. Pauses grow while it finds nothing, from

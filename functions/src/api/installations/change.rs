@@ -87,9 +87,7 @@ impl Current {
             }
             _ => return Err(Problem::not_found("integration")),
         };
-        let installed = before.iter().flat_map(|one| &one.credentials).map(|installed| installed.credential_id);
-        let created = before.iter().flat_map(|one| &one.created_credentials).copied();
-        let own: HashSet<CredentialId> = installed.chain(created).collect();
+        let own: HashSet<CredentialId> = before.iter().flat_map(Installation::own_credentials).collect();
         let requested: Vec<CredentialId> =
             request.credentials.0.values().filter_map(|input| input.credential_id).collect();
         let limit = allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty());

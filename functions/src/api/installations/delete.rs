@@ -1,8 +1,8 @@
 //! `DELETE /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id,
 //! or two by name; one read of the installation and one of the integration; one batch read of its
-//! workflows, one of its credentials and one of these and those that it created; if installations created any, one query of the
-//! user's other installations, one of the names of its workflows, again if some are missing, and one batch
-//! read for each 100 of these; one transaction. All again after a conflict with a concurrent request.
+//! workflows, one of its credentials and one of these and those that it created; if installations created any, one
+//! query of the user's other installations, one of the names of its workflows, again if some are missing, and one
+//! batch read for each 100 of these; one transaction. All again after a conflict with a concurrent request.
 
 use std::collections::HashSet;
 
@@ -75,9 +75,8 @@ async fn unreferenced_credentials(
     environment: EnvironmentId,
     installation: &Installation,
 ) -> Result<Vec<Credential>, StoreError> {
-    let Installation { user_id, integration_id, created_credentials, credentials, workflows: own, .. } = installation;
-    let named = credentials.iter().map(|installed| installed.credential_id);
-    let ids: HashSet<CredentialId> = named.chain(created_credentials.iter().copied()).collect();
+    let Installation { user_id, integration_id, created_credentials, workflows: own, .. } = installation;
+    let ids: HashSet<CredentialId> = installation.own_credentials().collect();
     // Read before what references them: a later reference makes the transaction fail.
     let ids = ids.into_iter().map(|id| (*user_id, id));
     let mut created: Vec<Credential> = parts.credentials.get_all(environment, ids).await?;
@@ -97,11 +96,9 @@ async fn unreferenced_credentials(
             return Ok(Vec::new());
         }
     }
-    let others: Vec<&Installation> = others.iter().filter(|other| other.integration_id != *integration_id).collect();
-    let named = others.iter().flat_map(|other| &other.credentials).map(|installed| installed.credential_id);
-    let created_by_others = others.iter().flat_map(|other| other.created_credentials.iter().copied());
+    let others = others.iter().filter(|other| other.integration_id != *integration_id);
     let by_workflows = workflows.iter().flat_map(|workflow| workflow.credential_ids.iter().copied());
-    let kept: HashSet<CredentialId> = named.chain(created_by_others).chain(by_workflows).collect();
+    let kept: HashSet<CredentialId> = others.flat_map(Installation::own_credentials).chain(by_workflows).collect();
     created.retain(|credential| !kept.contains(&credential.credential_id));
     created.sort_by_key(|credential| !created_credentials.contains(&credential.credential_id));
     created.truncate(MAX_CREATED_CREDENTIALS);

@@ -120,7 +120,7 @@ impl Parts {
         let workflows = installations.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id);
         let workflows: Vec<WorkflowId> = workflows.collect();
         let credentials =
-            installations.iter().flat_map(|one| one.credentials.iter().map(|c| (one.user_id, c.credential_id)));
+            installations.iter().flat_map(|one| one.named_credentials().map(|credential| (one.user_id, credential)));
         let credentials: Vec<(UserId, CredentialId)> = credentials.collect();
         let (workflows, credentials) = tokio::try_join!(
             self.workflows.get_all(environment, &workflows),
