@@ -34,6 +34,9 @@ CHECK_VENV := .local/check-venv
 CLIENTS_VENV := .local/clients-venv
 NODE := .local/node
 SDK_NODE := .local/sdk-node
+# Set if Node.js 20.19 or later is installed, with npm.
+HAS_NODE = $(shell command -v npm >/dev/null && \
+	node -p '[major, minor] = process.versions.node.split("."); major > 20 || (major == 20 && minor >= 19) || ""' 2>/dev/null)
 # Rust target, and the oldest processor on which Lambda runs functions of the architecture.
 RUST_TARGET = $(or $(RUST_TARGET_$(ARCH)),$(error ARCH=$(ARCH) must be arm64 or x86_64))
 RUST_TARGET_arm64 := aarch64-unknown-linux-gnu
@@ -173,6 +176,9 @@ lock: python $(VENV)/.done ## Update the pinned Python packages from local/*.in
 clean: ## Remove all build results, installed tools, and data and keys of the local run
 	@! [ -f .local/run/lock ] || python3 -c 'import fcntl; fcntl.flock(open(".local/run/lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null || \
 		{ echo "Stop \`make run\` first"; exit 1; }
+	@# An emulator goes on after its `make run` was killed.
+	@pid=$$(cat .local/run/emulator.pid 2>/dev/null) && ps -ww -o command= -p "$$pid" 2>/dev/null | grep -q -e '-m ministack' && \
+		kill -KILL -- "-$$pid" || true
 	rm -rf target dist .local .aws-sam
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -210,7 +216,7 @@ $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
 
 # Linter of the OpenAPI document, client generators, and tools of the tests of sdk/.
 .PHONY: clients
-clients: $(CLIENTS_VENV)/.done $(if $(shell command -v npm),$(NODE)/.done $(SDK_NODE)/.done)
+clients: $(CLIENTS_VENV)/.done $(if $(HAS_NODE),$(NODE)/.done $(SDK_NODE)/.done)
 
 $(NODE)/.done: tests/clients/package.json tests/clients/package-lock.json
 	@echo "installing the TypeScript client generator to $(NODE) …"

@@ -29,6 +29,10 @@ REGION = "us-east-1"
 # The emulator treats a 12-digit access key id as the root user of the account with that number.
 PRODUCT_ACCOUNT = "111111111111"
 CUSTOMER_ACCOUNT = "222222222222"
+# Time that the emulator may take to save its state.
+SAVE_SECONDS = 60
+# Line of its log if a service's state was not saved, for example because the disk is full.
+UNSAVED = re.compile("Persistence: (failed to save|error getting state)")
 # The local AWS is not reached through a proxy, also by what is started from here.
 WITHOUT_PROXY = ("NO_PROXY", "no_proxy")
 for name in WITHOUT_PROXY:
@@ -52,8 +56,8 @@ class Emulator:
     port: int
     secret: str
     process: "subprocess.Popen[bytes] | None"
-    # Folder of its temporary files, among them the code of all functions.
-    temporary: Path | None = None
+    # Folder of its log and its state; none if another process started it.
+    folder: Path | None = None
 
     @property
     def endpoint(self) -> str:
@@ -89,23 +93,23 @@ class Emulator:
     def stop(self) -> bool:
         """Stops the emulator and the function processes that it started.
 
-        Returns whether it has ended by itself when it was asked to, and thereby saved its state.
+        Returns whether it has ended by itself when it was asked to, and saved its whole state.
         """
-        if self.process is None:
+        if self.process is None or self.folder is None:
             return False
         try:
             was_running = self.is_running()
             if was_running:
                 self.process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(20)
-            return was_running and self.process.poll() in (0, -signal.SIGTERM)
+                    self.process.wait(SAVE_SECONDS)
+            has_ended = was_running and self.process.poll() in (0, -signal.SIGTERM)
+            return has_ended and not UNSAVED.search((self.folder / "emulator.log").read_text(errors="replace"))
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            if self.temporary:
-                shutil.rmtree(self.temporary, ignore_errors=True)
-                (self.temporary.parent / "emulator.pid").unlink(missing_ok=True)
+            shutil.rmtree(_temporary(self.folder), ignore_errors=True)
+            (self.folder / "emulator.pid").unlink(missing_ok=True)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -135,7 +139,7 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
     _reset_stream_positions(folder / "state" / "lambda.json")
     port, secret = free_port(preferred_port), secret_file.read_text()
     _change_port(folder, port)
-    temporary = folder / "tmp"
+    temporary = _temporary(folder)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     environment = {
@@ -167,13 +171,18 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
             start_new_session=True,
         )
     (folder / "emulator.pid").write_text(str(process.pid))
-    emulator = Emulator(port, secret, process, temporary)
+    emulator = Emulator(port, secret, process, folder)
     try:
         _wait_until_healthy(emulator, process, folder / "emulator.log")
     except BaseException:
         emulator.stop()
         raise
     return emulator
+
+
+def _temporary(folder: Path) -> Path:
+    """Returns the folder of temporary files, among them the code of all functions."""
+    return folder / "tmp"
 
 
 def _stop_left_behind(file: Path) -> None:

@@ -79,14 +79,19 @@ class Feed:
             try:
                 response = self.api.call("GET", f"{self.path}?{urlencode(query | cursor)}")
             except (urllib.error.URLError, OSError, ValueError) as error:
-                report(f"the API is unavailable ({error}): is `make run` running? Trying again …")
+                report(f"The API is unavailable ({error}): is `make run` running? Trying again …")
                 return records, False
-            report("")
             if response.status in TRANSIENT_STATUSES:
                 return records, False
             if response.status != 200:
                 detail = response.body.get("detail") or response.body.get("message")
-                sys.exit(f"The API returned {response.status}: {detail}")
+                problem = f"The API returned {response.status}: {detail}"
+                if not is_local():
+                    sys.exit(problem)
+                # While `make run` deploys another build, the settings are those of the former one.
+                report(f"{problem}. Trying again …")
+                return records, False
+            report("")
             records += response.body[self.member]
             if "cursor" not in response.body:
                 break
@@ -134,9 +139,14 @@ def show(feeds: list[Feed], read: Callable[[Feed], list[Json]]) -> None:
         print(line, flush=True)
 
 
+def is_local() -> bool:
+    """Returns whether the stack of `make run` is followed."""
+    return "TENON_URL" not in os.environ
+
+
 def settings() -> tuple[str, str]:
     """Returns the API's URL and the back-end key."""
-    found = os.environ if "TENON_URL" in os.environ else os.environ | saved_settings()
+    found = os.environ | (saved_settings() if is_local() else {})
     try:
         return found["TENON_URL"].rstrip("/"), found["TENON_BACKEND_KEY"]
     except KeyError as missing:

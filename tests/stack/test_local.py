@@ -105,6 +105,12 @@ def test_an_emulator_whose_parent_was_killed_is_stopped_by_the_next_one(tmp_path
         assert present.stop(), "it saves its state when it is asked to stop"
 
 
+def test_a_state_that_cannot_be_written_does_not_count_as_saved(tmp_path: Path) -> None:
+    emulator = emulators.start(tmp_path, persist=True)
+    (tmp_path / "state" / "sqs.json").mkdir(parents=True)
+    assert not emulator.stop()
+
+
 def test_saved_state_is_used_on_another_port(tmp_path: Path) -> None:
     first = emulators.start(tmp_path, persist=True)
     url = first.client("sqs").create_queue(QueueName="orders")["QueueUrl"]

@@ -65,6 +65,23 @@ def test_a_list_that_fails_neither_hides_the_other_nor_loses_records(capsys: pyt
             assert printed() == []
 
 
+def test_a_local_stack_that_is_replaced_is_followed_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Unreliable()
+    feeds = [Feed(api, "/logs", "errors", error_line)]
+    api.failures = {"/logs": Response(404, {"message": "Not Found"})}
+    monkeypatch.delenv("TENON_URL", raising=False)
+    for _ in range(3):
+        show(feeds, Feed.new)
+    assert capsys.readouterr().err.count("The API returned 404: Not Found. Trying again …") == 1
+
+    # A wrong URL or key of one's own is not waited for.
+    monkeypatch.setenv("TENON_URL", "https://api.example.com")
+    with pytest.raises(SystemExit, match="The API returned 404: Not Found"):
+        show(feeds, Feed.new)
+
+
 def test_an_event_is_a_line_with_its_subject_and_actor() -> None:
     event: dict[str, Any] = {
         "_id": "0",
