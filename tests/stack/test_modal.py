@@ -367,6 +367,11 @@ class User:
         """Returns an installation."""
         return self.call("GET", f"/installations/{integration}")
 
+    def reveal(self, credential: str) -> dict[str, Any]:
+        """Returns the data of a credential."""
+        answer = self.environment.engine.call("POST", f"/users/{self.id}/credentials/{credential}/reveal", {})
+        return answer.body["data"]
+
     def fail(self, installation: dict[str, Any], *errors: str, block: str = "http") -> None:
         """Records errors of the first workflow of an installation."""
         path = f"/workflows/{installation['workflows'][0]['workflowId']}/errors"
@@ -501,6 +506,13 @@ class Site:
         """Chooses an option."""
         self.act("return choose(inputOf(arguments[0]), arguments[1])", label, option)
 
+    def paste(self, label: str, text: str) -> None:
+        """Pastes a text into the field with this label."""
+        script = """const clipboardData = new DataTransfer(); clipboardData.setData("text", arguments[1]);
+            const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+            const input = inputOf(arguments[0]); if (input.dispatchEvent(event)) input.value = arguments[1];"""
+        self.find(script, label, text)
+
     def value(self, label: str) -> Any:
         """Returns the value of a field, or whether a checkbox is checked."""
         script = "const input = inputOf(arguments[0]); return input.type === 'checkbox' ? input.checked : input.value"
@@ -605,10 +617,7 @@ def test_user_installs_changes_reconnects_and_uninstalls(site: Site, user: User)
     site.click("Reconnect", "Shop account is connected again.", "Installed")
     stored = user.installation()
     assert stored["status"] == "active"
-    revealed = user.environment.engine.call(
-        "POST", f"/users/{user.id}/credentials/{stored['credentialIds']['shop']}/reveal"
-    )
-    assert revealed.body["data"] == {"address": "https://acme.shop.example", "token": "shpat_2"}
+    assert user.reveal(stored["credentialIds"]["shop"]) == {"address": "https://acme.shop.example", "token": "shpat_2"}
 
     site.click("Uninstall", "Its workflows stop")
     site.click("Cancel")
@@ -744,8 +753,7 @@ def test_account_that_the_app_connects_is_chosen_and_never_emptied(site: Site, n
     site.click("Connect", "Shop account is connected.")
     assert user.installation()["credentialIds"] == {"shop": second}
     for credential, grant in ((first, "first"), (second, "second")):
-        revealed = user.environment.engine.call("POST", f"/users/{user.id}/credentials/{credential}/reveal", {})
-        assert revealed.body["data"] == {"refreshToken": grant}
+        assert user.reveal(credential) == {"refreshToken": grant}
 
 
 def test_account_that_the_app_replaces_in_place_works_again(site: Site, new_environment: NewEnvironment) -> None:
@@ -1060,9 +1068,96 @@ def test_form_of_a_changed_integration_is_loaded_again(site: Site, new_environme
     site.fill({"Plan": "full"})
     site.click("Save", "size: Please check this value: is required")
     site.click("Reload the form", "Size")
-    site.fill({"Plan": "full", "Size": "10"})
+    assert site.value("Plan") == "full"
+    site.fill({"Size": "10"})
     site.click("Save", "Your changes are saved.")
     assert user.installation("plans")["settings"] == {"plan": "full", "size": "10"}
+
+
+def test_what_was_entered_is_kept_when_the_form_is_loaded_again(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    plan, key = (
+        form_field("plan", "Plan", "select", options=[{"value": "a", "label": "A"}]),
+        form_field("key", "Key", "secret"),
+    )
+    workflows = [{"key": name, "name": f"{name} work"} for name in ("Main", "Other")]
+    types = [{"type": "shop", "name": "Shop account", "fields": [key]}]
+    body: dict[str, Any] = {"name": "Plans", "workflows": workflows, "credentialTypes": types, "settings": [plan]}
+    environment.call("PUT", "/integrations/plans", body, 201)
+    user = site.sign_in(site.new_user(environment))
+    site.show("Install", integrationId="plans")
+    size = form_field("size", "Size", required=True)
+    environment.call("PUT", "/integrations/plans", body | {"settings": [plan, size]})
+    lines = "-----BEGIN KEY-----\nAAAA\n-----END KEY-----"
+    site.paste("Key", lines)
+    site.choose("Plan", "A")
+    site.toggle("Other work")
+    site.click("Install", "size: Please check this value: is required")
+    site.click("Reload the form", "Size")
+    site.fill({"Size": "10"})
+    site.click("Install", "Plans is installed.")
+    stored = user.installation("plans")
+    assert stored["settings"] == {"plan": "a", "size": "10"}
+    assert [workflow["key"] for workflow in stored["workflows"] if workflow["active"]] == ["Main"]
+    assert user.reveal(stored["credentialIds"]["shop"]) == {"key": lines}
+
+
+def test_setting_that_needs_attention_is_not_reported_as_saved(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    code = form_field("code", "Code", required=True)
+    old, new = ({"value": value, "label": value.title()} for value in ("old", "new"))
+    mode = form_field("mode", "Mode", "select", options=[old, new])
+    body: dict[str, Any] = {"name": "Codes", "workflows": [{"key": "main", "name": "Main work"}]}
+    environment.call("PUT", "/integrations/codes", body | {"settings": [code, mode]}, 201)
+    user = site.sign_in(site.new_user(environment))
+    user.install("codes", credentials={}, settings={"code": "abc", "mode": "old"})
+    changed = [code | {"pattern": "[0-9]+"}, mode | {"options": [new]}]
+    environment.call("PUT", "/integrations/codes", body | {"settings": changed})
+    site.show("Check the setting “Code”.", "Check the setting “Mode”.", integrationId="codes")
+    site.click("Save", "does not have the expected format")
+    site.fill({"Code": "123"})
+    site.click("Save", "Your changes are saved.")
+    assert "Check the setting" not in site.text()
+    assert user.installation("codes")["settings"] == {"code": "123"}
+
+
+def test_data_reaches_only_the_account_that_the_form_showed(site: Site, user: User) -> None:
+    first = user.install()["credentialIds"]["shop"]
+    account = {"type": "shop", "name": "Second shop", "data": {**SHOP_ACCOUNT, "token": "shpat_second"}}
+    second = user.call("POST", "/credentials", account, 201)["credentialId"]
+    site.show("Connected", integrationId="shop")
+    site.click("Reconnect", "Account to use", "Access token")
+    site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_first"})
+    # Another setting does not concern it.
+    user.call("PUT", "/installations/shop", {"settings": {"batch": 7}})
+    site.click("Reconnect", "is connected again.")
+    assert user.reveal(first)["token"] == "shpat_first"
+    site.click("Reconnect", "Account to use", "Access token")
+    site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_other"})
+    user.call("PUT", "/installations/shop", {"credentials": {"shop": {"credentialId": second}}})
+    site.click("Reconnect", "This was changed in the meantime.", "Second shop")
+    assert (user.reveal(first)["token"], user.reveal(second)["token"]) == ("shpat_first", "shpat_second")
+
+
+def test_integration_that_was_installed_meanwhile_keeps_its_account(site: Site, user: User) -> None:
+    site.show("Access token", integrationId="shop")
+    site.fill_shop()
+    # The request arrives, but not its response.
+    site.front.fault("PUT", "drop", times=1)
+    site.click("Install", "You seem to be offline")
+    site.fill({"Access token": "shpat_other"})
+    site.click("Install", "This was changed in the meantime.", "Uninstall")
+    assert user.reveal(user.installation()["credentialIds"]["shop"]) == SHOP_ACCOUNT
+
+
+def test_switch_of_an_installation_that_is_gone_shows_the_present_state(site: Site, user: User) -> None:
+    for mode in ("install", "manage"):
+        user.install()
+        site.show("Connected", integrationId="shop", mode=mode)
+        user.call("DELETE", "/installations/shop")
+        site.toggle("Orders")
+        site.see("This no longer exists.", "Access token")
+        site.run("modal.close()")
 
 
 def test_only_settings_that_the_user_has_changed_are_stored(site: Site, user: User) -> None:
@@ -1112,18 +1207,11 @@ def test_pasted_secret_keeps_its_lines(site: Site, new_environment: NewEnvironme
     environment.call("PUT", "/integrations/signer", body, 201)
     user = site.sign_in(site.new_user(environment))
     site.show("Install", integrationId="signer")
-    paste = (
-        "const clipboardData = new DataTransfer(); clipboardData.setData('text', arguments[1]); "
-        "const event = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }); "
-        "const input = inputOf(arguments[0]); if (input.dispatchEvent(event)) input.value = arguments[1];"
-    )
-    site.find(paste, "Key", key)
+    site.paste("Key", key)
     # A text of one line often comes with a line break.
-    site.find(paste, "Token", "token\n")
+    site.paste("Token", "token\n")
     site.click("Install", "Signer is installed.")
-    credential = user.installation("signer")["credentialIds"]["signer"]
-    revealed = environment.engine.call("POST", f"/users/{user.id}/credentials/{credential}/reveal", {})
-    assert revealed.body["data"] == {"key": key, "token": "token"}
+    assert user.reveal(user.installation("signer")["credentialIds"]["signer"]) == {"key": key, "token": "token"}
 
 
 def test_view_that_loads_cannot_be_changed(site: Site, user: User) -> None:
@@ -1831,15 +1919,17 @@ def test_install_link_works_once_and_only_after_continue(site: Site, user: User)
     user.call("PATCH", "", {"email": "joe@acme.example", "fullName": "Joe Doe"})
     owner = "belongs to the account Joe Doe (joe@acme.example) of acme. Continue only if you know both."
     site.click("Continue", "Access token", owner)
-    assert site.browser.run("return [location.hash, document.activeElement.localName]") == ["", "h1"]
+    assert site.browser.run("return [location.hash, document.activeElement.localName]") == ["#used", "h1"]
     assert [name for name in ("Back", "Close", "Uninstall") if site.find("return buttonOf(arguments[0])", name)] == []
     site.fill_shop("wrong")
     site.click("Install", "does not have the expected form")
     site.fill_shop()
     site.click("Install", "Shop is installed.", "You can close this page now.")
     assert user.installation()["status"] == "active"
-    # The token is not renewed.
+    # The token is not renewed, and not stored.
     assert len(site.front.lines("POST")) == 2
+    site.browser.run("location.reload()")
+    site.see("This link has already been used or has expired.")
     site.browser.go(f"{site.front.origin}/modal?again{link[link.index('#') :]}")
     site.click("Continue", "This link has already been used or has expired.")
     assert site.browser.run("return document.activeElement.localName") == "h1"

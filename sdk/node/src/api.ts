@@ -2606,7 +2606,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The resource was changed after the ETag in `If-Match` was read. */
+        /** @description The resource was changed after the ETag in `If-Match` was read, or exists although `If-None-Match` is `*`. */
         Outdated: {
             headers: {
                 [name: string]: unknown;
@@ -3518,6 +3518,8 @@ export interface operations {
             header?: {
                 /** @description ETag of the expected version. */
                 "If-Match"?: string;
+                /** @description `*`, so that nothing is changed if the resource exists. */
+                "If-None-Match"?: string;
             };
             path: {
                 integrationId: components["schemas"]["IntegrationId"];
@@ -4753,6 +4755,8 @@ export interface operations {
             header?: {
                 /** @description ETag of the expected version. */
                 "If-Match"?: string;
+                /** @description `*`, so that nothing is changed if the resource exists. */
+                "If-None-Match"?: string;
             };
             path: {
                 user: components["schemas"]["UserRef"];

@@ -358,7 +358,7 @@ fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     Some(until.min(now + MAX_RETRY_AFTER))
 }
 
-/// Returns the stored excerpt of a response body, without control characters.
+/// Returns the stored excerpt of what an endpoint has sent, without control characters.
 fn printable_excerpt(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -370,7 +370,8 @@ fn connection_error(error: &hyper_util::client::legacy::Error) -> String {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return format!("TLS error: {tls}");
+            // It can name all names of a certificate.
+            return printable_excerpt(format!("TLS error: {tls}").as_bytes());
         }
         source = match inner.downcast_ref::<io::Error>() {
             Some(error) => match error.kind() {

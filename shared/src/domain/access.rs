@@ -92,16 +92,25 @@ impl Allowed {
         named_by(installations.iter().filter(|installation| self.allows_installation(installation)))
     }
 
-    /// Returns the credentials that installations of other integrations name. A limited token changes none of
-    /// them.
-    pub fn credentials_of_others(&self, installations: &[Installation]) -> HashSet<CredentialId> {
-        named_by(installations.iter().filter(|installation| !self.allows_installation(installation)))
+    /// Returns the credentials that installations of other integrations and workflows outside of the limit name. A
+    /// limited token changes none of them.
+    pub fn credentials_of_others(
+        &self,
+        installations: &[Installation],
+        workflows: &[Workflow],
+    ) -> HashSet<CredentialId> {
+        let installations = installations.iter().filter(|installation| !self.allows_installation(installation));
+        let workflows = workflows.iter().filter(|workflow| !self.allows_workflow(workflow));
+        named_by(installations)
+            .into_iter()
+            .chain(workflows.flat_map(|one| one.credential_ids.iter().copied()))
+            .collect()
     }
 
-    /// Returns whether a limited token may delete a credential: its installations name it, and no others.
-    pub fn may_delete(&self, id: CredentialId, installations: &[Installation]) -> bool {
+    /// Returns whether a limited token may delete a credential: its installations name it, and nothing else.
+    pub fn may_delete(&self, id: CredentialId, installations: &[Installation], workflows: &[Workflow]) -> bool {
         self.installed_credentials(installations).contains(&id)
-            && !self.credentials_of_others(installations).contains(&id)
+            && !self.credentials_of_others(installations, workflows).contains(&id)
     }
 
     /// Returns the credentials that exist for a limited token, by the installations of its user and the

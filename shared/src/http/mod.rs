@@ -45,7 +45,7 @@ pub use input::{Bounded, Fields, FromJson, Input, Location, NoInput, Optional, R
 pub use macros::Input;
 pub use pages::{Cursor, List, ListScope, PageParams};
 pub use problem::{FieldError, FieldErrors, Problem, ProblemDocument};
-pub use request::{ApiUrl, HtmlQuery, IfMatch, NewPath, Path, PathParameter, RouteKey};
+pub use request::{ApiUrl, HtmlQuery, IfMatch, IfNoneMatch, NewPath, Path, PathParameter, Preconditions, RouteKey};
 pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, Revised};
 pub use serve::{Function, Public, Server, invoke, serve, serve_public, service};
 

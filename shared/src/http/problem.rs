@@ -334,7 +334,7 @@ impl Problem {
 
     /// Returns 412: the resource was changed after the caller read it.
     pub fn precondition_failed() -> Self {
-        let detail = "the ETag in `If-Match` is not that of the resource, which may have changed; read it again";
+        let detail = "`If-Match` or `If-None-Match` does not permit this change, because the resource has changed, exists or is missing; read it again";
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed", detail)
     }
 

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, fmt::Display, str::FromStr};
 
 use axum::extract::FromRequestParts;
-use http::{Extensions, header, request::Parts};
+use http::{Extensions, HeaderName, header, request::Parts};
 use lambda_http::{RequestExt, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext};
 use utoipa::IntoParams;
 
@@ -178,11 +178,9 @@ impl IfMatch {
         if self.etags.is_none() { Ok(()) } else { Err(Problem::precondition_failed()) }
     }
 
-    /// Returns whether the header permits changing a resource with this ETag. The client may have
-    /// read its compressed form.
+    /// Returns whether the header permits changing a resource with this ETag.
     fn allows(&self, etag: &str) -> bool {
-        let current = [etag, &compressed_etag(etag), "*"];
-        self.etags.as_ref().is_none_or(|list| list.split(',').any(|tag| current.contains(&tag.trim())))
+        self.etags.as_ref().is_none_or(|list| is_listed(list, etag))
     }
 }
 
@@ -190,9 +188,75 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let value = parts.headers.get(header::IF_MATCH);
-        Ok(Self { etags: value.map(|value| value.to_str().unwrap_or_default().to_owned()) })
+        Ok(Self { etags: etags(parts, header::IF_MATCH) })
     }
+}
+
+/// `If-None-Match` header of a request that may create a resource (RFC 9110, section 13.1.2), if present.
+#[derive(Clone, Debug, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IfNoneMatch {
+    /// `*`, so that nothing is changed if the resource exists.
+    #[param(rename = "If-None-Match")]
+    etags: Option<String>,
+}
+
+impl IfNoneMatch {
+    /// Rejects the request with 412 if the header does not permit changing this revision of a resource: `*` permits
+    /// none.
+    pub fn check_revision(&self, revision: impl Display) -> Result<(), Problem> {
+        let etag = revision_etag(revision);
+        let is_permitted = self.etags.as_ref().is_none_or(|list| !is_listed(list, &etag));
+        if is_permitted { Ok(()) } else { Err(Problem::precondition_failed()) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self { etags: etags(parts, header::IF_NONE_MATCH) })
+    }
+}
+
+/// Conditional headers of a request that creates or changes a resource.
+#[derive(Clone, Debug)]
+pub struct Preconditions {
+    if_match: IfMatch,
+    if_none_match: IfNoneMatch,
+}
+
+impl Preconditions {
+    /// Rejects the request with 412 if a header does not permit changing this revision of a resource.
+    pub fn check_revision(&self, revision: impl Display + Copy) -> Result<(), Problem> {
+        self.if_match.check_revision(revision)?;
+        self.if_none_match.check_revision(revision)
+    }
+
+    /// Rejects the request with 412 if a header requires an existing resource: there is none.
+    pub fn check_absent(&self) -> Result<(), Problem> {
+        self.if_match.check_absent()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Preconditions {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let (if_match, if_none_match) =
+            (IfMatch::from_request_parts(parts, state).await?, IfNoneMatch::from_request_parts(parts, state).await?);
+        Ok(Self { if_match, if_none_match })
+    }
+}
+
+fn etags(parts: &Parts, name: HeaderName) -> Option<String> {
+    parts.headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned())
+}
+
+/// Returns whether a list of ETags contains one, or is `*`. The client may have read the compressed form.
+fn is_listed(list: &str, etag: &str) -> bool {
+    let current = [etag, &compressed_etag(etag), "*"];
+    list.split(',').any(|tag| current.contains(&tag.trim()))
 }
 
 #[cfg(test)]
@@ -207,6 +271,15 @@ mod tests {
         }
         for etags in ["", "\"6\"", "\"6-gzip\"", "\"7-br\"", "7", "W/\"7\""] {
             assert!(!allows(Some(etags)), "{etags}");
+        }
+    }
+
+    #[test]
+    fn if_none_match_permits_other_revisions_only() {
+        let permits = |etags: Option<&str>| IfNoneMatch { etags: etags.map(str::to_owned) }.check_revision(7).is_ok();
+        assert!(permits(None) && permits(Some("\"6\"")));
+        for etags in ["*", "\"7\"", "\"6\", \"7-gzip\""] {
+            assert!(!permits(Some(etags)), "{etags}");
         }
     }
 

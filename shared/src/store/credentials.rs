@@ -81,11 +81,8 @@ pub(super) fn reference(environment: EnvironmentId, user: UserId, id: Credential
     update.when(Condition::item_exists())
 }
 
-/// Returns the deletion of a credential that nothing references, and its tombstone.
-pub(super) fn deletion_of_unreferenced(
-    environment: EnvironmentId,
-    credential: &Credential,
-) -> Result<[Write; 2], StoreError> {
+/// Returns the deletion of a credential that was neither changed nor referenced since, and its tombstone.
+pub(super) fn deletion(environment: EnvironmentId, credential: &Credential) -> Result<[Write; 2], StoreError> {
     let Credential { credential_id, user_id, namings, revision, .. } = credential;
     let key = keys::credential(environment, *user_id, *credential_id);
     let unreferenced = Condition::equals("namings", number(namings));
@@ -147,19 +144,17 @@ impl Credentials {
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Deletes a credential with its data, if its revision is unchanged. Returns false if it was changed or
-    /// deleted. One transaction.
+    /// Deletes a credential with its data. Returns false if it was changed, referenced or deleted since it was
+    /// read. One transaction.
     pub async fn delete(
         &self,
         environment: EnvironmentId,
         credential: &Credential,
         events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
-        let key = keys::credential(environment, credential.user_id, credential.credential_id);
-        let unchanged = Condition::equals("revision", number(credential.revision));
+        let [delete, tombstone] = deletion(environment, credential)?;
         let user = keys::user(environment, credential.user_id);
-        let delete = Delete::of(&key).when(unchanged);
-        let writes = vec![Write::check_exists(&user), delete.into(), mark_deleted(&key)?];
+        let writes = vec![Write::check_exists(&user), delete, tombstone];
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 }

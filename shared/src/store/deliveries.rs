@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
@@ -12,15 +13,18 @@ use super::{
     keys::{self, Key},
     pending::delivery_item,
     table::{
-        Access, Condition, Filter, Page, Range, ReadWrite, StoreError, TABLE, Table, Update, from_item, item_key,
+        Access, Condition, Filter, Page, Put, Range, ReadWrite, StoreError, TABLE, Table, Update, from_item, item_key,
         readable, to_item,
     },
 };
-use crate::domain::{
-    delivery::{Attempt, Delivery, DeliveryStatus, Route},
-    id::{DestinationId, EnvironmentId, ObjectId},
-    record::{Record, RecordKey, RecordOwner},
-    timestamp::Timestamp,
+use crate::{
+    domain::{
+        delivery::{Attempt, Delivery, DeliveryStatus, Route},
+        id::{DestinationId, EnvironmentId, ObjectId},
+        record::{Record, RecordKey, RecordOwner},
+        timestamp::Timestamp,
+    },
+    logs::ErrorChain,
 };
 
 /// Number of partitions over which the deliveries of a destination are listed.
@@ -29,6 +33,9 @@ pub const SHARDS: u32 = keys::DELIVERY_SHARDS;
 /// Maximum number of records per item. Keeps an item below 400 KB (AWS limit) with 2 KiB of response
 /// per record.
 const RECORDS_PER_ITEM: usize = 100;
+
+/// Number of deliveries that are written concurrently.
+const MAX_CONCURRENT_WRITES: usize = 20;
 
 /// Records of a workflow or user that were delivered to a destination at the first attempt.
 #[derive(Serialize, Deserialize)]
@@ -80,13 +87,22 @@ impl Deliveries {
         if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some deliveries were not written".into())) }
     }
 
-    /// Stores deliveries that are finished without success, each with the time at which its record was stored.
-    /// Returns the indices of those that were not written. One `BatchWriteItem` per 25 deliveries.
+    /// Stores deliveries that finished without success at the first attempt, each with the time at which its record
+    /// was stored. A delivery that exists stays: the attempt was repeated, and more may have happened since. Returns
+    /// the indices of those that were not written. One write for each.
     pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Timestamp, Delivery)]) -> Vec<usize> {
-        let item = |(record, recorded_at, delivery): &_| {
-            delivery_item(route, *record, delivery, self.retention.expires_at(*recorded_at))
+        let write = async |(record, recorded_at, delivery): &(RecordKey, Timestamp, Delivery)| {
+            let expires_at = self.retention.expires_at(*recorded_at);
+            self.table.put(Put::if_absent(delivery_item(route, *record, delivery, expires_at)?)).await
         };
-        self.table.put_all(deliveries, item).await
+        let written = stream::iter(deliveries.iter().map(write)).buffered(MAX_CONCURRENT_WRITES).collect::<Vec<_>>();
+        let written = written.await.into_iter().enumerate();
+        let failed = written.filter_map(|(index, written)| {
+            let error = written.err()?;
+            tracing::warn!(error = %ErrorChain(&error), "failed to record a delivery");
+            Some(index)
+        });
+        failed.collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Position,
-    credentials::{SealedCredential, creation, deletion_of_unreferenced, reference, replacement},
+    credentials::{SealedCredential, creation, deletion, reference, replacement},
     events::Outgoing,
     keys,
     table::{
@@ -138,7 +138,7 @@ impl Installations {
         writes.push(mark_deleted(&key)?);
         writes.extend(workflows.iter().flat_map(|workflow| deletions(environment, workflow)));
         for credential in credentials {
-            writes.extend(deletion_of_unreferenced(environment, credential)?);
+            writes.extend(deletion(environment, credential)?);
         }
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }

@@ -274,6 +274,28 @@ impl<A: Access> Workflows<A> {
         Ok(workflows)
     }
 
+    /// Returns all workflows of a user except some, the newest first, or none if one is not readable. One query
+    /// per megabyte, and one `BatchGetItem` per 100 workflows; the query again if some are missing.
+    pub async fn by_user_if_readable(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+        except: &[WorkflowId],
+    ) -> Result<Option<Vec<Workflow>>, StoreError> {
+        let mut ids = self.list_ids_by_user(environment, user).await?;
+        ids.retain(|id| !except.contains(id));
+        let workflows = self.get_all(environment, &ids).await?;
+        if workflows.len() < ids.len() {
+            let read: HashSet<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
+            // Those that were deleted meanwhile are missing too.
+            let present = self.list_ids_by_user(environment, user).await?;
+            if ids.iter().any(|id| !read.contains(id) && present.contains(id)) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(workflows))
+    }
+
     /// Returns a page of the workflows of an environment, the newest first, each with its owner.
     /// Workflows of deleted users are skipped. Eventually consistent. One query for each of four
     /// partitions, and one `BatchGetItem` of the owners.

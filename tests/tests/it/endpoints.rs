@@ -559,11 +559,11 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "credentials_delete",
         request: |_| request("DELETE /users/{user}/credentials/{credentialId}")
             .with("credentialId", "000000000000000000000000").by_limited_user(),
-        status: 404, calls: "Query", body: ANY_BODY },
+        status: 404, calls: "2*GetItem", body: ANY_BODY },
     AwsCalls { function: "installations_put",
         request: |world| request("PUT /users/{user}/installations/{integrationId}")
             .body(json!({ "credentials": { "shopify": { "credentialId": world.credential } } })).by_limited_user(),
-        status: 200, calls: "3*GetItem Query 2*BatchGetItem", body: ANY_BODY },
+        status: 200, calls: "3*GetItem 2*Query 3*BatchGetItem", body: ANY_BODY },
     AwsCalls { function: "integrations_get", request: |_| request("GET /integrations/{integrationId}").by_user(),
         status: 200, calls: "2*GetItem 2*BatchGetItem",
         body: |_, integration| assert_eq!(integration["installation"]["status"], "active") },

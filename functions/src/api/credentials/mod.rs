@@ -4,10 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     domain::{
-        access::{Allowed, CallingUser, VisibleCredentials},
+        access::{CallingUser, VisibleCredentials},
         credential::{Credential, CredentialStatus, MAX_DATA_BYTES},
         id::{CredentialId, EnvironmentId, UserId},
-        installation::Installation,
         settings::compact,
         text::Text,
         timestamp::Timestamp,
@@ -15,8 +14,8 @@ use tenon::{
     http::{FromJson, Location, Problem, Revised},
     start::FromAws,
     store::{
-        Access, ReadOnly, ReadWrite, StoreError, credentials::Credentials, events::Outbox,
-        installations::Installations, integrations::Catalogue, users::Users,
+        Access, ReadOnly, ReadWrite, credentials::Credentials, events::Outbox, installations::Installations,
+        integrations::Catalogue, users::Users,
     },
     vault::{Context, Vault},
 };
@@ -77,21 +76,6 @@ pub struct ChangeStateWithVault {
 }
 
 impl<A: Access> State<A> {
-    /// Returns the limit of the caller's token and the installations of its user, if the token is limited. One
-    /// query then.
-    async fn limit<'a>(
-        &self,
-        environment: EnvironmentId,
-        caller: Option<&'a CallingUser>,
-    ) -> Result<Option<(&'a Allowed, Vec<Installation>)>, StoreError> {
-        match caller {
-            Some(CallingUser { user_id, allowed }) if !allowed.is_all() => {
-                Ok(Some((allowed, self.installations.by_user(environment, *user_id).await?)))
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// Returns the only credentials that exist for the caller, if its token is limited. Then one query, and
     /// at most one per megabyte of the catalogue.
     async fn visible(
@@ -99,25 +83,12 @@ impl<A: Access> State<A> {
         environment: EnvironmentId,
         caller: Option<&CallingUser>,
     ) -> Result<Option<VisibleCredentials>, Problem> {
-        let Some((allowed, installations)) = self.limit(environment, caller).await? else { return Ok(None) };
+        let Some(CallingUser { user_id, allowed }) = caller.filter(|caller| !caller.allowed.is_all()) else {
+            return Ok(None);
+        };
+        let installations = self.installations.by_user(environment, *user_id).await?;
         let catalogue = self.catalogue.all(environment).await?;
         Ok(Some(allowed.credentials(&installations, catalogue.iter())))
-    }
-
-    /// Rejects the request with 404 if the token of the caller is limited, unless its installations name the
-    /// credential, and no others: it must not delete what another integration may use. One query then.
-    async fn check_deletable(
-        &self,
-        environment: EnvironmentId,
-        caller: Option<&CallingUser>,
-        id: CredentialId,
-    ) -> Result<(), Problem> {
-        match self.limit(environment, caller).await? {
-            Some((allowed, installations)) if !allowed.may_delete(id, &installations) => {
-                Err(Problem::not_found("credential"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Returns a credential of a user if it exists for the caller; 404 otherwise. One read, and the calls of

@@ -52,8 +52,8 @@ pub(super) struct Current {
     workflows: Vec<Workflow>,
     /// Credentials of the user that the installation or the request names, or that the installation created.
     credentials: HashMap<CredentialId, SealedCredential>,
-    /// Credentials that the caller must not change, because installations outside the limit of its token use
-    /// them.
+    /// Credentials that the caller must not change, because installations or workflows outside the limit of its
+    /// token use them.
     of_others: HashSet<CredentialId>,
 }
 
@@ -93,9 +93,15 @@ impl Current {
         let limit = allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty());
         let (visible, of_others) = match limit {
             Some(allowed) => {
-                let all = state.installations.by_user_if_readable(environment, user).await?;
-                // One that cannot be read may use any of them.
-                let of_others = all.as_ref().map_or_else(|| own.clone(), |all| allowed.credentials_of_others(all));
+                let (all, workflows) = tokio::try_join!(
+                    state.installations.by_user_if_readable(environment, user),
+                    state.parts.workflows.by_user_if_readable(environment, user, &[]),
+                )?;
+                let of_others = match (&all, &workflows) {
+                    (Some(all), Some(workflows)) => allowed.credentials_of_others(all, workflows),
+                    // What cannot be read may use any of them.
+                    _ => own.clone(),
+                };
                 let readable = match all {
                     Some(all) => all,
                     None => state.installations.by_user(environment, user).await?,

@@ -84,18 +84,15 @@ async fn unreferenced_credentials(
     if created.is_empty() {
         return Ok(Vec::new());
     }
-    let mut ids = parts.workflows.list_ids_by_user(environment, *user_id).await?;
-    ids.retain(|id| own.iter().all(|workflow| workflow.workflow_id != *id));
-    let workflows = parts.workflows.get_all(environment, &ids).await?;
-    let Some(others) = installations.by_user_if_readable(environment, *user_id).await? else { return Ok(Vec::new()) };
-    if workflows.len() < ids.len() {
-        let read: HashSet<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
-        let present = parts.workflows.list_ids_by_user(environment, *user_id).await?;
-        // Unreadable items may reference them. Those that were deleted meanwhile do not.
-        if ids.iter().any(|id| !read.contains(id) && present.contains(id)) {
-            return Ok(Vec::new());
-        }
-    }
+    let own: Vec<WorkflowId> = own.iter().map(|workflow| workflow.workflow_id).collect();
+    let (Some(workflows), Some(others)) = tokio::try_join!(
+        parts.workflows.by_user_if_readable(environment, *user_id, &own),
+        installations.by_user_if_readable(environment, *user_id),
+    )?
+    else {
+        // What cannot be read may reference any of them.
+        return Ok(Vec::new());
+    };
     let others = others.iter().filter(|other| other.integration_id != *integration_id);
     let by_workflows = workflows.iter().flat_map(|workflow| workflow.credential_ids.iter().copied());
     let kept: HashSet<CredentialId> = others.flat_map(Installation::own_credentials).chain(by_workflows).collect();

@@ -17,7 +17,10 @@ use tenon::{
         id::CredentialId, installation::MAX_INSTALLED_WORKFLOWS, integration::IntegrationId, names::UserRef,
         settings::Settings, text::Text, workflow::WorkflowKey,
     },
-    http::{BackendOrUser, Conflicts, Fields, FromJson, IfMatch, Input, Location, Path, Problem, Valid},
+    http::{
+        BackendOrUser, Conflicts, Fields, FromJson, IfMatch, IfNoneMatch, Input, Location, Path, Preconditions,
+        Problem, Valid,
+    },
     start::FromAws,
     store::{events::Outbox, installations::ChangeInstallationError},
     vault::Vault,
@@ -118,7 +121,7 @@ pub struct StateWithVault {
 /// Installs an integration for a user, or changes the installation: its credentials, its settings and
 /// which of its workflows are active. Everything is changed or nothing.
 #[utoipa::path(put, path = "/users/{user}/installations/{integrationId}", tag = "installations",
-    security(("apiKey" = ["manage"]), ("userToken" = [])), params(IfMatch), request_body = PutInstallation,
+    security(("apiKey" = ["manage"]), ("userToken" = [])), params(IfMatch, IfNoneMatch), request_body = PutInstallation,
     responses((status = 200, body = InstallationBody, headers(("ETag", description = "entity tag for If-Match"))),
         (status = 201, body = InstallationBody, description = "the integration was installed",
             headers(("ETag", description = "entity tag for If-Match"))),
@@ -128,7 +131,7 @@ pub async fn put_installation(
     extract::State(StateWithVault { state, vault, outbox }): extract::State<StateWithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<IntegrationId>,
-    if_match: IfMatch,
+    preconditions: Preconditions,
     Valid(body): Valid<PutInstallation>,
 ) -> Result<Response, Problem> {
     let (mut taken, mut seen) = (HashSet::new(), None);
@@ -138,8 +141,8 @@ pub async fn put_installation(
         let current = Current::read(&state, &caller, owner.user_id, &id, &body).await?;
         current.check(&body)?;
         match &current.before {
-            Some(before) => if_match.check_revision(before.revision)?,
-            None => if_match.check_absent()?,
+            Some(before) => preconditions.check_revision(before.revision)?,
+            None => preconditions.check_absent()?,
         }
         let seen = seen.get_or_insert_with(|| current.data_revisions());
         let planned = current.plan(&body, seen, &taken, &vault).await?;

@@ -19,7 +19,10 @@ use tenon::{
         timestamp::Timestamp,
         workflow::WorkflowKey,
     },
-    http::{Backend, Conflicts, FieldErrors, Fields, FromJson, IfMatch, Input, Location, NewPath, Problem, Valid},
+    http::{
+        Backend, Conflicts, FieldErrors, Fields, FromJson, IfMatch, IfNoneMatch, Input, Location, NewPath,
+        Preconditions, Problem, Valid,
+    },
     store::integrations::{CreateIntegrationError, Integrations},
 };
 use utoipa::ToSchema;
@@ -260,7 +263,7 @@ impl From<PutIntegration> for Content {
 
 /// Creates an integration or replaces its content. Its version increases if the content changes.
 #[utoipa::path(put, path = "/integrations/{integrationId}", tag = "integrations", security(("apiKey" = ["manage"])),
-    params(IfMatch), request_body = PutIntegration,
+    params(IfMatch, IfNoneMatch), request_body = PutIntegration,
     responses((status = 200, body = IntegrationBody, headers(("ETag", description = "entity tag for If-Match"))),
         (status = 201, body = IntegrationBody, description = "the integration was created",
             headers(("ETag", description = "entity tag for If-Match"))),
@@ -269,7 +272,7 @@ pub async fn put_integration(
     caller: Backend,
     extract::State(integrations): extract::State<Integrations>,
     NewPath(id): NewPath<IntegrationId>,
-    if_match: IfMatch,
+    preconditions: Preconditions,
     Valid(body): Valid<PutIntegration>,
 ) -> Result<Response, Problem> {
     let mut errors = FieldErrors::default();
@@ -286,7 +289,7 @@ pub async fn put_integration(
         let now = Timestamp::now();
         match integrations.get(caller.environment, &id).await? {
             None => {
-                if_match.check_absent()?;
+                preconditions.check_absent()?;
                 let (integration_id, content) = (id.clone(), content.clone());
                 let new = Integration { integration_id, content, version: 1, created_at: now, updated_at: now };
                 match integrations.create(caller.environment, &new).await {
@@ -300,7 +303,7 @@ pub async fn put_integration(
                 }
             }
             Some(before) => {
-                if_match.check_revision(before.revision())?;
+                preconditions.check_revision(before.revision())?;
                 if before.content == content {
                     return Ok(revised(before).into_response());
                 }

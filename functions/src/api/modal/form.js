@@ -4,11 +4,30 @@ import { text, formatNumber, parseNumber } from "./texts.js";
 import { h, newId } from "./dom.js";
 import { state } from "./state.js";
 
-export { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, missingValue, localized };
+export { toPointer, fromPointer, formField, inputOf, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, missingValue, localized };
 
 // JSON pointer (RFC 6901) of the parts of a path, and the parts of a pointer.
 const toPointer = (...parts) => parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 const fromPointer = (pointer) => pointer.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+
+// Marks an input as changed by the user.
+function markChanged({ currentTarget }) {
+  state.isDirty = true;
+  currentTarget.dataset.changed = "";
+}
+
+// Enters into the present form what the user has changed in a former one.
+function enterAgain(former) {
+  for (const input of former.querySelectorAll("[data-changed]")) {
+    const { pointer, type } = input.dataset;
+    const present = inputsOf(document, pointer).find((one) => one.dataset.type === type && one.name === input.name && (!one.name || one.value === input.value));
+    const isOffered = present?.localName !== "select" || [...present.options].some(({ value }) => value === input.value);
+    if (!present || !isOffered) continue;
+    if (pastedLines.has(input)) pastedLines.set(present, pastedLines.get(input));
+    Object.assign(present, { value: input.value, checked: input.checked });
+    for (const name of ["input", "change"]) present.dispatchEvent(new Event(name));
+  }
+}
 
 // Creates a labeled input for a field of an integration. `pointer` locates its value in the request.
 function formField(field, pointer, value) {
@@ -17,10 +36,7 @@ function formField(field, pointer, value) {
   const describedBy = [help && `${id}-help`, `${id}-error`].filter(Boolean).join(" ");
   const common = {
     id, "data-pointer": pointer, "aria-describedby": describedBy, "aria-required": required ? "true" : null,
-    oninput: ({ currentTarget }) => {
-      state.isDirty = true;
-      currentTarget.dataset.changed = "";
-    },
+    "data-type": type, oninput: markChanged,
   };
   const name = required || type === "boolean" ? label : optionalName(label);
   const helpText = help && h("p", { id: `${id}-help`, class: "help" }, help);
@@ -82,7 +98,8 @@ function textInput(common, type, placeholder, value) {
   return h("div", { class: "secret" }, input, toggle);
 }
 
-const inputOf = (form, pointer) => form.querySelector(`[data-pointer="${CSS.escape(pointer)}"]`);
+const inputsOf = (form, pointer) => [...form.querySelectorAll(`[data-pointer="${CSS.escape(pointer)}"]`)];
+const inputOf = (form, pointer) => inputsOf(form, pointer)[0];
 
 // Returns the value of a field as the API expects it: undefined if it is empty.
 function readValue(form, field, pointer) {
@@ -131,10 +148,13 @@ const required = (isChoice) => text(isChoice ? "requiredChoice" : "required");
 const FOUND = [
   ["must match the pattern", () => text("invalidPattern")], ["is required", required], ["must be a number", invalidNumber],
   ["must be a complete URL", () => text("invalidUrl")], ["must be one of", required], ["must be a credential", () => text("gone")],
+  ["is not possible", () => text("tooManyAccounts")],
 ];
 
 // Describes an error of the server in the language of the page, as far as it concerns a field of the form.
-function localized(form, { pointer, detail }) {
+function localized(form, { pointer: at, detail }) {
+  // Whether an account is added depends on the choice of an account.
+  const pointer = at.replace(/^(\/credentials\/[^/]+)\/new$/, "$1/credentialId");
   const input = inputOf(form, pointer);
   const [, describe] = (input && FOUND.find(([start]) => detail.startsWith(start))) || [];
   return { pointer, detail: describe?.(input.localName === "select") ?? text("invalidValue", { reason: detail }) };

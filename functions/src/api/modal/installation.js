@@ -4,7 +4,7 @@ import { text, formatList } from "./texts.js";
 import { call, claims, deferred, RequestError } from "./api.js";
 import { h, button, announce, notice, problemText, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, loadIntegration, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
-import { toPointer, fromPointer, formField, readValue, isChanged, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
+import { toPointer, fromPointer, formField, inputOf, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
 
@@ -20,22 +20,53 @@ function report(name, { integrationId, credentialIds, workflows, status }) {
   send({ type: "event", name, detail: { integrationId, credentialIds, workflows, status } });
 }
 
-// Stores an installation, and reports it to the host.
-async function put(id, body) {
-  const isNew = !installationOf(id);
-  const installation = await store(id, body);
-  report(isNew ? "installed" : "updated", installation);
+// Stores an installation, and reports it to the host. `shown` is the present one as the user saw it, if there is one.
+async function put(id, body, shown) {
+  const installation = await (shown ? change(id, body, shown) : install(id, body));
+  remember(installation);
+  report(shown ? "updated" : "installed", installation);
   return installation;
 }
 
-// Stores an installation, and replaces what the page knows of it. Nothing is installed again that was uninstalled
-// elsewhere, and no account is added twice if a response was lost.
-async function store(id, body) {
-  const present = installationOf(id);
-  const isAdding = Object.values(body.credentials ?? {}).some((account) => account.new);
-  const installation = await call("PUT", installationPath(id), body, present && { "if-match": isAdding ? `"${present.revision}"` : "*" });
-  state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== id)];
-  return installation;
+// Replaces what the page knows of an installation.
+function remember(installation) {
+  state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== installation.integrationId)];
+}
+
+// Request for an installation of which no response has arrived.
+let unanswered = null;
+
+// Installs an integration that is not installed yet. A repetition succeeds if only the response was lost.
+async function install(id, body) {
+  const request = JSON.stringify([installationPath(id), body]);
+  try {
+    return await call("PUT", installationPath(id), body, { "if-none-match": "*" });
+  } catch (problem) {
+    if (["offline", "failed"].includes(problem.kind)) unanswered = request;
+    if (problem.kind !== "changed" || unanswered !== request) throw problem;
+    await loadSession();
+    const installed = installationOf(id);
+    if (!installed) throw problem;
+    return installed;
+  }
+}
+
+// Changes an installation. It is not installed again if it was uninstalled elsewhere, no account is added twice if a
+// response was lost, and what was entered replaces the data of no other account than the one that was shown.
+async function change(id, body, shown) {
+  const entered = Object.entries(body.credentials ?? {}).filter(([, { data }]) => data).map(([type]) => type);
+  const attempt = async () => {
+    const present = installationOf(id);
+    const isShown = entered.every((type) => own(present?.credentialIds, type) === own(shown.credentialIds, type));
+    if (!isShown) throw new RequestError("changed");
+    return call("PUT", installationPath(id), body, { "if-match": entered.length > 0 && present ? `"${present.revision}"` : "*" });
+  };
+  return attempt().catch(async (problem) => {
+    if (problem.kind !== "changed" || entered.length === 0) throw problem;
+    // Something else may have changed.
+    await loadSession();
+    return attempt();
+  });
 }
 
 // A new version of an integration may have an account that was not connected yet.
@@ -140,8 +171,7 @@ const accountOption = ({ credentialId, name }) => h("option", { value: credentia
 function accountChoice(type, options) {
   const id = newId("field");
   return h("select", {
-    id, "data-pointer": toPointer("credentials", type, "credentialId"), "aria-describedby": `${id}-error`,
-    oninput: () => { state.isDirty = true; },
+    id, "data-pointer": toPointer("credentials", type, "credentialId"), "aria-describedby": `${id}-error`, oninput: markChanged,
   }, options);
 }
 
@@ -152,14 +182,14 @@ const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].te
 const appConnects = () => notice(text("appConnects"), "warn");
 const tryAgain = (reload) => h("div", { class: "actions start" }, button(text("tryAgain"), reload));
 
-// Section for the settings. `present` are those of an installation: only what the user has changed and what they lack is
-// sent, so that nothing is overwritten that was changed elsewhere, and none is prefilled.
-function settingsSection({ settings }, present) {
+// Section for the settings. Of those of an installation, only what the user has changed and what they lack is sent, so
+// that nothing is overwritten that was changed elsewhere, and none is prefilled. What needs attention is sent too.
+function settingsSection({ settings }, { settings: present, attention: flagged = [] } = {}) {
   const pointer = (field) => `/settings/${field.name}`;
   const initial = (field) => (present ? own(present, field.name) : prefilled(field, state.options.prefill?.settings));
   const values = (form) => settings.map((field) => [field, readValue(form, field, pointer(field))]);
   const has = (field) => own(present, field.name) !== undefined;
-  const isKept = (form, field) => has(field) && !isChanged(form, pointer(field));
+  const isKept = (form, field) => has(field) && !isChanged(form, pointer(field)) && !flagged.some((one) => one.pointer === pointer(field));
   return {
     title: text("settings"),
     content: settings.map((field) => formField(field, pointer(field), initial(field))),
@@ -183,7 +213,7 @@ function workflowsSection({ workflows }) {
     const box = h("input", {
       id, type: "checkbox", name: "workflow", value: workflow.key, checked: true, "data-pointer": "/workflows",
       "aria-describedby": [workflow.description && helpId, errorId].filter(Boolean).join(" "),
-      oninput: () => { state.isDirty = true; },
+      oninput: markChanged,
     });
     return { box, workflow, row: h("div", { class: "field" }, h("label", { class: "check", for: id }, box, workflow.name),
       workflow.description && h("p", { class: "help", id: helpId }, workflow.description)) };
@@ -274,8 +304,13 @@ async function submitSections(form, sections, failure, { save, openNext, reload 
     if (problem.kind !== "invalid") throw problem;
     const others = showFieldErrors(form, problem.errors.map((error) => localized(form, error)))
       .map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
-    // The integration has fields that the form lacks.
-    const again = others.length > 0 && button(text("reloadForm"), () => reload());
+    // The integration has fields that the form lacks, unless an object as a whole is refused.
+    const isOutdated = problem.errors.some(({ pointer }) => !inputOf(form, pointer) && !/\/(data|settings)$|^$/.test(pointer));
+    const again = isOutdated && button(text("reloadForm"), async () => {
+      const reloaded = state.view + 1;
+      await reload();
+      if (state.view === reloaded) enterAgain(form);
+    });
     const marked = others.length < problem.errors.length && text("formInvalid");
     failure.replaceChildren(notice([marked, ...others].filter(Boolean).join(" "), "danger", again));
     return;
@@ -347,7 +382,7 @@ function manageView(installation, integration, { openReconnect, openCatalogue, r
     integration && integration.credentialTypes.length > 0
       && accounts(installation, integration, { openReconnect, canChange }),
     integration && integration.settings.length > 0 && settingsForm(installation, integration, { canChange, reload }),
-    workflowList(installation, integration, showStatus),
+    workflowList(installation, integration, { showStatus, reload }),
     canManage() && h("div", { class: "actions start" }, button(text("uninstall"), async () => {
       const wasUninstalled = await confirmDialog({
         title: text("uninstallTitle", { integration: name }), help: text("uninstallHelp"),
@@ -402,7 +437,7 @@ function accounts(installation, integration, { openReconnect, canChange }) {
 }
 
 function settingsForm(installation, integration, { canChange, reload }) {
-  const section = settingsSection(integration, installation.settings);
+  const section = settingsSection(integration, installation);
   if (!canChange) {
     const shown = integration.settings.map((field) => [h("dt", {}, field.label), h("dd", {}, reviewValue(field, own(installation.settings, field.name)))]);
     return h("section", {}, h("h2", {}, text("settings")), h("dl", {}, shown));
@@ -411,14 +446,14 @@ function settingsForm(installation, integration, { canChange, reload }) {
     save: (form) => {
       const body = {};
       section.read(form, body);
-      return put(installation.integrationId, body);
+      return put(installation.integrationId, body, installation);
     },
     openNext: () => reload(text("saved")),
     reload,
   });
 }
 
-function workflowList(installation, integration, showStatus) {
+function workflowList(installation, integration, actions) {
   const described = new Map(integration?.workflows.map((workflow) => [workflow.key, workflow]) ?? []);
   // Workflows that a new version of the integration has added are created when they are switched on.
   const missing = (integration?.workflows ?? []).filter(({ key }) => !installation.workflows.some((workflow) => workflow.key === key));
@@ -429,7 +464,7 @@ function workflowList(installation, integration, showStatus) {
     const canSwitch = workflow.workflowId && canManage() ? true : canInstall() && integration !== null;
     const toggle = h("input", {
       id, type: "checkbox", role: "switch", checked: workflow.active, disabled: !canSwitch,
-      onchange: () => switchWorkflow(toggle, installation, workflow, showStatus),
+      onchange: () => switchWorkflow(toggle, installation, workflow, actions),
     });
     return h("li", { class: "row" }, h("label", { for: id }, h("strong", {}, workflow.name),
       description && h("span", { class: "help" }, description)), toggle);
@@ -438,7 +473,7 @@ function workflowList(installation, integration, showStatus) {
 
 // Switches a workflow on or off, after previous switches. A token that may only install does it through the
 // installation, with all active workflows.
-async function switchWorkflow(toggle, installation, workflow, showStatus) {
+async function switchWorkflow(toggle, installation, workflow, { showStatus, reload }) {
   const { integrationId } = installation;
   const active = toggle.checked;
   toggle.disabled = true;
@@ -456,8 +491,10 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
       await loadSession().catch((problem) => { if (problem.kind === "stale") throw problem; });
     } else {
       await loadSession();
-      const others = installationOf(integrationId).workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
-      await store(integrationId, { workflows: active ? [...others, workflow.key] : others });
+      const present = installationOf(integrationId);
+      if (!present) throw new RequestError("gone");
+      const others = present.workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
+      remember(await change(integrationId, { workflows: active ? [...others, workflow.key] : others }, present));
     }
     const known = installationOf(integrationId)?.workflows.find(({ key }) => key === workflow.key);
     const workflowId = known?.workflowId ?? workflow.workflowId;
@@ -467,7 +504,10 @@ async function switchWorkflow(toggle, installation, workflow, showStatus) {
     showStatus();
   } catch (problem) {
     toggle.checked = !active;
-    throw problem;
+    if (problem.kind !== "gone" || !toggle.isConnected || state.isDirty) throw problem;
+    // The next view waits for all switches.
+    resolve();
+    await reload(problemText(problem));
   } finally {
     resolve();
     toggle.disabled = false;
@@ -491,7 +531,7 @@ function reconnectView(installation, credentialType, { openInstallation }) {
       save: (form) => {
         const body = { credentials: {} };
         section.read(form, body);
-        return put(installation.integrationId, body);
+        return put(installation.integrationId, body, installation);
       },
       openNext: () => openInstallation(text(texts.done, { account: name })),
       reload: openInstallation,

@@ -334,9 +334,10 @@ function showSessionEnd() {
 function startHosted() {
   // Another link that is opened in the same tab changes the fragment only.
   addEventListener("hashchange", () => location.reload());
-  const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  const ticket = parameters.get("ticket");
   if (!ticket) {
-    showEnd(text("title"), text("linkMissing"));
+    showEnd(text("title"), text(parameters.has("used") ? "linkUsed" : "linkMissing"));
     return;
   }
   const next = button(text("continue"), async () => {
@@ -348,8 +349,8 @@ function startHosted() {
       showEnd(text("linkTitle"), text(texts[problem.kind]));
       return;
     }
-    // The ticket works once: a copy of the address is of no use.
-    history.replaceState(null, "", location.pathname);
+    // The ticket works once: a copy of the address is of no use. The page says so after a reload.
+    history.replaceState(null, "", `${location.pathname}#used`);
     shownUser = claims.sub;
     await openIntegration(claims.integrations[0]);
   }, "primary");

@@ -78,6 +78,7 @@ const EN = {
   invalidPattern: "This value does not have the expected format.",
   invalidValue: "Please check this value: {reason}",
   atLeastOne: "Choose at least one workflow.",
+  tooManyAccounts: "You cannot add more accounts. Choose one that you have.",
   formInvalid: "Please check the marked fields.",
   reloadForm: "Reload the form",
   attention: "This integration needs your attention.",

@@ -79,6 +79,7 @@ const ES = {
   invalidPattern: "Este valor no tiene el formato esperado.",
   invalidValue: "Revise este valor: {reason}",
   atLeastOne: "Seleccione al menos un flujo de trabajo.",
+  tooManyAccounts: "No puede añadir más cuentas. Elija una de las que tiene.",
   formInvalid: "Revise los campos marcados.",
   reloadForm: "Volver a cargar el formulario",
   attention: "Esta integración requiere su atención.",

@@ -79,6 +79,7 @@ const FR = {
   invalidPattern: "Cette valeur n’a pas le format attendu.",
   invalidValue: "Veuillez vérifier cette valeur : {reason}",
   atLeastOne: "Sélectionnez au moins un workflow.",
+  tooManyAccounts: "Vous ne pouvez pas ajouter d’autres comptes. Choisissez-en un que vous avez.",
   formInvalid: "Veuillez vérifier les champs signalés.",
   reloadForm: "Recharger le formulaire",
   attention: "Cette intégration requiert votre attention.",

@@ -79,6 +79,7 @@ const JA = {
   invalidPattern: "値の形式が正しくありません。",
   invalidValue: "この値をご確認ください：{reason}",
   atLeastOne: "ワークフローを 1 つ以上選択してください。",
+  tooManyAccounts: "これ以上アカウントを追加できません。既存のアカウントを選択してください。",
   formInvalid: "印の付いた項目をご確認ください。",
   reloadForm: "フォームを再読み込み",
   attention: "この連携には対応が必要です。",

@@ -79,6 +79,7 @@ const PT = {
   invalidPattern: "Este valor não está no formato esperado.",
   invalidValue: "Verifique este valor: {reason}",
   atLeastOne: "Selecione pelo menos um fluxo de trabalho.",
+  tooManyAccounts: "Não é possível adicionar mais contas. Escolha uma das que já tem.",
   formInvalid: "Verifique os campos destacados.",
   reloadForm: "Recarregar o formulário",
   attention: "Esta integração requer sua atenção.",

@@ -83,7 +83,7 @@ const COMMON_ERRORS: [CommonError; 12] = [
     CommonError {
         status: "412",
         name: "Outdated",
-        description: "The resource was changed after the ETag in `If-Match` was read.",
+        description: "The resource was changed after the ETag in `If-Match` was read, or exists although `If-None-Match` is `*`.",
         formats: &[FUNCTION],
         applies: |operation| has_header(operation, "If-Match"),
     },

@@ -200,10 +200,20 @@ class Tenon(Caller):
         return self._call("GET", f"/integrations/{segment(integration_id)}", query={"userId": user_id})
 
     def put_integration(
-        self, integration_id: str, body: models.PutIntegration, *, if_match: str | None = None
+        self,
+        integration_id: str,
+        body: models.PutIntegration,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
     ) -> models.Integration:
         """Creates an integration or replaces its content. Its version increases if the content changes."""
-        return self._call("PUT", f"/integrations/{segment(integration_id)}", body=body, headers={"If-Match": if_match})
+        return self._call(
+            "PUT",
+            f"/integrations/{segment(integration_id)}",
+            body=body,
+            headers={"If-Match": if_match, "If-None-Match": if_none_match},
+        )
 
     def list_logs(
         self,
@@ -394,7 +404,13 @@ class Tenon(Caller):
         return self._call("GET", f"/users/{segment(user)}/installations/{segment(integration_id)}")
 
     def put_installation(
-        self, user: str, integration_id: str, body: models.PutInstallation, *, if_match: str | None = None
+        self,
+        user: str,
+        integration_id: str,
+        body: models.PutInstallation,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
     ) -> models.Installation:
         """Installs an integration for a user, or changes the installation: its credentials, its settings and
         which of its workflows are active. Everything is changed or nothing.
@@ -403,7 +419,7 @@ class Tenon(Caller):
             "PUT",
             f"/users/{segment(user)}/installations/{segment(integration_id)}",
             body=body,
-            headers={"If-Match": if_match},
+            headers={"If-Match": if_match, "If-None-Match": if_none_match},
         )
 
     def create_install_url(self, user: str, integration_id: str) -> models.InstallLink:

@@ -360,7 +360,7 @@ async fn limited_token_can_choose_an_account_that_the_app_connected() {
 }
 
 #[tokio::test]
-async fn limited_token_does_not_replace_an_account_that_another_integration_uses() {
+async fn limited_token_does_not_change_an_account_that_something_else_uses() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let field = json!({ "name": "token", "label": "Token", "type": "secret" });
@@ -388,6 +388,18 @@ async fn limited_token_does_not_replace_an_account_that_another_integration_uses
     assert_eq!((revealed(&shared).await, revealed(own).await), (json!("of second"), json!("of first")));
     let other = acme.backend.get(&of("second")).await.is(200).body;
     assert_eq!((&other["credentialIds"]["shop"], &other["status"]), (&shared, &json!("active")));
+    // Neither does it change what another workflow uses.
+    let standalone = json!({ "userId": user, "name": "Reports", "integrationId": "reports", "credentialIds": [own] });
+    let workflow = acme.backend.post("/workflows", standalone).await.is(201).text("workflowId");
+    let changed = limited.put(&of("first"), entered("beside")).await.is(200).body;
+    assert_ne!(changed["credentialIds"]["shop"], *own);
+    assert_eq!(revealed(own).await, json!("of first"));
+    acme.backend.put(&of("first"), json!({ "credentials": { "shop": { "credentialId": own } } })).await.is(200);
+    let options = json!({ "mode": "manage", "integrations": ["first"] });
+    let token = acme.backend.post(&format!("/users/{user}/token"), options).await.is(200).text("token");
+    let path = format!("/users/{user}/credentials/{}", own.as_str().unwrap());
+    Api::new(token).delete(&path).await.is_problem(404, "not-found");
+    acme.backend.delete(&format!("/workflows/{workflow}")).await.is(200);
     // What only its integrations use is replaced in place.
     let again = limited.put(&of("first"), entered("again")).await.is(200).body;
     assert_eq!((&again["credentialIds"]["shop"], revealed(own).await), (own, json!("again")));

@@ -1,5 +1,6 @@
 //! Installations: validation, changes and uninstalling.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{Answer, Api, Environment, Tenon, eventually, keys, send, table_items::contains};
 
@@ -476,6 +477,19 @@ async fn outdated_etag_prevents_a_change() {
     let invalid = put(first.header("etag"), json!({ "settings": { "batches": 2 } })).await;
     invalid.is_problem(422, "validation").names(&["/settings/batches"]);
     put(second.header("etag"), json!({ "settings": { "batch": 3 } })).await.is(200);
+}
+
+#[tokio::test]
+async fn one_of_concurrent_requests_installs_what_must_be_new() {
+    let here = Installed::new(&["new"]).await;
+    let install = |n: usize| {
+        let request = here.acme.backend.request("PUT", &here.path).header("if-none-match", "*");
+        send(request.json(&json!({ "credentials": connected(&format!("shpat_{n}")) })))
+    };
+    let mut statuses: Vec<_> = join_all((0..5).map(install)).await.iter().map(|response| response.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 412, 412, 412, 412]);
+    assert_eq!(here.credentials().await.len(), 1);
 }
 
 #[tokio::test]

@@ -23,8 +23,10 @@ async fn integration_is_created_replaced_and_deleted() {
     acme.backend.get(PATH).await.is_problem(404, "not-found");
     let absent = acme.backend.request("PUT", PATH).header("if-match", "*");
     send(absent.json(&orders())).await.is_problem(412, "precondition-failed");
-    let created = acme.backend.put(PATH, orders()).await.is(201);
+    let only_new = || send(acme.backend.request("PUT", PATH).header("if-none-match", "*").json(&orders()));
+    let created = only_new().await.is(201);
     assert_eq!(created.location(PATH), PATH);
+    only_new().await.is_problem(412, "precondition-failed");
     let shown = &created.body;
     let defaults = (&shown["description"], &shown["icon"], &shown["hints"], &shown["enabled"], &shown["version"]);
     assert_eq!(defaults, (&Value::Null, &Value::Null, &json!([]), &json!(true), &json!(1)));

@@ -54,7 +54,12 @@ impl Server {
 
     /// Starts a server that answers only the handshakes of the first connections.
     async fn answering(protocols: &[&str], handshakes: usize) -> Self {
-        let signed = rcgen::generate_simple_self_signed(["hooks.example".to_owned()]).unwrap();
+        Self::named(vec!["hooks.example".to_owned()], protocols, handshakes).await
+    }
+
+    /// Starts a server with a certificate for these names.
+    async fn named(names: Vec<String>, protocols: &[&str], handshakes: usize) -> Self {
+        let signed = rcgen::generate_simple_self_signed(names).unwrap();
         let certificate = signed.cert.der().clone();
         let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
         let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -191,6 +196,17 @@ async fn request_that_an_http_2_endpoint_resets_is_not_sent_again() {
     server.resets.store(true, Ordering::SeqCst);
     assert!(matches!(sender.send_test(route, &webhook).await, Outcome::Failed(_, Failure::Unreachable)));
     assert_eq!(server.versions.lock().unwrap()[..], [Version::HTTP_2; 2]);
+}
+
+#[tokio::test]
+async fn attempt_is_stored_in_part_if_a_certificate_has_many_other_names() {
+    let names = (0..500).map(|n| format!("shop-{n}.hosting.example")).collect();
+    let server = Server::named(names, &["http/1.1"], usize::MAX).await;
+    let (sender, route, webhook) = server.sender(true).await;
+    let outcome = sender.send_test(route, &webhook).await;
+    let Outcome::Failed(attempt, Failure::Unreachable) = outcome else { panic!("{outcome:?}") };
+    assert!(attempt.response.contains("TLS error") && attempt.response.contains("shop-0"), "{attempt:?}");
+    assert!(attempt.response.chars().count() <= 512, "{}", attempt.response.len());
 }
 
 #[tokio::test]

@@ -67,6 +67,11 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
         .collect();
     let recorded: Vec<_> = model.iter().map(|delivery| (key(workflow, delivery), now, delivery.clone())).collect();
     assert!(deliveries.record(route, &recorded).await.is_empty());
+    // A first attempt that is repeated does not replace what has happened since.
+    let cancelled = |delivery: &Delivery| Delivery { status: DeliveryStatus::Cancelled, ..delivery.clone() };
+    let repeated: Vec<_> =
+        recorded.iter().take(50).map(|(key, at, delivery)| (*key, *at, cancelled(delivery))).collect();
+    assert!(deliveries.record(route, &repeated).await.is_empty());
     model.sort_by_key(|delivery| std::cmp::Reverse(*key(workflow, delivery).id()));
 
     for status in [
