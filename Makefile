@@ -176,7 +176,7 @@ lock: python $(VENV)/.done ## Update the pinned Python packages from local/*.in
 clean: ## Remove all build results, installed tools, and data and keys of the local run
 	@! [ -f .local/run/lock ] || python3 -c 'import fcntl; fcntl.flock(open(".local/run/lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null || \
 		{ echo "Stop \`make run\` first"; exit 1; }
-	@# An emulator goes on after its `make run` was killed.
+	@# An emulator runs on after its `make run` was killed.
 	@pid=$$(cat .local/run/emulator.pid 2>/dev/null) && ps -ww -o command= -p "$$pid" 2>/dev/null | grep -q -e '-m ministack' && \
 		kill -KILL -- "-$$pid" || true
 	rm -rf target dist .local .aws-sam

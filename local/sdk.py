@@ -1,7 +1,7 @@
 """Generates and checks the host side of the embedded modal in sdk/.
 
 sdk/tenon.js is an ES module. sdk/tenon.global.js is generated from it, for pages without modules.
-The API serves both without comments.
+The API serves both without comments and indentation.
 """
 
 import gzip
@@ -36,8 +36,8 @@ def main() -> None:
 
 
 def served() -> str:
-    """Returns the module as the API serves it: without the lines that are comments."""
-    return re.sub(r"^ *//.*\n", "", MODULE.read_text(), flags=re.MULTILINE)
+    """Returns the module as the API serves it: without indentation and the lines that are comments."""
+    return re.sub(r"^ *(//.*\n)?", "", MODULE.read_text(), flags=re.MULTILINE)
 
 
 def classic() -> str:

@@ -62,6 +62,7 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
 function show(latest, mount, isCurrent) {
   const options = { ...latest.current, mount, on: {} };
   if (options.token) options.token = () => latest.current.token();
+  if (options.connect) options.connect = (account) => latest.current.connect?.(account);
   for (const [property, event] of Object.entries(HANDLERS)) {
     delete options[property];
     // The component also closes a modal: only the user's closing is an event.

@@ -10,6 +10,16 @@ export type Language = LanguageCode | `${LanguageCode}-${string}`;
 /** Returns a user token. The modal calls it when it opens and before the token expires. */
 export type TokenFunction = () => string | Promise<string>;
 
+/** Account for which the user asks, of a credential type without fields. */
+export interface AccountRequest {
+  integrationId: string;
+  /** Credential type. */
+  type: string;
+}
+
+/** Connects an account that your app stores, such as one with OAuth. The page loads its view again when it is done. */
+export type ConnectFunction = (account: AccountRequest) => unknown;
+
 /** Colors of one scheme as `#rrggbb`. Absent members keep their default. */
 export interface Palette {
   accent?: string;
@@ -111,6 +121,7 @@ export interface PageOptions extends Optional<{
   /** Texts that replace those of the page, by their key. */
   texts: Record<string, string>;
   prefill: Prefill;
+  connect: ConnectFunction;
   /** Origins of the pages around the frame, if the page is itself in a frame. The first is its own. */
   origins: string[];
 }> {}
@@ -143,6 +154,7 @@ export function open(options: OpenOptions): Modal;
 /** The element `<tenon-modal>`. Its attributes are `url`, `integration-id`, `view`, `mode`, `theme`, `lang`, `inline` and `open`. */
 export interface TenonModalElement extends HTMLElement {
   token: TokenFunction | null | undefined;
+  connect: PageOptions["connect"];
   theme: Theme | null | undefined;
   texts: PageOptions["texts"];
   prefill: PageOptions["prefill"];

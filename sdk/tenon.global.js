@@ -9,12 +9,12 @@ const EVENTS = ["ready", ...CHANGES, "failed", "close"];
 const PATIENCE_MS = 20_000;
 const ANSWER_MS = 5000;
 const TEXTS = {
-  en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
-  de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
-  fr: { title: "Intégrations", failed: "Impossible de charger les intégrations.", close: "Fermer" },
-  es: { title: "Integraciones", failed: "No se pudieron cargar las integraciones.", close: "Cerrar" },
-  pt: { title: "Integrações", failed: "Não foi possível carregar as integrações.", close: "Fechar" },
-  ja: { title: "連携", failed: "連携を読み込めませんでした。", close: "閉じる" },
+en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
+de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
+fr: { title: "Intégrations", failed: "Impossible de charger les intégrations.", close: "Fermer" },
+es: { title: "Integraciones", failed: "No se pudieron cargar las integraciones.", close: "Cerrar" },
+pt: { title: "Integrações", failed: "Não foi possível carregar as integrações.", close: "Fechar" },
+ja: { title: "連携", failed: "連携を読み込めませんでした。", close: "閉じる" },
 };
 
 const languageOf = (code) => Object.keys(TEXTS).find((language) => language === code.toLowerCase().split("-")[0]);
@@ -27,360 +27,368 @@ const ORIGIN = /^(https:\/\/[\w.:-]+|http:\/\/(localhost|127\.0\.0\.1)(:\d+)?)$/
 
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
 const object = [isObject, "must be an object"];
+const anyFunction = [isFunction, "must be a function"];
 const RULES = {
-  token: [isFunction, "must be a function"],
-  url: [
-    (value) => {
-      const { protocol, hostname, origin } = new URL(value);
-      return (protocol === "https:" || (protocol === "http:" && /^(localhost|127\.0\.0\.1)$/.test(hostname))) && origin !== globalThis.origin;
-    },
-    "must be an https URL of another origin, or http on localhost and 127.0.0.1",
-  ],
-  integrationId: [(value) => typeof value === "string" && value, "must be a string"],
-  view: oneOf("catalogue", "installation", "errors"),
-  mode: oneOf("read", "install", "manage"),
-  theme: [() => true],
-  lang: [(value) => typeof value === "string", "must be a string"],
-  texts: object,
-  prefill: object,
-  mount: [(value) => value.nodeType === 1, "must be an element"],
-  origins: [
-    (value) => value[0] === globalThis.origin && value.length <= 3 && value.every((origin) => ORIGIN.test(origin)),
-    "must be one to three https origins, or http on localhost and 127.0.0.1, the first of this page",
-  ],
-  on: [
-    (value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && isFunction(value[name] ?? open)),
-    `must be an object of functions: ${EVENTS.join(", ")}`,
-  ],
+token: anyFunction,
+connect: anyFunction,
+url: [
+(value) => {
+const { protocol, hostname, origin } = new URL(value);
+return (protocol === "https:" || (protocol === "http:" && /^(localhost|127\.0\.0\.1)$/.test(hostname))) && origin !== globalThis.origin;
+},
+"must be an https URL of another origin, or http on localhost and 127.0.0.1",
+],
+integrationId: [(value) => typeof value === "string" && value, "must be a string"],
+view: oneOf("catalogue", "installation", "errors"),
+mode: oneOf("read", "install", "manage"),
+theme: [() => true],
+lang: [(value) => typeof value === "string", "must be a string"],
+texts: object,
+prefill: object,
+mount: [(value) => value.nodeType === 1, "must be an element"],
+origins: [
+(value) => value[0] === globalThis.origin && value.length <= 3 && value.every((origin) => ORIGIN.test(origin)),
+"must be one to three https origins, or http on localhost and 127.0.0.1, the first of this page",
+],
+on: [
+(value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && isFunction(value[name] ?? open)),
+`must be an object of functions: ${EVENTS.join(", ")}`,
+],
 };
 
 function check(given) {
-  const options = { token: "", url: "", origins: [globalThis.origin] };
-  if (/^https?:[^?#]*\/tenon(\.global)?\.js([?#]|$)/.test(SCRIPT_URL)) options.url = SCRIPT_URL;
-  const problems = [];
-  for (const [name, value] of Object.entries(given ?? {})) {
-    if (!Object.hasOwn(RULES, name)) problems.push(`${name} is unknown`);
-    else if (value !== undefined && value !== null) options[name] = value;
-  }
-  for (const [name, value] of Object.entries(options)) {
-    const [isValid, rule] = RULES[name] ?? [];
-    let valid = false;
-    try {
-      valid = isValid(value);
-    } catch {
-    }
-    if (!valid) problems.push(`${name} ${value === "" ? "is required: it " : ""}${rule}`);
-  }
-  if (problems.length) throw new TypeError(`tenon: ${problems.join("; ")}`);
-  return options;
+const options = { token: "", url: "", origins: [globalThis.origin] };
+if (/^https?:[^?#]*\/tenon(\.global)?\.js([?#]|$)/.test(SCRIPT_URL)) options.url = SCRIPT_URL;
+const problems = [];
+for (const [name, value] of Object.entries(given ?? {})) {
+if (!Object.hasOwn(RULES, name)) problems.push(`${name} is unknown`);
+else if (value !== undefined && value !== null) options[name] = value;
+}
+for (const [name, value] of Object.entries(options)) {
+const [isValid, rule] = RULES[name] ?? [];
+let valid = false;
+try {
+valid = isValid(value);
+} catch {
+}
+if (!valid) problems.push(`${name} ${value === "" ? "is required: it " : ""}${rule}`);
+}
+if (problems.length) throw new TypeError(`tenon: ${problems.join("; ")}`);
+return options;
 }
 
 function pageUrl(url, origins) {
-  const { origin, pathname } = new URL(url);
-  const query = new URLSearchParams([["v", 1], ...origins.map((one) => ["origin", one])]);
-  return new URL(`${origin}${pathname.replace(/\/+(tenon(\.global)?\.js)?$/, "")}/modal?${query}`);
+const { origin, pathname } = new URL(url);
+const query = new URLSearchParams([["v", 1], ...origins.map((one) => ["origin", one])]);
+return new URL(`${origin}${pathname.replace(/\/+(tenon(\.global)?\.js)?$/, "")}/modal?${query}`);
 }
 
 function style(element, styles) {
-  for (const [name, value] of Object.entries(styles)) element.style.setProperty(name, value, "important");
+for (const [name, value] of Object.entries(styles)) element.style.setProperty(name, value, "important");
 }
 
 function create(name, properties, styles) {
-  const element = Object.assign(document.createElement(name), properties);
-  style(element, styles);
-  return element;
+const element = Object.assign(document.createElement(name), properties);
+style(element, styles);
+return element;
 }
 
 let sheet;
 
 function stopScrolling() {
-  if (document.querySelector("dialog[data-tenon]")) return;
-  const gutter = innerWidth > document.documentElement.clientWidth ? "stable" : "auto";
-  if (!sheet) document.adoptedStyleSheets.push(sheet = new CSSStyleSheet());
-  sheet.replaceSync(`html:has(dialog[data-tenon]) { overflow: hidden !important; scrollbar-gutter: ${gutter} !important }`);
+if (document.querySelector("dialog[data-tenon]")) return;
+const gutter = innerWidth > document.documentElement.clientWidth ? "stable" : "auto";
+if (!sheet) document.adoptedStyleSheets.push(sheet = new CSSStyleSheet());
+sheet.replaceSync(`html:has(dialog[data-tenon]) { overflow: hidden !important; scrollbar-gutter: ${gutter} !important }`);
 }
 
 function open(given) {
-  const { token: tokenFunction, url, origins, mount, on = {}, ...rest } = check(given);
-  const options = toJson({ ...rest, inline: Boolean(mount) });
-  const page = pageUrl(url, origins);
-  const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
-  if (options.lang && !languageOf(options.lang)) console.warn(`tenon: lang ${options.lang} has no texts`);
-  const isReplaced = ([name, value]) => Object.hasOwn(TEXTS.en, name) && typeof value === "string";
-  const replaced = Object.entries(options.texts ?? {}).filter(isReplaced);
-  const texts = { ...TEXTS[lang], ...Object.fromEntries(replaced) };
-  const language = replaced.length ? {} : { lang };
-  const narrow = matchMedia("(max-width: 640px)");
-  let height = mount ? 320 : 480;
-  let port;
-  let started = false;
-  let closed = false;
-  let unanswered = null;
-  let lastChange = null;
-  let notice;
-  let finish;
-  const finished = new Promise((resolve) => { finish = resolve; });
+const { token: tokenFunction, connect, url, origins, mount, on = {}, ...rest } = check(given);
+const options = toJson({ ...rest, inline: Boolean(mount), connects: connect && true });
+const page = pageUrl(url, origins);
+const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
+if (options.lang && !languageOf(options.lang)) console.warn(`tenon: lang ${options.lang} has no texts`);
+const isReplaced = ([name, value]) => Object.hasOwn(TEXTS.en, name) && typeof value === "string";
+const replaced = Object.entries(options.texts ?? {}).filter(isReplaced);
+const texts = { ...TEXTS[lang], ...Object.fromEntries(replaced) };
+const language = replaced.length ? {} : { lang };
+const narrow = matchMedia("(max-width: 640px)");
+let height = mount ? 320 : 480;
+let port;
+let started = false;
+let closed = false;
+let unanswered = null;
+let lastChange = null;
+let notice;
+let finish;
+const finished = new Promise((resolve) => { finish = resolve; });
 
-  const frame = create("iframe", {
-    title: texts.title,
-    ...language,
-    src: page,
-    sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
-    referrerPolicy: "no-referrer",
-    onload: () => {
-      clearTimeout(timer);
-      if (!port) timer = setTimeout(showFailure, 2000);
-    },
-  }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
-  let pressed = false;
-  const opened = performance.now();
-  const dialog = !mount && create("dialog", {
-    ariaLabel: texts.title,
-    ...language,
-    tabIndex: -1,
-    oncancel: leave,
-    onclose: close,
-    onkeydown: (event) => { if (event.key === "Escape") leave(event); },
-    onpointerdown: ({ target }) => { pressed = target === dialog; },
-    onmousedown: (event) => { if (event.target === dialog) event.preventDefault(); },
-    onclick: (event) => { if (pressed && event.target === dialog && event.timeStamp - opened > 500) leave(event); },
-  }, {
-    display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
-    margin: "0", border: "0", padding: "0", outline: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
-    "pointer-events": "auto",
-  });
+const frame = create("iframe", {
+title: texts.title,
+...language,
+src: page,
+sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
+referrerPolicy: "no-referrer",
+onload: () => {
+clearTimeout(timer);
+if (!port) timer = setTimeout(showFailure, 2000);
+},
+}, { margin: "0", border: "0", padding: "0", background: "Canvas" });
+let pressed = false;
+const opened = performance.now();
+const dialog = !mount && create("dialog", {
+ariaLabel: texts.title,
+...language,
+tabIndex: -1,
+oncancel: leave,
+onclose: close,
+onkeydown: (event) => { if (event.key === "Escape") leave(event); },
+onpointerdown: ({ target }) => { pressed = target === dialog; },
+onmousedown: (event) => { if (event.target === dialog) event.preventDefault(); },
+onclick: (event) => { if (pressed && event.target === dialog && event.timeStamp - opened > 500) leave(event); },
+}, {
+display: "block", position: "fixed", inset: "0", width: "100%", height: "100%", "max-width": "none", "max-height": "none",
+margin: "0", border: "0", padding: "0", outline: "0", overflow: "hidden", background: "rgb(15 23 42 / .5)",
+"pointer-events": "auto",
+});
 
-  const cross = mount ? null : create("button", { ariaLabel: texts.close, textContent: "×", onclick: close }, {
-    position: "absolute", top: "8px", right: "8px", padding: "8px 14px", font: "20px/1 system-ui", "color-scheme": "light dark",
-  });
+const cross = mount ? null : create("button", { ariaLabel: texts.close, textContent: "×", onclick: close }, {
+position: "absolute", top: "8px", right: "8px", padding: "8px 14px", font: "20px/1 system-ui", "color-scheme": "light dark",
+});
 
-  function layout() {
-    const full = mount || narrow.matches;
-    style(frame, {
-      ...!mount && { position: "absolute", inset: "0", margin: "auto" },
-      display: notice ? "none" : "block",
-      width: full ? "100%" : "min(720px, 100%)",
-      height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
-      "border-radius": full ? "0" : "12px",
-      "box-shadow": full ? "none" : "0 0 0 1px rgb(128 128 128 / .4), 0 16px 48px rgb(0 0 0 / .3)",
-      "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
-    });
-  }
+function layout() {
+const full = mount || narrow.matches;
+style(frame, {
+...!mount && { position: "absolute", inset: "0", margin: "auto" },
+display: notice ? "none" : "block",
+width: full ? "100%" : "min(720px, 100%)",
+height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
+"border-radius": full ? "0" : "12px",
+"box-shadow": full ? "none" : "0 0 0 1px rgb(128 128 128 / .4), 0 16px 48px rgb(0 0 0 / .3)",
+"color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
+});
+}
 
-  function emit(name, detail) {
-    try {
-      on[name]?.(detail);
-    } catch (error) {
-      reportError(error);
-    }
-  }
+async function attempt(handler, detail) {
+try {
+await handler?.(detail);
+} catch (error) {
+reportError(error);
+}
+}
 
-  let pendingToken;
-  const newToken = () => pendingToken ??= callTokenFunction().finally(() => { pendingToken = null; });
+let pendingToken;
+const newToken = () => pendingToken ??= callTokenFunction().finally(() => { pendingToken = null; });
 
-  async function callTokenFunction() {
-    let timer;
-    try {
-      const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
-      const token = await Promise.race([tokenFunction(), timeout]);
-      if (typeof token === "string" && /^\s*[\w.-]+\s*$/.test(token)) return token.trim();
-      console.warn("tenon: the token function returned no token");
-    } catch (error) {
-      console.warn("tenon: the token function failed:", error);
-    } finally {
-      clearTimeout(timer);
-    }
-    return null;
-  }
+async function callTokenFunction() {
+let timer;
+try {
+const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
+const token = await Promise.race([tokenFunction(), timeout]);
+if (typeof token === "string" && /^\s*[\w.-]+\s*$/.test(token)) return token.trim();
+console.warn("tenon: the token function returned no token");
+} catch (error) {
+console.warn("tenon: the token function failed:", error);
+} finally {
+clearTimeout(timer);
+}
+return null;
+}
 
-  async function start() {
-    clearTimeout(timer);
-    cross?.remove();
-    notice?.remove();
-    notice = null;
-    layout();
-    port?.close();
-    started = false;
-    const { port1, port2 } = new MessageChannel();
-    port = port1;
-    port1.addEventListener("message", async ({ data }) => {
-      if (port1 !== port || closed) return;
-      if (data?.type === "renew") port1.postMessage({ type: "token", token: await newToken() });
-      else receive(data ?? {});
-    });
-    port1.start();
-    frame.contentWindow.postMessage({ tenon: "port", v: 1, inline: !dialog }, page.origin, [port2]);
-    if (dialog) frame.contentWindow.focus();
-    const token = await (firstToken ?? newToken());
-    firstToken = null;
-    if (port1 !== port) return;
-    port1.postMessage({ type: "start", token, options });
-    started = true;
-  }
+async function start() {
+clearTimeout(timer);
+cross?.remove();
+notice?.remove();
+notice = null;
+layout();
+port?.close();
+started = false;
+const { port1, port2 } = new MessageChannel();
+port = port1;
+port1.addEventListener("message", async ({ data }) => {
+if (port1 !== port || closed) return;
+if (data?.type === "renew") {
+port1.postMessage({ type: "token", token: await newToken() });
+} else if (data?.type === "connect") {
+await attempt(connect, data.detail);
+port1.postMessage({ type: "connected" });
+} else {
+receive(data ?? {});
+}
+});
+port1.start();
+frame.contentWindow.postMessage({ tenon: "port", v: 1, inline: !dialog }, page.origin, [port2]);
+if (dialog) frame.contentWindow.focus();
+const token = await (firstToken ?? newToken());
+firstToken = null;
+if (port1 !== port) return;
+port1.postMessage({ type: "start", token, options });
+started = true;
+}
 
-  function receive({ type, name, detail, height: newHeight }) {
-    clearTimeout(unanswered);
-    unanswered = null;
-    if (type === "close") {
-      close();
-    } else if (type === "size" && newHeight >= 0 && Number.isFinite(newHeight)) {
-      height = newHeight;
-      layout();
-    } else if (type === "event" && name !== "close" && EVENTS.includes(name)) {
-      if (CHANGES.includes(name)) lastChange = { ...detail, type: name };
-      emit(name, detail);
-    }
-  }
+function receive({ type, name, detail, height: newHeight }) {
+clearTimeout(unanswered);
+unanswered = null;
+if (type === "close") {
+close();
+} else if (type === "size" && newHeight >= 0 && Number.isFinite(newHeight)) {
+height = newHeight;
+layout();
+} else if (type === "event" && name !== "close" && EVENTS.includes(name)) {
+if (CHANGES.includes(name)) lastChange = { ...detail, type: name };
+attempt(on[name], detail);
+}
+}
 
-  function hear({ source, origin, data }) {
-    if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
-  }
+function hear({ source, origin, data }) {
+if (source && source === frame.contentWindow && origin === page.origin && data?.tenon === "ready") start();
+}
 
-  function leave(event) {
-    event.preventDefault();
-    if (!started) {
-      close();
-      return;
-    }
-    port.postMessage({ type: "leave" });
-    unanswered ??= setTimeout(close, ANSWER_MS);
-  }
+function leave(event) {
+event.preventDefault();
+if (!started) {
+close();
+return;
+}
+port.postMessage({ type: "leave" });
+unanswered ??= setTimeout(close, ANSWER_MS);
+}
 
-  function showFailure() {
-    const button = create("button", { textContent: texts.close, onclick: close }, { font: "inherit" });
-    notice = create("div", { role: "alert", ...language }, {
-      ...!mount && { position: "absolute", inset: "0", margin: "auto", width: "fit-content", height: "fit-content" },
-      padding: "24px", font: "16px system-ui", "text-align": "center", "color-scheme": "light dark", background: "Canvas", color: "CanvasText",
-    });
-    notice.append(create("p", { textContent: texts.failed }, { margin: "0 0 16px" }), button);
-    layout();
-    cross?.remove();
-    frame.after(notice);
-    if (dialog) button.focus();
-    emit("failed", { reason: "load" });
-  }
+function showFailure() {
+const button = create("button", { textContent: texts.close, onclick: close }, { font: "inherit" });
+notice = create("div", { role: "alert", ...language }, {
+...!mount && { position: "absolute", inset: "0", margin: "auto", width: "fit-content", height: "fit-content" },
+padding: "24px", font: "16px system-ui", "text-align": "center", "color-scheme": "light dark", background: "Canvas", color: "CanvasText",
+});
+notice.append(create("p", { textContent: texts.failed }, { margin: "0 0 16px" }), button);
+layout();
+cross?.remove();
+frame.after(notice);
+if (dialog) button.focus();
+attempt(on.failed, { reason: "load" });
+}
 
-  function close() {
-    if (closed) return;
-    closed = true;
-    clearTimeout(timer);
-    clearTimeout(unanswered);
-    window.removeEventListener("message", hear);
-    narrow.removeEventListener("change", layout);
-    port?.close();
-    if (dialog) {
-      dialog.close();
-      dialog.remove();
-    }
-    frame.remove();
-    notice?.remove();
-    emit("close", {});
-    finish(lastChange);
-  }
+function close() {
+if (closed) return;
+closed = true;
+clearTimeout(timer);
+clearTimeout(unanswered);
+window.removeEventListener("message", hear);
+narrow.removeEventListener("change", layout);
+port?.close();
+if (dialog) {
+dialog.close();
+dialog.remove();
+}
+frame.remove();
+notice?.remove();
+attempt(on.close, {});
+finish(lastChange);
+}
 
-  function setTheme(theme) {
-    options.theme = toJson(theme ?? null);
-    layout();
-    if (started) port.postMessage({ type: "theme", theme: options.theme });
-  }
+function setTheme(theme) {
+options.theme = toJson(theme ?? null);
+layout();
+if (started) port.postMessage({ type: "theme", theme: options.theme });
+}
 
-  window.addEventListener("message", hear);
-  narrow.addEventListener("change", layout);
-  let timer = setTimeout(showFailure, PATIENCE_MS);
-  let firstToken = newToken();
-  layout();
-  (dialog || mount).append(frame);
-  if (dialog) {
-    stopScrolling();
-    dialog.append(cross);
-    dialog.dataset.tenon = "";
-    document.body.append(dialog);
-    dialog.showModal();
-    dialog.focus();
-  }
-  return { close, finished, setTheme };
+window.addEventListener("message", hear);
+narrow.addEventListener("change", layout);
+let timer = setTimeout(showFailure, PATIENCE_MS);
+let firstToken = newToken();
+layout();
+(dialog || mount).append(frame);
+if (dialog) {
+stopScrolling();
+dialog.append(cross);
+dialog.dataset.tenon = "";
+document.body.append(dialog);
+dialog.showModal();
+dialog.focus();
+}
+return { close, finished, setTheme };
 }
 
 class TenonModal extends (globalThis.HTMLElement ?? class {}) {
-  static observedAttributes = ["inline", "open", "url", "integration-id", "view", "mode", "theme", "lang"];
-  #modal = null;
-  #token;
-  #theme;
-  #due = false;
+static observedAttributes = ["inline", "open", "url", "integration-id", "view", "mode", "theme", "lang"];
+#modal = null;
+#token;
+#theme;
+#due = false;
 
-  constructor() {
-    super();
-    for (const name of ["token", "theme"]) {
-      const { value } = Object.getOwnPropertyDescriptor(this, name) ?? {};
-      delete this[name];
-      if (value) this[name] = value;
-    }
-  }
+constructor() {
+super();
+for (const name of ["token", "theme"]) {
+const { value } = Object.getOwnPropertyDescriptor(this, name) ?? {};
+delete this[name];
+if (value) this[name] = value;
+}
+}
 
-  get token() {
-    return this.#token;
-  }
+get token() {
+return this.#token;
+}
 
-  set token(value) {
-    this.#token = value;
-    this.#openSoon();
-  }
+set token(value) {
+this.#token = value;
+this.#openSoon();
+}
 
-  get theme() {
-    return this.#theme ?? this.getAttribute("theme");
-  }
+get theme() {
+return this.#theme ?? this.getAttribute("theme");
+}
 
-  set theme(value) {
-    this.#theme = value;
-    this.#modal?.setTheme(this.theme);
-  }
+set theme(value) {
+this.#theme = value;
+this.#modal?.setTheme(this.theme);
+}
 
-  connectedCallback() {
-    this.#openSoon();
-  }
+connectedCallback() {
+this.#openSoon();
+}
 
-  disconnectedCallback() {
-    this.close();
-  }
+disconnectedCallback() {
+this.close();
+}
 
-  attributeChangedCallback(name, before, value) {
-    if (name === "theme") {
-      this.theme = this.#theme;
-      return;
-    }
-    if (before === value) return;
-    if (name === "open" ? value === null : name === "inline" || this.hasAttribute("inline")) this.close();
-    this.#openSoon();
-  }
+attributeChangedCallback(name, before, value) {
+if (name === "theme") {
+this.theme = this.#theme;
+return;
+}
+if (before === value) return;
+if (name === "open" ? value === null : name === "inline" || this.hasAttribute("inline")) this.close();
+this.#openSoon();
+}
 
-  #openSoon() {
-    if (this.#due) return;
-    this.#due = true;
-    queueMicrotask(() => {
-      this.#due = false;
-      if (this.isConnected && this.token && (this.hasAttribute("inline") || this.hasAttribute("open"))) this.show();
-    });
-  }
+#openSoon() {
+if (this.#due) return;
+this.#due = true;
+queueMicrotask(() => {
+this.#due = false;
+if (this.isConnected && this.token && (this.hasAttribute("inline") || this.hasAttribute("open"))) this.show();
+});
+}
 
-  show() {
-    if (this.#modal) return;
-    const { token, theme, texts, prefill, origins } = this;
-    const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
-    const mount = this.hasAttribute("inline") ? this : null;
-    const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
-      if (name === "close") {
-        this.#modal = null;
-        this.removeAttribute("open");
-      }
-      this.dispatchEvent(new CustomEvent(name, { detail }));
-    }]));
-    this.#modal = open({ token, theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
-    if (!mount) this.setAttribute("open", "");
-  }
+show() {
+if (this.#modal) return;
+const { token, connect, theme, texts, prefill, origins } = this;
+const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
+const mount = this.hasAttribute("inline") ? this : null;
+const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
+if (name === "close") {
+this.#modal = null;
+this.removeAttribute("open");
+}
+this.dispatchEvent(new CustomEvent(name, { detail }));
+}]));
+this.#modal = open({ token, connect, theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
+if (!mount) this.setAttribute("open", "");
+}
 
-  close() {
-    this.#modal?.close();
-  }
+close() {
+this.#modal?.close();
+}
 }
 
 if (globalThis.customElements && !customElements.get("tenon-modal")) customElements.define("tenon-modal", TenonModal);

@@ -29,8 +29,10 @@ const ORIGIN = /^(https:\/\/[\w.:-]+|http:\/\/(localhost|127\.0\.0\.1)(:\d+)?)$/
 // Options: whether a value is valid, and the message otherwise.
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
 const object = [isObject, "must be an object"];
+const anyFunction = [isFunction, "must be a function"];
 const RULES = {
-  token: [isFunction, "must be a function"],
+  token: anyFunction,
+  connect: anyFunction,
   url: [
     (value) => {
       const { protocol, hostname, origin } = new URL(value);
@@ -109,8 +111,8 @@ function stopScrolling() {
 }
 
 function open(given) {
-  const { token: tokenFunction, url, origins, mount, on = {}, ...rest } = check(given);
-  const options = toJson({ ...rest, inline: Boolean(mount) });
+  const { token: tokenFunction, connect, url, origins, mount, on = {}, ...rest } = check(given);
+  const options = toJson({ ...rest, inline: Boolean(mount), connects: connect && true });
   const page = pageUrl(url, origins);
   const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
   if (options.lang && !languageOf(options.lang)) console.warn(`tenon: lang ${options.lang} has no texts`);
@@ -186,11 +188,11 @@ function open(given) {
     });
   }
 
-  function emit(name, detail) {
+  // Calls a function of the app. The modal continues if it fails.
+  async function attempt(handler, detail) {
     try {
-      on[name]?.(detail);
+      await handler?.(detail);
     } catch (error) {
-      // The modal continues.
       reportError(error);
     }
   }
@@ -228,8 +230,14 @@ function open(given) {
     port = port1;
     port1.addEventListener("message", async ({ data }) => {
       if (port1 !== port || closed) return;
-      if (data?.type === "renew") port1.postMessage({ type: "token", token: await newToken() });
-      else receive(data ?? {});
+      if (data?.type === "renew") {
+        port1.postMessage({ type: "token", token: await newToken() });
+      } else if (data?.type === "connect") {
+        await attempt(connect, data.detail);
+        port1.postMessage({ type: "connected" });
+      } else {
+        receive(data ?? {});
+      }
     });
     port1.start();
     frame.contentWindow.postMessage({ tenon: "port", v: 1, inline: !dialog }, page.origin, [port2]);
@@ -251,7 +259,7 @@ function open(given) {
       layout();
     } else if (type === "event" && name !== "close" && EVENTS.includes(name)) {
       if (CHANGES.includes(name)) lastChange = { ...detail, type: name };
-      emit(name, detail);
+      attempt(on[name], detail);
     }
   }
 
@@ -282,7 +290,7 @@ function open(given) {
     cross?.remove();
     frame.after(notice);
     if (dialog) button.focus();
-    emit("failed", { reason: "load" });
+    attempt(on.failed, { reason: "load" });
   }
 
   function close() {
@@ -299,7 +307,7 @@ function open(given) {
     }
     frame.remove();
     notice?.remove();
-    emit("close", {});
+    attempt(on.close, {});
     finish(lastChange);
   }
 
@@ -394,7 +402,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
 
   show() {
     if (this.#modal) return;
-    const { token, theme, texts, prefill, origins } = this;
+    const { token, connect, theme, texts, prefill, origins } = this;
     const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
     const mount = this.hasAttribute("inline") ? this : null;
     const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
@@ -404,7 +412,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
       }
       this.dispatchEvent(new CustomEvent(name, { detail }));
     }]));
-    this.#modal = open({ token, theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
+    this.#modal = open({ token, connect, theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
     if (!mount) this.setAttribute("open", "");
   }
 

@@ -15,6 +15,7 @@ const options: OpenOptions = {
   lang: undefined,
   theme,
   prefill: { settings: { region: "eu" }, credentials: { shopify: { shop: "acme" } } },
+  connect: async ({ integrationId, type }) => { await fetch(`/my/connect/${integrationId.trim()}/${type.trim()}`); },
   mount: document.querySelector("#place"),
   on: {
     installed: ({ integrationId, workflows: [first] }) => `${integrationId} ${first?.name.trim()}`,
@@ -34,6 +35,7 @@ export function useElement(): void {
   const element = document.createElement("tenon-modal");
   element.token = token;
   element.theme = theme;
+  element.connect = options.connect;
   element.addEventListener("uninstalled", ({ detail }) => detail.integrationId.trim());
   element.addEventListener("click", (event) => event.preventDefault());
   element.show();
@@ -47,7 +49,7 @@ export function App(props: Pick<TenonModalProps, "theme">) {
     <>
       <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>
       <TenonModal {...props} inline className="card" style={{ border: 0 }} token={token} onUpdated={({ status }) => status.trim()} />
-      <TenonModal open token={token} onClose={() => {}} />
+      <TenonModal open token={token} connect={({ type }) => type.trim()} onClose={() => {}} />
       {/* @ts-expect-error: the token function is required */}
       <TenonModal open />
       {/* @ts-expect-error: unknown event */}

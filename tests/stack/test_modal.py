@@ -47,7 +47,7 @@ window.on = Object.fromEntries(names.map((name) => [name, (detail) => events.pus
 window.failures = [];
 window.on.failed = ({ reason }) => failures.push(reason);
 window.show = ({ inline, ...options }) => {
-  window.modal = open({ token, on, ...inline && { mount: document.getElementById("place") }, ...options });
+  window.modal = open({ token, on, connect: window.connect, ...inline && { mount: document.getElementById("place") }, ...options });
   modal.finished.then((last) => { window.last = last; });
 };
 document.getElementById("opener").onclick = () => show(window.options ?? {});
@@ -754,6 +754,52 @@ def test_account_that_the_app_connects_is_chosen_and_never_emptied(site: Site, n
     assert user.installation()["credentialIds"] == {"shop": second}
     for credential, grant in ((first, "first"), (second, "second")):
         assert user.reveal(credential) == {"refreshToken": grant}
+
+
+def test_app_connects_an_account_on_request(site: Site, new_environment: NewEnvironment) -> None:
+    user, connect = offer_account_of_the_app(site, new_environment)
+    site.run("""window.connect = (account) => {
+        window.account = account;
+        return new Promise((resolve) => Object.assign(window, { end: resolve }));
+    }""")
+    site.show("This account is connected in the app.", integrationId="shop")
+    site.click("Connect Shop account")
+    wait(lambda: site.run("return window.account"), PATIENCE, "request")
+    assert site.run("return window.account") == {"integrationId": "shop", "type": "shop"}
+    # The user has closed the other window, and tries again.
+    site.run("end(); delete window.account")
+    site.click("Connect Shop account", "This account is connected in the app.")
+    wait(lambda: site.run("return window.account"), PATIENCE, "second request")
+    first = connect("first")
+    site.run("end()")
+    site.see("Account to use", "first")
+    site.click("Install", "Shop is installed.")
+    # The same if it no longer works.
+    user.break_account(user.installation(), "revoked")
+    site.click("Manage", "revoked")
+    site.click("Reconnect", "This account is connected in the app.")
+    site.run("delete window.account")
+    site.click("Connect Shop account")
+    wait(lambda: site.run("return window.account"), PATIENCE, "third request")
+    user.call("PUT", f"/credentials/{first}", {"data": {"refreshToken": "new"}})
+    site.run("end()")
+    site.see("Connected")
+    assert "revoked" not in site.text()
+
+
+def test_account_that_is_connected_late_does_not_change_another_view(
+    site: Site, new_environment: NewEnvironment
+) -> None:
+    _, connect = offer_account_of_the_app(site, new_environment)
+    site.run("window.connect = () => new Promise((resolve) => Object.assign(window, { end: resolve }))")
+    site.show("Shop")
+    site.click("Shop", "This account is connected in the app.")
+    site.click("Connect Shop account")
+    wait(lambda: site.run("return window.end !== undefined"), PATIENCE, "request")
+    site.click("Back", "Integrations")
+    connect("first")
+    site.run("end()")
+    site.click("Shop", "Account to use", "first")
 
 
 def test_account_that_the_app_replaces_in_place_works_again(site: Site, new_environment: NewEnvironment) -> None:

@@ -157,6 +157,7 @@ function appAccountSection({ type, name }, existing) {
   const choice = accountChoice(type, existing.map(accountOption));
   return {
     title: name,
+    type,
     content: choiceField(choice),
     inputs: 1,
     isMissing: existing.length === 0,
@@ -179,8 +180,19 @@ const choiceField = (choice) => h("div", { class: "field" }, h("label", { for: c
   h("p", { id: `${choice.id}-error`, class: "error" }));
 const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].textContent];
 
-const appConnects = () => notice(text("appConnects"), "warn");
-const tryAgain = (reload) => h("div", { class: "actions start" }, button(text("tryAgain"), reload));
+// Says that the app connects an account, with a button that asks the app to do it, if it can, and one that loads the
+// view again.
+function appConnects(integrationId, { type, name }, reload) {
+  const ask = () => {
+    const view = state.view;
+    // The app connects it in another window, and tells when that is done.
+    state.onConnected = () => { if (view === state.view) return reload(); };
+    send({ type: "connect", detail: { integrationId, type } });
+  };
+  const { connects } = state.options;
+  return notice(text(connects ? "appCanConnect" : "appConnects"), "warn", h("div", { class: "actions start" },
+    connects && button(text("connectTitle", { account: name }), ask, "primary"), button(text("tryAgain"), reload)));
+}
 
 // Section for the settings. Of those of an installation, only what the user has changed and what they lack is sent, so
 // that nothing is overwritten that was changed elsewhere, and none is prefilled. What needs attention is sent too.
@@ -249,7 +261,7 @@ function installView(integration, { openResult, reload }) {
   };
   const missing = sections.filter(({ isMissing }) => isMissing);
   if (missing.length > 0) {
-    return [missing.map(({ title }) => h("section", {}, h("h2", {}, title), appConnects())), tryAgain(() => reload())];
+    return missing.map(({ title, type }) => h("section", {}, h("h2", {}, title), appConnects(id, { type, name: title }, () => reload())));
   }
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   return total <= MAX_IN_ONE_FORM
@@ -526,7 +538,7 @@ function reconnectView(installation, credentialType, { openInstallation }) {
   const texts = isOfApp ? CONNECT : connecting(installation, type);
   return [
     reason && notice(text("invalidReason", { account: name, reason }), "danger"),
-    isOfApp && [appConnects(), tryAgain(() => openInstallation())],
+    isOfApp && appConnects(installation.integrationId, credentialType, () => openInstallation()),
     !section.isMissing && sectionForm([section], text(texts.action), {
       save: (form) => {
         const body = { credentials: {} };

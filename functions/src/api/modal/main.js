@@ -242,7 +242,7 @@ function clear() {
   // A view that is loading is not shown.
   state.view += 1;
   reopen = null;
-  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve() });
+  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve(), onConnected: null });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
 }
@@ -308,6 +308,8 @@ function startFramed() {
       }
     } else if (message.type === "theme") {
       setThemes({ host: message.theme });
+    } else if (message.type === "connected") {
+      await state.onConnected?.();
     } else if (message.type === "leave") {
       send({ type: "stay" });
       await requestClose();

@@ -21,6 +21,8 @@ const state = {
   isSaving: false,
   // Settles when all switches of workflows are done. Views that are loaded meanwhile wait for it.
   switches: Promise.resolve(),
+  // Function to call when the app has connected an account for which the page has asked, or null.
+  onConnected: null,
 };
 
 const MODES = ["read", "install", "manage"];

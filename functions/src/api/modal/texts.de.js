@@ -25,6 +25,7 @@ const DE = {
   useAccount: "Zu verwendendes Konto",
   newAccount: "Weiteres Konto verbinden",
   sharedAccount: "Auch andere Integrationen nutzen dieses Konto: {integrations}.",
+  appCanConnect: "Dieses Konto wird in der App verbunden.",
   appConnects: "Verbinden Sie dieses Konto in der App, und versuchen Sie es hier erneut.",
   connected: "Verbunden",
   notConnected: "Nicht verbunden",

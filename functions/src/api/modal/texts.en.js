@@ -24,6 +24,7 @@ const EN = {
   useAccount: "Account to use",
   newAccount: "Connect another account",
   sharedAccount: "Other integrations use this account too: {integrations}.",
+  appCanConnect: "This account is connected in the app.",
   appConnects: "Connect this account in the app, and try again here.",
   connected: "Connected",
   notConnected: "Not connected",

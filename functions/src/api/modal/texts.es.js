@@ -25,6 +25,7 @@ const ES = {
   useAccount: "Cuenta que desea usar",
   newAccount: "Conectar otra cuenta",
   sharedAccount: "Otras integraciones también usan esta cuenta: {integrations}.",
+  appCanConnect: "Esta cuenta se conecta en la aplicación.",
   appConnects: "Conecte esta cuenta en la aplicación e inténtelo de nuevo aquí.",
   connected: "Conectada",
   notConnected: "No conectada",

@@ -25,6 +25,7 @@ const FR = {
   useAccount: "Compte à utiliser",
   newAccount: "Connecter un autre compte",
   sharedAccount: "D’autres intégrations utilisent aussi ce compte : {integrations}.",
+  appCanConnect: "Ce compte se connecte dans l’application.",
   appConnects: "Connectez ce compte dans l’application, puis réessayez ici.",
   connected: "Connecté",
   notConnected: "Non connecté",

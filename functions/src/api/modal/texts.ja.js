@@ -25,6 +25,7 @@ const JA = {
   useAccount: "使用するアカウント",
   newAccount: "別のアカウントを接続",
   sharedAccount: "このアカウントは次の連携でも使用されています：{integrations}",
+  appCanConnect: "このアカウントはアプリで接続します。",
   appConnects: "アプリでこのアカウントを接続してから、ここで再試行してください。",
   connected: "接続済み",
   notConnected: "未接続",

@@ -25,6 +25,7 @@ const PT = {
   useAccount: "Conta a ser usada",
   newAccount: "Conectar outra conta",
   sharedAccount: "Outras integrações também usam esta conta: {integrations}.",
+  appCanConnect: "Esta conta é conectada no aplicativo.",
   appConnects: "Conecte esta conta no aplicativo e tente novamente aqui.",
   connected: "Conectada",
   notConnected: "Não conectada",
