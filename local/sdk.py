@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def served() -> str:
-    """Returns the module as the API serves it: without indentation and the lines that are comments."""
+    """Returns the module as the API serves it: without indentation and comment lines."""
     return re.sub(r"^ *(//.*\n)?", "", MODULE.read_text(), flags=re.MULTILINE)
 
 

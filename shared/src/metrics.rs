@@ -28,6 +28,8 @@ pub enum Metric {
     OldestUndelivered,
     /// Number of destinations with an open circuit.
     OpenCircuits,
+    /// Number of destinations that Tenon disabled.
+    DisabledDestinations,
     /// Number of stored items that could not be read.
     UnreadableItems,
     /// Age of the oldest unfinished deletion, status change or erasure, in seconds.
@@ -42,6 +44,7 @@ impl Metric {
             | Self::Retried
             | Self::Failed
             | Self::OpenCircuits
+            | Self::DisabledDestinations
             | Self::UnreadableItems => "Count",
             Self::Lag => "Milliseconds",
             Self::OldestUndelivered | Self::OldestJob => "Seconds",

@@ -3,19 +3,50 @@
 import json
 import tomllib
 from itertools import chain
+from typing import Any
 
+from browser import wait
 from conftest import NewEnvironment
+from customer import Endpoint
 from emulator import ROOT, Emulator
 from stack import Stack
+
+
+def lines_of(emulator: Emulator, stack: Stack) -> list[dict[str, Any]]:
+    """Returns the lines of all functions."""
+    pages = emulator.client("logs").get_paginator("filter_log_events").paginate(logGroupName=stack.outputs["LogGroup"])
+    events = chain.from_iterable(page["events"] for page in pages)
+    return [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
+
+
+def test_a_destination_that_is_disabled_is_named_and_counted(
+    emulator: Emulator, stack: Stack, new_environment: NewEnvironment
+) -> None:
+    environment = new_environment()
+    user = environment.call("POST", "/users", {"email": "joe@acme.example"}, 201)["userId"]
+    workflow = environment.call("POST", "/workflows", {"userId": user, "name": "Orders"}, 201)["workflowId"]
+    counted = sum("DisabledDestinations" in line for line in lines_of(emulator, stack))
+    with Endpoint([410]) as endpoint:
+        webhook = {"type": "webhook", "url": endpoint.url}
+        destination = environment.call("POST", "/destinations", webhook, 201)["destinationId"]
+        error = {"executionId": "1", "blockId": "1", "blockType": "http", "error": "Error"}
+        environment.call("POST", f"/workflows/{workflow}/errors", error, 202)
+        wait(lambda: not environment.call("GET", f"/destinations/{destination}")["enabled"], 60, "disabled")
+
+    def is_logged() -> bool:
+        lines = lines_of(emulator, stack)
+        disabled = [line for line in lines if line.get("fields", line).get("destination") == destination]
+        messages = {line.get("fields", line).get("message") for line in disabled}
+        now = sum(line.get("DisabledDestinations", 0) for line in lines)
+        return "destination disabled" in messages and now > counted
+
+    wait(is_logged, 60, "line and metric")
 
 
 def test_every_log_line_names_the_version(emulator: Emulator, stack: Stack, new_environment: NewEnvironment) -> None:
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     assert new_environment().call("GET", "/environment")["version"] == version
-    logs = emulator.client("logs")
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=stack.outputs["LogGroup"])
-    events = chain.from_iterable(page["events"] for page in pages)
-    lines = [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
+    lines = lines_of(emulator, stack)
     assert lines
     for line in lines:
         assert line.get("version") == version, line

@@ -13,13 +13,16 @@ use super::{
         item_key, number, readable, text, to_item, to_value,
     },
 };
-use crate::domain::{
-    delivery::Route,
-    destination::{Destination, MAX_DESTINATIONS, Target, Verification},
-    health::Health,
-    id::{DestinationId, EnvironmentId},
-    request_seed::RequestSeed,
-    timestamp::Timestamp,
+use crate::{
+    domain::{
+        delivery::Route,
+        destination::{Destination, MAX_DESTINATIONS, Target, Verification},
+        health::Health,
+        id::{DestinationId, EnvironmentId},
+        request_seed::RequestSeed,
+        timestamp::Timestamp,
+    },
+    metrics::{self, Metric},
 };
 
 /// Destinations of all environments.
@@ -98,6 +101,7 @@ impl Destinations {
             .when(Condition::equals("version", number(version)).and(enabled));
         if self.0.update(update).await? {
             tracing::warn!(%environment, %destination, reason, "destination disabled");
+            metrics::emit(&[(Metric::DisabledDestinations, 1)]);
         }
         Ok(())
     }
