@@ -45,6 +45,12 @@ pub async fn query(aws: &SdkConfig, table: &str, pk: &str) -> Vec<Item> {
     query.expression_attribute_values(":pk", keys::attribute(pk)).send().await.unwrap().items.unwrap()
 }
 
+/// Returns all items of a table.
+pub async fn scan(aws: &SdkConfig, table: &str) -> Vec<Item> {
+    let items = aws_sdk_dynamodb::Client::new(aws).scan().table_name(table).into_paginator().items().send();
+    items.collect::<Result<_, _>>().await.unwrap()
+}
+
 /// Makes all pending deliveries of a destination due, and ends its back-off and its drain's lease.
 pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], environment: &str, destination: &str) {
     let dynamodb = aws_sdk_dynamodb::Client::new(aws);

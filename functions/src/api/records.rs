@@ -6,6 +6,7 @@ use tenon::{
         id::{EnvironmentId, UserId},
         names::UserRef,
         record::{Record, RecordId},
+        timestamp::Timestamp,
     },
     http::{Fields, Input, Problem},
     start::FromAws,
@@ -55,6 +56,13 @@ impl ListOrder {
 fn check_skip(fields: &mut Fields<'_>, skip: &Option<usize>) {
     if skip.is_some() && fields.has("cursor") {
         fields.reject("skip", "cannot be combined with `cursor`");
+    }
+}
+
+/// Rejects a time range that ends before it starts.
+pub(crate) fn check_range(fields: &mut Fields<'_>, since: &Option<Timestamp>, until: &Option<Timestamp>) {
+    if since.zip(*until).is_some_and(|(since, until)| until < since) {
+        fields.reject("until", "must not be before `since`");
     }
 }
 

@@ -136,23 +136,23 @@ impl EgressRules {
         let url = url.url().ok_or(Forbidden::NotPublic)?;
         let plain = url.scheme() == "http";
         let port = url.port_or_known_default().unwrap_or_default();
-        let literal = match url.host() {
-            Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
-            Some(Host::Ipv6(address)) => Some(IpAddr::from(address)),
-            Some(Host::Domain(_)) | None => None,
+        let (literal, name) = match url.host() {
+            Some(Host::Ipv4(address)) => (Some(IpAddr::from(address)), ""),
+            Some(Host::Ipv6(address)) => (Some(IpAddr::from(address)), ""),
+            Some(Host::Domain(name)) => (None, name.strip_suffix('.').unwrap_or(name)),
+            None => (None, ""),
         };
         if plain {
-            let loopback = literal.map_or(url.host_str() == Some("localhost"), |address| address.is_loopback());
+            let loopback = literal.map_or(name == "localhost", |address| address.is_loopback());
             return if self.allow_loopback && loopback { Ok(()) } else { Err(Forbidden::Scheme) };
         }
         if !self.ports.contains(&port) {
             let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
             return Err(Forbidden::Port(ports.join(", ")));
         }
-        match literal {
-            Some(address) if !is_public(address) => Err(Forbidden::NotPublic),
-            _ => Ok(()),
-        }
+        // Names of one label and those below `localhost` (RFC 6761, section 6.3) are not in the public DNS.
+        let is_public = literal.map_or(name.contains('.') && !name.ends_with(".localhost"), is_public);
+        if is_public { Ok(()) } else { Err(Forbidden::NotPublic) }
     }
 
     /// Returns whether a connection to this address may be opened.

@@ -26,7 +26,8 @@ pub(super) async fn text(request: Request<Body>) -> Result<String, Problem> {
     }
     let media_type = parts.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     if !media_type.is_some_and(is_json) {
-        return Err(Problem::unsupported_media_type("the header `Content-Type` must be `application/json`"));
+        let detail = "the header `Content-Type` must be `application/json`, with no other charset than UTF-8";
+        return Err(Problem::unsupported_media_type(detail));
     }
     // API Gateway replaces the second byte of gzip, which is not valid UTF-8.
     if bytes.starts_with(&[0x1f]) {
@@ -40,8 +41,12 @@ pub(super) async fn text(request: Request<Body>) -> Result<String, Problem> {
 }
 
 fn is_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let media_type = media_type.to_ascii_lowercase();
+    let mut parts = media_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let mut charsets = parts.filter_map(|parameter| parameter.strip_prefix("charset="));
+    (essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")))
+        && charsets.all(|charset| ["utf-8", "utf8", "us-ascii"].contains(&charset.trim_matches('"')))
 }
 
 /// Parses a JSON text. Records members that an object has twice, of which other parsers may read the
@@ -164,7 +169,14 @@ mod tests {
         {
             assert!(is_json(yes), "{yes}");
         }
-        for no in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+        for no in [
+            "",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/jsonp",
+            "application/json; charset=utf-16",
+            "application/json;charset=\"latin1\"",
+        ] {
             assert!(!is_json(no), "{no}");
         }
     }

@@ -61,10 +61,13 @@ impl Input for NewReplay {
         let statuses: Vec<DeliveryStatus> = wanted.map(|(_, status)| status).collect();
         let selection = match (since, until, error_ids, event_ids, statuses.is_empty()) {
             (Some(since), until, None, None, true) => {
-                if until.is_some_and(|until| until <= since) {
-                    fields.reject("until", "must be after `since`");
+                let now = Timestamp::now();
+                match until {
+                    Some(until) if until <= since => fields.reject("until", "must be after `since`"),
+                    None if now <= since => fields.reject("since", "must be in the past"),
+                    _ => {}
                 }
-                Selection::Range { since: Some(since), until: Some(until.unwrap_or_else(Timestamp::now)) }
+                Selection::Range { since: Some(since), until: Some(until.unwrap_or(now)) }
             }
             (None, None, Some(ids), None, true) => Selection::Errors(sorted_unique(ids)),
             (None, None, None, Some(ids), true) => Selection::Events(sorted_unique(ids)),

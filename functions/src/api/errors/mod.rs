@@ -17,7 +17,7 @@ use tenon::{
 };
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::api::records::SortOrder;
+use crate::api::records::{SortOrder, check_range};
 
 pub mod get;
 pub mod groups;
@@ -35,6 +35,7 @@ pub struct Operations;
 
 /// Query parameters of all lists of errors.
 #[derive(Debug, Input, IntoParams)]
+#[input(check(check_range: since, until))]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct ErrorFilters {
     /// Start of the time range, inclusive; rounded down to a whole second.

@@ -26,10 +26,11 @@ use tenon::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::records::{ListOrder, find_user};
+use crate::api::records::{ListOrder, check_range, find_user};
 
 /// Query parameters of the list of events.
 #[derive(Debug, Input, IntoParams)]
+#[input(check(check_range: since, until))]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct EventFilters {
     /// Start of the time range, inclusive; rounded down to a whole second.

@@ -39,8 +39,8 @@ use crate::{
     changes::Changes,
 };
 
-/// Credentials of an installation with their data revisions, by type, as it recorded them.
-pub(super) type DataRevisions = BTreeMap<String, (CredentialId, Option<u64>)>;
+/// Data revisions of the credentials of an installation, by type, as it recorded them.
+pub(super) type DataRevisions = BTreeMap<String, Option<u64>>;
 
 /// Present state of what a request changes.
 pub(super) struct Current {
@@ -128,8 +128,7 @@ impl Current {
     /// Returns the revisions of the data that the installation last stored.
     pub(super) fn data_revisions(&self) -> DataRevisions {
         let installed = self.before.iter().flat_map(|one| &one.credentials);
-        let revision = |one: &InstalledCredential| (one.credential_id, one.data_revision);
-        installed.map(|installed| (installed.credential_type.to_string(), revision(installed))).collect()
+        installed.map(|installed| (installed.credential_type.to_string(), installed.data_revision)).collect()
     }
 
     /// Names everything in a request that is invalid.
@@ -313,18 +312,17 @@ impl Current {
     }
 
     /// Returns whether another request stored valid data for the credential type while this one was in
-    /// progress: in another credential, if this one asks for a new one.
+    /// progress, so that this one counts as the earlier of the two. A request for a new credential adds it in any
+    /// case.
     fn is_superseded(&self, name: &str, request: &PutInstallation, seen: &DataRevisions) -> bool {
-        let is_new = request.credentials.0.get(name).is_some_and(|input| input.new);
-        let (seen_id, seen_revision) = seen.get(name).copied().unzip();
-        let installed = self.before.as_ref().and_then(|before| before.credential(name));
+        let adds = request.credentials.0.get(name).is_some_and(|input| input.new);
+        let installed = self.before.as_ref().and_then(|before| before.credential(name)).filter(|_| !adds);
         installed.is_some_and(|InstalledCredential { credential_id, data_revision, .. }| {
             let present = self.credentials.get(credential_id).map(|sealed| &sealed.credential);
             let present = present.filter(|credential| credential.status == CredentialStatus::Valid);
             data_revision.is_some()
                 && *data_revision == present.map(|credential| credential.data_revision)
-                && seen_revision.flatten() != *data_revision
-                && (!is_new || seen_id != Some(*credential_id))
+                && seen.get(name).copied().flatten() != *data_revision
         })
     }
 

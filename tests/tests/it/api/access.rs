@@ -3,7 +3,10 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tests::{Api, Tenon, bus_settings, eventually, example_error, python, send, setting};
+use tests::{
+    Api, Tenon, bus_settings, eventually, example_error, python, send, setting,
+    table_items::{contains, scan},
+};
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
@@ -98,7 +101,23 @@ async fn api_key_cannot_access_another_environment() {
 }
 
 #[tokio::test]
-async fn engine_key_neither_reads_nor_manages_users_workflows_and_destinations() {
+async fn keys_tokens_and_tickets_are_in_no_item() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let integration = json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "A" }] });
+    acme.backend.put("/integrations/orders", integration).await.is(201);
+    let link = acme.backend.get(&format!("/users/{user}/integrations/orders/install-url")).await.is(200).text("url");
+    let (_, ticket) = link.split_once("#ticket=").unwrap();
+    let token = acme.user_token(&user).await;
+    let items = scan(&acme.tenon.aws, &setting("TENON_STACK_DirectoryTable")).await;
+    assert!(items.iter().any(|item| contains(item, &user)));
+    for secret in [acme.backend.credential(), acme.engine.credential(), &token, ticket] {
+        assert!(secret.len() > 20 && !items.iter().any(|item| contains(item, secret)));
+    }
+}
+
+#[tokio::test]
+async fn engine_key_neither_reads_users_and_destinations_nor_manages_anything() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let workflow = acme.create_workflow(&user, "Orders").await;
@@ -106,6 +125,8 @@ async fn engine_key_neither_reads_nor_manages_users_workflows_and_destinations()
     acme.engine.get(&format!("/users/{user}")).await.is_problem(403, "forbidden");
     acme.engine.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
     acme.engine.get(&format!("/workflows/{workflow}/errors")).await.is_problem(403, "forbidden");
+    acme.engine.get("/destinations").await.is_problem(403, "forbidden");
+    acme.engine.get(&format!("/workflows/{workflow}")).await.is(200);
     acme.engine.post("/users", json!({ "email": "jim@acme.example" })).await.is_problem(403, "forbidden");
     acme.engine.post("/workflows", json!({ "userId": user, "name": "x" })).await.is_problem(403, "forbidden");
     acme.engine.post("/destinations", bus_settings("x")).await.is_problem(403, "forbidden");

@@ -1,5 +1,7 @@
 //! Installations: validation, changes and uninstalling.
 
+use std::collections::HashSet;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{Answer, Api, Environment, Tenon, eventually, keys, send, table_items::contains};
@@ -490,6 +492,20 @@ async fn one_of_concurrent_requests_installs_what_must_be_new() {
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 412, 412, 412, 412]);
     assert_eq!(here.credentials().await.len(), 1);
+}
+
+#[tokio::test]
+async fn each_of_concurrent_requests_adds_the_account_for_which_it_asks() {
+    let here = Installed::new(&["new"]).await;
+    here.put(json!({ "credentials": connected("shpat_0") })).await.is(201);
+    let added = join_all((1..=4).map(|n| {
+        let mut credentials = connected(&format!("shpat_{n}"));
+        credentials["shopify"]["new"] = json!(true);
+        here.put(json!({ "credentials": credentials }))
+    }));
+    let ids: HashSet<String> =
+        added.await.iter().map(|answer| answer.body["credentialIds"]["shopify"].to_string()).collect();
+    assert_eq!((ids.len(), here.credentials().await.len()), (4, 5));
 }
 
 #[tokio::test]

@@ -55,6 +55,16 @@ async fn errors_of_environment_are_listed_filtered_and_paged() {
     assert_eq!(other.backend.get(&format!("/logs?workflowId={a}")).await.is(200).body, json!({ "errors": [] }));
     assert_eq!(other.backend.get(&format!("/logs?userId={joe}")).await.is(200).body, json!({ "errors": [] }));
     acme.backend.get("/logs?userId=nobody").await.is_problem(404, "not-found");
+    for list in ["/logs", &format!("/workflows/{a}/errors"), "/errors/groups", "/events"] {
+        let range = |since: &str, until: &str| format!("{list}?since={since}T00:00:00Z&until={until}T00:00:00Z");
+        let inverted = acme.backend.get(&range("2026-11-21", "2026-11-20")).await;
+        inverted.is_problem(422, "validation").names(&["/until"]);
+        acme.backend.get(&range("2026-11-20", "2026-11-20")).await.is(200);
+    }
+    // Also with a name that no user can have.
+    for user in ["nobody", "a%20b", "batch"] {
+        acme.backend.delete(&format!("/users/{user}/logs")).await.is(202);
+    }
     acme.backend
         .get("/logs?skip=1001&sortOrder=up&limit=101&workflowId=x")
         .await
@@ -152,7 +162,6 @@ async fn similar_errors_are_grouped() {
 
     for empty in [
         "since=2025-12-31T00:00:00Z&until=2026-01-01T00:00:00Z",
-        "since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z",
         "since=9999-12-31T23:59:59Z",
         "until=-009999-01-02T00:00:00Z",
     ] {

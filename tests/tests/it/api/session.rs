@@ -40,4 +40,17 @@ async fn session_of_a_user_with_many_items_is_truncated() {
     assert_eq!(shown["truncated"], true);
     let workflows = shown["workflows"].as_array().unwrap();
     assert_eq!((workflows.len(), &workflows[199]["name"]), (200, &json!("Workflow 199")));
+
+    let jim = acme.create_user("jim@acme.example").await;
+    let session = Api::new(acme.user_token(&jim).await);
+    let path = format!("/users/{jim}/credentials");
+    let credential = json!({ "type": "shop", "name": "Shop", "data": {} });
+    for number in 0..201 {
+        if number == 200 {
+            assert!(session.get("/session").await.is(200).body.get("truncated").is_none());
+        }
+        acme.backend.post(&path, credential.clone()).await.is(201);
+    }
+    let shown = session.get("/session").await.is(200).body;
+    assert_eq!((&shown["truncated"], shown["credentials"].as_array().unwrap().len()), (&json!(true), 200));
 }

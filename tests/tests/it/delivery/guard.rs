@@ -154,8 +154,9 @@ async fn no_spelling_of_a_forbidden_address_is_dialed() {
         let dialed = connector(false).call(uri.clone()).await;
         let error = dialed.expect_err(host);
         assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{host} as {uri}: {error}");
-        let is_literal = uri.host().unwrap().trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        assert_eq!(saved.is_err(), is_literal, "{host} as {uri}: addresses are rejected when saved");
+        let name = uri.host().unwrap().trim_matches(['[', ']', '.']);
+        let is_local = name.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost");
+        assert_eq!(saved.is_err(), is_local, "{host} as {uri}: addresses are rejected when saved");
     }
 }
 
@@ -226,6 +227,11 @@ async fn plain_http_is_limited_to_loopback_in_local_mode() {
         ("http://10.0.0.1/", false),
         ("http://[::ffff:127.0.0.1]/", false),
         ("https://127.0.0.1/", false),
+        ("https://localhost/", false),
+        ("https://hooks.localhost./", false),
+        ("https://intranet/", false),
+        ("https://intranet./", false),
+        ("https://localhost.example/", true),
     ] {
         assert_eq!(rules(true).check_url(&url.parse().unwrap()).is_ok(), allowed, "{url}");
     }
