@@ -85,7 +85,7 @@ test: ## Run all tests on a stack of their own (TESTS=text selects by name)
 	@$(PYTHON) local/test.py $(if $(TESTS),,--stack-tests) $(TEST_RUNNER) --locked --workspace $(TESTED) $(TESTS)
 
 .PHONY: generate
-generate: setup clients ## Generate docs/openapi.json, the event files of the endpoints, and the generated files of sdk/
+generate: setup clients ## Generate docs/openapi.json, docs/reference.md, the event files of the endpoints, and the generated files of sdk/
 	python3 local/sdk.py generate
 	UPDATE_EXPECT=1 cargo test --locked --quiet --workspace $(TESTED) -- served_document_matches_the_handlers \
 		event_files_match_the_first_row_of_each_function

@@ -1,4 +1,4 @@
-"""Lints docs/openapi.json, and generates clients and the types of sdk/node and sdk/python from it.
+"""Lints docs/openapi.json, and generates the reference, clients and the types of sdk/ from it.
 
 `make check` and `make generate` run it as a program; tests/stack/test_clients.py uses the clients.
 """
@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import python_sdk
+import reference
 from emulator import ROOT
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
@@ -25,10 +26,10 @@ PYTHON_SDK = ROOT / "sdk" / "python"
 
 
 def main() -> None:
-    """Runs `generate`, which writes the generated files of sdk/node and sdk/python, or `check`."""
+    """Runs `generate`, which writes the generated files, or `check`."""
     match sys.argv[1:]:
         case ["generate"]:
-            for path, text in sdk_files().items():
+            for path, text in generated_files().items():
                 path.write_text(text)
         case ["check"]:
             check()
@@ -38,7 +39,7 @@ def main() -> None:
 
 def check() -> None:
     """Lints the document, generates both clients and checks both packages. Fails on warnings."""
-    stale = [path for path, text in sdk_files().items() if not path.exists() or path.read_text() != text]
+    stale = [path for path, text in generated_files().items() if not path.exists() or path.read_text() != text]
     if stale:
         sys.exit("\n".join(f"{path.relative_to(ROOT)} is not current: run `make generate`" for path in stale))
     with tempfile.TemporaryDirectory() as folder:
@@ -49,16 +50,22 @@ def check() -> None:
             node_sdk(Path(folder) / "sdk")
 
 
-def sdk_files() -> dict[Path, str]:
-    """Returns the generated files of both packages; without Node.js those of sdk/python."""
+def generated_files() -> dict[Path, str]:
+    """Returns the generated files with their contents, without Node.js not those of sdk/node."""
+    document = json.loads(DOCUMENT.read_text())
     package = PYTHON_SDK / "src" / "tenon_client"
-    models = python_sdk.generate(json.loads(DOCUMENT.read_text()))
-    files = {package / name: _formatted(text) for name, text in models.items()}
+    files = {package / name: _formatted(text) for name, text in python_sdk.generate(document).items()}
+    files[ROOT / "docs" / "reference.md"] = reference.generate(document)
     if NODE_MODULES.is_dir():
         files[NODE_SDK / "src" / "api.ts"] = _typescript_types("--default-non-nullable", "false")
     else:
         print("skipping the OpenAPI linter, the TypeScript client and sdk/node: Node.js is not installed")
     return files
+
+
+def node() -> str | None:
+    """Returns the path of Node.js, or None if it is missing or too old for the packages."""
+    return shutil.which("node") if NODE_MODULES.is_dir() else None
 
 
 def lint() -> None:

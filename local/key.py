@@ -28,6 +28,8 @@ def main() -> None:
     body = json.load(response["Payload"])
     if "FunctionError" in response:
         sys.exit(f"The key was not created: {body['errorMessage']}")
+    # Only the key is captured by a command substitution.
+    print(f"id of the key, with which it can be revoked: {body['keyId']}", file=sys.stderr)
     print(body["key"])
 
 

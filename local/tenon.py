@@ -14,16 +14,17 @@ from stack import Stack
 
 def make_environment(emulator: Emulator, stack: Stack, name: str, kind: str) -> str:
     """Creates an environment and returns its id."""
-    return _invoke(emulator, stack.outputs["EnvironmentsCreate"], {"name": name, "kind": kind})["environmentId"]
+    return invoke(emulator, stack.outputs["EnvironmentsCreate"], {"name": name, "kind": kind})["environmentId"]
 
 
 def make_key(emulator: Emulator, stack: Stack, environment: str, name: str, scopes: list[str]) -> str:
     """Creates an API key of an environment and returns it in plain text."""
     payload = {"environmentId": environment, "name": name, "scopes": scopes}
-    return _invoke(emulator, stack.outputs["KeysCreate"], payload)["key"]
+    return invoke(emulator, stack.outputs["KeysCreate"], payload)["key"]
 
 
-def _invoke(emulator: Emulator, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+def invoke(emulator: Emulator, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """Invokes a function of a stack, and returns its result."""
     response = emulator.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
     body = json.loads(response["Payload"].read())
     if "FunctionError" in response:

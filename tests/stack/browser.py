@@ -136,10 +136,10 @@ def act(action: Callable[[], str | None], seconds: float, describe: Callable[[],
         raise AssertionError(f"{reason}\n{describe()}") from error
 
 
-def wait(condition: Callable[[], Any], seconds: float, name: str) -> Any:
+def wait(condition: Callable[[], Any], seconds: float, name: str, pause: float = 0.02) -> Any:
     """Waits until a condition returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} seconds: {name}"
-        time.sleep(0.02)
+        time.sleep(pause)
     return value

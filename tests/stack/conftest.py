@@ -7,6 +7,7 @@ local/test.py, with a stack of their own, because some of them change its settin
 import os
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -83,6 +84,11 @@ class Environment:
 
 
 NewEnvironment = Callable[[], Environment]
+
+
+def timestamp(at: datetime) -> str:
+    """Returns a time as Tenon writes it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def run_schedule(emulator: Emulator, function: str, *, enabled: bool) -> None:

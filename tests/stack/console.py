@@ -3,7 +3,6 @@
 import contextlib
 import http.server
 import itertools
-import json
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -220,12 +219,10 @@ class Console:
 
     def revoke(self, key: str) -> None:
         """Revokes an API key."""
-        client = self.emulator.client("lambda")
 
         def invoke(function: str, **payload: str) -> dict[str, Any]:
-            body = json.dumps({"environmentId": self.environment.id, **payload})
-            answer = client.invoke(FunctionName=self.stack.outputs[function], Payload=body)
-            return json.load(answer["Payload"])
+            payload["environmentId"] = self.environment.id
+            return tenon.invoke(self.emulator, self.stack.outputs[function], payload)
 
         [revoked] = [known["keyId"] for known in invoke("KeysList")["keys"] if key.startswith(known["prefix"])]
         assert invoke("KeysRevoke", keyId=revoked)["revokedAt"]

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import clients
 import pytest
 from browser import wait
 from conftest import Environment
@@ -84,7 +84,7 @@ def guide(emulator: Emulator, stack: Stack, tmp_path_factory: pytest.TempPathFac
 
 def node() -> str:
     """Returns the path of Node.js, or skips the test."""
-    return shutil.which("node") or pytest.skip("needs Node.js")
+    return clients.node() or pytest.skip("needs Node.js")
 
 
 def program(folder: Path, language: str, name: str) -> list[str]:

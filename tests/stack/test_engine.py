@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import standardwebhooks
 import tenon
+from browser import wait
 from conftest import Environment, NewEnvironment
 from emulator import free_port
 from serving import Serving
@@ -140,12 +141,12 @@ class Customer:
         def holds() -> bool:
             return len(self.events(user, event_type)) >= count and all(map(is_delivered, self.events(user)))
 
-        wait(f"{count} events {event_type} are delivered", holds)
+        wait(holds, PATIENCE, f"{count} events {event_type} are delivered")
 
     def wait_for_run(self, token: str) -> None:
         """Waits until the engine has run a workflow with a token once more."""
         before = self.shop.requests[token]
-        wait(f"a run with the token {token!r}", lambda: self.shop.requests[token] > before)
+        wait(lambda: self.shop.requests[token] > before, PATIENCE, f"a run with the token {token!r}")
 
     def assert_not_run(self, token: str) -> None:
         """Asserts that the engine no longer uses a token, while it runs the workflow of ben."""
@@ -198,7 +199,7 @@ def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
 
     # The shop rejects the token: the engine records an error, and marks the credential as invalid.
     customer.shop.rejected["first"] = lambda: None
-    wait("the credential is invalid", lambda: customer.call("GET", credential)["status"] == "invalid")
+    wait(lambda: customer.call("GET", credential)["status"] == "invalid", PATIENCE, "the credential is invalid")
     customer.assert_not_run("first")
     assert "401" in customer.call("GET", credential)["statusReason"]
     errors = customer.call("GET", f"/workflows/{workflow}/errors")["errors"]
@@ -286,11 +287,3 @@ def test_engine_verifies_signatures(customer: Customer) -> None:
     assert customer.call("POST", f"/destinations/{customer.webhook['destinationId']}/test")["delivered"]
     assert customer.send(stopped) == 204
     customer.assert_not_run("first")
-
-
-def wait(until: str, holds: Callable[[], bool]) -> None:
-    """Waits until something holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {until}"
-        time.sleep(0.05)

@@ -4,11 +4,13 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import Environment, NewEnvironment, run_schedule
+import tenon
+from browser import wait
+from conftest import Environment, NewEnvironment, run_schedule, timestamp
 from customer import Endpoint
 from emulator import Emulator
 from stack import Stack
@@ -35,9 +37,9 @@ def test_a_drain_of_40_rounds_and_a_replay_of_5000_errors_end(
         environment = new_environment()
         replay = start_replay(environment, endpoint, REPLAYED)
         wait_for_replay(environment, replay)
-        wait(f"{ROUNDS} rounds", lambda: drain_invocations(emulator, stack) - before >= ROUNDS)
+        wait(lambda: drain_invocations(emulator, stack) - before >= ROUNDS, PATIENCE, f"{ROUNDS} rounds", pause=1)
         drained.spread(timedelta())
-        wait("the backlog is delivered", drained.is_empty)
+        wait(drained.is_empty, PATIENCE, "the backlog is delivered", pause=1)
     assert dead_letters(emulator, stack) == []
     assert count(emulator, "RecursiveInvocationsDropped", "tenon-drain") == 0
     assert count(emulator, "RecursiveInvocationsDropped", "tenon-replay") == 0
@@ -56,7 +58,7 @@ def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(
             replay = start_replay(environment, endpoint, REPLAYED)
             for function in ("tenon-replay", "tenon-drain"):
                 dropped = functools.partial(count, emulator, "RecursiveInvocationsDropped", function)
-                wait(f"{function} is stopped", lambda dropped=dropped: dropped() > 0)
+                wait(lambda dropped=dropped: dropped() > 0, PATIENCE, f"{function} is stopped", pause=1)
             assert environment.call("GET", f"/replays/{replay}")["status"] == "running"
             assert not drained.is_empty()
         assert {"ReplayStepV1", "DrainV1"} <= {message["message"] for message in dead_letters(emulator, stack)}
@@ -69,7 +71,7 @@ def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(
         )
         invoke_sweep(emulator, stack)
         wait_for_replay(environment, replay)
-        wait("the backlog is delivered", drained.is_empty)
+        wait(drained.is_empty, PATIENCE, "the backlog is delivered", pause=1)
 
 
 @contextlib.contextmanager
@@ -140,7 +142,7 @@ def backlog(emulator: Emulator, stack: Stack, environment: Environment, size: in
         destination = environment.call("POST", "/destinations", settings, 201)["destinationId"]
         made = Backlog(emulator, stack, environment, destination)
         record(environment, size)
-        wait("all deliveries are pending", lambda: len(made.items()) == size)
+        wait(lambda: len(made.items()) == size, PATIENCE, "all deliveries are pending")
         # The open circuit keeps the drain from them for five seconds and more.
         made.spread(timedelta(seconds=1))
         endpoint.answers[:] = [204]
@@ -182,7 +184,7 @@ def start_replay(environment: Environment, endpoint: Endpoint, size: int) -> str
 
 def wait_for_replay(environment: Environment, replay: str) -> None:
     """Waits until a replay has found all errors, and cancels its pending deliveries."""
-    wait("the replay is done", lambda: environment.call("GET", f"/replays/{replay}")["status"] == "done")
+    wait(lambda: environment.call("GET", f"/replays/{replay}")["status"] == "done", PATIENCE, "the replay is done")
     assert environment.call("GET", f"/replays/{replay}")["found"] == REPLAYED
     environment.call("DELETE", f"/replays/{replay}")
 
@@ -210,8 +212,7 @@ def set_back(emulator: Emulator, stack: Stack, pk: str, sk: str, attribute: str)
 
 def invoke_sweep(emulator: Emulator, stack: Stack) -> None:
     """Runs the sweep as its schedule does."""
-    response = emulator.client("lambda").invoke(FunctionName=stack.outputs["Sweep"], Payload="{}")
-    woken = json.load(response["Payload"])
+    woken = tenon.invoke(emulator, stack.outputs["Sweep"], {})
     assert (woken["replays"], woken["drains"] > 0) == (1, True), woken
 
 
@@ -246,17 +247,3 @@ def count(emulator: Emulator, metric: str, function: str) -> float:
         Statistics=["Sum"],
     )["Datapoints"]
     return sum(point["Sum"] for point in points)
-
-
-def timestamp(at: datetime) -> str:
-    """Returns a time as Tenon writes it."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def wait(until: str, holds: Callable[[], bool]) -> None:
-    """Waits until something holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {until}"
-        # The conditions read a lot.
-        time.sleep(1)

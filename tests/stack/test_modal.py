@@ -762,13 +762,13 @@ def test_app_connects_an_account_on_request(site: Site, new_environment: NewEnvi
         window.account = account;
         return new Promise((resolve) => Object.assign(window, { end: resolve }));
     }""")
-    site.show("This account is connected in the app.", integrationId="shop")
+    site.show("Connect this account in the app.", integrationId="shop")
     site.click("Connect Shop account")
     wait(lambda: site.run("return window.account"), PATIENCE, "request")
     assert site.run("return window.account") == {"integrationId": "shop", "type": "shop"}
     # The user has closed the other window, and tries again.
     site.run("end(); delete window.account")
-    site.click("Connect Shop account", "This account is connected in the app.")
+    site.click("Connect Shop account", "Connect this account in the app.")
     wait(lambda: site.run("return window.account"), PATIENCE, "second request")
     first = connect("first")
     site.run("end()")
@@ -777,7 +777,7 @@ def test_app_connects_an_account_on_request(site: Site, new_environment: NewEnvi
     # The same if it no longer works.
     user.break_account(user.installation(), "revoked")
     site.click("Manage", "revoked")
-    site.click("Reconnect", "This account is connected in the app.")
+    site.click("Reconnect", "Connect this account in the app.")
     site.run("delete window.account")
     site.click("Connect Shop account")
     wait(lambda: site.run("return window.account"), PATIENCE, "third request")
@@ -790,16 +790,22 @@ def test_app_connects_an_account_on_request(site: Site, new_environment: NewEnvi
 def test_account_that_is_connected_late_does_not_change_another_view(
     site: Site, new_environment: NewEnvironment
 ) -> None:
-    _, connect = offer_account_of_the_app(site, new_environment)
+    user, connect = offer_account_of_the_app(site, new_environment)
+    chat = {"name": "Chat", "workflows": [{"key": "main", "name": "Main work"}]}
+    user.environment.call("PUT", "/integrations/chat", chat, 201)
     site.run("window.connect = () => new Promise((resolve) => Object.assign(window, { end: resolve }))")
     site.show("Shop")
-    site.click("Shop", "This account is connected in the app.")
+    site.click("Shop", "Connect this account in the app.")
     site.click("Connect Shop account")
     wait(lambda: site.run("return window.end !== undefined"), PATIENCE, "request")
     site.click("Back", "Integrations")
+    site.click("Chat", "Install")
     connect("first")
     site.run("end()")
-    site.click("Shop", "Account to use", "first")
+    site.click("Install", "Chat is installed.")
+    site.click("Done")
+    site.wait_closed()
+    site.show("Account to use", "first", integrationId="shop")
 
 
 def test_account_that_the_app_replaces_in_place_works_again(site: Site, new_environment: NewEnvironment) -> None:

@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import standardwebhooks
 import tenon
-from conftest import Environment, NewEnvironment, run_schedule
+from browser import wait
+from conftest import Environment, NewEnvironment, run_schedule, timestamp
 from customer import Bus, Endpoint, make_bus
 from emulator import REGION, ROOT, Emulator
 from recovery.directory import claims
@@ -166,11 +167,11 @@ class Accident:
         self.revoked = tenon.Api(self.stack.url, self.new_key("revoked"))
         for workflow in self.workflows[:2]:
             self.record(workflow, 10)
-        self.wait("all errors are delivered", lambda: self.webhook.received.qsize() == 20)
-        self.wait("they are recorded as delivered", lambda: self.is_delivered(self.destination))
+        wait(lambda: self.webhook.received.qsize() == 20, PATIENCE, "all errors are delivered")
+        wait(lambda: self.is_delivered(self.destination), PATIENCE, "they are recorded as delivered")
         self.make_pending()
         events = self.key_of_events(self.joe)
-        self.wait("all events are delivered", lambda: len(self.errors.partition(events)) == self.heard())
+        wait(lambda: len(self.errors.partition(events)) == self.heard(), PATIENCE, "all events are delivered")
 
     def install_all(self) -> None:
         """Installs integrations. Each has another fate, which is its name."""
@@ -227,8 +228,8 @@ class Accident:
         )
         self.record(self.workflows[2], 4)
         self.environment.call("PATCH", f"/workflows/{self.workflows[2]}", {"name": "renamed"})
-        self.wait("all deliveries are pending", lambda: len(self.deliveries()) == 5)
-        self.wait("the webhook has received its errors", lambda: self.webhook.received.qsize() == 24)
+        wait(lambda: len(self.deliveries()) == 5, PATIENCE, "all deliveries are pending")
+        wait(lambda: self.webhook.received.qsize() == 24, PATIENCE, "the webhook has received its errors")
         while self.failing.receive(0):
             pass
 
@@ -284,7 +285,7 @@ class Accident:
         """Deletes a user, and waits for the end of the deletion."""
         self.environment.call("DELETE", f"/users/{user}")
         deletion = (f"env#{self.environment.id}#deletions", f"deletion#{user}")
-        self.wait("the deletion is complete", lambda: deletion not in self.items(self.directory))
+        wait(lambda: deletion not in self.items(self.directory), PATIENCE, "the deletion is complete")
 
     def put(self, table: str, partition: str, kind: str, user: str, **others: Any) -> None:
         """Writes a job of a user."""
@@ -450,10 +451,7 @@ class Accident:
     def invoke(self, function: str, **payload: str) -> dict[str, Any]:
         """Invokes an administration function."""
         payload["environmentId"] = self.environment.id
-        answer = self.emulator.client("lambda").invoke(
-            FunctionName=self.stack.outputs[function], Payload=json.dumps(payload)
-        )
-        return json.loads(answer["Payload"].read())
+        return tenon.invoke(self.emulator, self.stack.outputs[function], payload)
 
     def is_delivered(self, destination: str) -> bool:
         """Whether the first attempts of all errors are stored."""
@@ -466,18 +464,6 @@ class Accident:
         """Returns the number of events whose first attempts at the listener are stored."""
         stored = self.errors.partition(f"{self.key_of_events(self.joe)}#deliveries").values()
         return sum(len(item["attempts"]["M"]) for item in stored)
-
-    def wait(self, until: str, holds: Callable[[], bool]) -> None:
-        """Waits until something holds."""
-        deadline = time.monotonic() + PATIENCE
-        while not holds():
-            assert time.monotonic() < deadline, f"not within {PATIENCE} s: {until}"
-            time.sleep(0.05)
-
-
-def timestamp(at: datetime) -> str:
-    """Returns a time as Tenon writes it."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def settings(value: Any) -> Any:
@@ -554,7 +540,7 @@ def test_an_interrupted_restore_is_continued(accident: Accident) -> None:
         process.send_signal(signal.SIGCONT if not found else signal.SIGKILL)
         return found
 
-    accident.wait("it has copied something", has_copied)
+    wait(has_copied, PATIENCE, "it has copied something")
     process.communicate()
     assert set(accident.lost["directory"]) - accident.items(tables).keys()
 
@@ -565,7 +551,7 @@ def test_an_interrupted_restore_is_continued(accident: Accident) -> None:
 
 def test_a_restored_deletion_completes_and_its_receipt_has_exact_counts(accident: Accident) -> None:
     path = f"/events?userId={accident.unfinished}&type=user.deleted"
-    accident.wait("it completes", lambda: accident.environment.call("GET", path)["data"] != [])
+    wait(lambda: accident.environment.call("GET", path)["data"] != [], PATIENCE, "it completes")
     [receipt] = accident.environment.call("GET", path)["data"]
     assert receipt["data"]["counts"] == {"workflows": 0, "credentials": 2, "installations": 0}
 
@@ -663,7 +649,7 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(accide
     accident.run_drains(enabled=True)
     path = f"/destinations/{accident.failing_destination}"
     accident.environment.call("POST", f"{path}/replay", {"cancelled": True}, 202)
-    accident.wait("they are delivered", lambda: {accident.deliveries()[key] for key in lost} == {"delivered"})
+    wait(lambda: {accident.deliveries()[key] for key in lost} == {"delivered"}, PATIENCE, "they are delivered")
 
 
 def test_claims_of_names_are_computed_as_the_api_stores_them(

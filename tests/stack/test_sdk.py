@@ -2,7 +2,6 @@
 
 import http.server
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import clients
 import pytest
 from browser import ESCAPE, Browser, WebDriverError, wait
 
@@ -814,7 +814,7 @@ def test_classic_script_works_and_may_be_loaded_twice(host: Host) -> None:
 
 
 def test_import_without_a_dom_has_no_effect() -> None:
-    node = shutil.which("node") or pytest.skip("needs Node.js")
+    node = clients.node() or pytest.skip("needs Node.js")
     script = f"""import assert from "node:assert";
         const before = Object.keys(globalThis).length;
         const module = await import({str(SDK / "tenon.js")!r});

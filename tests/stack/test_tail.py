@@ -65,7 +65,7 @@ def test_a_list_that_fails_neither_hides_the_other_nor_loses_records(capsys: pyt
             assert printed() == []
 
 
-def test_a_local_stack_that_is_replaced_is_followed_again(
+def test_a_local_stack_that_is_replaced_is_waited_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = Unreliable()

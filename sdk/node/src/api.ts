@@ -2606,8 +2606,17 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The resource was changed after the ETag in `If-Match` was read, or exists although `If-None-Match` is `*`. */
+        /** @description The resource was changed after the ETag in `If-Match` was read. */
         Outdated: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The resource was changed after the ETag in `If-Match` was read, or exists although `If-None-Match` is `*`. */
+        OutdatedOrPresent: {
             headers: {
                 [name: string]: unknown;
             };
@@ -2644,7 +2653,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The content type is not JSON, or the body has a content encoding. */
+        /** @description The content type is not JSON in UTF-8, or the body has a content encoding. */
         UnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
@@ -3569,7 +3578,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            412: components["responses"]["Outdated"];
+            412: components["responses"]["OutdatedOrPresent"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
@@ -4807,7 +4816,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            412: components["responses"]["Outdated"];
+            412: components["responses"]["OutdatedOrPresent"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];

@@ -185,10 +185,10 @@ pub struct DeliveryRecorder {
 impl DeliveryRecorder {
     /// Returns the recorder for one destination.
     ///
-    /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of each
-    /// kind. Delivered records share one item per workflow or user and second (up to 100); a pending
-    /// delivery takes two items, a failed or cancelled one takes one. Pending deliveries: one
-    /// transaction per 20. In addition at most three writes of the health, and a third for the first
+    /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of delivered
+    /// records, and of pending ones. Delivered records share one item per workflow or user and second (up to
+    /// 100); a pending delivery takes two items. One write for each failed or cancelled delivery. Pending
+    /// deliveries: one transaction per 20. In addition at most three writes of the health, and a third for the first
     /// pending deliveries of a destination; one message and one write to schedule a drain, and one
     /// write to disable the destination.
     pub fn of(&self, route: Route) -> DestinationRecorder<'_> {

@@ -147,7 +147,7 @@ impl Replayer {
         &self,
         environment: EnvironmentId,
         destination: &Destination,
-        range: (Option<Timestamp>, Option<Timestamp>),
+        (since, until): (Timestamp, Timestamp),
         Position { part, after }: Position,
     ) -> Result<SelectedRecords, StoreError> {
         let (kind, parts) = if part < SHARDS { (RecordKind::Errors, SHARDS) } else { (RecordKind::Events, 2 * SHARDS) };
@@ -159,6 +159,7 @@ impl Replayer {
             return Ok(SelectedRecords { records: Vec::new(), next: next_position(parts - 1, None, 2 * SHARDS) });
         }
         let position = (after.as_deref(), RECORDS_PER_STEP);
+        let range = (Some(since), Some(until));
         let page = self.records.page_of_shard(environment, (kind, part % SHARDS), range, position).await?;
         let records = wanted(page.items, destination);
         Ok(SelectedRecords { records, next: next_position(part, page.next, 2 * SHARDS) })

@@ -84,9 +84,9 @@ pub enum Selection {
     #[serde(rename_all = "camelCase")]
     Range {
         /// Start of the range, inclusive, rounded down to the second.
-        since: Option<Timestamp>,
+        since: Timestamp,
         /// End of the range, exclusive, rounded up to the second.
-        until: Option<Timestamp>,
+        until: Timestamp,
     },
     /// Errors with these ids.
     Errors(Vec<ErrorId>),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn replay_waits_for_the_index_unless_it_selects_only_what_is_sent_in_any_case() {
-        let range = Selection::Range { since: None, until: None };
+        let range = Selection::Range { since: Timestamp::from_seconds(0), until: Timestamp::from_seconds(1) };
         let cancelled = Selection::Deliveries(vec![DeliveryStatus::Pending, DeliveryStatus::Cancelled]);
         for selection in [range, Selection::Errors(Vec::new()), Selection::Events(Vec::new()), cancelled] {
             assert_eq!(selection.start_delay(), INDEX_DELAY, "{selection:?}");

@@ -41,7 +41,7 @@ pub enum Identity {
         /// User id.
         user_id: UserId,
         /// Expiry of the token, in seconds since 1970.
-        #[serde(serialize_with = "as_text", deserialize_with = "number_or_text")]
+        #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
         exp: i64,
         /// Permissions of the token.
         #[serde(default)]
@@ -58,18 +58,9 @@ fn as_text<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error
     serializer.collect_str(number)
 }
 
-/// Reads a number of the authorizer context, which a former version wrote as a number.
-fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Given {
-        Number(i64),
-        Text(String),
-    }
-    match Given::deserialize(deserializer)? {
-        Given::Number(number) => Ok(number),
-        Given::Text(text) => text.parse().map_err(D::Error::custom),
-    }
+/// Reads a number that [`as_text`] has written.
+fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
 impl Identity {
@@ -260,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expiry_is_written_as_a_text_and_read_as_a_text_and_as_a_number() {
+    fn expiry_is_written_and_read_as_a_text() {
         let (environment, user) = (EnvironmentId::new(), UserId::new());
         let context = serde_json::to_value(Identity::User {
             environment,
@@ -271,14 +262,10 @@ mod tests {
         });
         let context = context.unwrap();
         assert_eq!(context["exp"], json!("1795498200"));
-        for exp in [json!(1_795_498_200), json!("1795498200")] {
-            let mut given = context.clone();
-            given["exp"] = exp;
-            assert!(matches!(
-                serde_json::from_value(given),
-                Ok(Identity::User { exp: 1_795_498_200, user_id, .. }) if user_id == user
-            ));
-        }
+        assert!(matches!(
+            serde_json::from_value(context.clone()),
+            Ok(Identity::User { exp: 1_795_498_200, user_id, .. }) if user_id == user
+        ));
         let mut malformed = context;
         malformed["exp"] = json!("soon");
         assert!(serde_json::from_value::<Identity>(malformed).is_err());

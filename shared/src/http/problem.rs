@@ -333,8 +333,7 @@ impl Problem {
     }
 
     /// Returns 412: the resource was changed after the caller read it.
-    pub fn precondition_failed() -> Self {
-        let detail = "`If-Match` or `If-None-Match` does not permit this change, because the resource has changed, exists or is missing; read it again";
+    pub fn precondition_failed(detail: &str) -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed", detail)
     }
 

@@ -71,7 +71,12 @@ pub(super) fn replacement(
         .set("revision", number(credential.revision))
         .set("dataRevision", number(credential.data_revision))
         .set("updatedAt", text(credential.updated_at));
-    Ok(update.when(Condition::equals("revision", number(before.revision))))
+    Ok(update.when(unchanged(before)))
+}
+
+/// Returns the condition that a credential was neither changed nor referenced since it was read.
+fn unchanged(Credential { namings, revision, .. }: &Credential) -> Condition {
+    Condition::equals("namings", number(namings)).and(Condition::equals("revision", number(revision)))
 }
 
 /// Returns the update with which a workflow or an installation starts to reference a credential, which
@@ -83,11 +88,8 @@ pub(super) fn reference(environment: EnvironmentId, user: UserId, id: Credential
 
 /// Returns the deletion of a credential that was neither changed nor referenced since, and its tombstone.
 pub(super) fn deletion(environment: EnvironmentId, credential: &Credential) -> Result<[Write; 2], StoreError> {
-    let Credential { credential_id, user_id, namings, revision, .. } = credential;
-    let key = keys::credential(environment, *user_id, *credential_id);
-    let unreferenced = Condition::equals("namings", number(namings));
-    let unchanged = Condition::equals("revision", number(revision));
-    Ok([Delete::of(&key).when(unreferenced.and(unchanged)).into(), mark_deleted(&key)?])
+    let key = keys::credential(environment, credential.user_id, credential.credential_id);
+    Ok([Delete::of(&key).when(unchanged(credential)).into(), mark_deleted(&key)?])
 }
 
 impl Credentials {

@@ -188,7 +188,7 @@ impl Request {
             Caller::Backend => key("manage"),
             Caller::Engine => key("engine"),
             Caller::User | Caller::LimitedUser => {
-                json!({ "principal": "user", "userId": world.user, "exp": 4_102_444_800_u64, "mode": "manage" })
+                json!({ "principal": "user", "userId": world.user, "exp": "4102444800", "mode": "manage" })
             }
         };
         if let Caller::LimitedUser = self.caller {
@@ -563,7 +563,7 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "installations_put",
         request: |world| request("PUT /users/{user}/installations/{integrationId}")
             .body(json!({ "credentials": { "shopify": { "credentialId": world.credential } } })).by_limited_user(),
-        status: 200, calls: "3*GetItem 2*Query 3*BatchGetItem", body: ANY_BODY },
+        status: 200, calls: "3*GetItem 2*BatchGetItem 2*Query BatchGetItem", body: ANY_BODY },
     AwsCalls { function: "integrations_get", request: |_| request("GET /integrations/{integrationId}").by_user(),
         status: 200, calls: "2*GetItem 2*BatchGetItem",
         body: |_, integration| assert_eq!(integration["installation"]["status"], "active") },
@@ -586,6 +586,12 @@ pub(crate) const AWS_CALLS: &[AwsCalls] = &[
     AwsCalls { function: "tickets",
         request: |world| request("POST /tickets").body(json!({ "ticket": world.ticket })),
         status: 410, calls: "GetItem", body: ANY_BODY },
+    AwsCalls { function: "credentials_delete",
+        request: |_| request("DELETE /users/{user}/credentials/{credentialId}").by_limited_user(),
+        status: 200, calls: "2*GetItem 2*Query BatchGetItem TransactWriteItems", body: ANY_BODY },
+    AwsCalls { function: "installations_put",
+        request: |_| request("PUT /users/{user}/installations/{integrationId}").body(installation()).by_user(),
+        status: 200, calls: "3*GetItem 2*BatchGetItem GenerateDataKey TransactWriteItems", body: ANY_BODY },
     AwsCalls { function: "installations_delete",
         request: |_| request("DELETE /users/{user}/installations/{integrationId}").by_user(),
         status: 200, calls: "3*GetItem 3*BatchGetItem 2*Query TransactWriteItems", body: ANY_BODY },

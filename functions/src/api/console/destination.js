@@ -98,8 +98,9 @@ function Missed({ destination, name, showReplays }) {
   const { data } = useData(`missed ${destinationId}`, async () => (enabled ? Promise.all(["cancelled", "failed"].map((status) =>
     readPage(`destinations/${segment(destinationId)}/deliveries`, { status, limit: COUNTED }))) : []));
   const counts = (data ?? []).map((page, index) => page.data.length > 0 && `${page.data.length}${page.cursor ? " or more" : ""} ${["cancelled", "failed"][index]}`).filter(Boolean);
+  const isOne = (data ?? []).reduce((sum, page) => sum + page.data.length, 0) === 1;
   if (!enabled || (!counts.length && !since)) return null;
-  return h(Notice, { kind: "warn" }, h("p", {}, counts.length > 0 && `Not sent: ${counts.join(" and ")} deliveries. `, since && h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent.")),
+  return h(Notice, { kind: "warn" }, h("p", {}, counts.length > 0 && `Not sent: ${counts.join(" and ")} ${isOne ? "delivery" : "deliveries"}. `, since && h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent.")),
     mayChange && h(Button, { action: async () => openReplay(destination, name, { since: counts.length ? undefined : since, started: () => {
       forgetUnsent(destinationId);
       showReplays();
@@ -120,12 +121,10 @@ function disableDestination({ destinationId, health: { pending } }, name) {
 }
 
 // Enables a destination, and offers to send what it missed.
-async function enableDestination({ destinationId, disabledAt, updatedAt }, name) {
-  // That of a destination that was disabled by an earlier version of Tenon is not known.
-  const disabledSince = disabledAt ?? updatedAt;
+async function enableDestination({ destinationId, disabledAt }, name) {
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
   // However the dialog is closed.
-  unsentSince.set(new Map([...unsentSince.value, [destinationId, disabledSince]]));
+  unsentSince.set(new Map([...unsentSince.value, [destinationId, disabledAt]]));
   const { data: cancelled } = await readPage(`destinations/${segment(destinationId)}/deliveries`, { status: "cancelled", limit: COUNTED });
   await refreshDestinations();
   announce(`${name} is enabled.`);
@@ -142,7 +141,7 @@ async function enableDestination({ destinationId, disabledAt, updatedAt }, name)
     },
   }, h(Choices, { label: "Send", name: "missed", chosen: [cancelled.length > 0 && "cancelled", "recorded"], options: [
     ["cancelled", `${cancelled.length >= COUNTED ? `${COUNTED} or more cancelled deliveries` : plural(cancelled.length, "cancelled delivery", "cancelled deliveries")}`], ["recorded", "What was recorded while it was disabled"]] }),
-  h(Field, { label: "Disabled since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(disabledSince), hint: "Errors and events recorded since then are sent." }))));
+  h(Field, { label: "Disabled since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(disabledAt), hint: "Errors and events recorded since then are sent." }))));
 }
 
 const STATUSES = [["", "All"], ["pending", "Pending"], ["failed", "Failed"], ["cancelled", "Cancelled"], ["delivered", "Delivered on retry"]];

@@ -11,8 +11,10 @@ const HealthBadge = ({ health: { status } }) => h(Badge, { kind: HEALTH_KINDS[st
 
 // Says what happens at a destination: since when, what waits, and when it is attempted.
 function HealthText({ destination: { health, disabledReason, enabled } }) {
-  const { status, lastSuccessAt, lastFailureAt, failingSince, pending, nextAttemptAt } = health;
-  const waiting = pending > 0 && h(Fragment, {}, plural(pending, "delivery", "deliveries"), " queued", nextAttemptAt && h(Time, { at: nextAttemptAt, before: ", next attempt ", past: ", being sent" }));
+  const { status, circuit, lastSuccessAt, lastFailureAt, failingSince, pending, nextAttemptAt } = health;
+  // One delivery probes an open circuit. The others wait.
+  const past = circuit === "open" ? ", waiting for the next attempt" : ", being sent";
+  const waiting = pending > 0 && h(Fragment, {}, plural(pending, "delivery", "deliveries"), " queued", nextAttemptAt && h(Time, { at: nextAttemptAt, before: ", next attempt ", past }));
   if (!enabled) return h("span", {}, disabledReason ? `Disabled by Tenon: ${disabledReason}` : "Nothing is sent");
   if (status === "failing" || status === "retrying") {
     return h("span", {}, failingSince && h(Fragment, {}, "Failing since ", h(Time, { at: failingSince }), waiting && ": "), waiting);

@@ -6,7 +6,7 @@ import { useData } from "./data.js";
 import { IntegrationFilter } from "./integrations.js";
 import { UserLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Badge, Empty, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
+import { Badge, Button, Empty, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
 
 export { InstallationsPage, InstallationTable };
 
@@ -27,10 +27,12 @@ function InstallationsPage() {
     h(PageLinks, { cursor: installations.data?.cursor, older: "Older installations" }));
 }
 
-const InstallationTable = ({ installations, showsUser, empty, cursor }) => (installations.length ? h("div", { class: "table" }, h("table", {},
-  h("thead", {}, h("tr", {}, ["Integration", showsUser && "User", "Status", "Workflows", "Installed"].filter(Boolean).map((title) => h("th", { key: title }, title)))),
+// Table of installations. `uninstall` removes one after a question.
+const InstallationTable = ({ installations, showsUser, empty, cursor, uninstall }) => (installations.length ? h("div", { class: "table" }, h("table", {},
+  h("thead", {}, h("tr", {}, ["Integration", showsUser && "User", "Status", "Workflows", "Installed", uninstall && ""].filter((title) => typeof title === "string").map((title) => h("th", { key: title }, title)))),
   h("tbody", {}, installations.map(({ integrationId, userId, status, attention, workflows, installedAt }) => h("tr", { key: `${userId}/${integrationId}` },
     h("td", {}, h("a", { href: link(["integrations", integrationId]) }, integrationId)), showsUser && h("td", {}, h(UserLink, { id: userId })),
     h("td", {}, h(Badge, { kind: INSTALLATION_KINDS[status] }, status.replace("-", " ")), attention.map(({ pointer, detail }) => h("span", { key: pointer, class: "quiet block" }, `${pointer.slice(1)} ${detail}`))),
     h("td", {}, workflows.map(({ workflowId, name, active }) => h("span", { key: workflowId, class: "block" }, h("a", { href: link(["workflows", workflowId]) }, name), !active && h("span", { class: "quiet" }, " inactive"))), !workflows.length && plural(0, "workflow")),
-    h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt }))))))) : h(Empty, { title: "No installations", cursor }, empty));
+    h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt })),
+    uninstall && h("td", {}, h(Button, { kind: "subtle", label: `Uninstall ${integrationId}`, action: async () => uninstall(integrationId) }, "Uninstall"))))))) : h(Empty, { title: "No installations", cursor }, empty));

@@ -39,7 +39,8 @@ function Preview({ integration }) {
   const inputs = [...list(credentialTypes).flatMap((type) => list(type.fields)), ...list(settings), ...choices].length;
   return h(Section, { title: "Preview of the modal" }, inputs > MOST_IN_ONE_FORM && h("p", { class: "quiet" }, "The modal shows these parts one after the other, since they have more than eight inputs."), h("div", themed(modal.theme),
     h("div", { class: "row flat" }, h(IntegrationIcon, integration), h("span", {}, h("strong", {}, asText(name, "(name)")), description && h("span", { class: "quiet block" }, asText(description)))),
-    list(credentialTypes).map((type, index) => h("fieldset", { key: index }, h("legend", {}, asText(type.name, "(name)")), list(type.fields).map((field, place) => h(PreviewField, { key: place, field })))),
+    list(credentialTypes).map((type, index) => h("fieldset", { key: index }, h("legend", {}, asText(type.name, "(name)")), list(type.fields).map((field, place) => h(PreviewField, { key: place, field })),
+      list(type.fields).length === 0 && h("span", { class: "quiet" }, "Connected in your app, then chosen here"))),
     list(settings).length > 0 && h("fieldset", {}, h("legend", {}, "Settings"), list(settings).map((field, place) => h(PreviewField, { key: place, field }))),
     choices.length > 0 && h("fieldset", {}, h("legend", {}, "Workflows"), choices.map((workflow, index) => h("label", { key: index, class: "check" }, h("input", { type: "checkbox", defaultChecked: true }), h("span", {}, asText(workflow.name, "(name)"), workflow.description && h("span", { class: "quiet block" }, asText(workflow.description)))))),
     h("div", {}, h("span", { class: "button primary" }, "Install"))));

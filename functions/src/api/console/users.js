@@ -72,6 +72,12 @@ function userPage({ id }) {
   const { user, workflows, credentials, installations } = loaded.data ?? {};
   useTitle(user?.username ?? "User");
   useEffect(() => { if (user) rememberNames("users", [user]); }, [user]);
+  // Asks, deletes what the path names, and shows what is left.
+  const remove = (question, target, done) => confirmAction({ ...question, action: async () => {
+    await call("DELETE", `${path}/${target}`);
+    announce(done);
+    await loaded.reload();
+  } });
   const change = (verb) => async () => {
     await call("POST", `${path}/${verb}`);
     announce(`${verb === "enable" ? "Enabled" : "Disabled"} ${user.username}.`);
@@ -89,20 +95,29 @@ function userPage({ id }) {
         ["Status", h(UserStatus, user)], ["Email", user.email ?? h("span", { class: "quiet" }, "none")], ["Name", user.fullName ?? h("span", { class: "quiet" }, "none")], ["Id", h(Id, { id: user.userId })],
         ["Created", h(Time, { at: user.createdAt })], ["Changed", h(Time, { at: user.updatedAt })], ...Object.entries(user.metadata),
       ] }), h("p", { class: "row" }, h("a", { href: link(["errors"], { view: "list", userId: id, range: "7d" }) }, "Errors of this user"), h("a", { href: link(["events"], { userId: id }) }, "Events of this user"))),
-      h(Section, { title: "Installations" }, h(InstallationTable, { installations: installations.data, empty: "This user has installed nothing." }), h(Rest, installations)),
+      h(Section, { title: "Installations" }, h(InstallationTable, { installations: installations.data, empty: "This user has installed nothing.", uninstall: mayChange && ((integration) => remove(uninstalling(integration, user), `installations/${segment(integration)}`, `Uninstalled ${integration}.`)) }), h(Rest, installations)),
       h(Section, { title: "Workflows" }, workflows.data.length ? h("div", { class: "table" }, h("table", {},
         h("thead", {}, h("tr", {}, ["Workflow", "Integration", "Status", "Changed"].map((title) => h("th", { key: title }, title)))),
         h("tbody", {}, workflows.data.map((workflow) => h("tr", { key: workflow.workflowId },
           h("td", { class: "text" }, h("a", { href: link(["workflows", workflow.workflowId]) }, workflow.name)), h("td", {}, workflow.integrationId ?? ""),
           h("td", {}, h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive")), h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: workflow.updatedAt }))))))) : h(Empty, { title: "No workflows" }), h(Rest, workflows)),
       h(Section, { title: "Credentials" }, credentials.data.length ? h("div", { class: "table" }, h("table", {},
-        h("thead", {}, h("tr", {}, ["Credential", "Type", "Status", "Changed", "Id"].map((title) => h("th", { key: title }, title)))),
+        h("thead", {}, h("tr", {}, ["Credential", "Type", "Status", "Changed", "Id", ...mayChange ? [""] : []].map((title) => h("th", { key: title }, title)))),
         h("tbody", {}, credentials.data.map(({ credentialId, name, type, status, statusReason, updatedAt }) => h("tr", { key: credentialId },
           h("td", { class: "text" }, name), h("td", {}, type), h("td", {}, h(Badge, { kind: status === "valid" ? "good" : "bad" }, status), statusReason && h("span", { class: "quiet block" }, statusReason)),
-          h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: updatedAt })), h("td", {}, h(Id, { id: credentialId }))))))) : h(Empty, { title: "No credentials" }), h(Rest, credentials))));
+          h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: updatedAt })), h("td", {}, h(Id, { id: credentialId })),
+          mayChange && h("td", {}, h(Button, { kind: "subtle", label: `Delete ${name}`, action: async () => remove(deletingCredential(name), `credentials/${credentialId}`, `Deleted ${name}.`) }, "Delete"))))))) : h(Empty, { title: "No credentials" }), h(Rest, credentials))));
 }
 
 const Rest = ({ cursor }) => cursor && h("p", { class: "quiet" }, `The newest ${MOST_SHOWN} are shown.`);
+
+const uninstalling = (integration, { username }) => ({
+  title: `Uninstall ${integration}?`, submit: "Uninstall", text: h("p", {}, `Its workflows of ${username} are deleted, and so are the accounts that it created and nothing else uses. This cannot be undone.`),
+});
+
+const deletingCredential = (name) => ({
+  title: `Delete ${name}?`, submit: "Delete credential", text: h("p", {}, "Its data is erased immediately, and installations that use it need attention. This cannot be undone."),
+});
 
 function disableUser({ username }, action) {
   confirmAction({ title: `Disable ${username}?`, submit: "Disable", action, text: h("p", {}, "Its tokens stop within a minute, and its workflows count as inactive. Its data is kept, and it can be enabled again.") });

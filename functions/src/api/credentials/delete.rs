@@ -52,6 +52,7 @@ impl State {
         }
     }
 }
+
 /// Deletes a credential. Its data is erased immediately.
 #[utoipa::path(delete, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
     security(("apiKey" = ["manage"]), ("userToken" = [])), responses((status = 200, body = Success),

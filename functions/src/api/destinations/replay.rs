@@ -67,7 +67,7 @@ impl Input for NewReplay {
                     None if now <= since => fields.reject("since", "must be in the past"),
                     _ => {}
                 }
-                Selection::Range { since: Some(since), until: Some(until.unwrap_or(now)) }
+                Selection::Range { since, until: until.unwrap_or(now) }
             }
             (None, None, Some(ids), None, true) => Selection::Errors(sorted_unique(ids)),
             (None, None, None, Some(ids), true) => Selection::Events(sorted_unique(ids)),

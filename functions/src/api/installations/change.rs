@@ -90,6 +90,14 @@ impl Current {
         let own: HashSet<CredentialId> = before.iter().flat_map(Installation::own_credentials).collect();
         let requested: Vec<CredentialId> =
             request.credentials.0.values().filter_map(|input| input.credential_id).collect();
+        let ids = own.iter().copied().chain(requested).map(|id| (user, id));
+        let workflows: Vec<_> =
+            before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
+        let (workflows, mut credentials): (_, Vec<SealedCredential>) = tokio::try_join!(
+            state.parts.workflows.get_all(environment, &workflows),
+            state.parts.credentials.get_all(environment, ids),
+        )?;
+        // After the credentials: a reference that is added later is a conflict.
         let limit = allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty());
         let (visible, of_others) = match limit {
             Some(allowed) => {
@@ -110,13 +118,6 @@ impl Current {
             }
             None => (None, HashSet::new()),
         };
-        let ids = own.iter().copied().chain(requested).map(|id| (user, id));
-        let workflows: Vec<_> =
-            before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
-        let (workflows, mut credentials): (_, Vec<SealedCredential>) = tokio::try_join!(
-            state.parts.workflows.get_all(environment, &workflows),
-            state.parts.credentials.get_all(environment, ids),
-        )?;
         credentials.retain(|SealedCredential { credential, .. }| {
             own.contains(&credential.credential_id)
                 || visible.as_ref().is_none_or(|visible| visible.contains(credential))

@@ -4,7 +4,7 @@ import { text, formatNumber, parseNumber } from "./texts.js";
 import { h, newId } from "./dom.js";
 import { state } from "./state.js";
 
-export { toPointer, fromPointer, formField, inputOf, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, missingValue, localized };
+export { toPointer, fromPointer, formField, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, missingValue, localized };
 
 // JSON pointer (RFC 6901) of the parts of a path, and the parts of a pointer.
 const toPointer = (...parts) => parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");

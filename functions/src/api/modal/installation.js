@@ -4,7 +4,7 @@ import { text, formatList } from "./texts.js";
 import { call, claims, deferred, RequestError } from "./api.js";
 import { h, button, announce, notice, problemText, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, loadIntegration, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
-import { toPointer, fromPointer, formField, inputOf, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
+import { toPointer, fromPointer, formField, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
 
@@ -33,17 +33,17 @@ function remember(installation) {
   state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== installation.integrationId)];
 }
 
-// Request for an installation of which no response has arrived.
-let unanswered = null;
-
 // Installs an integration that is not installed yet. A repetition succeeds if only the response was lost.
 async function install(id, body) {
   const request = JSON.stringify([installationPath(id), body]);
   try {
-    return await call("PUT", installationPath(id), body, { "if-none-match": "*" });
+    const installed = await call("PUT", installationPath(id), body, { "if-none-match": "*" });
+    state.unanswered = null;
+    return installed;
   } catch (problem) {
-    if (["offline", "failed"].includes(problem.kind)) unanswered = request;
-    if (problem.kind !== "changed" || unanswered !== request) throw problem;
+    if (["offline", "failed"].includes(problem.kind)) state.unanswered = request;
+    if (problem.kind !== "changed" || state.unanswered !== request) throw problem;
+    state.unanswered = null;
     await loadSession();
     const installed = installationOf(id);
     if (!installed) throw problem;
@@ -183,15 +183,13 @@ const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].te
 // Says that the app connects an account, with a button that asks the app to do it, if it can, and one that loads the
 // view again.
 function appConnects(integrationId, { type, name }, reload) {
-  const ask = () => {
-    const view = state.view;
-    // The app connects it in another window, and tells when that is done.
-    state.onConnected = () => { if (view === state.view) return reload(); };
-    send({ type: "connect", detail: { integrationId, type } });
-  };
   const { connects } = state.options;
-  return notice(text(connects ? "appCanConnect" : "appConnects"), "warn", h("div", { class: "actions start" },
+  const ask = () => send({ type: "connect", detail: { integrationId, type } });
+  const shown = notice(text(connects ? "appCanConnect" : "appConnects"), "warn", h("div", { class: "actions start" },
     connects && button(text("connectTitle", { account: name }), ask, "primary"), button(text("tryAgain"), reload)));
+  // The app connects it in another window, and reports when that is done. The view may have been left, or is being saved.
+  state.onConnected = () => { if (shown.isConnected && !shown.closest("main").inert) return reload(); };
+  return shown;
 }
 
 // Section for the settings. Of those of an installation, only what the user has changed and what they lack is sent, so
@@ -314,10 +312,10 @@ async function submitSections(form, sections, failure, { save, openNext, reload 
       return;
     }
     if (problem.kind !== "invalid") throw problem;
-    const others = showFieldErrors(form, problem.errors.map((error) => localized(form, error)))
-      .map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
+    const unknown = showFieldErrors(form, problem.errors.map((error) => localized(form, error)));
+    const others = unknown.map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
     // The integration has fields that the form lacks, unless an object as a whole is refused.
-    const isOutdated = problem.errors.some(({ pointer }) => !inputOf(form, pointer) && !/\/(data|settings)$|^$/.test(pointer));
+    const isOutdated = unknown.some(({ pointer }) => !/^(\/credentials\/[^/]+\/data|\/settings|)$/.test(pointer));
     const again = isOutdated && button(text("reloadForm"), async () => {
       const reloaded = state.view + 1;
       await reload();

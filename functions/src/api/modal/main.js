@@ -242,7 +242,7 @@ function clear() {
   // A view that is loading is not shown.
   state.view += 1;
   reopen = null;
-  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve(), onConnected: null });
+  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve(), onConnected: null, unanswered: null });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
 }

@@ -21,6 +21,8 @@ const state = {
   isSaving: false,
   // Settles when all switches of workflows are done. Views that are loaded meanwhile wait for it.
   switches: Promise.resolve(),
+  // First installation of which no response has arrived: the text of the request, or null.
+  unanswered: null,
   // Function to call when the app has connected an account for which the page has asked, or null.
   onConnected: null,
 };

@@ -44,7 +44,7 @@ struct CommonError {
     applies: fn(&Operation) -> bool,
 }
 
-const COMMON_ERRORS: [CommonError; 12] = [
+const COMMON_ERRORS: [CommonError; 13] = [
     CommonError {
         status: "400",
         name: "Malformed",
@@ -83,9 +83,16 @@ const COMMON_ERRORS: [CommonError; 12] = [
     CommonError {
         status: "412",
         name: "Outdated",
+        description: "The resource was changed after the ETag in `If-Match` was read.",
+        formats: &[FUNCTION],
+        applies: |operation| has_header(operation, "If-Match") && !has_header(operation, "If-None-Match"),
+    },
+    CommonError {
+        status: "412",
+        name: "OutdatedOrPresent",
         description: "The resource was changed after the ETag in `If-Match` was read, or exists although `If-None-Match` is `*`.",
         formats: &[FUNCTION],
-        applies: |operation| has_header(operation, "If-Match"),
+        applies: |operation| has_header(operation, "If-None-Match"),
     },
     CommonError {
         status: "413",
@@ -97,7 +104,7 @@ const COMMON_ERRORS: [CommonError; 12] = [
     CommonError {
         status: "415",
         name: "UnsupportedMediaType",
-        description: "The content type is not JSON, or the body has a content encoding.",
+        description: "The content type is not JSON in UTF-8, or the body has a content encoding.",
         formats: &[FUNCTION],
         applies: has_body,
     },

@@ -81,7 +81,7 @@ pub struct ReplayRequest {
 impl From<Selection> for ReplayRequest {
     fn from(selection: Selection) -> Self {
         match selection {
-            Selection::Range { since, until } => Self { since, until, ..Self::default() },
+            Selection::Range { since, until } => Self { since: Some(since), until: Some(until), ..Self::default() },
             Selection::Errors(ids) => Self { error_ids: Some(ids), ..Self::default() },
             Selection::Events(ids) => Self { event_ids: Some(ids), ..Self::default() },
             Selection::Deliveries(statuses) => {
@@ -131,7 +131,7 @@ mod tests {
         let (pending, failed, cancelled) = (DeliveryStatus::Pending, DeliveryStatus::Failed, DeliveryStatus::Cancelled);
         for (selection, request) in [
             (
-                Selection::Range { since: Some(since), until: Some(until) },
+                Selection::Range { since, until },
                 json!({ "since": "2026-11-24T05:30:00.000Z", "until": "2026-11-24T06:30:00.000Z" }),
             ),
             (Selection::Errors(vec![error]), json!({ "errorIds": [error] })),

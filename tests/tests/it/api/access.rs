@@ -412,7 +412,7 @@ async fn limited_token_does_not_change_an_account_that_something_else_uses() {
     // Neither does it change what another workflow uses.
     let standalone = json!({ "userId": user, "name": "Reports", "integrationId": "reports", "credentialIds": [own] });
     let workflow = acme.backend.post("/workflows", standalone).await.is(201).text("workflowId");
-    let changed = limited.put(&of("first"), entered("beside")).await.is(200).body;
+    let changed = limited.put(&of("first"), entered("another")).await.is(200).body;
     assert_ne!(changed["credentialIds"]["shop"], *own);
     assert_eq!(revealed(own).await, json!("of first"));
     acme.backend.put(&of("first"), json!({ "credentials": { "shop": { "credentialId": own } } })).await.is(200);

@@ -82,8 +82,7 @@ async fn missing_authorizer_context_and_expired_token_return_401() {
     let user = event["pathParameters"]["user"].clone();
     let environment = event["requestContext"]["authorizer"]["lambda"]["environment"].clone();
     let now = tenon::domain::timestamp::Timestamp::now().seconds();
-    let holder =
-        |exp: i64| json!({ "lambda": { "principal": "user", "environment": environment, "userId": user, "exp": exp } });
+    let holder = |exp: i64| json!({ "lambda": { "principal": "user", "environment": environment, "userId": user, "exp": exp.to_string() } });
     for (authorizer, status) in [
         (Value::Null, StatusCode::UNAUTHORIZED),
         (json!({ "lambda": {} }), StatusCode::UNAUTHORIZED),

@@ -161,6 +161,21 @@ async fn delivery_that_a_cancelled_replay_did_not_attempt_is_as_before() {
 }
 
 #[tokio::test]
+async fn range_of_a_replay_is_validated() {
+    let acme = Tenon::deployed().await.environment().await;
+    let (webhook, _) = acme.create_webhook("http://127.0.0.1:9/").await;
+    let path = format!("/destinations/{webhook}/replay");
+    let start = |body| acme.backend.post(&path, body);
+    let (earlier, later, future) = ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z", "9999-01-01T00:00:00Z");
+    let invalid = async |body, member: &str| {
+        start(body).await.is_problem(422, "validation").names(&[member]);
+    };
+    invalid(json!({ "since": later, "until": earlier }), "/until").await;
+    invalid(json!({ "since": future }), "/since").await;
+    start(json!({ "since": earlier, "until": later })).await.is(202);
+}
+
+#[tokio::test]
 async fn replay_that_is_done_cannot_be_cancelled() {
     let acme = Tenon::deployed().await.environment().await;
     let workflow = acme.create_workflow(&acme.create_user("joe@acme.example").await, "Orders").await;
