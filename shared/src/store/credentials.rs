@@ -76,7 +76,9 @@ pub(super) fn replacement(
 
 /// Returns the condition that a credential was neither changed nor referenced since it was read.
 fn unchanged(Credential { namings, revision, .. }: &Credential) -> Condition {
-    Condition::equals("namings", number(namings)).and(Condition::equals("revision", number(revision)))
+    let same = Condition::equals("namings", number(namings));
+    let same = if *namings == 0 { same.or(Condition::absent("namings")) } else { same };
+    same.and(Condition::equals("revision", number(revision)))
 }
 
 /// Returns the update with which a workflow or an installation starts to reference a credential, which
