@@ -8,8 +8,9 @@ Json = dict[str, Any]
 
 HEAD = """# API reference
 
-All operations and schemas, generated from [openapi.json](openapi.json) by `make generate`. [api.md](api.md) explains
-them with examples, and describes the [errors](api.md#errors) that any operation can return.
+Operations and schemas, generated from [openapi.json](openapi.json) by `make generate`. [api.md](api.md) explains
+them with examples, and describes the [errors](api.md#errors) that any operation can return: a [Problem](#problem), or a
+[GatewayError](#gatewayerror) of API Gateway.
 
 """
 CALLERS = {"manage": "back end", "engine": "engine", "read": "reader"}
@@ -43,16 +44,18 @@ def _operation(route: str, operation: Json) -> str:
     rows = [
         (f"`{one['name']}`", one["in"], _type(one["schema"]), _text(one.get("description", ""))) for one in parameters
     ]
-    text = f"### `{route}`\n\n{_text(operation['summary'])}\n\nOperation `{operation['operationId']}`"
+    described = " ".join(filter(None, (operation["summary"], operation.get("description"))))
+    text = f"### `{route}`\n\n{_text(described)}\n\nOperation `{operation['operationId']}`"
     text += f", for: {', '.join(_callers(operation)) or 'anyone'}.\n"
     text += _table(("Parameter", "In", "Type", "Meaning"), rows)
     if body := operation.get("requestBody"):
         text += f"\nBody: {_content(body)}\n"
     for status, response in operation["responses"].items():
         if "$ref" not in response:
-            described = _text(response["description"]).removesuffix(".")
+            meaning = _text(response["description"]).removesuffix(".")
             content = _content(response) if status < "400" else ""
-            found = [described if described != "Success" else "", content]
+            headers = ", ".join(f"`{name}`" for name in response.get("headers", {}))
+            found = [meaning if meaning != "Success" else "", content, headers and f"with {headers}"]
             text += f"\n* {status}: {', '.join(filter(None, found))}"
     return f"{text}\n"
 
@@ -107,17 +110,19 @@ def _type(schema: Json) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     kinds = schema.get("type", "any value")
     kinds = [kinds] if isinstance(kinds, str) else kinds
-    return " or ".join(_kind(kind, schema) for kind in kinds)
+    return ", ".join([" or ".join(_kind(kind, schema) for kind in kinds), *_limits(schema)])
 
 
 def _kind(kind: str, schema: Json) -> str:
     if kind == "array":
         kind = f"array of {_type(schema.get('items', {}))}"
     elif kind == "object" and isinstance(values := schema.get("additionalProperties"), dict):
-        kind = f"object with values {_type(values)}"
-    elif kind == "null":
-        return kind
-    return ", ".join([kind, *_limits(schema)])
+        kind = f"object of ({_type(values)})"
+    elif kind == "object" and "properties" in schema:
+        kind = f"object with {', '.join(f'`{name}`: {_type(one)}' for name, one in schema['properties'].items())}"
+    elif kind == "string" and "format" in schema:
+        kind = f"string ({schema['format']})"
+    return kind
 
 
 def _limits(schema: Json) -> list[str]:
@@ -127,13 +132,15 @@ def _limits(schema: Json) -> list[str]:
         ("minLength", "maxLength", " characters"),
         ("minItems", "maxItems", " items"),
     ):
-        if high in schema:
-            found.append(f"{schema.get(low, 0)} to {schema[high]}{unit}")
+        if high in schema and low in schema:
+            found.append(f"{schema[low]} to {schema[high]}{unit}")
+        elif high in schema:
+            found.append(f"at most {schema[high]}{unit}")
         elif schema.get(low):
             found.append(f"at least {schema[low]}{unit}")
     if len(pattern := schema.get("pattern", "")) in range(1, LONGEST_PATTERN):
         found.append(f"pattern `{pattern.replace('|', chr(92) + '|')}`")
-    if "default" in schema:
+    if schema.get("default") is not None:
         found.append(f"default `{str(schema['default']).lower()}`")
     return found
 

@@ -234,7 +234,7 @@ function open(given) {
         port1.postMessage({ type: "token", token: await newToken() });
       } else if (data?.type === "connect") {
         await attempt(connect, data.detail);
-        port1.postMessage({ type: "connected" });
+        port1.postMessage({ type: "connected", detail: data.detail });
       } else {
         receive(data ?? {});
       }

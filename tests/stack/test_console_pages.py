@@ -83,11 +83,10 @@ def test_user_is_created_found_disabled_and_deleted(console: Console) -> None:
     console.click("Uninstall shop", "Uninstall shop?", "nothing else uses")
     console.click("Uninstall", "Uninstalled shop.", "This user has installed nothing.", "No workflows")
     assert console.get(f"/users/{user}/installations")["data"] == []
-    console.environment.call(
-        "POST", f"/users/{user}/credentials", {"type": "shop", "name": "Own account", "data": {}}, 201
-    )
+    own = {"type": "shop", "name": "Own account", "data": {}}
+    credential = console.environment.call("POST", f"/users/{user}/credentials", own, 201)["credentialId"]
     console.click("Refresh", "Own account")
-    console.click("Delete Own account", "Delete Own account?", "Its data is erased immediately")
+    console.click(f"Delete Own account {credential}", "Delete Own account?", f"The data of {credential}")
     console.click("Delete credential", "Deleted Own account.", "No credentials")
     assert console.get(f"/users/{user}/credentials")["data"] == []
     console.click("Delete", "Delete joe?", "with all installations, workflows and credentials", "cannot be undone")

@@ -170,12 +170,14 @@ impl IfMatch {
     /// Rejects the request with 412 if the header does not permit changing this revision of a resource,
     /// whose ETag [`Revised`](super::Revised) returns.
     pub fn check_revision(&self, revision: impl Display) -> Result<(), Problem> {
-        if self.allows(&revision_etag(revision)) { Ok(()) } else { Err(outdated()) }
+        let detail = "the ETag in `If-Match` is not that of the resource, which may have changed; read it again";
+        if self.allows(&revision_etag(revision)) { Ok(()) } else { Err(Problem::precondition_failed(detail)) }
     }
 
     /// Rejects the request with 412 if the header requires an existing resource: there is none.
     pub fn check_absent(&self) -> Result<(), Problem> {
-        if self.etags.is_none() { Ok(()) } else { Err(outdated()) }
+        let detail = "the resource does not exist, and `If-Match` requires that it does";
+        if self.etags.is_none() { Ok(()) } else { Err(Problem::precondition_failed(detail)) }
     }
 
     /// Returns whether the header permits changing a resource with this ETag.
@@ -251,12 +253,6 @@ impl<S: Sync> FromRequestParts<S> for Preconditions {
             (IfMatch::from_request_parts(parts, state).await?, IfNoneMatch::from_request_parts(parts, state).await?);
         Ok(Self { if_match, if_none_match })
     }
-}
-
-/// Returns the response to an `If-Match` that does not hold.
-fn outdated() -> Problem {
-    let detail = "the ETag in `If-Match` is not that of the resource, which may have changed; read it again";
-    Problem::precondition_failed(detail)
 }
 
 fn etags(parts: &Parts, name: HeaderName) -> Option<String> {

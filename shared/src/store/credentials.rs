@@ -56,8 +56,8 @@ pub(super) fn creation(environment: EnvironmentId, new: &SealedCredential) -> Re
     Ok(Put::if_absent(to_item("credential", &key, new, &[])?).into())
 }
 
-/// Returns the update that replaces the data of a credential, which becomes `after`, if its revision is
-/// unchanged.
+/// Returns the update that replaces the data of a credential, which becomes `after`, if it was neither changed nor
+/// referenced since it was read.
 pub(super) fn replacement(
     environment: EnvironmentId,
     before: &Credential,
@@ -134,8 +134,8 @@ impl Credentials {
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Replaces the data of a credential, which becomes `after`, if its revision is unchanged. Returns
-    /// false if it was changed or deleted. One transaction.
+    /// Replaces the data of a credential, which becomes `after`. Returns false if it was changed, referenced or
+    /// deleted since it was read. One transaction.
     pub async fn replace(
         &self,
         environment: EnvironmentId,

@@ -106,17 +106,17 @@ function userPage({ id }) {
         h("tbody", {}, credentials.data.map(({ credentialId, name, type, status, statusReason, updatedAt }) => h("tr", { key: credentialId },
           h("td", { class: "text" }, name), h("td", {}, type), h("td", {}, h(Badge, { kind: status === "valid" ? "good" : "bad" }, status), statusReason && h("span", { class: "quiet block" }, statusReason)),
           h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: updatedAt })), h("td", {}, h(Id, { id: credentialId })),
-          mayChange && h("td", {}, h(Button, { kind: "subtle", label: `Delete ${name}`, action: async () => remove(deletingCredential(name), `credentials/${credentialId}`, `Deleted ${name}.`) }, "Delete"))))))) : h(Empty, { title: "No credentials" }), h(Rest, credentials))));
+          mayChange && h("td", {}, h(Button, { kind: "subtle", label: `Delete ${name} ${credentialId}`, action: async () => remove(deletingCredential({ name, type, credentialId }), `credentials/${credentialId}`, `Deleted ${name}.`) }, "Delete"))))))) : h(Empty, { title: "No credentials" }), h(Rest, credentials))));
 }
 
 const Rest = ({ cursor }) => cursor && h("p", { class: "quiet" }, `The newest ${MOST_SHOWN} are shown.`);
 
 const uninstalling = (integration, { username }) => ({
-  title: `Uninstall ${integration}?`, submit: "Uninstall", text: h("p", {}, `Its workflows of ${username} are deleted, and so are the accounts that it created and nothing else uses. This cannot be undone.`),
+  title: `Uninstall ${integration}?`, submit: "Uninstall", text: h("p", {}, `The workflows of ${username} that belong to it are deleted, and so are the credentials that it created and nothing else uses. This cannot be undone.`),
 });
 
-const deletingCredential = (name) => ({
-  title: `Delete ${name}?`, submit: "Delete credential", text: h("p", {}, "Its data is erased immediately, and installations that use it need attention. This cannot be undone."),
+const deletingCredential = ({ name, type, credentialId }) => ({
+  title: `Delete ${name}?`, submit: "Delete credential", text: h("p", {}, `The data of ${credentialId}, of the type ${type}, is erased immediately, and installations that use it need attention. This cannot be undone.`),
 });
 
 function disableUser({ username }, action) {

@@ -43,8 +43,8 @@ async function install(id, body) {
   } catch (problem) {
     if (["offline", "failed"].includes(problem.kind)) state.unanswered = request;
     if (problem.kind !== "changed" || state.unanswered !== request) throw problem;
-    state.unanswered = null;
     await loadSession();
+    state.unanswered = null;
     const installed = installationOf(id);
     if (!installed) throw problem;
     return installed;
@@ -184,11 +184,13 @@ const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].te
 // view again.
 function appConnects(integrationId, { type, name }, reload) {
   const { connects } = state.options;
-  const ask = () => send({ type: "connect", detail: { integrationId, type } });
+  const account = { integrationId, type };
+  const ask = () => send({ type: "connect", detail: account });
   const shown = notice(text(connects ? "appCanConnect" : "appConnects"), "warn", h("div", { class: "actions start" },
     connects && button(text("connectTitle", { account: name }), ask, "primary"), button(text("tryAgain"), reload)));
-  // The app connects it in another window, and reports when that is done. The view may have been left, or is being saved.
-  state.onConnected = () => { if (shown.isConnected && !shown.closest("main").inert) return reload(); };
+  // The app connects it in another window, and reports when that is done.
+  shown.setAttribute("data-account", JSON.stringify(account));
+  shown.addEventListener("connected", () => { if (!shown.closest("main").inert) return reload(); });
   return shown;
 }
 

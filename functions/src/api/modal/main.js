@@ -242,7 +242,7 @@ function clear() {
   // A view that is loading is not shown.
   state.view += 1;
   reopen = null;
-  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve(), onConnected: null, unanswered: null });
+  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve(), unanswered: null });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
 }
@@ -309,7 +309,9 @@ function startFramed() {
     } else if (message.type === "theme") {
       setThemes({ host: message.theme });
     } else if (message.type === "connected") {
-      await state.onConnected?.();
+      const account = JSON.stringify(message.detail);
+      const shown = [...app.querySelectorAll("[data-account]")].find((one) => one.dataset.account === account);
+      shown?.dispatchEvent(new Event("connected"));
     } else if (message.type === "leave") {
       send({ type: "stay" });
       await requestClose();

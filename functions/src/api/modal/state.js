@@ -23,8 +23,6 @@ const state = {
   switches: Promise.resolve(),
   // First installation of which no response has arrived: the text of the request, or null.
   unanswered: null,
-  // Function to call when the app has connected an account for which the page has asked, or null.
-  onConnected: null,
 };
 
 const MODES = ["read", "install", "manage"];

@@ -1,5 +1,6 @@
 //! The stores and the vault against real tables and a real KMS API.
 
+mod credentials;
 mod deletions;
 mod deliveries;
 mod erasures;
