@@ -51,7 +51,7 @@ def check() -> None:
 
 
 def generated_files() -> dict[Path, str]:
-    """Returns the generated files with their contents, without Node.js not those of sdk/node."""
+    """Returns the contents of the generated files. Those of sdk/node need Node.js."""
     document = json.loads(DOCUMENT.read_text())
     package = PYTHON_SDK / "src" / "tenon_client"
     files = {package / name: _formatted(text) for name, text in python_sdk.generate(document).items()}

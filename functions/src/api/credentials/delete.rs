@@ -64,18 +64,18 @@ pub async fn delete_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    let ChangeState { state: credentials, outbox } = &state.change;
+    let ChangeState { state: super::State { users, credentials, .. }, outbox } = &state.change;
     let mut conflicts = Conflicts::new("credential");
     loop {
-        let owner = users::find(&credentials.users, caller.environment, caller.user.as_ref(), &user).await?;
-        let found = credentials.credentials.get(caller.environment, owner.user_id, id).await?;
+        let owner = users::find(users, caller.environment, caller.user.as_ref(), &user).await?;
+        let found = credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
         // After the credential is read: a later reference to it is a conflict.
         state.check_deletable(caller.environment, caller.user.as_ref(), id).await?;
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.credential(EventType::CredentialDeleted, &credential.touched(Timestamp::now()).into());
         let events = changes.prepare(outbox)?;
-        if credentials.credentials.delete(caller.environment, &credential, events).await? {
+        if credentials.delete(caller.environment, &credential, events).await? {
             return Ok(Json(Success::new()));
         }
         conflicts.retry().await?;
