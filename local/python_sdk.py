@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import models
-from .caller import Caller, segment
+from .caller import Caller, path_segment
 
 
 class Tenon(Caller):
@@ -99,7 +99,7 @@ def _method(method: str, path: str, operation: dict[str, Any], schemas: dict[str
     ]
     signature = ", ".join(["self", *arguments, *(["*", *options] if options else [])])
 
-    filled = re.sub(r"\{(\w+)\}", lambda name: f"{{segment({_snake(name[1])})}}", path)
+    filled = re.sub(r"\{(\w+)\}", lambda name: f"{{path_segment({_snake(name[1])})}}", path)
     target = f'f"{filled}"' if parameters["path"] else f'"{path}"'
     query, headers = (
         "{" + ", ".join(f'"{name}": {_snake(name)}' for name in parameters[place]) + "}"
@@ -117,8 +117,9 @@ def _method(method: str, path: str, operation: dict[str, Any], schemas: dict[str
     else:
         given = {"body": "body" if body else "{}", "query": query, "headers": headers}
         options = [f"{key}={value}" for key, value in given.items() if value != "{}"]
-        # A POST that changes nothing.
-        options += ["is_repeatable=True"] if operation["operationId"] == "revealCredential" else []
+        # POSTs that change nothing.
+        changes_nothing = operation["operationId"] in ("createToken", "revealCredential")
+        options += ["is_repeatable=True"] if changes_nothing else []
         quoted = f'"{method}"'
         call = f"self._call({', '.join([quoted, target, *options])})"
     description = "\n\n".join(operation[key] for key in ("summary", "description") if operation.get(key))

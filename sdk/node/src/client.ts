@@ -109,8 +109,9 @@ export class Tenon {
    * Sends a request and returns the body of its response. Throws a `TenonError` if it is rejected.
    *
    * Repeats after network errors, 429, 502, 503, 504 and a 500 of API Gateway if the request is a GET, reveals a
-   * credential, or is a POST with an `Idempotency-Key`, which is generated unless it is given; repeats any request after 429. While an earlier attempt
-   * with the same key is still running, waits for it for up to half a minute.
+   * credential, issues a token, or is a POST with an `Idempotency-Key`, which is generated unless it is given; repeats
+   * any request after 429. While an earlier attempt with the same key is still running, waits for it for up to half a
+   * minute.
    */
   async call<M extends Method, P extends PathOf<M>>(
     method: M,
@@ -161,8 +162,9 @@ export class Tenon {
     if (content !== null) headers.set("content-type", "application/json");
     const isKeyed = method === "POST" && Object.hasOwn(KEYED, path);
     if (isKeyed && !headers.has("idempotency-key")) headers.set("idempotency-key", randomUUID());
-    // To reveal a credential changes nothing.
-    const isRepeatable = method === "GET" || isKeyed || path.endsWith("/reveal");
+    // Revealing a credential and issuing a token change nothing.
+    const changesNothing = method === "GET" || /\/(reveal|token)$/.test(path);
+    const isRepeatable = isKeyed || changesNothing;
 
     let [attempt, waits, runsUntil] = [1, 0, 0];
     for (;;) {
@@ -225,7 +227,7 @@ function fillIn(path: string, values: Record<string, string> = {}): string {
     const value = values[name];
     // Such a value could lead to another endpoint: API Gateway decodes paths before it routes them. No id or name
     // contains these characters.
-    if (!value || /^\.+$|[%/\\?#\p{Cc}]/u.test(value)) throw new TypeError(`invalid value of {${name}} in ${path}`);
+    if (typeof value !== "string" || !value || /^\.+$|[%/\\?#\p{Cc}]/u.test(value)) throw new TypeError(`invalid value of {${name}} in ${path}`);
     return encodeURIComponent(value);
   });
 }

@@ -19,14 +19,20 @@ export class TenonError extends Error {
     /** Seconds after which the API asks to repeat the request, if it does. */
     readonly retryAfter: number | null = null,
   ) {
-    const detail = problem.detail ?? problem.message ?? "no description";
-    // API Gateway rejects an invalid key without a problem document.
-    const isUnauthorized = (status === 401 || status === 403) && !problem.type && problem.message !== undefined;
-    super(`${status} ${detail}${isUnauthorized ? ": check the API key" : ""}`);
-    this.detail = detail;
     // A proxy may answer with anything.
-    this.type = typeof problem.type === "string" ? problem.type.replace("urn:tenon:problem:", "") : null;
-    this.title = problem.title ?? `HTTP status ${status}`;
-    this.errors = problem.errors ?? [];
+    const [type, title, detail, message] = [problem.type, problem.title, problem.detail, problem.message].map(textOf);
+    // API Gateway rejects an invalid key without a problem document.
+    const isUnauthorized = (status === 401 || status === 403) && !type && message;
+    super(`${status} ${detail ?? message ?? NO_DETAIL}${isUnauthorized ? ": check the API key" : ""}`);
+    this.detail = detail ?? message ?? NO_DETAIL;
+    this.type = type?.replace("urn:tenon:problem:", "") ?? null;
+    this.title = title ?? `HTTP status ${status}`;
+    this.errors = Array.isArray(problem.errors) ? problem.errors : [];
   }
+}
+
+const NO_DETAIL = "no description";
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value ? value : undefined;
 }

@@ -69,7 +69,7 @@ test("an error of API Gateway for an invalid key mentions the key", async () => 
 
 test("a value that changes the path is refused before it is sent", async () => {
   await using server = await FakeServer.start();
-  for (const user of ["", ".", "..", "joe/token", "joe%2Ftoken", "joe\\token", "joe?", "joe#", "joe\n"]) {
+  for (const user of ["", ".", "..", "joe/token", "joe%2Ftoken", "joe\\token", "joe?", "joe#", "joe\n", 7 as unknown as string]) {
     await assert.rejects(client(server).call("GET", "/users/{user}", { path: { user } }), TypeError);
   }
   assert.equal(server.received.length, 0);
@@ -131,6 +131,12 @@ test("a GET is repeated after 502, 503, 504 and 429", async () => {
   await using server = await FakeServer.start(...answers, json(200, { userId: "1" }));
   const user = await client(server).call("GET", "/users/{user}", { path: { user: "joe" } });
   assert.equal(user.userId, "1");
+});
+
+test("a request that issues a token is repeated", async () => {
+  await using server = await FakeServer.start(busy, disconnect, json(200, { token: "a" }));
+  const issued = await client(server).call("POST", "/users/{user}/token", { path: { user: "joe" } });
+  assert.equal(issued.token, "a");
 });
 
 test("a request that reveals a credential is repeated", async () => {
@@ -235,6 +241,15 @@ test("a problem document is an error with its fields", async () => {
   assert.deepEqual([denied.status, denied.type, denied.detail, denied.errors], [403, null, "Forbidden", []]);
 
   assert.match((await rejection(tenon.call("GET", "/environment"))).detail, /not JSON/);
+});
+
+test("an error of a proxy has no members of other types", async () => {
+  const document = { type: 1, title: null, detail: {}, message: [], errors: null };
+  await using server = await FakeServer.start(json(400, document));
+  const error = await rejection(client(server).call("GET", "/environment"));
+  assert.deepEqual([error.type, error.title, error.message], [null, "HTTP status 400", "400 no description"]);
+  assert.deepEqual(error.errors, []);
+  assert.deepEqual(error.problem, document);
 });
 
 /** The compiler checks that each of these lines is an error. */

@@ -90,11 +90,23 @@ def test_request_returns_the_etag(serve: Serve) -> None:
     assert tenon.request("GET", "/users/joe").headers["etag"] == '"1"'
 
 
-@pytest.mark.parametrize("user", ["", ".", "..", "joe/token", "joe%2Ftoken", "joe\\token", "joe?", "joe#", "joe\n"])
-def test_value_that_changes_the_path_is_refused_before_it_is_sent(serve: Serve, user: str) -> None:
+@pytest.mark.parametrize(
+    "user", ["", ".", "..", "joe/token", "joe%2Ftoken", "joe\\token", "joe?", "joe#", "joe\n", None, 7]
+)
+def test_value_that_changes_the_path_is_refused_before_it_is_sent(serve: Serve, user: Any) -> None:
     server, tenon = serve()
     with pytest.raises(ValueError, match="invalid value"):
         tenon.get_user(user)
+    assert server.received == []
+
+
+@pytest.mark.parametrize(
+    "path", ["users", "/..", "/users/../environment", "/users/.?limit=1", "/users#joe", "/users/."]
+)
+def test_path_that_leads_elsewhere_is_refused_before_it_is_sent(serve: Serve, path: str) -> None:
+    server, tenon = serve()
+    with pytest.raises(ValueError, match="the path must begin with /"):
+        tenon.request("GET", path)
     assert server.received == []
 
 
@@ -152,6 +164,13 @@ def test_get_is_repeated_after_502_504_and_429(serve: Serve) -> None:
     rejected = [answer(status, {"message": "later"}, {"retry-after": "0"}) for status in (502, 504, 429)]
     _, tenon = serve(*rejected, answer(200, {"userId": "1"}))
     assert tenon.get_user("joe")["userId"] == "1"
+
+
+def test_request_that_issues_a_token_is_repeated(serve: Serve) -> None:
+    _, tenon = serve(busy, disconnect, answer(200, {"token": "a"}))
+    assert tenon.create_token("joe", {})["token"] == "a"
+    _, tenon = serve(busy, disconnect, answer(200, {"token": "a"}))
+    assert tenon.request("POST", "/users/joe/token").json() == {"token": "a"}
 
 
 def test_request_that_reveals_a_credential_is_repeated(serve: Serve) -> None:
@@ -240,6 +259,17 @@ def test_problem_document_is_an_error_with_its_fields(serve: Serve) -> None:
     assert (error.status, error.type, error.title) == (409, "user-exists", "user-exists")
     assert error.errors == errors
     assert error.problem["instance"] == "r1"
+
+
+def test_error_of_a_proxy_has_no_members_of_other_types(serve: Serve) -> None:
+    document = {"type": 1, "title": None, "detail": {}, "message": [], "errors": None}
+    _, tenon = serve(answer(400, document))
+    with pytest.raises(TenonError) as raised:
+        tenon.get_environment()
+    error = raised.value
+    assert (error.type, error.title, error.detail) == (None, "HTTP status 400", "no description")
+    assert error.errors == []
+    assert error.problem == document
 
 
 def test_error_of_api_gateway_has_no_type(serve: Serve) -> None:

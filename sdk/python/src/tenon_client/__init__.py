@@ -1,5 +1,6 @@
 """Client of Tenon's API for back ends and engines."""
 
+from .caller import path_segment
 from .errors import TenonError
 from .operations import Tenon
 from .tokens import TokenVerifier, UserTokenClaims
@@ -12,5 +13,6 @@ __all__ = [
     "UserTokenClaims",
     "WebhookVerificationError",
     "is_event",
+    "path_segment",
     "verify_webhook",
 ]

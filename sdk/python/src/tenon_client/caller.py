@@ -58,15 +58,15 @@ class Caller:
         """Sends a request and returns its response, for example to read the `ETag`.
 
         Raises a `TenonError` if the request is rejected. A request that is repeatable, by default a
-        GET and one that reveals a credential, is repeated after network errors, 429, 502, 503, 504
+        GET and one that reveals a credential or issues a token, is repeated after network errors, 429, 502, 503, 504
         and a 500 of API Gateway, and any request after 429. While an earlier attempt with the same
         idempotency key is still running, waits for it for up to half a minute.
         """
-        # Otherwise the key could be sent to another server.
-        if not path.startswith("/"):
-            raise ValueError(f"the path must begin with /: {path!r}")
+        # Otherwise the key could be sent to another server, or the request to another endpoint.
+        if not path.startswith("/") or "#" in path or re.search(r"/\.+(?![^/?])", path):
+            raise ValueError(f"the path must begin with / and have no segments of dots, and no #: {path!r}")
         if is_repeatable is None:
-            is_repeatable = method == "GET" or (method == "POST" and path.endswith("/reveal"))
+            is_repeatable = method == "GET" or (method == "POST" and path.endswith(("/reveal", "/token")))
         request = self._http.build_request(
             method,
             path,
@@ -131,11 +131,11 @@ class Caller:
             query = {**query, "skip": None}
 
 
-def segment(value: str) -> str:
-    """Returns a value as a segment of a path."""
+def path_segment(value: str) -> str:
+    """Returns an id or a name as a segment of a path. Raises a `ValueError` if it cannot be one."""
     # Such a value could lead to another endpoint: API Gateway decodes paths before it routes them.
     # No id or name contains these characters.
-    if not value.strip(".") or re.search(r"[%/\\?#\x00-\x1f\x7f-\x9f]", value):
+    if not isinstance(value, str) or not value.strip(".") or re.search(r"[%/\\?#\x00-\x1f\x7f-\x9f]", value):
         raise ValueError(f"invalid value in a path: {value!r}")
     return quote(value, safe="")
 

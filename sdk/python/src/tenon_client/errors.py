@@ -17,14 +17,15 @@ class TenonError(Exception):
         self.retry_after = retry_after
         #: Whole document.
         self.problem = problem
-        #: Kind of problem without its prefix, such as `user-exists`; stable, for use in code.
         # A proxy may answer with anything.
-        type_ = problem.get("type")
-        self.type: str | None = type_.removeprefix("urn:tenon:problem:") if isinstance(type_, str) else None
-        self.title: str = problem.get("title", f"HTTP status {status}")
-        self.detail: str = problem.get("detail") or problem.get("message") or "no description"
+        type_, title, detail, message = (_text(problem, name) for name in ("type", "title", "detail", "message"))
+        #: Kind of problem without its prefix, such as `user-exists`; stable, for use in code.
+        self.type: str | None = type_ and type_.removeprefix("urn:tenon:problem:")
+        self.title: str = title or f"HTTP status {status}"
+        self.detail: str = detail or message or "no description"
+        errors = problem.get("errors")
         #: Invalid, taken or unprocessed fields.
-        self.errors: list[FieldError] = problem.get("errors", [])
+        self.errors: list[FieldError] = errors if isinstance(errors, list) else []
         # API Gateway rejects an invalid key without a problem document.
         is_unauthorized = status in (401, 403) and self.type is None and "message" in problem
         super().__init__(f"{status} {self.detail}{': check the API key' if is_unauthorized else ''}")
@@ -32,3 +33,8 @@ class TenonError(Exception):
     def __reduce__(self) -> tuple[type[TenonError], tuple[Any, ...]]:
         """Returns what a copy is made of, for example in another process."""
         return type(self), (self.status, self.problem, self.retry_after)
+
+
+def _text(problem: dict[str, Any], name: str) -> str | None:
+    value = problem.get(name)
+    return value if isinstance(value, str) else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import models
-from .caller import Caller, segment
+from .caller import Caller, path_segment
 
 
 class Tenon(Caller):
@@ -18,7 +18,7 @@ class Tenon(Caller):
 
     def list_credentials_of_user(self, user: str, *, limit: int | None = None) -> Iterator[models.Credential]:
         """Lists the credentials of a user, like `GET /users/{user}/credentials`."""
-        return self._list(f"/credentials/users/{segment(user)}", {"limit": limit})
+        return self._list(f"/credentials/users/{path_segment(user)}", {"limit": limit})
 
     def list_destinations(self, *, limit: int | None = None) -> Iterator[models.Destination]:
         """Lists the destinations of the environment, newest first."""
@@ -38,11 +38,11 @@ class Tenon(Caller):
 
     def delete_destination(self, destination_id: str) -> models.Success:
         """Deletes a destination. Its keys are erased immediately."""
-        return self._call("DELETE", f"/destinations/{segment(destination_id)}")
+        return self._call("DELETE", f"/destinations/{path_segment(destination_id)}")
 
     def get_destination(self, destination_id: str) -> models.Destination:
         """Returns a destination. Its access key id is masked."""
-        return self._call("GET", f"/destinations/{segment(destination_id)}")
+        return self._call("GET", f"/destinations/{path_segment(destination_id)}")
 
     def patch_destination(self, destination_id: str, body: models.PatchDestination) -> models.Destination:
         """Updates a destination.
@@ -53,7 +53,7 @@ class Tenon(Caller):
         the circuit, so that all pending deliveries are attempted immediately. Results of another target are not
         shown. Disabling it cancels its pending deliveries.
         """
-        return self._call("PATCH", f"/destinations/{segment(destination_id)}", body=body)
+        return self._call("PATCH", f"/destinations/{path_segment(destination_id)}", body=body)
 
     def list_deliveries(
         self, destination_id: str, *, status: models.DeliveryStatus | None = None, limit: int | None = None
@@ -64,7 +64,9 @@ class Tenon(Caller):
         Deliveries that succeeded at the first attempt are returned by `GET /errors/{errorId}` and
         `GET /events/{eventId}`.
         """
-        return self._list(f"/destinations/{segment(destination_id)}/deliveries", {"status": status, "limit": limit})
+        return self._list(
+            f"/destinations/{path_segment(destination_id)}/deliveries", {"status": status, "limit": limit}
+        )
 
     def start_replay(
         self, destination_id: str, body: models.StartReplay, *, idempotency_key: str | None = None
@@ -72,24 +74,24 @@ class Tenon(Caller):
         """Starts a replay: queues errors and events for a destination again, including those that were stored while
         it was disabled.
         """
-        return self._create(f"/destinations/{segment(destination_id)}/replay", body, idempotency_key)
+        return self._create(f"/destinations/{path_segment(destination_id)}/replay", body, idempotency_key)
 
     def list_replays(self, destination_id: str, *, limit: int | None = None) -> Iterator[models.Replay]:
         """Lists the replays to a destination with their progress, newest first."""
-        return self._list(f"/destinations/{segment(destination_id)}/replays", {"limit": limit})
+        return self._list(f"/destinations/{path_segment(destination_id)}/replays", {"limit": limit})
 
     def rotate_secret(self, destination_id: str) -> models.DestinationWithSecret:
         """Replaces the secret of a webhook. The new secret is returned only once; the previous one stays
         valid for 24 hours.
         """
-        return self._call("POST", f"/destinations/{segment(destination_id)}/rotate-secret")
+        return self._call("POST", f"/destinations/{path_segment(destination_id)}/rotate-secret")
 
     def test_destination(self, destination_id: str) -> models.TestResult:
         """Sends a test event immediately, even to a disabled destination, and returns the response of the
         destination. The role of a bus is verified: that Tenon can assume it with the external id, and not
         without.
         """
-        return self._call("POST", f"/destinations/{segment(destination_id)}/test")
+        return self._call("POST", f"/destinations/{path_segment(destination_id)}/test")
 
     def get_environment(self) -> models.Environment:
         """Returns the environment of the caller's API key."""
@@ -131,7 +133,7 @@ class Tenon(Caller):
         """Returns an error with its deliveries. If several workflows have an error with this id, one of
         them is returned.
         """
-        return self._call("GET", f"/errors/{segment(error_id)}")
+        return self._call("GET", f"/errors/{path_segment(error_id)}")
 
     def list_events(
         self,
@@ -164,7 +166,7 @@ class Tenon(Caller):
 
     def get_event(self, event_id: str) -> models.EventWithDeliveries:
         """Returns an event with its deliveries."""
-        return self._call("GET", f"/events/{segment(event_id)}")
+        return self._call("GET", f"/events/{path_segment(event_id)}")
 
     def list_installations(
         self,
@@ -191,13 +193,13 @@ class Tenon(Caller):
         """Removes an integration from the catalogue. Existing workflows keep running. To retire an integration,
         set `enabled` to false instead.
         """
-        return self._call("DELETE", f"/integrations/{segment(integration_id)}")
+        return self._call("DELETE", f"/integrations/{path_segment(integration_id)}")
 
     def get_integration(self, integration_id: str, *, user_id: models.UserRef | None = None) -> models.Integration:
         """Returns an integration, for a user with its installation. Users see enabled integrations that
         their token allows.
         """
-        return self._call("GET", f"/integrations/{segment(integration_id)}", query={"userId": user_id})
+        return self._call("GET", f"/integrations/{path_segment(integration_id)}", query={"userId": user_id})
 
     def put_integration(
         self,
@@ -210,7 +212,7 @@ class Tenon(Caller):
         """Creates an integration or replaces its content. Its version increases if the content changes."""
         return self._call(
             "PUT",
-            f"/integrations/{segment(integration_id)}",
+            f"/integrations/{path_segment(integration_id)}",
             body=body,
             headers={"If-Match": if_match, "If-None-Match": if_none_match},
         )
@@ -256,11 +258,11 @@ class Tenon(Caller):
         """Cancels a replay and the deliveries that are still pending because of it. A replay that is done
         stays done.
         """
-        return self._call("DELETE", f"/replays/{segment(replay_id)}")
+        return self._call("DELETE", f"/replays/{path_segment(replay_id)}")
 
     def get_replay(self, replay_id: str) -> models.Replay:
         """Returns a replay with its progress."""
-        return self._call("GET", f"/replays/{segment(replay_id)}")
+        return self._call("GET", f"/replays/{path_segment(replay_id)}")
 
     def get_session(self) -> models.Session:
         """Returns the user of the token with its installations, workflows and credentials, and the defaults of the modal."""
@@ -298,41 +300,41 @@ class Tenon(Caller):
         The user, its credentials and its workflows immediately return 404, and its names are free.
         Their data is removed in the background. Its errors are kept until they expire.
         """
-        return self._call("DELETE", f"/users/{segment(user)}")
+        return self._call("DELETE", f"/users/{path_segment(user)}")
 
     def get_user(self, user: str) -> models.User:
         """Returns a user."""
-        return self._call("GET", f"/users/{segment(user)}")
+        return self._call("GET", f"/users/{path_segment(user)}")
 
     def patch_user(self, user: str, body: models.UpdateUser, *, if_match: str | None = None) -> models.User:
         """Updates a user; given metadata is merged into the existing metadata. Names that it no longer
         uses are free immediately.
         """
-        return self._call("PATCH", f"/users/{segment(user)}", body=body, headers={"If-Match": if_match})
+        return self._call("PATCH", f"/users/{path_segment(user)}", body=body, headers={"If-Match": if_match})
 
     def replace_user(self, user: str, body: models.UpdateUser, *, if_match: str | None = None) -> models.User:
         """Updates a user; given metadata replaces the existing metadata. Names that it no longer uses are
         free immediately.
         """
-        return self._call("PUT", f"/users/{segment(user)}", body=body, headers={"If-Match": if_match})
+        return self._call("PUT", f"/users/{path_segment(user)}", body=body, headers={"If-Match": if_match})
 
     def list_credentials(self, user: str, *, limit: int | None = None) -> Iterator[models.Credential]:
         """Lists the credentials of a user, newest first, without their data."""
-        return self._list(f"/users/{segment(user)}/credentials", {"limit": limit})
+        return self._list(f"/users/{path_segment(user)}/credentials", {"limit": limit})
 
     def create_credential(
         self, user: str, body: models.CreateCredential, *, idempotency_key: str | None = None
     ) -> models.Credential:
         """Creates a credential of a user. Its data is encrypted before it is stored."""
-        return self._create(f"/users/{segment(user)}/credentials", body, idempotency_key)
+        return self._create(f"/users/{path_segment(user)}/credentials", body, idempotency_key)
 
     def delete_credential(self, user: str, credential_id: str) -> models.Success:
         """Deletes a credential. Its data is erased immediately."""
-        return self._call("DELETE", f"/users/{segment(user)}/credentials/{segment(credential_id)}")
+        return self._call("DELETE", f"/users/{path_segment(user)}/credentials/{path_segment(credential_id)}")
 
     def get_credential(self, user: str, credential_id: str) -> models.Credential:
         """Returns a credential, without its data."""
-        return self._call("GET", f"/users/{segment(user)}/credentials/{segment(credential_id)}")
+        return self._call("GET", f"/users/{path_segment(user)}/credentials/{path_segment(credential_id)}")
 
     def replace_credential(
         self, user: str, credential_id: str, body: models.ReplaceCredential, *, if_match: str | None = None
@@ -342,7 +344,7 @@ class Tenon(Caller):
         """
         return self._call(
             "PUT",
-            f"/users/{segment(user)}/credentials/{segment(credential_id)}",
+            f"/users/{path_segment(user)}/credentials/{path_segment(credential_id)}",
             body=body,
             headers={"If-Match": if_match},
         )
@@ -350,7 +352,7 @@ class Tenon(Caller):
     def reveal_credential(self, user: str, credential_id: str) -> models.RevealedCredential:
         """Returns the decrypted data of a credential to the engine. Every call is logged."""
         return self._call(
-            "POST", f"/users/{segment(user)}/credentials/{segment(credential_id)}/reveal", is_repeatable=True
+            "POST", f"/users/{path_segment(user)}/credentials/{path_segment(credential_id)}/reveal", is_repeatable=True
         )
 
     def set_credential_status(
@@ -359,14 +361,14 @@ class Tenon(Caller):
         """Marks a credential as invalid, so that its user connects again, or as valid."""
         return self._call(
             "POST",
-            f"/users/{segment(user)}/credentials/{segment(credential_id)}/status",
+            f"/users/{path_segment(user)}/credentials/{path_segment(credential_id)}/status",
             body=body,
             headers={"If-Match": if_match},
         )
 
     def deactivate_workflows(self, user: str) -> models.DeactivatedWorkflows:
         """Deactivates all workflows of a user."""
-        return self._call("PUT", f"/users/{segment(user)}/deactivate-workflows")
+        return self._call("PUT", f"/users/{path_segment(user)}/deactivate-workflows")
 
     def disable_user(self, user: str) -> models.User:
         """Disables a user.
@@ -374,11 +376,11 @@ class Tenon(Caller):
         Its data is kept, its tokens become invalid within a minute, it receives no new ones, and its
         workflows read as inactive. Errors are still recorded.
         """
-        return self._call("POST", f"/users/{segment(user)}/disable")
+        return self._call("POST", f"/users/{path_segment(user)}/disable")
 
     def enable_user(self, user: str) -> models.User:
         """Enables a user. Tokens issued before it was disabled stay invalid."""
-        return self._call("POST", f"/users/{segment(user)}/enable")
+        return self._call("POST", f"/users/{path_segment(user)}/enable")
 
     def list_installations_of_user(
         self,
@@ -390,18 +392,19 @@ class Tenon(Caller):
     ) -> Iterator[models.Installation]:
         """Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be empty."""
         return self._list(
-            f"/users/{segment(user)}/installations", {"integrationId": integration_id, "status": status, "limit": limit}
+            f"/users/{path_segment(user)}/installations",
+            {"integrationId": integration_id, "status": status, "limit": limit},
         )
 
     def delete_installation(self, user: str, integration_id: str) -> models.Success:
         """Uninstalls an integration: deletes its workflows, and those of its credentials that an installation created
         and nothing else references.
         """
-        return self._call("DELETE", f"/users/{segment(user)}/installations/{segment(integration_id)}")
+        return self._call("DELETE", f"/users/{path_segment(user)}/installations/{path_segment(integration_id)}")
 
     def get_installation(self, user: str, integration_id: str) -> models.Installation:
         """Returns an installation of a user."""
-        return self._call("GET", f"/users/{segment(user)}/installations/{segment(integration_id)}")
+        return self._call("GET", f"/users/{path_segment(user)}/installations/{path_segment(integration_id)}")
 
     def put_installation(
         self,
@@ -417,14 +420,14 @@ class Tenon(Caller):
         """
         return self._call(
             "PUT",
-            f"/users/{segment(user)}/installations/{segment(integration_id)}",
+            f"/users/{path_segment(user)}/installations/{path_segment(integration_id)}",
             body=body,
             headers={"If-Match": if_match, "If-None-Match": if_none_match},
         )
 
     def create_install_url(self, user: str, integration_id: str) -> models.InstallLink:
         """Creates a link with which a user installs an integration, for e-mails and mobile apps."""
-        return self._call("GET", f"/users/{segment(user)}/integrations/{segment(integration_id)}/install-url")
+        return self._call("GET", f"/users/{path_segment(user)}/integrations/{path_segment(integration_id)}/install-url")
 
     def erase_logs(self, user: str) -> models.Success:
         """Starts a background job that erases the user's errors and events stored so far, with all their
@@ -433,15 +436,15 @@ class Tenon(Caller):
         Works for a deleted user if `user` is its id. The job resumes after failures until it is
         complete.
         """
-        return self._call("DELETE", f"/users/{segment(user)}/logs")
+        return self._call("DELETE", f"/users/{path_segment(user)}/logs")
 
     def get_token(self, user: str, *, ttl_seconds: models.TtlSeconds | None = None) -> models.Token:
         """Creates a short-lived token with which a web page calls the API for the user."""
-        return self._call("GET", f"/users/{segment(user)}/token", query={"ttlSeconds": ttl_seconds})
+        return self._call("GET", f"/users/{path_segment(user)}/token", query={"ttlSeconds": ttl_seconds})
 
     def create_token(self, user: str, body: models.CreateToken) -> models.Token:
         """Creates a token like `GET /users/{user}/token`, with further options."""
-        return self._call("POST", f"/users/{segment(user)}/token", body=body)
+        return self._call("POST", f"/users/{path_segment(user)}/token", body=body, is_repeatable=True)
 
     def list_workflows(
         self, *, user_id: models.UserRef | None = None, limit: int | None = None
@@ -467,11 +470,11 @@ class Tenon(Caller):
         """Deletes a workflow, also from its installation. Its name is free immediately; its errors are kept until
         they expire.
         """
-        return self._call("DELETE", f"/workflows/{segment(workflow_id)}", query={"userId": user_id})
+        return self._call("DELETE", f"/workflows/{path_segment(workflow_id)}", query={"userId": user_id})
 
     def get_workflow(self, workflow_id: str, *, user_id: models.UserRef | None = None) -> models.Workflow:
         """Returns a workflow."""
-        return self._call("GET", f"/workflows/{segment(workflow_id)}", query={"userId": user_id})
+        return self._call("GET", f"/workflows/{path_segment(workflow_id)}", query={"userId": user_id})
 
     def update_workflow(
         self, workflow_id: str, body: models.UpdateWorkflow, *, if_match: str | None = None
@@ -479,7 +482,7 @@ class Tenon(Caller):
         """Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
         changed.
         """
-        return self._call("PATCH", f"/workflows/{segment(workflow_id)}", body=body, headers={"If-Match": if_match})
+        return self._call("PATCH", f"/workflows/{path_segment(workflow_id)}", body=body, headers={"If-Match": if_match})
 
     def list_errors(
         self,
@@ -496,7 +499,7 @@ class Tenon(Caller):
     ) -> Iterator[models.Error]:
         """Lists the errors of a workflow, newest first."""
         return self._list(
-            f"/workflows/{segment(workflow_id)}/errors",
+            f"/workflows/{path_segment(workflow_id)}/errors",
             {
                 "userId": user_id,
                 "since": since,
@@ -515,4 +518,4 @@ class Tenon(Caller):
         """Records errors of a workflow. The stream of the table forwards them to the destinations of the
         environment.
         """
-        return self._create(f"/workflows/{segment(workflow_id)}/errors", body, idempotency_key)
+        return self._create(f"/workflows/{path_segment(workflow_id)}/errors", body, idempotency_key)
