@@ -18,6 +18,8 @@ const HANDLERS = {
   onClose: "close",
 };
 
+const EVENTS = Object.values(HANDLERS);
+
 // Returns a reference to the value of the last render.
 function useLatest(value) {
   const latest = useRef(value);
@@ -42,7 +44,14 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
     let isCurrent = true;
     // Strict mode runs the effect, its cleanup and the effect again.
     queueMicrotask(() => {
-      if (isCurrent) modal.current = show(latest, place.current, () => isCurrent);
+      if (!isCurrent) return;
+      try {
+        modal.current = show(latest, place.current, () => isCurrent);
+      } catch (error) {
+        // So that the app does not take it for open.
+        latest.current.onClose?.({});
+        throw error;
+      }
     });
     return () => {
       isCurrent = false;
@@ -58,11 +67,18 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
   return inline ? createElement("div", { ...attributes, ref: place, className, style }) : null;
 }
 
-// Opens the modal with the latest properties. Functions of later renders replace the present ones.
-function show(latest, mount, isCurrent) {
-  const options = { ...latest.current, mount, on: {} };
+// Returns the latest properties. Functions of later renders replace the present ones.
+function withLatestFunctions(latest) {
+  const options = { ...latest.current };
   if (options.token) options.token = () => latest.current.token();
   if (options.connect) options.connect = (account) => latest.current.connect?.(account);
+  if (options.on) options.on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => latest.current.on?.[name]?.(detail)]));
+  return options;
+}
+
+// Opens the modal with the latest properties.
+function show(latest, mount, isCurrent) {
+  const options = { ...withLatestFunctions(latest), mount, on: {} };
   for (const [property, event] of Object.entries(HANDLERS)) {
     delete options[property];
     // The component also closes a modal: only the user's closing is an event.
@@ -77,7 +93,7 @@ function useTenonModal(options) {
   const modals = useRef(new Set());
   useEffect(() => () => { for (const modal of modals.current) modal.close(); }, []);
   return useCallback((more) => {
-    const modal = open({ ...latest.current, ...more });
+    const modal = open({ ...withLatestFunctions(latest), ...more });
     modals.current.add(modal);
     modal.finished.then(() => modals.current.delete(modal));
     return modal;

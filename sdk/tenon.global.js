@@ -287,7 +287,7 @@ finish(lastChange);
 }
 
 function setTheme(theme) {
-options.theme = toJson(theme ?? null);
+options.theme = toJson(theme);
 layout();
 if (started) port.postMessage({ type: "theme", theme: options.theme });
 }
@@ -314,7 +314,6 @@ static observedAttributes = ["inline", "open", "url", "integration-id", "view", 
 #modal = null;
 #token;
 #theme;
-#due = false;
 
 constructor() {
 super();
@@ -331,6 +330,7 @@ return this.#token;
 
 set token(value) {
 this.#token = value;
+if (!value) this.close();
 this.#openSoon();
 }
 
@@ -362,18 +362,16 @@ this.#openSoon();
 }
 
 #openSoon() {
-if (this.#due) return;
-this.#due = true;
 queueMicrotask(() => {
-this.#due = false;
 if (this.isConnected && this.token && (this.hasAttribute("inline") || this.hasAttribute("open"))) this.show();
 });
 }
 
 show() {
 if (this.#modal) return;
-const { token, connect, theme, texts, prefill, origins } = this;
+const latest = (name) => isFunction(this[name]) ? (detail) => this[name](detail) : this[name];
 const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
+const { theme, texts, prefill, origins } = this;
 const mount = this.hasAttribute("inline") ? this : null;
 const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
 if (name === "close") {
@@ -382,7 +380,7 @@ this.removeAttribute("open");
 }
 this.dispatchEvent(new CustomEvent(name, { detail }));
 }]));
-this.#modal = open({ token, connect, theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
+this.#modal = open({ token: latest("token"), connect: latest("connect"), theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
 if (!mount) this.setAttribute("open", "");
 }
 

@@ -312,7 +312,7 @@ function open(given) {
   }
 
   function setTheme(theme) {
-    options.theme = toJson(theme ?? null);
+    options.theme = toJson(theme);
     layout();
     if (started) port.postMessage({ type: "theme", theme: options.theme });
   }
@@ -341,7 +341,6 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
   #modal = null;
   #token;
   #theme;
-  #due = false;
 
   constructor() {
     super();
@@ -359,6 +358,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
 
   set token(value) {
     this.#token = value;
+    if (!value) this.close();
     this.#openSoon();
   }
 
@@ -392,18 +392,17 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
 
   // Opens the modal if the attributes ask for it, after all present changes.
   #openSoon() {
-    if (this.#due) return;
-    this.#due = true;
     queueMicrotask(() => {
-      this.#due = false;
       if (this.isConnected && this.token && (this.hasAttribute("inline") || this.hasAttribute("open"))) this.show();
     });
   }
 
   show() {
     if (this.#modal) return;
-    const { token, connect, theme, texts, prefill, origins } = this;
+    // A function that is set later replaces the present one.
+    const latest = (name) => isFunction(this[name]) ? (detail) => this[name](detail) : this[name];
     const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
+    const { theme, texts, prefill, origins } = this;
     const mount = this.hasAttribute("inline") ? this : null;
     const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
       if (name === "close") {
@@ -412,7 +411,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
       }
       this.dispatchEvent(new CustomEvent(name, { detail }));
     }]));
-    this.#modal = open({ token, connect, theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
+    this.#modal = open({ token: latest("token"), connect: latest("connect"), theme, texts, prefill, origins, url, integrationId, view, mode, lang, mount, on });
     if (!mount) this.setAttribute("open", "");
   }
 

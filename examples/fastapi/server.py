@@ -6,6 +6,7 @@ Gives its page tokens of the signed-in user, and receives webhooks.
 import os
 import sys
 
+import httpx
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
@@ -57,9 +58,10 @@ def user_token(username: str, full_name: str) -> str:
     return tenon.create_token(username, limits)["token"]
 
 
+@app.exception_handler(httpx.TransportError)
 @app.exception_handler(TenonError)
-def failed(_request: Request, error: TenonError) -> PlainTextResponse:
-    """Responds if Tenon fails or refuses a request."""
+def failed(_request: Request, error: Exception) -> PlainTextResponse:
+    """Responds if Tenon cannot be reached or refuses a request."""
     print(f"Tenon: {error}", flush=True)
     return PlainTextResponse("failed", 502)
 

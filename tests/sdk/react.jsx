@@ -11,7 +11,9 @@ window.tokens = [];
 window.events = [];
 
 function Dialog(props) {
-  const openDialog = useTenonModal(props);
+  const on = { installed: (detail) => window.events.push([props.generation, "installed", detail]) };
+  const { generation: _, ...options } = props;
+  const openDialog = useTenonModal({ ...options, on });
   return <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>;
 }
 
@@ -24,5 +26,6 @@ window.render = (name, generation, props) => {
     EVENTS.map((event) => [`on${event}`, (detail) => window.events.push([generation, event, detail])]),
   );
   const token = () => `token-${window.tokens.push(generation)}`;
-  root.render(<StrictMode>{Component && <Component token={token} {...handlers} {...props} />}</StrictMode>);
+  const own = name === "Dialog" ? { generation } : handlers;
+  root.render(<StrictMode>{Component && <Component token={token} {...own} {...props} />}</StrictMode>);
 };

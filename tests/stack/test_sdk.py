@@ -857,6 +857,20 @@ def test_inline_element_starts_as_soon_as_it_has_a_token_function(host: Host) ->
     assert not host.is_open()
 
 
+def test_new_functions_of_an_element_apply_and_none_closes_it(host: Host) -> None:
+    for attributes in ({"inline": ""}, {"open": ""}):
+        host.run(ADD_ELEMENT + "element.token = token; element.connect = () => events.push('first')", attributes)
+        host.messages("start")
+        host.run(f"{ELEMENT}.token = () => 'of-another'; {ELEMENT}.connect = () => events.push('second')")
+        host.send({"type": "renew"}, {"type": "connect", "detail": {}})
+        assert host.messages("token")[-1] == {"type": "token", "token": "of-another"}
+        host.messages("connected")
+        host.run(f"{ELEMENT}.token = null")
+        assert not host.is_open()
+        host.run(f"{ELEMENT}.remove()")
+    assert host.run("return events") == ["second", ["close", {}]] * 2
+
+
 def test_properties_may_be_set_before_the_script_is_loaded(host: Host) -> None:
     host.load("/early")
     [start] = host.messages("start")

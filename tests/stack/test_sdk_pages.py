@@ -196,6 +196,31 @@ def test_hook_opens_dialogs_until_it_is_unmounted(page: Page) -> None:
 
 
 @needs_node
+def test_new_functions_apply_to_a_dialog_of_the_hook(page: Page) -> None:
+    page.render("Dialog")
+    page.host.browser.click("button")
+    page.host.messages("start")
+    page.render("Dialog", 2)
+    page.host.send({"type": "event", "name": "installed", "detail": INSTALLED}, {"type": "renew"})
+    assert page.events(1) == [[2, "installed", INSTALLED]]
+    page.host.messages("token")
+    assert page.tokens() == [1, 2]
+
+
+@needs_node
+def test_invalid_properties_are_thrown_and_do_not_count_as_open(page: Page) -> None:
+    page.host.run("window.thrown = []; addEventListener('error', ({ message }) => thrown.push(message))")
+    for generation in (1, 3):
+        page.render("TenonModal", generation, open=True, view="nowhere")
+        assert page.events(1) == [[generation, "Close", {}]]
+        [message] = page.host.wait("return thrown.length && thrown")
+        assert "view must be" in message
+        page.host.run("events.length = thrown.length = 0")
+        page.render("TenonModal", generation + 1, open=False)
+    assert not page.host.is_open()
+
+
+@needs_node
 def test_production_build_registers_the_element(session: Host, sdk_package: Path, tmp_path: Path) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()

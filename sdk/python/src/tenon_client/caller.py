@@ -58,9 +58,10 @@ class Caller:
         """Sends a request and returns its response, for example to read the `ETag`.
 
         Raises a `TenonError` if the request is rejected. A request that is repeatable, by default a
-        GET and one that reveals a credential or issues a token, is repeated after network errors, 429, 502, 503, 504
-        and a 500 of API Gateway, and any request after 429. While an earlier attempt with the same
-        idempotency key is still running, waits for it for up to half a minute.
+        GET and one that reveals a credential or issues a token, is repeated after network errors,
+        429, 502, 503, 504 and a 500 of API Gateway, and any request after 429. While an earlier
+        attempt with the same idempotency key is still running, waits for it for up to half a
+        minute.
         """
         # Otherwise the key could be sent to another server, or the request to another endpoint.
         if not path.startswith("/") or "#" in path or re.search(r"/\.+(?![^/?])", path):
