@@ -332,7 +332,8 @@ async fn next_deliveries(
         store.due(now, BATCH_SIZE).await?
     };
     let mut all_examined = true;
-    if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && found.readable.is_empty()) {
+    let none_due = found.readable.is_empty() && found.unreadable.is_empty();
+    if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && none_due) {
         let from = examined.as_ref().filter(|examined| examined.recovered_at == recovered_at);
         let from = from.map_or(now, |examined| examined.to);
         let search = store.search(from, MAX_EXAMINED).await?;

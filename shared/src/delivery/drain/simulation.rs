@@ -18,7 +18,7 @@ use crate::domain::{
     destination::{BusAccess, EventBridge, Filter, Target, Verification, errors_only},
     error_log::{ErrorIdentity, NewError, WorkflowRef},
     health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE, HealthUpdate},
-    id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+    id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
     record::Record,
     request_seed::RequestSeed,
 };
@@ -731,6 +731,40 @@ fn unreadable_pending_delivery_fails_alone() {
     world.unreadable_pending.borrow_mut().insert(keys[2]);
     assert_eq!(world.run(&[], after(2 * HOUR), |_| None), 0);
     assert_only_one_failed(&world, keys[2]);
+}
+
+#[test]
+fn unreadable_pending_delivery_fails_although_a_recovered_destination_always_refuses_another() {
+    let world = World::new(|at| if at < after(60) { Behavior::Refuses } else { Behavior::Accepts });
+    world.run(&[start()], after(1), |_| None);
+    let refused = *world.records.borrow().keys().next().unwrap();
+    world.poison.borrow_mut().insert(refused);
+    // It was attempted early after a recovery, and waits for a late attempt.
+    let pending = mem::take(&mut *world.pending.borrow_mut());
+    world.pending.borrow_mut().extend(pending.into_values().map(|mut delivery| {
+        (delivery.early_attempt_failed, delivery.next_attempt_at) = (true, after(12 * HOUR));
+        ((delivery.next_attempt_at, delivery.record), delivery)
+    }));
+    let health = world.current_health();
+    *world.health.borrow_mut() = Some(Health { consecutive_failures: 0, recovered_at: Some(after(60)), ..health });
+    world.run(&[], after(HOUR), |_| None);
+
+    let mut unreadable = PendingDelivery::first(
+        RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() },
+        after(HOUR),
+    );
+    unreadable.next_attempt_at = after(HOUR - 1);
+    world.unreadable_pending.borrow_mut().insert(unreadable.record);
+    world.pending.borrow_mut().insert((unreadable.next_attempt_at, unreadable.record), unreadable);
+    world.schedule_drain(after(HOUR));
+    let mut drains = 0;
+    world.run(&[], after(2 * HOUR), |_| {
+        drains += 1;
+        assert!(drains < 100, "drains repeat without an end");
+        None
+    });
+
+    assert_eq!((world.status(DeliveryStatus::Failed), world.pending.borrow().len()), (1, 1));
 }
 
 #[test]
