@@ -72,7 +72,7 @@ impl Replayer {
     ///
     /// AWS calls: two reads; one query for a time range, one query per id, or one query
     /// for each of eight partitions and one per delivery for deliveries by status; two
-    /// `BatchGetItem` and one transaction per 33 records; up to three writes and two messages.
+    /// `BatchGetItem` and one transaction per 33 records; up to four writes and two messages.
     pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         match self.readable_step(environment, id).await {
             // A repetition of the message would fail too.
@@ -115,6 +115,10 @@ impl Replayer {
                 self.select_by_status(environment, &destination, statuses, position).await?
             }
         };
+        // Otherwise no sweep would find what a step queues that fails, or whose replay is cancelled meanwhile.
+        if !found.records.is_empty() {
+            self.health_store.announce_backlog(route, Timestamp::now()).await?;
+        }
         let queued = self.pending.queue_again(route, &self.replays, &replay, &found.records).await?;
         let Some(Queued { records: count, added }) = queued else {
             return Ok(());

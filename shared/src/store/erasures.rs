@@ -161,13 +161,20 @@ impl Erasures {
         self.complete(erasure).await.map(|()| true)
     }
 
-    /// Returns whether another job may still store events of changes from before the erasure. Two reads.
+    /// Returns whether another job may still store events of changes from before the erasure. One that cannot be
+    /// read may. Two reads.
     async fn is_changing(&self, erasure: &Erasure) -> Result<bool, StoreError> {
         let Erasure { environment_id: environment, user_id: user, .. } = *erasure;
         let (deletion, status_change) = (keys::deletion(environment, user), keys::status_change(environment, user));
-        let deletion: Option<Started> = self.directory.get(&deletion).await?;
-        let status_change: Option<Started> = self.directory.get(&status_change).await?;
-        Ok(deletion.into_iter().chain(status_change).any(|job| job.started_at <= erasure.started_at))
+        for job in [deletion, status_change] {
+            match self.directory.get::<Started>(&job).await {
+                Ok(None) => {}
+                Ok(Some(job)) if job.started_at > erasure.started_at => {}
+                Ok(Some(_)) | Err(StoreError::Malformed(_)) => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     /// Erases the next records. Returns whether there were any, and the position of the next step.

@@ -11,11 +11,15 @@ use super::{
         readable, text, to_value,
     },
 };
-use crate::domain::{
-    delivery::Route,
-    health::{Health, HealthUpdate, OutcomeCounts},
-    id::{DestinationId, EnvironmentId, ObjectId},
-    timestamp::Timestamp,
+use crate::{
+    domain::{
+        delivery::Route,
+        health::{Health, HealthUpdate, OutcomeCounts},
+        id::{DestinationId, EnvironmentId, ObjectId},
+        timestamp::Timestamp,
+    },
+    logs::ErrorChain,
+    metrics::{self, Metric},
 };
 
 /// Health of all destinations.
@@ -88,7 +92,7 @@ pub enum Reset {
 
 impl HealthStore {
     /// Stores the update that [`Health::apply`] describes; both must agree. Returns the health
-    /// before the update. One write, and a second one for a `Retry-After`. If the destination was changed
+    /// before the update. One write, and a second one if a later `Retry-After` is stored. If the destination was changed
     /// since `current` was read, so that the results say nothing about it, only what is pending is stored, with
     /// one more write. If the circuit was closed since, a failed probe does not delay the next attempts, with one
     /// more write too.
@@ -136,7 +140,7 @@ impl HealthStore {
     }
 
     /// Stores an update if the condition holds. Returns the health before the update, or none if it does not
-    /// hold. One write, and a second one for a `Retry-After`.
+    /// hold. One write, and a second one if a later `Retry-After` is stored.
     async fn record_if(
         &self,
         condition: Condition,
@@ -145,31 +149,46 @@ impl HealthStore {
         update: &HealthUpdate,
         now: Timestamp,
     ) -> Result<Option<Health>, StoreError> {
-        let write = update_of(route, current, update, now)?.when(condition);
-        let Some(before) = self.0.update_returning_old(write).await? else { return Ok(None) };
+        let parse = |before: Option<Item>| before.and_then(readable).unwrap_or_default();
+        let write = update_of(route, current, update, now)?;
         if let Some(until) = update.counts.not_before {
-            self.record_retry_after(route, until).await?;
+            let earlier = Condition::absent("retryAfter").or(Condition::compare("retryAfter", "<", text(until)));
+            let write = write.clone().set("retryAfter", text(until)).when(condition.clone().and(earlier));
+            if let Some(before) = self.update(route, write).await? {
+                return Ok(Some(parse(before)));
+            }
         }
-        Ok(Some(before.and_then(readable).unwrap_or_default()))
+        Ok(self.update(route, write.when(condition)).await?.map(parse))
     }
 
     /// Adds to the number of pending deliveries. Returns the health before the update. One write.
     pub async fn add_pending(&self, route: Route, delta: i64, now: Timestamp) -> Result<Health, StoreError> {
-        let before = self.0.update_returning_old(with_pending(identified(route), route, delta, now)).await?;
+        let before = self.update(route, with_pending(identified(route), route, delta, now)).await?;
         Ok(before.flatten().and_then(readable).unwrap_or_default())
     }
 
     /// Lists a destination as one with pending deliveries before any is stored, so that the sweep finds them if the
     /// process stops before [`Self::record`]. One write.
     pub async fn announce_backlog(&self, route: Route, now: Timestamp) -> Result<(), StoreError> {
-        self.0.update(listed(identified(route), route, now)).await.map(|_| ())
+        self.update(route, listed(identified(route), route, now)).await.map(|_| ())
     }
 
-    /// Records the time of a `Retry-After` unless a later one is recorded. One write.
-    async fn record_retry_after(&self, route: Route, until: Timestamp) -> Result<(), StoreError> {
-        let earlier = Condition::compare("retryAfter", "<", text(until));
-        let update = identified(route).set("retryAfter", text(until)).when(Condition::absent("retryAfter").or(earlier));
-        self.0.update(update).await.map(|_| ())
+    /// Updates the health of a destination like [`Table::update_returning_old`]. Counters that are not numbers, which
+    /// DynamoDB refuses to add to, are removed first: a damaged item must not stop deliveries. One write; if it is
+    /// refused, four more.
+    async fn update(&self, route: Route, update: Update) -> Result<Option<Option<Item>>, StoreError> {
+        match self.0.update_returning_old(update.clone()).await {
+            Err(StoreError::Refused(error)) => {
+                tracing::error!(error = %ErrorChain(&*error), environment = %route.environment, destination = %route.destination, "damaged destination health");
+                metrics::emit(&[(Metric::UnreadableItems, 1)]);
+                for counter in ["backlogVersion", "consecutiveFailures", "pending"] {
+                    let damaged = Condition::not_a_number(counter);
+                    self.0.update(Update::of(&keys::health(route)).remove(counter).when(damaged)).await?;
+                }
+                self.0.update_returning_old(update).await
+            }
+            updated => updated,
+        }
     }
 
     /// Records when the scheduled wake-up message and the next attempt are due. One write.

@@ -161,7 +161,7 @@ const MAX_COUNTED: usize = 100;
 impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
     /// were not written completely. Each record occurs at most once. Two items per delivery, one
-    /// `BatchWriteItem` per 25 items.
+    /// `BatchWriteItem` per 25 items, and of those to delete again.
     pub async fn add(
         &self,
         route: Route,
@@ -179,11 +179,18 @@ impl PendingDeliveries {
         });
         let items = delivery_items.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
         let items = items.collect::<Result<Vec<Item>, StoreError>>()?;
-        let unwritten = self.table.put_all(&items, |item| Ok(item.clone())).await;
-        let mut unwritten: Vec<usize> = unwritten.into_iter().map(|index| index % deliveries.len().max(1)).collect();
-        unwritten.sort_unstable();
-        unwritten.dedup();
-        Ok(unwritten)
+        let unwritten: BTreeSet<usize> =
+            self.table.put_all(&items, |item| Ok(item.clone())).await.into_iter().collect();
+        let (attempts, pending): (BTreeSet<usize>, BTreeSet<usize>) =
+            unwritten.into_iter().partition(|index| *index < deliveries.len());
+        let pending: BTreeSet<usize> = pending.into_iter().map(|index| index - deliveries.len()).collect();
+        // They would show `pending` for ever if the repeated first attempt succeeds.
+        let stray = pending.difference(&attempts).filter_map(|index| deliveries.get(*index));
+        let stray = stray.map(|(pending, _)| keys::delivery(route, pending.record)).collect();
+        if let Err(error) = self.table.delete_all(stray).await {
+            tracing::warn!(error = %ErrorChain(&error), "failed to delete deliveries that are not pending");
+        }
+        Ok(attempts.union(&pending).copied().collect())
     }
 
     /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.

@@ -282,13 +282,17 @@ impl<A: Access> Workflows<A> {
         user: UserId,
         except: &[WorkflowId],
     ) -> Result<Option<Vec<Workflow>>, StoreError> {
-        let mut ids = self.list_ids_by_user(environment, user).await?;
+        let list_ids = async || -> Result<Option<Vec<WorkflowId>>, StoreError> {
+            let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+            Ok(items.into_iter().map(readable).collect::<Option<_>>().map(ids_of))
+        };
+        let Some(mut ids) = list_ids().await? else { return Ok(None) };
         ids.retain(|id| !except.contains(id));
         let workflows = self.get_all(environment, &ids).await?;
         if workflows.len() < ids.len() {
             let read: HashSet<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
             // Those that were deleted meanwhile are missing too.
-            let present = self.list_ids_by_user(environment, user).await?;
+            let Some(present) = list_ids().await? else { return Ok(None) };
             if ids.iter().any(|id| !read.contains(id) && present.contains(id)) {
                 return Ok(None);
             }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::item::Item;
+use super::item::{Item, text};
 
 /// Condition on the attributes of an item.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(in crate::store) enum Condition {
     Absent(String),
     /// The attribute has this relation to the value.
     Compare(String, &'static str, AttributeValue),
+    /// The attribute exists and is not a number.
+    NotANumber(String),
     /// All conditions hold.
     All(Vec<Self>),
     /// At least one condition holds.
@@ -32,6 +34,11 @@ impl Condition {
     /// The attribute does not exist.
     pub(in crate::store) fn absent(path: &str) -> Self {
         Self::Absent(path.to_owned())
+    }
+
+    /// The attribute exists and is not a number.
+    pub(in crate::store) fn not_a_number(path: &str) -> Self {
+        Self::NotANumber(path.to_owned())
     }
 
     /// The item exists.
@@ -68,7 +75,9 @@ impl Condition {
     pub(super) fn render(self, placeholders: &mut Placeholders) -> String {
         let mut join = |conditions: Vec<Self>, word: &str| {
             let conditions = conditions.into_iter().map(|condition| match condition {
-                nested @ (Self::All(_) | Self::Any(_)) => format!("({})", nested.render(placeholders)),
+                nested @ (Self::All(_) | Self::Any(_) | Self::NotANumber(_)) => {
+                    format!("({})", nested.render(placeholders))
+                }
                 single => single.render(placeholders),
             });
             conditions.collect::<Vec<_>>().join(word)
@@ -78,6 +87,10 @@ impl Condition {
             Self::Any(conditions) => join(conditions, " OR "),
             Self::Exists(path) => format!("attribute_exists({})", placeholders.name(&path)),
             Self::Absent(path) => format!("attribute_not_exists({})", placeholders.name(&path)),
+            Self::NotANumber(path) => {
+                let (name, number) = (placeholders.name(&path), placeholders.value(text("N")));
+                format!("attribute_exists({name}) AND NOT attribute_type({name}, {number})")
+            }
             Self::Compare(path, operator, value) => {
                 format!("{} {operator} {}", placeholders.name(&path), placeholders.value(value))
             }
@@ -123,7 +136,6 @@ impl Placeholders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::table::text;
 
     #[test]
     fn nested_conditions_are_parenthesized() {

@@ -25,12 +25,12 @@ use tenon::{
         webhook::{WebhookSender, new_secret, seal_secret},
     },
     domain::{
-        delivery::{Attempt, Failure, Outcome, Route},
+        delivery::{Attempt, Failure, Outcome, PendingDelivery, Route},
         destination::{AwsCredentials, BusAccess, EventBridge, Target, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
-        id::{DestinationId, EnvironmentId, ReplayId, UserId, WorkflowId},
+        id::{DestinationId, EnvironmentId, ErrorId, ReplayId, UserId, WorkflowId},
         names::Names,
-        record::Record,
+        record::{Record, RecordKey},
         replay::{Replay, Selection},
         request_seed::{RequestKey, RequestSeed},
         timestamp::Timestamp,
@@ -417,6 +417,33 @@ async fn write_that_conflicts_with_a_transaction_is_retried() {
     Replays(Table::new(&config, "directory")).create(route.environment, &replay).await.unwrap();
     let twice: Vec<_> = ["UpdateItem", "UpdateItem", "DeleteItem", "DeleteItem", "PutItem", "PutItem"].into();
     assert_eq!(*calls.lock().unwrap(), twice);
+}
+
+#[tokio::test]
+async fn delivery_that_could_not_become_pending_is_not_shown_as_pending() {
+    let deleted: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = deleted.clone();
+    let config = scripted(move |_, body| {
+        let writes = body["RequestItems"]["errors"].as_array().unwrap();
+        let deletions = writes.iter().filter_map(|write| write["DeleteRequest"]["Key"]["sk"]["S"].as_str());
+        seen.lock().unwrap().extend(deletions.map(str::to_owned));
+        let is_refused = |write: &&Value| write["PutRequest"]["Item"]["type"]["S"] == "pendingDelivery";
+        let unprocessed: Vec<&Value> = writes.iter().filter(is_refused).collect();
+        let unprocessed = if unprocessed.is_empty() { json!({}) } else { json!({ "errors": unprocessed }) };
+        (200, json!({ "UnprocessedItems": unprocessed }))
+    })
+    .await;
+    let retention = Retention::days(30);
+    let pending = PendingDeliveries { table: Table::new(&config, "errors"), retention };
+    let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
+    let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
+    let delivery = (PendingDelivery::first(record, Timestamp::now()), None);
+
+    let unwritten = pending.add(route, &[delivery]).await.unwrap();
+
+    assert_eq!(unwritten, [0]);
+    let deleted = deleted.lock().unwrap();
+    assert!(deleted.len() == 1 && deleted[0].contains(&record.id().to_string()), "{deleted:?}");
 }
 
 #[tokio::test]

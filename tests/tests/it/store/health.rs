@@ -116,22 +116,57 @@ async fn probe_that_fails_after_the_circuit_was_closed_delays_nothing() {
     }
 }
 
+/// Damages a counter of the health of a destination.
+async fn damage(route: Route, counter: &str) {
+    let client = Client::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
+    let pk = format!("env#{}#destinations", route.environment);
+    let update = client.update_item().table_name(setting("DIRECTORY_TABLE"));
+    let update = update.key("pk", AttributeValue::S(pk));
+    let update = update.key("sk", AttributeValue::S(format!("health#{}", route.destination)));
+    let update = update.update_expression("SET #counter = :text").expression_attribute_names("#counter", counter);
+    let update = update.expression_attribute_values(":text", AttributeValue::S("damaged".into()));
+    update.condition_expression("attribute_exists(pk)").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn damaged_counter_does_not_keep_results_from_being_recorded() {
+    let health_store = HealthStore(table("DIRECTORY_TABLE").await);
+    let now = Timestamp::now();
+    let counts = OutcomeCounts { failed: 1, ..OutcomeCounts::default() };
+    let failure = Attempt { at: now, status: Some(500), latency_ms: 7, response: "down".into() };
+    let failed = HealthUpdate { counts, last_failure: Some(failure), pending_delta: 2, probe: false };
+    for counter in ["backlogVersion", "consecutiveFailures", "pending"] {
+        let route = route();
+        health_store.record(route, &Health::default(), &failed, now).await.unwrap();
+        damage(route, counter).await;
+        let read = health_store.get(route).await.unwrap();
+        health_store.record(route, &read, &failed, now).await.unwrap();
+        let health = health_store.get(route).await.unwrap();
+        let expected = |name, intact| if name == counter { intact / 2 } else { intact };
+        assert_eq!(
+            health.consecutive_failures,
+            u32::try_from(expected("consecutiveFailures", 2)).unwrap(),
+            "{counter}"
+        );
+        assert_eq!(health.pending, expected("pending", 4), "{counter}");
+        assert!(health.pending_since == Some(now) && health.failing_since == Some(now), "{counter}: {health:?}");
+        damage(route, "pending").await;
+        health_store.add_pending(route, 1, now).await.unwrap();
+        damage(route, "backlogVersion").await;
+        health_store.announce_backlog(route, now).await.unwrap();
+        let health = health_store.get(route).await.unwrap();
+        assert_eq!((health.pending, health.backlog_version), (1, 1), "{counter}");
+    }
+}
+
 #[tokio::test]
 async fn damaged_health_does_not_keep_a_drain_from_releasing_its_lease() {
-    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
-    let (table, client) = (table("DIRECTORY_TABLE").await, Client::new(&config));
+    let health_store = HealthStore(table("DIRECTORY_TABLE").await);
     let (route, now) = (route(), Timestamp::now());
-    let health_store = HealthStore(table);
     for _ in 0..3 {
         health_store.add_pending(route, 1, now).await.unwrap();
     }
-    let pk = format!("env#{}#destinations", route.environment);
-    let damaged = client.update_item().table_name(setting("DIRECTORY_TABLE"));
-    let damaged = damaged.key("pk", AttributeValue::S(pk));
-    let damaged = damaged.key("sk", AttributeValue::S(format!("health#{}", route.destination)));
-    let damaged = damaged.update_expression("SET consecutiveFailures = :text");
-    let damaged = damaged.expression_attribute_values(":text", AttributeValue::S("damaged".into()));
-    damaged.condition_expression("attribute_exists(pk)").send().await.unwrap();
+    damage(route, "consecutiveFailures").await;
 
     let (lease, _) = health_store.lease(route, now, now + Duration::from_secs(75)).await.unwrap().unwrap();
     let health = health_store.get(route).await.unwrap();
