@@ -88,6 +88,12 @@ pub(super) fn reference(environment: EnvironmentId, user: UserId, id: Credential
     update.when(Condition::item_exists())
 }
 
+/// Returns the update that makes concurrent changes of what references a credential fail, if it was neither changed
+/// nor referenced since it was read.
+pub(super) fn marked(environment: EnvironmentId, credential: &Credential) -> Update {
+    reference(environment, credential.user_id, credential.credential_id).when(unchanged(credential))
+}
+
 /// Returns the deletion of a credential that was neither changed nor referenced since, and its tombstone.
 pub(super) fn deletion(environment: EnvironmentId, credential: &Credential) -> Result<[Write; 2], StoreError> {
     let key = keys::credential(environment, credential.user_id, credential.credential_id);

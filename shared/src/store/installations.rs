@@ -2,7 +2,7 @@
 
 use super::{
     Position,
-    credentials::{SealedCredential, creation, deletion, reference, replacement},
+    credentials::{SealedCredential, creation, deletion, marked, reference, replacement},
     events::Outgoing,
     keys,
     table::{
@@ -25,6 +25,16 @@ use crate::domain::{
 /// Installations of all environments.
 #[derive(Clone, Debug)]
 pub struct Installations<A: Access = ReadWrite>(pub Table<A>);
+
+/// Credentials that an installation leaves when it is deleted.
+#[derive(Clone, Debug, Default)]
+pub struct Leftovers {
+    /// Those that nothing else references, which are deleted too.
+    pub unreferenced: Vec<Credential>,
+    /// Those that another installation or a workflow references. Each is marked, so that of two installations that are deleted
+    /// concurrently the second one deletes it.
+    pub shared: Vec<Credential>,
+}
 
 /// Change of an installation and of what belongs to it.
 #[derive(Clone, Debug)]
@@ -119,14 +129,14 @@ impl Installations {
         })
     }
 
-    /// Deletes an installation with its workflows, and credentials that nothing else references. Returns
+    /// Deletes an installation with its workflows and the unreferenced ones of its credentials. Returns
     /// false if one of them has changed since it was read. One transaction.
     pub async fn delete(
         &self,
         environment: EnvironmentId,
         installation: &Installation,
         workflows: &[Workflow],
-        credentials: &[Credential],
+        credentials: &Leftovers,
         events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
         let key = keys::installation(environment, installation.user_id, &installation.integration_id);
@@ -137,9 +147,10 @@ impl Installations {
         // Also stands for the workflows, so that the transaction has fewer items.
         writes.push(mark_deleted(&key)?);
         writes.extend(workflows.iter().flat_map(|workflow| deletions(environment, workflow)));
-        for credential in credentials {
+        for credential in &credentials.unreferenced {
             writes.extend(deletion(environment, credential)?);
         }
+        writes.extend(credentials.shared.iter().map(|credential| marked(environment, credential).into()));
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 

@@ -33,7 +33,7 @@ use tenon::{
         erasures::{Erasure, Erasures},
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
         events::Outbox,
-        installations::{InstallationChange, Installations},
+        installations::{InstallationChange, Installations, Leftovers},
         integrations::Integrations,
         record_pages::Window,
         records::Records,
@@ -223,10 +223,11 @@ impl Installing {
         let SealedCredential { credential, .. } = &self.change.new_credentials[0];
         self.workflows.list_ids_by_user(self.environment, credential.user_id).await.unwrap();
         self.installations.by_user(self.environment, credential.user_id).await.unwrap();
-        let (credentials, installation) = (std::slice::from_ref(credential), &self.change.installation);
+        let credentials = Leftovers { unreferenced: vec![credential.clone()], shared: Vec::new() };
         let events = self.events(EventType::WorkflowDeleted, &workflows, true);
         let events = self.outbox.prepare(&events).unwrap();
-        let deleted = self.installations.delete(self.environment, installation, &workflows, credentials, events);
+        let installation = &self.change.installation;
+        let deleted = self.installations.delete(self.environment, installation, &workflows, &credentials, events);
         assert!(deleted.await.unwrap());
     }
 }

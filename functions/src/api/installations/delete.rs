@@ -19,7 +19,7 @@ use tenon::{
         workflow::Workflow,
     },
     http::{BackendOrUser, Conflicts, Json, NoInput, Path, Problem},
-    store::StoreError,
+    store::{StoreError, installations::Leftovers},
 };
 
 use super::{ChangeState, Found, InstallationBody, State};
@@ -45,7 +45,7 @@ pub async fn delete_installation(
     loop {
         let Found { owner, installation, integration, parts } =
             state.find(environment, caller.as_ref(), &user, &id).await?;
-        let credentials = unreferenced_credentials(&state, environment, &installation).await?;
+        let credentials = leftovers(&state, environment, &installation).await?;
 
         let (mut changes, now) = (Changes::new(environment, actor), Timestamp::now());
         let last = installation.touched(now);
@@ -56,7 +56,7 @@ pub async fn delete_installation(
             let shown = WorkflowBody::new(workflow.touched(now), owner.owner_status());
             changes.workflow(EventType::WorkflowDeleted, &shown);
         }
-        for credential in &credentials {
+        for credential in &credentials.unreferenced {
             changes.credential(EventType::CredentialDeleted, &credential.touched(now).into());
         }
         let events = changes.prepare(&outbox)?;
@@ -67,14 +67,14 @@ pub async fn delete_installation(
     }
 }
 
-/// Returns the credentials to delete with an installation, the first [`MAX_CREATED_CREDENTIALS`] of those that it
-/// created, and then those that it names and another one created, unless another installation or workflow of the user
-/// references them. One that another installation created and may select again is kept too.
-async fn unreferenced_credentials(
+/// Returns the first [`MAX_CREATED_CREDENTIALS`] credentials that an installation created, and then of those that it
+/// names and another one created. Those that another installation or workflow of the user references are kept, and one
+/// that another installation created and may select again.
+async fn leftovers(
     State { installations, parts, .. }: &State,
     environment: EnvironmentId,
     installation: &Installation,
-) -> Result<Vec<Credential>, StoreError> {
+) -> Result<Leftovers, StoreError> {
     let Installation { user_id, integration_id, created_credentials, workflows: own, .. } = installation;
     let ids: HashSet<CredentialId> = installation.own_credentials().collect();
     // Read before what references them: a later reference makes the transaction fail.
@@ -82,7 +82,7 @@ async fn unreferenced_credentials(
     let mut created: Vec<Credential> = parts.credentials.get_all(environment, ids).await?;
     created.retain(|one| one.created_by_installation || created_credentials.contains(&one.credential_id));
     if created.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Leftovers::default());
     }
     let own: Vec<WorkflowId> = own.iter().map(|workflow| workflow.workflow_id).collect();
     let (Some(workflows), Some(others)) = tokio::try_join!(
@@ -91,13 +91,15 @@ async fn unreferenced_credentials(
     )?
     else {
         // What cannot be read may reference any of them.
-        return Ok(Vec::new());
+        return Ok(Leftovers::default());
     };
     let others = others.iter().filter(|other| other.integration_id != *integration_id);
     let by_workflows = workflows.iter().flat_map(|workflow| workflow.credential_ids.iter().copied());
     let kept: HashSet<CredentialId> = others.flat_map(Installation::own_credentials).chain(by_workflows).collect();
-    created.retain(|credential| !kept.contains(&credential.credential_id));
     created.sort_by_key(|credential| !created_credentials.contains(&credential.credential_id));
-    created.truncate(MAX_CREATED_CREDENTIALS);
-    Ok(created)
+    let (mut shared, mut unreferenced): (Vec<_>, Vec<_>) =
+        created.into_iter().partition(|credential| kept.contains(&credential.credential_id));
+    unreferenced.truncate(MAX_CREATED_CREDENTIALS);
+    shared.truncate(MAX_CREATED_CREDENTIALS - unreferenced.len());
+    Ok(Leftovers { unreferenced, shared })
 }

@@ -135,6 +135,13 @@ async fn erasure_waits_for_jobs_that_may_store_events_of_former_changes() {
             load(&aws, &setting("DIRECTORY_TABLE"), vec![job]).await;
             assert_eq!(erasures.run(&erasure, later).await.unwrap(), !waits, "{sk}");
         }
+        let damaged = [("pk", pk.clone()), ("sk", sk.clone()), ("startedAt", "damaged".into())];
+        let damaged = damaged.into_iter().map(|(name, value)| (name.to_owned(), keys::attribute(value))).collect();
+        load(&aws, &setting("DIRECTORY_TABLE"), vec![damaged]).await;
+        assert!(!erasures.run(&erasure, later).await.unwrap(), "{sk}");
+        let client = aws_sdk_dynamodb::Client::new(&aws);
+        let repaired = client.delete_item().table_name(setting("DIRECTORY_TABLE"));
+        repaired.key("pk", keys::attribute(pk)).key("sk", keys::attribute(sk)).send().await.unwrap();
     }
 }
 

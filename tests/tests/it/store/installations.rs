@@ -286,6 +286,33 @@ async fn uninstalling_never_deletes_a_credential_that_a_concurrent_request_begin
 }
 
 #[tokio::test]
+async fn concurrent_requests_that_uninstall_everything_leave_no_credential() {
+    let process = Process::start().await;
+    let user = process.create_user("joe").await;
+    let ids = ["a", "b", "c"];
+    for id in ids {
+        process.put_integration(id, &["k0"], true).await;
+    }
+    for round in 0..20 {
+        let put = |id: &str, source: Value| {
+            let body = json!({ "credentials": { "shop": source } });
+            let put = installation("PUT /users/{user}/installations/{integrationId}", &user, id).body(body);
+            process.call("installations_put", put)
+        };
+        let (_, installed) = put("a", json!({ "data": {} })).await;
+        for id in ["b", "c"] {
+            put(id, json!({ "credentialId": installed["credentialIds"]["shop"] })).await;
+        }
+        let deleted = join_all(ids.map(|id| {
+            let delete = installation("DELETE /users/{user}/installations/{integrationId}", &user, id);
+            process.call("installations_delete", delete)
+        }));
+        let deleted: Vec<u16> = deleted.await.into_iter().map(|(status, _)| status).collect();
+        assert_eq!((deleted, process.credentials(&user).await.len()), (vec![200; 3], 0), "round {round}");
+    }
+}
+
+#[tokio::test]
 async fn concurrent_requests_take_effect_one_after_the_other() {
     let process = Process::start().await;
     let user = process.create_user("joe").await;
@@ -314,6 +341,13 @@ async fn concurrent_requests_take_effect_one_after_the_other() {
 
 #[tokio::test]
 async fn uninstalling_keeps_a_credential_that_something_unreadable_may_name() {
+    for (sort_key, attribute) in [("installation#b", "revision"), ("workflow#Own", "workflowId")] {
+        keeps_credential_beside_unreadable(sort_key, attribute).await;
+    }
+}
+
+/// Asserts that uninstalling keeps a credential while an item of the user lacks an attribute.
+async fn keeps_credential_beside_unreadable(sort_key: &str, attribute: &str) {
     let process = Process::start().await;
     let user = process.create_user("joe").await;
     for id in ["a", "b"] {
@@ -326,10 +360,13 @@ async fn uninstalling_keeps_a_credential_that_something_unreadable_may_name() {
     };
     let (_, first) = put("a", json!({ "data": {} })).await;
     assert_eq!(put("b", json!({ "credentialId": first["credentialIds"]["shop"] })).await.0, 201);
+    let workflow = json!({ "userId": user, "name": "Own" });
+    assert_eq!(process.call("workflows_create", request("POST /workflows").body(workflow)).await.0, 201);
     let client = aws_sdk_dynamodb::Client::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
-    let damage = client.update_item().table_name(setting("DIRECTORY_TABLE")).update_expression("REMOVE revision");
+    let damage = client.update_item().table_name(setting("DIRECTORY_TABLE"));
+    let damage = damage.update_expression(format!("REMOVE {attribute}")).condition_expression("attribute_exists(pk)");
     let partition = keys::attribute(keys::user(&process.world.environment, &user));
-    damage.key("pk", partition).key("sk", keys::attribute("installation#b")).send().await.unwrap();
+    damage.key("pk", partition).key("sk", keys::attribute(sort_key)).send().await.unwrap();
     let delete = installation("DELETE /users/{user}/installations/{integrationId}", &user, "a");
     assert_eq!(process.call("installations_delete", delete).await.0, 200);
     assert_eq!(process.credentials(&user).await.len(), 1);
