@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tenon::{
+    delivery::replay::Replayer,
     domain::{
         delivery::Route,
         id::{DestinationId, EnvironmentId, ObjectId, ReplayId},
         replay::{Position, Replay, Selection},
         timestamp::Timestamp,
     },
+    start::{FromAws, connect},
     store::{Table, replays::Replays},
 };
-use tests::{Calls, aws, setting};
+use tests::{Calls, aws, crash::Crash, delivery_harness::DeliveryHarness, setting};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -35,6 +37,34 @@ async fn only_one_run_of_a_step_continues_the_replay() {
     let continued = runs.into_iter().filter(|run| *run.as_ref().unwrap()).count();
     assert_eq!(continued, 1);
     replays.cancel(environment, replay.replay_id).await.unwrap();
+}
+
+#[tokio::test]
+async fn deliveries_that_an_interrupted_step_queued_are_found_by_the_sweep() {
+    let mut interrupted = 0;
+    for call in 0.. {
+        let harness = DeliveryHarness::new().await;
+        let (config, crash) = Crash::wrap(&harness.aws);
+        let replayer = connect(&config, Replayer::from_aws).await.unwrap();
+        let route = harness.create_webhook("http://127.0.0.1:9/").await;
+        let errors = harness.record_errors(40).await;
+        let selection = Selection::Errors(errors.iter().map(|error| error.error_id).collect());
+        let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
+        replayer.replays.create(route.environment, &replay).await.unwrap();
+        let ended = crash.at(call, true, replayer.step(route.environment, replay.replay_id)).await;
+        // Its message is delivered again, but does nothing.
+        replayer.replays.cancel(route.environment, replay.replay_id).await.unwrap();
+        let backlogged = replayer.health_store.list_backlogged(10_000).await.unwrap();
+        let is_found = backlogged.iter().any(|one| one.route() == route);
+        let is_pending = replayer.pending.backlog(route).await.unwrap().earliest_due.is_some();
+        assert!(is_found || !is_pending, "crashed after call {call}");
+        if ended.is_some() {
+            assert!(is_pending);
+            break;
+        }
+        interrupted += usize::from(is_pending);
+    }
+    assert!(interrupted > 2, "{interrupted}");
 }
 
 #[tokio::test]
