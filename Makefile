@@ -72,7 +72,7 @@ status: setup ## Show delivery health of the stack of `make run`
 	@$(PYTHON) local/run.py status
 
 .PHONY: tail
-tail: setup ## Follow errors and events of the stack of `make run`, or of TENON_URL with TENON_BACKEND_KEY
+tail: python $(VENV)/.done ## Follow errors and events of the stack of `make run`, or of TENON_URL with TENON_BACKEND_KEY
 	@$(PYTHON) local/tail.py
 
 .PHONY: key

@@ -149,9 +149,12 @@ def main() -> None:
     try:
         run(stack, (restored, source), table, apply == "1", deleted)
     except (BotoCoreError, ClientError) as error:
-        sys.exit(f"AWS rejected a call or cannot be reached: {error}\nThe same command continues.")
+        sys.exit(
+            f"AWS rejected a call or cannot be reached: {error}\n"
+            "Nothing is lost. Fix the cause and run the same command again: it continues where it stopped."
+        )
     except KeyboardInterrupt:
-        sys.exit("Interrupted. The same command continues.")
+        sys.exit("Interrupted. Run the same command again to continue.")
 
 
 def run(stack: str, origin: tuple[str, str], table: str, apply: bool, deleted: str) -> None:
@@ -164,8 +167,10 @@ def run(stack: str, origin: tuple[str, str], table: str, apply: bool, deleted: s
     config = Config(retries={"mode": "adaptive", "max_attempts": 10}, max_pool_connections=2 * SEGMENTS)
     dynamodb = session.client("dynamodb", config=config)
     [described] = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-    directory, errors = outputs["DirectoryTable"], outputs["ErrorsTable"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    directory, errors = outputs.get("DirectoryTable"), outputs.get("ErrorsTable")
+    if not (directory and errors):
+        sys.exit(f"The stack {stack} is not a stack of Tenon: it has no outputs DirectoryTable and ErrorsTable.")
     live = directory if table == "directory" else errors
     if restored in (directory, errors):
         sys.exit(f"{restored} is a table of the stack {stack}. FROM must be the restored table.")

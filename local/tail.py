@@ -9,7 +9,6 @@ import contextlib
 import os
 import sys
 import time
-import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -78,10 +77,15 @@ class Feed:
             pages = pages and pages - 1
             try:
                 response = self.api.call("GET", f"{self.path}?{urlencode(query | cursor)}")
-            except (urllib.error.URLError, OSError, ValueError) as error:
-                report(f"The API is unavailable ({error}): is `make run` running? Trying again …")
+            except ValueError:
+                report(f"The response is not JSON: is {self.api.url} the URL of the API? Trying again …")
+                return records, False
+            except OSError as error:
+                hint = ": is `make run` running?" if is_local() else "."
+                report(f"The API is unavailable ({error}){hint} Trying again …")
                 return records, False
             if response.status in TRANSIENT_STATUSES:
+                report(f"The API returned {response.status}. Trying again …")
                 return records, False
             if response.status != 200:
                 detail = response.body.get("detail") or response.body.get("message")

@@ -22,6 +22,7 @@ use tenon::{
     },
     tokens::{TokenError, Verifier, VerifyError},
 };
+use tracing::Instrument;
 
 /// Request of a Lambda authorizer, payload format 2.0. The other members are not read: callers
 /// control them, and any content must authorize.
@@ -30,6 +31,15 @@ use tenon::{
 pub struct AuthorizerRequest {
     /// Values of the identity sources: the `Authorization` header.
     identity_source: Option<Vec<String>>,
+    request_context: Option<RequestContext>,
+}
+
+/// Part of a request that API Gateway itself writes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    /// Id that the client receives as `apigw-requestid`.
+    request_id: Option<String>,
 }
 
 /// Simple response of a Lambda authorizer, payload format 2.0.
@@ -85,17 +95,19 @@ enum AuthError {
 /// Authenticates the caller of a request.
 pub async fn authorize(authorizer: Authorizer, request: AuthorizerRequest) -> Result<AuthorizerResponse, Diagnostic> {
     let header = request.identity_source.unwrap_or_default().into_iter().next().unwrap_or_default();
-    match authorizer.identify(&header).await {
+    let id = request.request_context.and_then(|context| context.request_id);
+    let span = tracing::info_span!("request", gateway_request_id = id);
+    match authorizer.identify(&header).instrument(span.clone()).await {
         Ok(identity) => {
-            tracing::info!(?identity, "request authorized");
+            tracing::info!(parent: &span, ?identity, "request authorized");
             Ok(AuthorizerResponse { is_authorized: true, context: Some(identity) })
         }
         Err(AuthError::Denied(reason)) => {
-            tracing::info!(reason = %ErrorChain(&reason), "request denied");
+            tracing::info!(parent: &span, reason = %ErrorChain(&reason), "request denied");
             Ok(AuthorizerResponse { is_authorized: false, context: None })
         }
         Err(error @ (AuthError::Store(_) | AuthError::Keys(_))) => {
-            tracing::error!(error = %ErrorChain(&error), "authorization lookup failed");
+            tracing::error!(parent: &span, error = %ErrorChain(&error), "authorization lookup failed");
             Err(Diagnostic {
                 error_type: "AuthorizationLookupFailed".into(),
                 error_message: "authorization lookup failed".into(),

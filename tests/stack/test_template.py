@@ -104,11 +104,15 @@ def test_the_access_log_is_json_without_credentials(template: Template) -> None:
     settings = stage["AccessLogSettings"]
     assert logical_id(settings["DestinationArn"]) == "AccessLogs"
     logged = json.loads(settings["Format"])
-    assert {"requestId", "routeKey", "status", "responseLatency", "authorizerError"} <= set(logged)
+    assert {"requestId", "routeKey", "status", "environment", "keyId", "userId", "authorizerError"} <= set(logged)
     # Variables of HTTP APIs that name no header, path, query string or part of a credential.
     variables = re.findall(r"\$context\.([\w.]+)", settings["Format"])
     assert len(variables) == len(logged)
-    assert not {name for name in variables if re.search("header|path|query|authorizer.(?!error)|httpMethod", name)}
+    assert not {
+        name
+        for name in variables
+        if re.search("header|path|query|authorizer.(?!error|environment|keyId|userId)|httpMethod", name)
+    }
 
 
 def test_every_route_is_throttled_and_public_routes_more(template: Template) -> None:
@@ -129,7 +133,7 @@ def test_every_route_is_throttled_and_public_routes_more(template: Template) -> 
     for name in public:
         assert special[name]["ThrottlingRateLimit"] == {"Ref": "PublicRequestsPerSecond"}
     for name, settings in {**special, "default": stage["DefaultRouteSettings"]}.items():
-        assert settings["DetailedMetricsEnabled"] == {"Ref": "DetailedMetrics"}, name
+        assert settings["DetailedMetricsEnabled"] == {"Fn::If": ["HasDetailedMetrics", True, False]}, name
     assert template.parameters["DetailedMetrics"]["Default"] == "false"
 
 
@@ -529,7 +533,7 @@ def test_the_dashboard_shows_existing_metrics_and_all_alarms(template: Template)
 
 def test_saved_queries_read_a_log_group_of_the_stack_and_are_documented(template: Template) -> None:
     saved = template.of_type("AWS::Logs::QueryDefinition").values()
-    assert len(saved) == 6
+    assert len(saved) == 7
     for query in saved:
         [group] = query["LogGroupNames"]
         assert logical_id(group) in {"Logs", "AccessLogs"}

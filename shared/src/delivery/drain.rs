@@ -36,7 +36,7 @@ use crate::{
         delivery::{Disposition, PendingDelivery, Route, Settlement},
         destination::Destination,
         health::{Circuit, Health},
-        id::ReplayId,
+        id::{EnvironmentId, ReplayId},
         record::{Record, RecordKey},
         replay::ReplayStatus,
         timestamp::Timestamp,
@@ -280,7 +280,7 @@ async fn drain_batch(
     }
     let keys: Vec<RecordKey> = due.iter().map(|delivery| delivery.record).collect();
     let records = if keys.is_empty() { FoundRecords::default() } else { store.records(&keys).await? };
-    let cancelled = cancelled_replays(store, &due).await?;
+    let cancelled = cancelled_replays(route.environment, store, &due).await?;
     let (mut deliveries, unattempted) = with_records(due, &records, &cancelled);
     settled.extend(unattempted);
     if let Some(probe) = probe {
@@ -429,6 +429,7 @@ fn settle_all(
 /// Returns those replays of the deliveries that are cancelled. A replay that cannot be read counts
 /// as not cancelled.
 async fn cancelled_replays(
+    environment: EnvironmentId,
     store: &impl DrainStore,
     deliveries: &[PendingDelivery],
 ) -> Result<BTreeSet<ReplayId>, StoreError> {
@@ -442,7 +443,7 @@ async fn cancelled_replays(
             }
             Ok(false) => {}
             Err(StoreError::Malformed(error)) => {
-                tracing::error!(error = %ErrorChain(&*error), %replay, "unreadable replay");
+                tracing::error!(error = %ErrorChain(&*error), %environment, %replay, "unreadable replay");
                 metrics::emit(&[(Metric::UnreadableItems, 1)]);
             }
             Err(error) => return Err(error),
