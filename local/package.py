@@ -58,7 +58,7 @@ def main() -> None:
     # Compression releases the interpreter's lock.
     with ThreadPoolExecutor() as threads:
         functions = dict(zip(names, threads.map(zipped, names), strict=True))
-    files = {name: (ROOT / name).read_bytes() for name in ["deploy.sh", *DOCUMENTS]}
+    files = {name: document(name) for name in DOCUMENTS} | {"deploy.sh": (ROOT / "deploy.sh").read_bytes()}
     files |= {f"functions/{name}.zip": content for name, content in functions.items()}
     files["template.yaml"] = packaged_template(template, arguments.architecture).encode()
     files["sbom.cdx.json"] = sbom(ROOT, version, target).encode()
@@ -70,6 +70,18 @@ def main() -> None:
     archive = arguments.output / f"{folder}.tar.gz"
     write_archive(archive, folder, files)
     print(archive)
+
+
+def document(name: str) -> bytes:
+    """Returns a document. Of a link to a file that is not in the package, the text is left."""
+    path = ROOT / name
+    packed = {ROOT / other for other in DOCUMENTS}
+
+    def linked(link: re.Match[str]) -> str:
+        is_elsewhere = ":" in link["target"] or (path.parent / link["target"]).resolve() in packed
+        return link[0] if is_elsewhere else link["text"]
+
+    return re.sub(r"\[(?P<text>[^]\[]+)\]\((?P<target>[^)#]+)[^)]*\)", linked, path.read_text()).encode()
 
 
 def zip_function(binary: Path, machine: int) -> bytes:
