@@ -30,6 +30,7 @@ use crate::{
         timestamp::Timestamp,
     },
     logs::ErrorChain,
+    metrics::{self, Metric},
 };
 
 /// Pending deliveries of all destinations.
@@ -142,6 +143,16 @@ pub struct Search {
     pub found: FoundDeliveries,
     /// Time at which to continue, or none if there are no more.
     pub next: Option<Timestamp>,
+}
+
+/// Extent to which settlements are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Complete,
+    /// The attempts of a damaged delivery are replaced.
+    WithoutFormerAttempts,
+    /// The attempts are replaced, and the replays of the delivery, of which one is damaged, do not count it.
+    WithoutReplays,
 }
 
 /// Maximum number of settlements per transaction.
@@ -379,18 +390,54 @@ impl PendingDeliveries {
     /// Each record occurs at most once.
     ///
     /// One transaction per 20 settlements, or fewer if they update many replays, and one more if some
-    /// are skipped. Sequential because they may update the same replay; earlier transactions remain if
+    /// are skipped. If a damaged item makes DynamoDB refuse one, up to three for each of its settlements.
+    /// Sequential because they may update the same replay; earlier transactions remain if
     /// a later one fails.
     pub async fn settle(&self, route: Route, replays: &Replays, settled: &[Settlement]) -> Result<(), StoreError> {
         for chunk in transactions(settled) {
-            let mut rest: Vec<&Settlement> = chunk.iter().collect();
-            while !rest.is_empty() {
-                let skipped = self.settle_all(route, replays, &rest).await?;
-                if !skipped.contains(&true) {
-                    break;
+            match self.settle_present(route, replays, chunk, Extent::Complete).await {
+                Err(StoreError::Refused(error)) => {
+                    tracing::error!(error = %ErrorChain(&*error), environment = %route.environment,
+                        destination = %route.destination, "damaged delivery or replay");
+                    metrics::emit(&[(Metric::UnreadableItems, 1)]);
+                    for settlement in chunk {
+                        self.settle_alone(route, replays, settlement).await?;
+                    }
                 }
-                rest = rest.into_iter().zip(skipped).filter(|(_, skipped)| !skipped).map(|(rest, _)| rest).collect();
+                stored => stored?,
             }
+        }
+        Ok(())
+    }
+
+    /// Stores the result of one settlement as far as damaged items admit it. Up to three transactions.
+    async fn settle_alone(&self, route: Route, replays: &Replays, settlement: &Settlement) -> Result<(), StoreError> {
+        let settlement = std::slice::from_ref(settlement);
+        for extent in [Extent::Complete, Extent::WithoutFormerAttempts] {
+            match self.settle_present(route, replays, settlement, extent).await {
+                Err(StoreError::Refused(_)) => {}
+                stored => return stored,
+            }
+        }
+        self.settle_present(route, replays, settlement, Extent::WithoutReplays).await
+    }
+
+    /// Stores the results of all settlements whose deliveries are pending, or none. One transaction, and one more
+    /// each time that some are no longer pending.
+    async fn settle_present(
+        &self,
+        route: Route,
+        replays: &Replays,
+        settled: &[Settlement],
+        extent: Extent,
+    ) -> Result<(), StoreError> {
+        let mut rest: Vec<&Settlement> = settled.iter().collect();
+        while !rest.is_empty() {
+            let skipped = self.settle_all(route, replays, &rest, extent).await?;
+            if !skipped.contains(&true) {
+                break;
+            }
+            rest = rest.into_iter().zip(skipped).filter(|(_, skipped)| !skipped).map(|(rest, _)| rest).collect();
         }
         Ok(())
     }
@@ -402,38 +449,21 @@ impl PendingDeliveries {
         route: Route,
         replays: &Replays,
         settled: &[&Settlement],
+        extent: Extent,
     ) -> Result<Vec<bool>, StoreError> {
         // The deletions come first, because they are the only writes with a condition.
         let deletions = settled.iter().map(|settled| Delete::existing(&key(route, &settled.delivery)).into());
         let mut writes: Vec<Write> = deletions.collect();
         for settlement in settled {
-            writes.extend(self.writes(route, settlement)?);
+            writes.extend(self.writes(route, settlement, extent)?);
         }
-        let mut counts: BTreeMap<ReplayId, (i32, i32)> = BTreeMap::new();
-        for Settlement { delivery, disposition, .. } in settled.iter().copied() {
-            let (delivered, failed) = match disposition {
-                Disposition::Pending(_) => continue,
-                Disposition::Delivered => (1, 0),
-                Disposition::Failed | Disposition::Cancelled | Disposition::Dropped => (0, 1),
-            };
-            for replay in &delivery.replay_ids {
-                let counts = counts.entry(*replay).or_default();
-                *counts = (counts.0 + delivered, counts.1 + failed);
-            }
-        }
-        let counts = counts.into_iter().map(|(replay, (delivered, failed))| {
-            Update::of(&keys::replay(route.environment, replay))
-                .add("delivered", number(delivered))
-                .add("failed", number(failed))
-                .add("pending", number(-delivered - failed))
-                .into()
-        });
-        self.table.transact_with(writes, (&replays.0, counts.collect())).await
+        let counts = if extent == Extent::WithoutReplays { Vec::new() } else { replay_counts(route, settled) };
+        self.table.transact_with(writes, (&replays.0, counts)).await
     }
 
     /// Returns the writes of a settlement, besides the deletion of the pending item: add it again for
     /// the next attempt if there is one, and update the delivery.
-    fn writes(&self, route: Route, settlement: &Settlement) -> Result<Vec<Write>, StoreError> {
+    fn writes(&self, route: Route, settlement: &Settlement, extent: Extent) -> Result<Vec<Write>, StoreError> {
         let Settlement { delivery, attempt, disposition } = settlement;
         let mut writes = Vec::new();
         let status = match disposition {
@@ -460,9 +490,13 @@ impl PendingDeliveries {
             Disposition::Pending(pending) => Some(pending.next_attempt_at),
             _ => None,
         };
-        let attempts: Vec<&Attempt> = attempt.iter().collect();
+        let attempts = to_value(attempt.iter().collect::<Vec<&Attempt>>())?;
         let update = self.update(route, delivery, (status, next_attempt_at))?;
-        writes.push(update.append("attempts", to_value(attempts)?).into());
+        let update = match extent {
+            Extent::Complete => update.append("attempts", attempts),
+            Extent::WithoutFormerAttempts | Extent::WithoutReplays => update.set("attempts", attempts),
+        };
+        writes.push(update.into());
         Ok(writes)
     }
 
@@ -485,6 +519,30 @@ impl PendingDeliveries {
             .set("nextAttemptAt", next_attempt_at.map_or(AttributeValue::Null(true), text))
             .set_if_absent("expiresAt", self.retention.expires_at(pending.recorded_at())))
     }
+}
+
+/// Returns the updates of the replays that settlements count for.
+fn replay_counts(route: Route, settled: &[&Settlement]) -> Vec<Write> {
+    let mut counts: BTreeMap<ReplayId, (i32, i32)> = BTreeMap::new();
+    for Settlement { delivery, disposition, .. } in settled {
+        let (delivered, failed) = match disposition {
+            Disposition::Pending(_) => continue,
+            Disposition::Delivered => (1, 0),
+            Disposition::Failed | Disposition::Cancelled | Disposition::Dropped => (0, 1),
+        };
+        for replay in &delivery.replay_ids {
+            let counts = counts.entry(*replay).or_default();
+            *counts = (counts.0 + delivered, counts.1 + failed);
+        }
+    }
+    let update = |(replay, (delivered, failed))| {
+        Update::of(&keys::replay(route.environment, replay))
+            .add("delivered", number(delivered))
+            .add("failed", number(failed))
+            .add("pending", number(-delivered - failed))
+            .into()
+    };
+    counts.into_iter().map(update).collect()
 }
 
 fn key(route: Route, delivery: &PendingDelivery) -> Key {

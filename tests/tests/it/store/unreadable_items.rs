@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use tenon::{
     delivery::replay::Replayer,
     domain::{
+        delivery::DeliveryStatus,
         destination::Destination,
         health::Health,
         id::{EnvironmentId, ReplayId},
@@ -289,6 +290,47 @@ async fn examples(client: &Client, table: &str, environment: EnvironmentId) -> B
         }
     }
     found
+}
+
+#[tokio::test]
+async fn damaged_delivery_or_replay_keeps_no_other_from_being_settled() {
+    let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
+    let route = harness.create_webhook(&receiver.url).await;
+    let errors = harness.record_errors(6).await;
+    let replayer = connect(&harness.aws, Replayer::from_aws).await.unwrap();
+    let mut replays = Vec::new();
+    for half in errors.chunks(3) {
+        let selection = Selection::Errors(half.iter().map(|error| error.error_id).collect());
+        let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
+        replayer.replays.create(route.environment, &replay).await.unwrap();
+        replayer.step(route.environment, replay.replay_id).await.unwrap();
+        replays.push(replay.replay_id);
+    }
+    let client = Client::new(&harness.aws);
+    let damage = async |table: &str, pk: String, sk: String, attribute: &str| {
+        let update = client.update_item().table_name(setting(table));
+        let update = update.key("pk", keys::attribute(pk)).key("sk", keys::attribute(sk));
+        let update = update.update_expression("SET #damaged = :text").expression_attribute_names("#damaged", attribute);
+        let update = update.expression_attribute_values(":text", keys::attribute("damaged"));
+        update.condition_expression("attribute_exists(pk)").send().await.unwrap();
+    };
+    let row = examples(&client, &setting("ERRORS_TABLE"), route.environment).await.remove("delivery").unwrap();
+    let text = |name: &str| row[name].as_s().unwrap().clone();
+    damage("ERRORS_TABLE", text("pk"), text("sk"), "attempts").await;
+    let replays_partition = format!("env#{}#replays", route.environment);
+    damage("DIRECTORY_TABLE", replays_partition, format!("replay#{}", replays[1]), "delivered").await;
+
+    assert!(harness.drain(route).await);
+
+    assert_eq!(receiver.ids(), ids(&errors));
+    assert_eq!(replayer.pending.backlog(route).await.unwrap().earliest_due, None);
+    let intact = replayer.replays.get(route.environment, replays[0]).await.unwrap().unwrap();
+    assert_eq!((intact.delivered, intact.pending), (3, 0));
+    let all = [route.destination].into();
+    for error in &errors {
+        let deliveries = replayer.deliveries.list_by_record(&error.clone().into(), &all).await.unwrap();
+        assert!(deliveries.iter().all(|delivery| delivery.status == DeliveryStatus::Delivered), "{deliveries:?}");
+    }
 }
 
 #[tokio::test]
