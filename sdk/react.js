@@ -20,6 +20,8 @@ const HANDLERS = {
 
 const EVENTS = Object.values(HANDLERS);
 
+const isFunction = (value) => typeof value === "function";
+
 // Returns a reference to the value of the last render.
 function useLatest(value) {
   const latest = useRef(value);
@@ -69,10 +71,15 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
 
 // Returns the latest properties. Functions of later renders replace the present ones.
 function withLatestFunctions(latest) {
+  const { token, connect, on } = latest.current;
   const options = { ...latest.current };
-  if (options.token) options.token = () => latest.current.token();
-  if (options.connect) options.connect = (account) => latest.current.connect?.(account);
-  if (options.on) options.on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => latest.current.on?.[name]?.(detail)]));
+  // The options are checked when the modal opens: those of another type are passed on.
+  if (isFunction(token)) options.token = () => latest.current.token();
+  if (isFunction(connect)) options.connect = (account) => latest.current.connect?.(account);
+  if (on && typeof on === "object") {
+    const replaced = EVENTS.filter((name) => isFunction(on[name] ?? open));
+    options.on = { ...on, ...Object.fromEntries(replaced.map((name) => [name, (detail) => latest.current.on?.[name]?.(detail)])) };
+  }
   return options;
 }
 

@@ -314,6 +314,7 @@ static observedAttributes = ["inline", "open", "url", "integration-id", "view", 
 #modal = null;
 #token;
 #theme;
+#due;
 
 constructor() {
 super();
@@ -362,14 +363,15 @@ this.#openSoon();
 }
 
 #openSoon() {
-queueMicrotask(() => {
+if (!this.#due) this.#due = setTimeout(() => {
+this.#due = 0;
 if (this.isConnected && this.token && (this.hasAttribute("inline") || this.hasAttribute("open"))) this.show();
 });
 }
 
 show() {
 if (this.#modal) return;
-const latest = (name) => isFunction(this[name]) ? (detail) => this[name](detail) : this[name];
+const latest = (name) => isFunction(this[name]) ? (detail) => this[name]?.(detail) : this[name];
 const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
 const { theme, texts, prefill, origins } = this;
 const mount = this.hasAttribute("inline") ? this : null;

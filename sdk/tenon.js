@@ -341,6 +341,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
   #modal = null;
   #token;
   #theme;
+  #due;
 
   constructor() {
     super();
@@ -392,7 +393,8 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
 
   // Opens the modal if the attributes ask for it, after all present changes.
   #openSoon() {
-    queueMicrotask(() => {
+    if (!this.#due) this.#due = setTimeout(() => {
+      this.#due = 0;
       if (this.isConnected && this.token && (this.hasAttribute("inline") || this.hasAttribute("open"))) this.show();
     });
   }
@@ -400,7 +402,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
   show() {
     if (this.#modal) return;
     // A function that is set later replaces the present one.
-    const latest = (name) => isFunction(this[name]) ? (detail) => this[name](detail) : this[name];
+    const latest = (name) => isFunction(this[name]) ? (detail) => this[name]?.(detail) : this[name];
     const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
     const { theme, texts, prefill, origins } = this;
     const mount = this.hasAttribute("inline") ? this : null;

@@ -12,8 +12,8 @@ window.events = [];
 
 function Dialog(props) {
   const on = { installed: (detail) => window.events.push([props.generation, "installed", detail]) };
-  const { generation: _, ...options } = props;
-  const openDialog = useTenonModal({ ...options, on });
+  const { generation: _, invalid, ...options } = props;
+  const openDialog = useTenonModal({ ...options, on, ...invalid && { connect: "yes", on: { instaled() {} } } });
   return <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>;
 }
 

@@ -208,6 +208,17 @@ def test_new_functions_apply_to_a_dialog_of_the_hook(page: Page) -> None:
 
 
 @needs_node
+def test_options_of_the_hook_are_checked(page: Page) -> None:
+    page.host.run("window.thrown = []; addEventListener('error', ({ message }) => thrown.push(message))")
+    page.render("Dialog", invalid=True)
+    page.host.browser.click("button")
+    [message] = page.host.wait("return thrown.length && thrown")
+    assert "connect must be a function" in message
+    assert "on must be an object of functions" in message
+    assert not page.host.is_open()
+
+
+@needs_node
 def test_invalid_properties_are_thrown_and_do_not_count_as_open(page: Page) -> None:
     page.host.run("window.thrown = []; addEventListener('error', ({ message }) => thrown.push(message))")
     for generation in (1, 3):

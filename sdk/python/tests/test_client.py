@@ -263,11 +263,11 @@ def test_problem_document_is_an_error_with_its_fields(serve: Serve) -> None:
 
 def test_error_of_a_proxy_has_no_members_of_other_types(serve: Serve) -> None:
     document = {"type": 1, "title": None, "detail": {}, "message": [], "errors": None}
-    _, tenon = serve(answer(400, document))
+    _, tenon = serve(answer(403, document))
     with pytest.raises(TenonError) as raised:
         tenon.get_environment()
     error = raised.value
-    assert (error.type, error.title, error.detail) == (None, "HTTP status 400", "no description")
+    assert (error.type, error.title, str(error)) == (None, "HTTP status 403", "403 no description")
     assert error.errors == []
     assert error.problem == document
 

@@ -64,7 +64,7 @@ class Caller:
         minute.
         """
         # Otherwise the key could be sent to another server, or the request to another endpoint.
-        if not path.startswith("/") or "#" in path or re.search(r"/\.+(?![^/?])", path):
+        if not path.startswith("/") or "#" in path or re.search(r"/\.+(/|$)", path.partition("?")[0]):
             raise ValueError(f"the path must begin with / and have no segments of dots, and no #: {path!r}")
         if is_repeatable is None:
             is_repeatable = method == "GET" or (method == "POST" and path.endswith(("/reveal", "/token")))

@@ -27,7 +27,7 @@ class TenonError(Exception):
         #: Invalid, taken or unprocessed fields.
         self.errors: list[FieldError] = errors if isinstance(errors, list) else []
         # API Gateway rejects an invalid key without a problem document.
-        is_unauthorized = status in (401, 403) and self.type is None and "message" in problem
+        is_unauthorized = status in (401, 403) and self.type is None and message is not None
         super().__init__(f"{status} {self.detail}{': check the API key' if is_unauthorized else ''}")
 
     def __reduce__(self) -> tuple[type[TenonError], tuple[Any, ...]]:
@@ -37,4 +37,4 @@ class TenonError(Exception):
 
 def _text(problem: dict[str, Any], name: str) -> str | None:
     value = problem.get(name)
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and value else None
