@@ -14,6 +14,7 @@ const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, m
 
 // Data that was shown before, by key: pages that are opened again show it until it is loaded.
 const shownBefore = new Map();
+const MAX_SHOWN_BEFORE = 30;
 onSignOut(() => shownBefore.clear());
 
 // Functions that load the data of the page again.
@@ -40,7 +41,9 @@ function useData(key, load) {
     const request = latest.current += 1;
     try {
       const data = await load();
+      shownBefore.delete(key);
       shownBefore.set(key, data);
+      if (shownBefore.size > MAX_SHOWN_BEFORE) shownBefore.delete(shownBefore.keys().next().value);
       if (request === latest.current) setState({ key, data });
       return null;
     } catch (problem) {

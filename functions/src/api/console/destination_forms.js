@@ -86,7 +86,7 @@ function NewDestination({ close }) {
 function showSecret(secret) {
   openDialog((close) => h(Dialog, { title: "Webhook secret", close },
     h("p", {}, "This secret signs the requests. It is shown only once: keep it where your endpoint verifies signatures."),
-    h("div", { class: "code" }, h("pre", { tabIndex: 0, "aria-label": "Secret" }, secret), h(CopyButton, { text: secret, label: "Copy secret" })),
+    h("div", { class: "code" }, h("pre", { tabIndex: 0, role: "group", "aria-label": "Secret" }, secret), h(CopyButton, { text: secret, label: "Copy secret" })),
     h("div", { class: "row actions" }, h(Button, { kind: "primary", action: close }, "Done"))));
 }
 

@@ -24,7 +24,7 @@ function ErrorPanel({ id, close }) {
   return h(Dialog, { title: "Error", close, isPanel: true },
     h(Problem, { problem: error.problem, retry: error.reload }),
     error.data ? h(Fragment, {},
-      h("div", { class: "code" }, h("pre", { tabIndex: 0, "aria-label": "Error text" }, found.error), h(CopyButton, { text: found.error, label: "Copy error text" })),
+      h("div", { class: "code" }, h("pre", { tabIndex: 0, role: "group", "aria-label": "Error text" }, found.error), h(CopyButton, { text: found.error, label: "Copy error text" })),
       h(Properties, { pairs: [
         ["Happened", h(Time, { at: found.createdAt })], ["Recorded", h(Time, { at: found.updatedAt })],
         ["User", h(UserLink, { id: found.userId })], ["Workflow", h(WorkflowLink, { id: found.workflowId })],

@@ -211,7 +211,7 @@ function GroupSummary({ group, isLoading, errors = [] }) {
   const userIds = [...new Set(errors.map(({ userId }) => userId))];
   return h("section", { class: "card", "aria-label": "Group" },
     h("div", { class: "row spread" }, h("h2", {}, "Group of similar errors"), h("a", { href: changed({ fingerprint: null, cursor: null }) }, "All groups")),
-    group ? h(Fragment, {}, h("pre", { tabIndex: 0, "aria-label": "Example" }, group.example.error),
+    group ? h(Fragment, {}, h("pre", { tabIndex: 0, role: "group", "aria-label": "Example" }, group.example.error),
       h("p", { class: "row" }, h(Badge, {}, plural(group.count, "error")), h(Code, { text: group.blockType }), h("span", {}, "first seen ", h(Time, { at: group.firstSeen })), h("span", {}, "last seen ", h(Time, { at: group.lastSeen }))),
       h("p", {}, h("strong", {}, `${plural(group.workflows, "affected workflow")}: `), h(Links, { ids: group.workflowIds, Link: WorkflowLink }), group.workflows > group.workflowIds.length && " and others"),
       h("p", {}, h("strong", {}, `${plural(group.users, "affected user")}: `), h(Links, { ids: userIds, Link: UserLink }), group.users > userIds.length && " and others"))

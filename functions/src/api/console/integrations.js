@@ -180,6 +180,8 @@ function IconField({ draft, set }) {
   const choose = (event) => {
     const [file] = event.currentTarget.files;
     if (!file) return;
+    // The same file can be chosen again.
+    event.currentTarget.value = "";
     if (file.size > ICON_BYTES * 0.74) {
       announce("The icon is too large: at most 12 KB.", 20000);
       return;

@@ -326,7 +326,7 @@ function Messages({ dialog }) {
 // Shows a JSON value, folded at first.
 function Json({ title, value, isOpen = false }) {
   const text = JSON.stringify(value, null, 2);
-  return h("details", { open: isOpen }, h("summary", {}, title), h("div", { class: "code" }, h("pre", { tabIndex: 0, "aria-label": title }, text), h(CopyButton, { text, label: `Copy ${title}` })));
+  return h("details", { open: isOpen }, h("summary", {}, title), h("div", { class: "code" }, h("pre", { tabIndex: 0, role: "group", "aria-label": title }, text), h(CopyButton, { text, label: `Copy ${title}` })));
 }
 
 // Saves a text as a file of the browser.

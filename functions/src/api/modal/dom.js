@@ -48,7 +48,9 @@ let statusTimer;
 // Shows a short message, which screen readers announce.
 function announce(message) {
   const status = document.getElementById("status");
-  ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(status);
+  const place = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  // A screen reader may not announce the content of a region that is new.
+  if (status.parentElement !== place) place.append(status);
   status.textContent = message;
   placeNear(status);
   clearTimeout(statusTimer);

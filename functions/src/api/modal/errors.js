@@ -63,5 +63,5 @@ function errorItem(group, reconnect) {
     reconnected && canInstall()
       && h("div", { class: "actions start" }, button(text("reconnect"), () => reconnect(reconnected.integrationId), "primary")),
     h("details", {}, h("summary", {}, text("details")),
-      h("pre", { tabindex: 0, "aria-label": text("details") }, `${group.example.blockType}\n${group.example.error}`)));
+      h("pre", { tabindex: 0, role: "group", "aria-label": text("details") }, `${group.example.blockType}\n${group.example.error}`)));
 }

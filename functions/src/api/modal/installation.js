@@ -2,7 +2,7 @@
 
 import { text, formatList } from "./texts.js";
 import { call, claims, deferred, RequestError } from "./api.js";
-import { h, button, announce, notice, problemText, confirmDialog, newId } from "./dom.js";
+import { h, button, announce, notice, showFailure, confirmDialog, newId } from "./dom.js";
 import { state, loadSession, loadIntegration, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
 import { toPointer, fromPointer, formField, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
 import { statusBadge } from "./catalogue.js";
@@ -288,6 +288,13 @@ function sectionForm(sections, submit, actions) {
 // Closes the question whether to leave a form that was being saved.
 const closeDialog = () => document.querySelector("dialog[open]")?.close();
 
+// Opens the view again after a conflict, and shows why.
+async function reloadAfter(problem, reload) {
+  const reloaded = state.view + 1;
+  await reload();
+  if (state.view === reloaded) showFailure(problem);
+}
+
 // Checks and sends the form, and marks what is invalid.
 async function submitSections(form, sections, failure, { save, openNext, reload }) {
   failure.replaceChildren();
@@ -310,7 +317,7 @@ async function submitSections(form, sections, failure, { save, openNext, reload 
     view.inert = false;
     form.querySelector("[type=submit]").focus();
     if (["gone", "changed"].includes(problem.kind)) {
-      await reload(problemText(problem));
+      await reloadAfter(problem, reload);
       return;
     }
     if (problem.kind !== "invalid") throw problem;
@@ -519,7 +526,7 @@ async function switchWorkflow(toggle, installation, workflow, { showStatus, relo
     if (problem.kind !== "gone" || !toggle.isConnected || state.isDirty) throw problem;
     // The next view waits for all switches.
     resolve();
-    await reload(problemText(problem));
+    await reloadAfter(problem, reload);
   } finally {
     resolve();
     toggle.disabled = false;

@@ -80,7 +80,7 @@ const DE = {
   invalidPattern: "Dieser Wert hat nicht das erwartete Format.",
   invalidValue: "Bitte prüfen Sie diesen Wert: {reason}",
   atLeastOne: "Wählen Sie mindestens einen Workflow.",
-  tooManyAccounts: "Sie können keine weiteren Konten hinzufügen. Wählen Sie eines, das Sie haben.",
+  tooManyAccounts: "Sie können keine weiteren Konten hinzufügen. Wählen Sie ein vorhandenes Konto.",
   formInvalid: "Bitte prüfen Sie die markierten Felder.",
   reloadForm: "Formular neu laden",
   attention: "Diese Integration braucht Ihre Aufmerksamkeit.",

@@ -80,7 +80,7 @@ const FR = {
   invalidPattern: "Cette valeur n’a pas le format attendu.",
   invalidValue: "Veuillez vérifier cette valeur : {reason}",
   atLeastOne: "Sélectionnez au moins un workflow.",
-  tooManyAccounts: "Vous ne pouvez pas ajouter d’autres comptes. Choisissez-en un que vous avez.",
+  tooManyAccounts: "Vous ne pouvez pas ajouter d’autres comptes. Choisissez un compte existant.",
   formInvalid: "Veuillez vérifier les champs signalés.",
   reloadForm: "Recharger le formulaire",
   attention: "Cette intégration requiert votre attention.",
