@@ -118,7 +118,7 @@ pub trait DrainStore {
 /// reads and eight queries, and after a recovery eight more, and again for every 400 deliveries of a partition that
 /// it does not make due. Per batch with deliveries: one transaction if a record is pending
 /// several times, one `BatchGetItem`, one read per replay, the calls of the sender, one transaction
-/// per 20 deliveries, and at most three writes of the health. At the end two reads, eight queries and one
+/// per 20 deliveries, and at most four writes of the health. At the end two reads, eight queries and one
 /// write, up to three times if deliveries become pending meanwhile, and at most one message.
 pub async fn drain(
     route: Route,

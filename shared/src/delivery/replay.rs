@@ -120,10 +120,14 @@ impl Replayer {
             self.health_store.announce_backlog(route, Timestamp::now()).await?;
         }
         let queued = self.pending.queue_again(route, &self.replays, &replay, &found.records).await?;
+        let now = Timestamp::now();
         let Some(Queued { records: count, added }) = queued else {
+            // A drain may have found nothing pending before the replay was cancelled.
+            if self.health_store.add_pending(route, 1, now).await?.needs_wakeup(now, now) {
+                self.scheduler.schedule(route, now, now).await?;
+            }
             return Ok(());
         };
-        let now = Timestamp::now();
         let more = found.next.is_some();
         // At least one, so that a drain sees the change. It corrects the number.
         let pending_delta = i64::try_from(added.max(1)).unwrap_or(i64::MAX);

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     errors::Retention,
-    health::{HealthStore, Reset, reset_of},
+    health::{HealthStore, Reset, remove_damaged_counters, reset_of},
     keys::{self, Key},
     table::{
         Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Update, Write, attribute_text, from_item,
@@ -144,18 +144,28 @@ impl Destinations {
         Ok(self.0.transact(writes).await?.is_empty())
     }
 
-    /// Replaces a destination like [`Self::update`], and resets its health. One transaction.
+    /// Replaces a destination like [`Self::update`], and resets its health. One transaction, and if its health is
+    /// damaged, another one after four writes.
     pub async fn update_and_reset(
         &self,
         route: Route,
         destination: &Destination,
         reset: Reset,
     ) -> Result<(), UpdateDestinationError> {
-        let writes = vec![
-            replacement(route.environment, destination)?.into(),
-            reset_of(route, reset, destination.updated_at).into(),
-        ];
-        let failed = self.0.transact(writes).await?;
+        let update = async || {
+            let writes = vec![
+                replacement(route.environment, destination)?.into(),
+                reset_of(route, reset, destination.updated_at).into(),
+            ];
+            self.0.transact(writes).await
+        };
+        let failed = match update().await {
+            Err(StoreError::Refused(_)) => {
+                remove_damaged_counters(&self.0, route).await?;
+                update().await?
+            }
+            updated => updated?,
+        };
         if failed.is_empty() { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
     }
 

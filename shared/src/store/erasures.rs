@@ -167,11 +167,9 @@ impl Erasures {
         let Erasure { environment_id: environment, user_id: user, .. } = *erasure;
         let (deletion, status_change) = (keys::deletion(environment, user), keys::status_change(environment, user));
         for job in [deletion, status_change] {
-            match self.directory.get::<Started>(&job).await {
-                Ok(None) => {}
-                Ok(Some(job)) if job.started_at > erasure.started_at => {}
-                Ok(Some(_)) | Err(StoreError::Malformed(_)) => return Ok(true),
-                Err(error) => return Err(error),
+            let Some(job) = self.directory.get_item(&job).await? else { continue };
+            if readable::<Started>(job).is_none_or(|job| job.started_at <= erasure.started_at) {
+                return Ok(true);
             }
         }
         Ok(false)

@@ -18,7 +18,6 @@ use crate::{
         id::{DestinationId, EnvironmentId, ObjectId},
         timestamp::Timestamp,
     },
-    logs::ErrorChain,
     metrics::{self, Metric},
 };
 
@@ -92,7 +91,7 @@ pub enum Reset {
 
 impl HealthStore {
     /// Stores the update that [`Health::apply`] describes; both must agree. Returns the health
-    /// before the update. One write, and a second one if a later `Retry-After` is stored. If the destination was changed
+    /// before the update. One write, and with a `Retry-After` a second one unless all its conditions hold. If the destination was changed
     /// since `current` was read, so that the results say nothing about it, only what is pending is stored, with
     /// one more write. If the circuit was closed since, a failed probe does not delay the next attempts, with one
     /// more write too.
@@ -107,7 +106,8 @@ impl HealthStore {
         now: Timestamp,
     ) -> Result<Health, StoreError> {
         let same = Condition::equals("generation", number(current.generation));
-        let same = if current.generation == 0 { same.or(Condition::absent("generation")) } else { same };
+        let unset = Condition::absent("generation").or(Condition::not_a_number("generation"));
+        let same = if current.generation == 0 { same.or(unset) } else { same };
         let is_failed_probe = update.probe && update.counts.delivered == 0 && update.counts.failed > 0;
         let recorded = if is_failed_probe {
             self.record_failed_probe(same, route, current, update, now).await?
@@ -140,7 +140,7 @@ impl HealthStore {
     }
 
     /// Stores an update if the condition holds. Returns the health before the update, or none if it does not
-    /// hold. One write, and a second one if a later `Retry-After` is stored.
+    /// hold. One write, and with a `Retry-After` a second one if a later one is stored or the condition does not hold.
     async fn record_if(
         &self,
         condition: Condition,
@@ -173,18 +173,12 @@ impl HealthStore {
         self.update(route, listed(identified(route), route, now)).await.map(|_| ())
     }
 
-    /// Updates the health of a destination like [`Table::update_returning_old`]. Counters that are not numbers, which
-    /// DynamoDB refuses to add to, are removed first: a damaged item must not stop deliveries. One write; if it is
-    /// refused, four more.
+    /// Updates the health of a destination like [`Table::update_returning_old`], also if a counter is damaged. One
+    /// write; if it is refused, five more.
     async fn update(&self, route: Route, update: Update) -> Result<Option<Option<Item>>, StoreError> {
         match self.0.update_returning_old(update.clone()).await {
-            Err(StoreError::Refused(error)) => {
-                tracing::error!(error = %ErrorChain(&*error), environment = %route.environment, destination = %route.destination, "damaged destination health");
-                metrics::emit(&[(Metric::UnreadableItems, 1)]);
-                for counter in ["backlogVersion", "consecutiveFailures", "pending"] {
-                    let damaged = Condition::not_a_number(counter);
-                    self.0.update(Update::of(&keys::health(route)).remove(counter).when(damaged)).await?;
-                }
+            Err(StoreError::Refused(_)) => {
+                remove_damaged_counters(&self.0, route).await?;
                 self.0.update_returning_old(update).await
             }
             updated => updated,
@@ -295,6 +289,20 @@ impl<A: Access> HealthStore<A> {
         let page = self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?;
         Ok(page.items)
     }
+}
+
+/// Removes counters that are not numbers from the health of a destination. DynamoDB refuses to add to them, and a
+/// damaged item must not stop deliveries. Four writes.
+pub(super) async fn remove_damaged_counters(table: &Table, route: Route) -> Result<(), StoreError> {
+    for counter in ["backlogVersion", "consecutiveFailures", "generation", "pending"] {
+        let update = Update::of(&keys::health(route)).remove(counter).when(Condition::not_a_number(counter));
+        if table.update(update).await? {
+            let Route { environment, destination } = route;
+            tracing::error!(%environment, %destination, counter, "damaged destination health");
+            metrics::emit(&[(Metric::UnreadableItems, 1)]);
+        }
+    }
+    Ok(())
 }
 
 /// Returns a number of an item that counts changes.

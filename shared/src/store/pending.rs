@@ -172,7 +172,7 @@ const MAX_COUNTED: usize = 100;
 impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
     /// were not written completely. Each record occurs at most once. Two items per delivery, one
-    /// `BatchWriteItem` per 25 items, and of those to delete again.
+    /// `BatchWriteItem` per 25 items; two more writes for each delivery that did not become pending.
     pub async fn add(
         &self,
         route: Route,
@@ -195,13 +195,23 @@ impl PendingDeliveries {
         let (attempts, pending): (BTreeSet<usize>, BTreeSet<usize>) =
             unwritten.into_iter().partition(|index| *index < deliveries.len());
         let pending: BTreeSet<usize> = pending.into_iter().map(|index| index - deliveries.len()).collect();
-        // They would show `pending` for ever if the repeated first attempt succeeds.
-        let stray = pending.difference(&attempts).filter_map(|index| deliveries.get(*index));
-        let stray = stray.map(|(pending, _)| keys::delivery(route, pending.record)).collect();
-        if let Err(error) = self.table.delete_all(stray).await {
-            tracing::warn!(error = %ErrorChain(&error), "failed to delete deliveries that are not pending");
+        let withdrawn: Vec<_> = pending.iter().filter_map(|index| Some(&deliveries.get(*index)?.0)).collect();
+        if let Err(error) = self.withdraw(route, &withdrawn).await {
+            tracing::warn!(error = %ErrorChain(&error), "failed to withdraw deliveries that did not become pending");
         }
         Ok(attempts.union(&pending).copied().collect())
+    }
+
+    /// Deletes deliveries that may have been stored in part. Otherwise one would be shown as pending until it
+    /// expires if its repeated first attempt succeeds. What a drain has stored since remains. Two writes each.
+    async fn withdraw(&self, route: Route, deliveries: &[&PendingDelivery]) -> Result<(), StoreError> {
+        self.table.delete_all(deliveries.iter().map(|pending| key(route, pending)).collect()).await?;
+        for pending in deliveries {
+            let waits = Condition::equals("status", text(DeliveryStatus::Pending.as_str()))
+                .and(Condition::equals("nextAttemptAt", text(pending.next_attempt_at)));
+            self.table.delete(Delete::of(&keys::delivery(route, pending.record)).when(waits)).await?;
+        }
+        Ok(())
     }
 
     /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.

@@ -67,9 +67,9 @@ pub async fn delete_installation(
     }
 }
 
-/// Returns the first [`MAX_CREATED_CREDENTIALS`] credentials that an installation created, and then of those that it
-/// names and another one created. Those that another installation or workflow of the user references are kept, and one
-/// that another installation created and may select again.
+/// Returns the credentials that an installation created, then those that it names and another one created, at most
+/// [`MAX_CREATED_CREDENTIALS`] in all. One is shared if another installation or workflow of the user references it, or
+/// another installation created it and may select it again.
 async fn leftovers(
     State { installations, parts, .. }: &State,
     environment: EnvironmentId,
