@@ -545,7 +545,7 @@ fn replay_counts(route: Route, settled: &[&Settlement]) -> Vec<Write> {
             *counts = (counts.0 + delivered, counts.1 + failed);
         }
     }
-    let update = |(replay, (delivered, failed))| {
+    let update = |(replay, (delivered, failed)): (ReplayId, (i32, i32))| {
         Update::of(&keys::replay(route.environment, replay))
             .add("delivered", number(delivered))
             .add("failed", number(failed))
