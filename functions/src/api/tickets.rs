@@ -73,5 +73,5 @@ pub async fn exchange_ticket(
 }
 
 fn gone() -> Problem {
-    Problem::gone("the ticket was used, has expired or does not exist; ask for a new link")
+    Problem::gone("the ticket was used, has expired or does not exist, or its user or integration is disabled; ask for a new link")
 }

@@ -239,7 +239,13 @@ impl<'a> Fields<'a> {
     /// Records every member that was not read.
     fn reject_unknown(&mut self) {
         let what = if self.location.is_query() { "unknown parameter" } else { "unknown field" };
-        for name in self.members.keys().filter(|name| !self.known.contains(&name.as_str())) {
+        let unknown = self.members.keys().filter(|name| !self.known.contains(&name.as_str()));
+        let mut unknown: Vec<&String> = unknown.collect();
+        if self.location.is_query() {
+            // API Gateway does not keep the order of parameters.
+            unknown.sort_unstable();
+        }
+        for name in unknown {
             let Location { at, errors, .. } = &mut self.location;
             errors.push_with(|| {
                 let detail = match nearest(name, &self.known) {
@@ -601,10 +607,11 @@ mod tests {
         for (media_type, body) in [(None, ""), (Some("text/plain"), ""), (Some("application/json"), "{}")] {
             assert!(post("", media_type, body).await.is_ok(), "{media_type:?} {body}");
         }
-        let problem = post("a=1", Some("application/json"), r#"{"b":1}"#).await.unwrap_err();
+        let problem = post("e=1&c=1&d=1&a=1", Some("application/json"), r#"{"b":1}"#).await.unwrap_err();
         let (_, errors) = problem.into_parts();
         let errors: Vec<_> = errors.into_parts().0.into_iter().map(|error| (error.pointer, error.detail)).collect();
-        let expected = [("/a", "unknown parameter"), ("/b", "unknown field")];
+        let unknown = |pointer| (pointer, "unknown parameter");
+        let expected = [unknown("/a"), unknown("/c"), unknown("/d"), unknown("/e"), ("/b", "unknown field")];
         assert_eq!(errors, expected.map(|(pointer, detail)| (pointer.to_owned(), detail.to_owned())));
         for media_type in [Some("text/plain"), None] {
             assert!(post("", media_type, "{}").await.unwrap_err().into_parts().0.contains("Content-Type"));

@@ -45,6 +45,10 @@ impl Input for NewCredentials {
             fields.reject_given(&keys, "cannot be combined with `roleArn`");
             return role_arn?.map(NewAccess::Role).map(Self);
         }
+        if !fields.has("accessKeyId") && !fields.has("secretAccessKey") {
+            fields.reject_object("must have `roleArn`, or `accessKeyId` and `secretAccessKey`");
+            return None;
+        }
         let access_key_id = fields.require("accessKeyId", access_key_id);
         let secret_access_key = fields.require("secretAccessKey", secret_access_key);
         let session_token = session_token?;

@@ -62,6 +62,16 @@ async fn invalid_settings_are_all_named_without_secrets() {
 }
 
 #[tokio::test]
+async fn bus_without_access_names_roles_and_keys() {
+    let acme = Tenon::deployed().await.environment().await;
+    let mut settings = bus_settings("tenon-test-errors");
+    settings["credentials"] = json!({});
+    let refused = acme.backend.post("/destinations", settings).await.is_problem(422, "validation");
+    refused.names(&["/credentials"]);
+    assert!(refused.text("message").contains("`roleArn`, or `accessKeyId` and `secretAccessKey`"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn limit_of_20_destinations_holds_under_concurrent_creation() {
     let acme = Tenon::deployed().await.environment().await;
     let mut running = tokio::task::JoinSet::new();
