@@ -67,7 +67,7 @@ async fn bus_without_access_names_roles_and_keys() {
     let mut settings = bus_settings("tenon-test-errors");
     settings["credentials"] = json!({});
     let refused = acme.backend.post("/destinations", settings).await.is_problem(422, "validation");
-    refused.names(&["/credentials"]);
+    let refused = refused.names(&["/credentials"]);
     assert!(refused.text("message").contains("`roleArn`, or `accessKeyId` and `secretAccessKey`"), "{refused:?}");
 }
 
