@@ -13,7 +13,7 @@ window.events = [];
 function Dialog(props) {
   const on = { installed: (detail) => window.events.push([props.generation, "installed", detail]) };
   const { generation: _, invalid, ...options } = props;
-  const openDialog = useTenonModal({ ...options, on, ...invalid && { connect: "yes", on: { instaled() {} } } });
+  const openDialog = useTenonModal({ ...options, on, ...invalid && { connect: "yes", on: { unknown() {} } } });
   return <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>;
 }
 

@@ -73,5 +73,7 @@ pub async fn exchange_ticket(
 }
 
 fn gone() -> Problem {
-    Problem::gone("the ticket was used, has expired or does not exist, or its user or integration is disabled; ask for a new link")
+    Problem::gone(
+        "the ticket was used, has expired or does not exist, or its user or integration is disabled; ask for a new link",
+    )
 }
