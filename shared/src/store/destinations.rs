@@ -160,7 +160,7 @@ impl Destinations {
             self.0.transact(writes).await
         };
         let failed = match update().await {
-            Err(StoreError::Refused(_)) => {
+            Err(StoreError::Unfit(_)) => {
                 remove_damaged_counters(&self.0, route).await?;
                 update().await?
             }

@@ -91,9 +91,9 @@ pub enum Reset {
 
 impl HealthStore {
     /// Stores the update that [`Health::apply`] describes; both must agree. Returns the health
-    /// before the update. One write, and with a `Retry-After` a second one unless all its conditions hold. If the destination was changed
-    /// since `current` was read, so that the results say nothing about it, only what is pending is stored, with
-    /// one more write. If the circuit was closed since, a failed probe does not delay the next attempts, with one
+    /// before the update. One write, and with a `Retry-After` a second one unless all its conditions hold. If the
+    /// destination was changed since `current` was read, so that the results say nothing about it, only what is pending
+    /// is stored, with one more write. If the circuit was closed since, a failed probe does not delay the next attempts, with one
     /// more write too.
     ///
     /// Counters are added and the start of a series of failures is set only once, so concurrent
@@ -174,10 +174,10 @@ impl HealthStore {
     }
 
     /// Updates the health of a destination like [`Table::update_returning_old`], also if a counter is damaged. One
-    /// write; if it is refused, five more.
+    /// write; if the item does not admit it, five more.
     async fn update(&self, route: Route, update: Update) -> Result<Option<Option<Item>>, StoreError> {
         match self.0.update_returning_old(update.clone()).await {
-            Err(StoreError::Refused(_)) => {
+            Err(StoreError::Unfit(_)) => {
                 remove_damaged_counters(&self.0, route).await?;
                 self.0.update_returning_old(update).await
             }

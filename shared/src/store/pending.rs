@@ -147,12 +147,18 @@ pub struct Search {
 
 /// Extent to which settlements are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
-    Complete,
-    /// The attempts of a damaged delivery are replaced.
-    WithoutFormerAttempts,
-    /// The attempts are replaced, and the replays of the delivery, of which one is damaged, do not count it.
-    WithoutReplays,
+struct Extent {
+    /// Whether attempts are added to the former ones, which are lost otherwise: those of a damaged delivery.
+    keeps_attempts: bool,
+    /// Whether the replays of the deliveries count them in the same transaction.
+    counts_for_replays: bool,
+}
+
+impl Extent {
+    const COMPLETE: Self = Self { keeps_attempts: true, counts_for_replays: true };
+    const NEW_ATTEMPTS: Self = Self { keeps_attempts: false, counts_for_replays: true };
+    const WITHOUT_REPLAYS: Self = Self { keeps_attempts: true, counts_for_replays: false };
+    const LEAST: Self = Self { keeps_attempts: false, counts_for_replays: false };
 }
 
 /// Maximum number of settlements per transaction.
@@ -205,13 +211,14 @@ impl PendingDeliveries {
     /// Deletes deliveries that may have been stored in part. Otherwise one would be shown as pending until it
     /// expires if its repeated first attempt succeeds. What a drain has stored since remains. Two writes each.
     async fn withdraw(&self, route: Route, deliveries: &[&PendingDelivery]) -> Result<(), StoreError> {
-        self.table.delete_all(deliveries.iter().map(|pending| key(route, pending)).collect()).await?;
+        let mut result = self.table.delete_all(deliveries.iter().map(|pending| key(route, pending)).collect()).await;
         for pending in deliveries {
             let waits = Condition::equals("status", text(DeliveryStatus::Pending.as_str()))
                 .and(Condition::equals("nextAttemptAt", text(pending.next_attempt_at)));
-            self.table.delete(Delete::of(&keys::delivery(route, pending.record)).when(waits)).await?;
+            let deleted = self.table.delete(Delete::of(&keys::delivery(route, pending.record)).when(waits)).await;
+            result = result.and(deleted.map(|_| ()));
         }
-        Ok(())
+        result
     }
 
     /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.
@@ -400,13 +407,13 @@ impl PendingDeliveries {
     /// Each record occurs at most once.
     ///
     /// One transaction per 20 settlements, or fewer if they update many replays, and one more if some
-    /// are skipped. If a damaged item makes DynamoDB refuse one, up to three for each of its settlements.
+    /// are skipped. If a damaged item does not admit one, up to four for each of its settlements.
     /// Sequential because they may update the same replay; earlier transactions remain if
     /// a later one fails.
     pub async fn settle(&self, route: Route, replays: &Replays, settled: &[Settlement]) -> Result<(), StoreError> {
         for chunk in transactions(settled) {
-            match self.settle_present(route, replays, chunk, Extent::Complete).await {
-                Err(StoreError::Refused(error)) => {
+            match self.settle_present(route, replays, chunk).await {
+                Err(StoreError::Unfit(error)) => {
                     tracing::error!(error = %ErrorChain(&*error), environment = %route.environment,
                         destination = %route.destination, "damaged delivery or replay");
                     metrics::emit(&[(Metric::UnreadableItems, 1)]);
@@ -420,30 +427,37 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// Stores the result of one settlement as far as damaged items admit it. Up to three transactions.
+    /// Stores the result of one settlement as far as damaged items admit it. Up to four transactions, and one write
+    /// for each replay of the delivery if one of them is damaged.
     async fn settle_alone(&self, route: Route, replays: &Replays, settlement: &Settlement) -> Result<(), StoreError> {
-        let settlement = std::slice::from_ref(settlement);
-        for extent in [Extent::Complete, Extent::WithoutFormerAttempts] {
-            match self.settle_present(route, replays, settlement, extent).await {
-                Err(StoreError::Refused(_)) => {}
-                stored => return stored,
+        let settlement = [settlement];
+        for extent in [Extent::COMPLETE, Extent::NEW_ATTEMPTS, Extent::WITHOUT_REPLAYS, Extent::LEAST] {
+            match self.settle_all(route, replays, &settlement, extent).await {
+                Err(StoreError::Unfit(error)) if extent == Extent::LEAST => return Err(StoreError::Unfit(error)),
+                Err(StoreError::Unfit(_)) => {}
+                Err(error) => return Err(error),
+                Ok(skipped) if extent.counts_for_replays || skipped.contains(&true) => return Ok(()),
+                Ok(_) => {
+                    for count in replay_counts(route, &settlement) {
+                        match replays.0.update(count).await {
+                            // The damaged one.
+                            Ok(_) | Err(StoreError::Unfit(_)) => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    return Ok(());
+                }
             }
         }
-        self.settle_present(route, replays, settlement, Extent::WithoutReplays).await
+        Ok(())
     }
 
     /// Stores the results of all settlements whose deliveries are pending, or none. One transaction, and one more
     /// each time that some are no longer pending.
-    async fn settle_present(
-        &self,
-        route: Route,
-        replays: &Replays,
-        settled: &[Settlement],
-        extent: Extent,
-    ) -> Result<(), StoreError> {
+    async fn settle_present(&self, route: Route, replays: &Replays, settled: &[Settlement]) -> Result<(), StoreError> {
         let mut rest: Vec<&Settlement> = settled.iter().collect();
         while !rest.is_empty() {
-            let skipped = self.settle_all(route, replays, &rest, extent).await?;
+            let skipped = self.settle_all(route, replays, &rest, Extent::COMPLETE).await?;
             if !skipped.contains(&true) {
                 break;
             }
@@ -467,7 +481,8 @@ impl PendingDeliveries {
         for settlement in settled {
             writes.extend(self.writes(route, settlement, extent)?);
         }
-        let counts = if extent == Extent::WithoutReplays { Vec::new() } else { replay_counts(route, settled) };
+        let counts = extent.counts_for_replays.then(|| replay_counts(route, settled)).unwrap_or_default();
+        let counts = counts.into_iter().map(Write::from).collect();
         self.table.transact_with(writes, (&replays.0, counts)).await
     }
 
@@ -502,10 +517,8 @@ impl PendingDeliveries {
         };
         let attempts = to_value(attempt.iter().collect::<Vec<&Attempt>>())?;
         let update = self.update(route, delivery, (status, next_attempt_at))?;
-        let update = match extent {
-            Extent::Complete => update.append("attempts", attempts),
-            Extent::WithoutFormerAttempts | Extent::WithoutReplays => update.set("attempts", attempts),
-        };
+        let update =
+            if extent.keeps_attempts { update.append("attempts", attempts) } else { update.set("attempts", attempts) };
         writes.push(update.into());
         Ok(writes)
     }
@@ -532,7 +545,7 @@ impl PendingDeliveries {
 }
 
 /// Returns the updates of the replays that settlements count for.
-fn replay_counts(route: Route, settled: &[&Settlement]) -> Vec<Write> {
+fn replay_counts(route: Route, settled: &[&Settlement]) -> Vec<Update> {
     let mut counts: BTreeMap<ReplayId, (i32, i32)> = BTreeMap::new();
     for Settlement { delivery, disposition, .. } in settled {
         let (delivered, failed) = match disposition {
@@ -550,7 +563,6 @@ fn replay_counts(route: Route, settled: &[&Settlement]) -> Vec<Write> {
             .add("delivered", number(delivered))
             .add("failed", number(failed))
             .add("pending", number(-delivered - failed))
-            .into()
     };
     counts.into_iter().map(update).collect()
 }

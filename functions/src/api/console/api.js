@@ -52,8 +52,8 @@ async function restoreSession() {
 
 // Keys of requests that were not answered, by what was sent. Sent again within a few minutes, it is the same request.
 const UNANSWERED_MS = 300000;
-// Longer than API Gateway waits for a function.
-const TIME_LIMIT_MS = 35000;
+// Longer than API Gateway waits for a function, and long enough for a large page.
+const TIME_LIMIT_MS = 90000;
 const unanswered = new Map();
 onSignOut(() => unanswered.clear());
 
@@ -90,7 +90,8 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
       cache: "no-store",
       credentials: "omit",
       referrerPolicy: "no-referrer",
-      signal: AbortSignal.any([caller.controller.signal, AbortSignal.timeout(TIME_LIMIT_MS)]),
+      // Older browsers have no time limit.
+      signal: AbortSignal.any?.([caller.controller.signal, AbortSignal.timeout(TIME_LIMIT_MS)]) ?? caller.controller.signal,
     });
     const received = await response.text();
     // API Gateway and proxies refuse requests without JSON. A success without it was cut off.

@@ -231,7 +231,7 @@ impl Current {
                     if self.types().all(|known| known != name) {
                         defects.extend(content.check_data(name, []));
                     } else if found != Some(name) {
-                        let detail = "must be a credential of this user with this type, and of those that a limited token may use";
+                        let detail = "must be a credential of this user with this type, which the caller may use";
                         defects.push(Defect::new(&["credentials", name, "credentialId"], detail));
                     }
                 }

@@ -292,7 +292,8 @@ const closeDialog = () => document.querySelector("dialog[open]")?.close();
 async function reloadAfter(problem, reload) {
   const reloaded = state.view + 1;
   await reload();
-  if (state.view === reloaded) showFailure(problem);
+  // Unless that failed too.
+  if (state.view === reloaded && !document.querySelector(".end")) showFailure(problem);
 }
 
 // Checks and sends the form, and marks what is invalid.

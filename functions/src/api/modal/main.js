@@ -57,7 +57,7 @@ const reportFailure = (reason) => send({ type: "event", name: "failed", detail: 
 
 // Shows that the page cannot be used, and why.
 function showEnd(title, help, ...actions) {
-  replacePage(title, null, h("main", { class: "end" }, h("p", { role: "alert" }, help), h("div", { class: "actions start" }, actions)));
+  replacePage(title, null, h("main", { class: "end" }, h("p", { role: help === text("linkHelp") ? null : "alert" }, help), h("div", { class: "actions start" }, actions)));
 }
 
 function showLoading() {

@@ -20,6 +20,9 @@ pub enum StoreError {
     /// The service rejected the request.
     #[error("the store rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// A stored item does not admit a write: an attribute has another type, or the item would be too large.
+    #[error("a stored item does not admit a write")]
+    Unfit(#[source] Box<dyn Error + Send + Sync>),
     /// An item or a message could not be parsed or serialized.
     #[error("failed to convert an item or a message")]
     Malformed(#[source] Box<dyn Error + Send + Sync>),
@@ -40,7 +43,7 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy(_) => true,
-            Self::Refused(_) | Self::Malformed(_) => false,
+            Self::Refused(_) | Self::Unfit(_) | Self::Malformed(_) => false,
         }
     }
 }
@@ -51,7 +54,13 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     fn from(error: SdkError<E, R>) -> Self {
-        if is_transient(&error, &TRANSIENT_CODES) { Self::Busy(error.into()) } else { Self::Refused(error.into()) }
+        if is_transient(&error, &TRANSIENT_CODES) {
+            Self::Busy(error.into())
+        } else if error.code() == Some("ValidationException") {
+            Self::Unfit(error.into())
+        } else {
+            Self::Refused(error.into())
+        }
     }
 }
 
@@ -61,6 +70,7 @@ impl From<Arc<Self>> for StoreError {
         let wrap = match *error {
             Self::Busy(_) => Self::Busy,
             Self::Refused(_) => Self::Refused,
+            Self::Unfit(_) => Self::Unfit,
             Self::Malformed(_) => Self::Malformed,
         };
         wrap(error.into())

@@ -43,7 +43,7 @@ impl Table {
             };
             match error.as_service_error().and_then(cancellation) {
                 Some(Cancellation::Conditions(failed)) => return Ok(failed),
-                Some(Cancellation::Permanent) => return Err(StoreError::refused(error)),
+                Some(Cancellation::Permanent) => return Err(StoreError::Unfit(error.into())),
                 Some(Cancellation::Transient) | None => attempts.wait_after(error.into()).await?,
             }
         }

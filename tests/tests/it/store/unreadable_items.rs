@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use tenon::{
     delivery::replay::Replayer,
     domain::{
-        delivery::DeliveryStatus,
+        delivery::{Attempt, DeliveryStatus, PendingDelivery},
         destination::Destination,
         health::Health,
         id::{EnvironmentId, ReplayId},
@@ -298,6 +298,10 @@ async fn damaged_delivery_or_replay_keeps_no_other_from_being_settled() {
     let route = harness.create_webhook(&receiver.url).await;
     let errors = harness.record_errors(6).await;
     let replayer = connect(&harness.aws, Replayer::from_aws).await.unwrap();
+    let at = Timestamp::now();
+    let attempt = Attempt { at, status: Some(500), latency_ms: 7, response: "down".into() };
+    let waiting = errors.iter().map(|error| (PendingDelivery::first(error.key().into(), at), Some(attempt.clone())));
+    assert!(replayer.pending.add(route, &waiting.collect::<Vec<_>>()).await.unwrap().is_empty());
     let mut replays = Vec::new();
     for half in errors.chunks(3) {
         let selection = Selection::Errors(half.iter().map(|error| error.error_id).collect());
@@ -329,7 +333,10 @@ async fn damaged_delivery_or_replay_keeps_no_other_from_being_settled() {
     let all = [route.destination].into();
     for error in &errors {
         let deliveries = replayer.deliveries.list_by_record(&error.clone().into(), &all).await.unwrap();
-        assert!(deliveries.iter().all(|delivery| delivery.status == DeliveryStatus::Delivered), "{deliveries:?}");
+        let [delivery] = &deliveries[..] else { panic!("{deliveries:?}") };
+        assert_eq!(delivery.status, DeliveryStatus::Delivered);
+        let expected = if error.error_id.to_string() == text("errorId") { 1 } else { 2 };
+        assert_eq!(delivery.attempts.len(), expected, "only the damaged delivery loses its former attempt");
     }
 }
 
