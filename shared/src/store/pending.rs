@@ -481,7 +481,7 @@ impl PendingDeliveries {
         for settlement in settled {
             writes.extend(self.writes(route, settlement, extent)?);
         }
-        let counts = extent.counts_for_replays.then(|| replay_counts(route, settled)).unwrap_or_default();
+        let counts = if extent.counts_for_replays { replay_counts(route, settled) } else { Vec::new() };
         let counts = counts.into_iter().map(Write::from).collect();
         self.table.transact_with(writes, (&replays.0, counts)).await
     }
