@@ -137,7 +137,8 @@ function confirmDialog({ title, help, confirm, cancel, danger = true, action = (
         succeeded = true;
         dialog.close();
       } catch (problem) {
-        if (dialog.isConnected) failure.replaceChildren(notice(problemText(problem), "danger"));
+        // The event `close` comes later.
+        if (dialog.open) failure.replaceChildren(notice(problemText(problem), "danger"));
         else showFailure(problem);
       } finally {
         isRunning = false;
