@@ -57,7 +57,12 @@ const reportFailure = (reason) => send({ type: "event", name: "failed", detail: 
 
 // Shows that the page cannot be used, and why.
 function showEnd(title, help, ...actions) {
-  replacePage(title, null, h("main", { class: "end" }, h("p", { role: help === text("linkHelp") ? null : "alert" }, help), h("div", { class: "actions start" }, actions)));
+  showHelp(title, h("p", { role: "alert" }, help), actions);
+}
+
+// Shows an explanation instead of a view.
+function showHelp(title, help, actions) {
+  replacePage(title, null, h("main", { class: "end" }, help, h("div", { class: "actions start" }, actions)));
 }
 
 function showLoading() {
@@ -156,13 +161,13 @@ async function openIntegration(id, message) {
     ];
     const view = { title, integration, back: homeOf(), message };
     if (!installation) {
-      show(view, description, installView(integration, { openResult: () => openResult(integration), reload: (changed) => openIntegration(id, changed) }));
+      show(view, description, installView(integration, { openResult: () => openResult(integration), reload: () => openIntegration(id) }));
       return;
     }
     show(view, description, manageView(installation, integration, {
       openReconnect: (type) => leaveView(() => openReconnect(integration, type)),
       openCatalogue: (uninstalled) => (homeOf() ? openCatalogue(uninstalled) : openIntegration(id, uninstalled)),
-      reload: (changed) => openIntegration(id, changed),
+      reload: (saved) => openIntegration(id, saved),
       errors: errors && presentGroups(errors).length > 0 && [
         errorList(errors, () => leaveView(() => openAccounts(id)), MAX_ERRORS_OF_INSTALLATION),
         presentGroups(errors).length > MAX_ERRORS_OF_INSTALLATION && button(text("showErrors"), () => leaveView(() => openErrors(id))),
@@ -358,7 +363,7 @@ function startHosted() {
     shownUser = claims.sub;
     await openIntegration(claims.integrations[0]);
   }, "primary");
-  showEnd(text("linkTitle"), text("linkHelp"), next);
+  showHelp(text("linkTitle"), h("p", {}, text("linkHelp")), next);
 }
 
 setLanguage(navigator.languages);
