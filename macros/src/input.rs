@@ -85,6 +85,7 @@ struct Member<'a> {
     default: Option<Tokens>,
     max: Option<Expr>,
     min: Option<Expr>,
+    unique: Option<LitStr>,
 }
 
 /// Type of a field, as far as it decides how the member is read.
@@ -104,7 +105,8 @@ impl<'a> Member<'a> {
             Some((outer, _)) if outer == "Patch" => Kind::Patch,
             _ => Kind::Other(&field.ty),
         };
-        let mut member = Self { name, member: camel_case(name), kind, default: None, max: None, min: None };
+        let mut member =
+            Self { name, member: camel_case(name), kind, default: None, max: None, min: None, unique: None };
         for attribute in &field.attrs {
             if attribute.path().is_ident("input") {
                 attribute.parse_nested_meta(|meta| member.set(&meta))?;
@@ -126,6 +128,8 @@ impl<'a> Member<'a> {
             self.max = Some(meta.value()?.parse()?);
         } else if meta.path.is_ident("min") {
             self.min = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("unique") {
+            self.unique = Some(meta.value()?.parse()?);
         } else {
             return Err(meta.error("unknown attribute of an input field"));
         }
@@ -145,6 +149,9 @@ impl<'a> Member<'a> {
     fn validate(&self, ty: &Type) -> Result<()> {
         let item = if let Kind::Option(inner) = self.kind { inner } else { ty };
         let is_list = generic(item).is_some_and(|(outer, _)| outer == "Vec");
+        if self.unique.is_some() && !is_list {
+            return Err(Error::new(ty.span(), "only the items of a list can be unique"));
+        }
         if (is_list || self.min.is_some()) && self.max.is_none() {
             return Err(Error::new(ty.span(), "a list, and a field with a minimum, requires #[input(max = …)]"));
         }
@@ -154,9 +161,10 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Returns the statement that reads the member.
+    /// Returns the statements that read the member.
     fn read(&self) -> Tokens {
-        let Self { name, member, kind, default, max, min } = self;
+        let Self { name, member, kind, default, max, min, unique } = self;
+        let unique = unique.as_ref().map(|of_item| quote!(__fields.reject_repeated(#member, #of_item);));
         let optional = match max {
             None => quote!(__fields.optional(#member)),
             Some(max) => {
@@ -164,7 +172,7 @@ impl<'a> Member<'a> {
                 quote!(__fields.bounded(#member, #min..=#max))
             }
         };
-        match (kind, default, max) {
+        let read = match (kind, default, max) {
             (Kind::Patch, ..) => quote!(let #name = __fields.patch(#member);),
             (Kind::Option(_), ..) => quote!(let #name = #optional;),
             // The type is stated, so that a check may take a list as a slice.
@@ -176,7 +184,8 @@ impl<'a> Member<'a> {
                 let #name: ::core::option::Option<#ty> = __fields.require(#member, #name);
             },
             (Kind::Other(_), None, None) => quote!(let #name = __fields.required(#member);),
-        }
+        };
+        quote!(#read #unique)
     }
 }
 
@@ -281,6 +290,8 @@ mod tests {
                 names: Vec<Name>,
                 #[input(max = 9)]
                 skip: Option<usize>,
+                #[input(max = 2, unique = "key")]
+                forms: Option<Vec<Form>>,
             }
         };
         let expected = [
@@ -294,13 +305,14 @@ mod tests {
             r#"letids=__fields.bounded("ids",1..=5);"#,
             r#"letnames:::core::option::Option<Vec<Name>>=__fields.bounded("names",0..=5).map(|given|given.unwrap_or_else(||::core::default::Default::default()));"#,
             r#"letskip=__fields.bounded("skip",0..=9);"#,
+            r#"letforms=__fields.bounded("forms",0..=2);__fields.reject_repeated("forms","key");"#,
         ];
         assert_eq!(reads(item), expected.join("\n"));
     }
 
     #[test]
     fn misuse_does_not_compile() {
-        let items: [(DeriveInput, &str); 8] = [
+        let items: [(DeriveInput, &str); 9] = [
             (
                 parse_quote!(
                     enum Example {
@@ -341,6 +353,15 @@ mod tests {
                     }
                 ),
                 "an optional field has no default",
+            ),
+            (
+                parse_quote!(
+                    struct Example {
+                        #[input(unique = "key")]
+                        id: Id,
+                    }
+                ),
+                "only the items of a list can be unique",
             ),
             (
                 parse_quote!(

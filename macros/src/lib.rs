@@ -17,6 +17,7 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// * `default` or `default = expression`: optional, with this value if it is absent or null.
 /// * `max = expression`: maximum of a number, or of the items of a list, which requires it.
 /// * `min = expression`: minimum, 0 by default.
+/// * `unique = "member"`: the items of a list differ in this member, a string.
 ///
 /// `#[serde(rename = "name")]` names the member, as in the schema that `utoipa` derives.
 ///

@@ -109,6 +109,10 @@ class Browser:
         """Clicks an element."""
         self.call("POST", f"/element/{self.find(selector)[ELEMENT]}/click")
 
+    def label(self, selector: str) -> str:
+        """Returns the name of an element for assistive technology."""
+        return self.call("GET", f"/element/{self.find(selector)[ELEMENT]}/computedlabel")
+
     def log(self) -> list[str]:
         """Returns the messages of the console since the last call."""
         return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})]

@@ -32,7 +32,7 @@ SPY = """if (location.pathname.endsWith("/console")) {
   let skipped = 0;
   const now = () => performance.now() + skipped;
   const rest = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
-  const spy = window.spy = { requests: [], open: 0, messages: [], held: null, release: null, violations: [], copied: [], downloads: [], offline: null, cut: null, scheme: null };
+  const spy = window.spy = { requests: [], open: 0, messages: [], held: null, release: null, violations: [], copied: [], downloads: [], offline: null, cut: null, refused: null, scheme: null };
   addEventListener("securitypolicyviolation", ({ violatedDirective }) => spy.violations.push(violatedDirective));
   new MutationObserver(() => {
     const text = document.querySelector(".message")?.textContent;
@@ -47,6 +47,7 @@ SPY = """if (location.pathname.endsWith("/console")) {
     try {
       if (concerns(spy.held)) await new Promise((resolve) => { spy.release = resolve; });
       if (concerns(spy.offline)) throw new TypeError("offline");
+      if (concerns(spy.refused)) return new Response("<h1>Access denied</h1>", { status: 403, headers: { "content-type": "text/html" } });
       const authorization = spy.scheme ? options.headers.authorization.replace("Bearer", spy.scheme) : options.headers.authorization;
       const response = await fetch(url, { ...options, headers: { ...options.headers, authorization } });
       // A request is open until its body is read.
@@ -426,6 +427,10 @@ class Console:
     def set_offline(self, is_offline: bool, start: str = "") -> None:
         """Fails all requests that begin with a text, or none."""
         self.browser.run("spy.offline = arguments[0]", start if is_offline else None)
+
+    def refuse(self, start: str | None) -> None:
+        """Refuses requests that begin with a text, or none, as a proxy does."""
+        self.browser.run("spy.refused = arguments[0]", start)
 
     def cut(self, start: str | None) -> None:
         """Cuts off the responses to requests that begin with a text, or none."""

@@ -157,6 +157,24 @@ def test_open_dialogs_end_with_the_session(console: Console) -> None:
     console.gone("Full name")
 
 
+def test_dialogs_end_with_the_page_that_opened_them(console: Console) -> None:
+    console.sign_in("#/destinations")
+    console.open("#/users")
+    console.click("Create user", "Full name")
+    console.browser.run("history.back()")
+    console.see("No destinations")
+    console.gone("Full name")
+
+
+def test_refusal_by_a_proxy_does_not_end_the_session(console: Console) -> None:
+    console.sign_in("#/users")
+    console.refuse("GET /destinations")
+    console.open("#/destinations")
+    console.see("The API returned status 403.")
+    console.refuse(None)
+    console.click("Refresh", "No destinations")
+
+
 def test_read_key_hides_everything_that_changes(console: Console) -> None:
     environment = console.environment
     user = console.user("joe")

@@ -644,6 +644,11 @@ def fill_ledger(site: Site, code: str) -> None:
     site.click("Continue", "Step 5 of 5", "Check what you entered.")
 
 
+def test_button_that_shows_a_secret_names_its_field(site: Site, user: User) -> None:
+    site.show("Access token", integrationId="shop")
+    assert site.browser.label(".secret button") == "Show Access token"
+
+
 def test_long_form_has_steps_and_a_review(site: Site, user: User) -> None:
     site.show("Step 1 of 5", integrationId="erp")
     site.click("Continue", "Enter a value.")
@@ -1968,7 +1973,8 @@ def test_install_link_works_once_and_only_after_continue(site: Site, user: User)
     site.front.fault("POST /tickets", "close", times=1)
     site.click("Continue", "You seem to be offline")
     # A user that was created by email address does not know its username, which is generated.
-    user.call("PATCH", "", {"email": "joe@acme.example", "fullName": "Joe Doe"})
+    # Its name cannot change the sentence in which it is shown.
+    user.call("PATCH", "", {"email": "joe@acme.example", "fullName": "Joe\u2069\u202e Doe"})
     owner = "belongs to the account Joe Doe (joe@acme.example) of acme. Continue only if you know both."
     site.click("Continue", "Access token", owner)
     assert site.browser.run("return [location.hash, document.activeElement.localName]") == ["#used", "h1"]

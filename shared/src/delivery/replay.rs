@@ -13,6 +13,7 @@ use crate::{
     domain::{
         delivery::{DeliveryStatus, Route},
         destination::Destination,
+        health::Health,
         id::{EnvironmentId, ReplayId},
         record::{RecordId, RecordKey},
         replay::{Position, ReplayStatus, Selection},
@@ -123,10 +124,8 @@ impl Replayer {
         let now = Timestamp::now();
         let Some(Queued { records: count, added }) = queued else {
             // A drain may have found nothing pending before the replay was cancelled.
-            if self.health_store.add_pending(route, 1, now).await?.needs_wakeup(now, now) {
-                self.scheduler.schedule(route, now, now).await?;
-            }
-            return Ok(());
+            let before = self.health_store.add_pending(route, 1, now).await?;
+            return self.wake(route, &before, now).await;
         };
         let more = found.next.is_some();
         // At least one, so that a drain sees the change. It corrects the number.
@@ -138,14 +137,22 @@ impl Replayer {
         // Before the drain is scheduled, because it updates the same item.
         let advanced = self.replays.advance(environment, &replay, found.next.as_ref()).await?;
         tracing::info!(%environment, replay = %id, found = count, more, "replay step completed");
-        if before.is_some_and(|before| before.needs_wakeup(now, now)) {
-            self.scheduler.schedule(route, now, now).await?;
+        if let Some(before) = before {
+            self.wake(route, &before, now).await?;
         }
         // If another run has already executed this step, that run enqueues the successor. If it stopped before,
         // its own message is delivered again. So messages of the same replay do not multiply.
         if more && advanced {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
             self.steps.send(&environment.to_string(), &step, now, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Schedules a drain, unless one is already scheduled or running. `before` is the health before deliveries were added.
+    async fn wake(&self, route: Route, before: &Health, now: Timestamp) -> Result<(), StoreError> {
+        if before.needs_wakeup(now, now) {
+            self.scheduler.schedule(route, now, now).await?;
         }
         Ok(())
     }

@@ -4,7 +4,12 @@
 //! at the first one and remembers the names that were read. A single response therefore names up to
 //! 100 invalid fields and unknown members, with the nearest defined name.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt::Display, ops::RangeInclusive};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    fmt::Display,
+    ops::RangeInclusive,
+};
 
 use axum::{body::Body, extract::FromRequest};
 use http::{Extensions, Method, Request};
@@ -202,6 +207,18 @@ impl<'a> Fields<'a> {
         for name in names {
             if self.has(name) {
                 self.reject(name, detail);
+            }
+        }
+    }
+
+    /// Records items of a list that have the same text as an earlier one in a member. Items that are invalid otherwise
+    /// are compared too.
+    pub fn reject_repeated(&mut self, list: &str, member: &str) {
+        let Some(Value::Array(items)) = self.members.get(list) else { return };
+        let mut seen = HashSet::new();
+        for (index, item) in items.iter().enumerate() {
+            if item.get(member).and_then(Value::as_str).is_some_and(|text| !seen.insert(text)) {
+                self.reject_at(&[list, &index.to_string(), member], "is given more than once");
             }
         }
     }
@@ -432,7 +449,7 @@ mod tests {
             names::Email,
             secret::Secret,
             timestamp::Timestamp,
-            user::{FullName, Metadata},
+            user::{FullName, Metadata, TtlSeconds},
         },
         http::PageParams,
     };
@@ -448,7 +465,7 @@ mod tests {
         _credentials: Option<Credentials>,
         #[input(default = true)]
         enabled: bool,
-        #[input(max = 3)]
+        #[input(max = 3, unique = "type")]
         _items: Option<Vec<Item>>,
     }
 
@@ -507,6 +524,57 @@ mod tests {
         assert_eq!(named(&found), pointers);
         assert_eq!(found[5].1, "must not be empty");
         assert_eq!(found[6].1, "is required");
+    }
+
+    #[test]
+    fn integers_are_read_in_every_form_of_json_and_refused_with_their_range() {
+        #[derive(Debug, Input)]
+        struct Numbers {
+            #[input(max = 500, min = 1)]
+            limit: Option<usize>,
+            ttl: Option<TtlSeconds>,
+        }
+        for (text, expected) in [("60", 60), ("60.0", 60), ("6e1", 60), ("5E2", 500), ("1.0", 1)] {
+            let body = body::parse(&format!(r#"{{"limit": {text}}}"#), &mut FieldErrors::default()).unwrap();
+            let (input, errors) = read::<Numbers>(&body, Source::Body);
+            assert_eq!((input.and_then(|input| input.limit), errors), (Some(expected), vec![]), "{text}");
+        }
+        for text in [
+            "0",
+            "-1",
+            "-0.0",
+            "501",
+            "1.5",
+            "1e300",
+            "18446744073709551616",
+            "-9223372036854775809",
+            r#""7""#,
+            "true",
+            "[]",
+        ] {
+            let body =
+                body::parse(&format!(r#"{{"limit": {text}, "ttl": {text}}}"#), &mut FieldErrors::default()).unwrap();
+            let (input, found) = read::<Numbers>(&body, Source::Body);
+            let expected =
+                [("/limit", "must be an integer from 1 to 500"), ("/ttl", "must be an integer from 60 to 1800")];
+            assert!(input.is_none_or(|input| input.ttl.is_none()), "{text}");
+            let expected = expected.map(|(pointer, detail)| (pointer.to_owned(), detail.to_owned()));
+            assert_eq!(found, if text == "501" { expected[..1].to_vec() } else { expected.to_vec() }, "{text}");
+        }
+        let (_, found) = read::<Numbers>(&json!({ "limit": "99999999999999999999" }), Source::Query);
+        assert_eq!(found, [("/limit".to_owned(), "must be an integer from 1 to 500".to_owned())]);
+    }
+
+    #[test]
+    fn repeated_items_are_named_also_if_they_or_others_are_invalid() {
+        let times = json!(["2026-11-24T05:30:00Z"]);
+        let (item, invalid) = (json!({ "type": "x", "times": times }), json!({ "type": "x", "times": [] }));
+        let found = |items: [&Value; 3]| errors(&json!({ "email": "joe@acme.example", "items": items }));
+        assert_eq!(found([&item, &json!({ "times": times }), &json!({ "type": "X", "times": times })]), []);
+        let repeated = ("/items/2/type".to_owned(), "is given more than once".to_owned());
+        assert_eq!(found([&item, &json!({ "times": times }), &item]), [repeated.clone()]);
+        let empty = ("/items/0/times".to_owned(), "must not be empty".to_owned());
+        assert_eq!(found([&invalid, &json!({ "type": null, "times": times }), &item]), [empty, repeated]);
     }
 
     #[test]

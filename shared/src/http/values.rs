@@ -1,6 +1,6 @@
 //! Values of members and parameters: how each type is read from JSON.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{collections::BTreeMap, ops::RangeInclusive, str::FromStr};
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ use crate::domain::{
     text::Text,
     ticket::Ticket,
     timestamp::Timestamp,
-    user::{MAX_METADATA_PAIRS, Metadata, Status, TtlSeconds},
+    user::{MAX_METADATA_PAIRS, Metadata, Status, TtlError, TtlSeconds},
     webhook::WebhookUrl,
     workflow::WorkflowKey,
 };
@@ -104,22 +104,21 @@ impl FromJson for bool {
     }
 }
 
-impl FromJson for i64 {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        let number = match value {
-            Value::String(text) if location.is_query() => text.parse().ok(),
-            value => value.as_i64(),
-        };
-        number.or_else(|| location.reject("must be an integer"))
+/// Returns an integer, which in JSON may be written as `60.0` or `6e1`, if the value is one of the type.
+fn integer<T: FromStr>(value: &Value, location: &Location<'_>) -> Option<T> {
+    match value {
+        Value::String(text) if location.is_query() => text.parse().ok(),
+        // An integral double is displayed as an integer.
+        Value::Number(number) if number.is_f64() => number.as_f64()?.to_string().parse().ok(),
+        Value::Number(number) => number.to_string().parse().ok(),
+        _ => None,
     }
 }
 
 impl Bounded for usize {
     fn from_json_within(value: &Value, location: &mut Location<'_>, range: RangeInclusive<usize>) -> Option<Self> {
-        match Self::try_from(i64::from_json(value, location)?) {
-            Ok(number) if range.contains(&number) => Some(number),
-            _ => location.reject(format_args!("must be an integer from {} to {}", range.start(), range.end())),
-        }
+        let number = integer(value, location).filter(|number| range.contains(number));
+        number.or_else(|| location.reject(format_args!("must be an integer from {} to {}", range.start(), range.end())))
     }
 }
 
@@ -137,8 +136,8 @@ impl FromJson for Settings {
 
 impl FromJson for TtlSeconds {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        let seconds = i64::from_json(value, location)?;
-        location.accept(Self::try_from(seconds))
+        let seconds: Option<i64> = integer(value, location);
+        location.accept(seconds.ok_or(TtlError).and_then(Self::try_from))
     }
 }
 

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     errors::Retention,
-    health::{HealthStore, Reset, remove_damaged_counters, reset_of},
+    health::{HealthStore, Reset, repairing, reset_of},
     keys::{self, Key},
     table::{
         Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Update, Write, attribute_text, from_item,
@@ -152,20 +152,14 @@ impl Destinations {
         destination: &Destination,
         reset: Reset,
     ) -> Result<(), UpdateDestinationError> {
-        let update = async || {
+        let failed = repairing(&self.0, route, || async move {
             let writes = vec![
                 replacement(route.environment, destination)?.into(),
                 reset_of(route, reset, destination.updated_at).into(),
             ];
             self.0.transact(writes).await
-        };
-        let failed = match update().await {
-            Err(StoreError::Unfit(_)) => {
-                remove_damaged_counters(&self.0, route).await?;
-                update().await?
-            }
-            updated => updated?,
-        };
+        });
+        let failed = failed.await?;
         if failed.is_empty() { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
     }
 

@@ -176,13 +176,7 @@ impl HealthStore {
     /// Updates the health of a destination like [`Table::update_returning_old`], also if a counter is damaged. One
     /// write; if the item does not admit it, five more.
     async fn update(&self, route: Route, update: Update) -> Result<Option<Option<Item>>, StoreError> {
-        match self.0.update_returning_old(update.clone()).await {
-            Err(StoreError::Unfit(_)) => {
-                remove_damaged_counters(&self.0, route).await?;
-                self.0.update_returning_old(update).await
-            }
-            updated => updated,
-        }
+        repairing(&self.0, route, || self.0.update_returning_old(update.clone())).await
     }
 
     /// Records when the scheduled wake-up message and the next attempt are due. One write.
@@ -291,9 +285,25 @@ impl<A: Access> HealthStore<A> {
     }
 }
 
+/// Writes to the health of a destination. If the item does not admit the write, repairs it and writes again, which
+/// makes four more writes.
+pub(super) async fn repairing<T, W: Future<Output = Result<T, StoreError>>>(
+    table: &Table,
+    route: Route,
+    write: impl Fn() -> W,
+) -> Result<T, StoreError> {
+    match write().await {
+        Err(StoreError::Unfit(_)) => {
+            remove_damaged_counters(table, route).await?;
+            write().await
+        }
+        written => written,
+    }
+}
+
 /// Removes counters that are not numbers from the health of a destination. DynamoDB refuses to add to them, and a
 /// damaged item must not stop deliveries. Four writes.
-pub(super) async fn remove_damaged_counters(table: &Table, route: Route) -> Result<(), StoreError> {
+async fn remove_damaged_counters(table: &Table, route: Route) -> Result<(), StoreError> {
     for counter in ["backlogVersion", "consecutiveFailures", "generation", "pending"] {
         let update = Update::of(&keys::health(route)).remove(counter).when(Condition::not_a_number(counter));
         if table.update(update).await? {

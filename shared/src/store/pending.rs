@@ -433,20 +433,11 @@ impl PendingDeliveries {
         let settlement = [settlement];
         for extent in [Extent::COMPLETE, Extent::NEW_ATTEMPTS, Extent::WITHOUT_REPLAYS, Extent::LEAST] {
             match self.settle_all(route, replays, &settlement, extent).await {
-                Err(StoreError::Unfit(error)) if extent == Extent::LEAST => return Err(StoreError::Unfit(error)),
-                Err(StoreError::Unfit(_)) => {}
-                Err(error) => return Err(error),
-                Ok(skipped) if extent.counts_for_replays || skipped.contains(&true) => return Ok(()),
-                Ok(_) => {
-                    for count in replay_counts(route, &settlement) {
-                        match replays.0.update(count).await {
-                            // The damaged one.
-                            Ok(_) | Err(StoreError::Unfit(_)) => {}
-                            Err(error) => return Err(error),
-                        }
-                    }
-                    return Ok(());
+                Err(StoreError::Unfit(_)) if extent != Extent::LEAST => {}
+                Ok(skipped) if !extent.counts_for_replays && !skipped.contains(&true) => {
+                    return count_for_intact_replays(route, replays, &settlement).await;
                 }
+                settled => return settled.map(|_| ()),
             }
         }
         Ok(())
@@ -542,6 +533,17 @@ impl PendingDeliveries {
             .set("nextAttemptAt", next_attempt_at.map_or(AttributeValue::Null(true), text))
             .set_if_absent("expiresAt", self.retention.expires_at(pending.recorded_at())))
     }
+}
+
+/// Counts the results of settlements for their replays, without those that are damaged. One write for each replay.
+async fn count_for_intact_replays(route: Route, replays: &Replays, settled: &[&Settlement]) -> Result<(), StoreError> {
+    for count in replay_counts(route, settled) {
+        match replays.0.update(count).await {
+            Ok(_) | Err(StoreError::Unfit(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Returns the updates of the replays that settlements count for.

@@ -10,7 +10,7 @@ const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
 // The modal has the same origin. Only keys that cannot change anything are stored, in this tab.
 const STORED_KEY = "tenon-read-key";
 
-// Session `{key, environment, mayChange, controller}`, or `{reason}` why there is none.
+// Session `{key, environment, mayChange, controller}`, or `{reason}` why there is none, or `{isRestoring}`.
 const session = createStore({});
 const useSession = () => useStore(session);
 
@@ -42,6 +42,7 @@ function signOut(reason) {
 async function restoreSession() {
   const key = sessionStorage.getItem(STORED_KEY);
   if (!key) return;
+  session.set({ isRestoring: true });
   try {
     await signIn(key, true);
   } catch (problem) {
@@ -113,8 +114,8 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
     etags.set(document, response.headers.get("etag"));
     return document;
   }
-  // API Gateway refuses a key without a problem document.
-  if ([401, 403].includes(response.status) && !document.type) {
+  // API Gateway refuses a key with a message, and without a problem document. A proxy may refuse a request in any form.
+  if ([401, 403].includes(response.status) && document.message && !document.type) {
     if (caller === session.value) signOut("The API no longer accepts this key. It may have been revoked.");
     throw Object.assign(new Error("The API does not accept this key."), { status: response.status });
   }

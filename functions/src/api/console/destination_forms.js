@@ -84,10 +84,10 @@ function NewDestination({ close }) {
 }
 
 function showSecret(secret) {
-  openDialog((close) => h(Dialog, { title: "Webhook secret", close },
+  openDialog((close) => h(Dialog, { title: "Webhook secret" },
     h("p", {}, "This secret signs the requests. It is shown only once: keep it where your endpoint verifies signatures."),
     h("div", { class: "code" }, h("pre", { tabIndex: 0, role: "group", "aria-label": "Secret" }, secret), h(CopyButton, { text: secret, label: "Copy secret" })),
-    h("div", { class: "row actions" }, h(Button, { kind: "primary", action: close }, "Done"))));
+    h("div", { class: "row actions" }, h(Button, { kind: "primary", action: close }, "Done"))), { stays: true });
 }
 
 // Forms that edit a part of a destination: title, fields, and what they contain.
@@ -176,7 +176,7 @@ function FilterValue({ member, value }) {
 function SecretUrl({ url }) {
   const [isShown, setShown] = useState(false);
   const masked = maskedUrl(url);
-  return h("span", { class: "id" }, h("code", {}, isShown ? url : masked), masked !== url && h(Button, { kind: "subtle", action: async () => setShown(!isShown) }, isShown ? "Hide" : "Show"), h(CopyButton, { text: url, label: "Copy URL" }));
+  return h("span", { class: "id" }, h("code", {}, isShown ? url : masked), masked !== url && h(Button, { kind: "subtle", label: isShown ? "Hide the whole URL" : "Show the whole URL", action: async () => setShown(!isShown) }, isShown ? "Hide" : "Show"), h(CopyButton, { text: url, label: "Copy URL" }));
 }
 
 function rotateSecret(path, name) {

@@ -107,7 +107,8 @@ function presentPage(name, item) {
 }
 
 function App() {
-  const { key, environment, mayChange, reason } = useSession();
+  const { key, environment, mayChange, reason, isRestoring } = useSession();
+  if (isRestoring) return h("main", { class: "sign-in" }, h("p", { role: "status" }, "Signing in…"));
   return key ? h(Console, { key, environment, mayChange }) : h(SignIn, { reason });
 }
 
@@ -123,5 +124,5 @@ new MutationObserver(() => {
 
 // A page in the back/forward cache would keep its key.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-await restoreSession();
+restoreSession();
 render(h(App), document.getElementById("app"));

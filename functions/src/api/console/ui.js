@@ -247,14 +247,15 @@ function sortedProblems({ message, errors = [], policy }, node) {
 // Returns the place of a problem in the value of a field. The entries of a list are counted from 1.
 const placeInField = (parts) => (parts.length === 1 && /^\d+$/.test(parts[0]) ? `#${Number(parts[0]) + 1}` : parts.join("/"));
 
-// Open dialogs: functions that render them. They end with the session.
+// Open dialogs: functions that render them, and the addresses that they belong to. They end with the session.
 const dialogs = createStore([]);
 onSignOut(() => dialogs.set([]));
+addEventListener("hashchange", () => dialogs.set(dialogs.value.filter(({ hash }) => hash === null || hash === location.hash)));
 
-// Opens a dialog. `render` gets a function that closes it.
-function openDialog(render) {
+// Opens a dialog. `render` gets a function that closes it. Another page closes it too, unless it `stays`.
+function openDialog(render, { stays = false } = {}) {
   const close = () => dialogs.set(dialogs.value.filter((dialog) => dialog !== entry));
-  const entry = { key: lastId += 1, render: () => render(close), close };
+  const entry = { key: lastId += 1, hash: stays ? null : location.hash, render: () => render(close) };
   dialogs.set([...dialogs.value, entry]);
   return close;
 }
@@ -264,7 +265,8 @@ const Dialogs = () => h(Fragment, {}, useStore(dialogs).map(({ key, render }) =>
 // Ids of the dialogs on the page. Messages are shown in the last one, since the rest of the page is inert.
 const openDialogs = createStore([]);
 
-// A modal dialog, which its button, Escape or a click outside it closes. `isPanel` places it at the side.
+// A modal dialog, which its button, Escape or a click outside it closes. `isPanel` places it at the side. Without `close`,
+// only its content closes it.
 function Dialog({ title, close, isPanel, children }) {
   const node = useRef(null);
   const id = useId("title");
@@ -281,11 +283,13 @@ function Dialog({ title, close, isPanel, children }) {
   }, []);
   return h("dialog", {
     ref: node, class: isPanel ? "panel" : "", "aria-labelledby": id,
-    onCancel: (event) => { if (event.target === node.current) { event.preventDefault(); close(); } },
+    // Browsers that know it do not close the dialog at the second Escape either.
+    closedby: close ? undefined : "none",
+    onCancel: (event) => { if (event.target === node.current) { event.preventDefault(); close?.(); } },
     // A panel is its own scroll container: its scroll bar is no place outside.
     onMouseDown: ({ target, clientX }) => { if (isPanel && target === node.current && clientX < node.current.getBoundingClientRect().left) close(); },
   }, h("div", { class: "content" },
-    h("header", { class: "row spread" }, h("h2", { id, tabIndex: -1 }, title), h(Button, { kind: "subtle square", label: "Close", action: close }, h(Icon, { name: "close" }))),
+    h("header", { class: "row spread" }, h("h2", { id, tabIndex: -1 }, title), close && h(Button, { kind: "subtle square", label: "Close", action: close }, h(Icon, { name: "close" }))),
     children), h(Messages, { dialog: id }));
 }
 

@@ -1,8 +1,6 @@
 //! `PUT /integrations/{integrationId}`. AWS calls: one DynamoDB read, and one write or, for a new
 //! integration, one transaction; again after a conflict with a concurrent request.
 
-use std::collections::HashSet;
-
 use axum::{
     extract,
     response::{IntoResponse, Response},
@@ -32,7 +30,7 @@ use super::{IntegrationBody, revised};
 /// Content of an integration. Members that only responses have are ignored.
 #[derive(Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_types: credential_types), check(check_settings: settings), check(check_workflows: workflows))]
+#[input(check(check_settings: settings))]
 pub struct PutIntegration {
     /// Display name.
     name: Text<128>,
@@ -41,15 +39,15 @@ pub struct PutIntegration {
     /// Image as a data URI (png, jpeg, webp or svg+xml) of at most 16 KiB.
     icon: Option<Icon>,
     /// Accounts that a user connects.
-    #[input(max = MAX_CREDENTIAL_TYPES, default)]
+    #[input(max = MAX_CREDENTIAL_TYPES, unique = "type", default)]
     #[schema(required = false, max_items = 5)]
     credential_types: Vec<CredentialTypeInput>,
     /// Settings that a user fills in. Anyone who may read the workflow can read them.
-    #[input(max = MAX_FIELDS, default)]
+    #[input(max = MAX_FIELDS, unique = "name", default)]
     #[schema(required = false, max_items = 30)]
     settings: Vec<FieldInput>,
     /// Workflows that an installation creates.
-    #[input(max = MAX_WORKFLOWS, min = 1)]
+    #[input(max = MAX_WORKFLOWS, min = 1, unique = "key")]
     #[schema(min_items = 1, max_items = 20)]
     workflows: Vec<WorkflowInput>,
     /// Explanations of errors for the user.
@@ -83,7 +81,6 @@ pub struct PutIntegration {
 /// Account that a user connects.
 #[derive(Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_fields: fields))]
 pub struct CredentialTypeInput {
     /// Type of the credentials, unique within the integration.
     #[serde(rename = "type")]
@@ -91,7 +88,7 @@ pub struct CredentialTypeInput {
     /// Display name.
     name: Text<128>,
     /// Form of the data.
-    #[input(max = MAX_FIELDS)]
+    #[input(max = MAX_FIELDS, unique = "name")]
     #[schema(max_items = 30)]
     fields: Vec<FieldInput>,
 }
@@ -119,7 +116,7 @@ pub struct FieldInput {
     /// Regular expression that the whole value of a `text`, `secret` or `url` matches.
     pattern: Option<Pattern>,
     /// Options of a `select`, at least one.
-    #[input(max = MAX_OPTIONS, default)]
+    #[input(max = MAX_OPTIONS, unique = "value", default)]
     #[schema(required = false, max_items = 100)]
     options: Vec<OptionInput>,
 }
@@ -169,25 +166,11 @@ impl FromJson for Ignored {
     }
 }
 
-fn check_types(fields: &mut Fields<'_>, types: &[CredentialTypeInput]) {
-    let names = types.iter().map(|one| one.credential_type.as_str());
-    reject_repeated(fields, "credentialTypes", "type", names);
-}
-
 fn check_settings(fields: &mut Fields<'_>, settings: &[FieldInput]) {
-    reject_repeated(fields, "settings", "name", settings.iter().map(|field| field.name.as_str()));
     for (index, _) in settings.iter().enumerate().filter(|(_, field)| field.field_type == FieldType::Secret) {
         fields
             .reject_at(&["settings", &index.to_string(), "type"], "cannot be `secret`, because settings are readable");
     }
-}
-
-fn check_workflows(fields: &mut Fields<'_>, workflows: &[WorkflowInput]) {
-    reject_repeated(fields, "workflows", "key", workflows.iter().map(|workflow| workflow.key.as_str()));
-}
-
-fn check_fields(fields: &mut Fields<'_>, of_type: &[FieldInput]) {
-    reject_repeated(fields, "fields", "name", of_type.iter().map(|field| field.name.as_str()));
 }
 
 fn check_pattern(fields: &mut Fields<'_>, field_type: &FieldType, pattern: &Option<Pattern>) {
@@ -201,17 +184,6 @@ fn check_options(fields: &mut Fields<'_>, field_type: &FieldType, options: &[Opt
         (FieldType::Select, []) => fields.reject("options", "must not be empty for a `select`"),
         (FieldType::Select, _) | (_, []) => {}
         _ => fields.reject("options", "is allowed for a `select` only"),
-    }
-    reject_repeated(fields, "options", "value", options.iter().map(|option| option.value.as_str()));
-}
-
-/// Rejects entries of a list whose member has the value of an earlier entry.
-fn reject_repeated<'a>(fields: &mut Fields<'_>, list: &str, member: &str, values: impl Iterator<Item = &'a str>) {
-    let mut seen = HashSet::new();
-    let repeated: Vec<usize> =
-        values.enumerate().filter(|(_, value)| !seen.insert(*value)).map(|(index, _)| index).collect();
-    for index in repeated {
-        fields.reject_at(&[list, &index.to_string(), member], "is given more than once");
     }
 }
 

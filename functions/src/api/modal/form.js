@@ -45,7 +45,7 @@ function formField(field, pointer, value) {
     const box = h("input", { ...common, type: "checkbox", checked: value === true });
     return h("div", { class: "field" }, h("label", { class: "check", for: id }, box, label), helpText, error);
   }
-  return h("div", { class: "field" }, h("label", { for: id }, name), type === "select"
+  return h("div", { class: "field" }, h("label", { id: `${id}-label`, for: id }, name), type === "select"
     ? selectInput(common, options, value)
     : textInput(common, type, placeholder, value), helpText, error);
 }
@@ -88,7 +88,8 @@ function textInput(common, type, placeholder, value) {
   });
   // Long tokens are pasted: people want to see that they are complete.
   const toggle = h("button", {
-    type: "button", class: "quiet", "aria-pressed": "false", "aria-controls": common.id,
+    id: `${common.id}-toggle`, type: "button", class: "quiet", "aria-pressed": "false", "aria-controls": common.id,
+    "aria-labelledby": `${common.id}-toggle ${common.id}-label`,
     onclick: () => {
       const isHidden = input.type === "password";
       input.type = isHidden ? "text" : "password";

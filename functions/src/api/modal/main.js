@@ -1,6 +1,6 @@
 // Views of the page, and its start: in a frame of the customer's app, or from an install link.
 
-import { text, setLanguage } from "./texts.js";
+import { text, isolated, setLanguage } from "./texts.js";
 import { applyTheme, setThemes } from "./theme.js";
 import { ancestors, isFramed, connectHost, send } from "./port.js";
 import { claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, exchangeTicket, isRenewable } from "./api.js";
@@ -35,7 +35,7 @@ function replacePage(title, before, ...content) {
   app.replaceChildren(h("header", {}, before, heading, closeButton()), ...content);
   app.removeAttribute("aria-busy");
   document.title = title;
-  Object.assign(state, { isDirty: false, isSaving: false });
+  Object.assign(state, { isDirty: false, isSaving: false, unanswered: null });
   if (wasUsed) heading.focus();
   scrollTo(0, 0);
 }
@@ -138,7 +138,7 @@ async function openCatalogue(message) {
 // Returns the name by which a user knows the account.
 function displayName({ fullName, email, username }) {
   const name = email ?? username;
-  return fullName ? `${fullName} (${name})` : name;
+  return fullName ? `${isolated(fullName)} (${name})` : name;
 }
 
 async function openIntegration(id, message) {
@@ -247,7 +247,7 @@ function clear() {
   // A view that is loading is not shown.
   state.view += 1;
   reopen = null;
-  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve(), unanswered: null });
+  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve() });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
 }

@@ -21,7 +21,7 @@ const state = {
   isSaving: false,
   // Settles when all switches of workflows are done. Views that are loaded meanwhile wait for it.
   switches: Promise.resolve(),
-  // First installation of which no response has arrived: the text of the request, or null.
+  // First installation of the present view of which no response has arrived: the text of the request, or null.
   unanswered: null,
 };
 

@@ -8,7 +8,7 @@ import { ES } from "./texts.es.js";
 import { PT } from "./texts.pt.js";
 import { JA } from "./texts.ja.js";
 
-export { text, plural, setLanguage, relativeTime, exactTime, formatNumber, parseNumber, formatList, compareNames };
+export { text, isolated, plural, setLanguage, relativeTime, exactTime, formatNumber, parseNumber, formatList, compareNames };
 
 const DICTIONARIES = { en: EN, de: DE, fr: FR, es: ES, pt: PT, ja: JA };
 
@@ -41,9 +41,16 @@ function setLanguage(wanted, texts = {}) {
   document.documentElement.lang = language;
 }
 
+// Returns a value that does not change the order of the text around it. Controls of the direction could let another
+// sentence appear.
+function isolated(value) {
+  const plain = String(value).replace(/[\u202A-\u202E\u2066-\u2069]/g, "");
+  return /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(plain) ? `\u2068${plain}\u2069` : plain;
+}
+
 function text(key, values = {}) {
   const template = replaced[key] ?? DICTIONARIES[language][key] ?? EN[key] ?? key;
-  return template.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(values, name) ? String(values[name]) : whole));
+  return template.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(values, name) ? isolated(values[name]) : whole));
 }
 
 // Up to 999,999 these languages have no other forms: `many` of French, Spanish and Portuguese is for

@@ -92,6 +92,7 @@ async fn every_broken_rule_of_an_integration_is_named() {
         "/name",
         "/icon",
         "/credentialTypes/0/fields/1/name",
+        "/credentialTypes/1/type",
         "/settings/0/name",
         "/settings/2/options",
         "/settings/3/options",
@@ -100,8 +101,8 @@ async fn every_broken_rule_of_an_integration_is_named() {
         "/settings/6/pattern",
         "/settings/7/type",
         "/workflows/0/key",
+        "/workflows/2/key",
         "/hints/0/action",
-        "/credentialTypes/1/type",
         "/enable",
     ]);
     let mut secret = orders();
