@@ -24,6 +24,7 @@ use aws_smithy_http_client::{
 use aws_smithy_runtime_api::client::{
     connector_metadata::ConnectorMetadata,
     http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    orchestrator::HttpResponse,
     runtime_components::RuntimeComponents,
 };
 
@@ -83,11 +84,14 @@ impl HttpClient for Unvalidated {
 }
 
 /// Returns whether a call failed because the service is busy or unreachable. `codes` are the error
-/// codes of the service that mean so.
-pub fn is_transient<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &[&str]) -> bool {
+/// codes of the service that mean so. A status of 500 or above means so too: its response may have no code.
+pub fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, codes: &[&str]) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
-        SdkError::ServiceError(refusal) => refusal.err().code().is_some_and(|code| codes.contains(&code)),
+        SdkError::ServiceError(refusal) => {
+            let code = refusal.err().code();
+            refusal.raw().status().as_u16() >= 500 || code.is_some_and(|code| codes.contains(&code))
+        }
         _ => false,
     }
 }

@@ -62,6 +62,11 @@ pub fn credential(credential: impl Display) -> String {
     format!("credential#{credential}")
 }
 
+/// Returns the sort key of an installation.
+pub fn installation(integration: impl Display) -> String {
+    format!("installation#{integration}")
+}
+
 /// Returns the sort key of the pointer that keeps a workflow's name unique.
 pub fn workflow_name(name: impl Display) -> String {
     format!("workflow#{name}")

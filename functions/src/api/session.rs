@@ -89,18 +89,19 @@ pub async fn get_session(
 ) -> Result<NoStore<Json<Session>>, Problem> {
     let TokenUser { environment, user: CallingUser { user_id: user, allowed } } = caller;
     let limit = if allowed.is_all() { MAX_ITEMS } else { MAX_SEARCHED };
-    let (found, user, (mut workflows, mut complete), (mut credentials, all_credentials), mut installations) = tokio::try_join!(
-        state.environments.get(environment),
-        state.users.get(environment, user),
-        state.workflows.first_by_user(environment, user, limit),
-        state.credentials.first_by_user(environment, user, limit),
-        state.installations.by_user(environment, user),
-    )?;
+    let (found, user, (mut workflows, mut complete), (mut credentials, all_credentials), (mut installations, are_all)) =
+        tokio::try_join!(
+            state.environments.get(environment),
+            state.users.get(environment, user),
+            state.workflows.first_by_user(environment, user, limit),
+            state.credentials.first_by_user(environment, user, limit),
+            state.installations.by_user(environment, user),
+        )?;
     let user = user.ok_or_else(|| Problem::not_found("user"))?;
     let Environment { name, modal, .. } = found.ok_or_else(|| Problem::not_found("environment"))?;
     let catalogue = state.catalogue.all(environment).await?;
     if !allowed.is_all() {
-        let visible = allowed.credentials(&installations, catalogue.iter());
+        let visible = allowed.credentials((&installations, are_all), catalogue.iter());
         installations.retain(|installation| allowed.allows_installation(installation));
         workflows.retain(|workflow| allowed.allows_workflow(workflow));
         credentials.retain(|credential| visible.contains(credential));

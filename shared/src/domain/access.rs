@@ -113,11 +113,11 @@ impl Allowed {
             && !self.credentials_of_others(installations, workflows).contains(&id)
     }
 
-    /// Returns the credentials that exist for a limited token, by the installations of its user and the
-    /// integrations of the environment.
+    /// Returns the credentials that exist for a limited token, by the installations of its user, with whether these are
+    /// all, and the integrations of the environment.
     pub fn credentials<'a>(
         &self,
-        installations: &[Installation],
+        (installations, are_all): (&[Installation], bool),
         integrations: impl IntoIterator<Item = &'a Integration>,
     ) -> VisibleCredentials {
         let others = installations.iter().filter(|installation| !self.allows_installation(installation));
@@ -126,7 +126,7 @@ impl Allowed {
             .filter(|one| one.content.enabled && self.allows_integration(one.integration_id.as_str()));
         VisibleCredentials {
             installed: self.installed_credentials(installations),
-            of_others: others.flat_map(|one| &one.created_credentials).copied().collect(),
+            of_others: are_all.then(|| others.flat_map(|one| &one.created_credentials).copied().collect()),
             app_connected: offered.flat_map(|one| one.content.app_connected_types()).map(str::to_owned).collect(),
         }
     }
@@ -142,8 +142,8 @@ fn named_by<'a>(installations: impl Iterator<Item = &'a Installation>) -> HashSe
 #[derive(Clone, Debug)]
 pub struct VisibleCredentials {
     installed: HashSet<CredentialId>,
-    /// Credentials that installations of other integrations created.
-    of_others: HashSet<CredentialId>,
+    /// Credentials that installations of other integrations created, or none if one of these cannot be read.
+    of_others: Option<HashSet<CredentialId>>,
     /// Types that the app connects.
     app_connected: HashSet<String>,
 }
@@ -152,8 +152,12 @@ impl VisibleCredentials {
     /// Returns whether a credential exists for the token.
     pub fn contains(&self, credential: &Credential) -> bool {
         let id = &credential.credential_id;
+        let is_of_others = match &self.of_others {
+            Some(of_others) => of_others.contains(id),
+            None => credential.created_by_installation,
+        };
         self.installed.contains(id)
-            || (self.app_connected.contains(credential.credential_type.as_str()) && !self.of_others.contains(id))
+            || (self.app_connected.contains(credential.credential_type.as_str()) && !is_of_others)
     }
 }
 

@@ -166,10 +166,32 @@ pub struct ValueError {
     pub detail: String,
 }
 
-/// Returns whether a JSON text counts as no value: null, or a text of spaces only, which web forms send for
+/// Returns whether a JSON text counts as no value: null, or a text of white space only, which web forms send for
 /// an empty field.
 pub fn is_empty(json: &str) -> bool {
-    json == "null" || json.strip_prefix('"').is_some_and(|rest| rest.trim_start() == "\"")
+    let Some(mut rest) = json.strip_prefix('"') else { return json == "null" };
+    while let Some(following) = after_space(rest) {
+        rest = following;
+    }
+    rest == "\""
+}
+
+/// Returns what follows a white space, which may be escaped, at the start of the rest of a JSON string. Nothing is
+/// copied: the string may be secret.
+fn after_space(json: &str) -> Option<&str> {
+    let mut characters = json.chars();
+    let (space, rest) = match characters.next()? {
+        '\\' => match characters.next()? {
+            't' | 'n' | 'r' | 'f' => (' ', characters.as_str()),
+            'u' => {
+                let (code, rest) = characters.as_str().split_at_checked(4)?;
+                (char::from_u32(u32::from_str_radix(code, 16).ok()?)?, rest)
+            }
+            _ => return None,
+        },
+        character => (character, characters.as_str()),
+    };
+    space.is_whitespace().then_some(rest)
 }
 
 /// Maximum length of the options that an error names.
@@ -327,6 +349,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn value_is_empty_if_it_is_white_space_however_that_is_written(
+            characters in prop::collection::vec((prop_oneof![
+                4 => prop::sample::select(vec![' ', '\t', '\n', '\r', '\u{c}', '\u{b}', '\u{a0}', '\u{2003}', '\u{3000}']),
+                1 => prop::sample::select(vec!['a', '"', '\\', '/', 'u', '\u{8}', '\u{200b}', '\u{1f600}']),
+            ], any::<bool>()), 0..6),
+        ) {
+            let text: String = characters.iter().map(|(character, _)| character).collect();
+            let written = characters.iter().map(|(character, is_escaped)| {
+                let short = serde_json::to_string(character).unwrap();
+                let units = character.encode_utf16(&mut [0; 2]).to_vec();
+                let escaped = units.iter().map(|unit| format!("\\u{unit:04X}")).collect::<String>();
+                if *is_escaped { escaped } else { short[1..short.len() - 1].to_owned() }
+            });
+            let json = format!("\"{}\"", written.collect::<String>());
+            prop_assert_eq!(is_empty(&json), text.trim().is_empty(), "{}", json);
+        }
+
         #[test]
         fn accepted_pattern_compiles_as_a_whole(pattern in "[ab()|*+?\\[\\]{}0-9#\\\\^$.x:-]{1,12}", value in "[ab]{0,6}") {
             if let Ok(pattern) = pattern.parse::<Pattern>() {

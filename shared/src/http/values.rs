@@ -144,7 +144,8 @@ impl FromJson for TtlSeconds {
 /// Pairs to merge. Null removes a pair.
 impl FromJson for BTreeMap<String, Option<String>> {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        location.pairs(value, MAX_METADATA_PAIRS, |value, location| match value {
+        // Those that are stored may all be removed, and as many be added.
+        location.pairs(value, 2 * MAX_METADATA_PAIRS, |value, location| match value {
             Value::Null => Some(None),
             value => String::from_json(value, location).map(Some),
         })

@@ -182,23 +182,19 @@ impl<A: Access> Installations<A> {
         self.0.get(&keys::installation(environment, user, integration)).await
     }
 
-    /// Returns all installations of a user, the newest first. One query per megabyte.
-    pub async fn by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Installation>, StoreError> {
-        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::INSTALLATION_PREFIX).await?;
-        let mut found: Vec<Installation> = items.into_iter().filter_map(readable).collect();
-        found.sort_by_cached_key(|one| std::cmp::Reverse((one.installed_at, one.integration_id.to_string())));
-        Ok(found)
-    }
-
-    /// Returns all installations of a user in no order, or none if one is not readable. One query per
+    /// Returns the readable installations of a user, the newest first, and whether these are all. One query per
     /// megabyte.
-    pub async fn by_user_if_readable(
+    pub async fn by_user(
         &self,
         environment: EnvironmentId,
         user: UserId,
-    ) -> Result<Option<Vec<Installation>>, StoreError> {
+    ) -> Result<(Vec<Installation>, bool), StoreError> {
         let items = self.0.list_prefix(keys::user(environment, user).pk, keys::INSTALLATION_PREFIX).await?;
-        Ok(items.into_iter().map(readable).collect())
+        let count = items.len();
+        let mut found: Vec<Installation> = items.into_iter().filter_map(readable).collect();
+        found.sort_by_cached_key(|one| std::cmp::Reverse((one.installed_at, one.integration_id.to_string())));
+        let are_all = found.len() == count;
+        Ok((found, are_all))
     }
 
     /// Returns a page of the installations of an environment, the newest first. Eventually consistent.

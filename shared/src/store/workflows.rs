@@ -51,6 +51,11 @@ fn ids_of(pointers: Vec<Pointer>) -> Vec<WorkflowId> {
     ids
 }
 
+/// Error of a change of several workflows, one of which is not readable.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a workflow is not readable")]
+struct UnreadableWorkflow;
+
 /// Reason why a workflow was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateWorkflowError {
@@ -270,6 +275,21 @@ impl<A: Access> Workflows<A> {
     pub async fn get_all(&self, environment: EnvironmentId, ids: &[WorkflowId]) -> Result<Vec<Workflow>, StoreError> {
         let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
         let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
+        workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
+        Ok(workflows)
+    }
+
+    /// Returns workflows by id like [`Self::get_all`]. Fails if one is not readable, so that no change of all skips it.
+    pub async fn get_all_intact(
+        &self,
+        environment: EnvironmentId,
+        ids: &[WorkflowId],
+    ) -> Result<Vec<Workflow>, StoreError> {
+        let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
+        let (mut workflows, unreadable) = self.0.get_readable::<Workflow>(&wanted).await?;
+        if !unreadable.is_empty() {
+            return Err(StoreError::malformed(UnreadableWorkflow));
+        }
         workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
         Ok(workflows)
     }

@@ -13,6 +13,7 @@ use aws_sdk_kms::{
     primitives::Blob,
     types::DataKeySpec,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use moka::future::Cache;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
@@ -161,12 +162,11 @@ fn cipher(data_key: &[u8]) -> Result<LessSafeKey, VaultError> {
     UnboundKey::new(&AES_256_GCM, data_key).map(LessSafeKey::new).map_err(|_| VaultError::Undecryptable)
 }
 
-impl<E, R> From<SdkError<E, R>> for VaultError
+impl<E> From<SdkError<E, HttpResponse>> for VaultError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
-    fn from(error: SdkError<E, R>) -> Self {
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
         let codes =
             ["ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException"];
         let is_of_secret = error.code() == Some("InvalidCiphertextException");

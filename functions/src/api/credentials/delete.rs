@@ -41,12 +41,12 @@ impl State {
         let Some(CallingUser { user_id, allowed }) = caller.filter(|caller| !caller.allowed.is_all()) else {
             return Ok(());
         };
-        let found = tokio::try_join!(
-            self.change.state.installations.by_user_if_readable(environment, *user_id),
+        let ((installations, are_all), workflows) = tokio::try_join!(
+            self.change.state.installations.by_user(environment, *user_id),
             self.workflows.by_user_if_readable(environment, *user_id, &[]),
         )?;
-        match found {
-            (Some(installations), Some(workflows)) if allowed.may_delete(id, &installations, &workflows) => Ok(()),
+        match workflows {
+            Some(workflows) if are_all && allowed.may_delete(id, &installations, &workflows) => Ok(()),
             // What cannot be read may use it.
             _ => Err(Problem::not_found("credential")),
         }

@@ -86,9 +86,9 @@ impl<A: Access> State<A> {
         let Some(CallingUser { user_id, allowed }) = caller.filter(|caller| !caller.allowed.is_all()) else {
             return Ok(None);
         };
-        let installations = self.installations.by_user(environment, *user_id).await?;
+        let (installations, are_all) = self.installations.by_user(environment, *user_id).await?;
         let catalogue = self.catalogue.all(environment).await?;
-        Ok(Some(allowed.credentials(&installations, catalogue.iter())))
+        Ok(Some(allowed.credentials((&installations, are_all), catalogue.iter())))
     }
 
     /// Returns a credential of a user if it exists for the caller; 404 otherwise. One read, and the calls of

@@ -94,27 +94,23 @@ impl Current {
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
         let (workflows, mut credentials): (_, Vec<SealedCredential>) = tokio::try_join!(
-            state.parts.workflows.get_all(environment, &workflows),
+            state.parts.workflows.get_all_intact(environment, &workflows),
             state.parts.credentials.get_all(environment, ids),
         )?;
         // After the credentials: a reference that is added later is a conflict.
         let limit = allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty());
         let (visible, of_others) = match limit {
             Some(allowed) => {
-                let (all, workflows) = tokio::try_join!(
-                    state.installations.by_user_if_readable(environment, user),
+                let ((all, are_all), workflows) = tokio::try_join!(
+                    state.installations.by_user(environment, user),
                     state.parts.workflows.by_user_if_readable(environment, user, &[]),
                 )?;
-                let of_others = match (&all, &workflows) {
-                    (Some(all), Some(workflows)) => allowed.credentials_of_others(all, workflows),
+                let of_others = match &workflows {
+                    Some(workflows) if are_all => allowed.credentials_of_others(&all, workflows),
                     // What cannot be read may use any of them.
                     _ => own.clone(),
                 };
-                let readable = match all {
-                    Some(all) => all,
-                    None => state.installations.by_user(environment, user).await?,
-                };
-                (Some(allowed.credentials(&readable, [&integration])), of_others)
+                (Some(allowed.credentials((&all, are_all), [&integration])), of_others)
             }
             None => (None, HashSet::new()),
         };
@@ -241,10 +237,14 @@ impl Current {
                     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
                     let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
                     defects.extend(content.check_data(name, members));
-                    let present = self.before.as_ref().and_then(|before| self.present(before, name));
-                    if content.app_connected_types().any(|app_connected| app_connected == name)
-                        && present.is_some_and(|present| present.credential.status == CredentialStatus::Invalid)
-                    {
+                    let is_app_connected = content.app_connected_types().any(|app_connected| app_connected == name);
+                    let connected = self.before.as_ref().filter(|before| before.credential(name).is_some());
+                    let needs_app = |before| match self.present(before, name) {
+                        Some(present) => input.new || present.credential.status == CredentialStatus::Invalid,
+                        // It was deleted.
+                        None => true,
+                    };
+                    if is_app_connected && connected.is_some_and(needs_app) {
                         let detail = "is connected by the app, because the type has no fields; send the credentialId of a valid credential";
                         defects.push(Defect::new(&["credentials", name], detail));
                     }
@@ -282,11 +282,14 @@ impl Current {
                 credentials.retain(|installed| self.types().any(|name| name == installed.credential_type.as_str()));
                 let mut created = before.created_credentials.clone();
                 created.retain(|id| self.credentials.contains_key(id));
+                let mut workflows = before.workflows.clone();
+                workflows.retain(|one| self.workflows.iter().any(|read| read.workflow_id == one.workflow_id));
                 Installation {
                     integration_version: if is_validated { integration_version } else { before.integration_version },
                     revision: next_revision(Some(before.revision), now),
                     credentials,
                     settings,
+                    workflows,
                     created_credentials: created,
                     updated_at: now,
                     ..before.clone()

@@ -2,7 +2,8 @@
 //! or two by name; one read of the installation and one of the integration; one batch read of its
 //! workflows, one of its credentials and one of these and those that it created; if installations created any, one
 //! query of the user's other installations, one of the names of its workflows, again if some are missing, and one
-//! batch read for each 100 of these; one transaction. All again after a conflict with a concurrent request.
+//! batch read for each 100 of these; one transaction. All again after a conflict with a concurrent request. If a workflow
+//! of the installation was not found, one more batch read.
 
 use std::collections::HashSet;
 
@@ -16,7 +17,6 @@ use tenon::{
         integration::IntegrationId,
         names::UserRef,
         timestamp::Timestamp,
-        workflow::Workflow,
     },
     http::{BackendOrUser, Conflicts, Json, NoInput, Path, Problem},
     store::{StoreError, installations::Leftovers},
@@ -51,7 +51,13 @@ pub async fn delete_installation(
         let last = installation.touched(now);
         let shown = InstallationBody::new(last, owner.status, integration.as_slice(), &parts);
         changes.installation(EventType::InstallationDeleted, &shown);
-        let workflows: Vec<Workflow> = parts.workflows.into_values().collect();
+        let workflows = if parts.workflows.len() == installation.workflows.len() {
+            parts.workflows.into_values().collect()
+        } else {
+            // One was deleted meanwhile, or cannot be read and would stay, with the name that it takes.
+            let ids: Vec<WorkflowId> = installation.workflows.iter().map(|workflow| workflow.workflow_id).collect();
+            state.parts.workflows.get_all_intact(environment, &ids).await?
+        };
         for workflow in &workflows {
             let shown = WorkflowBody::new(workflow.touched(now), owner.owner_status());
             changes.workflow(EventType::WorkflowDeleted, &shown);
@@ -85,9 +91,9 @@ async fn leftovers(
         return Ok(Leftovers::default());
     }
     let own: Vec<WorkflowId> = own.iter().map(|workflow| workflow.workflow_id).collect();
-    let (Some(workflows), Some(others)) = tokio::try_join!(
+    let (Some(workflows), (others, true)) = tokio::try_join!(
         parts.workflows.by_user_if_readable(environment, *user_id, &own),
-        installations.by_user_if_readable(environment, *user_id),
+        installations.by_user(environment, *user_id),
     )?
     else {
         // What cannot be read may reference any of them.

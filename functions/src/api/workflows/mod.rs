@@ -103,7 +103,7 @@ impl<A: Access> State<A> {
 
 impl ChangeState {
     /// Activates or deactivates those of a user's workflows whose state differs. Returns the user and all
-    /// of the workflows, the newest first, as far as they exist for the caller. One `BatchGetItem` per 100
+    /// of the workflows, the newest first, as far as they exist for the caller. Fails if one is not readable. One `BatchGetItem` per 100
     /// workflows, and one transaction per [`MAX_CHANGED`] that change; again, with one read of the user,
     /// after conflicts with concurrent requests.
     async fn set_active(
@@ -117,7 +117,7 @@ impl ChangeState {
         let change = WorkflowChange { active: Some(active), ..WorkflowChange::default() };
         let mut conflicts = Conflicts::new("workflow");
         loop {
-            let mut workflows = store.get_all(environment, ids).await?;
+            let mut workflows = store.get_all_intact(environment, ids).await?;
             workflows.retain(|workflow| {
                 workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.can_access(workflow))
             });

@@ -7,6 +7,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use rand::Rng;
 
 use crate::aws::is_transient;
@@ -48,12 +49,11 @@ impl StoreError {
     }
 }
 
-impl<E, R> From<SdkError<E, R>> for StoreError
+impl<E> From<SdkError<E, HttpResponse>> for StoreError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
-    fn from(error: SdkError<E, R>) -> Self {
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
         if is_transient(&error, &TRANSIENT_CODES) {
             Self::Busy(error.into())
         } else if error.code() == Some("ValidationException") {
@@ -94,10 +94,11 @@ const TRANSIENT_CODES: [&str; 10] = [
 ];
 
 /// Returns the output of a conditional write, or none if its condition failed.
-pub(super) fn none_if_condition_failed<T, E, R>(output: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
+pub(super) fn none_if_condition_failed<T, E>(
+    output: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<Option<T>, StoreError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     match output {
         Ok(output) => Ok(Some(output)),

@@ -2,9 +2,10 @@
 
 use std::process::Stdio;
 
+use aws_sdk_dynamodb::Client;
 use serde_json::{Value, json};
 use tests::{
-    Api, Tenon, bus_settings, eventually, example_error, python, send, setting,
+    Api, Tenon, bus_settings, eventually, example_error, keys, python, send, setting,
     table_items::{contains, scan},
 };
 use tokio::io::AsyncWriteExt;
@@ -307,6 +308,36 @@ async fn only_integrations_of_a_limited_token_exist_for_it() {
     let refused = limited.put(&format!("{installations}/first"), stolen).await;
     refused.is_problem(422, "validation").names(&["/credentials/shop/credentialId"]);
     assert_eq!(ids(&acme.backend.get(&of_user).await.is(200), "data", "credentialId").len(), 3);
+}
+
+#[tokio::test]
+async fn damaged_installation_shows_its_account_to_no_token_that_is_limited_to_another_one() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let field = json!({ "name": "key", "label": "Key", "type": "secret" });
+    for (id, fields) in [("own", json!([])), ("other", json!([field]))] {
+        let account = json!({ "type": "shop", "name": "Shop", "fields": fields });
+        let body =
+            json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "A" }], "credentialTypes": [account] });
+        acme.backend.put(&format!("/integrations/{id}"), body).await.is(201);
+    }
+    let installations = format!("/users/{user}/installations");
+    let entered = json!({ "credentials": { "shop": { "data": { "key": "k" } } } });
+    let installed = acme.backend.put(&format!("{installations}/other"), entered).await.is(201).body;
+    let account = installed["credentialIds"]["shop"].as_str().unwrap();
+    let damage = Client::new(&acme.tenon.aws).update_item().table_name(setting("TENON_STACK_DirectoryTable"));
+    let damage = damage.update_expression("REMOVE revision").key("pk", keys::attribute(keys::user(&acme.id, &user)));
+    damage.key("sk", keys::attribute(keys::installation("other"))).send().await.unwrap();
+
+    let limited = acme.backend.post(&format!("/users/{user}/token"), json!({ "integrations": ["own"] })).await;
+    let limited = Api::new(limited.is(200).text("token"));
+    let of_user = format!("/users/{user}/credentials");
+    assert_eq!(limited.get("/session").await.is(200).body["credentials"], json!([]));
+    assert_eq!(limited.get(&of_user).await.is(200).body["data"], json!([]));
+    limited.get(&format!("{of_user}/{account}")).await.is_problem(404, "not-found");
+    let stolen = json!({ "credentials": { "shop": { "credentialId": account } } });
+    let refused = limited.put(&format!("{installations}/own"), stolen).await;
+    refused.is_problem(422, "validation").names(&["/credentials/shop/credentialId"]);
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tests::{Answer, Api, Environment, Tenon, eventually, keys, send, table_items::contains};
+use tests::{Answer, Api, Environment, Tenon, eventually, keys, send, setting, table_items::contains};
 
 fn integration(keys: &[&str]) -> Value {
     let workflows: Vec<Value> = keys.iter().map(|key| json!({ "key": key, "name": "Orders to Shopify" })).collect();
@@ -271,11 +272,45 @@ async fn account_that_the_app_connects_is_named_and_never_emptied() {
 
     let invalid = json!({ "status": "invalid", "reason": "revoked" });
     here.acme.engine.post(&format!("{credentials}/{first}/status"), invalid).await.is(200);
-    here.put(empty).await.is_problem(422, "validation").names(&["/credentials/oauth"]);
+    here.put(empty.clone()).await.is_problem(422, "validation").names(&["/credentials/oauth"]);
     let second = connect("second").await;
     let repaired = here.put(json!({ "credentials": { "oauth": { "credentialId": second } } })).await.is(200);
     assert_eq!(repaired.body["status"], "active");
     assert_eq!((grant(&first).await, grant(&second).await), (json!("first"), json!("second")));
+    let new = json!({ "credentials": { "oauth": { "data": {}, "new": true } } });
+    here.put(new).await.is_problem(422, "validation").names(&["/credentials/oauth"]);
+    here.acme.backend.delete(&format!("{credentials}/{second}")).await.is(200);
+    here.put(empty).await.is_problem(422, "validation").names(&["/credentials/oauth"]);
+}
+
+#[tokio::test]
+async fn damaged_workflow_fails_each_change_that_would_skip_it_until_its_item_is_deleted() {
+    let here = Installed::new(&["new", "paid"]).await;
+    let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
+    let damaged = installed["workflows"][0]["workflowId"].as_str().unwrap();
+    let dynamodb = Client::new(&here.acme.tenon.aws);
+    let (table, pk) = (setting("TENON_STACK_DirectoryTable"), keys::attribute(keys::workflow(&here.acme.id, damaged)));
+    let sk = keys::attribute("workflow");
+    let damage = dynamodb.update_item().table_name(&table).update_expression("REMOVE revision");
+    damage.key("pk", pk.clone()).key("sk", sk.clone()).send().await.unwrap();
+
+    let everything = format!("/users/{}/deactivate-workflows", here.user);
+    for body in [json!({ "settings": { "region": "eu" } }), json!({ "workflows": ["new"] }), json!({ "workflows": [] })]
+    {
+        here.put(body).await.is_problem(500, "internal");
+    }
+    here.acme.backend.delete(&here.path).await.is_problem(500, "internal");
+    here.acme.backend.put(&everything, json!({})).await.is_problem(500, "internal");
+    let kept = here.workflows().await;
+    assert_eq!((kept.len(), &kept[0]["active"], &kept[0]["settings"]), (1, &json!(true), &json!({})));
+
+    dynamodb.delete_item().table_name(&table).key("pk", pk).key("sk", sk).send().await.unwrap();
+    let changed = here.put(json!({ "workflows": ["new", "paid"] })).await.is(200).body;
+    assert_eq!(keys(&changed), ["new", "paid"]);
+    assert!(!changed.to_string().contains(damaged));
+    here.acme.backend.put(&everything, json!({})).await.is(200);
+    here.acme.backend.delete(&here.path).await.is(200);
+    assert!(here.workflows().await.is_empty());
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn every_broken_rule_of_an_integration_is_named() {
     secret["settings"] = json!([field("a", "text"), field("b", "secret"), field("a", "number")]);
     secret["workflows"] = json!([{ "key": "k", "name": "K" }, { "key": "k", "name": "K" }]);
     let refused = acme.backend.put(PATH, secret).await;
-    refused.is_problem(422, "validation").names(&["/settings/2/name", "/settings/1/type", "/workflows/1/key"]);
+    refused.is_problem(422, "validation").names(&["/settings/2/name", "/workflows/1/key", "/settings/1/type"]);
     acme.backend
         .put(PATH, json!({ "name": "N", "workflows": [] }))
         .await

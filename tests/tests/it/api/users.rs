@@ -1,6 +1,6 @@
 //! Users: creation, status and deletion.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Tenon, eventually, keys, send};
 
 #[tokio::test]
@@ -124,4 +124,22 @@ async fn deleted_user_is_gone_immediately_and_its_data_soon_after() {
     // Its errors are kept until they expire.
     let kept = acme.tenon.items("ErrorsTable", &keys::workflow(&acme.id, &workflows[0])).await;
     assert_eq!(kept[0]["errorId"].as_s().unwrap(), &error);
+}
+
+#[tokio::test]
+async fn all_metadata_can_be_exchanged_in_one_request() {
+    let acme = Tenon::deployed().await.environment().await;
+    let pairs = |prefix: &str, value: Value| {
+        let pairs = (0..50).map(|number| (format!("{prefix}{number}"), value.clone()));
+        pairs.collect::<serde_json::Map<String, Value>>()
+    };
+    let body = json!({ "email": "joe@acme.example", "metadata": pairs("old", json!("x")) });
+    let user = acme.backend.post("/users", body).await.is(201).text("userId");
+    let path = format!("/users/{user}");
+    let mut change = pairs("new", json!("y"));
+    let refused = acme.backend.patch(&path, json!({ "metadata": change })).await;
+    refused.is_problem(422, "validation").names(&["/metadata"]);
+    change.append(&mut pairs("old", Value::Null));
+    let changed = acme.backend.patch(&path, json!({ "metadata": change })).await.is(200);
+    assert_eq!(changed.body["metadata"], json!(pairs("new", json!("y"))));
 }
