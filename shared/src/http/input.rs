@@ -572,7 +572,7 @@ mod tests {
         let found = |items: [&Value; 3]| errors(&json!({ "email": "joe@acme.example", "items": items }));
         assert_eq!(found([&item, &json!({ "times": times }), &json!({ "type": "X", "times": times })]), []);
         let repeated = ("/items/2/type".to_owned(), "is given more than once".to_owned());
-        assert_eq!(found([&item, &json!({ "times": times }), &item]), [repeated.clone()]);
+        assert_eq!(found([&item, &json!({ "times": times }), &item]), std::slice::from_ref(&repeated));
         let empty = ("/items/0/times".to_owned(), "must not be empty".to_owned());
         assert_eq!(found([&invalid, &json!({ "type": null, "times": times }), &item]), [empty, repeated]);
     }
