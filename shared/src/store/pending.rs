@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     iter,
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -88,7 +89,7 @@ struct StoredDeliveries {
 impl StoredDeliveries {
     /// Returns the pending delivery with which a replay replaces the stored one, or none if the replay no
     /// longer selects it, or too many replays would count its result.
-    fn queued_by(&self, replay: &Replay, record: (RecordKey, Timestamp)) -> Option<PendingDelivery> {
+    fn queued_by(&self, replay: &Replay, record: (RecordKey, Timestamp), now: Timestamp) -> Option<PendingDelivery> {
         let row = self.rows.get(&record.0);
         // It may have been settled since the replay selected it.
         if let Selection::Deliveries(statuses) = &replay.selection {
@@ -99,6 +100,7 @@ impl StoredDeliveries {
             is_selected.then_some(())?;
         }
         let mut next = PendingDelivery::replayed(record, replay.replay_id, replay.created_at);
+        next.next_attempt_at = next_due(row.and_then(|row| row.next_attempt_at), now);
         match (row.and_then(|row| row.next_attempt_at), self.pending.get(&record.0)) {
             (Some(_), Some(before)) => {
                 next.merge(before).then_some(())?;
@@ -110,6 +112,14 @@ impl StoredDeliveries {
         }
         Some(next)
     }
+}
+
+/// Returns the time of the next attempt of a delivery that is queued now. It is part of the key, and differs from all
+/// former ones, so that a drain which has read the delivery before settles nothing.
+fn next_due(before: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    // Another replay may have queued the delivery in the same millisecond.
+    let following = before.map(|due| due + Duration::from_millis(1));
+    following.filter(|due| *due < now + Duration::from_secs(1)).map_or(now, |due| due.max(now))
 }
 
 /// Returns the last items of a list.
@@ -265,6 +275,7 @@ impl PendingDeliveries {
         records: &[(RecordKey, Timestamp)],
     ) -> Result<QueueOutcome, StoreError> {
         let stored = self.stored(route, records).await?;
+        let now = Timestamp::now();
         let (mut writes, mut queued, mut new) = (Vec::<Write>::new(), Queued::default(), 0);
         for record in records {
             let row = stored.rows.get(&record.0);
@@ -272,7 +283,7 @@ impl PendingDeliveries {
                 queued.records += 1;
                 continue;
             }
-            let Some(next) = stored.queued_by(replay, *record) else { continue };
+            let Some(next) = stored.queued_by(replay, *record, now) else { continue };
             writes.extend(self.replace(route, replay.replay_id, row, &next)?);
             queued.added += usize::from(row.is_none_or(|row| row.next_attempt_at.is_none()));
             queued.records += 1;

@@ -43,6 +43,11 @@ fn route() -> Route {
     Route { environment: EnvironmentId::new(), destination: DestinationId::new() }
 }
 
+/// Returns a time at which everything is due that replays have queued before.
+fn soon() -> Timestamp {
+    Timestamp::now() + Duration::from_secs(1)
+}
+
 #[tokio::test]
 async fn delivery_pages_are_complete_and_ordered_across_partitions() {
     let deliveries = Deliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
@@ -253,7 +258,7 @@ async fn replay_queues_and_counts_each_error_once() {
         (found, delivered, failed, pending)
     };
     let deliver = async || {
-        let due = pending.due(route, now, 100).await.unwrap().readable;
+        let due = pending.due(route, soon(), 100).await.unwrap().readable;
         let settle =
             |delivery| Settlement { delivery, attempt: Some(attempt(200)), disposition: Disposition::Delivered };
         let settled: Vec<Settlement> = due.iter().cloned().map(settle).collect();
@@ -292,6 +297,44 @@ async fn replay_queues_and_counts_each_error_once() {
 }
 
 #[tokio::test]
+async fn drain_settles_no_delivery_that_replays_of_the_same_millisecond_have_queued_since_it_was_read() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let replays = Replays(table("DIRECTORY_TABLE").await);
+    let (route, now) = (route(), Timestamp::now());
+    let records: Vec<_> = (0..5).map(|_| ((WorkflowId::new(), ErrorId::new()).into(), now)).collect();
+    let mut started = Vec::new();
+    for _ in 0..3 {
+        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
+        replays.create(route.environment, &replay).await.unwrap();
+        started.push(replay);
+    }
+    let queue = async |replay: &Replay| pending.queue_again(route, &replays, replay, &records).await.unwrap();
+    let read = async || pending.due(route, soon(), 100).await.unwrap().readable;
+    let settle = async |read: Vec<PendingDelivery>| {
+        let attempt = Attempt { at: now, status: Some(200), latency_ms: 1, response: String::new() };
+        let settled = read.into_iter().map(|delivery| Settlement {
+            delivery,
+            attempt: Some(attempt.clone()),
+            disposition: Disposition::Delivered,
+        });
+        pending.settle(route, &replays, &settled.collect::<Vec<_>>()).await.unwrap();
+    };
+    queue(&started[0]).await;
+    let by_one = read().await;
+    queue(&started[1]).await;
+    let by_two = read().await;
+    queue(&started[2]).await;
+    settle(by_one).await;
+    settle(by_two).await;
+    assert_eq!(read().await.len(), records.len());
+    settle(read().await).await;
+    for replay in started {
+        let shown = replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
+        assert_eq!((shown.found, shown.delivered, shown.failed, shown.pending), (5, 5, 0, 0));
+    }
+}
+
+#[tokio::test]
 async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
@@ -302,7 +345,7 @@ async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
         let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
         pending.queue_again(route, &replays, &replay, &[(record, now)]).await.unwrap();
-        let due = pending.due(route, now, 100).await.unwrap().readable;
+        let due = pending.due(route, soon(), 100).await.unwrap().readable;
         let [delivery] = <[PendingDelivery; 1]>::try_from(due).unwrap();
         // The longest response that is stored.
         let response = "\u{1f600}".repeat(512);
@@ -389,7 +432,7 @@ async fn deliveries_expire_with_their_records() {
     let listed = (listed.key().unwrap(), listed.recorded_at());
     assert_eq!(listed, (replayed, stored_at));
     pending.queue_again(route, &replays, &replay, &[listed]).await.unwrap();
-    let due = pending.due(route, now, 100).await.unwrap().readable;
+    let due = pending.due(route, soon(), 100).await.unwrap().readable;
     let due = due.into_iter().find(|delivery| delivery.record == replayed).unwrap();
 
     let owner = keys::workflow_deliveries(harness.environment, recorded[0].workflow_id);
