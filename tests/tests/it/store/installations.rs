@@ -26,7 +26,7 @@ struct Model {
     /// Keys of the workflows, and whether the integration is enabled.
     catalogue: BTreeMap<&'static str, (Vec<&'static str>, bool)>,
     installations: BTreeMap<(String, &'static str), Expected>,
-    /// Credentials of each user.
+    /// Credentials of each user, all of which installations have created.
     credentials: BTreeMap<String, BTreeSet<String>>,
     /// Credentials that workflows of no installation name, by user and name.
     own: BTreeMap<(String, String), String>,
@@ -36,7 +36,9 @@ impl Model {
     fn names(&self, user: &str, integration: &str, credential: &str) -> bool {
         let by_workflow = self.own.iter().any(|((owner, _), named)| owner == user && named == credential);
         let mut others = self.installations.iter().filter(|((owner, id), _)| owner == user && *id != integration);
-        by_workflow || others.any(|(_, other)| other.credential == credential)
+        let is_of =
+            |other: &Expected| other.credential == credential || other.created.iter().any(|id| id == credential);
+        by_workflow || others.any(|(_, other)| is_of(other))
     }
 
     /// Returns the status of a PUT, and applies it. `connected` is the credential of the response.
@@ -83,7 +85,7 @@ impl Model {
 
     fn delete(&mut self, user: &str, id: &'static str) -> u16 {
         let Some(gone) = self.installations.remove(&(user.to_owned(), id)) else { return 404 };
-        for credential in gone.created {
+        for credential in gone.created.into_iter().chain([gone.credential]) {
             if !self.names(user, id, &credential) {
                 self.credentials.get_mut(user).unwrap().remove(&credential);
             }
