@@ -175,6 +175,13 @@ def test_refusal_by_a_proxy_does_not_end_the_session(console: Console) -> None:
     console.click("Refresh", "No destinations")
 
 
+def test_kept_key_that_is_malformed_leads_to_sign_in(console: Console) -> None:
+    console.browser.run("sessionStorage.setItem('tenon-read-key', 'broken')")
+    console.load("#/users")
+    console.see("API key")
+    assert console.browser.run(STORED) == []
+
+
 def test_read_key_hides_everything_that_changes(console: Console) -> None:
     environment = console.environment
     user = console.user("joe")

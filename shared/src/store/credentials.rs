@@ -1,11 +1,13 @@
 //! Credentials of users.
 
+use std::collections::{BTreeMap, HashSet};
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Position,
     events::Outgoing,
-    keys,
+    keys::{self, Key},
     table::{
         Access, Condition, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Update, Write, number,
         readable, text, to_item, to_value,
@@ -221,6 +223,18 @@ impl<A: Access> Credentials<A> {
     ) -> Result<Vec<C>, StoreError> {
         let wanted: Vec<_> = ids.into_iter().map(|(user, id)| keys::credential(environment, user, id)).collect();
         self.0.get_all(&wanted).await
+    }
+
+    /// Returns credentials like [`Self::get_all`], and the ids of those that are not readable.
+    pub async fn get_readable<C: DeserializeOwned>(
+        &self,
+        environment: EnvironmentId,
+        ids: impl IntoIterator<Item = (UserId, CredentialId)>,
+    ) -> Result<(Vec<C>, HashSet<CredentialId>), StoreError> {
+        let wanted: BTreeMap<Key, CredentialId> =
+            ids.into_iter().map(|(user, id)| (keys::credential(environment, user, id), id)).collect();
+        let (found, unreadable) = self.0.get_readable(&wanted.keys().cloned().collect::<Vec<_>>()).await?;
+        Ok((found, unreadable.iter().filter_map(|key| wanted.get(key).copied()).collect()))
     }
 
     /// Returns a credential with its sealed data. One read.

@@ -286,7 +286,7 @@ impl<A: Access> HealthStore<A> {
 }
 
 /// Writes to the health of a destination. If the item does not admit the write, repairs it and writes again, which
-/// makes four more writes.
+/// makes five more writes.
 pub(super) async fn repairing<T, W: Future<Output = Result<T, StoreError>>>(
     table: &Table,
     route: Route,

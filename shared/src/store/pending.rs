@@ -114,8 +114,9 @@ impl StoredDeliveries {
     }
 }
 
-/// Returns the time of the next attempt of a delivery that is queued now. It is part of the key, and differs from all
-/// former ones, so that a drain which has read the delivery before settles nothing.
+/// Returns the time of the next attempt of a delivery that is queued now. It is part of the key, and differs from the
+/// present one and those of replays that queued the delivery in the same millisecond, so that a drain which has read the
+/// delivery before settles nothing.
 fn next_due(before: Option<Timestamp>, now: Timestamp) -> Timestamp {
     // Another replay may have queued the delivery in the same millisecond.
     let following = before.map(|due| due + Duration::from_millis(1));
@@ -663,6 +664,26 @@ pub(super) fn delivery_item(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_replay_of_a_delivery_gives_it_another_time() {
+        let now = Timestamp::now();
+        let after = |milliseconds| now + Duration::from_millis(milliseconds);
+        assert_eq!(next_due(None, now), now);
+        assert_eq!(next_due(Some(now - Duration::from_secs(60)), now), now);
+        assert_eq!(next_due(Some(now - Duration::from_millis(1)), now), now);
+        for milliseconds in [0, 1, 2, 998] {
+            assert_eq!(next_due(Some(after(milliseconds)), now), after(milliseconds + 1));
+        }
+        for milliseconds in [999, 1_000, 300_000] {
+            assert_eq!(next_due(Some(after(milliseconds)), now), now, "a retry that was scheduled later");
+        }
+        let mut times = vec![next_due(None, now)];
+        for _ in 0..10 {
+            times.push(next_due(times.last().copied(), now));
+        }
+        assert!(times.is_sorted_by(|one, next| one < next));
+    }
     use crate::domain::id::{DestinationId, EnvironmentId, ErrorId, WorkflowId};
 
     #[test]

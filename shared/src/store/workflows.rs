@@ -51,11 +51,6 @@ fn ids_of(pointers: Vec<Pointer>) -> Vec<WorkflowId> {
     ids
 }
 
-/// Error of a change of several workflows, one of which is not readable.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("a workflow is not readable")]
-struct UnreadableWorkflow;
-
 /// Reason why a workflow was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateWorkflowError {
@@ -279,19 +274,26 @@ impl<A: Access> Workflows<A> {
         Ok(workflows)
     }
 
+    /// Returns workflows by id like [`Self::get_all`], and whether all that exist are readable.
+    pub async fn get_readable(
+        &self,
+        environment: EnvironmentId,
+        ids: &[WorkflowId],
+    ) -> Result<(Vec<Workflow>, bool), StoreError> {
+        let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
+        let (mut workflows, unreadable) = self.0.get_readable::<Workflow>(&wanted).await?;
+        workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
+        Ok((workflows, unreadable.is_empty()))
+    }
+
     /// Returns workflows by id like [`Self::get_all`]. Fails if one is not readable, so that no change of all skips it.
     pub async fn get_all_intact(
         &self,
         environment: EnvironmentId,
         ids: &[WorkflowId],
     ) -> Result<Vec<Workflow>, StoreError> {
-        let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
-        let (mut workflows, unreadable) = self.0.get_readable::<Workflow>(&wanted).await?;
-        if !unreadable.is_empty() {
-            return Err(StoreError::malformed(UnreadableWorkflow));
-        }
-        workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
-        Ok(workflows)
+        let (workflows, are_all) = self.get_readable(environment, ids).await?;
+        if are_all { Ok(workflows) } else { Err(StoreError::unreadable("workflow")) }
     }
 
     /// Returns all workflows of a user except some, the newest first, or none if one is not readable. One query

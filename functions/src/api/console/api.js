@@ -46,7 +46,8 @@ async function restoreSession() {
   try {
     await signIn(key, true);
   } catch (problem) {
-    if (isRefused(problem)) signOut(problem.message);
+    // Also if the key must not be kept.
+    if (problem.isKeyRefused || problem.errors) signOut(problem.message);
     else session.set({ reason: problem.message });
   }
 }
@@ -117,7 +118,7 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
   // API Gateway refuses a key with a message, and without a problem document. A proxy may refuse a request in any form.
   if ([401, 403].includes(response.status) && document.message && !document.type) {
     if (caller === session.value) signOut("The API no longer accepts this key. It may have been revoked.");
-    throw Object.assign(new Error("The API does not accept this key."), { status: response.status });
+    throw Object.assign(new Error("The API does not accept this key."), { status: response.status, isKeyRefused: true });
   }
   if (response.status === 412) throw Object.assign(new Error("Someone else has changed this meanwhile. Read it again, then repeat your change."), { status: response.status });
   const message = document.detail ?? document.message ?? `The API returned status ${response.status}.`;

@@ -124,5 +124,5 @@ new MutationObserver(() => {
 
 // A page in the back/forward cache would keep its key.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-restoreSession();
 render(h(App), document.getElementById("app"));
+restoreSession();

@@ -1,6 +1,6 @@
 // Values that several components show.
 
-import { useEffect, useState } from "./preact.js";
+import { useLayoutEffect, useState } from "./preact.js";
 
 export { createStore, useStore };
 
@@ -24,6 +24,12 @@ function createStore(initial) {
 // Returns the value of a store. The component is rendered again after each change.
 function useStore(store) {
   const [, setChanges] = useState(0);
-  useEffect(() => store.subscribe(() => setChanges((changes) => changes + 1)), [store]);
-  return store.value;
+  const { value } = store;
+  useLayoutEffect(() => {
+    const redraw = () => setChanges((changes) => changes + 1);
+    // It may have changed since it was rendered.
+    if (store.value !== value) redraw();
+    return store.subscribe(redraw);
+  }, [store]);
+  return value;
 }

@@ -283,8 +283,9 @@ function Dialog({ title, close, isPanel, children }) {
   }, []);
   return h("dialog", {
     ref: node, class: isPanel ? "panel" : "", "aria-labelledby": id,
-    // Browsers that know it do not close the dialog at the second Escape either.
+    // A browser that does not know `closedby` closes the dialog at the second Escape.
     closedby: close ? undefined : "none",
+    onClose: () => { if (!close) node.current?.showModal(); },
     onCancel: (event) => { if (event.target === node.current) { event.preventDefault(); close?.(); } },
     // A panel is its own scroll container: its scroll bar is no place outside.
     onMouseDown: ({ target, clientX }) => { if (isPanel && target === node.current && clientX < node.current.getBoundingClientRect().left) close(); },

@@ -52,6 +52,8 @@ pub(super) struct Current {
     workflows: Vec<Workflow>,
     /// Credentials of the user that the installation or the request names, or that the installation created.
     credentials: HashMap<CredentialId, SealedCredential>,
+    /// Those of these credentials that are not readable.
+    unreadable: HashSet<CredentialId>,
     /// Credentials that the caller must not change, because installations or workflows outside the limit of its
     /// token use them.
     of_others: HashSet<CredentialId>,
@@ -93,9 +95,9 @@ impl Current {
         let ids = own.iter().copied().chain(requested).map(|id| (user, id));
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
-        let (workflows, mut credentials): (_, Vec<SealedCredential>) = tokio::try_join!(
+        let (workflows, (mut credentials, unreadable)): (_, (Vec<SealedCredential>, _)) = tokio::try_join!(
             state.parts.workflows.get_all_intact(environment, &workflows),
-            state.parts.credentials.get_all(environment, ids),
+            state.parts.credentials.get_readable(environment, ids),
         )?;
         // After the credentials: a reference that is added later is a conflict.
         let limit = allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty());
@@ -119,7 +121,7 @@ impl Current {
                 || visible.as_ref().is_none_or(|visible| visible.contains(credential))
         });
         let credentials = credentials.into_iter().map(|sealed| (sealed.credential.credential_id, sealed)).collect();
-        Ok(Self { environment, user, integration, before, workflows, credentials, of_others })
+        Ok(Self { environment, user, integration, before, workflows, credentials, unreadable, of_others })
     }
 
     /// Returns the revisions of the data that the installation last stored.
@@ -241,7 +243,7 @@ impl Current {
                     let connected = self.before.as_ref().filter(|before| before.credential(name).is_some());
                     let needs_app = |before| match self.present(before, name) {
                         Some(present) => input.new || present.credential.status == CredentialStatus::Invalid,
-                        // It was deleted.
+                        // It was deleted, or cannot be read.
                         None => true,
                     };
                     if is_app_connected && connected.is_some_and(needs_app) {
@@ -281,7 +283,7 @@ impl Current {
                 let mut credentials = before.credentials.clone();
                 credentials.retain(|installed| self.types().any(|name| name == installed.credential_type.as_str()));
                 let mut created = before.created_credentials.clone();
-                created.retain(|id| self.credentials.contains_key(id));
+                created.retain(|id| self.credentials.contains_key(id) || self.unreadable.contains(id));
                 let mut workflows = before.workflows.clone();
                 workflows.retain(|one| self.workflows.iter().any(|read| read.workflow_id == one.workflow_id));
                 Installation {

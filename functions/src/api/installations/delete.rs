@@ -85,7 +85,11 @@ async fn leftovers(
     let ids: HashSet<CredentialId> = installation.own_credentials().collect();
     // Read before what references them: a later reference makes the transaction fail.
     let ids = ids.into_iter().map(|id| (*user_id, id));
-    let mut created: Vec<Credential> = parts.credentials.get_all(environment, ids).await?;
+    let (mut created, unreadable): (Vec<Credential>, _) = parts.credentials.get_readable(environment, ids).await?;
+    if !unreadable.is_empty() {
+        // It would stay, with its data.
+        return Err(StoreError::unreadable("credential"));
+    }
     created.retain(|one| one.created_by_installation || created_credentials.contains(&one.credential_id));
     if created.is_empty() {
         return Ok(Leftovers::default());

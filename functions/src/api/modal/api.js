@@ -117,9 +117,12 @@ async function request(method, path, body, bearer, headers) {
   }
 }
 
-const isProblem = (response) => response.headers.get("content-type")?.startsWith("application/problem+json") ?? false;
-// API Gateway's own refusals of a token are not problem documents.
-const isTokenRefused = (response) => response.status === 401 || (response.status === 403 && !isProblem(response));
+// API Gateway refuses a token with a message, and without a problem document. A proxy may refuse a request in any form.
+async function isTokenRefused(response) {
+  if (![401, 403].includes(response.status)) return false;
+  const refusal = await response.clone().json().catch(() => null);
+  return Boolean(refusal?.message) && !refusal.type;
+}
 
 const KINDS = { 403: "forbidden", 404: "gone", 410: "gone", 412: "changed", 422: "invalid", 429: "busy" };
 const CONFLICT = "urn:tenon:problem:concurrent-modification";
@@ -139,12 +142,12 @@ async function call(method, path, body, headers) {
   const used = token;
   const { sub: user } = claims;
   let response = await request(method, path, body, used, headers);
-  if (isTokenRefused(response)) {
+  if (await isTokenRefused(response)) {
     // Another request may have renewed the token in the meantime.
     if (token === used) await renewToken();
     checkUser(user);
     response = await request(method, path, body, token, headers);
-    if (isTokenRefused(response)) throw new RequestError("session");
+    if (await isTokenRefused(response)) throw new RequestError("session");
   }
   return documentOf(response).finally(() => checkUser(user));
 }

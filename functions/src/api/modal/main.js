@@ -1,6 +1,6 @@
 // Views of the page, and its start: in a frame of the customer's app, or from an install link.
 
-import { text, isolated, setLanguage } from "./texts.js";
+import { text, setLanguage } from "./texts.js";
 import { applyTheme, setThemes } from "./theme.js";
 import { ancestors, isFramed, connectHost, send } from "./port.js";
 import { claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, exchangeTicket, isRenewable } from "./api.js";
@@ -138,7 +138,7 @@ async function openCatalogue(message) {
 // Returns the name by which a user knows the account.
 function displayName({ fullName, email, username }) {
   const name = email ?? username;
-  return fullName ? `${isolated(fullName)} (${name})` : name;
+  return fullName ? `${fullName} (${name})` : name;
 }
 
 async function openIntegration(id, message) {

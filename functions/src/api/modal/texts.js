@@ -8,7 +8,7 @@ import { ES } from "./texts.es.js";
 import { PT } from "./texts.pt.js";
 import { JA } from "./texts.ja.js";
 
-export { text, isolated, plural, setLanguage, relativeTime, exactTime, formatNumber, parseNumber, formatList, compareNames };
+export { text, plural, setLanguage, relativeTime, exactTime, formatNumber, parseNumber, formatList, compareNames };
 
 const DICTIONARIES = { en: EN, de: DE, fr: FR, es: ES, pt: PT, ja: JA };
 
@@ -45,7 +45,8 @@ function setLanguage(wanted, texts = {}) {
 // sentence appear.
 function isolated(value) {
   const plain = String(value).replace(/[\u202A-\u202E\u2066-\u2069]/g, "");
-  return /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(plain) ? `\u2068${plain}\u2069` : plain;
+  // The blocks of scripts that are written from right to left.
+  return /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFF\u{10800}-\u{10FFF}\u{1E800}-\u{1EFFF}]/u.test(plain) ? `\u2068${plain}\u2069` : plain;
 }
 
 function text(key, values = {}) {

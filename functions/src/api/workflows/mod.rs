@@ -16,7 +16,7 @@ use tenon::{
     http::{BackendOrUser, Conflicts, Input, Problem, Revised},
     start::FromAws,
     store::{
-        Access, ReadOnly, ReadWrite,
+        Access, ReadOnly, ReadWrite, StoreError,
         events::Outbox,
         users::Users,
         workflows::{MAX_CHANGED, Workflows},
@@ -103,9 +103,9 @@ impl<A: Access> State<A> {
 
 impl ChangeState {
     /// Activates or deactivates those of a user's workflows whose state differs. Returns the user and all
-    /// of the workflows, the newest first, as far as they exist for the caller. Fails if one is not readable. One `BatchGetItem` per 100
-    /// workflows, and one transaction per [`MAX_CHANGED`] that change; again, with one read of the user,
-    /// after conflicts with concurrent requests.
+    /// of the workflows, the newest first, as far as they exist for the caller. Fails after the change if one is not
+    /// readable. One `BatchGetItem` per 100 workflows, and one transaction per [`MAX_CHANGED`] that change; again, with
+    /// one read of the user, after conflicts with concurrent requests.
     async fn set_active(
         &self,
         caller: &BackendOrUser,
@@ -117,7 +117,7 @@ impl ChangeState {
         let change = WorkflowChange { active: Some(active), ..WorkflowChange::default() };
         let mut conflicts = Conflicts::new("workflow");
         loop {
-            let mut workflows = store.get_all_intact(environment, ids).await?;
+            let (mut workflows, are_all) = store.get_readable(environment, ids).await?;
             workflows.retain(|workflow| {
                 workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.can_access(workflow))
             });
@@ -133,6 +133,9 @@ impl ChangeState {
                 is_stored &= store.change_all(environment, user, changed, events).await?;
             }
             if is_stored {
+                if !are_all {
+                    return Err(StoreError::unreadable("workflow").into());
+                }
                 let workflows = workflows.into_iter().map(|one| one.changed(&change, now).unwrap_or(one));
                 return Ok((owner, workflows.collect()));
             }

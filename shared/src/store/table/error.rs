@@ -29,6 +29,11 @@ pub enum StoreError {
     Malformed(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// Cause of [`StoreError::unreadable`].
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a {0} is not readable")]
+struct Unreadable(&'static str);
+
 impl StoreError {
     /// Wraps an error of a request that the SDK could not build or that can never succeed.
     pub(crate) fn refused(error: impl Error + Send + Sync + 'static) -> Self {
@@ -38,6 +43,11 @@ impl StoreError {
     /// Wraps an error of the conversion of an item or a message.
     pub fn malformed(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Malformed(error.into())
+    }
+
+    /// Returns the error of a change that would skip a stored item because it is not readable.
+    pub fn unreadable(item: &'static str) -> Self {
+        Self::malformed(Unreadable(item))
     }
 
     /// Returns whether a retry of the same request may succeed.

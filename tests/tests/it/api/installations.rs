@@ -288,6 +288,7 @@ async fn damaged_workflow_fails_each_change_that_would_skip_it_until_its_item_is
     let here = Installed::new(&["new", "paid"]).await;
     let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
     let damaged = installed["workflows"][0]["workflowId"].as_str().unwrap();
+    let shown = here.acme.backend.get(&format!("/workflows/{damaged}")).await.is(200).body;
     let dynamodb = Client::new(&here.acme.tenon.aws);
     let (table, pk) = (setting("TENON_STACK_DirectoryTable"), keys::attribute(keys::workflow(&here.acme.id, damaged)));
     let sk = keys::attribute("workflow");
@@ -300,17 +301,43 @@ async fn damaged_workflow_fails_each_change_that_would_skip_it_until_its_item_is
         here.put(body).await.is_problem(500, "internal");
     }
     here.acme.backend.delete(&here.path).await.is_problem(500, "internal");
-    here.acme.backend.put(&everything, json!({})).await.is_problem(500, "internal");
     let kept = here.workflows().await;
     assert_eq!((kept.len(), &kept[0]["active"], &kept[0]["settings"]), (1, &json!(true), &json!({})));
+    // It stops what can be stopped.
+    here.acme.backend.put(&everything, json!({})).await.is_problem(500, "internal");
+    assert_eq!(here.workflows().await[0]["active"], false);
 
-    dynamodb.delete_item().table_name(&table).key("pk", pk).key("sk", sk).send().await.unwrap();
+    let pointer = keys::attribute(keys::workflow_name(shown["name"].as_str().unwrap()));
+    for (pk, sk) in [(pk, sk), (keys::attribute(keys::user(&here.acme.id, &here.user)), pointer)] {
+        dynamodb.delete_item().table_name(&table).key("pk", pk).key("sk", sk).send().await.unwrap();
+    }
     let changed = here.put(json!({ "workflows": ["new", "paid"] })).await.is(200).body;
     assert_eq!(keys(&changed), ["new", "paid"]);
     assert!(!changed.to_string().contains(damaged));
     here.acme.backend.put(&everything, json!({})).await.is(200);
     here.acme.backend.delete(&here.path).await.is(200);
-    assert!(here.workflows().await.is_empty());
+    assert!(here.workflows().await.is_empty() && here.credentials().await.is_empty());
+}
+
+#[tokio::test]
+async fn damaged_credential_stays_with_its_installation_and_is_not_left_behind() {
+    let here = Installed::new(&["new"]).await;
+    let installed = here.put(json!({ "credentials": connected("shpat_1") })).await.is(201).body;
+    let credential = installed["credentialIds"]["shopify"].as_str().unwrap();
+    let dynamodb = Client::new(&here.acme.tenon.aws);
+    let (table, pk) = (setting("TENON_STACK_DirectoryTable"), keys::user(&here.acme.id, &here.user));
+    let name = async |from: &str, to: &str| {
+        let update = dynamodb.update_item().table_name(&table).update_expression("SET #to = #from REMOVE #from");
+        let update = update.expression_attribute_names("#from", from).expression_attribute_names("#to", to);
+        let update = update.key("pk", keys::attribute(&pk)).key("sk", keys::attribute(keys::credential(credential)));
+        update.send().await.unwrap();
+    };
+    name("revision", "damaged").await;
+    here.put(json!({ "settings": { "region": "eu" } })).await.is(200);
+    here.acme.backend.delete(&here.path).await.is_problem(500, "internal");
+    name("damaged", "revision").await;
+    here.acme.backend.delete(&here.path).await.is(200);
+    assert!(here.credentials().await.is_empty());
 }
 
 #[tokio::test]
