@@ -1994,9 +1994,9 @@ def test_install_link_works_once_and_only_after_continue(site: Site, user: User)
 
 
 def test_right_to_left_name_does_not_change_the_order_of_a_sentence(site: Site, user: User) -> None:
-    user.call("PATCH", "", {"email": "joe@acme.example", "fullName": "\u05d3\u05e0\u05d4"})
+    user.call("PATCH", "", {"email": "dana@acme.example", "fullName": "\u05d3\u05e0\u05d4"})
     site.browser.go(install_link(site, user, "shop"))
-    site.click("Continue", "the account \u2068\u05d3\u05e0\u05d4 (joe@acme.example)\u2069 of acme.")
+    site.click("Continue", "the account \u2068\u05d3\u05e0\u05d4 (dana@acme.example)\u2069 of acme.")
 
 
 def test_refusal_by_a_proxy_does_not_end_the_session(site: Site, user: User) -> None:
