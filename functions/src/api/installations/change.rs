@@ -284,14 +284,11 @@ impl Current {
                 credentials.retain(|installed| self.types().any(|name| name == installed.credential_type.as_str()));
                 let mut created = before.created_credentials.clone();
                 created.retain(|id| self.credentials.contains_key(id) || self.unreadable.contains(id));
-                let mut workflows = before.workflows.clone();
-                workflows.retain(|one| self.workflows.iter().any(|read| read.workflow_id == one.workflow_id));
                 Installation {
                     integration_version: if is_validated { integration_version } else { before.integration_version },
                     revision: next_revision(Some(before.revision), now),
                     credentials,
                     settings,
-                    workflows,
                     created_credentials: created,
                     updated_at: now,
                     ..before.clone()
