@@ -91,6 +91,7 @@ impl StoredDeliveries {
     /// longer selects it, or too many replays would count its result.
     fn queued_by(&self, replay: &Replay, record: (RecordKey, Timestamp), now: Timestamp) -> Option<PendingDelivery> {
         let row = self.rows.get(&record.0);
+        let due = row.and_then(|row| row.next_attempt_at);
         // It may have been settled since the replay selected it.
         if let Selection::Deliveries(statuses) = &replay.selection {
             let is_selected = match row {
@@ -100,8 +101,8 @@ impl StoredDeliveries {
             is_selected.then_some(())?;
         }
         let mut next = PendingDelivery::replayed(record, replay.replay_id, replay.created_at);
-        next.next_attempt_at = next_due(row.and_then(|row| row.next_attempt_at), now);
-        match (row.and_then(|row| row.next_attempt_at), self.pending.get(&record.0)) {
+        next.next_attempt_at = next_due(due, now);
+        match (due, self.pending.get(&record.0)) {
             (Some(_), Some(before)) => {
                 next.merge(before).then_some(())?;
                 next.former = before.former;

@@ -268,10 +268,7 @@ impl<A: Access> Workflows<A> {
     /// Returns workflows by id, the newest first, without those that do not exist. One
     /// `BatchGetItem` per 100 ids.
     pub async fn get_all(&self, environment: EnvironmentId, ids: &[WorkflowId]) -> Result<Vec<Workflow>, StoreError> {
-        let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
-        let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
-        workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
-        Ok(workflows)
+        Ok(self.get_readable(environment, ids).await?.0)
     }
 
     /// Returns workflows by id like [`Self::get_all`], and whether all that exist are readable.
